@@ -1,0 +1,23 @@
+"""A batch queue and launcher for Docker workloads on the MIG slices of one shared GPU VM.
+
+``from launcher import Client`` is the Python API; ``launch`` is the command.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launcher.client import Client
+
+__version__ = "0.1.0"
+__all__ = ["Client", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the client on first use: importing a room of ours must not pull in the others."""
+    if name == "Client":
+        from launcher.client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,104 @@
+"""GPUs, profiles and slices as values: what NVML reports, in our words.
+
+Units: memory in MiB as NVML gives it, placements in the board's memory units (A30 4, A100 8,
+RTX PRO 6000 12 to a GPU). Nothing here is ever identified by an index or a GI id alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+FULL = "full"
+"""The profile of a whole GPU whose MIG mode is off."""
+
+_NAME_GB = re.compile(r"^(?:\d+c\.)?\d+g\.(\d+)gb")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """NVML's (start, size) of a GPU instance, in memory units."""
+
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A GPU-instance shape that a GPU offers; keyed by the board's profile id, not NVML's enum."""
+
+    profile_id: int
+    name: str
+    memory_mib: int
+    slice_count: int
+    max_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What a job can be given: a MIG device, or a whole GPU (``gi`` and ``ci`` None)."""
+
+    uuid: str
+    gpu_uuid: str
+    gpu_index: int
+    profile: str
+    profile_id: int | None
+    memory_mib: int
+    gi: int | None = None
+    ci: int | None = None
+    placement: Placement | None = None
+
+    @property
+    def identity(self) -> tuple[str, str, int | None, int | None, int | None, Placement | None]:
+        """What must be unchanged for a lease to hold: MIG UUIDs recur after re-creation."""
+        return (self.uuid, self.gpu_uuid, self.gi, self.ci, self.profile_id, self.placement)
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A physical device. ``mig_current`` is None where the board cannot do MIG."""
+
+    uuid: str
+    index: int
+    name: str
+    memory_mib: int
+    mig_current: bool | None
+    mig_pending: bool | None
+    profiles: tuple[Profile, ...] = ()
+    profiles_known: bool = True
+
+    @property
+    def mig_capable(self) -> bool:
+        """Whether the board can be cut into slices at all."""
+        return self.mig_current is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BareInstance:
+    """A GPU instance without a compute instance: it takes room and can run nothing."""
+
+    gpu_uuid: str
+    gi: int
+    profile: str
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What NVML reports now."""
+
+    driver_version: str
+    gpus: tuple[Gpu, ...]
+    slices: tuple[Slice, ...]
+    bare: tuple[BareInstance, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+
+def name_gb(profile: str, memory_mib: int) -> int:
+    """Return the size people call a slice by: the number in its name, or whole GiB for ``full``.
+
+    >>> name_gb("1g.24gb+me", 24192)
+    24
+    """
+    found = _NAME_GB.match(profile)
+    return int(found.group(1)) if found else round(memory_mib / 1024)

@@ -1,0 +1,25 @@
+"""Names derived from identity: they make retries safe, because looking tells what happened."""
+
+from __future__ import annotations
+
+LABEL_STORE = "launcher.store"
+LABEL_JOB = "launcher.job"
+LABEL_ATTEMPT = "launcher.attempt"
+LABEL_SLICES = "launcher.slices"
+LABEL_UID = "launcher.uid"
+
+
+def container_name(store: str, job: int, attempt: int) -> str:
+    """Return the one name the container of this attempt can have."""
+    return f"launch-{store}-{job}-{attempt}"
+
+
+def labels(store: str, job: int, attempt: int, slices: tuple[str, ...], uid: int) -> dict[str, str]:
+    """Return the labels from which leases can be rebuilt when the database is gone."""
+    return {
+        LABEL_STORE: store,
+        LABEL_JOB: str(job),
+        LABEL_ATTEMPT: str(attempt),
+        LABEL_SLICES: ",".join(slices),
+        LABEL_UID: str(uid),
+    }
