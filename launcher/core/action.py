@@ -1,0 +1,93 @@
+"""Actions: what the shell must do outside, after the decision is committed. Each is idempotent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.core.gpu import Slice
+from launcher.core.job import ImageKey
+
+
+@dataclass(frozen=True, slots=True)
+class FindImage:
+    """Look whether the image is here."""
+
+    image: ImageKey
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """Pull the image: one pull for all who wait for it."""
+
+    image: ImageKey
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    """Make the attempt's container run on the leased slices, or prove that it does not."""
+
+    job: int
+    attempt: int
+    container_name: str
+    slices: tuple[Slice, ...]
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FollowAttempt:
+    """Watch the container until it ends, and write its log."""
+
+    job: int
+    attempt: int
+    container_name: str
+    slices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopAttempt:
+    """End the container: TERM, ``grace`` seconds, KILL."""
+
+    job: int
+    attempt: int
+    container_name: str
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalAttempt:
+    """Send the container a signal, by name."""
+
+    job: int
+    container_name: str
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProveIdle:
+    """Watch the slices of an ended attempt until no process is on them."""
+
+    job: int
+    attempt: int
+    container_name: str
+    uuids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """Remove the container of an ended attempt, once its log is complete."""
+
+    job: int
+    attempt: int
+    container_name: str
+
+
+Action = (
+    FindImage
+    | PullImage
+    | StartAttempt
+    | FollowAttempt
+    | StopAttempt
+    | SignalAttempt
+    | ProveIdle
+    | RemoveContainer
+)

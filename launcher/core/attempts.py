@@ -1,0 +1,185 @@
+"""What the events of an attempt do to its job: started, refused, ended, lost, proven free."""
+
+from __future__ import annotations
+
+from launcher.core import event as ev
+from launcher.core import images
+from launcher.core.action import Action, ProveIdle, RemoveContainer
+from launcher.core.event import StartFailure
+from launcher.core.explain import MAX_STARTS_NEVER_STARTED
+from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.steps import current, follow, move, stop
+from launcher.core.world import World
+
+
+def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]:
+    """The container runs: follow it, and stop it if its end was asked for meanwhile."""
+    job = current(world, event.job, event.attempt, ev.AttemptStarted)
+    if job is None:
+        return []
+    move(world, job, ev.AttemptStarted, State.RUNNING, now, event.container_id)
+    job.container_id, job.started_at, job.started_wall = (
+        event.container_id,
+        event.started_at,
+        now.wall,
+    )
+    attempt = world.attempts[job.id]
+    attempt.container_id, attempt.started_at = event.container_id, event.started_at
+    world.changes.attempts[(job.id, attempt.number)] = attempt
+    if job.time_limit is not None:
+        world.set_deadline(job, now.boot + job.time_limit)
+    actions: list[Action] = [follow(world, job)]
+    return actions + stop(world, job) if job.stopping else actions
+
+
+def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Action]:
+    """No container runs: the user's error ends the job, anything else queues it again."""
+    job = current(world, event.job, event.attempt, ev.StartFailed)
+    if job is None:
+        return []
+    attempt = world.attempts[job.id]
+    attempt.cause, attempt.exit_code = event.message, event.exit_code
+    world.changes.attempts[(job.id, attempt.number)] = attempt
+    remove = RemoveContainer(job.id, job.attempt, attempt.container_name)
+    if job.stopping:
+        return _complete(world, job, ev.StartFailed, _outcome(job, 0, False), now, event.message)
+    match event.failure:
+        case StartFailure.USER:
+            job.exit_code = event.exit_code
+            return _complete(world, job, ev.StartFailed, Outcome.FAILED, now, event.message)
+        case StartFailure.TAMPERED:
+            actions = _complete(world, job, ev.StartFailed, Outcome.LOST, now, event.message)
+            for lease in list(world.leases.get(job.id, ())):
+                world.release(lease, now.wall, quarantine=event.message)
+            _done_if_free(world, job, ev.SliceStuck, now)
+            return [a for a in actions if not isinstance(a, ProveIdle)]
+    _close_gate(world, event, now)
+    return [remove, *_requeue(world, job, event, now)]
+
+
+def _close_gate(world: World, event: ev.StartFailed, now: ev.Now) -> None:
+    """Keep the same failure from happening to the next job at once."""
+    match event.failure:
+        case StartFailure.ENGINE_AWAY:
+            world.engine_down = event.message
+        case StartFailure.NO_GPU_SUPPORT:
+            world.gpu_support, world.gpu_support_at = event.message, now.boot
+        case StartFailure.SLICE_CHANGED if event.slice in world.slices:
+            world.slices[event.slice].lost = True
+        case StartFailure.FOREIGN if event.slice in world.slices:
+            world.slices[event.slice].foreign = event.message
+
+
+def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list[Action]:
+    detail = f"{event.failure.value}: {event.message}"
+    move(world, job, ev.StartFailed, State.PENDING, now, detail)
+    for lease in list(world.leases.get(job.id, ())):
+        world.release(lease, now.wall)
+    world.cpu_running.discard(job.id)
+    job.slices, job.message = (), event.message
+    if event.failure is StartFailure.INFRA:
+        job.never_started += 1
+        if job.never_started >= MAX_STARTS_NEVER_STARTED:
+            job.reason = Reason.NEVER_STARTED
+            return []
+    if event.failure is StartFailure.IMAGE_GONE:
+        return images.want(world, job, ev.Now(now.wall, now.boot + images.FRESH_SECONDS + 1))
+    world.queue.push(job)
+    return []
+
+
+def _outcome(job: Job, exit_code: int, oom: bool) -> Outcome:
+    if job.cancelled_by is not None:
+        return Outcome.CANCELLED
+    if job.timed_out:
+        return Outcome.TIMEOUT
+    if exit_code == 0:
+        return Outcome.COMPLETED
+    return Outcome.OUT_OF_MEMORY if oom else Outcome.FAILED
+
+
+def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
+    """The container is seen not running: outcome and exit code are set from here on."""
+    job = current(world, event.job, event.attempt, ev.AttemptEnded)
+    if job is None:
+        return []
+    attempt = world.attempts[job.id]
+    attempt.exit_code, attempt.oom = event.exit_code, event.oom
+    attempt.ended_at = event.ended_at
+    attempt.started_at = event.started_at or attempt.started_at
+    job.exit_code, job.ended_at = event.exit_code, event.ended_at
+    job.started_at = event.started_at or job.started_at
+    outcome = _outcome(job, event.exit_code, event.oom)
+    actions = _complete(world, job, ev.AttemptEnded, outcome, now, event.message)
+    return _prove(world, job, actions, event.idle, now)
+
+
+def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
+    """The container vanished: the job is LOST, its slices still need their proof."""
+    job = current(world, event.job, event.attempt, ev.AttemptLost)
+    if job is None:
+        return []
+    world.attempts[job.id].cause = event.message
+    outcome = Outcome.CANCELLED if job.cancelled_by is not None else Outcome.LOST
+    actions = _complete(world, job, ev.AttemptLost, outcome, now, event.message)
+    return _prove(world, job, actions, event.idle, now)
+
+
+def _complete(
+    world: World, job: Job, event: type, outcome: Outcome, now: ev.Now, message: str | None
+) -> list[Action]:
+    """Enter COMPLETING; returns what proves the slices free and removes the container."""
+    job.outcome, job.message, job.deadline = outcome, message, None
+    code = "" if job.exit_code is None else f" exit {job.exit_code}"
+    move(world, job, event, State.COMPLETING, now, f"{outcome.value}{code}")
+    attempt = world.attempts[job.id]
+    world.changes.attempts[(job.id, attempt.number)] = attempt
+    name = attempt.container_name
+    actions: list[Action] = [RemoveContainer(job.id, job.attempt, name)]
+    if leases := world.leases.get(job.id):
+        uuids = tuple(lease.slice.uuid for lease in leases)
+        actions.append(ProveIdle(job.id, job.attempt, name, uuids))
+    else:
+        _done_if_free(world, job, ev.SlicesIdle, now)
+    return actions
+
+
+def _prove(
+    world: World, job: Job, actions: list[Action], proven: tuple[str, ...], now: ev.Now
+) -> list[Action]:
+    """Take the proof that came with the end, and ask only for what it left open."""
+    if proven and job.id in world.jobs:
+        idle(world, ev.SlicesIdle(job.id, job.attempt, proven), now)
+        if job.id not in world.jobs:
+            return [a for a in actions if not isinstance(a, ProveIdle)]
+    return actions
+
+
+def idle(world: World, event: ev.SlicesIdle, now: ev.Now) -> list[Action]:
+    """Release what is proven free: not running by inspect, and no process on it (I2)."""
+    job = current(world, event.job, event.attempt, ev.SlicesIdle)
+    if job is None:
+        return []
+    for lease in list(world.leases.get(job.id, ())):
+        if lease.slice.uuid in event.uuids:
+            world.release(lease, now.wall)
+    _done_if_free(world, job, ev.SlicesIdle, now)
+    return []
+
+
+def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
+    """Quarantine a slice that could not be proven free; the job itself is over."""
+    job = current(world, event.job, event.attempt, ev.SliceStuck)
+    if job is None:
+        return []
+    for lease in list(world.leases.get(job.id, ())):
+        if lease.slice.uuid == event.uuid:
+            world.release(lease, now.wall, quarantine=event.why)
+    _done_if_free(world, job, ev.SliceStuck, now)
+    return []
+
+
+def _done_if_free(world: World, job: Job, event: type, now: ev.Now) -> None:
+    if not world.leases.get(job.id):
+        move(world, job, event, State.DONE, now)
+        world.forget(job)

@@ -1,0 +1,233 @@
+"""Events: everything that can happen to the world, as values.
+
+What belongs to an attempt names it, so that a late word of an old attempt is recognised (I11).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from launcher.core.gpu import Inventory
+from launcher.core.job import ImageKey, JobSpec, Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The time, twice: wall clock for display, CLOCK_BOOTTIME for limits. Both in seconds."""
+
+    wall: float
+    boot: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A checked spec, its serialised form for the store, and which pull it shares."""
+
+    spec: JobSpec
+    document: str
+    image: ImageKey
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Somebody asks for jobs; all of them are queued, or none. ``dry_run`` only checks."""
+
+    owner: Owner
+    jobs: tuple[NewJob, ...]
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """Somebody who may do so wants a job ended."""
+
+    job: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalAsked:
+    """Somebody who may do so sends a running job a signal, by name."""
+
+    job: int
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResolved:
+    """The image is here; ``image_id`` is what will be run."""
+
+    image: ImageKey
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMissing:
+    """The image is not here and must be pulled."""
+
+    image: ImageKey
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFailed:
+    """The image cannot be had; ``message`` has the registry's words."""
+
+    image: ImageKey
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """Inspect shows the attempt's container started, on exactly the leased slices."""
+
+    job: int
+    attempt: int
+    container_id: str
+    started_at: str
+
+
+class StartFailure(Enum):
+    """Why an attempt's container provably does not run."""
+
+    #: The user's command or request cannot run: the job fails.
+    USER = "user"
+    #: Docker could not be reached, before anything was made.
+    ENGINE_AWAY = "engine-away"
+    #: Docker has no NVIDIA hook or CDI: no GPU job can start.
+    NO_GPU_SUPPORT = "no-gpu-support"
+    #: The slice is not what was leased any more.
+    SLICE_CHANGED = "slice-changed"
+    #: Somebody else's process is on the slice.
+    FOREIGN = "foreign"
+    #: The pinned image is not there any more.
+    IMAGE_GONE = "image-gone"
+    #: The container did not get what was leased, and was killed (I9).
+    TAMPERED = "tampered"
+    #: Anything else outside the user's reach.
+    INFRA = "infra"
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """No container of this attempt runs, and that was looked at; ``slice`` names the culprit."""
+
+    job: int
+    attempt: int
+    failure: StartFailure
+    message: str
+    exit_code: int | None = None
+    slice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """Inspect shows the container not running. ``idle``: slices seen without any process since."""
+
+    job: int
+    attempt: int
+    exit_code: int
+    oom: bool
+    started_at: str | None
+    ended_at: str | None
+    idle: tuple[str, ...] = ()
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """The container is gone and with it the truth about how it ended."""
+
+    job: int
+    attempt: int
+    message: str
+    idle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlicesIdle:
+    """These slices of an ended attempt have no process on them."""
+
+    job: int
+    attempt: int
+    uuids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceStuck:
+    """A slice of an ended attempt could not be proven free in time."""
+
+    job: int
+    attempt: int
+    uuid: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryRead:
+    """What NVML reports now. ``foreign``: slice UUID -> who else uses it."""
+
+    inventory: Inventory
+    foreign: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryFailed:
+    """NVML cannot be used; running jobs are left alone, no GPU job starts."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineUp:
+    """Docker answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDown:
+    """Docker does not answer."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineCleared:
+    """A quarantined slice was seen idle often enough."""
+
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The start-up comparison is over: scheduling may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+JobEvent = (
+    CancelAsked
+    | SignalAsked
+    | AttemptStarted
+    | StartFailed
+    | AttemptEnded
+    | AttemptLost
+    | SlicesIdle
+    | SliceStuck
+)
+Event = (
+    JobEvent
+    | Submitted
+    | ImageResolved
+    | ImageMissing
+    | ImageFailed
+    | InventoryRead
+    | InventoryFailed
+    | EngineUp
+    | EngineDown
+    | QuarantineCleared
+    | Reconciled
+    | Tick
+)

@@ -1,0 +1,103 @@
+"""Images while jobs wait: found or pulled once for all who wait, then pinned to each of them.
+
+A job enters the queue only with its image pinned, so a slice is never held while one is pulled.
+"""
+
+from __future__ import annotations
+
+from launcher.core import event as ev
+from launcher.core.action import Action, FindImage, PullImage
+from launcher.core.job import Job, Outcome, Reason
+from launcher.core.steps import finish
+from launcher.core.world import Having, ImageState, World
+
+PULLS_AT_ONCE = 2
+FRESH_SECONDS = 2.0
+"""For how long a found image is taken for found: a burst of submits asks Docker once."""
+
+
+def want(world: World, job: Job, now: ev.Now) -> list[Action]:
+    """Pin the job's image and queue it if the image is known; else wait for it."""
+    state = world.images.get(job.image)
+    if state is not None and state.having is Having.READY:
+        fresh = now.boot - state.at <= FRESH_SECONDS and job.image.policy != "always"
+        if fresh and job.image_id in (None, state.image_id):
+            job.image_id = state.image_id
+            world.queue.push(job)
+            return []
+        state = None
+    if state is not None:
+        state.waiting[job.id] = None
+        return []
+    pull = job.image.policy == "always"
+    state = ImageState(Having.WANTED if pull else Having.FINDING, waiting={job.id: None})
+    world.images[job.image] = state
+    return start_pulls(world) if pull else [FindImage(job.image)]
+
+
+def start_pulls(world: World) -> list[Action]:
+    """Start pulls in the order of their first waiter, two at a time."""
+    pulling = sum(s.having is Having.PULLING for s in world.images.values())
+    wanted = [
+        (min(world.jobs[i].order for i in s.waiting), key)
+        for key, s in world.images.items()
+        if s.having is Having.WANTED and s.waiting
+    ]
+    actions: list[Action] = []
+    for _, key in sorted(wanted, key=lambda x: x[0])[: max(0, PULLS_AT_ONCE - pulling)]:
+        world.images[key].having = Having.PULLING
+        actions.append(PullImage(key))
+    return actions
+
+
+def forget_waiter(world: World, job: Job) -> None:
+    """Let a cancelled job wait no longer; a pull that nobody waits for is not started."""
+    state = world.images.get(job.image)
+    if state is None:
+        return
+    state.waiting.pop(job.id, None)
+    if not state.waiting and state.having is Having.WANTED:
+        del world.images[job.image]
+
+
+def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]:
+    """Pin the image for everyone who waited; a job pinned to another image before cannot run."""
+    state = world.images.setdefault(event.image, ImageState(Having.READY))
+    state.having, state.image_id, state.at = Having.READY, event.image_id, now.boot
+    waiting, state.waiting = state.waiting, {}
+    for job_id in waiting:
+        job = world.jobs[job_id]
+        if job.image_id not in (None, event.image_id):
+            message = (
+                f"image {event.image.reference} is not the one this job was queued with any more "
+                f"(now {event.image_id}, then {job.image_id})"
+            )
+            finish(world, job, ev.ImageResolved, Outcome.FAILED, now, Reason.IMAGE_GONE, message)
+            continue
+        job.image_id = event.image_id
+        world.note(job, now.wall, "image", f"{event.image.reference} is {event.image_id}")
+        world.queue.push(job)
+    return start_pulls(world)
+
+
+def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
+    """Queue a pull, or fail who waits where the job says never to pull."""
+    if event.image.policy == "never":
+        text = f"image {event.image.reference} is not on this machine and pull_policy is never"
+        return failed(world, ev.ImageFailed(event.image, text), now)
+    state = world.images.get(event.image)
+    if state is not None and not state.waiting:
+        del world.images[event.image]
+    elif state is not None:
+        state.having = Having.WANTED
+    return start_pulls(world)
+
+
+def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
+    """End every job that waited, with the registry's words."""
+    state = world.images.pop(event.image, None)
+    for job_id in state.waiting if state else ():
+        job = world.jobs[job_id]
+        reason = Reason.IMAGE_PULL_FAILED
+        finish(world, job, ev.ImageFailed, Outcome.FAILED, now, reason, event.message)
+    return start_pulls(world)

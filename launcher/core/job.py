@@ -1,0 +1,193 @@
+"""Jobs as the scheduler knows them, and the spec of what was asked.
+
+State, outcome and reason are three fields: where a job is, how it ended, why it is where it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class State(Enum):
+    """Where a job is."""
+
+    PENDING = "PENDING"
+    #: A lease is committed; a container may exist.
+    STARTING = "STARTING"
+    #: The container was seen started.
+    RUNNING = "RUNNING"
+    #: Ended; outcome and exit code are set, a slice is not yet proven free.
+    COMPLETING = "COMPLETING"
+    DONE = "DONE"
+
+
+class Outcome(Enum):
+    """How a job ended."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMEOUT = "TIMEOUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    #: What became of the container cannot be known.
+    LOST = "LOST"
+
+
+class Reason(Enum):
+    """Why a job is where it is; Slurm's words where Slurm has one."""
+
+    RESOURCES = "Resources"
+    PRIORITY = "Priority"
+    DEPENDENCY = "Dependency"
+    DEPENDENCY_NEVER_SATISFIED = "DependencyNeverSatisfied"
+    BEGIN_TIME = "BeginTime"
+    JOB_HELD_USER = "JobHeldUser"
+    QUOTA = "Quota"
+    IMAGE_PULL = "ImagePull"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    NO_SUCH_PROFILE = "NoSuchProfile"
+    SLICE_DRAINED = "SliceDrained"
+    FOREIGN_USE = "ForeignUse"
+    ENGINE_UNAVAILABLE = "EngineUnavailable"
+    RECONCILING = "Reconciling"
+    IMAGE_GONE = "ImageGone"
+    NEVER_STARTED = "NeverStarted"
+
+
+class NeedKind(Enum):
+    """The ways in which a job can ask for slices."""
+
+    NONE = "none"
+    PROFILE = "profile"
+    MEMORY = "memory"
+    UUID = "uuid"
+    FULL = "full"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The slices a job asks for. Equal needs form one queue, so a blocked one is met once."""
+
+    kind: NeedKind
+    profile: str | None = None
+    count: int = 1
+    memory_gb: int | None = None
+    memory_mib: int | None = None
+    uuids: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        match self.kind:
+            case NeedKind.NONE:
+                return "a CPU slot"
+            case NeedKind.PROFILE:
+                return f"{self.count} x {self.profile}"
+            case NeedKind.MEMORY if self.memory_gb is not None:
+                return f"{self.count} x a slice of {self.memory_gb}g or more"
+            case NeedKind.MEMORY:
+                return f"{self.count} x a slice of {self.memory_mib} MiB or more"
+            case NeedKind.UUID:
+                return " and ".join(self.uuids)
+            case NeedKind.FULL:
+                return f"{self.count} x a whole GPU"
+            case NeedKind.ALL:
+                return "every whole GPU"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A bind mount: absolute host path, absolute container path."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What was asked, typed and checked. Sizes in bytes, times in seconds, ``cpus`` in cores."""
+
+    name: str
+    image: str
+    need: Need
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    working_dir: str | None = None
+    binds: tuple[Bind, ...] = ()
+    shm_size: int = 64 * 1024 * 1024
+    mem_limit: int | None = None
+    cpus: float | None = None
+    user: str | None = None
+    stop_grace: float = 10.0
+    pull_policy: str = "missing"
+    priority: int = 50
+    time_limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a job belongs to, as the kernel reported the submitter."""
+
+    uid: int
+    gid: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageKey:
+    """What one pull serves: a reference, how it may be had, and whose credentials are used.
+
+    ``credentials_uid`` is None for a pull without credentials: what one user's password opened is
+    not handed to another.
+    """
+
+    reference: str
+    policy: str
+    credentials_uid: int | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    """One live job: only what deciding needs. The spec stays in the store.
+
+    Docker's own start and end times are RFC 3339 text; ``submitted_at`` and ``started_wall`` are
+    seconds since 1970; ``deadline`` is CLOCK_BOOTTIME seconds.
+    """
+
+    id: int
+    owner: Owner
+    name: str
+    need: Need
+    image: ImageKey
+    priority: int
+    submitted_at: float
+    time_limit: float | None = None
+    stop_grace: float = 10.0
+    state: State = State.PENDING
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    message: str | None = None
+    attempt: int = 0
+    slices: tuple[str, ...] = ()
+    image_id: str | None = None
+    container_id: str | None = None
+    exit_code: int | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    started_wall: float | None = None
+    cancelled_by: int | None = None
+    timed_out: bool = False
+    never_started: int = 0
+    deadline: float | None = None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """The place in the queue: priority first, then first come first served."""
+        return (-self.priority, self.id)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody or a limit asked for this job's end."""
+        return self.cancelled_by is not None or self.timed_out

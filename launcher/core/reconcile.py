@@ -1,0 +1,63 @@
+"""After a restart: what must be done so that what is recorded and what runs agree again.
+
+The records say how far each attempt was meant to be; every action is idempotent and looks before
+it acts, so going on is asking again. An attempt goes on under its own number.
+"""
+
+from __future__ import annotations
+
+from launcher.core import images
+from launcher.core.action import (
+    Action,
+    ProveIdle,
+    RemoveContainer,
+    StartAttempt,
+)
+from launcher.core.event import Now
+from launcher.core.explain import MAX_STARTS_NEVER_STARTED
+from launcher.core.job import Job, State
+from launcher.core.steps import follow, stop
+from launcher.core.world import World
+
+
+def resume(world: World, now: Now) -> list[Action]:
+    """Return the actions that continue every live job of a world just read from the store."""
+    actions: list[Action] = []
+    for job in list(world.jobs.values()):
+        match job.state:
+            case State.PENDING:
+                if job.never_started < MAX_STARTS_NEVER_STARTED:
+                    actions += _wait_again(world, job, now)
+            case State.STARTING:
+                actions.append(_start_again(world, job))
+            case State.RUNNING:
+                actions.append(follow(world, job))
+                actions += stop(world, job) if job.stopping else []
+                if job.time_limit is not None and job.started_wall is not None:
+                    left = job.started_wall + job.time_limit - now.wall
+                    world.set_deadline(job, now.boot + left)
+            case State.COMPLETING:
+                actions += _prove_again(world, job)
+    return actions
+
+
+def _wait_again(world: World, job: Job, now: Now) -> list[Action]:
+    if job.image_id is not None:
+        world.queue.push(job)
+        return []
+    return images.want(world, job, now)
+
+
+def _start_again(world: World, job: Job) -> StartAttempt:
+    attempt = world.attempts[job.id]
+    slices = tuple(lease.slice for lease in world.leases.get(job.id, ()))
+    return StartAttempt(job.id, job.attempt, attempt.container_name, slices, attempt.image_id)
+
+
+def _prove_again(world: World, job: Job) -> list[Action]:
+    name = world.attempts[job.id].container_name
+    uuids = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
+    return [
+        ProveIdle(job.id, job.attempt, name, uuids),
+        RemoveContainer(job.id, job.attempt, name),
+    ]

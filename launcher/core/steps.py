@@ -1,0 +1,66 @@
+"""The small steps that every handler takes: move a job, end it, find the one an event is about."""
+
+from __future__ import annotations
+
+from launcher.core import event as ev
+from launcher.core import lifecycle
+from launcher.core.action import Action, FollowAttempt, StopAttempt
+from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.world import World
+
+
+def move(world: World, job: Job, event: type, to: State, now: ev.Now, detail: str = "") -> None:
+    """Take the job to a state if the table allows it, and write it into its history."""
+    story = world.stories.setdefault(job.id, [])
+    lifecycle.check(job, event, to, story)
+    job.state = to
+    story.append(f"{event.__name__} -> {to.value}")
+    world.note(job, now.wall, event.__name__, detail)
+
+
+def finish(
+    world: World,
+    job: Job,
+    event: type,
+    outcome: Outcome,
+    now: ev.Now,
+    reason: Reason | None = None,
+    message: str | None = None,
+) -> None:
+    """End a job that holds nothing."""
+    move(world, job, event, State.DONE, now, message or outcome.value)
+    job.outcome, job.reason, job.message = outcome, reason, message
+    world.forget(job)
+
+
+def stop(world: World, job: Job) -> list[Action]:
+    """Return the action that ends the job's container."""
+    name = world.attempts[job.id].container_name
+    return [StopAttempt(job.id, job.attempt, name, job.stop_grace)]
+
+
+def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:
+    """Return the job if the event belongs to its live attempt; else count it as late (I11).
+
+    Raises ``InvalidTransition``, before anything is changed, where the pair is not in the table.
+    """
+    job = world.jobs.get(job_id)
+    if job is None or job.attempt != attempt or _told_before(job, event):
+        world.late_events += 1
+        return None
+    if not lifecycle.allowed(job.state, event):
+        lifecycle.check(job, event, job.state, world.stories.get(job_id, ()))
+    return job
+
+
+def _told_before(job: Job, event: type) -> bool:
+    """Whether observers may tell this twice: a sweep and a wait can see the same end."""
+    if event in (ev.AttemptEnded, ev.AttemptLost):
+        return job.state is State.COMPLETING
+    return event is ev.AttemptStarted and job.state in (State.RUNNING, State.COMPLETING)
+
+
+def follow(world: World, job: Job) -> FollowAttempt:
+    """Return the action that watches the job's container."""
+    name = world.attempts[job.id].container_name
+    return FollowAttempt(job.id, job.attempt, name, job.slices)

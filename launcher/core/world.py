@@ -1,0 +1,185 @@
+"""The world in memory: live jobs, slices and images with their indexes, and what changed.
+
+Everything here can be rebuilt from the store; a failed commit throws it away. Only ``handle`` and
+``scheduler`` change it, and every change is noted in ``changes`` for the next transaction.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from enum import Enum
+
+from launcher.core.gpu import Gpu, Inventory, Slice
+from launcher.core.job import ImageKey, Job, NeedKind, State
+from launcher.core.lease import Attempt, Lease
+from launcher.core.queue import PendingQueue
+
+
+@dataclass(slots=True)
+class SliceState:
+    """A slice and its use. ``lost``: recorded, not reported by NVML now."""
+
+    slice: Slice
+    lease: Lease | None = None
+    lost: bool = False
+    foreign: str | None = None
+    quarantine: str | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether a new lease may be granted on it."""
+        return not (self.lease or self.lost or self.foreign or self.quarantine)
+
+
+class Having(Enum):
+    """How far an image is."""
+
+    FINDING = "finding"
+    #: Not here; waits for its turn to be pulled.
+    WANTED = "wanted"
+    PULLING = "pulling"
+    READY = "ready"
+
+
+@dataclass(slots=True)
+class ImageState:
+    """What is known of an image and who waits for it. ``at``: CLOCK_BOOTTIME seconds."""
+
+    having: Having
+    image_id: str | None = None
+    at: float = 0.0
+    waiting: dict[int, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One line of a job's history; ``at`` is seconds since 1970."""
+
+    job: int
+    at: float
+    event: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Changes:
+    """What the next transaction must write, each row once however often it changed."""
+
+    new_jobs: list[tuple[Job, str]] = field(default_factory=list)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
+    leases: dict[tuple[int, int, str], Lease] = field(default_factory=dict)
+    quarantines: dict[str, str | None] = field(default_factory=dict)
+    history: list[HistoryLine] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.new_jobs or self.jobs or self.leases or self.attempts or self.quarantines)
+
+
+class World:
+    """Live jobs, slices, leases, images, and the gates that keep new starts back."""
+
+    def __init__(self, store: str, next_id: int = 1, cpu_slots: int = 1) -> None:
+        self.store = store
+        self.next_id = next_id
+        self.cpu_slots = cpu_slots
+        self.jobs: dict[int, Job] = {}
+        self.attempts: dict[int, Attempt] = {}
+        self.leases: dict[int, list[Lease]] = {}
+        self.queue = PendingQueue()
+        self.gpus: dict[str, Gpu] = {}
+        self.slices: dict[str, SliceState] = {}
+        self.images: dict[ImageKey, ImageState] = {}
+        self.cpu_running: set[int] = set()
+        self.deadlines: list[tuple[float, int]] = []
+        self.stories: dict[int, list[str]] = {}
+        self.changes = Changes()
+        self.late_events = 0
+        # The gates: None where open, else the sentence that says why new starts wait.
+        self.reconciling: str | None = "the daemon compares its records with Docker and NVML"
+        self.engine_down: str | None = None
+        self.gpu_down: str | None = None
+        self.gpu_support: str | None = None
+        self.gpu_support_at = 0.0
+
+    def take_changes(self) -> Changes:
+        """Return what changed since the last call, and start anew."""
+        taken, self.changes = self.changes, Changes()
+        return taken
+
+    def note(self, job: Job, at: float, event: str, detail: str = "") -> None:
+        """Mark a job changed and add a line to its history."""
+        self.changes.jobs[job.id] = job
+        self.changes.history.append(HistoryLine(job.id, at, event, detail))
+
+    def add(self, job: Job) -> None:
+        """Take a job into the indexes: at submit, or when the store is read."""
+        self.jobs[job.id] = job
+        if job.need.kind is NeedKind.NONE and job.state not in (State.PENDING, State.DONE):
+            self.cpu_running.add(job.id)
+
+    def forget(self, job: Job) -> None:
+        """Drop a DONE job: the store keeps it, deciding does not need it."""
+        self.queue.discard(job.id)
+        self.jobs.pop(job.id, None)
+        self.attempts.pop(job.id, None)
+        self.leases.pop(job.id, None)
+        self.stories.pop(job.id, None)
+        self.cpu_running.discard(job.id)
+
+    def grant(self, lease: Lease) -> None:
+        """Record a live lease; the database refuses a second one on the same slice (I1)."""
+        state = self.slices.setdefault(lease.slice.uuid, SliceState(lease.slice, lost=True))
+        if state.lease is not None:
+            raise AssertionError(f"{lease.slice.uuid} is leased twice")
+        state.lease = lease
+        self.leases.setdefault(lease.job, []).append(lease)
+        self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
+
+    def release(self, lease: Lease, at: float, quarantine: str | None = None) -> None:
+        """End a lease; with ``quarantine`` the slice stays out of use until proven clean."""
+        lease.released_at, lease.quarantine = at, quarantine
+        state = self.slices[lease.slice.uuid]
+        state.lease = None
+        self.leases[lease.job].remove(lease)
+        self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
+        if quarantine is not None:
+            self.set_quarantine(lease.slice.uuid, quarantine)
+
+    def set_quarantine(self, uuid: str, why: str | None) -> None:
+        """Quarantine a slice, or clear it with None."""
+        self.slices[uuid].quarantine = why
+        self.changes.quarantines[uuid] = why
+
+    def set_deadline(self, job: Job, at_boot: float) -> None:
+        """Note when a running job's time limit ends, in CLOCK_BOOTTIME seconds."""
+        job.deadline = at_boot
+        heapq.heappush(self.deadlines, (at_boot, job.id))
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest deadline that still counts, in CLOCK_BOOTTIME seconds."""
+        while self.deadlines:
+            at, job_id = self.deadlines[0]
+            job = self.jobs.get(job_id)
+            if job is not None and job.deadline == at:
+                return at
+            heapq.heappop(self.deadlines)
+        return None
+
+    def take_inventory(self, inventory: Inventory, foreign: dict[str, str]) -> None:
+        """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
+        self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
+        reported = {s.uuid: s for s in inventory.slices}
+        for uuid, state in list(self.slices.items()):
+            seen = reported.get(uuid)
+            leased = state.lease.slice if state.lease else None
+            state.lost = seen is None or (leased is not None and leased.identity != seen.identity)
+            if seen is not None and leased is None:
+                state.slice = seen
+            if state.lost and not state.lease and not state.quarantine:
+                del self.slices[uuid]
+        for uuid, found in reported.items():
+            self.slices.setdefault(uuid, SliceState(found))
+        for uuid, state in self.slices.items():
+            state.foreign = foreign.get(uuid)
