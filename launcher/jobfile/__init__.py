@@ -1,0 +1,21 @@
+"""YAML -> the requests of a submit, errors with file:line:column; and the CLI's unit parsers.
+
+Reads what the user may read (the files, their env files) and makes paths absolute; the daemon
+checks the typed result again. May import ``launcher.wire`` and ``launcher.errors``. PyYAML is
+loaded only when a file is read: ``launch run`` uses the unit parsers without paying for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from launcher.wire import JobRequest
+
+
+def load(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobRequest]:
+    """Return the jobs of these files (``-`` is ``stdin``): all, or one ``JobFileError``."""
+    from launcher.jobfile.files import load_files
+
+    return load_files(paths, stdin)

@@ -1,0 +1,201 @@
+"""The keys of a job: how each is read, and how the JSON Schema describes it. One table.
+
+A key's reader takes the node and the job's surroundings (``Around``) and returns the value of the
+``JobRequest`` field. Keys that this version does not carry out are known, and refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import JobFileError
+from launcher.jobfile import environment, units, volumes, words
+from launcher.jobfile.gpus import read_gpus
+from launcher.jobfile.nodes import Items, Node, Scalar
+from launcher.jobfile.values import boolean, entries, items, parsed, string, unknown
+from launcher.wire import Mount
+
+
+@dataclass(frozen=True)
+class Around:
+    """Where a job file is read: the directory its paths are relative to, the client's variables."""
+
+    base: Path
+    client: Mapping[str, str]
+
+
+Read = Callable[[Node, Around], Any]
+
+
+def read_command(node: Node, what: str) -> list[str]:
+    """Return a command's words; text is split as a shell would."""
+    if isinstance(node, Items):
+        found = [string(item, f"a word of {what}") for item in node.items]
+    else:
+        found = parsed(node, what, words.split_command)
+    if not found:
+        raise node.error(f"{what} is empty: leave it out to run the image's own")
+    return found
+
+
+def read_entrypoint(node: Node, around: Around) -> list[str]:
+    """Return the entrypoint; an empty one takes the image's away."""
+    if (isinstance(node, Items) and not node.items) or (
+        isinstance(node, Scalar) and node.value == ""
+    ):
+        return [""]
+    return read_command(node, "`entrypoint`")
+
+
+def read_environment(node: Node, around: Around) -> dict[str, str]:
+    """Return variables from a mapping or a list of ``KEY=VALUE``."""
+    found: dict[str, str] = {}
+    if isinstance(node, Items):
+        for item in node.items:
+            pair = parsed(
+                item, "a variable", lambda text: environment.parse_assignment(text, around.client)
+            )
+            if pair:
+                found[pair[0]] = pair[1]
+        return found
+    for key, value in entries(node, "`environment`"):
+        name = parsed(key, "a variable", environment.check_variable)
+        if isinstance(value, Scalar) and value.value is None:
+            if name in around.client:
+                found[name] = around.client[name]
+        else:
+            found[name] = string(value, f"the value of {name}")
+    return found
+
+
+def read_env_files(node: Node, around: Around) -> dict[str, str]:
+    """Return the variables of one env file or several; a later one wins."""
+    found: dict[str, str] = {}
+    for item in items(node, "`env_file`") if isinstance(node, Items) else (node,):
+        path = around.base / string(item, "`env_file`")
+        try:
+            text = environment.read_env_file(path)
+        except ValueError as error:
+            raise item.error(str(error)) from error
+        for line, pair in environment.parse_lines(text, around.client, quotes=True):
+            if isinstance(pair, ValueError):
+                raise JobFileError(str(pair), file=str(path), line=line, column=1)
+            found[pair[0]] = pair[1]
+    return found
+
+
+def read_volumes(node: Node, around: Around) -> list[Mount]:
+    """Return bind mounts, in Compose's short or long form."""
+    found: list[Mount] = []
+    for item in items(node, "`volumes`"):
+        if isinstance(item, Scalar):
+            mount = parsed(item, "a volume", lambda text: volumes.parse_volume(text, around.base))
+        else:
+            mount = _long_volume(item, around)
+        try:
+            volumes.check_targets([*found, mount])
+        except ValueError as error:
+            raise item.error(str(error)) from error
+        found.append(mount)
+    return found
+
+
+def _long_volume(node: Node, around: Around) -> Mount:
+    found = {key.text: (key, value) for key, value in entries(node, "a volume")}
+    known = ("type", "source", "target", "read_only")
+    for key, _ in found.values():
+        if key.text not in known:
+            raise unknown(key, known, "a volume")
+    kind = string(found["type"][1], "`type`") if "type" in found else "bind"
+    if kind != "bind":
+        raise found["type"][1].error(f"the volume type '{kind[:40]}' is not known here: write bind")
+    for name in ("source", "target"):
+        if name not in found:
+            raise node.error(f"a volume needs a `{name}`")
+    read_only = boolean(found["read_only"][1], "`read_only`") if "read_only" in found else False
+    source, target = (string(found[name][1], f"`{name}`") for name in ("source", "target"))
+    try:
+        return volumes.bind(source, target, around.base, read_only=read_only)
+    except ValueError as error:
+        raise node.error(str(error)) from error
+
+
+def read_pull_policy(node: Node, around: Around) -> str:
+    """Return always, missing or never."""
+    text = string(node, "`pull_policy`")
+    policy = "missing" if text == "if_not_present" else text
+    if policy not in ("always", "missing", "never"):
+        raise node.error(
+            f"`pull_policy`: '{text[:40]}' is not known: write always, missing or never"
+        )
+    return policy
+
+
+def _by(what: str, parse: Callable[[str], Any]) -> Read:
+    return lambda node, around: parsed(node, f"`{what}`", parse)
+
+
+def _time_limit(text: str) -> float:
+    seconds = units.parse_duration(text)
+    if seconds <= 0:
+        raise ValueError("a time limit of nothing: leave it out for no limit")
+    return seconds
+
+
+def _shm_size(text: str) -> int:
+    size = units.parse_size(text)
+    if size <= 0:
+        raise ValueError("it must be more than nothing")
+    return size
+
+
+JOB: dict[str, tuple[str, Read]] = {
+    "name": ("name", _by("name", words.check_name)),
+    "image": ("image", _by("image", words.check_image)),
+    "command": ("command", lambda node, around: read_command(node, "`command`")),
+    "entrypoint": ("entrypoint", read_entrypoint),
+    "gpus": ("gpus", lambda node, around: read_gpus(node)),
+    "environment": ("environment", read_environment),
+    "env_file": ("env_file", read_env_files),
+    "working_dir": ("working_dir", _by("working_dir", words.check_container_path)),
+    "volumes": ("volumes", read_volumes),
+    "shm_size": ("shm_size", _by("shm_size", _shm_size)),
+    "mem_limit": ("mem_limit", _by("mem_limit", _shm_size)),
+    "cpus": ("cpus", _by("cpus", units.parse_cpus)),
+    "user": ("user", _by("user", words.check_user)),
+    "stop_grace_period": (
+        "stop_grace_period",
+        _by("stop_grace_period", units.parse_duration),
+    ),
+    "pull_policy": ("pull_policy", read_pull_policy),
+}
+"""Key of a job -> (field, reader); ``schedule`` is a mapping of its own and stands beside it."""
+
+SCHEDULE: dict[str, tuple[str, Read]] = {
+    "priority": ("priority", _by("priority", units.parse_priority)),
+    "time_limit": ("time_limit", _by("time_limit", _time_limit)),
+}
+
+LATER_JOB = ("depends_on", "matrix", "array", "max_parallel")
+LATER_SCHEDULE = ("begin", "hold", "retries", "max_parallel")
+
+NEVER = {
+    "build": "build the image first, then name it under `image`",
+    "cap_add": "jobs run without extra capabilities",
+    "container_name": "the launcher names containers; `name` names the job",
+    "deploy": "ask for GPUs with `gpus`, for memory with `mem_limit`, for cores with `cpus`",
+    "device_requests": "ask for GPUs with `gpus`",
+    "devices": "ask for GPUs with `gpus`",
+    "init": "every job runs under an init already",
+    "network_mode": "a job gets the engine's default network",
+    "networks": "a job gets the engine's default network",
+    "ports": "a job publishes no ports",
+    "privileged": "a job that saw every GPU would break everybody's isolation",
+    "restart": "a job runs once",
+    "runtime": "the launcher chooses the runtime",
+    "security_opt": "the launcher sets the security options",
+}
+"""Compose's keys that a job has not, and what to do instead."""

@@ -1,0 +1,206 @@
+"""YAML text -> a tree of values that know where they stood.
+
+Built from PyYAML's events, not its documents: anchors, aliases, tags, merge keys, duplicate keys,
+deep nesting and second documents are refused where they begin, before anything is built from them.
+Scalars follow YAML 1.2's core schema, and a number with a leading zero stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from launcher.errors import JobFileError
+
+MAX_DEPTH = 20
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000
+
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_OCTAL_HEX = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]{1,30}|(?:0|[1-9][0-9]{0,30})(?:\.[0-9]{0,30})?)(?:[eE][-+]?[0-9]{1,3})?"
+)
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Node:
+    """A value of the file and where it stood (line and column from 1)."""
+
+    file: str
+    line: int
+    column: int
+
+    kind = "nothing"
+
+    def error(self, message: str, *, fix: str | None = None) -> JobFileError:
+        """Return the error that points here."""
+        return JobFileError(message, file=self.file, line=self.line, column=self.column, fix=fix)
+
+
+@dataclass(slots=True)
+class Scalar(Node):
+    """One word or text: its value by YAML 1.2, and the text as it stands in the file."""
+
+    value: bool | int | float | str | None
+    text: str
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """What people call this."""
+        if self.value is None:
+            return "empty"
+        if isinstance(self.value, bool):
+            return "true or false"
+        return "text" if isinstance(self.value, str) else "a number"
+
+
+@dataclass(slots=True)
+class Items(Node):
+    """A list."""
+
+    items: tuple[Node, ...]
+    kind = "a list"
+
+
+@dataclass(slots=True)
+class Mapping(Node):
+    """A mapping with its keys in the file's order, each key once."""
+
+    entries: tuple[tuple[Scalar, Node], ...]
+    kind = "a mapping"
+
+
+def scalar_value(text: str) -> bool | int | float | str | None:
+    """Return what an unquoted scalar means by YAML 1.2; ``010``, ``on``, ``12:30`` are text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCTAL_HEX.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+def read_node(text: str, file: str) -> Node:
+    """Return the tree of the one document in ``text``."""
+    found = _UNPRINTABLE.search(text)
+    if found:
+        line, column = _line_column(text, found.start())
+        code = ord(found.group())
+        raise JobFileError(
+            f"the character U+{code:04X} is not allowed", file=file, line=line, column=column
+        )
+    try:
+        return _Builder(file).build(yaml.parse(text, Loader=_LOADER))
+    except yaml.YAMLError as error:
+        raise _syntax_error(error, file) from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise JobFileError("this is not valid YAML", file=file, line=1, column=1) from error
+
+
+def _line_column(text: str, index: int) -> tuple[int, int]:
+    before = text[:index]
+    return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
+
+
+def _syntax_error(error: yaml.YAMLError, file: str) -> JobFileError:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "a mistake"
+    context = getattr(error, "context", None)
+    said = f"{problem} ({context})" if context else str(problem)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    fix = "YAML indents with spaces, never with tabs." if "'\\t'" in said else None
+    return JobFileError(
+        f"this is not valid YAML: {said}", file=file, line=line, column=column, fix=fix
+    )
+
+
+class _Builder:
+    """Builds the tree from events; one level of Python calls per level of the file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.nodes = 0
+
+    def build(self, events: Iterator[Any]) -> Node:
+        root: Node | None = None
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    raise self._error(
+                        event,
+                        "a second document begins here: write several jobs"
+                        " under `jobs:`, or several files",
+                    )
+                root = self._node(next(events), events, 1)
+        return root if root is not None else Scalar(self.file, 1, 1, None, "")
+
+    def _error(self, event: Any, message: str) -> JobFileError:
+        mark = event.start_mark
+        return JobFileError(message, file=self.file, line=mark.line + 1, column=mark.column + 1)
+
+    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        self._refuse(event, depth)
+        mark = event.start_mark
+        where = (self.file, mark.line + 1, mark.column + 1)
+        if isinstance(event, yaml.ScalarEvent):
+            value = event.value if event.style else scalar_value(event.value)
+            return Scalar(*where, value, self._text(event))
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Node] = []
+            while not isinstance(inner := next(events), yaml.SequenceEndEvent):
+                items.append(self._node(inner, events, depth + 1))
+            return Items(*where, tuple(items))
+        return Mapping(*where, self._entries(events, depth))
+
+    def _entries(self, events: Iterator[Any], depth: int) -> tuple[tuple[Scalar, Node], ...]:
+        entries: list[tuple[Scalar, Node]] = []
+        seen: dict[str, Scalar] = {}
+        while not isinstance(inner := next(events), yaml.MappingEndEvent):
+            key = self._node(inner, events, depth + 1)
+            if not isinstance(key, Scalar):
+                raise key.error("a key must be one word")
+            if key.text == "<<":
+                raise key.error("merge keys (<<) are not allowed here: write the keys out")
+            if key.text in seen:
+                raise key.error(
+                    f"the key `{key.text}` is there twice (first in line {seen[key.text].line})"
+                )
+            seen[key.text] = key
+            entries.append((key, self._node(next(events), events, depth + 1)))
+        return tuple(entries)
+
+    def _refuse(self, event: Any, depth: int) -> None:
+        self.nodes += 1
+        if isinstance(event, yaml.AliasEvent):
+            raise self._error(
+                event, f"aliases (*{event.anchor}) are not allowed here: write it out"
+            )
+        if event.anchor is not None:
+            raise self._error(event, f"anchors (&{event.anchor}) are not allowed here")
+        if event.tag is not None:
+            raise self._error(event, f"tags ({event.tag}) are not allowed here")
+        if depth > MAX_DEPTH:
+            raise self._error(event, f"this is nested more than {MAX_DEPTH} levels deep")
+        if self.nodes > MAX_NODES:
+            raise self._error(event, f"the file has more than {MAX_NODES} values")
+
+    def _text(self, event: Any) -> str:
+        text: str = event.value
+        if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise self._error(event, "this text holds a character that no program can be given")
+        return text

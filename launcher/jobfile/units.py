@@ -1,0 +1,101 @@
+"""Durations and sizes as people write them. What is ambiguous is refused, with what to write.
+
+Every parser raises ``ValueError`` with a message for people; the caller adds where it stood.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_SECONDS = 366 * 86400
+MAX_BYTES = 1 << 50
+
+_PARTS = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,4}):(\d{2}):(\d{2})", re.ASCII)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_SHORT_CLOCK = re.compile(r"(\d+):(\d{2})", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
+_FACTORS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_HOW = "write 4h, 90m, 30s, 1h30m or HH:MM:SS"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of ``4h``, ``90m``, ``1h30m``, ``2d`` or ``[D-]HH:MM:SS``.
+
+    >>> parse_duration("1h30m"), parse_duration("1-00:00:30")
+    (5400.0, 86430.0)
+    """
+    word = text.strip().lower()
+    if len(word) > 32:
+        raise ValueError(f"'{word[:32]}…' is no duration: {_HOW}")
+    seconds = _clock_seconds(word) if ":" in word else _part_seconds(word)
+    if seconds > MAX_SECONDS:
+        raise ValueError(f"'{text}' is more than a year")
+    return seconds
+
+
+def _part_seconds(word: str) -> float:
+    found = _PARTS.fullmatch(word)
+    if found and word:
+        days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return days * 86400 + hours * 3600 + minutes * 60 + seconds
+    if _NUMBER.fullmatch(word):
+        raise ValueError(f"'{word}' has no unit: write {word}s, {word}m or {word}h")
+    raise ValueError(f"'{word}' is no duration: {_HOW}")
+
+
+def _clock_seconds(word: str) -> float:
+    found = _CLOCK.fullmatch(word)
+    if not found:
+        short = _SHORT_CLOCK.fullmatch(word)
+        if short:
+            first = short.group(1)
+            raise ValueError(f"'{word}' can be read two ways: write {first}h, {first}m or HH:MM:SS")
+        raise ValueError(f"'{word}' is no duration: {_HOW}")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    if minutes > 59 or seconds > 59 or (found.group(1) is not None and hours > 23):
+        raise ValueError(f"'{word}' is no duration: minutes and seconds go up to 59, hours to 23")
+    return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of ``8g``, ``64m``, ``1024k``, ``512b``, ``8gb``, ``8GiB`` or a number.
+
+    As in Docker every unit is a power of 1024.
+
+    >>> parse_size("64m") == parse_size("64MiB") == 64 * 1024 * 1024
+    True
+    """
+    word = text.strip().lower()
+    found = _SIZE.fullmatch(word) if len(word) <= 32 else None
+    unit = found.group(2) if found else ""
+    short = unit[:1] if unit[1:] in ("", "b", "ib") and unit != "bb" else unit
+    if not found or short not in _FACTORS:
+        raise ValueError(f"'{text[:32]}' is no size: write 8g, 64m, 1024k or a number of bytes")
+    size = int(float(found.group(1)) * 1024 ** _FACTORS[short])
+    if size > MAX_BYTES:
+        raise ValueError(f"'{text}' is more than a pebibyte")
+    return size
+
+
+def parse_count(text: str, *, most: int = 128) -> int:
+    """Return a count from 1 to ``most``."""
+    if not re.fullmatch(r"[1-9]\d{0,3}", text.strip(), re.ASCII) or int(text) > most:
+        raise ValueError(f"'{text[:32]}' is no count: write a whole number from 1 to {most}")
+    return int(text)
+
+
+def parse_cpus(text: str) -> float:
+    """Return a number of cores, such as ``4`` or ``0.5``."""
+    word = text.strip()
+    if not _NUMBER.fullmatch(word) or not 0.01 <= float(word) <= 4096:
+        raise ValueError(f"'{text[:32]}' is no number of cores: write 4 or 0.5")
+    return float(word)
+
+
+def parse_priority(text: str) -> int:
+    """Return a priority from 0 to 1000; who may ask for more than 50 is the daemon's to say."""
+    word = text.strip()
+    if not re.fullmatch(r"\d{1,4}", word, re.ASCII) or int(word) > 1000:
+        raise ValueError(f"'{text[:32]}' is no priority: write a whole number from 0 to 1000")
+    return int(word)

@@ -1,0 +1,57 @@
+"""Bind mounts as people write them: Compose's short form, and its long form's checks.
+
+Every function raises ``ValueError`` with a message for people.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from launcher.wire import Mount
+
+_MODES = {"": False, "rw": False, "ro": True}
+
+
+def parse_volume(text: str, base: Path) -> Mount:
+    """Return the mount of ``SOURCE:TARGET[:ro|rw]``; a relative source is relative to ``base``."""
+    parts = text.split(":")
+    if len(parts) == 1:
+        raise ValueError(f"'{text[:120]}' names no directory of this machine: write SOURCE:TARGET")
+    if len(parts) > 3:
+        raise ValueError(f"'{text[:120]}' has too many colons: write SOURCE:TARGET[:ro]")
+    mode = parts[2] if len(parts) == 3 else ""
+    if mode not in _MODES:
+        raise ValueError(f"'{mode[:40]}' is no mount mode here: write ro or rw")
+    return bind(parts[0], parts[1], base, read_only=_MODES[mode])
+
+
+def bind(source: str, target: str, base: Path, *, read_only: bool) -> Mount:
+    """Return a mount with an absolute source and a checked target."""
+    if not source:
+        raise ValueError("the mount's source is empty")
+    if not source.startswith(("/", ".", "~")):
+        raise ValueError(
+            f"'{source[:120]}' would be a named volume, and only directories of this machine"
+            f" can be mounted: write ./{source[:120]}"
+        )
+    if not target.startswith("/"):
+        raise ValueError(f"the mount's target '{target[:120]}' must be an absolute path")
+    if os.path.normpath(target) in ("/", "//"):
+        raise ValueError("nothing can be mounted over the container's /")
+    try:
+        home = Path(source).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"'{source[:120]}': there is no such home directory") from error
+    path = os.path.abspath(base / home)  # noqa: PTH100 - keeps symlinks
+    return Mount(source=path, target=target, read_only=read_only)
+
+
+def check_targets(mounts: list[Mount]) -> None:
+    """Refuse two mounts on one target."""
+    seen: set[str] = set()
+    for mount in mounts:
+        target = os.path.normpath(mount.target)
+        if target in seen:
+            raise ValueError(f"two mounts have the target {mount.target}")
+        seen.add(target)

@@ -1,0 +1,81 @@
+"""Names, images, users and command lines: what is allowed in them, and why.
+
+Every function raises ``ValueError`` with a message for people.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_LIKE_A_REFERENCE = re.compile(r"\d+(?:-\d+)?|last", re.ASCII)
+_DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?/"
+_PATH = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:{_DOMAIN})?{_PATH}(?:/{_PATH})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?"
+    r"(?:@[a-z0-9+._-]+:[0-9a-f]{32,128})?",
+    re.ASCII,
+)
+_IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
+_USER = re.compile(
+    r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63})?", re.ASCII
+)
+
+
+def check_name(text: str) -> str:
+    """Return a job's name: ``[a-z0-9][a-z0-9._-]*``, and nothing that reads like an id."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(
+            f"'{text[:80]}' is no job name: use up to 63 of a-z, 0-9, '.', '_' and '-',"
+            " beginning with a letter or digit"
+        )
+    if _LIKE_A_REFERENCE.fullmatch(text):
+        raise ValueError(f"'{text}' cannot be a job's name: it reads like a job id")
+    return text
+
+
+def check_image(text: str) -> str:
+    """Return an image reference that Docker can parse."""
+    if not text:
+        raise ValueError("the image is empty")
+    if _IMAGE.fullmatch(text) or _IMAGE_ID.fullmatch(text):
+        return text
+    if _IMAGE.fullmatch(text.lower()):
+        raise ValueError(f"'{text[:120]}' is no image: its repository must be in lower case")
+    raise ValueError(f"'{text[:120]}' is no image: write [registry/]name[:tag][@digest]")
+
+
+def default_name(image: str) -> str:
+    """Return the name of a job that has none: the last part of its image's repository.
+
+    >>> default_name("nvcr.io/nvidia/pytorch:25.01-py3")
+    'pytorch'
+    """
+    if _IMAGE_ID.fullmatch(image):
+        return "job"
+    last = image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
+    name = re.sub(r"[^a-z0-9._-]", "-", last)[:63]
+    return name if _NAME.fullmatch(name) and not _LIKE_A_REFERENCE.fullmatch(name) else "job"
+
+
+def check_user(text: str) -> str:
+    """Return ``user[:group]``, by name or number."""
+    if not _USER.fullmatch(text):
+        raise ValueError(f"'{text[:80]}' is no user: write a uid, uid:gid, or a name of the image")
+    return text
+
+
+def check_container_path(text: str) -> str:
+    """Return an absolute path inside the container."""
+    if not text.startswith("/"):
+        raise ValueError(f"'{text[:120]}' must be an absolute path in the container")
+    return text
+
+
+def split_command(text: str) -> list[str]:
+    """Return the words of a command line, split as a shell would, with nothing expanded."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"this command cannot be split into words: {error}") from error
