@@ -1,0 +1,220 @@
+"""The client: one method per thing the daemon can be asked, typed as ``launcher.wire``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from launcher import errors
+from launcher.client.decode import decode, decode_list
+from launcher.client.http import CutStream, Transport
+from launcher.client.sockets import socket_candidates
+from launcher.wire import (
+    END,
+    EVENT,
+    Check,
+    Frame,
+    JobDetail,
+    JobRequest,
+    JobView,
+    RegistryAuth,
+    SignalRequest,
+    SliceView,
+    Status,
+    SubmitRequest,
+)
+
+POLL_SECONDS = 20.0
+RECONNECT_SECONDS = 60.0
+_RETRY_SECONDS = 0.1
+
+Ref = int | str
+
+
+class Client:
+    """The daemon, as an object. Every method is one request; each raises ``LauncherError``.
+
+    ``socket`` names the daemon's socket; without it ``LAUNCHER_SOCKET``, the system's and the
+    user's own are tried. ``notice`` gets sentences that are no error: another version, a daemon
+    that is being waited for.
+    """
+
+    def __init__(
+        self,
+        socket: str | None = None,
+        timeout: float = 30,
+        *,
+        notice: Callable[[str], None] | None = None,
+        reconnect: float = RECONNECT_SECONDS,
+    ) -> None:
+        self.timeout = timeout
+        self.reconnect = reconnect
+        self._transport = Transport([socket] if socket else socket_candidates(), notice)
+
+    @property
+    def socket(self) -> str | None:
+        """The socket that answered, once one has."""
+        return self._transport.socket
+
+    @property
+    def daemon_version(self) -> str | None:
+        """The daemon's version, once it has answered."""
+        return self._transport.daemon_version
+
+    def status(self) -> Status:
+        """Return the daemon's own health."""
+        return decode(Status, self._get("/v1/status"))
+
+    def submit(
+        self,
+        jobs: Sequence[JobRequest],
+        credentials: Mapping[str, RegistryAuth] | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> list[JobView]:
+        """Queue all of these jobs, or none; with ``dry_run`` only check them."""
+        request = SubmitRequest(
+            jobs=list(jobs), credentials=dict(credentials or {}), dry_run=dry_run
+        )
+        try:
+            reply = self._post("/v1/jobs", dataclasses.asdict(request))
+        except CutStream as error:
+            error.fix = "`launch ps` shows whether the jobs were queued before it went."
+            raise
+        return decode_list(JobView, reply)
+
+    def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[JobView]:
+        """Return what is pending and running, with ``all`` everything; or the named jobs."""
+        pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in refs)]
+        return decode_list(JobView, self._get(f"/v1/jobs?{urlencode(pairs)}"))
+
+    def show(self, ref: Ref) -> JobDetail:
+        """Return all there is to know of one job."""
+        return decode(JobDetail, self._get(_job(ref)))
+
+    def cancel(self, ref: Ref) -> list[JobView]:
+        """End a job, or all jobs of a range or array; return them."""
+        return decode_list(JobView, self._post(f"{_job(ref)}/cancel"))
+
+    def signal(self, ref: Ref, signal: str) -> JobView:
+        """Send a signal, by name, to a running job's container."""
+        body = dataclasses.asdict(SignalRequest(signal=signal))
+        return decode(JobView, self._post(f"{_job(ref)}/signal", body))
+
+    def wait(self, ref: Ref, timeout: float | None = None) -> JobView:
+        """Return the job when it has its outcome; after ``timeout`` seconds, as it is then.
+
+        A daemon that is being restarted is waited for: its jobs go on.
+        """
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        patience = _Patience(self)
+        while True:
+            poll = max(0.0, min(POLL_SECONDS, end - time.monotonic()))
+            try:
+                reply = self._transport.json(
+                    "GET", f"{_job(ref)}/wait?timeout={poll:g}", timeout=poll + self.timeout
+                )
+            except errors.DaemonUnreachable as error:
+                patience.after(error)
+                continue
+            patience.renew()
+            job = decode(JobView, reply)
+            if job.outcome is not None or time.monotonic() >= end:
+                return job
+
+    def logs(
+        self,
+        ref: Ref,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        attempt: int | None = None,
+    ) -> Iterator[Frame]:
+        """Yield a job's output, frame by frame; with ``follow`` until it ends."""
+        pairs: dict[str, Any] = {"follow": int(follow)}
+        if tail is not None:
+            pairs["tail"] = tail
+        if attempt is not None:
+            pairs["attempt"] = attempt
+        path = f"{_job(ref)}/logs?{urlencode(pairs)}"
+        for frame in self._transport.frames(path, timeout=self.timeout):
+            if frame.stream == END:
+                return
+            yield frame
+        raise CutStream("the daemon went away in the middle of the log")
+
+    def follow(self, ref: Ref) -> Iterator[Frame]:
+        """Yield a job's changes (EVENT) and output until END, which carries its final view.
+
+        When the daemon goes away it is waited for, and the stream goes on after the last frame of
+        output that was seen: nothing is repeated, nothing is lost.
+        """
+        patience = _Patience(self)
+        after_ns, seen = 0, 0
+        while True:
+            query = f"?after_ns={after_ns}&skip={seen}" if seen else ""
+            try:
+                for frame in self._transport.frames(
+                    f"{_job(ref)}/follow{query}", timeout=self.timeout
+                ):
+                    patience.renew()
+                    if frame.stream not in (EVENT, END):
+                        seen = seen + 1 if frame.time_ns == after_ns else 1
+                        after_ns = frame.time_ns
+                    yield frame
+                    if frame.stream == END:
+                        return
+                raise CutStream("the daemon went away in the middle of a stream")
+            except errors.DaemonUnreachable as error:
+                patience.after(error)
+
+    def slices(self) -> list[SliceView]:
+        """Return every slice of the machine and what is on it."""
+        return decode_list(SliceView, self._get("/v1/slices"))
+
+    def doctor(self) -> list[Check]:
+        """Return the daemon's checks of itself, Docker and the GPUs."""
+        return decode_list(Check, self._get("/v1/doctor"))
+
+    def stop(self) -> Status:
+        """End the daemon; its jobs go on."""
+        return decode(Status, self._post("/v1/stop"))
+
+    def _get(self, path: str) -> Any:
+        return self._transport.json("GET", path, timeout=self.timeout)
+
+    def _post(self, path: str, body: Any = None) -> Any:
+        return self._transport.json("POST", path, body, timeout=self.timeout)
+
+
+class _Patience:
+    """How long a daemon that answered once is waited for when it goes away."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._until: float | None = None
+
+    def renew(self) -> None:
+        """Note that the daemon answered."""
+        self._until = None
+
+    def after(self, error: errors.DaemonUnreachable) -> None:
+        """Wait a little before the next try, or give up by raising ``error``."""
+        transport = self._client._transport
+        now = time.monotonic()
+        if transport.socket is None:
+            raise error
+        if self._until is None:
+            self._until = now + self._client.reconnect
+            transport.notice("the daemon does not answer; its jobs go on, waiting for it")
+        if now >= self._until:
+            raise error
+        time.sleep(_RETRY_SECONDS)
+
+
+def _job(ref: Ref) -> str:
+    return f"/v1/jobs/{quote(str(ref), safe='')}"
