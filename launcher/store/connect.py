@@ -1,0 +1,75 @@
+"""Opening the database: pragmas, migrations, and SQLite's errors in words that help."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from launcher.errors import InternalError, SchemaTooNew, StateDirError
+from launcher.store.sql import migrations
+
+FILE_NAME = "launcher.db"
+
+_ADVICE = (
+    ("full", "the disk is full", "Free some space, then try again."),
+    ("readonly", "it is read-only", "Make it writable for the user that runs the launcher."),
+    ("unable to open", "it cannot be opened", "Check that it exists and is writable."),
+    ("locked", "another program has it locked", "Stop the other program."),
+    ("malformed", "the database is damaged", "Restore it from a backup, or move it away."),
+    ("not a database", "the database is damaged", "Restore it from a backup, or move it away."),
+    ("disk i/o", "the disk has an error", "Look at the kernel's log."),
+)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ``StateDirError``; a broken rule of the schema is our bug."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise InternalError(f"the database refused a change: {error}") from error
+    except sqlite3.Error as error:
+        text = str(error).lower()
+        for word, what, fix in _ADVICE:
+            if word in text:
+                raise StateDirError(f"cannot use {path}: {what} ({error})", fix=fix) from error
+        raise StateDirError(f"cannot use {path}: {error}") from error
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the database with the settings that durability rests on.
+
+    WAL with ``synchronous=FULL``: an acknowledged commit survives a power cut
+    (sqlite.org/pragma.html#pragma_synchronous).
+    """
+    mode = "ro" if read_only else "rwc"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=5.0,
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    if not read_only:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema to this version, one transaction a step; refuse a newer one."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    scripts = migrations()
+    if version > len(scripts):
+        raise SchemaTooNew(
+            f"{path} has schema {version}, this launcher knows up to {len(scripts)}",
+            fix="Install the newer launcher again, or use another state directory.",
+        )
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
+        )

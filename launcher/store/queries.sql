@@ -1,0 +1,102 @@
+-- name: insert_job
+INSERT INTO jobs (
+    id, uid, gid, user, name, image, pull_policy, credentials_uid, need, priority, submitted_at,
+    time_limit, stop_grace, state, outcome, reason, message, attempt, slices, image_id,
+    container_id, exit_code, started_at, ended_at, started_wall, cancelled_by, timed_out,
+    never_started, spec
+) VALUES (
+    :id, :uid, :gid, :user, :name, :image, :pull_policy, :credentials_uid, :need, :priority,
+    :submitted_at, :time_limit, :stop_grace, :state, :outcome, :reason, :message, :attempt,
+    :slices, :image_id, :container_id, :exit_code, :started_at, :ended_at, :started_wall,
+    :cancelled_by, :timed_out, :never_started, :spec
+);
+
+-- name: update_job
+UPDATE jobs SET
+    priority = :priority, time_limit = :time_limit, state = :state, outcome = :outcome,
+    reason = :reason, message = :message, attempt = :attempt, slices = :slices,
+    image_id = :image_id, container_id = :container_id, exit_code = :exit_code,
+    started_at = :started_at, ended_at = :ended_at, started_wall = :started_wall,
+    cancelled_by = :cancelled_by, timed_out = :timed_out, never_started = :never_started
+WHERE id = :id AND state <> 'DONE';
+
+-- name: put_attempt
+INSERT INTO attempts (
+    job, number, container_name, slices, image_id, granted_at, container_id, started_at, ended_at,
+    exit_code, oom, cause
+) VALUES (
+    :job, :number, :container_name, :slices, :image_id, :granted_at, :container_id, :started_at,
+    :ended_at, :exit_code, :oom, :cause
+) ON CONFLICT (job, number) DO UPDATE SET
+    container_id = excluded.container_id, started_at = excluded.started_at,
+    ended_at = excluded.ended_at, exit_code = excluded.exit_code, oom = excluded.oom,
+    cause = excluded.cause;
+
+-- name: put_lease
+INSERT INTO leases (
+    job, attempt, slice_uuid, gpu_uuid, gpu_index, profile, profile_id, memory_mib, gi, ci,
+    placement_start, placement_size, granted_at, released_at, quarantine
+) VALUES (
+    :job, :attempt, :slice_uuid, :gpu_uuid, :gpu_index, :profile, :profile_id, :memory_mib, :gi,
+    :ci, :placement_start, :placement_size, :granted_at, :released_at, :quarantine
+) ON CONFLICT (job, attempt, slice_uuid) DO UPDATE SET
+    released_at = excluded.released_at, quarantine = excluded.quarantine;
+
+-- name: put_quarantine
+INSERT INTO quarantines (slice_uuid, why) VALUES (?, ?)
+ON CONFLICT (slice_uuid) DO UPDATE SET why = excluded.why;
+
+-- name: delete_quarantine
+DELETE FROM quarantines WHERE slice_uuid = ?;
+
+-- name: insert_history
+INSERT INTO history (job, at, event, detail) VALUES (?, ?, ?, ?);
+
+-- name: put_meta
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: get_meta
+SELECT value FROM meta WHERE key = ?;
+
+-- name: next_id
+SELECT COALESCE(MAX(id), 0) + 1 FROM jobs;
+
+-- name: live_jobs
+SELECT * FROM jobs WHERE state <> 'DONE' ORDER BY id;
+
+-- name: live_attempts
+SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job AND j.attempt = a.number
+WHERE j.state NOT IN ('PENDING', 'DONE');
+
+-- name: live_leases
+SELECT * FROM leases WHERE released_at IS NULL;
+
+-- name: quarantines
+SELECT slice_uuid, why FROM quarantines;
+
+-- name: job
+SELECT * FROM jobs WHERE id = ?;
+
+-- name: all_jobs
+SELECT * FROM jobs ORDER BY id;
+
+-- name: jobs_between
+SELECT * FROM jobs WHERE id BETWEEN ? AND ? ORDER BY id;
+
+-- name: last_of_user
+SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;
+
+-- name: jobs_named
+SELECT * FROM jobs WHERE name = ? ORDER BY id;
+
+-- name: spec
+SELECT spec FROM jobs WHERE id = ?;
+
+-- name: attempts_of
+SELECT * FROM attempts WHERE job = ? ORDER BY number;
+
+-- name: history_of
+SELECT at, event, detail FROM history WHERE job = ? ORDER BY seq;
+
+-- name: counts
+SELECT COALESCE(outcome, state) AS word, COUNT(*) AS n FROM jobs GROUP BY word;

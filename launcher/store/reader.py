@@ -1,0 +1,73 @@
+"""Reading for people: ended jobs, specs, attempts and histories, on a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from launcher.core.job import Job, Need
+from launcher.core.lease import Attempt
+from launcher.store import rows
+from launcher.store.connect import FILE_NAME, connect, explained
+from launcher.store.sql import queries
+
+_Q = queries()
+
+
+class Reader:
+    """A read-only view of the store; sees what is committed, never what is only decided."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        with explained(self._path):
+            self._db = connect(self._path, read_only=True)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        with explained(self._path):
+            return self._db.execute(_Q[query], values).fetchall()
+
+    def _jobs(self, found: Iterable[Any]) -> list[Job]:
+        needs: dict[str, Need] = {}
+        return [rows.job_from(row, needs) for row in found]
+
+    def job(self, job_id: int) -> Job | None:
+        """Return a job, ended or not."""
+        return next(iter(self._jobs(self._rows("job", job_id))), None)
+
+    def jobs(self) -> list[Job]:
+        """Return every job there ever was, by id."""
+        return self._jobs(self._rows("all_jobs"))
+
+    def jobs_between(self, first: int, last: int) -> list[Job]:
+        """Return the jobs with these ids, both ends included."""
+        return self._jobs(self._rows("jobs_between", first, last))
+
+    def jobs_named(self, name: str) -> list[Job]:
+        """Return the jobs of this name, by id."""
+        return self._jobs(self._rows("jobs_named", name))
+
+    def last_of(self, uid: int) -> Job | None:
+        """Return the job that this user submitted last."""
+        return next(iter(self._jobs(self._rows("last_of_user", uid))), None)
+
+    def spec(self, job_id: int) -> str | None:
+        """Return the document that the job was submitted with."""
+        found = self._rows("spec", job_id)
+        return str(found[0][0]) if found else None
+
+    def attempts(self, job_id: int) -> list[Attempt]:
+        """Return the attempts of a job, first to last."""
+        return [rows.attempt_from(row) for row in self._rows("attempts_of", job_id)]
+
+    def history(self, job_id: int) -> list[tuple[float, str, str]]:
+        """Return (seconds since 1970, event, detail) of everything that happened to a job."""
+        return [tuple(row) for row in self._rows("history_of", job_id)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs there are by the word that the CLI shows."""
+        return {row["word"]: row["n"] for row in self._rows("counts")}

@@ -1,0 +1,172 @@
+"""The one writer: a decision's changes in one transaction, and the world read back."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+from launcher.core.job import Need
+from launcher.core.lease import Lease
+from launcher.core.world import Changes, SliceState, World
+from launcher.errors import StateDirError
+from launcher.store import rows
+from launcher.store.connect import FILE_NAME, connect, explained, migrate
+from launcher.store.sql import queries
+
+_Q = queries()
+
+
+class Store:
+    """The database of one state directory, locked for this process."""
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection, lock: int) -> None:
+        self.directory = directory
+        self.path = directory / FILE_NAME
+        self._db = connection
+        self._lock = lock
+        self.id = self._identity()
+
+    @classmethod
+    def open(cls, directory: Path) -> Store:
+        """Open or create the store of a state directory.
+
+        Raises ``StateDirError`` (with what to do) where it is full, read-only, damaged or used by
+        another daemon, ``SchemaTooNew`` where a newer launcher wrote it.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StateDirError(f"cannot make {directory}: {error.strerror}") from error
+        lock = _lock(directory)
+        path = directory / FILE_NAME
+        try:
+            with explained(path):
+                connection = connect(path)
+                migrate(connection, path)
+                return cls(directory, connection, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def close(self) -> None:
+        """Close the database and let the directory go."""
+        self._db.close()
+        os.close(self._lock)
+
+    def _identity(self) -> str:
+        """Return this store's id, made at first: containers carry it in name and label."""
+        row = self._db.execute(_Q["get_meta"], ("store",)).fetchone()
+        if row:
+            return str(row[0])
+        made = secrets.token_hex(4)
+        self._db.execute(_Q["put_meta"], ("store", made))
+        return made
+
+    def meta(self, key: str) -> str | None:
+        """Return a remembered value, such as the kernel's boot id."""
+        with explained(self.path):
+            row = self._db.execute(_Q["get_meta"], (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def put_meta(self, key: str, value: str) -> None:
+        """Remember a value."""
+        with explained(self.path):
+            self._db.execute(_Q["put_meta"], (key, value))
+
+    def commit(self, changes: Changes) -> None:
+        """Write everything in one transaction, or nothing.
+
+        Raises ``StateDirError`` where the disk fails, ``InternalError`` where the schema refuses.
+        """
+        with explained(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(changes)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _write(self, changes: Changes) -> None:
+        db = self._db
+        new = {job.id for job, _ in changes.new_jobs}
+        db.executemany(
+            _Q["insert_job"], [rows.job_row(job, spec) for job, spec in changes.new_jobs]
+        )
+        db.executemany(
+            _Q["update_job"], [rows.job_row(j) for j in changes.jobs.values() if j.id not in new]
+        )
+        db.executemany(_Q["put_attempt"], [rows.attempt_row(a) for a in changes.attempts.values()])
+        # Ended leases first: a slice may change hands within one transaction.
+        leases = sorted(changes.leases.values(), key=_live)
+        db.executemany(_Q["put_lease"], [rows.lease_row(lease) for lease in leases])
+        for uuid, why in changes.quarantines.items():
+            if why is None:
+                db.execute(_Q["delete_quarantine"], (uuid,))
+            else:
+                db.execute(_Q["put_quarantine"], (uuid, why))
+        db.executemany(
+            _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
+        )
+
+    def load(self, cpu_slots: int) -> World:
+        """Read the live jobs, their attempts, leases and the quarantines into a new world."""
+        with explained(self.path):
+            next_id: int = self._db.execute(_Q["next_id"]).fetchone()[0]
+            world = World(self.id, next_id, cpu_slots)
+            needs: dict[str, Need] = {}
+            for row in self._db.execute(_Q["live_jobs"]):
+                world.add(rows.job_from(row, needs))
+            for row in self._db.execute(_Q["live_attempts"]):
+                attempt = rows.attempt_from(row)
+                world.attempts[attempt.job] = attempt
+            for row in self._db.execute(_Q["live_leases"]):
+                lease = rows.lease_from(row)
+                state = SliceState(lease.slice, lease, lost=True)
+                world.slices[lease.slice.uuid] = state
+                world.leases.setdefault(lease.job, []).append(lease)
+            self._load_quarantines(world)
+        return world
+
+    def _load_quarantines(self, world: World) -> None:
+        from launcher.core.gpu import Slice
+
+        for uuid, why in self._db.execute(_Q["quarantines"]):
+            unknown = Slice(uuid, "", 0, "", None, 0)
+            world.slices.setdefault(uuid, SliceState(unknown, lost=True)).quarantine = why
+
+
+def _live(lease: Lease) -> bool:
+    return lease.released_at is None
+
+
+def _lock(directory: Path) -> int:
+    """Take the directory for this process until it ends; refused while another has it."""
+    path = directory / "lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateDirError(
+            f"cannot write in {directory}: {error.strerror}",
+            fix="Make it writable for the user that runs the launcher.",
+        ) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise StateDirError(
+            f"{directory} is in use by another launcher daemon (pid {holder})",
+            fix="Stop that daemon, or use another state directory.",
+        ) from error
+    try:
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
+    except OSError as error:
+        os.close(fd)
+        raise StateDirError(f"cannot write in {directory}: {error.strerror}") from error
+    return fd
