@@ -1,0 +1,29 @@
+"""A GPU machine without a GPU: a strict stand-in for libnvidia-ml.so.1, and a sandboxed Docker.
+
+The library (``native/``, C) implements NVML's binary interface and refuses what a card refuses. Its
+state is one file that every process maps. NOTHING here imports pynvml, docker or the daemon's rooms;
+only ``launcher.errors`` is used.
+
+For other rooms, and kept stable::
+
+    parse_spec("A30:1g.6gb*4,H100-80GB:3g.40gb/1g.10gb*2,T4") -> list[BoardSpec]
+    build_library(directory) -> Path               # compiled once with $CC or cc
+    machine = Machine.create(directory, spec)      # again with the same spec: the same machine
+    machine = Machine.open(directory)
+    machine.load()                                 # this process: nvmlInit now finds the fake
+    machine.environment() -> dict[str, str]        # another process: LD_LIBRARY_PATH and state
+    machine.add_process(uuid, pid) ...             # scripting: see script.Script
+    launcher.fakegpu.sandbox.Sandbox(directory)    # a private dockerd with a stub NVIDIA hook
+
+In a spec a comma separates GPUs; behind ``:`` a layout joins profiles by ``/``, each with ``*n``. A
+MIG-capable board without ``:`` has MIG mode off, with a bare ``:`` it is on and empty.
+"""
+
+from __future__ import annotations
+
+from launcher.fakegpu.build import build_library
+from launcher.fakegpu.instances import Instance
+from launcher.fakegpu.machine import Machine
+from launcher.fakegpu.spec import BoardSpec, parse_spec
+
+__all__ = ["BoardSpec", "Instance", "Machine", "build_library", "parse_spec"]

@@ -1,0 +1,123 @@
+"""The boards a fake machine can have, from ``boards.json``: data, never a branch on a name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from launcher.errors import UserError
+
+ARCHITECTURES = {"turing": 6, "ampere": 7, "hopper": 9, "blackwell": 10}
+"""NVML_DEVICE_ARCH_* by name."""
+
+ENGINES = ("slices", "copy", "decoders", "encoders", "jpeg", "ofa")
+
+
+@dataclass(frozen=True, slots=True)
+class BoardProfile:
+    """A GPU-instance shape of a board. ``size`` and ``starts`` are memory units."""
+
+    name: str
+    id: int
+    shape: int
+    max_instances: int
+    memory_mib: int
+    sm: int
+    size: int
+    starts: tuple[int, ...]
+    engines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What a GPU is; ``profiles`` is empty where it cannot do MIG."""
+
+    key: str
+    name: str
+    architecture: int
+    cuda: tuple[int, int]
+    pci_device_id: int
+    memory_mib: int
+    units: int = 0
+    mode_needs_reset: bool = False
+    mode_survives_reboot: bool = False
+    query_without_mode: bool = False
+    mirrored_ids: bool = False
+    descending: bool = False
+    limits: tuple[int, ...] = (0,) * len(ENGINES)
+    profiles: tuple[BoardProfile, ...] = ()
+
+    def profile(self, name: str) -> BoardProfile:
+        """Return the profile called ``name``; UserError names those there are."""
+        for profile in self.profiles:
+            if profile.name == name:
+                return profile
+        names = " ".join(profile.name for profile in self.profiles)
+        raise UserError(
+            f"the board {self.key} has no profile {name!r}",
+            fix=f"It has: {names}" if names else f"{self.key} cannot do MIG: leave the layout out.",
+        )
+
+
+@cache
+def _data() -> dict[str, dict[str, dict[str, object]]]:
+    text = files("launcher.fakegpu").joinpath("boards.json").read_text(encoding="utf-8")
+    loaded: dict[str, dict[str, dict[str, object]]] = json.loads(text)
+    return loaded
+
+
+def _profile(row: dict[str, object]) -> BoardProfile:
+    plain = {key: value for key, value in row.items() if key not in ("starts", "engines")}
+    engines: dict[str, int] = row["engines"]  # type: ignore[assignment]
+    starts: list[int] = row["starts"]  # type: ignore[assignment]
+    return BoardProfile(
+        **plain,  # type: ignore[arg-type]
+        starts=tuple(starts),
+        engines=tuple(engines[name] for name in ENGINES),
+    )
+
+
+@cache
+def boards() -> dict[str, Board]:
+    """Return every board by its key, the name used in a spec."""
+    return {key: _board(key, row) for key, row in _data()["boards"].items()}
+
+
+def _board(key: str, row: dict[str, object]) -> Board:
+    major, minor = row["cuda"]  # type: ignore[misc]
+    plain = Board(
+        key=key,
+        name=str(row["name"]),
+        architecture=ARCHITECTURES[str(row["architecture"])],
+        cuda=(major, minor),
+        pci_device_id=int(str(row["pci_device_id"]), 16),
+        memory_mib=int(str(row["memory_mib"])),
+    )
+    mig: dict[str, object] | None = row["mig"]  # type: ignore[assignment]
+    return plain if mig is None else _with_mig(plain, dict(mig))
+
+
+def _with_mig(board: Board, mig: dict[str, object]) -> Board:
+    rows: list[dict[str, object]] = mig.pop("profiles")  # type: ignore[assignment]
+    profiles = tuple(_profile(row) for row in rows)
+    full = mig.pop("full")
+    limits = next(profile.engines for profile in profiles if profile.name == full)
+    plain = {name: getattr(board, name) for name in Board.__slots__ if name not in mig}
+    return Board(**{**plain, **mig, "limits": limits, "profiles": profiles})
+
+
+def compute_instances() -> dict[int, dict[int, int]]:
+    """Return how many compute instances of n slices a GPU instance of m slices holds: [m][n]."""
+    table = _data()["compute_instances"]
+    return {int(m): {int(n): int(str(c)) for n, c in row.items()} for m, row in table.items()}
+
+
+def find_board(name: str) -> Board:
+    """Return the board called ``name`` (case and spaces do not matter); UserError names them."""
+    wanted = "-".join(name.replace("_", " ").replace("-", " ").upper().split())
+    for key, board in boards().items():
+        if key.upper() == wanted:
+            return board
+    raise UserError(f"no board is called {name!r}", fix=f"There is: {' '.join(boards())}")

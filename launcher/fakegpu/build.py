@@ -1,0 +1,77 @@
+"""Compile the shared library once, with the system's C compiler, and keep it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from launcher.errors import LauncherError, UserError
+
+SONAME = "libnvidia-ml.so.1"
+FLAGS = (
+    "-std=c11", "-D_GNU_SOURCE", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread",
+    f"-Wl,-soname,{SONAME}",
+)  # fmt: skip
+COMPILE_SECONDS = 120.0
+
+
+def sources() -> list[Path]:
+    """Return the C files and headers of the package, sorted."""
+    folder = Path(str(files("launcher.fakegpu").joinpath("native")))
+    return sorted([*folder.glob("*.c"), *folder.glob("*.h")])
+
+
+def compiler() -> list[str]:
+    """Return the compiler's command: ``$CC``, else ``cc``."""
+    return shlex.split(os.environ.get("CC", "")) or ["cc"]
+
+
+def compile_c(inputs: list[Path], output: Path, flags: list[str]) -> None:
+    """Compile ``inputs`` into ``output``; UserError without a compiler, with what to install."""
+    command = [*compiler(), *flags, *map(str, inputs), "-o", str(output)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+        )
+    except FileNotFoundError:
+        raise UserError(
+            f"the fake GPU needs a C compiler, and there is no {command[0]!r}",
+            fix="Run: apt-get install gcc libc6-dev (or set CC to a compiler).",
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise LauncherError(f"{command[0]} did not finish in {COMPILE_SECONDS:.0f} s") from None
+    if done.returncode != 0:
+        tail = "\n".join(done.stderr.strip().splitlines()[:6])
+        raise LauncherError(
+            f"{command[0]} cannot compile the fake GPU:\n{tail}",
+            fix="If a header is missing, run: apt-get install libc6-dev.",
+        )
+
+
+def build_library(directory: Path) -> Path:
+    """Return the compiled library, compiling it into ``directory`` if it is not there yet.
+
+    The file is ``directory/<hash of sources and flags>/libnvidia-ml.so.1``, so the folder it is in
+    can be put on ``LD_LIBRARY_PATH``. It appears by rename: a killed compile leaves nothing half
+    made, and two at once do not disturb each other.
+    """
+    inputs = sources()
+    digest = hashlib.sha256(" ".join([*compiler(), *FLAGS, platform.machine()]).encode())
+    for path in inputs:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    folder = directory / digest.hexdigest()[:16]
+    library = folder / SONAME
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        made = Path(scratch) / SONAME
+        compile_c([path for path in inputs if path.suffix == ".c"], made, list(FLAGS))
+        made.replace(library)
+    return library

@@ -1,0 +1,90 @@
+"""GPU and compute instances in a machine's state, as somebody else's nvidia-smi would change them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from launcher.errors import LauncherError, UserError
+from launcher.fakegpu.boards import Board, boards
+from launcher.fakegpu.layout import Stands, fits, gi_id
+from launcher.fakegpu.state import NOT_A_MIG_ID, Gpu, GpuInstance, State
+
+CI_SHAPE_OF_SLICES = {1: 0, 2: 1, 3: 2, 4: 3, 7: 4, 8: 5, 6: 6}
+"""NVML_COMPUTE_INSTANCE_PROFILE_* by compute slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A GPU instance as it stands; ``uuids`` are those of its MIG devices (none if it is bare)."""
+
+    gpu_uuid: str
+    gi: int
+    profile: str
+    start: int
+    size: int
+    uuids: tuple[str, ...]
+
+
+def board_of(gpu: Gpu) -> Board:
+    """Return the GPU's board as its driver now numbers it."""
+    return replace(boards()[gpu.board.decode()], mirrored_ids=bool(gpu.mirrored_ids))
+
+
+def standing(gpu: Gpu) -> list[Stands]:
+    """Return what stands on the GPU."""
+    profiles = boards()[gpu.board.decode()].profiles
+    return [Stands(profiles[gi.profile], gi.start) for gi in gpu.gis if gi.serial]
+
+
+def add_gi(state: State, index: int, board: Board, stands: Stands, *, bare: bool) -> Instance:
+    """Put a GPU instance on GPU ``index``, with one compute instance over all of it unless bare."""
+    gpu = state.gpus[index]
+    if not fits(board, standing(gpu), stands):
+        raise UserError(
+            f"{stands.profile.name} cannot stand at {stands.start} on GPU {index} ({board.key})"
+        )
+    gi = next(slot for slot in gpu.gis if not slot.serial)
+    gi.id = gi_id(board, stands)
+    gi.profile = board.profiles.index(stands.profile)
+    gi.start = stands.start
+    for ci in gi.cis:
+        ci.serial = 0
+    state.serials += 1
+    gi.serial = state.serials
+    if not bare:
+        slices = stands.profile.engines[0]
+        ci = gi.cis[0]
+        ci.id, ci.shape, ci.start, ci.size = 0, CI_SHAPE_OF_SLICES[slices], 0, slices
+        state.serials += 1
+        ci.serial = state.serials
+    return view(gpu, gi)
+
+
+def remove_gi(state: State, index: int, gi: GpuInstance) -> None:
+    """Take a GPU instance away; refused while a process is on it."""
+    for process in state.processes:
+        if process.used and (process.gpu, process.gi) == (index, gi.id):
+            raise LauncherError(f"GPU instance {gi.id} has a process on it: pid {process.pid}")
+    for ci in gi.cis:
+        ci.serial = 0
+    gi.serial = 0
+
+
+def view(gpu: Gpu, gi: GpuInstance) -> Instance:
+    """Return a GPU instance as a value."""
+    profile = gpu.profiles[gi.profile]
+    uuids = tuple(gpu.mig_uuids[gi.id][ci.id].value.decode() for ci in gi.cis if ci.serial)
+    return Instance(gpu.uuid.decode(), gi.id, profile.name.decode(), gi.start, profile.size, uuids)
+
+
+def locate(state: State, uuid: str) -> tuple[int, int, int]:
+    """Return (GPU index, GI id, CI id) of a UUID; whole GPUs have NOT_A_MIG_ID twice."""
+    for index in range(state.gpu_count):
+        gpu = state.gpus[index]
+        if gpu.uuid.decode() == uuid:
+            return index, NOT_A_MIG_ID, NOT_A_MIG_ID
+        for gi in gpu.gis:
+            for ci in gi.cis:
+                if gi.serial and ci.serial and gpu.mig_uuids[gi.id][ci.id].value.decode() == uuid:
+                    return index, gi.id, ci.id
+    raise UserError(f"the fake machine has no device {uuid}")

@@ -1,0 +1,77 @@
+"""Which GPU instances can stand together on a board, and where: the rules the C side enforces.
+
+Kept apart from the C code on purpose: a spec is checked without a compiler, and a test sets the
+two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from launcher.errors import UserError
+from launcher.fakegpu.boards import Board, BoardProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """A GPU instance of ``profile`` at ``start`` (memory units)."""
+
+    profile: BoardProfile
+    start: int
+
+    def overlaps(self, other: Stands) -> bool:
+        """Whether the two take the same memory unit."""
+        return (
+            self.start < other.start + other.profile.size
+            and other.start < self.start + self.profile.size
+        )
+
+
+def fits(board: Board, standing: Sequence[Stands], new: Stands) -> bool:
+    """Whether ``new`` can stand beside ``standing``: placement, instance count, every engine."""
+    if new.start not in new.profile.starts or any(new.overlaps(other) for other in standing):
+        return False
+    same = sum(other.profile == new.profile for other in standing)
+    if same >= new.profile.max_instances:
+        return False
+    taken = [new.profile.engines, *(other.profile.engines for other in standing)]
+    return all(sum(used) <= limit for used, limit in zip(zip(*taken, strict=True), board.limits))
+
+
+def gi_id(board: Board, new: Stands) -> int:
+    """Return the id silicon gives it: a node of a binary tree over the GPU.
+
+    Every transcript seen fits this numbering (A30 1g 3 to 6, 2g 1 and 2; A100 1g 7 to 14), with the
+    halves the other way round on some drivers: an id alone does not tell the placement.
+    """
+    parts = board.units // new.profile.size
+    part = new.start // new.profile.size
+    if board.mirrored_ids and parts > 1:
+        part ^= parts // 2
+    return parts - 1 + part
+
+
+def solve(board: Board, names: Sequence[str]) -> list[Stands]:
+    """Return a placement for every named profile; UserError where they cannot stand together."""
+    wanted = sorted((board.profile(name) for name in names), key=lambda p: -p.size)
+    found = _search(board, [], wanted)
+    if found is None:
+        raise UserError(
+            f"the layout {'/'.join(names)} cannot stand on the board {board.key}",
+            fix="Placements, compute slices and engines must all fit; ask for fewer or smaller "
+            "instances.",
+        )
+    return found
+
+
+def _search(board: Board, standing: list[Stands], rest: list[BoardProfile]) -> list[Stands] | None:
+    if not rest:
+        return standing
+    for start in rest[0].starts:
+        new = Stands(rest[0], start)
+        if fits(board, standing, new):
+            found = _search(board, [*standing, new], rest[1:])
+            if found is not None:
+                return found
+    return None

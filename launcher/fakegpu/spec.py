@@ -1,0 +1,77 @@
+"""The words a fake machine is asked for with: ``A30:1g.6gb*4,H100-80GB:3g.40gb/1g.10gb*2,T4``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.errors import UserError
+from launcher.fakegpu.boards import Board, find_board
+from launcher.fakegpu.layout import Stands, solve
+from launcher.fakegpu.state import MAX_GPUS
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSpec:
+    """One GPU of a machine: its board, whether MIG mode is on, and what stands on it."""
+
+    board: Board
+    mig: bool
+    instances: tuple[Stands, ...] = ()
+
+
+def parse_spec(text: str) -> list[BoardSpec]:
+    """Read a machine's spec.
+
+    A comma separates GPUs. Behind ``:`` stands a layout: profile names joined by ``/``, each with
+    ``*n`` for n of them. A board alone has MIG mode off (or cannot do MIG), a board with a bare
+    ``:`` has MIG mode on and nothing on it. Unknown boards and profiles, and layouts that cannot
+    stand, are a UserError that says what there is.
+
+    >>> [spec.board.key for spec in parse_spec("A30:1g.6gb*4,T4")]
+    ['A30', 'T4']
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise UserError(
+            f"the fake GPU spec {text!r} has an empty place",
+            fix="Write boards separated by commas, such as A30:1g.6gb*4,T4.",
+        )
+    if len(parts) > MAX_GPUS:
+        raise UserError(f"the fake GPU spec has {len(parts)} GPUs", fix=f"At most {MAX_GPUS}.")
+    return [_parse_gpu(part) for part in parts]
+
+
+def _parse_gpu(text: str) -> BoardSpec:
+    name, colon, layout = text.partition(":")
+    board = find_board(name)
+    if not colon:
+        return BoardSpec(board, mig=False)
+    if not board.profiles:
+        raise UserError(
+            f"the board {board.key} cannot do MIG, so it takes no layout",
+            fix=f"Write {board.key} alone.",
+        )
+    names: list[str] = []
+    for item in layout.split("/") if layout.strip() else []:
+        names.extend(_parse_item(board, item.strip(), text))
+    return BoardSpec(board, mig=True, instances=tuple(solve(board, names)))
+
+
+def _parse_item(board: Board, item: str, text: str) -> list[str]:
+    name, star, times = item.partition("*")
+    if star and not (times.isascii() and times.isdigit() and int(times) > 0):
+        raise UserError(
+            f"{item!r} in the fake GPU spec {text!r} is not a profile and a count",
+            fix=f"Write it as {name}*2.",
+        )
+    count = int(times) if star else 1
+    return [board.profile(name).name] * min(count, board.units + 1)
+
+
+def format_spec(specs: list[BoardSpec]) -> str:
+    """Return the spec in its one normal form, to compare two."""
+    parts = []
+    for spec in specs:
+        names = sorted(stands.profile.name for stands in spec.instances)
+        parts.append(spec.board.key + (":" + "/".join(names) if spec.mig else ""))
+    return ",".join(parts)

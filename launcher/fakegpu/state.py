@@ -1,0 +1,145 @@
+"""The machine's state file, as ctypes sees it: the same layout as ``native/state.h``.
+
+A test compares every size and offset with what the C compiler made of it.
+"""
+
+from __future__ import annotations
+
+from ctypes import Structure, c_char, c_uint32, c_uint64
+from typing import Any, ClassVar
+
+MAGIC = 0x55504746
+VERSION = 1
+MAX_GPUS = 16
+MAX_PROFILES = 18
+MAX_STARTS = 12
+MAX_GIS = 8
+GI_IDS = 15
+MAX_CIS = 8
+MAX_PROCESSES = 256
+MAX_FAULTS = 64
+MAX_FUNCTIONS = 96
+MAX_EVENTS = 64
+CI_SHAPES = 9
+
+NOT_A_MIG_ID = 0xFFFFFFFF
+MEMORY_UNKNOWN = 0xFFFFFFFFFFFFFFFF
+
+Fields = ClassVar[list[tuple[str, Any]]]
+
+
+def _u32(names: str) -> list[tuple[str, Any]]:
+    return [(name, c_uint32) for name in names.split()]
+
+
+def _u64(names: str) -> list[tuple[str, Any]]:
+    return [(name, c_uint64) for name in names.split()]
+
+
+class Engines(Structure):
+    """What a profile takes of the GPU, or what the GPU has."""
+
+    _fields_: Fields = _u32("slices copy decoders encoders jpeg ofa")
+
+
+class Profile(Structure):
+    """A GPU-instance shape: ``id`` is the board's, ``shape`` is NVML's enum."""
+
+    _fields_: Fields = [
+        ("memory_mib", c_uint64),
+        ("name", c_char * 96),
+        *_u32("id shape max_instances sm size start_count"),
+        ("starts", c_uint32 * MAX_STARTS),
+        ("engines", Engines),
+    ]
+
+
+class ComputeInstance(Structure):
+    """A compute instance; ``serial`` 0 is a free slot."""
+
+    _fields_: Fields = _u32("serial id shape start size reserved")
+
+
+class GpuInstance(Structure):
+    """A GPU instance; ``profile`` is the index into its GPU's profiles."""
+
+    _fields_: Fields = [
+        *_u32("serial id profile start"),
+        ("cis", ComputeInstance * MAX_CIS),
+    ]
+
+
+class Gpu(Structure):
+    """A GPU with all that stands on it."""
+
+    _fields_: Fields = [
+        ("memory_mib", c_uint64),
+        ("uuid", c_char * 48),
+        ("name", c_char * 96),
+        ("board", c_char * 32),
+        *_u32("pci_device_id pci_bus minor architecture cuda_major cuda_minor"),
+        *_u32("mig_capable mig_current mig_pending"),
+        *_u32("mode_needs_reset mode_survives_reboot reset_works query_without_mode"),
+        *_u32("units mirrored_ids descending lost profile_count"),
+        ("limits", Engines),
+        ("profiles", Profile * MAX_PROFILES),
+        ("gis", GpuInstance * MAX_GIS),
+        ("mig_uuids", ((c_char * 48) * MAX_CIS) * GI_IDS),
+    ]
+
+
+class Process(Structure):
+    """A process on a GPU; ``gi`` and ``ci`` are NOT_A_MIG_ID on a whole GPU."""
+
+    _fields_: Fields = [
+        ("memory_bytes", c_uint64),
+        *_u32("used pid gpu gi ci kind while_alive reserved"),
+        ("name", c_char * 64),
+    ]
+
+
+class Fault(Structure):
+    """A scripted fault for the calls ``first`` to ``last`` (0: for ever) of a function."""
+
+    _fields_: Fields = [
+        ("function", c_char * 64),
+        *_u64("first last seen"),
+        *_u32("active code hang_ms serial"),
+    ]
+
+
+class Counter(Structure):
+    """How often a function was called, by every process together."""
+
+    _fields_: Fields = [("name", c_char * 64), ("calls", c_uint64)]
+
+
+class Event(Structure):
+    """One event in the ring; ``sequence`` tells an old one from a new one."""
+
+    _fields_: Fields = [*_u64("sequence type data"), *_u32("gpu gi ci reserved")]
+
+
+class State(Structure):
+    """The whole file."""
+
+    _fields_: Fields = [
+        *_u32("magic version"),
+        ("size", c_uint64),
+        *_u32("gpu_count serials boot init_code privilege cuda_version persistence reserved"),
+        ("event_sequence", c_uint64),
+        ("driver_version", c_char * 80),
+        ("nvml_version", c_char * 80),
+        ("ci_counts", (c_uint32 * CI_SHAPES) * CI_SHAPES),
+        ("gpus", Gpu * MAX_GPUS),
+        ("processes", Process * MAX_PROCESSES),
+        ("faults", Fault * MAX_FAULTS),
+        ("counters", Counter * MAX_FUNCTIONS),
+        ("events", Event * MAX_EVENTS),
+    ]
+
+
+SHARED: tuple[type[Structure], ...] = (
+    Engines, Profile, ComputeInstance, GpuInstance, Gpu, Process, Fault, Counter, Event, State,
+)  # fmt: skip
+"""Every structure that C and Python share."""
