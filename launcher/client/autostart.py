@@ -1,0 +1,138 @@
+"""Starts the user's own daemon in the background where nobody runs one, as tmux starts its server.
+
+Only with no ``LAUNCHER_SOCKET``, no system socket, no system unit, and a Docker the caller may use.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from launcher.client import sockets
+from launcher.errors import DaemonUnreachable
+
+IDLE_EXIT_SECONDS = 600
+START_SECONDS = 30.0
+UNITS = ("/etc/systemd/system/launcher.service", "/lib/systemd/system/launcher.service")
+DOCKER_SOCKET = "/var/run/docker.sock"
+
+_POLL_SECONDS = 0.02
+_LOG_LINES = 10
+
+_started: list[subprocess.Popen[bytes]] = []
+"""Kept, so that nobody complains that a daemon outlives its starter: it should."""
+
+
+def ensure_daemon() -> bool:
+    """Start the user's own daemon if none runs and it is ours to start; say whether it was."""
+    if any(answers(path) for path in sockets.socket_candidates()):
+        return False
+    state = Path(sockets.own_state_dir())
+    path = sockets.own_socket()
+    try:
+        if not _is_ours_to_start():
+            return False
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(state / "autostart.lock"):
+            if answers(path):
+                return False
+            log = state / "daemon.log"
+            _wait_for(path, _spawn(path, state, log), log)
+    except OSError as error:
+        raise DaemonUnreachable(
+            f"cannot start a daemon of your own: {error.strerror}: {error.filename}",
+            fix="Start one by hand with `launch serve`.",
+        ) from error
+    return True
+
+
+def answers(path: str) -> bool:
+    """Return whether somebody listens on this socket (and the caller may connect)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def docker_socket() -> str | None:
+    """Return the local Docker socket the caller would use, or None if ``DOCKER_HOST`` is remote."""
+    host = os.environ.get("DOCKER_HOST") or f"unix://{DOCKER_SOCKET}"
+    return host.removeprefix("unix://") if host.startswith("unix://") else None
+
+
+def _is_ours_to_start() -> bool:
+    if os.environ.get("LAUNCHER_AUTOSTART") == "0" or os.environ.get("LAUNCHER_SOCKET"):
+        return False
+    if Path(sockets.SYSTEM_SOCKET).exists() or any(Path(unit).exists() for unit in UNITS):
+        return False
+    docker = docker_socket()
+    if docker is None:
+        raise DaemonUnreachable(
+            "no launcher daemon is running, and none can be started: DOCKER_HOST"
+            f" ({os.environ['DOCKER_HOST']}) is not a local socket",
+            fix="Unset DOCKER_HOST, or set it to unix:///path/of/the/socket.",
+        )
+    if not answers(docker):
+        raise DaemonUnreachable(
+            f"no launcher daemon is running, and you cannot use Docker on {docker}",
+            fix="Ask for the launcher's service to be started, or start Docker.",
+        )
+    return True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock, so that two callers do not start two daemons."""
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _spawn(path: str, state: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "launcher", "serve", "--idle-exit", str(IDLE_EXIT_SECONDS)]
+    command += ["--socket", path, "--state-dir", str(state)]
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+        )
+    _started.append(child)
+    return child
+
+
+def _wait_for(path: str, child: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not answers(path):
+        code = child.poll()
+        if code is not None:
+            raise _did_not_start(f"it ended with exit status {code}", log)
+        if time.monotonic() >= until:
+            raise _did_not_start(f"it did not answer within {START_SECONDS:g} s", log)
+        time.sleep(_POLL_SECONDS)
+
+
+def _did_not_start(why: str, log: Path) -> DaemonUnreachable:
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        lines = []
+    said = "".join(f"\n    {line}" for line in lines)
+    return DaemonUnreachable(
+        f"a daemon of your own was started, but {why}{':' if said else ''}{said}",
+        fix=f"Its log is {log}; `launch serve` runs it in the foreground.",
+    )
