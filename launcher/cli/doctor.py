@@ -1,0 +1,61 @@
+"""``launch doctor``: what is well, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from launcher.cli import render, terminal
+from launcher.cli.common import connect, output_option
+from launcher.client.autostart import answers, docker_socket
+from launcher.errors import DaemonUnreachable
+from launcher.wire import Check
+
+
+@click.command("doctor", short_help="Check Docker, the GPUs and the daemon, and say what to mend.")
+@output_option
+def command(output: str) -> int:
+    """Check Docker, the GPUs and the daemon: exit status 1 if there is a problem."""
+    try:
+        checks = connect().doctor()
+    except DaemonUnreachable as error:
+        checks = [Check(check="daemon", state="problem", message=error.message, fix=error.fix)]
+        checks.append(_docker())
+    if output == "json":
+        render.print_json(checks)
+    elif output == "name":
+        render.print_names([check.check for check in checks])
+    else:
+        _print(checks)
+    return 1 if any(check.state == "problem" for check in checks) else 0
+
+
+def _docker() -> Check:
+    """What can be said of Docker without a daemon."""
+    path = docker_socket()
+    if path is None:
+        return Check(
+            check="docker",
+            state="problem",
+            message=f"DOCKER_HOST ({os.environ.get('DOCKER_HOST')}) is not a local socket",
+            fix="Unset it, or set it to unix:///path/of/the/socket.",
+        )
+    if answers(path):
+        return Check(check="docker", state="ok", message=f"answers on {path}")
+    return Check(
+        check="docker",
+        state="warning",
+        message=f"you cannot use Docker on {path}; you need not, where a daemon runs for everybody",
+        fix="If Docker should run here: systemctl start docker.",
+    )
+
+
+def _print(checks: Sequence[Check]) -> None:
+    render.print_table(
+        ("CHECK", "STATE", "MESSAGE"), [(each.check, each.state, each.message) for each in checks]
+    )
+    for each in checks:
+        if each.fix and each.state != "ok":
+            terminal.say(f"{each.check}: {each.fix}")

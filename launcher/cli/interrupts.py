@@ -1,0 +1,103 @@
+"""Ctrl-C and SIGTERM while a job runs in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+import click
+
+from launcher.cli import terminal
+from launcher.cli.jobs import EXIT_CANCELLED
+from launcher.client import Client
+from launcher.errors import LauncherError
+
+AGAIN_SECONDS = 2.0
+_REQUEST_SECONDS = 5.0
+_PENDING = ("PENDING", "STARTING")
+
+
+class Interrupts:
+    """The first Ctrl-C goes to the container, a second within 2 s cancels; SIGTERM cancels.
+
+    The handlers ask the daemon on connections of their own, and write without Python's buffers, so
+    that they may run in the middle of anything.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._job: int | None = None
+        self._state = "PENDING"
+        self._last: float | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        self.cancelling = False
+        self.terminated = False
+
+    def __enter__(self) -> Interrupts:
+        self._before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_terminate),
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def queued(self, job: int) -> None:
+        """The job has its id; what was asked for meanwhile is done now."""
+        self._job = job
+        if self._last is not None or self.terminated:
+            self._cancel()
+
+    def state(self, state: str) -> None:
+        """Note where the job is: what a first Ctrl-C does depends on it."""
+        self._state = state
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        again = self._last is not None and now - self._last <= AGAIN_SECONDS
+        self._last = now
+        if self._job is None:
+            return
+        if self.cancelling:
+            self._leave()
+        if again:
+            self._cancel()
+        elif self._state in _PENDING:
+            terminal.say(f"job {self._job} has not started; press Ctrl-C again to cancel it")
+        else:
+            self._forward()
+
+    def _on_terminate(self, number: int, frame: FrameType | None) -> None:
+        if self.terminated and self.cancelling:
+            self._leave()
+        self.terminated = True
+        if self._job is not None:
+            self._cancel()
+
+    def _forward(self) -> None:
+        try:
+            self._second().signal(self._job or 0, "SIGINT")
+        except LauncherError as error:
+            terminal.report(error)
+            return
+        terminal.say(f"sent SIGINT to job {self._job}; press Ctrl-C again to cancel it")
+
+    def _cancel(self) -> None:
+        try:
+            self._second().cancel(self._job or 0)
+        except LauncherError as error:
+            terminal.report(error)
+            return
+        self.cancelling = True
+        terminal.say(f"job {self._job} is being cancelled")
+
+    def _leave(self) -> None:
+        terminal.say(f"left; job {self._job} is still being cancelled")
+        raise click.exceptions.Exit(EXIT_CANCELLED)
+
+    def _second(self) -> Client:
+        return Client(self._client.socket, timeout=_REQUEST_SECONDS)

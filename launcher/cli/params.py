@@ -1,0 +1,61 @@
+"""The job file's units as click's parameter types: one way to write a time or a size everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launcher.jobfile import gpuspec, units, words
+
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType
+
+
+class Parsed(_Type):
+    """A parameter read by a function that raises ``ValueError`` with a sentence."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value, or fail with the parser's own words."""
+        if not isinstance(value, str):
+            return value
+        try:
+            value.encode()
+            return self._parse(value)
+        except UnicodeEncodeError:
+            self.fail("this is not UTF-8 text", param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _positive(parse: Callable[[str], float]) -> Callable[[str], float]:
+    def checked(text: str) -> float:
+        value = parse(text)
+        if value <= 0:
+            raise ValueError(f"'{text}' must be more than nothing")
+        return value
+
+    return checked
+
+
+TEXT = Parsed("text", str)
+DURATION = Parsed("time", units.parse_duration)
+TIME_LIMIT = Parsed("time", _positive(units.parse_duration))
+SIZE = Parsed("size", _positive(units.parse_size))
+CPUS = Parsed("number", units.parse_cpus)
+COUNT = Parsed("n", units.parse_count)
+PRIORITY = Parsed("n", units.parse_priority)
+SPEC = Parsed("spec", gpuspec.parse_spec)
+PROFILE = Parsed("profile", gpuspec.parse_profile)
+GPU_MEMORY = Parsed("size", gpuspec.parse_memory)
+NAME = Parsed("name", words.check_name)
+IMAGE = Parsed("image", words.check_image)
+USER = Parsed("user", words.check_user)
+CONTAINER_PATH = Parsed("path", words.check_container_path)

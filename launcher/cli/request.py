@@ -1,0 +1,108 @@
+"""The flags of ``launch run`` -> the request of one job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from launcher.jobfile import environment, gpuspec, units, volumes, words
+from launcher.wire import GpuRequest, JobRequest, Mount
+
+T = TypeVar("T")
+
+
+def build(flags: Mapping[str, Any]) -> JobRequest:
+    """Return the job these flags ask for."""
+    image, command = flags["image"], list(flags["words"])
+    optional = {
+        "working_dir": flags["workdir"],
+        "shm_size": flags["shm_size"],
+        "mem_limit": flags["memory"],
+        "cpus": flags["cpus"],
+        "user": flags["user"],
+        "pull_policy": flags["pull"],
+        "priority": flags["priority"],
+        "time_limit": flags["time_limit"],
+    }
+    if flags["stop_timeout"] is not None:
+        optional["stop_grace_period"] = _flag("--stop-timeout", _grace, flags["stop_timeout"])
+    if flags["entrypoint"] is not None:
+        optional["entrypoint"] = [flags["entrypoint"]]
+    return JobRequest(
+        name=flags["name"] or words.default_name(image),
+        image=image,
+        command=command or None,
+        gpus=_gpus(flags),
+        environment=_environment(flags["env"], flags["env_file"]),
+        volumes=_volumes(flags["volume"]),
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
+    profile, memory, spec = flags["profile"], flags["gpu_memory"], flags["gpus"]
+    asked = {"--profile": profile, "--gpu-memory": memory, "--gpus": spec}
+    given = [flag for flag, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"{given[0]} and {given[1]} cannot be used together.", _context())
+    count = flags["count"]
+    if count is not None and (spec is not None or not given):
+        raise click.UsageError(
+            "--count goes with --profile or --gpu-memory (in --gpus write SPEC:N).", _context()
+        )
+    if profile is not None:
+        return _flag(
+            "--profile", lambda text: gpuspec.parse_profile(text, count=count or 1), profile
+        )
+    if memory is not None:
+        return _flag(
+            "--gpu-memory", lambda text: gpuspec.parse_memory(text, count=count or 1), memory
+        )
+    return spec if isinstance(spec, GpuRequest) else GpuRequest()
+
+
+def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in files:
+        text = _flag("--env-file", lambda path: environment.read_env_file(Path(path)), name)
+        for line, pair in environment.parse_lines(text, os.environ, quotes=False):
+            if isinstance(pair, ValueError):
+                raise click.BadParameter(f"{name}:{line}: {pair}", _context())
+            found[pair[0]] = pair[1]
+    for word in pairs:
+        assigned = _flag("--env", lambda text: environment.parse_assignment(text, os.environ), word)
+        if assigned:
+            found[assigned[0]] = assigned[1]
+    return found
+
+
+def _volumes(texts: Sequence[str]) -> list[Mount]:
+    base = Path.cwd()
+    found = [
+        _flag("--volume", lambda text: volumes.parse_volume(text, base), each) for each in texts
+    ]
+    try:
+        volumes.check_targets(found)
+    except ValueError as error:
+        raise click.BadParameter(str(error), _context(), param_hint="--volume") from error
+    return found
+
+
+def _grace(text: str) -> float:
+    """Docker's flag takes plain seconds; a time with a unit is as good."""
+    return float(text) if text.isdecimal() and len(text) < 8 else units.parse_duration(text)
+
+
+def _flag(flag: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), _context(), param_hint=flag) from error
+
+
+def _context() -> click.Context | None:
+    return click.get_current_context(silent=True)

@@ -1,0 +1,89 @@
+"""``launch run``: one container on its own slice, in the foreground or not."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from launcher.cli import params, terminal
+from launcher.cli.common import connect, docker_codes
+from launcher.cli.words import split_words
+
+
+class RunCommand(click.Command):
+    """A command whose options end where the job's own command begins."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put our options first and a ``--`` after them, then parse as usual."""
+        takes_value = {
+            name: not (option.is_flag or option.count)
+            for option in self.get_params(ctx)
+            if isinstance(option, click.Option)
+            for name in (*option.opts, *option.secondary_opts)
+        }
+        options, image, command = split_words(args, takes_value)
+        return super().parse_args(ctx, [*options, "--", *image, *command])
+
+
+@click.command(
+    "run",
+    cls=RunCommand,
+    short_help="Run one container on its own slice, and return its exit code.",
+)
+@click.option("--profile", type=params.TEXT, help="The slice's profile: 1g.6gb.")
+@click.option("--count", type=params.COUNT, metavar="N", help="How many such slices (1).")
+@click.option(
+    "--gpu-memory", type=params.TEXT, metavar="SIZE", help="The smallest slice with: 10g."
+)
+@click.option(
+    "--gpus", type=params.SPEC, metavar="SPEC", help="All in one: 1g.6gb:2, full, none, …"
+)
+@click.option("-t", "--time", "time_limit", type=params.TIME_LIMIT, help="Time limit: 4h, 90m.")
+@click.option("--priority", type=params.PRIORITY, help="0 to 50 for everybody; higher goes first.")
+@click.option("--name", type=params.NAME, help="The job's name (the image's).")
+@click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
+@click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
+@click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")
+@click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")
+@click.option("-w", "--workdir", type=params.CONTAINER_PATH)
+@click.option("-u", "--user", type=params.USER, metavar="USER[:GROUP]")
+@click.option("--entrypoint", type=params.TEXT, metavar="WORD")
+@click.option("--shm-size", type=params.SIZE, help="Size of /dev/shm (64m).")
+@click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
+@click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
+@click.option("--pull", type=click.Choice(["always", "missing", "never"]), help="When to pull.")
+@click.option(
+    "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
+@click.argument("image", type=params.IMAGE)
+@click.argument("words", nargs=-1, type=params.TEXT, metavar="[--] [COMMAND]...")
+def command(detach: bool, quiet: bool, **flags: Any) -> int:
+    """Run one container on its own slice, stream its output, and return its exit code.
+
+    The job waits in the queue until a slice is free. Without a GPU option it gets no GPU. Options
+    stand before IMAGE or right behind it; `--` ends them. Ctrl-C goes to the container, a second
+    one within 2 s cancels the job. If this command dies, the job goes on.
+
+    Exit status: the container's own; 124 time limit, 125 it never ran, 126 or 127 its command
+    cannot run or is not found, 130 cancelled, 137 out of memory.
+    """
+    from launcher.cli.request import build
+    from launcher.cli.running import run_in_foreground
+    from launcher.client.autostart import ensure_daemon
+    from launcher.client.credentials import credentials_for
+
+    request = build(flags)
+    with docker_codes():
+        if ensure_daemon() and not quiet:
+            terminal.complain("started a daemon of your own (it ends when it has been idle)")
+        client = connect()
+        wanted = {} if request.pull_policy == "never" else credentials_for([request.image])
+        if request.gpus.count > 1 and not quiet:
+            terminal.say("note: one process sees one MIG device; use one process per slice")
+        if detach:
+            sys.stdout.write(f"{client.submit([request], wanted)[0].id}\n")
+            return 0
+        return run_in_foreground(client, request, wanted, quiet=quiet)

@@ -1,0 +1,44 @@
+"""``launch serve``: the daemon, as one foreground process."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("serve", short_help="Run the daemon in the foreground.")
+@click.option("--socket", metavar="PATH", help="The socket to listen on.")
+@click.option("--state-dir", metavar="DIR", help="Where the queue and the logs are kept.")
+@click.option("--config", metavar="FILE", help="The configuration (launcher.toml).")
+@click.option("--docker-host", metavar="URL", help="Docker's socket: unix:///path.")
+@click.option("--fake-gpu", metavar="SPEC", help="Pretend to have GPUs: A30:1g.6gb*4.")
+@click.option("--idle-exit", type=click.FloatRange(min=0), metavar="SECONDS", help="End when idle.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much to say on stderr.",
+)
+def command(
+    socket: str | None,
+    state_dir: str | None,
+    config: str | None,
+    docker_host: str | None,
+    fake_gpu: str | None,
+    idle_exit: float | None,
+    log_level: str | None,
+) -> int:
+    """Run the daemon in the foreground, until it is stopped; jobs go on without it.
+
+    The environment has LAUNCHER_SOCKET, LAUNCHER_STATE_DIR, LAUNCHER_CONFIG and DOCKER_HOST for the
+    same things.
+    """
+    from launcher.daemon.main import serve
+
+    return serve(
+        socket=socket,
+        state_dir=state_dir,
+        config=config,
+        docker_host=docker_host,
+        fake_gpu=fake_gpu,
+        idle_exit=idle_exit,
+        log_level=log_level,
+    )

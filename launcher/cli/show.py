@@ -1,0 +1,97 @@
+"""``launch show``: all there is to know of one job."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import click
+
+from launcher.cli import render, terminal
+from launcher.cli.common import connect, output_option
+from launcher.cli.jobs import gpus, why
+from launcher.wire import JobDetail
+
+
+@click.command("show", short_help="Show all there is to know of one job.")
+@output_option
+@click.argument("ref", metavar="JOB")
+def command(ref: str, output: str) -> None:
+    """Show a job: what was asked, why it waits, its attempts and its history."""
+    detail = connect().show(ref)
+    if output == "json":
+        render.print_json(detail)
+    elif output == "name":
+        render.print_names([detail.job.id])
+    else:
+        _print(detail)
+
+
+def _print(detail: JobDetail) -> None:
+    render.print_pairs(_job_rows(detail) + _spec_rows(detail))
+    for blocker in detail.blockers:
+        text = f"{blocker.kind}: needs {blocker.need}, {blocker.have}"
+        sys.stdout.write(f"waits for {terminal.safe(text)}\n")
+    if detail.attempts:
+        sys.stdout.write("\n")
+        rows = [
+            (each.attempt, each.started_at, each.ended_at, each.exit_code, each.cause,
+             each.container_name, ",".join(each.slices))
+            for each in detail.attempts
+        ]  # fmt: skip
+        headings = ("ATTEMPT", "STARTED", "ENDED", "EXIT", "CAUSE", "CONTAINER", "SLICES")
+        render.print_table(headings, rows)
+    if detail.events:
+        sys.stdout.write("\n")
+        render.print_table(
+            ("AT", "EVENT", "DETAIL"),
+            [(each.at, each.event, each.detail) for each in detail.events],
+        )
+
+
+def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:
+    job = detail.job
+    return [
+        ("id", job.id),
+        ("name", job.name),
+        ("user", job.user),
+        ("state", job.state),
+        ("outcome", job.outcome),
+        ("reason", why(job)),
+        ("position", detail.position),
+        ("exit code", job.exit_code),
+        ("gpus", gpus(job)),
+        ("slices", ", ".join(job.slices) or None),
+        ("image", job.image),
+        ("image id", detail.image_id),
+        ("command", shlex.join(job.command) if job.command else None),
+        ("priority", job.priority),
+        ("submitted", job.submitted_at),
+        ("started", job.started_at),
+        ("ended", job.ended_at),
+        ("container", job.container_id),
+    ]
+
+
+def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
+    spec = detail.spec
+    if spec is None:
+        return []
+    mounts = [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.volumes]
+    limit = None if spec.time_limit is None else f"{spec.time_limit:g} s"
+    return [
+        ("entrypoint", shlex.join(spec.entrypoint) if spec.entrypoint else None),
+        (
+            "environment",
+            " ".join(f"{key}={value}" for key, value in spec.environment.items()) or None,
+        ),
+        ("directory", spec.working_dir),
+        ("volumes", ", ".join(mounts) or None),
+        ("memory", spec.mem_limit),
+        ("shm size", spec.shm_size),
+        ("cpus", spec.cpus),
+        ("as user", spec.user),
+        ("time limit", limit),
+        ("grace", f"{spec.stop_grace_period:g} s"),
+        ("pull", spec.pull_policy),
+    ]

@@ -1,0 +1,54 @@
+"""``launch status``: whether the daemon is well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+import launcher
+from launcher.cli import render
+from launcher.cli.common import connect, output_option
+from launcher.wire import Status
+
+
+@click.command("status", short_help="Say whether the daemon is well.")
+@output_option
+def command(output: str) -> int:
+    """Say whether the daemon is well: exit status 0 healthy, 1 degraded, 3 no daemon."""
+    status = connect().status()
+    if output == "json":
+        render.print_json(status)
+    elif output == "name":
+        render.print_names([status.state])
+    else:
+        _print(status)
+    return 0 if status.state == "healthy" else 1
+
+
+def _print(status: Status) -> None:
+    rows: list[tuple[str, object]] = [("state", status.state)]
+    rows += [("problem", problem) for problem in status.problems]
+    rows += [
+        ("jobs", _counts(status.jobs)),
+        ("slices", _counts(status.slices)),
+        ("gpus", status.gpus),
+        ("driver", status.driver),
+        ("docker", status.docker),
+        ("version", _versions(status.version)),
+        ("pid", status.pid),
+        ("since", status.started_at),
+        ("socket", status.socket),
+        ("state dir", status.state_dir),
+        ("store", status.store),
+    ]
+    render.print_pairs(rows)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+
+
+def _versions(daemon: str) -> str:
+    mine = launcher.__version__
+    return daemon if daemon == mine else f"{daemon} (this command is {mine})"

@@ -1,0 +1,107 @@
+"""What reaches the terminal: text without control characters, errors as sentences."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from launcher.errors import LauncherError
+
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+_BUT_NEWLINES = re.compile("(?!\n)" + _CONTROLS.pattern)
+
+
+def safe(text: str, *, newlines: bool = False) -> str:
+    r"""Return the text with control and bidi characters written out.
+
+    >>> safe("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    pattern = _BUT_NEWLINES if newlines else _CONTROLS
+    return pattern.sub(lambda found: _written_out(found.group()), text)
+
+
+def _written_out(letter: str) -> str:
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def prepare() -> None:
+    """Make sure that no character of ours can fail to be printed."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Print a line for people, on stderr."""
+    write(2, (safe(text, newlines=True) + "\n").encode(errors="backslashreplace"), quiet=True)
+
+
+def complain(text: str) -> None:
+    """Print what is wrong, on stderr."""
+    say(f"launch: {text}")
+
+
+def report(error: LauncherError) -> int:
+    """Print an error and what to do next; return its exit code."""
+    if _debugging():
+        _traceback()
+    complain(error.message + (f"\n  {error.fix}" if error.fix else ""))
+    return error.exit_code
+
+
+def report_internal(error: Exception) -> int:
+    """Print that there is a bug in the launcher; return 1."""
+    if _debugging():
+        _traceback()
+    complain(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "  Please report it; set LAUNCHER_DEBUG=1 for the traceback."
+    )
+    return 1
+
+
+def write(fd: int, data: bytes, *, quiet: bool = False) -> None:
+    """Write all of ``data``, unbuffered; ``quiet`` forgets what a closed pipe does not take."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            import select
+
+            select.select([], [fd], [])
+        except OSError:
+            if quiet:
+                return
+            raise
+
+
+def forget_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush cannot fail."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def width() -> int | None:
+    """Return the terminal's width if stdout is one, else None: nothing is cut then."""
+    try:
+        return os.get_terminal_size(1).columns if os.isatty(1) else None
+    except OSError:
+        return None
+
+
+def _debugging() -> bool:
+    return os.environ.get("LAUNCHER_DEBUG") == "1"
+
+
+def _traceback() -> None:
+    import traceback
+
+    say(traceback.format_exc().rstrip())
