@@ -24,13 +24,17 @@ class PullImage:
 
 @dataclass(frozen=True, slots=True)
 class StartAttempt:
-    """Make the attempt's container run on the leased slices, or prove that it does not."""
+    """Make the attempt's container run on the leased slices, or prove that it does not.
+
+    ``resumed``: a daemon before this one may have made the container already: look first.
+    """
 
     job: int
     attempt: int
     container_name: str
     slices: tuple[Slice, ...]
     image_id: str
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,9 @@ from launcher.core.world import World
 
 def resume(world: World, now: Now) -> list[Action]:
     """Return the actions that continue every live job of a world just read from the store."""
-    actions: list[Action] = []
+    actions = wait_again(world, now)
     for job in list(world.jobs.values()):
         match job.state:
-            case State.PENDING:
-                if job.never_started < MAX_STARTS_NEVER_STARTED:
-                    actions += _wait_again(world, job, now)
             case State.STARTING:
                 actions.append(_start_again(world, job))
             case State.RUNNING:
@@ -41,17 +38,24 @@ def resume(world: World, now: Now) -> list[Action]:
     return actions
 
 
-def _wait_again(world: World, job: Job, now: Now) -> list[Action]:
-    if job.image_id is not None:
-        world.queue.push(job)
-        return []
-    return images.want(world, job, now)
+def wait_again(world: World, now: Now) -> list[Action]:
+    """Queue every pending job of a world just read, or let it wait for its image again."""
+    actions: list[Action] = []
+    for job in world.jobs.values():
+        if job.state is not State.PENDING or job.never_started >= MAX_STARTS_NEVER_STARTED:
+            continue
+        if job.image_id is not None:
+            world.queue.push(job)
+        else:
+            actions += images.want(world, job, now)
+    return actions
 
 
 def _start_again(world: World, job: Job) -> StartAttempt:
     attempt = world.attempts[job.id]
     slices = tuple(lease.slice for lease in world.leases.get(job.id, ()))
-    return StartAttempt(job.id, job.attempt, attempt.container_name, slices, attempt.image_id)
+    name = attempt.container_name
+    return StartAttempt(job.id, job.attempt, name, slices, attempt.image_id, resumed=True)
 
 
 def _prove_again(world: World, job: Job) -> list[Action]:

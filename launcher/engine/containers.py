@@ -1,0 +1,183 @@
+"""Containers: one method per Docker call we make, answers as values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
+from launcher.engine.connection import Connection
+from launcher.engine.outcome import Refusal, Refused, mapped
+
+_ZERO_TIME = "0001-01-01T00:00:00Z"
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
+
+
+def six_decimals(docker_time: str | None) -> str | None:
+    """Return Docker's RFC 3339 time with exactly six decimals; None for its zero time."""
+    found = _TIME.fullmatch(docker_time or "")
+    if not found or docker_time == _ZERO_TIME:
+        return None
+    return f"{found[1]}.{(found[2] or '').ljust(6, '0')[:6]}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What inspect says of one container; times have six decimals, None where never."""
+
+    id: str
+    name: str
+    status: str
+    running: bool
+    pid: int
+    exit_code: int
+    error: str
+    oom: bool
+    started_at: str | None
+    finished_at: str | None
+    labels: dict[str, str]
+    info: dict[str, Any]
+
+    @property
+    def ever_started(self) -> bool:
+        """Whether its process ever ran; only then may it have done anything."""
+        return self.started_at is not None
+
+    def belongs_to(self, store: str, job: int, attempt: int) -> bool:
+        """Whether its labels say that it is this attempt's."""
+        return (
+            self.labels.get(LABEL_STORE) == store
+            and self.labels.get(LABEL_JOB) == str(job)
+            and self.labels.get(LABEL_ATTEMPT) == str(attempt)
+        )
+
+
+def parse(info: dict[str, Any]) -> Container:
+    """Return the container of a GET /containers/{id}/json answer."""
+    state = info["State"]
+    return Container(
+        id=info["Id"],
+        name=info["Name"].lstrip("/"),
+        status=state["Status"],
+        running=bool(state.get("Running")),
+        pid=int(state.get("Pid") or 0),
+        exit_code=int(state.get("ExitCode") or 0),
+        error=state.get("Error") or "",
+        oom=bool(state.get("OOMKilled")),
+        started_at=six_decimals(state.get("StartedAt")),
+        finished_at=six_decimals(state.get("FinishedAt")),
+        labels=info["Config"].get("Labels") or {},
+        info=info,
+    )
+
+
+class Containers:
+    """The container calls. Every one raises EngineUnavailable, Refused or Unknown (``outcome``)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(self, name: str, body: dict[str, Any]) -> str:
+        """Create a container under a name that only this attempt has; returns its id."""
+        api = self._connection.api()
+        with mapped(self._connection.host):
+            answer = api.create_container_from_config(body, name)
+        return str(answer["Id"])
+
+    def start(self, name: str) -> None:
+        """Start it; a running one is left as it is."""
+        api = self._connection.api()
+        with mapped(self._connection.host):
+            api.start(name)
+
+    def inspect(self, name: str) -> Container | None:
+        """Return what it is now, None where Docker has no such container."""
+        api = self._connection.api()
+        try:
+            with mapped(self._connection.host):
+                return parse(api.inspect_container(name))
+        except Refused as refused:
+            if refused.refusal is Refusal.MISSING:
+                return None
+            raise
+
+    def wait(self, name: str) -> None:
+        """Block until Docker says it is not running; only inspect tells whether that is so (I4)."""
+        api = self._connection.api()
+        with mapped(self._connection.host):
+            api.wait(name, timeout=None)
+
+    def stop(self, name: str, grace: float) -> None:
+        """TERM, ``grace`` seconds, KILL; nothing where it does not run."""
+        self._tolerant("stop", name, timeout=max(0, round(grace)))
+
+    def kill(self, name: str, signal: str) -> None:
+        """Send a signal; nothing where it does not run."""
+        self._tolerant("kill", name, signal=signal)
+
+    def remove(self, name: str) -> None:
+        """Remove it, running or not; nothing where it is gone already."""
+        self._tolerant("remove_container", name, force=True, v=True)
+
+    def _tolerant(self, method: str, name: str, **arguments: Any) -> None:
+        api = self._connection.api()
+        try:
+            with mapped(self._connection.host):
+                getattr(api, method)(name, **arguments)
+        except Refused as refused:
+            if refused.refusal not in (Refusal.MISSING, Refusal.CONFLICT):
+                raise
+
+    def ours(self, store: str) -> list[dict[str, Any]]:
+        """List this store's containers in every state: Id, Names, Labels, State, Created."""
+        api = self._connection.api()
+        with mapped(self._connection.host):
+            found: list[dict[str, Any]] = api.containers(
+                all=True, filters={"label": f"{LABEL_STORE}={store}"}
+            )
+        return found
+
+    def running(self) -> list[dict[str, Any]]:
+        """List every running container, whoever made it."""
+        api = self._connection.api()
+        with mapped(self._connection.host):
+            found: list[dict[str, Any]] = api.containers()
+        return found
+
+
+def gpu_ids(info: dict[str, Any]) -> set[str]:
+    """Return the device ids an inspected container was given; ``all`` for a count request.
+
+    Device requests and CDI names always count; NVIDIA_VISIBLE_DEVICES only where the runtime is
+    nvidia, since CUDA images ship it set to ``all``.
+    """
+    host = info.get("HostConfig") or {}
+    found: set[str] = set()
+    for request in host.get("DeviceRequests") or []:
+        ids = request.get("DeviceIDs") or []
+        found |= {i.rpartition("=")[2] for i in ids}
+        if not ids and request.get("Count"):
+            found.add("all")
+    if host.get("Runtime") == "nvidia":
+        for entry in info["Config"].get("Env") or []:
+            name, _, value = entry.partition("=")
+            if name == "NVIDIA_VISIBLE_DEVICES" and value not in ("", "void", "none"):
+                found |= set(value.split(","))
+    return found
+
+
+def cgroup_is_empty(container_id: str, proc: Path = Path("/proc")) -> bool:
+    """Whether no process of this machine is in the container's cgroup.
+
+    The proof of an idle slice where NVML refuses to list processes.
+    """
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            try:
+                if container_id in (entry / "cgroup").read_text():
+                    return False
+            except OSError:
+                continue
+    return True

@@ -1,0 +1,166 @@
+"""Images: found by reference, pulled with the stream's errors read and its layers reported."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tenacity
+
+from launcher.engine.connection import Connection
+from launcher.engine.outcome import Refusal, Refused, Unknown, mapped
+from launcher.errors import EngineError
+
+ACTIVITY_TIMEOUT = 120.0
+"""A pull that says nothing for so many seconds has hung; Docker itself never gives up."""
+
+_TRANSIENT = (
+    "toomanyrequests",
+    "timeout",
+    "connection refused",
+    "connection reset",
+    "unexpected eof",
+    "temporary failure",
+    "internal server error",
+    "service unavailable",
+    "bad gateway",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """How far one layer of a pull is; bytes, 0 where not known."""
+
+    id: str
+    status: str
+    current: int
+    total: int
+
+
+Progress = Callable[[dict[str, Layer]], None]
+
+
+class PullFailed(EngineError):
+    """The image cannot be pulled."""
+
+    kind = "image-pull-failed"
+
+    def __init__(self, message: str, *, transient: bool) -> None:
+        self.transient = transient
+        super().__init__(message)
+
+
+def parse_reference(reference: str) -> tuple[str, str]:
+    """Return (repository, tag or digest); Docker's default tag where none is given.
+
+    >>> parse_reference("localhost:5000/team/app")
+    ('localhost:5000/team/app', 'latest')
+    """
+    if "@" in reference:
+        repository, _, digest = reference.partition("@")
+        return repository, digest
+    head, slash, last = reference.rpartition("/")
+    name, colon, tag = last.partition(":")
+    return f"{head}{slash}{name}", tag if colon else "latest"
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, Unknown) or (isinstance(error, PullFailed) and error.transient)
+
+
+class Images:
+    """The image calls."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, reference: str) -> str | None:
+        """Return the id of a local image, None where it is not here."""
+        api = self._connection.api()
+        try:
+            with mapped(self._connection.host):
+                return str(api.inspect_image(reference)["Id"])
+        except Refused as refused:
+            if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING):
+                return None
+            raise
+
+    def digest(self, image_id: str) -> str | None:
+        """Return the repository digest of a local image, None for one never pulled or pushed."""
+        api = self._connection.api()
+        with mapped(self._connection.host):
+            digests = api.inspect_image(image_id).get("RepoDigests") or [None]
+        return str(digests[0]) if digests[0] else None
+
+    def pull(self, reference: str, auth: dict[str, str] | None, progress: Progress) -> str:
+        """Pull an image and return its id; a passing trouble is tried three times.
+
+        ``auth`` has username and password, or identitytoken. Raises ``PullFailed`` with the
+        registry's words, ``EngineUnavailable`` while Docker is away.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_transient),
+            stop=tenacity.stop_after_attempt(3),
+            wait=tenacity.wait_exponential(multiplier=0.5, max=10),
+            reraise=True,
+        )
+        retrying(self._pull_once, reference, auth, progress)
+        found = self.find(reference)
+        if found is None:
+            raise PullFailed(f"{reference} was pulled and is not there", transient=False)
+        return found
+
+    def _pull_once(self, reference: str, auth: dict[str, str] | None, progress: Progress) -> None:
+        # docker-py's own pull drops the stream's errors, has no timeout, and would send the
+        # credentials of the user that runs the daemon.
+        repository, tag = parse_reference(reference)
+        header = base64.urlsafe_b64encode(json.dumps(auth or {}).encode()).decode()
+        api = self._connection.api()
+        with mapped(self._connection.host):
+            answer = api.post(
+                self._connection.url("/images/create"),
+                params={"fromImage": repository, "tag": tag},
+                headers={"X-Registry-Auth": header},
+                stream=True,
+                timeout=(10, ACTIVITY_TIMEOUT),
+            )
+            with answer:
+                if answer.status_code != 200:
+                    text = _error_text(answer.text)
+                    raise PullFailed(text, transient=_passing(text))
+                self._read(answer.iter_lines(chunk_size=4096), progress)
+
+    @staticmethod
+    def _read(lines: Any, progress: Progress) -> None:
+        layers: dict[str, Layer] = {}
+        for line in lines:
+            if not line:
+                continue
+            told = json.loads(line)
+            if "error" in told:
+                text = str((told.get("errorDetail") or {}).get("message") or told["error"])
+                raise PullFailed(text, transient=_passing(text))
+            if told.get("id") and "status" in told:
+                detail = told.get("progressDetail") or {}
+                layers[told["id"]] = Layer(
+                    told["id"],
+                    told["status"],
+                    int(detail.get("current") or 0),
+                    int(detail.get("total") or 0),
+                )
+                progress(layers)
+
+
+def _error_text(body: str) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body.strip() or "Docker gave no reason"
+
+
+def _passing(text: str) -> bool:
+    lowered = text.lower()
+    return any(fragment in lowered for fragment in _TRANSIENT)

@@ -1,0 +1,122 @@
+"""What an answer of Docker means, in one table: the only place that reads its error texts.
+
+A call raises ``EngineUnavailable`` (nothing was sent), ``Refused`` (an answer: not done) or
+``Unknown`` (the answer was lost: look before anything else).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from enum import Enum
+from http.client import HTTPException
+
+from launcher.errors import EngineError, EngineUnavailable
+
+
+class Refusal(Enum):
+    """Why Docker said no."""
+
+    #: The user's command or request cannot run.
+    USER = "user"
+    #: The name is taken: look whose it is.
+    CONFLICT = "conflict"
+    MISSING = "missing"
+    IMAGE_MISSING = "image-missing"
+    #: No NVIDIA hook and no CDI where dockerd looks.
+    NO_GPU_SUPPORT = "no-gpu-support"
+    #: The NVIDIA toolkit does not know the slice.
+    DEVICE_GONE = "device-gone"
+    INFRA = "infra"
+
+
+class Refused(EngineError):
+    """Docker answered and did not do it."""
+
+    kind = "engine-refused"
+
+    def __init__(self, refusal: Refusal, status: int, message: str) -> None:
+        self.refusal, self.status = refusal, status
+        super().__init__(message)
+
+
+class Unknown(EngineError):
+    """Docker's answer was lost: the call may have been carried out."""
+
+    kind = "engine-unknown"
+
+
+# (status, fragment of the message) -> refusal; the first row that fits counts.
+# Texts: moby daemon/errors.go, nvidia-container-toolkit; each row has a captured body as its test.
+TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
+    (None, "could not select device driver", Refusal.NO_GPU_SUPPORT),
+    (None, "unknown or invalid runtime name", Refusal.INFRA),
+    (None, "unresolvable cdi devices", Refusal.DEVICE_GONE),
+    (None, "unknown device", Refusal.DEVICE_GONE),
+    (None, "unsatisfied condition", Refusal.USER),
+    (None, "executable file not found", Refusal.USER),
+    (None, "no such file or directory: unknown", Refusal.USER),
+    (None, "permission denied: unknown", Refusal.USER),
+    (404, "no such image", Refusal.IMAGE_MISSING),
+    (404, "", Refusal.MISSING),
+    (409, "", Refusal.CONFLICT),
+    (400, "", Refusal.USER),
+)
+
+
+def refusal(status: int, message: str) -> Refusal:
+    """Return what an HTTP status and message of Docker mean."""
+    text = message.lower()
+    for row_status, fragment, meaning in TABLE:
+        if row_status in (None, status) and fragment in text:
+            return meaning
+    return Refusal.INFRA
+
+
+_NEVER_SENT = (ConnectionRefusedError, FileNotFoundError, PermissionError)
+
+
+def _root_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and everything packed into its arguments, cause and context."""
+    todo: list[BaseException] = [error]
+    seen: set[int] = set()
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        todo += [arg for arg in one.args if isinstance(arg, BaseException)]
+        todo += [e for e in (one.__cause__, one.__context__) if e is not None]
+
+
+@contextlib.contextmanager
+def mapped(host: str) -> Iterator[None]:
+    """Translate docker-py's and requests' exceptions, which are two unrelated families."""
+    import requests.exceptions
+    import urllib3.exceptions
+    from docker.errors import APIError, DockerException
+
+    try:
+        yield
+    except APIError as error:
+        status = error.status_code or 500
+        message = str(error.explanation or error)
+        raise Refused(refusal(status, message), status, message) from error
+    except (
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        DockerException,
+        HTTPException,
+        OSError,
+    ) as error:
+        first = next((e for e in _root_causes(error) if isinstance(e, _NEVER_SENT)), None)
+        if first is None:
+            raise Unknown(f"the answer of Docker at {host} was lost: {error}") from error
+        what = "permission denied" if isinstance(first, PermissionError) else "it does not answer"
+        fix = (
+            "Run as root, or as a user who may use Docker."
+            if isinstance(first, PermissionError)
+            else "Start it (`systemctl start docker`), or set DOCKER_HOST to its unix socket."
+        )
+        raise EngineUnavailable(f"cannot reach Docker at {host}: {what}", fix=fix) from error

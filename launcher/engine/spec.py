@@ -1,0 +1,148 @@
+"""A job's spec to the body of POST /containers/create: pure, and the only place that builds one.
+
+Nothing a user wrote reaches Docker unparsed (I8): every field comes from a typed value.
+Docker API 1.41 and later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.core.gpu import Slice
+from launcher.core.job import JobSpec
+from launcher.core.policy import Confinement
+
+LOG_MAX_SIZE = "50m"
+LOG_MAX_FILES = "4"
+CAPABILITIES = ("gpu", "compute", "utility")
+HOOK_DRIVER_SINCE = (29, 2)
+"""From here on `--gpus` tries CDI first, and a stale CDI spec then breaks MIG (moby 51942)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything about one attempt that its container is made from."""
+
+    job: int
+    attempt: int
+    spec: JobSpec
+    slices: tuple[Slice, ...]
+    image_id: str
+    confinement: Confinement
+    labels: dict[str, str]
+    gpu_driver: str = ""
+    deadline: str | None = None
+
+
+def gpu_driver(engine_version: str) -> str:
+    """Return the driver name that device requests must carry on this engine version."""
+    numbers = engine_version.split("+", maxsplit=1)[0].split("-", maxsplit=1)[0].split(".")
+    parsed = tuple(int(n) for n in numbers[:2] if n.isdigit())
+    return "nvidia.runtime-hook" if parsed >= HOOK_DRIVER_SINCE else ""
+
+
+def create_body(launch: Launch) -> dict[str, Any]:
+    """Return the create body of an attempt."""
+    spec = launch.spec
+    body: dict[str, Any] = {
+        "Image": launch.image_id,
+        "Env": [f"{name}={value}" for name, value in environment(launch).items()],
+        "Labels": launch.labels,
+        "Tty": False,
+        "OpenStdin": False,
+        "AttachStdin": False,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(launch),
+    }
+    if spec.command is not None:
+        body["Cmd"] = list(spec.command)
+    if spec.entrypoint is not None:
+        body["Entrypoint"] = list(spec.entrypoint)
+    if spec.working_dir is not None:
+        body["WorkingDir"] = spec.working_dir
+    if launch.confinement.user is not None:
+        body["User"] = launch.confinement.user
+    return body
+
+
+def environment(launch: Launch) -> dict[str, str]:
+    """Return the container's environment: the user's, then ours, which wins."""
+    env = dict(launch.spec.environment)
+    login = launch.confinement.login
+    if login is not None:
+        env = {"HOME": f"/home/{login}", "USER": login, "LOGNAME": login} | env
+    env["LAUNCHER_JOB_ID"] = str(launch.job)
+    env["LAUNCHER_ATTEMPT"] = str(launch.attempt)
+    env["LAUNCHER_SLICES"] = ",".join(s.uuid for s in launch.slices)
+    env["LAUNCHER_PROFILE"] = launch.slices[0].profile if launch.slices else "none"
+    if launch.deadline is not None:
+        env["LAUNCHER_DEADLINE"] = launch.deadline
+    if not launch.slices:
+        # `void`, not `none`: old toolkits gave every GPU for `none`.
+        env["NVIDIA_VISIBLE_DEVICES"] = "void"
+    return env
+
+
+def _host_config(launch: Launch) -> dict[str, Any]:
+    spec, kept = launch.spec, launch.confinement
+    config: dict[str, Any] = {
+        "Init": True,
+        "AutoRemove": False,
+        "RestartPolicy": {"Name": "no"},
+        "IpcMode": "private",
+        "ShmSize": spec.shm_size,
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": {"max-size": LOG_MAX_SIZE, "max-file": LOG_MAX_FILES},
+        },
+        "Mounts": [
+            {
+                "Type": "bind",
+                "Source": bind.source,
+                "Target": bind.target,
+                "ReadOnly": bind.read_only,
+                "BindOptions": {"Propagation": "rprivate"},
+            }
+            for bind in spec.binds
+        ],
+        "Tmpfs": _tmpfs(launch),
+    }
+    if launch.slices:
+        config["DeviceRequests"] = [device_request(launch.slices, launch.gpu_driver)]
+    else:
+        config["Runtime"] = "runc"
+    if spec.mem_limit is not None:
+        config["Memory"] = spec.mem_limit
+    if spec.cpus is not None:
+        config["NanoCpus"] = round(spec.cpus * 1e9)
+    if kept.drop_capabilities:
+        config["CapDrop"] = ["ALL"]
+    if kept.no_new_privileges:
+        config["SecurityOpt"] = ["no-new-privileges"]
+    return config
+
+
+def device_request(slices: tuple[Slice, ...], driver: str) -> dict[str, Any]:
+    """Return the one device request of a container; two would overwrite each other."""
+    return {
+        "Driver": driver,
+        "Count": 0,
+        "DeviceIDs": [s.uuid for s in slices],
+        "Capabilities": [list(CAPABILITIES)],
+        "Options": {},
+    }
+
+
+def _tmpfs(launch: Launch) -> dict[str, str]:
+    """Give an ordinary user's container the writable places that frameworks' caches need."""
+    kept = launch.confinement
+    if kept.login is None or kept.user is None:
+        return {}
+    uid, gid = kept.user.split(":")
+    mounted = {bind.target.rstrip("/") for bind in launch.spec.binds}
+    home = dict(launch.spec.environment).get("HOME", f"/home/{kept.login}")
+    places = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
+    if home.startswith("/home/"):
+        places[home] = f"rw,exec,nosuid,nodev,mode=0700,uid={uid},gid={gid}"
+    return {path: how for path, how in places.items() if path not in mounted}
