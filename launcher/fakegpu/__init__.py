@@ -1,8 +1,8 @@
 """A GPU machine without a GPU: a strict stand-in for libnvidia-ml.so.1, and a sandboxed Docker.
 
-The library (``native/``, C) implements NVML's binary interface and refuses what a card refuses. Its
-state is one file that every process maps. NOTHING here imports pynvml, docker or the daemon's rooms;
-only ``launcher.errors`` is used.
+The library (``native/``, C) implements NVML's binary interface and refuses what a card refuses.
+Its state is one file that every process maps. Nothing here imports pynvml, docker or another room;
+of the launcher only ``launcher.errors`` is used.
 
 For other rooms, and kept stable::
 

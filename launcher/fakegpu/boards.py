@@ -86,12 +86,12 @@ def boards() -> dict[str, Board]:
 
 
 def _board(key: str, row: dict[str, object]) -> Board:
-    major, minor = row["cuda"]  # type: ignore[misc]
+    cuda: list[int] = row["cuda"]  # type: ignore[assignment]
     plain = Board(
         key=key,
         name=str(row["name"]),
         architecture=ARCHITECTURES[str(row["architecture"])],
-        cuda=(major, minor),
+        cuda=(cuda[0], cuda[1]),
         pci_device_id=int(str(row["pci_device_id"]), 16),
         memory_mib=int(str(row["memory_mib"])),
     )

@@ -1,4 +1,4 @@
-"""GPU and compute instances in a machine's state, as somebody else's nvidia-smi would change them."""
+"""GPU and compute instances in a machine's state, as another's nvidia-smi would change them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def fits(board: Board, standing: Sequence[Stands], new: Stands) -> bool:
     if same >= new.profile.max_instances:
         return False
     taken = [new.profile.engines, *(other.profile.engines for other in standing)]
-    return all(sum(used) <= limit for used, limit in zip(zip(*taken, strict=True), board.limits))
+    sums = [sum(column) for column in zip(*taken, strict=True)]
+    return all(used <= limit for used, limit in zip(sums, board.limits, strict=True))
 
 
 def gi_id(board: Board, new: Stands) -> int:

@@ -6,7 +6,7 @@ A test compares every size and offset with what the C compiler made of it.
 from __future__ import annotations
 
 from ctypes import Structure, c_char, c_uint32, c_uint64
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 MAGIC = 0x55504746
 VERSION = 1
@@ -25,7 +25,7 @@ CI_SHAPES = 9
 NOT_A_MIG_ID = 0xFFFFFFFF
 MEMORY_UNKNOWN = 0xFFFFFFFFFFFFFFFF
 
-Fields = ClassVar[list[tuple[str, Any]]]
+Fields: TypeAlias = list[tuple[str, Any]]
 
 
 def _u32(names: str) -> list[tuple[str, Any]]:
@@ -39,13 +39,13 @@ def _u64(names: str) -> list[tuple[str, Any]]:
 class Engines(Structure):
     """What a profile takes of the GPU, or what the GPU has."""
 
-    _fields_: Fields = _u32("slices copy decoders encoders jpeg ofa")
+    _fields_: ClassVar[Fields] = _u32("slices copy decoders encoders jpeg ofa")
 
 
 class Profile(Structure):
     """A GPU-instance shape: ``id`` is the board's, ``shape`` is NVML's enum."""
 
-    _fields_: Fields = [
+    _fields_: ClassVar[Fields] = [
         ("memory_mib", c_uint64),
         ("name", c_char * 96),
         *_u32("id shape max_instances sm size start_count"),
@@ -57,13 +57,13 @@ class Profile(Structure):
 class ComputeInstance(Structure):
     """A compute instance; ``serial`` 0 is a free slot."""
 
-    _fields_: Fields = _u32("serial id shape start size reserved")
+    _fields_: ClassVar[Fields] = _u32("serial id shape start size reserved")
 
 
 class GpuInstance(Structure):
     """A GPU instance; ``profile`` is the index into its GPU's profiles."""
 
-    _fields_: Fields = [
+    _fields_: ClassVar[Fields] = [
         *_u32("serial id profile start"),
         ("cis", ComputeInstance * MAX_CIS),
     ]
@@ -72,7 +72,7 @@ class GpuInstance(Structure):
 class Gpu(Structure):
     """A GPU with all that stands on it."""
 
-    _fields_: Fields = [
+    _fields_: ClassVar[Fields] = [
         ("memory_mib", c_uint64),
         ("uuid", c_char * 48),
         ("name", c_char * 96),
@@ -91,7 +91,7 @@ class Gpu(Structure):
 class Process(Structure):
     """A process on a GPU; ``gi`` and ``ci`` are NOT_A_MIG_ID on a whole GPU."""
 
-    _fields_: Fields = [
+    _fields_: ClassVar[Fields] = [
         ("memory_bytes", c_uint64),
         *_u32("used pid gpu gi ci kind while_alive reserved"),
         ("name", c_char * 64),
@@ -101,7 +101,7 @@ class Process(Structure):
 class Fault(Structure):
     """A scripted fault for the calls ``first`` to ``last`` (0: for ever) of a function."""
 
-    _fields_: Fields = [
+    _fields_: ClassVar[Fields] = [
         ("function", c_char * 64),
         *_u64("first last seen"),
         *_u32("active code hang_ms serial"),
@@ -111,19 +111,19 @@ class Fault(Structure):
 class Counter(Structure):
     """How often a function was called, by every process together."""
 
-    _fields_: Fields = [("name", c_char * 64), ("calls", c_uint64)]
+    _fields_: ClassVar[Fields] = [("name", c_char * 64), ("calls", c_uint64)]
 
 
 class Event(Structure):
     """One event in the ring; ``sequence`` tells an old one from a new one."""
 
-    _fields_: Fields = [*_u64("sequence type data"), *_u32("gpu gi ci reserved")]
+    _fields_: ClassVar[Fields] = [*_u64("sequence type data"), *_u32("gpu gi ci reserved")]
 
 
 class State(Structure):
     """The whole file."""
 
-    _fields_: Fields = [
+    _fields_: ClassVar[Fields] = [
         *_u32("magic version"),
         ("size", c_uint64),
         *_u32("gpu_count serials boot init_code privilege cuda_version persistence reserved"),

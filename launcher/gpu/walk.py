@@ -1,0 +1,107 @@
+"""One look at all instances of a GPU that nobody's change in the middle can falsify.
+
+MIG devices are listed by index, and indexes move when an instance comes or goes: a walk during
+such a change can miss a slice that is there, and a missed slice would look lost. So a walk counts
+only when it equals the one before it. In a quiet system that is the walk of the last poll.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.core.gpu import Profile
+from launcher.errors import GpuFault
+from launcher.gpu import nvml
+
+TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A MIG device as the index shows it."""
+
+    uuid: str
+    gi: int
+    ci: int
+    profile_name: str | None
+    gi_slices: int
+    ci_slices: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The MIG devices, and the GPU instances (None without the privilege to list them)."""
+
+    devices: tuple[Device, ...]
+    instances: tuple[nvml.InstanceInfo, ...] | None
+
+    def instance(self, gi: int) -> nvml.InstanceInfo | None:
+        """Return the GPU instance with that id, None if it was not listed."""
+        return next((info for info in self.instances or () if info.gi == gi), None)
+
+
+def walk(gpu: nvml.Handle, profiles: tuple[Profile, ...], before: Walk | None) -> Walk:
+    """Return what stands on a GPU; GpuFault if it does not hold still for two looks."""
+    for _ in range(TRIES):
+        now = _once(gpu, profiles)
+        if now is not None and now == before:
+            return now
+        before = now
+    raise GpuFault(
+        "the GPU's instances do not stop changing",
+        fix="Somebody is repartitioning it right now; the next poll looks again.",
+    )
+
+
+def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
+    """Look once; None if something vanished meanwhile."""
+    devices: list[Device] = []
+    for index in range(nvml.max_mig_devices(gpu)):
+        mig = nvml.mig_device_at(gpu, index)
+        if mig is not None:
+            device = _device(mig)
+            if device is None:
+                return None
+            devices.append(device)
+    instances = _instances(gpu, profiles)
+    if instances is None:
+        return Walk(tuple(devices), None)
+    listed = {info.gi for info in instances}
+    for gi in {device.gi for device in devices} - listed:
+        # Of a profile that nvidia-ml-py has no number for yet, or made a moment ago.
+        info = _instance(gpu, gi)
+        if info is None:
+            return None
+        instances.append(info)
+    return Walk(tuple(devices), tuple(sorted(instances, key=lambda info: info.gi)))
+
+
+def _instance(gpu: nvml.Handle, gi: int) -> nvml.InstanceInfo | None:
+    handle = nvml.gpu_instance_by_id(gpu, gi)
+    return None if handle is None else nvml.gpu_instance_info(handle)
+
+
+def _device(mig: nvml.Handle) -> Device | None:
+    uuid = nvml.device_uuid(mig)
+    ids = nvml.gi_and_ci(mig)
+    sizes = nvml.attributes(mig)
+    name = nvml.device_name(mig)
+    if uuid is None or ids is None or sizes is None:
+        return None
+    profile = (name or "").partition(" MIG ")[2] or None
+    return Device(uuid, *ids, profile, sizes.gi_slices, sizes.ci_slices, sizes.memory_mib)
+
+
+def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.InstanceInfo] | None:
+    """List the GPU instances of every profile, None where NVML does not let us."""
+    found: list[nvml.InstanceInfo] = []
+    if not profiles:
+        return None
+    for profile in profiles:
+        handles = nvml.gpu_instances(gpu, profile.profile_id, profile.max_instances)
+        if handles is None:
+            return None
+        infos = [nvml.gpu_instance_info(handle) for handle in handles]
+        found.extend(info for info in infos if info is not None)
+    return found
