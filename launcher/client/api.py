@@ -7,11 +7,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from launcher import errors
 from launcher.client.decode import decode, decode_list
-from launcher.client.http import CutStream, Transport
+from launcher.client.http import CutStream, Transport, query, quote
 from launcher.client.sockets import socket_candidates
 from launcher.wire import (
     END,
@@ -90,7 +89,7 @@ class Client:
     def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[JobView]:
         """Return what is pending and running, with ``all`` everything; or the named jobs."""
         pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in refs)]
-        return decode_list(JobView, self._get(f"/v1/jobs?{urlencode(pairs)}"))
+        return decode_list(JobView, self._get(f"/v1/jobs?{query(pairs)}"))
 
     def show(self, ref: Ref) -> JobDetail:
         """Return all there is to know of one job."""
@@ -135,12 +134,10 @@ class Client:
         attempt: int | None = None,
     ) -> Iterator[Frame]:
         """Yield a job's output, frame by frame; with ``follow`` until it ends."""
-        pairs: dict[str, Any] = {"follow": int(follow)}
-        if tail is not None:
-            pairs["tail"] = tail
-        if attempt is not None:
-            pairs["attempt"] = attempt
-        path = f"{_job(ref)}/logs?{urlencode(pairs)}"
+        pairs = [("follow", str(int(follow)))]
+        pairs += [("tail", str(tail))] if tail is not None else []
+        pairs += [("attempt", str(attempt))] if attempt is not None else []
+        path = f"{_job(ref)}/logs?{query(pairs)}"
         for frame in self._transport.frames(path, timeout=self.timeout):
             if frame.stream == END:
                 return
@@ -156,10 +153,10 @@ class Client:
         patience = _Patience(self)
         after_ns, seen = 0, 0
         while True:
-            query = f"?after_ns={after_ns}&skip={seen}" if seen else ""
+            since = f"?after_ns={after_ns}&skip={seen}" if seen else ""
             try:
                 for frame in self._transport.frames(
-                    f"{_job(ref)}/follow{query}", timeout=self.timeout
+                    f"{_job(ref)}/follow{since}", timeout=self.timeout
                 ):
                     patience.renew()
                     if frame.stream not in (EVENT, END):
@@ -217,4 +214,4 @@ class _Patience:
 
 
 def _job(ref: Ref) -> str:
-    return f"/v1/jobs/{quote(str(ref), safe='')}"
+    return f"/v1/jobs/{quote(str(ref))}"

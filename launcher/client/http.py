@@ -1,38 +1,36 @@
-"""One HTTP exchange over a unix socket, with every failure turned into an error of ours."""
+"""One exchange with the daemon, every failure of it turned into an error of ours."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import launcher
 from launcher import errors
+from launcher.client.http11 import Connection, ProtocolError
 from launcher.wire import FRAME_HEADER_BYTES, Frame, decode_header
 
 VERSION_HEADER = "Launcher-Version"
-_CHUNK = 64 * 1024
+
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over one AF_UNIX stream."""
+def quote(text: str) -> str:
+    """Return the text as one part of a path or query (``urllib`` would cost more than it saves)."""
+    data = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}" for byte in data)
 
-    def __init__(self, path: str, timeout: float | None) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self.path = path
-        self.raw: socket.socket | None = None
 
-    def connect(self) -> None:
-        """Connect to the socket's path."""
-        self.sock = self.raw = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+def query(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return a query string."""
+    return "&".join(f"{name}={quote(value)}" for name, value in pairs)
 
 
 class CutStream(errors.DaemonUnreachable):
     """The daemon went away before it had answered."""
+
+    kind = "daemon-went-away"
 
 
 class Transport:
@@ -51,9 +49,9 @@ class Transport:
 
     def json(self, method: str, path: str, body: Any = None, *, timeout: float) -> Any:
         """Return the parsed JSON of one exchange."""
-        connection, reply = self._exchange(method, path, body, timeout)
+        connection = self._exchange(method, path, body, timeout)
         try:
-            return json.loads(_all(reply))
+            return json.loads(self._all(connection))
         except ValueError as error:
             raise errors.LauncherError(f"the daemon's answer is no JSON: {error}") from error
         finally:
@@ -61,58 +59,61 @@ class Transport:
 
     def frames(self, path: str, *, timeout: float) -> Iterator[Frame]:
         """Yield the frames of one stream; a stream that is cut raises ``CutStream``."""
-        connection, reply = self._exchange("GET", path, None, timeout)
+        connection = self._exchange("GET", path, None, timeout)
         try:
-            if connection.raw:
-                connection.raw.settimeout(None)
-            yield from _frames(reply)
+            connection.patient()
+            yield from _frames(connection)
         finally:
-            reply.close()
             connection.close()
 
-    def _exchange(
-        self, method: str, path: str, body: Any, timeout: float
-    ) -> tuple[_UnixConnection, http.client.HTTPResponse]:
+    def _exchange(self, method: str, path: str, body: Any, timeout: float) -> Connection:
         connection = self._connect(timeout)
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
-        if data is not None:
+        data = b""
+        if body is not None:
+            data = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, path, body=data, headers=headers)
-            reply = connection.getresponse()
+            connection.request(method, path, headers, data)
+            self._version(connection.headers.get(VERSION_HEADER.lower()))
+            if not 200 <= connection.status < 300:
+                raise _error(connection.status, self._all(connection))
         except TimeoutError as error:
             connection.close()
-            raise errors.DaemonUnreachable(
-                f"the daemon on {self.socket} did not answer within {timeout:g} s",
-                fix="`launch status` shows how it is; its log says more.",
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
+            raise self._slow(timeout) from error
+        except (OSError, ProtocolError) as error:
             connection.close()
             raise CutStream(f"the daemon on {self.socket} went away before it answered") from error
-        self._version(reply)
-        if not 200 <= reply.status < 300:
-            with_error = _error(reply)
+        except BaseException:
             connection.close()
-            raise with_error
-        return connection, reply
+            raise
+        return connection
 
-    def _connect(self, timeout: float) -> _UnixConnection:
+    def _all(self, connection: Connection) -> bytes:
+        try:
+            return connection.read()
+        except (OSError, ProtocolError) as error:
+            raise CutStream("the daemon went away in the middle of its answer") from error
+
+    def _slow(self, timeout: float) -> errors.DaemonUnreachable:
+        return errors.DaemonUnreachable(
+            f"the daemon on {self.socket} did not answer within {timeout:g} s",
+            fix="`launch status` shows how it is; its log says more.",
+        )
+
+    def _connect(self, timeout: float) -> Connection:
         failed: list[tuple[str, OSError]] = []
         for path in [self.socket] if self.socket else self.candidates:
-            connection = _UnixConnection(path, timeout)
             try:
-                connection.connect()
+                connection = Connection(path, timeout)
             except OSError as error:
-                connection.close()
                 failed.append((path, error))
                 continue
             self.socket = path
             return connection
         raise _unreachable(failed)
 
-    def _version(self, reply: http.client.HTTPResponse) -> None:
-        version = reply.headers.get(VERSION_HEADER)
+    def _version(self, version: str | None) -> None:
         if version and version != self.daemon_version:
             self.daemon_version = version
             if version != launcher.__version__:
@@ -142,28 +143,21 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
     )
 
 
-def _error(reply: http.client.HTTPResponse) -> errors.LauncherError:
+def _error(status: int, body: bytes) -> errors.LauncherError:
     try:
-        body = json.loads(_all(reply))
-        return errors.from_wire(str(body["kind"]), str(body["message"]), body.get("fix"))
+        reply = json.loads(body)
+        return errors.from_wire(str(reply["kind"]), str(reply["message"]), reply.get("fix"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return errors.LauncherError(f"the daemon answered {reply.status} {reply.reason}")
+        return errors.LauncherError(f"the daemon answered with HTTP status {status}")
 
 
-def _all(reply: http.client.HTTPResponse) -> bytes:
-    try:
-        return reply.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise CutStream("the daemon went away in the middle of its answer") from error
-
-
-def _frames(reply: http.client.HTTPResponse) -> Iterator[Frame]:
+def _frames(connection: Connection) -> Iterator[Frame]:
     """Yield frames as soon as they are whole, whatever pieces they come in."""
     buffer = bytearray()
     while True:
         try:
-            piece = reply.read1(_CHUNK)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            piece = connection.read_some()
+        except (OSError, ProtocolError) as error:
             raise CutStream("the daemon went away in the middle of a stream") from error
         if not piece:
             return

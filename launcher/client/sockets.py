@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 SYSTEM_SOCKET = "/run/launcher/launcher.sock"
 
@@ -17,9 +16,9 @@ def socket_candidates() -> list[str]:
 def own_socket() -> str:
     """Return the socket of the user's own daemon."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        return str(Path(runtime) / "launcher" / "launcher.sock")
-    return str(Path.home() / ".local" / "state" / "launcher" / "launcher.sock")
+    if runtime and _is_ours(runtime):
+        return f"{runtime}/launcher/launcher.sock"
+    return f"{_home()}/.local/state/launcher/launcher.sock"
 
 
 def own_state_dir() -> str:
@@ -27,5 +26,18 @@ def own_state_dir() -> str:
     named = os.environ.get("LAUNCHER_STATE_DIR")
     if named:
         return named
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return str(Path(state) / "launcher")
+    state = os.environ.get("XDG_STATE_HOME") or f"{_home()}/.local/state"
+    return f"{state}/launcher"
+
+
+def _is_ours(directory: str) -> bool:
+    """Whether the caller owns it: under sudo the variable may still name another user's."""
+    try:
+        return os.stat(directory).st_uid == os.getuid()  # noqa: PTH116
+    except OSError:
+        return False
+
+
+def _home() -> str:
+    """The home directory (``pathlib`` would be loaded by every verb for this alone)."""
+    return os.path.expanduser("~")  # noqa: PTH111

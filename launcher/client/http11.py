@@ -1,0 +1,131 @@
+"""As much of HTTP/1.1 as one request over a unix socket needs.
+
+The standard library's ``http.client`` loads ``email`` and ``ssl`` first, which takes longer than
+``launch ps`` itself. One request per connection; bodies by length, in chunks, or to the end.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+_LINE = 64 * 1024
+_HEADERS = 200
+
+
+class ProtocolError(ValueError):
+    """The answer is no HTTP/1.1, or it ends too early."""
+
+
+class Connection:
+    """One exchange. ``timeout`` is for every wait for the other side; None waits for ever."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._file = self._socket.makefile("rb")
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._left: int | None = None
+        self._chunked = False
+        self._ended = False
+        try:
+            self._socket.settimeout(timeout)
+            self._socket.connect(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Send the request, and read the answer's status and headers."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: launcher", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body or method == "POST":
+            lines.append(f"Content-Length: {len(body)}")
+        self._send("\r\n".join([*lines, "", ""]).encode("ascii") + body)
+        self._read_head()
+
+    def patient(self) -> None:
+        """From here on wait as long as it takes."""
+        self._socket.settimeout(None)
+
+    def read(self) -> bytes:
+        """Return the rest of the body."""
+        pieces = []
+        while piece := self.read_some():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def read_some(self, most: int = 64 * 1024) -> bytes:
+        """Return a piece of the body as soon as there is one; nothing at its end."""
+        if self._ended or (self._left == 0 and not self._next_chunk()):
+            return b""
+        piece = self._file.read1(most if self._left is None else min(most, self._left))
+        if self._left is None:
+            self._ended = not piece
+            return piece
+        if not piece:
+            raise ProtocolError("the answer ends too early")
+        self._left -= len(piece)
+        if self._chunked and self._left == 0 and self._line():
+            raise ProtocolError("a chunk does not end where it says")
+        return piece
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._file.close()
+        self._socket.close()
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            # The other side may have answered before it read all of a body it refuses.
+            return
+
+    def _read_head(self) -> None:
+        while True:
+            words = self._line().split(b" ", 2)
+            if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+                raise ProtocolError("the answer is no HTTP")
+            self.status = int(words[1])
+            self._read_headers()
+            if self.status >= 200:
+                break
+        length = self.headers.get("content-length", "")
+        self._chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        if self._chunked:
+            self._left = 0
+        elif length.isdecimal():
+            self._left = int(length)
+            self._ended = self._left == 0
+
+    def _read_headers(self) -> None:
+        self.headers = {}
+        for _ in range(_HEADERS):
+            line = self._line()
+            if not line:
+                return
+            name, _, value = line.decode("latin-1").partition(":")
+            self.headers[name.strip().lower()] = value.strip()
+        raise ProtocolError("the answer has too many headers")
+
+    def _next_chunk(self) -> bool:
+        """Go to the next chunk; say whether there is one."""
+        if not self._chunked:
+            self._ended = True
+            return False
+        try:
+            self._left = int(self._line().partition(b";")[0], 16)
+        except ValueError as error:
+            raise ProtocolError("a chunk has no length") from error
+        if self._left == 0:
+            while self._line():
+                pass
+            self._ended = True
+        return not self._ended
+
+    def _line(self) -> bytes:
+        line = self._file.readline(_LINE)
+        if not line.endswith(b"\n"):
+            raise ProtocolError("the answer ends too early")
+        return line.rstrip(b"\r\n")
