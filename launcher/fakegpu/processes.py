@@ -1,0 +1,69 @@
+"""Processes that may be ours from an earlier run, and what they mounted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from launcher.errors import LauncherError
+
+POLL_S = 0.02
+
+
+def command_line(pid: int) -> list[str]:
+    """Return a process's arguments, empty where there is no such process (or a zombie)."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return os.fsdecode(raw).split("\0")[:-1]
+
+
+def is_running(pid: int, part: str) -> bool:
+    """Whether the process runs and has ``part`` in its arguments: a pid alone proves nothing."""
+    return any(part in argument for argument in command_line(pid))
+
+
+def with_argument(part: str) -> list[int]:
+    """Return the pids of the processes that have ``part`` in their arguments."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [pid for pid in pids if pid != os.getpid() and is_running(pid, part)]
+
+
+def stop_pid(
+    pid: int, how: signal.Signals, patience: float, child: subprocess.Popen[bytes] | None
+) -> None:
+    """End a process: ``how``, then after ``patience`` seconds SIGKILL; returns when it is gone."""
+    for sign in (how, signal.SIGKILL):
+        try:
+            os.kill(pid, sign)
+        except ProcessLookupError:
+            return
+        if _gone(pid, patience, child):
+            return
+    raise LauncherError(f"process {pid} does not end, not even by SIGKILL")
+
+
+def _gone(pid: int, seconds: float, child: subprocess.Popen[bytes] | None) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if child is not None:
+            if child.poll() is not None:
+                return True
+        elif not command_line(pid):
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+def unmount_below(root: Path) -> None:
+    """Unmount everything mounted below ``root``, deepest first, lazily."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    # Field 5 is the mount point, with octal escapes for spaces and backslashes.
+    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
+    below = [point for point in points if point.startswith(f"{root}/")]
+    for point in sorted(below, key=len, reverse=True):
+        subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)

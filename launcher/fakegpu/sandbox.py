@@ -1,0 +1,243 @@
+"""A private dockerd with the stub NVIDIA hook: its own socket, data, containerd, and no network.
+
+``python -m launcher.fakegpu.sandbox up|down|status --dir DIR`` runs one in the background.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from launcher.errors import LauncherError, UserError
+from launcher.fakegpu import dockerapi
+from launcher.fakegpu.hook import Hook
+from launcher.fakegpu.image import CHANGES, busybox_tar
+from launcher.fakegpu.processes import is_running, stop_pid, unmount_below, with_argument
+
+RUN = Path("/run/launcher-sandbox")
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+POLL_S = 0.02
+
+CONTAINERD_CONFIG = """\
+version = 2
+disabled_plugins = [
+  "io.containerd.grpc.v1.cri",
+  "io.containerd.cri.v1.images",
+  "io.containerd.cri.v1.runtime",
+  "io.containerd.internal.v1.opt",
+  "io.containerd.internal.v1.tracing",
+  "io.containerd.tracing.processor.v1.otlp",
+]
+"""
+
+
+class Sandbox:
+    """A private containerd and dockerd; a context manager, or ``start`` and ``stop``.
+
+    Images, containers and logs are in ``directory``; sockets and other short-lived things in a
+    short directory under /run, since a unix socket's path has at most 107 bytes. containerd is
+    separate from dockerd, and live-restore is on: a killed dockerd loses neither containers nor
+    exit codes. Whatever a killed earlier run left behind is taken over or cleaned up at ``start``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
+        self.run = RUN / name
+        self.socket = self.run / "docker.sock"
+        self.docker_host = f"unix://{self.socket}"
+        self.hook = Hook(self.directory / "hook")
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Sandbox:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether its dockerd answers."""
+        return dockerapi.answers(self.socket)
+
+    def start(self) -> None:
+        """Start containerd and dockerd, and return when dockerd answers.
+
+        UserError: not root, or Docker is not installed. LauncherError: they do not come up, with
+        the end of their log.
+        """
+        if os.geteuid() != 0:
+            raise UserError("the Docker sandbox needs root", fix="Run it with sudo.")
+        dockerd, containerd = _program("dockerd"), _program("containerd")
+        if self.running:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.run.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self.hook.build()
+        self._end("dockerd")
+        self._start_containerd(containerd)
+        self.start_dockerd(dockerd)
+
+    def stop(self) -> None:
+        """Remove every container, end both daemons, unmount what they mounted."""
+        if self.run.exists() and not self.running and with_argument(str(self._containerd_socket)):
+            self.start()  # shims of a killed run: only their daemon can end them in order
+        if self.running:
+            dockerapi.remove_all_containers(self.socket)
+        self._end("dockerd")
+        self._end("containerd")
+        for root in (self.run, self.directory):
+            unmount_below(root)
+        shutil.rmtree(self.run, ignore_errors=True)
+
+    def start_dockerd(self, dockerd: str | None = None) -> None:
+        """Start dockerd alone, after ``stop_dockerd``."""
+        config = self.run / "daemon.json"
+        config.write_text("{}", encoding="utf-8")
+        command = [
+            dockerd or _program("dockerd"),
+            f"--host={self.docker_host}",
+            f"--config-file={config}",
+            f"--containerd={self._containerd_socket}",
+            f"--data-root={self.directory / 'docker'}",
+            f"--exec-root={self.run / 'exec'}",
+            f"--pidfile={self.run / 'dockerd.pid'}",
+            "--exec-opt=native.cgroupdriver=cgroupfs",
+            "--bridge=none",
+            "--iptables=false",
+            "--ip-forward=false",
+            "--ip-masq=false",
+            "--userland-proxy=false",
+            "--live-restore",
+            "--group=root",
+        ]
+        (self.run / "dockerd.pid").unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)
+        pid = self._spawn("dockerd", command)
+        self._wait_for("dockerd", pid, lambda: self.running)
+
+    def stop_dockerd(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End dockerd alone; its containers go on."""
+        self._end("dockerd", how)
+
+    def pid(self, daemon: str) -> int | None:
+        """Return the pid of ``dockerd`` or ``containerd``, None if it does not run."""
+        try:
+            pid = int((self.run / f"{daemon}.pid").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        # A pid of a killed run may be anybody's by now: ours has our directory in its arguments.
+        return pid if is_running(pid, str(self.run)) else None
+
+    def import_busybox(self, tag: str = "launcher/busybox:latest") -> str:
+        """Make the image ``tag`` of the machine's busybox-static; return the tag."""
+        dockerapi.import_image(self.socket, busybox_tar(), tag, CHANGES)
+        return tag
+
+    @property
+    def _containerd_socket(self) -> Path:
+        return self.run / "containerd.sock"
+
+    def _start_containerd(self, containerd: str) -> None:
+        if self.pid("containerd") is not None:
+            return
+        config = self.run / "containerd.toml"
+        config.write_text(CONTAINERD_CONFIG, encoding="utf-8")
+        command = [
+            containerd,
+            f"--config={config}",
+            f"--address={self._containerd_socket}",
+            f"--root={self.directory / 'containerd'}",
+            f"--state={self.run / 'containerd'}",
+        ]
+        self._containerd_socket.unlink(missing_ok=True)
+        pid = self._spawn("containerd", command)
+        (self.run / "containerd.pid").write_text(str(pid), encoding="ascii")
+        self._wait_for("containerd", pid, self._containerd_socket.exists)
+
+    def _spawn(self, daemon: str, command: list[str]) -> int:
+        path = os.pathsep.join([str(self.hook.bin), os.environ.get("PATH", ""), "/usr/sbin:/sbin"])
+        environment = {"PATH": path, "TMPDIR": str(self.run)}
+        with (self.directory / f"{daemon}.log").open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        self._children[child.pid] = child
+        return child.pid
+
+    def _wait_for(self, daemon: str, pid: int, ready: Callable[[], bool]) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not ready():
+            ended = self._children[pid].poll() is not None
+            if ended or time.monotonic() > end:
+                log = self.directory / f"{daemon}.log"
+                tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
+                raise LauncherError(
+                    f"{daemon} {'ended' if ended else 'does not answer'}; the end of {log}:\n"
+                    + "\n".join(tail)
+                )
+            time.sleep(POLL_S)
+
+    def _end(self, daemon: str, how: signal.Signals = signal.SIGTERM) -> None:
+        pid = self.pid(daemon)
+        if pid is not None:
+            stop_pid(pid, how, STOP_SECONDS, self._children.pop(pid, None))
+        (self.run / f"{daemon}.pid").unlink(missing_ok=True)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if found is None:
+        raise UserError(f"{name} is not installed", fix="Run: apt-get install docker.io")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (3: the sandbox is not running)."""
+    parser = argparse.ArgumentParser(prog="python -m launcher.fakegpu.sandbox", description=__doc__)
+    parser.add_argument("verb", choices=["up", "down", "status"])
+    parser.add_argument("--dir", type=Path, required=True, help="where its data is kept")
+    parser.add_argument("--busybox", metavar="TAG", help="up: also make a busybox image")
+    asked = parser.parse_args(arguments)
+    sandbox = Sandbox(asked.dir)
+    try:
+        if asked.verb == "down":
+            sandbox.stop()
+            return 0
+        if asked.verb == "up":
+            sandbox.start()
+            if asked.busybox:
+                sandbox.import_busybox(asked.busybox)
+    except LauncherError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    if not sandbox.running:
+        print("not running", file=sys.stderr)
+        return 3
+    print(f"DOCKER_HOST={sandbox.docker_host}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
