@@ -93,6 +93,8 @@ class Store:
 
     def _write(self, changes: Changes) -> None:
         db = self._db
+        if not changes:  # a probe: does the disk take a write again?
+            db.execute(_Q["put_meta"], ("probe", secrets.token_hex(4)))
         new = {job.id for job, _ in changes.new_jobs}
         db.executemany(
             _Q["insert_job"], [rows.job_row(job, spec) for job, spec in changes.new_jobs]

@@ -1,0 +1,144 @@
+"""launcher.toml, environment and flags, read and checked once, then frozen.
+
+A flag wins over the environment, the environment over the file, the file over the defaults. System
+defaults are for uid 0, XDG directories for anyone else.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import ConfigError
+
+SYSTEM_SOCKET = "/run/launcher/launcher.sock"
+SYSTEM_STATE = "/var/lib/launcher"
+SYSTEM_CONFIG = "/etc/launcher/launcher.toml"
+DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a daemon runs with. ``lock_dir`` is None where device nodes carry the GPU claims."""
+
+    socket: Path
+    state_dir: Path
+    docker_host: str
+    system: bool
+    lock_dir: Path | None
+    cpu_slots: int
+    log_limit_mib: int = 256
+    inventory_seconds: float = 10.0
+    sweep_seconds: float = 10.0
+    orphan_grace_seconds: float = 300.0
+    fake_gpu: str | None = None
+    idle_exit: float | None = None
+    log_level: str = "info"
+
+
+_FILE_KEYS: dict[str, type | tuple[type, ...]] = {
+    "socket": str,
+    "state_dir": str,
+    "docker_host": str,
+    "lock_dir": str,
+    "cpu_slots": int,
+    "log_limit_mib": int,
+    "inventory_seconds": (int, float),
+    "sweep_seconds": (int, float),
+    "orphan_grace_seconds": (int, float),
+    "log_level": str,
+}
+
+
+def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Config:
+    """Return the configuration; raises ``ConfigError`` that names the file, key and value.
+
+    ``flags`` has the keys of ``Config``, ``config`` for the file, and None where not given.
+    """
+    given = {k: v for k, v in flags.items() if v is not None}
+    system = os.getuid() == 0
+    path = Path(given.pop("config", None) or env.get("LAUNCHER_CONFIG") or _default_file(env))
+    explicit = ("config" in flags and flags["config"] is not None) or "LAUNCHER_CONFIG" in env
+    values = _from_file(path, required=explicit)
+    for key, name in (
+        ("socket", "LAUNCHER_SOCKET"),
+        ("state_dir", "LAUNCHER_STATE_DIR"),
+        ("docker_host", "DOCKER_HOST"),
+    ):
+        if env.get(name):
+            values[key] = env[name]
+    values |= given
+    state = Path(values.pop("state_dir", None) or _default_state(env)).absolute()
+    locks = values.pop("lock_dir", None) or ("/run/launcher" if system else None)
+    return _checked(
+        Config(
+            socket=Path(values.pop("socket", None) or _default_socket(env)).absolute(),
+            state_dir=state,
+            docker_host=values.pop("docker_host", None) or DEFAULT_DOCKER_HOST,
+            system=system,
+            lock_dir=Path(locks) if locks else None,
+            cpu_slots=values.pop("cpu_slots", None) or os.cpu_count() or 1,
+            **values,
+        )
+    )
+
+
+def _checked(config: Config) -> Config:
+    if len(str(config.socket).encode()) > 107:
+        raise ConfigError(
+            f"the socket path {config.socket} is longer than the 107 bytes that Linux allows",
+            fix="Choose a shorter one with --socket or LAUNCHER_SOCKET.",
+        )
+    for name in ("cpu_slots", "log_limit_mib", "inventory_seconds", "sweep_seconds"):
+        if getattr(config, name) <= 0:
+            raise ConfigError(f"{name} is {getattr(config, name)}, it must be more than 0")
+    if config.log_level not in ("debug", "info", "warning", "error"):
+        raise ConfigError(f"log_level is {config.log_level!r}, not debug, info, warning or error")
+    return config
+
+
+def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"there is no configuration file {path}") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for key, value in values.items():
+        if key not in _FILE_KEYS:
+            raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {', '.join(_FILE_KEYS)}")
+        if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
+            raise ConfigError(f"{path}: {key} is {value!r}, which is not the right type")
+    return values
+
+
+def _default_file(env: Mapping[str, str]) -> str:
+    if os.getuid() == 0:
+        return SYSTEM_CONFIG
+    base = env.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+    return str(Path(base) / "launcher" / "launcher.toml")
+
+
+def _default_state(env: Mapping[str, str]) -> str:
+    if os.getuid() == 0:
+        return SYSTEM_STATE
+    base = env.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+    return str(Path(base) / "launcher")
+
+
+def _default_socket(env: Mapping[str, str]) -> str:
+    if os.getuid() == 0:
+        return SYSTEM_SOCKET
+    if runtime := env.get("XDG_RUNTIME_DIR"):
+        return str(Path(runtime) / "launcher" / "launcher.sock")
+    return str(Path(_default_state(env)) / "launcher.sock")

@@ -1,0 +1,178 @@
+"""The one loop that decides: events in, one commit, then answers and actions.
+
+Many waiting events are handled in one transaction. A commit that fails throws the decisions away:
+nobody is answered, nothing is done, the world is read again, what was observed is told again, and
+until a commit works the daemon is read-only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from launcher.core import event as ev
+from launcher.core.action import Action
+from launcher.core.handle import handle, submit
+from launcher.core.job import Job
+from launcher.core.reconcile import wait_again
+from launcher.core.scheduler import schedule
+from launcher.core.world import Changes, World
+from launcher.daemon import clock
+from launcher.daemon.committer import Committer
+from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError
+
+log = logging.getLogger(__name__)
+
+BATCH = 512
+RETRY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Asked:
+    """An event that somebody waits for an answer to, or an observation with no answer."""
+
+    event: ev.Event
+    answer: asyncio.Future[list[Job]] | None = None
+
+
+@dataclass(slots=True)
+class Decided:
+    """An answer that may be given once the decision is durable."""
+
+    answer: asyncio.Future[list[Job]]
+    jobs: list[Job]
+    error: LauncherError | None = None
+
+
+class Brain:
+    """Owns the world: nothing else changes it."""
+
+    def __init__(
+        self,
+        world: World,
+        committer: Committer,
+        dispatch: Callable[[Action], None],
+        changed: Callable[[Changes], None],
+    ) -> None:
+        self.world = world
+        self.read_only: str | None = None
+        self._committer = committer
+        self._dispatch = dispatch
+        self._changed = changed
+        self._queue: asyncio.Queue[Asked] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._inventory: ev.InventoryRead | None = None
+        self._again: list[Asked] = []
+
+    async def ask(self, event: ev.Event) -> list[Job]:
+        """Have an event decided; returns the jobs of a submit once they are durable.
+
+        Raises what ``handle`` raises, ``ReadOnlyState`` where the store takes no commits.
+        """
+        if self.read_only:
+            raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
+        answer: asyncio.Future[list[Job]] = self._loop.create_future()
+        self._queue.put_nowait(Asked(event, answer))
+        return await answer
+
+    def tell(self, *events: ev.Event) -> None:
+        """Report observations, from any thread; they are decided together."""
+        self._loop.call_soon_threadsafe(self._put, events)
+
+    def _put(self, events: tuple[ev.Event, ...]) -> None:
+        for event in events:
+            self._queue.put_nowait(Asked(event))
+
+    async def run(self) -> None:
+        """Decide for ever."""
+        while True:
+            batch, self._again = self._again or [await self._queue.get()], []
+            while not self._queue.empty() and len(batch) < BATCH:
+                batch.append(self._queue.get_nowait())
+            await self._decide(batch)
+
+    async def _decide(self, batch: list[Asked]) -> None:
+        now = clock.now()
+        actions: list[Action] = []
+        answers: list[Decided] = []
+        for asked in batch:
+            actions += self._apply(asked, now, answers)
+        actions += schedule(self.world, now)
+        changes = self.world.take_changes()
+        if (changes or self.read_only) and not await self._commit(changes, batch, answers):
+            return
+        for decided in answers:
+            self._answer(decided)
+        for action in actions:
+            self._dispatch(action)
+        self._changed(changes)
+
+    def _apply(self, asked: Asked, now: ev.Now, answers: list[Decided]) -> list[Action]:
+        jobs: list[Job] = []
+        error: LauncherError | None = None
+        actions: list[Action] = []
+        try:
+            if isinstance(asked.event, ev.Submitted):
+                jobs, actions = submit(self.world, asked.event, now)
+            else:
+                actions = handle(self.world, asked.event, now)
+        except InternalError as bug:
+            log.exception("an event was refused")
+            error = bug
+        except LauncherError as refused:
+            error = refused
+        if isinstance(asked.event, ev.InventoryRead):
+            self._inventory = asked.event
+        if asked.answer is not None:
+            answers.append(Decided(asked.answer, jobs, error))
+        elif error is not None and not isinstance(error, InternalError):
+            log.warning("an observation was refused: %s", error)
+        return actions
+
+    @staticmethod
+    def _answer(decided: Decided) -> None:
+        if decided.answer.done():
+            return
+        if decided.error is not None:
+            decided.answer.set_exception(decided.error)
+        else:
+            decided.answer.set_result(decided.jobs)
+
+    async def _commit(self, changes: Changes, batch: list[Asked], answers: list[Decided]) -> bool:
+        try:
+            await self._committer.commit(changes)
+        except (StateDirError, InternalError) as failed:
+            log.error("a commit failed, the daemon is read-only: %s", failed.message)
+            self.read_only = failed.message
+            for decided in answers:
+                decided.error = decided.error or ReadOnlyState(
+                    f"the daemon is read-only: {failed.message}", fix=failed.fix
+                )
+                self._answer(decided)
+            self._again = [Asked(a.event) for a in batch if a.answer is None] or [Asked(ev.Tick())]
+            await self._start_over()
+            return False
+        if self.read_only:
+            log.warning("commits work again")
+            self.read_only = None
+        return True
+
+    async def _start_over(self) -> None:
+        """Read the world again until that works; what was observed is then decided anew."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                world = await self._committer.load(self.world.cpu_slots)
+                break
+            except StateDirError as failed:
+                self.read_only = failed.message
+        old, now = self.world, clock.now()
+        world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
+        world.reconciling = old.reconciling
+        if self._inventory is not None:
+            handle(world, self._inventory, now)
+        self.world = world
+        for action in wait_again(world, now):
+            self._dispatch(action)

@@ -1,0 +1,68 @@
+"""The one thread that commits, and the one that reads: SQLite never runs on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from launcher.core.world import Changes, World
+from launcher.store import Reader, Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Committer:
+    """Asyncio's door to the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reader = Reader(store.directory)
+        self._writes = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._reads = ThreadPoolExecutor(1, thread_name_prefix="read")
+
+    @property
+    def store_id(self) -> str:
+        """The id in the names and labels of this store's containers."""
+        return self._store.id
+
+    async def commit(self, changes: Changes) -> None:
+        """Write the changes durably; raises ``StateDirError`` where that failed."""
+        await self._on(self._writes, self._store.commit, changes)
+
+    async def load(self, cpu_slots: int) -> World:
+        """Read the world anew."""
+        return await self._on(self._writes, self._store.load, cpu_slots)
+
+    async def meta(self, key: str, value: str) -> str | None:
+        """Remember a value and return the one before it."""
+
+        def swap() -> str | None:
+            old = self._store.meta(key)
+            if old != value:
+                self._store.put_meta(key, value)
+            return old
+
+        return await self._on(self._writes, swap)
+
+    async def read(
+        self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of ``Reader``'s queries, given as ``Reader.method``."""
+        return await self._on(self._reads, query, self._reader, *args, **kwargs)
+
+    @staticmethod
+    async def _on(
+        pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(pool, lambda: call(*args, **kwargs))
+
+    def close(self) -> None:
+        """End the threads, then close the database."""
+        self._writes.shutdown()
+        self._reads.shutdown()
+        self._reader.close()
+        self._store.close()

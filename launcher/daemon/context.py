@@ -1,0 +1,106 @@
+"""What every request handler works with, and how a reference to a job is resolved."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import wire
+from launcher.config import Config
+from launcher.core.job import Job
+from launcher.core.world import World
+from launcher.daemon import convert
+from launcher.daemon.brain import Brain
+from launcher.daemon.committer import Committer
+from launcher.daemon.credentials import Credentials
+from launcher.daemon.health import Health
+from launcher.daemon.hub import Hub
+from launcher.daemon.identity import Caller
+from launcher.errors import NoSuchJob, NotAllowed, UserError
+from launcher.store import Reader
+
+_RANGE = re.compile(r"(\d+)-(\d+)")
+MAX_ID = 2**53
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of a running daemon that requests need."""
+
+    config: Config
+    brain: Brain
+    committer: Committer
+    hub: Hub
+    health: Health
+    credentials: Credentials
+    log_directory: Path
+    admin_uids: frozenset[int]
+    started_at: str
+    stop: asyncio.Event
+
+    @property
+    def world(self) -> World:
+        """The world as it is now; a failed commit replaces it."""
+        return self.brain.world
+
+    async def find(self, job_id: int) -> Job | None:
+        """Return a job, live or ended."""
+        found = self.world.jobs.get(job_id) or self.hub.ended(job_id)
+        return found or await self.committer.read(Reader.job, job_id)
+
+    async def resolve(self, ref: str, caller: Caller) -> list[Job]:
+        """Return the jobs that ``12``, ``10-20``, ``last`` or a name means to this caller.
+
+        Raises ``NoSuchJob`` where that is none, ``UserError`` where it means nothing.
+        """
+        jobs: list[Job]
+        if ref == "last":
+            last = await self.committer.read(Reader.last_of, caller.uid)
+            jobs = [last] if last else []
+        elif ref.isdigit():
+            one = await self.find(_number(ref))
+            jobs = [one] if one else []
+        elif found := _RANGE.fullmatch(ref):
+            first, last_id = _number(found[1]), _number(found[2])
+            jobs = await self.committer.read(Reader.jobs_between, first, last_id)
+        else:
+            named = await self.committer.read(Reader.jobs_named, ref)
+            jobs = [job for job in named if caller.may_see(job.owner)]
+        if not jobs:
+            raise NoSuchJob(
+                f"there is no job {ref}", fix="`launch ps -a` lists your jobs, also ended ones."
+            )
+        return [self.world.jobs.get(job.id, job) for job in jobs]
+
+    async def one(self, ref: str, caller: Caller) -> Job:
+        """Return the one job that a reference means; the newest of a name."""
+        return (await self.resolve(ref, caller))[-1]
+
+    async def own(self, ref: str, caller: Caller) -> Job:
+        """Return the one job that a reference means if it is the caller's to use."""
+        job = await self.one(ref, caller)
+        must_own(job, caller)
+        return job
+
+    async def spec(self, job_id: int) -> wire.JobRequest | None:
+        """Return what was asked."""
+        document = await self.committer.read(Reader.spec, job_id)
+        return convert.parse_document(document) if document is not None else None
+
+
+def must_own(job: Job, caller: Caller) -> None:
+    """Raise ``NotAllowed`` unless the job is the caller's or the caller an admin."""
+    if not caller.may_see(job.owner):
+        raise NotAllowed(
+            f"job {job.id} belongs to {job.owner.name}, not to {caller.owner.name}",
+            fix="Only its owner and an admin may do this.",
+        )
+
+
+def _number(text: str) -> int:
+    value = int(text[:20])
+    if value > MAX_ID:
+        raise UserError(f"{text} is not a job id")
+    return value

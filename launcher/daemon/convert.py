@@ -1,0 +1,84 @@
+"""Between the wire's types and the core's: a client's typed JSON is checked again here."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from launcher import wire
+from launcher.core.job import Bind, JobSpec, Need, NeedKind
+from launcher.errors import UserError
+
+T = TypeVar("T")
+
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
+def adapter(cls: Any) -> TypeAdapter[Any]:
+    """Return the validator and serialiser of a wire type, built once."""
+    if cls not in _ADAPTERS:
+        _ADAPTERS[cls] = TypeAdapter(cls)
+    return _ADAPTERS[cls]
+
+
+def parse(cls: type[T], body: bytes) -> T:
+    """Return the typed request of a JSON body; raises ``UserError`` naming field and fault."""
+    try:
+        parsed: T = adapter(cls).validate_json(body or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the request"
+        raise UserError(f"{where}: {first['msg']}") from None
+    return parsed
+
+
+def parse_document(document: str) -> wire.JobRequest:
+    """Return the request that a stored document holds."""
+    return parse(wire.JobRequest, document.encode())
+
+
+def document(request: wire.JobRequest) -> str:
+    """Return a request as the JSON that is stored and shown."""
+    text: bytes = adapter(wire.JobRequest).dump_json(request, exclude_defaults=True)
+    return text.decode()
+
+
+def dump(cls: Any, value: Any) -> bytes:
+    """Return a reply as JSON."""
+    return adapter(cls).dump_json(value)
+
+
+def core_need(gpus: wire.GpuRequest) -> Need:
+    """Return what the scheduler knows of a GPU request."""
+    return Need(
+        kind=NeedKind(gpus.kind),
+        profile=gpus.profile,
+        count=gpus.count,
+        memory_gb=gpus.memory_gb,
+        memory_mib=gpus.memory_mib,
+        uuids=tuple(gpus.uuids),
+    )
+
+
+def core_spec(request: wire.JobRequest) -> JobSpec:
+    """Return the typed spec of a request."""
+    return JobSpec(
+        name=request.name,
+        image=request.image,
+        need=core_need(request.gpus),
+        command=None if request.command is None else tuple(request.command),
+        entrypoint=None if request.entrypoint is None else tuple(request.entrypoint),
+        environment=tuple(request.environment.items()),
+        working_dir=request.working_dir,
+        binds=tuple(Bind(v.source, v.target, v.read_only) for v in request.volumes),
+        shm_size=request.shm_size,
+        mem_limit=request.mem_limit,
+        cpus=request.cpus,
+        user=request.user,
+        stop_grace=request.stop_grace_period,
+        pull_policy=request.pull_policy,
+        priority=request.priority,
+        time_limit=request.time_limit,
+    )

@@ -1,0 +1,156 @@
+"""Following a container until it ends: one thread waits, one writes the log. Both only observe."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from launcher.core.action import FollowAttempt
+from launcher.core.event import AttemptEnded, AttemptLost, Event
+from launcher.daemon.logfile import LogWriter, path_of
+from launcher.engine.containers import Container, Containers
+from launcher.engine.logs import Logs
+from launcher.engine.outcome import Refusal, Refused, Unknown
+from launcher.errors import EngineUnavailable
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 0.1
+LONGEST_BACKOFF = 2.0
+LOOK_AGAIN = 0.5
+AWAY = (EngineUnavailable, Unknown)
+
+
+class Follower:
+    """Follows one attempt. ``idle`` returns those of the slices that no process is on."""
+
+    def __init__(
+        self,
+        action: FollowAttempt,
+        containers: Containers,
+        logs: Logs,
+        *,
+        tell: Callable[..., None],
+        idle: Callable[[tuple[str, ...], str], tuple[str, ...]],
+        grown: Callable[[int], None],
+        log_lost: Callable[[int, int], None],
+        directory: Path,
+        log_limit: int,
+    ) -> None:
+        self._action = action
+        self._containers, self._logs = containers, logs
+        self._tell, self._idle, self._grown = tell, idle, grown
+        self._log_lost = log_lost
+        self._path = path_of(directory, action.job, action.attempt)
+        self._log_limit = log_limit
+        self.log_complete = threading.Event()
+
+    def start(self) -> None:
+        """Start both threads."""
+        name = f"{self._action.job}.{self._action.attempt}"
+        threading.Thread(target=self._wait, name=f"wait-{name}", daemon=True).start()
+        threading.Thread(target=self._write_log, name=f"log-{name}", daemon=True).start()
+
+    def _wait(self) -> None:
+        backoff = FIRST_BACKOFF
+        while True:
+            try:
+                self._containers.wait(self._action.container_name)
+                found = self._containers.inspect(self._action.container_name)
+            except Refused as refused:
+                if refused.refusal is Refusal.MISSING:
+                    found = self._inspect()
+                else:
+                    log.warning("job %d: wait: %s", self._action.job, refused.message)
+                    found = self._inspect()
+            except AWAY:
+                found = self._inspect()
+            if found is None or not found.running:
+                break
+            time.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
+        self._report(found)
+
+    def _inspect(self) -> Container | None:
+        """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
+        while True:
+            try:
+                return self._containers.inspect(self._action.container_name)
+            except (*AWAY, Refused):
+                time.sleep(LOOK_AGAIN)
+
+    def _report(self, found: Container | None) -> None:
+        a = self._action
+        if found is None:
+            message = f"the container {a.container_name} is gone: somebody removed it"
+            self._tell(AttemptLost(a.job, a.attempt, message, self._idle(a.slices, "")))
+            return
+        event: Event = AttemptEnded(
+            a.job,
+            a.attempt,
+            found.exit_code,
+            found.oom,
+            found.started_at,
+            found.finished_at,
+            self._idle(a.slices, found.id),
+            found.error or None,
+        )
+        self._tell(event)
+
+    def _write_log(self) -> None:
+        try:
+            writer = LogWriter(self._path, self._log_limit)
+            try:
+                name = self._action.container_name
+                copy_log(self._logs, self._containers, name, writer, self._log_grew)
+                writer.end()
+            finally:
+                writer.close()
+        except OSError as error:
+            log.error("job %d: its log cannot be written: %s", self._action.job, error)
+            self._log_lost(self._action.job, self._action.attempt)
+        self.log_complete.set()
+        self._log_grew()
+
+    def _log_grew(self) -> None:
+        self._grown(self._action.job)
+
+
+def copy_log(
+    logs: Logs, containers: Containers, name: str, writer: LogWriter, grew: Callable[[], None]
+) -> None:
+    """Copy a container's log to its end, from where the writer stands, whatever comes between.
+
+    The stream's end says nothing (I4): only a container seen not running has a complete log.
+    """
+    while not writer.ended:
+        try:
+            cut = not _copy_once(logs, name, writer, grew)
+            found = containers.inspect(name)
+        except Refused as refused:
+            if refused.refusal is not Refusal.MISSING:
+                log.warning("cannot read the log of %s: %s", name, refused.message)
+            return
+        except AWAY:
+            time.sleep(LOOK_AGAIN)
+            continue
+        if found is None or (not found.running and not cut):
+            return
+
+
+def _copy_once(logs: Logs, name: str, writer: LogWriter, grew: Callable[[], None]) -> bool:
+    """Read from the writer's last entry on; returns False where the stream broke off."""
+    since, skip = writer.last_ns, writer.seen_at_last
+    try:
+        for entry in logs.read(name, since, follow=True):
+            if entry.time_ns == since and skip > 0:
+                skip -= 1
+                continue
+            writer.write(entry.stream, entry.time_ns, entry.data)
+            grew()
+    except Unknown:
+        return False
+    return True

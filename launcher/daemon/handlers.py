@@ -1,0 +1,183 @@
+"""The handlers of the API, one per route: read the request, ask the brain, show the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal as signals
+from collections.abc import Sequence
+from typing import Any
+
+from launcher import __version__, wire
+from launcher.core import event as ev
+from launcher.core.explain import blockers
+from launcher.core.job import ImageKey, Job, State
+from launcher.daemon import clock, convert, views
+from launcher.daemon.context import Context, must_own
+from launcher.daemon.credentials import Credentials
+from launcher.daemon.identity import Caller
+from launcher.errors import NoSuchJob, StaleRequest, UserError
+from launcher.store import Reader
+
+MAX_JOBS = 100_000
+
+
+async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
+    """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued."""
+    if not 0 < len(asked.jobs) <= MAX_JOBS:
+        raise UserError(f"{len(asked.jobs)} jobs in one submit; 1 to {MAX_JOBS} can be")
+    context.credentials.keep(caller.uid, asked.credentials)
+    new = tuple(_new_job(job, caller.uid, context.credentials) for job in asked.jobs)
+    jobs = await context.brain.ask(ev.Submitted(caller.owner, new, asked.dry_run))
+    if asked.dry_run:
+        return [
+            _planned(job, request, caller) for job, request in zip(new, asked.jobs, strict=True)
+        ]
+    return [
+        views.job_view(context.world, job, caller, request)
+        for job, request in zip(jobs, asked.jobs, strict=True)
+    ]
+
+
+def _new_job(request: wire.JobRequest, uid: int, credentials: Credentials) -> ev.NewJob:
+    owner = credentials.owner(uid, request.image)
+    key = ImageKey(request.image, request.pull_policy, owner)
+    return ev.NewJob(convert.core_spec(request), convert.document(request), key)
+
+
+def _planned(new: ev.NewJob, request: wire.JobRequest, caller: Caller) -> wire.JobView:
+    from launcher.core.world import World
+
+    job = Job(0, caller.owner, new.spec.name, new.spec.need, new.image, new.spec.priority, 0.0)
+    view = views.job_view(World("dry-run"), job, caller, request)
+    return dataclasses.replace(view, submitted_at=clock.rfc3339(clock.now().wall))
+
+
+async def list_jobs(
+    context: Context, caller: Caller, refs: Sequence[str], everything: bool
+) -> list[wire.JobView]:
+    """Return the jobs that ``ps`` lists: the live ones, the named ones, or all."""
+    if refs:
+        found = {job.id: job for ref in refs for job in await context.resolve(ref, caller)}
+        jobs = [found[i] for i in sorted(found)]
+    elif everything:
+        stored = await context.committer.read(Reader.jobs)
+        jobs = [context.world.jobs.get(job.id, job) for job in stored]
+    else:
+        live = (j for j in context.world.jobs.values() if j.state is not State.COMPLETING)
+        jobs = sorted(live, key=lambda j: j.id)
+    return [
+        views.job_view(context.world, job, caller, await _spec_for(context, job, caller))
+        for job in jobs
+    ]
+
+
+async def _spec_for(context: Context, job: Job, caller: Caller) -> wire.JobRequest | None:
+    return await context.spec(job.id) if caller.may_see(job.owner) else None
+
+
+async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
+    """Return a job with its spec, attempts, history and what it waits for."""
+    job = await context.one(ref, caller)
+    spec = await _spec_for(context, job, caller)
+    mine = caller.may_see(job.owner)
+    attempts = await context.committer.read(Reader.attempts, job.id) if mine else []
+    history = await context.committer.read(Reader.history, job.id) if mine else []
+    why = blockers(context.world, job) if job.id in context.world.jobs else []
+    position = None
+    if job.id in context.world.queue:
+        others = (context.world.jobs[i] for i in context.world.queue.ids())
+        position = 1 + sum(other.order < job.order for other in others)
+    return wire.JobDetail(
+        job=views.job_view(context.world, job, caller, spec),
+        spec=spec,
+        image_id=job.image_id if mine else None,
+        blockers=[views.blocker_view(b) for b in why],
+        position=position,
+        attempts=[views.attempt_view(a) for a in attempts],
+        events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
+    )
+
+
+async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
+    """Cancel every live job that a reference means; ended ones stay as they are."""
+    jobs = await context.resolve(ref, caller)
+    for job in jobs:
+        must_own(job, caller)
+    for job in jobs:
+        if job.state is not State.DONE:
+            try:
+                await context.brain.ask(ev.CancelAsked(job.id, caller.uid))
+            except NoSuchJob:
+                continue  # it ended in between
+    return [
+        views.job_view(context.world, await context.find(job.id) or job, caller, None)
+        for job in jobs
+    ]
+
+
+async def send_signal(
+    context: Context, caller: Caller, ref: str, asked: wire.SignalRequest
+) -> wire.JobView:
+    """Send a running job's container a signal."""
+    name = asked.signal if asked.signal.startswith("SIG") else f"SIG{asked.signal}"
+    if name not in signals.Signals.__members__:
+        raise UserError(f"{asked.signal!r} is not a signal")
+    job = await context.own(ref, caller)
+    try:
+        await context.brain.ask(ev.SignalAsked(job.id, name))
+    except NoSuchJob:
+        raise StaleRequest(f"job {job.id} has ended, it gets no signals") from None
+    return views.job_view(context.world, job, caller, None)
+
+
+async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
+    """Return every slice and who has it."""
+    return views.slice_views(context.world)
+
+
+async def status(context: Context, caller: Caller) -> wire.Status:
+    """Return how the daemon is, and why it is not well."""
+    world, health = context.world, context.health
+    gates = (context.brain.read_only, world.reconciling, world.gpu_support)
+    problems = [*health.problems(), *(text for text in gates if text)]
+    words: dict[str, int] = {}
+    for state in world.slices.values():
+        word = views.slice_word(world, state)
+        words[word] = words.get(word, 0) + 1
+        if state.quarantine:
+            problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
+    return wire.Status(
+        state="degraded" if problems else "healthy",
+        problems=problems,
+        version=__version__,
+        api_version=wire.API_VERSION,
+        pid=os.getpid(),
+        store=world.store,
+        socket=str(context.config.socket),
+        state_dir=str(context.config.state_dir),
+        docker=health.docker_version,
+        driver=health.driver_version,
+        gpus=len(world.gpus),
+        slices=words,
+        jobs=await context.committer.read(Reader.counts),
+        started_at=context.started_at,
+    )
+
+
+def wait_timeout(text: str | None) -> float:
+    """Return the seconds that a long poll may take, 30 at most."""
+    try:
+        return min(30.0, max(0.0, float(text if text is not None else 30.0)))
+    except ValueError:
+        raise UserError(f"timeout={text}: that is not a number of seconds") from None
+
+
+def whole_number(query: Any, name: str) -> int | None:
+    """Return a whole number of the query string, None where it is not there."""
+    text = query.get(name)
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > 20:
+        raise UserError(f"{name}={text}: that is not a whole number")
+    return int(text)

@@ -1,0 +1,88 @@
+"""Who watches which job: wakes the streams when a job changes or its log grows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from launcher.core.job import Job, State
+from launcher.core.world import Changes
+
+REMEMBERED = 2000
+PROGRESS_SECONDS = 0.1
+
+
+class Hub:
+    """Events by job, the jobs that ended lately, and the progress of pulls.
+
+    For the loop's thread, except ``touch`` and ``pulling``.
+    """
+
+    def __init__(self) -> None:
+        self._watchers: dict[int, set[asyncio.Event]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._ended: OrderedDict[int, Job] = OrderedDict()
+        self.progress: dict[str, list[dict[str, Any]]] = {}
+        self._told_at = 0.0
+        self._lost_logs: set[tuple[int, int]] = set()
+
+    @contextlib.contextmanager
+    def watch(self, job_id: int) -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever the job changed or its log grew."""
+        woken = asyncio.Event()
+        self._watchers.setdefault(job_id, set()).add(woken)
+        try:
+            yield woken
+        finally:
+            watchers = self._watchers[job_id]
+            watchers.discard(woken)
+            if not watchers:
+                del self._watchers[job_id]
+
+    def changed(self, changes: Changes) -> None:
+        """Wake who watches a job of this decision."""
+        for job in changes.jobs.values():
+            if job.state is State.DONE:
+                self._ended[job.id] = job
+                if len(self._ended) > REMEMBERED:
+                    self._ended.popitem(last=False)
+            self.wake(job.id)
+
+    def ended(self, job_id: int) -> Job | None:
+        """Return a job that ended lately; the store knows the others."""
+        return self._ended.get(job_id)
+
+    def wake(self, job_id: int) -> None:
+        """Wake who watches a job."""
+        for woken in self._watchers.get(job_id, ()):
+            woken.set()
+
+    def touch(self, job_id: int) -> None:
+        """Wake who watches a job, from any thread; nearly free where nobody does."""
+        if job_id in self._watchers:
+            self._loop.call_soon_threadsafe(self.wake, job_id)
+
+    def lose_log(self, job_id: int, attempt: int) -> None:
+        """Note that an attempt's log could not be written to its end: nobody must wait for it."""
+        self._lost_logs.add((job_id, attempt))
+        self.touch(job_id)
+
+    def log_lost(self, job_id: int, attempt: int) -> bool:
+        """Whether the end of an attempt's log will never come."""
+        return (job_id, attempt) in self._lost_logs
+
+    def pulling(self, reference: str, layers: list[dict[str, Any]]) -> None:
+        """Note how far a pull is, from its thread; watchers hear of it ten times a second."""
+        self.progress[reference] = layers
+        if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = time.monotonic()
+            self._loop.call_soon_threadsafe(self.wake_all)
+
+    def wake_all(self) -> None:
+        """Wake everybody who watches any job."""
+        for job_id in tuple(self._watchers):
+            self.wake(job_id)

@@ -1,0 +1,49 @@
+"""Who is calling: SO_PEERCRED of that very connection, and nothing else."""
+
+from __future__ import annotations
+
+import pwd
+import socket
+import struct
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from launcher.core.job import Owner
+from launcher.errors import NotAllowed
+
+_UCRED = struct.Struct("3i")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user at the other end, as the kernel reported it at connect()."""
+
+    owner: Owner
+    admin: bool
+
+    @property
+    def uid(self) -> int:
+        """The caller's uid."""
+        return self.owner.uid
+
+    def may_see(self, owner: Owner) -> bool:
+        """Whether command, log and environment of this owner's jobs are the caller's to see."""
+        return self.admin or owner.uid == self.uid
+
+
+def caller_of(request: web.Request, admin_uids: frozenset[int]) -> Caller:
+    """Return who sent a request; raises ``NotAllowed`` for a uid that the system does not know."""
+    transport = request.transport
+    connection: socket.socket | None = (
+        transport.get_extra_info("socket") if transport is not None else None
+    )
+    if connection is None:
+        raise NotAllowed("the connection is gone")
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, uid, gid = _UCRED.unpack(raw)
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        raise NotAllowed(f"uid {uid} is not a user of this machine") from None
+    return Caller(Owner(uid, gid, name), admin=uid in admin_uids)

@@ -1,0 +1,223 @@
+"""``launch serve``: builds the rooms, brings records and reality together, then serves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from launcher.config import Config, load
+from launcher.core import event as ev
+from launcher.core.action import RemoveContainer
+from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB
+from launcher.core.reconcile import resume
+from launcher.daemon import clock, server
+from launcher.daemon.brain import Brain
+from launcher.daemon.claims import Claims
+from launcher.daemon.committer import Committer
+from launcher.daemon.context import Context
+from launcher.daemon.foreign import ForeignUse
+from launcher.daemon.health import Health
+from launcher.daemon.hub import Hub
+from launcher.daemon.observers import Observers
+from launcher.daemon.proof import Prover
+from launcher.daemon.runners import Runners
+from launcher.daemon.starter import Starter
+from launcher.engine.connection import Connection
+from launcher.engine.containers import Containers
+from launcher.engine.images import Images
+from launcher.engine.logs import Logs
+from launcher.engine.spec import gpu_driver
+from launcher.errors import EngineError, EngineUnavailable
+from launcher.gpu import GpuReader
+from launcher.store import Reader, Store
+
+log = logging.getLogger(__name__)
+
+
+def serve(**flags: Any) -> int:
+    """Run one daemon in the foreground until it is told to stop; returns the exit status.
+
+    Flags as in ``launch serve``, None where not given. Raises ``LauncherError`` where it cannot
+    start: bad configuration, a state directory in use, a socket that cannot be bound.
+    """
+    config = load(flags)
+    logging.basicConfig(
+        level=config.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("aiohttp.access", "asyncio", "docker", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if config.fake_gpu is not None:
+        config = _with_fake_gpu(config, config.fake_gpu)
+    store = Store.open(config.state_dir)
+    return asyncio.run(_run(config, store))
+
+
+def _with_fake_gpu(config: Config, spec: str) -> Config:
+    """Load the fake library before anyone asks for NVML; its claims stay with its machine."""
+    import dataclasses
+
+    from launcher.fakegpu import Machine
+
+    place = config.state_dir / "fakegpu"
+    if spec.startswith("/"):
+        place = Path(spec)
+        Machine.open(place).load()
+    else:
+        Machine.create(place, spec).load()
+    return dataclasses.replace(config, lock_dir=place)
+
+
+class Daemon:
+    """The wiring of one daemon."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.connection = Connection(config.docker_host)
+        self.containers = Containers(self.connection)
+        self.gpu = GpuReader()
+        self.health = Health()
+        self.hub = Hub()
+        self.committer = Committer(store)
+        self.claims = Claims(config.lock_dir, store.id, self.gpu.device_node)
+        self.prover = Prover(self.containers, self.gpu)
+        self.logs_directory = config.state_dir / "logs"
+        self.store_id = store.id
+        self.stop = asyncio.Event()
+
+    async def start(self) -> Brain:
+        """Read the store, compare with Docker and NVML, and only then let the scheduler run."""
+        world = await self.committer.load(self.config.cpu_slots)
+        await self.committer.meta("boot_id", clock.boot_id())
+        self.runners = self._runners()
+        self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
+        self.runners.brain = self.brain
+        self.observers = Observers(
+            self.config,
+            self.brain,
+            self.connection,
+            self.containers,
+            self.gpu,
+            self.claims,
+            ForeignUse(self.containers, self.gpu, self.store_id),
+            self.prover,
+            self.health,
+            self.store_id,
+        )
+        self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
+        await self._reconcile()
+        self._tasks.append(asyncio.create_task(self.observers.run(), name="observers"))
+        return self.brain
+
+    def _runners(self) -> Runners:
+        with contextlib.suppress(EngineUnavailable, EngineError):
+            self.health.docker_version = str(self.connection.version()["Version"])
+        driver = gpu_driver(self.health.docker_version or "")
+        return Runners(
+            containers=self.containers,
+            images=Images(self.connection),
+            logs=Logs(self.connection),
+            starter=Starter(self.containers, self.gpu, self.store_id, driver),
+            prover=self.prover,
+            committer=self.committer,
+            hub=self.hub,
+            log_directory=self.logs_directory,
+            log_limit=self.config.log_limit_mib * 2**20,
+        )
+
+    async def _reconcile(self) -> None:
+        """Go on with what is recorded; schedule once Docker and NVML were looked at."""
+        for action in resume(self.brain.world, clock.now()):
+            self.runners.dispatch(action)
+        problem = await asyncio.to_thread(self.observers.ping)
+        self.health.set("engine", problem)
+        if problem:
+            self.brain.tell(ev.EngineDown(problem))
+        else:
+            await self._finish_removals()
+        await self.observers.look_at_gpus()
+        self.brain.tell(ev.Reconciled())
+
+    async def _finish_removals(self) -> None:
+        """Remove the containers of attempts that ended while their removal was still to come."""
+        for listed in await asyncio.to_thread(self.containers.ours, self.store_id):
+            labels = listed["Labels"]
+            job_id, number = int(labels[LABEL_JOB]), int(labels[LABEL_ATTEMPT])
+            attempts = await self.committer.read(Reader.attempts, job_id)
+            live = self.brain.world.jobs.get(job_id)
+            known = any(a.number == number for a in attempts)
+            if known and (live is None or live.attempt != number) and listed["State"] != "running":
+                name = listed["Names"][0].lstrip("/")
+                self.runners.dispatch(RemoveContainer(job_id, number, name))
+
+    def context(self) -> Context:
+        """Return what requests work with."""
+        return Context(
+            config=self.config,
+            brain=self.brain,
+            committer=self.committer,
+            hub=self.hub,
+            health=self.health,
+            credentials=self.runners.credentials,
+            log_directory=self.logs_directory,
+            admin_uids=frozenset({0, os.getuid()}),
+            started_at=clock.rfc3339(clock.now().wall),
+            stop=self.stop,
+        )
+
+    async def close(self) -> None:
+        """Stop deciding and watching; containers and their jobs go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.runners.close()
+        self.committer.close()
+        self.claims.release()
+
+
+async def _run(config: Config, store: Store) -> int:
+    listener = server.inherited() or server.bind(
+        config.socket, mode=0o666 if config.system else 0o600
+    )
+    daemon = Daemon(config, store)
+    await daemon.start()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop.set)
+    runner = web.AppRunner(
+        server.application(daemon.context()), access_log=None, shutdown_timeout=1.0
+    )
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    log.info("listening on %s, store %s", config.socket, daemon.store_id)
+    await _until_stopped(daemon, config.idle_exit)
+    log.info("stopping; running jobs go on")
+    await runner.cleanup()
+    await daemon.close()
+    with contextlib.suppress(FileNotFoundError):
+        config.socket.unlink()
+    return 0
+
+
+async def _until_stopped(daemon: Daemon, idle_exit: float | None) -> None:
+    """Return when told to stop, or when there was no job and no request for ``idle_exit`` s."""
+    idle_since = clock.now().boot
+    while not daemon.stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await daemon.stop.wait()
+        now = clock.now().boot
+        if daemon.brain.world.jobs:
+            idle_since = now
+        if idle_exit is not None and now - idle_since > idle_exit:
+            log.info("idle for %g s", idle_exit)
+            return

@@ -1,0 +1,82 @@
+"""Proving a slice free: its container is not running, and no process is on it (I2)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from launcher.core.action import ProveIdle
+from launcher.core.event import SlicesIdle, SliceStuck
+from launcher.engine.containers import Containers, cgroup_is_empty
+from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
+from launcher.gpu import GpuReader
+
+log = logging.getLogger(__name__)
+
+PROOF_SECONDS = 60.0
+POLL_SECONDS = 0.25
+
+
+class Prover:
+    """Asks NVML; where it refuses to list processes, the container's empty cgroup is the proof."""
+
+    def __init__(self, containers: Containers, gpu: GpuReader) -> None:
+        self._containers = containers
+        self._gpu = gpu
+        self.nvml_refuses = False
+
+    def users(self, uuid: str, container_id: str) -> str | None:
+        """Return who is on a slice as text, None for nobody; raises where that cannot be known."""
+        try:
+            found = self._gpu.processes(uuid)
+        except GpuPermission:
+            self.nvml_refuses = True
+            if container_id and cgroup_is_empty(container_id):
+                return None
+            return "processes that NVML refuses to list"
+        if found:
+            return "process " + ", ".join(str(p.pid) for p in found)
+        return None
+
+    def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
+        """Return those of the slices that are proven free at this moment."""
+        return tuple(uuid for uuid in uuids if self._why_not(uuid, container_id) is None)
+
+    def _why_not(self, uuid: str, container_id: str) -> str | None:
+        try:
+            return self.users(uuid, container_id)
+        except GpuUnavailable as error:
+            return error.message
+        except GpuFault as error:
+            return error.message
+
+    def prove(self, action: ProveIdle, tell: Callable[..., None]) -> None:
+        """Watch the slices of an ended attempt until each is free, for 60 s at most."""
+        left = dict.fromkeys(action.uuids, "not looked at")
+        container_id = self._gone(action.container_name)
+        until = time.monotonic() + PROOF_SECONDS
+        while left and time.monotonic() < until:
+            for uuid in list(left):
+                why = self._why_not(uuid, container_id)
+                if why is None:
+                    del left[uuid]
+                    tell(SlicesIdle(action.job, action.attempt, (uuid,)))
+                else:
+                    left[uuid] = why
+            if left:
+                time.sleep(POLL_SECONDS)
+        for uuid, why in left.items():
+            text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
+            tell(SliceStuck(action.job, action.attempt, uuid, text))
+
+    def _gone(self, name: str) -> str:
+        """Wait until the container is observed not running; returns its id, empty if removed."""
+        while True:
+            try:
+                found = self._containers.inspect(name)
+                if found is None or not found.running:
+                    return found.id if found else ""
+            except (EngineUnavailable, EngineError) as error:
+                log.info("cannot look at %s yet: %s", name, error.message)
+            time.sleep(POLL_SECONDS)

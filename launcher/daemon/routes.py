@@ -1,0 +1,144 @@
+"""The API as one table: the router, the access check and the OpenAPI document all come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from aiohttp import web
+
+from launcher import wire
+from launcher.core.job import Job
+from launcher.daemon import convert, doctor, handlers, streams, views
+from launcher.daemon.context import Context, must_own
+from launcher.daemon.identity import Caller
+from launcher.errors import NotAllowed
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    #: Every user the system knows; the handler leaves out what is not his to see.
+    ANYONE = "anyone"
+    #: The owner of the job it names, and admins.
+    OWNER = "owner"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the API. ``reply`` None means a stream of frames."""
+
+    method: str
+    path: str
+    access: Access
+    asks: Any
+    reply: Any
+    handler: Callable[[Context, Caller, web.Request], Awaitable[Any]]
+    status: int = 200
+
+
+async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await handlers.submit(
+        context, caller, convert.parse(wire.SubmitRequest, await request.read())
+    )
+
+
+async def _list(context: Context, caller: Caller, request: web.Request) -> Any:
+    refs = request.query.getall("ref", [])
+    everything = request.query.get("all", "0") == "1"
+    return await handlers.list_jobs(context, caller, refs, everything)
+
+
+async def _show(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await handlers.show(context, caller, request.match_info["ref"])
+
+
+async def _cancel(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await handlers.cancel(context, caller, request.match_info["ref"])
+
+
+async def _signal(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.SignalRequest, await request.read())
+    return await handlers.send_signal(context, caller, request.match_info["ref"], asked)
+
+
+async def _wait(context: Context, caller: Caller, request: web.Request) -> Any:
+    seconds = handlers.wait_timeout(request.query.get("timeout"))
+    job = await streams.wait_for_outcome(context, await _one(context, caller, request), seconds)
+    return views.job_view(context.world, job, caller, None)
+
+
+async def _one(context: Context, caller: Caller, request: web.Request) -> Job:
+    return await context.one(request.match_info["ref"], caller)
+
+
+async def _own(context: Context, caller: Caller, request: web.Request) -> Job:
+    job = await _one(context, caller, request)
+    must_own(job, caller)
+    return job
+
+
+async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
+    job = await _own(context, caller, request)
+    attempt = handlers.whole_number(request.query, "attempt") or job.attempt
+    follow = request.query.get("follow", "0") == "1"
+    tail = handlers.whole_number(request.query, "tail")
+    resume = _resume(request)
+    frames = streams.log_frames(context, job, attempt, follow=follow, tail=tail)
+    return streams.resumed(frames, resume)
+
+
+async def _follow(context: Context, caller: Caller, request: web.Request) -> Any:
+    job = await _own(context, caller, request)
+    return streams.follow_frames(context, job, caller, _resume(request))
+
+
+def _resume(request: web.Request) -> streams.Resume:
+    after = handlers.whole_number(request.query, "after_ns") or 0
+    return streams.Resume(after, handlers.whole_number(request.query, "skip") or 0)
+
+
+async def _slices(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await handlers.slices(context, caller)
+
+
+async def _status(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await handlers.status(context, caller)
+
+
+async def _doctor(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await doctor.checks(context)
+
+
+async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
+    if not caller.admin:
+        raise NotAllowed("only an admin may stop the daemon")
+    reply = await handlers.status(context, caller)
+    context.stop.set()
+    return reply
+
+
+async def _openapi(context: Context, caller: Caller, request: web.Request) -> Any:
+    from launcher.daemon.openapi import document
+
+    return document(ROUTES)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, _status),
+    Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor),
+    Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop),
+    Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
+    Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list),
+    Route("POST", "/v1/jobs", Access.ANYONE, wire.SubmitRequest, list[wire.JobView], _submit, 201),
+    Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
+    Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait),
+    Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),
+    Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
+    Route("GET", "/v1/jobs/{ref}/logs", Access.OWNER, None, None, _logs),
+    Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow),
+    Route("GET", "/v1/openapi.json", Access.ANYONE, None, dict[str, Any], _openapi),
+)

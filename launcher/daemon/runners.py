@@ -1,0 +1,197 @@
+"""Carries out actions: each is one task, its result is an event back into the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from launcher.core import action as act
+from launcher.core import event as ev
+from launcher.daemon import clock, convert
+from launcher.daemon.brain import Brain
+from launcher.daemon.committer import Committer
+from launcher.daemon.credentials import Credentials
+from launcher.daemon.follower import Follower, copy_log
+from launcher.daemon.hub import Hub
+from launcher.daemon.logfile import LogWriter, path_of
+from launcher.daemon.proof import Prover
+from launcher.daemon.starter import Starter
+from launcher.engine.containers import Containers
+from launcher.engine.images import Images, Layer, PullFailed
+from launcher.engine.logs import Logs
+from launcher.engine.outcome import Refused, Unknown
+from launcher.errors import EngineUnavailable, LauncherError
+from launcher.store import Reader
+
+log = logging.getLogger(__name__)
+
+TRY_AGAIN_SECONDS = 1.0
+LOG_WAIT_SECONDS = 60.0
+
+
+class Runners:
+    """One method per action; blocking calls run in threads with a Docker client each."""
+
+    def __init__(
+        self,
+        *,
+        containers: Containers,
+        images: Images,
+        logs: Logs,
+        starter: Starter,
+        prover: Prover,
+        committer: Committer,
+        hub: Hub,
+        log_directory: Path,
+        log_limit: int,
+    ) -> None:
+        self._containers, self._images, self._logs = containers, images, logs
+        self._starter, self._prover = starter, prover
+        self._committer, self._hub = committer, hub
+        self._log_directory, self._log_limit = log_directory, log_limit
+        self._threads = ThreadPoolExecutor(32, thread_name_prefix="runner")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._followers: dict[tuple[int, int], Follower] = {}
+        self.credentials = Credentials()
+        self.brain: Brain
+        self._methods: dict[type, Callable[[Any], Awaitable[None]]] = {
+            act.FindImage: self._find_image,
+            act.PullImage: self._pull_image,
+            act.StartAttempt: self._start,
+            act.FollowAttempt: self._follow,
+            act.StopAttempt: self._stop,
+            act.SignalAttempt: self._signal,
+            act.ProveIdle: self._prove,
+            act.RemoveContainer: self._remove,
+        }
+
+    def dispatch(self, action: act.Action) -> None:
+        """Start carrying out an action; it is repeated until it had a result."""
+        self._spawn(self._insist(action))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _insist(self, action: act.Action) -> None:
+        """Every action is idempotent: where one failed unforeseen, it is done again."""
+        while True:
+            try:
+                await self._methods[type(action)](action)
+                return
+            except (EngineUnavailable, Unknown) as away:
+                log.info("%s waits for Docker: %s", type(action).__name__, away.message)
+            except Exception:
+                log.exception("%s failed, it will be tried again", action)
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+    async def _thread(self, call: Callable[..., Any], *args: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, call, *args)
+
+    async def _find_image(self, action: act.FindImage) -> None:
+        found = await self._thread(self._images.find, action.image.reference)
+        event = ev.ImageResolved(action.image, found) if found else ev.ImageMissing(action.image)
+        self.brain.tell(event)
+
+    async def _pull_image(self, action: act.PullImage) -> None:
+        key = action.image
+        auth = self.credentials.of(key)
+
+        def report(layers: dict[str, Layer]) -> None:
+            told = [dataclasses.asdict(layer) for layer in layers.values()]
+            self._hub.pulling(key.reference, told)
+
+        try:
+            image_id = await self._thread(self._images.pull, key.reference, auth, report)
+            self.brain.tell(ev.ImageResolved(key, image_id))
+        except (PullFailed, Refused) as failed:
+            text = f"cannot pull {key.reference}: {failed.message}"
+            self.brain.tell(ev.ImageFailed(key, text))
+        finally:
+            self._hub.progress.pop(key.reference, None)
+
+    async def _start(self, action: act.StartAttempt) -> None:
+        job = self.brain.world.jobs.get(action.job)
+        document = await self._committer.read(Reader.spec, action.job)
+        if job is None or document is None:
+            raise LauncherError(f"job {action.job} is not there any more")
+        spec = convert.core_spec(convert.parse_document(document))
+        limit = job.time_limit
+        deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
+        event = await self._thread(self._starter.run, action, spec, job.owner, deadline)
+        self.brain.tell(event)
+
+    async def _follow(self, action: act.FollowAttempt) -> None:
+        follower = Follower(
+            action,
+            self._containers,
+            self._logs,
+            tell=self.brain.tell,
+            idle=self._prover.idle_now,
+            grown=self._hub.touch,
+            log_lost=self._hub.lose_log,
+            directory=self._log_directory,
+            log_limit=self._log_limit,
+        )
+        self._followers[(action.job, action.attempt)] = follower
+        follower.start()
+
+    async def _stop(self, action: act.StopAttempt) -> None:
+        def stop() -> None:
+            while True:
+                self._containers.stop(action.container_name, action.grace)
+                found = self._containers.inspect(action.container_name)
+                if found is None or not found.running:
+                    return
+                time.sleep(TRY_AGAIN_SECONDS)
+
+        await self._thread(stop)
+
+    async def _signal(self, action: act.SignalAttempt) -> None:
+        try:
+            await self._thread(self._containers.kill, action.container_name, action.signal)
+        except (Refused, Unknown, EngineUnavailable) as error:
+            log.warning("job %d got no %s: %s", action.job, action.signal, error.message)
+
+    async def _prove(self, action: act.ProveIdle) -> None:
+        await self._thread(self._prover.prove, action, self.brain.tell)
+
+    async def _remove(self, action: act.RemoveContainer) -> None:
+        key = (action.job, action.attempt)
+        await self._thread(self._remove_after_log, action, self._followers.get(key))
+        self._followers.pop(key, None)
+
+    def _remove_after_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
+        if follower is not None:
+            follower.log_complete.wait(LOG_WAIT_SECONDS)
+        else:
+            self._save_log(action)
+        self._containers.remove(action.container_name)
+
+    def _save_log(self, action: act.RemoveContainer) -> None:
+        """Complete the log of a container that nobody follows: a daemon died in between."""
+        found = self._containers.inspect(action.container_name)
+        if found is not None and not found.ever_started:
+            return
+        path = path_of(self._log_directory, action.job, action.attempt)
+        writer = LogWriter(path, self._log_limit)
+        try:
+            if found is not None:
+                copy_log(self._logs, self._containers, action.container_name, writer, lambda: None)
+            writer.end()
+        finally:
+            writer.close()
+
+    def close(self) -> None:
+        """Let running calls end on their own; jobs go on without us."""
+        for task in self._tasks:
+            task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,207 @@
+"""Making an attempt's container run: verify, create, start, inspect. Blocking; runs in a thread.
+
+Every call may have been made before, by a daemon that died: the deterministic name tells (I3). A
+container that may have started is never started again (I14).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from launcher.core import policy
+from launcher.core.action import StartAttempt
+from launcher.core.event import AttemptStarted, StartFailed, StartFailure
+from launcher.core.gpu import Slice
+from launcher.core.ids import labels
+from launcher.core.job import JobSpec, Owner
+from launcher.engine import validate
+from launcher.engine.containers import Container, Containers
+from launcher.engine.outcome import Refusal, Refused, Unknown
+from launcher.engine.spec import Launch, create_body
+from launcher.errors import EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
+from launcher.gpu import GpuReader
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS = 0.5
+_FAILURES = {
+    Refusal.USER: StartFailure.USER,
+    Refusal.NO_GPU_SUPPORT: StartFailure.NO_GPU_SUPPORT,
+    Refusal.DEVICE_GONE: StartFailure.SLICE_CHANGED,
+    Refusal.IMAGE_MISSING: StartFailure.IMAGE_GONE,
+}
+
+
+class NotStarted(Exception):
+    """The attempt provably has no running container; carries the event that says so."""
+
+    def __init__(
+        self,
+        failure: StartFailure,
+        message: str,
+        exit_code: int | None = None,
+        slice_: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.failure, self.message = failure, message
+        self.exit_code, self.slice = exit_code, slice_
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts attempts of one store on one engine."""
+
+    containers: Containers
+    gpu: GpuReader
+    store: str
+    gpu_driver: str
+
+    def run(
+        self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
+    ) -> AttemptStarted | StartFailed:
+        """Return what became of the attempt; never leaves it open."""
+        try:
+            made = self._ensure(action, spec, owner, deadline)
+        except NotStarted as failed:
+            return StartFailed(
+                action.job,
+                action.attempt,
+                failed.failure,
+                failed.message,
+                failed.exit_code,
+                failed.slice,
+            )
+        return AttemptStarted(action.job, action.attempt, made.id, made.started_at or "")
+
+    def _ensure(
+        self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
+    ) -> Container:
+        found = self._look(action.container_name) if action.resumed else None
+        if found is not None:
+            self._must_be_ours(found, action)
+        if found is None or not found.ever_started:
+            self._check_slices(action.slices)
+        if found is None:
+            self._create(action, spec, owner, deadline)
+        if found is None or not (found.ever_started or found.error):
+            found = self._start(action)
+        if not found.ever_started:
+            raise self._never_ran(found, None)
+        uuids = [s.uuid for s in action.slices]
+        if faults := validate.inspect_faults(found.info, uuids):
+            self._kill(action.container_name)
+            raise NotStarted(StartFailure.TAMPERED, f"killed after start: {'; '.join(faults)}")
+        return found
+
+    def _must_be_ours(self, found: Container, action: StartAttempt) -> None:
+        if not found.belongs_to(self.store, action.job, action.attempt):
+            raise NotStarted(
+                StartFailure.INFRA,
+                f"the name {action.container_name} belongs to another's container {found.id[:12]}",
+            )
+
+    def _check_slices(self, slices: tuple[Slice, ...]) -> None:
+        """Refuse a slice that is not what was leased, or that somebody uses (I12)."""
+        for s in slices:
+            try:
+                if changed := self.gpu.verify(s):
+                    raise NotStarted(StartFailure.SLICE_CHANGED, changed, slice_=s.uuid)
+                users = self.gpu.processes(s.uuid)
+            except GpuPermission:
+                continue
+            except (GpuUnavailable, GpuFault) as error:
+                raise NotStarted(
+                    StartFailure.SLICE_CHANGED, error.message, slice_=s.uuid
+                ) from error
+            if users:
+                pids = ", ".join(str(p.pid) for p in users)
+                raise NotStarted(StartFailure.FOREIGN, f"is used by process {pids}", slice_=s.uuid)
+
+    def _create(
+        self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
+    ) -> None:
+        name, uuids = action.container_name, tuple(s.uuid for s in action.slices)
+        policy.check(spec, owner)
+        body = create_body(
+            Launch(
+                job=action.job,
+                attempt=action.attempt,
+                spec=spec,
+                slices=action.slices,
+                image_id=action.image_id,
+                confinement=policy.confinement(spec, owner),
+                labels=labels(self.store, action.job, action.attempt, uuids, owner.uid),
+                gpu_driver=self.gpu_driver,
+                deadline=deadline,
+            )
+        )
+        if faults := validate.body_faults(body, list(uuids), owner.uid):
+            raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
+        while True:
+            try:
+                self.containers.create(name, body)
+                return
+            except EngineUnavailable as away:
+                raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+            except Unknown:
+                if (found := self._look(name)) is not None:
+                    self._must_be_ours(found, action)
+                    return
+            except Refused as refused:
+                if refused.refusal is not Refusal.CONFLICT:
+                    raise self._refused(refused) from refused
+                if (found := self._look(name)) is not None:
+                    self._must_be_ours(found, action)
+                    return
+
+    def _start(self, action: StartAttempt) -> Container:
+        name = action.container_name
+        while True:
+            refused: Refused | None = None
+            try:
+                self.containers.start(name)
+            except EngineUnavailable as away:
+                raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+            except Refused as error:
+                refused = error
+            except Unknown as unknown:
+                log.warning("job %d: %s; looking", action.job, unknown.message)
+            found = self._look(name)
+            if found is None:
+                raise NotStarted(StartFailure.INFRA, f"the container {name} vanished before start")
+            if found.ever_started:
+                return found
+            if refused is not None or found.error:
+                raise self._never_ran(found, refused)
+
+    def _look(self, name: str) -> Container | None:
+        """Inspect until Docker answers: there is no other way to know (I3)."""
+        while True:
+            try:
+                return self.containers.inspect(name)
+            except (EngineUnavailable, Unknown, Refused) as error:
+                log.warning("cannot inspect %s, trying again: %s", name, error.message)
+                time.sleep(LOOK_AGAIN_SECONDS)
+
+    def _kill(self, name: str) -> None:
+        while (found := self._look(name)) is not None and found.running:
+            try:
+                self.containers.kill(name, "SIGKILL")
+            except (EngineUnavailable, Unknown, Refused) as error:
+                log.warning("cannot kill %s, trying again: %s", name, error.message)
+            time.sleep(0.05)
+
+    @staticmethod
+    def _refused(refused: Refused) -> NotStarted:
+        failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
+        return NotStarted(failure, refused.message)
+
+    def _never_ran(self, found: Container, refused: Refused | None) -> NotStarted:
+        """Say why a created container does not run; Docker keeps 126, 127 or 128 with it."""
+        if refused is None:
+            refused = Refused(Refusal.INFRA, 500, found.error or "it did not start")
+        if found.exit_code in (126, 127):
+            return NotStarted(StartFailure.USER, refused.message, found.exit_code)
+        return self._refused(refused)

@@ -1,0 +1,180 @@
+"""Streams of frames: an attempt's log file, and a job with everything that happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+
+from launcher import wire
+from launcher.core.explain import blockers
+from launcher.core.job import Job, State
+from launcher.daemon import convert, views
+from launcher.daemon.context import Context
+from launcher.daemon.identity import Caller
+from launcher.daemon.logfile import LogReader, path_of
+from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Frame
+
+LOOK_SECONDS = 2.0
+OUTPUT = (STDOUT, STDERR, NOTE)
+
+
+def log_ended(job: Job, attempt: int) -> bool:
+    """Whether an attempt can write no more: it is over, or it is not the job's last."""
+    return job.attempt != attempt or job.state in (State.COMPLETING, State.DONE, State.PENDING)
+
+
+class Attempt:
+    """The log of one attempt as far as it was read; ``ended`` once its END frame was."""
+
+    def __init__(self, context: Context, job: int, number: int) -> None:
+        self.number = number
+        self._reader = LogReader(path_of(context.log_directory, job, number))
+        self.path = path_of(context.log_directory, job, number)
+        self.ended = False
+
+    def new_frames(self) -> Iterator[Frame]:
+        """Yield the output that was written since the last call."""
+        for frame in self._reader.read():
+            if frame.stream == END:
+                self.ended = True
+                return
+            yield frame
+
+
+async def log_frames(
+    context: Context, job: Job, attempt: int, *, follow: bool, tail: int | None
+) -> AsyncIterator[Frame]:
+    """Yield an attempt's output; with ``follow`` until it is complete. Ends with END."""
+    reading = Attempt(context, job.id, attempt)
+    with context.hub.watch(job.id) as woken:
+        first = True
+        while True:
+            woken.clear()
+            now = await context.find(job.id) or job
+            over = log_ended(now, attempt) and not reading.path.exists()
+            batch = list(reading.new_frames())
+            if first and tail is not None:
+                batch = _all_then_tail(reading, batch, tail)
+            first = False
+            for frame in batch:
+                yield frame
+            lost = context.hub.log_lost(job.id, attempt)
+            if reading.ended or over or lost or (not follow and not batch):
+                break
+            if not batch:
+                await _wake(woken)
+    yield Frame(END, 0, b"")
+
+
+def _all_then_tail(reading: Attempt, batch: list[Frame], tail: int) -> list[Frame]:
+    """Return the last ``tail`` lines of what is there; a line may come in several frames."""
+    last: deque[Frame] = deque()
+    lines = 0
+    while batch:
+        for frame in batch:
+            last.append(frame)
+            lines += frame.data.count(b"\n")
+            while last and lines - last[0].data.count(b"\n") >= tail and len(last) > 1:
+                lines -= last.popleft().data.count(b"\n")
+        batch = list(reading.new_frames())
+    return list(last) if tail > 0 else []
+
+
+async def _wake(woken: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            await woken.wait()
+    except TimeoutError:
+        return
+
+
+class Resume:
+    """Leaves out the frames that a reconnecting client has seen already."""
+
+    def __init__(self, after_ns: int, skip: int) -> None:
+        self._after, self._skip = after_ns, skip
+
+    def is_new(self, frame: Frame) -> bool:
+        """Whether the client has not seen this frame."""
+        if frame.time_ns < self._after:
+            return False
+        if frame.time_ns == self._after and self._skip > 0:
+            self._skip -= 1
+            return False
+        return True
+
+
+async def follow_frames(
+    context: Context, job: Job, caller: Caller, resume: Resume
+) -> AsyncIterator[Frame]:
+    """Yield what happens to a job: EVENT frames on every change, its output, END with the job."""
+    spec = await context.spec(job.id)
+    reading: Attempt | None = None
+    told = b""
+    with context.hub.watch(job.id) as woken:
+        while True:
+            woken.clear()
+            now = await context.find(job.id) or job
+            event = _event(context, now, caller, spec)
+            if event != told:
+                told = event
+                yield Frame(EVENT, 0, event)
+            if now.attempt and (reading is None or reading.number != now.attempt):
+                reading = Attempt(context, now.id, now.attempt)
+            output = list(reading.new_frames()) if reading else []
+            for frame in output:
+                if frame.stream in OUTPUT and resume.is_new(frame):
+                    yield frame
+            if now.outcome is not None and (reading is None or _complete(context, reading, now)):
+                view = views.job_view(context.world, now, caller, spec)
+                yield Frame(END, 0, convert.dump(wire.JobView, view))
+                return
+            if not output:
+                await _wake(woken)
+
+
+def _complete(context: Context, reading: Attempt, job: Job) -> bool:
+    """Whether nothing more will be written: the log ended, was lost, or there never was one."""
+    if reading.ended or context.hub.log_lost(job.id, reading.number):
+        return True
+    return job.started_at is None and not reading.path.exists()
+
+
+def _event(context: Context, job: Job, caller: Caller, spec: wire.JobRequest | None) -> bytes:
+    view = views.job_view(context.world, job, caller, spec)
+    why = blockers(context.world, job) if job.id in context.world.jobs else []
+    layers = context.hub.progress.get(job.image.reference) if view.reason == "ImagePull" else None
+    return json.dumps(
+        {
+            "job": json.loads(convert.dump(wire.JobView, view)),
+            "blockers": [{"kind": b.reason.value, "need": b.need, "have": b.have} for b in why],
+            "progress": None if layers is None else {"layers": layers},
+        }
+    ).encode()
+
+
+async def resumed(frames: AsyncIterator[Frame], resume: Resume) -> AsyncIterator[Frame]:
+    """Leave out what a reconnecting client has seen."""
+    async for frame in frames:
+        if frame.stream not in OUTPUT or resume.is_new(frame):
+            yield frame
+
+
+async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:
+    """Return the job once its outcome is set, or as it is after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    with context.hub.watch(job.id) as woken:
+        while True:
+            woken.clear()
+            now = await context.find(job.id) or job
+            left = until - loop.time()
+            if now.outcome is not None or left <= 0:
+                return now
+            try:
+                async with asyncio.timeout(left):
+                    await woken.wait()
+            except TimeoutError:
+                continue

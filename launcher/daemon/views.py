@@ -1,0 +1,130 @@
+"""Jobs and slices as the API shows them. What the caller may not see is None."""
+
+from __future__ import annotations
+
+from launcher import wire
+from launcher.core.explain import Blocker, blockers
+from launcher.core.job import Job, Need, NeedKind, State
+from launcher.core.lease import Attempt
+from launcher.core.world import SliceState, World
+from launcher.daemon import clock
+from launcher.daemon.identity import Caller
+
+
+def job_view(world: World, job: Job, caller: Caller, spec: wire.JobRequest | None) -> wire.JobView:
+    """Return a job as ``ps`` shows it; ``spec`` only where the command is wanted."""
+    mine = caller.may_see(job.owner)
+    waiting = blockers(world, job) if job.id in world.jobs else []
+    reason = job.reason.value if job.reason else (waiting[0].reason.value if waiting else None)
+    return wire.JobView(
+        id=job.id,
+        name=job.name if mine else None,
+        user=job.owner.name,
+        state=job.state.value,
+        outcome=job.outcome.value if job.outcome else None,
+        reason=reason,
+        profile=profile_of(world, job),
+        count=_count(job.need),
+        slices=list(job.slices),
+        image=job.image.reference if mine else None,
+        command=spec.command if mine and spec is not None else None,
+        priority=job.priority,
+        array=None,
+        attempt=job.attempt,
+        exit_code=job.exit_code,
+        submitted_at=clock.rfc3339(job.submitted_at),
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        container_id=job.container_id if mine else None,
+        message=job.message if mine else None,
+    )
+
+
+def profile_of(world: World, job: Job) -> str | None:
+    """Return the profile that the job runs on, or asked for while it waits."""
+    if job.slices and job.slices[0] in world.slices:
+        return world.slices[job.slices[0]].slice.profile
+    need = job.need
+    match need.kind:
+        case NeedKind.PROFILE:
+            return need.profile
+        case NeedKind.MEMORY:
+            return f">={need.memory_gb}g" if need.memory_gb else f">={need.memory_mib}MiB"
+        case NeedKind.FULL | NeedKind.ALL:
+            return str(need.kind.value)
+        case _:
+            return None
+
+
+def _count(need: Need) -> int:
+    if need.kind is NeedKind.NONE:
+        return 0
+    return len(need.uuids) if need.kind is NeedKind.UUID else need.count
+
+
+def blocker_view(blocker: Blocker) -> wire.Blocker:
+    """Return a blocker as the API shows it."""
+    return wire.Blocker(kind=blocker.reason.value, need=blocker.need, have=blocker.have)
+
+
+def attempt_view(attempt: Attempt) -> wire.AttemptView:
+    """Return an attempt as ``show`` lists it."""
+    return wire.AttemptView(
+        attempt=attempt.number,
+        slices=list(attempt.slices),
+        container_id=attempt.container_id,
+        container_name=attempt.container_name,
+        image_id=attempt.image_id,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        exit_code=attempt.exit_code,
+        oom=attempt.oom,
+        cause=attempt.cause,
+    )
+
+
+def slice_word(world: World, state: SliceState) -> str:
+    """Return the one word for a slice's state."""
+    if state.lease is not None:
+        job = world.jobs.get(state.lease.job)
+        ending = job is not None and job.state is State.COMPLETING
+        return "lost" if state.lost else "releasing" if ending else "leased"
+    if state.quarantine:
+        return "quarantined"
+    if state.lost:
+        return "lost"
+    return "foreign" if state.foreign else "free"
+
+
+def slice_views(world: World) -> list[wire.SliceView]:
+    """Return every slice, GPU by GPU, in the order of their places."""
+    states = sorted(
+        world.slices.values(),
+        key=lambda s: (
+            s.slice.gpu_index,
+            s.slice.placement.start if s.slice.placement else 0,
+            s.slice.uuid,
+        ),
+    )
+    return [_slice_view(world, state) for state in states]
+
+
+def _slice_view(world: World, state: SliceState) -> wire.SliceView:
+    s, lease = state.slice, state.lease
+    job = world.jobs.get(lease.job) if lease else None
+    return wire.SliceView(
+        uuid=s.uuid,
+        gpu=s.gpu_uuid,
+        gpu_index=s.gpu_index,
+        profile=s.profile,
+        memory_mib=s.memory_mib,
+        gi=s.gi,
+        ci=s.ci,
+        placement={"start": s.placement.start, "size": s.placement.size} if s.placement else None,
+        state=slice_word(world, state),
+        job=lease.job if lease else None,
+        attempt=lease.attempt if lease else None,
+        user=job.owner.name if job else None,
+        made_by="other",
+        why=state.quarantine or state.foreign,
+    )
