@@ -52,6 +52,8 @@ class Client:
     ) -> None:
         self.timeout = timeout
         self.reconnect = reconnect
+        self.wakeup: int | None = None
+        """For programs that handle signals while they follow: see ``http11.Connection.patient``."""
         self._transport = Transport([socket] if socket else socket_candidates(), notice)
 
     @property
@@ -156,7 +158,7 @@ class Client:
             since = f"?after_ns={after_ns}&skip={seen}" if seen else ""
             try:
                 for frame in self._transport.frames(
-                    f"{_job(ref)}/follow{since}", timeout=self.timeout
+                    f"{_job(ref)}/follow{since}", timeout=self.timeout, wakeup=self.wakeup
                 ):
                     patience.renew()
                     if frame.stream not in (EVENT, END):

@@ -57,11 +57,11 @@ class Transport:
         finally:
             connection.close()
 
-    def frames(self, path: str, *, timeout: float) -> Iterator[Frame]:
+    def frames(self, path: str, *, timeout: float, wakeup: int | None = None) -> Iterator[Frame]:
         """Yield the frames of one stream; a stream that is cut raises ``CutStream``."""
         connection = self._exchange("GET", path, None, timeout)
         try:
-            connection.patient()
+            connection.patient(wakeup)
             yield from _frames(connection)
         finally:
             connection.close()

@@ -6,10 +6,14 @@ The standard library's ``http.client`` loads ``email`` and ``ssl`` first, which 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import socket
 from collections.abc import Mapping
 
 _LINE = 64 * 1024
+_PIECE = 64 * 1024
 _HEADERS = 200
 
 
@@ -22,7 +26,8 @@ class Connection:
 
     def __init__(self, path: str, timeout: float) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._file = self._socket.makefile("rb")
+        self._buffer = bytearray()
+        self._wakeup: int | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
         self._left: int | None = None
@@ -44,9 +49,14 @@ class Connection:
         self._send("\r\n".join([*lines, "", ""]).encode("ascii") + body)
         self._read_head()
 
-    def patient(self) -> None:
-        """From here on wait as long as it takes."""
+    def patient(self, wakeup: int | None = None) -> None:
+        """From here on wait as long as it takes.
+
+        ``wakeup`` is the reading end of a ``signal.set_wakeup_fd`` pipe: a signal that comes just
+        before the wait begins would otherwise be handled only when the daemon says something.
+        """
         self._socket.settimeout(None)
+        self._wakeup = wakeup
 
     def read(self) -> bytes:
         """Return the rest of the body."""
@@ -55,16 +65,19 @@ class Connection:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def read_some(self, most: int = 64 * 1024) -> bytes:
+    def read_some(self) -> bytes:
         """Return a piece of the body as soon as there is one; nothing at its end."""
         if self._ended or (self._left == 0 and not self._next_chunk()):
             return b""
-        piece = self._file.read1(most if self._left is None else min(most, self._left))
+        more = bool(self._buffer) or self._fill()
         if self._left is None:
-            self._ended = not piece
-            return piece
-        if not piece:
+            self._ended = not more
+        elif not more:
             raise ProtocolError("the answer ends too early")
+        piece = bytes(self._buffer[: self._left])
+        del self._buffer[: self._left]
+        if self._left is None:
+            return piece
         self._left -= len(piece)
         if self._chunked and self._left == 0 and self._line():
             raise ProtocolError("a chunk does not end where it says")
@@ -72,7 +85,6 @@ class Connection:
 
     def close(self) -> None:
         """Drop the connection."""
-        self._file.close()
         self._socket.close()
 
     def _send(self, data: bytes) -> None:
@@ -125,7 +137,30 @@ class Connection:
         return not self._ended
 
     def _line(self) -> bytes:
-        line = self._file.readline(_LINE)
-        if not line.endswith(b"\n"):
-            raise ProtocolError("the answer ends too early")
-        return line.rstrip(b"\r\n")
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > _LINE or not self._fill():
+                raise ProtocolError("the answer ends too early")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line.removesuffix(b"\r")
+
+    def _fill(self) -> bool:
+        """Wait for bytes; say whether any came."""
+        if self._wakeup is not None:
+            self._await(self._wakeup)
+        data = self._socket.recv(_PIECE)
+        self._buffer += data
+        return bool(data)
+
+    def _await(self, wakeup: int) -> None:
+        """Return when there is something to read; on the way Python handles its signals."""
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        waiting.register(wakeup, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in waiting.poll()}
+            if wakeup in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(wakeup, 4096)
+            if self._socket.fileno() in ready:
+                return
