@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from types import FrameType
@@ -32,10 +33,15 @@ class Interrupts:
         self._state = "PENDING"
         self._last: float | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._pipe = (-1, -1)
+        self._wakeup_before = -1
         self.cancelling = False
         self.terminated = False
 
     def __enter__(self) -> Interrupts:
+        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        self._client.wakeup = self._pipe[0]
         self._before = {
             signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt),
             signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_terminate),
@@ -45,6 +51,10 @@ class Interrupts:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._client.wakeup = None
+        signal.set_wakeup_fd(self._wakeup_before)
+        for fd in self._pipe:
+            os.close(fd)
 
     def queued(self, job: int) -> None:
         """The job has its id; what was asked for meanwhile is done now."""

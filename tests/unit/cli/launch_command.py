@@ -1,0 +1,66 @@
+"""The command in this process, with both of its outputs in files that can be watched."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.cli.app import invoke
+
+
+@dataclass
+class Result:
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Launch:
+    """The real parser with its real output, in this process; both outputs are files."""
+
+    def __init__(self, directory: Path) -> None:
+        self.files = {1: directory / "stdout", 2: directory / "stderr"}
+
+    def __call__(self, *args: str, stdout: int | None = None) -> Result:
+        kept = {fd: os.dup(fd) for fd in self.files}
+        streams = sys.stdout, sys.stderr
+        try:
+            for fd, path in self.files.items():
+                with path.open("wb") as stream:
+                    os.dup2(stream.fileno(), fd)
+            if stdout is not None:
+                os.dup2(stdout, 1)
+            with (
+                open(1, "w", closefd=False) as sys.stdout,
+                open(2, "w", closefd=False) as sys.stderr,
+            ):
+                code = invoke(list(args))
+        finally:
+            sys.stdout, sys.stderr = streams
+            for fd, old in kept.items():
+                os.dup2(old, fd)
+                os.close(old)
+        return Result(code, self.written(1), self.written(2))
+
+    def written(self, fd: int) -> str:
+        return self.files[fd].read_text(errors="backslashreplace")
+
+    def has_said(self, text: str) -> Callable[[], None]:
+        """Return a step that waits until the command has written this, on either output."""
+        return lambda: wait_until(lambda: text in self.written(1) + self.written(2), text)
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 20) -> None:
+    """Wait until something is so."""
+    never = threading.Event()
+    for _ in range(int(timeout / 0.01)):
+        if condition():
+            return
+        never.wait(0.01)
+    raise AssertionError(f"this did not happen: {what}")
