@@ -10,7 +10,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from launcher.errors import LauncherError, UserError
@@ -43,13 +43,11 @@ class Machine(Script):
         self._guard = threading.RLock()
         self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         size = os.fstat(self._fd).st_size
-        if size != ctypes.sizeof(layout.State):
+        if size != ctypes.sizeof(layout.State) or os.pread(self._fd, 8, 0) != layout.HEAD:
             os.close(self._fd)
             raise _wrong_file(self.path)
         self._map = mmap.mmap(self._fd, size)
         self._state = layout.State.from_buffer(self._map)
-        if (self._state.magic, self._state.version) != (layout.MAGIC, layout.VERSION):
-            raise _wrong_file(self.path)
 
     @classmethod
     def create(cls, directory: Path, spec: str) -> Machine:
@@ -70,9 +68,12 @@ class Machine(Script):
                 )
             return cls(directory)
         (directory / SPEC_FILE).write_text(normal, encoding="utf-8")
-        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as made:
+        with tempfile.NamedTemporaryFile(dir=directory) as made:
             made.write(bytes(_first_state(specs)))
-        Path(made.name).replace(directory / STATE_FILE)
+            made.flush()
+            os.fchmod(made.fileno(), 0o666)  # as open to all users as the real device nodes are
+            with suppress(FileExistsError):  # another process was faster: its machine counts
+                os.link(made.name, directory / STATE_FILE)
         return cls(directory)
 
     @classmethod

@@ -5,11 +5,15 @@ A test compares every size and offset with what the C compiler made of it.
 
 from __future__ import annotations
 
+import struct
 from ctypes import Structure, c_char, c_uint32, c_uint64
 from typing import Any, ClassVar, TypeAlias
 
 MAGIC = 0x55504746
 VERSION = 1
+HEAD = struct.pack("=II", MAGIC, VERSION)
+"""The first bytes of the file."""
+
 MAX_GPUS = 16
 MAX_PROFILES = 18
 MAX_STARTS = 12

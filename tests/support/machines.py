@@ -1,0 +1,39 @@
+"""Fake machines for tests: compiled once per run, every test its own state.
+
+Import the fixtures where they are used: ``from tests.support.machines import build_directory,
+make_machine``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.fakegpu import Machine
+
+MakeMachine = Callable[[str], Machine]
+
+
+@pytest.fixture(scope="session")
+def build_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the library is compiled, once for all workers of a run."""
+    return tmp_path_factory.getbasetemp().parent / "fakegpu-build"
+
+
+@pytest.fixture
+def make_machine(tmp_path: Path, build_directory: Path) -> Iterator[MakeMachine]:
+    """Make a machine from a spec and let this process use it."""
+    made: list[Machine] = []
+
+    def make(spec: str) -> Machine:
+        machine = Machine.create(tmp_path / f"machine-{len(made)}", spec)
+        machine.load(build_directory)
+        made.append(machine)
+        return machine
+
+    yield make
+    for machine in made:
+        machine.clear_faults()
+        machine.close()
