@@ -1,0 +1,121 @@
+"""The JSON Schema of the job file, for editors: ``python -m launcher.jobfile.schema`` writes it.
+
+Made from the table of keys, so that a key cannot be read and not described, or the reverse. Units
+and names are only sketched by patterns: the launcher itself says what is wrong with them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from launcher.jobfile.keys import JOB, SCHEDULE
+
+FILE = Path(__file__).with_name("schema.json")
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_WORD = {"type": ["string", "number", "boolean"]}
+_DURATION = {"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$|^(\d+-)?\d+:\d\d:\d\d$"}
+_SIZE = {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?\s*([bkmgtBKMGT]([iI]?[bB])?)?$"}
+_WORDS = {"oneOf": [_TEXT, {"type": "array", "items": _WORD}]}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 128}
+
+
+def _mapping(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": {"^x-": True},
+        "additionalProperties": False,
+    }
+    return {**found, "required": list(required)} if required else found
+
+
+_ASKED = {"profile": _TEXT, "memory": _TEXT}
+_GPUS_LONG = _mapping(
+    {
+        **_ASKED,
+        "count": _COUNT,
+        "driver": {"const": "nvidia"},
+        "options": _mapping(_ASKED),
+        "capabilities": {"type": "array", "items": {"enum": ["gpu", "compute", "utility"]}},
+        "device_ids": {"type": "array", "items": _TEXT, "minItems": 1},
+    }
+)
+_VOLUME_LONG = _mapping(
+    {
+        "type": {"const": "bind"},
+        "source": _TEXT,
+        "target": _TEXT,
+        "read_only": {"type": "boolean"},
+    },
+    ("source", "target"),
+)
+_ENVIRONMENT = {
+    "oneOf": [
+        {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        },
+        {"type": "array", "items": _TEXT},
+    ]
+}
+
+DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
+    "name": ("The job's name; the image's if absent.",
+             {**_TEXT, "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"}),
+    "image": ("The image: [registry/]name[:tag][@digest].", _TEXT),
+    "command": ("The command, as a list or as one line split like a shell's.", _WORDS),
+    "entrypoint": ("In place of the image's entrypoint.", _WORDS),
+    "gpus": ("What it needs: 1g.6gb, 1g.6gb:2, 10g, full, all, none, MIG-<uuid>.",
+             {"oneOf": [_TEXT, _GPUS_LONG,
+                        {"type": "array", "items": _GPUS_LONG, "minItems": 1, "maxItems": 1}]}),
+    "environment": ("Variables; one without a value takes the submitter's.", _ENVIRONMENT),
+    "env_file": ("Files of KEY=VALUE lines, relative to this file.",
+                 {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
+    "working_dir": ("Where the command starts.", {**_TEXT, "pattern": "^/"}),
+    "volumes": ("Directories of the machine: SOURCE:TARGET[:ro].",
+                {"type": "array", "items": {"oneOf": [_TEXT, _VOLUME_LONG]}}),
+    "shm_size": ("Size of /dev/shm; 64m if absent.", _SIZE),
+    "mem_limit": ("Memory limit.", _SIZE),
+    "cpus": ("Cores.", {"type": ["number", "string"], "minimum": 0.01}),
+    "user": ("user[:group] in the container.", {"type": ["string", "integer"]}),
+    "stop_grace_period": ("Time between stop signal and kill; 10s if absent.", _DURATION),
+    "pull_policy": ("When to pull the image; missing if absent.",
+                    {"enum": ["always", "missing", "never", "if_not_present"]}),
+    "priority": ("Higher goes first; 50 if absent.",
+                 {"type": "integer", "minimum": 0, "maximum": 1000}),
+    "time_limit": ("The job is stopped after this: 4h, 90m, [D-]HH:MM:SS.", _DURATION),
+}  # fmt: skip
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema of a job file."""
+    schedule = _mapping({key: _described(key) for key in SCHEDULE})
+    keys = {key: _described(key) for key in JOB} | {"schedule": schedule}
+    named = _mapping({key: value for key, value in keys.items() if key != "name"}, ("image",))
+    jobs = {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/named"}}
+    several = _mapping({"jobs": jobs}, ("jobs",))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A job file of the launcher: one job, or several under `jobs`",
+        "oneOf": [{"$ref": "#/$defs/job"}, {"$ref": "#/$defs/several"}],
+        "$defs": {"job": _mapping(keys, ("image",)), "named": named, "several": several},
+    }
+
+
+def text() -> str:
+    """Return the schema as it is kept in the package."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def _described(key: str) -> dict[str, Any]:
+    description, rule = DESCRIBED[key]
+    return {"description": description, **rule}
+
+
+if __name__ == "__main__":
+    FILE.write_text(text())
+    sys.stderr.write(f"wrote {FILE}\n")
