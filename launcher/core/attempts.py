@@ -180,6 +180,6 @@ def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
 
 
 def _done_if_free(world: World, job: Job, event: type, now: ev.Now) -> None:
-    if not world.leases.get(job.id):
+    if job.id in world.jobs and not world.leases.get(job.id):
         move(world, job, event, State.DONE, now)
         world.forget(job)

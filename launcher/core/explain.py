@@ -92,7 +92,7 @@ def _lacking(world: World, need: Need) -> Blocker:
     fit = wanted(world, need)
     if len(fit) < slices_wanted(world, need):
         return Blocker(Reason.NO_SUCH_PROFILE, str(need), f"{len(fit)} exist now")
-    usable = [s for s in fit if not (s.lost or s.quarantine or s.foreign)]
+    usable = [s for s in fit if s.usable]
     if len(usable) < slices_wanted(world, need):
         why = "; ".join(
             f"{s.slice.uuid} {s.foreign or s.quarantine or 'is not reported by NVML'}"

@@ -83,10 +83,16 @@ def choose(world: World, need: Need, held: set[str]) -> tuple[Slice, ...] | None
 
 
 def holdback(world: World, need: Need, held: set[str]) -> list[str]:
-    """Return the free slices that a blocked job keeps from the jobs behind it."""
-    return [s.slice.uuid for s in wanted(world, need) if s.free and s.slice.uuid not in held][
-        : slices_wanted(world, need)
-    ]
+    """Return the free slices that a blocked job keeps from the jobs behind it.
+
+    None where even all slices that could be used would not do: waiting for another layout, or for
+    somebody else to go, keeps nobody back.
+    """
+    usable = [s for s in wanted(world, need) if s.usable]
+    count = slices_wanted(world, need)
+    if len(usable) < count:
+        return []
+    return [s.slice.uuid for s in usable if s.free and s.slice.uuid not in held][:count]
 
 
 def schedule(world: World, now: Now) -> list[Action]:

@@ -27,9 +27,14 @@ class SliceState:
     quarantine: str | None = None
 
     @property
+    def usable(self) -> bool:
+        """Whether it could be leased now or once its lease ends."""
+        return not (self.lost or self.foreign or self.quarantine)
+
+    @property
     def free(self) -> bool:
         """Whether a new lease may be granted on it."""
-        return not (self.lease or self.lost or self.foreign or self.quarantine)
+        return self.lease is None and self.usable
 
 
 class Having(Enum):

@@ -1,0 +1,3 @@
+"""Fixtures that all rooms share."""
+
+from __future__ import annotations

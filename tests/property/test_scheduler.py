@@ -1,0 +1,186 @@
+"""Scheduler properties over random machines and histories.
+
+safety: no slice twice, no pass that breaks an invariant. order: nobody overtakes an equal.
+explain: a pending job has a blocker if and only if the scheduler did not start it.
+liveness: on a machine that comes to rest, every feasible job has run. determinism: same in, same
+out.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from launcher.core import event as ev
+from launcher.core.explain import blockers
+from launcher.core.invariants import violations
+from launcher.core.job import Job, Need, NeedKind, State
+from launcher.core.scheduler import choose, fits, schedule
+from launcher.errors import ImpossibleRequest
+from tests.support.builders import ALICE, CPU, Machine, memory, mig, profile
+
+LAYOUTS = (
+    [mig(0), mig(1), mig(2), mig(3)],
+    [mig(0), mig(1), mig(2, "2g.12gb", start=2)],
+    [mig(0, "2g.12gb", start=0), mig(2, "2g.12gb", start=2)],
+    [mig(0, "4g.24gb", start=0)],
+    [],
+)
+NEEDS = st.one_of(
+    st.builds(profile, st.sampled_from(["1g.6gb", "2g.12gb", "4g.24gb"]), st.integers(1, 4)),
+    st.builds(memory, st.integers(1, 24), st.integers(1, 3)),
+    st.just(CPU),
+    st.just(Need(NeedKind.UUID, uuids=("MIG-a-0",))),
+    st.just(Need(NeedKind.UUID, uuids=("MIG-a-1", "MIG-a-2"))),
+)
+
+
+class Histories(RuleBasedStateMachine):
+    """A machine that users, containers, NVML and Docker pull at in any order."""
+
+    @initialize(layout=st.sampled_from(LAYOUTS))
+    def start(self, layout: list) -> None:  # type: ignore[type-arg]
+        self.machine = Machine(slices=layout)
+        self.layout = layout
+
+    @property
+    def jobs(self) -> list[Job]:
+        return list(self.machine.world.jobs.values())
+
+    def any_in(self, *states: State) -> list[Job]:
+        return [job for job in self.jobs if job.state in states]
+
+    @rule(need=NEEDS, priority=st.sampled_from([10, 50]), pinned=st.booleans())
+    def submit(self, need: Need, priority: int, pinned: bool) -> None:
+        try:
+            self.machine.submit(need, owner=ALICE, priority=priority, pinned=pinned)
+        except ImpossibleRequest:
+            assert violations(self.machine.world) == []
+
+    @precondition(lambda self: self.any_in(State.STARTING))
+    @rule(data=st.data())
+    def container_starts(self, data: st.DataObject) -> None:
+        self.machine.run(data.draw(st.sampled_from(self.any_in(State.STARTING))))
+
+    @precondition(lambda self: self.any_in(State.STARTING))
+    @rule(data=st.data(), failure=st.sampled_from(list(ev.StartFailure)))
+    def start_fails(self, data: st.DataObject, failure: ev.StartFailure) -> None:
+        job = data.draw(st.sampled_from(self.any_in(State.STARTING)))
+        self.machine.fail_start(job, failure, slice=next(iter(job.slices), None))
+
+    @precondition(lambda self: self.any_in(State.RUNNING))
+    @rule(data=st.data(), code=st.sampled_from([0, 1, 137]), idle=st.booleans())
+    def container_ends(self, data: st.DataObject, code: int, idle: bool) -> None:
+        self.machine.end(data.draw(st.sampled_from(self.any_in(State.RUNNING))), code, idle=idle)
+
+    @precondition(lambda self: self.any_in(State.COMPLETING))
+    @rule(data=st.data(), stuck=st.booleans())
+    def slice_is_judged(self, data: st.DataObject, stuck: bool) -> None:
+        job = data.draw(st.sampled_from(self.any_in(State.COMPLETING)))
+        uuid = self.machine.world.leases[job.id][0].slice.uuid
+        if stuck:
+            self.machine.tell(ev.SliceStuck(job.id, job.attempt, uuid, "process 1"))
+        else:
+            self.machine.tell(ev.SlicesIdle(job.id, job.attempt, (uuid,)))
+
+    @precondition(lambda self: self.any_in(State.PENDING, State.STARTING, State.RUNNING))
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        states = (State.PENDING, State.STARTING, State.RUNNING)
+        job = data.draw(st.sampled_from(self.any_in(*states)))
+        self.machine.tell(ev.CancelAsked(job.id, 1000))
+
+    @rule(keep=st.sets(st.integers(0, 3)), foreign=st.sets(st.sampled_from(["MIG-a-0", "MIG-a-1"])))
+    def look_at_nvml(self, keep: set[int], foreign: set[str]) -> None:
+        seen = [s for i, s in enumerate(self.layout) if i in keep]
+        self.machine.see(seen, dict.fromkeys(foreign, "is used by process 9"))
+
+    @rule(event=st.sampled_from([ev.EngineDown("away"), ev.EngineUp(), ev.InventoryFailed("lost")]))
+    def machine_trouble(self, event: ev.Event) -> None:
+        self.machine.tell(event)
+
+    @rule(seconds=st.sampled_from([1.0, 61.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.machine.wait(seconds)
+        self.machine.tell(ev.Tick())
+
+    @invariant()
+    def a_pending_job_has_a_blocker_and_only_a_pending_one(self) -> None:
+        world = self.machine.world
+        for job in world.jobs.values():
+            assert bool(blockers(world, job)) == (job.state is State.PENDING), job
+
+    @invariant()
+    def another_pass_starts_nothing_more(self) -> None:
+        assert schedule(self.machine.world, self.machine.time) == []
+
+    @invariant()
+    def what_is_leased_fits_what_was_asked(self) -> None:
+        world = self.machine.world
+        for job_id, leases in world.leases.items():
+            for lease in leases:
+                assert fits(world.jobs[job_id].need, lease.slice)
+
+    @invariant()
+    def no_equal_overtakes(self) -> None:
+        """Of jobs with the same need and a pinned image, one that waits is behind all that run."""
+        world = self.machine.world
+        for need in {job.need for job in world.jobs.values()}:
+            head = world.queue.head(need)
+            if head is not None:
+                assert choose(world, need, set()) is None or any(
+                    order < head for order, other in world.queue.heads() if other != need
+                )
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@given(
+    layout=st.sampled_from(LAYOUTS[:4]),
+    needs=st.lists(NEEDS, min_size=1, max_size=12),
+    order=st.randoms(use_true_random=False),
+)
+@settings(max_examples=120, deadline=None)
+def test_liveness_every_feasible_job_runs_when_running_ones_end(
+    layout: list,
+    needs: list[Need],
+    order: object,  # type: ignore[type-arg]
+) -> None:
+    machine = Machine(slices=layout)
+    jobs: list[Job] = []
+    for need in needs:
+        try:
+            jobs += machine.submit(need)
+        except ImpossibleRequest:
+            continue
+    feasible = [j for j in jobs if choose(Machine(slices=layout).world, j.need, set()) is not None]
+    for _ in range(2 * len(jobs) + 1):
+        starting = [j for j in machine.world.jobs.values() if j.state is State.STARTING]
+        if not starting:
+            break
+        job = order.choice(starting)  # type: ignore[attr-defined]
+        machine.run(job)
+        machine.end(job)
+    assert [j for j in feasible if j.state is not State.DONE] == []
+
+
+@given(needs=st.lists(NEEDS, max_size=15))
+@settings(max_examples=60, deadline=None)
+def test_determinism_the_same_history_gives_the_same_actions(needs: list[Need]) -> None:
+    def play() -> list[object]:
+        machine = Machine()
+        for need in needs:
+            try:
+                machine.submit(need)
+            except ImpossibleRequest:
+                continue
+        for job in list(machine.world.jobs.values()):
+            if job.state is State.STARTING:
+                machine.run(job)
+                machine.end(job)
+        return list(machine.actions)
+
+    assert play() == play()

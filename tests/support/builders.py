@@ -1,0 +1,119 @@
+"""Small worlds in a few words: a machine with slices, jobs in any state, a clock that obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.core import event as ev
+from launcher.core.action import Action
+from launcher.core.gpu import FULL, Gpu, Inventory, Placement, Profile, Slice
+from launcher.core.handle import handle, submit
+from launcher.core.invariants import violations
+from launcher.core.job import ImageKey, Job, JobSpec, Need, NeedKind, Owner
+from launcher.core.scheduler import schedule
+from launcher.core.world import World
+
+ALICE = Owner(1000, 1000, "alice")
+BOB = Owner(1001, 1001, "bob")
+ROOT = Owner(0, 0, "root")
+IMAGE = ImageKey("busybox:1", "missing")
+A30 = (
+    Profile(14, "1g.6gb", 5952, 1, 4),
+    Profile(5, "2g.12gb", 11968, 2, 2),
+    Profile(0, "4g.24gb", 24000, 4, 1),
+)
+
+
+def mig(
+    number: int, profile: str = "1g.6gb", gpu: str = "GPU-a", start: int | None = None
+) -> Slice:
+    """Return a MIG slice; equal arguments give an equal slice."""
+    offered = next(p for p in A30 if p.name == profile)
+    place = Placement(number if start is None else start, offered.slice_count)
+    uuid = f"MIG-{gpu[4:]}-{number}"
+    return Slice(uuid, gpu, 0, profile, offered.profile_id, offered.memory_mib, number, 0, place)
+
+
+def whole(gpu: str, index: int = 0) -> Slice:
+    """Return a whole GPU as a slice."""
+    return Slice(gpu, gpu, index, FULL, None, 24576)
+
+
+def a30(uuid: str = "GPU-a", mig_mode: bool = True) -> Gpu:
+    """Return an A30."""
+    return Gpu(uuid, 0, "NVIDIA A30", 24576, mig_mode, mig_mode, A30)
+
+
+def profile(name: str = "1g.6gb", count: int = 1) -> Need:
+    """Return a need by profile."""
+    return Need(NeedKind.PROFILE, profile=name, count=count)
+
+
+def memory(gb: int, count: int = 1) -> Need:
+    """Return a need by memory, as people write it."""
+    return Need(NeedKind.MEMORY, memory_gb=gb, count=count)
+
+
+CPU = Need(NeedKind.NONE)
+
+
+@dataclass
+class Machine:
+    """A world with its clock; every step checks the invariants and collects the actions."""
+
+    slices: Sequence[Slice] = field(default_factory=lambda: [mig(i) for i in range(4)])
+    gpus: Sequence[Gpu] = field(default_factory=lambda: [a30()])
+    cpu_slots: int = 2
+    ready: bool = True
+
+    def __post_init__(self) -> None:
+        self.world = World("feed", cpu_slots=self.cpu_slots)
+        self.time = ev.Now(1_800_000_000.0, 1000.0)
+        self.actions: list[Action] = []
+        self.see(self.slices)
+        if self.ready:
+            self.tell(ev.Reconciled())
+
+    def see(self, slices: Iterable[Slice], foreign: dict[str, str] | None = None) -> list[Action]:
+        inventory = Inventory("580.95.05", tuple(self.gpus), tuple(slices))
+        return self.tell(ev.InventoryRead(inventory, tuple((foreign or {}).items())))
+
+    def wait(self, seconds: float) -> None:
+        self.time = ev.Now(self.time.wall + seconds, self.time.boot + seconds)
+
+    def tell(self, *events: ev.Event) -> list[Action]:
+        actions: list[Action] = []
+        for event in events:
+            actions += handle(self.world, event, self.time)
+        actions += schedule(self.world, self.time)
+        assert violations(self.world) == []
+        self.actions += actions
+        return actions
+
+    def submit(
+        self, *needs: Need, owner: Owner = ALICE, pinned: bool = True, **spec: object
+    ) -> list[Job]:
+        """Queue jobs; with ``pinned`` their image is here already."""
+        new = tuple(
+            ev.NewJob(JobSpec("job", IMAGE.reference, n, **spec), "{}", IMAGE) for n in needs
+        )  # type: ignore[arg-type]
+        jobs, actions = submit(self.world, ev.Submitted(owner, new), self.time)
+        self.actions += actions
+        self.tell(*([ev.ImageResolved(IMAGE, "sha256:1")] if pinned else []))
+        return jobs
+
+    def run(self, job: Job) -> list[Action]:
+        return self.tell(
+            ev.AttemptStarted(job.id, job.attempt, f"c{job.id}", "2026-01-01T00:00:00.000000Z")
+        )
+
+    def end(self, job: Job, code: int = 0, *, oom: bool = False, idle: bool = True) -> list[Action]:
+        proven = job.slices if idle else ()
+        at = "2026-01-01T00:00:01.000000Z"
+        return self.tell(ev.AttemptEnded(job.id, job.attempt, code, oom, None, at, proven))
+
+    def fail_start(self, job: Job, failure: ev.StartFailure, **details: Any) -> list[Action]:
+        event = ev.StartFailed(job.id, job.attempt, failure, "because", **details)
+        return self.tell(event)

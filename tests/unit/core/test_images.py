@@ -1,0 +1,99 @@
+"""Images while jobs wait: one question and one pull for all, pins, failures."""
+
+from __future__ import annotations
+
+from launcher.core import event as ev
+from launcher.core.action import FindImage, PullImage
+from launcher.core.handle import submit
+from launcher.core.job import ImageKey, Job, JobSpec, Outcome, Reason, State
+from tests.support.builders import ALICE, IMAGE, Machine, profile
+
+
+def submit_image(machine: Machine, reference: str, policy: str = "missing") -> Job:
+    key = ImageKey(reference, policy)
+    new = ev.NewJob(JobSpec("job", reference, profile(), pull_policy=policy), "{}", key)
+    (job,), actions = submit(machine.world, ev.Submitted(ALICE, (new,)), machine.time)
+    machine.actions += actions
+    return job
+
+
+def test_many_waiters_ask_once_and_all_are_pinned() -> None:
+    machine = Machine()
+    jobs = [machine.submit(profile(), pinned=False)[0] for _ in range(3)]
+    assert machine.actions == [FindImage(IMAGE)]
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    assert {job.image_id for job in jobs} == {"sha256:1"}
+
+
+def test_a_missing_image_is_pulled_once_for_all() -> None:
+    machine = Machine()
+    for _ in range(3):
+        machine.submit(profile(), pinned=False)
+    assert machine.tell(ev.ImageMissing(IMAGE)) == [PullImage(IMAGE)]
+    machine.submit(profile(), pinned=False)
+    assert machine.actions.count(PullImage(IMAGE)) == 1
+
+
+def test_two_pulls_at_a_time_and_the_first_in_the_queue_first() -> None:
+    machine = Machine()
+    for letter in "abcd":
+        submit_image(machine, letter)
+    for letter in "abcd":
+        machine.tell(ev.ImageMissing(ImageKey(letter, "missing")))
+    pulls = [a.image.reference for a in machine.actions if isinstance(a, PullImage)]
+    assert pulls == ["a", "b"]
+    machine.tell(ev.ImageResolved(ImageKey("b", "missing"), "sha256:b"))
+    pulls = [a.image.reference for a in machine.actions if isinstance(a, PullImage)]
+    assert pulls == ["a", "b", "c"]
+
+
+def test_always_pulls_and_never_fails_without_pulling() -> None:
+    machine = Machine()
+    submit_image(machine, "a", "always")
+    assert machine.actions == [PullImage(ImageKey("a", "always"))]
+    job = submit_image(machine, "b", "never")
+    machine.tell(ev.ImageMissing(ImageKey("b", "never")))
+    assert (job.outcome, job.reason) == (Outcome.FAILED, Reason.IMAGE_PULL_FAILED)
+
+
+def test_a_failed_pull_ends_every_waiter_with_the_words_of_the_registry() -> None:
+    machine = Machine()
+    job, other = machine.submit(profile(), profile(), pinned=False)
+    machine.tell(ev.ImageMissing(IMAGE), ev.ImageFailed(IMAGE, "manifest unknown"))
+    assert (job.state, job.reason, other.message) == (
+        State.DONE,
+        Reason.IMAGE_PULL_FAILED,
+        "manifest unknown",
+    )
+    assert machine.world.images == {}
+
+
+def test_a_cancelled_waiter_takes_its_pull_with_it() -> None:
+    machine = Machine()
+    for letter in "abc":
+        submit_image(machine, letter)
+        machine.tell(ev.ImageMissing(ImageKey(letter, "missing")))
+    machine.tell(ev.CancelAsked(3, 1000))
+    assert ImageKey("c", "missing") not in machine.world.images
+
+
+def test_a_burst_asks_docker_once_and_later_submits_ask_again() -> None:
+    machine = Machine()
+    machine.submit(profile())
+    machine.submit(profile(), pinned=False)
+    assert machine.actions.count(FindImage(IMAGE)) == 1
+    machine.wait(10)
+    machine.submit(profile(), pinned=False)
+    assert machine.actions.count(FindImage(IMAGE)) == 2
+
+
+def test_an_image_that_vanished_is_found_again_but_never_replaced_by_another() -> None:
+    machine = Machine()
+    (job,) = machine.submit(profile())
+    machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
+    assert job.state is State.PENDING
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    assert (job.state, job.attempt) == (State.STARTING, 2)
+    machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:2"))
+    assert (job.outcome, job.reason) == (Outcome.FAILED, Reason.IMAGE_GONE)
