@@ -91,13 +91,18 @@ class Sandbox:
         self.run.mkdir(parents=True, exist_ok=True, mode=0o711)
         self.hook.build()
         self._end("dockerd")
-        self._start_containerd(containerd)
-        self.start_dockerd(dockerd)
+        try:
+            self._start_containerd(containerd)
+            self.start_dockerd(dockerd)
+        except BaseException:
+            self._end("dockerd")
+            self._end("containerd")
+            raise
 
     def stop(self) -> None:
         """Remove every container, end both daemons, unmount what they mounted."""
-        if self.run.exists() and not self.running and with_argument(str(self._containerd_socket)):
-            self.start()  # shims of a killed run: only their daemon can end them in order
+        if not self.running and self._shims():
+            self.start()  # containers of a killed run: only their daemon can end them in order
         if self.running:
             dockerapi.remove_all_containers(self.socket)
         self._end("dockerd")
@@ -150,6 +155,10 @@ class Sandbox:
         dockerapi.import_image(self.socket, busybox_tar(), tag, CHANGES)
         return tag
 
+    def _shims(self) -> list[int]:
+        ours = {self.pid("dockerd"), self.pid("containerd")}
+        return [pid for pid in with_argument(str(self._containerd_socket)) if pid not in ours]
+
     @property
     def _containerd_socket(self) -> Path:
         return self.run / "containerd.sock"
@@ -191,6 +200,8 @@ class Sandbox:
         while not ready():
             ended = self._children[pid].poll() is not None
             if ended or time.monotonic() > end:
+                if ended:
+                    del self._children[pid]
                 log = self.directory / f"{daemon}.log"
                 tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
                 raise LauncherError(
