@@ -36,8 +36,6 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
 
-BROKEN_PIPE = 141
-
 
 class LazyGroup(click.Group):
     """A group whose verbs are modules of this package, imported when they are called."""
@@ -52,6 +50,16 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f"launcher.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; whoever closed our stdout has read enough."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            terminal.forget_stdout()
+            raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
+        return result
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs under their headings."""
@@ -77,7 +85,6 @@ def invoke(args: list[str]) -> int:
     terminal.prepare()
     try:
         result: Any = launch.main(args=args, prog_name="launch", standalone_mode=False)
-        sys.stdout.flush()
     except click.UsageError as error:
         return _usage(error)
     except click.ClickException as error:
@@ -87,9 +94,6 @@ def invoke(args: list[str]) -> int:
         return terminal.report(error)
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        terminal.forget_stdout()
-        return BROKEN_PIPE
     except Exception as error:
         return terminal.report_internal(error)
     return result if isinstance(result, int) else 0

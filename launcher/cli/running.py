@@ -27,8 +27,6 @@ from launcher.wire import (
     RegistryAuth,
 )
 
-BROKEN_PIPE = 141
-
 
 def run_in_foreground(
     client: Client,
@@ -75,7 +73,7 @@ def _pass_on(frame: Frame, job: int, narrator: Narrator) -> None:
         except BrokenPipeError as error:
             terminal.say(f"stdout was closed; job {job} goes on (`launch cancel {job}` ends it)")
             terminal.forget_stdout()
-            raise click.exceptions.Exit(BROKEN_PIPE) from error
+            raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
     elif frame.stream == STDERR:
         terminal.write(2, frame.data, quiet=True)
     elif frame.stream == NOTE:

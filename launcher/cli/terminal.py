@@ -8,6 +8,9 @@ import sys
 
 from launcher.errors import LauncherError
 
+BROKEN_PIPE = 141
+"""The exit status where our stdout was closed: as a shell shows a death by SIGPIPE."""
+
 _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
