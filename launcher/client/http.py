@@ -80,7 +80,7 @@ class Transport:
                 raise _error(connection.status, self._all(connection))
         except TimeoutError as error:
             connection.close()
-            raise self._slow(timeout) from error
+            raise self._slow() from error
         except (OSError, ProtocolError) as error:
             connection.close()
             raise CutStream(f"the daemon on {self.socket} went away before it answered") from error
@@ -92,12 +92,14 @@ class Transport:
     def _all(self, connection: Connection) -> bytes:
         try:
             return connection.read()
+        except TimeoutError as error:
+            raise self._slow() from error
         except (OSError, ProtocolError) as error:
             raise CutStream("the daemon went away in the middle of its answer") from error
 
-    def _slow(self, timeout: float) -> errors.DaemonUnreachable:
+    def _slow(self) -> errors.DaemonUnreachable:
         return errors.DaemonUnreachable(
-            f"the daemon on {self.socket} did not answer within {timeout:g} s",
+            f"the daemon on {self.socket} did not answer in time",
             fix="`launch status` shows how it is; its log says more.",
         )
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stub_daemon import StubDaemon
+
+from tests.unit.client.stub_daemon import StubDaemon
 
 
 @pytest.fixture
