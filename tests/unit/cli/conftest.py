@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "client"))
-
-from launch_command import Launch
-from stub_daemon import StubDaemon
+from tests.unit.cli.launch_command import Launch
+from tests.unit.client.stub_daemon import StubDaemon
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.cli.app import invoke
+from tests.support.wait import wait_until
 
 
 @dataclass
@@ -53,14 +53,8 @@ class Launch:
 
     def has_said(self, text: str) -> Callable[[], None]:
         """Return a step that waits until the command has written this, on either output."""
-        return lambda: wait_until(lambda: text in self.written(1) + self.written(2), text)
 
+        def step() -> None:
+            wait_until(lambda: text in self.written(1) + self.written(2), what=text)
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 20) -> None:
-    """Wait until something is so."""
-    never = threading.Event()
-    for _ in range(int(timeout / 0.01)):
-        if condition():
-            return
-        never.wait(0.01)
-    raise AssertionError(f"this did not happen: {what}")
+        return step

@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launch_command import Launch
-from stub_daemon import Json, Raw, Stream, StubDaemon, end, ended, err, event, job_view, out
 
 from launcher.wire import NOTE, Frame
+from tests.unit.cli.launch_command import Launch
+from tests.unit.client.stub_daemon import (
+    Json,
+    Raw,
+    Stream,
+    StubDaemon,
+    end,
+    ended,
+    err,
+    event,
+    job_view,
+    out,
+)
 
 MIG = "MIG-11111111-2222-3333-4444-555555555555"
 RUNNING = job_view(state="RUNNING", slices=[MIG], attempt=1)
