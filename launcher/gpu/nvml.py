@@ -307,6 +307,24 @@ def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
     return InstanceInfo(info.id, info.profileId, info.placement.start, info.placement.size)
 
 
+def has_compute_instance(instance: Handle) -> bool:
+    """Whether a GPU instance has a compute instance, of any shape."""
+    nvml = _pynvml()
+    refused = UNKNOWABLE | GONE | {NO_PERMISSION}
+    for shape in range(nvml.NVML_COMPUTE_INSTANCE_PROFILE_COUNT):
+        call = "nvmlGpuInstanceGetComputeInstanceProfileInfo"
+        info = _ask(call, instance, shape, 0, 1, unknown=refused)
+        if info is None:
+            continue
+        handles = (nvml.c_nvmlComputeInstance_t * max(1, info.instanceCount))()
+        count = nvml.c_uint(0)
+        call = "nvmlGpuInstanceGetComputeInstances"
+        told = _ask(call, instance, info.id, handles, nvml.byref(count), unknown=refused)
+        if told is not None and count.value:
+            return True
+    return False
+
+
 def max_mig_devices(device: Handle) -> int:
     """Return how many MIG indexes to ask for; there are holes among them."""
     return int(_ask("nvmlDeviceGetMaxMigDeviceCount", device, unknown=UNKNOWABLE) or 0)

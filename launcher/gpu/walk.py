@@ -2,7 +2,9 @@
 
 MIG devices are listed by index, and indexes move when an instance comes or goes: a walk during
 such a change can miss a slice that is there, and a missed slice would look lost. So a walk counts
-only when it equals the one before it. In a quiet system that is the walk of the last poll.
+only when it equals the one before it (in a quiet system that is the walk of the last poll), when
+every device known before and missing now is really gone by its UUID, and when every GPU instance
+without a device really has no compute instance.
 """
 
 from __future__ import annotations
@@ -43,15 +45,28 @@ class Walk:
 
 def walk(gpu: nvml.Handle, profiles: tuple[Profile, ...], before: Walk | None) -> Walk:
     """Return what stands on a GPU; GpuFault if it does not hold still for two looks."""
+    known = {device.uuid: device for device in (before.devices if before else ())}
     for _ in range(TRIES):
         now = _once(gpu, profiles)
-        if now is not None and now == before:
-            return now
+        if now is not None:
+            seen = {device.uuid: device for device in now.devices}
+            if now == before and not _missed([known[uuid] for uuid in known.keys() - seen.keys()]):
+                return now
+            known |= seen
         before = now
     raise GpuFault(
         "the GPU's instances do not stop changing",
         fix="Somebody is repartitioning it right now; the next poll looks again.",
     )
+
+
+def _missed(absent: list[Device]) -> bool:
+    """Whether a device that a walk did not show is there all the same."""
+    for device in absent:
+        mig = nvml.device_by_uuid(device.uuid)
+        if mig is not None and nvml.gi_and_ci(mig) == (device.gi, device.ci):
+            return True
+    return False
 
 
 def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
@@ -67,14 +82,22 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
     instances = _instances(gpu, profiles)
     if instances is None:
         return Walk(tuple(devices), None)
-    listed = {info.gi for info in instances}
-    for gi in {device.gi for device in devices} - listed:
+    used = {device.gi for device in devices}
+    for gi in used - {info.gi for info in instances}:
         # Of a profile that nvidia-ml-py has no number for yet, or made a moment ago.
         info = _instance(gpu, gi)
         if info is None:
             return None
         instances.append(info)
+    bare = [info.gi for info in instances if info.gi not in used]
+    if any(_has_compute_instance(gpu, gi) for gi in bare):
+        return None
     return Walk(tuple(devices), tuple(sorted(instances, key=lambda info: info.gi)))
+
+
+def _has_compute_instance(gpu: nvml.Handle, gi: int) -> bool:
+    instance = nvml.gpu_instance_by_id(gpu, gi)
+    return instance is not None and nvml.has_compute_instance(instance)
 
 
 def _instance(gpu: nvml.Handle, gi: int) -> nvml.InstanceInfo | None:

@@ -132,9 +132,12 @@ def test_holes_in_the_indexes_hide_no_slice(made) -> None:
     assert len(seen) == 3
 
 
-def test_an_inventory_while_instances_come_and_go_misses_none_that_stand(made) -> None:
+@pytest.mark.parametrize("who", ["everyone", "nobody"])
+def test_an_inventory_while_instances_come_and_go_misses_none_that_stand(made, who: str) -> None:
     machine, reader = made("A30:1g.6gb*3")
+    machine.set_privilege(who)
     gpu_uuid = machine.gpu_uuids()[0]
+    assert len(reader.inventory().slices) == 3
     steady = {i.uuids[0] for i in machine.instances() if i.gi != 3}
     stop = threading.Event()
 
@@ -160,6 +163,16 @@ def test_an_inventory_while_instances_come_and_go_misses_none_that_stand(made) -
         stop.set()
         thread.join()
     assert looks
+
+
+def test_a_uuid_that_comes_back_as_another_profile_is_read_as_that(made) -> None:
+    machine, reader = made("A30:1g.6gb")
+    (was,) = reader.inventory().slices
+    machine.remove_instance(was.gpu_uuid, was.gi or 0)
+    machine.add_instance(was.gpu_uuid, "1g.6gb+me", 0)
+    (now,) = reader.inventory().slices
+    assert (now.uuid, now.profile, now.profile_id) == (was.uuid, "1g.6gb+me", 21)
+    assert now.identity != was.identity
 
 
 def test_a_pending_mode_is_a_warning(made) -> None:
