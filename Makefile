@@ -1,0 +1,53 @@
+# `make help` lists the targets. They need python3 (3.11 or later), git and a package registry;
+# what else they need from the distribution they install themselves, and say so.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
+GPU ?=
+
+.PHONY: help system venv demo lint format test bench docs clean
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+system: ## Install the distribution packages that are missing (Debian, Ubuntu)
+	@$(SUDO) bash .ci/system-packages
+
+venv: $(STAMP) ## Create .venv with the pinned versions
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@bash .ci/system-packages --only-python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: system $(STAMP) ## Run the jobs of jobs/demo in a sandbox; GPU=1 uses this machine's own slices
+	@$(SUDO) $(BIN)/python jobs/demo/demo.py $(if $(GPU),--real-gpu)
+
+lint: $(STAMP) ## Check format, style, types, imports and generated documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tests/lint_project.py
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write the generated documents anew
+	$(BIN)/python tests/lint_project.py --write
+
+test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
+	$(SUDO) $(BIN)/python -m pytest
+
+bench: system $(STAMP) ## Measure against bare Docker; prints ratios
+	$(SUDO) $(BIN)/python -m tests.benchmarks
+
+clean: ## Remove what was built
+	$(SUDO) rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sandbox
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
