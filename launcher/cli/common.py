@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -10,8 +11,10 @@ import click
 
 from launcher.cli import terminal
 from launcher.cli.jobs import EXIT_NEVER_RAN
-from launcher.client import Client
+from launcher.client import Client, socket_candidates
+from launcher.client.sockets import answers
 from launcher.errors import LauncherError, UserError
+from launcher.wire import RegistryAuth
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +33,26 @@ def output_option(function: F) -> F:
 def connect() -> Client:
     """Return the client; what it has to say goes to stderr."""
     return Client(notice=terminal.complain)
+
+
+def connect_or_start(*, quiet: bool = False) -> Client:
+    """Return the client; a daemon of the user's own is started where nobody runs one."""
+    if not any(answers(path) for path in socket_candidates()):
+        from launcher.client.autostart import ensure_daemon
+
+        if ensure_daemon() and not quiet:
+            terminal.complain("started a daemon of your own (it ends when it has been idle)")
+    return connect()
+
+
+def credentials(images: Iterable[str]) -> dict[str, RegistryAuth]:
+    """Return the user's own credentials for the images' registries; most users have none."""
+    directory = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")  # noqa: PTH111
+    if not os.access(f"{directory}/config.json", os.R_OK):
+        return {}
+    from launcher.client.credentials import credentials_for
+
+    return credentials_for(images)
 
 
 @contextmanager

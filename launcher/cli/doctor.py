@@ -9,7 +9,8 @@ import click
 
 from launcher.cli import render, terminal
 from launcher.cli.common import connect, output_option
-from launcher.client.autostart import answers, docker_socket
+from launcher.client.autostart import docker_socket
+from launcher.client.sockets import answers
 from launcher.errors import DaemonUnreachable
 from launcher.wire import Check
 

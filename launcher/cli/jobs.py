@@ -49,9 +49,9 @@ def print_short(jobs: Sequence[JobView], output: str) -> None:
 
 
 def gpus(job: JobView) -> str | None:
-    """Return the job's GPUs as a SPEC, or None for a CPU job."""
+    """Return the job's GPUs as people write them, or None for a CPU job."""
     if not job.profile or job.profile == "none":
-        return None
+        return "by UUID" if job.count and not job.profile else None
     return job.profile if job.count == 1 else f"{job.profile}:{job.count}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -68,7 +67,7 @@ def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
 def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in files:
-        text = _flag("--env-file", lambda path: environment.read_env_file(Path(path)), name)
+        text = _flag("--env-file", _env_file, name)
         for line, pair in environment.parse_lines(text, os.environ, quotes=False):
             if isinstance(pair, ValueError):
                 raise click.BadParameter(f"{name}:{line}: {pair}", _context())
@@ -80,7 +79,17 @@ def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _env_file(name: str) -> str:
+    from pathlib import Path
+
+    return environment.read_env_file(Path(name))
+
+
 def _volumes(texts: Sequence[str]) -> list[Mount]:
+    if not texts:
+        return []
+    from pathlib import Path
+
     base = Path.cwd()
     found = [
         _flag("--volume", lambda text: volumes.parse_volume(text, base), each) for each in texts

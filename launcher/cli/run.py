@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from launcher.cli import params, terminal
-from launcher.cli.common import connect, docker_codes
+from launcher.cli.common import connect_or_start, credentials, docker_codes
 from launcher.cli.words import split_words
 
 
@@ -72,15 +72,11 @@ def command(detach: bool, quiet: bool, **flags: Any) -> int:
     """
     from launcher.cli.request import build
     from launcher.cli.running import run_in_foreground
-    from launcher.client.autostart import ensure_daemon
-    from launcher.client.credentials import credentials_for
 
     request = build(flags)
     with docker_codes():
-        if ensure_daemon() and not quiet:
-            terminal.complain("started a daemon of your own (it ends when it has been idle)")
-        client = connect()
-        wanted = {} if request.pull_policy == "never" else credentials_for([request.image])
+        client = connect_or_start(quiet=quiet)
+        wanted = credentials([request.image] if request.pull_policy != "never" else [])
         if request.gpus.count > 1 and not quiet:
             terminal.say("note: one process sees one MIG device; use one process per slice")
         if detach:

@@ -118,7 +118,8 @@ class Narrator:
         self._progress.close()
 
     def _waits(self, blockers: list[Blocker]) -> None:
-        if blockers:
+        for_image = all(each.kind == "ImagePull" and "pull" not in each.have for each in blockers)
+        if not for_image:  # a local image is only looked up: not worth a line on every run
             why = "; ".join(f"{each.kind}: needs {each.need}, {each.have}" for each in blockers)
             self._say(f"job {self._job} waits: {why}")
 

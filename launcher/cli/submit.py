@@ -7,10 +7,8 @@ import sys
 import click
 
 from launcher.cli import terminal
-from launcher.cli.common import connect, output_option
+from launcher.cli.common import connect_or_start, credentials, output_option
 from launcher.cli.jobs import print_short
-from launcher.client.autostart import ensure_daemon
-from launcher.client.credentials import credentials_for
 
 
 @click.command("submit", short_help="Queue the jobs of job files.")
@@ -27,10 +25,8 @@ def command(files: tuple[str, ...], dry_run: bool, waiting: bool, output: str) -
     from launcher.jobfile import load
 
     jobs = load(files, sys.stdin.buffer)
-    if ensure_daemon():
-        terminal.complain("started a daemon of your own (it ends when it has been idle)")
-    client = connect()
-    wanted = credentials_for(job.image for job in jobs if job.pull_policy != "never")
+    client = connect_or_start()
+    wanted = credentials(job.image for job in jobs if job.pull_policy != "never")
     views = client.submit(jobs, wanted, dry_run=dry_run)
     if dry_run or not waiting:
         print_short(views, output)

@@ -139,12 +139,10 @@ class Client:
         pairs = [("follow", str(int(follow)))]
         pairs += [("tail", str(tail))] if tail is not None else []
         pairs += [("attempt", str(attempt))] if attempt is not None else []
-        path = f"{_job(ref)}/logs?{query(pairs)}"
-        for frame in self._transport.frames(path, timeout=self.timeout):
+        for frame in self._resumed(f"{_job(ref)}/logs", pairs):
             if frame.stream == END:
                 return
             yield frame
-        raise CutStream("the daemon went away in the middle of the log")
 
     def follow(self, ref: Ref) -> Iterator[Frame]:
         """Yield a job's changes (EVENT) and output until END, which carries its final view.
@@ -152,13 +150,19 @@ class Client:
         When the daemon goes away it is waited for, and the stream goes on after the last frame of
         output that was seen: nothing is repeated, nothing is lost.
         """
+        return self._resumed(f"{_job(ref)}/follow", [])
+
+    def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[Frame]:
+        """Yield a stream's frames up to END, over as many connections as that takes."""
         patience = _Patience(self)
         after_ns, seen = 0, 0
         while True:
-            since = f"?after_ns={after_ns}&skip={seen}" if seen else ""
+            since = [("after_ns", str(after_ns)), ("skip", str(seen))] if seen else []
+            again = [pair for pair in pairs if not (seen and pair[0] == "tail")]
+            asked = query([*again, *since])
             try:
                 for frame in self._transport.frames(
-                    f"{_job(ref)}/follow{since}", timeout=self.timeout, wakeup=self.wakeup
+                    f"{path}?{asked}" if asked else path, timeout=self.timeout, wakeup=self.wakeup
                 ):
                     patience.renew()
                     if frame.stream not in (EVENT, END):

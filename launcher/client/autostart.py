@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.client import sockets
+from launcher.client.sockets import answers
 from launcher.errors import DaemonUnreachable
 
 IDLE_EXIT_SECONDS = 600
@@ -51,17 +51,6 @@ def ensure_daemon() -> bool:
             f"cannot start a daemon of your own: {error.strerror}: {error.filename}",
             fix="Start one by hand with `launch serve`.",
         ) from error
-    return True
-
-
-def answers(path: str) -> bool:
-    """Return whether somebody listens on this socket (and the caller may connect)."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(5)
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
     return True
 
 

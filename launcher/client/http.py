@@ -138,7 +138,7 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
                 f"no launcher daemon is running: {path} is there, but {why}",
                 fix="Start it with `launch serve`, or as the service it was installed as.",
             )
-    where = " and no ".join(path for path, _ in failed)
+    where = ", ".join(path for path, _ in failed)
     return errors.DaemonUnreachable(
         f"no launcher daemon is running (there is no {where})",
         fix="Start one with `launch serve`, or name its socket in LAUNCHER_SOCKET.",

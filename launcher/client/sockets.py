@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 SYSTEM_SOCKET = "/run/launcher/launcher.sock"
 
@@ -10,7 +11,18 @@ SYSTEM_SOCKET = "/run/launcher/launcher.sock"
 def socket_candidates() -> list[str]:
     """Return the sockets to try, in order: ``LAUNCHER_SOCKET`` alone, or the system's, the own."""
     named = os.environ.get("LAUNCHER_SOCKET")
-    return [named] if named else [SYSTEM_SOCKET, own_socket()]
+    return [named] if named else list(dict.fromkeys([SYSTEM_SOCKET, own_socket(), _in_state()]))
+
+
+def answers(path: str) -> bool:
+    """Return whether somebody listens on this socket (and the caller may connect)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def own_socket() -> str:
@@ -18,7 +30,7 @@ def own_socket() -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and _is_ours(runtime):
         return f"{runtime}/launcher/launcher.sock"
-    return f"{_home()}/.local/state/launcher/launcher.sock"
+    return _in_state()
 
 
 def own_state_dir() -> str:
@@ -26,8 +38,17 @@ def own_state_dir() -> str:
     named = os.environ.get("LAUNCHER_STATE_DIR")
     if named:
         return named
+    return _state()
+
+
+def _state() -> str:
     state = os.environ.get("XDG_STATE_HOME") or f"{_home()}/.local/state"
     return f"{state}/launcher"
+
+
+def _in_state() -> str:
+    """The own socket where there is no runtime directory."""
+    return f"{_state()}/launcher.sock"
 
 
 def _is_ours(directory: str) -> bool:

@@ -6,9 +6,12 @@ Every function raises ``ValueError`` with a message for people.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.wire import Mount
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MODES = {"": False, "rw": False, "ro": True}
 
@@ -40,7 +43,7 @@ def bind(source: str, target: str, base: Path, *, read_only: bool) -> Mount:
     if os.path.normpath(target) in ("/", "//"):
         raise ValueError("nothing can be mounted over the container's /")
     try:
-        home = Path(source).expanduser()
+        home = type(base)(source).expanduser()
     except RuntimeError as error:
         raise ValueError(f"'{source[:120]}': there is no such home directory") from error
     path = os.path.abspath(base / home)  # noqa: PTH100 - keeps symlinks

@@ -139,11 +139,12 @@ print(sorted(names & {names!r}), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("args", [["--help"], ["ps"], ["run", "--help"], ["wait", "7"]])
+@pytest.mark.parametrize("args", [["--help"], ["ps"], ["run", "-d", "x"], ["wait", "7"]])
 def test_heavy_libraries_are_not_loaded(args: list[str], stub: StubDaemon, tmp_path: Path) -> None:
     heavy = {"rich", "yaml", "aiohttp", "docker", "pydantic", "requests", "asyncio", "http",
-             "email", "ssl", "subprocess", "sqlite3", "pynvml"}  # fmt: skip
+             "email", "ssl", "subprocess", "sqlite3", "pynvml", "urllib", "pathlib"}  # fmt: skip
     stub.on("GET", "/v1/jobs", Json([job_view()]))
+    stub.on("POST", "/v1/jobs", Json([job_view()]))
     done = subprocess.run(
         [sys.executable, "-c", LOADED.format(args=args, names=heavy)],
         capture_output=True,

@@ -32,7 +32,7 @@ RUNS = job_view(
 def test_ps_lists_jobs(stub: StubDaemon, launch: Launch) -> None:
     waits = job_view(id=4, name=None, image=None, reason="Resources", count=2, message="2 of 4")
     failed = ended("FAILED", 3, id=5, started_at="2026-01-02T03:04:05.000000Z",
-                   ended_at="2026-01-02T04:06:05.000000Z", profile=None)  # fmt: skip
+                   ended_at="2026-01-02T04:06:05.000000Z", profile=None, count=0)  # fmt: skip
     stub.on("GET", "/v1/jobs", Json([waits, failed]))
     result = launch("ps")
     assert (result.code, result.err) == (0, "")

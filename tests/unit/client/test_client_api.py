@@ -175,11 +175,16 @@ def test_the_candidates_are_the_named_one_or_the_system_s_and_the_own(
     assert socket_candidates() == ["/x.sock"]
     monkeypatch.delenv("LAUNCHER_SOCKET")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/home/me")
     own = "/home/me/.local/state/launcher/launcher.sock"
     assert socket_candidates() == ["/run/launcher/launcher.sock", own]
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert sockets.own_socket() == f"{tmp_path}/launcher/launcher.sock"
+    runtime = f"{tmp_path}/launcher/launcher.sock"
+    assert socket_candidates() == ["/run/launcher/launcher.sock", runtime, own]
+    assert sockets.own_socket() == runtime
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/1/not-ours")
+    assert sockets.own_socket() == own
 
 
 def test_a_socket_nobody_listens_on_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
@@ -226,10 +231,22 @@ def test_logs_are_frames_up_to_the_end(stub: StubDaemon) -> None:
     assert stub.asked[0].query == "follow=1&tail=3&attempt=2"
 
 
-def test_logs_that_are_cut_say_so(stub: StubDaemon) -> None:
-    stub.on("GET", "/v1/jobs/1/logs", Stream([out("a")], cut=True))
-    with pytest.raises(errors.DaemonUnreachable, match="in the middle"):
-        list(Client(stub.path).logs(1))
+def test_logs_go_on_too_and_do_not_ask_for_the_tail_again(stub: StubDaemon) -> None:
+    stub.on(
+        "GET", "/v1/jobs/1/logs",
+        Stream([out("a", 3)], cut=True),
+        Stream([out("b", 4), end(ended("COMPLETED", 0))]),
+    )  # fmt: skip
+    assert [frame.data for frame in Client(stub.path).logs(1, tail=1)] == [b"a", b"b"]
+    assert [each.query for each in stub.asked] == [
+        "follow=0&tail=1", "follow=0&after_ns=3&skip=1",
+    ]  # fmt: skip
+
+
+def test_logs_of_a_daemon_that_does_not_come_back_are_given_up(stub: StubDaemon) -> None:
+    stub.on("GET", "/v1/jobs/1/logs", Stream([out("a")], cut=True), Raw(b""))
+    with pytest.raises(errors.DaemonUnreachable):
+        list(Client(stub.path, reconnect=0).logs(1))
 
 
 def test_a_follow_goes_on_after_the_last_frame_of_output(stub: StubDaemon) -> None:
