@@ -79,6 +79,8 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
             if device is None:
                 return None
             devices.append(device)
+    if len({device.uuid for device in devices}) < len(devices):
+        return None  # an index moved up under us: one device twice
     instances = _instances(gpu, profiles)
     if instances is None:
         return Walk(tuple(devices), None)

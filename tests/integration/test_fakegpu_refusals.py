@@ -76,6 +76,30 @@ def test_an_instance_with_all_media_engines_leaves_room_only_for_those_without(m
     create(gpu(), "2g.48gb-me", 6)
 
 
+@pytest.mark.parametrize("engine", ["slices", "copy", "decoders", "encoders", "jpeg", "ofa"])
+def test_every_engine_by_itself_can_be_what_there_is_too_little_of(machine, engine: str) -> None:
+    made = machine("RTX-PRO-6000:")
+    with made.locked() as state:
+        board = state.gpus[0]
+        for name, _ in board.limits._fields_:
+            setattr(board.limits, name, 100)
+        setattr(board.limits, engine, 2 if engine != "ofa" else 0)
+    profile = "1g.24gb" if engine != "ofa" else "1g.24gb+me"
+    fit = 2 if engine != "ofa" else 0
+    assert remaining(gpu(), profile) == fit
+    for _ in range(fit):
+        create(gpu(), profile)
+    with refused(pynvml.NVML_ERROR_INSUFFICIENT_RESOURCES):
+        create(gpu(), profile)
+
+
+def test_the_instance_count_by_itself_limits_a_profile(machine) -> None:
+    made = machine("A30:")
+    with made.locked() as state:
+        state.gpus[0].profiles[0].max_instances = 2
+    assert remaining(gpu(), "1g.6gb") == 2
+
+
 def test_compute_slices_run_out_before_memory_does(machine) -> None:
     machine("A100-40GB:")
     create(gpu(), "4g.20gb", 0)

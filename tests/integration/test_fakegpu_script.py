@@ -276,13 +276,27 @@ def test_a_process_killed_in_the_middle_of_calls_wedges_nobody(
 
 def test_calls_of_all_processes_are_counted(machine, build_directory: Path) -> None:  # noqa: F811
     made = machine("T4")
-    code = "pynvml.nvmlInit()\nfor _ in range(250): pynvml.nvmlDeviceGetCount()"
-    several = [child(made, build_directory, code) for _ in range(4)]
+    code = "pynvml.nvmlInit()\nfor _ in range(2000): pynvml.nvmlDeviceGetCount()"
+    several = [child(made, build_directory, code) for _ in range(3)]
     for process in several:
         with process:
             assert process.wait(timeout=60) == 0
-    assert made.calls(COUNT) == 1000
+    assert made.calls(COUNT) == 6000
     assert made.calls("nvmlNoSuchFunction") == 0
+
+
+def test_nobody_looks_while_the_machine_is_held_still(machine) -> None:
+    made = machine("T4")
+    seen: list[int] = []
+    caller = threading.Thread(target=lambda: seen.append(pynvml.nvmlDeviceGetCount()))
+    with made.locked() as state:
+        state.gpu_count = 0
+        caller.start()
+        caller.join(timeout=0.2)
+        assert seen == []
+        state.gpu_count = 1
+    caller.join(timeout=10)
+    assert seen == [1]
 
 
 def test_threads_of_one_process_do_not_disturb_each_other(machine) -> None:

@@ -165,6 +165,25 @@ def test_an_inventory_while_instances_come_and_go_misses_none_that_stand(made, w
     assert looks
 
 
+@pytest.mark.parametrize("change", ["one goes", "one comes"])
+def test_a_first_look_while_the_indexes_move_is_not_believed(made, change: str) -> None:
+    machine, reader = made("A30:2g.12gb/1g.6gb*2" if change == "one goes" else "A30:1g.6gb*2")
+    machine.set_privilege("nobody")
+    gpu_uuid, call = machine.gpu_uuids()[0], "nvmlDeviceGetMigDeviceHandleByIndex"
+    machine.hang(call, 60.0, at=2)
+    found: list[str] = []
+    look = threading.Thread(target=lambda: found.extend(s.uuid for s in reader.inventory().slices))
+    look.start()
+    wait_until(lambda: machine.calls(call) == 2, what="the look to be between two indexes")
+    if change == "one goes":
+        machine.remove_instance(gpu_uuid, 1)
+    else:
+        machine.add_instance(gpu_uuid, "2g.12gb", 2)
+    machine.clear_faults()
+    look.join(timeout=10)
+    assert sorted(found) == sorted(machine.mig_uuids())
+
+
 def test_a_uuid_that_comes_back_as_another_profile_is_read_as_that(made) -> None:
     machine, reader = made("A30:1g.6gb")
     (was,) = reader.inventory().slices
