@@ -30,9 +30,9 @@ def output_option(function: F) -> F:
     )(function)
 
 
-def connect() -> Client:
+def connect(*, quiet: bool = False) -> Client:
     """Return the client; what it has to say goes to stderr."""
-    return Client(notice=terminal.complain)
+    return Client(notice=None if quiet else terminal.complain)
 
 
 def connect_or_start(*, quiet: bool = False) -> Client:
@@ -42,7 +42,7 @@ def connect_or_start(*, quiet: bool = False) -> Client:
 
         if ensure_daemon() and not quiet:
             terminal.complain("started a daemon of your own (it ends when it has been idle)")
-    return connect()
+    return connect(quiet=quiet)
 
 
 def credentials(images: Iterable[str]) -> dict[str, RegistryAuth]:
@@ -60,8 +60,11 @@ def docker_codes() -> Iterator[None]:
     """Exit with 125, as docker does, when it is the launcher that failed and not the job."""
     try:
         yield
-    except UserError:
+    except (UserError, click.ClickException, click.exceptions.Exit, click.Abort, OSError):
         raise
     except LauncherError as error:
         terminal.report(error)
+        raise click.exceptions.Exit(EXIT_NEVER_RAN) from error
+    except Exception as error:
+        terminal.report_internal(error)
         raise click.exceptions.Exit(EXIT_NEVER_RAN) from error

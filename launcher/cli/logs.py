@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import UTC, datetime
 
 import click
 
 from launcher.cli import terminal
 from launcher.cli.common import connect
+from launcher.cli.escapes import EscapeFilter
 from launcher.wire import NOTE, STDERR, Frame
 
 
@@ -16,18 +19,25 @@ from launcher.wire import NOTE, STDERR, Frame
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt's.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
+@click.option("--raw", is_flag=True, help="Every byte, on a terminal too.")
 @click.argument("ref", metavar="JOB")
 def command(
-    ref: str, follow: bool, tail: int | None, attempt: int | None, timestamps: bool
+    ref: str, follow: bool, tail: int | None, attempt: int | None, timestamps: bool, raw: bool
 ) -> None:
-    """Print a job's output, its stdout on stdout and its stderr on stderr."""
+    """Print a job's output, its stdout on stdout and its stderr on stderr.
+
+    On a terminal, control sequences other than colours are left out; elsewhere every byte is
+    passed on.
+    """
     stamper = Stamper() if timestamps else None
+    filters = {fd: EscapeFilter() for fd in (1, 2) if not raw and os.isatty(fd)}
     for frame in connect().logs(ref, follow=follow, tail=tail, attempt=attempt):
         if frame.stream == NOTE:
             terminal.complain(frame.data.decode(errors="replace"))
             continue
-        data = stamper.stamp(frame) if stamper else frame.data
-        terminal.write(2 if frame.stream == STDERR else 1, data)
+        fd = 2 if frame.stream == STDERR else 1
+        data = filters[fd].clean(frame.data) if fd in filters else frame.data
+        terminal.write(fd, stamper.stamp(frame, data) if stamper else data)
 
 
 class Stamper:
@@ -36,14 +46,13 @@ class Stamper:
     def __init__(self) -> None:
         self._inside: dict[int, bool] = {}
 
-    def stamp(self, frame: Frame) -> bytes:
-        """Return the frame's bytes with the times put in."""
+    def stamp(self, frame: Frame, data: bytes) -> bytes:
+        """Return the frame's data with the times put in."""
         time = stamp(frame.time_ns).encode() + b" "
-        lines = frame.data.splitlines(keepends=True)
         out = bytearray()
-        for line in lines:
+        for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
             out += line if self._inside.get(frame.stream) else time + line
-            self._inside[frame.stream] = not line.endswith((b"\n", b"\r"))
+            self._inside[frame.stream] = not line.endswith(b"\n")
         return bytes(out)
 
 

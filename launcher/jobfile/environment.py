@@ -42,9 +42,18 @@ def parse_assignment(word: str, client: Mapping[str, str]) -> tuple[str, str] | 
     """Return (name, value) of ``KEY=VALUE``; a bare ``KEY`` takes the client's value, if any."""
     name, equals, value = word.partition("=")
     check_variable(name)
-    if equals:
-        return name, value
-    return (name, client[name]) if name in client else None
+    if not equals and name not in client:
+        return None
+    return name, check_value(name, value if equals else client[name])
+
+
+def check_value(name: str, value: str) -> str:
+    """Return the value if it is text: what a shell holds may be any bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the value of {name} is not UTF-8 text") from error
+    return value
 
 
 def parse_lines(

@@ -64,8 +64,11 @@ def read_environment(node: Node, around: Around) -> dict[str, str]:
     for key, value in entries(node, "`environment`"):
         name = parsed(key, "a variable", environment.check_variable)
         if isinstance(value, Scalar) and value.value is None:
-            if name in around.client:
-                found[name] = around.client[name]
+            pair = parsed(
+                key, "a variable", lambda text: environment.parse_assignment(text, around.client)
+            )
+            if pair:
+                found[pair[0]] = pair[1]
         else:
             found[name] = string(value, f"the value of {name}")
     return found

@@ -27,15 +27,16 @@ class Launch:
     def __init__(self, directory: Path) -> None:
         self.files = {1: directory / "stdout", 2: directory / "stderr"}
 
-    def __call__(self, *args: str, stdout: int | None = None) -> Result:
+    def __call__(self, *args: str, stdout: int | None = None, stderr: int | None = None) -> Result:
         kept = {fd: os.dup(fd) for fd in self.files}
         streams = sys.stdout, sys.stderr
         try:
             for fd, path in self.files.items():
                 with path.open("wb") as stream:
                     os.dup2(stream.fileno(), fd)
-            if stdout is not None:
-                os.dup2(stdout, 1)
+            for fd, other in ((1, stdout), (2, stderr)):
+                if other is not None:
+                    os.dup2(other, fd)
             with (
                 open(1, "w", closefd=False) as sys.stdout,
                 open(2, "w", closefd=False) as sys.stderr,

@@ -1,0 +1,131 @@
+"""What only happens on a terminal: here a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.cli.escapes import EscapeFilter
+from tests.unit.cli.launch_command import Launch
+from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, end, ended, event, job_view, out
+
+
+@dataclass
+class Terminal:
+    """A terminal 60 columns wide, and what was shown on it."""
+
+    fd: int
+    shown: bytearray
+    reader: threading.Thread
+
+    def text(self) -> str:
+        os.close(self.fd)
+        self.fd = -1
+        self.reader.join(10)
+        return self.shown.decode()
+
+
+@pytest.fixture
+def tty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    import fcntl
+    import struct
+    import termios
+
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    shown = bytearray()
+
+    def read() -> None:
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:
+                return
+            shown.extend(piece)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    terminal = Terminal(theirs, shown, reader)
+    yield terminal
+    if terminal.fd >= 0:
+        os.close(terminal.fd)
+    reader.join(10)
+    os.close(ours)
+
+
+def test_a_pull_is_bars_on_a_terminal_and_they_go_away(
+    stub: StubDaemon, launch: Launch, tty: Terminal
+) -> None:
+    def pulling(current: int, status: str) -> object:
+        layer = {"id": "abc123", "status": status, "current": current, "total": 100}
+        return event(job_view(reason="ImagePull"), progress={"layers": [layer]})
+
+    stub.on("POST", "/v1/jobs", Json([job_view()], 201))
+    stub.on("GET", "/v1/jobs/12/follow", Stream([
+        pulling(50, "Downloading"), pulling(100, "Pull complete"), event(job_view(state="RUNNING")),
+        out("hello\n"), end(ended("COMPLETED", 0)),
+    ]))  # fmt: skip
+    result = launch("run", "busybox", stderr=tty.fd)
+    assert (result.code, result.out) == (0, "hello\n")
+    shown = tty.text()
+    assert "abc123" in shown
+    assert "pulling busybox" not in shown
+    assert shown.rstrip().endswith("job 12 runs on 1g.6gb") or "job 12 runs" in shown
+    assert shown.count("\x1b[?25h") >= shown.count("\x1b[?25l")  # the cursor is back
+
+
+def test_a_table_is_cut_to_the_terminal_and_json_is_not(
+    stub: StubDaemon, launch: Launch, tty: Terminal
+) -> None:
+    stub.on("GET", "/v1/jobs", Json([job_view(message="long " * 50)]))
+    launch("ps", stdout=tty.fd)
+    launch("ps", "-o", "json", stdout=tty.fd)
+    table, _, document = tty.text().partition("[\r\n")
+    assert max(len(line) for line in table.splitlines()) == 60
+    assert "long " * 50 in document
+
+
+def test_logs_on_a_terminal_keep_colours_and_lose_the_rest(
+    stub: StubDaemon, launch: Launch, tty: Terminal
+) -> None:
+    evil = "a\x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2Jb\n"
+    stub.on("GET", "/v1/jobs/1/logs", Stream([out(evil), end(ended("COMPLETED", 0))]))
+    launch("logs", "1", stdout=tty.fd)
+    assert tty.text() == "a\x1b[31mred\x1b[0mb\r\n"
+
+
+def test_logs_elsewhere_and_raw_ones_are_byte_exact(
+    stub: StubDaemon, launch: Launch, tty: Terminal
+) -> None:
+    evil = "a\x1b]0;title\x07\x1b[2Jb"
+    stub.on("GET", "/v1/jobs/1/logs", Stream([out(evil), end(ended("COMPLETED", 0))]))
+    assert launch("logs", "1").out == evil
+    launch("logs", "--raw", "1", stdout=tty.fd)
+    assert tty.text() == evil
+
+
+@given(st.lists(st.binary(max_size=12) | st.sampled_from(
+    [b"\x1b", b"[", b"2J", b"\x1b[31m", b"]0;", b"\x07", b"\x1b\\", b"\xc2", b"\x9b", b"m", b"0;"]
+)))  # fmt: skip
+def test_nothing_but_colours_gets_through_in_whatever_pieces(pieces: list[bytes]) -> None:
+    cleaner = EscapeFilter()
+    shown = b"".join(cleaner.clean(piece) for piece in pieces)
+    import re
+
+    without = re.sub(rb"\x1b\[[0-9;:]{0,64}m", b"", shown)
+    assert b"\x1b" not in without
+    assert b"\x07" not in without
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"])), st.integers(1, 5))
+def test_plain_text_gets_through_whole(text: str, size: int) -> None:
+    cleaner, data = EscapeFilter(), text.encode()
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    assert b"".join(cleaner.clean(piece) for piece in pieces) == data
