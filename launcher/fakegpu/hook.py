@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +34,18 @@ class Hook:
         self.bin = directory / "bin"
 
     def build(self) -> Path:
-        """Compile the hook if it is missing or older than its source; return its path."""
-        binary = self.bin / NAME
+        """Compile the hook unless it was made from these sources already; return its path."""
+        binary, stamp = self.bin / NAME, self.directory / "made-from"
         source = sources()[0].parent / "hook" / "hook.c"
-        if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-            self.bin.mkdir(parents=True, exist_ok=True)
-            made = self.bin / f".{NAME}.{os.getpid()}"
-            compile_c([source], made, FLAGS)
-            made.replace(binary)
+        content = b"".join(path.read_bytes() for path in [source, *sources()])
+        digest = hashlib.sha256(content).hexdigest()
+        if binary.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
+            return binary
+        self.bin.mkdir(parents=True, exist_ok=True)
+        made = self.bin / f".{NAME}.{os.getpid()}"
+        compile_c([source], made, FLAGS)
+        made.replace(binary)
+        stamp.write_text(digest, encoding="ascii")
         return binary
 
     def starts(self) -> list[Start]:

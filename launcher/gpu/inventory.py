@@ -198,6 +198,12 @@ class GpuReader:
                 name = profiles[info.profile_id].name
                 place = Placement(info.start, info.size)
                 found.bare.append(BareInstance(gpu.uuid, info.gi, name, place))
+        for mig in seen.devices:
+            if mig.ci_slices != mig.gi_slices:
+                found.warnings.append(
+                    f"{mig.uuid} has {mig.ci_slices} of the {mig.gi_slices} compute slices of its "
+                    "GPU instance: memory and engines are shared with the others on it"
+                )
         if seen.instances is None:
             found.warnings.append(
                 f"GPU {gpu.index} ({gpu.uuid}): without privileges NVML tells neither placements "
@@ -327,4 +333,13 @@ def _instance_difference(expected: Slice, device: nvml.Handle, parent: nvml.Hand
     place = Placement(info.start, info.size)
     if expected.placement not in (None, place):
         return f"{expected.uuid} was placed at {expected.placement} and is now at {place}"
+    sizes = nvml.attributes(device)
+    if sizes is not None and _ci_slices(expected.profile, sizes.gi_slices) != sizes.ci_slices:
+        return f"{expected.uuid} was a {expected.profile} and has now {sizes.ci_slices} slices"
     return None
+
+
+def _ci_slices(profile: str, gi_slices: int) -> int:
+    """Return the compute slices of a device: 1 of ``1c.3g.20gb``, all of ``3g.20gb``."""
+    count, shares, _ = profile.partition("c.")
+    return int(count) if shares and count.isdigit() else gi_slices

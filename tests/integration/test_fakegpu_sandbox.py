@@ -244,7 +244,8 @@ def test_a_daemon_that_does_not_come_up_is_quoted(tmp_path: Path) -> None:
 
 def test_the_hook_takes_the_last_value_and_reads_nothing_else(tmp_path: Path) -> None:
     hook = Hook(tmp_path / "hook")
-    hook.build()
+    made = hook.build().stat().st_mtime_ns
+    assert hook.build().stat().st_mtime_ns == made
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / "config.json").write_text(

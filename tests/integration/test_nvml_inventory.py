@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from launcher.core.gpu import FULL, Placement
@@ -25,6 +26,7 @@ from launcher.fakegpu import Machine
 from launcher.fakegpu.boards import boards
 from launcher.gpu import GpuProcess, GpuReader
 from tests.support.machines import MakeMachine, build_directory, make_machine  # noqa: F401
+from tests.support.nvidia import create, gpu, spanning_ci
 from tests.support.wait import wait_until
 
 Made = tuple[Machine, GpuReader]
@@ -363,6 +365,25 @@ def test_i12_a_uuid_that_came_back_at_another_place_is_not_the_leased_slice(made
     again = machine.add_instance(leased.gpu_uuid, "2g.12gb", 2)
     assert again.uuids == (leased.uuid,)
     assert "was placed at Placement(start=0, size=2)" in str(reader.verify(leased))
+
+
+def test_a_device_that_shares_its_gpu_instance_is_named_so_and_warned_of(made) -> None:
+    _, reader = made("A100-40GB:")
+    pynvml.nvmlInit()
+    instance = create(gpu(), "3g.20gb", 0)
+    two, one = (pynvml.nvmlGpuInstanceCreateComputeInstance(instance, n) for n in (1, 0))
+    inventory = reader.inventory()
+    assert {(s.profile, s.profile_id, s.ci) for s in inventory.slices} == {
+        ("2c.3g.20gb", 9, 0),
+        ("1c.3g.20gb", 9, 1),
+    }
+    assert len([w for w in inventory.warnings if "are shared" in w]) == 2
+    assert [reader.verify(s) for s in inventory.slices] == [None, None]
+    pynvml.nvmlComputeInstanceDestroy(two)
+    pynvml.nvmlComputeInstanceDestroy(one)
+    spanning_ci(instance)
+    first = next(s for s in inventory.slices if s.ci == 0)
+    assert reader.verify(first) == f"{first.uuid} was a 2c.3g.20gb and has now 3 slices"
 
 
 def test_i12_a_whole_gpu_whose_mode_was_switched_on_is_not_the_leased_slice(made) -> None:
