@@ -1,3 +1,84 @@
-"""Fixtures that all rooms share."""
+"""Fixtures that all rooms share: one sandboxed dockerd a run, one daemon a test."""
 
 from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.engine.connection import Connection
+from launcher.engine.containers import Containers
+from launcher.fakegpu import Machine
+from launcher.fakegpu.sandbox import Sandbox
+from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.machines import build_directory, make_machine
+
+__all__ = ["build_directory", "make_machine"]
+
+A30 = "A30:1g.6gb*4"
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A private dockerd with the stub NVIDIA hook and a busybox image."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        running.import_busybox(BUSYBOX)
+        yield running
+
+
+@pytest.fixture
+def docker(sandbox: Sandbox) -> Iterator[Containers]:
+    """The sandbox's containers; what a test leaves behind is removed."""
+    containers = Containers(Connection(sandbox.docker_host))
+    yield containers
+    connection = Connection(sandbox.docker_host)
+    for left in connection.api().containers(all=True):
+        containers.remove(left["Id"])
+
+
+MakeDaemon = Callable[..., DaemonProcess]
+
+
+@pytest.fixture
+def make_daemon(
+    sandbox: Sandbox, docker: Containers, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[MakeDaemon]:
+    """Return a maker of daemons, each with a machine and a state directory of its own."""
+    made: list[DaemonProcess] = []
+
+    def make(spec: str = A30, **options: object) -> DaemonProcess:
+        number = len(made)
+        machine = options.pop("machine", None) or Machine.create(
+            tmp_path / f"machine-{number}", spec
+        )
+        host = options.pop("docker_host", sandbox.docker_host)
+        daemon = DaemonProcess(str(host), machine, tmp_path / f"state-{number}", **options)  # type: ignore[arg-type]
+        made.append(daemon)
+        return daemon
+
+    yield make
+    failed = getattr(request.node, "failed", False)
+    for daemon in made:
+        if failed:
+            print(f"--- {daemon.log}\n{daemon.tail()}")
+            with contextlib.suppress(Exception):
+                print(json.dumps([str(c) for c in docker.running()], indent=1))
+        daemon.close()
+
+
+@pytest.fixture
+def daemon(make_daemon: MakeDaemon) -> DaemonProcess:
+    """A running daemon on an A30 with four 1g.6gb slices."""
+    return make_daemon().start()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Let fixtures know that their test failed, so that they can show what there was."""
+    report = yield
+    if report.when == "call" and report.failed:  # type: ignore[attr-defined]
+        item.failed = True  # type: ignore[attr-defined]
+    return report

@@ -83,7 +83,7 @@ async def _own(context: Context, caller: Caller, request: web.Request) -> Job:
 
 async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
     job = await _own(context, caller, request)
-    attempt = handlers.whole_number(request.query, "attempt") or job.attempt
+    attempt = handlers.whole_number(request.query, "attempt")
     follow = request.query.get("follow", "0") == "1"
     tail = handlers.whole_number(request.query, "tail")
     resume = _resume(request)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from launcher import wire
 from launcher.core.explain import blockers
-from launcher.core.job import Job, State
+from launcher.core.job import Job
 from launcher.daemon import convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
@@ -18,11 +18,6 @@ from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Frame
 
 LOOK_SECONDS = 2.0
 OUTPUT = (STDOUT, STDERR, NOTE)
-
-
-def log_ended(job: Job, attempt: int) -> bool:
-    """Whether an attempt can write no more: it is over, or it is not the job's last."""
-    return job.attempt != attempt or job.state in (State.COMPLETING, State.DONE, State.PENDING)
 
 
 class Attempt:
@@ -44,24 +39,26 @@ class Attempt:
 
 
 async def log_frames(
-    context: Context, job: Job, attempt: int, *, follow: bool, tail: int | None
+    context: Context, job: Job, attempt: int | None, *, follow: bool, tail: int | None
 ) -> AsyncIterator[Frame]:
-    """Yield an attempt's output; with ``follow`` until it is complete. Ends with END."""
-    reading = Attempt(context, job.id, attempt)
+    """Yield the output of an attempt, or of the job's last one where None. Ends with END.
+
+    With ``follow`` until it is complete; a job that waits is waited for.
+    """
+    reading: Attempt | None = None
     with context.hub.watch(job.id) as woken:
-        first = True
         while True:
             woken.clear()
             now = await context.find(job.id) or job
-            over = log_ended(now, attempt) and not reading.path.exists()
-            batch = list(reading.new_frames())
-            if first and tail is not None:
-                batch = _all_then_tail(reading, batch, tail)
-            first = False
+            number = attempt or now.attempt
+            if number and (reading is None or reading.number != number):
+                reading = Attempt(context, job.id, number)
+            batch = list(reading.new_frames()) if reading else []
+            if reading and tail is not None:
+                batch, tail = _all_then_tail(reading, batch, tail), None
             for frame in batch:
                 yield frame
-            lost = context.hub.log_lost(job.id, attempt)
-            if reading.ended or over or lost or (not follow and not batch):
+            if _complete(context, reading, now) or (not follow and not batch):
                 break
             if not batch:
                 await _wake(woken)
@@ -127,7 +124,7 @@ async def follow_frames(
             for frame in output:
                 if frame.stream in OUTPUT and resume.is_new(frame):
                     yield frame
-            if now.outcome is not None and (reading is None or _complete(context, reading, now)):
+            if now.outcome is not None and _complete(context, reading, now):
                 view = views.job_view(context.world, now, caller, spec)
                 yield Frame(END, 0, convert.dump(wire.JobView, view))
                 return
@@ -135,11 +132,16 @@ async def follow_frames(
                 await _wake(woken)
 
 
-def _complete(context: Context, reading: Attempt, job: Job) -> bool:
+def _complete(context: Context, reading: Attempt | None, job: Job) -> bool:
     """Whether nothing more will be written: the log ended, was lost, or there never was one."""
+    if reading is None:
+        return job.outcome is not None
+    if reading.number == job.attempt and job.outcome is None:
+        return False
     if reading.ended or context.hub.log_lost(job.id, reading.number):
         return True
-    return job.started_at is None and not reading.path.exists()
+    ran = job.started_at is not None or reading.number != job.attempt
+    return not ran and not reading.path.exists()
 
 
 def _event(context: Context, job: Job, caller: Caller, spec: wire.JobRequest | None) -> bytes:

@@ -1,0 +1,139 @@
+"""Who may do what, as the kernel reports the caller; and what an ordinary user's container is."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import threading
+
+import pytest
+
+from launcher import Client
+from launcher.engine.containers import Containers
+from launcher.errors import NoSuchJob, NotAllowed
+from launcher.wire import GpuRequest, JobRequest, Mount
+from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
+
+ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
+NONE = GpuRequest(kind="none")
+
+
+def request(*command: str, **fields: object) -> JobRequest:
+    fields = {"name": "mine", "image": BUSYBOX, "gpus": NONE} | fields
+    return JobRequest(command=list(command), **fields)  # type: ignore[arg-type]
+
+
+def submit_as(daemon: DaemonProcess, uid: int, *command: str, **fields: object) -> int:
+    with as_user(uid):
+        return daemon.client.submit([request(*command, **fields)])[0].id
+
+
+def test_a_job_belongs_to_the_uid_that_the_socket_reports(daemon: DaemonProcess) -> None:
+    job = submit_as(daemon, ALICE.pw_uid, "true")
+    assert daemon.client.show(str(job)).job.user == ALICE.pw_name
+
+
+def test_another_user_may_neither_cancel_nor_read_nor_signal(daemon: DaemonProcess) -> None:
+    job = str(submit_as(daemon, ALICE.pw_uid, "sleep", "30"))
+    with as_user(BOB.pw_uid):
+        for forbidden in (
+            lambda: daemon.client.cancel(job),
+            lambda: daemon.client.signal(job, "SIGINT"),
+            lambda: list(daemon.client.logs(job)),
+            lambda: list(daemon.client.follow(job)),
+        ):
+            with pytest.raises(NotAllowed, match=ALICE.pw_name):
+                forbidden()
+    with as_user(ALICE.pw_uid):
+        daemon.client.cancel(job)
+
+
+def test_another_user_sees_that_a_job_is_there_and_nothing_private(daemon: DaemonProcess) -> None:
+    job = submit_as(daemon, ALICE.pw_uid, "sleep", "20", environment={"TOKEN": "s3cret"})
+    with as_user(BOB.pw_uid):
+        shown = daemon.client.show(str(job))
+        (listed,) = daemon.client.jobs([str(job)])
+        with pytest.raises(NoSuchJob):
+            daemon.client.show("mine")
+    assert shown.job.user == listed.user == ALICE.pw_name
+    assert (listed.name, listed.image, listed.command, listed.container_id) == (None,) * 4
+    assert (shown.spec, shown.image_id, shown.attempts, shown.events) == (None, None, [], [])
+    daemon.client.cancel(str(job))
+
+
+def test_root_may_cancel_and_read_everything(daemon: DaemonProcess) -> None:
+    job = str(submit_as(daemon, ALICE.pw_uid, "sh", "-c", "echo hers; sleep 30"))
+    frames = daemon.client.logs(job, follow=True)
+    assert next(iter(frames)).data == b"hers\n"
+    daemon.client.cancel(job)
+    assert daemon.client.wait(job, timeout=20).outcome == "CANCELLED"
+
+
+def test_an_ordinary_users_container_is_confined_to_his_uid(
+    daemon: DaemonProcess, docker: Containers
+) -> None:
+    script = (
+        "id -u; id -g; echo $HOME $USER $LOGNAME; touch $HOME/a /tmp/b && echo wrote;"
+        "grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status"
+    )
+    job = submit_as(daemon, ALICE.pw_uid, "sh", "-c", script)
+    with as_user(ALICE.pw_uid):
+        daemon.client.wait(str(job), timeout=20)
+        out = b"".join(f.data for f in daemon.client.logs(str(job)) if f.stream == 1).decode()
+    lines = out.split("\n")
+    assert lines[:2] == [str(ALICE.pw_uid), str(ALICE.pw_gid)]
+    assert lines[2] == f"/home/{ALICE.pw_name} {ALICE.pw_name} {ALICE.pw_name}"
+    assert lines[3] == "wrote"
+    status = dict(line.split(":\t") for line in lines[4:] if line)
+    assert status["CapEff"] == status["CapBnd"] == "0" * 16
+    assert status["NoNewPrivs"] == "1"
+
+
+def test_an_ordinary_users_mounts_are_refused_and_roots_are_not(
+    daemon: DaemonProcess, tmp_path: object
+) -> None:
+    place = str(tmp_path)
+    mounts = [Mount(source=place, target="/data")]
+    with pytest.raises(NotAllowed, match=r"bind mounts are for uid 0 only"):
+        submit_as(daemon, ALICE.pw_uid, "true", volumes=mounts)
+    job = submit_as(daemon, 0, "sh", "-c", "echo x > /data/file", volumes=mounts)
+    assert daemon.client.wait(str(job), timeout=20).outcome == "COMPLETED"
+    assert os.listdir(place) and "file" in os.listdir(place)  # noqa: PTH208
+
+
+def test_an_ordinary_user_may_not_stop_the_daemon(daemon: DaemonProcess) -> None:
+    with as_user(ALICE.pw_uid), pytest.raises(NotAllowed):
+        daemon.client.stop()
+    assert daemon.client.status().state == "healthy"
+
+
+def test_a_uid_without_a_name_is_refused(daemon: DaemonProcess) -> None:
+    with as_user(54321), pytest.raises(NotAllowed, match="54321"):
+        daemon.client.status()
+
+
+def test_two_users_connecting_at_once_are_never_taken_for_each_other(
+    daemon: DaemonProcess,
+) -> None:
+    """Each child is one user and asks many times while the other does."""
+    rounds = 25
+    start = threading.Event()
+    wrong = os.pipe()
+    children = []
+    for user in (ALICE, BOB):
+        pid = os.fork()
+        if pid == 0:
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+            bad = 0
+            for _ in range(rounds):
+                (job,) = Client(str(daemon.socket)).submit([request("true")], dry_run=True)
+                bad += job.user != user.pw_name
+            os.write(wrong[1], bytes([bad]))
+            os._exit(0)
+        children.append(pid)
+    start.set()
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]
+    assert os.read(wrong[0], 2) == b"\0\0"
+    os.close(wrong[0])
+    os.close(wrong[1])

@@ -1,0 +1,155 @@
+"""Pulls from a real registry: while the job waits, once for all, with progress and with errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.engine.connection import Connection
+from launcher.engine.images import Images, Layer
+from launcher.fakegpu.sandbox import Sandbox
+from launcher.wire import EVENT, GpuRequest, JobRequest, RegistryAuth
+from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.registry import HTPASSWD, Registry
+
+ONE = GpuRequest(kind="profile", profile="1g.6gb")
+ANN = {"username": "ann", "password": "secret"}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    made = Registry(tmp_path_factory.mktemp("registry"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    made = Registry(tmp_path_factory.mktemp("private"), htpasswd=HTPASSWD)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def images(sandbox: Sandbox) -> Images:
+    return Images(Connection(sandbox.docker_host))
+
+
+@pytest.fixture
+def fresh(sandbox: Sandbox, tmp_path: Path) -> str:
+    """An image of its own: its layers are nowhere else."""
+    api = Connection(sandbox.docker_host).api()
+    tag = f"fresh/{tmp_path.name.lower().replace('_', '-')}:1"
+    made = api.create_container_from_config(
+        {"Image": BUSYBOX, "Cmd": ["sh", "-c", "head -c 3000000 /dev/urandom > /data"]}
+    )
+    api.start(made["Id"])
+    api.wait(made["Id"])
+    repository, version = tag.split(":")
+    api.commit(made["Id"], repository, version, conf={"Cmd": ["true"]})
+    api.remove_container(made["Id"])
+    return tag
+
+
+def forget(sandbox: Sandbox, *tags: str) -> None:
+    api = Connection(sandbox.docker_host).api()
+    for tag in tags:
+        api.remove_image(tag, force=True)
+
+
+def test_a_missing_image_is_pulled_while_the_job_waits_and_its_id_is_recorded(
+    daemon: DaemonProcess, registry: Registry, sandbox: Sandbox, images: Images, fresh: str
+) -> None:
+    reference = registry.push(sandbox.docker_host, fresh, "team/app:1")
+    forget(sandbox, fresh)
+    assert images.find(reference) is None
+    job = daemon.submit("wc", "-c", "/data", image=reference)
+    reasons: set[str] = set()
+    for frame in daemon.client.follow(str(job.id)):
+        if frame.stream == EVENT:
+            told = json.loads(frame.data)
+            reasons |= {b["kind"] for b in told["blockers"]}
+            if told["progress"]:
+                assert told["job"]["slices"] == [], "a slice was held while an image was pulled"
+    assert "ImagePull" in reasons
+    shown = daemon.client.show(str(job.id))
+    assert shown.job.outcome == "COMPLETED"
+    assert shown.image_id == images.find(reference)
+    assert daemon.output(job) == b"3000000 /data\n"
+
+
+def test_one_pull_serves_all_who_wait(
+    daemon: DaemonProcess, registry: Registry, sandbox: Sandbox, fresh: str
+) -> None:
+    reference = registry.push(sandbox.docker_host, fresh, "team/shared:1")
+    forget(sandbox, fresh)
+    request = JobRequest(name="many", image=reference, command=["true"], gpus=ONE)
+    jobs = daemon.client.submit([request] * 6)
+    assert {daemon.done(job).outcome for job in jobs} == {"COMPLETED"}
+    events = [e for e in daemon.client.show(str(jobs[0].id)).events if e.event == "image"]
+    assert len(events) == 1
+
+
+def test_progress_is_reported_by_layer(
+    registry: Registry, sandbox: Sandbox, images: Images, fresh: str
+) -> None:
+    reference = registry.push(sandbox.docker_host, fresh, "team/progress:1")
+    forget(sandbox, fresh)
+    seen: list[dict[str, Layer]] = []
+    images.pull(reference, None, lambda layers: seen.append(dict(layers)))
+    words = {layer.status for layers in seen for layer in layers.values()}
+    assert "Pull complete" in words
+    assert any(layer.total > 3_000_000 for layers in seen for layer in layers.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("team/nothing:1", "not found"), ("team/app:no-such-tag", "not found")],
+)
+def test_a_failed_pull_ends_the_job_with_the_words_of_the_registry(
+    daemon: DaemonProcess, registry: Registry, name: str, words: str
+) -> None:
+    job = daemon.done(daemon.submit("true", image=f"{registry.host}/{name}"))
+    assert (job.outcome, job.reason) == ("FAILED", "ImagePullFailed")
+    assert words in (job.message or "")
+
+
+def test_a_registry_that_is_not_there_is_tried_again_and_then_named(
+    daemon: DaemonProcess,
+) -> None:
+    job = daemon.done(daemon.submit("true", image="127.0.0.1:9/team/app:1"))
+    assert job.reason == "ImagePullFailed"
+    assert "connection refused" in (job.message or "")
+
+
+def test_a_pull_uses_the_submitters_own_credentials_and_no_others(
+    daemon: DaemonProcess, private: Registry, sandbox: Sandbox, fresh: str
+) -> None:
+    reference = private.push(sandbox.docker_host, fresh, "ann/app:1", ANN)
+    forget(sandbox, fresh)
+    refused = daemon.done(daemon.submit("true", image=reference))
+    assert refused.reason == "ImagePullFailed"
+    request = JobRequest(name="private", image=reference, command=["true"], gpus=ONE)
+    given = {private.host: RegistryAuth(**ANN)}
+    (job,) = daemon.client.submit([request], credentials=given)
+    assert daemon.done(job).outcome == "COMPLETED"
+    written = b"".join(p.read_bytes() for p in daemon.state.rglob("*") if p.is_file())
+    assert b"secret" not in written, "credentials are kept in memory only"
+    assert "secret" not in daemon.log.read_text()
+
+
+def test_always_pulls_what_changed_and_never_does_not(
+    daemon: DaemonProcess, registry: Registry, sandbox: Sandbox, images: Images, fresh: str
+) -> None:
+    reference = registry.push(sandbox.docker_host, fresh, "team/moving:1")
+    api = Connection(sandbox.docker_host).api()
+    api.tag(BUSYBOX, *reference.rsplit(":", 1))
+    old = images.find(reference)
+    never = daemon.done(daemon.submit("true", image=reference, pull_policy="never"))
+    assert (never.outcome, images.find(reference)) == ("COMPLETED", old)
+    always = daemon.submit("ls", "/data", image=reference, pull_policy="always")
+    assert daemon.output(always) == b"/data\n"
+    assert images.find(reference) != old

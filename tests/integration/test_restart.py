@@ -1,0 +1,162 @@
+"""The daemon ends in the middle: what runs goes on, what was promised is kept."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+
+import pytest
+
+from launcher.engine.containers import Containers
+from launcher.errors import DaemonUnreachable
+from launcher.fakegpu.sandbox import Sandbox
+from launcher.wire import GpuRequest
+from tests.support.daemon import DaemonProcess
+from tests.support.wait import wait_until
+
+ALL = GpuRequest(kind="profile", profile="1g.6gb", count=4)
+COUNT = "i=0; while [ $i -lt %d ]; do echo $i; sleep 0.2; i=$((i+1)); done; exit %d"
+
+
+def test_i6_a_killed_daemon_disturbs_no_running_job_and_learns_its_true_exit_code(
+    daemon: DaemonProcess, docker: Containers
+) -> None:
+    job = daemon.until(daemon.submit("sh", "-c", COUNT % (15, 9)), "RUNNING")
+    before = docker.inspect(job.container_id or "")
+    assert before is not None
+    daemon.kill()
+    daemon.start()
+    after = docker.inspect(job.container_id or "")
+    assert after is not None
+    assert (after.id, after.pid, after.running) == (before.id, before.pid, True)
+    assert daemon.done(job).exit_code == 9
+    assert daemon.output(job) == b"".join(b"%d\n" % i for i in range(15))
+
+
+def test_a_job_that_ends_while_no_daemon_runs_keeps_its_exit_code_and_its_log(
+    daemon: DaemonProcess, docker: Containers
+) -> None:
+    job = daemon.until(
+        daemon.submit("sh", "-c", "echo said; sleep 1; echo more; exit 4"), "RUNNING"
+    )
+    daemon.kill()
+    wait_until(lambda: not _running(docker, job.container_id), what="the container ends")
+    daemon.start()
+    assert daemon.done(job).exit_code == 4
+    assert daemon.output(job) == b"said\nmore\n"
+
+
+def _running(docker: Containers, container: str | None) -> bool:
+    found = docker.inspect(container or "")
+    return found is not None and found.running
+
+
+def test_i5_every_acknowledged_submit_and_cancel_survives_kill_minus_nine(
+    daemon: DaemonProcess,
+) -> None:
+    running = daemon.until(daemon.submit("sleep", "60", gpus=ALL), "RUNNING")
+    kept = daemon.submit("true")
+    cancelled = daemon.submit("true")
+    daemon.client.cancel(str(cancelled.id))
+    daemon.kill()
+    daemon.start()
+    assert daemon.state_of(kept) == "PENDING"
+    assert daemon.client.show(str(cancelled.id)).job.outcome == "CANCELLED"
+    daemon.client.cancel(str(running.id))
+    daemon.kill()
+    daemon.start()
+    assert daemon.done(running).outcome == "CANCELLED"
+    assert daemon.done(kept).outcome == "COMPLETED"
+
+
+def test_i3_a_start_that_was_under_way_goes_on_under_its_number_and_runs_once(
+    daemon: DaemonProcess, docker: Containers, sandbox: Sandbox
+) -> None:
+    """The daemon is killed as soon as its container is there: created, or already started."""
+    starts = len(sandbox.hook.starts())
+    store = daemon.client.status().store
+    job = daemon.submit("echo", "once")
+    wait_until(lambda: docker.ours(store), what="the container is created")
+    daemon.kill()
+    daemon.start()
+    assert daemon.done(job).outcome == "COMPLETED"
+    assert daemon.output(job) == b"once\n"
+    assert len(sandbox.hook.starts()) - starts == 1
+    assert daemon.client.show(str(job.id)).job.attempt == 1
+
+
+def test_i7_a_container_of_ours_that_no_record_knows_is_removed_after_the_grace(
+    daemon: DaemonProcess, docker: Containers
+) -> None:
+    store = daemon.client.status().store
+    labels = {"launcher.store": store, "launcher.job": "999", "launcher.attempt": "1"}
+    body = {"Image": "launcher/busybox:latest", "Cmd": ["sleep", "60"]}
+    orphan = docker.create("orphan", body | {"Labels": labels})
+    stranger = docker.create("stranger", body)
+    docker.start(orphan)
+    docker.start(stranger)
+    wait_until(lambda: docker.inspect(orphan) is None, timeout=15, what="the orphan is removed")
+    assert _running(docker, stranger), "a container without our label is never touched"
+
+
+def test_a_restart_with_jobs_waiting_starts_them_in_their_order(daemon: DaemonProcess) -> None:
+    blocker = daemon.until(daemon.submit("sleep", "2", gpus=ALL), "RUNNING")
+    waiting = [daemon.submit("true", priority=p, gpus=ALL) for p in (10, 50, 30)]
+    assert daemon.stop() == 0
+    daemon.start()
+    ended = [daemon.done(job) for job in [blocker, *waiting]]
+    starts = [job.started_at or "" for job in ended]
+    assert starts[0] < starts[2] < starts[3] < starts[1]
+
+
+def test_stop_leaves_jobs_running_and_clients_are_told(daemon: DaemonProcess) -> None:
+    job = daemon.until(daemon.submit("sh", "-c", COUNT % (8, 0)), "RUNNING")
+    assert daemon.stop() == 0
+    with pytest.raises(DaemonUnreachable):
+        daemon.client.status()
+    daemon.start()
+    assert daemon.done(job).outcome == "COMPLETED"
+
+
+def test_following_a_job_goes_on_over_a_restart_without_losing_or_repeating(
+    daemon: DaemonProcess,
+) -> None:
+    job = daemon.until(daemon.submit("sh", "-c", COUNT % (20, 0)), "RUNNING")
+    got: list[bytes] = []
+    end: list[bytes] = []
+
+    def follow() -> None:
+        for frame in daemon.client.follow(str(job.id)):
+            if frame.stream == 1:
+                got.append(frame.data)
+            elif frame.stream == 0:
+                end.append(frame.data)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    wait_until(lambda: len(got) >= 3, what="some lines came")
+    daemon.kill()
+    daemon.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert got == [b"%d\n" % i for i in range(20)]
+    assert json.loads(end[0])["outcome"] == "COMPLETED"
+
+
+def test_docker_away_stops_new_starts_says_so_and_loses_nothing(
+    daemon: DaemonProcess, sandbox: Sandbox
+) -> None:
+    running = daemon.until(daemon.submit("sh", "-c", COUNT % (20, 6)), "RUNNING")
+    sandbox.stop_dockerd(signal.SIGKILL)
+    try:
+        wait_until(lambda: daemon.client.status().state == "degraded", what="status says so")
+        waiting = daemon.submit("true")
+        assert daemon.state_of(running) == "RUNNING"
+        kinds = {b.kind for b in daemon.client.show(str(waiting.id)).blockers}
+        assert "EngineUnavailable" in kinds
+    finally:
+        sandbox.start_dockerd()
+    assert daemon.done(running).exit_code == 6
+    assert daemon.output(running) == b"".join(b"%d\n" % i for i in range(20))
+    assert daemon.done(waiting).outcome == "COMPLETED"
