@@ -132,6 +132,8 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
                 fix="It is another user's own daemon, or its directory is closed to you.",
             )
     for path, error in failed:
+        if error.errno is None:  # Python's own check, before any system call
+            return errors.DaemonUnreachable(f"{path} cannot be a socket's path: {error}")
         if not isinstance(error, FileNotFoundError):
             why = "nobody answers on it" if isinstance(error, ConnectionError) else error.strerror
             return errors.DaemonUnreachable(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,16 @@ from tests.unit.client.stub_daemon import StubDaemon
 
 
 @pytest.fixture
-def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubDaemon]:
+def short_dir() -> Iterator[Path]:
+    """A directory for sockets: their paths have at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="l-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def stub(short_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubDaemon]:
     """A daemon that answers as told, and that the command finds."""
-    daemon = StubDaemon(tmp_path / "stub.sock")
+    daemon = StubDaemon(short_dir / "stub.sock")
     monkeypatch.setenv("LAUNCHER_SOCKET", daemon.path)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-docker-config"))
     yield daemon

@@ -131,10 +131,11 @@ def test_a_span_has_its_two_largest_units(seconds: float, text: str) -> None:
 
 LOADED = """
 import sys
+before = set(sys.modules)
 sys.argv[1:] = {args!r}
 from launcher.cli.app import invoke
 invoke(sys.argv[1:])
-names = {{name.partition(".")[0] for name in sys.modules}}
+names = {{name.partition(".")[0] for name in set(sys.modules) - before}}
 print(sorted(names & {names!r}), file=sys.stderr)
 """
 

@@ -179,12 +179,12 @@ def test_detached_it_prints_the_id_only(stub: StubDaemon, launch: Launch) -> Non
 
 
 def test_without_a_daemon_it_returns_125(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LAUNCHER_SOCKET", str(tmp_path / "nobody.sock"))
+    monkeypatch.setenv("LAUNCHER_SOCKET", str(short_dir / "nobody.sock"))
     result = launch("run", "busybox")
     assert result.code == 125
-    assert result.err.startswith(f"launch: no launcher daemon is running (there is no {tmp_path}")
+    assert result.err.startswith(f"launch: no launcher daemon is running (there is no {short_dir}")
     assert "launch serve" in result.err
 
 

@@ -206,19 +206,19 @@ def test_status_says_what_is_wrong_and_returns_1(stub: StubDaemon, launch: Launc
 
 
 def test_status_without_a_daemon_is_3(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LAUNCHER_SOCKET", str(tmp_path / "none"))
+    monkeypatch.setenv("LAUNCHER_SOCKET", str(short_dir / "none"))
     result = launch("status")
     assert (result.code, result.out) == (3, "")
     assert "no launcher daemon is running" in result.err
 
 
 def test_doctor_without_a_daemon_says_what_it_can(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LAUNCHER_SOCKET", str(tmp_path / "none"))
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setenv("LAUNCHER_SOCKET", str(short_dir / "none"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{short_dir}/docker.sock")
     result = launch("doctor", "-o", "json")
     assert result.code == 1
     checks = {check["check"]: check for check in json.loads(result.out)}

@@ -155,17 +155,17 @@ def test_another_version_is_noticed_once(stub: StubDaemon) -> None:
 
 
 def test_the_first_socket_that_answers_is_used(
-    stub: StubDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stub: StubDaemon, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LAUNCHER_SOCKET", raising=False)
-    monkeypatch.setattr(sockets, "SYSTEM_SOCKET", str(tmp_path / "none.sock"))
-    (tmp_path / "launcher").mkdir()
-    (tmp_path / "launcher" / "launcher.sock").symlink_to(stub.path)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(sockets, "SYSTEM_SOCKET", str(short_dir / "none.sock"))
+    (short_dir / "launcher").mkdir()
+    (short_dir / "launcher" / "launcher.sock").symlink_to(stub.path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_dir))
     stub.on("GET", "/v1/slices", Json([]))
     client = Client()
     assert client.slices() == []
-    assert client.socket == str(tmp_path / "launcher" / "launcher.sock")
+    assert client.socket == str(short_dir / "launcher" / "launcher.sock")
 
 
 def test_the_candidates_are_the_named_one_or_the_system_s_and_the_own(
@@ -187,13 +187,18 @@ def test_the_candidates_are_the_named_one_or_the_system_s_and_the_own(
     assert sockets.own_socket() == own
 
 
-def test_a_socket_nobody_listens_on_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
-    daemon = StubDaemon(tmp_path / "dead.sock")
+def test_a_socket_nobody_listens_on_is_told_from_one_that_is_not_there(short_dir: Path) -> None:
+    daemon = StubDaemon(short_dir / "dead.sock")
     daemon.stop()
     with pytest.raises(errors.DaemonUnreachable, match=r"dead\.sock is there, but nobody"):
-        Client(str(tmp_path / "dead.sock")).slices()
+        Client(str(short_dir / "dead.sock")).slices()
     with pytest.raises(errors.DaemonUnreachable, match=r"there is no .*none\.sock"):
-        Client(str(tmp_path / "none.sock")).slices()
+        Client(str(short_dir / "none.sock")).slices()
+
+
+def test_a_socket_s_path_that_is_too_long_is_said_to_be() -> None:
+    with pytest.raises(errors.DaemonUnreachable, match="too long"):
+        Client("/tmp/" + "x" * 200).slices()
 
 
 def test_waiting_asks_again_until_there_is_an_outcome(stub: StubDaemon) -> None:

@@ -27,19 +27,19 @@ for _ in range(2):
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A machine with a Docker and no launcher anywhere."""
     for name in ("LAUNCHER_SOCKET", "LAUNCHER_AUTOSTART", "LAUNCHER_STATE_DIR", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(sockets, "SYSTEM_SOCKET", str(tmp_path / "system.sock"))
-    monkeypatch.setattr(autostart, "UNITS", (str(tmp_path / "launcher.service"),))
+    monkeypatch.setenv("HOME", str(short_dir))
+    monkeypatch.setattr(sockets, "SYSTEM_SOCKET", str(short_dir / "system.sock"))
+    monkeypatch.setattr(autostart, "UNITS", (str(short_dir / "launcher.service"),))
     with socket.socket(socket.AF_UNIX) as docker:
-        docker.bind(str(tmp_path / "docker.sock"))
+        docker.bind(str(short_dir / "docker.sock"))
         docker.listen()
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-        yield tmp_path
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{short_dir}/docker.sock")
+        yield short_dir
 
 
 def stand_in(home: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
