@@ -22,7 +22,7 @@ venv: $(STAMP) ## Create .venv with the pinned versions
 $(STAMP): pyproject.toml .ci/constraints.txt
 	@bash .ci/system-packages --only-python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt --config-settings editable_mode=compat -e '.[dev]'
 	@touch $@
 
 demo: system $(STAMP) ## Run the jobs of jobs/demo in a sandbox; GPU=1 uses this machine's own slices

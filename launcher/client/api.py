@@ -8,24 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from launcher import errors
+from launcher import errors, wire
 from launcher.client.decode import decode, decode_list
 from launcher.client.http import CutStream, Transport, query, quote
 from launcher.client.sockets import socket_candidates
-from launcher.wire import (
-    END,
-    EVENT,
-    Check,
-    Frame,
-    JobDetail,
-    JobRequest,
-    JobView,
-    RegistryAuth,
-    SignalRequest,
-    SliceView,
-    Status,
-    SubmitRequest,
-)
 
 POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
@@ -66,19 +52,19 @@ class Client:
         """The daemon's version, once it has answered."""
         return self._transport.daemon_version
 
-    def status(self) -> Status:
+    def status(self) -> wire.Status:
         """Return the daemon's own health."""
-        return decode(Status, self._get("/v1/status"))
+        return decode(wire.Status, self._get("/v1/status"))
 
     def submit(
         self,
-        jobs: Sequence[JobRequest],
-        credentials: Mapping[str, RegistryAuth] | None = None,
+        jobs: Sequence[wire.JobRequest],
+        credentials: Mapping[str, wire.RegistryAuth] | None = None,
         *,
         dry_run: bool = False,
-    ) -> list[JobView]:
+    ) -> list[wire.JobView]:
         """Queue all of these jobs, or none; with ``dry_run`` only check them."""
-        request = SubmitRequest(
+        request = wire.SubmitRequest(
             jobs=list(jobs), credentials=dict(credentials or {}), dry_run=dry_run
         )
         try:
@@ -86,27 +72,27 @@ class Client:
         except CutStream as error:
             error.fix = "`launch ps` shows whether the jobs were queued before it went."
             raise
-        return decode_list(JobView, reply)
+        return decode_list(wire.JobView, reply)
 
-    def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[JobView]:
+    def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[wire.JobView]:
         """Return what is pending and running, with ``all`` everything; or the named jobs."""
         pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in refs)]
-        return decode_list(JobView, self._get(f"/v1/jobs?{query(pairs)}"))
+        return decode_list(wire.JobView, self._get(f"/v1/jobs?{query(pairs)}"))
 
-    def show(self, ref: Ref) -> JobDetail:
+    def show(self, ref: Ref) -> wire.JobDetail:
         """Return all there is to know of one job."""
-        return decode(JobDetail, self._get(_job(ref)))
+        return decode(wire.JobDetail, self._get(_job(ref)))
 
-    def cancel(self, ref: Ref) -> list[JobView]:
+    def cancel(self, ref: Ref) -> list[wire.JobView]:
         """End a job, or all jobs of a range or array; return them."""
-        return decode_list(JobView, self._post(f"{_job(ref)}/cancel"))
+        return decode_list(wire.JobView, self._post(f"{_job(ref)}/cancel"))
 
-    def signal(self, ref: Ref, signal: str) -> JobView:
+    def signal(self, ref: Ref, signal: str) -> wire.JobView:
         """Send a signal, by name, to a running job's container."""
-        body = dataclasses.asdict(SignalRequest(signal=signal))
-        return decode(JobView, self._post(f"{_job(ref)}/signal", body))
+        body = dataclasses.asdict(wire.SignalRequest(signal=signal))
+        return decode(wire.JobView, self._post(f"{_job(ref)}/signal", body))
 
-    def wait(self, ref: Ref, timeout: float | None = None) -> JobView:
+    def wait(self, ref: Ref, timeout: float | None = None) -> wire.JobView:
         """Return the job when it has its outcome; after ``timeout`` seconds, as it is then.
 
         A daemon that is being restarted is waited for: its jobs go on.
@@ -123,7 +109,7 @@ class Client:
                 patience.after(error)
                 continue
             patience.renew()
-            job = decode(JobView, reply)
+            job = decode(wire.JobView, reply)
             if job.outcome is not None or time.monotonic() >= end:
                 return job
 
@@ -134,17 +120,17 @@ class Client:
         follow: bool = False,
         tail: int | None = None,
         attempt: int | None = None,
-    ) -> Iterator[Frame]:
+    ) -> Iterator[wire.Frame]:
         """Yield a job's output, frame by frame; with ``follow`` until it ends."""
         pairs = [("follow", str(int(follow)))]
         pairs += [("tail", str(tail))] if tail is not None else []
         pairs += [("attempt", str(attempt))] if attempt is not None else []
         for frame in self._resumed(f"{_job(ref)}/logs", pairs):
-            if frame.stream == END:
+            if frame.stream == wire.END:
                 return
             yield frame
 
-    def follow(self, ref: Ref) -> Iterator[Frame]:
+    def follow(self, ref: Ref) -> Iterator[wire.Frame]:
         """Yield a job's changes (EVENT) and output until END, which carries its final view.
 
         When the daemon goes away it is waited for, and the stream goes on after the last frame of
@@ -152,7 +138,7 @@ class Client:
         """
         return self._resumed(f"{_job(ref)}/follow", [])
 
-    def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[Frame]:
+    def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[wire.Frame]:
         """Yield a stream's frames up to END, over as many connections as that takes."""
         patience = _Patience(self)
         after_ns, seen = 0, 0
@@ -165,27 +151,27 @@ class Client:
                     f"{path}?{asked}" if asked else path, timeout=self.timeout, wakeup=self.wakeup
                 ):
                     patience.renew()
-                    if frame.stream not in (EVENT, END):
+                    if frame.stream not in (wire.EVENT, wire.END):
                         seen = seen + 1 if frame.time_ns == after_ns else 1
                         after_ns = frame.time_ns
                     yield frame
-                    if frame.stream == END:
+                    if frame.stream == wire.END:
                         return
                 raise CutStream("the daemon went away in the middle of a stream")
             except errors.DaemonUnreachable as error:
                 patience.after(error)
 
-    def slices(self) -> list[SliceView]:
+    def slices(self) -> list[wire.SliceView]:
         """Return every slice of the machine and what is on it."""
-        return decode_list(SliceView, self._get("/v1/slices"))
+        return decode_list(wire.SliceView, self._get("/v1/slices"))
 
-    def doctor(self) -> list[Check]:
+    def doctor(self) -> list[wire.Check]:
         """Return the daemon's checks of itself, Docker and the GPUs."""
-        return decode_list(Check, self._get("/v1/doctor"))
+        return decode_list(wire.Check, self._get("/v1/doctor"))
 
-    def stop(self) -> Status:
+    def stop(self) -> wire.Status:
         """End the daemon; its jobs go on."""
-        return decode(Status, self._post("/v1/stop"))
+        return decode(wire.Status, self._post("/v1/stop"))
 
     def _get(self, path: str) -> Any:
         return self._transport.json("GET", path, timeout=self.timeout)

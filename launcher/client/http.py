@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import launcher
 from launcher import errors
 from launcher.client.http11 import Connection, ProtocolError
-from launcher.wire import FRAME_HEADER_BYTES, Frame, decode_header
+
+if TYPE_CHECKING:
+    from launcher.wire import Frame
 
 VERSION_HEADER = "Launcher-Version"
 
@@ -157,6 +159,8 @@ def _error(status: int, body: bytes) -> errors.LauncherError:
 
 def _frames(connection: Connection) -> Iterator[Frame]:
     """Yield frames as soon as they are whole, whatever pieces they come in."""
+    from launcher.wire.frames import FRAME_HEADER_BYTES, Frame, decode_header
+
     buffer = bytearray()
     while True:
         try:

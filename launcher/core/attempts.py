@@ -83,7 +83,7 @@ def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list
             job.reason = Reason.NEVER_STARTED
             return []
     if event.failure is StartFailure.IMAGE_GONE:
-        return images.want(world, job, ev.Now(now.wall, now.boot + images.FRESH_SECONDS + 1))
+        return images.want(world, job)
     world.queue.push(job)
     return []
 

@@ -56,7 +56,6 @@ def _image_blocker(world: World, job: Job) -> Blocker:
         Having.FINDING: "being looked for",
         Having.WANTED: "waits for other pulls",
         Having.PULLING: "being pulled",
-        Having.READY: "here",
     }[state.having if state else None]
     return Blocker(Reason.IMAGE_PULL, f"image {job.image.reference}", have)
 

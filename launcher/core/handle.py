@@ -50,7 +50,7 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
         world.add(job)
         world.changes.new_jobs.append((job, new.document))
         world.note(job, now.wall, "submitted", f"by {event.owner.name}")
-        actions += images.want(world, job, now)
+        actions += images.want(world, job)
         made.append(job)
     return made, actions
 

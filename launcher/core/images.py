@@ -12,25 +12,16 @@ from launcher.core.steps import finish
 from launcher.core.world import Having, ImageState, World
 
 PULLS_AT_ONCE = 2
-FRESH_SECONDS = 2.0
-"""For how long a found image is taken for found: a burst of submits asks Docker once."""
 
 
-def want(world: World, job: Job, now: ev.Now) -> list[Action]:
-    """Pin the job's image and queue it if the image is known; else wait for it."""
+def want(world: World, job: Job) -> list[Action]:
+    """Let the job wait until its image is found or pulled; one question serves all who wait."""
     state = world.images.get(job.image)
-    if state is not None and state.having is Having.READY:
-        fresh = now.boot - state.at <= FRESH_SECONDS and job.image.policy != "always"
-        if fresh and job.image_id in (None, state.image_id):
-            job.image_id = state.image_id
-            world.queue.push(job)
-            return []
-        state = None
     if state is not None:
         state.waiting[job.id] = None
         return []
     pull = job.image.policy == "always"
-    state = ImageState(Having.WANTED if pull else Having.FINDING, waiting={job.id: None})
+    state = ImageState(Having.WANTED if pull else Having.FINDING, {job.id: None})
     world.images[job.image] = state
     return start_pulls(world) if pull else [FindImage(job.image)]
 
@@ -62,10 +53,8 @@ def forget_waiter(world: World, job: Job) -> None:
 
 def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]:
     """Pin the image for everyone who waited; a job pinned to another image before cannot run."""
-    state = world.images.setdefault(event.image, ImageState(Having.READY))
-    state.having, state.image_id, state.at = Having.READY, event.image_id, now.boot
-    waiting, state.waiting = state.waiting, {}
-    for job_id in waiting:
+    state = world.images.pop(event.image, None)
+    for job_id in state.waiting if state else ():
         job = world.jobs[job_id]
         if job.image_id not in (None, event.image_id):
             message = (

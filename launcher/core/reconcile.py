@@ -47,7 +47,7 @@ def wait_again(world: World, now: Now) -> list[Action]:
         if job.image_id is not None:
             world.queue.push(job)
         else:
-            actions += images.want(world, job, now)
+            actions += images.want(world, job)
     return actions
 
 

@@ -44,16 +44,13 @@ class Having(Enum):
     #: Not here; waits for its turn to be pulled.
     WANTED = "wanted"
     PULLING = "pulling"
-    READY = "ready"
 
 
 @dataclass(slots=True)
 class ImageState:
-    """What is known of an image and who waits for it. ``at``: CLOCK_BOOTTIME seconds."""
+    """An image that somebody waits for, and who."""
 
     having: Having
-    image_id: str | None = None
-    at: float = 0.0
     waiting: dict[int, None] = field(default_factory=dict)
 
 

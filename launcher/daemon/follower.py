@@ -46,6 +46,7 @@ class Follower:
         self._log_lost = log_lost
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
+        self._over = threading.Event()
         self.log_complete = threading.Event()
 
     def start(self) -> None:
@@ -72,6 +73,7 @@ class Follower:
                 break
             time.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
+        self._over.set()
         self._report(found)
 
     def _inspect(self) -> Container | None:
@@ -105,7 +107,7 @@ class Follower:
             writer = LogWriter(self._path, self._log_limit)
             try:
                 name = self._action.container_name
-                copy_log(self._logs, self._containers, name, writer, self._log_grew)
+                copy_log(self._logs, self._containers, name, writer, self._log_grew, self._is_over)
                 writer.end()
             finally:
                 writer.close()
@@ -115,20 +117,32 @@ class Follower:
         self.log_complete.set()
         self._log_grew()
 
+    def _is_over(self) -> bool:
+        """Whether the other thread has seen the container not running; it is about to know."""
+        return self._over.wait(LOOK_AGAIN)
+
     def _log_grew(self) -> None:
         self._grown(self._action.job)
 
 
 def copy_log(
-    logs: Logs, containers: Containers, name: str, writer: LogWriter, grew: Callable[[], None]
+    logs: Logs,
+    containers: Containers,
+    name: str,
+    writer: LogWriter,
+    grew: Callable[[], None],
+    is_over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Copy a container's log to its end, from where the writer stands, whatever comes between.
 
-    The stream's end says nothing (I4): only a container seen not running has a complete log.
+    The stream's end says nothing (I4): only a container seen not running has a complete log, by
+    whoever follows it (``is_over``) or by a look of our own.
     """
     while not writer.ended:
         try:
             cut = not _copy_once(logs, name, writer, grew)
+            if not cut and is_over():
+                return
             found = containers.inspect(name)
         except Refused as refused:
             if refused.refusal is not Refusal.MISSING:

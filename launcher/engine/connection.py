@@ -1,8 +1,10 @@
-"""One docker-py client per thread: an APIClient is a requests session, which is not thread-safe."""
+"""The docker-py clients of one engine."""
 
 from __future__ import annotations
 
-import threading
+import contextlib
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from launcher.engine.outcome import mapped
@@ -25,48 +27,72 @@ def check_host(host: str) -> str:
     return host
 
 
+def _api_error() -> type[Exception]:
+    from docker.errors import APIError
+
+    error: type[Exception] = APIError
+    return error
+
+
 class Connection:
-    """Clients for one engine, made when first used and negotiated once."""
+    """Clients for one engine: made when first used, negotiated once, lent to one caller at a time.
+
+    An APIClient is a requests session, which is not thread-safe; making one costs more than a call.
+    """
 
     def __init__(self, host: str) -> None:
         self.host = check_host(host)
-        self._local = threading.local()
+        self._idle: deque[Any] = deque()
         self._version: str | None = None
 
-    def api(self) -> Any:
-        """Return this thread's APIClient; raises ``EngineUnavailable`` while Docker is away."""
-        client = getattr(self._local, "client", None)
-        if client is None:
-            from docker import APIClient
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[Any]:
+        """Lend an APIClient for one call or one stream, and map what it raises.
 
-            with mapped(self.host):
-                client = APIClient(
-                    base_url=self.host, version=self._version or "auto", timeout=int(CALL_TIMEOUT)
-                )
-            self._version = client.api_version
-            self._local.client = client
+        Raises ``EngineUnavailable``, ``Refused`` or ``Unknown`` (``outcome``). A client whose call
+        broke off is not used again.
+        """
+        with mapped(self.host):
+            try:
+                client = self._idle.pop()
+            except IndexError:
+                client = self.api()
+            try:
+                yield client
+            except _api_error():
+                self._idle.append(client)
+                raise
+            except BaseException:
+                client.close()
+                raise
+            self._idle.append(client)
+
+    def api(self) -> Any:
+        """Return a new APIClient, the caller's own; raises while Docker is away."""
+        from docker import APIClient
+
+        with mapped(self.host):
+            client = APIClient(
+                base_url=self.host, version=self._version or "auto", timeout=int(CALL_TIMEOUT)
+            )
+        # No proxy and no netrc is meant for a unix socket; looking them up costs at every call.
+        client.trust_env = False
+        self._version = client.api_version
         return client
 
-    def renegotiate(self) -> None:
-        """Forget the agreed API version: the engine may have been upgraded."""
-        self._version = None
-        self._local = threading.local()
-
-    def url(self, path: str) -> str:
+    @staticmethod
+    def url(api: Any, path: str) -> str:
         """Return the URL of an API path for calls that docker-py has no method for."""
-        api = self.api()
         return f"{api.base_url}/v{api.api_version}{path}"
 
     def version(self) -> dict[str, Any]:
         """Return Docker's own GET /version."""
-        api = self.api()
-        with mapped(self.host):
+        with self.borrow() as api:
             found: dict[str, Any] = api.version(api_version=False)
         return found
 
     def info(self) -> dict[str, Any]:
         """Return Docker's own GET /info."""
-        api = self.api()
-        with mapped(self.host):
+        with self.borrow() as api:
             found: dict[str, Any] = api.info()
         return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
 from launcher.engine.connection import Connection
-from launcher.engine.outcome import Refusal, Refused, mapped
+from launcher.engine.outcome import Refusal, Refused
 
 _ZERO_TIME = "0001-01-01T00:00:00Z"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
@@ -81,22 +81,19 @@ class Containers:
 
     def create(self, name: str, body: dict[str, Any]) -> str:
         """Create a container under a name that only this attempt has; returns its id."""
-        api = self._connection.api()
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             answer = api.create_container_from_config(body, name)
         return str(answer["Id"])
 
     def start(self, name: str) -> None:
         """Start it; a running one is left as it is."""
-        api = self._connection.api()
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             api.start(name)
 
     def inspect(self, name: str) -> Container | None:
         """Return what it is now, None where Docker has no such container."""
-        api = self._connection.api()
         try:
-            with mapped(self._connection.host):
+            with self._connection.borrow() as api:
                 return parse(api.inspect_container(name))
         except Refused as refused:
             if refused.refusal is Refusal.MISSING:
@@ -105,8 +102,7 @@ class Containers:
 
     def wait(self, name: str) -> None:
         """Block until Docker says it is not running; only inspect tells whether that is so (I4)."""
-        api = self._connection.api()
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             api.wait(name, timeout=None)
 
     def stop(self, name: str, grace: float) -> None:
@@ -122,9 +118,8 @@ class Containers:
         self._tolerant("remove_container", name, force=True, v=True)
 
     def _tolerant(self, method: str, name: str, **arguments: Any) -> None:
-        api = self._connection.api()
         try:
-            with mapped(self._connection.host):
+            with self._connection.borrow() as api:
                 getattr(api, method)(name, **arguments)
         except Refused as refused:
             if refused.refusal not in (Refusal.MISSING, Refusal.CONFLICT):
@@ -132,8 +127,7 @@ class Containers:
 
     def ours(self, store: str) -> list[dict[str, Any]]:
         """List this store's containers in every state: Id, Names, Labels, State, Created."""
-        api = self._connection.api()
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             found: list[dict[str, Any]] = api.containers(
                 all=True, filters={"label": f"{LABEL_STORE}={store}"}
             )
@@ -141,8 +135,7 @@ class Containers:
 
     def running(self) -> list[dict[str, Any]]:
         """List every running container, whoever made it."""
-        api = self._connection.api()
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             found: list[dict[str, Any]] = api.containers()
         return found
 
@@ -178,6 +171,8 @@ def cgroup_is_empty(container_id: str, proc: Path = Path("/proc")) -> bool:
             try:
                 if container_id in (entry / "cgroup").read_text():
                     return False
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended meanwhile
             except OSError:
-                continue
+                return False  # a process that cannot be looked at proves nothing
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import tenacity
 
 from launcher.engine.connection import Connection
-from launcher.engine.outcome import Refusal, Refused, Unknown, mapped
+from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
 from launcher.errors import EngineError
 
 ACTIVITY_TIMEOUT = 120.0
@@ -28,6 +29,19 @@ _TRANSIENT = (
     "service unavailable",
     "bad gateway",
 )
+
+
+# The grammar of github.com/distribution/reference: nothing that fits it can leave a URL's path.
+_HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:(?:{_HOST}(?:\.{_HOST})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)?"
+    rf"{_PART}(?:/{_PART})*"
+    r"(?::\w[\w.-]{0,127})?"
+    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+_LONGEST_REFERENCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,15 @@ class PullFailed(EngineError):
     def __init__(self, message: str, *, transient: bool) -> None:
         self.transient = transient
         super().__init__(message)
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text is an image reference or id, and so may be part of a request to Docker (I8).
+
+    >>> is_reference("localhost:5000/team/app:1"), is_reference("../containers/x")
+    (True, False)
+    """
+    return len(text) <= _LONGEST_REFERENCE and _REFERENCE.fullmatch(text) is not None
 
 
 def parse_reference(reference: str) -> tuple[str, str]:
@@ -78,20 +101,21 @@ class Images:
         self._connection = connection
 
     def find(self, reference: str) -> str | None:
-        """Return the id of a local image, None where it is not here."""
-        api = self._connection.api()
+        """Return the id of a local image, None where it is not here or cannot be anywhere."""
+        if not is_reference(reference):
+            return None
         try:
-            with mapped(self._connection.host):
+            with self._connection.borrow() as api:
                 return str(api.inspect_image(reference)["Id"])
         except Refused as refused:
-            if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING):
+            # A reference that Docker calls invalid (USER) is not here; the pull says what is wrong.
+            if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING, Refusal.USER):
                 return None
             raise
 
     def digest(self, image_id: str) -> str | None:
         """Return the repository digest of a local image, None for one never pulled or pushed."""
-        api = self._connection.api()
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             digests = api.inspect_image(image_id).get("RepoDigests") or [None]
         return str(digests[0]) if digests[0] else None
 
@@ -101,6 +125,8 @@ class Images:
         ``auth`` has username and password, or identitytoken. Raises ``PullFailed`` with the
         registry's words, ``EngineUnavailable`` while Docker is away.
         """
+        if not is_reference(reference):
+            raise PullFailed(f"{reference!r} is not an image reference", transient=False)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_transient),
             stop=tenacity.stop_after_attempt(3),
@@ -118,10 +144,9 @@ class Images:
         # credentials of the user that runs the daemon.
         repository, tag = parse_reference(reference)
         header = base64.urlsafe_b64encode(json.dumps(auth or {}).encode()).decode()
-        api = self._connection.api()
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             answer = api.post(
-                self._connection.url("/images/create"),
+                self._connection.url(api, "/images/create"),
                 params={"fromImage": repository, "tag": tag},
                 headers={"X-Registry-Auth": header},
                 stream=True,
@@ -129,7 +154,7 @@ class Images:
             )
             with answer:
                 if answer.status_code != 200:
-                    text = _error_text(answer.text)
+                    text = error_text(answer.text)
                     raise PullFailed(text, transient=_passing(text))
                 self._read(answer.iter_lines(chunk_size=4096), progress)
 
@@ -139,7 +164,10 @@ class Images:
         for line in lines:
             if not line:
                 continue
-            told = json.loads(line)
+            try:
+                told = json.loads(line)
+            except ValueError as error:
+                raise Unknown(f"the pull's stream was cut in the middle: {line[:80]!r}") from error
             if "error" in told:
                 text = str((told.get("errorDetail") or {}).get("message") or told["error"])
                 raise PullFailed(text, transient=_passing(text))
@@ -152,13 +180,6 @@ class Images:
                     int(detail.get("total") or 0),
                 )
                 progress(layers)
-
-
-def _error_text(body: str) -> str:
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return body.strip() or "Docker gave no reason"
 
 
 def _passing(text: str) -> bool:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.engine.connection import Connection
-from launcher.engine.outcome import Refused, mapped, refusal
+from launcher.engine.outcome import Refusal, Refused, error_text, refusal
 
 _HEADER = struct.Struct(">BxxxL")
+_STREAMS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,9 @@ class Logs:
         """Yield entries from ``since_ns`` (included) on; with ``follow`` until the log ends.
 
         That the stream ended says nothing about the container (I4). Raises Unknown where it was
-        cut in the middle of an entry, Refused where there is no such container.
+        cut in the middle of an entry, Refused where there is no such container or its log is
+        damaged.
         """
-        api = self._connection.api()
         since = f"{since_ns // 10**9}.{since_ns % 10**9:09d}" if since_ns else "0"
         params: dict[str, str | int] = {
             "stdout": 1,
@@ -49,18 +50,17 @@ class Logs:
             "follow": int(follow),
             "since": since,
         }
-        with mapped(self._connection.host):
+        with self._connection.borrow() as api:
             answer = api.get(
-                self._connection.url(f"/containers/{name}/logs"),
+                self._connection.url(api, f"/containers/{name}/logs"),
                 params=params,
                 stream=True,
                 timeout=(10, None),
             )
             with answer:
                 if answer.status_code != 200:
-                    raise Refused(
-                        refusal(answer.status_code, answer.text), answer.status_code, answer.text
-                    )
+                    text = error_text(answer.text)
+                    raise Refused(refusal(answer.status_code, text), answer.status_code, text)
                 yield from _entries(answer.raw)
 
 
@@ -70,10 +70,24 @@ def _entries(raw: Any) -> Iterator[Entry]:
         payload = raw.read(length)
         if len(payload) < length:
             raise OSError("the log stream was cut in the middle of an entry")
-        stamp, _, data = payload.partition(b" ")
-        yield Entry(stream, parse_time_ns(stamp.decode("ascii")), data)
+        yield _entry(stream, payload)
     if header:
         raise OSError("the log stream was cut in the middle of a header")
+
+
+def _entry(stream: int, payload: bytes) -> Entry:
+    """Return an entry; anything else in the stream is Docker's word that the log is damaged.
+
+    Docker tells its own errors ("Error grabbing logs: ...") as a third stream, without a time.
+    """
+    stamp, _, data = payload.partition(b" ")
+    try:
+        if stream in _STREAMS:
+            return Entry(stream, parse_time_ns(stamp.decode("ascii")), data)
+    except ValueError:
+        pass
+    text = payload[:200].decode("utf-8", "replace").strip()
+    raise Refused(Refusal.INFRA, 500, f"the log cannot be read on: {text}")
 
 
 def parse_time_ns(stamp: str) -> int:

@@ -7,6 +7,8 @@ A call raises ``EngineUnavailable`` (nothing was sent), ``Refused`` (an answer: 
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 from collections.abc import Iterator
 from enum import Enum
 from http.client import HTTPException
@@ -46,35 +48,55 @@ class Unknown(EngineError):
     kind = "engine-unknown"
 
 
-# (status, fragment of the message) -> refusal; the first row that fits counts.
+# (status, pattern in the message) -> refusal; the first row that fits counts. Messages quote what
+# users wrote (commands, paths, names): the rows of such messages stand first and are anchored, so
+# that no user's text is taken for a word about the machine.
 # Texts: moby daemon/errors.go, nvidia-container-toolkit; each row has a captured body as its test.
 TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
-    (None, "could not select device driver", Refusal.NO_GPU_SUPPORT),
-    (None, "unknown or invalid runtime name", Refusal.INFRA),
-    (None, "unresolvable cdi devices", Refusal.DEVICE_GONE),
-    (None, "unknown device", Refusal.DEVICE_GONE),
-    (None, "unsatisfied condition", Refusal.USER),
-    (None, "executable file not found", Refusal.USER),
-    (None, "no such file or directory: unknown", Refusal.USER),
-    (None, "permission denied: unknown", Refusal.USER),
-    (None, "not a directory", Refusal.USER),
-    (None, "set in config.json failed", Refusal.USER),
-    (None, "unable to find user", Refusal.USER),
-    (None, "no matching entries in passwd file", Refusal.USER),
-    (404, "no such image", Refusal.IMAGE_MISSING),
-    (404, "", Refusal.MISSING),
-    (409, "", Refusal.CONFLICT),
-    (400, "", Refusal.USER),
+    (400, r"^the working directory '", Refusal.USER),
+    (
+        None,
+        r"^(lstat|cannot mkdir:?|mkdir) .*(not a directory|file exists|invalid arg)",
+        Refusal.USER,
+    ),
+    (None, r"^unable to find (user|group) ", Refusal.USER),
+    (
+        None,
+        r"unable to start container process: (error during container init: )?exec",
+        Refusal.USER,
+    ),
+    (None, r"container init: chdir to cwd |container process: chdir to cwd ", Refusal.USER),
+    (None, r"container init: error mounting \".*: not a directory", Refusal.USER),
+    (None, r"environment variable value can't contain null", Refusal.USER),
+    (None, r"^(invalid json: )?json: cannot unmarshal number", Refusal.USER),
+    (None, r"^could not select device driver", Refusal.NO_GPU_SUPPORT),
+    (None, r"^unknown (or invalid runtime name|runtime specified)", Refusal.INFRA),
+    (None, r"unresolvable cdi devices", Refusal.DEVICE_GONE),
+    (None, r"error running .*hook.*device error: .*unknown device", Refusal.DEVICE_GONE),
+    (None, r"error running .*hook.*unsatisfied condition", Refusal.USER),
+    (None, r"error running .*hook", Refusal.INFRA),
+    (404, r"^no such image", Refusal.IMAGE_MISSING),
+    (404, r"", Refusal.MISSING),
+    (409, r"", Refusal.CONFLICT),
+    (400, r"", Refusal.USER),
 )
 
 
 def refusal(status: int, message: str) -> Refusal:
     """Return what an HTTP status and message of Docker mean."""
-    text = message.lower()
-    for row_status, fragment, meaning in TABLE:
-        if row_status in (None, status) and fragment in text:
+    text = message.strip().lower()
+    for row_status, pattern, meaning in TABLE:
+        if row_status in (None, status) and re.search(pattern, text, re.DOTALL):
             return meaning
     return Refusal.INFRA
+
+
+def error_text(body: str) -> str:
+    """Return the message of an error body of Docker."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body.strip() or "Docker gave no reason"
 
 
 _NEVER_SENT = (ConnectionRefusedError, FileNotFoundError, PermissionError)

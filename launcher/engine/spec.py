@@ -6,6 +6,7 @@ Docker API 1.41 and later.
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from launcher.core.policy import Confinement
 LOG_MAX_SIZE = "50m"
 LOG_MAX_FILES = "4"
 CAPABILITIES = ("gpu", "compute", "utility")
+MAX_NANO_CPUS = 9e18
+"""Docker reads 64 bits; it names the range of this machine where a job asks for more."""
 HOOK_DRIVER_SINCE = (29, 2)
 """From here on `--gpus` tries CDI first, and a stale CDI spec then breaks MIG (moby 51942)."""
 
@@ -115,7 +118,7 @@ def _host_config(launch: Launch) -> dict[str, Any]:
     if spec.mem_limit is not None:
         config["Memory"] = spec.mem_limit
     if spec.cpus is not None:
-        config["NanoCpus"] = round(spec.cpus * 1e9)
+        config["NanoCpus"] = round(min(spec.cpus * 1e9, MAX_NANO_CPUS))
     if kept.drop_capabilities:
         config["CapDrop"] = ["ALL"]
     if kept.no_new_privileges:
@@ -143,6 +146,7 @@ def _tmpfs(launch: Launch) -> dict[str, str]:
     mounted = {bind.target.rstrip("/") for bind in launch.spec.binds}
     home = dict(launch.spec.environment).get("HOME", f"/home/{kept.login}")
     places = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
-    if home.startswith("/home/"):
+    # Only a plain path below /home: `/home/../etc` would hide what the image has there.
+    if home.startswith("/home/") and posixpath.normpath(home) == home and "\0" not in home:
         places[home] = f"rw,exec,nosuid,nodev,mode=0700,uid={uid},gid={gid}"
     return {path: how for path, how in places.items() if path not in mounted}

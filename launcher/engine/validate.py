@@ -1,96 +1,201 @@
 """A second look, written apart from ``spec``: at the final create body, and at what Docker made.
 
 It knows the rules, not how the body came about; a disagreement is a bug or an attack and starts
-nothing.
+nothing. Every field that may be there has one rule, and a field without a rule may not be there.
 """
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Callable, Iterator
 from typing import Any
 
-_BODY_KEYS = {
-    "Image",
-    "Env",
-    "Labels",
-    "Tty",
-    "OpenStdin",
-    "AttachStdin",
-    "Healthcheck",
-    "HostConfig",
-    "Cmd",
-    "Entrypoint",
-    "WorkingDir",
-    "User",
-}
-_HOST_KEYS = {
-    "Init",
-    "AutoRemove",
-    "RestartPolicy",
-    "IpcMode",
-    "ShmSize",
-    "LogConfig",
-    "Mounts",
-    "Tmpfs",
-    "DeviceRequests",
-    "Runtime",
-    "Memory",
-    "NanoCpus",
-    "CapDrop",
-    "SecurityOpt",
-}
 _OURS = ("NVIDIA_", "LD_", "DOCKER_RESOURCE_", "CUDA_VISIBLE_DEVICES")
+_DRIVERS = ("", "nvidia.runtime-hook")
+_CAPABILITIES = [["gpu", "compute", "utility"]]
+_REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}
+_MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
+_HOST_SHARED = ("PidMode", "NetworkMode", "UTSMode", "UsernsMode", "IpcMode")
+
+Rule = Callable[[Any], bool]
 
 
-def body_faults(body: dict[str, Any], uuids: list[str], uid: int) -> list[str]:
-    """Return what is wrong with a create body for these leased slices and this owner."""
-    host = body.get("HostConfig", {})
-    faults = [f"unexpected field {k}" for k in body.keys() - _BODY_KEYS]
-    faults += [f"unexpected field HostConfig.{k}" for k in host.keys() - _HOST_KEYS]
-    if host.get("AutoRemove") or host.get("RestartPolicy", {}).get("Name") != "no":
-        faults.append("auto-remove or a restart policy loses the truth")
-    if host.get("LogConfig", {}).get("Type") != "json-file":
-        faults.append("the log driver is not json-file")
-    faults += _device_faults(host.get("DeviceRequests"), uuids)
-    faults += _environment_faults(body.get("Env", []), uuids)
-    if not uuids and host.get("Runtime") != "runc":
-        faults.append("a CPU job must run with runtime runc")
-    if uuids and "Runtime" in host:
-        faults.append("a GPU job must not name a runtime")
-    if uid != 0:
-        faults += _ordinary_faults(body, host, uid)
+def _is(*allowed: Any) -> Rule:
+    """Return a rule that lets these values pass and no equal one of another type (0 is not no)."""
+    return lambda value: any(type(value) is type(a) and value == a for a in allowed)
+
+
+def _words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _amount(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _pinned(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("sha256:")
+
+
+def _log_config(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"Type", "Config"}
+        and value["Type"] == "json-file"
+        and isinstance(value["Config"], dict)
+        and value["Config"].keys() == {"max-size", "max-file"}
+    )
+
+
+_BODY: dict[str, Rule] = {
+    "Image": _pinned,
+    "Env": _words,
+    "Labels": lambda value: isinstance(value, dict),
+    "Tty": _is(False),
+    "OpenStdin": _is(False),
+    "AttachStdin": _is(False),
+    "Healthcheck": _is({"Test": ["NONE"]}),
+    "HostConfig": lambda value: isinstance(value, dict),
+}
+_BODY_MAY: dict[str, Rule] = {
+    "Cmd": _words,
+    "Entrypoint": _words,
+    "WorkingDir": _text,
+    "User": _text,
+}
+_HOST: dict[str, Rule] = {
+    "Init": _is(True),
+    "AutoRemove": _is(False),
+    "RestartPolicy": _is({"Name": "no"}),
+    "IpcMode": _is("private"),
+    "ShmSize": _amount,
+    "LogConfig": _log_config,
+    "Mounts": lambda value: isinstance(value, list),
+    "Tmpfs": lambda value: isinstance(value, dict),
+}
+_HOST_MAY: dict[str, Rule] = {
+    "DeviceRequests": lambda value: isinstance(value, list),
+    "Runtime": _is("runc"),
+    "Memory": _amount,
+    "NanoCpus": _amount,
+    "CapDrop": _is(["ALL"]),
+    "SecurityOpt": _is(["no-new-privileges"]),
+}
+
+
+def body_faults(
+    body: dict[str, Any], uuids: list[str], uid: int, gid: int | None = None
+) -> list[str]:
+    """Return what is wrong with a create body for these leased slices and this owner.
+
+    Without ``gid`` only the uid of the container's user is looked at.
+    """
+    faults = list(_rules(body, _BODY, _BODY_MAY, ""))
+    host = body.get("HostConfig")
+    if not isinstance(host, dict):
+        return faults
+    faults += _rules(host, _HOST, _HOST_MAY, "HostConfig.")
+    if faults:
+        return faults
+    faults += _device_faults(host, uuids)
+    faults += _environment_faults(body["Env"], uuids)
+    faults += _label_faults(body["Labels"], uuids, uid)
+    faults += [f"the mount {mount} is not allowed" for mount in host["Mounts"] if not _bind(mount)]
+    faults += [] if uid == 0 else _ordinary_faults(body, host, uid, gid)
+    if uid == 0 and host["Tmpfs"]:
+        faults.append(f"tmpfs {host['Tmpfs']} is not allowed")
     return faults
 
 
-def _device_faults(requests: Any, uuids: list[str]) -> list[str]:
+def _rules(
+    fields: dict[str, Any], must: dict[str, Rule], may: dict[str, Rule], where: str
+) -> Iterator[str]:
+    for name in must.keys() - fields.keys():
+        yield f"{where}{name} is missing"
+    for name, value in fields.items():
+        rule = must.get(name) or may.get(name)
+        if rule is None:
+            yield f"unexpected field {where}{name}"
+        elif not rule(value):
+            yield f"{where}{name} must not be {value!r}"
+
+
+def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
+    requests = host.get("DeviceRequests")
     if not uuids:
-        return ["a CPU job has a device request"] if requests else []
-    if not isinstance(requests, list) or len(requests) != 1:
-        return ["a GPU job must have exactly one device request"]
-    ids, count = requests[0].get("DeviceIDs"), requests[0].get("Count", 0)
-    if ids != uuids or count:
-        return [f"the device request names {ids} (count {count}), leased is {uuids}"]
-    return []
+        if requests is not None:
+            yield "a CPU job has a device request"
+        if "Runtime" not in host:
+            yield "a CPU job must run with runtime runc"
+        return
+    if "Runtime" in host:
+        yield "a GPU job must not name a runtime"
+    if not requests or len(requests) != 1 or requests[0].keys() != _REQUEST_KEYS:
+        yield "a GPU job must have exactly one device request, with exactly its five fields"
+        return
+    (request,) = requests
+    if request["DeviceIDs"] != uuids or not _is(0)(request["Count"]):
+        given = f"{request['DeviceIDs']} (count {request['Count']})"
+        yield f"the device request names {given}, leased is {uuids}"
+    if request["Driver"] not in _DRIVERS or request["Options"] != {}:
+        yield f"the device request has driver {request['Driver']!r} and {request['Options']}"
+    if request["Capabilities"] != _CAPABILITIES:
+        yield f"the device request asks for {request['Capabilities']}"
 
 
-def _environment_faults(env: list[str], uuids: list[str]) -> list[str]:
+def _environment_faults(env: list[str], uuids: list[str]) -> Iterator[str]:
     ours = [entry for entry in env if entry.startswith(_OURS)]
     expected = [] if uuids else ["NVIDIA_VISIBLE_DEVICES=void"]
-    if ours == expected:
-        return []
-    return [f"environment has {ours or 'nothing'} of the toolkit's, must have {expected}"]
+    if ours != expected:
+        yield f"environment has {ours or 'nothing'} of the toolkit's, must have {expected}"
+    told = [entry for entry in env if entry.startswith("LAUNCHER_SLICES=")]
+    if told != [f"LAUNCHER_SLICES={','.join(uuids)}"]:
+        yield f"environment has {told}, leased is {uuids}"
+    yield from (
+        f"environment has {entry!r}, which sets nothing" for entry in env if "=" not in entry
+    )
 
 
-def _ordinary_faults(body: dict[str, Any], host: dict[str, Any], uid: int) -> list[str]:
-    faults = []
-    if str(body.get("User", "")).split(":")[0] != str(uid):
-        faults.append(f"the container of uid {uid} would run as {body.get('User') or 'root'}")
-    if host.get("CapDrop") != ["ALL"]:
-        faults.append("capabilities are not dropped")
-    if host.get("SecurityOpt") != ["no-new-privileges"]:
-        faults.append("no-new-privileges is missing")
-    if host.get("Mounts"):
-        faults.append("an ordinary user's job mounts the host")
-    return faults
+def _label_faults(labels: dict[str, Any], uuids: list[str], uid: int) -> Iterator[str]:
+    told = (labels.get("launcher.slices"), labels.get("launcher.uid"))
+    if told != (",".join(uuids), str(uid)):
+        yield f"the labels name {told}, leased is {uuids} to uid {uid}"
+    yield from (f"the label {k} is not ours" for k in labels if not k.startswith("launcher."))
+
+
+def _bind(mount: Any) -> bool:
+    return (
+        isinstance(mount, dict)
+        and mount.keys() == _MOUNT_KEYS
+        and mount["Type"] == "bind"
+        and all(str(mount[end]).startswith("/") for end in ("Source", "Target"))
+        and type(mount["ReadOnly"]) is bool
+        and mount["BindOptions"] == {"Propagation": "rprivate"}
+    )
+
+
+def _ordinary_faults(
+    body: dict[str, Any], host: dict[str, Any], uid: int, gid: int | None
+) -> Iterator[str]:
+    as_uid, _, as_gid = body.get("User", "").partition(":")
+    if as_uid != str(uid) or not as_gid.isdecimal() or (gid is not None and as_gid != str(gid)):
+        yield f"the container of uid {uid} would run as {body.get('User') or 'root'}"
+    if "CapDrop" not in host:
+        yield "capabilities are not dropped"
+    if "SecurityOpt" not in host:
+        yield "no-new-privileges is missing"
+    if host["Mounts"]:
+        yield "an ordinary user's job mounts the host"
+    for place, how in host["Tmpfs"].items():
+        home = place.startswith("/home/") and posixpath.normpath(place) == place
+        options = str(how).split(",")
+        owned = [o for o in options if o.startswith("uid=")] in ([], [f"uid={uid}"])
+        if not (home or place == "/tmp") or not {"nosuid", "nodev"} <= set(options) or not owned:
+            yield f"tmpfs {place} ({how}) is not allowed"
 
 
 def inspect_faults(info: dict[str, Any], uuids: list[str]) -> list[str]:
@@ -107,9 +212,13 @@ def inspect_faults(info: dict[str, Any], uuids: list[str]) -> list[str]:
     if host.get("Privileged"):
         faults.append("it is privileged")
     faults += [f"it has the device {d.get('PathOnHost')}" for d in host.get("Devices") or []]
+    faults += [f"it has the device rule {r}" for r in host.get("DeviceCgroupRules") or []]
     if host.get("CapAdd"):
         faults.append(f"it has the capabilities {host['CapAdd']}")
-    for name in ("PidMode", "NetworkMode", "UTSMode", "UsernsMode"):
-        if host.get(name) == "host":
-            faults.append(f"{name} is host")
+    for name in _HOST_SHARED:
+        if host.get(name) == "host" or str(host.get(name)).startswith("container:"):
+            faults.append(f"{name} is {host[name]}")
+    for name in ("Binds", "VolumesFrom"):
+        if host.get(name):
+            faults.append(f"it has {name} {host[name]}")
     return faults

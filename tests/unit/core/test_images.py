@@ -77,12 +77,12 @@ def test_a_cancelled_waiter_takes_its_pull_with_it() -> None:
     assert ImageKey("c", "missing") not in machine.world.images
 
 
-def test_a_burst_asks_docker_once_and_later_submits_ask_again() -> None:
+def test_who_comes_while_the_question_is_open_shares_the_answer_and_later_ones_ask_again() -> None:
     machine = Machine()
-    machine.submit(profile())
+    machine.submit(profile(), profile(), pinned=False)
     machine.submit(profile(), pinned=False)
     assert machine.actions.count(FindImage(IMAGE)) == 1
-    machine.wait(10)
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
     machine.submit(profile(), pinned=False)
     assert machine.actions.count(FindImage(IMAGE)) == 2
 

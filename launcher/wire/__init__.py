@@ -1,0 +1,60 @@
+"""Request, reply and error types of the HTTP API, and the frames of its streams.
+
+Plain dataclasses, standard library only: the client imports nothing else, the daemon validates the
+same classes with pydantic's TypeAdapter. Sizes are bytes, times are seconds unless a name says
+otherwise, moments are RFC 3339 text with six decimals and ``Z``. A name is loaded when it is first
+used: making a dataclass takes about a millisecond, which the command would feel.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launcher.wire.detail import AttemptView as AttemptView
+    from launcher.wire.detail import Blocker as Blocker
+    from launcher.wire.detail import EventView as EventView
+    from launcher.wire.detail import JobDetail as JobDetail
+    from launcher.wire.detail import SignalRequest as SignalRequest
+    from launcher.wire.error import ErrorReply as ErrorReply
+    from launcher.wire.frames import END as END
+    from launcher.wire.frames import EVENT as EVENT
+    from launcher.wire.frames import FRAME_HEADER_BYTES as FRAME_HEADER_BYTES
+    from launcher.wire.frames import NOTE as NOTE
+    from launcher.wire.frames import STDERR as STDERR
+    from launcher.wire.frames import STDOUT as STDOUT
+    from launcher.wire.frames import Frame as Frame
+    from launcher.wire.frames import decode_header as decode_header
+    from launcher.wire.frames import read_frames as read_frames
+    from launcher.wire.jobs import GpuRequest as GpuRequest
+    from launcher.wire.jobs import JobRequest as JobRequest
+    from launcher.wire.jobs import JobView as JobView
+    from launcher.wire.jobs import Mount as Mount
+    from launcher.wire.jobs import RegistryAuth as RegistryAuth
+    from launcher.wire.jobs import SubmitRequest as SubmitRequest
+    from launcher.wire.machine import Check as Check
+    from launcher.wire.machine import SliceView as SliceView
+    from launcher.wire.machine import Status as Status
+
+API_VERSION = 1
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+_HOMES = {
+    "jobs": "GpuRequest Mount JobRequest RegistryAuth SubmitRequest JobView",
+    "detail": "SignalRequest Blocker AttemptView EventView JobDetail",
+    "machine": "SliceView Status Check",
+    "error": "ErrorReply",
+    "frames": "STDOUT STDERR NOTE EVENT END FRAME_HEADER_BYTES Frame decode_header read_frames",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module that a name lives in, once."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,120 @@
+"""Asking for jobs, and jobs as they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuRequest:
+    """What a job asks of the GPUs.
+
+    ``kind`` decides which fields count: ``none`` (a CPU job), ``profile`` (``profile``, ``count``),
+    ``memory`` (``memory_gb``, compared with the number in the profile's name, or ``memory_mib``,
+    compared with NVML's figure; ``count``), ``uuid`` (``uuids``: MIG or GPU UUIDs), ``full``
+    (``count`` whole GPUs whose MIG mode is off), ``all`` (every such GPU).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    kind: Literal["none", "profile", "memory", "uuid", "full", "all"] = "none"
+    profile: str | None = None
+    count: int = 1
+    memory_gb: int | None = None
+    memory_mib: int | None = None
+    uuids: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A bind mount: an absolute path of the host, an absolute path in the container."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest:
+    """One job as asked: the typed form of a job file or of ``launch run``'s flags.
+
+    Everything is already resolved by the client (paths absolute, env files read); the daemon checks
+    it all again. ``time_limit`` and ``stop_grace_period`` are seconds, ``cpus`` is in cores.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    image: str
+    command: list[str] | None = None
+    entrypoint: list[str] | None = None
+    gpus: GpuRequest = field(default_factory=GpuRequest)
+    environment: dict[str, str] = field(default_factory=dict)
+    working_dir: str | None = None
+    volumes: list[Mount] = field(default_factory=list)
+    shm_size: int = 64 * 1024 * 1024
+    mem_limit: int | None = None
+    cpus: float | None = None
+    user: str | None = None
+    stop_grace_period: float = 10.0
+    pull_policy: Literal["always", "missing", "never"] = "missing"
+    priority: int = 50
+    time_limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryAuth:
+    """A user's own credentials for one registry; the daemon keeps them in memory only."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identitytoken: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitRequest:
+    """The body of a submit: all of its jobs are queued, or none."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    jobs: list[JobRequest]
+    credentials: dict[str, RegistryAuth] = field(default_factory=dict, repr=False)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """A job as ``ps`` shows it. What the caller may not see is None."""
+
+    id: int
+    name: str | None
+    user: str
+    state: str
+    outcome: str | None
+    reason: str | None
+    profile: str | None
+    count: int
+    slices: list[str]
+    image: str | None
+    command: list[str] | None
+    priority: int
+    array: dict[str, Any] | None
+    attempt: int
+    exit_code: int | None
+    submitted_at: str
+    started_at: str | None
+    ended_at: str | None
+    container_id: str | None
+    message: str | None = None
+
+    @property
+    def word(self) -> str:
+        """The one word the CLI shows: the outcome when there is one, else the state."""
+        return self.outcome or self.state

@@ -1,0 +1,56 @@
+"""The machine and the daemon: slices, status, checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceView:
+    """A slice as ``slices`` shows it. ``placement`` is in the board's memory units."""
+
+    uuid: str
+    gpu: str
+    gpu_index: int
+    profile: str
+    memory_mib: int
+    gi: int | None
+    ci: int | None
+    placement: dict[str, int] | None
+    state: str
+    job: int | None
+    attempt: int | None
+    user: str | None
+    made_by: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The daemon's own health. ``state`` is healthy or degraded, ``problems`` says why."""
+
+    state: Literal["healthy", "degraded"]
+    problems: list[str]
+    version: str
+    api_version: int
+    pid: int
+    store: str
+    socket: str
+    state_dir: str
+    docker: str | None
+    driver: str | None
+    gpus: int
+    slices: dict[str, int]
+    jobs: dict[str, int]
+    started_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One line of ``doctor``. ``state`` is ok, warning or problem."""
+
+    check: str
+    state: Literal["ok", "warning", "problem"]
+    message: str
+    fix: str | None = None
