@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from launcher.cli import terminal
-from launcher.cli.jobs import EXIT_NEVER_RAN
+from launcher.cli.codes import EXIT_NEVER_RAN
 from launcher.client import Client, socket_candidates
 from launcher.client.sockets import answers
 from launcher.errors import LauncherError, UserError
-from launcher.wire import RegistryAuth
+
+if TYPE_CHECKING:
+    from launcher.wire import RegistryAuth
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from launcher.cli import terminal
-from launcher.cli.jobs import EXIT_CANCELLED
+from launcher.cli.codes import EXIT_CANCELLED
 from launcher.client import Client
 from launcher.errors import LauncherError
 

@@ -6,26 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from launcher.cli import render
+from launcher.cli.brief import gpus, why
 from launcher.wire import JobView
 
-EXIT_NEVER_RAN = 125
-EXIT_TIMEOUT = 124
-EXIT_OOM = 137
-EXIT_CANCELLED = 130
-
 HEADINGS = ("ID", "NAME", "USER", "STATE", "GPUS", "TIME", "EXIT", "IMAGE", "REASON")
-
-
-def exit_status(job: JobView) -> int:
-    """Return the exit status of ``run`` and ``wait`` for a job's outcome, as docker has them."""
-    if job.outcome == "COMPLETED":
-        return 0
-    if job.outcome == "FAILED":
-        return EXIT_NEVER_RAN if job.exit_code is None else job.exit_code or 1
-    if job.outcome == "OUT_OF_MEMORY":
-        return job.exit_code or EXIT_OOM
-    fixed = {"TIMEOUT": EXIT_TIMEOUT, "CANCELLED": EXIT_CANCELLED}
-    return fixed.get(job.outcome or "", EXIT_NEVER_RAN)
 
 
 def print_jobs(jobs: Sequence[JobView], output: str) -> None:
@@ -46,18 +30,6 @@ def print_short(jobs: Sequence[JobView], output: str) -> None:
         render.print_table(("ID", "NAME", "STATE", "REASON"), rows)
     else:
         print_jobs(jobs, output)
-
-
-def gpus(job: JobView) -> str | None:
-    """Return the job's GPUs as people write them, or None for a CPU job."""
-    if not job.profile or job.profile == "none":
-        return "by UUID" if job.count and not job.profile else None
-    return job.profile if job.count == 1 else f"{job.profile}:{job.count}"
-
-
-def why(job: JobView) -> str | None:
-    """Return the reason of a job's state, with the sentence that explains it."""
-    return ": ".join(part for part in (job.reason, job.message) if part) or None
 
 
 def _row(job: JobView, now: datetime) -> tuple[object, ...]:

@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from launcher import wire
 from launcher.cli import terminal
-from launcher.wire import JobDetail
 
 GAP = "  "
 
@@ -22,7 +22,7 @@ def print_json(value: Any) -> None:
 
 def plain(value: Any) -> Any:
     """Return dataclasses as mappings; a job's detail with the job's keys at the top."""
-    if isinstance(value, JobDetail):
+    if isinstance(value, wire.JobDetail):
         detail = dataclasses.asdict(value)
         return {**detail.pop("job"), **detail}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -8,8 +8,8 @@ import sys
 import click
 
 from launcher.cli import render, terminal
+from launcher.cli.brief import gpus, why
 from launcher.cli.common import connect, output_option
-from launcher.cli.jobs import gpus, why
 from launcher.wire import JobDetail
 
 

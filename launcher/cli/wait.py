@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import click
 
 from launcher.cli import terminal
+from launcher.cli.codes import EXIT_TIMEOUT, exit_status
 from launcher.cli.common import connect, docker_codes, output_option
-from launcher.cli.jobs import EXIT_TIMEOUT, exit_status, print_short
+from launcher.cli.jobs import print_short
 from launcher.cli.params import DURATION
 from launcher.client import Client
 from launcher.wire import JobView

@@ -1,0 +1,110 @@
+"""Following a job: its waiting told on stderr, its output passed on exactly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from launcher.cli import brief, terminal
+from launcher.cli.interrupts import Interrupts
+from launcher.cli.progress import PullProgress
+from launcher.client import Client
+from launcher.client.decode import decode, decode_list
+from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Blocker, Frame, JobView
+
+
+def follow(client: Client, job: JobView, narrator: Narrator, interrupts: Interrupts) -> JobView:
+    """Pass on everything that happens to the job; return it as it ended."""
+    try:
+        for frame in client.follow(job.id):
+            if frame.stream == EVENT:
+                interrupts.state(narrator.event(frame.data))
+            elif frame.stream == END:
+                return (
+                    decode(JobView, json.loads(frame.data)) if frame.data else client.wait(job.id)
+                )
+            else:
+                _pass_on(frame, job.id, narrator)
+    finally:
+        narrator.close()
+    return client.wait(job.id)
+
+
+def _pass_on(frame: Frame, job: int, narrator: Narrator) -> None:
+    narrator.close()
+    if frame.stream == STDOUT:
+        try:
+            terminal.write(1, frame.data)
+        except BrokenPipeError as error:
+            terminal.say(f"stdout was closed; job {job} goes on (`launch cancel {job}` ends it)")
+            terminal.forget_stdout()
+            raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
+    elif frame.stream == STDERR:
+        terminal.write(2, frame.data, quiet=True)
+    elif frame.stream == NOTE:
+        terminal.complain(frame.data.decode(errors="replace"))
+
+
+def tell_end(job: JobView, *, quiet: bool) -> None:
+    """Say on stderr how the job ended, unless it ended well."""
+    if job.outcome != "COMPLETED" and (not quiet or job.exit_code is None):
+        terminal.say(f"job {job.id} {_ending(job)}")
+
+
+def _ending(job: JobView) -> str:
+    parts = [f"exit code {job.exit_code}"] if job.exit_code else []
+    parts += [text for text in (job.reason, job.message) if text]
+    return f"{job.word}: {'; '.join(parts)}" if parts else job.word
+
+
+class Narrator:
+    """Says on stderr what happens to the job, each thing once."""
+
+    def __init__(self, job: int, image: str, *, quiet: bool) -> None:
+        self._job = job
+        self._quiet = quiet
+        self._said = ""
+        self._progress = PullProgress(image, quiet=quiet)
+
+    def event(self, data: bytes) -> str:
+        """Tell one change of the job; return its state."""
+        try:
+            body: dict[str, Any] = json.loads(data)
+            job = decode(JobView, body["job"])
+        except (ValueError, KeyError, TypeError):
+            return "RUNNING"
+        progress = body.get("progress")
+        if progress:
+            self._progress.update(progress)
+        elif job.state == "PENDING":
+            self._waits(decode_list(Blocker, body.get("blockers") or []))
+        else:
+            self.close()
+            if job.state == "RUNNING":
+                self._say(f"job {job.id} runs{_place(job)}")
+        return job.state
+
+    def close(self) -> None:
+        """Take the pull's progress off the terminal."""
+        self._progress.close()
+
+    def _waits(self, blockers: list[Blocker]) -> None:
+        for_image = all(each.kind == "ImagePull" and "pull" not in each.have for each in blockers)
+        if not for_image:  # a local image is only looked up: not worth a line on every run
+            why = "; ".join(f"{each.kind}: needs {each.need}, {each.have}" for each in blockers)
+            self._say(f"job {self._job} waits: {why}")
+
+    def _say(self, text: str) -> None:
+        if text != self._said and not self._quiet:
+            self.close()
+            terminal.say(text)
+        self._said = text
+
+
+def _place(job: JobView) -> str:
+    spec = brief.gpus(job)
+    if not spec or not job.slices:
+        return ""
+    return f" on {spec} ({', '.join(job.slices)})"
