@@ -51,7 +51,7 @@ def create_body(launch: Launch) -> dict[str, Any]:
     body: dict[str, Any] = {
         "Image": launch.image_id,
         "Env": [f"{name}={value}" for name, value in environment(launch).items()],
-        "Labels": launch.labels,
+        "Labels": dict(launch.labels),
         "Tty": False,
         "OpenStdin": False,
         "AttachStdin": False,

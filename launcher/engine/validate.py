@@ -29,6 +29,10 @@ def _words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
+def _fields(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
 def _amount(value: Any) -> bool:
     return type(value) is int and value > 0
 
@@ -74,11 +78,11 @@ _HOST: dict[str, Rule] = {
     "IpcMode": _is("private"),
     "ShmSize": _amount,
     "LogConfig": _log_config,
-    "Mounts": lambda value: isinstance(value, list),
+    "Mounts": _fields,
     "Tmpfs": lambda value: isinstance(value, dict),
 }
 _HOST_MAY: dict[str, Rule] = {
-    "DeviceRequests": lambda value: isinstance(value, list),
+    "DeviceRequests": _fields,
     "Runtime": _is("runc"),
     "Memory": _amount,
     "NanoCpus": _amount,
@@ -167,10 +171,9 @@ def _label_faults(labels: dict[str, Any], uuids: list[str], uid: int) -> Iterato
     yield from (f"the label {k} is not ours" for k in labels if not k.startswith("launcher."))
 
 
-def _bind(mount: Any) -> bool:
+def _bind(mount: dict[str, Any]) -> bool:
     return (
-        isinstance(mount, dict)
-        and mount.keys() == _MOUNT_KEYS
+        mount.keys() == _MOUNT_KEYS
         and mount["Type"] == "bind"
         and all(str(mount[end]).startswith("/") for end in ("Source", "Target"))
         and type(mount["ReadOnly"]) is bool

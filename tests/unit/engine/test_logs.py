@@ -1,0 +1,148 @@
+"""Docker's log stream: entries told apart, and every way it can break off."""
+
+from __future__ import annotations
+
+import io
+import struct
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.engine.connection import Connection
+from launcher.engine.logs import Entry, Logs, _entries, parse_time_ns
+from launcher.engine.outcome import Refusal, Refused, Unknown
+from tests.unit.engine.wire_docker import WireDocker, chunked, cut, reply
+
+AT = "2026-01-02T03:04:05.000000001Z"
+AT_NS = 1767323045_000000001
+LOGS = "GET /containers/x/logs"
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.usefixtures("collected"),
+]
+
+
+def entry(data: bytes, stream: int = 1, stamp: str = AT) -> bytes:
+    payload = stamp.encode() + b" " + data
+    return struct.pack(">BxxxL", stream, len(payload)) + payload
+
+
+def read(connection: Connection, since: int = 0) -> list[Entry]:
+    return list(Logs(connection).read("x", since, follow=True))
+
+
+def test_entries_come_with_their_stream_and_time(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on(LOGS, chunked(entry(b"out\n"), entry(b"err\n", 2), entry(b"")))
+    assert read(connection) == [
+        Entry(1, AT_NS, b"out\n"),
+        Entry(2, AT_NS, b"err\n"),
+        Entry(1, AT_NS, b""),
+    ]
+
+
+def test_an_entry_may_come_in_any_pieces(docker_wire: WireDocker, connection: Connection) -> None:
+    whole = entry(b"a b\xff\0c") * 3
+    docker_wire.on(LOGS, chunked(*(whole[i : i + 1] for i in range(len(whole)))))
+    assert [e.data for e in read(connection)] == [b"a b\xff\0c"] * 3
+
+
+@given(cut_at=st.integers(0, 2 * len(entry(b"line\n"))))
+def test_a_stream_that_ends_within_an_entry_is_told_from_one_that_ends_after_it(
+    cut_at: int,
+) -> None:
+    one = entry(b"line\n")
+    found: list[bytes] = []
+    stream = io.BytesIO((one * 2)[:cut_at])
+    if cut_at % len(one) == 0:
+        assert len(list(_entries(stream))) == cut_at // len(one)
+        return
+    with pytest.raises(OSError, match="cut in the middle"):
+        for one_entry in _entries(stream):
+            found.append(one_entry.data)
+    assert found == [b"line\n"] * (cut_at // len(one))
+
+
+def test_what_came_before_a_cut_is_kept_and_the_cut_is_unknown(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on(LOGS, chunked(entry(b"one\n"), entry(b"two\n")[:11], end=False))
+    got = []
+    with pytest.raises(Unknown):
+        got.extend(e.data for e in Logs(connection).read("x", 0, follow=True))
+    seen = Logs(connection).read("x", 0, follow=True)
+    assert next(seen).data == b"one\n"
+    with pytest.raises(Unknown):
+        next(seen)
+
+
+def test_a_cut_before_the_answer_is_unknown(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on(LOGS, cut)
+    with pytest.raises(Unknown):
+        read(connection)
+
+
+def test_a_container_that_is_gone_is_a_refusal_in_dockers_words(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on(LOGS, reply(404, {"message": "No such container: x"}))
+    with pytest.raises(Refused) as caught:
+        read(connection)
+    assert (caught.value.refusal, caught.value.message) == (
+        Refusal.MISSING,
+        "No such container: x",
+    )
+
+
+def test_a_log_driver_that_cannot_be_read_is_a_refusal(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    text = "configured logging driver does not support reading"
+    docker_wire.on(LOGS, reply(501, {"message": text}))
+    with pytest.raises(Refused, match=text):
+        read(connection)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        struct.pack(">BxxxL", 3, 26) + b"Error grabbing logs: EOF\n\n",
+        entry(b"x", stamp="yesterday"),
+        entry(b"x", stamp="\0" * 30),
+        entry(b"x", 0),
+    ],
+)
+def test_a_damaged_log_ends_in_words_and_not_in_a_crash(
+    docker_wire: WireDocker, connection: Connection, broken: bytes
+) -> None:
+    docker_wire.on(LOGS, chunked(entry(b"good\n"), broken))
+    seen = Logs(connection).read("x", 0, follow=True)
+    assert next(seen).data == b"good\n"
+    with pytest.raises(Refused, match="cannot be read on") as caught:
+        next(seen)
+    assert caught.value.refusal is Refusal.INFRA
+
+
+def test_reading_goes_on_from_a_nanosecond(docker_wire: WireDocker, connection: Connection) -> None:
+    docker_wire.on(LOGS, chunked())
+    assert read(connection, since=AT_NS) == []
+    assert "since=1767323045.000000001" in docker_wire.requests[-1]
+    assert read(connection) == []
+    assert "since=0&" in docker_wire.requests[-1] + "&"
+
+
+@given(
+    when=st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)),  # noqa: DTZ001
+    nanos=st.integers(0, 999),
+)
+def test_a_time_is_read_to_the_nanosecond(when: datetime, nanos: int) -> None:
+    text = f"{when:%Y-%m-%dT%H:%M:%S.%f}{nanos:03d}"
+    seconds = int(when.replace(tzinfo=UTC, microsecond=0).timestamp())
+    assert parse_time_ns(f"{text}Z") == seconds * 10**9 + when.microsecond * 1000 + nanos
+    assert parse_time_ns(f"{text.rstrip('0').rstrip('.')}Z") == parse_time_ns(f"{text}Z")

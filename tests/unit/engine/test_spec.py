@@ -1,0 +1,253 @@
+"""From a job's spec to Docker's create body: whole bodies, and I8 for whatever a user writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.core.job import Bind
+from launcher.engine.spec import Launch, create_body, environment, gpu_driver
+from launcher.engine.validate import body_faults
+from tests.support.builders import ALICE, ROOT
+from tests.unit.engine.launches import IMAGE_ID, ONE, TWO, launch, uuids_of
+
+COMMON = {
+    "Image": IMAGE_ID,
+    "Tty": False,
+    "OpenStdin": False,
+    "AttachStdin": False,
+    "Healthcheck": {"Test": ["NONE"]},
+}
+HOST = {
+    "Init": True,
+    "AutoRemove": False,
+    "RestartPolicy": {"Name": "no"},
+    "IpcMode": "private",
+    "ShmSize": 67108864,
+    "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "4"}},
+    "Mounts": [],
+    "Tmpfs": {},
+}
+CONFINED = {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]}
+
+
+def labels(uuids: str, uid: int) -> dict[str, str]:
+    return {
+        "launcher.store": "feed",
+        "launcher.job": "7",
+        "launcher.attempt": "2",
+        "launcher.slices": uuids,
+        "launcher.uid": str(uid),
+    }
+
+
+def request(*uuids: str, driver: str = "") -> list[dict[str, Any]]:
+    return [
+        {
+            "Driver": driver,
+            "Count": 0,
+            "DeviceIDs": list(uuids),
+            "Capabilities": [["gpu", "compute", "utility"]],
+            "Options": {},
+        }
+    ]
+
+
+def test_the_body_of_an_ordinary_users_job_on_one_slice() -> None:
+    body = create_body(launch(command=("python", "train.py"), environment=(("A", "1"),)))
+    assert body == COMMON | {
+        "Cmd": ["python", "train.py"],
+        "User": "1000:1000",
+        "Env": [
+            "HOME=/home/alice",
+            "USER=alice",
+            "LOGNAME=alice",
+            "A=1",
+            "LAUNCHER_JOB_ID=7",
+            "LAUNCHER_ATTEMPT=2",
+            "LAUNCHER_SLICES=MIG-a-0",
+            "LAUNCHER_PROFILE=1g.6gb",
+        ],
+        "Labels": labels("MIG-a-0", 1000),
+        "HostConfig": HOST
+        | CONFINED
+        | {
+            "DeviceRequests": request("MIG-a-0"),
+            "Tmpfs": {
+                "/tmp": "rw,exec,nosuid,nodev,mode=1777",
+                "/home/alice": "rw,exec,nosuid,nodev,mode=0700,uid=1000,gid=1000",
+            },
+        },
+    }
+
+
+def test_the_body_of_a_root_job_with_mounts_and_limits() -> None:
+    body = create_body(
+        launch(
+            ROOT,
+            entrypoint=("/entry",),
+            working_dir="/work",
+            binds=(Bind("/data", "/in", True), Bind("/out", "/out", False)),
+            shm_size=1 << 30,
+            mem_limit=2 << 30,
+            cpus=1.5,
+            user="1234",
+        )
+    )
+    mount = {"Type": "bind", "BindOptions": {"Propagation": "rprivate"}}
+    assert body == COMMON | {
+        "Entrypoint": ["/entry"],
+        "WorkingDir": "/work",
+        "User": "1234",
+        "Env": [
+            "LAUNCHER_JOB_ID=7",
+            "LAUNCHER_ATTEMPT=2",
+            "LAUNCHER_SLICES=MIG-a-0",
+            "LAUNCHER_PROFILE=1g.6gb",
+        ],
+        "Labels": labels("MIG-a-0", 0),
+        "HostConfig": HOST
+        | {
+            "DeviceRequests": request("MIG-a-0"),
+            "ShmSize": 1 << 30,
+            "Memory": 2 << 30,
+            "NanoCpus": 1_500_000_000,
+            "Mounts": [
+                mount | {"Source": "/data", "Target": "/in", "ReadOnly": True},
+                mount | {"Source": "/out", "Target": "/out", "ReadOnly": False},
+            ],
+        },
+    }
+
+
+def test_the_body_of_a_cpu_job_runs_with_runc_and_sees_no_gpu() -> None:
+    body = create_body(launch(ROOT, slices=()))
+    assert body["HostConfig"] == HOST | {"Runtime": "runc"}
+    assert body["Env"][2:] == [
+        "LAUNCHER_SLICES=",
+        "LAUNCHER_PROFILE=none",
+        "NVIDIA_VISIBLE_DEVICES=void",
+    ]
+
+
+def test_several_slices_are_one_request_with_all_of_them() -> None:
+    body = create_body(launch(slices=TWO, driver="nvidia.runtime-hook"))
+    driver = "nvidia.runtime-hook"
+    assert body["HostConfig"]["DeviceRequests"] == request("MIG-a-0", "MIG-a-1", driver=driver)
+    assert "LAUNCHER_SLICES=MIG-a-0,MIG-a-1" in body["Env"]
+
+
+def test_a_deadline_is_told_where_there_is_one() -> None:
+    at = "2026-01-01T00:00:00.000000Z"
+    told = environment(dataclasses.replace(launch(), deadline=at))
+    assert told["LAUNCHER_DEADLINE"] == at
+    assert "LAUNCHER_DEADLINE" not in environment(launch())
+
+
+def test_a_user_may_say_where_his_home_is_and_gets_it_writable() -> None:
+    body = create_body(launch(environment=(("HOME", "/home/elsewhere"),)))
+    assert "HOME=/home/elsewhere" in body["Env"]
+    assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/elsewhere"}
+
+
+@pytest.mark.parametrize(
+    "home", ["/home/../etc", "/home/a/../../proc", "/home/", "/etc", "/home//x", "/home/a/.", "/"]
+)
+def test_no_text_of_a_user_mounts_anything_outside_home(home: str) -> None:
+    body = create_body(launch(environment=(("HOME", home),)))
+    assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
+
+
+@pytest.mark.parametrize("cpus", [1e300, float("inf"), 1e18])
+def test_more_cores_than_there_can_be_still_make_a_number_that_docker_can_read(cpus: float) -> None:
+    config = create_body(launch(cpus=cpus))["HostConfig"]
+    assert config["NanoCpus"] == 9 * 10**18
+    assert json.loads(json.dumps(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("version", "driver"),
+    [
+        ("20.10.24+dfsg1", ""),
+        ("28.5.2", ""),
+        ("29.1.9", ""),
+        ("29.2.0", "nvidia.runtime-hook"),
+        ("29.2.0-rc.1", "nvidia.runtime-hook"),
+        ("30.0.0+deb", "nvidia.runtime-hook"),
+        ("", ""),
+        ("dev", ""),
+    ],
+)
+def test_the_driver_is_named_from_the_version_on_that_tries_cdi_first(
+    version: str, driver: str
+) -> None:
+    assert gpu_driver(version) == driver
+
+
+anything = st.text(max_size=40)
+hostile = st.one_of(
+    anything,
+    st.sampled_from(
+        [
+            '"}],"HostConfig":{"Privileged":true',
+            "NVIDIA_VISIBLE_DEVICES=all",
+            "--privileged",
+            "all",
+            "../../containers/x",
+            "MIG-a-3",
+            "\0",
+            "a\nNVIDIA_VISIBLE_DEVICES=all",
+        ]
+    ),
+)
+
+
+@st.composite
+def launches(draw: st.DrawFn) -> Launch:
+    """An attempt with whatever a user may have written in every text field of his job."""
+    maybe = st.one_of(st.none(), st.lists(hostile, max_size=4).map(tuple))
+    names = st.from_regex(r"[A-KM-MO-Z_][A-Z0-9_]{0,8}", fullmatch=True).filter(
+        lambda name: not name.startswith(("CUDA_", "DOCKER_"))
+    )
+    made = launch(
+        draw(st.sampled_from([ALICE, ROOT])),
+        draw(st.sampled_from([(), ONE, TWO])),
+        command=draw(maybe),
+        entrypoint=draw(maybe),
+        environment=tuple(draw(st.dictionaries(names, hostile, max_size=4)).items()),
+        working_dir=draw(st.one_of(st.none(), hostile)),
+        user=draw(st.one_of(st.none(), hostile)),
+    )
+    spec = dataclasses.replace(made.spec, image=draw(hostile), name=draw(hostile))
+    return dataclasses.replace(made, spec=spec)
+
+
+@given(made=launches())
+def test_i8_whatever_a_user_writes_the_body_is_ours(made: Launch) -> None:
+    body, uuids = create_body(made), uuids_of(made)
+    assert set(body) <= {*COMMON, "Env", "Labels", "HostConfig", "Cmd", "Entrypoint"} | {
+        "WorkingDir",
+        "User",
+    }
+    host = body["HostConfig"]
+    assert set(host) <= {*HOST, *CONFINED, "DeviceRequests", "Runtime"}
+    assert host.get("DeviceRequests", []) == (request(*uuids) if uuids else [])
+    assert body["Image"] == IMAGE_ID, "what is run is the pinned id, never the user's text"
+    assert body["Labels"] == labels(",".join(uuids), int(made.labels["launcher.uid"]))
+    uid = int(made.labels["launcher.uid"])
+    assert body_faults(body, uuids, uid, gid=uid) == []
+
+
+@given(made=launches())
+def test_i8_a_users_words_reach_the_container_as_he_wrote_them(made: Launch) -> None:
+    body, spec = create_body(made), made.spec
+    assert body.get("Cmd") == (None if spec.command is None else list(spec.command))
+    assert body.get("Entrypoint") == (None if spec.entrypoint is None else list(spec.entrypoint))
+    assert body.get("WorkingDir") == spec.working_dir
+    told = dict(entry.split("=", 1) for entry in body["Env"])
+    assert told.items() >= dict(spec.environment).items()

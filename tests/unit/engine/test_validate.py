@@ -1,0 +1,261 @@
+"""The second look: every mutant of a good body is refused, and every way a container can differ."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from launcher.core.job import Bind
+from launcher.engine.spec import Launch, create_body
+from launcher.engine.validate import body_faults, inspect_faults
+from tests.support.builders import ROOT
+from tests.unit.engine.launches import TWO, launch, uuids_of
+
+Body = dict[str, Any]
+GOOD = {
+    "ordinary": launch(command=("true",), mem_limit=1 << 30, cpus=2.0, working_dir="/w"),
+    "root": launch(ROOT, entrypoint=("x",), user="9", binds=(Bind("/a", "/b", False),)),
+    "cpu": launch(slices=()),
+    "gang": launch(slices=TWO),
+    "driver": launch(driver="nvidia.runtime-hook"),
+}
+
+
+def faults(made: Launch, body: Body) -> list[str]:
+    uid = int(made.labels["launcher.uid"])
+    return body_faults(body, uuids_of(made), uid, gid=uid)
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_what_spec_builds_passes(kind: str) -> None:
+    assert faults(GOOD[kind], create_body(GOOD[kind])) == []
+
+
+JUNK: tuple[Any, ...] = (None, "x", -1, 0, 1, 1.5, True, False, ["host"], {"Type": "none"}, [], {})
+FREE = ("Cmd", "Entrypoint", "WorkingDir")
+"""What a user fills with any words: only another type is a fault, and so is nothing missing."""
+AMOUNTS = ("ShmSize", "Memory", "NanoCpus")
+ROOT_MAY = ("CapDrop", "SecurityOpt", "User")
+
+
+def places(body: Body) -> Iterator[tuple[Body, str]]:
+    """Yield (object, field) for every field of a body, at every depth that has fixed fields."""
+    host = body["HostConfig"]
+    for where in (body, host, *host.get("DeviceRequests", []), *host["Mounts"]):
+        for name in tuple(where):
+            yield where, name
+
+
+def harmless(name: str, old: Any, new: Any) -> bool:
+    """Whether a user could have asked for this value himself, or it gives him only less."""
+    if type(old) is type(new) and (old == new or (name in ("Mounts", "Tmpfs") and not new)):
+        return True
+    if name in (*FREE, "ReadOnly"):
+        return type(old) is type(new)
+    return name in AMOUNTS and type(new) is int and new > 0
+
+
+def mutants(body: Body, *, root: bool) -> Iterator[tuple[str, Body]]:
+    """Yield every body that differs from a good one in one field, and what was changed."""
+    for number, (found, name) in enumerate(places(body)):
+        optional = name in (*FREE, *AMOUNTS[1:]) or (root and name in ROOT_MAY)
+        for value in JUNK:
+            if not harmless(name, found[name], value) and not (root and (name, value) == USER_X):
+                yield f"{name} = {value!r}", changed(body, number, value)
+        if not optional:
+            yield f"no {name}", changed(body, number, MISSING)
+
+
+USER_X = ("User", "x")
+MISSING = object()
+
+
+def changed(body: Body, number: int, value: Any) -> Body:
+    mutant = copy.deepcopy(body)
+    where, name = list(places(mutant))[number]
+    if value is MISSING:
+        del where[name]
+    else:
+        where[name] = value
+    return mutant
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_body_that_differs_in_any_one_field_is_refused(kind: str) -> None:
+    made = GOOD[kind]
+    tried = list(mutants(create_body(made), root=kind == "root"))
+    assert [what for what, mutant in tried if not faults(made, mutant)] == []
+    assert len(tried) > 200
+
+
+def on_host(**values: Any) -> Callable[[Body], None]:
+    return lambda body: body["HostConfig"].update(values)
+
+
+def on_request(**values: Any) -> Callable[[Body], None]:
+    return lambda body: body["HostConfig"]["DeviceRequests"][0].update(values)
+
+
+def add_env(entry: str) -> Callable[[Body], None]:
+    return lambda body: body["Env"].append(entry)
+
+
+def add_tmpfs(place: str, how: str = "rw,nosuid,nodev") -> Callable[[Body], None]:
+    return lambda body: body["HostConfig"]["Tmpfs"].update({place: how})
+
+
+def twice(body: Body) -> None:
+    body["HostConfig"]["DeviceRequests"] *= 2
+
+
+ATTACKS: dict[str, Callable[[Body], None]] = {
+    "another slice": on_request(DeviceIDs=["MIG-a-3"]),
+    "one slice more": on_request(DeviceIDs=["MIG-a-0", "MIG-a-1"]),
+    "no slice": on_request(DeviceIDs=[]),
+    "all slices": on_request(DeviceIDs=["all"]),
+    "a count": on_request(Count=-1),
+    "a count that is no number": on_request(Count=False),
+    "another driver": on_request(Driver="cdi"),
+    "more capabilities": on_request(Capabilities=[["gpu", "graphics"]]),
+    "options": on_request(Options={"x": "y"}),
+    "an unknown field": on_request(Extra=1),
+    "a second request": twice,
+    "the nvidia runtime": on_host(Runtime="nvidia"),
+    "privileged": on_host(Privileged=True),
+    "capabilities": on_host(CapAdd=["SYS_ADMIN"]),
+    "fewer dropped": on_host(CapDrop=["NET_RAW"]),
+    "another profile": on_host(SecurityOpt=["no-new-privileges", "seccomp=unconfined"]),
+    "the host's processes": on_host(PidMode="host"),
+    "the host's network": on_host(NetworkMode="host"),
+    "shared memory of the host": on_host(IpcMode="host"),
+    "binds": on_host(Binds=["/:/host"]),
+    "a device": on_host(Devices=[{"PathOnHost": "/dev/nvidia0"}]),
+    "device rules": on_host(DeviceCgroupRules=["c *:* rwm"]),
+    "volumes of another": on_host(VolumesFrom=["x"]),
+    "sysctls": on_host(Sysctls={"kernel.core_pattern": "|/x"}),
+    "a parent group": on_host(CgroupParent="/"),
+    "groups": on_host(GroupAdd=["docker"]),
+    "auto-remove": on_host(AutoRemove=True),
+    "a restart policy": on_host(RestartPolicy={"Name": "always"}),
+    "another log driver": on_host(LogConfig={"Type": "none", "Config": {}}),
+    "a log driver's option": on_host(
+        LogConfig={"Type": "json-file", "Config": {"max-size": "1", "max-file": "1", "labels": ""}}
+    ),
+    "a mount": on_host(
+        Mounts=[
+            {
+                "Type": "bind",
+                "Source": "/",
+                "Target": "/host",
+                "ReadOnly": True,
+                "BindOptions": {"Propagation": "rprivate"},
+            }
+        ]
+    ),
+    "every gpu by environment": add_env("NVIDIA_VISIBLE_DEVICES=all"),
+    "the drivers of another": add_env("NVIDIA_DRIVER_CAPABILITIES=all"),
+    "the mig monitor": add_env("NVIDIA_MIG_MONITOR_DEVICES=all"),
+    "a preloaded library": add_env("LD_PRELOAD=/x.so"),
+    "cuda's devices": add_env("CUDA_VISIBLE_DEVICES=0"),
+    "a device by resource": add_env("DOCKER_RESOURCE_NVIDIA=x"),
+    "a name without a value": add_env("HOSTNAME"),
+    "other slices told": add_env("LAUNCHER_SLICES=MIG-a-3"),
+    "tmpfs over the image": add_tmpfs("/etc"),
+    "tmpfs out of home": add_tmpfs("/home/../proc"),
+    "tmpfs with devices": add_tmpfs("/home/b", "rw,exec"),
+    "tmpfs of another": add_tmpfs("/home/b", "rw,nosuid,nodev,uid=0"),
+    "root": lambda body: body.update(User="0:0"),
+    "the image's user": lambda body: body.pop("User"),
+    "root's group": lambda body: body.update(User="1000:0"),
+    "no group": lambda body: body.update(User="1000"),
+    "another's label": lambda body: body["Labels"].update({"launcher.uid": "0"}),
+    "other slices labelled": lambda body: body["Labels"].update({"launcher.slices": "MIG-a-3"}),
+    "a label of his own": lambda body: body["Labels"].update({"com.docker.x": "y"}),
+    "an image by name": lambda body: body.update(Image="evil/image:1"),
+    "a terminal": lambda body: body.update(Tty=True),
+    "a health check": lambda body: body.update(Healthcheck={"Test": ["CMD", "x"]}),
+    "a network": lambda body: body.update(NetworkingConfig={"EndpointsConfig": {}}),
+    "volumes": lambda body: body.update(Volumes={"/x": {}}),
+    "ports": lambda body: body.update(ExposedPorts={"22/tcp": {}}),
+    "no host config": lambda body: body.pop("HostConfig"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_an_attacker_would_want_is_refused(attack: str) -> None:
+    made = GOOD["ordinary"]
+    body = create_body(made)
+    assert faults(made, body) == []
+    ATTACKS[attack](body)
+    assert faults(made, body) != []
+
+
+def test_a_cpu_job_with_a_device_or_without_runc_is_refused() -> None:
+    made = GOOD["cpu"]
+    body = create_body(made)
+    del body["HostConfig"]["Runtime"]
+    assert faults(made, body) == ["a CPU job must run with runtime runc"]
+    body = create_body(made)
+    body["HostConfig"]["DeviceRequests"] = []
+    assert faults(made, body) == ["a CPU job has a device request"]
+
+
+def test_a_root_job_gets_no_tmpfs_and_only_plain_binds() -> None:
+    made = GOOD["root"]
+    body = create_body(made)
+    body["HostConfig"]["Tmpfs"] = {"/tmp": "rw"}
+    assert len(faults(made, body)) == 1
+    for field, value in (
+        ("Type", "volume"),
+        ("Source", "data"),
+        ("Target", "in"),
+        ("BindOptions", {"Propagation": "rshared"}),
+    ):
+        body = create_body(made)
+        body["HostConfig"]["Mounts"][0][field] = value
+        assert len(faults(made, body)) == 1, field
+
+
+def made_by_docker(**host: Any) -> Body:
+    request = {"Driver": "", "Count": 0, "DeviceIDs": ["MIG-a-0"], "Capabilities": [["gpu"]]}
+    plain = {"DeviceRequests": [request], "Privileged": False, "Devices": None, "PidMode": ""}
+    return {"Id": "c", "HostConfig": plain | {"IpcMode": "private", "Binds": None} | host}
+
+
+def test_i9_a_container_with_exactly_what_was_leased_is_right() -> None:
+    assert inspect_faults(made_by_docker(), ["MIG-a-0"]) == []
+    assert inspect_faults(made_by_docker(DeviceRequests=None), []) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "word"),
+    [
+        ({"DeviceRequests": None}, "given nothing"),
+        ({"DeviceRequests": [{"DeviceIDs": ["MIG-a-1"]}]}, "MIG-a-1"),
+        ({"DeviceRequests": [{"DeviceIDs": ["MIG-a-0", "MIG-a-1"]}]}, "MIG-a-1"),
+        ({"DeviceRequests": [{"DeviceIDs": ["MIG-a-0"], "Count": -1}]}, "MIG-a-0"),
+        ({"DeviceRequests": [{"DeviceIDs": ["MIG-a-0"]}, {"DeviceIDs": ["all"]}]}, "all"),
+        ({"Privileged": True}, "privileged"),
+        ({"Devices": [{"PathOnHost": "/dev/nvidia0"}]}, "/dev/nvidia0"),
+        ({"DeviceCgroupRules": ["c 195:* rwm"]}, "195"),
+        ({"CapAdd": ["SYS_ADMIN"]}, "SYS_ADMIN"),
+        ({"PidMode": "host"}, "PidMode"),
+        ({"PidMode": "container:abc"}, "PidMode"),
+        ({"NetworkMode": "host"}, "NetworkMode"),
+        ({"IpcMode": "host"}, "IpcMode"),
+        ({"UTSMode": "host"}, "UTSMode"),
+        ({"UsernsMode": "host"}, "UsernsMode"),
+        ({"Binds": ["/:/host"]}, "Binds"),
+        ({"VolumesFrom": ["other"]}, "VolumesFrom"),
+    ],
+)
+def test_i9_a_container_that_differs_is_found_out(host: Body, word: str) -> None:
+    (fault,) = inspect_faults(made_by_docker(**host), ["MIG-a-0"])
+    assert word in fault
+
+
+def test_i9_a_cpu_container_that_was_given_a_slice_is_found_out() -> None:
+    assert inspect_faults(made_by_docker(), []) == ["it was given ['MIG-a-0'], leased is nothing"]
