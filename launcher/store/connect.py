@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,18 @@ from launcher.store.sql import migrations
 
 FILE_NAME = "launcher.db"
 
+SPACE = "Free some space, then try again."
+WRITABLE = "Make it writable for the user that runs the launcher."
+_BY_ERRNO = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EROFS: WRITABLE,
+    errno.EACCES: WRITABLE,
+    errno.EPERM: WRITABLE,
+}
 _ADVICE = (
-    ("full", "the disk is full", "Free some space, then try again."),
-    ("readonly", "it is read-only", "Make it writable for the user that runs the launcher."),
+    ("full", "the disk is full", SPACE),
+    ("readonly", "it is read-only", WRITABLE),
     ("unable to open", "it cannot be opened", "Check that it exists and is writable."),
     ("locked", "another program has it locked", "Stop the other program."),
     ("malformed", "the database is damaged", "Restore it from a backup, or move it away."),
@@ -28,7 +38,7 @@ def explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ``StateDirError``; a broken rule of the schema is our bug."""
     try:
         yield
-    except sqlite3.IntegrityError as error:
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, OverflowError) as error:
         raise InternalError(f"the database refused a change: {error}") from error
     except sqlite3.Error as error:
         text = str(error).lower()
@@ -36,6 +46,12 @@ def explained(path: Path) -> Iterator[None]:
             if word in text:
                 raise StateDirError(f"cannot use {path}: {what} ({error})", fix=fix) from error
         raise StateDirError(f"cannot use {path}: {error}") from error
+
+
+def cannot(what: str, error: OSError) -> StateDirError:
+    """Return the error for a directory that the system refuses, with what to do about it."""
+    fix = _BY_ERRNO.get(error.errno or 0, "Choose another state directory.")
+    return StateDirError(f"cannot {what}: {error.strerror}", fix=fix)
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

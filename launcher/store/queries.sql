@@ -59,10 +59,13 @@ INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET valu
 SELECT value FROM meta WHERE key = ?;
 
 -- name: next_id
-SELECT COALESCE(MAX(id), 0) + 1 FROM jobs;
+SELECT 1 + MAX(
+    COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0),
+    COALESCE((SELECT MAX(id) FROM jobs), 0)
+);
 
 -- name: live_jobs
-SELECT * FROM jobs WHERE state <> 'DONE' ORDER BY id;
+SELECT * FROM jobs INDEXED BY jobs_live WHERE state <> 'DONE' ORDER BY id;
 
 -- name: live_attempts
 SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job AND j.attempt = a.number
@@ -91,6 +94,10 @@ SELECT * FROM jobs WHERE name = ? ORDER BY id;
 
 -- name: spec
 SELECT spec FROM jobs WHERE id = ?;
+
+-- name: commands
+SELECT id, spec ->> '$.command' AS command FROM jobs
+WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: attempts_of
 SELECT * FROM attempts WHERE job = ? ORDER BY number;

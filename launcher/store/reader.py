@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ class Reader:
         """Return the document that the job was submitted with."""
         found = self._rows("spec", job_id)
         return str(found[0][0]) if found else None
+
+    def commands(self, job_ids: Iterable[int]) -> dict[int, list[str] | None]:
+        """Return job id -> the command that was asked for, None for the image's own."""
+        found = self._rows("commands", json.dumps(list(job_ids)))
+        return {row["id"]: json.loads(row["command"] or "null") for row in found}
 
     def attempts(self, job_id: int) -> list[Attempt]:
         """Return the attempts of a job, first to last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -13,7 +14,7 @@ from launcher.core.lease import Lease
 from launcher.core.world import Changes, SliceState, World
 from launcher.errors import StateDirError
 from launcher.store import rows
-from launcher.store.connect import FILE_NAME, connect, explained, migrate
+from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -39,17 +40,18 @@ class Store:
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise StateDirError(f"cannot make {directory}: {error.strerror}") from error
+            raise cannot(f"make the directory {directory}", error) from error
         lock = _lock(directory)
         path = directory / FILE_NAME
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, lock)
             with explained(path):
                 connection = connect(path)
+                undo.callback(connection.close)
                 migrate(connection, path)
-                return cls(directory, connection, lock)
-        except BaseException:
-            os.close(lock)
-            raise
+                store = cls(directory, connection, lock)
+            undo.pop_all()
+        return store
 
     def close(self) -> None:
         """Close the database and let the directory go."""
@@ -152,10 +154,7 @@ def _lock(directory: Path) -> int:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateDirError(
-            f"cannot write in {directory}: {error.strerror}",
-            fix="Make it writable for the user that runs the launcher.",
-        ) from error
+        raise cannot(f"write in {directory}", error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -170,5 +169,5 @@ def _lock(directory: Path) -> int:
         os.write(fd, str(os.getpid()).encode())
     except OSError as error:
         os.close(fd)
-        raise StateDirError(f"cannot write in {directory}: {error.strerror}") from error
+        raise cannot(f"write in {directory}", error) from error
     return fd

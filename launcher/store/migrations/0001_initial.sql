@@ -40,7 +40,7 @@ CREATE TABLE jobs (
     CHECK ((outcome IS NOT NULL) = (state IN ('COMPLETING', 'DONE')))
 ) STRICT;
 
-CREATE INDEX jobs_live ON jobs (state) WHERE state <> 'DONE';
+CREATE INDEX jobs_live ON jobs (id) WHERE state <> 'DONE';
 CREATE INDEX jobs_by_name ON jobs (name);
 
 CREATE TABLE attempts (

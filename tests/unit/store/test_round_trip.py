@@ -1,0 +1,211 @@
+"""What is committed is what is read: every field of jobs, attempts and leases."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from launcher.core.gpu import Placement, Slice
+from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, Reason, State
+from launcher.core.lease import Attempt, Lease
+from launcher.core.world import HistoryLine
+from launcher.store import Reader, Store
+from tests.support.builders import mig, whole
+from tests.unit.store.worlds import AT, attempt_of, changes, done, job, lease_of, starting
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+maybe_text = st.one_of(st.none(), text)
+number = st.integers(0, 2**31)
+seconds = st.floats(0, 1e10)
+needs = st.builds(
+    Need,
+    kind=st.sampled_from(NeedKind),
+    profile=maybe_text,
+    count=st.integers(1, 9),
+    memory_gb=st.one_of(st.none(), st.integers(1, 80)),
+    memory_mib=st.one_of(st.none(), st.integers(1, 80000)),
+    uuids=st.lists(text, max_size=3).map(tuple),
+)
+ENDED = (State.COMPLETING, State.DONE)
+FIELDS: dict[str, Any] = {
+    "owner": st.builds(Owner, number, number, text),
+    "name": text,
+    "need": needs,
+    "image": st.builds(
+        ImageKey,
+        text,
+        st.sampled_from(["always", "missing", "never"]),
+        st.one_of(st.none(), number),
+    ),
+    "priority": st.integers(0, 1000),
+    "submitted_at": seconds,
+    "time_limit": st.one_of(st.none(), seconds),
+    "stop_grace": seconds,
+    "state": st.sampled_from(State),
+    "outcome": st.sampled_from(Outcome),
+    "reason": st.one_of(st.none(), st.sampled_from(Reason)),
+    "message": maybe_text,
+    "attempt": st.integers(0, 9),
+    "slices": st.lists(text, max_size=3).map(tuple),
+    "image_id": maybe_text,
+    "container_id": maybe_text,
+    "exit_code": st.one_of(st.none(), st.integers(0, 255)),
+    "started_at": maybe_text,
+    "ended_at": maybe_text,
+    "started_wall": st.one_of(st.none(), seconds),
+    "cancelled_by": st.one_of(st.none(), number),
+    "timed_out": st.booleans(),
+    "never_started": st.integers(0, 9),
+}
+NOT_STORED = {"id", "deadline"}
+"""The id is given; the deadline is of this boot, and made anew from ``started_wall``."""
+NEVER_UPDATED = {"owner", "name", "need", "image", "submitted_at", "stop_grace"}
+
+ids = itertools.count(1)
+one_store = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+
+
+def made_of(number_: int, fields: dict[str, Any]) -> Job:
+    ended = fields["state"] in ENDED
+    return Job(id=number_, **{**fields, "outcome": fields["outcome"] if ended else None})
+
+
+def test_the_strategies_below_know_every_field_of_a_job() -> None:
+    assert {f.name for f in dataclasses.fields(Job)} == FIELDS.keys() | NOT_STORED
+
+
+@one_store
+@given(fields=st.fixed_dictionaries(FIELDS), spec=text)
+def test_a_job_comes_back_as_it_was_submitted(
+    store: Store, reader: Reader, fields: dict[str, Any], spec: str
+) -> None:
+    one = made_of(next(ids) + 10**6, fields)
+    submitted = changes(one)
+    submitted.new_jobs.append((one, spec))
+    store.commit(submitted)
+    assert reader.job(one.id) == one
+    assert reader.spec(one.id) == spec
+    live = store.load(1).jobs
+    assert live.get(one.id) == (None if one.state is State.DONE else one)
+
+
+@one_store
+@given(before=st.fixed_dictionaries(FIELDS), after=st.fixed_dictionaries(FIELDS))
+def test_a_job_comes_back_as_it_was_changed(
+    store: Store, reader: Reader, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    old = made_of(next(ids) + 2 * 10**6, before | {"state": State.PENDING})
+    new = made_of(old.id, after | {name: before[name] for name in NEVER_UPDATED})
+    store.commit(changes(new=(old,)))
+    store.commit(changes(new))
+    assert reader.job(old.id) == new
+
+
+attempts = st.fixed_dictionaries(
+    {
+        "container_id": maybe_text,
+        "started_at": maybe_text,
+        "ended_at": maybe_text,
+        "exit_code": st.one_of(st.none(), st.integers(0, 255)),
+        "oom": st.booleans(),
+        "cause": maybe_text,
+    }
+)
+
+
+@one_store
+@given(first=attempts, second=attempts, slices=st.lists(text, max_size=3).map(tuple))
+def test_an_attempt_comes_back_as_granted_and_as_ended(
+    store: Store, reader: Reader, first: dict[str, Any], second: dict[str, Any], slices: Any
+) -> None:
+    one = starting(next(ids) + 3 * 10**6, slices=slices)
+    granted = Attempt(one.id, 1, f"launch-{one.id}", slices, "sha256:2", AT, **first)
+    ended = dataclasses.replace(granted, **second)
+    store.commit(changes(new=(one,), attempts=(granted,)))
+    assert reader.attempts(one.id) == [granted]
+    assert store.load(1).attempts[one.id] == granted
+    store.commit(changes(attempts=(ended,)))
+    assert reader.attempts(one.id) == [ended]
+
+
+def test_the_slice_of_a_lease_comes_back_as_it_was_when_it_was_granted(store: Store) -> None:
+    """The record, not the UUID, says what was leased: UUIDs recur (I12)."""
+    one = starting(1)
+    odd = Slice("MIG-x", "GPU-x", 3, "1c.2g.10gb+me", 7, 9856, 0, 0, Placement(0, 2))
+    leases = tuple(Lease(1, 1, s, AT) for s in (mig(1), whole("GPU-w", 2), odd))
+    store.commit(changes(new=(one,), leases=leases))
+    found = store.load(1)
+    assert sorted(found.leases[1], key=lambda x: x.slice.uuid) == sorted(
+        leases, key=lambda x: x.slice.uuid
+    )
+    assert {u: s.slice for u, s in found.slices.items()} == {s.slice.uuid: s.slice for s in leases}
+    assert all(s.lost and not s.free for s in found.slices.values()), "until NVML shows them"
+
+
+def test_a_released_lease_is_kept_on_record_and_holds_nothing(store: Store) -> None:
+    one = starting(1)
+    lease = lease_of(one)
+    store.commit(changes(new=(one,), leases=(lease,)))
+    lease.released_at, lease.quarantine = AT + 5, "a process stayed"
+    store.commit(changes(leases=(lease,), quarantines={lease.slice.uuid: "a process stayed"}))
+    world = store.load(1)
+    assert world.leases == {}
+    assert world.slices[lease.slice.uuid].quarantine == "a process stayed"
+
+
+def test_a_quarantine_stays_over_a_restart_until_it_is_cleared(store: Store) -> None:
+    store.commit(changes(quarantines={"MIG-1": "why", "MIG-2": "other"}))
+    store.commit(changes(quarantines={"MIG-1": "why not", "MIG-2": None}))
+    slices = store.load(1).slices
+    assert {u: s.quarantine for u, s in slices.items()} == {"MIG-1": "why not"}
+    assert not slices["MIG-1"].free
+
+
+def test_only_the_last_attempt_of_a_live_job_is_loaded(store: Store, reader: Reader) -> None:
+    one = starting(1)
+    again = dataclasses.replace(one, attempt=2)
+    waiting, over = job(2, attempt=1), done(3, attempt=1)
+    store.commit(
+        changes(
+            new=(one, waiting, over),
+            attempts=(attempt_of(one), attempt_of(waiting), attempt_of(over)),
+        )
+    )
+    store.commit(changes(again, attempts=(attempt_of(again),)))
+    assert {j: a.number for j, a in store.load(1).attempts.items()} == {1: 2}
+    assert [a.number for a in reader.attempts(1)] == [1, 2]
+
+
+def test_history_comes_back_in_the_order_in_which_it_happened(store: Store, reader: Reader) -> None:
+    lines = tuple(HistoryLine(1, AT + i, f"event{i}", f"détail {i}") for i in (3, 1, 2))
+    store.commit(changes(new=(job(1), job(2)), history=lines[:2]))
+    store.commit(changes(job(1), history=lines[2:]))
+    assert reader.history(1) == [(x.at, x.event, x.detail) for x in lines]
+    assert reader.history(2) == []
+
+
+def test_what_people_ask_for_is_found(store: Store, reader: Reader) -> None:
+    bob = Owner(1001, 1001, "bob")
+    jobs = (job(1), job(2, name="other"), job(3, owner=bob), done(4), done(5, name="other"))
+    store.commit(changes(new=jobs))
+    assert [j.id for j in reader.jobs()] == [1, 2, 3, 4, 5]
+    assert [j.id for j in reader.jobs_between(2, 4)] == [2, 3, 4]
+    assert [j.id for j in reader.jobs_named("other")] == [2, 5]
+    last = [reader.last_of(uid) for uid in (1000, 1001, 7)]
+    assert [found.id if found else None for found in last] == [5, 3, None]
+    assert (reader.job(9), reader.spec(9), reader.attempts(9)) == (None, None, [])
+    assert reader.counts() == {"PENDING": 3, "COMPLETED": 2}
+
+
+def test_the_reader_sees_only_what_is_committed(store: Store, reader: Reader) -> None:
+    store._db.execute("BEGIN IMMEDIATE")
+    store._write(changes(new=(job(1),)))
+    assert reader.job(1) is None
+    store._db.execute("COMMIT")
+    assert reader.job(1) == job(1)
