@@ -184,4 +184,4 @@ class World:
         for uuid, found in reported.items():
             self.slices.setdefault(uuid, SliceState(found))
         for uuid, state in self.slices.items():
-            state.foreign = foreign.get(uuid)
+            state.foreign = None if state.lease else foreign.get(uuid)

@@ -78,12 +78,6 @@ class Context:
         """Return the one job that a reference means; the newest of a name."""
         return (await self.resolve(ref, caller))[-1]
 
-    async def own(self, ref: str, caller: Caller) -> Job:
-        """Return the one job that a reference means if it is the caller's to use."""
-        job = await self.one(ref, caller)
-        must_own(job, caller)
-        return job
-
     async def spec(self, job_id: int) -> wire.JobRequest | None:
         """Return what was asked."""
         document = await self.committer.read(Reader.spec, job_id)

@@ -85,6 +85,13 @@ def _gpus(context: Context) -> Iterator[wire.Check]:
         yield _check("nvml", PROBLEM, world.gpu_down, "CPU jobs run all the same.")
         return
     yield _check("nvml", OK, f"driver {context.health.driver_version}, {len(world.gpus)} GPU(s)")
+    if context.health.processes_hidden:
+        yield _check(
+            "nvml processes",
+            WARNING,
+            "NVML does not list the processes on a slice: empty cgroups are the proof instead",
+            "Run the daemon as root: then it also sees processes outside of containers.",
+        )
     for gpu in world.gpus.values():
         name = f"gpu {gpu.index}"
         if gpu.mig_current is None:

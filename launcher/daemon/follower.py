@@ -156,12 +156,11 @@ def copy_log(
 
 
 def _copy_once(logs: Logs, name: str, writer: LogWriter, grew: Callable[[], None]) -> bool:
-    """Read from the writer's last entry on; returns False where the stream broke off."""
-    since, skip = writer.last_ns, writer.seen_at_last
+    """Read from where the writer stands; returns False where the stream broke off."""
+    already_has = writer.already_has()
     try:
-        for entry in logs.read(name, since, follow=True):
-            if entry.time_ns == since and skip > 0:
-                skip -= 1
+        for entry in logs.read(name, writer.resume_from(), follow=True):
+            if already_has(entry.stream, entry.time_ns, entry.data):
                 continue
             writer.write(entry.stream, entry.time_ns, entry.data)
             grew()

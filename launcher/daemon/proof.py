@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from launcher.core.action import ProveIdle
 from launcher.core.event import SlicesIdle, SliceStuck
+from launcher.daemon.health import Health
 from launcher.engine.containers import Containers, cgroup_is_empty
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
 from launcher.gpu import GpuReader
@@ -21,17 +22,17 @@ POLL_SECONDS = 0.25
 class Prover:
     """Asks NVML; where it refuses to list processes, the container's empty cgroup is the proof."""
 
-    def __init__(self, containers: Containers, gpu: GpuReader) -> None:
+    def __init__(self, containers: Containers, gpu: GpuReader, health: Health) -> None:
         self._containers = containers
         self._gpu = gpu
-        self.nvml_refuses = False
+        self._health = health
 
     def users(self, uuid: str, container_id: str) -> str | None:
         """Return who is on a slice as text, None for nobody; raises where that cannot be known."""
         try:
             found = self._gpu.processes(uuid)
         except GpuPermission:
-            self.nvml_refuses = True
+            self._health.processes_hidden = True
             if container_id and cgroup_is_empty(container_id):
                 return None
             return "processes that NVML refuses to list"
@@ -46,9 +47,7 @@ class Prover:
     def _why_not(self, uuid: str, container_id: str) -> str | None:
         try:
             return self.users(uuid, container_id)
-        except GpuUnavailable as error:
-            return error.message
-        except GpuFault as error:
+        except (GpuUnavailable, GpuFault) as error:
             return error.message
 
     def prove(self, action: ProveIdle, tell: Callable[..., None]) -> None:

@@ -55,7 +55,10 @@ class Runners:
         self._starter, self._prover = starter, prover
         self._committer, self._hub = committer, hub
         self._log_directory, self._log_limit = log_directory, log_limit
-        self._threads = ThreadPoolExecutor(32, thread_name_prefix="runner")
+        # Starts never wait behind what may take a minute, or a user's grace period.
+        self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
+        self._patient = ThreadPoolExecutor(256, thread_name_prefix="patient")
+        self._removing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers: dict[tuple[int, int], Follower] = {}
         self.credentials = Credentials()
@@ -92,12 +95,14 @@ class Runners:
                 log.exception("%s failed, it will be tried again", action)
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
-    async def _thread(self, call: Callable[..., Any], *args: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, call, *args)
+    async def _in_quick(self, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._quick, call, *args)
+
+    async def _in_patient(self, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._patient, call, *args)
 
     async def _find_image(self, action: act.FindImage) -> None:
-        found = await self._thread(self._images.find, action.image.reference)
+        found = await self._in_quick(self._images.find, action.image.reference)
         event = ev.ImageResolved(action.image, found) if found else ev.ImageMissing(action.image)
         self.brain.tell(event)
 
@@ -110,7 +115,7 @@ class Runners:
             self._hub.pulling(key.reference, told)
 
         try:
-            image_id = await self._thread(self._images.pull, key.reference, auth, report)
+            image_id = await self._in_patient(self._images.pull, key.reference, auth, report)
             self.brain.tell(ev.ImageResolved(key, image_id))
         except (PullFailed, Refused) as failed:
             text = f"cannot pull {key.reference}: {failed.message}"
@@ -126,7 +131,7 @@ class Runners:
         spec = convert.core_spec(convert.parse_document(document))
         limit = job.time_limit
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
-        event = await self._thread(self._starter.run, action, spec, job.owner, deadline)
+        event = await self._in_quick(self._starter.run, action, spec, job.owner, deadline)
         self.brain.tell(event)
 
     async def _follow(self, action: act.FollowAttempt) -> None:
@@ -153,20 +158,26 @@ class Runners:
                     return
                 time.sleep(TRY_AGAIN_SECONDS)
 
-        await self._thread(stop)
+        await self._in_patient(stop)
 
     async def _signal(self, action: act.SignalAttempt) -> None:
         try:
-            await self._thread(self._containers.kill, action.container_name, action.signal)
+            await self._in_quick(self._containers.kill, action.container_name, action.signal)
         except (Refused, Unknown, EngineUnavailable) as error:
             log.warning("job %d got no %s: %s", action.job, action.signal, error.message)
 
     async def _prove(self, action: act.ProveIdle) -> None:
-        await self._thread(self._prover.prove, action, self.brain.tell)
+        await self._in_patient(self._prover.prove, action, self.brain.tell)
 
     async def _remove(self, action: act.RemoveContainer) -> None:
+        if action.container_name in self._removing:
+            return
+        self._removing.add(action.container_name)
         key = (action.job, action.attempt)
-        await self._thread(self._remove_after_log, action, self._followers.get(key))
+        try:
+            await self._in_patient(self._remove_after_log, action, self._followers.get(key))
+        finally:
+            self._removing.discard(action.container_name)
         self._followers.pop(key, None)
 
     def _remove_after_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
@@ -194,4 +205,5 @@ class Runners:
         """Let running calls end on their own; jobs go on without us."""
         for task in self._tasks:
             task.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._quick, self._patient):
+            pool.shutdown(wait=False, cancel_futures=True)

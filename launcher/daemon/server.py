@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -13,8 +14,8 @@ from aiohttp import web
 
 from launcher import __version__, wire
 from launcher.daemon import convert
-from launcher.daemon.context import Context
-from launcher.daemon.identity import caller_of
+from launcher.daemon.context import Context, must_own
+from launcher.daemon.identity import Caller, caller_of
 from launcher.daemon.routes import ROUTES, Access, Route
 from launcher.errors import (
     ConfigError,
@@ -42,8 +43,7 @@ def application(context: Context) -> web.Application:
 def _endpoint(context: Context, route: Route) -> Any:
     async def serve(request: web.Request) -> web.StreamResponse:
         caller = caller_of(request, context.admin_uids)
-        if route.access is Access.ADMIN and not caller.admin:
-            raise NotAllowed(f"{caller.owner.name} is not an admin")
+        await _check_access(context, route, caller, request)
         result = await route.handler(context, caller, request)
         if route.reply is None:
             return await _stream(request, result)
@@ -51,6 +51,16 @@ def _endpoint(context: Context, route: Route) -> Any:
         return _reply(route.status, body)
 
     return serve
+
+
+async def _check_access(
+    context: Context, route: Route, caller: Caller, request: web.Request
+) -> None:
+    if route.access is Access.ADMIN and not caller.admin:
+        raise NotAllowed(f"{caller.owner.name} is not an admin of this daemon")
+    if route.access is Access.OWNER:
+        for job in await context.resolve(request.match_info["ref"], caller):
+            must_own(job, caller)
 
 
 def _reply(status: int, body: bytes) -> web.Response:
@@ -62,9 +72,10 @@ async def _stream(request: web.Request, frames: AsyncIterator[wire.Frame]) -> we
     answer = web.StreamResponse(headers={VERSION_HEADER: __version__})
     answer.content_type = "application/octet-stream"
     await answer.prepare(request)
-    async for frame in frames:
-        await answer.write(frame.encode())
-    await answer.write_eof()
+    with contextlib.suppress(ConnectionError):  # a client may leave whenever it likes
+        async for frame in frames:
+            await answer.write(frame.encode())
+        await answer.write_eof()
     return answer
 
 

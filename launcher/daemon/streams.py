@@ -88,19 +88,20 @@ async def _wake(woken: asyncio.Event) -> None:
 
 
 class Resume:
-    """Leaves out the frames that a reconnecting client has seen already."""
+    """Leaves out what a reconnecting client has seen: all up to its last frame, in file order.
+
+    Not by time: stdout and stderr are stamped apart, so times are not quite in order.
+    """
 
     def __init__(self, after_ns: int, skip: int) -> None:
-        self._after, self._skip = after_ns, skip
+        self._after, self._left = after_ns, skip
 
     def is_new(self, frame: Frame) -> bool:
         """Whether the client has not seen this frame."""
-        if frame.time_ns < self._after:
-            return False
-        if frame.time_ns == self._after and self._skip > 0:
-            self._skip -= 1
-            return False
-        return True
+        if self._left == 0:
+            return True
+        self._left -= frame.time_ns == self._after
+        return False
 
 
 async def follow_frames(
@@ -108,13 +109,14 @@ async def follow_frames(
 ) -> AsyncIterator[Frame]:
     """Yield what happens to a job: EVENT frames on every change, its output, END with the job."""
     spec = await context.spec(job.id)
+    command = spec.command if spec else None
     reading: Attempt | None = None
     told = b""
     with context.hub.watch(job.id) as woken:
         while True:
             woken.clear()
             now = await context.find(job.id) or job
-            event = _event(context, now, caller, spec)
+            event = _event(context, now, caller, command)
             if event != told:
                 told = event
                 yield Frame(EVENT, 0, event)
@@ -125,7 +127,7 @@ async def follow_frames(
                 if frame.stream in OUTPUT and resume.is_new(frame):
                     yield frame
             if now.outcome is not None and _complete(context, reading, now):
-                view = views.job_view(context.world, now, caller, spec)
+                view = views.job_view(context.world, now, caller, command)
                 yield Frame(END, 0, convert.dump(wire.JobView, view))
                 return
             if not output:
@@ -144,8 +146,8 @@ def _complete(context: Context, reading: Attempt | None, job: Job) -> bool:
     return not ran and not reading.path.exists()
 
 
-def _event(context: Context, job: Job, caller: Caller, spec: wire.JobRequest | None) -> bytes:
-    view = views.job_view(context.world, job, caller, spec)
+def _event(context: Context, job: Job, caller: Caller, command: list[str] | None) -> bytes:
+    view = views.job_view(context.world, job, caller, command)
     why = blockers(context.world, job) if job.id in context.world.jobs else []
     layers = context.hub.progress.get(job.image.reference) if view.reason == "ImagePull" else None
     return json.dumps(

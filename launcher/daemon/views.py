@@ -11,8 +11,8 @@ from launcher.daemon import clock
 from launcher.daemon.identity import Caller
 
 
-def job_view(world: World, job: Job, caller: Caller, spec: wire.JobRequest | None) -> wire.JobView:
-    """Return a job as ``ps`` shows it; ``spec`` only where the command is wanted."""
+def job_view(world: World, job: Job, caller: Caller, command: list[str] | None) -> wire.JobView:
+    """Return a job as ``ps`` shows it; ``command`` None where it is the image's own."""
     mine = caller.may_see(job.owner)
     waiting = blockers(world, job) if job.id in world.jobs else []
     reason = job.reason.value if job.reason else (waiting[0].reason.value if waiting else None)
@@ -27,7 +27,7 @@ def job_view(world: World, job: Job, caller: Caller, spec: wire.JobRequest | Non
         count=_count(job.need),
         slices=list(job.slices),
         image=job.image.reference if mine else None,
-        command=spec.command if mine and spec is not None else None,
+        command=command if mine else None,
         priority=job.priority,
         array=None,
         attempt=job.attempt,

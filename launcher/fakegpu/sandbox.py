@@ -48,10 +48,12 @@ class Sandbox:
     short directory under /run, since a unix socket's path has at most 107 bytes. containerd is
     separate from dockerd, and live-restore is on: a killed dockerd loses neither containers nor
     exit codes. Whatever a killed earlier run left behind is taken over or cleaned up at ``start``.
+    Without ``gpu_support`` dockerd does not find the hook: it runs CPU jobs only.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, gpu_support: bool = True) -> None:
         self.directory = directory.resolve()
+        self.gpu_support = gpu_support
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         self.run = RUN / name
         self.socket = self.run / "docker.sock"
@@ -89,7 +91,8 @@ class Sandbox:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         self.run.mkdir(parents=True, exist_ok=True, mode=0o711)
-        self.hook.build()
+        if self.gpu_support:
+            self.hook.build()
         self._end("dockerd")
         try:
             self._start_containerd(containerd)
@@ -181,7 +184,8 @@ class Sandbox:
         self._wait_for("containerd", pid, self._containerd_socket.exists)
 
     def _spawn(self, daemon: str, command: list[str]) -> int:
-        path = os.pathsep.join([str(self.hook.bin), os.environ.get("PATH", ""), "/usr/sbin:/sbin"])
+        places = [str(self.hook.bin)] if self.gpu_support else []
+        path = os.pathsep.join([*places, os.environ.get("PATH", ""), "/usr/sbin:/sbin"])
         environment = {"PATH": path, "TMPDIR": str(self.run)}
         with (self.directory / f"{daemon}.log").open("ab") as log:
             child = subprocess.Popen(
