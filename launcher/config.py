@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher import places
 from launcher.errors import ConfigError
 
-SYSTEM_SOCKET = "/run/launcher/launcher.sock"
-SYSTEM_STATE = "/var/lib/launcher"
-SYSTEM_CONFIG = "/etc/launcher/launcher.toml"
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 
 
@@ -40,6 +38,12 @@ class Config:
     log_level: str = "info"
 
 
+SYSTEM_LOCKS = "/run/launcher"
+_VARIABLES = {
+    "socket": "LAUNCHER_SOCKET",
+    "state_dir": "LAUNCHER_STATE_DIR",
+    "docker_host": "DOCKER_HOST",
+}
 _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "socket": str,
     "state_dir": str,
@@ -61,30 +65,21 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Confi
     """
     given = {k: v for k, v in flags.items() if v is not None}
     system = os.getuid() == 0
-    path = Path(given.pop("config", None) or env.get("LAUNCHER_CONFIG") or _default_file(env))
-    explicit = ("config" in flags and flags["config"] is not None) or "LAUNCHER_CONFIG" in env
-    values = _from_file(path, required=explicit)
-    for key, name in (
-        ("socket", "LAUNCHER_SOCKET"),
-        ("state_dir", "LAUNCHER_STATE_DIR"),
-        ("docker_host", "DOCKER_HOST"),
-    ):
-        if env.get(name):
-            values[key] = env[name]
+    named = given.pop("config", None) or env.get("LAUNCHER_CONFIG")
+    default = places.SYSTEM_CONFIG if system else places.own_config(env)
+    values: dict[str, Any] = {
+        "socket": places.SYSTEM_SOCKET if system else places.own_socket(env),
+        "state_dir": places.SYSTEM_STATE if system else places.own_state(env),
+        "docker_host": DEFAULT_DOCKER_HOST,
+        "lock_dir": SYSTEM_LOCKS if system else None,
+        "cpu_slots": os.cpu_count() or 1,
+    }
+    values |= _from_file(Path(named or default), required=named is not None)
+    values |= {key: env[name] for key, name in _VARIABLES.items() if env.get(name)}
     values |= given
-    state = Path(values.pop("state_dir", None) or _default_state(env)).absolute()
-    locks = values.pop("lock_dir", None) or ("/run/launcher" if system else None)
-    return _checked(
-        Config(
-            socket=Path(values.pop("socket", None) or _default_socket(env)).absolute(),
-            state_dir=state,
-            docker_host=values.pop("docker_host", None) or DEFAULT_DOCKER_HOST,
-            system=system,
-            lock_dir=Path(locks) if locks else None,
-            cpu_slots=values.pop("cpu_slots", None) or os.cpu_count() or 1,
-            **values,
-        )
-    )
+    for key in ("socket", "state_dir", "lock_dir"):
+        values[key] = Path(values[key]).absolute() if values[key] else None
+    return _checked(Config(system=system, **values))
 
 
 def _checked(config: Config) -> Config:
@@ -120,25 +115,3 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
             raise ConfigError(f"{path}: {key} is {value!r}, which is not the right type")
     return values
-
-
-def _default_file(env: Mapping[str, str]) -> str:
-    if os.getuid() == 0:
-        return SYSTEM_CONFIG
-    base = env.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
-    return str(Path(base) / "launcher" / "launcher.toml")
-
-
-def _default_state(env: Mapping[str, str]) -> str:
-    if os.getuid() == 0:
-        return SYSTEM_STATE
-    base = env.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-    return str(Path(base) / "launcher")
-
-
-def _default_socket(env: Mapping[str, str]) -> str:
-    if os.getuid() == 0:
-        return SYSTEM_SOCKET
-    if runtime := env.get("XDG_RUNTIME_DIR"):
-        return str(Path(runtime) / "launcher" / "launcher.sock")
-    return str(Path(_default_state(env)) / "launcher.sock")

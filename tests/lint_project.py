@@ -1,0 +1,126 @@
+"""What no linter knows: sizes, generated documents, texts that must not be in the project.
+
+Run by ``make lint``; with ``--write`` the generated documents are written anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from launcher.core import lifecycle
+from launcher.jobfile import schema
+
+ROOT = Path(__file__).resolve().parent.parent
+MAP = ROOT / "launcher" / "README.md"
+SCHEMA = ROOT / "launcher" / "jobfile" / "schema.json"
+MOST_LINES, MOST_TEST_LINES, MOST_FUNCTION = 500, 800, 40
+FORBIDDEN = re.compile(
+    r"index[-_]url|https?://\S+/simple\b|\bTODO\b|\bFIXME\b|\bXXX\b|time\.sleep\(.*# test"
+)
+MARKS = ("<!-- diagram:begin -->", "<!-- diagram:end -->")
+
+
+def tracked(suffix: str) -> list[Path]:
+    """Return the files of the project with this ending."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", f"*{suffix}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [ROOT / line for line in listed.splitlines() if (ROOT / line).is_file()]
+
+
+def generated() -> dict[Path, str]:
+    """Return every generated document as it must be."""
+    text = MAP.read_text()
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    diagram = f"{MARKS[0]}\n```mermaid\n{lifecycle.diagram()}\n```\n{MARKS[1]}"
+    return {MAP: before + diagram + after, SCHEMA: schema.text()}
+
+
+def stale() -> Iterator[str]:
+    """Yield the generated documents that are not current."""
+    for path, text in generated().items():
+        if path.read_text() != text:
+            yield f"{path.relative_to(ROOT)}: is not current; `make docs` writes it"
+
+
+def sizes() -> Iterator[str]:
+    """Yield modules and functions that have grown too long."""
+    for path in tracked(".py"):
+        name = path.relative_to(ROOT)
+        text = path.read_text()
+        lines, tests = text.count("\n"), name.parts[0] == "tests"
+        most = MOST_TEST_LINES if tests else MOST_LINES
+        if lines > most:
+            yield f"{name}: {lines} lines, {most} at most"
+        if tests:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_table(node):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                if length > MOST_FUNCTION:
+                    yield f"{name}:{node.lineno}: {node.name} has {length} lines"
+
+
+def _is_table(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function is mostly one literal: a table with a name."""
+    literal = max(
+        (
+            (n.end_lineno or 0) - n.lineno
+            for n in ast.walk(node)
+            if isinstance(n, ast.Dict | ast.List | ast.Tuple | ast.Call)
+        ),
+        default=0,
+    )
+    return literal > MOST_FUNCTION // 2
+
+
+def sleeps() -> Iterator[str]:
+    """Yield tests that let time pass instead of waiting for something."""
+    for path in tracked(".py"):
+        name = path.relative_to(ROOT)
+        if name.parts[:2] in (("tests", "unit"), ("tests", "integration"), ("tests", "acceptance")):
+            for number, line in enumerate(path.read_text().splitlines(), start=1):
+                if re.search(r"\btime\.sleep\(", line):
+                    yield f"{name}:{number}: a test sleeps; tests.support.wait waits"
+
+
+def texts() -> Iterator[str]:
+    """Yield texts that must not be in the project."""
+    for path in [
+        p for s in (".py", ".md", ".toml", ".txt", ".yaml", ".sql", ".c") for p in tracked(s)
+    ]:
+        if path == Path(__file__):
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if FORBIDDEN.search(line):
+                yield f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+
+
+def main() -> int:
+    """Check, or write; the exit status says whether anything is wrong."""
+    if "--write" in sys.argv:
+        for path, text in generated().items():
+            path.write_text(text)
+        return 0
+    found = [*stale(), *sizes(), *sleeps(), *texts()]
+    print(
+        "\n".join(found)
+        or f"{len(tracked('.py'))} Python files: sizes, documents and texts are well"
+    )
+    json.loads(SCHEMA.read_text())
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
