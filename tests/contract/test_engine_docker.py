@@ -1,0 +1,257 @@
+"""The engine's calls on a real dockerd: containers, their logs, and what inspect shows (I9)."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from launcher.core.ids import container_name, labels
+from launcher.core.job import JobSpec
+from launcher.core.policy import confinement
+from launcher.engine.connection import Connection
+from launcher.engine.containers import Container, Containers, cgroup_is_empty, gpu_ids
+from launcher.engine.images import Images
+from launcher.engine.logs import Entry, Logs
+from launcher.engine.spec import Launch, create_body
+from launcher.engine.validate import body_faults, inspect_faults
+from launcher.fakegpu.sandbox import Sandbox
+from tests.support.builders import ALICE, CPU, ROOT, mig, profile
+from tests.support.daemon import BUSYBOX
+from tests.support.wait import wait_until
+
+PLAIN: dict[str, Any] = {"Image": BUSYBOX}
+numbers = itertools.count(1)
+
+
+def launch(sandbox: Sandbox, slices: int, **spec: Any) -> Launch:
+    """Return an attempt on so many slices, with an image that is really there."""
+    owner, job = spec.pop("owner", ALICE), next(numbers)
+    image_id = Images(Connection(sandbox.docker_host)).find(BUSYBOX)
+    assert image_id is not None
+    need = profile(count=slices) if slices else CPU
+    made = JobSpec("test", BUSYBOX, need, **spec)
+    leased = tuple(mig(n) for n in range(slices))
+    marks = labels("c0de", job, 1, tuple(s.uuid for s in leased), owner.uid)
+    kept = confinement(made, owner)
+    return Launch(job, 1, made, leased, image_id, kept, marks)
+
+
+def run(docker: Containers, made: Launch) -> Container:
+    """Create and start an attempt as the daemon does; returns what inspect shows."""
+    uuids = [s.uuid for s in made.slices]
+    body, name = create_body(made), container_name("c0de", made.job, made.attempt)
+    assert body_faults(body, uuids, int(made.labels["launcher.uid"])) == []
+    docker.create(name, body)
+    docker.start(name)
+    return look(docker, name)
+
+
+def look(docker: Containers, name: str) -> Container:
+    found = docker.inspect(name)
+    assert found is not None
+    return found
+
+
+def start(docker: Containers, *command: str, **more: Any) -> str:
+    name = f"engine-{next(numbers)}"
+    docker.create(name, PLAIN | {"Cmd": list(command)} | more)
+    docker.start(name)
+    return name
+
+
+@pytest.mark.parametrize("slices", [0, 1, 3])
+@pytest.mark.parametrize("owner", [ALICE, ROOT])
+def test_i9_inspect_shows_exactly_what_was_leased(
+    docker: Containers, sandbox: Sandbox, slices: int, owner: Any
+) -> None:
+    made = launch(sandbox, slices, command=("sleep", "60"), owner=owner)
+    found = run(docker, made)
+    uuids = [s.uuid for s in made.slices]
+    assert inspect_faults(found.info, uuids) == []
+    assert gpu_ids(found.info) == set(uuids)
+    assert found.belongs_to("c0de", made.job, 1)
+    assert not found.belongs_to("c0de", made.job, 2)
+
+
+def test_i9_a_real_container_with_another_slice_is_found_out(
+    docker: Containers, sandbox: Sandbox
+) -> None:
+    made = launch(sandbox, 2, command=("sleep", "60"))
+    body = create_body(made)
+    docker.create("other", body)
+    found = look(docker, "other")
+    first, second = (s.uuid for s in made.slices)
+    assert inspect_faults(found.info, [first, second]) == []
+    for leased in ([first], [second, first], [first, second, "MIG-a-9"], []):
+        (fault,) = inspect_faults(found.info, leased)
+        assert "leased is" in fault
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"Privileged": True},
+        {"PidMode": "host"},
+        {"NetworkMode": "host"},
+        {"IpcMode": "host"},
+        {"UTSMode": "host"},
+        {"CapAdd": ["SYS_ADMIN"]},
+        {"Binds": ["/etc:/host:ro"]},
+        {"Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/n"}]},
+        {"DeviceCgroupRules": ["c 195:* rwm"]},
+    ],
+)
+def test_i9_a_real_container_with_something_forbidden_is_found_out(
+    docker: Containers, extra: dict[str, Any]
+) -> None:
+    docker.create("forbidden", PLAIN | {"HostConfig": extra})
+    assert len(inspect_faults(look(docker, "forbidden").info, [])) == 1
+
+
+def test_every_field_of_the_body_reaches_docker(docker: Containers, sandbox: Sandbox) -> None:
+    made = launch(
+        sandbox,
+        1,
+        command=("sleep", "60"),
+        environment=(("A", "b c"),),
+        working_dir="/tmp",
+        mem_limit=64 * 2**20,
+        cpus=0.5,
+        shm_size=32 * 2**20,
+    )
+    info = run(docker, made).info
+    host, config = info["HostConfig"], info["Config"]
+    assert (host["Memory"], host["NanoCpus"], host["ShmSize"]) == (2**26, 500_000_000, 2**25)
+    assert (host["Init"], host["AutoRemove"], host["RestartPolicy"]["Name"]) == (True, False, "no")
+    assert host["LogConfig"]["Config"] == {"max-size": "50m", "max-file": "4"}
+    assert (config["WorkingDir"], config["User"], config["Tty"]) == ("/tmp", "1000:1000", False)
+    assert "A=b c" in config["Env"]
+    assert config["Healthcheck"] == {"Test": ["NONE"]}
+    assert config["Labels"] == made.labels
+
+
+def test_a_container_runs_ends_and_is_removed(docker: Containers) -> None:
+    name = start(docker, "sh", "-c", "sleep 0.3; exit 3")
+    running = look(docker, name)
+    assert (running.running, running.ever_started, running.finished_at) == (True, True, None)
+    assert running.pid > 0
+    assert not cgroup_is_empty(running.id)
+    docker.wait(name)
+    ended = look(docker, name)
+    assert (ended.running, ended.exit_code, ended.oom, ended.status) == (False, 3, False, "exited")
+    assert (ended.started_at or "") < (ended.finished_at or "")
+    wait_until(lambda: cgroup_is_empty(ended.id), what="its cgroup is empty")
+    docker.remove(name)
+    assert docker.inspect(name) is None
+    docker.remove(name)
+
+
+def test_stop_sends_term_and_kills_after_the_grace(docker: Containers) -> None:
+    kind = start(docker, "sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done")
+    stubborn = start(docker, "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    docker.stop(kind, 10.0)
+    docker.stop(stubborn, 0.0)
+    assert (look(docker, kind).exit_code, look(docker, stubborn).exit_code) == (9, 137)
+    docker.stop(kind, 1.0)  # again: nothing
+    docker.kill(kind, "SIGTERM")
+
+
+def test_starting_what_runs_changes_nothing(docker: Containers) -> None:
+    name = start(docker, "sleep", "60")
+    before = look(docker, name)
+    docker.start(name)
+    after = look(docker, name)
+    assert (after.pid, after.started_at) == (before.pid, before.started_at)
+
+
+def test_ours_are_listed_by_label_in_every_state_and_running_whoever_made_them(
+    docker: Containers,
+) -> None:
+    marks = {"Labels": labels("abcd", 1, 1, (), 0)}
+    alive = start(docker, "sleep", "60", **marks)
+    over = start(docker, "true", **marks)
+    docker.wait(over)
+    docker.create("never-started", PLAIN | marks)
+    stranger = start(docker, "sleep", "60")
+    start(docker, "true", Labels=labels("abcde", 1, 1, (), 0))
+    names = {c["Names"][0].lstrip("/"): c["State"] for c in docker.ours("abcd")}
+    assert names == {alive: "running", over: "exited", "never-started": "created"}
+    running = {c["Names"][0].lstrip("/") for c in docker.running()}
+    assert {alive, stranger} <= running
+    assert "never-started" not in running
+
+
+@pytest.fixture
+def logs(sandbox: Sandbox) -> Logs:
+    return Logs(Connection(sandbox.docker_host))
+
+
+def read(logs: Logs, name: str, since: int = 0, *, follow: bool = True) -> list[Entry]:
+    return list(logs.read(name, since, follow))
+
+
+def test_output_and_errors_come_apart_each_with_its_time(docker: Containers, logs: Logs) -> None:
+    name = start(docker, "sh", "-c", "echo out; echo err >&2; printf end")
+    docker.wait(name)
+    entries = read(logs, name, follow=False)
+    assert {(e.stream, e.data) for e in entries} == {(1, b"out\n"), (2, b"err\n"), (1, b"end")}
+    assert all(e.time_ns > 1_700_000_000 * 10**9 for e in entries)
+
+
+def test_following_goes_on_to_the_end_of_the_container(docker: Containers, logs: Logs) -> None:
+    name = start(docker, "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.05; done")
+    assert [e.data for e in read(logs, name)] == [b"1\n", b"2\n", b"3\n"]
+
+
+def test_reading_from_an_entry_on_gives_that_entry_and_all_after_it(
+    docker: Containers, logs: Logs
+) -> None:
+    name = start(docker, "sh", "-c", "for i in 1 2 3 4; do echo $i; sleep 0.02; done")
+    entries = read(logs, name)
+    for position, entry in enumerate(entries):
+        assert read(logs, name, entry.time_ns) == entries[position:]
+
+
+def test_a_line_longer_than_dockers_buffer_comes_in_pieces_that_make_it_whole(
+    docker: Containers, logs: Logs
+) -> None:
+    name = start(docker, "sh", "-c", "head -c 40000 /dev/zero | tr '\\0' x; echo")
+    entries = read(logs, name)
+    assert len(entries) > 1
+    assert b"".join(e.data for e in entries) == b"x" * 40000 + b"\n"
+
+
+def test_reading_that_is_given_up_leaves_the_engine_usable(docker: Containers, logs: Logs) -> None:
+    name = start(docker, "sh", "-c", "while :; do echo on; sleep 0.01; done")
+    for _ in range(5):
+        stream = logs.read(name, 0, follow=True)
+        assert next(stream).data == b"on\n"
+        stream.close()  # type: ignore[attr-defined]
+    assert look(docker, name).running
+
+
+def test_one_connection_serves_many_threads_at_once(docker: Containers) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    names = [start(docker, "sleep", "60") for _ in range(3)]
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(lambda n: docker.inspect(names[n % 3]), range(120)))
+    assert [c.name for c in found if c] == [names[n % 3] for n in range(120)]
+
+
+def test_a_pinned_id_and_its_name_are_one_image(sandbox: Sandbox) -> None:
+    images = Images(Connection(sandbox.docker_host))
+    image_id = images.find(BUSYBOX)
+    assert image_id is not None
+    assert image_id.startswith("sha256:")
+    assert images.find(image_id) == images.find(image_id.removeprefix("sha256:")[:12]) == image_id
+    assert images.find("nobody/nothing:1") is None
+    assert images.digest(image_id) is None, "it was never pulled"
+
+
+def test_version_and_info_are_dockers_own(sandbox: Sandbox) -> None:
+    connection = Connection(sandbox.docker_host)
+    assert connection.version()["Version"]
+    assert connection.info()["LiveRestoreEnabled"] is True
