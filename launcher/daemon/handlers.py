@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal as signals
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 from launcher import __version__, wire
 from launcher.core import event as ev
 from launcher.core.explain import blockers
-from launcher.core.job import ImageKey, Job, State
+from launcher.core.job import ImageKey, State
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.credentials import Credentials
@@ -29,10 +28,6 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     context.credentials.keep(caller.uid, asked.credentials)
     new = tuple(_new_job(job, caller.uid, context.credentials) for job in asked.jobs)
     jobs = await context.brain.ask(ev.Submitted(caller.owner, new, asked.dry_run))
-    if asked.dry_run:
-        return [
-            _planned(job, request, caller) for job, request in zip(new, asked.jobs, strict=True)
-        ]
     return [
         views.job_view(context.world, job, caller, request.command)
         for job, request in zip(jobs, asked.jobs, strict=True)
@@ -43,14 +38,6 @@ def _new_job(request: wire.JobRequest, uid: int, credentials: Credentials) -> ev
     owner = credentials.owner(uid, request.image)
     key = ImageKey(request.image, request.pull_policy, owner)
     return ev.NewJob(convert.core_spec(request), convert.document(request), key)
-
-
-def _planned(new: ev.NewJob, request: wire.JobRequest, caller: Caller) -> wire.JobView:
-    from launcher.core.world import World
-
-    job = Job(0, caller.owner, new.spec.name, new.spec.need, new.image, new.spec.priority, 0.0)
-    view = views.job_view(World("dry-run"), job, caller, request.command)
-    return dataclasses.replace(view, submitted_at=clock.rfc3339(clock.now().wall))
 
 
 async def list_jobs(

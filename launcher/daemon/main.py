@@ -33,7 +33,7 @@ from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
-from launcher.errors import EngineError, EngineUnavailable
+from launcher.errors import EngineError, EngineUnavailable, InternalError
 from launcher.gpu import GpuReader
 from launcher.store import Store
 
@@ -54,9 +54,9 @@ def serve(**flags: Any) -> int:
     )
     for noisy in ("aiohttp.access", "asyncio", "docker", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    store = Store.open(config.state_dir)
     if config.fake_gpu is not None:
         config = _with_fake_gpu(config, config.fake_gpu)
-    store = Store.open(config.state_dir)
     return asyncio.run(_run(config, store))
 
 
@@ -161,6 +161,18 @@ class Daemon:
             stop=self.stop,
         )
 
+    def check(self) -> None:
+        """Raise ``InternalError`` where the loop that decides has ended: better down than deaf.
+
+        A new start reads the store again; running jobs go on meanwhile.
+        """
+        for task in self._tasks:
+            if task.done():
+                log.critical("the task %s has ended", task.get_name(), exc_info=task.exception())
+                raise InternalError(
+                    f"the daemon's {task.get_name()} failed; its log has the details"
+                )
+
     async def close(self) -> None:
         """Stop deciding and watching; containers and their jobs go on."""
         for task in self._tasks:
@@ -202,6 +214,7 @@ async def _until_stopped(daemon: Daemon, idle_exit: float | None) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await daemon.stop.wait()
+        daemon.check()
         now = clock.now().boot
         if daemon.brain.world.jobs:
             idle_since = now
