@@ -1,0 +1,95 @@
+"""One daemon for the tests of a file, and the command as a user has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.fakegpu import Machine
+from launcher.fakegpu.sandbox import Sandbox
+from tests.acceptance.shell import Shell, no_traceback
+from tests.conftest import A30, MakeDaemon
+from tests.support.daemon import DaemonProcess
+from tests.support.machines import build_directory
+from tests.support.wait import wait_until
+
+__all__ = ["build_directory"]
+
+MIXED = "A30:1g.6gb*2/2g.12gb,T4"
+"""Slices of two sizes, and a whole GPU."""
+
+
+def compiled(directory: Path, spec: str, build: Path) -> Machine:
+    """Make a machine whose library is compiled once a run, not once a machine."""
+    machine = Machine.create(directory, spec)
+    (directory / "lib").symlink_to(build)
+    return machine
+
+
+@pytest.fixture
+def make_daemon(make_daemon: MakeDaemon, tmp_path: Path, build_directory: Path) -> MakeDaemon:
+    """As everywhere, but on machines that are compiled already."""
+    made: list[Machine] = []
+
+    def make(spec: str = A30, **options: object) -> DaemonProcess:
+        if "machine" not in options:
+            made.append(compiled(tmp_path / f"compiled-{len(made)}", spec, build_directory))
+            options["machine"] = made[-1]
+        return make_daemon(spec, **options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def shared(
+    sandbox: Sandbox,
+    tmp_path_factory: pytest.TempPathFactory,
+    build_directory: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[DaemonProcess]:
+    """A daemon for all tests of a file; its ``SPEC`` says on which machine."""
+    place = tmp_path_factory.mktemp("shared")
+    spec = getattr(request.module, "SPEC", A30)
+    machine = compiled(place / "machine", spec, build_directory)
+    daemon = DaemonProcess(sandbox.docker_host, machine, place / "state")
+    yield daemon.start()
+    log = daemon.log.read_text()
+    daemon.close()
+    no_traceback(log)
+
+
+@pytest.fixture
+def launch(shared: DaemonProcess, tmp_path: Path) -> Iterator[Shell]:
+    """The command for the file's daemon; jobs that a test leaves behind are cancelled."""
+    shell = Shell(shared.environment, tmp_path)
+    yield shell
+    shell.close()
+    for job in shared.client.jobs():
+        shared.client.cancel(job.id)
+    busy = ("leased", "releasing")
+    wait_until(
+        lambda: (
+            not shared.client.jobs() and not any(s.state in busy for s in shared.client.slices())
+        ),
+        timeout=20,
+        what="every slice is free again",
+    )
+
+
+MakeShell = Callable[[DaemonProcess], Shell]
+
+
+@pytest.fixture
+def shell_for(tmp_path: Path) -> Iterator[MakeShell]:
+    """Make the command for a test's own daemon."""
+    made: list[Shell] = []
+
+    def make(daemon: DaemonProcess) -> Shell:
+        made.append(Shell(daemon.environment, tmp_path))
+        return made[-1]
+
+    yield make
+    for shell in made:
+        shell.close()

@@ -1,0 +1,148 @@
+"""The installed command as a user's shell runs it: whole, in the background, or on a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.wait import wait_until
+
+LAUNCH = str(Path(sys.executable).with_name("launch"))
+SECONDS = 60.0
+
+
+def no_traceback(text: str) -> None:
+    """What no user may ever see: the one place where that is asserted."""
+    assert "Traceback (most recent call last)" not in text, text
+    assert "internal error" not in text, text
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended: its exit status and what it wrote."""
+
+    code: int
+    out: bytes
+    err: str
+
+    def __post_init__(self) -> None:
+        no_traceback(self.err)
+        no_traceback(self.out.decode(errors="replace"))
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document that is all of stdout."""
+        return json.loads(self.out)
+
+    def ok(self) -> Ended:
+        """This, if it succeeded."""
+        assert self.code == 0, self
+        return self
+
+
+class Running:
+    """A command in the background, its output in files that can be looked at meanwhile."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], directory: Path) -> None:
+        self._directory = Path(tempfile.mkdtemp(dir=directory))
+        self._out, self._err = self._directory / "out", self._directory / "err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
+            )
+
+    @property
+    def out(self) -> bytes:
+        return self._out.read_bytes()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def says(self, text: str) -> None:
+        """Wait until stderr has the text."""
+        what = f"stderr has {text!r}"
+        wait_until(lambda: text in self.err or self.process.poll() is not None, 30, what)
+        assert text in self.err, (self.err, self.process.poll())
+
+    def prints(self, data: bytes) -> None:
+        """Wait until stdout has the bytes."""
+        wait_until(lambda: data in self.out, 30, f"stdout has {data!r}; stderr: {self.err}")
+
+    def end(self) -> Ended:
+        """Wait for its end."""
+        return Ended(self.process.wait(SECONDS), self.out, self.err)
+
+
+class Shell:
+    """Runs ``launch`` with one environment."""
+
+    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+        self.environment = dict(environment)
+        self.directory = directory
+        self._started: list[Running] = []
+
+    def __call__(
+        self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, **options: Any
+    ) -> Ended:
+        """Run the command to its end, through pipes."""
+        done = subprocess.run(
+            [LAUNCH, *words],
+            input=stdin,
+            capture_output=True,
+            env=self.environment | dict(env or {}),
+            cwd=options.pop("cwd", self.directory),
+            timeout=options.pop("timeout", SECONDS),
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr.decode())
+
+    def start(self, *words: str) -> Running:
+        """Run it in the background."""
+        running = Running([LAUNCH, *words], self.environment, self.directory)
+        self._started.append(running)
+        return running
+
+    def on_terminal(self, *words: str, columns: int = 100) -> tuple[int, str]:
+        """Run it on a terminal of its own; returns its exit status and all that was shown."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(LAUNCH, [LAUNCH, *words], self.environment)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
+        shown = bytearray()
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until and select.select([terminal], [], [], SECONDS)[0]:
+            try:
+                piece = os.read(terminal, 65536)
+            except OSError:  # EIO: the last writer closed it
+                break
+            shown += piece
+        os.close(terminal)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        text = shown.decode(errors="replace")
+        no_traceback(text)
+        return code, text
+
+    def close(self) -> None:
+        """End what a failed test left running."""
+        for running in self._started:
+            if running.process.poll() is None:
+                running.process.kill()
+                running.process.wait()
