@@ -1,0 +1,110 @@
+"""Who is calling, as the kernel says: on real sockets, and nothing that the caller says."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from launcher.core.job import Owner
+from launcher.daemon.identity import Caller, caller_of
+from launcher.errors import NotAllowed
+
+ROOT_ONLY = frozenset({0})
+
+
+def request(connection: socket.socket | None, **headers: str) -> Any:
+    """Return what identity reads of a request: the transport with its socket."""
+    transport = SimpleNamespace(get_extra_info={"socket": connection}.get)
+    return SimpleNamespace(transport=transport, headers=headers)
+
+
+def test_a_pair_of_sockets_names_this_process() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        caller = caller_of(request(here), ROOT_ONLY)
+    assert (caller.owner, caller.admin, caller.uid) == (Owner(0, 0, "root"), True, 0)
+
+
+def connect_as(uid: int, gid: int, path: Path) -> socket.socket:
+    """Connect as somebody else: the kernel keeps who it was at connect()."""
+    client = socket.socket(socket.AF_UNIX)
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        client.connect(str(path))
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    return client
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Any:
+    path = Path(f"/tmp/launcher-identity-{os.getpid()}.sock")
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    path.chmod(0o666)
+    made.listen()
+    yield SimpleNamespace(path=path, accept=lambda: made.accept()[0])
+    made.close()
+    path.unlink()
+
+
+def test_the_user_is_who_connected_whatever_he_says(listener: Any) -> None:
+    client = connect_as(5, 60, listener.path)
+    with client, listener.accept() as server:
+        said = {"User": "root", "X-Forwarded-User": "root", "Authorization": "root"}
+        caller = caller_of(request(server, **said), ROOT_ONLY)
+    assert (caller.owner, caller.admin) == (Owner(5, 60, "games"), False)
+
+
+def test_an_admin_is_one_by_uid_alone(listener: Any) -> None:
+    client = connect_as(5, 0, listener.path)
+    with client, listener.accept() as server:
+        assert not caller_of(request(server), ROOT_ONLY).admin
+        assert caller_of(request(server), frozenset({0, 5})).admin
+
+
+def test_a_uid_without_a_name_is_nobody_here(listener: Any) -> None:
+    client = connect_as(54321, 54321, listener.path)
+    with client, listener.accept() as server, pytest.raises(NotAllowed, match="54321"):
+        caller_of(request(server), ROOT_ONLY)
+
+
+def test_each_connection_keeps_its_own_user(listener: Any) -> None:
+    pairs = [(connect_as(uid, uid, listener.path), listener.accept()) for uid in (5, 9, 5, 0)]
+    found: list[int] = [-1] * len(pairs)
+
+    def look(number: int) -> None:
+        found[number] = caller_of(request(pairs[number][1]), ROOT_ONLY).uid
+
+    threads = [threading.Thread(target=look, args=(n,)) for n in range(len(pairs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [5, 9, 5, 0]
+    for client, server in pairs:
+        client.close()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "gone", [SimpleNamespace(transport=None, headers={}), request(None)], ids=["all", "socket"]
+)
+def test_a_connection_that_is_gone_is_nobodys(gone: Any) -> None:
+    with pytest.raises(NotAllowed, match="gone"):
+        caller_of(gone, ROOT_ONLY)
+
+
+def test_who_may_see_a_job() -> None:
+    hers = Owner(5, 60, "games")
+    assert Caller(hers, admin=False).may_see(hers)
+    assert not Caller(Owner(9, 60, "games"), admin=False).may_see(hers)
+    assert Caller(Owner(9, 9, "news"), admin=True).may_see(hers)
