@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import wire
 from launcher.config import Config
-from launcher.core.job import Job
+from launcher.core.job import Job, JobSpec
 from launcher.core.world import World
 from launcher.daemon import convert
 from launcher.daemon.brain import Brain
@@ -35,6 +36,7 @@ class Context:
     hub: Hub
     health: Health
     credentials: Credentials
+    remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
     log_directory: Path
     admin_uids: frozenset[int]
     started_at: str

@@ -28,6 +28,7 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     context.credentials.keep(caller.uid, asked.credentials)
     new = tuple(_new_job(job, caller.uid, context.credentials) for job in asked.jobs)
     jobs = await context.brain.ask(ev.Submitted(caller.owner, new, asked.dry_run))
+    context.remember((job.id, one.spec) for job, one in zip(jobs, new, strict=True) if job.id)
     return [
         views.job_view(context.world, job, caller, request.command)
         for job, request in zip(jobs, asked.jobs, strict=True)

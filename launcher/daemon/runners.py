@@ -6,13 +6,15 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from launcher.core import action as act
 from launcher.core import event as ev
+from launcher.core.job import JobSpec
 from launcher.daemon import clock, convert
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 TRY_AGAIN_SECONDS = 1.0
 LOG_WAIT_SECONDS = 60.0
+REMEMBERED_SPECS = 1000
 
 
 class Runners:
@@ -59,6 +62,7 @@ class Runners:
         self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
         self._patient = ThreadPoolExecutor(256, thread_name_prefix="patient")
         self._removing: set[str] = set()
+        self._specs: OrderedDict[int, JobSpec] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers: dict[tuple[int, int], Follower] = {}
         self.credentials = Credentials()
@@ -125,14 +129,29 @@ class Runners:
 
     async def _start(self, action: act.StartAttempt) -> None:
         job = self.brain.world.jobs.get(action.job)
-        document = await self._committer.read(Reader.spec, action.job)
-        if job is None or document is None:
+        if job is None:
             raise LauncherError(f"job {action.job} is not there any more")
-        spec = convert.core_spec(convert.parse_document(document))
+        spec = await self._spec(action.job)
         limit = job.time_limit
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
         event = await self._in_quick(self._starter.run, action, spec, job.owner, deadline)
         self.brain.tell(event)
+
+    def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
+        """Keep the specs of jobs that were just queued: the next ones to start, most likely."""
+        self._specs.update(specs)
+        while len(self._specs) > REMEMBERED_SPECS:
+            self._specs.popitem(last=False)
+
+    async def _spec(self, job_id: int) -> JobSpec:
+        """Return a job's spec; they stay in the store, whoever waits long is read again."""
+        known = self._specs.get(job_id)
+        if known is not None:
+            return known
+        document = await self._committer.read(Reader.spec, job_id)
+        if document is None:
+            raise LauncherError(f"job {job_id} is not in the store")
+        return convert.core_spec(convert.parse_document(document))
 
     async def _follow(self, action: act.FollowAttempt) -> None:
         follower = Follower(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from launcher.engine.connection import Connection
 from launcher.wire import JobRequest, JobView
 from tests.benchmarks import bare
 from tests.benchmarks.bare import Work
+from tests.benchmarks.record import Record
 from tests.benchmarks.setup import ONE, Result, Stand
 from tests.support.daemon import BUSYBOX
 from tests.support.registry import Registry
 
-ROUNDS = 3
+ROUNDS = 5
 SHORT_JOBS = 60
 RUNS = 12
 COLD_IMAGES = 6
@@ -38,34 +37,22 @@ def _submit(stand: Stand, work: Iterable[Work]) -> list[JobView]:
     return ended
 
 
-def _gaps(spans: Iterable[Sequence[tuple[str, str]]]) -> list[float]:
-    """Return the idle seconds between one container's end and the next one's start on a slice."""
-    found = []
-    for slot in spans:
-        for (_, ended), (started, _) in itertools.pairwise(sorted(slot)):
-            found.append((_moment(started) - _moment(ended)).total_seconds())
-    return found
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text[:26].rstrip("Z").ljust(26, "0") + "+00:00")
-
-
 def throughput_and_turnaround(stand: Stand) -> list[Result]:
     """Many short containers over four slices; and how long a slice is idle between two."""
     ours, theirs, our_gaps, their_gaps = [], [], [], []
     work = [Work(BUSYBOX, ["true"])] * SHORT_JOBS
+    record = Record(stand.sandbox.docker_host)
     bare.run(stand, work[:8])
     _submit(stand, work[:8])
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        spans = bare.run(stand, work)
+        ran = bare.run(stand, work)
         theirs.append(time.perf_counter() - began)
-        their_gaps += _gaps(spans)
+        their_gaps += record.gaps(ran)
         began = time.perf_counter()
         jobs = _submit(stand, work)
         ours.append(time.perf_counter() - began)
-        our_gaps += _gaps(_by_slice(jobs))
+        our_gaps += record.gaps({job.container_id or "": job.slices[0] for job in jobs})
         _settle(stand)
     median = statistics.median
     what = f"{SHORT_JOBS} short containers over 4 slices / docker-py loop, 4 threads"
@@ -79,13 +66,6 @@ def throughput_and_turnaround(stand: Stand) -> list[Result]:
             1.0,
         ),
     ]
-
-
-def _by_slice(jobs: Iterable[JobView]) -> list[list[tuple[str, str]]]:
-    spans: dict[str, list[tuple[str, str]]] = {}
-    for job in jobs:
-        spans.setdefault(job.slices[0], []).append((job.started_at or "", job.ended_at or ""))
-    return list(spans.values())
 
 
 def _settle(stand: Stand) -> None:
