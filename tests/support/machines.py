@@ -19,7 +19,9 @@ MakeMachine = Callable[[str], Machine]
 @pytest.fixture(scope="session")
 def build_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the library is compiled, once for all workers of a run."""
-    return tmp_path_factory.getbasetemp().parent / "fakegpu-build"
+    place = tmp_path_factory.getbasetemp().parent / "fakegpu-build"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 @pytest.fixture
