@@ -15,6 +15,7 @@ from launcher.engine.containers import Container, Containers
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
+from launcher.wire import Frame
 
 log = logging.getLogger(__name__)
 
@@ -136,34 +137,42 @@ def copy_log(
     """Copy a container's log to its end, from where the writer stands, whatever comes between.
 
     The stream's end says nothing (I4): only a container seen not running has a complete log, by
-    whoever follows it (``is_over``) or by a look of our own.
+    whoever follows it (``is_over``) or by a look of our own. And a stream that follows ends with
+    the container, wherever it stood (Docker 20.10 drops what a loud program wrote last), so the
+    rest is read once more without following.
     """
     while not writer.ended:
         try:
-            cut = not _copy_once(logs, name, writer, grew)
-            if not cut and is_over():
-                return
-            found = containers.inspect(name)
+            whole = _copy_once(logs, name, writer, grew, follow=True)
+            if (whole and is_over()) or not _runs(containers, name):
+                whole = _copy_once(logs, name, writer, grew, follow=False)
+                if whole:
+                    return
         except Refused as refused:
             if refused.refusal is not Refusal.MISSING:
                 log.warning("cannot read the log of %s: %s", name, refused.message)
             return
         except AWAY:
             time.sleep(LOOK_AGAIN)
-            continue
-        if found is None or (not found.running and not cut):
-            return
 
 
-def _copy_once(logs: Logs, name: str, writer: LogWriter, grew: Callable[[], None]) -> bool:
+def _runs(containers: Containers, name: str) -> bool:
+    found = containers.inspect(name)
+    return found is not None and found.running
+
+
+def _copy_once(
+    logs: Logs, name: str, writer: LogWriter, grew: Callable[[], None], *, follow: bool
+) -> bool:
     """Read from where the writer stands; returns False where the stream broke off."""
-    already_has = writer.already_has()
+    position = writer.position
+    already_has = position.already_has()
     try:
-        for entry in logs.read(name, writer.resume_from(), follow=True):
-            if already_has(entry.stream, entry.time_ns, entry.data):
-                continue
-            writer.write(entry.stream, entry.time_ns, entry.data)
-            grew()
+        for batch in logs.read(name, position.resume_from(), follow=follow):
+            new = [e for e in batch if not already_has(e.stream, e.time_ns, len(e.data))]
+            if new:
+                writer.write(Frame(e.stream, e.time_ns, e.data) for e in new)
+                grew()
     except Unknown:
         return False
     return True

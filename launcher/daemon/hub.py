@@ -28,6 +28,7 @@ class Hub:
         self._ended: OrderedDict[int, Job] = OrderedDict()
         self.progress: dict[str, list[dict[str, Any]]] = {}
         self._told_at = 0.0
+        self._touched: set[int] = set()
         self._lost_logs: set[tuple[int, int]] = set()
 
     @contextlib.contextmanager
@@ -62,9 +63,17 @@ class Hub:
             woken.set()
 
     def touch(self, job_id: int) -> None:
-        """Wake who watches a job, from any thread; nearly free where nobody does."""
-        if job_id in self._watchers:
-            self._loop.call_soon_threadsafe(self.wake, job_id)
+        """Wake who watches a job, from any thread; nearly free where nobody does.
+
+        A loud program grows its log faster than the loop can wake: one call is under way at most.
+        """
+        if job_id in self._watchers and job_id not in self._touched:
+            self._touched.add(job_id)
+            self._loop.call_soon_threadsafe(self._wake_touched, job_id)
+
+    def _wake_touched(self, job_id: int) -> None:
+        self._touched.discard(job_id)
+        self.wake(job_id)
 
     def lose_log(self, job_id: int, attempt: int) -> None:
         """Note that an attempt's log could not be written to its end: nobody must wait for it."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from launcher.daemon.position import Position
 from launcher.wire import (
     END,
     FRAME_HEADER_BYTES,
@@ -21,9 +22,6 @@ from launcher.wire import (
     decode_header,
     read_frames,
 )
-
-WINDOW_NS = 2 * 10**9
-MOST_LATELY = 50_000
 
 
 def path_of(directory: Path, job: int, attempt: int) -> Path:
@@ -40,9 +38,8 @@ class LogWriter:
         self._fd = os.open(path, flags, 0o600)
         self._limit = limit_bytes
         self._size = 0
-        self.last_ns = 0
+        self.position = Position()
         self.ended = False
-        self._lately: dict[tuple[int, int, int], int] = {}
         self._cut = False
         self._recover()
 
@@ -55,62 +52,37 @@ class LogWriter:
 
     def _count(self, frame: Frame) -> None:
         if frame.stream in (STDOUT, STDERR):
-            if frame.time_ns - self.last_ns > WINDOW_NS:
-                self._lately.clear()
-            self.last_ns = max(self.last_ns, frame.time_ns)
-            key = (frame.stream, frame.time_ns, len(frame.data))
-            self._lately[key] = self._lately.get(key, 0) + 1
-            if len(self._lately) > MOST_LATELY:
-                self._forget_old()
+            self.position.count(frame.stream, frame.time_ns, len(frame.data))
         self.ended = self.ended or frame.stream == END
         self._cut = self._cut or frame.stream == NOTE
 
-    def _forget_old(self) -> None:
-        since = self.resume_from()
-        self._lately = {k: n for k, n in self._lately.items() if k[1] >= since}
-
-    def resume_from(self) -> int:
-        """Return from which moment on to read again, in nanoseconds since 1970.
-
-        A little before the last entry: stdout and stderr are stamped apart, so entries are not
-        quite in order of time. ``already_has`` tells which of them are here.
-        """
-        return max(0, self.last_ns - WINDOW_NS)
-
-    def already_has(self) -> Callable[[int, int, bytes], bool]:
-        """Return a test that says, once for each, whether an entry read again is here already."""
-        left = dict(self._lately)
-
-        def seen(stream: int, time_ns: int, data: bytes) -> bool:
-            key = (stream, time_ns, len(data))
-            if not left.get(key):
-                return False
-            left[key] -= 1
-            return True
-
-        return seen
-
-    def write(self, stream: int, time_ns: int, data: bytes) -> None:
-        """Append one entry of the container's output; nothing past the size limit."""
-        frame = Frame(stream, time_ns, data)
-        if self._cut:
+    def write(self, frames: Iterable[Frame]) -> None:
+        """Append entries of the container's output together; nothing past the size limit."""
+        encoded = bytearray()
+        for frame in frames:
+            if not self._cut and self._size + len(encoded) + len(frame.data) > self._limit:
+                note = f"the log was cut here: it reached {self._limit // 2**20} MiB"
+                told = Frame(NOTE, frame.time_ns, note.encode())
+                self._count(told)
+                encoded += told.encode()
+            elif not self._cut:
+                encoded += frame.encode()
             self._count(frame)
-            return
-        if self._size + len(data) > self._limit:
-            note = f"the log was cut here: it reached {self._limit // 2**20} MiB"
-            frame = Frame(NOTE, time_ns, note.encode())
-        self._append(frame)
+        self._append(encoded)
 
     def end(self) -> None:
         """Mark the log complete; once."""
         if not self.ended:
-            self._append(Frame(END, time.time_ns(), b""))
+            end = Frame(END, time.time_ns(), b"")
+            self._count(end)
+            self._append(end.encode())
 
-    def _append(self, frame: Frame) -> None:
-        encoded = frame.encode()
-        os.write(self._fd, encoded)
-        self._size += len(encoded)
-        self._count(frame)
+    def _append(self, encoded: bytes | bytearray) -> None:
+        left = memoryview(encoded)
+        while left:
+            written = os.write(self._fd, left)
+            self._size += written
+            left = left[written:]
 
     def close(self) -> None:
         """Close the file."""
@@ -124,7 +96,7 @@ class LogReader:
         self._path = path
         self._position = 0
 
-    def read(self, most: int = 1 << 20) -> Iterator[Frame]:
+    def read(self, most: int = 1 << 18) -> Iterator[Frame]:
         """Yield the frames that were appended since the last call, about ``most`` bytes."""
         try:
             with self._path.open("rb") as file:

@@ -68,13 +68,16 @@ def _reply(status: int, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-async def _stream(request: web.Request, frames: AsyncIterator[wire.Frame]) -> web.StreamResponse:
+async def _stream(
+    request: web.Request, batches: AsyncIterator[list[wire.Frame]]
+) -> web.StreamResponse:
     answer = web.StreamResponse(headers={VERSION_HEADER: __version__})
     answer.content_type = "application/octet-stream"
     await answer.prepare(request)
     with contextlib.suppress(ConnectionError):  # a client may leave whenever it likes
-        async for frame in frames:
-            await answer.write(frame.encode())
+        async for batch in batches:
+            if batch:
+                await answer.write(b"".join(frame.encode() for frame in batch))
         await answer.write_eof()
     return answer
 

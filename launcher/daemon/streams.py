@@ -40,7 +40,7 @@ class Attempt:
 
 async def log_frames(
     context: Context, job: Job, attempt: int | None, *, follow: bool, tail: int | None
-) -> AsyncIterator[Frame]:
+) -> AsyncIterator[list[Frame]]:
     """Yield the output of an attempt, or of the job's last one where None. Ends with END.
 
     With ``follow`` until it is complete; a job that waits is waited for.
@@ -55,14 +55,14 @@ async def log_frames(
                 reading = Attempt(context, job.id, number)
             batch = list(reading.new_frames()) if reading else []
             if reading and tail is not None:
-                batch, tail = _all_then_tail(reading, batch, tail), None
-            for frame in batch:
-                yield frame
+                batch = await asyncio.to_thread(_all_then_tail, reading, batch, tail)
+                tail = None
+            yield batch
             if _complete(context, reading, now) or (not follow and not batch):
                 break
             if not batch:
                 await _wake(woken)
-    yield Frame(END, 0, b"")
+    yield [Frame(END, 0, b"")]
 
 
 def _all_then_tail(reading: Attempt, batch: list[Frame], tail: int) -> list[Frame]:
@@ -106,7 +106,7 @@ class Resume:
 
 async def follow_frames(
     context: Context, job: Job, caller: Caller, resume: Resume
-) -> AsyncIterator[Frame]:
+) -> AsyncIterator[list[Frame]]:
     """Yield what happens to a job: EVENT frames on every change, its output, END with the job."""
     spec = await context.spec(job.id)
     command = spec.command if spec else None
@@ -119,16 +119,14 @@ async def follow_frames(
             event = _event(context, now, caller, command)
             if event != told:
                 told = event
-                yield Frame(EVENT, 0, event)
+                yield [Frame(EVENT, 0, event)]
             if now.attempt and (reading is None or reading.number != now.attempt):
                 reading = Attempt(context, now.id, now.attempt)
             output = list(reading.new_frames()) if reading else []
-            for frame in output:
-                if frame.stream in OUTPUT and resume.is_new(frame):
-                    yield frame
+            yield [frame for frame in output if resume.is_new(frame)]
             if now.outcome is not None and _complete(context, reading, now):
                 view = views.job_view(context.world, now, caller, command)
-                yield Frame(END, 0, convert.dump(wire.JobView, view))
+                yield [Frame(END, 0, convert.dump(wire.JobView, view))]
                 return
             if not output:
                 await _wake(woken)
@@ -159,11 +157,12 @@ def _event(context: Context, job: Job, caller: Caller, command: list[str] | None
     ).encode()
 
 
-async def resumed(frames: AsyncIterator[Frame], resume: Resume) -> AsyncIterator[Frame]:
+async def resumed(
+    batches: AsyncIterator[list[Frame]], resume: Resume
+) -> AsyncIterator[list[Frame]]:
     """Leave out what a reconnecting client has seen."""
-    async for frame in frames:
-        if frame.stream not in OUTPUT or resume.is_new(frame):
-            yield frame
+    async for batch in batches:
+        yield [f for f in batch if f.stream not in OUTPUT or resume.is_new(f)]
 
 
 async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:

@@ -7,12 +7,13 @@ Docker API "Attach": 8-byte header, stream type and big-endian length.
 from __future__ import annotations
 
 import calendar
+import functools
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from launcher.engine.body import pieces
 from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused, error_text, refusal
 
@@ -35,12 +36,12 @@ class Logs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def read(self, name: str, since_ns: int, follow: bool) -> Iterator[Entry]:
-        """Yield entries from ``since_ns`` (included) on; with ``follow`` until the log ends.
+    def read(self, name: str, since_ns: int, follow: bool) -> Iterator[list[Entry]]:
+        """Yield entries from ``since_ns`` (included) on, those that came together together.
 
-        That the stream ended says nothing about the container (I4). Raises Unknown where it was
-        cut in the middle of an entry, Refused where there is no such container or its log is
-        damaged.
+        With ``follow`` until the stream ends, which says nothing about the container (I4). Raises
+        Unknown where it was cut in the middle, Refused where there is no such container or its log
+        is damaged.
         """
         since = f"{since_ns // 10**9}.{since_ns % 10**9:09d}" if since_ns else "0"
         params: dict[str, str | int] = {
@@ -61,18 +62,32 @@ class Logs:
                 if answer.status_code != 200:
                     text = error_text(answer.text)
                     raise Refused(refusal(answer.status_code, text), answer.status_code, text)
-                yield from _entries(answer.raw)
+                yield from batches(pieces(answer.raw))
 
 
-def _entries(raw: Any) -> Iterator[Entry]:
-    while len(header := raw.read(_HEADER.size)) == _HEADER.size:
-        stream, length = _HEADER.unpack(header)
-        payload = raw.read(length)
-        if len(payload) < length:
-            raise OSError("the log stream was cut in the middle of an entry")
-        yield _entry(stream, payload)
-    if header:
-        raise OSError("the log stream was cut in the middle of a header")
+def batches(come: Iterable[bytes]) -> Iterator[list[Entry]]:
+    """Yield the whole entries of each piece of a stream; OSError where it ends within one."""
+    buffer = b""
+    for piece in come:
+        buffer = buffer + piece if buffer else piece
+        found: list[Entry] = []
+        start = 0
+        try:
+            while len(buffer) - start >= _HEADER.size:
+                stream, length = _HEADER.unpack_from(buffer, start)
+                end = start + _HEADER.size + length
+                if end > len(buffer):
+                    break
+                found.append(_entry(stream, buffer[start + _HEADER.size : end]))
+                start = end
+        except Refused:
+            yield found
+            raise
+        buffer = buffer[start:]
+        if found:
+            yield found
+    if buffer:
+        raise OSError("the log stream was cut in the middle of an entry")
 
 
 def _entry(stream: int, payload: bytes) -> Entry:
@@ -97,5 +112,10 @@ def parse_time_ns(stamp: str) -> int:
     1500000000
     """
     seconds, _, fraction = stamp.rstrip("Z").partition(".")
-    whole = calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S"))
-    return whole * 10**9 + int(fraction.ljust(9, "0")[:9] or "0")
+    return _whole_seconds(seconds) * 10**9 + int(fraction.ljust(9, "0")[:9] or "0")
+
+
+@functools.lru_cache(maxsize=64)
+def _whole_seconds(text: str) -> int:
+    """Return seconds since 1970; remembered, as a loud program has many lines a second."""
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))

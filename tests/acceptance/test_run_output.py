@@ -60,6 +60,14 @@ def test_lines_far_longer_than_a_docker_log_entry_come_out_whole(launch: Shell) 
     assert done.out == b"x" * 200000 + b"\n" + b"y" * 70000
 
 
+def test_a_loud_program_that_ends_at_once_loses_nothing(launch: Shell) -> None:
+    """Docker 20.10 ends a followed log with the container, wherever the reader stood."""
+    done = launch("run", BUSYBOX, "seq", "100000").ok()
+    assert done.out == b"".join(b"%d\n" % n for n in range(1, 100001))
+    done = launch("logs", "--tail", "2", "last").ok()
+    assert done.text == "99999\n100000\n"
+
+
 def test_a_container_of_ten_milliseconds_loses_nothing(launch: Shell) -> None:
     for _ in range(3):
         done = launch("run", "-q", BUSYBOX, "sh", "-c", "echo first; echo e >&2; printf last").ok()

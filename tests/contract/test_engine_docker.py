@@ -189,7 +189,7 @@ def logs(sandbox: Sandbox) -> Logs:
 
 
 def read(logs: Logs, name: str, since: int = 0, *, follow: bool = True) -> list[Entry]:
-    return list(logs.read(name, since, follow))
+    return [entry for batch in logs.read(name, since, follow) for entry in batch]
 
 
 def test_output_and_errors_come_apart_each_with_its_time(docker: Containers, logs: Logs) -> None:
@@ -227,7 +227,7 @@ def test_reading_that_is_given_up_leaves_the_engine_usable(docker: Containers, l
     name = start(docker, "sh", "-c", "while :; do echo on; sleep 0.01; done")
     for _ in range(5):
         stream = logs.read(name, 0, follow=True)
-        assert next(stream).data == b"on\n"
+        assert next(stream)[0].data == b"on\n"
         stream.close()  # type: ignore[attr-defined]
     assert look(docker, name).running
 

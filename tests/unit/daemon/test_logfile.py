@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.daemon.logfile import WINDOW_NS, LogReader, LogWriter, path_of
+from launcher.daemon.logfile import LogReader, LogWriter, path_of
 from launcher.wire import END, NOTE, STDERR, STDOUT, Frame
 
 LIMIT = 1 << 20
@@ -22,8 +21,7 @@ def written(path: Path) -> list[Frame]:
 
 def write(path: Path, *entries: tuple[int, int, bytes], limit: int = LIMIT) -> None:
     writer = LogWriter(path, limit)
-    for entry in entries:
-        writer.write(*entry)
+    writer.write(Frame(*entry) for entry in entries)
     writer.close()
 
 
@@ -69,49 +67,6 @@ def test_a_torn_end_is_cut_off_and_the_rest_is_kept(
     assert path.stat().st_size == ends[kept]
     write(path, (STDOUT, 1, b"next"))
     assert written(path) == [*(Frame(*e) for e in entries[:kept]), Frame(STDOUT, 1, b"next")]
-
-
-def resumed(path: Path, entries: list[tuple[int, int, bytes]]) -> LogWriter:
-    """Read again all that Docker gives from where the writer stands, as the follower does."""
-    writer = LogWriter(path, LIMIT)
-    has: Callable[[int, int, bytes], bool] = writer.already_has()
-    for entry in entries:
-        if entry[1] >= writer.resume_from() and not has(*entry):
-            writer.write(*entry)
-    return writer
-
-
-entries_near = st.lists(
-    st.tuples(
-        st.sampled_from([STDOUT, STDERR]),
-        st.integers(10**18, 10**18 + 3),
-        st.sampled_from([b"a\n", b"b\n", b"cc\n"]),
-    ),
-    max_size=12,
-)
-
-
-@settings(deadline=None)
-@given(entries=entries_near, data=st.data())
-def test_going_on_after_a_crash_neither_loses_nor_repeats(
-    tmp_path_factory: pytest.TempPathFactory,
-    entries: list[tuple[int, int, bytes]],
-    data: st.DataObject,
-) -> None:
-    """Wherever the daemon died, and however many entries share one nanosecond."""
-    path = tmp_path_factory.mktemp("resume") / "log"
-    write(path, *entries[: data.draw(st.integers(0, len(entries)))])
-    resumed(path, entries).close()
-    resumed(path, entries).close()
-    assert written(path) == [Frame(*e) for e in entries]
-
-
-def test_what_is_long_past_is_not_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    write(path, (STDOUT, 10**18, b"old"), (STDOUT, 2 * 10**18, b"new"))
-    writer = LogWriter(path, LIMIT)
-    assert writer.resume_from() == 2 * 10**18 - WINDOW_NS
-    writer.close()
 
 
 def test_past_the_limit_there_is_one_note_and_nothing_more(tmp_path: Path) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import struct
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launcher.engine.body import pieces
 from launcher.engine.connection import Connection
-from launcher.engine.logs import Entry, Logs, _entries, parse_time_ns
+from launcher.engine.logs import Entry, Logs, batches, parse_time_ns
 from launcher.engine.outcome import Refusal, Refused, Unknown
-from tests.unit.engine.wire_docker import WireDocker, chunked, cut, reply
+from tests.unit.engine.wire_docker import WireDocker, chunked, cut, reply, until_close
 
 AT = "2026-01-02T03:04:05.000000001Z"
 AT_NS = 1767323045_000000001
@@ -31,7 +33,7 @@ def entry(data: bytes, stream: int = 1, stamp: str = AT) -> bytes:
 
 
 def read(connection: Connection, since: int = 0) -> list[Entry]:
-    return list(Logs(connection).read("x", since, follow=True))
+    return [e for batch in Logs(connection).read("x", since, follow=True) for e in batch]
 
 
 def test_entries_come_with_their_stream_and_time(
@@ -57,13 +59,14 @@ def test_a_stream_that_ends_within_an_entry_is_told_from_one_that_ends_after_it(
 ) -> None:
     one = entry(b"line\n")
     found: list[bytes] = []
-    stream = io.BytesIO((one * 2)[:cut_at])
+    stream = (one * 2)[:cut_at]
+    bytewise = [stream[i : i + 1] for i in range(cut_at)]
     if cut_at % len(one) == 0:
-        assert len(list(_entries(stream))) == cut_at // len(one)
+        assert sum(map(len, batches(bytewise))) == cut_at // len(one)
         return
     with pytest.raises(OSError, match="cut in the middle"):
-        for one_entry in _entries(stream):
-            found.append(one_entry.data)
+        for batch in batches(bytewise):
+            found.extend(e.data for e in batch)
     assert found == [b"line\n"] * (cut_at // len(one))
 
 
@@ -71,13 +74,54 @@ def test_what_came_before_a_cut_is_kept_and_the_cut_is_unknown(
     docker_wire: WireDocker, connection: Connection
 ) -> None:
     docker_wire.on(LOGS, chunked(entry(b"one\n"), entry(b"two\n")[:11], end=False))
-    got = []
-    with pytest.raises(Unknown):
-        got.extend(e.data for e in Logs(connection).read("x", 0, follow=True))
     seen = Logs(connection).read("x", 0, follow=True)
-    assert next(seen).data == b"one\n"
+    assert [e.data for e in next(seen)] == [b"one\n"]
     with pytest.raises(Unknown):
         next(seen)
+
+
+def test_many_lines_that_come_together_are_one_batch(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on(LOGS, chunked(*([entry(b"line\n")] * 500)))
+    found = list(Logs(connection).read("x", 0, follow=True))
+    assert sum(map(len, found)) == 500
+    assert len(found) < 50
+
+
+def test_a_body_without_chunks_ends_with_the_connection(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on(LOGS, until_close(entry(b"one\n") + entry(b"two\n")))
+    assert [e.data for e in read(connection)] == [b"one\n", b"two\n"]
+
+
+@given(body=st.lists(st.binary(min_size=1, max_size=40), max_size=5), size=st.integers(1, 30))
+def test_chunks_come_apart_in_whatever_pieces_they_come(body: list[bytes], size: int) -> None:
+    coded = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in body) + b"0\r\n\r\n"
+    raw = SimpleNamespace(_fp=SimpleNamespace(fp=Slow(coded, size), chunked=True))
+    assert b"".join(pieces(raw)) == b"".join(body)
+    for cut_at in range(len(coded) - 4):
+        raw = SimpleNamespace(_fp=SimpleNamespace(fp=Slow(coded[:cut_at], size), chunked=True))
+        with pytest.raises(OSError, match="ended in the middle"):
+            list(pieces(raw))
+
+
+def test_a_chunk_without_a_length_is_an_error_and_no_endless_wait() -> None:
+    raw = SimpleNamespace(_fp=SimpleNamespace(fp=io.BytesIO(b"zz\r\nabc\r\n"), chunked=True))
+    with pytest.raises(OSError, match="without a length"):
+        list(pieces(raw))
+
+
+class Slow(io.BytesIO):
+    """Gives no more than some bytes at once."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        super().__init__(data)
+        self._size = size
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return super().read1(self._size)
 
 
 def test_a_cut_before_the_answer_is_unknown(
@@ -123,7 +167,7 @@ def test_a_damaged_log_ends_in_words_and_not_in_a_crash(
 ) -> None:
     docker_wire.on(LOGS, chunked(entry(b"good\n"), broken))
     seen = Logs(connection).read("x", 0, follow=True)
-    assert next(seen).data == b"good\n"
+    assert [e.data for e in next(seen)] == [b"good\n"]
     with pytest.raises(Refused, match="cannot be read on") as caught:
         next(seen)
     assert caught.value.refusal is Refusal.INFRA
