@@ -22,7 +22,7 @@ from launcher.core.world import World
 
 def resume(world: World, now: Now) -> list[Action]:
     """Return the actions that continue every live job of a world just read from the store."""
-    actions = wait_again(world, now)
+    actions = take_up(world, now)
     for job in list(world.jobs.values()):
         match job.state:
             case State.STARTING:
@@ -30,18 +30,18 @@ def resume(world: World, now: Now) -> list[Action]:
             case State.RUNNING:
                 actions.append(follow(world, job))
                 actions += stop(world, job) if job.stopping else []
-                if job.time_limit is not None and job.started_wall is not None:
-                    left = job.started_wall + job.time_limit - now.wall
-                    world.set_deadline(job, now.boot + left)
             case State.COMPLETING:
                 actions += _prove_again(world, job)
     return actions
 
 
-def wait_again(world: World, now: Now) -> list[Action]:
-    """Queue every pending job of a world just read, or let it wait for its image again."""
+def take_up(world: World, now: Now) -> list[Action]:
+    """Give a world just read what is not in its rows: the queue, the images, the deadlines."""
     actions: list[Action] = []
     for job in world.jobs.values():
+        if job.state is State.RUNNING and job.time_limit is not None and not job.stopping:
+            left = (job.started_wall or now.wall) + job.time_limit - now.wall
+            world.set_deadline(job, now.boot + left)
         if job.state is not State.PENDING or job.never_started >= MAX_STARTS_NEVER_STARTED:
             continue
         if job.image_id is not None:

@@ -16,7 +16,7 @@ from launcher.core import event as ev
 from launcher.core.action import Action
 from launcher.core.handle import handle, submit
 from launcher.core.job import Job
-from launcher.core.reconcile import wait_again
+from launcher.core.reconcile import take_up
 from launcher.core.scheduler import schedule
 from launcher.core.world import Changes, World
 from launcher.daemon import clock
@@ -174,5 +174,5 @@ class Brain:
         if self._inventory is not None:
             handle(world, self._inventory, now)
         self.world = world
-        for action in wait_again(world, now):
+        for action in take_up(world, now):
             self._dispatch(action)

@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 
 from launcher.core import event as ev
-from launcher.core.action import Action, FindImage, FollowAttempt, ProveIdle, StartAttempt
+from launcher.core.action import (
+    Action,
+    FindImage,
+    FollowAttempt,
+    ProveIdle,
+    StartAttempt,
+    StopAttempt,
+)
 from launcher.core.gpu import Inventory
 from launcher.core.job import Job, JobSpec, Outcome, State
 from launcher.core.world import Changes
@@ -278,3 +285,25 @@ def test_a_job_that_waited_for_its_image_waits_for_it_again(disk: SmallDisk) -> 
         await until(lambda: made.brain.world.jobs[1].state is State.STARTING)
 
     play(body, disk.path)
+
+
+def test_a_time_limit_still_counts_after_a_commit_that_failed(disk: SmallDisk) -> None:
+    async def body(made: Daemon) -> None:
+        job = await made.running(time_limit=0.05)
+        disk.fill()
+        with pytest.raises(ReadOnlyState):
+            await made.submit(2000)
+        disk.free()
+        await until(lambda: made.brain.read_only is None)
+        await until(lambda: made.brain.tell(ev.Tick()) or _stops(made.actions))
+        assert _stops(made.actions) == [StopAttempt(job.id, 1, _name(made, job), 10.0)]
+
+    play(body, disk.path)
+
+
+def _stops(actions: list[Action]) -> list[StopAttempt]:
+    return [a for a in actions if isinstance(a, StopAttempt)]
+
+
+def _name(made: Daemon, job: Job) -> str:
+    return made.brain.world.attempts[job.id].container_name
