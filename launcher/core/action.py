@@ -68,11 +68,15 @@ class SignalAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ProveIdle:
-    """Watch the slices of an ended attempt until no process is on them."""
+    """Watch the slices of an ended attempt until no process is on them.
+
+    ``container_id`` is None where no container of the attempt ever ran.
+    """
 
     job: int
     attempt: int
     container_name: str
+    container_id: str | None
     uuids: tuple[str, ...]
 
 

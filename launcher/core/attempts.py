@@ -138,7 +138,7 @@ def _complete(
     actions: list[Action] = [RemoveContainer(job.id, job.attempt, name)]
     if leases := world.leases.get(job.id):
         uuids = tuple(lease.slice.uuid for lease in leases)
-        actions.append(ProveIdle(job.id, job.attempt, name, uuids))
+        actions.append(ProveIdle(job.id, job.attempt, name, attempt.container_id, uuids))
     else:
         _done_if_free(world, job, ev.SlicesIdle, now)
     return actions

@@ -59,9 +59,9 @@ def _start_again(world: World, job: Job) -> StartAttempt:
 
 
 def _prove_again(world: World, job: Job) -> list[Action]:
-    name = world.attempts[job.id].container_name
+    attempt = world.attempts[job.id]
     uuids = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
     return [
-        ProveIdle(job.id, job.attempt, name, uuids),
-        RemoveContainer(job.id, job.attempt, name),
+        ProveIdle(job.id, job.attempt, attempt.container_name, attempt.container_id, uuids),
+        RemoveContainer(job.id, job.attempt, attempt.container_name),
     ]

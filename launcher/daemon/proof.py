@@ -27,37 +27,41 @@ class Prover:
         self._gpu = gpu
         self._health = health
 
-    def users(self, uuid: str, container_id: str) -> str | None:
-        """Return who is on a slice as text, None for nobody; raises where that cannot be known."""
+    def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
+        """Return those of the slices that are proven free now; an empty id proves nothing."""
+        return tuple(
+            uuid
+            for uuid in uuids
+            if self._users(uuid, lambda: bool(container_id) and cgroup_is_empty(container_id))
+            is None
+        )
+
+    def _users(self, uuid: str, nobody: Callable[[], bool]) -> str | None:
+        """Return who is on a slice, or why that cannot be known, as text; None for nobody.
+
+        ``nobody`` says whether the container is proven empty: asked where NVML does not tell.
+        """
         try:
             found = self._gpu.processes(uuid)
         except GpuPermission:
             self._health.processes_hidden = True
-            if container_id and cgroup_is_empty(container_id):
-                return None
-            return "processes that NVML refuses to list"
-        if found:
-            return "process " + ", ".join(str(p.pid) for p in found)
-        return None
-
-    def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
-        """Return those of the slices that are proven free at this moment."""
-        return tuple(uuid for uuid in uuids if self._why_not(uuid, container_id) is None)
-
-    def _why_not(self, uuid: str, container_id: str) -> str | None:
-        try:
-            return self.users(uuid, container_id)
+            return None if nobody() else "processes that NVML refuses to list"
         except (GpuUnavailable, GpuFault) as error:
             return error.message
+        return "process " + ", ".join(str(p.pid) for p in found) if found else None
 
     def prove(self, action: ProveIdle, tell: Callable[..., None]) -> None:
         """Watch the slices of an ended attempt until each is free, for 60 s at most."""
         left = dict.fromkeys(action.uuids, "not looked at")
-        container_id = self._gone(action.container_name)
+        container_id = self._gone(action.container_name) or action.container_id
+
+        def nobody() -> bool:
+            return container_id is None or cgroup_is_empty(container_id)
+
         until = time.monotonic() + PROOF_SECONDS
         while left and time.monotonic() < until:
             for uuid in list(left):
-                why = self._why_not(uuid, container_id)
+                why = self._users(uuid, nobody)
                 if why is None:
                     del left[uuid]
                     tell(SlicesIdle(action.job, action.attempt, (uuid,)))
@@ -69,13 +73,13 @@ class Prover:
             text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
             tell(SliceStuck(action.job, action.attempt, uuid, text))
 
-    def _gone(self, name: str) -> str:
-        """Wait until the container is observed not running; returns its id, empty if removed."""
+    def _gone(self, name: str) -> str | None:
+        """Wait until the container is observed not running; returns its id, None if removed."""
         while True:
             try:
                 found = self._containers.inspect(name)
                 if found is None or not found.running:
-                    return found.id if found else ""
+                    return found.id if found else None
             except (EngineUnavailable, EngineError) as error:
                 log.info("cannot look at %s yet: %s", name, error.message)
             time.sleep(POLL_SECONDS)

@@ -1,0 +1,102 @@
+"""When a slice is proven free, also where NVML does not tell its processes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.core.action import ProveIdle
+from launcher.core.event import SlicesIdle, SliceStuck
+from launcher.daemon import proof
+from launcher.daemon.health import Health
+from launcher.daemon.proof import Prover
+from launcher.errors import GpuFault, GpuPermission
+from launcher.gpu import GpuProcess
+
+MIG = "MIG-1"
+
+
+@dataclass
+class Machine:
+    """Answers as Docker and NVML would: one answer after the other, the last one stays."""
+
+    processes_: list[Any]
+    container: Any = None
+    asked: int = field(default=0)
+
+    def processes(self, uuid: str) -> list[GpuProcess]:
+        answer = self.processes_[min(self.asked, len(self.processes_) - 1)]
+        self.asked += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return [GpuProcess(pid, None, "compute") for pid in answer]
+
+    def inspect(self, name: str) -> Any:
+        return self.container
+
+
+def told(machine: Machine, container_id: str | None) -> list[Any]:
+    """What the prover says of one slice."""
+    events: list[Any] = []
+    prover = Prover(machine, machine, Health())  # type: ignore[arg-type]
+    prover.prove(ProveIdle(7, 1, "launch-x-7-1", container_id, (MIG,)), events.append)
+    return events
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "PROOF_SECONDS", 0.05)
+    monkeypatch.setattr(proof, "POLL_SECONDS", 0.005)
+
+
+def our_cgroup() -> str:
+    """A text that is in this very process's cgroup file."""
+    return Path(f"/proc/{os.getpid()}/cgroup").read_text().splitlines()[0]
+
+
+def test_a_slice_without_processes_is_free() -> None:
+    assert told(Machine([[]]), "c1") == [SlicesIdle(7, 1, (MIG,))]
+
+
+def test_a_process_is_waited_for() -> None:
+    machine = Machine([[4711], [4711], []])
+    assert told(machine, "c1") == [SlicesIdle(7, 1, (MIG,))]
+    assert machine.asked == 3
+
+
+def test_a_process_that_stays_is_named() -> None:
+    (stuck,) = told(Machine([[4711]]), "c1")
+    assert isinstance(stuck, SliceStuck)
+    assert "process 4711" in stuck.why
+
+
+def test_a_slice_that_cannot_be_asked_is_not_free() -> None:
+    (stuck,) = told(Machine([GpuFault("it does not exist now")]), "c1")
+    assert isinstance(stuck, SliceStuck)
+    assert "does not exist" in stuck.why
+
+
+HIDDEN = GpuPermission("NVML refused the call")
+
+
+def test_where_nvml_hides_processes_an_empty_cgroup_is_the_proof() -> None:
+    assert told(Machine([HIDDEN]), "0" * 64) == [SlicesIdle(7, 1, (MIG,))]
+
+
+def test_where_nvml_hides_processes_one_in_the_cgroup_keeps_the_slice() -> None:
+    (stuck,) = told(Machine([HIDDEN]), our_cgroup())
+    assert isinstance(stuck, SliceStuck)
+    assert "refuses to list" in stuck.why
+
+
+def test_a_container_that_never_ran_has_left_nothing_on_the_slice() -> None:
+    assert told(Machine([HIDDEN]), None) == [SlicesIdle(7, 1, (MIG,))]
+
+
+def test_a_quarantined_slice_is_not_proven_free_by_not_knowing() -> None:
+    prover = Prover(Machine([HIDDEN]), Machine([HIDDEN]), Health())  # type: ignore[arg-type]
+    assert prover.idle_now((MIG,), "") == ()
