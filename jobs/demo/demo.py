@@ -25,8 +25,11 @@ from rich.live import Live
 from rich.table import Table
 
 from launcher import Client
+from launcher.config import DEFAULT_DOCKER_HOST
+from launcher.engine.connection import Connection
+from launcher.engine.images import Images
 from launcher.errors import LauncherError
-from launcher.fakegpu.sandbox import Sandbox
+from launcher.fakegpu.sandbox import Sandbox, import_busybox
 from launcher.jobfile import load
 from launcher.wire import JobView
 
@@ -119,8 +122,8 @@ def report(jobs: list[JobView], console: Console) -> bool:
     """Print the closing table; return whether every job ended as its file says."""
     expected = expectations()
     table = Table(title="What became of the demo's jobs", title_justify="left")
-    for column in ("JOB", "SLICE", "OUTCOME", "EXIT", "WAITED", "RAN", "AS EXPECTED"):
-        table.add_column(column)
+    for column in ("JOB", "SLICE", "OUTCOME", "EXIT", "WAITED", "RAN", "OK"):
+        table.add_column(column, no_wrap=column in ("JOB", "SLICE"))
     all_well = True
     for job in jobs:
         want = expected[str(job.name)]
@@ -130,7 +133,7 @@ def report(jobs: list[JobView], console: Console) -> bool:
         all_well &= well
         table.add_row(
             f"{job.id} {job.name}",
-            "\n".join(job.slices) or "-",
+            "\n".join(uuid[:12] for uuid in job.slices) or "-",
             job.outcome,
             "-" if job.exit_code is None else str(job.exit_code),
             seconds(job.submitted_at, job.started_at),
@@ -141,10 +144,10 @@ def report(jobs: list[JobView], console: Console) -> bool:
     return all_well
 
 
-def run(docker_host: str | None, fake_gpu: str | None) -> int:
+def run(serving: contextlib.AbstractContextManager[Client]) -> int:
     """Run the demo's jobs on one daemon; returns the exit status."""
     console = Console()
-    with daemon(docker_host, fake_gpu) as client:
+    with serving as client:
         files = [str(path) for path in sorted(HERE.glob("*.yaml"))]
         began = time.monotonic()
         submitted = client.submit(load(files))
@@ -155,15 +158,27 @@ def run(docker_host: str | None, fake_gpu: str | None) -> int:
     return 0 if well else 1
 
 
+def on_this_machine() -> contextlib.AbstractContextManager[Client]:
+    """Use the machine's own Docker and slices, by the daemon that has them if there is one."""
+    host = os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST
+    if Images(Connection(host)).find(IMAGE) is None:
+        import_busybox(Path(host.removeprefix("unix://")), IMAGE)
+    client = Client()
+    with contextlib.suppress(LauncherError):
+        client.status()
+        return contextlib.nullcontext(client)
+    return daemon(host, None)
+
+
 def main() -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real-gpu", action="store_true", help="use this machine's own slices")
     if parser.parse_args().real_gpu:
-        return run(os.environ.get("DOCKER_HOST"), None)
+        return run(on_this_machine())
     with Sandbox(SANDBOX) as sandbox:
         sandbox.import_busybox(IMAGE)
-        return run(sandbox.docker_host, FAKE)
+        return run(daemon(sandbox.docker_host, FAKE))
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ class Sandbox:
 
     def import_busybox(self, tag: str = "launcher/busybox:latest") -> str:
         """Make the image ``tag`` of the machine's busybox-static; return the tag."""
-        dockerapi.import_image(self.socket, busybox_tar(), tag, CHANGES)
+        import_busybox(self.socket, tag)
         return tag
 
     def _shims(self) -> list[int]:
@@ -219,6 +219,11 @@ class Sandbox:
         if pid is not None:
             stop_pid(pid, how, STOP_SECONDS, self._children.pop(pid, None))
         (self.run / f"{daemon}.pid").unlink(missing_ok=True)
+
+
+def import_busybox(socket: Path, tag: str) -> None:
+    """Make the image ``tag`` of the machine's busybox-static, in the dockerd on that socket."""
+    dockerapi.import_image(socket, busybox_tar(), tag, CHANGES)
 
 
 def _program(name: str) -> str:
