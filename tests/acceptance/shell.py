@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
-import select
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.acceptance.terminal import Terminal
 from tests.support.wait import wait_until
 
 LAUNCH = str(Path(sys.executable).with_name("launch"))
@@ -98,6 +92,7 @@ class Shell:
         self.environment = dict(environment)
         self.directory = directory
         self._started: list[Running] = []
+        self._terminals: list[Terminal] = []
 
     def __call__(
         self, *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, **options: Any
@@ -120,23 +115,15 @@ class Shell:
         self._started.append(running)
         return running
 
+    def open_terminal(self, *words: str, columns: int = 100) -> Terminal:
+        """Run it on a terminal of its own."""
+        terminal = Terminal([LAUNCH, *words], self.environment, columns=columns)
+        self._terminals.append(terminal)
+        return terminal
+
     def on_terminal(self, *words: str, columns: int = 100) -> tuple[int, str]:
-        """Run it on a terminal of its own; returns its exit status and all that was shown."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(LAUNCH, [LAUNCH, *words], self.environment)
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
-        shown = bytearray()
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until and select.select([terminal], [], [], SECONDS)[0]:
-            try:
-                piece = os.read(terminal, 65536)
-            except OSError:  # EIO: the last writer closed it
-                break
-            shown += piece
-        os.close(terminal)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        text = shown.decode(errors="replace")
+        """Run it to its end on a terminal; returns its exit status and all that was shown."""
+        code, text = self.open_terminal(*words, columns=columns).end()
         no_traceback(text)
         return code, text
 
@@ -146,3 +133,5 @@ class Shell:
             if running.process.poll() is None:
                 running.process.kill()
                 running.process.wait()
+        for terminal in self._terminals:
+            terminal.close()
