@@ -1,0 +1,84 @@
+"""Every file of jobs/ is submitted and completes; its images are stand-ins made of busybox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.fakegpu.sandbox import Sandbox
+from launcher.jobfile import load
+from tests.acceptance.conftest import MIXED
+from tests.acceptance.shell import Shell
+from tests.support.daemon import DaemonProcess
+from tests.support.images import import_image, remove_image
+
+SPEC = MIXED
+JOBS = Path(__file__).parents[2] / "jobs"
+FILES = sorted(path.name for path in JOBS.glob("*.yaml"))
+UUID = r"MIG-[0-9a-f-]{36}"
+
+PROGRAMS = {
+    "nvidia-smi": '[ "$*" = -L ] && for i in $(echo "$NVIDIA_VISIBLE_DEVICES" | tr , " "); do\n'
+    ' echo "  MIG 1g.6gb Device 0: (UUID: $i)"; done',
+    "python": 'exec sh "$@"',
+}
+"""What the examples call and busybox has not."""
+
+TRAIN = """\
+[ "$*" = "--data /data --out /results" ] && [ "$(pwd)" = /work ] || exit 10
+touch /work/no /data/no 2>/dev/null && exit 11
+cat /data/input > /results/model || exit 12
+echo "trained with $WANDB_MODE on $LAUNCHER_PROFILE"
+"""
+
+PRINTS = {
+    "cpu-only.yaml": r"no GPU needed for this\n",
+    "hello.yaml": rf"hello from slice {UUID}\n",
+    "nvidia-smi.yaml": rf"  MIG 1g\.6gb Device 0: \(UUID: {UUID}\)\n",
+    "train-with-mounts.yaml": r"trained with offline on 2g\.12gb\n",
+    "two-slices.yaml": rf"a worker for ({UUID})\na worker for (?!\1){UUID}\n",
+}
+"""What each example prints. A new example belongs here."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images(sandbox: Sandbox) -> Iterator[None]:
+    """Every image that an example names."""
+    named = {job.image for name in FILES for job in load([str(JOBS / name)])}
+    for image in named:
+        import_image(sandbox, image, PROGRAMS)
+    yield
+    for image in named:
+        remove_image(sandbox, image)
+
+
+def copied(name: str, place: Path) -> Path:
+    """The example in a directory of its own, with what it mounts, for a machine of one core."""
+    text = (JOBS / name).read_text()
+    for directory in ("src", "results", "data"):
+        (place / directory).mkdir()
+    (place / "src" / "train.py").write_text(TRAIN)
+    (place / "data" / "input").write_text("from the data\n")
+    text = text.replace("- /data:", f"- {place}/data:")
+    text = re.sub(r"(?m)^cpus: .*$", "cpus: 1", text)
+    file = place / name
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_example_completes_and_prints_what_it_should(
+    launch: Shell, shared: DaemonProcess, tmp_path: Path, name: str
+) -> None:
+    file = copied(name, tmp_path)
+    launch("submit", "--wait", str(file)).ok()
+    job = shared.client.show("last").job
+    assert job.outcome == "COMPLETED"
+    printed = launch("logs", "-f", str(job.id)).ok().text
+    assert re.fullmatch(PRINTS[name], printed), printed
+    assert set(re.findall(UUID, printed)) <= set(job.slices)
+    if name == "train-with-mounts.yaml":
+        assert (tmp_path / "results" / "model").read_text() == "from the data\n"
