@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 LOOK_AGAIN = 0.5
+UNWATCHED_SECONDS = 0.5
+"""A log that nobody watches is not followed at once: most short jobs are over by then, and one
+plain read costs Docker less than a stream."""
 AWAY = (EngineUnavailable, Unknown)
 
 
@@ -38,13 +41,14 @@ class Follower:
         idle: Callable[[tuple[str, ...], str], tuple[str, ...]],
         grown: Callable[[int], None],
         log_lost: Callable[[int, int], None],
+        watched: Callable[[int], bool],
         directory: Path,
         log_limit: int,
     ) -> None:
         self._action = action
         self._containers, self._logs = containers, logs
         self._tell, self._idle, self._grown = tell, idle, grown
-        self._log_lost = log_lost
+        self._log_lost, self._watched = log_lost, watched
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
         self._over = threading.Event()
@@ -104,11 +108,14 @@ class Follower:
         self._tell(event)
 
     def _write_log(self) -> None:
+        if not self._watched(self._action.job):
+            self._over.wait(UNWATCHED_SECONDS)
         try:
             writer = LogWriter(self._path, self._log_limit)
             try:
-                name = self._action.container_name
-                copy_log(self._logs, self._containers, name, writer, self._log_grew, self._is_over)
+                copy_log(
+                    self._logs, self._action.container_name, writer, self._over, self._log_grew
+                )
                 writer.end()
             finally:
                 writer.close()
@@ -118,47 +125,32 @@ class Follower:
         self.log_complete.set()
         self._log_grew()
 
-    def _is_over(self) -> bool:
-        """Whether the other thread has seen the container not running; it is about to know."""
-        return self._over.wait(LOOK_AGAIN)
-
     def _log_grew(self) -> None:
         self._grown(self._action.job)
 
 
 def copy_log(
-    logs: Logs,
-    containers: Containers,
-    name: str,
-    writer: LogWriter,
-    grew: Callable[[], None],
-    is_over: Callable[[], bool] = lambda: False,
+    logs: Logs, name: str, writer: LogWriter, over: threading.Event, grew: Callable[[], None]
 ) -> None:
     """Copy a container's log to its end, from where the writer stands, whatever comes between.
 
-    The stream's end says nothing (I4): only a container seen not running has a complete log, by
-    whoever follows it (``is_over``) or by a look of our own. And a stream that follows ends with
-    the container, wherever it stood (Docker 20.10 drops what a loud program wrote last), so the
-    rest is read once more without following.
+    ``over`` is set once the container is seen not running: only then its log is complete, the end
+    of a stream says nothing (I4). And a stream that follows ends with the container, wherever it
+    stood (Docker 20.10 drops what a loud program wrote last): the rest is read without following.
     """
     while not writer.ended:
+        ended = over.is_set()
         try:
-            whole = _copy_once(logs, name, writer, grew, follow=True)
-            if (whole and is_over()) or not _runs(containers, name):
-                whole = _copy_once(logs, name, writer, grew, follow=False)
-                if whole:
-                    return
+            whole = _copy_once(logs, name, writer, grew, follow=not ended)
         except Refused as refused:
             if refused.refusal is not Refusal.MISSING:
                 log.warning("cannot read the log of %s: %s", name, refused.message)
             return
-        except AWAY:
-            time.sleep(LOOK_AGAIN)
-
-
-def _runs(containers: Containers, name: str) -> bool:
-    found = containers.inspect(name)
-    return found is not None and found.running
+        except EngineUnavailable:
+            whole = False
+        if ended and whole:
+            return
+        over.wait(LOOK_AGAIN) if whole else time.sleep(LOOK_AGAIN)
 
 
 def _copy_once(

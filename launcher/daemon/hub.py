@@ -19,7 +19,7 @@ PROGRESS_SECONDS = 0.1
 class Hub:
     """Events by job, the jobs that ended lately, and the progress of pulls.
 
-    For the loop's thread, except ``touch`` and ``pulling``.
+    For the loop's thread, except ``touch``, ``watched`` and ``pulling``.
     """
 
     def __init__(self) -> None:
@@ -43,6 +43,10 @@ class Hub:
             watchers.discard(woken)
             if not watchers:
                 del self._watchers[job_id]
+
+    def watched(self, job_id: int) -> bool:
+        """Whether anybody watches a job, from any thread."""
+        return job_id in self._watchers
 
     def changed(self, changes: Changes) -> None:
         """Wake who watches a job of this decision."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -162,6 +163,7 @@ class Runners:
             idle=self._prover.idle_now,
             grown=self._hub.touch,
             log_lost=self._hub.lose_log,
+            watched=self._hub.watched,
             directory=self._log_directory,
             log_limit=self._log_limit,
         )
@@ -215,7 +217,9 @@ class Runners:
         writer = LogWriter(path, self._log_limit)
         try:
             if found is not None:
-                copy_log(self._logs, self._containers, action.container_name, writer, lambda: None)
+                over = threading.Event()
+                over.set()
+                copy_log(self._logs, action.container_name, writer, over, lambda: None)
             writer.end()
         finally:
             writer.close()
