@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,13 @@ class Running:
 
 
 class Shell:
-    """Runs ``launch`` with one environment."""
+    """Runs ``launch`` with one environment; ``before`` are words that make it another user's."""
 
-    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], directory: Path, before: Sequence[str] = ()
+    ) -> None:
         self.environment = dict(environment)
+        self._launch = [*before, LAUNCH]
         self.directory = directory
         self._started: list[Running] = []
         self._terminals: list[Terminal] = []
@@ -99,7 +102,7 @@ class Shell:
     ) -> Ended:
         """Run the command to its end, through pipes."""
         done = subprocess.run(
-            [LAUNCH, *words],
+            [*self._launch, *words],
             input=stdin,
             capture_output=True,
             env=self.environment | dict(env or {}),
@@ -111,13 +114,13 @@ class Shell:
 
     def start(self, *words: str) -> Running:
         """Run it in the background."""
-        running = Running([LAUNCH, *words], self.environment, self.directory)
+        running = Running([*self._launch, *words], self.environment, self.directory)
         self._started.append(running)
         return running
 
     def open_terminal(self, *words: str, columns: int = 100) -> Terminal:
         """Run it on a terminal of its own."""
-        terminal = Terminal([LAUNCH, *words], self.environment, columns=columns)
+        terminal = Terminal([*self._launch, *words], self.environment, columns=columns)
         self._terminals.append(terminal)
         return terminal
 
