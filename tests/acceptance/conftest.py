@@ -29,17 +29,23 @@ def compiled(directory: Path, spec: str, build: Path) -> Machine:
 
 
 @pytest.fixture
-def make_daemon(make_daemon: MakeDaemon, tmp_path: Path, build_directory: Path) -> MakeDaemon:
-    """As everywhere, but on machines that are compiled already."""
+def make_daemon(
+    make_daemon: MakeDaemon, tmp_path: Path, build_directory: Path
+) -> Iterator[MakeDaemon]:
+    """As everywhere, but on machines that are compiled already, and with no traceback in a log."""
     made: list[Machine] = []
+    daemons: list[DaemonProcess] = []
 
     def make(spec: str = A30, **options: object) -> DaemonProcess:
         if "machine" not in options:
             made.append(compiled(tmp_path / f"compiled-{len(made)}", spec, build_directory))
             options["machine"] = made[-1]
-        return make_daemon(spec, **options)
+        daemons.append(make_daemon(spec, **options))
+        return daemons[-1]
 
-    return make
+    yield make
+    for daemon in daemons:
+        no_traceback(daemon.log.read_text())
 
 
 @pytest.fixture(scope="module")
