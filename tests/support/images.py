@@ -12,13 +12,15 @@ from launcher.fakegpu.image import CHANGES, busybox_tar
 from launcher.fakegpu.sandbox import Sandbox
 
 
-def import_image(sandbox: Sandbox, reference: str, programs: Mapping[str, str]) -> None:
-    """Make the image ``reference`` of busybox and these shell scripts, by name, in /bin."""
+def import_image(
+    sandbox: Sandbox, reference: str, programs: Mapping[str, str], data: bytes = b""
+) -> None:
+    """Make the image ``reference`` of busybox, shell scripts by name in /bin, and a file /data."""
     packed = io.BytesIO(busybox_tar())
+    files = {f"bin/{name}": f"#!/bin/sh\n{text}\n".encode() for name, text in programs.items()}
     with tarfile.open(fileobj=packed, mode="a") as tar:
-        for name, script in programs.items():
-            content = f"#!/bin/sh\n{script}\n".encode()
-            entry = tarfile.TarInfo(f"bin/{name}")
+        for name, content in {**files, "data": data}.items():
+            entry = tarfile.TarInfo(name)
             entry.mode, entry.size = 0o755, len(content)
             tar.addfile(entry, io.BytesIO(content))
     tag = ":".join(parse_reference(reference))
