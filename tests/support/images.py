@@ -18,8 +18,9 @@ def import_image(
     """Make the image ``reference`` of busybox, shell scripts by name in /bin, and a file /data."""
     packed = io.BytesIO(busybox_tar())
     files = {f"bin/{name}": f"#!/bin/sh\n{text}\n".encode() for name, text in programs.items()}
+    files |= {"data": data} if data else {}
     with tarfile.open(fileobj=packed, mode="a") as tar:
-        for name, content in {**files, "data": data}.items():
+        for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.mode, entry.size = 0o755, len(content)
             tar.addfile(entry, io.BytesIO(content))
