@@ -63,6 +63,8 @@ class Runners:
         self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
         self._patient = ThreadPoolExecutor(256, thread_name_prefix="patient")
         self._removing: set[str] = set()
+        # Removing is as much work for Docker as starting; nobody waits for it.
+        self._one_removal = asyncio.Semaphore(1)
         self._specs: OrderedDict[int, JobSpec] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers: dict[tuple[int, int], Follower] = {}
@@ -196,17 +198,18 @@ class Runners:
         self._removing.add(action.container_name)
         key = (action.job, action.attempt)
         try:
-            await self._in_patient(self._remove_after_log, action, self._followers.get(key))
+            await self._in_patient(self._complete_log, action, self._followers.get(key))
+            async with self._one_removal:
+                await self._in_patient(self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
         self._followers.pop(key, None)
 
-    def _remove_after_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
+    def _complete_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
         if follower is not None:
             follower.log_complete.wait(LOG_WAIT_SECONDS)
         else:
             self._save_log(action)
-        self._containers.remove(action.container_name)
 
     def _save_log(self, action: act.RemoveContainer) -> None:
         """Complete the log of a container that nobody follows: a daemon died in between."""
