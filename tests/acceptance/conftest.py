@@ -60,9 +60,11 @@ def shared(
     spec = getattr(request.module, "SPEC", A30)
     machine = compiled(place / "machine", spec, build_directory)
     daemon = DaemonProcess(sandbox.docker_host, machine, place / "state")
-    yield daemon.start()
-    log = daemon.log.read_text()
-    daemon.close()
+    try:
+        yield daemon.start()
+        log = daemon.log.read_text()
+    finally:
+        daemon.close()
     no_traceback(log)
 
 

@@ -54,7 +54,7 @@ class Terminal:
 
     def end(self, seconds: float = 60.0) -> tuple[int, str]:
         """Wait for its end; returns its exit status and all that was shown."""
-        wait_until(lambda: self.shown and not self._open, seconds, "the terminal is closed")
+        wait_until(lambda: (self.shown, not self._open)[1], seconds, "the terminal is closed")
         return self.process.wait(10), self.shown
 
     def close(self) -> None:
