@@ -59,6 +59,12 @@ class ImpossibleRequest(UserError):
     kind = "impossible-request"
 
 
+class ImpossibleLayout(UserError):
+    """The layout cannot stand on this GPU."""
+
+    kind = "impossible-layout"
+
+
 class NoSuchJob(LauncherError):
     """There is no such job."""
 

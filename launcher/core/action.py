@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from launcher.core.gpu import Slice
 from launcher.core.job import ImageKey
+from launcher.core.layoutop import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,21 @@ class RemoveContainer:
     container_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class CarveStep:
+    """Carry out one step of a change of the layout."""
+
+    op: int
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtLayout:
+    """After the steps of a change: refresh device nodes and CDI, and read NVML."""
+
+    op: int
+
+
 Action = (
     FindImage
     | PullImage
@@ -98,4 +114,6 @@ Action = (
     | SignalAttempt
     | ProveIdle
     | RemoveContainer
+    | CarveStep
+    | LookAtLayout
 )

@@ -50,7 +50,7 @@ def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Actio
         case StartFailure.TAMPERED:
             actions = _complete(world, job, ev.StartFailed, Outcome.LOST, now, event.message)
             for lease in list(world.leases.get(job.id, ())):
-                world.release(lease, now.wall, quarantine=event.message)
+                world.release(lease, now.wall, quarantine=event.message, lasting=True)
             _done_if_free(world, job, ev.SliceStuck, now)
             return [a for a in actions if not isinstance(a, ProveIdle)]
     _close_gate(world, event, now)

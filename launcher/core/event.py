@@ -10,6 +10,7 @@ from enum import Enum
 
 from launcher.core.gpu import Inventory
 from launcher.core.job import ImageKey, JobSpec, Owner
+from launcher.core.layoutop import Busy, Step, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,60 @@ class QuarantineCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class LayoutAsked:
+    """An admin wants the layout changed: ``verb`` and ``request`` as he wrote them."""
+
+    owner: Owner
+    verb: str
+    request: str
+    wishes: tuple[Wish, ...]
+    busy: Busy = Busy.REFUSE
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutCancelAsked:
+    """A change of the layout that still waits is not wanted any more."""
+
+    op: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutStepDone:
+    """A step of a change was carried out; ``gi`` of what was made."""
+
+    op: int
+    step: Step
+    gi: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutStepFailed:
+    """A step of a change was not carried out, and what it had begun was taken back."""
+
+    op: int
+    step: Step
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutSeen:
+    """After the steps of a change: what NVML shows now, None with ``problem`` if it cannot tell."""
+
+    op: int
+    inventory: Inventory | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """An admin wants no new lease on a slice or GPU; ``reason`` None lets it be used again."""
+
+    owner: Owner
+    uuid: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciled:
     """The start-up comparison is over: scheduling may begin."""
 
@@ -217,8 +272,11 @@ JobEvent = (
     | SlicesIdle
     | SliceStuck
 )
+LayoutEvent = LayoutAsked | LayoutCancelAsked | LayoutStepDone | LayoutStepFailed | LayoutSeen
 Event = (
     JobEvent
+    | LayoutEvent
+    | DrainAsked
     | Submitted
     | ImageResolved
     | ImageMissing

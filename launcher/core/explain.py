@@ -93,11 +93,7 @@ def _lacking(world: World, need: Need) -> Blocker:
         return Blocker(Reason.NO_SUCH_PROFILE, str(need), f"{len(fit)} exist now")
     usable = [s for s in fit if s.usable]
     if len(usable) < slices_wanted(world, need):
-        why = "; ".join(
-            f"{s.slice.uuid} {s.foreign or s.quarantine or 'is not reported by NVML'}"
-            for s in fit
-            if s not in usable
-        )
+        why = "; ".join(f"{s.slice.uuid} {s.unusable}" for s in fit if not s.usable)
         foreign = any(s.foreign for s in fit)
         return Blocker(
             Reason.FOREIGN_USE if foreign else Reason.SLICE_DRAINED,

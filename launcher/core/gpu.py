@@ -23,15 +23,26 @@ class Placement:
     size: int
 
 
+ENGINES = ("copy", "decoders", "encoders", "jpeg", "ofa")
+"""NVML's engines of a GPU instance, in the order in which ``Profile.engines`` counts them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A GPU-instance shape that a GPU offers; keyed by the board's profile id, not NVML's enum."""
+    """A GPU-instance shape that a GPU offers; keyed by the board's profile id, not NVML's enum.
+
+    ``placements`` are all that are legal on an empty GPU; None where NVML does not tell them (MIG
+    mode off, no privilege).
+    """
 
     profile_id: int
     name: str
     memory_mib: int
     slice_count: int
     max_instances: int
+    multiprocessors: int = 0
+    engines: tuple[int, ...] = (0,) * len(ENGINES)
+    placements: tuple[Placement, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,8 @@ class Gpu:
     mig_pending: bool | None
     profiles: tuple[Profile, ...] = ()
     profiles_known: bool = True
+    architecture: str | None = None
+    pci_device_id: int | None = None
 
     @property
     def mig_capable(self) -> bool:
@@ -74,12 +87,13 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
-class BareInstance:
-    """A GPU instance without a compute instance: it takes room and can run nothing."""
+class Instance:
+    """A GPU instance that stands: it takes room, with a compute instance or without."""
 
     gpu_uuid: str
     gi: int
     profile: str
+    profile_id: int
     placement: Placement
 
 
@@ -90,8 +104,14 @@ class Inventory:
     driver_version: str
     gpus: tuple[Gpu, ...]
     slices: tuple[Slice, ...]
-    bare: tuple[BareInstance, ...] = ()
+    instances: tuple[Instance, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def bare(self) -> tuple[Instance, ...]:
+        """The GPU instances without a compute instance: they take room and can run nothing."""
+        used = {(s.gpu_uuid, s.gi) for s in self.slices}
+        return tuple(i for i in self.instances if (i.gpu_uuid, i.gi) not in used)
 
 
 def name_gb(profile: str, memory_mib: int) -> int:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core import attempts, images, policy
+from launcher.core import attempts, images, layoutrun, layouts, policy
 from launcher.core import event as ev
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.explain import check_possible
 from launcher.core.job import Job, Outcome, State
+from launcher.core.layoutop import Busy, LayoutOp
 from launcher.core.steps import finish, move, stop
-from launcher.core.world import World
-from launcher.errors import NoSuchJob, StaleRequest
+from launcher.core.world import Drain, World
+from launcher.errors import NoSuchJob, StaleRequest, UserError
 
 GPU_SUPPORT_RETRY_SECONDS = 60.0
 
@@ -28,8 +29,21 @@ def handle(world: World, event: ev.Event, now: ev.Now) -> list[Action]:
     request that cannot be granted, ``InvalidTransition`` where it fits no state: then nothing is
     changed.
     """
-    handler: Callable[[World, Any, ev.Now], list[Action]] = _HANDLERS[type(event)]
-    return handler(world, event, now)
+    return decide(world, event, now)[1]
+
+
+def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action]]:
+    """As ``handle``, with what whoever asked is answered: jobs, a layout change, or None."""
+    answer: Any = None
+    match event:
+        case ev.Submitted():
+            answer, actions = submit(world, event, now)
+        case ev.LayoutAsked():
+            answer, actions = _layout(world, event, now)
+        case _:
+            handler: Callable[[World, Any, ev.Now], list[Action]] = _HANDLERS[type(event)]
+            actions = handler(world, event, now)
+    return answer, actions + layoutrun.freed(world, now)
 
 
 def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
@@ -70,8 +84,25 @@ def _job(job_id: int, new: ev.NewJob, owner: Any, now: ev.Now) -> Job:
     )
 
 
-def _submitted(world: World, event: ev.Submitted, now: ev.Now) -> list[Action]:
-    return submit(world, event, now)[1]
+def _layout(world: World, event: ev.LayoutAsked, now: ev.Now) -> tuple[LayoutOp, list[Action]]:
+    op = layouts.begin(world, event, now)
+    actions: list[Action] = []
+    if event.busy is Busy.CANCEL:
+        leases = (world.slices[uuid].lease for uuid in op.removing)
+        for job in sorted({lease.job for lease in leases if lease is not None}):
+            actions += _cancel(world, ev.CancelAsked(job, event.owner.uid), now)
+    return op, actions
+
+
+def _drain(world: World, event: ev.DrainAsked, now: ev.Now) -> list[Action]:
+    if event.uuid not in world.slices and event.uuid not in world.gpus:
+        raise UserError(
+            f"there is no slice or GPU {event.uuid}", fix="`launch slices` lists those there are."
+        )
+    reason, owner = event.reason, event.owner
+    drain = None if reason is None else Drain(event.uuid, reason, owner, now.wall)
+    world.set_drain(event.uuid, drain)
+    return []
 
 
 def _cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
@@ -150,7 +181,6 @@ def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
 
 
 _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
-    ev.Submitted: _submitted,
     ev.CancelAsked: _cancel,
     ev.SignalAsked: _signal,
     ev.ImageResolved: images.resolved,
@@ -167,6 +197,11 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.EngineUp: _engine_up,
     ev.EngineDown: _engine_down,
     ev.QuarantineCleared: _clear_quarantine,
+    ev.DrainAsked: _drain,
+    ev.LayoutCancelAsked: layoutrun.cancel,
+    ev.LayoutStepDone: layoutrun.step_done,
+    ev.LayoutStepFailed: layoutrun.step_failed,
+    ev.LayoutSeen: layoutrun.seen,
     ev.Reconciled: _reconciled,
     ev.Tick: _tick,
 }
@@ -174,4 +209,4 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
 
 def handles() -> Sequence[type]:
     """Return every event type that ``handle`` knows."""
-    return tuple(_HANDLERS)
+    return (ev.Submitted, ev.LayoutAsked, *_HANDLERS)

@@ -10,8 +10,9 @@ import heapq
 from dataclasses import dataclass, field
 from enum import Enum
 
-from launcher.core.gpu import Gpu, Inventory, Slice
-from launcher.core.job import ImageKey, Job, NeedKind, State
+from launcher.core.gpu import Gpu, Instance, Inventory, Slice
+from launcher.core.job import ImageKey, Job, NeedKind, Owner, State
+from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
 from launcher.core.queue import PendingQueue
 
@@ -25,11 +26,25 @@ class SliceState:
     lost: bool = False
     foreign: str | None = None
     quarantine: str | None = None
+    #: The quarantine ends only by an admin's word, not by idle samples.
+    lasting: bool = False
+    drained: str | None = None
+    #: The change of the layout that takes it away.
+    removing: int | None = None
 
     @property
     def usable(self) -> bool:
         """Whether it could be leased now or once its lease ends."""
-        return not (self.lost or self.foreign or self.quarantine)
+        return self.unusable is None
+
+    @property
+    def unusable(self) -> str | None:
+        """Why no lease may be granted on it, as half a sentence; None where one may."""
+        if self.removing is not None:
+            return f"is taken away by layout change {self.removing}"
+        if self.lost:
+            return "is not reported by NVML"
+        return self.foreign or self.quarantine or self.drained
 
     @property
     def free(self) -> bool:
@@ -64,6 +79,16 @@ class HistoryLine:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """A slice or GPU that takes no new lease; ``at`` is seconds since 1970."""
+
+    uuid: str
+    reason: str
+    owner: Owner
+    at: float
+
+
 @dataclass(slots=True)
 class Changes:
     """What the next transaction must write, each row once however often it changed."""
@@ -72,11 +97,13 @@ class Changes:
     jobs: dict[int, Job] = field(default_factory=dict)
     attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
     leases: dict[tuple[int, int, str], Lease] = field(default_factory=dict)
-    quarantines: dict[str, str | None] = field(default_factory=dict)
+    quarantines: dict[str, tuple[str, bool] | None] = field(default_factory=dict)
+    drains: dict[str, Drain | None] = field(default_factory=dict)
+    layouts: dict[int, LayoutOp] = field(default_factory=dict)
     history: list[HistoryLine] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.new_jobs or self.jobs or self.leases or self.attempts or self.quarantines)
+        return any(getattr(self, name) for name in self.__slots__)
 
 
 class World:
@@ -92,6 +119,10 @@ class World:
         self.queue = PendingQueue()
         self.gpus: dict[str, Gpu] = {}
         self.slices: dict[str, SliceState] = {}
+        self.instances: dict[tuple[str, int], Instance] = {}
+        self.drains: dict[str, Drain] = {}
+        self.layout: LayoutOp | None = None
+        self.next_layout = 1
         self.images: dict[ImageKey, ImageState] = {}
         self.cpu_running: set[int] = set()
         self.deadlines: list[tuple[float, int]] = []
@@ -139,7 +170,9 @@ class World:
         self.leases.setdefault(lease.job, []).append(lease)
         self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
 
-    def release(self, lease: Lease, at: float, quarantine: str | None = None) -> None:
+    def release(
+        self, lease: Lease, at: float, quarantine: str | None = None, *, lasting: bool = False
+    ) -> None:
         """End a lease; with ``quarantine`` the slice stays out of use until proven clean."""
         lease.released_at, lease.quarantine = at, quarantine
         state = self.slices[lease.slice.uuid]
@@ -147,12 +180,28 @@ class World:
         self.leases[lease.job].remove(lease)
         self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
         if quarantine is not None:
-            self.set_quarantine(lease.slice.uuid, quarantine)
+            self.set_quarantine(lease.slice.uuid, quarantine, lasting=lasting)
 
-    def set_quarantine(self, uuid: str, why: str | None) -> None:
-        """Quarantine a slice, or clear it with None."""
-        self.slices[uuid].quarantine = why
-        self.changes.quarantines[uuid] = why
+    def set_quarantine(self, uuid: str, why: str | None, *, lasting: bool = False) -> None:
+        """Quarantine a slice, or clear it with None; a lasting one ends by an admin's word."""
+        state = self.slices[uuid]
+        state.quarantine, state.lasting = why, lasting and why is not None
+        self.changes.quarantines[uuid] = None if why is None else (why, lasting)
+
+    def set_drain(self, uuid: str, drain: Drain | None) -> None:
+        """Drain a slice or GPU, or let it be used again with None."""
+        if drain is None:
+            self.drains.pop(uuid, None)
+        else:
+            self.drains[uuid] = drain
+        self.changes.drains[uuid] = drain
+        self._mark_drained()
+
+    def _mark_drained(self) -> None:
+        for state in self.slices.values():
+            names = (state.slice.uuid, state.slice.gpu_uuid)
+            found = next((self.drains[uuid] for uuid in names if uuid in self.drains), None)
+            state.drained = None if found is None else f"is drained: {found.reason}"
 
     def set_deadline(self, job: Job, at_boot: float) -> None:
         """Note when a running job's time limit ends, in CLOCK_BOOTTIME seconds."""
@@ -172,6 +221,7 @@ class World:
     def take_inventory(self, inventory: Inventory, foreign: dict[str, str]) -> None:
         """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
         self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
+        self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
         reported = {s.uuid: s for s in inventory.slices}
         for uuid, state in list(self.slices.items()):
             seen = reported.get(uuid)
@@ -185,3 +235,4 @@ class World:
             self.slices.setdefault(uuid, SliceState(found))
         for uuid, state in self.slices.items():
             state.foreign = None if state.lease else foreign.get(uuid)
+        self._mark_drained()

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from launcher.core.gpu import (
     FULL,
-    BareInstance,
     Gpu,
+    Instance,
     Inventory,
     Placement,
     Profile,
@@ -136,7 +136,11 @@ class GpuReader:
         if count and not found.gpus:
             raise GpuLost(f"None of the {count} GPUs answers.", fix="Look at dmesg; reboot.")
         return Inventory(
-            driver, tuple(found.gpus), tuple(found.slices), tuple(found.bare), tuple(found.warnings)
+            driver,
+            tuple(found.gpus),
+            tuple(found.slices),
+            tuple(found.instances),
+            tuple(found.warnings),
         )
 
     def _read_gpu(self, index: int, driver: str, found: _Found) -> None:
@@ -155,6 +159,8 @@ class GpuReader:
             mig_pending=mode[1] if mode else None,
             profiles=profiles,
             profiles_known=bool(profiles) or mode is None,
+            architecture=nvml.architecture(device),
+            pci_device_id=nvml.pci_device_id(device),
         )
         found.gpus.append(gpu)
         if mode and mode[0]:
@@ -192,12 +198,16 @@ class GpuReader:
             self._walks[gpu.uuid] = seen
         profiles = {profile.profile_id: profile for profile in gpu.profiles}
         found.slices.extend(_slice(gpu, profiles, mig, seen) for mig in seen.devices)
-        used = {mig.gi for mig in seen.devices}
-        for info in seen.instances or ():
-            if info.gi not in used:
-                name = profiles[info.profile_id].name
-                place = Placement(info.start, info.size)
-                found.bare.append(BareInstance(gpu.uuid, info.gi, name, place))
+        found.instances.extend(
+            Instance(
+                gpu.uuid,
+                info.gi,
+                profiles[info.profile_id].name if info.profile_id in profiles else "?",
+                info.profile_id,
+                Placement(info.start, info.size),
+            )
+            for info in seen.instances or ()
+        )
         for mig in seen.devices:
             if mig.ci_slices != mig.gi_slices:
                 found.warnings.append(
@@ -217,7 +227,7 @@ class _Found:
     def __init__(self) -> None:
         self.gpus: list[Gpu] = []
         self.slices: list[Slice] = []
-        self.bare: list[BareInstance] = []
+        self.instances: list[Instance] = []
         self.warnings: list[str] = []
 
 
@@ -231,10 +241,18 @@ def _ask_profiles(device: nvml.Handle) -> tuple[Profile, ...]:
             info.memory_mib,
             info.slice_count,
             info.max_instances,
+            info.multiprocessors,
+            info.engines,
+            _placements(device, info.id),
         )
         for info in infos
         if info is not None
     )
+
+
+def _placements(device: nvml.Handle, profile_id: int) -> tuple[Placement, ...] | None:
+    found = nvml.possible_placements(device, profile_id)
+    return None if found is None else tuple(Placement(start, size) for start, size in found)
 
 
 def profile_name(info: nvml.ProfileInfo, total_mib: int) -> str:

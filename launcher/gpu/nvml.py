@@ -107,6 +107,8 @@ class ProfileInfo:
     slice_count: int
     max_instances: int
     memory_mib: int
+    multiprocessors: int = 0
+    engines: tuple[int, ...] = (0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,9 +274,62 @@ def profile_info(device: Handle, shape: int) -> ProfileInfo | None:
     if info is None:
         return None
     name = str(getattr(info, "name", "")).removeprefix("MIG ").strip() or None
-    return ProfileInfo(
-        info.id, shape, name, info.sliceCount, info.instanceCount, int(info.memorySizeMB)
+    engines = (
+        info.copyEngineCount,
+        info.decoderCount,
+        info.encoderCount,
+        info.jpegCount,
+        info.ofaCount,
     )
+    return ProfileInfo(
+        info.id,
+        shape,
+        name,
+        info.sliceCount,
+        info.instanceCount,
+        int(info.memorySizeMB),
+        info.multiprocessorCount,
+        engines,
+    )
+
+
+def possible_placements(device: Handle, profile_id: int) -> tuple[tuple[int, int], ...] | None:
+    """Return every legal (start, size) of a profile, taken or not; None where NVML does not tell.
+
+    Needs MIG mode on and the privilege of configuring MIG.
+    """
+    nvml = _pynvml()
+    call = "nvmlDeviceGetGpuInstancePossiblePlacements"
+    refused = UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT}
+    count = nvml.c_uint(0)
+    if _ask(call, device, profile_id, None, nvml.byref(count), unknown=refused) is None:
+        return None
+    found = (nvml.c_nvmlGpuInstancePlacement_t * max(1, count.value))()
+    if _ask(call, device, profile_id, found, nvml.byref(count), unknown=refused) is None:
+        return None
+    return tuple((found[i].start, found[i].size) for i in range(count.value))
+
+
+def architecture(device: Handle) -> str | None:
+    """Return the architecture's name in NVML's words (``ampere``), None where it is not told."""
+    number = _ask("nvmlDeviceGetArchitecture", device, unknown=UNKNOWABLE)
+    return _architectures().get(number)
+
+
+@cache
+def _architectures() -> dict[int, str]:
+    prefix = "NVML_DEVICE_ARCH_"
+    return {
+        int(value): name.removeprefix(prefix).lower()
+        for name, value in vars(_pynvml()).items()
+        if name.startswith(prefix) and name != f"{prefix}UNKNOWN"
+    }
+
+
+def pci_device_id(device: Handle) -> int | None:
+    """Return the PCI id as NVML has it, device above vendor (0x20B710DE for an A30)."""
+    info = _ask("nvmlDeviceGetPciInfo", device, unknown=UNKNOWABLE)
+    return None if info is None else int(info.pciDeviceId)
 
 
 def gpu_instances(device: Handle, profile_id: int, room: int) -> list[Handle] | None:

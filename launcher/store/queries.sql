@@ -43,11 +43,30 @@ INSERT INTO leases (
     released_at = excluded.released_at, quarantine = excluded.quarantine;
 
 -- name: put_quarantine
-INSERT INTO quarantines (slice_uuid, why) VALUES (?, ?)
-ON CONFLICT (slice_uuid) DO UPDATE SET why = excluded.why;
+INSERT INTO quarantines (slice_uuid, why, lasting) VALUES (?, ?, ?)
+ON CONFLICT (slice_uuid) DO UPDATE SET why = excluded.why, lasting = excluded.lasting;
 
 -- name: delete_quarantine
 DELETE FROM quarantines WHERE slice_uuid = ?;
+
+-- name: put_drain
+INSERT INTO drains (uuid, reason, uid, gid, user, at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (uuid) DO UPDATE SET
+    reason = excluded.reason, uid = excluded.uid, gid = excluded.gid, user = excluded.user,
+    at = excluded.at;
+
+-- name: delete_drain
+DELETE FROM drains WHERE uuid = ?;
+
+-- name: put_layout
+INSERT INTO layouts (
+    id, verb, request, uid, gid, user, asked_at, ended_at, state, result, message, document
+) VALUES (
+    :id, :verb, :request, :uid, :gid, :user, :asked_at, :ended_at, :state, :result, :message,
+    :document
+) ON CONFLICT (id) DO UPDATE SET
+    ended_at = excluded.ended_at, state = excluded.state, result = excluded.result,
+    message = excluded.message, document = excluded.document;
 
 -- name: insert_history
 INSERT INTO history (job, at, event, detail) VALUES (?, ?, ?, ?);
@@ -75,7 +94,22 @@ WHERE j.state NOT IN ('PENDING', 'DONE');
 SELECT * FROM leases WHERE released_at IS NULL;
 
 -- name: quarantines
-SELECT slice_uuid, why FROM quarantines;
+SELECT slice_uuid, why, lasting FROM quarantines;
+
+-- name: drains
+SELECT * FROM drains;
+
+-- name: open_layout
+SELECT * FROM layouts WHERE state <> 'done';
+
+-- name: next_layout
+SELECT 1 + COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'layouts'), 0);
+
+-- name: layout
+SELECT * FROM layouts WHERE id = ?;
+
+-- name: layouts
+SELECT * FROM layouts ORDER BY id DESC LIMIT ?;
 
 -- name: job
 SELECT * FROM jobs WHERE id = ?;

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.core.job import Job, Need
+from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt
-from launcher.store import rows
+from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, connect, explained
 from launcher.store.sql import queries
 
@@ -77,3 +78,11 @@ class Reader:
     def counts(self) -> dict[str, int]:
         """Return how many jobs there are by the word that the CLI shows."""
         return {row["word"]: row["n"] for row in self._rows("counts")}
+
+    def layout(self, op_id: int) -> LayoutOp | None:
+        """Return a change of the layout, under way or over."""
+        return next(iter(map(layouts.from_row, self._rows("layout", op_id))), None)
+
+    def layouts(self, most: int) -> list[LayoutOp]:
+        """Return the last changes of the layout, newest first."""
+        return [layouts.from_row(row) for row in self._rows("layouts", most)]

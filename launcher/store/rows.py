@@ -9,6 +9,7 @@ from typing import Any
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, Reason, State
 from launcher.core.lease import Attempt, Lease
+from launcher.core.world import Drain
 
 Row = dict[str, Any]
 
@@ -149,3 +150,15 @@ def lease_from(row: sqlite3.Row) -> Lease:
         row["released_at"],
         row["quarantine"],
     )
+
+
+def drain_row(drain: Drain) -> tuple[Any, ...]:
+    """Return a drain's columns, in order."""
+    owner = drain.owner
+    return (drain.uuid, drain.reason, owner.uid, owner.gid, owner.name, drain.at)
+
+
+def drain_from(row: sqlite3.Row) -> Drain:
+    """Return the drain of a row."""
+    owner = Owner(row["uid"], row["gid"], row["user"])
+    return Drain(row["uuid"], row["reason"], owner, row["at"])

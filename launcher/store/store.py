@@ -9,11 +9,12 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from launcher.core.gpu import Slice
 from launcher.core.job import Need
 from launcher.core.lease import Lease
 from launcher.core.world import Changes, SliceState, World
 from launcher.errors import StateDirError
-from launcher.store import rows
+from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate
 from launcher.store.sql import queries
 
@@ -108,14 +109,25 @@ class Store:
         # Ended leases first: a slice may change hands within one transaction.
         leases = sorted(changes.leases.values(), key=_live)
         db.executemany(_Q["put_lease"], [rows.lease_row(lease) for lease in leases])
-        for uuid, why in changes.quarantines.items():
-            if why is None:
-                db.execute(_Q["delete_quarantine"], (uuid,))
-            else:
-                db.execute(_Q["put_quarantine"], (uuid, why))
+        self._write_machine(changes)
         db.executemany(
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
+
+    def _write_machine(self, changes: Changes) -> None:
+        """Write what is recorded of slices and GPUs rather than of jobs."""
+        db = self._db
+        for uuid, quarantine in changes.quarantines.items():
+            if quarantine is None:
+                db.execute(_Q["delete_quarantine"], (uuid,))
+            else:
+                db.execute(_Q["put_quarantine"], (uuid, quarantine[0], int(quarantine[1])))
+        for uuid, drain in changes.drains.items():
+            if drain is None:
+                db.execute(_Q["delete_drain"], (uuid,))
+            else:
+                db.execute(_Q["put_drain"], rows.drain_row(drain))
+        db.executemany(_Q["put_layout"], [layouts.row(op) for op in changes.layouts.values()])
 
     def load(self, cpu_slots: int) -> World:
         """Read the live jobs, their attempts, leases and the quarantines into a new world."""
@@ -133,15 +145,22 @@ class Store:
                 state = SliceState(lease.slice, lease, lost=True)
                 world.slices[lease.slice.uuid] = state
                 world.leases.setdefault(lease.job, []).append(lease)
-            self._load_quarantines(world)
+            self._load_machine(world)
         return world
 
-    def _load_quarantines(self, world: World) -> None:
-        from launcher.core.gpu import Slice
-
-        for uuid, why in self._db.execute(_Q["quarantines"]):
+    def _load_machine(self, world: World) -> None:
+        for uuid, why, lasting in self._db.execute(_Q["quarantines"]):
             unknown = Slice(uuid, "", 0, "", None, 0)
-            world.slices.setdefault(uuid, SliceState(unknown, lost=True)).quarantine = why
+            state = world.slices.setdefault(uuid, SliceState(unknown, lost=True))
+            state.quarantine, state.lasting = why, bool(lasting)
+        for row in self._db.execute(_Q["drains"]):
+            world.drains[row["uuid"]] = rows.drain_from(row)
+        world.next_layout = self._db.execute(_Q["next_layout"]).fetchone()[0]
+        for row in self._db.execute(_Q["open_layout"]):
+            world.layout = op = layouts.from_row(row)
+            for uuid in op.removing:
+                unknown = Slice(uuid, "", 0, "", None, 0)
+                world.slices.setdefault(uuid, SliceState(unknown, lost=True)).removing = op.id
 
 
 def _live(lease: Lease) -> bool:

@@ -6,13 +6,17 @@ import dataclasses
 import itertools
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, Reason, State
+from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
 from launcher.core.lease import Attempt, Lease
-from launcher.core.world import HistoryLine
+from launcher.core.plan import Want
+from launcher.core.world import Drain, HistoryLine
+from launcher.errors import InternalError
 from launcher.store import Reader, Store
 from tests.support.builders import mig, whole
 from tests.unit.store.worlds import AT, attempt_of, changes, done, job, lease_of, starting
@@ -153,18 +157,54 @@ def test_a_released_lease_is_kept_on_record_and_holds_nothing(store: Store) -> N
     lease = lease_of(one)
     store.commit(changes(new=(one,), leases=(lease,)))
     lease.released_at, lease.quarantine = AT + 5, "a process stayed"
-    store.commit(changes(leases=(lease,), quarantines={lease.slice.uuid: "a process stayed"}))
+    store.commit(
+        changes(leases=(lease,), quarantines={lease.slice.uuid: ("a process stayed", False)})
+    )
     world = store.load(1)
     assert world.leases == {}
     assert world.slices[lease.slice.uuid].quarantine == "a process stayed"
 
 
 def test_a_quarantine_stays_over_a_restart_until_it_is_cleared(store: Store) -> None:
-    store.commit(changes(quarantines={"MIG-1": "why", "MIG-2": "other"}))
-    store.commit(changes(quarantines={"MIG-1": "why not", "MIG-2": None}))
+    store.commit(changes(quarantines={"MIG-1": ("why", False), "MIG-2": ("other", True)}))
+    store.commit(changes(quarantines={"MIG-1": ("why not", True), "MIG-2": None}))
     slices = store.load(1).slices
-    assert {u: s.quarantine for u, s in slices.items()} == {"MIG-1": "why not"}
-    assert not slices["MIG-1"].free
+    assert {u: (s.quarantine, s.lasting) for u, s in slices.items()} == {"MIG-1": ("why not", True)}
+
+
+def test_a_drain_stays_over_a_restart_until_it_is_ended(store: Store) -> None:
+    drain = Drain("GPU-1", "fan", Owner(7, 8, "eve"), AT)
+    store.commit(changes(drains={"GPU-1": drain, "MIG-2": drain}))
+    store.commit(changes(drains={"MIG-2": None}))
+    assert store.load(1).drains == {"GPU-1": drain}
+
+
+def test_a_layout_change_comes_back_as_it_was_and_only_an_open_one_is_taken_up(
+    store: Store, reader: Reader
+) -> None:
+    step = Step(StepKind.CREATE, "GPU-1", "1g.6gb", 14, Placement(2, 1), gi=5)
+    wish = Wish("GPU-1", (Want(14, 2), Want(5, 1, 0)), exact=True, drop=frozenset({3}), mode=True)
+    op = LayoutOp(1, "apply", "1g.6gb:2", Owner(0, 0, "root"), AT, (wish,), Busy.WAIT)
+    op.steps, op.done, op.undo = [step], [step, step], []
+    op.later, op.removing, op.state = (wish,), ("MIG-1",), OpState.WAITING
+    store.commit(changes(layouts={1: op}))
+    world = store.load(1)
+    assert world.layout == op
+    assert world.next_layout == 2
+    assert world.slices["MIG-1"].removing == 1
+    op.state, op.result, op.message, op.ended_at = OpState.DONE, OpResult.FAILED, "why", AT + 1
+    store.commit(changes(layouts={1: op}))
+    assert store.load(1).layout is None
+    assert reader.layout(1) == op
+    assert reader.layouts(5) == [op]
+
+
+def test_two_layout_changes_at_once_are_refused(store: Store) -> None:
+    first = LayoutOp(1, "apply", "x", Owner(0, 0, "root"), AT)
+    second = LayoutOp(2, "apply", "x", Owner(0, 0, "root"), AT)
+    store.commit(changes(layouts={1: first}))
+    with pytest.raises(InternalError, match="UNIQUE"):
+        store.commit(changes(layouts={2: second}))
 
 
 def test_only_the_last_attempt_of_a_live_job_is_loaded(store: Store, reader: Reader) -> None:

@@ -24,7 +24,7 @@ def test_i1_a_second_live_lease_on_a_slice_is_refused_and_nothing_of_it_stays(
                 new=(second, job(3)),
                 attempts=(attempt_of(second),),
                 leases=(lease_of(second),),
-                quarantines={"MIG-z": "x"},
+                quarantines={"MIG-z": ("x", False)},
             )
         )
     assert [j.id for j in reader.jobs()] == [1]

@@ -7,8 +7,9 @@ from typing import Any
 
 from launcher.core.ids import container_name
 from launcher.core.job import Job, Need, Outcome, State
+from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
-from launcher.core.world import Changes, HistoryLine
+from launcher.core.world import Changes, Drain, HistoryLine
 from tests.support.builders import ALICE, IMAGE, mig, profile
 
 AT = 1_800_000_000.25
@@ -43,7 +44,9 @@ def changes(
     new: tuple[Job, ...] = (),
     attempts: tuple[Attempt, ...] = (),
     leases: tuple[Lease, ...] = (),
-    quarantines: dict[str, str | None] | None = None,
+    quarantines: dict[str, tuple[str, bool] | None] | None = None,
+    drains: dict[str, Drain | None] | None = None,
+    layouts: dict[int, LayoutOp] | None = None,
     history: tuple[HistoryLine, ...] = (),
 ) -> Changes:
     """Return what one decision changed; ``new`` jobs come with an empty spec."""
@@ -53,5 +56,7 @@ def changes(
         attempts={(a.job, a.number): a for a in attempts},
         leases={(one.job, one.attempt, one.slice.uuid): one for one in leases},
         quarantines=quarantines or {},
+        drains=drains or {},
+        layouts=layouts or {},
         history=list(history),
     )

@@ -1,0 +1,120 @@
+"""A change of the layout as a value: who asked for what, its steps, how far it is.
+
+Each step is recorded before it is carried out, so a change that was cut off is told from one that
+never began. At most one change is under way at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from launcher.core.gpu import Placement
+from launcher.core.job import Owner
+from launcher.core.plan import Want
+
+
+class StepKind(Enum):
+    """What one step does to a GPU."""
+
+    MODE_ON = "mode-on"
+    MODE_OFF = "mode-off"
+    #: Compute instances first, then the GPU instance.
+    DESTROY = "destroy"
+    #: Make the compute instance that a GPU instance lacks.
+    COMPLETE = "complete"
+    #: GPU instance at its placement, then one compute instance over all of it.
+    CREATE = "create"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step on one GPU; ``gi`` is known for what stands, and of a CREATE once it is done."""
+
+    kind: StepKind
+    gpu_uuid: str
+    profile: str = ""
+    profile_id: int = 0
+    placement: Placement | None = None
+    gi: int | None = None
+
+    def __str__(self) -> str:
+        at = self.profile if self.placement is None else f"{self.profile}@{self.placement.start}"
+        match self.kind:
+            case StepKind.MODE_ON:
+                return f"switch MIG mode on at {self.gpu_uuid}"
+            case StepKind.MODE_OFF:
+                return f"switch MIG mode off at {self.gpu_uuid}"
+            case _:
+                return f"{self.kind.value} {at} on {self.gpu_uuid}"
+
+
+class OpState(Enum):
+    """How far a change is."""
+
+    #: Somebody uses what is to go; nothing was changed yet.
+    WAITING = "waiting"
+    RUNNING = "running"
+    #: The steps are done; NVML is read to see what stands.
+    LOOKING = "looking"
+    #: A step failed; what was done is undone.
+    ROLLING_BACK = "rolling-back"
+    DONE = "done"
+
+
+class OpResult(Enum):
+    """How a change ended."""
+
+    APPLIED = "applied"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Busy(Enum):
+    """What becomes of who uses what is to go."""
+
+    REFUSE = "refuse"
+    WAIT = "wait"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of one GPU. ``wants`` None leaves its instances, ``mode`` None its mode.
+
+    ``wants`` is the total; with ``add`` it is in addition to what stands, with ``exact`` nothing
+    else may stand. ``drop`` are GI ids that shall go, whatever else.
+    """
+
+    gpu_uuid: str
+    wants: tuple[Want, ...] | None = None
+    exact: bool = False
+    add: bool = False
+    drop: frozenset[int] = frozenset()
+    mode: bool | None = None
+
+
+@dataclass(slots=True)
+class LayoutOp:
+    """One change of the layout.
+
+    ``steps`` are to be done, ``done`` were, ``undo`` takes them back after a failure. ``later`` is
+    what can only be planned once MIG mode is on. ``removing`` are the slices that go.
+    """
+
+    id: int
+    verb: str
+    request: str
+    owner: Owner
+    asked_at: float
+    wishes: tuple[Wish, ...] = ()
+    busy: Busy = Busy.REFUSE
+    steps: list[Step] = field(default_factory=list)
+    done: list[Step] = field(default_factory=list)
+    undo: list[Step] = field(default_factory=list)
+    later: tuple[Wish, ...] = ()
+    removing: tuple[str, ...] = ()
+    state: OpState = OpState.RUNNING
+    result: OpResult | None = None
+    message: str | None = None
+    ended_at: float | None = None

@@ -1,0 +1,184 @@
+"""What must be destroyed and created so that a layout stands: the least that does it.
+
+A request is the total wanted on one GPU: what fits it already is kept, so that asking twice changes
+nothing. What is not in it stays, unless the request is exact.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from launcher.core.gpu import Gpu
+from launcher.core.layout import Board, Place, board_of, largest, solve
+from launcher.errors import ImpossibleLayout
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """So many instances of a profile, at one place or anywhere."""
+
+    profile_id: int
+    count: int = 1
+    start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A GPU instance that stands. ``busy`` says who uses it; ``bare``: no compute instance."""
+
+    place: Place
+    gi: int
+    busy: str | None = None
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuPlan:
+    """What becomes of one GPU. Bare instances among ``keep`` get their compute instance."""
+
+    gpu_uuid: str
+    keep: tuple[Standing, ...]
+    destroy: tuple[Standing, ...]
+    create: tuple[Place, ...]
+
+    @property
+    def complete(self) -> tuple[Standing, ...]:
+        """The kept instances that lack their compute instance."""
+        return tuple(s for s in self.keep if s.bare)
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.destroy or self.create or self.complete)
+
+    @property
+    def touches_busy(self) -> tuple[str, ...]:
+        """Who uses what would be destroyed."""
+        return tuple(s.busy for s in self.destroy if s.busy)
+
+
+def plan(
+    gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want], *, exact: bool = False
+) -> GpuPlan:
+    """Return the plan with the fewest changes, sparing what is busy first of all.
+
+    Raises ``ImpossibleLayout``, with the largest part that would fit, where it cannot stand.
+    """
+    board = board_of(gpu.profiles)
+    if board is None:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: NVML does not tell which placements its profiles have",
+            fix="MIG mode must be on (`launch layout enable`), and the daemon must run as root.",
+        )
+    _check_profiles(gpu, board, wants)
+    for kept in _kept(standing, wants, exact):
+        made = _completed(board, kept, wants)
+        if made is not None:
+            gone = tuple(s for s in standing if s not in kept)
+            return GpuPlan(gpu.uuid, kept, gone, made)
+    raise _impossible(gpu, board, standing, wants, exact)
+
+
+def _check_profiles(gpu: Gpu, board: Board, wants: Sequence[Want]) -> None:
+    for want in wants:
+        if not board.offers(want.profile_id):
+            raise ImpossibleLayout(f"GPU {gpu.index} has no profile {want.profile_id}")
+        starts = board.shape(want.profile_id).starts
+        if want.start is not None and want.start not in starts:
+            raise ImpossibleLayout(
+                f"GPU {gpu.index}: {name_of(gpu, want.profile_id)} cannot stand at {want.start}",
+                fix=f"It can stand at {', '.join(map(str, starts))}.",
+            )
+
+
+def _kept(
+    standing: Sequence[Standing], wants: Sequence[Want], exact: bool
+) -> Iterator[tuple[Standing, ...]]:
+    """Yield what might be kept: whatever spares most of what is busy, then the most, first."""
+    if not exact:
+        yield tuple(standing)
+        return
+    parts = [part for count in range(len(standing) + 1) for part in combinations(standing, count)]
+    parts.sort(key=lambda part: (-sum(s.busy is not None for s in part), -len(part)))
+    for part in parts:
+        if _within(part, wants):
+            yield part
+
+
+def _within(part: Sequence[Standing], wants: Sequence[Want]) -> bool:
+    """Whether each of these is asked for."""
+    fixed, free = _split(wants)
+    extra = Counter(s.place for s in part) - Counter(fixed)
+    ids = Counter(place.profile_id for place in extra.elements())
+    return not ids - free
+
+
+def _split(wants: Sequence[Want]) -> tuple[list[Place], Counter[int]]:
+    """Return the places that are asked for, and how many of each profile anywhere else."""
+    fixed = [Place(w.profile_id, w.start) for w in wants if w.start is not None]
+    free: Counter[int] = Counter()
+    for want in wants:
+        if want.start is None:
+            free[want.profile_id] += want.count
+    return fixed, free
+
+
+def _completed(
+    board: Board, kept: Sequence[Standing], wants: Sequence[Want]
+) -> tuple[Place, ...] | None:
+    """Return what is to be created beside what is kept, None where it has no room."""
+    places = [s.place for s in kept]
+    fixed, free = _split(wants)
+    missing: list[Place] = []
+    for place in fixed:
+        if place not in places:
+            if not board.can_stand([*places, *missing], place):
+                return None
+            missing.append(place)
+    others = Counter(p.profile_id for p in (Counter(places) - Counter(fixed)).elements())
+    rest = solve(board, (*places, *missing), [*(free - others).elements()])
+    return None if rest is None else (*missing, *rest)
+
+
+def name_of(gpu: Gpu, profile_id: int) -> str:
+    """Return the name of a GPU's profile."""
+    return next((p.name for p in gpu.profiles if p.profile_id == profile_id), str(profile_id))
+
+
+def _impossible(
+    gpu: Gpu, board: Board, standing: Sequence[Standing], wants: Sequence[Want], exact: bool
+) -> ImpossibleLayout:
+    fixed, free = _split(wants)
+    beside = [] if exact else [s.place for s in standing]
+    missing = [place for place in fixed if place not in beside]
+    used = Counter(p.profile_id for p in (Counter(beside) - Counter(fixed)).elements())
+    places, ids = largest(board, beside, missing, [*(free - used).elements()])
+    asked = words(gpu, fixed, free)
+    best = words(gpu, places, Counter(ids)) or "nothing more"
+    if beside and _could_alone(gpu, standing, wants):
+        return ImpossibleLayout(
+            f"GPU {gpu.index}: {asked} cannot stand beside what is there",
+            fix=f"Beside it would fit: {best}. With --exact, what is not asked for is removed.",
+        )
+    return ImpossibleLayout(
+        f"GPU {gpu.index}: {asked} cannot stand together",
+        fix=f"The largest part that fits: {best}. `launch layout profiles` shows what there is.",
+    )
+
+
+def _could_alone(gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want]) -> bool:
+    """Whether the request could stand if everything else went."""
+    try:
+        plan(gpu, standing, wants, exact=True)
+    except ImpossibleLayout:
+        return False
+    return True
+
+
+def words(gpu: Gpu, fixed: Sequence[Place], free: Counter[int]) -> str:
+    """Return a request as people write it: ``1g.6gb:2 2g.12gb@2``."""
+    parts = [f"{name_of(gpu, i)}:{n}" if n > 1 else name_of(gpu, i) for i, n in free.items() if n]
+    return " ".join([*parts, *(f"{name_of(gpu, p.profile_id)}@{p.start}" for p in fixed)])
