@@ -38,6 +38,7 @@ class Config:
     log_level: str = "info"
 
 
+_NUMBERS: dict[Any, str] = {int: "a whole number", (int, float): "a number"}
 SYSTEM_LOCKS = "/run/launcher"
 _VARIABLES = {
     "socket": "LAUNCHER_SOCKET",
@@ -101,7 +102,10 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         if required:
-            raise ConfigError(f"there is no configuration file {path}") from None
+            raise ConfigError(
+                f"there is no configuration file {path}",
+                fix="Make it, or leave out --config and LAUNCHER_CONFIG.",
+            ) from None
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
@@ -113,5 +117,6 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         if key not in _FILE_KEYS:
             raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {', '.join(_FILE_KEYS)}")
         if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
-            raise ConfigError(f"{path}: {key} is {value!r}, which is not the right type")
+            kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
+            raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
     return values

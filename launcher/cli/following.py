@@ -91,8 +91,11 @@ class Narrator:
         self._progress.close()
 
     def _waits(self, blockers: list[Blocker]) -> None:
-        for_image = all(each.kind == "ImagePull" and "pull" not in each.have for each in blockers)
-        if not for_image:  # a local image is only looked up: not worth a line on every run
+        kinds = {each.kind for each in blockers}
+        if kinds == {"ImagePull"} and blockers[0].have == "being pulled":
+            self._progress.update({})
+        elif kinds != {"ImagePull"} or blockers[0].have == "waits for other pulls":
+            # That an image is looked up here is not worth a line on every run.
             why = "; ".join(f"{each.kind}: needs {each.need}, {each.have}" for each in blockers)
             self._say(f"job {self._job} waits: {why}")
 

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from launcher.cli import terminal
+from launcher.cli import render, terminal
 from launcher.cli.common import connect_or_start, credentials, output_option
 from launcher.cli.jobs import print_short
 
@@ -28,10 +28,14 @@ def command(files: tuple[str, ...], dry_run: bool, waiting: bool, output: str) -
     client = connect_or_start()
     wanted = credentials(job.image for job in jobs if job.pull_policy != "never")
     views = client.submit(jobs, wanted, dry_run=dry_run)
+    if dry_run and output == "name":
+        render.print_names([view.name for view in views])
+        return 0
     if dry_run or not waiting:
         print_short(views, output)
         return 0
-    terminal.say(f"queued {len(views)} jobs: {', '.join(str(view.id) for view in views)}")
+    what = "1 job" if len(views) == 1 else f"{len(views)} jobs"
+    terminal.say(f"queued {what}: {', '.join(str(view.id) for view in views)}")
     views = wait_for(client, [view.id for view in views], None)
     print_short(views, output)
     return together(views)

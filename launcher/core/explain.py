@@ -30,6 +30,12 @@ def blockers(world: World, job: Job) -> list[Blocker]:
     if job.state is not State.PENDING:
         return []
     found: list[Blocker] = []
+    why = gate(world, job.need)
+    if why is not None:
+        reason = Reason.RECONCILING if world.reconciling else Reason.ENGINE_UNAVAILABLE
+        if not world.reconciling and not world.engine_down and world.gpu_down:
+            reason = Reason.NO_SUCH_PROFILE
+        found.append(Blocker(reason, str(job.need), why))
     if job.never_started >= MAX_STARTS_NEVER_STARTED:
         found.append(
             Blocker(
@@ -38,15 +44,9 @@ def blockers(world: World, job: Job) -> list[Blocker]:
                 f"{job.never_started} starts failed before the container ran: {job.message}",
             )
         )
-    if job.id not in world.queue and not found:
+    elif job.id not in world.queue:
         found.append(_image_blocker(world, job))
-    if (why := gate(world, job.need)) is not None:
-        reason = Reason.RECONCILING if world.reconciling else Reason.ENGINE_UNAVAILABLE
-        if not world.reconciling and not world.engine_down and world.gpu_down:
-            reason = Reason.NO_SUCH_PROFILE
-        found.append(Blocker(reason, str(job.need), why))
-        return found
-    return found + _slice_blockers(world, job)
+    return found if why is not None else found + _slice_blockers(world, job)
 
 
 def _image_blocker(world: World, job: Job) -> Blocker:

@@ -17,9 +17,9 @@ from launcher.core.job import Job, Outcome, State
 from launcher.core.layoutop import Busy, LayoutOp
 from launcher.core.steps import finish, move, stop
 from launcher.core.world import Drain, World
-from launcher.errors import NoSuchJob, StaleRequest, UserError
+from launcher.errors import LauncherError, NoSuchJob, StaleRequest, UserError
 
-GPU_SUPPORT_RETRY_SECONDS = 60.0
+GPU_SUPPORT_RETRY_SECONDS = 10.0
 
 
 def handle(world: World, event: ev.Event, now: ev.Now) -> list[Action]:
@@ -52,8 +52,13 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
     With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere.
     """
     for new in event.jobs:
-        policy.check(new.spec, event.owner)
-        check_possible(world, new.spec.need)
+        try:
+            policy.check(new.spec, event.owner)
+            check_possible(world, new.spec.need)
+        except LauncherError as refused:
+            if len(event.jobs) > 1:
+                refused.message = f"{new.spec.name}: {refused.message}"
+            raise
     if event.dry_run:
         return [_job(0, new, event.owner, now) for new in event.jobs], []
     made: list[Job] = []

@@ -83,6 +83,12 @@ def plan(
 
 
 def _check_profiles(gpu: Gpu, board: Board, wants: Sequence[Want]) -> None:
+    fixed, _ = _split(wants)
+    if twice := [place for place, count in Counter(fixed).items() if count > 1]:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {words(gpu, twice[:1], Counter())} is asked for twice",
+            fix="Name each place once.",
+        )
     for want in wants:
         if not board.offers(want.profile_id):
             raise ImpossibleLayout(f"GPU {gpu.index} has no profile {want.profile_id}")

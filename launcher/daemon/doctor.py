@@ -14,6 +14,7 @@ from launcher.engine.connection import Connection
 from launcher.errors import EngineError, EngineUnavailable
 
 LOW_DISK_MIB = 2048
+HOOK_FIX = "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start."
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 
@@ -25,7 +26,7 @@ async def checks(context: Context) -> list[wire.Check]:
     """Return every check, in the order in which things must be right."""
     return [
         *_daemon(context),
-        *await asyncio.to_thread(_docker, context.config.docker_host),
+        *await asyncio.to_thread(_docker, context.config.docker_host, context.world.gpu_support),
         *_gpus(context),
         *_slices(context.world),
         *_disk(context),
@@ -39,14 +40,15 @@ def _daemon(context: Context) -> Iterator[wire.Check]:
         yield _check("daemon", OK, f"runs with {context.config.state_dir}")
 
 
-def _docker(host: str) -> list[wire.Check]:
+def _docker(host: str, refused: str | None) -> list[wire.Check]:
+    """``refused``: why Docker did not start a GPU job the last time, None if it did."""
     connection = Connection(host)
     try:
         version, info = connection.version(), connection.info()
     except (EngineUnavailable, EngineError) as error:
         return [_check("docker", PROBLEM, error.message, error.fix)]
     found = [_check("docker", OK, f"Docker {version['Version']} at {host}")]
-    found.append(_gpu_support(info))
+    found.append(_gpu_support(info, refused))
     if info.get("LiveRestoreEnabled"):
         found.append(_check("live-restore", OK, "on: jobs outlive a restart of Docker"))
     else:
@@ -61,7 +63,9 @@ def _docker(host: str) -> list[wire.Check]:
     return found
 
 
-def _gpu_support(info: dict[str, Any]) -> wire.Check:
+def _gpu_support(info: dict[str, Any], refused: str | None) -> wire.Check:
+    if refused:
+        return _check("gpu-support", PROBLEM, refused, HOOK_FIX)
     ways = []
     if shutil.which("nvidia-container-runtime-hook"):
         ways.append("the NVIDIA runtime hook")
@@ -75,7 +79,7 @@ def _gpu_support(info: dict[str, Any]) -> wire.Check:
         "gpu-support",
         WARNING,
         "no NVIDIA hook, runtime or CDI device was found for Docker",
-        "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start.",
+        HOOK_FIX,
     )
 
 

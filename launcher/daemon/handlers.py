@@ -10,7 +10,7 @@ from typing import Any
 from launcher import __version__, wire
 from launcher.core import event as ev
 from launcher.core.explain import blockers
-from launcher.core.job import ImageKey, State
+from launcher.core.job import ImageKey, Job, State
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.credentials import Credentials
@@ -54,6 +54,11 @@ async def list_jobs(
     else:
         live = (j for j in context.world.jobs.values() if j.state is not State.COMPLETING)
         jobs = sorted(live, key=lambda j: j.id)
+    return await job_views(context, caller, jobs)
+
+
+async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> list[wire.JobView]:
+    """Return jobs as they are shown, with the commands that the caller may see."""
     mine = [job.id for job in jobs if caller.may_see(job.owner)]
     commands = await context.committer.read(Reader.commands, mine)
     return [views.job_view(context.world, job, caller, commands.get(job.id)) for job in jobs]
@@ -91,10 +96,8 @@ async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobVie
                 await context.brain.ask(ev.CancelAsked(job.id, caller.uid))
             except NoSuchJob:
                 continue  # it ended in between
-    return [
-        views.job_view(context.world, await context.find(job.id) or job, caller, None)
-        for job in jobs
-    ]
+    now = [await context.find(job.id) or job for job in jobs]
+    return await job_views(context, caller, now)
 
 
 async def send_signal(
@@ -109,7 +112,7 @@ async def send_signal(
         await context.brain.ask(ev.SignalAsked(job.id, name))
     except NoSuchJob:
         raise StaleRequest(f"job {job.id} has ended, it gets no signals") from None
-    return views.job_view(context.world, job, caller, None)
+    return (await job_views(context, caller, [job]))[0]
 
 
 async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +26,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._ended: OrderedDict[int, Job] = OrderedDict()
         self.progress: dict[str, list[dict[str, Any]]] = {}
-        self._told_at = 0.0
+        self._telling = False
         self._touched: set[int] = set()
         self._lost_logs: set[tuple[int, int]] = set()
 
@@ -91,9 +90,13 @@ class Hub:
     def pulling(self, reference: str, layers: list[dict[str, Any]]) -> None:
         """Note how far a pull is, from its thread; watchers hear of it ten times a second."""
         self.progress[reference] = layers
-        if time.monotonic() - self._told_at >= PROGRESS_SECONDS:
-            self._told_at = time.monotonic()
-            self._loop.call_soon_threadsafe(self.wake_all)
+        if not self._telling:
+            self._telling = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, PROGRESS_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        self.wake_all()
 
     def wake_all(self) -> None:
         """Wake everybody who watches any job."""

@@ -190,10 +190,10 @@ class Daemon:
 
 
 async def _run(config: Config, store: Store) -> int:
+    daemon = Daemon(config, store)
     listener = server.inherited() or server.bind(
         config.socket, mode=0o666 if config.system else 0o600
     )
-    daemon = Daemon(config, store)
     await daemon.start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

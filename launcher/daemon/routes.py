@@ -11,9 +11,10 @@ from aiohttp import web
 
 from launcher import wire
 from launcher.core.job import Job
-from launcher.daemon import convert, doctor, handlers, streams, views
+from launcher.daemon import convert, doctor, handlers, streams
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
+from launcher.errors import NoSuchJob
 
 
 class Access(Enum):
@@ -67,7 +68,7 @@ async def _signal(context: Context, caller: Caller, request: web.Request) -> Any
 async def _wait(context: Context, caller: Caller, request: web.Request) -> Any:
     seconds = handlers.wait_timeout(request.query.get("timeout"))
     job = await streams.wait_for_outcome(context, await _one(context, caller, request), seconds)
-    return views.job_view(context.world, job, caller, None)
+    return (await handlers.job_views(context, caller, [job]))[0]
 
 
 async def _one(context: Context, caller: Caller, request: web.Request) -> Job:
@@ -77,6 +78,8 @@ async def _one(context: Context, caller: Caller, request: web.Request) -> Job:
 async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
     job = await _one(context, caller, request)
     attempt = handlers.whole_number(request.query, "attempt")
+    if attempt is not None and not 0 < attempt <= job.attempt:
+        raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
     follow = request.query.get("follow", "0") == "1"
     tail = handlers.whole_number(request.query, "tail")
     resume = _resume(request)

@@ -125,7 +125,10 @@ def bind(path: Path, *, mode: int) -> socket.socket:
         listener.setblocking(False)
         return listener
     except OSError as error:
-        raise StateDirError(f"cannot listen on {path}: {error.strerror or error}") from error
+        raise StateDirError(
+            f"cannot listen on {path}: {error.strerror or error}",
+            fix="Choose a place that you may write to with --socket or LAUNCHER_SOCKET.",
+        ) from error
 
 
 def _remove_stale(path: Path) -> None:

@@ -196,7 +196,13 @@ class Starter:
     @staticmethod
     def _refused(refused: Refused) -> NotStarted:
         failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
-        return NotStarted(failure, refused.message)
+        message = refused.message
+        if failure is StartFailure.NO_GPU_SUPPORT:
+            message = (
+                "Docker cannot hand out GPUs: install nvidia-container-toolkit and restart Docker "
+                f"({refused.message})"
+            )
+        return NotStarted(failure, message)
 
     def _never_ran(self, found: Container, refused: Refused | None) -> NotStarted:
         """Say why a created container does not run; Docker keeps 126, 127 or 128 with it."""

@@ -66,17 +66,19 @@ async def log_frames(
 
 
 def _all_then_tail(reading: Attempt, batch: list[Frame], tail: int) -> list[Frame]:
-    """Return the last ``tail`` lines of what is there; a line may come in several frames."""
-    last: deque[Frame] = deque()
-    lines = 0
+    """Return the last ``tail`` lines of what is there; a long line comes in several frames."""
+    lines: deque[list[Frame]] = deque(maxlen=tail)
+    unfinished: dict[int, list[Frame]] = {}
     while batch:
         for frame in batch:
-            last.append(frame)
-            lines += frame.data.count(b"\n")
-            while last and lines - last[0].data.count(b"\n") >= tail and len(last) > 1:
-                lines -= last.popleft().data.count(b"\n")
+            line = unfinished.pop(frame.stream, None)
+            if line is None:
+                lines.append(line := [])
+            line.append(frame)
+            if frame.stream != NOTE and not frame.data.endswith(b"\n"):
+                unfinished[frame.stream] = line
         batch = list(reading.new_frames())
-    return list(last) if tail > 0 else []
+    return [frame for line in lines for frame in line]
 
 
 async def _wake(woken: asyncio.Event) -> None:

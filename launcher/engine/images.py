@@ -171,7 +171,7 @@ class Images:
             if "error" in told:
                 text = str((told.get("errorDetail") or {}).get("message") or told["error"])
                 raise PullFailed(text, transient=_passing(text))
-            if told.get("id") and "status" in told:
+            if told.get("id") and "progressDetail" in told:  # a tag has an id too, and no detail
                 detail = told.get("progressDetail") or {}
                 layers[told["id"]] = Layer(
                     told["id"],

@@ -80,7 +80,10 @@ class Machine(Script):
     def open(cls, directory: Path) -> Machine:
         """Open the machine in ``directory``; UserError where there is none."""
         if not (directory / STATE_FILE).exists():
-            raise UserError(f"there is no fake machine in {directory}")
+            raise UserError(
+                f"there is no fake machine in {directory}",
+                fix="Give a spec such as A30:1g.6gb*4 instead of a path: that makes one.",
+            )
         return cls(directory)
 
     def load(self, build_directory: Path | None = None) -> Path:
