@@ -24,7 +24,7 @@ LONGEST_BACKOFF = 2.0
 LOOK_AGAIN = 0.5
 UNWATCHED_SECONDS = 0.5
 """A log that nobody watches is not followed at once: most short jobs are over by then, and one
-plain read costs Docker less than a stream."""
+plain read, when nothing else is to be done, costs Docker less than a stream."""
 AWAY = (EngineUnavailable, Unknown)
 
 
@@ -52,7 +52,9 @@ class Follower:
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
         self._over = threading.Event()
-        self.log_complete = threading.Event()
+        self.log_over = threading.Event()
+        self.log_left = False
+        """Whether the job was over before anybody looked: its log is written with its removal."""
 
     def start(self) -> None:
         """Start both threads."""
@@ -108,25 +110,44 @@ class Follower:
         self._tell(event)
 
     def _write_log(self) -> None:
-        if not self._watched(self._action.job):
-            self._over.wait(UNWATCHED_SECONDS)
-        try:
-            writer = LogWriter(self._path, self._log_limit)
-            try:
-                copy_log(
-                    self._logs, self._action.container_name, writer, self._over, self._log_grew
-                )
-                writer.end()
-            finally:
-                writer.close()
-        except OSError as error:
-            log.error("job %d: its log cannot be written: %s", self._action.job, error)
-            self._log_lost(self._action.job, self._action.attempt)
-        self.log_complete.set()
+        job = self._action.job
+        unwatched = not self._watched(job) and self._over.wait(UNWATCHED_SECONDS)
+        if unwatched and not self._watched(job):
+            self.log_left = True
+        else:
+            name = self._action.container_name
+            written = write_log(
+                self._logs, name, self._path, self._log_limit, self._over, self._log_grew
+            )
+            if not written:
+                self._log_lost(job, self._action.attempt)
+        self.log_over.set()
         self._log_grew()
 
     def _log_grew(self) -> None:
         self._grown(self._action.job)
+
+
+def write_log(
+    logs: Logs,
+    name: str,
+    path: Path,
+    limit: int,
+    over: threading.Event,
+    grew: Callable[[], None],
+) -> bool:
+    """Write a container's log to its end and mark it complete; False where the disk fails."""
+    try:
+        writer = LogWriter(path, limit)
+        try:
+            copy_log(logs, name, writer, over, grew)
+            writer.end()
+        finally:
+            writer.close()
+    except OSError as error:
+        log.error("the log of %s cannot be written: %s", name, error)
+        return False
+    return True
 
 
 def copy_log(

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
 PING_SECONDS = 2.0
+FOREIGN_SECONDS = 1.0
 IDLE_SAMPLES = 3
 
 
@@ -57,6 +58,7 @@ class Observers:
             self._every(TICK_SECONDS, self._tick),
             self._every(PING_SECONDS, self._ping),
             self._every(self.config.inventory_seconds, self.look_at_gpus),
+            self._every(FOREIGN_SECONDS, self._look_again_at_foreign),
             self._every(self.config.sweep_seconds, self._sweep),
         )
 
@@ -88,6 +90,12 @@ class Observers:
         except (EngineUnavailable, EngineError) as error:
             return error.message
         return None
+
+    async def _look_again_at_foreign(self) -> None:
+        """Look sooner where a job may be waiting for somebody else to go."""
+        world = self.brain.world
+        if len(world.queue) and any(s.foreign for s in world.slices.values()):
+            await self.look_at_gpus()
 
     async def look_at_gpus(self) -> None:
         """Read NVML and who else uses the slices, and report both."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
 import logging
 import threading
 import time
@@ -20,9 +22,9 @@ from launcher.daemon import clock, convert
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
-from launcher.daemon.follower import Follower, copy_log
+from launcher.daemon.follower import Follower, write_log
 from launcher.daemon.hub import Hub
-from launcher.daemon.logfile import LogWriter, path_of
+from launcher.daemon.logfile import path_of
 from launcher.daemon.proof import Prover
 from launcher.daemon.starter import Starter
 from launcher.engine.containers import Containers
@@ -36,6 +38,9 @@ log = logging.getLogger(__name__)
 
 TRY_AGAIN_SECONDS = 1.0
 LOG_WAIT_SECONDS = 60.0
+CALM_SECONDS = 2.0
+LEFT_OVER = 64
+"""So many ended containers may wait for a moment without a start before they are removed."""
 REMEMBERED_SPECS = 1000
 
 
@@ -65,6 +70,8 @@ class Runners:
         self._removing: set[str] = set()
         # Removing is as much work for Docker as starting; nobody waits for it.
         self._one_removal = asyncio.Semaphore(1)
+        self._starting = 0
+        self._calm = asyncio.Event()
         self._specs: OrderedDict[int, JobSpec] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._followers: dict[tuple[int, int], Follower] = {}
@@ -137,7 +144,13 @@ class Runners:
         spec = await self._spec(action.job)
         limit = job.time_limit
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
-        event = await self._in_quick(self._starter.run, action, spec, job.owner, deadline)
+        self._starting += 1
+        try:
+            event = await self._in_quick(self._starter.run, action, spec, job.owner, deadline)
+        finally:
+            self._starting -= 1
+            if not self._starting:
+                self._calm.set()
         self.brain.tell(event)
 
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
@@ -198,34 +211,38 @@ class Runners:
         self._removing.add(action.container_name)
         key = (action.job, action.attempt)
         try:
+            await self._calm_moment()
             await self._in_patient(self._complete_log, action, self._followers.get(key))
             async with self._one_removal:
+                await self._calm_moment()
                 await self._in_patient(self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
         self._followers.pop(key, None)
 
-    def _complete_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
-        if follower is not None:
-            follower.log_complete.wait(LOG_WAIT_SECONDS)
-        else:
-            self._save_log(action)
+    async def _calm_moment(self) -> None:
+        """Let starts go first, as long as not too many containers are left over."""
+        if self._starting and len(self._removing) < LEFT_OVER:
+            self._calm.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALM_SECONDS):
+                    await self._calm.wait()
 
-    def _save_log(self, action: act.RemoveContainer) -> None:
-        """Complete the log of a container that nobody follows: a daemon died in between."""
-        found = self._containers.inspect(action.container_name)
-        if found is not None and not found.ever_started:
+    def _complete_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
+        """Let the follower finish, or write the log where none did: a daemon died in between."""
+        if follower is None:
+            found = self._containers.inspect(action.container_name)
+            if found is not None and not found.ever_started:
+                return
+        elif not follower.log_over.wait(LOG_WAIT_SECONDS) or not follower.log_left:
             return
+        over = threading.Event()
+        over.set()
         path = path_of(self._log_directory, action.job, action.attempt)
-        writer = LogWriter(path, self._log_limit)
-        try:
-            if found is not None:
-                over = threading.Event()
-                over.set()
-                copy_log(self._logs, action.container_name, writer, over, lambda: None)
-            writer.end()
-        finally:
-            writer.close()
+        touch = functools.partial(self._hub.touch, action.job)
+        if not write_log(self._logs, action.container_name, path, self._log_limit, over, touch):
+            self._hub.lose_log(action.job, action.attempt)
+        touch()
 
     def close(self) -> None:
         """Let running calls end on their own; jobs go on without us."""

@@ -17,6 +17,7 @@ from launcher.daemon.logfile import LogReader, path_of
 from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Frame
 
 LOOK_SECONDS = 2.0
+JUST_ENDED_SECONDS = 5.0
 OUTPUT = (STDOUT, STDERR, NOTE)
 
 
@@ -43,8 +44,11 @@ async def log_frames(
 ) -> AsyncIterator[list[Frame]]:
     """Yield the output of an attempt, or of the job's last one where None. Ends with END.
 
-    With ``follow`` until it is complete; a job that waits is waited for.
+    With ``follow`` until it is complete; a job that waits is waited for. Without, the log of a job
+    that has just ended is given a moment to be written.
     """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + JUST_ENDED_SECONDS
     reading: Attempt | None = None
     with context.hub.watch(job.id) as woken:
         while True:
@@ -58,7 +62,9 @@ async def log_frames(
                 batch = await asyncio.to_thread(_all_then_tail, reading, batch, tail)
                 tail = None
             yield batch
-            if _complete(context, reading, now) or (not follow and not batch):
+            if _complete(context, reading, now):
+                break
+            if not (batch or follow or (now.outcome and loop.time() < until)):
                 break
             if not batch:
                 await _wake(woken)
