@@ -25,6 +25,8 @@ from launcher.gpu.walk import Device, Walk, walk
 
 T = TypeVar("T")
 
+BUSY_SECONDS = 5.0
+
 SHAPE_SUFFIXES = {
     7: "+me", 8: "+me", 10: "+gfx", 11: "+gfx", 12: "+gfx", 13: "-me", 14: "-me", 15: "+me.all",
     16: "+me.all", 17: "+gfx",
@@ -93,17 +95,53 @@ class GpuReader:
 
         return self._with_nvml(read)
 
+    def capacity(self, gpu_uuid: str) -> dict[int, int | None]:
+        """Return profile id -> how many more of it fit now, None where NVML does not tell."""
+
+        def read() -> dict[int, int | None]:
+            device = nvml.device_by_uuid(gpu_uuid)
+            if device is None:
+                raise GpuFault(f"there is no GPU {gpu_uuid} now")
+            infos = [nvml.profile_info(device, shape) for shape in range(nvml.profile_count())]
+            return {i.id: nvml.remaining_capacity(device, i.id) for i in infos if i is not None}
+
+        return self._with_nvml(read)
+
+    def changing(self, change: Callable[[], T]) -> T:
+        """Run a change of instances with NVML open; it is never made twice."""
+        self._ensure_open()
+        try:
+            return change()
+        except nvml.NvmlClosed:
+            raise GpuUnavailable("NVML was closed in the middle of a change") from None
+
+    def alone(self, change: Callable[[], T]) -> T:
+        """Run a change of MIG mode with NVML closed before and after it: an open client can stand
+        in its way. Who asks meanwhile waits a moment, then hears that NVML is busy."""
+        with self._lock:
+            self._close()
+            nvml.init()
+            try:
+                return change()
+            except nvml.NvmlClosed:
+                raise GpuUnavailable("NVML was closed in the middle of a change") from None
+            finally:
+                nvml.shutdown()
+
     def close(self) -> None:
         """Close NVML and forget everything read; the next call opens it again.
 
         Needed before a change of MIG mode: an open client can stand in its way.
         """
         with self._lock:
-            self._profiles.clear()
-            self._walks.clear()
-            if self._open:
-                self._open = False
-                nvml.shutdown()
+            self._close()
+
+    def _close(self) -> None:
+        self._profiles.clear()
+        self._walks.clear()
+        if self._open:
+            self._open = False
+            nvml.shutdown()
 
     def _with_nvml(self, read: Callable[[], T]) -> T:
         """Run ``read`` with NVML open; once more if it was closed under us (driver reloaded)."""
@@ -119,10 +157,14 @@ class GpuReader:
             raise GpuUnavailable("NVML does not stay open", fix="Run launch doctor.") from None
 
     def _ensure_open(self) -> None:
-        with self._lock:
+        if not self._lock.acquire(timeout=BUSY_SECONDS):
+            raise GpuUnavailable("NVML is busy with a change of MIG mode", fix="Wait for its end.")
+        try:
             if not self._open:
                 nvml.init()
                 self._open = True
+        finally:
+            self._lock.release()
 
     def _inventory(self) -> Inventory:
         driver = nvml.driver_version()

@@ -240,6 +240,12 @@ def device_name(device: Handle) -> str | None:
     return None if found is None else str(found)
 
 
+def device_index(device: Handle) -> int | None:
+    """Return a GPU's index: for the words of nvidia-smi, never to know it again."""
+    found = _ask("nvmlDeviceGetIndex", device, unknown=UNKNOWABLE)
+    return None if found is None else int(found)
+
+
 def minor_number(device: Handle) -> int | None:
     """Return n of /dev/nvidia<n>."""
     found = _ask("nvmlDeviceGetMinorNumber", device, unknown=UNKNOWABLE)
@@ -362,22 +368,34 @@ def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
     return InstanceInfo(info.id, info.profileId, info.placement.start, info.placement.size)
 
 
-def has_compute_instance(instance: Handle) -> bool:
-    """Whether a GPU instance has a compute instance, of any shape."""
+def compute_profiles(instance: Handle) -> list[tuple[int, int, int]]:
+    """Return (profile id, compute slices, most instances) of what a GPU instance can hold."""
+    call = "nvmlGpuInstanceGetComputeInstanceProfileInfo"
+    refused = UNKNOWABLE | GONE | {NO_PERMISSION}
+    shapes = range(_pynvml().NVML_COMPUTE_INSTANCE_PROFILE_COUNT)
+    infos = [_ask(call, instance, shape, 0, 1, unknown=refused) for shape in shapes]
+    return [(i.id, i.sliceCount, i.instanceCount) for i in infos if i is not None]
+
+
+def compute_instances(instance: Handle) -> list[Handle]:
+    """Return the compute instances of a GPU instance, of every shape."""
     nvml = _pynvml()
     refused = UNKNOWABLE | GONE | {NO_PERMISSION}
-    for shape in range(nvml.NVML_COMPUTE_INSTANCE_PROFILE_COUNT):
-        call = "nvmlGpuInstanceGetComputeInstanceProfileInfo"
-        info = _ask(call, instance, shape, 0, 1, unknown=refused)
-        if info is None:
-            continue
-        handles = (nvml.c_nvmlComputeInstance_t * max(1, info.instanceCount))()
+    found: list[Handle] = []
+    for profile_id, _, most in compute_profiles(instance):
+        handles = (nvml.c_nvmlComputeInstance_t * max(1, most))()
         count = nvml.c_uint(0)
         call = "nvmlGpuInstanceGetComputeInstances"
-        told = _ask(call, instance, info.id, handles, nvml.byref(count), unknown=refused)
-        if told is not None and count.value:
-            return True
-    return False
+        told = _ask(call, instance, profile_id, handles, nvml.byref(count), unknown=refused)
+        found += [] if told is None else handles[: count.value]
+    return found
+
+
+def remaining_capacity(device: Handle, profile_id: int) -> int | None:
+    """Return how many more instances of a profile fit now; None where NVML does not tell."""
+    call = "nvmlDeviceGetGpuInstanceRemainingCapacity"
+    found = _ask(call, device, profile_id, unknown=UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT})
+    return None if found is None else int(found)
 
 
 def max_mig_devices(device: Handle) -> int:

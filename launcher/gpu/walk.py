@@ -99,7 +99,7 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
 
 def _has_compute_instance(gpu: nvml.Handle, gi: int) -> bool:
     instance = nvml.gpu_instance_by_id(gpu, gi)
-    return instance is not None and nvml.has_compute_instance(instance)
+    return instance is not None and bool(nvml.compute_instances(instance))
 
 
 def _instance(gpu: nvml.Handle, gi: int) -> nvml.InstanceInfo | None:

@@ -1,0 +1,195 @@
+"""Carries out single steps of a layout change: each looks first, does one thing, and tells.
+
+A step that finds its work done already changes nothing, so that it can be asked again after a
+crash. One that fails takes back what it had begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tenacity
+
+from launcher.core.gpu import Placement
+from launcher.errors import GpuFault, LauncherError
+from launcher.gpu import nvml, nvml_change
+from launcher.gpu.holders import Holder, holders_of
+from launcher.gpu.inventory import GpuReader
+from launcher.gpu.nvml_change import IN_USE, RESET_REQUIRED, Refused
+
+T = TypeVar("T")
+
+IN_USE_SECONDS = 5.0
+"""A process that has just ended can keep an instance busy for a moment, but not longer."""
+
+
+class ResetNeeded(GpuFault):
+    """MIG mode is set, and takes effect only with a reset of the GPU or a reboot."""
+
+    kind = "gpu-reset-needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Carver:
+    """Changes GPUs. ``reader`` is the daemon's own, closed while a mode changes."""
+
+    reader: GpuReader
+
+    def create(self, gpu_uuid: str, profile_id: int, placement: Placement) -> int:
+        """Make a GPU instance at a placement with one compute instance over all; returns its id."""
+        return self.reader.changing(lambda: _create(gpu_uuid, profile_id, placement))
+
+    def complete(self, gpu_uuid: str, gi: int) -> int:
+        """Make the compute instance that a GPU instance lacks; returns the GPU instance's id."""
+
+        def complete() -> int:
+            instance = nvml.gpu_instance_by_id(_gpu(gpu_uuid), gi)
+            if instance is None:
+                raise GpuFault(f"GPU instance {gi} is not there any more")
+            _fill(instance)
+            return gi
+
+        return self.reader.changing(complete)
+
+    def destroy(self, gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> None:
+        """Take a GPU instance away, its compute instances first; refused while it is in use."""
+        self.reader.changing(lambda: _destroy(gpu_uuid, gi, profile_id, placement))
+
+    def set_mode(self, gpu_uuid: str, *, on: bool) -> None:
+        """Switch MIG mode. ``ResetNeeded`` where it is only pending; GpuFault names who is in the
+        way, and the pending mode is put back."""
+        self.reader.alone(lambda: _set_mode(gpu_uuid, on))
+
+
+def _gpu(uuid: str) -> nvml.Handle:
+    device = nvml.device_by_uuid(uuid)
+    if device is None:
+        raise GpuFault(f"there is no GPU {uuid} now")
+    return device
+
+
+def _at(device: nvml.Handle, profile_id: int, placement: Placement) -> nvml.Handle | None:
+    for instance in nvml.gpu_instances(device, profile_id, 16) or []:
+        info = nvml.gpu_instance_info(instance)
+        if info is not None and (info.start, info.size) == (placement.start, placement.size):
+            return instance
+    return None
+
+
+def _create(gpu_uuid: str, profile_id: int, placement: Placement) -> int:
+    device = _gpu(gpu_uuid)
+    instance = _at(device, profile_id, placement)
+    made = instance is None
+    if instance is None:
+        if nvml.remaining_capacity(device, profile_id) == 0:
+            raise GpuFault(f"NVML has no room for another instance of profile {profile_id}")
+        instance = _patiently(
+            lambda: nvml_change.create_gpu_instance(
+                device, profile_id, placement.start, placement.size
+            )
+        )
+    info = nvml.gpu_instance_info(instance)
+    try:
+        if info is None:
+            raise GpuFault("the GPU instance is gone as soon as it was made")
+        _fill(instance)
+    except LauncherError:
+        if made:
+            _patiently(lambda: nvml_change.destroy_gpu_instance(instance))
+        raise
+    return info.gi
+
+
+def _fill(instance: nvml.Handle) -> None:
+    """Make one compute instance over all of a GPU instance, unless it has one."""
+    if nvml.compute_instances(instance):
+        return
+    whole = max(nvml.compute_profiles(instance), key=lambda p: p[1], default=None)
+    if whole is None:
+        raise GpuFault("NVML names no compute instance profile for the GPU instance")
+    _patiently(lambda: nvml_change.create_compute_instance(instance, whole[0]))
+
+
+def _destroy(gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> None:
+    device = _gpu(gpu_uuid)
+    instance = nvml.gpu_instance_by_id(device, gi)
+    info = None if instance is None else nvml.gpu_instance_info(instance)
+    if info is None:
+        return
+    if (info.profile_id, info.start) != (profile_id, placement.start):
+        raise GpuFault(
+            f"GPU instance {gi} is another one now (profile {info.profile_id} at {info.start}): "
+            "somebody changed the layout meanwhile"
+        )
+    try:
+        for compute in nvml.compute_instances(instance):
+            _patiently(lambda compute=compute: nvml_change.destroy_compute_instance(compute))  # type: ignore[misc]
+        _patiently(lambda: nvml_change.destroy_gpu_instance(instance))
+    except Refused as refused:
+        if refused.code in nvml.GONE:
+            return
+        _fill(instance)
+        raise _in_the_way(device, gpu_uuid, refused, gi) from refused
+    except LauncherError:
+        _fill(instance)
+        raise
+
+
+def _set_mode(gpu_uuid: str, on: bool) -> None:
+    device = _gpu(gpu_uuid)
+    if nvml.mig_mode(device) == (on, on):
+        return
+    status = nvml_change.set_mig_mode(device, on=on)
+    now = nvml.mig_mode(device)
+    if status == 0 and now == (on, on):
+        return
+    if status == RESET_REQUIRED or (status == 0 and now is not None and now[1] == on):
+        index = nvml.device_index(device)
+        raise ResetNeeded(
+            f"MIG mode is {'on' if on else 'off'} only after a reset of the GPU",
+            fix=f"With nothing running on it: nvidia-smi --gpu-reset -i {index}; where the machine "
+            "cannot do that (a VM often cannot), reboot.",
+        )
+    nvml_change.set_mig_mode(device, on=not on)
+    raise _in_the_way(device, gpu_uuid, Refused("nvmlDeviceSetMigMode", IN_USE), None)
+
+
+def _in_the_way(
+    device: nvml.Handle, gpu_uuid: str, refused: Refused, gi: int | None
+) -> LauncherError:
+    if refused.code != IN_USE:
+        return refused
+    found = holders_of(_processes(device, gi), nvml.minor_number(device))
+    who = "; ".join(map(str, found)) or "no process that can be seen"
+    what = f"GPU instance {gi}" if gi is not None else "the GPU"
+    return GpuFault(
+        f"{what} is in use: {who}",
+        fix="End it, then try again. Services such as nvidia-persistenced, dcgm and a display "
+        "manager keep a GPU open too.",
+    )
+
+
+def _processes(device: nvml.Handle, gi: int | None) -> list[int]:
+    """Return the pids that NVML shows on a GPU, or on the MIG devices of one GPU instance."""
+    devices = [device]
+    if gi is not None:
+        migs = (nvml.mig_device_at(device, i) for i in range(nvml.max_mig_devices(device)))
+        devices = [m for m in migs if m is not None and (nvml.gi_and_ci(m) or (None,))[0] == gi]
+    rows = [nvml.running(d, kind) or [] for d in devices for kind in ("Compute", "Graphics")]
+    return sorted({pid for row in rows for pid, _ in row})
+
+
+def _patiently(change: Callable[[], T]) -> T:
+    """Make a change; again for a while where NVML says IN_USE."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda e: isinstance(e, Refused) and e.code == IN_USE),
+        stop=tenacity.stop_after_delay(IN_USE_SECONDS),
+        wait=tenacity.wait_exponential(multiplier=0.1, max=1.0),
+        reraise=True,
+    )
+    return retrying(change)
+
+
+__all__ = ["Carver", "Holder", "ResetNeeded"]
