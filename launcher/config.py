@@ -36,6 +36,7 @@ class Config:
     fake_gpu: str | None = None
     idle_exit: float | None = None
     log_level: str = "info"
+    admin_group: str | None = None
 
 
 _NUMBERS: dict[Any, str] = {int: "a whole number", (int, float): "a number"}
@@ -56,6 +57,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "sweep_seconds": (int, float),
     "orphan_grace_seconds": (int, float),
     "log_level": str,
+    "admin_group": str,
 }
 
 

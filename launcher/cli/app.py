@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 import launcher
 from launcher.cli import terminal
+from launcher.cli.lazy import LazyGroup
 from launcher.errors import LauncherError
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -26,6 +26,9 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "The machine": {
         "slices": "List the slices and who is on them.",
+        "layout": "Cut the GPUs into slices, verify, save, and clean up.",
+        "drain": "Take no new jobs on a slice or GPU.",
+        "undrain": "Let a slice or GPU take jobs again.",
     },
     "The daemon": {
         "serve": "Run the daemon in the foreground.",
@@ -37,19 +40,8 @@ GROUPS: dict[str, dict[str, str]] = {
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
 
 
-class LazyGroup(click.Group):
-    """A group whose verbs are modules of this package, imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of the help page."""
-        return [verb for verbs in GROUPS.values() for verb in verbs]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a verb's command, from the module of its name."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        command: click.Command = importlib.import_module(f"launcher.cli.{cmd_name}").command
-        return command
+class Launch(LazyGroup):
+    """The command itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; whoever closed our stdout has read enough."""
@@ -61,15 +53,11 @@ class LazyGroup(click.Group):
             raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
         return result
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs under their headings."""
-        for heading, verbs in GROUPS.items():
-            with formatter.section(heading):
-                formatter.write_dl(list(verbs.items()))
-
 
 @click.group(
-    cls=LazyGroup,
+    cls=Launch,
+    package="launcher.cli",
+    sections=GROUPS,
     name="launch",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`launch VERB --help` says more. The daemon is found by LAUNCHER_SOCKET, else the"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from launcher.cli import render
@@ -19,7 +21,11 @@ def command(output: str) -> None:
     STATE is free, leased, releasing, foreign (somebody else's container or process is on it),
     drained, quarantined or lost.
     """
-    found = connect().slices()
+    print_slices(connect().slices(), output)
+
+
+def print_slices(found: Sequence[SliceView], output: str) -> None:
+    """Print slices in the form that was asked for."""
     if output == "json":
         render.print_json(found)
     elif output == "name":

@@ -6,12 +6,15 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher import errors, wire
 from launcher.client.decode import decode, decode_list
 from launcher.client.http import CutStream, Transport, query, quote
 from launcher.client.sockets import socket_candidates
+
+if TYPE_CHECKING:
+    from launcher.client.layout import Layout
 
 POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
@@ -164,6 +167,13 @@ class Client:
     def slices(self) -> list[wire.SliceView]:
         """Return every slice of the machine and what is on it."""
         return decode_list(wire.SliceView, self._get("/v1/slices"))
+
+    @property
+    def layout(self) -> Layout:
+        """What is about the layout of the GPUs."""
+        from launcher.client.layout import Layout
+
+        return Layout(self._transport.json, self.timeout)
 
     def doctor(self) -> list[wire.Check]:
         """Return the daemon's checks of itself, Docker and the GPUs."""

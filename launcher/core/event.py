@@ -218,11 +218,15 @@ class LayoutCancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class LayoutStepDone:
-    """A step of a change was carried out; ``gi`` of what was made."""
+    """A step of a change was carried out; ``gi`` of what was made.
+
+    ``pending`` says why a switched MIG mode is not in effect yet.
+    """
 
     op: int
     step: Step
     gi: int | None = None
+    pending: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

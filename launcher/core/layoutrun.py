@@ -5,6 +5,7 @@ from __future__ import annotations
 from launcher.core import event as ev
 from launcher.core.action import Action, CarveStep, LookAtLayout
 from launcher.core.gpu import Inventory, Placement
+from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp, OpResult, OpState, Step, StepKind
 from launcher.core.layouts import plans, steps_of, user_of
 from launcher.core.world import World
@@ -70,6 +71,12 @@ def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Actio
         step = Step(step.kind, step.gpu_uuid, step.profile, step.profile_id, step.placement,
                     event.gi)  # fmt: skip
     op.done.append(step)
+    if event.pending is not None:
+        # What comes after it has to wait for a reset; what was done before it stays.
+        op.message, op.steps, op.later = event.pending, [], ()
+    if step.kind is StepKind.CREATE and step.gi is not None and step.placement is not None:
+        place = Place(step.profile_id, step.placement.start)
+        world.set_made(step.gpu_uuid, step.gi, place)
     return go_on(world, now)
 
 
@@ -110,7 +117,8 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
         return _plan_later(world, op, now)
     wrong = _differences(event.inventory, op)
     if wrong:
-        op.message = f"{'; '.join(wrong)}. What stands now: {_stands(event.inventory, op)}"
+        why = op.message or "; ".join(wrong)
+        op.message = f"{why}. What stands now: {_stands(event.inventory, op)}"
     return _end(world, op, OpResult.FAILED if wrong else OpResult.APPLIED, now)
 
 
@@ -145,7 +153,9 @@ def _differences(inventory: Inventory, op: LayoutOp) -> list[str]:
         want = {StepKind.MODE_ON: True, StepKind.MODE_OFF: False}.get(step.kind)
         if want is not None and modes.get(step.gpu_uuid) != (want, want):
             wrong.append(f"{step}: it is not so")
-    return wrong
+    empty = {wish.gpu_uuid for wish in op.wishes if wish.exact and not wish.wants}
+    left = [i for i in inventory.instances if i.gpu_uuid in empty]
+    return wrong + [f"{i.profile}@{i.placement.start} is still on {i.gpu_uuid}" for i in left]
 
 
 def _identity(step: Step) -> tuple[str, int, Placement | None]:

@@ -37,7 +37,7 @@ def _plan(world: World, wish: Wish) -> GpuPlan:
         return GpuPlan(gpu.uuid, (), tuple(standing), ())
     wants = wish.wants
     if wish.add:
-        wants = (*wants, *(Want(s.place.profile_id, 1, s.place.start) for s in standing))
+        wants = (*wants, *(Want(str(s.place.profile_id), 1, s.place.start) for s in standing))
     return plan(gpu, standing, wants, exact=wish.exact)
 
 

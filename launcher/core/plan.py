@@ -6,6 +6,7 @@ nothing. What is not in it stays, unless the request is exact.
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from launcher.errors import ImpossibleLayout
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """So many instances of a profile, at one place or anywhere."""
+    """So many instances of a profile, by name or profile id, at one place or anywhere."""
 
-    profile_id: int
+    profile: str
     count: int = 1
     start: int | None = None
 
@@ -73,35 +74,63 @@ def plan(
             f"GPU {gpu.index}: NVML does not tell which placements its profiles have",
             fix="MIG mode must be on (`launch layout enable`), and the daemon must run as root.",
         )
-    _check_profiles(gpu, board, wants)
-    for kept in _kept(standing, wants, exact):
-        made = _completed(board, kept, wants)
+    asked = _asked(gpu, board, wants)
+    for kept in _kept(standing, asked, exact):
+        made = _completed(board, kept, asked)
         if made is not None:
             gone = tuple(s for s in standing if s not in kept)
             return GpuPlan(gpu.uuid, kept, gone, made)
     raise _impossible(gpu, board, standing, wants, exact)
 
 
-def _check_profiles(gpu: Gpu, board: Board, wants: Sequence[Want]) -> None:
-    fixed, _ = _split(wants)
-    if twice := [place for place, count in Counter(fixed).items() if count > 1]:
-        raise ImpossibleLayout(
-            f"GPU {gpu.index}: {words(gpu, twice[:1], Counter())} is asked for twice",
-            fix="Name each place once.",
-        )
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request by profile ids: these places, and so many of each profile anywhere else."""
+
+    fixed: tuple[Place, ...]
+    free: Counter[int]
+
+
+def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> _Asked:
+    fixed: list[Place] = []
+    free: Counter[int] = Counter()
     for want in wants:
-        if not board.offers(want.profile_id):
-            raise ImpossibleLayout(f"GPU {gpu.index} has no profile {want.profile_id}")
-        starts = board.shape(want.profile_id).starts
-        if want.start is not None and want.start not in starts:
+        wanted = profile_id(gpu, want.profile)
+        if want.start is None:
+            free[wanted] += want.count
+            continue
+        starts = board.shape(wanted).starts
+        if want.start not in starts:
             raise ImpossibleLayout(
-                f"GPU {gpu.index}: {name_of(gpu, want.profile_id)} cannot stand at {want.start}",
+                f"GPU {gpu.index}: {name_of(gpu, wanted)} cannot stand at {want.start}",
                 fix=f"It can stand at {', '.join(map(str, starts))}.",
             )
+        place = Place(wanted, want.start)
+        if place in fixed:
+            raise ImpossibleLayout(
+                f"GPU {gpu.index}: {words(gpu, [place], Counter())} is asked for twice",
+                fix="Name each place once.",
+            )
+        fixed.append(place)
+    return _Asked(tuple(fixed), free)
+
+
+def profile_id(gpu: Gpu, text: str) -> int:
+    """Return the profile id of a profile's name or number; the error names those there are."""
+    names = {p.name.lower(): p.profile_id for p in gpu.profiles}
+    if text.lower() in names:
+        return names[text.lower()]
+    if text.isdecimal() and int(text) in names.values():
+        return int(text)
+    near = difflib.get_close_matches(text.lower(), names, 1)
+    raise ImpossibleLayout(
+        f"GPU {gpu.index} ({gpu.name}) has no profile {text!r}",
+        fix=(f"Do you mean {near[0]}? " if near else "") + f"It has: {' '.join(names)}.",
+    )
 
 
 def _kept(
-    standing: Sequence[Standing], wants: Sequence[Want], exact: bool
+    standing: Sequence[Standing], asked: _Asked, exact: bool
 ) -> Iterator[tuple[Standing, ...]]:
     """Yield what might be kept: whatever spares most of what is busy, then the most, first."""
     if not exact:
@@ -110,42 +139,27 @@ def _kept(
     parts = [part for count in range(len(standing) + 1) for part in combinations(standing, count)]
     parts.sort(key=lambda part: (-sum(s.busy is not None for s in part), -len(part)))
     for part in parts:
-        if _within(part, wants):
+        if _within(part, asked):
             yield part
 
 
-def _within(part: Sequence[Standing], wants: Sequence[Want]) -> bool:
+def _within(part: Sequence[Standing], asked: _Asked) -> bool:
     """Whether each of these is asked for."""
-    fixed, free = _split(wants)
-    extra = Counter(s.place for s in part) - Counter(fixed)
-    ids = Counter(place.profile_id for place in extra.elements())
-    return not ids - free
+    extra = Counter(s.place for s in part) - Counter(asked.fixed)
+    return not Counter(place.profile_id for place in extra.elements()) - asked.free
 
 
-def _split(wants: Sequence[Want]) -> tuple[list[Place], Counter[int]]:
-    """Return the places that are asked for, and how many of each profile anywhere else."""
-    fixed = [Place(w.profile_id, w.start) for w in wants if w.start is not None]
-    free: Counter[int] = Counter()
-    for want in wants:
-        if want.start is None:
-            free[want.profile_id] += want.count
-    return fixed, free
-
-
-def _completed(
-    board: Board, kept: Sequence[Standing], wants: Sequence[Want]
-) -> tuple[Place, ...] | None:
+def _completed(board: Board, kept: Sequence[Standing], asked: _Asked) -> tuple[Place, ...] | None:
     """Return what is to be created beside what is kept, None where it has no room."""
     places = [s.place for s in kept]
-    fixed, free = _split(wants)
     missing: list[Place] = []
-    for place in fixed:
+    for place in asked.fixed:
         if place not in places:
             if not board.can_stand([*places, *missing], place):
                 return None
             missing.append(place)
-    others = Counter(p.profile_id for p in (Counter(places) - Counter(fixed)).elements())
-    rest = solve(board, (*places, *missing), [*(free - others).elements()])
+    others = Counter(p.profile_id for p in (Counter(places) - Counter(asked.fixed)).elements())
+    rest = solve(board, (*places, *missing), [*(asked.free - others).elements()])
     return None if rest is None else (*missing, *rest)
 
 
@@ -157,20 +171,21 @@ def name_of(gpu: Gpu, profile_id: int) -> str:
 def _impossible(
     gpu: Gpu, board: Board, standing: Sequence[Standing], wants: Sequence[Want], exact: bool
 ) -> ImpossibleLayout:
-    fixed, free = _split(wants)
+    request = _asked(gpu, board, wants)
+    fixed, free = request.fixed, request.free
     beside = [] if exact else [s.place for s in standing]
     missing = [place for place in fixed if place not in beside]
     used = Counter(p.profile_id for p in (Counter(beside) - Counter(fixed)).elements())
     places, ids = largest(board, beside, missing, [*(free - used).elements()])
-    asked = words(gpu, fixed, free)
+    all_of_it = words(gpu, fixed, free)
     best = words(gpu, places, Counter(ids)) or "nothing more"
     if beside and _could_alone(gpu, standing, wants):
         return ImpossibleLayout(
-            f"GPU {gpu.index}: {asked} cannot stand beside what is there",
+            f"GPU {gpu.index}: {all_of_it} cannot stand beside what is there",
             fix=f"Beside it would fit: {best}. With --exact, what is not asked for is removed.",
         )
     return ImpossibleLayout(
-        f"GPU {gpu.index}: {asked} cannot stand together",
+        f"GPU {gpu.index}: {all_of_it} cannot stand together",
         fix=f"The largest part that fits: {best}. `launch layout profiles` shows what there is.",
     )
 

@@ -6,7 +6,7 @@ it acts, so going on is asking again. An attempt goes on under its own number.
 
 from __future__ import annotations
 
-from launcher.core import images
+from launcher.core import images, layoutrun
 from launcher.core.action import (
     Action,
     ProveIdle,
@@ -23,6 +23,8 @@ from launcher.core.world import World
 def resume(world: World, now: Now) -> list[Action]:
     """Return the actions that continue every live job of a world just read from the store."""
     actions = take_up(world, now)
+    if world.layout is not None:
+        layoutrun.interrupted(world, world.layout, now)
     for job in list(world.jobs.values()):
         match job.state:
             case State.STARTING:

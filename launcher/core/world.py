@@ -12,6 +12,7 @@ from enum import Enum
 
 from launcher.core.gpu import Gpu, Instance, Inventory, Slice
 from launcher.core.job import ImageKey, Job, NeedKind, Owner, State
+from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
 from launcher.core.queue import PendingQueue
@@ -100,6 +101,7 @@ class Changes:
     quarantines: dict[str, tuple[str, bool] | None] = field(default_factory=dict)
     drains: dict[str, Drain | None] = field(default_factory=dict)
     layouts: dict[int, LayoutOp] = field(default_factory=dict)
+    made: dict[tuple[str, int], Place | None] = field(default_factory=dict)
     history: list[HistoryLine] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -121,6 +123,8 @@ class World:
         self.slices: dict[str, SliceState] = {}
         self.instances: dict[tuple[str, int], Instance] = {}
         self.drains: dict[str, Drain] = {}
+        self.made: dict[tuple[str, int], Place] = {}
+        """The GPU instances that the launcher made, by GPU and GI id."""
         self.layout: LayoutOp | None = None
         self.next_layout = 1
         self.images: dict[ImageKey, ImageState] = {}
@@ -188,6 +192,24 @@ class World:
         state.quarantine, state.lasting = why, lasting and why is not None
         self.changes.quarantines[uuid] = None if why is None else (why, lasting)
 
+    def set_made(self, gpu_uuid: str, gi: int, place: Place | None) -> None:
+        """Note that the launcher made a GPU instance, or with None that it is gone."""
+        if place is None:
+            self.made.pop((gpu_uuid, gi), None)
+        else:
+            self.made[gpu_uuid, gi] = place
+        self.changes.made[gpu_uuid, gi] = place
+
+    def made_by_us(self, gpu_uuid: str, gi: int | None) -> bool:
+        """Whether the launcher made the GPU instance that stands there."""
+        instance = self.instances.get((gpu_uuid, -1 if gi is None else gi))
+        place = None if gi is None else self.made.get((gpu_uuid, gi))
+        return (
+            instance is not None
+            and place is not None
+            and (instance.profile_id, instance.placement.start) == (place.profile_id, place.start)
+        )
+
     def set_drain(self, uuid: str, drain: Drain | None) -> None:
         """Drain a slice or GPU, or let it be used again with None."""
         if drain is None:
@@ -222,6 +244,9 @@ class World:
         """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
         self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
         self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
+        if self.layout is None:
+            for gpu_uuid, gi in self.made.keys() - self.instances.keys():
+                self.set_made(gpu_uuid, gi, None)
         reported = {s.uuid: s for s in inventory.slices}
         for uuid, state in list(self.slices.items()):
             seen = reported.get(uuid)

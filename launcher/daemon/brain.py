@@ -11,11 +11,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from launcher.core import event as ev
 from launcher.core.action import Action
-from launcher.core.handle import handle, submit
-from launcher.core.job import Job
+from launcher.core.handle import decide, handle
 from launcher.core.reconcile import take_up
 from launcher.core.scheduler import schedule
 from launcher.core.world import Changes, World
@@ -34,15 +34,15 @@ class Asked:
     """An event that somebody waits for an answer to, or an observation with no answer."""
 
     event: ev.Event
-    answer: asyncio.Future[list[Job]] | None = None
+    answer: asyncio.Future[Any] | None = None
 
 
 @dataclass(slots=True)
 class Decided:
     """An answer that may be given once the decision is durable."""
 
-    answer: asyncio.Future[list[Job]]
-    jobs: list[Job]
+    answer: asyncio.Future[Any]
+    result: Any
     error: LauncherError | None = None
 
 
@@ -66,14 +66,14 @@ class Brain:
         self._inventory: ev.InventoryRead | None = None
         self._again: list[Asked] = []
 
-    async def ask(self, event: ev.Event) -> list[Job]:
-        """Have an event decided; returns the jobs of a submit once they are durable.
+    async def ask(self, event: ev.Event) -> Any:
+        """Have an event decided; returns what ``decide`` answers, once it is durable.
 
         Raises what ``handle`` raises, ``ReadOnlyState`` where the store takes no commits.
         """
         if self.read_only:
             raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
-        answer: asyncio.Future[list[Job]] = self._loop.create_future()
+        answer: asyncio.Future[Any] = self._loop.create_future()
         self._queue.put_nowait(Asked(event, answer))
         return await answer
 
@@ -110,14 +110,11 @@ class Brain:
         self._changed(changes)
 
     def _apply(self, asked: Asked, now: ev.Now, answers: list[Decided]) -> list[Action]:
-        jobs: list[Job] = []
+        answer: Any = None
         error: LauncherError | None = None
         actions: list[Action] = []
         try:
-            if isinstance(asked.event, ev.Submitted):
-                jobs, actions = submit(self.world, asked.event, now)
-            else:
-                actions = handle(self.world, asked.event, now)
+            answer, actions = decide(self.world, asked.event, now)
         except InternalError as bug:
             log.exception("an event was refused")
             error = bug
@@ -126,7 +123,7 @@ class Brain:
         if isinstance(asked.event, ev.InventoryRead):
             self._inventory = asked.event
         if asked.answer is not None:
-            answers.append(Decided(asked.answer, jobs, error))
+            answers.append(Decided(asked.answer, answer, error))
         elif error is not None and not isinstance(error, InternalError):
             log.warning("an observation was refused: %s", error)
         return actions
@@ -138,7 +135,7 @@ class Brain:
         if decided.error is not None:
             decided.answer.set_exception(decided.error)
         else:
-            decided.answer.set_result(decided.jobs)
+            decided.answer.set_result(decided.result)
 
     async def _commit(self, changes: Changes, batch: list[Asked], answers: list[Decided]) -> bool:
         try:

@@ -18,8 +18,10 @@ from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import Caller
+from launcher.daemon.identity import Admins, Caller
+from launcher.daemon.proof import Prover
 from launcher.errors import NoSuchJob, NotAllowed, UserError
+from launcher.gpu import GpuReader
 from launcher.store import Reader
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -36,9 +38,11 @@ class Context:
     hub: Hub
     health: Health
     credentials: Credentials
+    gpu: GpuReader
+    prover: Prover
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
     log_directory: Path
-    admin_uids: frozenset[int]
+    admins: Admins
     started_at: str
     stop: asyncio.Event
 

@@ -28,6 +28,7 @@ class Hub:
         self.progress: dict[str, list[dict[str, Any]]] = {}
         self._telling = False
         self._touched: set[int] = set()
+        self.layout_changed = asyncio.Event()
         self._lost_logs: set[tuple[int, int]] = set()
 
     @contextlib.contextmanager
@@ -55,6 +56,9 @@ class Hub:
                 if len(self._ended) > REMEMBERED:
                     self._ended.popitem(last=False)
             self.wake(job.id)
+        if changes.layouts:
+            self.layout_changed.set()
+            self.layout_changed = asyncio.Event()
 
     def ended(self, job_id: int) -> Job | None:
         """Return a job that ended lately; the store knows the others."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import os
 import pwd
 import socket
 import struct
@@ -32,7 +34,27 @@ class Caller:
         return self.admin or owner.uid == self.uid
 
 
-def caller_of(request: web.Request, admin_uids: frozenset[int]) -> Caller:
+@dataclass(frozen=True, slots=True)
+class Admins:
+    """Who administers a daemon: these uids, and the members of a group if one is named."""
+
+    uids: frozenset[int]
+    group: str | None = None
+
+    def has(self, owner: Owner) -> bool:
+        """Whether a user is an admin; groups are looked up by name, never taken from the caller."""
+        if owner.uid in self.uids:
+            return True
+        if self.group is None:
+            return False
+        try:
+            gid = grp.getgrnam(self.group).gr_gid
+        except KeyError:
+            return False
+        return gid in os.getgrouplist(owner.name, owner.gid)
+
+
+def caller_of(request: web.Request, admins: Admins) -> Caller:
     """Return who sent a request; raises ``NotAllowed`` for a uid that the system does not know."""
     transport = request.transport
     connection: socket.socket | None = (
@@ -46,4 +68,5 @@ def caller_of(request: web.Request, admin_uids: frozenset[int]) -> Caller:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         raise NotAllowed(f"uid {uid} is not a user of this machine") from None
-    return Caller(Owner(uid, gid, name), admin=uid in admin_uids)
+    owner = Owner(uid, gid, name)
+    return Caller(owner, admin=admins.has(owner))

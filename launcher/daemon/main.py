@@ -15,15 +15,18 @@ from aiohttp import web
 
 from launcher.config import Config, load
 from launcher.core import event as ev
+from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, server
+from launcher.daemon import clock, layouts, server
 from launcher.daemon.brain import Brain
+from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
 from launcher.daemon.context import Context
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
+from launcher.daemon.identity import Admins, Caller
 from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
 from launcher.daemon.runners import Runners
@@ -33,12 +36,13 @@ from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
-from launcher.errors import EngineError, EngineUnavailable, InternalError
-from launcher.gpu import GpuReader
+from launcher.errors import EngineError, EngineUnavailable, InternalError, LauncherError
+from launcher.gpu import Carver, GpuReader
 from launcher.store import Store
 
 log = logging.getLogger(__name__)
 
+RESTORE_SECONDS = 120.0
 NICE = -5
 """Jobs may take every core; between two of them a slice must not wait for the launcher."""
 
@@ -100,7 +104,8 @@ class Daemon:
     async def start(self) -> Brain:
         """Read the store, compare with Docker and NVML, and only then let the scheduler run."""
         world = await self.committer.load(self.config.cpu_slots)
-        await self.committer.meta("boot_id", clock.boot_id())
+        before = await self.committer.meta("boot_id", clock.boot_id())
+        self.rebooted = before not in (None, clock.boot_id())
         self.runners = self._runners()
         self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
         self.runners.brain = self.brain
@@ -117,6 +122,9 @@ class Daemon:
             self.committer,
             self.runners.dispatch,
             self.store_id,
+        )
+        self.runners.layouts = LayoutRunner(
+            Carver(self.gpu), self.health, self.observers.look_at_gpus
         )
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
         await self._reconcile()
@@ -149,7 +157,26 @@ class Daemon:
             self.brain.tell(ev.EngineDown(problem))
         await self.observers.sweep_containers()
         await self.observers.look_at_gpus()
+        if self.rebooted:
+            await self._restore_layout()
         self.brain.tell(ev.Reconciled())
+
+    async def _restore_layout(self) -> None:
+        """Bring the saved layout back before anything is scheduled: a reboot has cleared it."""
+        context = self.context()
+        try:
+            wanted = await layouts.saved(context)
+        except LauncherError:
+            return
+        try:
+            request = layouts.restoring(self.brain.world, wanted)
+            caller = Caller(Owner(0, 0, "root"), admin=True)
+            begun = await layouts.change(context, caller, request)
+            ended = await layouts.wait_for_change(context, begun.id, RESTORE_SECONDS)
+            problem = None if ended.result == "applied" else ended.message or ended.state
+        except LauncherError as error:
+            problem = error.message
+        self.health.set("restore", problem and f"the saved layout is not restored: {problem}")
 
     def context(self) -> Context:
         """Return what requests work with."""
@@ -162,7 +189,9 @@ class Daemon:
             credentials=self.runners.credentials,
             remember=self.runners.remember,
             log_directory=self.logs_directory,
-            admin_uids=frozenset({0, os.getuid()}),
+            gpu=self.gpu,
+            prover=self.prover,
+            admins=Admins(frozenset({0, os.getuid()}), self.config.admin_group),
             started_at=clock.rfc3339(clock.now().wall),
             stop=self.stop,
         )

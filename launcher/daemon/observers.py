@@ -97,8 +97,8 @@ class Observers:
         if len(world.queue) and any(s.foreign for s in world.slices.values()):
             await self.look_at_gpus()
 
-    async def look_at_gpus(self) -> None:
-        """Read NVML and who else uses the slices, and report both."""
+    async def look_at_gpus(self) -> ev.InventoryRead | ev.InventoryFailed:
+        """Read NVML and who else uses the slices; report both and return the report."""
         leased = frozenset(
             s.slice.uuid for s in self.brain.world.slices.values() if s.lease or s.quarantine
         )
@@ -107,6 +107,7 @@ class Observers:
         if isinstance(event, ev.InventoryRead):
             self.health.set("gpu-warnings", "; ".join(event.inventory.warnings) or None)
         self.brain.tell(event)
+        return event
 
     def _read_gpus(self, leased: frozenset[str]) -> ev.InventoryRead | ev.InventoryFailed:
         try:
@@ -167,7 +168,7 @@ class Observers:
         states = list(self.brain.world.slices.values())
         for state in states:
             uuid = state.slice.uuid
-            if not state.quarantine or state.lost:
+            if not state.quarantine or state.lasting or state.lost:
                 self._idle.pop(uuid, None)
                 continue
             idle = bool(self.prover.idle_now((uuid,), ""))

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from launcher import wire
 from launcher.core.job import Job
-from launcher.daemon import convert, doctor, handlers, streams
+from launcher.daemon import convert, doctor, handlers, layouts, streams
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import NoSuchJob
@@ -109,6 +109,62 @@ async def _doctor(context: Context, caller: Caller, request: web.Request) -> Any
     return await doctor.checks(context)
 
 
+async def _layout(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.show(context)
+
+
+async def _profiles(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.profiles(context, request.query.get("gpu"))
+
+
+async def _plan(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.plan(context, convert.parse(wire.LayoutRequest, await request.read()))
+
+
+async def _change(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.LayoutRequest, await request.read())
+    return await layouts.change(context, caller, asked)
+
+
+async def _changes(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.changes(context, handlers.whole_number(request.query, "most") or 50)
+
+
+async def _wait_for_change(context: Context, caller: Caller, request: web.Request) -> Any:
+    seconds = handlers.wait_timeout(request.query.get("timeout"))
+    return await layouts.wait_for_change(context, _change_id(request), seconds)
+
+
+async def _cancel_change(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.cancel(context, _change_id(request))
+
+
+def _change_id(request: web.Request) -> int:
+    return handlers.whole_number(request.match_info, "id") or 0
+
+
+async def _save(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.save(context)
+
+
+async def _saved(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.saved(context)
+
+
+async def _current(context: Context, caller: Caller, request: web.Request) -> Any:
+    return layouts.current(context.world)
+
+
+async def _restore(context: Context, caller: Caller, request: web.Request) -> Any:
+    wanted = layouts.restoring(context.world, await layouts.saved(context))
+    return await layouts.change(context, caller, wanted)
+
+
+async def _drain(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.DrainRequest, await request.read())
+    return await layouts.drain(context, caller, request.match_info["ref"], asked.reason)
+
+
 async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
     reply = await handlers.status(context, caller)
     context.stop.set()
@@ -126,6 +182,41 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor),
     Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop),
     Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
+    Route("GET", "/v1/layout", Access.ANYONE, None, list[wire.GpuView], _layout),
+    Route("GET", "/v1/layout/profiles", Access.ANYONE, None, list[wire.ProfileView], _profiles),
+    Route("GET", "/v1/layout/current", Access.ANYONE, None, list[wire.SavedGpu], _current),
+    Route("GET", "/v1/layout/saved", Access.ANYONE, None, list[wire.SavedGpu], _saved),
+    Route("POST", "/v1/layout/save", Access.ADMIN, None, list[wire.SavedGpu], _save),
+    Route("POST", "/v1/layout/restore", Access.ADMIN, None, wire.LayoutChange, _restore),
+    Route("POST", "/v1/layout/plan", Access.ANYONE, wire.LayoutRequest, wire.LayoutPlan, _plan),
+    Route("GET", "/v1/layout/changes", Access.ANYONE, None, list[wire.LayoutChange], _changes),
+    Route(
+        "POST", "/v1/layout/changes", Access.ADMIN, wire.LayoutRequest, wire.LayoutChange, _change
+    ),
+    Route(
+        "GET",
+        "/v1/layout/changes/{id}/wait",
+        Access.ANYONE,
+        None,
+        wire.LayoutChange,
+        _wait_for_change,
+    ),
+    Route(
+        "POST",
+        "/v1/layout/changes/{id}/cancel",
+        Access.ADMIN,
+        None,
+        wire.LayoutChange,
+        _cancel_change,
+    ),
+    Route(
+        "POST",
+        "/v1/slices/{ref}/drain",
+        Access.ADMIN,
+        wire.DrainRequest,
+        list[wire.SliceView],
+        _drain,
+    ),
     Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list),
     Route("POST", "/v1/jobs", Access.ANYONE, wire.SubmitRequest, list[wire.JobView], _submit, 201),
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),

@@ -20,6 +20,7 @@ from launcher.core import event as ev
 from launcher.core.job import JobSpec
 from launcher.daemon import clock, convert
 from launcher.daemon.brain import Brain
+from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.follower import Follower, write_log
@@ -77,6 +78,7 @@ class Runners:
         self._followers: dict[tuple[int, int], Follower] = {}
         self.credentials = Credentials()
         self.brain: Brain
+        self.layouts: LayoutRunner
         self._methods: dict[type, Callable[[Any], Awaitable[None]]] = {
             act.FindImage: self._find_image,
             act.PullImage: self._pull_image,
@@ -86,6 +88,8 @@ class Runners:
             act.SignalAttempt: self._signal,
             act.ProveIdle: self._prove,
             act.RemoveContainer: self._remove,
+            act.CarveStep: self._carve,
+            act.LookAtLayout: self._look_at_layout,
         }
 
     def dispatch(self, action: act.Action) -> None:
@@ -243,6 +247,12 @@ class Runners:
         if not write_log(self._logs, action.container_name, path, self._log_limit, over, touch):
             self._hub.lose_log(action.job, action.attempt)
         touch()
+
+    async def _carve(self, action: act.CarveStep) -> None:
+        self.brain.tell(await self.layouts.carve(action))
+
+    async def _look_at_layout(self, action: act.LookAtLayout) -> None:
+        self.brain.tell(await self.layouts.look(action))
 
     def close(self) -> None:
         """Let running calls end on their own; jobs go on without us."""

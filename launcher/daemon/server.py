@@ -42,7 +42,7 @@ def application(context: Context) -> web.Application:
 
 def _endpoint(context: Context, route: Route) -> Any:
     async def serve(request: web.Request) -> web.StreamResponse:
-        caller = caller_of(request, context.admin_uids)
+        caller = caller_of(request, context.admins)
         await _check_access(context, route, caller, request)
         result = await route.handler(context, caller, request)
         if route.reply is None:
@@ -57,7 +57,10 @@ async def _check_access(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> None:
     if route.access is Access.ADMIN and not caller.admin:
-        raise NotAllowed(f"{caller.owner.name} is not an admin of this daemon")
+        raise NotAllowed(
+            f"{caller.owner.name} is not an admin of this daemon",
+            fix="Only uid 0 and the members of its admin_group (launcher.toml) may do this.",
+        )
     if route.access is Access.OWNER:
         for job in await context.resolve(request.match_info["ref"], caller):
             must_own(job, caller)

@@ -89,11 +89,13 @@ def slice_word(world: World, state: SliceState) -> str:
         job = world.jobs.get(state.lease.job)
         ending = job is not None and job.state is State.COMPLETING
         return "lost" if state.lost else "releasing" if ending else "leased"
-    if state.quarantine:
-        return "quarantined"
-    if state.lost:
-        return "lost"
-    return "foreign" if state.foreign else "free"
+    words = (
+        ("quarantined", state.quarantine),
+        ("lost", state.lost),
+        ("foreign", state.foreign),
+        ("drained", state.drained or state.removing is not None),
+    )
+    return next((word for word, holds in words if holds), "free")
 
 
 def slice_views(world: World) -> list[wire.SliceView]:
@@ -125,6 +127,6 @@ def _slice_view(world: World, state: SliceState) -> wire.SliceView:
         job=lease.job if lease else None,
         attempt=lease.attempt if lease else None,
         user=job.owner.name if job else None,
-        made_by="other",
-        why=state.quarantine or state.foreign,
+        made_by="launcher" if world.made_by_us(s.gpu_uuid, s.gi) else "other",
+        why=state.unusable,
     )

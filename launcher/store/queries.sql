@@ -58,6 +58,17 @@ ON CONFLICT (uuid) DO UPDATE SET
 -- name: delete_drain
 DELETE FROM drains WHERE uuid = ?;
 
+-- name: put_made
+INSERT INTO made (gpu_uuid, gi, profile_id, start) VALUES (?, ?, ?, ?)
+ON CONFLICT (gpu_uuid, gi) DO UPDATE SET
+    profile_id = excluded.profile_id, start = excluded.start;
+
+-- name: delete_made
+DELETE FROM made WHERE gpu_uuid = ? AND gi = ?;
+
+-- name: made
+SELECT * FROM made;
+
 -- name: put_layout
 INSERT INTO layouts (
     id, verb, request, uid, gid, user, asked_at, ended_at, state, result, message, document

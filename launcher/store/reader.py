@@ -79,6 +79,11 @@ class Reader:
         """Return how many jobs there are by the word that the CLI shows."""
         return {row["word"]: row["n"] for row in self._rows("counts")}
 
+    def meta(self, key: str) -> str | None:
+        """Return a remembered value."""
+        found = self._rows("get_meta", key)
+        return str(found[0][0]) if found else None
+
     def layout(self, op_id: int) -> LayoutOp | None:
         """Return a change of the layout, under way or over."""
         return next(iter(map(layouts.from_row, self._rows("layout", op_id))), None)

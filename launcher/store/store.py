@@ -11,6 +11,7 @@ from pathlib import Path
 
 from launcher.core.gpu import Slice
 from launcher.core.job import Need
+from launcher.core.layout import Place
 from launcher.core.lease import Lease
 from launcher.core.world import Changes, SliceState, World
 from launcher.errors import StateDirError
@@ -127,6 +128,11 @@ class Store:
                 db.execute(_Q["delete_drain"], (uuid,))
             else:
                 db.execute(_Q["put_drain"], rows.drain_row(drain))
+        for (gpu, gi), place in changes.made.items():
+            if place is None:
+                db.execute(_Q["delete_made"], (gpu, gi))
+            else:
+                db.execute(_Q["put_made"], (gpu, gi, place.profile_id, place.start))
         db.executemany(_Q["put_layout"], [layouts.row(op) for op in changes.layouts.values()])
 
     def load(self, cpu_slots: int) -> World:
@@ -155,6 +161,8 @@ class Store:
             state.quarantine, state.lasting = why, bool(lasting)
         for row in self._db.execute(_Q["drains"]):
             world.drains[row["uuid"]] = rows.drain_from(row)
+        for row in self._db.execute(_Q["made"]):
+            world.made[(row["gpu_uuid"], row["gi"])] = Place(row["profile_id"], row["start"])
         world.next_layout = self._db.execute(_Q["next_layout"]).fetchone()[0]
         for row in self._db.execute(_Q["open_layout"]):
             world.layout = op = layouts.from_row(row)

@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     from launcher.wire.jobs import Mount as Mount
     from launcher.wire.jobs import RegistryAuth as RegistryAuth
     from launcher.wire.jobs import SubmitRequest as SubmitRequest
+    from launcher.wire.layout import DrainRequest as DrainRequest
+    from launcher.wire.layout import GpuView as GpuView
+    from launcher.wire.layout import InstanceView as InstanceView
+    from launcher.wire.layout import LayoutChange as LayoutChange
+    from launcher.wire.layout import LayoutEntry as LayoutEntry
+    from launcher.wire.layout import LayoutPlan as LayoutPlan
+    from launcher.wire.layout import LayoutRequest as LayoutRequest
+    from launcher.wire.layout import LayoutSpec as LayoutSpec
+    from launcher.wire.layout import PlaceView as PlaceView
+    from launcher.wire.layout import ProfileView as ProfileView
+    from launcher.wire.layout import SavedGpu as SavedGpu
     from launcher.wire.machine import Check as Check
     from launcher.wire.machine import SliceView as SliceView
     from launcher.wire.machine import Status as Status
@@ -43,6 +54,8 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 _HOMES = {
     "jobs": "GpuRequest Mount JobRequest RegistryAuth SubmitRequest JobView",
     "detail": "SignalRequest Blocker AttemptView EventView JobDetail",
+    "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
+    "LayoutPlan LayoutChange DrainRequest SavedGpu",
     "machine": "SliceView Status Check",
     "error": "ErrorReply",
     "frames": "STDOUT STDERR NOTE EVENT END FRAME_HEADER_BYTES Frame decode_header read_frames",

@@ -148,9 +148,9 @@ def drawn_standing(data: st.DataObject, this: Board) -> list[Standing]:
 
 def drawn_wants(data: st.DataObject, this: Board) -> list[Want]:
     shape = st.sampled_from(this.shapes)
-    anywhere = st.builds(lambda s, n: Want(s.profile_id, n), shape, st.integers(1, 3))
+    anywhere = st.builds(lambda s, n: Want(str(s.profile_id), n), shape, st.integers(1, 3))
     somewhere = shape.flatmap(
-        lambda s: st.builds(Want, st.just(s.profile_id), st.just(1), st.sampled_from(s.starts))
+        lambda s: st.builds(Want, st.just(str(s.profile_id)), st.just(1), st.sampled_from(s.starts))
     )
     return data.draw(st.lists(st.one_of(anywhere, somewhere), max_size=3))
 
@@ -170,11 +170,11 @@ def test_a_plan_gives_what_is_asked_and_asking_twice_changes_nothing(
     after = [s.place for s in made.keep] + list(made.create)
     assert stands(board(key), after)
     assert {*made.keep, *made.destroy} == set(standing)
-    asked = Counter({w.profile_id: 0 for w in wants})
+    asked = Counter({int(w.profile): 0 for w in wants})
     for want in wants:
-        asked[want.profile_id] += want.count
+        asked[int(want.profile)] += want.count
         if want.start is not None:
-            assert Place(want.profile_id, want.start) in after
+            assert Place(int(want.profile), want.start) in after
     there = Counter(p.profile_id for p in after)
     assert not asked - there
     if exact:
@@ -203,7 +203,7 @@ def test_no_smaller_exact_plan_exists(data: st.DataObject) -> None:
                 continue
             after = Counter(s.place.profile_id for s in part)
             after += Counter(p.profile_id for p in other.create)
-            asked = sum((Counter({w.profile_id: w.count}) for w in wants), Counter())
+            asked = sum((Counter({int(w.profile): w.count}) for w in wants), Counter())
             if after != asked:
                 continue
             spared = sum(s.busy is not None for s in part)

@@ -9,6 +9,15 @@ CREATE TABLE drains (
     at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The GPU instances that the launcher made itself, as long as they stand.
+CREATE TABLE made (
+    gpu_uuid TEXT NOT NULL,
+    gi INTEGER NOT NULL,
+    profile_id INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    PRIMARY KEY (gpu_uuid, gi)
+) STRICT, WITHOUT ROWID;
+
 -- Every change of the layout: who, when, what, and what came of it. `document` has the steps.
 CREATE TABLE layouts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

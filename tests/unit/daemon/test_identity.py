@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from launcher.core.job import Owner
-from launcher.daemon.identity import Caller, caller_of
+from launcher.daemon.identity import Admins, Caller, caller_of
 from launcher.errors import NotAllowed
 
-ROOT_ONLY = frozenset({0})
+ROOT_ONLY = Admins(frozenset({0}))
 
 
 def request(connection: socket.socket | None, **headers: str) -> Any:
@@ -68,7 +68,7 @@ def test_an_admin_is_one_by_uid_alone(listener: Any) -> None:
     client = connect_as(5, 0, listener.path)
     with client, listener.accept() as server:
         assert not caller_of(request(server), ROOT_ONLY).admin
-        assert caller_of(request(server), frozenset({0, 5})).admin
+        assert caller_of(request(server), Admins(frozenset({0, 5}))).admin
 
 
 def test_a_uid_without_a_name_is_nobody_here(listener: Any) -> None:
@@ -108,3 +108,11 @@ def test_who_may_see_a_job() -> None:
     assert Caller(hers, admin=False).may_see(hers)
     assert not Caller(Owner(9, 60, "games"), admin=False).may_see(hers)
     assert Caller(Owner(9, 9, "news"), admin=True).may_see(hers)
+
+
+def test_members_of_the_admin_group_are_admins_and_of_no_other() -> None:
+    games = Owner(5, 60, "games")
+    assert not Admins(frozenset({0})).has(games)
+    assert Admins(frozenset({0}), "games").has(games), "by his primary group"
+    assert not Admins(frozenset({0}), "mail").has(games)
+    assert not Admins(frozenset({0}), "no-such-group").has(games)

@@ -86,6 +86,9 @@ def test_what_a_client_sends_may_have_no_other_fields() -> None:
 def test_what_changes_a_job_is_for_its_owner_and_what_ends_the_daemon_for_admins() -> None:
     access = {(r.method, r.path): r.access for r in ROUTES}
     assert access[("POST", "/v1/stop")] is Access.ADMIN
-    on_jobs = [a for (m, path), a in access.items() if "{ref}" in path and m != "GET"]
+    on_jobs = [a for (m, path), a in access.items() if "/jobs/{ref}" in path and m != "GET"]
+    machine = [a for (m, path), a in access.items() if m == "POST" and "/jobs" not in path]
+    machine.remove(access[("POST", "/v1/layout/plan")])
+    assert set(machine) == {Access.ADMIN}
     assert on_jobs == [Access.OWNER] * len(on_jobs) != []
     assert {access[("GET", f"/v1/jobs/{{ref}}/{x}")] for x in ("logs", "follow")} == {Access.OWNER}

@@ -183,7 +183,9 @@ def test_a_layout_change_comes_back_as_it_was_and_only_an_open_one_is_taken_up(
     store: Store, reader: Reader
 ) -> None:
     step = Step(StepKind.CREATE, "GPU-1", "1g.6gb", 14, Placement(2, 1), gi=5)
-    wish = Wish("GPU-1", (Want(14, 2), Want(5, 1, 0)), exact=True, drop=frozenset({3}), mode=True)
+    wish = Wish(
+        "GPU-1", (Want("14", 2), Want("2g.12gb", 1, 0)), exact=True, drop=frozenset({3}), mode=True
+    )
     op = LayoutOp(1, "apply", "1g.6gb:2", Owner(0, 0, "root"), AT, (wish,), Busy.WAIT)
     op.steps, op.done, op.undo = [step], [step, step], []
     op.later, op.removing, op.state = (wish,), ("MIG-1",), OpState.WAITING

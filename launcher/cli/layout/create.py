@@ -1,0 +1,21 @@
+"""``launch layout create``: add one GPU instance."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.common import connect, output_option
+from launcher.cli.layout.asking import spec
+from launcher.cli.layout.changing import follow, gpu_option, named, request
+from launcher.wire import LayoutEntry
+
+
+@click.command("create", short_help="Add one GPU instance.")
+@click.argument("profile", metavar="PROFILE[@START]")
+@gpu_option
+@output_option
+def command(profile: str, gpu: str | None, output: str) -> int:
+    """Add one GPU instance with its compute instance beside what stands."""
+    entry = LayoutEntry(gpus=named(gpu), specs=[spec(profile)], add=True)
+    client = connect()
+    return follow(client, client.layout.change(request("create", [profile], [entry])), output)

@@ -1,0 +1,25 @@
+"""``launch layout destroy``: remove one slice."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.common import connect, output_option
+from launcher.cli.layout.changing import busy_options, follow, request
+from launcher.wire import LayoutEntry
+
+
+@click.command("destroy", short_help="Remove one slice.")
+@click.argument("slices", nargs=-1, required=True, metavar="SLICE...")
+@busy_options
+@output_option
+def command(slices: tuple[str, ...], waiting: bool, cancel_jobs: bool, output: str) -> int:
+    """Remove slices: the compute instance first, then the GPU instance.
+
+    SLICE is a MIG UUID; a GPU instance without one is named GPU/GI, such as 0/5. Nothing in use is
+    touched without --wait or --cancel-jobs.
+    """
+    entries = [LayoutEntry(drop=[each]) for each in slices]
+    client = connect()
+    wanted = request("destroy", slices, entries, waiting=waiting, cancel_jobs=cancel_jobs)
+    return follow(client, client.layout.change(wanted), output)

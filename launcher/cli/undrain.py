@@ -1,0 +1,16 @@
+"""``launch undrain``: let a slice or GPU take jobs again."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.common import connect, output_option
+from launcher.cli.slices import print_slices
+
+
+@click.command("undrain", short_help="Let a slice or GPU take jobs again.")
+@output_option
+@click.argument("ref", metavar="SLICE|GPU")
+def command(ref: str, output: str) -> None:
+    """Let a slice or GPU take jobs again; one that was quarantined is looked at first."""
+    print_slices(connect().layout.drain(ref, None), output)

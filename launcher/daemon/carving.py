@@ -1,0 +1,77 @@
+"""Carries out what a layout change asks for: one step, or the look that comes after the last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from launcher.core.action import CarveStep, LookAtLayout
+from launcher.core.event import (
+    InventoryFailed,
+    InventoryRead,
+    LayoutSeen,
+    LayoutStepDone,
+    LayoutStepFailed,
+)
+from launcher.core.layoutop import Step, StepKind
+from launcher.daemon.health import Health
+from launcher.errors import InternalError, LauncherError
+from launcher.gpu import Carver, ResetNeeded
+from launcher.gpu.refresh import refresh
+
+log = logging.getLogger(__name__)
+
+
+class LayoutRunner:
+    """Steps run in threads of their own: an NVML call that hangs holds up nothing else.
+
+    ``look`` reads NVML, reports that, and returns what it reported.
+    """
+
+    def __init__(
+        self,
+        carver: Carver,
+        health: Health,
+        look: Callable[[], Awaitable[InventoryRead | InventoryFailed]],
+    ) -> None:
+        self._carver, self._health, self._look = carver, health, look
+
+    async def carve(self, action: CarveStep) -> LayoutStepDone | LayoutStepFailed:
+        """Carry out one step; every way it can end is an event."""
+        log.info("layout change %d: %s", action.op, action.step)
+        try:
+            gi = await asyncio.to_thread(self._step, action.step)
+        except ResetNeeded as pending:
+            return LayoutStepDone(action.op, action.step, pending=str(pending))
+        except LauncherError as error:
+            log.warning("layout change %d: %s: %s", action.op, action.step, error.message)
+            return LayoutStepFailed(action.op, action.step, str(error))
+        except Exception as bug:
+            log.exception("layout change %d: %s", action.op, action.step)
+            return LayoutStepFailed(action.op, action.step, f"a bug in the launcher: {bug}")
+        return LayoutStepDone(action.op, action.step, gi)
+
+    def _step(self, step: Step) -> int | None:
+        gpu, gi, place = step.gpu_uuid, step.gi, step.placement
+        match step.kind:
+            case StepKind.MODE_ON | StepKind.MODE_OFF:
+                self._carver.set_mode(gpu, on=step.kind is StepKind.MODE_ON)
+                return None
+            case StepKind.CREATE if place is not None:
+                return self._carver.create(gpu, step.profile_id, place)
+            case StepKind.COMPLETE if gi is not None:
+                return self._carver.complete(gpu, gi)
+            case StepKind.DESTROY if place is not None and gi is not None:
+                self._carver.destroy(gpu, gi, step.profile_id, place)
+                return None
+        raise InternalError(f"the step {step} lacks something")
+
+    async def look(self, action: LookAtLayout) -> LayoutSeen:
+        """Let device nodes and CDI follow, then read what stands."""
+        problems = await asyncio.to_thread(refresh)
+        self._health.set("refresh", "; ".join(problems) or None)
+        found = await self._look()
+        if isinstance(found, InventoryRead):
+            return LayoutSeen(action.op, found.inventory)
+        return LayoutSeen(action.op, None, found.message)

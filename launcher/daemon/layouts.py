@@ -1,0 +1,158 @@
+"""The handlers of the API that are about the layout and about slices out of use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+
+from launcher import wire
+from launcher.core import event as ev
+from launcher.core.layoutop import Busy, LayoutOp, OpState
+from launcher.core.layouts import plans
+from launcher.core.plan import name_of
+from launcher.core.world import World
+from launcher.daemon import convert
+from launcher.daemon.context import Context
+from launcher.daemon.identity import Caller
+from launcher.daemon.layoutrequest import find_gpu, wishes
+from launcher.daemon.layoutviews import change_view, gpu_views, plan_view, profile_views
+from launcher.errors import LauncherError, NoSuchJob, StaleRequest
+from launcher.store import Reader
+
+SAVED = "saved_layout"
+"""Under which key the store remembers the wanted layout."""
+
+
+async def show(context: Context) -> list[wire.GpuView]:
+    """Return every GPU with what stands on it."""
+    return gpu_views(context.world)
+
+
+async def profiles(context: Context, gpu: str | None) -> list[wire.ProfileView]:
+    """Return what the GPUs offer, with how many more of each fit now."""
+    world = context.world
+    chosen = [find_gpu(world, gpu)] if gpu else [g for g in world.gpus.values() if g.mig_capable]
+    found: list[wire.ProfileView] = []
+    for one in sorted(chosen, key=lambda g: g.index):
+        fit = await asyncio.to_thread(context.gpu.capacity, one.uuid) if one.mig_current else {}
+        found += profile_views(one, fit)
+    return found
+
+
+async def plan(context: Context, asked: wire.LayoutRequest) -> wire.LayoutPlan:
+    """Return what a change would do, and change nothing."""
+    meant = wishes(context.world, asked)
+    return plan_view(context.world, meant, plans(context.world, meant))
+
+
+async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutChange:
+    """Begin a change; it goes on whether or not anybody waits for it."""
+    meant = wishes(context.world, asked)
+    event = ev.LayoutAsked(caller.owner, asked.verb, asked.request, meant, Busy(asked.busy))
+    return change_view(await context.brain.ask(event))
+
+
+async def changes(context: Context, most: int) -> list[wire.LayoutChange]:
+    """Return the last changes, newest first."""
+    found = await context.committer.read(Reader.layouts, most)
+    return [change_view(op) for op in found]
+
+
+async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.LayoutChange:
+    """Return a change once it is over, or as it is after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while True:
+        changed = context.hub.layout_changed
+        op = await _find(context, op_id)
+        left = until - loop.time()
+        if op.state is OpState.DONE or left <= 0:
+            return change_view(op)
+        try:
+            async with asyncio.timeout(left):
+                await changed.wait()
+        except TimeoutError:
+            continue
+
+
+async def _find(context: Context, op_id: int) -> LayoutOp:
+    now = context.world.layout
+    if now is not None and now.id == op_id:
+        return now
+    found = await context.committer.read(Reader.layout, op_id)
+    if found is None:
+        raise NoSuchJob(f"there is no layout change {op_id}")
+    return found
+
+
+async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
+    """Give up a change that still waits."""
+    await context.brain.ask(ev.LayoutCancelAsked(op_id))
+    return change_view(await _find(context, op_id))
+
+
+async def drain(
+    context: Context, caller: Caller, ref: str, reason: str | None
+) -> list[wire.SliceView]:
+    """Drain a slice or a whole GPU, or (reason None) let it be used again."""
+    from launcher.daemon import views
+
+    world = context.world
+    uuid = ref if ref in world.slices else find_gpu(world, ref).uuid
+    state = world.slices.get(uuid)
+    if reason is None and state is not None and state.quarantine:
+        if not await asyncio.to_thread(context.prover.idle_now, (uuid,), ""):
+            raise StaleRequest(
+                f"{uuid} is not proven idle: it stays quarantined ({state.quarantine})",
+                fix="End the processes on it (`launch doctor` names them), then try again.",
+            )
+        await context.brain.ask(ev.QuarantineCleared(uuid))
+    await context.brain.ask(ev.DrainAsked(caller.owner, uuid, reason))
+    return [v for v in views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
+
+
+def current(world: World) -> list[wire.SavedGpu]:
+    """Return the layout that stands, as it can be restored."""
+    found = []
+    for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
+        if gpu.mig_capable:
+            places = [
+                wire.LayoutSpec(
+                    profile=name_of(gpu, i.profile_id), count=1, start=i.placement.start
+                )
+                for i in sorted(world.instances.values(), key=lambda i: i.placement.start)
+                if i.gpu_uuid == gpu.uuid
+            ]
+            found.append(
+                wire.SavedGpu(
+                    gpu=gpu.uuid, index=gpu.index, mode=bool(gpu.mig_current), places=places
+                )
+            )
+    return found
+
+
+async def save(context: Context) -> list[wire.SavedGpu]:
+    """Remember the layout that stands as the one that is restored after a reboot."""
+    found = current(context.world)
+    text = json.dumps([asdict(one) for one in found])
+    await context.committer.meta(SAVED, text)
+    return found
+
+
+async def saved(context: Context) -> list[wire.SavedGpu]:
+    """Return the remembered layout; raises ``LauncherError`` where none was saved."""
+    text = await context.committer.read(Reader.meta, SAVED)
+    if text is None:
+        raise LauncherError("no layout was saved", fix="`launch layout save` saves what stands.")
+    return convert.parse(list[wire.SavedGpu], text.encode())
+
+
+def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:
+    """Return the request that brings a remembered layout back, for the GPUs that are there."""
+    entries = [
+        wire.LayoutEntry(gpus=[one.gpu], specs=one.places if one.mode else None, mode=one.mode)
+        for one in wanted
+        if one.gpu in world.gpus and (one.mode or world.gpus[one.gpu].mig_current)
+    ]
+    return wire.LayoutRequest(verb="restore", request="the saved layout", entries=entries)

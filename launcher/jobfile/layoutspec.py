@@ -1,0 +1,42 @@
+"""SPECs of a layout: ``PROFILE[:COUNT][@START]``, as ``launch layout`` takes them."""
+
+from __future__ import annotations
+
+import re
+
+from launcher.wire import LayoutSpec
+
+_SPEC = re.compile(
+    r"(?P<profile>\d+g\.\d+gb(?:[+-][a-z.]+)*|\d+)(?::(?P<count>\d{1,2}))?(?:@(?P<start>\d{1,2}))?",
+    re.IGNORECASE,
+)
+
+
+def parse_spec(text: str) -> LayoutSpec:
+    """Return a SPEC; ``ValueError`` says what it looks like.
+
+    >>> parse_spec("1g.6gb:2"), parse_spec("2g.12gb@2").start
+    (LayoutSpec(profile='1g.6gb', count=2, start=None), 2)
+    """
+    found = _SPEC.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(
+            f"'{text}' is no layout SPEC: PROFILE[:COUNT][@START], such as 1g.6gb:2 or 2g.12gb@2"
+        )
+    count = int(found["count"] or 1)
+    start = None if found["start"] is None else int(found["start"])
+    if count < 1:
+        raise ValueError(f"'{text}': a count is at least 1")
+    if start is not None and count > 1:
+        raise ValueError(f"'{text}': {count} cannot stand at one place; write one SPEC for each")
+    return LayoutSpec(profile=found["profile"].lower(), count=count, start=start)
+
+
+def format_specs(specs: list[LayoutSpec]) -> str:
+    """Return SPECs as they are written."""
+    return " ".join(
+        spec.profile
+        + (f":{spec.count}" if spec.count > 1 else "")
+        + ("" if spec.start is None else f"@{spec.start}")
+        for spec in specs
+    )

@@ -1,0 +1,163 @@
+"""The layout: what stands on the GPUs, what they offer, what is asked for and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceView:
+    """A GPU instance; ``ci`` and ``uuid`` are None where it has no compute instance."""
+
+    gi: int
+    profile: str
+    profile_id: int
+    start: int
+    size: int
+    ci: int | None
+    uuid: str | None
+    memory_mib: int
+    state: str
+    job: int | None
+    user: str | None
+    why: str | None
+    made_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuView:
+    """A GPU and what stands on it. ``units`` are its memory units, None where not known."""
+
+    index: int
+    uuid: str
+    name: str
+    architecture: str | None
+    mig_current: bool | None
+    mig_pending: bool | None
+    memory_mib: int
+    units: int | None
+    instances: list[InstanceView]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileView:
+    """A profile that a GPU offers; ``fit`` is how many more fit now, None where not told."""
+
+    gpu: str
+    gpu_index: int
+    name: str
+    profile_id: int
+    memory_mib: int
+    compute_slices: int
+    multiprocessors: int
+    engines: dict[str, int]
+    placements: list[int] | None
+    size: int | None
+    most: int
+    fit: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutSpec:
+    """So many instances of a profile (by name or profile id), at ``start`` or anywhere."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    profile: str
+    count: int = 1
+    start: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutEntry:
+    """What is asked of some GPUs.
+
+    ``gpus`` names them by index or UUID, empty is all; None is the one GPU that it can only mean.
+    ``models`` keeps those of these PCI ids (``0x20B710DE``). ``specs`` None leaves the instances
+    as they are, ``mode`` None the MIG mode.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    gpus: list[str] | None = None
+    models: list[str] = field(default_factory=list)
+    specs: list[LayoutSpec] | None = None
+    exact: bool = False
+    add: bool = False
+    drop: list[str] = field(default_factory=list)
+    mode: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutRequest:
+    """A change of the layout: all of its entries, or none. ``busy``: who uses what would go."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    verb: str
+    request: str
+    entries: list[LayoutEntry]
+    busy: Literal["refuse", "wait", "cancel"] = "refuse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceView:
+    """A GPU instance of a plan. ``gpu`` is the GPU's UUID."""
+
+    gpu: str
+    profile: str
+    start: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutPlan:
+    """What a change would do; ``complete`` are kept ones that lack their compute instance."""
+
+    keep: list[PlaceView]
+    destroy: list[PlaceView]
+    create: list[PlaceView]
+    complete: list[PlaceView]
+    modes: dict[str, bool]
+    touches_busy: bool
+    busy: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutChange:
+    """A change of the layout: who asked for it, how far it is, what came of it."""
+
+    id: int
+    verb: str
+    request: str
+    user: str
+    state: str
+    result: str | None
+    message: str | None
+    todo: list[str]
+    done: list[str]
+    asked_at: str
+    ended_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainRequest:
+    """Take no new lease on a slice or GPU; ``reason`` None lets it be used again."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedGpu:
+    """The wanted layout of one GPU, as it is restored after a reboot."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    gpu: str
+    index: int
+    mode: bool
+    places: list[LayoutSpec] = field(default_factory=list)
