@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
@@ -19,6 +20,9 @@ from tests.support.machines import build_directory, make_machine
 __all__ = ["build_directory", "make_machine"]
 
 A30 = "A30:1g.6gb*4"
+# An example's time says more about the machine's other work than about the code.
+settings.register_profile("launcher", deadline=None)
+settings.load_profile("launcher")
 
 
 @pytest.fixture(scope="session")
