@@ -16,11 +16,17 @@ from launcher.wire import Check
 
 
 @click.command("doctor", short_help="Check Docker, the GPUs and the daemon, and say what to mend.")
+@click.option("--fix", is_flag=True, help="Make the harmless repairs (admins), then check again.")
 @output_option
-def command(output: str) -> int:
-    """Check Docker, the GPUs and the daemon: exit status 1 if there is a problem."""
+def command(fix: bool, output: str) -> int:
+    """Check Docker, the GPUs and the daemon: exit status 1 if there is a problem.
+
+    `--fix` makes missing device nodes, writes a CDI spec that is old anew, and switches persistence
+    mode on; what else there is to do is printed.
+    """
     try:
-        checks = connect().doctor()
+        client = connect()
+        checks = client.doctor_fix() if fix else client.doctor()
     except DaemonUnreachable as error:
         checks = [Check(check="daemon", state="problem", message=error.message, fix=error.fix)]
         checks.append(_docker())

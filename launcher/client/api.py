@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
+REPAIR_SECONDS = 180.0
 _RETRY_SECONDS = 0.1
 
 Ref = int | str
@@ -178,6 +179,13 @@ class Client:
     def doctor(self) -> list[wire.Check]:
         """Return the daemon's checks of itself, Docker and the GPUs."""
         return decode_list(wire.Check, self._get("/v1/doctor"))
+
+    def doctor_fix(self) -> list[wire.Check]:
+        """Let the daemon make its harmless repairs; return what it did, then its checks."""
+        timeout = max(self.timeout, REPAIR_SECONDS)
+        return decode_list(
+            wire.Check, self._transport.json("POST", "/v1/doctor/fix", timeout=timeout)
+        )
 
     def stop(self) -> wire.Status:
         """End the daemon; its jobs go on."""

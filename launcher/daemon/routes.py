@@ -109,6 +109,10 @@ async def _doctor(context: Context, caller: Caller, request: web.Request) -> Any
     return await doctor.checks(context)
 
 
+async def _doctor_fix(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await doctor.fix(context)
+
+
 async def _layout(context: Context, caller: Caller, request: web.Request) -> Any:
     return await layouts.show(context)
 
@@ -180,6 +184,7 @@ async def _openapi(context: Context, caller: Caller, request: web.Request) -> An
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, _status),
     Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor),
+    Route("POST", "/v1/doctor/fix", Access.ADMIN, None, list[wire.Check], _doctor_fix),
     Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop),
     Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
     Route("GET", "/v1/layout", Access.ANYONE, None, list[wire.GpuView], _layout),

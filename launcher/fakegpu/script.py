@@ -200,6 +200,11 @@ class Script:
             if not pending_only:
                 _reset(gpu)
 
+    def set_persistence(self, *, on: bool) -> None:
+        """Switch persistence mode on or off, on every GPU."""
+        with self.locked() as state:
+            state.persistence = on
+
     def set_reset_works(self, gpu_uuid: str, *, works: bool) -> None:
         """Say whether the GPU can be reset here: a pass-through VM often cannot."""
         with self.locked() as state:

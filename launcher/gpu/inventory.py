@@ -95,6 +95,15 @@ class GpuReader:
 
         return self._with_nvml(read)
 
+    def persistence(self, gpu_uuid: str) -> bool | None:
+        """Return whether the GPU's persistence mode is on, None where NVML does not tell."""
+
+        def read() -> bool | None:
+            device = nvml.device_by_uuid(gpu_uuid)
+            return None if device is None else nvml.persistence_mode(device)
+
+        return self._with_nvml(read)
+
     def capacity(self, gpu_uuid: str) -> dict[int, int | None]:
         """Return profile id -> how many more of it fit now, None where NVML does not tell."""
 

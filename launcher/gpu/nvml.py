@@ -252,6 +252,12 @@ def minor_number(device: Handle) -> int | None:
     return None if found is None else int(found)
 
 
+def persistence_mode(device: Handle) -> bool | None:
+    """Return whether the driver keeps the GPU ready while nobody uses it; None where not told."""
+    found = _ask("nvmlDeviceGetPersistenceMode", device, unknown=UNKNOWABLE | {NO_PERMISSION})
+    return None if found is None else bool(found)
+
+
 def memory_total(device: Handle) -> int | None:
     """Return a device's memory in MiB; None without the privilege MIG asks for on a GPU."""
     found = _ask("nvmlDeviceGetMemoryInfo", device, unknown=UNKNOWABLE | {NO_PERMISSION})

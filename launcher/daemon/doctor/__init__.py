@@ -1,133 +1,128 @@
-"""What ``doctor`` checks: one line each, with what to do about it."""
+"""What ``doctor`` checks, one room for each subject, and the harmless repairs that it may make.
+
+Everything that touches the machine goes through ``tools.Host`` (files below a root, tools by name)
+or takes what was read as a value. What cannot be found out is no failure: it is told as unknown.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from launcher import wire
-from launcher.core.world import World
+from launcher.core.gpu import Inventory
+from launcher.daemon import clock
 from launcher.daemon.context import Context
-from launcher.engine.connection import Connection
-from launcher.errors import EngineError, EngineUnavailable
+from launcher.daemon.doctor import clocks, disks, docker, escapes, gpus, nvml
+from launcher.daemon.doctor.finding import Finding, ok, problem, warning
+from launcher.daemon.doctor.tools import Host, host_of
 
-LOW_DISK_MIB = 2048
-HOOK_FIX = "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start."
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
-
-
-def _check(name: str, state: Any, message: str, fix: str | None = None) -> wire.Check:
-    return wire.Check(check=name, state=state, message=message, fix=fix)
+PATIENCE_SECONDS = 20.0
 
 
 async def checks(context: Context) -> list[wire.Check]:
     """Return every check, in the order in which things must be right."""
+    return [finding.line for finding in await findings(context)]
+
+
+async def fix(context: Context) -> list[wire.Check]:
+    """Make the harmless repairs; returns what was done, then every check as it is now."""
+    host = host_of(context.config)
+    commands = dict.fromkeys(f.repair for f in await findings(context) if f.repair is not None)
+    done = [(await asyncio.to_thread(_repair, host, command)).line for command in commands]
+    if not done:
+        done = [ok("fix", "there is nothing that the launcher mends by itself").line]
+    return [*done, *await checks(context)]
+
+
+def _repair(host: Host, command: tuple[str, ...]) -> Finding:
+    failed = host.repair(command)
+    if failed is not None:
+        return problem("fix", failed, f"Run it yourself, as root: `{shlex.join(command)}`.")
+    return ok("fix", f"ran `{shlex.join(command)}`")
+
+
+async def findings(context: Context) -> list[Finding]:
+    """Look at everything, side by side; what does not answer holds up nothing else."""
+    world, config = context.world, context.config
+    host, seen = host_of(config), _seen(context)
+    is_gpu_machine = bool(world.gpus)
+    told = await asyncio.gather(
+        _within(
+            "docker", docker.check, config.docker_host, world.gpu_support, host, is_gpu_machine
+        ),
+        _within("nvml", nvml.check, host, context.gpu, seen),
+        _within("tools", _tools, host, context.health.driver_version),
+        _within("disk", _host, context),
+    )
+    engine, extra, tools, machine = told
     return [
         *_daemon(context),
-        *await asyncio.to_thread(_docker, context.config.docker_host, context.world.gpu_support),
-        *_gpus(context),
-        *_slices(context.world),
-        *_disk(context),
+        *engine,
+        *_gpus(context, seen.inventory),
+        *tools,
+        *(extra if is_gpu_machine and not world.gpu_down else ()),
+        *gpus.quarantined(world.slices.values()),
+        *machine,
     ]
 
 
-def _daemon(context: Context) -> Iterator[wire.Check]:
-    if context.brain.read_only:
-        yield _check("daemon", PROBLEM, f"read-only: {context.brain.read_only}")
-    else:
-        yield _check("daemon", OK, f"runs with {context.config.state_dir}")
-
-
-def _docker(host: str, refused: str | None) -> list[wire.Check]:
-    """``refused``: why Docker did not start a GPU job the last time, None if it did."""
-    connection = Connection(host)
+async def _within(name: str, check: Callable[..., list[Finding]], *values: Any) -> list[Finding]:
+    """Run a group of checks in a thread, for so long and no longer."""
     try:
-        version, info = connection.version(), connection.info()
-    except (EngineUnavailable, EngineError) as error:
-        return [_check("docker", PROBLEM, error.message, error.fix)]
-    found = [_check("docker", OK, f"Docker {version['Version']} at {host}")]
-    found.append(_gpu_support(info, refused))
-    if info.get("LiveRestoreEnabled"):
-        found.append(_check("live-restore", OK, "on: jobs outlive a restart of Docker"))
-    else:
-        found.append(
-            _check(
-                "live-restore",
-                WARNING,
-                "off: a restart of Docker kills every running job",
-                'Put "live-restore": true into /etc/docker/daemon.json and reload Docker.',
-            )
-        )
-    return found
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await asyncio.to_thread(check, *values)
+    except TimeoutError:
+        text = f"gave no answer within {PATIENCE_SECONDS:g} s"
+        return [problem(name, text, "Look at dmesg, and whether a disk or the driver hangs.")]
 
 
-def _gpu_support(info: dict[str, Any], refused: str | None) -> wire.Check:
-    if refused:
-        return _check("gpu-support", PROBLEM, refused, HOOK_FIX)
-    ways = []
-    if shutil.which("nvidia-container-runtime-hook"):
-        ways.append("the NVIDIA runtime hook")
-    if "nvidia" in (info.get("Runtimes") or {}):
-        ways.append("the nvidia runtime")
-    if any("nvidia.com/gpu" in d.get("ID", "") for d in info.get("DiscoveredDevices") or []):
-        ways.append("CDI")
-    if ways:
-        return _check("gpu-support", OK, f"Docker can hand out GPUs by {', '.join(ways)}")
-    return _check(
-        "gpu-support",
-        WARNING,
-        "no NVIDIA hook, runtime or CDI device was found for Docker",
-        HOOK_FIX,
+def _seen(context: Context) -> nvml.Seen:
+    """What the daemon knows, as values that a thread may keep."""
+    world = context.world
+    states = [state for state in world.slices.values() if not state.lost]
+    found = Inventory(
+        context.health.driver_version or "",
+        tuple(world.gpus.values()),
+        tuple(state.slice for state in states),
+        tuple(world.instances.values()),
     )
+    return nvml.Seen(found, {s.slice.uuid: s.foreign for s in states if s.foreign})
 
 
-def _gpus(context: Context) -> Iterator[wire.Check]:
+def _daemon(context: Context) -> Iterator[Finding]:
+    if context.brain.read_only:
+        yield problem("daemon", f"read-only: {context.brain.read_only}")
+    else:
+        yield ok("daemon", f"runs with {context.config.state_dir}")
+
+
+def _gpus(context: Context, found: Inventory) -> Iterator[Finding]:
     world = context.world
     if world.gpu_down:
-        yield _check("nvml", PROBLEM, world.gpu_down, "CPU jobs run all the same.")
+        yield problem("nvml", world.gpu_down, "CPU jobs run all the same.")
         return
-    yield _check("nvml", OK, f"driver {context.health.driver_version}, {len(world.gpus)} GPU(s)")
+    yield ok("nvml", f"NVML answers, {len(found.gpus)} GPU(s)")
     if context.health.processes_hidden:
-        yield _check(
+        yield warning(
             "nvml processes",
-            WARNING,
             "NVML does not list the processes on a slice: empty cgroups are the proof instead",
             "Run the daemon as root: then it also sees processes outside of containers.",
         )
-    for gpu in world.gpus.values():
-        name = f"gpu {gpu.index}"
-        if gpu.mig_current is None:
-            yield _check(name, OK, f"{gpu.name} cannot do MIG, it is leased whole")
-        elif gpu.mig_current != gpu.mig_pending:
-            yield _check(
-                name,
-                WARNING,
-                f"{gpu.name}: MIG mode is {_on(gpu.mig_current)}, {_on(gpu.mig_pending)} pending",
-                "Reset the GPU or reboot the machine.",
-            )
-        else:
-            count = sum(s.slice.gpu_uuid == gpu.uuid for s in world.slices.values())
-            yield _check(name, OK, f"{gpu.name}: MIG is {_on(gpu.mig_current)}, {count} slice(s)")
+    yield from gpus.driver(found)
+    yield from gpus.modes(found)
+    if world.layout is None:  # a change under way makes them and ends them
+        yield from gpus.bare(found)
 
 
-def _on(mode: bool | None) -> str:
-    return "on" if mode else "off"
+def _tools(host: Host, driver_version: str | None) -> list[Finding]:
+    return [gpus.library(host, driver_version), escapes.toolkit(host)]
 
 
-def _slices(world: World) -> Iterator[wire.Check]:
-    for state in world.slices.values():
-        if state.quarantine:
-            yield _check("slice", WARNING, f"{state.slice.uuid} is quarantined: {state.quarantine}")
-        elif state.foreign:
-            yield _check("slice", WARNING, f"{state.slice.uuid} {state.foreign}")
-
-
-def _disk(context: Context) -> Iterator[wire.Check]:
-    free = shutil.disk_usage(context.config.state_dir).free // 2**20
-    text = f"{free} MiB free for {context.config.state_dir}"
-    if free < LOW_DISK_MIB:
-        yield _check("disk", WARNING, text, "Free some space: a full disk stops the queue.")
-    else:
-        yield _check("disk", OK, text)
+def _host(context: Context) -> list[Finding]:
+    return [
+        disks.state(context.config.state_dir),
+        clocks.check(clock.now().wall, clocks.synchronised()),
+    ]

@@ -1,0 +1,133 @@
+"""CDI specs: files that say which device nodes belong to a GPU. They do not follow a layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launcher.core.gpu import Slice
+from launcher.daemon.doctor.finding import Finding, ok, warning
+from launcher.daemon.doctor.nodes import NODE
+from launcher.daemon.doctor.tools import Host
+from launcher.gpu.refresh import specs
+
+KIND = "nvidia.com/gpu"
+_UUID = re.compile(r"(?:MIG|GPU)-")
+_MIG_INDEX = re.compile(r"(?:mig)?\d+:\d+")
+_DRIVER_FILE = re.compile(r"\.so\.\d{3,}\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a spec says: device names with their nodes, and the host's files that it mounts."""
+
+    path: Path
+    devices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    mounts: frozenset[str] = frozenset()
+
+    @property
+    def uuids(self) -> set[str]:
+        """The names that are UUIDs."""
+        return {name for name in self.devices if _UUID.match(name)}
+
+
+def parse(path: Path) -> Spec | None:
+    """Return a spec of NVIDIA's GPUs, None for one of another kind.
+
+    Raises ``ValueError`` with a sentence where it cannot be read.
+    """
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+        kind = document.get("kind")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        words = str(error).splitlines()
+        raise ValueError(f"cannot read {path}: {words[0] if words else error}") from error
+    except AttributeError as error:
+        raise ValueError(f"cannot read {path}: it is no CDI spec") from error
+    if kind != KIND:
+        return None
+    devices = {str(d.get("name")): _nodes(d) for d in _rows(document, "devices")}
+    mounts = _rows(document.get("containerEdits"), "mounts")
+    return Spec(path, devices, frozenset(str(m.get("hostPath")) for m in mounts))
+
+
+def _nodes(device: dict[str, Any]) -> frozenset[str]:
+    rows = _rows(device.get("containerEdits"), "deviceNodes")
+    return frozenset(str(row.get("hostPath") or row.get("path")) for row in rows)
+
+
+def _rows(holder: Any, name: str) -> list[dict[str, Any]]:
+    rows = holder.get(name) if isinstance(holder, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def check(
+    host: Host, slices: tuple[Slice, ...], nodes: Mapping[str, Sequence[str]]
+) -> Iterator[Finding]:
+    """Say which specs do not fit what stands; ``nodes`` are those that each slice needs."""
+    found: list[Spec] = []
+    for path in specs(host.root):
+        try:
+            spec = parse(path)
+        except ValueError as error:
+            yield warning("cdi", str(error), repair=rewrite(path))
+            continue
+        if spec is not None:
+            found.append(spec)
+    missing = list(_missing(found, slices))
+    for spec in found:
+        why = [*_gone(spec, slices), *missing, *_wrong_nodes(spec, nodes), *_old(spec, host)]
+        if why:
+            text = f"{spec.path} is older than the layout or the driver: {'; '.join(why)}"
+            yield warning("cdi", text, repair=rewrite(spec.path))
+        else:
+            yield ok("cdi", f"{spec.path} fits the layout")
+
+
+def rewrite(path: Path) -> tuple[str, ...]:
+    """Return the command that makes a spec anew."""
+    return ("nvidia-ctk", "cdi", "generate", f"--output={path}")
+
+
+def _gone(spec: Spec, slices: tuple[Slice, ...]) -> Iterator[str]:
+    present = {s.uuid for s in slices} | {s.gpu_uuid for s in slices}
+    gone = sorted(uuid for uuid in spec.uuids - present if uuid.startswith("MIG-"))
+    if gone:
+        yield f"it names {_some(gone)}, which is not there now"
+
+
+def _missing(found: Sequence[Spec], slices: tuple[Slice, ...]) -> Iterator[str]:
+    """What no spec names: by UUID, or where they number their devices, by count."""
+    cut = [s.uuid for s in slices if s.gi is not None]
+    named: set[str] = set().union(*(spec.uuids for spec in found))
+    numbered = {name for spec in found for name in spec.devices if _MIG_INDEX.fullmatch(name)}
+    lacking = sorted(set(cut) - named)
+    if named and lacking:
+        yield f"it does not name {_some(lacking)}"
+    elif not named and found and len(numbered) != len(cut):
+        yield f"it numbers {len(numbered)} MIG devices where there are {len(cut)}"
+
+
+def _wrong_nodes(spec: Spec, nodes: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for uuid in sorted(spec.uuids & nodes.keys()):
+        told = {path for path in spec.devices[uuid] if path.startswith(NODE)}
+        if nodes[uuid] and told != set(nodes[uuid]):
+            yield f"it gives {uuid} the device nodes of another slice"
+            return
+
+
+def _old(spec: Spec, host: Host) -> Iterator[str]:
+    files = sorted(path for path in spec.mounts if _DRIVER_FILE.search(path))
+    gone = [path for path in files if not host.file(path).exists()]
+    if gone:
+        yield f"it mounts {gone[0]} of another driver"
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - 1
+    return names[0] + (f" and {rest} more" if rest else "")

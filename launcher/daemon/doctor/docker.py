@@ -1,0 +1,103 @@
+"""Docker: whether it answers, can hand out GPUs, keeps them, and outlives a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from launcher.daemon.doctor import disks, escapes
+from launcher.daemon.doctor.dockerd import HOOK, Hook, hook_of
+from launcher.daemon.doctor.finding import Finding, ok, problem, warning
+from launcher.daemon.doctor.tools import Host
+from launcher.daemon.doctor.versions import OLDEST_DOCKER_API, older
+from launcher.engine.connection import Connection
+from launcher.engine.spec import gpu_driver
+from launcher.errors import EngineError, EngineUnavailable
+
+Answer = Mapping[str, Any]
+
+HOOK_FIX = "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start."
+
+
+def check(docker_host: str, refused: str | None, host: Host, gpus: bool) -> list[Finding]:
+    """Ask Docker; ``refused``: why it did not start a GPU job the last time, None if it did."""
+    connection = Connection(docker_host)
+    try:
+        version, info = connection.version(), connection.info()
+    except (EngineUnavailable, EngineError) as error:
+        return [problem("docker", error.message, error.fix)]
+    return [
+        reachable(docker_host, version),
+        gpu_support(version, info, refused, hook_of(docker_host)),
+        *(cgroup_driver(info) if gpus else ()),
+        live_restore(info),
+        escapes.runc(version, host),
+        disks.docker(info.get("DockerRootDir")),
+    ]
+
+
+def reachable(docker_host: str, version: Answer) -> Finding:
+    """Say which Docker answers, and whether it is one that we can talk to."""
+    name = f"Docker {version.get('Version')} at {docker_host}"
+    api = str(version.get("ApiVersion", ""))
+    if older(api, OLDEST_DOCKER_API):
+        return problem("docker", f"{name} has API {api}", "Install Docker 20.10 or later.")
+    return ok("docker", name)
+
+
+def gpu_support(version: Answer, info: Answer, refused: str | None, hook: Hook) -> Finding:
+    """Say by what Docker hands out GPUs, and under which name it is asked for them."""
+    if refused:
+        return problem("gpu-support", refused, HOOK_FIX)
+    driver = gpu_driver(str(version.get("Version", "")))
+    asked = f"asked for as driver {driver}" if driver else "asked for by capability, as --gpus does"
+    others = list(_other_ways(info))
+    if hook.path is not None:
+        return ok("gpu-support", f"Docker hands out GPUs by {hook.path}, {asked}")
+    if hook.certain:
+        known = f"; it knows {' and '.join(others)}, which jobs do not use" if others else ""
+        text = f"dockerd does not find {HOOK} on its PATH: GPU jobs cannot start{known}"
+        return problem("gpu-support", text, HOOK_FIX)
+    if others:
+        text = f"Docker can hand out GPUs by {' and '.join(others)}; unknown whether it has {HOOK}"
+        return ok("gpu-support", text)
+    return warning(
+        "gpu-support",
+        f"no {HOOK}, nvidia runtime or CDI device was found for Docker",
+        HOOK_FIX,
+    )
+
+
+def _other_ways(info: Answer) -> Iterator[str]:
+    if "nvidia" in (info.get("Runtimes") or {}):
+        yield "the nvidia runtime"
+    devices = [d.get("ID", "") for d in info.get("DiscoveredDevices") or []]
+    count = sum("nvidia.com/gpu" in device for device in devices)
+    if count:
+        yield f"{count} CDI device(s)"
+
+
+def cgroup_driver(info: Answer) -> Iterator[Finding]:
+    """Say whether systemd can take the GPU away from containers that the hook gave it to."""
+    driver = info.get("CgroupDriver")
+    if driver == "systemd":
+        yield warning(
+            "cgroup-driver",
+            "systemd: `systemctl daemon-reload`, which package upgrades run, can take the GPU away "
+            "from running jobs",
+            'Put "exec-opts": ["native.cgroupdriver=cgroupfs"] into /etc/docker/daemon.json and '
+            "restart Docker when no job runs.",
+        )
+    else:
+        yield ok("cgroup-driver", f"{driver or 'unknown'}: a daemon-reload takes no GPU away")
+
+
+def live_restore(info: Answer) -> Finding:
+    """Say whether jobs outlive a restart of Docker."""
+    if info.get("LiveRestoreEnabled"):
+        return ok("live-restore", "on: jobs outlive a restart of Docker")
+    return warning(
+        "live-restore",
+        "off: a restart of Docker kills every running job",
+        'Put "live-restore": true into /etc/docker/daemon.json and reload Docker.',
+    )

@@ -1,0 +1,75 @@
+"""nvidia-container-toolkit and runc against the known ways out of a container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launcher.daemon.doctor.finding import Finding, ok, problem, warning
+from launcher.daemon.doctor.tools import Host
+from launcher.daemon.doctor.versions import RUNC, TOOLKIT, Escape, escapes_of, key
+
+_NVIDIA = re.compile(r"^NVIDIA Container .*?version:? v?(\d\S*)", re.MULTILINE)
+_RUNC = re.compile(r"^runc version (\d\S*)", re.MULTILINE)
+TOOLKIT_COMMANDS = ("nvidia-ctk", "nvidia-container-runtime")
+
+
+def toolkit(host: Host) -> Finding:
+    """Say whether a malicious image can break out through NVIDIA's container toolkit."""
+    name = "container-toolkit"
+    version = toolkit_version(host)
+    if version is None:
+        return ok(name, f"unknown: {' and '.join(TOOLKIT_COMMANDS)} tell no version here")
+    left = escapes_of(version, TOOLKIT)
+    known = [escape for escape in left if escape.published]
+    fix = f"Upgrade nvidia-container-toolkit to {TOOLKIT[-1].fixed[-1]} or later."
+    text = f"nvidia-container-toolkit {version}"
+    if known:
+        return problem(name, f"{text} lets a malicious image take over the host{_named(left)}", fix)
+    if left:
+        unsure = "; in which version it is fixed was not published"
+        return warning(name, f"{text} may have a known way out{_named(left)}{unsure}", fix)
+    return ok(name, f"{text} has no known way out of a container")
+
+
+def toolkit_version(host: Host) -> str | None:
+    """Return the installed version, None where no tool tells it."""
+    for command in TOOLKIT_COMMANDS:
+        found = _NVIDIA.search(host.ask(command, "--version") or "")
+        if found and key(found[1]):
+            return found[1]
+    return None
+
+
+def runc(version: Mapping[str, Any], host: Host) -> Finding:
+    """Say whether the runc that Docker uses has known ways out.
+
+    Only a warning: distributions mend it without a new version.
+    """
+    number = runc_version(version, host)
+    if number is None:
+        return ok("runc", "unknown: neither Docker nor runc tells its version")
+    left = escapes_of(number, RUNC)
+    if not left:
+        return ok("runc", f"runc {number} has no known way out of a container")
+    return warning(
+        "runc",
+        f"runc {number} has known ways out of a container{_named(left)}, unless your distribution "
+        "has mended them",
+        f"Upgrade runc to {RUNC[-1].fixed[0]} or later, or see your distribution's advisories.",
+    )
+
+
+def runc_version(version: Mapping[str, Any], host: Host) -> str | None:
+    """Return the version that Docker tells of its runc, else that of the one on the PATH."""
+    for component in version.get("Components") or []:
+        told = str(component.get("Version", ""))
+        if component.get("Name") == "runc" and key(told):
+            return told
+    found = _RUNC.search(host.ask("runc", "--version") or "")
+    return found[1] if found else None
+
+
+def _named(left: Sequence[Escape]) -> str:
+    return f" ({', '.join(escape.name for escape in left)})"

@@ -1,0 +1,151 @@
+"""The GPUs as the last look at NVML found them: driver, MIG mode, what stands, who uses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from launcher.core.gpu import Gpu, Instance, Inventory
+from launcher.core.world import SliceState
+from launcher.daemon.doctor.finding import Finding, ok, problem, warning
+from launcher.daemon.doctor.tools import Host
+from launcher.daemon.doctor.versions import OLDEST_DRIVER, board_of, older
+from launcher.gpu.holders import Holder
+
+KERNEL_MODULE = "/proc/driver/nvidia/version"
+LIBRARIES = (
+    "usr/lib/*/libnvidia-ml.so.1",
+    "usr/lib64/libnvidia-ml.so.1",
+    "usr/lib/libnvidia-ml.so.1",
+)
+PERSISTENCE_ON = ("nvidia-smi", "-pm", "1")
+_DRIVER = re.compile(r"\b(\d{3,}\.\d+(?:\.\d+)?)\b")
+
+
+def driver(found: Inventory) -> Iterator[Finding]:
+    """Say whether the driver is new enough, for us and for every board."""
+    version = found.driver_version
+    if older(version, OLDEST_DRIVER):
+        fix = f"Upgrade the NVIDIA driver to R{OLDEST_DRIVER} or later."
+        yield problem("driver", f"driver {version} is older than R{OLDEST_DRIVER}", fix)
+        return
+    late = [(gpu, board) for gpu in found.gpus if (board := board_of(gpu)) is not None]
+    late = [(gpu, board) for gpu, board in late if older(version, board.driver)]
+    for gpu, board in late:
+        text = f"driver {version}: GPU {gpu.index} ({gpu.name}) needs {board.driver} for MIG"
+        fix = f"Upgrade the NVIDIA driver to {board.driver} or later."
+        yield (problem if gpu.mig_capable else warning)("driver", text, fix)
+    if not late:
+        yield ok("driver", f"driver {version} is new enough for every GPU here")
+
+
+def library(host: Host, driver_version: str | None) -> Finding:
+    """Say whether programs that start now, in containers too, fit the loaded kernel driver.
+
+    ``driver_version`` is what NVML told, for where /proc does not.
+    """
+    loaded, installed = _loaded(host) or driver_version, _installed(host)
+    if loaded is None or installed is None:
+        what = "NVIDIA library is installed" if installed is None else "kernel driver is loaded"
+        return ok("library", f"unknown which {what}")
+    if loaded != installed:
+        return problem(
+            "library",
+            f"the NVIDIA library is {installed}, the loaded kernel driver {loaded}: new containers "
+            "cannot use a GPU",
+            "The driver was upgraded under a running system: reboot when no job runs.",
+        )
+    return ok("library", f"library and loaded kernel driver are {loaded}")
+
+
+def _loaded(host: Host) -> str | None:
+    try:
+        text = host.file(KERNEL_MODULE).read_text("utf-8", errors="replace")
+    except OSError:
+        return None
+    found = _DRIVER.search(text)
+    return found[1] if found else None
+
+
+def _installed(host: Host) -> str | None:
+    for pattern in LIBRARIES:
+        for link in sorted(host.root.glob(pattern)):
+            found = _DRIVER.search(Path(link).resolve().name.rpartition(".so.")[2])
+            if found:
+                return found[1]
+    return None
+
+
+def modes(found: Inventory) -> Iterator[Finding]:
+    """Say of every GPU whether it can be cut, is, or will be after a reset."""
+    for gpu in found.gpus:
+        name = f"gpu {gpu.index}"
+        if gpu.mig_current is None:
+            yield ok(name, f"{gpu.name} cannot do MIG, it is leased whole")
+        elif gpu.mig_current != gpu.mig_pending:
+            yield warning(
+                name,
+                f"{gpu.name}: MIG mode is {_on(gpu.mig_current)}, {_on(gpu.mig_pending)} pending",
+                f"Reset it when nobody uses it (`nvidia-smi --gpu-reset -i {gpu.index}`), or "
+                "reboot the machine.",
+            )
+        else:
+            count = sum(s.gpu_uuid == gpu.uuid for s in found.slices)
+            yield ok(name, f"{gpu.name}: MIG is {_on(gpu.mig_current)}, {count} slice(s)")
+
+
+def _on(mode: bool | None) -> str:
+    return "on" if mode else "off"
+
+
+def bare(found: Inventory) -> Iterator[Finding]:
+    """Say which GPU instances take room and can run nothing."""
+    gpus = {gpu.uuid: gpu for gpu in found.gpus}
+    for instance in found.bare:
+        yield _bare(instance, gpus[instance.gpu_uuid])
+
+
+def _bare(instance: Instance, gpu: Gpu) -> Finding:
+    where = f"-i {gpu.index} -gi {instance.gi}"
+    return warning(
+        "gpu instance",
+        f"GPU instance {instance.gi} ({instance.profile}@{instance.placement.start}) of GPU "
+        f"{gpu.index} has no compute instance: it takes room and can run nothing",
+        f"`nvidia-smi mig -cci {where}` makes it a slice, "
+        f"`nvidia-smi mig -dgi {where}` removes it.",
+    )
+
+
+def persistence(found: Inventory, modes: Mapping[str, bool | None]) -> Finding:
+    """Say whether the driver stays loaded while nobody uses it; ``modes`` by GPU UUID."""
+    off = [gpu for gpu in found.gpus if modes.get(gpu.uuid) is False]
+    if off:
+        names = ", ".join(str(gpu.index) for gpu in off)
+        return warning(
+            "persistence",
+            f"persistence mode is off on GPU {names}: the driver may unload between two jobs, "
+            "which is slow and takes the layout of newer boards with it",
+            repair=PERSISTENCE_ON,
+        )
+    if any(modes.get(gpu.uuid) is None for gpu in found.gpus):
+        return ok("persistence", "unknown: this driver does not tell its persistence mode")
+    return ok("persistence", "persistence mode is on")
+
+
+def quarantined(states: Iterable[SliceState]) -> Iterator[Finding]:
+    """Say which slices nobody gets, and why."""
+    for state in states:
+        if state.quarantine:
+            yield warning("slice", f"{state.slice.uuid} is quarantined: {state.quarantine}")
+
+
+def foreign(used: Mapping[str, str], users: Mapping[str, list[Holder]]) -> Iterator[Finding]:
+    """Say who uses a slice without the launcher; ``used`` is half a sentence by slice UUID."""
+    for uuid, how in used.items():
+        known = users.get(uuid)
+        text = f"is used by {', '.join(map(str, known))}" if known else how
+        fix = "The slice is free again when that has ended; jobs should go through the launcher."
+        yield warning("foreign", f"{uuid} {text}", fix)
+    if not used:
+        yield ok("foreign", "nobody uses a slice without the launcher")

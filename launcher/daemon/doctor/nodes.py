@@ -1,0 +1,62 @@
+"""The device nodes of GPU and compute instances: NVML makes instances and no nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from launcher.core.gpu import Slice
+from launcher.daemon.doctor.finding import Finding, ok, warning
+from launcher.daemon.doctor.tools import Host
+
+MINORS = "/proc/driver/nvidia-caps/mig-minors"
+NODE = "/dev/nvidia-caps/nvidia-cap"
+MAKE_NODES = ("nvidia-smi", "-L")
+
+
+def minors(host: Host) -> dict[str, int]:
+    """Return the minor number of every capability, by the driver's names: ``gpu0/gi1/access``.
+
+    Empty where this driver has no such list.
+    """
+    try:
+        lines = host.file(MINORS).read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    rows = (line.rpartition(" ") for line in lines)
+    return {name.strip(): int(number) for name, _, number in rows if number.isdigit()}
+
+
+def nodes_of(s: Slice, gpu_minor: int | None, known: Mapping[str, int]) -> list[str]:
+    """Return the nodes that a container needs to use a slice beside /dev/nvidia<n>.
+
+    Empty for a whole GPU, and where the driver does not tell them.
+    """
+    instance = f"gpu{gpu_minor}/gi{s.gi}"
+    names = (f"{instance}/access", f"{instance}/ci{s.ci}/access")
+    return [f"{NODE}{known[name]}" for name in names if name in known]
+
+
+def check(
+    host: Host, slices: tuple[Slice, ...], gpu_minors: Mapping[str, int | None]
+) -> Iterator[Finding]:
+    """Say which nodes are missing; nothing where the driver has no list of them."""
+    known = minors(host)
+    if not known:
+        return
+    lacking: dict[str, list[str]] = {}
+    for s in slices:
+        wanted = nodes_of(s, gpu_minors.get(s.gpu_uuid), known)
+        missing = [node for node in wanted if not host.file(node).exists()]
+        if missing:
+            lacking[s.uuid] = missing
+    if not lacking:
+        yield ok("device nodes", f"every slice has its nodes in {Path(NODE).parent}")
+        return
+    uuid, missing = next(iter(lacking.items()))
+    others = f" ({len(lacking) - 1} more slices lack theirs)" if len(lacking) > 1 else ""
+    yield warning(
+        "device nodes",
+        f"{uuid} has no {' and no '.join(missing)}{others}: a container on it may see no GPU",
+        repair=MAKE_NODES,
+    )

@@ -1,0 +1,59 @@
+"""What the last look at the GPUs did not ask: one more question to NVML, each answer or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from launcher.core.gpu import Inventory
+from launcher.daemon.doctor import cdi, gpus, nodes
+from launcher.daemon.doctor.finding import Finding
+from launcher.daemon.doctor.tools import Host
+from launcher.errors import GpuFault, GpuUnavailable
+from launcher.gpu import GpuReader
+from launcher.gpu.holders import Holder, describe
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the daemon knows of its GPUs; ``used`` says who else uses a slice, by its UUID."""
+
+    inventory: Inventory
+    used: Mapping[str, str]
+
+
+def check(host: Host, reader: GpuReader, seen: Seen) -> list[Finding]:
+    """Ask NVML and look at the files that must fit it."""
+    found = seen.inventory
+    uuids = [gpu.uuid for gpu in found.gpus]
+    modes = {uuid: _asked(lambda u=uuid: reader.persistence(u)) for uuid in uuids}  # type: ignore[misc]
+    minors = {uuid: _minor(reader, uuid) for uuid in uuids}
+    known = nodes.minors(host)
+    needed = {s.uuid: nodes.nodes_of(s, minors[s.gpu_uuid], known) for s in found.slices}
+    return [
+        gpus.persistence(found, modes),
+        *nodes.check(host, found.slices, minors),
+        *cdi.check(host, found.slices, needed),
+        *gpus.foreign(seen.used, {uuid: _users(reader, uuid) for uuid in seen.used}),
+    ]
+
+
+def _asked(question: Callable[[], T]) -> T | None:
+    try:
+        return question()
+    except (GpuUnavailable, GpuFault):
+        return None
+
+
+def _minor(reader: GpuReader, uuid: str) -> int | None:
+    node: Path | None = _asked(lambda: reader.device_node(uuid))
+    digits = "" if node is None else node.name.removeprefix("nvidia")
+    return int(digits) if digits.isdigit() else None
+
+
+def _users(reader: GpuReader, uuid: str) -> list[Holder]:
+    return [describe(p.pid) for p in _asked(lambda: reader.processes(uuid)) or ()]

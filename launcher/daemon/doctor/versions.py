@@ -1,0 +1,119 @@
+"""Versions and what is known of them, as data: drivers that boards need, fixes of known escapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from launcher.core.gpu import Gpu
+
+OLDEST_DRIVER = "460"
+OLDEST_DOCKER_API = "1.41"
+
+_VERSION = re.compile(r"(\d+(?:\.\d+)*)(?:[-~.]?rc\.?(\d+))?")
+_FINAL = 10**6
+"""The place of a release after all of its candidates."""
+
+Key = tuple[tuple[int, ...], int]
+
+
+def key(text: str) -> Key | None:
+    """Return what a version is compared by, None where the text does not begin with one.
+
+    >>> key("1.4.0-rc.3") < key("1.4") < key("1.4.1+ds1-2")
+    True
+    """
+    found = _VERSION.match(text.strip().removeprefix("v"))
+    if found is None:
+        return None
+    numbers = tuple(int(number) for number in found[1].split("."))
+    return (numbers + (0,) * 4)[:4], int(found[2]) if found[2] else _FINAL
+
+
+def older(text: str, than: str) -> bool:
+    """Whether a version is older than another; one that cannot be read is not."""
+    one, other = key(text), key(than)
+    return one is not None and other is not None and one < other
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The first driver that can cut a board into slices, and how to know the board.
+
+    ``name`` stands as a word in the product's name; ``devices`` are PCI device numbers.
+    """
+
+    name: str
+    driver: str
+    devices: frozenset[int] = frozenset()
+
+
+BOARDS = (
+    Board("A100", "450", frozenset({
+        0x20B0, 0x20B1, 0x20B2, 0x20B5, 0x20F1, 0x20F3, 0x20F5, 0x20F6,
+    })),
+    Board("A30", "460.73.01", frozenset({0x20B7})),
+    Board("H100", "525.85.12", frozenset({0x2321, 0x2322, 0x2324, 0x2330, 0x2331})),
+    Board("H200", "550.90.07", frozenset({0x2335, 0x233B})),
+    Board("B200", "570.133.20", frozenset({0x2901})),
+    Board("GB200", "570.133.20", frozenset({0x2941})),
+    Board("B300", "580.82.07", frozenset({0x3182})),
+    Board("RTX PRO 6000", "575.51.03", frozenset({0x2BB5})),
+    Board("RTX PRO 5000", "575.57.08"),
+    Board("RTX PRO 4500", "575.64"),
+)  # fmt: skip
+
+
+def board_of(gpu: Gpu) -> Board | None:
+    """Return what is known of a GPU's board: by its PCI number, else by its name."""
+    device = None if gpu.pci_device_id is None else gpu.pci_device_id >> 16
+    by_number = (board for board in BOARDS if device in board.devices)
+    by_name = (board for board in BOARDS if re.search(rf"\b{board.name}\b", gpu.name))
+    return next(by_number, None) or next(by_name, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Escape:
+    """A way out of a container, and the first version without it of each line that got a fix.
+
+    Not ``published``: the fixed version was never told, ours is an assumption.
+    """
+
+    name: str
+    fixed: tuple[str, ...]
+    published: bool = True
+
+
+TOOLKIT = (
+    Escape("CVE-2024-0132", ("1.16.2",)),
+    Escape("CVE-2025-23359", ("1.17.4",)),
+    Escape("CVE-2025-23266", ("1.17.8",)),
+    Escape("CVE-2026-24260", ("1.20.0",), published=False),
+)
+RUNC = (
+    Escape("CVE-2024-21626", ("1.1.12",)),
+    Escape("CVE-2025-31133", ("1.2.8", "1.3.3", "1.4.0-rc.3")),
+    Escape("CVE-2025-52565", ("1.2.8", "1.3.3", "1.4.0-rc.3")),
+    Escape("CVE-2025-52881", ("1.2.8", "1.3.3", "1.4.0-rc.3")),
+)
+
+
+def escapes_of(version: str, known: Sequence[Escape]) -> list[Escape]:
+    """Return the known escapes that a version still has.
+
+    >>> [e.name for e in escapes_of("1.2.8", RUNC)], len(escapes_of("1.3.0", RUNC))
+    ([], 3)
+    """
+    return [escape for escape in known if not _has_fix(version, escape.fixed)]
+
+
+def _has_fix(version: str, fixed: tuple[str, ...]) -> bool:
+    """A line of releases has its own fix; lines after the last one had it from the start."""
+    same_line = (fix for fix in fixed if _line(fix) == _line(version))
+    return not older(version, next(same_line, fixed[-1]))
+
+
+def _line(version: str) -> tuple[int, ...]:
+    found = key(version)
+    return () if found is None else found[0][:2]
