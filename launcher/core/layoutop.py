@@ -29,10 +29,14 @@ class StepKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step on one GPU; ``gi`` is known for what stands, and of a CREATE once it is done."""
+    """One step on one GPU; ``gi`` is known for what stands, and of a CREATE once it is done.
+
+    ``gpu_index`` is for people's eyes only.
+    """
 
     kind: StepKind
     gpu_uuid: str
+    gpu_index: int = 0
     profile: str = ""
     profile_id: int = 0
     placement: Placement | None = None
@@ -42,11 +46,11 @@ class Step:
         at = self.profile if self.placement is None else f"{self.profile}@{self.placement.start}"
         match self.kind:
             case StepKind.MODE_ON:
-                return f"switch MIG mode on at {self.gpu_uuid}"
+                return f"switch MIG mode on at GPU {self.gpu_index}"
             case StepKind.MODE_OFF:
-                return f"switch MIG mode off at {self.gpu_uuid}"
+                return f"switch MIG mode off at GPU {self.gpu_index}"
             case _:
-                return f"{self.kind.value} {at} on {self.gpu_uuid}"
+                return f"{self.kind.value} {at} on GPU {self.gpu_index}"
 
 
 class OpState(Enum):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from launcher.core import event as ev
 from launcher.core.action import Action, CarveStep, LookAtLayout
 from launcher.core.gpu import Inventory, Placement
@@ -68,8 +70,7 @@ def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Actio
         return go_on(world, now)
     step = op.steps.pop(0)
     if event.gi is not None:
-        step = Step(step.kind, step.gpu_uuid, step.profile, step.profile_id, step.placement,
-                    event.gi)  # fmt: skip
+        step = replace(step, gi=event.gi)  # fmt: skip
     op.done.append(step)
     if event.pending is not None:
         # What comes after it has to wait for a reset; what was done before it stays.
@@ -86,7 +87,7 @@ def step_failed(world: World, event: ev.LayoutStepFailed, now: ev.Now) -> list[A
     if op is None:
         return []
     if op.state is OpState.ROLLING_BACK:
-        op.message = f"{op.message}; {event.step} to take it back failed too: {event.message}"
+        op.message = f"{op.message}; to take it back, {event.step} failed too: {event.message}"
         op.undo = []
         return go_on(world, now)
     op.message = f"{event.step} failed: {event.message}"
@@ -98,8 +99,7 @@ def step_failed(world: World, event: ev.LayoutStepFailed, now: ev.Now) -> list[A
 
 def _back(step: Step) -> Step:
     gi = step.gi if step.kind is StepKind.CREATE else None
-    return Step(INVERSE[step.kind], step.gpu_uuid, step.profile, step.profile_id, step.placement,
-                gi)  # fmt: skip
+    return replace(step, kind=INVERSE[step.kind], gi=gi)
 
 
 def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
@@ -111,15 +111,20 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
         op.message = f"{op.message or 'the result could not be verified'}: {event.problem}"
         return _end(world, op, OpResult.FAILED, now)
     if op.state is OpState.ROLLING_BACK:
-        op.message = f"{op.message}. What stands now: {_stands(event.inventory, op)}"
-        return _end(world, op, OpResult.FAILED, now)
+        return _failed(world, op, op.message or "it failed", event.inventory, now)
     if op.later:
         return _plan_later(world, op, now)
     wrong = _differences(event.inventory, op)
     if wrong:
-        why = op.message or "; ".join(wrong)
-        op.message = f"{why}. What stands now: {_stands(event.inventory, op)}"
-    return _end(world, op, OpResult.FAILED if wrong else OpResult.APPLIED, now)
+        return _failed(world, op, op.message or "; ".join(wrong), event.inventory, now)
+    return _end(world, op, OpResult.APPLIED, now)
+
+
+def _failed(
+    world: World, op: LayoutOp, why: str, inventory: Inventory, now: ev.Now
+) -> list[Action]:
+    op.message = f"{why.rstrip('.')}. What stands now: {_stands(inventory, op)}"
+    return _end(world, op, OpResult.FAILED, now)
 
 
 def _plan_later(world: World, op: LayoutOp, now: ev.Now) -> list[Action]:
@@ -155,7 +160,7 @@ def _differences(inventory: Inventory, op: LayoutOp) -> list[str]:
             wrong.append(f"{step}: it is not so")
     empty = {wish.gpu_uuid for wish in op.wishes if wish.exact and not wish.wants}
     left = [i for i in inventory.instances if i.gpu_uuid in empty]
-    return wrong + [f"{i.profile}@{i.placement.start} is still on {i.gpu_uuid}" for i in left]
+    return wrong + [f"{i.profile}@{i.placement.start} is still there" for i in left]
 
 
 def _identity(step: Step) -> tuple[str, int, Placement | None]:

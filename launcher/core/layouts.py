@@ -89,6 +89,11 @@ def begin(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
     made = plans(world, event.wishes)
     going = [state for p in made for state in _going(world, p, event.wishes)]
     users = [text for state in going if (text := user_of(state)) is not None]
+    if going and world.engine_down:
+        raise StaleRequest(
+            f"nobody can tell which containers use what would go: {world.engine_down}",
+            fix="Start Docker, then try again.",
+        )
     if users and event.busy is Busy.REFUSE:
         raise StaleRequest(
             f"{'; '.join(users)}: nothing was changed",
@@ -110,12 +115,12 @@ def _op(world: World, event: ev.LayoutAsked, made: Sequence[GpuPlan], now: ev.No
     for wish, one in zip(event.wishes, made, strict=True):
         gpu = world.gpus[one.gpu_uuid]
         if wish.mode and not gpu.mig_current:
-            steps.append(Step(StepKind.MODE_ON, gpu.uuid))
+            steps.append(Step(StepKind.MODE_ON, gpu.uuid, gpu.index))
         if _must_wait_for_mode(gpu, wish):
             later.append(wish)
         steps += steps_of(gpu, one)
         if wish.mode is False and (gpu.mig_current or gpu.mig_pending):
-            steps.append(Step(StepKind.MODE_OFF, gpu.uuid))
+            steps.append(Step(StepKind.MODE_OFF, gpu.uuid, gpu.index))
     return LayoutOp(
         world.next_layout,
         event.verb,
@@ -140,7 +145,7 @@ def _step(kind: StepKind, gpu: Gpu, place: Place, gi: int | None = None) -> Step
     board = board_of(gpu.profiles)
     size = board.shape(place.profile_id).size if board and board.offers(place.profile_id) else 0
     name = name_of(gpu, place.profile_id)
-    return Step(kind, gpu.uuid, name, place.profile_id, Placement(place.start, size), gi)
+    return Step(kind, gpu.uuid, gpu.index, name, place.profile_id, Placement(place.start, size), gi)
 
 
 def _going(world: World, one: GpuPlan, wishes: Sequence[Wish]) -> list[SliceState]:

@@ -43,10 +43,10 @@ class LayoutRunner:
         try:
             gi = await asyncio.to_thread(self._step, action.step)
         except ResetNeeded as pending:
-            return LayoutStepDone(action.op, action.step, pending=str(pending))
+            return LayoutStepDone(action.op, action.step, pending=_words(pending))
         except LauncherError as error:
             log.warning("layout change %d: %s: %s", action.op, action.step, error.message)
-            return LayoutStepFailed(action.op, action.step, str(error))
+            return LayoutStepFailed(action.op, action.step, _words(error))
         except Exception as bug:
             log.exception("layout change %d: %s", action.op, action.step)
             return LayoutStepFailed(action.op, action.step, f"a bug in the launcher: {bug}")
@@ -75,3 +75,8 @@ class LayoutRunner:
         if isinstance(found, InventoryRead):
             return LayoutSeen(action.op, found.inventory)
         return LayoutSeen(action.op, None, found.message)
+
+
+def _words(error: LauncherError) -> str:
+    """Return an error with what to do next, on one line."""
+    return f"{error.message.rstrip('.')}. {error.fix}" if error.fix else error.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from launcher.core.event import Now
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID_VARIABLE = "LAUNCHER_BOOT_ID_FILE"
+"""Names another file, for rehearsing a reboot."""
 
 
 def now() -> Now:
@@ -16,9 +19,9 @@ def now() -> Now:
     return Now(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
-def boot_id(path: Path = BOOT_ID) -> str:
+def boot_id() -> str:
     """Return the kernel's boot id: it changes with every boot of the machine."""
-    return path.read_text("ascii").strip()
+    return Path(os.environ.get(BOOT_ID_VARIABLE, BOOT_ID)).read_text("ascii").strip()
 
 
 def rfc3339(seconds: float) -> str:

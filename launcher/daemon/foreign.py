@@ -5,10 +5,12 @@ A container of ours never counts; one with another ``launcher.store`` label does
 
 from __future__ import annotations
 
+import contextlib
+
 from launcher.core.gpu import Inventory
 from launcher.core.ids import LABEL_STORE
 from launcher.engine.containers import Containers, gpu_ids
-from launcher.errors import EngineError, GpuFault, GpuUnavailable
+from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
 
 
@@ -22,9 +24,11 @@ class ForeignUse:
     def find(self, inventory: Inventory, ours: frozenset[str]) -> dict[str, str]:
         """Return slice UUID -> who uses it. ``ours`` are slices with a live lease: not looked at.
 
-        Raises ``EngineUnavailable`` while Docker is away.
+        While Docker is away only processes tell; nothing is started then.
         """
-        used = self._by_containers(inventory)
+        used: dict[str, str] = {}
+        with contextlib.suppress(EngineUnavailable, EngineError):
+            used = self._by_containers(inventory)
         for s in inventory.slices:
             if s.uuid in ours or s.uuid in used:
                 continue

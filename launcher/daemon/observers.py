@@ -117,10 +117,7 @@ class Observers:
         self.health.driver_version = inventory.driver_version
         used = self.claims.refused(inventory)
         self.health.set("claims", "; ".join(sorted(set(used.values()))) or None)
-        try:
-            used |= self.foreign.find(inventory, leased)
-        except (EngineUnavailable, EngineError) as error:
-            log.info("other containers cannot be looked at now: %s", error.message)
+        used |= self.foreign.find(inventory, leased)
         return ev.InventoryRead(inventory, tuple(sorted(used.items())))
 
     async def _sweep(self) -> None:

@@ -1,0 +1,84 @@
+"""A whole layout change in one process: the core decides, the real nvidia-ml-py carries it out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from launcher.core import event as ev
+from launcher.core.action import Action, CarveStep, LookAtLayout
+from launcher.core.handle import decide
+from launcher.core.job import Owner
+from launcher.core.layoutop import Busy, LayoutOp, Wish
+from launcher.core.plan import Want
+from launcher.core.world import World
+from launcher.daemon.carving import LayoutRunner
+from launcher.daemon.health import Health
+from launcher.errors import GpuFault, GpuUnavailable
+from launcher.fakegpu import Machine
+from launcher.gpu import Carver, GpuReader
+
+ROOT = Owner(0, 0, "root")
+NOW = ev.Now(1_800_000_000.0, 1000.0)
+
+
+class Changer:
+    """A world that sees one machine, and changes it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.reader = GpuReader()
+        self.world = World("feed")
+        self.runner = LayoutRunner(Carver(self.reader), Health(), self._look)
+        self.told: list[str] = []
+        self.look()
+
+    def look(self, foreign: dict[str, str] | None = None) -> None:
+        """Read the machine."""
+        inventory = self.reader.inventory()
+        self.tell(ev.InventoryRead(inventory, tuple((foreign or {}).items())))
+
+    async def _look(self) -> ev.InventoryRead | ev.InventoryFailed:
+        event: ev.InventoryRead | ev.InventoryFailed
+        try:
+            event = ev.InventoryRead(self.reader.inventory())
+        except (GpuUnavailable, GpuFault) as error:
+            event = ev.InventoryFailed(error.message)
+        self.tell(event)
+        return event
+
+    def tell(self, event: ev.Event) -> list[Action]:
+        return decide(self.world, event, NOW)[1]
+
+    def ask(self, *wishes: Wish, verb: str = "apply", busy: Busy = Busy.REFUSE) -> LayoutOp:
+        """Make a change, from its asking to its end (or until it waits)."""
+        event = ev.LayoutAsked(ROOT, verb, "asked", wishes, busy)
+        op, actions = decide(self.world, event, NOW)
+        self.carry_out(actions)
+        found: LayoutOp = op
+        return found
+
+    def carry_out(self, actions: Sequence[Action]) -> None:
+        """Do what is asked until nothing more is."""
+        todo = list(actions)
+        while todo:
+            action = todo.pop(0)
+            if isinstance(action, CarveStep):
+                self.told.append(str(action.step))
+                todo += self.tell(asyncio.run(self.runner.carve(action)))
+            elif isinstance(action, LookAtLayout):
+                todo += self.tell(asyncio.run(self.runner.look(action)))
+
+    @property
+    def gpu(self) -> str:
+        return self.machine.gpu_uuids()[0]
+
+    def wish(self, *wants: Want, **options: object) -> Wish:
+        return Wish(self.gpu, wants, **options)  # type: ignore[arg-type]
+
+    def standing(self) -> list[tuple[str, int, int]]:
+        """(profile, start, how many MIG devices) of what stands on the machine."""
+        return sorted((i.profile, i.start, len(i.uuids)) for i in self.machine.instances())
+
+    def close(self) -> None:
+        self.reader.close()
