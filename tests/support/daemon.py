@@ -45,6 +45,8 @@ class DaemonProcess:
         self.log = self.place / "daemon.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.client = Client(str(self.socket))
+        self.extra: dict[str, str] = {}
+        """Variables of the daemon's own environment."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,7 +61,11 @@ class DaemonProcess:
         command += ["--fake-gpu", str(self.machine.directory)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=self.environment, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                env=self.environment | self.extra,
+                start_new_session=True,
             )
         if wait:
             wait_until(self.answers, timeout=20, what=f"the daemon answers; {self.tail()}")

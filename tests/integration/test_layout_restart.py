@@ -1,0 +1,120 @@
+"""A layout over reboots, over a daemon that dies in the middle, and over NVML calls that hang."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import LauncherError
+from launcher.wire import GpuRequest, LayoutEntry, LayoutRequest, LayoutSpec
+from tests.conftest import MakeDaemon
+from tests.support.daemon import DaemonProcess
+from tests.support.wait import wait_until
+
+
+def apply(daemon: DaemonProcess, *specs: LayoutSpec, exact: bool = True) -> str | None:
+    entry = LayoutEntry(gpus=["0"], specs=list(specs), exact=exact)
+    begun = daemon.client.layout.change(LayoutRequest(verb="apply", request="", entries=[entry]))
+    return daemon.client.layout.wait(begun.id, 30).result
+
+
+def standing(daemon: DaemonProcess) -> list[tuple[str, int]]:
+    return sorted((i.profile, i.start) for i in daemon.machine.instances())
+
+
+@pytest.mark.parametrize(
+    ("board", "profile"),
+    [("A30", "2g.12gb"), ("H100-80GB", "3g.40gb"), ("RTX-PRO-6000", "2g.48gb")],
+)
+def test_a_saved_layout_is_back_after_a_reboot_before_a_job_starts(
+    make_daemon: MakeDaemon, tmp_path: Path, board: str, profile: str
+) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    daemon = make_daemon(f"{board}:")
+    daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
+    daemon.start()
+    assert apply(daemon, LayoutSpec(profile=profile, count=2)) == "applied"
+    daemon.client.layout.save()
+    daemon.client.layout.drain("0", "for the reboot")
+    job = daemon.submit("true", gpus=GpuRequest(kind="profile", profile=profile))
+    daemon.stop()
+    before = standing(daemon)
+    daemon.machine.reboot()
+    boot.write_text("second\n")
+    assert standing(daemon) == []
+    daemon.start()
+    assert standing(daemon) == before
+    daemon.client.layout.drain("0", None)
+    assert daemon.done(job).outcome == "COMPLETED"
+    (restored, *_) = daemon.client.layout.changes()
+    assert (restored.verb, restored.result) == ("restore", "applied")
+
+
+def test_without_a_reboot_nothing_is_restored(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon("A30:1g.6gb*2").start()
+    daemon.client.layout.save()
+    assert apply(daemon) == "applied"
+    daemon.stop()
+    daemon.start()
+    assert standing(daemon) == []
+
+
+def test_a_saved_layout_that_cannot_be_restored_is_a_problem_and_jobs_go_on(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    daemon = make_daemon("A30:1g.6gb*4")
+    daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
+    daemon.start().client.layout.save()
+    daemon.stop()
+    daemon.machine.reboot()
+    boot.write_text("second\n")
+    daemon.machine.fail("nvmlDeviceCreateGpuInstanceWithPlacement", "UNKNOWN", times=None)
+    daemon.start()
+    status = daemon.client.status()
+    assert any("saved layout is not restored" in problem for problem in status.problems)
+    assert daemon.done(daemon.submit("true", gpus=GpuRequest(kind="none"))).outcome == "COMPLETED"
+
+
+def test_a_daemon_killed_in_the_middle_leaves_a_record_and_the_same_request_completes_it(
+    make_daemon: MakeDaemon,
+) -> None:
+    daemon = make_daemon("A30:1g.6gb*4").start()
+    daemon.machine.hang("nvmlGpuInstanceDestroy", 20, at=2)
+    entry = LayoutEntry(gpus=["0"], specs=[LayoutSpec(profile="2g.12gb", count=2)], exact=True)
+    daemon.client.layout.change(LayoutRequest(verb="apply", request="", entries=[entry]))
+    wait_until(lambda: daemon.machine.calls("nvmlGpuInstanceDestroy") == 2, what="it hangs")
+    daemon.kill()
+    daemon.machine.clear_faults()
+    daemon.start()
+    (change,) = daemon.client.layout.changes()
+    assert change.result == "failed"
+    assert "the same request again completes it" in (change.message or "")
+    assert len(standing(daemon)) < 4
+    assert apply(daemon, LayoutSpec(profile="2g.12gb", count=2)) == "applied"
+    assert standing(daemon) == [("2g.12gb", 0), ("2g.12gb", 2)]
+
+
+def test_a_call_that_hangs_holds_up_neither_the_daemon_nor_other_jobs(
+    make_daemon: MakeDaemon,
+) -> None:
+    daemon = make_daemon("A30:1g.6gb*3").start()
+    daemon.machine.hang("nvmlDeviceCreateGpuInstanceWithPlacement", 20)
+    spec = LayoutSpec(profile="1g.6gb", count=4)
+    results: list[str | None] = []
+    asking = threading.Thread(target=lambda: results.append(apply(daemon, spec)))
+    asking.start()
+    wait_until(
+        lambda: daemon.machine.calls("nvmlDeviceCreateGpuInstanceWithPlacement"), what="it hangs"
+    )
+    assert daemon.client.status().gpus == 1
+    assert daemon.done(daemon.submit("true")).outcome == "COMPLETED"
+    with pytest.raises(LauncherError, match="is under way"):
+        apply(daemon, spec)
+    daemon.machine.clear_faults()
+    asking.join(30)
+    assert results == ["applied"]
