@@ -30,7 +30,7 @@ class Config:
     lock_dir: Path | None
     cpu_slots: int
     log_limit_mib: int = 256
-    inventory_seconds: float = 10.0
+    inventory_seconds: float = 5.0
     sweep_seconds: float = 10.0
     orphan_grace_seconds: float = 300.0
     fake_gpu: str | None = None

@@ -1,4 +1,4 @@
-"""A machine for the doctor's checks: a tree of files, tools that are little scripts, GPUs as values."""
+"""A machine for the checks of doctor: a tree of files, tools that are scripts, GPUs as values."""
 
 from __future__ import annotations
 
