@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import tenacity
-
 from launcher.core.gpu import Placement
 from launcher.errors import GpuFault, LauncherError
 from launcher.gpu import nvml, nvml_change
@@ -183,6 +181,8 @@ def _processes(device: nvml.Handle, gi: int | None) -> list[int]:
 
 def _patiently(change: Callable[[], T]) -> T:
     """Make a change; again for a while where NVML says IN_USE."""
+    import tenacity
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda e: isinstance(e, Refused) and e.code == IN_USE),
         stop=tenacity.stop_after_delay(IN_USE_SECONDS),

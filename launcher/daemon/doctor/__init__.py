@@ -18,6 +18,7 @@ from launcher.daemon.context import Context
 from launcher.daemon.doctor import clocks, disks, docker, escapes, gpus, nvml
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host, host_of
+from launcher.errors import Unavailable
 
 PATIENCE_SECONDS = 20.0
 
@@ -28,7 +29,16 @@ async def checks(context: Context) -> list[wire.Check]:
 
 
 async def fix(context: Context) -> list[wire.Check]:
-    """Make the harmless repairs; returns what was done, then every check as it is now."""
+    """Make the harmless repairs; returns what was done, then every check as it is now.
+
+    Raises ``Unavailable`` while the layout is changed: a tool that uses NVML stands in its way.
+    """
+    change = context.world.layout
+    if change is not None:
+        raise Unavailable(
+            f"layout change {change.id} is under way, nothing is mended meanwhile",
+            fix="Wait for its end: `launch layout changes`.",
+        )
     host = host_of(context.config)
     commands = dict.fromkeys(f.repair for f in await findings(context) if f.repair is not None)
     done = [(await asyncio.to_thread(_repair, host, command)).line for command in commands]

@@ -113,7 +113,7 @@ def _bare(instance: Instance, gpu: Gpu) -> Finding:
         f"GPU instance {instance.gi} ({instance.profile}@{instance.placement.start}) of GPU "
         f"{gpu.index} has no compute instance: it takes room and can run nothing",
         f"`nvidia-smi mig -cci {where}` makes it a slice, "
-        f"`nvidia-smi mig -dgi {where}` removes it.",
+        f"`launch layout destroy {gpu.index}/{instance.gi}` removes it.",
     )
 
 
