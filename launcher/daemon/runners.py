@@ -79,7 +79,10 @@ class Runners:
         self.credentials = Credentials()
         self.brain: Brain
         self.layouts: LayoutRunner
-        self._methods: dict[type, Callable[[Any], Awaitable[None]]] = {
+        self._methods = self._by_action()
+
+    def _by_action(self) -> dict[type, Callable[[Any], Awaitable[None]]]:
+        return {
             act.FindImage: self._find_image,
             act.PullImage: self._pull_image,
             act.StartAttempt: self._start,
