@@ -273,6 +273,20 @@ def test_fix_leaves_what_is_not_harmless_and_prints_what_to_do(
     assert made.gi in [instance.gi for instance in machine.instances()]
 
 
+def test_nothing_is_mended_while_the_layout_is_changed(launch: Shell, machine: Machine) -> None:
+    machine.hang("nvmlDeviceCreateGpuInstanceWithPlacement", 60)
+    changing = launch.start("layout", "create", "1g.6gb", "--gpu", "0")
+    called = "nvmlDeviceCreateGpuInstanceWithPlacement"
+    wait_until(lambda: machine.calls(called), timeout=20, what="the change is under way")
+    refused = launch("doctor", "--fix")
+    assert (refused.code, refused.out) == (3, b"")
+    assert "layout change 1 is under way" in refused.err
+    assert "gpu instance" not in checks(launch)
+    machine.clear_faults()
+    assert changing.end().code == 0
+    assert launch("doctor", "--fix").code == 0
+
+
 def test_everybody_may_ask_the_doctor_but_only_an_admin_may_have_it_mend(
     daemon: DaemonProcess, user: OrdinaryUser
 ) -> None:

@@ -40,6 +40,8 @@ def main() -> int:
         results: list[Result] = []
         if not wanted or "run" in wanted:
             results.append(measure.run(bench))
+        if not wanted or "layout" in wanted:
+            results.append(measure.layout_show(bench))
         if not wanted or "throughput" in wanted:
             results += measure.throughput_and_turnaround(bench)
         if not wanted or "cold" in wanted:

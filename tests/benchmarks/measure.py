@@ -139,6 +139,23 @@ def run(stand: Stand) -> Result:
     )
 
 
+def layout_show(stand: Stand) -> Result:
+    """``launch layout show`` as a whole process, against ``launch slices``."""
+    command = str(Path(sys.executable).parent / "launch")
+    times: dict[str, list[float]] = {"layout show": [], "slices": []}
+    for _ in range(RUNS):
+        for words, taken in times.items():
+            taken.append(_timed([command, *words.split()], stand))
+    median = statistics.median
+    return Result(
+        "layout show",
+        "launch layout show / launch slices",
+        median(times["layout show"]),
+        median(times["slices"]),
+        1.5,
+    )
+
+
 def _timed(command: Sequence[str], stand: Stand) -> float:
     began = time.perf_counter()
     subprocess.run(command, env=stand.daemon.environment, check=True, capture_output=True)

@@ -53,6 +53,13 @@ def test_the_nth_call_fails_and_the_others_do_not(machine) -> None:
     assert pynvml.nvmlDeviceGetCount() == 1
 
 
+def test_persistence_mode_is_switched_for_all_gpus(machine) -> None:
+    made = machine("T4,T4")
+    assert [pynvml.nvmlDeviceGetPersistenceMode(gpu(i)) for i in (0, 1)] == [1, 1]
+    made.set_persistence(on=False)
+    assert [pynvml.nvmlDeviceGetPersistenceMode(gpu(i)) for i in (0, 1)] == [0, 0]
+
+
 def test_from_the_nth_call_on_every_call_fails_until_the_faults_are_cleared(machine) -> None:
     made = machine("T4")
     made.fail(COUNT, 999, at=2, times=None)

@@ -423,3 +423,14 @@ def test_a_poll_of_eight_gpus_with_56_slices_costs_at_most_half_a_percent(made) 
         reader.inventory()
     each = (time.process_time() - before) / 10
     assert each <= 0.005 * 10.0  # of the ten seconds between two polls
+
+
+def test_persistence_mode_is_told_or_unknown(made) -> None:
+    machine, reader = made("T4")
+    (uuid,) = machine.gpu_uuids()
+    assert reader.persistence(uuid) is True
+    machine.set_persistence(on=False)
+    assert reader.persistence(uuid) is False
+    machine.absent("nvmlDeviceGetPersistenceMode")
+    assert reader.persistence(uuid) is None
+    assert reader.persistence("GPU-00000000-0000-0000-0000-000000000000") is None

@@ -239,6 +239,18 @@ def test_doctor_fails_only_for_problems(
     assert ("hook: install it" in result.err) is (state != "ok")
 
 
+def test_doctor_fix_asks_the_daemon_to_mend_and_prints_what_it_did(
+    stub: StubDaemon, launch: Launch
+) -> None:
+    did = {"check": "fix", "state": "ok", "message": "ran `nvidia-smi -L`", "fix": None}
+    rest = {"check": "disk", "state": "warning", "message": "1 MiB free", "fix": "Free some."}
+    stub.on("POST", "/v1/doctor/fix", Json([did, rest]))
+    result = launch("doctor", "--fix")
+    assert (result.code, stub.did()) == (0, ["POST /v1/doctor/fix"])
+    assert "ran `nvidia-smi -L`" in result.out
+    assert result.err == "disk: Free some.\n"
+
+
 def test_stop_ends_the_daemon(stub: StubDaemon, launch: Launch) -> None:
     stub.on("POST", "/v1/stop", Json(status_view()))
     result = launch("stop")

@@ -70,11 +70,13 @@ def test_the_other_methods_ask_what_they_should(stub: StubDaemon) -> None:
     stub.on("POST", "/v1/jobs/3/signal", Json(job_view()))
     stub.on("GET", "/v1/slices", Json([slice_view()]))
     stub.on("GET", "/v1/doctor", Json([{"check": "nvml", "state": "ok", "message": "fine"}]))
+    stub.on("POST", "/v1/doctor/fix", Json([{"check": "fix", "state": "ok", "message": "ran"}]))
     stub.on("POST", "/v1/stop", Json(status_view()))
     client = Client(stub.path)
     assert client.signal(3, "SIGINT") == job_view()
     assert client.slices() == [slice_view()]
     assert client.doctor()[0].fix is None
+    assert client.doctor_fix()[0].message == "ran"
     assert client.stop() == status_view()
     assert stub.asked[0].body == {"signal": "SIGINT"}
 
