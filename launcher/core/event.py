@@ -166,10 +166,14 @@ class SliceStuck:
 
 @dataclass(frozen=True, slots=True)
 class InventoryRead:
-    """What NVML reports now. ``foreign``: slice UUID -> who else uses it."""
+    """What NVML reports now.
+
+    ``foreign``: slice UUID -> who else uses it. ``not_ours``: GPU UUID -> which daemon has it.
+    """
 
     inventory: Inventory
     foreign: tuple[tuple[str, str], ...] = ()
+    not_ours: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,15 @@ class LayoutCancelAsked:
     """A change of the layout that still waits is not wanted any more."""
 
     op: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutNoted:
+    """An admin did something about the layout that changes no GPU; it goes on record."""
+
+    owner: Owner
+    verb: str
+    request: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +289,9 @@ JobEvent = (
     | SlicesIdle
     | SliceStuck
 )
-LayoutEvent = LayoutAsked | LayoutCancelAsked | LayoutStepDone | LayoutStepFailed | LayoutSeen
+LayoutEvent = (
+    LayoutAsked | LayoutCancelAsked | LayoutNoted | LayoutStepDone | LayoutStepFailed | LayoutSeen
+)
 Event = (
     JobEvent
     | LayoutEvent

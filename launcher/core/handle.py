@@ -107,6 +107,13 @@ def _drain(world: World, event: ev.DrainAsked, now: ev.Now) -> list[Action]:
     reason, owner = event.reason, event.owner
     drain = None if reason is None else Drain(event.uuid, reason, owner, now.wall)
     world.set_drain(event.uuid, drain)
+    what = event.uuid if reason is None else f"{event.uuid}: {reason}"
+    layouts.note(world, owner, "undrain" if reason is None else "drain", what, now)
+    return []
+
+
+def _noted(world: World, event: ev.LayoutNoted, now: ev.Now) -> list[Action]:
+    layouts.note(world, event.owner, event.verb, event.request, now)
     return []
 
 
@@ -140,6 +147,7 @@ def _live(world: World, job_id: int) -> Job:
 
 def _inventory(world: World, event: ev.InventoryRead, now: ev.Now) -> list[Action]:
     world.gpu_down = None
+    world.not_ours = dict(event.not_ours)
     world.take_inventory(event.inventory, dict(event.foreign))
     return []
 
@@ -203,6 +211,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.EngineDown: _engine_down,
     ev.QuarantineCleared: _clear_quarantine,
     ev.DrainAsked: _drain,
+    ev.LayoutNoted: _noted,
     ev.LayoutCancelAsked: layoutrun.cancel,
     ev.LayoutStepDone: layoutrun.step_done,
     ev.LayoutStepFailed: layoutrun.step_failed,

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from launcher.core import event as ev
 from launcher.core.gpu import Gpu, Placement
+from launcher.core.job import Owner
 from launcher.core.layout import Place, board_of
-from launcher.core.layoutop import Busy, LayoutOp, OpState, Step, StepKind, Wish
+from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
 from launcher.core.plan import GpuPlan, Standing, Want, name_of, plan
 from launcher.core.world import SliceState, World
 from launcher.errors import ImpossibleLayout, StaleRequest, UserError
@@ -86,6 +87,12 @@ def begin(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
             "is under way",
             fix="Only one is made at a time: try again when it is over.",
         )
+    for wish in event.wishes:
+        if wish.gpu_uuid in world.not_ours:
+            raise StaleRequest(
+                world.not_ours[wish.gpu_uuid],
+                fix="Ask that daemon, or stop it first.",
+            )
     made = plans(world, event.wishes)
     going = [state for p in made for state in _going(world, p, event.wishes)]
     users = [text for state in going if (text := user_of(state)) is not None]
@@ -107,6 +114,14 @@ def begin(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
         state.removing = op.id
     op.state = OpState.WAITING
     return op
+
+
+def note(world: World, owner: Owner, verb: str, request: str, now: ev.Now) -> None:
+    """Put on record what an admin did, where there is nothing to carry out."""
+    op = LayoutOp(world.next_layout, verb, request, owner, now.wall)
+    op.state, op.result, op.ended_at = OpState.DONE, OpResult.APPLIED, now.wall
+    world.next_layout += 1
+    world.changes.layouts[op.id] = op
 
 
 def _op(world: World, event: ev.LayoutAsked, made: Sequence[GpuPlan], now: ev.Now) -> LayoutOp:

@@ -120,6 +120,8 @@ class World:
         self.leases: dict[int, list[Lease]] = {}
         self.queue = PendingQueue()
         self.gpus: dict[str, Gpu] = {}
+        self.not_ours: dict[str, str] = {}
+        """GPU UUID -> why another daemon has it."""
         self.slices: dict[str, SliceState] = {}
         self.instances: dict[tuple[str, int], Instance] = {}
         self.drains: dict[str, Drain] = {}

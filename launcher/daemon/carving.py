@@ -18,7 +18,6 @@ from launcher.core.layoutop import Step, StepKind
 from launcher.daemon.health import Health
 from launcher.errors import InternalError, LauncherError
 from launcher.gpu import Carver, ResetNeeded
-from launcher.gpu.refresh import refresh
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,8 @@ log = logging.getLogger(__name__)
 class LayoutRunner:
     """Steps run in threads of their own: an NVML call that hangs holds up nothing else.
 
-    ``look`` reads NVML, reports that, and returns what it reported.
+    ``look`` reads NVML, reports that, and returns what it reported; ``refresh`` lets device nodes
+    and CDI follow, and returns what could not be done.
     """
 
     def __init__(
@@ -34,8 +34,10 @@ class LayoutRunner:
         carver: Carver,
         health: Health,
         look: Callable[[], Awaitable[InventoryRead | InventoryFailed]],
+        refresh: Callable[[], list[str]],
     ) -> None:
-        self._carver, self._health, self._look = carver, health, look
+        self._carver, self._health = carver, health
+        self._look, self._refresh = look, refresh
 
     async def carve(self, action: CarveStep) -> LayoutStepDone | LayoutStepFailed:
         """Carry out one step; every way it can end is an event."""
@@ -69,7 +71,7 @@ class LayoutRunner:
 
     async def look(self, action: LookAtLayout) -> LayoutSeen:
         """Let device nodes and CDI follow, then read what stands."""
-        problems = await asyncio.to_thread(refresh)
+        problems = await asyncio.to_thread(self._refresh)
         self._health.set("refresh", "; ".join(problems) or None)
         found = await self._look()
         if isinstance(found, InventoryRead):

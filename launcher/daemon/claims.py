@@ -20,7 +20,7 @@ class Claims:
         self._held: dict[str, GpuClaim] = {}
 
     def refused(self, inventory: Inventory) -> dict[str, str]:
-        """Claim every GPU; returns slice UUID -> why for the slices of those held by others."""
+        """Claim every GPU; returns GPU UUID -> why for those held by others."""
         why: dict[str, str] = {}
         for gpu in inventory.gpus:
             if gpu.uuid in self._held:
@@ -29,7 +29,7 @@ class Claims:
                 self._held[gpu.uuid] = self._claim(gpu.uuid)
             except Unavailable as taken:
                 why[gpu.uuid] = taken.message
-        return {s.uuid: why[s.gpu_uuid] for s in inventory.slices if s.gpu_uuid in why}
+        return why
 
     def _claim(self, gpu_uuid: str) -> GpuClaim:
         if self._directory is not None:

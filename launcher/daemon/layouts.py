@@ -132,11 +132,12 @@ def current(world: World) -> list[wire.SavedGpu]:
     return found
 
 
-async def save(context: Context) -> list[wire.SavedGpu]:
+async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     """Remember the layout that stands as the one that is restored after a reboot."""
     found = current(context.world)
     text = json.dumps([asdict(one) for one in found])
     await context.committer.meta(SAVED, text)
+    await context.brain.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
 from launcher.daemon.context import Context
+from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
@@ -38,6 +40,7 @@ from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
 from launcher.errors import EngineError, EngineUnavailable, InternalError, LauncherError
 from launcher.gpu import Carver, GpuReader
+from launcher.gpu.refresh import refresh
 from launcher.store import Store
 
 log = logging.getLogger(__name__)
@@ -123,8 +126,12 @@ class Daemon:
             self.runners.dispatch,
             self.store_id,
         )
+        host = host_of(self.config)
         self.runners.layouts = LayoutRunner(
-            Carver(self.gpu), self.health, self.observers.look_at_gpus
+            Carver(self.gpu),
+            self.health,
+            self.observers.look_at_gpus,
+            functools.partial(refresh, host.root, host.repair, host.which),
         )
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
         await self._reconcile()
@@ -134,12 +141,11 @@ class Daemon:
     def _runners(self) -> Runners:
         with contextlib.suppress(EngineUnavailable, EngineError):
             self.health.docker_version = str(self.connection.version()["Version"])
-        driver = gpu_driver(self.health.docker_version or "")
         return Runners(
             containers=self.containers,
             images=Images(self.connection),
             logs=Logs(self.connection),
-            starter=Starter(self.containers, self.gpu, self.store_id, driver),
+            starter=Starter(self.containers, self.gpu, self.store_id, self._gpu_driver),
             prover=self.prover,
             committer=self.committer,
             hub=self.hub,
@@ -147,10 +153,15 @@ class Daemon:
             log_limit=self.config.log_limit_mib * 2**20,
         )
 
+    def _gpu_driver(self) -> str:
+        """Return how this Docker wants GPUs asked for; it may have been upgraded meanwhile."""
+        return gpu_driver(self.health.docker_version or "")
+
     async def _reconcile(self) -> None:
         """Go on with what is recorded; schedule once Docker and NVML were looked at."""
         for action in resume(self.brain.world, clock.now()):
             self.runners.dispatch(action)
+        await self.brain.ask(ev.Tick())  # what was cut off is on record before anybody is served
         problem = await asyncio.to_thread(self.observers.ping)
         self.health.set("engine", problem)
         if problem:

@@ -115,10 +115,13 @@ class Observers:
         except (GpuUnavailable, GpuFault) as error:
             return ev.InventoryFailed(error.message)
         self.health.driver_version = inventory.driver_version
-        used = self.claims.refused(inventory)
-        self.health.set("claims", "; ".join(sorted(set(used.values()))) or None)
+        others = self.claims.refused(inventory)
+        self.health.set("claims", "; ".join(sorted(others.values())) or None)
+        used = {s.uuid: others[s.gpu_uuid] for s in inventory.slices if s.gpu_uuid in others}
         used |= self.foreign.find(inventory, leased)
-        return ev.InventoryRead(inventory, tuple(sorted(used.items())))
+        return ev.InventoryRead(
+            inventory, tuple(sorted(used.items())), tuple(sorted(others.items()))
+        )
 
     async def _sweep(self) -> None:
         await self.sweep_containers()

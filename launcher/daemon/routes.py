@@ -148,7 +148,7 @@ def _change_id(request: web.Request) -> int:
 
 
 async def _save(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.save(context)
+    return await layouts.save(context, caller)
 
 
 async def _saved(context: Context, caller: Caller, request: web.Request) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from launcher.core import policy
@@ -56,7 +57,7 @@ class Starter:
     containers: Containers
     gpu: GpuReader
     store: str
-    gpu_driver: str
+    gpu_driver: Callable[[], str]
 
     def run(
         self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
@@ -133,7 +134,7 @@ class Starter:
                 image_id=action.image_id,
                 confinement=policy.confinement(spec, owner),
                 labels=labels(self.store, action.job, action.attempt, uuids, owner.uid),
-                gpu_driver=self.gpu_driver,
+                gpu_driver=self.gpu_driver(),
                 deadline=deadline,
             )
         )

@@ -6,31 +6,18 @@ and knows nothing of a change until it is written anew; nvidia-ctk writes it.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-SECONDS = 60.0
 SPEC_FOLDERS = ("etc/cdi", "var/run/cdi")
+_KIND = re.compile(r"(?<![\w.-])nvidia\.com/gpu(?![\w-])")
 UNIT = "nvidia-cdi-refresh.service"
 
 Run = Callable[[Sequence[str]], str | None]
 
 
-def run(command: Sequence[str]) -> str | None:
-    """Run a tool; returns what went wrong as a sentence, None where nothing did."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{' '.join(command)}: {error}"
-    if done.returncode == 0:
-        return None
-    words = (done.stderr or done.stdout).strip().splitlines()
-    return f"{' '.join(command)}: {words[-1] if words else f'exit status {done.returncode}'}"
-
-
-def specs(root: Path = Path("/")) -> list[Path]:
+def specs(root: Path) -> list[Path]:
     """Return the CDI spec files that name NVIDIA's GPUs."""
     found = (path for folder in SPEC_FOLDERS for path in sorted((root / folder).glob("*")))
     return [path for path in found if _names_gpus(path)]
@@ -38,18 +25,15 @@ def specs(root: Path = Path("/")) -> list[Path]:
 
 def _names_gpus(path: Path) -> bool:
     try:
-        return path.suffix in (".yaml", ".json") and "nvidia.com/gpu" in path.read_text("utf-8")
+        return path.suffix in (".yaml", ".json") and bool(_KIND.search(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def refresh(
-    root: Path = Path("/"),
-    run: Run = run,
-    which: Callable[[str], str | None] = shutil.which,
-) -> list[str]:
+def refresh(root: Path, run: Run, which: Callable[[str], str | None]) -> list[str]:
     """Let device nodes and CDI specs follow the layout; returns what could not be done.
 
+    ``run`` returns what went wrong as a sentence, None where nothing did; ``which`` finds a tool.
     On a machine without the NVIDIA driver there is nothing to do.
     """
     problems: list[str | None] = []

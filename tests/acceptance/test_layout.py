@@ -177,7 +177,14 @@ def test_a_mig_parted_file_is_read_as_it_is_and_written_back(launch: Shell, tmp_
 def test_every_change_is_on_record_with_who_and_what_came_of_it(launch: Shell) -> None:
     launch("layout", "clear").ok()
     launch("layout", "apply", "1g.6gb").ok()
-    rows = launch("layout", "changes", "-o", "json").ok().json
+    launch("drain", "0", "--reason", "fan").ok()
+    launch("layout", "save").ok()
+    *later, _, _ = rows = launch("layout", "changes", "-o", "json").ok().json
+    assert [(r["verb"], r["request"].partition(": ")[2]) for r in later] == [
+        ("save", ""),
+        ("drain", "fan"),
+    ]
+    rows = rows[2:]
     assert [(r["verb"], r["request"], r["user"], r["result"]) for r in rows] == [
         ("apply", "1g.6gb", "root", "applied"),
         ("clear", "", "root", "applied"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 
-from launcher.wire import GpuRequest
+import pytest
+
+from launcher.errors import LauncherError
+from launcher.wire import GpuRequest, LayoutEntry, LayoutRequest, LayoutSpec
 from tests.conftest import MakeDaemon
 from tests.support.daemon import DaemonProcess
 from tests.support.wait import wait_until
@@ -67,3 +70,14 @@ def test_a_socket_in_use_is_refused(make_daemon: MakeDaemon) -> None:
     found: subprocess.CompletedProcess[str] = second.cli(*command, "--socket", str(first.socket))
     assert found.returncode == 2
     assert "another daemon listens on" in found.stderr
+
+
+def test_i13_the_layout_of_a_gpu_belongs_to_the_daemon_that_has_it(make_daemon: MakeDaemon) -> None:
+    first = make_daemon("A30:").start()
+    second = make_daemon(machine=first.machine).start()
+    entry = LayoutEntry(gpus=["0"], specs=[LayoutSpec(profile="1g.6gb")])
+    wanted = LayoutRequest(verb="apply", request="1g.6gb", entries=[entry])
+    with pytest.raises(LauncherError, match="claimed by another launcher daemon"):
+        second.client.layout.change(wanted)
+    begun = first.client.layout.change(wanted)
+    assert first.client.layout.wait(begun.id, 20).result == "applied"

@@ -29,7 +29,7 @@ class Changer:
         self.machine = machine
         self.reader = GpuReader()
         self.world = World("feed")
-        self.runner = LayoutRunner(Carver(self.reader), Health(), self._look)
+        self.runner = LayoutRunner(Carver(self.reader), Health(), self._look, list)
         self.told: list[str] = []
         self.look()
 
