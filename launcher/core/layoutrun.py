@@ -70,7 +70,7 @@ def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Actio
         return go_on(world, now)
     step = op.steps.pop(0)
     if event.gi is not None:
-        step = replace(step, gi=event.gi)  # fmt: skip
+        step = replace(step, gi=event.gi)
     op.done.append(step)
     if event.pending is not None:
         # What comes after it has to wait for a reset; what was done before it stays.
@@ -90,8 +90,11 @@ def step_failed(world: World, event: ev.LayoutStepFailed, now: ev.Now) -> list[A
         op.message = f"{op.message}; to take it back, {event.step} failed too: {event.message}"
         op.undo = []
         return go_on(world, now)
-    op.message = f"{event.step} failed: {event.message}"
-    op.state = OpState.ROLLING_BACK
+    return _take_back(world, op, f"{event.step} failed: {event.message}", now)
+
+
+def _take_back(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
+    op.message, op.state = why, OpState.ROLLING_BACK
     op.undo = [_back(step) for step in reversed(op.done) if step.kind in INVERSE]
     op.steps, op.later = [], ()
     return go_on(world, now)
@@ -133,10 +136,7 @@ def _plan_later(world: World, op: LayoutOp, now: ev.Now) -> list[Action]:
         for wish, one in zip(wishes, plans(world, wishes), strict=True):
             op.steps += steps_of(world.gpus[wish.gpu_uuid], one)
     except (ImpossibleLayout, UserError) as error:
-        op.message = str(error)
-        op.state = OpState.ROLLING_BACK
-        op.steps, op.undo = [], [_back(step) for step in reversed(op.done)]
-        return go_on(world, now)
+        return _take_back(world, op, ". ".join(filter(None, (error.message, error.fix))), now)
     op.state = OpState.RUNNING
     return go_on(world, now)
 
