@@ -23,6 +23,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "logs": "Print a job's output.",
         "wait": "Wait until jobs have ended.",
         "cancel": "End jobs.",
+        "hold": "Keep pending jobs from starting.",
+        "release": "Let held jobs go.",
     },
     "The machine": {
         "slices": "List the slices and who is on them.",

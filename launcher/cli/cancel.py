@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import click
 
-from launcher.cli import terminal
-from launcher.cli.common import connect, output_option
-from launcher.cli.jobs import print_short
-from launcher.errors import LauncherError, Unavailable
-from launcher.wire import JobView
+from launcher.cli.common import output_option
+from launcher.cli.each import each
+from launcher.client import Client
 
 
 @click.command("cancel", short_help="End jobs.")
@@ -20,17 +18,4 @@ def command(refs: tuple[str, ...], output: str) -> int:
     A running job gets its stop signal, and is killed after its grace period. JOB is an id, a range
     such as 10-20, `last`, or a name.
     """
-    client = connect()
-    ended: list[JobView] = []
-    status = 0
-    for ref in refs:
-        try:
-            ended += client.cancel(ref)
-        except Unavailable:
-            raise
-        except LauncherError as error:
-            terminal.report(error)
-            status = 1
-    if ended or output == "json":
-        print_short(ended, output)
-    return status
+    return each(Client.cancel, refs, output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from launcher.jobfile import gpuspec, units, words
+from launcher.jobfile import gpuspec, units, waiting, words
 
 if TYPE_CHECKING:
     _Type = click.ParamType[Any]
@@ -52,6 +52,8 @@ SIZE = Parsed("size", _positive(units.parse_size))
 CPUS = Parsed("number", units.parse_cpus)
 COUNT = Parsed("n", units.parse_count)
 PRIORITY = Parsed("n", units.parse_priority)
+BEGIN = Parsed("time", waiting.parse_begin)
+DEPENDENCY = Parsed("dependency", waiting.parse_dependency)
 SPEC = Parsed("spec", gpuspec.parse_spec)
 PROFILE = Parsed("profile", gpuspec.parse_profile)
 GPU_MEMORY = Parsed("size", gpuspec.parse_memory)

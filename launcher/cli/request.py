@@ -26,6 +26,9 @@ def build(flags: Mapping[str, Any]) -> JobRequest:
         "pull_policy": flags["pull"],
         "priority": flags["priority"],
         "time_limit": flags["time_limit"],
+        "begin": flags["begin"],
+        "depends_on": flags["dependency"],
+        "hold": flags["hold"] or None,
     }
     if flags["stop_timeout"] is not None:
         optional["stop_grace_period"] = _flag("--stop-timeout", _grace, flags["stop_timeout"])

@@ -42,6 +42,16 @@ class RunCommand(click.Command):
 )
 @click.option("-t", "--time", "time_limit", type=params.TIME_LIMIT, help="Time limit: 4h, 90m.")
 @click.option("--priority", type=params.PRIORITY, help="0 to 50 for everybody; higher goes first.")
+@click.option(
+    "--begin", type=params.BEGIN, metavar="TIME", help="No earlier: 2026-12-01T02:00, +2h."
+)
+@click.option("--hold", is_flag=True, help="Wait until `launch release`.")
+@click.option(
+    "--dependency",
+    type=params.DEPENDENCY,
+    metavar="HOW:JOB",
+    help="After other jobs: afterok:12:13, afterany:14, afternotok:15.",
+)
 @click.option("--name", type=params.NAME, help="The job's name (the image's).")
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
 @click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")

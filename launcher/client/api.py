@@ -91,6 +91,14 @@ class Client:
         """End a job, or all jobs of a range or array; return them."""
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/cancel"))
 
+    def hold(self, ref: Ref) -> list[wire.JobView]:
+        """Keep pending jobs from starting."""
+        return decode_list(wire.JobView, self._post(f"{_job(ref)}/hold"))
+
+    def release(self, ref: Ref) -> list[wire.JobView]:
+        """Let held jobs go."""
+        return decode_list(wire.JobView, self._post(f"{_job(ref)}/release"))
+
     def signal(self, ref: Ref, signal: str) -> wire.JobView:
         """Send a signal, by name, to a running job's container."""
         body = dataclasses.asdict(wire.SignalRequest(signal=signal))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from launcher.core import event as ev
-from launcher.core import images
+from launcher.core import gates
 from launcher.core.action import Action, ProveIdle, RemoveContainer
 from launcher.core.event import StartFailure
-from launcher.core.explain import MAX_STARTS_NEVER_STARTED
 from launcher.core.job import Job, Outcome, Reason, State
 from launcher.core.steps import current, follow, move, stop
 from launcher.core.world import World
+
+MAX_STARTS_NEVER_STARTED = 3
 
 
 def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]:
@@ -80,12 +81,8 @@ def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list
     if event.failure is StartFailure.INFRA:
         job.never_started += 1
         if job.never_started >= MAX_STARTS_NEVER_STARTED:
-            job.reason = Reason.NEVER_STARTED
-            return []
-    if event.failure is StartFailure.IMAGE_GONE:
-        return images.want(world, job)
-    world.queue.push(job)
-    return []
+            job.held = Reason.NEVER_STARTED
+    return gates.admit(world, job, now, look_again=event.failure is StartFailure.IMAGE_GONE)
 
 
 def _outcome(job: Job, exit_code: int, oom: bool) -> Outcome:
@@ -130,6 +127,7 @@ def _complete(
 ) -> list[Action]:
     """Enter COMPLETING; returns what proves the slices free and removes the container."""
     job.outcome, job.message, job.deadline = outcome, message, None
+    world.ended.append((job.id, outcome))
     code = "" if job.exit_code is None else f" exit {job.exit_code}"
     move(world, job, event, State.COMPLETING, now, f"{outcome.value}{code}")
     attempt = world.attempts[job.id]

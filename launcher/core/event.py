@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from launcher.core.gpu import Inventory
-from launcher.core.job import ImageKey, JobSpec, Owner
+from launcher.core.job import After, Dependency, ImageKey, JobSpec, Outcome, Owner
 from launcher.core.layoutop import Busy, Step, Wish
 
 
@@ -23,11 +23,17 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A checked spec, its serialised form for the store, and which pull it shares."""
+    """A checked spec, its serialised form for the store, and which pull it shares.
+
+    ``beside`` are jobs of the same submit by their place in it that must end first, ``after`` are
+    others with how they ended, None for those that have not.
+    """
 
     spec: JobSpec
     document: str
     image: ImageKey
+    beside: tuple[tuple[int, After], ...] = ()
+    after: tuple[tuple[Dependency, Outcome | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,22 @@ class Submitted:
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
     """Somebody who may do so wants a job ended."""
+
+    job: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAsked:
+    """Somebody who may do so keeps a pending job from starting."""
+
+    job: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAsked:
+    """Somebody who may do so lets a held job go."""
 
     job: int
     uid: int
@@ -281,6 +303,8 @@ class Tick:
 
 JobEvent = (
     CancelAsked
+    | HoldAsked
+    | ReleaseAsked
     | SignalAsked
     | AttemptStarted
     | StartFailed

@@ -6,14 +6,14 @@ A pending job has at least one blocker if and only if ``schedule`` would not sta
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from launcher.core.event import Now
 from launcher.core.gpu import FULL, name_gb
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.scheduler import choose, fits, gate, holdback, slices_wanted, wanted
 from launcher.core.world import Having, World
 from launcher.errors import ImpossibleRequest
-
-MAX_STARTS_NEVER_STARTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Blocker:
     have: str
 
 
-def blockers(world: World, job: Job) -> list[Blocker]:
+def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
     """Return what keeps a pending job from starting; empty for a job that is not pending."""
     if job.state is not State.PENDING:
         return []
@@ -36,17 +36,35 @@ def blockers(world: World, job: Job) -> list[Blocker]:
         if not world.reconciling and not world.engine_down and world.gpu_down:
             reason = Reason.NO_SUCH_PROFILE
         found.append(Blocker(reason, str(job.need), why))
-    if job.never_started >= MAX_STARTS_NEVER_STARTED:
-        found.append(
-            Blocker(
-                Reason.NEVER_STARTED,
-                "a start that works",
-                f"{job.never_started} starts failed before the container ran: {job.message}",
-            )
-        )
-    elif job.id not in world.queue:
+    own = _own_blockers(world, job, now)
+    found += own
+    if not own and job.id not in world.queue:
         found.append(_image_blocker(world, job))
+    if own:
+        return found
     return found if why is not None else found + _slice_blockers(world, job)
+
+
+def _own_blockers(world: World, job: Job, now: Now) -> list[Blocker]:
+    """Return what of the job's own keeps it out of the queue."""
+    found: list[Blocker] = []
+    if job.held is Reason.NEVER_STARTED:
+        tried = f"{job.never_started} starts failed before the container ran: {job.message}"
+        found.append(Blocker(job.held, "a start that works, and a release", tried))
+    elif job.held is not None:
+        found.append(Blocker(job.held, "a release", job.message or "it is held"))
+    if job.begin is not None and job.begin > now.wall:
+        at = datetime.fromtimestamp(job.begin, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        found.append(
+            Blocker(Reason.BEGIN_TIME, f"the time {at}", f"{job.begin - now.wall:.0f} s left")
+        )
+    for dependency in job.waits_for:
+        other = world.jobs.get(dependency.job)
+        have = other.state.value if other else "over"
+        found.append(
+            Blocker(Reason.DEPENDENCY, f"{dependency.after.value} of job {dependency.job}", have)
+        )
+    return found
 
 
 def _image_blocker(world: World, job: Job) -> Blocker:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core import attempts, images, layoutrun, layouts, policy
+from launcher.core import attempts, gates, images, layoutrun, layouts, policy
 from launcher.core import event as ev
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.explain import check_possible
-from launcher.core.job import Job, Outcome, State
+from launcher.core.job import Dependency, Job, Outcome, Reason, State
 from launcher.core.layoutop import Busy, LayoutOp
 from launcher.core.steps import finish, move, stop
 from launcher.core.world import Drain, World
@@ -43,7 +43,7 @@ def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action
         case _:
             handler: Callable[[World, Any, ev.Now], list[Action]] = _HANDLERS[type(event)]
             actions = handler(world, event, now)
-    return answer, actions + layoutrun.freed(world, now)
+    return answer, actions + gates.settle(world, now) + layoutrun.freed(world, now)
 
 
 def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
@@ -59,19 +59,52 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
             if len(event.jobs) > 1:
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
+    gates.check_cycles(event.jobs)
     if event.dry_run:
         return [_job(0, new, event.owner, now) for new in event.jobs], []
     made: list[Job] = []
     actions: list[Action] = []
+    first = world.next_id
     for new in event.jobs:
         job = _job(world.next_id, new, event.owner, now)
+        job.waits_for = _waits_for(world, new, first)
         world.next_id += 1
         world.add(job)
         world.changes.new_jobs.append((job, new.document))
         world.note(job, now.wall, "submitted", f"by {event.owner.name}")
-        actions += images.want(world, job)
         made.append(job)
+    for job, new in zip(made, event.jobs, strict=True):
+        missed = _missed(world, new)
+        if missed is not None:
+            actions += gates.never(world, job, *missed, now)
+        else:
+            actions += gates.admit(world, job, now)
     return made, actions
+
+
+def _waits_for(world: World, new: ev.NewJob, first: int) -> tuple[Dependency, ...]:
+    """Return what a new job still has to wait for."""
+    beside = [Dependency(first + index, after) for index, after in new.beside]
+    others = [d for d, ended in new.after if _end_of(world, d, ended) is None]
+    return tuple(dict.fromkeys([*beside, *others]))
+
+
+def _end_of(world: World, dependency: Dependency, told: Outcome | None) -> Outcome | None:
+    live = world.jobs.get(dependency.job)
+    if live is None and told is None:
+        raise StaleRequest(
+            f"job {dependency.job} ended just now", fix="Submit again: its end is known then."
+        )
+    return told if live is None else live.outcome
+
+
+def _missed(world: World, new: ev.NewJob) -> tuple[Dependency, Outcome] | None:
+    """Return a dependency that has ended already, and otherwise than was asked."""
+    for dependency, told in new.after:
+        outcome = _end_of(world, dependency, told)
+        if outcome is not None and not dependency.after.holds(outcome):
+            return dependency, outcome
+    return None
 
 
 def _job(job_id: int, new: ev.NewJob, owner: Any, now: ev.Now) -> Job:
@@ -86,6 +119,8 @@ def _job(job_id: int, new: ev.NewJob, owner: Any, now: ev.Now) -> Job:
         submitted_at=now.wall,
         time_limit=spec.time_limit,
         stop_grace=spec.stop_grace,
+        begin=spec.begin,
+        held=Reason.JOB_HELD_USER if spec.hold else None,
     )
 
 
@@ -182,7 +217,7 @@ def _reconciled(world: World, event: ev.Reconciled, now: ev.Now) -> list[Action]
 def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
     if world.gpu_support and now.boot - world.gpu_support_at > GPU_SUPPORT_RETRY_SECONDS:
         world.gpu_support = None
-    actions: list[Action] = []
+    actions: list[Action] = gates.begin(world, now)
     while (at := world.next_deadline()) is not None and at <= now.boot:
         job = next(world.jobs[i] for t, i in world.deadlines if t == at and i in world.jobs)
         job.deadline = None
@@ -195,6 +230,8 @@ def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
 
 _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.CancelAsked: _cancel,
+    ev.HoldAsked: gates.hold,
+    ev.ReleaseAsked: gates.release,
     ev.SignalAsked: _signal,
     ev.ImageResolved: images.resolved,
     ev.ImageMissing: images.missing,

@@ -26,6 +26,11 @@ def want(world: World, job: Job) -> list[Action]:
     return start_pulls(world) if pull else [FindImage(job.image)]
 
 
+def is_open(job: Job, now: ev.Now) -> bool:
+    """Whether nothing of the job's own keeps it out of the queue: a hold, a time, another job."""
+    return job.held is None and not job.waits_for and (job.begin or 0.0) <= now.wall
+
+
 def start_pulls(world: World) -> list[Action]:
     """Start pulls in the order of their first waiter, two at a time."""
     pulling = sum(s.having is Having.PULLING for s in world.images.values())
@@ -65,7 +70,8 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
             continue
         job.image_id = event.image_id
         world.note(job, now.wall, "image", f"{event.image.reference} is {event.image_id}")
-        world.queue.push(job)
+        if is_open(job, now):
+            world.queue.push(job)
     return start_pulls(world)
 
 

@@ -95,6 +95,28 @@ class Need:
                 return "every whole GPU"
 
 
+class After(Enum):
+    """What a job waits for in another one; Slurm's words."""
+
+    OK = "afterok"
+    NOT_OK = "afternotok"
+    ANY = "afterany"
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Whether an end like this is what was waited for."""
+        if self is After.ANY:
+            return True
+        return (outcome is Outcome.COMPLETED) is (self is After.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """Another job that must have ended first, and how."""
+
+    job: int
+    after: After = After.OK
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
     """A bind mount: absolute host path, absolute container path."""
@@ -124,6 +146,8 @@ class JobSpec:
     pull_policy: str = "missing"
     priority: int = 50
     time_limit: float | None = None
+    begin: float | None = None
+    hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +175,9 @@ class ImageKey:
 @dataclass(slots=True)
 class Job:
     """One live job: only what deciding needs. The spec stays in the store.
+
+    ``held`` says why it is kept from starting until it is released, ``begin`` is the time (seconds
+    since 1970) before which it does not start, ``waits_for`` are the jobs that must end first.
 
     Docker's own start and end times are RFC 3339 text; ``submitted_at`` and ``started_wall`` are
     seconds since 1970; ``deadline`` is CLOCK_BOOTTIME seconds.
@@ -180,6 +207,9 @@ class Job:
     cancelled_by: int | None = None
     timed_out: bool = False
     never_started: int = 0
+    held: Reason | None = None
+    begin: float | None = None
+    waits_for: tuple[Dependency, ...] = ()
     deadline: float | None = None
 
     @property

@@ -16,13 +16,21 @@ from launcher.errors import InvalidTransition
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The scheduler gave the job its slices: the only step that is not somebody's event."""
+    """The scheduler gave the job its slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A job that this one waited for has ended."""
 
 
 PENDING, STARTING, RUNNING, COMPLETING, DONE = State
 
 TRANSITIONS: Mapping[tuple[State, type], frozenset[State]] = {
     (PENDING, Granted): frozenset({STARTING}),
+    (PENDING, Settled): frozenset({PENDING, DONE}),
+    (PENDING, ev.HoldAsked): frozenset({PENDING}),
+    (PENDING, ev.ReleaseAsked): frozenset({PENDING}),
     (PENDING, ev.CancelAsked): frozenset({DONE}),
     (PENDING, ev.ImageResolved): frozenset({PENDING, DONE}),
     (PENDING, ev.ImageFailed): frozenset({DONE}),
@@ -42,6 +50,9 @@ TRANSITIONS: Mapping[tuple[State, type], frozenset[State]] = {
 
 EVENTS: tuple[type, ...] = (
     Granted,
+    Settled,
+    ev.HoldAsked,
+    ev.ReleaseAsked,
     ev.CancelAsked,
     ev.SignalAsked,
     ev.ImageResolved,

@@ -6,7 +6,7 @@ it acts, so going on is asking again. An attempt goes on under its own number.
 
 from __future__ import annotations
 
-from launcher.core import images, layoutrun
+from launcher.core import gates, layoutrun
 from launcher.core.action import (
     Action,
     ProveIdle,
@@ -14,7 +14,6 @@ from launcher.core.action import (
     StartAttempt,
 )
 from launcher.core.event import Now
-from launcher.core.explain import MAX_STARTS_NEVER_STARTED
 from launcher.core.job import Job, State
 from launcher.core.steps import follow, stop
 from launcher.core.world import World
@@ -44,12 +43,8 @@ def take_up(world: World, now: Now) -> list[Action]:
         if job.state is State.RUNNING and job.time_limit is not None and not job.stopping:
             left = (job.started_wall or now.wall) + job.time_limit - now.wall
             world.set_deadline(job, now.boot + left)
-        if job.state is not State.PENDING or job.never_started >= MAX_STARTS_NEVER_STARTED:
-            continue
-        if job.image_id is not None:
-            world.queue.push(job)
-        else:
-            actions += images.want(world, job)
+        if job.state is State.PENDING:
+            actions += gates.admit(world, job, now)
     return actions
 
 

@@ -30,6 +30,7 @@ def finish(
     """End a job that holds nothing."""
     move(world, job, event, State.DONE, now, message or outcome.value)
     job.outcome, job.reason, job.message = outcome, reason, message
+    world.ended.append((job.id, outcome))
     world.forget(job)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from launcher.core.gpu import Gpu, Instance, Inventory, Slice
-from launcher.core.job import ImageKey, Job, NeedKind, Owner, State
+from launcher.core.job import ImageKey, Job, NeedKind, Outcome, Owner, State
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
@@ -132,6 +132,13 @@ class World:
         self.images: dict[ImageKey, ImageState] = {}
         self.cpu_running: set[int] = set()
         self.deadlines: list[tuple[float, int]] = []
+        self.begins: list[tuple[float, int]] = []
+        self.dependents: dict[int, set[int]] = {}
+        """Job id -> the pending jobs that wait for its end."""
+        self.ended: list[tuple[int, Outcome]] = []
+        """Ends that the dependents have not been told of yet."""
+        self.hold_unsatisfied = False
+        """Whether a job whose dependency can never hold is held; else it is cancelled."""
         self.stories: dict[int, list[str]] = {}
         self.changes = Changes()
         self.late_events = 0
@@ -155,6 +162,8 @@ class World:
     def add(self, job: Job) -> None:
         """Take a job into the indexes: at submit, or when the store is read."""
         self.jobs[job.id] = job
+        for dependency in job.waits_for:
+            self.dependents.setdefault(dependency.job, set()).add(job.id)
         if job.need.kind is NeedKind.NONE and job.state not in (State.PENDING, State.DONE):
             self.cpu_running.add(job.id)
 

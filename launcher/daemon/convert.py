@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -81,4 +82,17 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
         pull_policy=request.pull_policy,
         priority=request.priority,
         time_limit=request.time_limit,
+        begin=None if request.begin is None else moment(request.begin),
+        hold=request.hold,
     )
+
+
+def moment(text: str) -> float:
+    """Return seconds since 1970 of an RFC 3339 moment; raises ``UserError``."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"begin: {text!r} is not a moment such as 2026-12-01T02:00:00Z") from None
+    if found.tzinfo is None:
+        raise UserError(f"begin: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
+    return found.timestamp()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal as signals
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from launcher import __version__, wire
 from launcher.core import event as ev
 from launcher.core.explain import blockers
-from launcher.core.job import ImageKey, Job, State
+from launcher.core.job import After, Dependency, ImageKey, Job, Outcome, State
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
-from launcher.daemon.credentials import Credentials
 from launcher.daemon.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.store import Reader
@@ -26,7 +25,8 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     if not 0 < len(asked.jobs) <= MAX_JOBS:
         raise UserError(f"{len(asked.jobs)} jobs in one submit; 1 to {MAX_JOBS} can be")
     context.credentials.keep(caller.uid, asked.credentials)
-    new = tuple(_new_job(job, caller.uid, context.credentials) for job in asked.jobs)
+    names = _by_name(asked.jobs)
+    new = tuple([await _new_job(context, job, caller.uid, names) for job in asked.jobs])
     jobs = await context.brain.ask(ev.Submitted(caller.owner, new, asked.dry_run))
     context.remember((job.id, one.spec) for job, one in zip(jobs, new, strict=True) if job.id)
     return [
@@ -35,10 +35,42 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     ]
 
 
-def _new_job(request: wire.JobRequest, uid: int, credentials: Credentials) -> ev.NewJob:
-    owner = credentials.owner(uid, request.image)
+def _by_name(jobs: Sequence[wire.JobRequest]) -> dict[str, list[int]]:
+    """Return the places in a submit by the jobs' names: two may share one."""
+    found: dict[str, list[int]] = {}
+    for index, job in enumerate(jobs):
+        found.setdefault(job.name, []).append(index)
+    return found
+
+
+async def _new_job(
+    context: Context, request: wire.JobRequest, uid: int, names: Mapping[str, list[int]]
+) -> ev.NewJob:
+    owner = context.credentials.owner(uid, request.image)
     key = ImageKey(request.image, request.pull_policy, owner)
-    return ev.NewJob(convert.core_spec(request), convert.document(request), key)
+    beside: list[tuple[int, After]] = []
+    others: list[tuple[Dependency, Outcome | None]] = []
+    for name, how in request.depends_on.items():
+        if name in names:
+            beside += [(index, After(how)) for index in names[name]]
+        else:
+            others.append(await _other_job(context, request, name, After(how)))
+    return ev.NewJob(
+        convert.core_spec(request), convert.document(request), key, tuple(beside), tuple(others)
+    )
+
+
+async def _other_job(
+    context: Context, request: wire.JobRequest, name: str, after: After
+) -> tuple[Dependency, Outcome | None]:
+    """Return a dependency on a job of an earlier submit, with how that ended if it did."""
+    found = await context.find(int(name)) if name.isdecimal() and len(name) < 16 else None
+    if found is None:
+        raise UserError(
+            f"{request.name}: depends_on: there is no job {name!r} in this submit or by that id",
+            fix="Name a job of the same file, or an earlier one by its id.",
+        )
+    return Dependency(found.id, after), found.outcome
 
 
 async def list_jobs(
@@ -71,7 +103,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     spec = await context.spec(job.id) if mine else None
     attempts = await context.committer.read(Reader.attempts, job.id) if mine else []
     history = await context.committer.read(Reader.history, job.id) if mine else []
-    why = blockers(context.world, job) if job.id in context.world.jobs else []
+    why = blockers(context.world, job, clock.now()) if job.id in context.world.jobs else []
     position = None
     if job.id in context.world.queue:
         others = (context.world.jobs[i] for i in context.world.queue.ids())
@@ -98,6 +130,30 @@ async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobVie
                 continue  # it ended in between
     now = [await context.find(job.id) or job for job in jobs]
     return await job_views(context, caller, now)
+
+
+async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
+    """Keep the pending jobs that a reference means from starting."""
+    return await _each(context, caller, ref, lambda job: ev.HoldAsked(job, caller.uid))
+
+
+async def release(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
+    """Let the held jobs that a reference means go."""
+    return await _each(context, caller, ref, lambda job: ev.ReleaseAsked(job, caller.uid))
+
+
+async def _each(
+    context: Context, caller: Caller, ref: str, event: Callable[[int], ev.Event]
+) -> list[wire.JobView]:
+    """Ask one event of each job that a reference means; of several, those that cannot are left."""
+    jobs = await context.resolve(ref, caller)
+    for job in jobs:
+        try:
+            await context.brain.ask(event(job.id))
+        except StaleRequest:
+            if len(jobs) == 1:
+                raise
+    return await job_views(context, caller, [await context.find(j.id) or j for j in jobs])
 
 
 async def send_signal(

@@ -60,6 +60,14 @@ async def _cancel(context: Context, caller: Caller, request: web.Request) -> Any
     return await handlers.cancel(context, caller, request.match_info["ref"])
 
 
+async def _hold(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await handlers.hold(context, caller, request.match_info["ref"])
+
+
+async def _release(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await handlers.release(context, caller, request.match_info["ref"])
+
+
 async def _signal(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = convert.parse(wire.SignalRequest, await request.read())
     return await handlers.send_signal(context, caller, request.match_info["ref"], asked)
@@ -227,6 +235,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
     Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait),
     Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),
+    Route("POST", "/v1/jobs/{ref}/hold", Access.OWNER, None, list[wire.JobView], _hold),
+    Route("POST", "/v1/jobs/{ref}/release", Access.OWNER, None, list[wire.JobView], _release),
     Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
     Route("GET", "/v1/jobs/{ref}/logs", Access.OWNER, None, None, _logs),
     Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from launcher import wire
 from launcher.core.explain import blockers
 from launcher.core.job import Job
-from launcher.daemon import convert, views
+from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.logfile import LogReader, path_of
@@ -154,7 +154,7 @@ def _complete(context: Context, reading: Attempt | None, job: Job) -> bool:
 
 def _event(context: Context, job: Job, caller: Caller, command: list[str] | None) -> bytes:
     view = views.job_view(context.world, job, caller, command)
-    why = blockers(context.world, job) if job.id in context.world.jobs else []
+    why = blockers(context.world, job, clock.now()) if job.id in context.world.jobs else []
     layers = context.hub.progress.get(job.image.reference) if view.reason == "ImagePull" else None
     return json.dumps(
         {

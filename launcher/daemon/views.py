@@ -14,7 +14,7 @@ from launcher.daemon.identity import Caller
 def job_view(world: World, job: Job, caller: Caller, command: list[str] | None) -> wire.JobView:
     """Return a job as ``ps`` shows it; ``command`` None where it is the image's own."""
     mine = caller.may_see(job.owner)
-    waiting = blockers(world, job) if job.id in world.jobs else []
+    waiting = blockers(world, job, clock.now()) if job.id in world.jobs else []
     reason = job.reason.value if job.reason else (waiting[0].reason.value if waiting else None)
     return wire.JobView(
         id=job.id,

@@ -13,9 +13,11 @@ from typing import Any
 
 from launcher.errors import JobFileError
 from launcher.jobfile import environment, units, volumes, words
+from launcher.jobfile.depends import read_depends_on
 from launcher.jobfile.gpus import read_gpus
 from launcher.jobfile.nodes import Items, Node, Scalar
 from launcher.jobfile.values import boolean, entries, items, parsed, string, unknown
+from launcher.jobfile.waiting import parse_begin
 from launcher.wire import Mount
 
 
@@ -173,6 +175,7 @@ JOB: dict[str, tuple[str, Read]] = {
         "stop_grace_period",
         _by("stop_grace_period", units.parse_duration),
     ),
+    "depends_on": ("depends_on", lambda node, around: read_depends_on(node)),
     "pull_policy": ("pull_policy", read_pull_policy),
 }
 """Key of a job -> (field, reader); ``schedule`` is a mapping of its own and stands beside it."""
@@ -180,10 +183,12 @@ JOB: dict[str, tuple[str, Read]] = {
 SCHEDULE: dict[str, tuple[str, Read]] = {
     "priority": ("priority", _by("priority", units.parse_priority)),
     "time_limit": ("time_limit", _by("time_limit", _time_limit)),
+    "begin": ("begin", _by("begin", parse_begin)),
+    "hold": ("hold", lambda node, around: boolean(node, "`hold`")),
 }
 
-LATER_JOB = ("depends_on", "matrix", "array", "max_parallel")
-LATER_SCHEDULE = ("begin", "hold", "retries", "max_parallel")
+LATER_JOB = ("matrix", "array", "max_parallel")
+LATER_SCHEDULE = ("retries", "max_parallel")
 
 NEVER = {
     "build": "build the image first, then name it under `image`",

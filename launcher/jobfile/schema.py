@@ -20,6 +20,15 @@ _WORD = {"type": ["string", "number", "boolean"]}
 _DURATION = {"type": "string", "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$|^(\d+-)?\d+:\d\d:\d\d$"}
 _SIZE = {"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?\s*([bkmgtBKMGT]([iI]?[bB])?)?$"}
 _WORDS = {"oneOf": [_TEXT, {"type": "array", "items": _WORD}]}
+_CONDITION = {
+    "type": "object",
+    "properties": {
+        "condition": {
+            "enum": ["service_completed_successfully", "afterok", "afternotok", "afterany"]
+        }
+    },
+    "additionalProperties": False,
+}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 128}
 
 
@@ -85,6 +94,11 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "stop_grace_period": ("Time between stop signal and kill; 10s if absent.", _DURATION),
     "pull_policy": ("When to pull the image; missing if absent.",
                     {"enum": ["always", "missing", "never", "if_not_present"]}),
+    "depends_on": ("Jobs of this file by name, or others by id, that must end first.",
+                   {"oneOf": [_TEXT, {"type": "array", "items": _WORD},
+                              {"type": "object", "additionalProperties": _CONDITION}]}),
+    "begin": ("It starts no earlier: 2026-12-01T02:00:00Z, local without a zone, or +2h.", _TEXT),
+    "hold": ("It waits until it is released.", {"type": "boolean"}),
     "priority": ("Higher goes first; 50 if absent.",
                  {"type": "integer", "minimum": 0, "maximum": 1000}),
     "time_limit": ("The job is stopped after this: 4h, 90m, [D-]HH:MM:SS.", _DURATION),

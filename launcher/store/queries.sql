@@ -3,12 +3,12 @@ INSERT INTO jobs (
     id, uid, gid, user, name, image, pull_policy, credentials_uid, need, priority, submitted_at,
     time_limit, stop_grace, state, outcome, reason, message, attempt, slices, image_id,
     container_id, exit_code, started_at, ended_at, started_wall, cancelled_by, timed_out,
-    never_started, spec
+    never_started, held, begin_at, waits_for, spec
 ) VALUES (
     :id, :uid, :gid, :user, :name, :image, :pull_policy, :credentials_uid, :need, :priority,
     :submitted_at, :time_limit, :stop_grace, :state, :outcome, :reason, :message, :attempt,
     :slices, :image_id, :container_id, :exit_code, :started_at, :ended_at, :started_wall,
-    :cancelled_by, :timed_out, :never_started, :spec
+    :cancelled_by, :timed_out, :never_started, :held, :begin_at, :waits_for, :spec
 );
 
 -- name: update_job
@@ -17,7 +17,8 @@ UPDATE jobs SET
     reason = :reason, message = :message, attempt = :attempt, slices = :slices,
     image_id = :image_id, container_id = :container_id, exit_code = :exit_code,
     started_at = :started_at, ended_at = :ended_at, started_wall = :started_wall,
-    cancelled_by = :cancelled_by, timed_out = :timed_out, never_started = :never_started
+    cancelled_by = :cancelled_by, timed_out = :timed_out, never_started = :never_started,
+    held = :held, begin_at = :begin_at, waits_for = :waits_for
 WHERE id = :id AND state <> 'DONE';
 
 -- name: put_attempt

@@ -7,7 +7,18 @@ import sqlite3
 from typing import Any
 
 from launcher.core.gpu import Placement, Slice
-from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, Reason, State
+from launcher.core.job import (
+    After,
+    Dependency,
+    ImageKey,
+    Job,
+    Need,
+    NeedKind,
+    Outcome,
+    Owner,
+    Reason,
+    State,
+)
 from launcher.core.lease import Attempt, Lease
 from launcher.core.world import Drain
 
@@ -52,6 +63,9 @@ def job_row(job: Job, spec: str | None = None) -> Row:
         "reason": job.reason.value if job.reason else None,
         "slices": json.dumps(job.slices),
         "timed_out": int(job.timed_out),
+        "held": job.held.value if job.held else None,
+        "begin_at": job.begin,
+        "waits_for": json.dumps([[d.job, d.after.value] for d in job.waits_for]),
     }
     row |= {name: getattr(job, name) for name in _PLAIN_JOB}
     return row | {"spec": spec} if spec is not None else row
@@ -88,6 +102,9 @@ def job_from(row: sqlite3.Row, needs: dict[str, Need]) -> Job:
         reason=Reason(row["reason"]) if row["reason"] else None,
         slices=tuple(json.loads(row["slices"])),
         timed_out=bool(row["timed_out"]),
+        held=Reason(row["held"]) if row["held"] else None,
+        begin=row["begin_at"],
+        waits_for=tuple(Dependency(job, After(how)) for job, how in json.loads(row["waits_for"])),
         **{name: row[name] for name in _PLAIN_JOB},
     )
 

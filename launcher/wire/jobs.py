@@ -44,7 +44,9 @@ class JobRequest:
     """One job as asked: the typed form of a job file or of ``launch run``'s flags.
 
     Everything is already resolved by the client (paths absolute, env files read); the daemon checks
-    it all again. ``time_limit`` and ``stop_grace_period`` are seconds, ``cpus`` is in cores.
+    it all again. ``time_limit`` and ``stop_grace_period`` are seconds, ``cpus`` is in cores,
+    ``begin`` is RFC 3339. ``depends_on`` names jobs of the same submit, or others by id, and how
+    they must end.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -65,6 +67,11 @@ class JobRequest:
     pull_policy: Literal["always", "missing", "never"] = "missing"
     priority: int = 50
     time_limit: float | None = None
+    begin: str | None = None
+    hold: bool = False
+    depends_on: dict[str, Literal["afterok", "afternotok", "afterany"]] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ echo "trained with $WANDB_MODE on $LAUNCHER_PROFILE"
 """
 
 PRINTS = {
+    "after-another.yaml": r"training\n",
     "cpu-only.yaml": r"no GPU needed for this\n",
     "hello.yaml": rf"hello from slice {UUID}\n",
     "nvidia-smi.yaml": rf"  MIG 1g\.6gb Device 0: \(UUID: {UUID}\)\n",

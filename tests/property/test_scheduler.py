@@ -109,7 +109,9 @@ class Histories(RuleBasedStateMachine):
     def a_pending_job_has_a_blocker_and_only_a_pending_one(self) -> None:
         world = self.machine.world
         for job in world.jobs.values():
-            assert bool(blockers(world, job)) == (job.state is State.PENDING), job
+            assert bool(blockers(world, job, self.machine.time)) == (job.state is State.PENDING), (
+                job
+            )
 
     @invariant()
     def another_pass_starts_nothing_more(self) -> None:

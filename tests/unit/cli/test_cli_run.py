@@ -47,7 +47,9 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "run", "--profile", "1g.6gb", "--count", "2", "-e", "B=2", "--env-file", str(env_file),
         "-v", f"{tmp_path}:/data:ro", "-w", "/work", "-u", "1000:1000", "--name", "mine",
         "--entrypoint", "sh", "--shm-size", "1g", "-m", "2g", "--cpus", "1.5", "--pull", "never",
-        "-t", "90m", "--priority", "7", "--stop-timeout", "3", "nvcr.io/x/img:1",
+        "-t", "90m", "--priority", "7", "--stop-timeout", "3",
+        "--begin", "2026-12-01T03:00:00+01:00", "--hold", "--dependency", "afterok:4,afterany:5:6",
+        "nvcr.io/x/img:1",
         "--", "-c", "true",
     )  # fmt: skip
     assert stub.asked[0].method == "POST"
@@ -72,6 +74,9 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "pull_policy": "never",
         "priority": 7,
         "time_limit": 5400.0,
+        "begin": "2026-12-01T02:00:00Z",
+        "hold": True,
+        "depends_on": {"4": "afterok", "5": "afterany", "6": "afterany"},
     }  # fmt: skip
 
 

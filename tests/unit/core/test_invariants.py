@@ -136,9 +136,11 @@ def test_i14_a_start_that_never_ran_costs_nothing_but_three_of_them_hold_the_job
         assert job.attempt == attempt
         actions = machine.fail_start(job, ev.StartFailure.INFRA)
         assert RemoveContainer(job.id, attempt, f"launch-feed-1-{attempt}") in actions
-    assert (job.state, job.reason) == (State.PENDING, Reason.NEVER_STARTED)
+    assert (job.state, job.held) == (State.PENDING, Reason.NEVER_STARTED)
     machine.tell(ev.Tick())
     assert job.state is State.PENDING
+    machine.tell(ev.ReleaseAsked(job.id, 0))
+    assert (job.state, job.attempt) == (State.STARTING, 4)
 
 
 def test_i9_a_container_that_got_something_else_loses_its_slice() -> None:

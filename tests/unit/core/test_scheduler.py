@@ -19,7 +19,7 @@ def started(*jobs: Job) -> list[bool]:
 
 
 def reasons(machine: Machine, job: Job) -> list[Reason]:
-    return [b.reason for b in blockers(machine.world, job)]
+    return [b.reason for b in blockers(machine.world, job, machine.time)]
 
 
 def test_first_come_first_served_among_equals() -> None:
@@ -141,7 +141,7 @@ def test_a_foreign_slice_is_named_as_the_reason() -> None:
     machine = Machine(slices=[mig(0)])
     machine.see([mig(0)], {"MIG-a-0": "is used by process 77"})
     (job,) = machine.submit(profile())
-    (blocker,) = blockers(machine.world, job)
+    (blocker,) = blockers(machine.world, job, machine.time)
     assert blocker.reason is Reason.FOREIGN_USE
     assert "process 77" in blocker.have
 

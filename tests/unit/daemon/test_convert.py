@@ -86,7 +86,7 @@ def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRe
 
 
 def test_every_field_of_the_spec_is_looked_at_above() -> None:
-    other = {"command", "entrypoint", "environment", "binds", "stop_grace", "need"}
+    other = {"command", "entrypoint", "environment", "binds", "stop_grace", "need", "begin", "hold"}
     assert {f.name for f in dataclasses.fields(JobSpec)} == SAME | other
     assert {f.name for f in dataclasses.fields(Need)} == {
         f.name for f in dataclasses.fields(wire.GpuRequest)

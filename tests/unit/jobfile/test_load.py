@@ -57,10 +57,15 @@ def test_every_key_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         user: 1000:1000
         stop_grace_period: 1m30s
         pull_policy: always
+        depends_on:
+          prepare: {condition: service_completed_successfully}
+          12: {condition: afterany}
         schedule:
           x-why: urgent
           priority: 7
           time_limit: 1-00:00:00
+          begin: 2026-12-01T02:00:00Z
+          hold: true
         """,
     )
     assert job == JobRequest(
@@ -91,6 +96,9 @@ def test_every_key_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         pull_policy="always",
         priority=7,
         time_limit=86400.0,
+        begin="2026-12-01T02:00:00Z",
+        hold=True,
+        depends_on={"prepare": "afterok", "12": "afterany"},
     )
 
 
@@ -140,10 +148,12 @@ WRONG: dict[str, tuple[str, str]] = {
     "a key of the job in schedule": ("image: x\nschedule: {cpus: 1}", "belongs to the job"),
     "a Compose key that is refused": ("image: x\nprivileged: true", "2:1: `privileged` is not a"),
     "a later key": ("image: x\nmatrix: {a: [1]}", "`matrix` is not available yet in this version"),
-    "depends_on": ("image: x\ndepends_on: [a]", "`depends_on` is not available yet"),
+    "depends_on": ("image: x\ndepends_on: {a: {condition: service_healthy}}", "2:29"),
+    "depends_on words": ("image: x\ndepends_on: {a: {condition: ok}}", "write service_completed"),
+    "depends_on keys": ("image: x\ndepends_on: {a: {conditon: afterok}}", "`condition`"),
     "retries": ("image: x\nschedule: {retries: {max: 1}}", "`retries` is not available yet"),
-    "begin": ("image: x\nschedule: {begin: now}", "`begin` is not available yet"),
-    "hold": ("image: x\nschedule: {hold: true}", "`hold` is not available yet"),
+    "begin": ("image: x\nschedule: {begin: now}", "'now' is no moment"),
+    "hold": ("image: x\nschedule: {hold: 1}", "must be true or false"),
     "no image": ("name: a", "job.yaml:1:1: the job has no `image`"),
     "an empty image": ("image: ''", "the image is empty"),
     "image null": ("image:", "`image` must be text, not empty"),

@@ -11,7 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.core.gpu import Placement, Slice
-from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, Reason, State
+from launcher.core.job import (
+    After,
+    Dependency,
+    ImageKey,
+    Job,
+    Need,
+    NeedKind,
+    Outcome,
+    Owner,
+    Reason,
+    State,
+)
 from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
 from launcher.core.lease import Attempt, Lease
 from launcher.core.plan import Want
@@ -64,6 +75,11 @@ FIELDS: dict[str, Any] = {
     "cancelled_by": st.one_of(st.none(), number),
     "timed_out": st.booleans(),
     "never_started": st.integers(0, 9),
+    "held": st.one_of(st.none(), st.sampled_from(Reason)),
+    "begin": st.one_of(st.none(), seconds),
+    "waits_for": st.lists(st.builds(Dependency, number, st.sampled_from(After)), max_size=3).map(
+        tuple
+    ),
 }
 NOT_STORED = {"id", "deadline"}
 """The id is given; the deadline is of this boot, and made anew from ``started_wall``."""
@@ -182,7 +198,7 @@ def test_a_drain_stays_over_a_restart_until_it_is_ended(store: Store) -> None:
 def test_a_layout_change_comes_back_as_it_was_and_only_an_open_one_is_taken_up(
     store: Store, reader: Reader
 ) -> None:
-    step = Step(StepKind.CREATE, "GPU-1", "1g.6gb", 14, Placement(2, 1), gi=5)
+    step = Step(StepKind.CREATE, "GPU-1", 0, "1g.6gb", 14, Placement(2, 1), gi=5)
     wish = Wish(
         "GPU-1", (Want("14", 2), Want("2g.12gb", 1, 0)), exact=True, drop=frozenset({3}), mode=True
     )
