@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import terminal
 from launcher.cli.common import connect, output_option
 from launcher.cli.jobs import print_jobs
+
+MOST = 50
+"""So many running and so many waiting jobs are in the table."""
 
 
 @click.command("ps", short_help="List the jobs that wait and run.")
@@ -15,7 +19,18 @@ from launcher.cli.jobs import print_jobs
 def command(refs: tuple[str, ...], everything: bool, output: str) -> None:
     """List the jobs that wait and run.
 
+    Of a long queue the table has its head and the counts; -o json and -o name have all of it.
     JOB is an id, a range such as 10-20, `last`, or a name; a job that is named is listed even if it
     has ended. TIME is how long a job has run; for one that waits, how long it has waited.
     """
-    print_jobs(connect().jobs(refs, all=everything), output)
+    client = connect()
+    if refs or everything or output != "table":
+        print_jobs(client.jobs(refs, all=everything), output)
+        return
+    head = client.head(MOST)
+    print_jobs(head.jobs, output)
+    hidden = head.waiting + head.running - len(head.jobs)
+    if hidden > 0:
+        terminal.say(
+            f"and {hidden} more: {head.running} run, {head.waiting} wait (-o json has all of them)"
+        )

@@ -83,6 +83,10 @@ class Client:
         pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in refs)]
         return decode_list(wire.JobView, self._get(f"/v1/jobs?{query(pairs)}"))
 
+    def head(self, most: int = 50) -> wire.QueueHead:
+        """Return what runs, the first of what waits, and how many there are."""
+        return decode(wire.QueueHead, self._get(f"/v1/queue/head?most={most}"))
+
     def show(self, ref: Ref) -> wire.JobDetail:
         """Return all there is to know of one job."""
         return decode(wire.JobDetail, self._get(_job(ref)))

@@ -85,8 +85,7 @@ def _slice_blockers(world: World, job: Job) -> list[Blocker]:
     if first and choose(world, job.need, held) is not None:
         return []
     if choose(world, job.need, set()) is not None or (not first and _some_fit(world, job.need)):
-        ahead = sum(world.jobs[i].order < job.order for i in world.queue.ids())
-        return [Blocker(Reason.PRIORITY, str(job.need), f"{ahead} jobs are in front")]
+        return [Blocker(Reason.PRIORITY, str(job.need), "jobs in front of it go first")]
     return [_lacking(world, job.need)]
 
 

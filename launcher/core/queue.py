@@ -53,6 +53,11 @@ class PendingQueue:
             ((order, need) for order, need in found if order is not None), key=lambda x: x[0]
         )
 
+    def first(self, most: int) -> list[int]:
+        """Return the ids of the jobs that are first in order, in O(n log most)."""
+        live = (order for heap in self._heaps.values() for order in heap if order[1] in self._needs)
+        return [job_id for _, job_id in heapq.nsmallest(most, live)]
+
     def ids(self) -> Iterator[int]:
         """Yield the ids of all jobs in the queue, in no order."""
         return iter(tuple(self._needs))

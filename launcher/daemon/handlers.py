@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import signal as signals
 from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,24 @@ async def list_jobs(
         live = (j for j in context.world.jobs.values() if j.state is not State.COMPLETING)
         jobs = sorted(live, key=lambda j: j.id)
     return await job_views(context, caller, jobs)
+
+
+async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
+    """Return what runs and the first of what waits, in the order in which it will be served."""
+    world = context.world
+    running = sorted(
+        (j for j in world.jobs.values() if j.state in (State.STARTING, State.RUNNING)),
+        key=lambda j: j.id,
+    )
+    waiting = sum(j.state is State.PENDING for j in world.jobs.values())
+    first = [world.jobs[i] for i in world.queue.first(most)]
+    if len(first) < most:  # the rest waits for something of its own, or for its image
+        others = (
+            j for j in world.jobs.values() if j.state is State.PENDING and j.id not in world.queue
+        )
+        first += heapq.nsmallest(most - len(first), others, key=lambda j: j.order)
+    shown = await job_views(context, caller, [*running[:most], *first])
+    return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running))
 
 
 async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> list[wire.JobView]:

@@ -52,6 +52,11 @@ async def _list(context: Context, caller: Caller, request: web.Request) -> Any:
     return await handlers.list_jobs(context, caller, refs, everything)
 
 
+async def _head(context: Context, caller: Caller, request: web.Request) -> Any:
+    most = handlers.whole_number(request.query, "most") or 50
+    return await handlers.head(context, caller, min(most, 1000))
+
+
 async def _show(context: Context, caller: Caller, request: web.Request) -> Any:
     return await handlers.show(context, caller, request.match_info["ref"])
 
@@ -232,6 +237,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list),
     Route("POST", "/v1/jobs", Access.ANYONE, wire.SubmitRequest, list[wire.JobView], _submit, 201),
+    Route("GET", "/v1/queue/head", Access.ANYONE, None, wire.QueueHead, _head),
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
     Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait),
     Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),

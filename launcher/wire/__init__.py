@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from launcher.wire.jobs import JobRequest as JobRequest
     from launcher.wire.jobs import JobView as JobView
     from launcher.wire.jobs import Mount as Mount
+    from launcher.wire.jobs import QueueHead as QueueHead
     from launcher.wire.jobs import RegistryAuth as RegistryAuth
     from launcher.wire.jobs import SubmitRequest as SubmitRequest
     from launcher.wire.layout import DrainRequest as DrainRequest
@@ -52,7 +53,7 @@ API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _HOMES = {
-    "jobs": "GpuRequest Mount JobRequest RegistryAuth SubmitRequest JobView",
+    "jobs": "GpuRequest Mount JobRequest QueueHead RegistryAuth SubmitRequest JobView",
     "detail": "SignalRequest Blocker AttemptView EventView JobDetail",
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
     "LayoutPlan LayoutChange DrainRequest SavedGpu",

@@ -75,6 +75,18 @@ class JobRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueueHead:
+    """What ``ps`` shows of a long queue: what runs, the head of what waits, how many there are.
+
+    ``waiting`` and ``running`` count all of them.
+    """
+
+    jobs: list[JobView]
+    waiting: int
+    running: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RegistryAuth:
     """A user's own credentials for one registry; the daemon keeps them in memory only."""
 

@@ -17,7 +17,7 @@ from launcher.cli import render, terminal
 from launcher.cli.app import GROUPS
 from launcher.cli.jobs import span
 from tests.unit.cli.launch_command import Launch
-from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, event, job_view, out
+from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, event, head, job_view, out
 
 VERBS = {verb: summary for verbs in GROUPS.values() for verb, summary in verbs.items()}
 
@@ -67,7 +67,9 @@ def test_an_unexpected_exception_is_one_line(
 
 def test_nothing_steers_the_terminal(stub: StubDaemon, launch: Launch) -> None:
     evil = "a\x1b[31m\u202eb\r\n\x9bc"
-    stub.on("GET", "/v1/jobs", Json([job_view(name=evil, reason=evil, message=evil)]))
+    job = job_view(name=evil, reason=evil, message=evil)
+    stub.on("GET", "/v1/jobs", Json([job]))
+    stub.on("GET", "/v1/queue/head", head(job))
     for result in (launch("ps"), launch("ps", "-o", "json"), launch("ps", "-o", "name")):
         assert result.code == 0
         assert not set(result.out) & set("\x1b\u202e\r\x9b")
@@ -81,7 +83,7 @@ def test_an_error_message_cannot_steer_it_either(stub: StubDaemon, launch: Launc
 
 
 def test_a_closed_pipe_ends_quietly(stub: StubDaemon, launch: Launch) -> None:
-    stub.on("GET", "/v1/jobs", Json([job_view()] * 5000))
+    stub.on("GET", "/v1/queue/head", head(*[job_view()] * 5000))
     reading, writing = os.pipe()
     os.close(reading)
     result = launch("ps", stdout=writing)

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from launcher.cli.escapes import EscapeFilter
 from tests.unit.cli.launch_command import Launch
-from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, end, ended, event, job_view, out
+from tests.unit.client.stub_daemon import (
+    Json,
+    Stream,
+    StubDaemon,
+    end,
+    ended,
+    event,
+    head,
+    job_view,
+    out,
+)
 
 
 @dataclass
@@ -84,7 +94,9 @@ def test_a_pull_is_bars_on_a_terminal_and_they_go_away(
 def test_a_table_is_cut_to_the_terminal_and_json_is_not(
     stub: StubDaemon, launch: Launch, tty: Terminal
 ) -> None:
-    stub.on("GET", "/v1/jobs", Json([job_view(message="long " * 50)]))
+    job = job_view(message="long " * 50)
+    stub.on("GET", "/v1/jobs", Json([job]))
+    stub.on("GET", "/v1/queue/head", head(job))
     launch("ps", stdout=tty.fd)
     launch("ps", "-o", "json", stdout=tty.fd)
     table, _, document = tty.text().partition("[\r\n")

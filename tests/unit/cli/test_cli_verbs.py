@@ -18,6 +18,7 @@ from tests.unit.client.stub_daemon import (
     end,
     ended,
     err,
+    head,
     job_view,
     out,
     slice_view,
@@ -33,7 +34,7 @@ def test_ps_lists_jobs(stub: StubDaemon, launch: Launch) -> None:
     waits = job_view(id=4, name=None, image=None, reason="Resources", count=2, message="2 of 4")
     failed = ended("FAILED", 3, id=5, started_at="2026-01-02T03:04:05.000000Z",
                    ended_at="2026-01-02T04:06:05.000000Z", profile=None, count=0)  # fmt: skip
-    stub.on("GET", "/v1/jobs", Json([waits, failed]))
+    stub.on("GET", "/v1/queue/head", head(waits, failed))
     result = launch("ps")
     assert (result.code, result.err) == (0, "")
     rows = [line.split() for line in result.out.splitlines()]
@@ -41,7 +42,14 @@ def test_ps_lists_jobs(stub: StubDaemon, launch: Launch) -> None:
     assert rows[1][:5] == ["4", "-", "alice", "PENDING", "1g.6gb:2"]
     assert rows[1][-4:] == ["Resources:", "2", "of", "4"]
     assert rows[2] == ["5", "train", "alice", "FAILED", "-", "1h2m", "3", "busybox", "-"]
-    assert stub.asked[0].query == "all=0"
+    assert stub.asked[0].query == "most=50"
+
+
+def test_ps_says_how_many_more_there_are(stub: StubDaemon, launch: Launch) -> None:
+    stub.on("GET", "/v1/queue/head", head(RUNS, waiting=100_000, running=7))
+    result = launch("ps")
+    assert len(result.out.splitlines()) == 2
+    assert "and 100006 more: 7 run, 100000 wait (-o json has all of them)" in result.err
 
 
 def test_ps_asks_for_all_and_for_some(stub: StubDaemon, launch: Launch) -> None:

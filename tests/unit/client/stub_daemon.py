@@ -145,6 +145,14 @@ def _plain(value: Any) -> Any:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
 
 
+def head(*jobs: JobView, waiting: int = 0, running: int = 0) -> Json:
+    """The head of a queue that has no more than these jobs, unless said otherwise."""
+    waiting = waiting or sum(job.state == "PENDING" for job in jobs)
+    running = running or len(jobs) - waiting
+    return Json({"jobs": [dataclasses.asdict(j) for j in jobs], "waiting": waiting,
+                 "running": running})  # fmt: skip
+
+
 def job_view(**changes: Any) -> JobView:
     """A job as a daemon shows it."""
     fields: dict[str, Any] = {

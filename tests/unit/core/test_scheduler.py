@@ -190,3 +190,15 @@ def test_one_bad_job_among_three_queues_none() -> None:
         machine.submit(profile(), profile("9g.99gb"), profile())
     assert machine.world.jobs == {}
     assert machine.world.next_id == 1
+
+
+def test_the_head_of_a_queue_is_its_first_jobs_in_order_whatever_they_need() -> None:
+    machine = Machine(slices=[])
+    jobs = [
+        machine.submit(need, priority=priority)[0]
+        for priority, need in ((40, profile()), (10, CPU), (50, profile("2g.12gb")), (40, CPU))
+    ]
+    machine.tell(ev.EngineDown("away"))
+    waiting = [j.id for j in sorted(jobs, key=lambda j: j.order) if j.id in machine.world.queue]
+    assert machine.world.queue.first(2) == waiting[:2]
+    assert machine.world.queue.first(99) == waiting
