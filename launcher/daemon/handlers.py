@@ -93,11 +93,9 @@ async def list_jobs(
 async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
     """Return what runs and the first of what waits, in the order in which it will be served."""
     world = context.world
-    running = sorted(
-        (j for j in world.jobs.values() if j.state in (State.STARTING, State.RUNNING)),
-        key=lambda j: j.id,
-    )
-    waiting = sum(j.state is State.PENDING for j in world.jobs.values())
+    begun = [world.jobs[i] for i in sorted(world.attempts)]  # every other job is pending
+    running = [j for j in begun if j.state in (State.STARTING, State.RUNNING)]
+    waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in begun)
     first = [world.jobs[i] for i in world.queue.first(most)]
     if len(first) < most:  # the rest waits for something of its own, or for its image
         others = (

@@ -9,7 +9,7 @@ import time
 
 from launcher import __version__
 from launcher.engine.connection import Connection
-from tests.benchmarks import measure
+from tests.benchmarks import measure, queue
 from tests.benchmarks.setup import Result, Stand, stand
 
 
@@ -21,13 +21,17 @@ def _machine(bench: Stand) -> str:
     )
 
 
+def _figure(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.6f}"
+
+
 def _print(results: list[Result]) -> None:
     print("| what | ours | theirs | ratio | budget |")
     print("|---|---|---|---|---|")
     for r in results:
         mark = "" if r.ratio <= r.budget else " (missed)"
         print(
-            f"| {r.name}: {r.what} | {r.ours:.3f} {r.unit} | {r.theirs:.3f} {r.unit} "
+            f"| {r.name}: {r.what} | {_figure(r.ours)} {r.unit} | {_figure(r.theirs)} {r.unit} "
             f"| {r.ratio:.2f} | <= {r.budget:.2f}{mark} |"
         )
 
@@ -42,6 +46,9 @@ def main() -> int:
             results.append(measure.run(bench))
         if not wanted or "layout" in wanted:
             results.append(measure.layout_show(bench))
+        if not wanted or "queue" in wanted:
+            results += queue.queue(bench)
+            results.append(queue.depth())
         if not wanted or "throughput" in wanted:
             results += measure.throughput_and_turnaround(bench)
         if not wanted or "cold" in wanted:
