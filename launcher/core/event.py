@@ -191,11 +191,13 @@ class InventoryRead:
     """What NVML reports now.
 
     ``foreign``: slice UUID -> who else uses it. ``not_ours``: GPU UUID -> which daemon has it.
+    ``blind``: why Docker does not tell which containers use what.
     """
 
     inventory: Inventory
     foreign: tuple[tuple[str, str], ...] = ()
     not_ours: tuple[tuple[str, str], ...] = ()
+    blind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,7 @@ class LayoutNoted:
 
 @dataclass(frozen=True, slots=True)
 class LayoutStepDone:
-    """A step of a change was carried out; ``gi`` of what was made.
+    """A step of a change was carried out; ``gi`` of what was made, or was found (``made`` False).
 
     ``pending`` says why a switched MIG mode is not in effect yet.
     """
@@ -261,6 +263,7 @@ class LayoutStepDone:
     op: int
     step: Step
     gi: int | None = None
+    made: bool = True
     pending: str | None = None
 
 
@@ -275,11 +278,15 @@ class LayoutStepFailed:
 
 @dataclass(frozen=True, slots=True)
 class LayoutSeen:
-    """After the steps of a change: what NVML shows now, None with ``problem`` if it cannot tell."""
+    """A look for a change: what NVML shows now, None with ``problem`` if it cannot tell.
+
+    ``blind`` says why Docker does not tell which containers use it.
+    """
 
     op: int
     inventory: Inventory | None
     problem: str | None = None
+    blind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,13 +99,14 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What NVML reports now."""
+    """What NVML reports now. ``hidden`` are the GPUs whose GPU instances it does not list."""
 
     driver_version: str
     gpus: tuple[Gpu, ...]
     slices: tuple[Slice, ...]
     instances: tuple[Instance, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    hidden: tuple[str, ...] = ()
 
     @property
     def bare(self) -> tuple[Instance, ...]:

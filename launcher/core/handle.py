@@ -14,7 +14,7 @@ from launcher.core import event as ev
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.explain import check_possible
 from launcher.core.job import Dependency, Job, Outcome, Reason, State
-from launcher.core.layoutop import Busy, LayoutOp
+from launcher.core.layoutop import LayoutOp
 from launcher.core.steps import finish, move, stop
 from launcher.core.world import Drain, World
 from launcher.errors import LauncherError, NoSuchJob, StaleRequest, UserError
@@ -127,15 +127,15 @@ def _job(job_id: int, new: ev.NewJob, owner: Any, now: ev.Now) -> Job:
 def _layout(world: World, event: ev.LayoutAsked, now: ev.Now) -> tuple[LayoutOp, list[Action]]:
     op = layouts.begin(world, event, now)
     actions: list[Action] = []
-    if event.busy is Busy.CANCEL:
-        leases = (world.slices[uuid].lease for uuid in op.removing)
+    if event.busy.cancels:
+        leases = (world.slices[uuid].lease for uuid in op.changing)
         for job in sorted({lease.job for lease in leases if lease is not None}):
             actions += _cancel(world, ev.CancelAsked(job, event.owner.uid), now)
     return op, actions
 
 
 def _drain(world: World, event: ev.DrainAsked, now: ev.Now) -> list[Action]:
-    if event.uuid not in world.slices and event.uuid not in world.gpus:
+    if all(event.uuid not in known for known in (world.slices, world.gpus, world.drains)):
         raise UserError(
             f"there is no slice or GPU {event.uuid}", fix="`launch slices` lists those there are."
         )

@@ -11,6 +11,7 @@ from enum import Enum
 
 from launcher.core.gpu import Placement
 from launcher.core.job import Owner
+from launcher.core.layout import Place
 from launcher.core.plan import Want
 
 
@@ -56,11 +57,11 @@ class Step:
 class OpState(Enum):
     """How far a change is."""
 
-    #: Somebody uses what is to go; nothing was changed yet.
+    #: Nothing was changed yet; it begins once nobody uses what is to go.
     WAITING = "waiting"
-    RUNNING = "running"
-    #: The steps are done; NVML is read to see what stands.
+    #: NVML and Docker are looked at: what is there to do?
     LOOKING = "looking"
+    RUNNING = "running"
     #: A step failed; what was done is undone.
     ROLLING_BACK = "rolling-back"
     DONE = "done"
@@ -79,7 +80,19 @@ class Busy(Enum):
 
     REFUSE = "refuse"
     WAIT = "wait"
+    #: The launcher's own jobs are cancelled; anybody else is refused.
     CANCEL = "cancel"
+    CANCEL_AND_WAIT = "cancel-and-wait"
+
+    @property
+    def waits(self) -> bool:
+        """Whether a change waits for users that nobody cancels."""
+        return self in (Busy.WAIT, Busy.CANCEL_AND_WAIT)
+
+    @property
+    def cancels(self) -> bool:
+        """Whether the launcher's own jobs are cancelled."""
+        return self in (Busy.CANCEL, Busy.CANCEL_AND_WAIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +100,15 @@ class Wish:
     """What is asked of one GPU. ``wants`` None leaves its instances, ``mode`` None its mode.
 
     ``wants`` is the total; with ``add`` it is in addition to what stands, with ``exact`` nothing
-    else may stand. ``drop`` are GI ids that shall go, whatever else.
+    else may stand. ``drop`` are GPU instances that shall go, by GI id and what stood there when it
+    was asked: ids recur.
     """
 
     gpu_uuid: str
     wants: tuple[Want, ...] | None = None
     exact: bool = False
     add: bool = False
-    drop: frozenset[int] = frozenset()
+    drop: frozenset[tuple[int, Place]] = frozenset()
     mode: bool | None = None
 
 
@@ -102,8 +116,10 @@ class Wish:
 class LayoutOp:
     """One change of the layout.
 
-    ``steps`` are to be done, ``done`` were, ``undo`` takes them back after a failure. ``later`` is
-    what can only be planned once MIG mode is on. ``removing`` are the slices that go.
+    It is planned from a fresh look, carried out, and looked at again, until there is nothing left
+    to do. ``steps`` are to be done, ``done`` were, ``undo`` takes them back after a failure.
+    ``pending`` are the GPUs whose MIG mode takes effect after a reset only. ``changing`` are the
+    slices that nobody may be given meanwhile.
     """
 
     id: int
@@ -116,9 +132,9 @@ class LayoutOp:
     steps: list[Step] = field(default_factory=list)
     done: list[Step] = field(default_factory=list)
     undo: list[Step] = field(default_factory=list)
-    later: tuple[Wish, ...] = ()
-    removing: tuple[str, ...] = ()
-    state: OpState = OpState.RUNNING
+    pending: tuple[str, ...] = ()
+    changing: tuple[str, ...] = ()
+    state: OpState = OpState.WAITING
     result: OpResult | None = None
     message: str | None = None
     ended_at: float | None = None

@@ -1,15 +1,20 @@
-"""A change of the layout under way: step by step, undone where one fails, verified at the end."""
+"""A change of the layout under way: a fresh look, the steps, a look again until nothing is left.
+
+What is done is always planned from what stands now, never from what stood when it was asked. The
+last look is the proof: the change is applied if there is nothing more to do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from launcher.core import event as ev
 from launcher.core.action import Action, CarveStep, LookAtLayout
-from launcher.core.gpu import Inventory, Placement
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp, OpResult, OpState, Step, StepKind
-from launcher.core.layouts import plans, steps_of, user_of
+from launcher.core.layouts import bar, going, plans, steps_for, users_of
+from launcher.core.plan import GpuPlan
 from launcher.core.world import World
 from launcher.errors import ImpossibleLayout, NoSuchJob, StaleRequest, UserError
 
@@ -22,29 +27,30 @@ INVERSE = {
 """What takes a step back; a completed compute instance may stay."""
 
 
-def go_on(world: World, now: ev.Now) -> list[Action]:
-    """Return what comes next for the change that is under way; nothing while it waits."""
-    op = world.layout
-    if op is None:
-        return []
-    world.changes.layouts[op.id] = op
-    if op.state is OpState.WAITING:
-        op.state = OpState.RUNNING
-    todo = op.undo if op.state is OpState.ROLLING_BACK else op.steps
-    if todo:
-        return [CarveStep(op.id, todo[0])]
-    if op.state is OpState.RUNNING:
-        op.state = OpState.LOOKING
-    return [LookAtLayout(op.id)]
-
-
 def freed(world: World, now: ev.Now) -> list[Action]:
-    """Begin a change that waited, if nobody uses what goes any more."""
+    """Begin a change that waits, if nobody uses what goes any more: with a fresh look."""
     op = world.layout
     if op is None or op.state is not OpState.WAITING:
         return []
-    going = [world.slices[uuid] for uuid in op.removing if uuid in world.slices]
-    return [] if any(user_of(state) for state in going) else go_on(world, now)
+    states = [world.slices[uuid] for uuid in op.changing if uuid in world.slices]
+    if users_of(states) or (states and world.engine_down):
+        return []
+    op.message = None
+    return _look(world, op)
+
+
+def _look(world: World, op: LayoutOp) -> list[Action]:
+    if op.state is not OpState.ROLLING_BACK:
+        op.state = OpState.LOOKING
+    world.changes.layouts[op.id] = op
+    return [LookAtLayout(op.id)]
+
+
+def _go_on(world: World, op: LayoutOp) -> list[Action]:
+    """Return the next step, or the look that comes after the last."""
+    world.changes.layouts[op.id] = op
+    todo = op.undo if op.state is OpState.ROLLING_BACK else op.steps
+    return [CarveStep(op.id, todo[0])] if todo else _look(world, op)
 
 
 def _current(world: World, op_id: int, step: Step | None) -> LayoutOp | None:
@@ -67,18 +73,19 @@ def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Actio
         return []
     if op.state is OpState.ROLLING_BACK:
         op.undo.pop(0)
-        return go_on(world, now)
-    step = op.steps.pop(0)
-    if event.gi is not None:
-        step = replace(step, gi=event.gi)
+        return _go_on(world, op)
+    step = replace(op.steps.pop(0), gi=event.gi if event.gi is not None else event.step.gi)
+    if step.kind is StepKind.CREATE and not event.made:
+        # It stood already: somebody else's, so it is neither ours nor taken back.
+        step = replace(step, kind=StepKind.COMPLETE)
     op.done.append(step)
     if event.pending is not None:
-        # What comes after it has to wait for a reset; what was done before it stays.
-        op.message, op.steps, op.later = event.pending, [], ()
+        op.message = "; ".join(filter(None, (op.message, event.pending)))
+        op.pending = (*op.pending, step.gpu_uuid)
     if step.kind is StepKind.CREATE and step.gi is not None and step.placement is not None:
         place = Place(step.profile_id, step.placement.start)
         world.set_made(step.gpu_uuid, step.gi, place)
-    return go_on(world, now)
+    return _go_on(world, op)
 
 
 def step_failed(world: World, event: ev.LayoutStepFailed, now: ev.Now) -> list[Action]:
@@ -89,15 +96,15 @@ def step_failed(world: World, event: ev.LayoutStepFailed, now: ev.Now) -> list[A
     if op.state is OpState.ROLLING_BACK:
         op.message = f"{op.message}; to take it back, {event.step} failed too: {event.message}"
         op.undo = []
-        return go_on(world, now)
-    return _take_back(world, op, f"{event.step} failed: {event.message}", now)
+        return _go_on(world, op)
+    return _take_back(world, op, f"{event.step} failed: {event.message}")
 
 
-def _take_back(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
+def _take_back(world: World, op: LayoutOp, why: str) -> list[Action]:
     op.message, op.state = why, OpState.ROLLING_BACK
     op.undo = [_back(step) for step in reversed(op.done) if step.kind in INVERSE]
-    op.steps, op.later = [], ()
-    return go_on(world, now)
+    op.steps = []
+    return _go_on(world, op)
 
 
 def _back(step: Step) -> Step:
@@ -106,78 +113,87 @@ def _back(step: Step) -> Step:
 
 
 def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
-    """After the steps: plan what had to wait for MIG mode, or compare what stands and end."""
+    """Compare what stands now with what is asked for: go on, end, or take it back."""
     op = _current(world, event.op, None)
     if op is None:
         return []
     if event.inventory is None:
-        op.message = f"{op.message or 'the result could not be verified'}: {event.problem}"
+        done = "the result could not be verified" if op.done else "nothing was changed"
+        op.message = f"{op.message or done}: {event.problem}"
         return _end(world, op, OpResult.FAILED, now)
     if op.state is OpState.ROLLING_BACK:
-        return _failed(world, op, op.message or "it failed", event.inventory, now)
-    if op.later:
-        return _plan_later(world, op, now)
-    wrong = _differences(event.inventory, op)
-    if wrong:
-        return _failed(world, op, op.message or "; ".join(wrong), event.inventory, now)
+        return _failed(world, op, op.message or "it failed", now)
+    wishes = tuple(w for w in op.wishes if w.gpu_uuid not in op.pending)
+    try:
+        made = plans(world, wishes)
+        steps = steps_for(world, wishes, made)
+    except (ImpossibleLayout, UserError) as error:
+        why = error.message if not error.fix else f"{error.message.rstrip('.')}. {error.fix}"
+        return _take_back(world, op, why) if op.done else _refused(world, op, why, now)
+    if steps:
+        return _next_round(world, op, made, steps, event.blind, now)
+    if op.pending:
+        return _failed(world, op, op.message or "a reset is needed", now)
     return _end(world, op, OpResult.APPLIED, now)
 
 
-def _failed(
-    world: World, op: LayoutOp, why: str, inventory: Inventory, now: ev.Now
+def _next_round(
+    world: World,
+    op: LayoutOp,
+    made: Sequence[GpuPlan],
+    steps: list[Step],
+    blind: str | None,
+    now: ev.Now,
 ) -> list[Action]:
-    op.message = f"{why.rstrip('.')}. What stands now: {_stands(inventory, op)}"
+    """Begin the steps, unless somebody uses what goes, or they were to be done already."""
+    if op.done and not all(s.kind is StepKind.MODE_ON for s in op.done):
+        left = ", ".join(map(str, steps))
+        return _failed(world, op, f"it is not as asked: {left} would still be needed", now)
+    if {(s.kind, s.gpu_uuid) for s in op.done} & {(s.kind, s.gpu_uuid) for s in steps}:
+        return _failed(world, op, "MIG mode did not come on", now)
+    states = going(world, made, op.wishes)
+    users = users_of(states)
+    if states and blind is not None:
+        world.engine_down = blind
+        users.append(f"nobody can tell which containers use what would go: {blind}")
+    bar(world, op, states)
+    if users and op.busy.waits and not op.done:
+        op.state, op.message = OpState.WAITING, f"waits: {'; '.join(users)}"
+        world.changes.layouts[op.id] = op
+        return []
+    if users:
+        why = "; ".join(users)
+        return _take_back(world, op, why) if op.done else _refused(world, op, why, now)
+    op.steps, op.state = steps, OpState.RUNNING
+    return _go_on(world, op)
+
+
+def _refused(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
+    op.message = f"{why.rstrip('.')}. Nothing was changed"
     return _end(world, op, OpResult.FAILED, now)
 
 
-def _plan_later(world: World, op: LayoutOp, now: ev.Now) -> list[Action]:
-    wishes, op.later = op.later, ()
-    try:
-        for wish, one in zip(wishes, plans(world, wishes), strict=True):
-            op.steps += steps_of(world.gpus[wish.gpu_uuid], one)
-    except (ImpossibleLayout, UserError) as error:
-        return _take_back(world, op, ". ".join(filter(None, (error.message, error.fix))), now)
-    op.state = OpState.RUNNING
-    return go_on(world, now)
+def _failed(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
+    op.message = f"{why.rstrip('.')}. What stands now: {_stands(world, op)}"
+    return _end(world, op, OpResult.FAILED, now)
 
 
-def _differences(inventory: Inventory, op: LayoutOp) -> list[str]:
-    """Return what NVML shows otherwise than the steps meant it."""
-    there = {(i.gpu_uuid, i.profile_id, i.placement) for i in inventory.instances}
-    bare = {(i.gpu_uuid, i.profile_id, i.placement) for i in inventory.bare}
-    modes = {g.uuid: (g.mig_current, g.mig_pending) for g in inventory.gpus}
-    made = {StepKind.CREATE, StepKind.COMPLETE}
-    again = {_identity(s) for s in op.done if s.kind in made}
-    wrong = []
-    for step in op.done:
-        identity = _identity(step)
-        if step.kind in made and (identity not in there or identity in bare):
-            wrong.append(f"{step} is not there")
-        if step.kind is StepKind.DESTROY and identity in there and identity not in again:
-            wrong.append(f"{step}: it is still there")
-        want = {StepKind.MODE_ON: True, StepKind.MODE_OFF: False}.get(step.kind)
-        if want is not None and modes.get(step.gpu_uuid) != (want, want):
-            wrong.append(f"{step}: it is not so")
-    empty = {wish.gpu_uuid for wish in op.wishes if wish.exact and not wish.wants}
-    left = [i for i in inventory.instances if i.gpu_uuid in empty]
-    return wrong + [f"{i.profile}@{i.placement.start} is still there" for i in left]
-
-
-def _identity(step: Step) -> tuple[str, int, Placement | None]:
-    return (step.gpu_uuid, step.profile_id, step.placement)
-
-
-def _stands(inventory: Inventory, op: LayoutOp) -> str:
+def _stands(world: World, op: LayoutOp) -> str:
     gpus = {wish.gpu_uuid for wish in op.wishes}
-    names = [f"{i.profile}@{i.placement.start}" for i in inventory.instances if i.gpu_uuid in gpus]
-    return " ".join(names) or "nothing"
+    on = sorted(
+        (i for i in world.instances.values() if i.gpu_uuid in gpus),
+        key=lambda i: (world.gpus[i.gpu_uuid].index, i.placement.start),
+    )
+    names = [f"{i.profile}@{i.placement.start} on GPU {world.gpus[i.gpu_uuid].index}" for i in on]
+    return ", ".join(names) or "nothing"
 
 
 def _end(world: World, op: LayoutOp, result: OpResult, now: ev.Now) -> list[Action]:
     op.state, op.result, op.ended_at = OpState.DONE, result, now.wall
+    op.steps, op.undo = [], []
     for state in world.slices.values():
-        if state.removing == op.id:
-            state.removing = None
+        if state.changing == op.id:
+            state.changing = None
     world.layout = None
     world.changes.layouts[op.id] = op
     return []
@@ -194,13 +210,16 @@ def cancel(world: World, event: ev.LayoutCancelAsked, now: ev.Now) -> list[Actio
     return _end(world, op, OpResult.CANCELLED, now)
 
 
-def interrupted(world: World, op: LayoutOp, now: ev.Now) -> None:
-    """End a change that a daemon before this one left open: what stands is for all to see."""
-    began = op.state is not OpState.WAITING
-    op.message = (
-        "the daemon ended in the middle; the same request again completes it"
-        if began
-        else "the daemon ended before anything was changed"
-    )
-    world.layout = op
+def taken_up(world: World, now: ev.Now) -> None:
+    """After a restart: a change that had not begun goes on waiting; any other is over, and says so.
+
+    What stands is for all to see; the same request again completes it.
+    """
+    op = world.layout
+    if op is None:
+        return
+    if not op.done and op.state in (OpState.WAITING, OpState.LOOKING):
+        op.state = OpState.WAITING
+        return
+    op.message = "the daemon ended in the middle; the same request again completes it"
     _end(world, op, OpResult.FAILED, now)

@@ -6,40 +6,73 @@ anything was changed. What goes takes no new lease from the moment it is asked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from launcher.core import event as ev
 from launcher.core.gpu import Gpu, Placement
 from launcher.core.job import Owner
 from launcher.core.layout import Place, board_of
 from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
-from launcher.core.plan import GpuPlan, Standing, Want, name_of, plan
+from launcher.core.plan import GpuPlan, Standing, name_of, plan, profile_id
 from launcher.core.world import SliceState, World
 from launcher.errors import ImpossibleLayout, StaleRequest, UserError
 
 
 def plans(world: World, wishes: Sequence[Wish]) -> list[GpuPlan]:
     """Return what would be done for wishes; raises ``ImpossibleLayout``, changes nothing."""
-    return [_plan(world, wish) for wish in wishes]
+    return [_plan(world, resolved(world, wish)) for wish in wishes]
 
 
 def _plan(world: World, wish: Wish) -> GpuPlan:
     gpu = _gpu(world, wish.gpu_uuid)
+    if gpu.mig_current and gpu.uuid in world.hidden:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: NVML does not tell which GPU instances stand on it",
+            fix="The daemon must run as root.",
+        )
     standing = standing_on(world, gpu.uuid)
     if wish.wants is None or _must_wait_for_mode(gpu, wish):
-        keep = tuple(s for s in standing if s.gi not in wish.drop)
-        gone = tuple(s for s in standing if s.gi in wish.drop)
-        return GpuPlan(gpu.uuid, keep, gone, ())
-    if not gpu.mig_current and wish.mode is not False:
+        gone = tuple(s for s in standing if (s.gi, s.place) in wish.drop)
+        return GpuPlan(gpu.uuid, tuple(s for s in standing if s not in gone), gone, ())
+    if wish.exact and not wish.wants:
+        return GpuPlan(gpu.uuid, (), tuple(standing), ())
+    _needs_mode(gpu, wish)
+    return plan(gpu, standing, wish.wants, exact=wish.exact)
+
+
+def _needs_mode(gpu: Gpu, wish: Wish) -> None:
+    if not gpu.mig_current and not wish.mode:
         raise ImpossibleLayout(
             f"GPU {gpu.index}: MIG mode is off", fix="`launch layout enable` switches it on."
         )
-    if wish.exact and not wish.wants:
-        return GpuPlan(gpu.uuid, (), tuple(standing), ())
-    wants = wish.wants
-    if wish.add:
-        wants = (*wants, *(Want(str(s.place.profile_id), 1, s.place.start) for s in standing))
-    return plan(gpu, standing, wants, exact=wish.exact)
+
+
+def resolved(world: World, wish: Wish) -> Wish:
+    """Return a wish for more as the total that it comes to, so that it can be planned twice.
+
+    What stands without a compute instance does not count: it is completed first.
+    """
+    if not wish.add or wish.wants is None:
+        return wish
+    gpu = _gpu(world, wish.gpu_uuid)
+    _needs_mode(gpu, wish)
+    standing = standing_on(world, gpu.uuid)
+    usable = Counter(s.place.profile_id for s in standing if not s.bare)
+    wants = []
+    for want in wish.wants:
+        wanted = profile_id(gpu, want.profile)
+        if want.start is None:
+            wants.append(replace(want, count=want.count + usable[wanted]))
+            continue
+        if Place(wanted, want.start) in [s.place for s in standing if not s.bare]:
+            raise ImpossibleLayout(
+                f"GPU {gpu.index}: {want.profile}@{want.start} stands already",
+                fix="Leave the place out for one more of them anywhere.",
+            )
+        wants.append(want)
+    return replace(wish, wants=tuple(wants), add=False)
 
 
 def _must_wait_for_mode(gpu: Gpu, wish: Wish) -> bool:
@@ -75,6 +108,11 @@ def user_of(state: SliceState) -> str | None:
     return f"{state.slice.uuid} {state.foreign}" if state.foreign else None
 
 
+def users_of(states: Sequence[SliceState]) -> list[str]:
+    """Return who uses these slices, as half sentences."""
+    return [text for state in states if (text := user_of(state)) is not None]
+
+
 def begin(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
     """Record a change, or refuse it before anything is changed.
 
@@ -93,27 +131,45 @@ def begin(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
                 world.not_ours[wish.gpu_uuid],
                 fix="Ask that daemon, or stop it first.",
             )
-    made = plans(world, event.wishes)
-    going = [state for p in made for state in _going(world, p, event.wishes)]
-    users = [text for state in going if (text := user_of(state)) is not None]
-    if going and world.engine_down:
+    wishes = tuple(resolved(world, wish) for wish in event.wishes)
+    states = going(world, plans(world, wishes), wishes)
+    _check_users(world, states, event.busy)
+    op = LayoutOp(
+        world.next_layout, event.verb, event.request, event.owner, now.wall, wishes, event.busy
+    )
+    users = users_of(states)
+    op.message = f"waits: {'; '.join(users)}" if users else None
+    world.next_layout += 1
+    world.layout = world.changes.layouts[op.id] = op
+    bar(world, op, states)
+    return op
+
+
+def _check_users(world: World, states: Sequence[SliceState], busy: Busy) -> None:
+    """Refuse to wait for what nobody said to wait for; raises ``StaleRequest``."""
+    if states and world.engine_down:
         raise StaleRequest(
             f"nobody can tell which containers use what would go: {world.engine_down}",
             fix="Start Docker, then try again.",
         )
-    if users and event.busy is Busy.REFUSE:
+    ours = [state for state in states if state.lease is not None]
+    others = [state for state in states if state.lease is None]
+    in_the_way = users_of([*([] if busy.cancels else ours), *others])
+    if in_the_way and not busy.waits:
         raise StaleRequest(
-            f"{'; '.join(users)}: nothing was changed",
+            f"{'; '.join(in_the_way)}: nothing was changed",
             fix="--wait waits until it is free, --cancel-jobs cancels the launcher's own jobs.",
         )
-    op = _op(world, event, made, now)
-    world.next_layout += 1
-    world.layout = op
-    op.removing = tuple(state.slice.uuid for state in going)
-    for state in going:
-        state.removing = op.id
-    op.state = OpState.WAITING
-    return op
+
+
+def bar(world: World, op: LayoutOp, states: Sequence[SliceState]) -> None:
+    """Keep everybody from the slices that go, and let go of those that do not any more."""
+    op.changing = tuple(state.slice.uuid for state in states)
+    for state in world.slices.values():
+        if state.slice.uuid in op.changing:
+            state.changing = op.id
+        elif state.changing == op.id and not op.done:
+            state.changing = None
 
 
 def note(world: World, owner: Owner, verb: str, request: str, now: ev.Now) -> None:
@@ -124,33 +180,22 @@ def note(world: World, owner: Owner, verb: str, request: str, now: ev.Now) -> No
     world.changes.layouts[op.id] = op
 
 
-def _op(world: World, event: ev.LayoutAsked, made: Sequence[GpuPlan], now: ev.Now) -> LayoutOp:
+def steps_for(world: World, wishes: Sequence[Wish], made: Sequence[GpuPlan]) -> list[Step]:
+    """Return what is left to do for wishes; MIG mode comes on before anything else is planned."""
+    on: list[Step] = []
     steps: list[Step] = []
-    later: list[Wish] = []
-    for wish, one in zip(event.wishes, made, strict=True):
+    for wish, one in zip(wishes, made, strict=True):
         gpu = world.gpus[one.gpu_uuid]
-        if wish.mode and not gpu.mig_current:
-            steps.append(Step(StepKind.MODE_ON, gpu.uuid, gpu.index))
-        if _must_wait_for_mode(gpu, wish):
-            later.append(wish)
-        steps += steps_of(gpu, one)
+        if wish.mode and not (gpu.mig_current and gpu.mig_pending):
+            on.append(Step(StepKind.MODE_ON, gpu.uuid, gpu.index))
+        steps += _steps_of(gpu, one)
         if wish.mode is False and (gpu.mig_current or gpu.mig_pending):
             steps.append(Step(StepKind.MODE_OFF, gpu.uuid, gpu.index))
-    return LayoutOp(
-        world.next_layout,
-        event.verb,
-        event.request,
-        event.owner,
-        now.wall,
-        event.wishes,
-        event.busy,
-        steps,
-        later=tuple(later),
-    )
+    return on or steps
 
 
-def steps_of(gpu: Gpu, one: GpuPlan) -> list[Step]:
-    """Return the steps of a plan: what goes first, then what lacks something, then what comes."""
+def _steps_of(gpu: Gpu, one: GpuPlan) -> list[Step]:
+    """Return a plan as steps: what goes first, then what lacks something, then what comes."""
     gone = [_step(StepKind.DESTROY, gpu, s.place, s.gi) for s in one.destroy]
     lacking = [_step(StepKind.COMPLETE, gpu, s.place, s.gi) for s in one.complete]
     return [*gone, *lacking, *(_step(StepKind.CREATE, gpu, place) for place in one.create)]
@@ -163,15 +208,14 @@ def _step(kind: StepKind, gpu: Gpu, place: Place, gi: int | None = None) -> Step
     return Step(kind, gpu.uuid, gpu.index, name, place.profile_id, Placement(place.start, size), gi)
 
 
-def _going(world: World, one: GpuPlan, wishes: Sequence[Wish]) -> list[SliceState]:
+def going(world: World, made: Sequence[GpuPlan], wishes: Sequence[Wish]) -> list[SliceState]:
     """Return the slices that go: those of destroyed instances, all of a GPU that changes mode."""
-    gpu = world.gpus[one.gpu_uuid]
-    mode = next((w.mode for w in wishes if w.gpu_uuid == gpu.uuid), None)
-    all_go = mode is not None and mode != gpu.mig_current
-    gone = {s.gi for s in one.destroy}
+    modes = {w.gpu_uuid: w.mode for w in wishes if w.mode is not None}
+    all_go = {uuid for uuid, mode in modes.items() if mode != world.gpus[uuid].mig_current}
+    gone = {(one.gpu_uuid, s.gi) for one in made for s in one.destroy}
     return [
         state
         for state in world.slices.values()
-        if state.slice.gpu_uuid == gpu.uuid and not state.lost
-        and (all_go or state.slice.gi in gone)
-    ]  # fmt: skip
+        if not state.lost
+        and (state.slice.gpu_uuid in all_go or (state.slice.gpu_uuid, state.slice.gi) in gone)
+    ]

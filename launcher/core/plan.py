@@ -38,17 +38,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class GpuPlan:
-    """What becomes of one GPU. Bare instances among ``keep`` get their compute instance."""
+    """What becomes of one GPU. ``complete`` are those of ``keep`` that are asked for and bare."""
 
     gpu_uuid: str
     keep: tuple[Standing, ...]
     destroy: tuple[Standing, ...]
     create: tuple[Place, ...]
-
-    @property
-    def complete(self) -> tuple[Standing, ...]:
-        """The kept instances that lack their compute instance."""
-        return tuple(s for s in self.keep if s.bare)
+    complete: tuple[Standing, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -79,7 +75,7 @@ def plan(
         made = _completed(board, kept, asked)
         if made is not None:
             gone = tuple(s for s in standing if s not in kept)
-            return GpuPlan(gpu.uuid, kept, gone, made)
+            return GpuPlan(gpu.uuid, kept, gone, made, _lacking(kept, asked))
     raise _impossible(gpu, board, standing, wants, exact)
 
 
@@ -161,6 +157,21 @@ def _completed(board: Board, kept: Sequence[Standing], asked: _Asked) -> tuple[P
     others = Counter(p.profile_id for p in (Counter(places) - Counter(asked.fixed)).elements())
     rest = solve(board, (*places, *missing), [*(asked.free - others).elements()])
     return None if rest is None else (*missing, *rest)
+
+
+def _lacking(kept: Sequence[Standing], asked: _Asked) -> tuple[Standing, ...]:
+    """Return the bare instances that the request counts on; what it does not is left alone."""
+    left = Counter(asked.free)
+    for s in kept:
+        if not s.bare and s.place not in asked.fixed:
+            left[s.place.profile_id] -= 1
+    found = []
+    for s in kept:
+        if s.bare and s.place not in asked.fixed:
+            left[s.place.profile_id] -= 1
+        if s.bare and (s.place in asked.fixed or left[s.place.profile_id] >= 0):
+            found.append(s)
+    return tuple(found)
 
 
 def name_of(gpu: Gpu, profile_id: int) -> str:

@@ -22,8 +22,7 @@ from launcher.core.world import World
 def resume(world: World, now: Now) -> list[Action]:
     """Return the actions that continue every live job of a world just read from the store."""
     actions = take_up(world, now)
-    if world.layout is not None:
-        layoutrun.interrupted(world, world.layout, now)
+    layoutrun.taken_up(world, now)
     for job in list(world.jobs.values()):
         match job.state:
             case State.STARTING:

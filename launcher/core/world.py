@@ -30,8 +30,8 @@ class SliceState:
     #: The quarantine ends only by an admin's word, not by idle samples.
     lasting: bool = False
     drained: str | None = None
-    #: The change of the layout that takes it away.
-    removing: int | None = None
+    #: The change of the layout that takes it away, or is just making it.
+    changing: int | None = None
 
     @property
     def usable(self) -> bool:
@@ -41,8 +41,8 @@ class SliceState:
     @property
     def unusable(self) -> str | None:
         """Why no lease may be granted on it, as half a sentence; None where one may."""
-        if self.removing is not None:
-            return f"is taken away by layout change {self.removing}"
+        if self.changing is not None:
+            return f"is part of layout change {self.changing}"
         if self.lost:
             return "is not reported by NVML"
         return self.foreign or self.quarantine or self.drained
@@ -124,6 +124,8 @@ class World:
         """GPU UUID -> why another daemon has it."""
         self.slices: dict[str, SliceState] = {}
         self.instances: dict[tuple[str, int], Instance] = {}
+        self.hidden: frozenset[str] = frozenset()
+        """The GPUs of which NVML does not tell what GPU instances stand."""
         self.drains: dict[str, Drain] = {}
         self.made: dict[tuple[str, int], Place] = {}
         """The GPU instances that the launcher made, by GPU and GI id."""
@@ -255,9 +257,11 @@ class World:
         """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
         self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
         self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
+        self.hidden = frozenset(inventory.hidden)
         if self.layout is None:
             for gpu_uuid, gi in self.made.keys() - self.instances.keys():
-                self.set_made(gpu_uuid, gi, None)
+                if gpu_uuid not in self.hidden:
+                    self.set_made(gpu_uuid, gi, None)
         reported = {s.uuid: s for s in inventory.slices}
         for uuid, state in list(self.slices.items()):
             seen = reported.get(uuid)
@@ -268,7 +272,15 @@ class World:
             if state.lost and not state.lease and not state.quarantine:
                 del self.slices[uuid]
         for uuid, found in reported.items():
-            self.slices.setdefault(uuid, SliceState(found))
+            if uuid not in self.slices:
+                self.slices[uuid] = SliceState(found, changing=self._changed_by(found))
         for uuid, state in self.slices.items():
             state.foreign = None if state.lease else foreign.get(uuid)
         self._mark_drained()
+
+    def _changed_by(self, new: Slice) -> int | None:
+        """Return the change of the layout that a new slice is part of: it may be undone yet."""
+        op = self.layout
+        if op is None or all(wish.gpu_uuid != new.gpu_uuid for wish in op.wishes):
+            return None
+        return op.id

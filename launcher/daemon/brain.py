@@ -15,7 +15,7 @@ from typing import Any
 
 from launcher.core import event as ev
 from launcher.core.action import Action
-from launcher.core.handle import decide, handle
+from launcher.core.handle import decide
 from launcher.core.reconcile import take_up
 from launcher.core.scheduler import schedule
 from launcher.core.world import Changes, World
@@ -69,7 +69,7 @@ class Brain:
     async def ask(self, event: ev.Event) -> Any:
         """Have an event decided; returns what ``decide`` answers, once it is durable.
 
-        Raises what ``handle`` raises, ``ReadOnlyState`` where the store takes no commits.
+        Raises what ``decide`` raises, ``ReadOnlyState`` where the store takes no commits.
         """
         if self.read_only:
             raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
@@ -169,7 +169,9 @@ class Brain:
         world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
         world.reconciling = old.reconciling
         if self._inventory is not None:
-            handle(world, self._inventory, now)
+            # Not as an event: what that would begin was begun in the world before.
+            world.not_ours = dict(self._inventory.not_ours)
+            world.take_inventory(self._inventory.inventory, dict(self._inventory.foreign))
         self.world = world
         for action in take_up(world, now):
             self._dispatch(action)

@@ -43,7 +43,7 @@ class LayoutRunner:
         """Carry out one step; every way it can end is an event."""
         log.info("layout change %d: %s", action.op, action.step)
         try:
-            gi = await asyncio.to_thread(self._step, action.step)
+            gi, made = await asyncio.to_thread(self._step, action.step)
         except ResetNeeded as pending:
             return LayoutStepDone(action.op, action.step, pending=_words(pending))
         except LauncherError as error:
@@ -52,21 +52,22 @@ class LayoutRunner:
         except Exception as bug:
             log.exception("layout change %d: %s", action.op, action.step)
             return LayoutStepFailed(action.op, action.step, f"a bug in the launcher: {bug}")
-        return LayoutStepDone(action.op, action.step, gi)
+        return LayoutStepDone(action.op, action.step, gi, made)
 
-    def _step(self, step: Step) -> int | None:
+    def _step(self, step: Step) -> tuple[int | None, bool]:
+        """Return the GPU instance and whether it was made now."""
         gpu, gi, place = step.gpu_uuid, step.gi, step.placement
         match step.kind:
             case StepKind.MODE_ON | StepKind.MODE_OFF:
                 self._carver.set_mode(gpu, on=step.kind is StepKind.MODE_ON)
-                return None
+                return None, True
             case StepKind.CREATE if place is not None:
                 return self._carver.create(gpu, step.profile_id, place)
             case StepKind.COMPLETE if gi is not None:
-                return self._carver.complete(gpu, gi)
+                return self._carver.complete(gpu, gi), False
             case StepKind.DESTROY if place is not None and gi is not None:
                 self._carver.destroy(gpu, gi, step.profile_id, place)
-                return None
+                return None, True
         raise InternalError(f"the step {step} lacks something")
 
     async def look(self, action: LookAtLayout) -> LayoutSeen:
@@ -75,7 +76,7 @@ class LayoutRunner:
         self._health.set("refresh", "; ".join(problems) or None)
         found = await self._look()
         if isinstance(found, InventoryRead):
-            return LayoutSeen(action.op, found.inventory)
+            return LayoutSeen(action.op, found.inventory, blind=found.blind)
         return LayoutSeen(action.op, None, found.message)
 
 

@@ -5,8 +5,6 @@ A container of ours never counts; one with another ``launcher.store`` label does
 
 from __future__ import annotations
 
-import contextlib
-
 from launcher.core.gpu import Inventory
 from launcher.core.ids import LABEL_STORE
 from launcher.engine.containers import Containers, gpu_ids
@@ -21,14 +19,18 @@ class ForeignUse:
         self._containers, self._gpu, self._store = containers, gpu, store
         self._ids: dict[str, set[str]] = {}
 
-    def find(self, inventory: Inventory, ours: frozenset[str]) -> dict[str, str]:
+    def find(self, inventory: Inventory, ours: frozenset[str]) -> tuple[dict[str, str], str | None]:
         """Return slice UUID -> who uses it. ``ours`` are slices with a live lease: not looked at.
 
-        While Docker is away only processes tell; nothing is started then.
+        While Docker is away (the second value says why) only processes tell; nothing is started
+        then.
         """
         used: dict[str, str] = {}
-        with contextlib.suppress(EngineUnavailable, EngineError):
+        blind = None
+        try:
             used = self._by_containers(inventory)
+        except (EngineUnavailable, EngineError) as error:
+            blind = error.message
         for s in inventory.slices:
             if s.uuid in ours or s.uuid in used:
                 continue
@@ -39,7 +41,7 @@ class ForeignUse:
             if found:
                 pids = ", ".join(str(p.pid) for p in found)
                 used[s.uuid] = f"is used by process {pids}"
-        return used
+        return used, blind
 
     def _by_containers(self, inventory: Inventory) -> dict[str, str]:
         running = {c["Id"]: c for c in self._containers.running()}

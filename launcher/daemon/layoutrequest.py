@@ -6,6 +6,7 @@ from collections import Counter
 
 from launcher import wire
 from launcher.core.gpu import Gpu
+from launcher.core.layout import Place
 from launcher.core.layoutop import Wish
 from launcher.core.plan import Want
 from launcher.core.world import World
@@ -35,6 +36,10 @@ def select(world: World, entry: wire.LayoutEntry, *, clears: bool = False) -> li
         candidates = capable if entry.mode or (clears and not on) else on
         if len(candidates) == 1:
             return candidates
+        if capable and not candidates:
+            raise UserError(
+                "no GPU has MIG mode on", fix="`launch layout enable --gpu N` switches it on."
+            )
         which = ", ".join(f"{g.index} ({g.name})" for g in candidates or capable) or "none"
         state = "can do MIG" if candidates is capable else "have MIG mode on"
         raise UserError(
@@ -61,7 +66,11 @@ def find_gpu(world: World, text: str) -> Gpu:
 def _wish(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
     wants = None if entry.specs is None else tuple(_want(spec) for spec in entry.specs)
     places = [_slice_place(world, text) for text in entry.drop]
-    drop = frozenset(gi for uuid, gi in places if uuid == gpu.uuid)
+    drop = frozenset(
+        (gi, Place(instance.profile_id, instance.placement.start))
+        for uuid, gi in places
+        if uuid == gpu.uuid and (instance := world.instances.get((uuid, gi))) is not None
+    )
     if entry.mode is False:  # the mode does not go while instances stand
         return Wish(gpu.uuid, (), exact=True, mode=False)
     return Wish(gpu.uuid, wants, entry.exact, entry.add, drop, entry.mode)

@@ -99,7 +99,8 @@ async def drain(
     from launcher.daemon import views
 
     world = context.world
-    uuid = ref if ref in world.slices else find_gpu(world, ref).uuid
+    known = ref in world.slices or ref in world.drains or ref.startswith("MIG-")
+    uuid = ref if known else find_gpu(world, ref).uuid
     state = world.slices.get(uuid)
     if reason is None and state is not None and state.quarantine:
         if not await asyncio.to_thread(context.prover.idle_now, (uuid,), ""):
@@ -156,4 +157,6 @@ def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:
         for one in wanted
         if one.gpu in world.gpus and (one.mode or world.gpus[one.gpu].mig_current)
     ]
-    return wire.LayoutRequest(verb="restore", request="the saved layout", entries=entries)
+    missing = [one.gpu for one in wanted if one.gpu not in world.gpus]
+    what = "the saved layout" + (f", but not of {', '.join(missing)}: not there" if missing else "")
+    return wire.LayoutRequest(verb="restore", request=what, entries=entries)

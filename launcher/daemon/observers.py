@@ -51,6 +51,7 @@ class Observers:
     store: str
     _orphans: dict[str, float] = field(default_factory=dict)
     _idle: dict[str, int] = field(default_factory=dict)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Look for ever."""
@@ -99,6 +100,10 @@ class Observers:
 
     async def look_at_gpus(self) -> ev.InventoryRead | ev.InventoryFailed:
         """Read NVML and who else uses the slices; report both and return the report."""
+        async with self._looking:  # an older look never comes after a newer one
+            return await self._look_now()
+
+    async def _look_now(self) -> ev.InventoryRead | ev.InventoryFailed:
         leased = frozenset(
             s.slice.uuid for s in self.brain.world.slices.values() if s.lease or s.quarantine
         )
@@ -118,9 +123,10 @@ class Observers:
         others = self.claims.refused(inventory)
         self.health.set("claims", "; ".join(sorted(others.values())) or None)
         used = {s.uuid: others[s.gpu_uuid] for s in inventory.slices if s.gpu_uuid in others}
-        used |= self.foreign.find(inventory, leased)
+        by_others, blind = self.foreign.find(inventory, leased)
+        used |= by_others
         return ev.InventoryRead(
-            inventory, tuple(sorted(used.items())), tuple(sorted(others.items()))
+            inventory, tuple(sorted(used.items())), tuple(sorted(others.items())), blind
         )
 
     async def _sweep(self) -> None:

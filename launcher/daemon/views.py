@@ -93,7 +93,7 @@ def slice_word(world: World, state: SliceState) -> str:
         ("quarantined", state.quarantine),
         ("lost", state.lost),
         ("foreign", state.foreign),
-        ("drained", state.drained or state.removing is not None),
+        ("drained", state.drained or state.changing is not None),
     )
     return next((word for word, holds in words if holds), "free")
 

@@ -35,8 +35,11 @@ class Carver:
 
     reader: GpuReader
 
-    def create(self, gpu_uuid: str, profile_id: int, placement: Placement) -> int:
-        """Make a GPU instance at a placement with one compute instance over all; returns its id."""
+    def create(self, gpu_uuid: str, profile_id: int, placement: Placement) -> tuple[int, bool]:
+        """Make a GPU instance at a placement with one compute instance over all.
+
+        Returns its id, and False if it stood there already: then it is somebody else's.
+        """
         return self.reader.changing(lambda: _create(gpu_uuid, profile_id, placement))
 
     def complete(self, gpu_uuid: str, gi: int) -> int:
@@ -76,7 +79,7 @@ def _at(device: nvml.Handle, profile_id: int, placement: Placement) -> nvml.Hand
     return None
 
 
-def _create(gpu_uuid: str, profile_id: int, placement: Placement) -> int:
+def _create(gpu_uuid: str, profile_id: int, placement: Placement) -> tuple[int, bool]:
     device = _gpu(gpu_uuid)
     instance = _at(device, profile_id, placement)
     made = instance is None
@@ -97,7 +100,7 @@ def _create(gpu_uuid: str, profile_id: int, placement: Placement) -> int:
         if made:
             _patiently(lambda: nvml_change.destroy_gpu_instance(instance))
         raise
-    return info.gi
+    return info.gi, made
 
 
 def _fill(instance: nvml.Handle) -> None:
@@ -151,7 +154,8 @@ def _set_mode(gpu_uuid: str, on: bool) -> None:
             "cannot do that (a VM often cannot), reboot.",
         )
     nvml_change.set_mig_mode(device, on=not on)
-    raise _in_the_way(device, gpu_uuid, Refused("nvmlDeviceSetMigMode", IN_USE), None)
+    code = status or IN_USE
+    raise _in_the_way(device, gpu_uuid, Refused("nvmlDeviceSetMigMode", code), None)
 
 
 def _in_the_way(

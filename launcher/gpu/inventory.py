@@ -192,6 +192,7 @@ class GpuReader:
             tuple(found.slices),
             tuple(found.instances),
             tuple(found.warnings),
+            tuple(found.hidden),
         )
 
     def _read_gpu(self, index: int, driver: str, found: _Found) -> None:
@@ -247,6 +248,8 @@ class GpuReader:
         seen = walk(device, gpu.profiles, before)
         with self._lock:
             self._walks[gpu.uuid] = seen
+        if seen.instances is None:
+            found.hidden.append(gpu.uuid)
         profiles = {profile.profile_id: profile for profile in gpu.profiles}
         found.slices.extend(_slice(gpu, profiles, mig, seen) for mig in seen.devices)
         found.instances.extend(
@@ -280,6 +283,7 @@ class _Found:
         self.slices: list[Slice] = []
         self.instances: list[Instance] = []
         self.warnings: list[str] = []
+        self.hidden: list[str] = []
 
 
 def _ask_profiles(device: nvml.Handle) -> tuple[Profile, ...]:

@@ -166,9 +166,9 @@ class Store:
         world.next_layout = self._db.execute(_Q["next_layout"]).fetchone()[0]
         for row in self._db.execute(_Q["open_layout"]):
             world.layout = op = layouts.from_row(row)
-            for uuid in op.removing:
+            for uuid in op.changing:
                 unknown = Slice(uuid, "", 0, "", None, 0)
-                world.slices.setdefault(uuid, SliceState(unknown, lost=True)).removing = op.id
+                world.slices.setdefault(uuid, SliceState(unknown, lost=True)).changing = op.id
 
 
 def _live(lease: Lease) -> bool:

@@ -100,7 +100,7 @@ class LayoutRequest:
     verb: str
     request: str
     entries: list[LayoutEntry]
-    busy: Literal["refuse", "wait", "cancel"] = "refuse"
+    busy: Literal["refuse", "wait", "cancel", "cancel-and-wait"] = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True)

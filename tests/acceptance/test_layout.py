@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -124,24 +125,52 @@ def test_a_slice_with_a_job_is_not_touched_unless_waited_for(
     waiting.says("waits until what is in the way is free")
     assert {s["state"] for s in launch("slices", "-o", "json").json} == {"leased", "drained"}
     late = daemon.submit("true")
-    assert "is taken away by layout change" in launch("show", str(late.id)).ok().text
+    assert "is part of layout change" in launch("show", str(late.id)).ok().text
     launch("cancel", str(job.id)).ok()
     assert waiting.end().ok().text.count("destroy") == 4
     launch("layout", "apply", "1g.6gb").ok()
     assert daemon.done(late).outcome == "COMPLETED", "it runs as soon as there is a slice again"
 
 
-def test_ctrl_c_gives_up_a_change_that_waits(launch: Shell, daemon: DaemonProcess) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_give_up_a_change_that_waits(
+    launch: Shell, daemon: DaemonProcess, number: signal.Signals
+) -> None:
     job = daemon.submit("sleep", "60")
     daemon.until(job, "RUNNING")
     waiting = launch.start("layout", "clear", "--wait")
     waiting.says("waits until")
-    waiting.process.send_signal(2)
+    waiting.process.send_signal(number)
     ended = waiting.end()
     assert ended.code == 1
     assert "cancelled before anything was changed" in ended.err
     assert len(standing(launch)) == 4
     assert {s["state"] for s in launch("slices", "-o", "json").json} == {"leased", "free"}
+
+
+def test_a_change_that_waits_names_whom_it_waits_for_and_another_terminal_can_give_it_up(
+    launch: Shell, daemon: DaemonProcess
+) -> None:
+    job = daemon.submit("sleep", "60")
+    daemon.until(job, "RUNNING")
+    waiting = launch.start("layout", "clear", "--wait")
+    waiting.says(f"is used by job {job.id}")
+    number = launch("layout", "changes", "-o", "json").ok().json[0]["id"]
+    assert (
+        "cancelled before anything was changed" in launch("layout", "cancel", str(number)).ok().err
+    )
+    assert waiting.end().code == 1
+    assert launch("layout", "cancel", str(number)).code != 0
+
+
+def test_a_drain_of_a_slice_that_is_gone_can_be_ended(launch: Shell, daemon: DaemonProcess) -> None:
+    gone = launch("slices", "-o", "name").text.split()[0]
+    launch("drain", gone).ok()
+    launch("layout", "destroy", gone).ok()
+    launch("undrain", gone).ok()
+    refused = launch("undrain", gone)
+    assert refused.code == 2
+    assert f"there is no slice or GPU {gone}" in refused.err
 
 
 def test_jobs_in_the_way_are_cancelled_if_told_so(launch: Shell, daemon: DaemonProcess) -> None:

@@ -41,15 +41,17 @@ def test_an_instance_is_made_where_it_is_asked_with_its_compute_instance(
     make_machine: MakeMachine, carver: Carver
 ) -> None:
     machine = make_machine("A30:")
-    gi = carver.create(gpu(machine), 5, Placement(2, 2))
+    gi, made = carver.create(gpu(machine), 5, Placement(2, 2))
     assert standing(machine) == [("2g.12gb", 2, 1)]
+    assert made
     assert machine.instances()[0].gi == gi
 
 
 def test_what_is_there_already_is_not_made_again(make_machine: MakeMachine, carver: Carver) -> None:
     machine = make_machine("A30:")
-    first = carver.create(gpu(machine), 14, Placement(1, 1))
-    assert carver.create(gpu(machine), 14, Placement(1, 1)) == first
+    first, made = carver.create(gpu(machine), 14, Placement(1, 1))
+    assert made
+    assert carver.create(gpu(machine), 14, Placement(1, 1)) == (first, False)
     assert machine.calls("nvmlDeviceCreateGpuInstanceWithPlacement") == 1
 
 

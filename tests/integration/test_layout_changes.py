@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from launcher.core import event as ev
+from launcher.core.action import LookAtLayout
+from launcher.core.handle import decide
+from launcher.core.layout import Place
 from launcher.core.layoutop import Busy, OpResult, OpState, Wish
 from launcher.core.plan import Want
 from launcher.errors import ImpossibleLayout, StaleRequest
@@ -14,7 +19,7 @@ from launcher.fakegpu.script import CODES
 from launcher.gpu import carve
 from tests.property.test_layouts import feasible_cached
 from tests.support.boards import MIG_BOARDS, board
-from tests.support.carving import Changer
+from tests.support.carving import NOW, ROOT, Changer
 from tests.support.machines import MakeMachine, build_directory, make_machine
 
 __all__ = ["build_directory", "make_machine"]
@@ -139,9 +144,7 @@ def test_a_foreign_slice_is_never_destroyed_and_waiting_for_it_works(changer: Ma
         one.ask(one.wish(exact=True))
     op = one.ask(one.wish(Want("2g.12gb", 2), exact=True), busy=Busy.WAIT)
     assert (op.state, changes_made(one)) == (OpState.WAITING, 0)
-    assert {s.removing for s in one.world.slices.values()} == {op.id}, "nobody may get them now"
-    from launcher.core import event as ev
-
+    assert {s.changing for s in one.world.slices.values()} == {op.id}, "nobody may get them now"
     one.carry_out(one.tell(ev.InventoryRead(one.reader.inventory())))
     assert op.result is OpResult.APPLIED
     assert [p for p, _, _ in one.standing()] == ["2g.12gb", "2g.12gb"]
@@ -211,7 +214,8 @@ def test_a_bare_instance_is_completed_or_removed(changer: MakeChanger) -> None:
     one.machine.add_instance(one.gpu, "1g.6gb", 3, bare=True)
     one.look()
     bare = one.machine.instances()[-1].gi
-    op = one.ask(Wish(one.gpu, drop=frozenset({bare})), verb="destroy")
+    place = Place(one.world.instances[one.gpu, bare].profile_id, 3)
+    op = one.ask(Wish(one.gpu, drop=frozenset({(bare, place)})), verb="destroy")
     assert op.result is OpResult.APPLIED
     assert one.standing() == [("2g.12gb", 0, 1)]
 
@@ -267,3 +271,121 @@ def test_who_made_an_instance_is_known_as_long_as_it_stands(changer: MakeChanger
     one.machine.add_instance(one.gpu, "1g.6gb", 3)
     one.look()
     assert not any(one.world.made_by_us(gpu, gi) for gpu, gi in one.world.instances)
+
+
+def two_more(one: Changer) -> ev.LayoutAsked:
+    return ev.LayoutAsked(ROOT, "apply", "", (one.wish(Want("1g.6gb", 2)),))
+
+
+def test_what_stood_there_already_is_neither_ours_nor_taken_back(changer: MakeChanger) -> None:
+    """Somebody makes the very instance between the look and the step."""
+    one = changer("A30:")
+    op, actions = decide(one.world, two_more(one), NOW)
+    (carve_first,) = one.tell(asyncio.run(one.runner.look(actions[0])))
+    one.machine.add_instance(one.gpu, "1g.6gb", carve_first.step.placement.start)
+    one.machine.fail("nvmlDeviceCreateGpuInstanceWithPlacement", "UNKNOWN", times=None)
+    one.carry_out([carve_first])
+    assert op.result is OpResult.FAILED
+    assert [p for p, _, _ in one.standing()] == ["1g.6gb"], "theirs stays"
+    assert not any(one.world.made_by_us(gpu, gi) for gpu, gi in one.world.instances)
+
+
+def test_nobody_gets_a_new_slice_before_the_change_is_over(changer: MakeChanger) -> None:
+    one = changer("A30:")
+    _, actions = decide(one.world, two_more(one), NOW)
+    (step,) = one.tell(asyncio.run(one.runner.look(actions[0])))
+    more = one.tell(asyncio.run(one.runner.carve(step)))
+    one.look()
+    assert len(one.world.slices) == 1
+    assert not any(state.free for state in one.world.slices.values())
+    one.carry_out(more)
+    assert [state.free for state in one.world.slices.values()] == [True, True]
+
+
+def test_where_nvml_hides_the_instances_nothing_is_changed_and_the_error_says_why(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A30:1g.6gb*2")
+    one.machine.fail("nvmlDeviceGetGpuInstances", "NO_PERMISSION", times=None)
+    one.look()
+    for wish in (one.wish(exact=True), one.wish(Want("1g.6gb", 4))):
+        with pytest.raises(ImpossibleLayout, match="does not tell which GPU instances stand"):
+            one.ask(wish)
+    assert changes_made(one) == 0
+
+
+def test_somebody_who_came_after_the_asking_is_seen_before_the_first_step(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A30:1g.6gb*4")
+    _, actions = decide(one.world, ev.LayoutAsked(ROOT, "clear", "", (one.wish(exact=True),)), NOW)
+    op = one.world.layout
+    assert op is not None
+    one.look({one.machine.mig_uuids()[0]: "is used by the container c"})
+    one.tell(ev.LayoutSeen(op.id, one.reader.inventory()))
+    assert (op.result, changes_made(one)) == (OpResult.FAILED, 0)
+    assert op.message == (
+        f"{one.machine.mig_uuids()[0]} is used by the container c. Nothing was changed"
+    )
+    assert {s.changing for s in one.world.slices.values()} == {None}
+    assert isinstance(actions[0], LookAtLayout)
+
+
+def test_while_docker_does_not_tell_a_change_that_removes_waits_or_is_refused(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A30:1g.6gb*4")
+    for busy, state in ((Busy.REFUSE, OpState.DONE), (Busy.WAIT, OpState.WAITING)):
+        asked = ev.LayoutAsked(ROOT, "clear", "", (one.wish(exact=True),), busy)
+        op, _ = decide(one.world, asked, NOW)
+        more = one.tell(ev.LayoutSeen(op.id, one.reader.inventory(), blind="Docker is away"))
+        assert (op.state, more) == (state, [])
+        assert "Docker is away" in (op.message or "")
+        one.world.engine_down = None
+    one.carry_out(one.tell(ev.EngineUp()))
+    assert op.result is OpResult.APPLIED
+
+
+def test_to_clear_all_gpus_one_with_mig_mode_off_is_clean_already(changer: MakeChanger) -> None:
+    one = changer("A30:1g.6gb, A30")
+    op = one.ask(*(Wish(uuid, (), exact=True) for uuid in one.machine.gpu_uuids()), verb="clear")
+    assert op.result is OpResult.APPLIED
+    assert one.standing() == []
+
+
+def test_what_another_left_bare_is_completed_only_if_it_is_asked_for(changer: MakeChanger) -> None:
+    one = changer("A30:")
+    one.machine.add_instance(one.gpu, "2g.12gb", 0, bare=True)
+    one.look()
+    assert one.ask(one.wish(Want("1g.6gb"))).result is OpResult.APPLIED
+    assert one.standing() == [("1g.6gb", 2, 1), ("2g.12gb", 0, 0)]
+
+
+def test_one_more_is_one_more_and_a_taken_place_is_told(changer: MakeChanger) -> None:
+    one = changer("A30:1g.6gb*2")
+    assert one.ask(one.wish(Want("1g.6gb"), add=True)).result is OpResult.APPLIED
+    assert len(one.standing()) == 3
+    with pytest.raises(ImpossibleLayout, match=r"1g\.6gb@0 stands already"):
+        one.ask(one.wish(Want("1g.6gb", 1, 0), add=True))
+
+
+def test_one_gpu_that_needs_a_reset_does_not_hold_up_the_other(changer: MakeChanger) -> None:
+    one = changer("A30, A30")
+    first, second = one.machine.gpu_uuids()
+    one.machine.set_reset_works(first, works=False)
+    op = one.ask(*(Wish(gpu, (Want("1g.6gb", 2),), mode=True) for gpu in (first, second)))
+    assert op.result is OpResult.FAILED
+    assert "only after a reset" in (op.message or "")
+    assert [p for p, _, _ in one.standing()] == ["1g.6gb", "1g.6gb"]
+
+
+def test_jobs_are_cancelled_and_strangers_are_not_waited_for_unless_that_is_asked(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A30:1g.6gb*4")
+    one.look({one.machine.mig_uuids()[0]: "is used by the container c"})
+    with pytest.raises(StaleRequest, match="is used by the container c: nothing was changed"):
+        one.ask(one.wish(exact=True), busy=Busy.CANCEL)
+    op = one.ask(one.wish(exact=True), busy=Busy.CANCEL_AND_WAIT)
+    assert op.state is OpState.WAITING
+    assert "waits: " in (op.message or "")

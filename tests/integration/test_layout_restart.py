@@ -118,3 +118,24 @@ def test_a_call_that_hangs_holds_up_neither_the_daemon_nor_other_jobs(
     daemon.machine.clear_faults()
     asking.join(30)
     assert results == ["applied"]
+
+
+def test_a_change_that_waits_goes_on_waiting_after_a_restart_and_nobody_gets_its_slices(
+    make_daemon: MakeDaemon,
+) -> None:
+    daemon = make_daemon("A30:1g.6gb*2").start()
+    job = daemon.submit("sleep", "60")
+    daemon.until(job, "RUNNING")
+    entry = LayoutEntry(gpus=["0"], specs=[LayoutSpec(profile="2g.12gb", count=2)], exact=True)
+    asked = LayoutRequest(verb="apply", request="", entries=[entry], busy="wait")
+    begun = daemon.client.layout.change(asked)
+    assert begun.state == "waiting"
+    assert f"is used by job {job.id}" in (begun.message or "")
+    daemon.kill()
+    daemon.start()
+    late = daemon.submit("true", gpus=GpuRequest(kind="profile", profile="1g.6gb"))
+    (waits,) = daemon.client.layout.changes()
+    assert (waits.state, daemon.client.jobs([late.id])[0].state) == ("waiting", "PENDING")
+    daemon.client.cancel(job.id)
+    assert daemon.client.layout.wait(begun.id, 30).result == "applied"
+    assert standing(daemon) == [("2g.12gb", 0), ("2g.12gb", 2)]

@@ -20,6 +20,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "create": "Add one GPU instance.",
         "destroy": "Remove one slice.",
         "clear": "Remove every slice of a GPU.",
+        "cancel": "Give up a change that still waits.",
     },
     "Keep": {
         "export": "Print the layout, as NVIDIA mig-parted writes it or as JSON.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -51,18 +52,21 @@ def request(
     cancel_jobs: bool = False,
 ) -> LayoutRequest:
     """Return the request; ``words`` are what is written down as asked for."""
-    busy = "cancel" if cancel_jobs else "wait" if waiting else "refuse"
+    named = [*(["cancel"] if cancel_jobs else []), *(["wait"] if waiting else [])]
+    busy = "-and-".join(named) or "refuse"
     return LayoutRequest(verb=verb, request=" ".join(words), entries=entries, busy=busy)  # type: ignore[arg-type]
 
 
 def follow(client: Client, begun: LayoutChange, output: str) -> int:
     """Stay with a change to its end; return 0 if it was applied, else 1 with what stands now.
 
-    Ctrl-C gives up a change that still waits.
+    Ctrl-C and SIGTERM give up a change that still waits.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if begun.state == "waiting":
-            terminal.say(f"layout change {begun.id} waits until what is in the way is free")
+            who = (begun.message or "").removeprefix("waits: ")
+            terminal.say(f"layout change {begun.id} waits until what is in the way is free: {who}")
         ended = client.layout.wait(begun.id)
     except KeyboardInterrupt:
         _give_up(client, begun.id)

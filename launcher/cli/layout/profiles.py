@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from launcher.cli import render
+from launcher.cli import render, terminal
 from launcher.cli.common import connect, output_option
 from launcher.cli.layout.changing import gpu_option
 from launcher.wire import ProfileView
@@ -29,6 +29,8 @@ def command(gpu: str | None, output: str) -> None:
         render.print_names([each.name for each in found])
     else:
         render.print_table(HEADINGS, [_row(each) for each in found])
+        if not found:
+            terminal.say("NVML names no profiles: MIG mode may be off (`launch layout enable`)")
 
 
 def _row(p: ProfileView) -> tuple[object, ...]:

@@ -14,12 +14,14 @@ START = 10**18
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Entry]:
-    """A log as Docker keeps it: times go on, a little out of order, many in one nanosecond."""
+    """A log as Docker keeps it: times go on, out of order within the window at the most, many in
+    one nanosecond."""
     steps = st.sampled_from([0, 0, 1, -SECOND, SECOND, 3 * WINDOW_NS])
     found: list[Entry] = []
-    at = START
+    at = newest = START
     for step in draw(st.lists(steps, max_size=30)):
-        at += step
+        at = max(at + step, newest - WINDOW_NS)
+        newest = max(at, newest)
         found.append((draw(st.integers(1, 2)), at, draw(st.integers(0, 2))))
     return found
 

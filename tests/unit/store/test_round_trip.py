@@ -23,6 +23,7 @@ from launcher.core.job import (
     Reason,
     State,
 )
+from launcher.core.layout import Place
 from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
 from launcher.core.lease import Attempt, Lease
 from launcher.core.plan import Want
@@ -200,16 +201,20 @@ def test_a_layout_change_comes_back_as_it_was_and_only_an_open_one_is_taken_up(
 ) -> None:
     step = Step(StepKind.CREATE, "GPU-1", 0, "1g.6gb", 14, Placement(2, 1), gi=5)
     wish = Wish(
-        "GPU-1", (Want("14", 2), Want("2g.12gb", 1, 0)), exact=True, drop=frozenset({3}), mode=True
+        "GPU-1",
+        (Want("14", 2), Want("2g.12gb", 1, 0)),
+        exact=True,
+        drop=frozenset({(3, Place(14, 2))}),
+        mode=True,
     )
     op = LayoutOp(1, "apply", "1g.6gb:2", Owner(0, 0, "root"), AT, (wish,), Busy.WAIT)
     op.steps, op.done, op.undo = [step], [step, step], []
-    op.later, op.removing, op.state = (wish,), ("MIG-1",), OpState.WAITING
+    op.pending, op.changing, op.state = ("GPU-1",), ("MIG-1",), OpState.WAITING
     store.commit(changes(layouts={1: op}))
     world = store.load(1)
     assert world.layout == op
     assert world.next_layout == 2
-    assert world.slices["MIG-1"].removing == 1
+    assert world.slices["MIG-1"].changing == 1
     op.state, op.result, op.message, op.ended_at = OpState.DONE, OpResult.FAILED, "why", AT + 1
     store.commit(changes(layouts={1: op}))
     assert store.load(1).layout is None
