@@ -53,6 +53,12 @@ class Launch(LazyGroup):
         except BrokenPipeError as error:
             terminal.forget_stdout()
             raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
+        except OSError as error:
+            if error.errno not in terminal.UNWRITABLE:
+                raise
+            terminal.forget_stdout()
+            terminal.complain(f"cannot write the output: {error.strerror}")
+            raise click.exceptions.Exit(terminal.EXIT_UNWRITABLE) from error
         return result
 
 

@@ -23,6 +23,8 @@ _PENDING = ("PENDING", "STARTING")
 class Interrupts:
     """The first Ctrl-C goes to the container, a second within 2 s cancels; SIGTERM cancels.
 
+    Where the daemon does not hear the first, the next one leaves; the job goes on.
+
     The handlers ask the daemon on connections of their own, and write without Python's buffers, so
     that they may run in the middle of anything.
     """
@@ -35,6 +37,7 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
         self._pipe = (-1, -1)
         self._wakeup_before = -1
+        self._unheard = False
         self.cancelling = False
         self.terminated = False
 
@@ -72,7 +75,7 @@ class Interrupts:
         self._last = now
         if self._job is None:
             return
-        if self.cancelling:
+        if self.cancelling or self._unheard:
             self._leave()
         if again:
             self._cancel()
@@ -82,7 +85,7 @@ class Interrupts:
             self._forward()
 
     def _on_terminate(self, number: int, frame: FrameType | None) -> None:
-        if self.terminated and self.cancelling:
+        if self.terminated and (self.cancelling or self._unheard):
             self._leave()
         self.terminated = True
         if self._job is not None:
@@ -92,7 +95,7 @@ class Interrupts:
         try:
             self._second().signal(self._job or 0, "SIGINT")
         except LauncherError as error:
-            terminal.report(error)
+            self._not_heard(error)
             return
         terminal.say(f"sent SIGINT to job {self._job}; press Ctrl-C again to cancel it")
 
@@ -100,13 +103,19 @@ class Interrupts:
         try:
             self._second().cancel(self._job or 0)
         except LauncherError as error:
-            terminal.report(error)
+            self._not_heard(error)
             return
         self.cancelling = True
         terminal.say(f"job {self._job} is being cancelled")
 
+    def _not_heard(self, error: LauncherError) -> None:
+        terminal.report(error)
+        terminal.say(f"press Ctrl-C again to leave; job {self._job} goes on")
+        self._unheard = True
+
     def _leave(self) -> None:
-        terminal.say(f"left; job {self._job} is still being cancelled")
+        what = "is still being cancelled" if self.cancelling else "goes on"
+        terminal.say(f"left; job {self._job} {what}")
         raise click.exceptions.Exit(EXIT_CANCELLED)
 
     def _second(self) -> Client:

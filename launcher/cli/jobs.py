@@ -20,7 +20,7 @@ def print_jobs(jobs: Sequence[JobView], output: str) -> None:
         render.print_names([job.id for job in jobs])
     else:
         now = datetime.now(UTC)
-        render.print_table(HEADINGS, [_row(job, now) for job in jobs])
+        render.print_table(HEADINGS, [_row(job, now) for job in jobs], ("IMAGE", "NAME"))
 
 
 def print_short(jobs: Sequence[JobView], output: str) -> None:

@@ -13,6 +13,8 @@ from launcher import wire
 from launcher.cli import terminal
 
 GAP = "  "
+NARROWEST = 8
+"""No column is made narrower to spare another."""
 
 
 def print_json(value: Any) -> None:
@@ -37,13 +39,24 @@ def print_names(names: Sequence[object]) -> None:
     sys.stdout.write("".join(f"{terminal.safe(str(name))}\n" for name in names))
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print aligned columns; the last one is cut to the terminal's width."""
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], spare: Sequence[str] = ()
+) -> None:
+    """Print aligned columns within the terminal's width.
+
+    Where that is too little, the ``spare`` columns give way first, in that order; then the line
+    is cut.
+    """
     texts = [list(headings)] + [[_cell(cell) for cell in row] for row in rows]
     widths = [max(columns(row[index]) for row in texts) for index in range(len(headings))]
     limit = terminal.width()
+    for heading in spare if limit is not None else ():
+        over = sum(widths) + len(GAP) * (len(widths) - 1) - (limit or 0)
+        index = headings.index(heading)
+        widths[index] -= max(0, min(over, widths[index] - NARROWEST))
     for row in texts:
-        line = GAP.join(_pad(cell, width) for cell, width in zip(row, widths, strict=True))
+        cells = (_cut(cell, width) for cell, width in zip(row, widths, strict=True))
+        line = GAP.join(_pad(cell, width) for cell, width in zip(cells, widths, strict=True))
         sys.stdout.write(_cut(line.rstrip(), limit) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -10,6 +11,10 @@ from launcher.errors import LauncherError
 
 BROKEN_PIPE = 141
 """The exit status where our stdout was closed: as a shell shows a death by SIGPIPE."""
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+EXIT_UNWRITABLE = 125
+"""The exit status where our stdout takes nothing more: never one that a job's could be."""
 
 _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
@@ -95,7 +100,8 @@ def forget_stdout() -> None:
 def width() -> int | None:
     """Return the terminal's width if stdout is one, else None: nothing is cut then."""
     try:
-        return os.get_terminal_size(1).columns if os.isatty(1) else None
+        # A terminal that does not know its width (a serial console) says 0.
+        return (os.get_terminal_size(1).columns or None) if os.isatty(1) else None
     except OSError:
         return None
 

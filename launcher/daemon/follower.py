@@ -41,6 +41,7 @@ class Follower:
         idle: Callable[[tuple[str, ...], str], tuple[str, ...]],
         grown: Callable[[int], None],
         log_lost: Callable[[int, int], None],
+        log_written: Callable[[int, int], None],
         watched: Callable[[int], bool],
         directory: Path,
         log_limit: int,
@@ -49,6 +50,7 @@ class Follower:
         self._containers, self._logs = containers, logs
         self._tell, self._idle, self._grown = tell, idle, grown
         self._log_lost, self._watched = log_lost, watched
+        self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
         self._over = threading.Event()
@@ -121,6 +123,7 @@ class Follower:
             )
             if not written:
                 self._log_lost(job, self._action.attempt)
+            self._log_written(job, self._action.attempt)
         self.log_over.set()
         self._log_grew()
 

@@ -30,6 +30,7 @@ class Hub:
         self._touched: set[int] = set()
         self.layout_changed = asyncio.Event()
         self._lost_logs: set[tuple[int, int]] = set()
+        self._owed_logs: set[tuple[int, int]] = set()
 
     @contextlib.contextmanager
     def watch(self, job_id: int) -> Iterator[asyncio.Event]:
@@ -86,6 +87,19 @@ class Hub:
         """Note that an attempt's log could not be written to its end: nobody must wait for it."""
         self._lost_logs.add((job_id, attempt))
         self.touch(job_id)
+
+    def owe_log(self, job_id: int, attempt: int) -> None:
+        """Note that an attempt's log is being written, or will be: who reads it waits for that."""
+        self._owed_logs.add((job_id, attempt))
+
+    def log_written(self, job_id: int, attempt: int) -> None:
+        """Note that nothing more is written to an attempt's log, from any thread."""
+        self._owed_logs.discard((job_id, attempt))
+        self.touch(job_id)
+
+    def log_owed(self, job_id: int, attempt: int) -> bool:
+        """Whether more of an attempt's log is still to be written."""
+        return (job_id, attempt) in self._owed_logs
 
     def log_lost(self, job_id: int, attempt: int) -> bool:
         """Whether the end of an attempt's log will never come."""

@@ -185,11 +185,13 @@ class Runners:
             idle=self._prover.idle_now,
             grown=self._hub.touch,
             log_lost=self._hub.lose_log,
+            log_written=self._hub.log_written,
             watched=self._hub.watched,
             directory=self._log_directory,
             log_limit=self._log_limit,
         )
         self._followers[(action.job, action.attempt)] = follower
+        self._hub.owe_log(action.job, action.attempt)
         follower.start()
 
     async def _stop(self, action: act.StopAttempt) -> None:
@@ -225,6 +227,7 @@ class Runners:
                 await self._in_patient(self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
+            self._hub.log_written(*key)
         self._followers.pop(key, None)
 
     async def _calm_moment(self) -> None:

@@ -45,7 +45,8 @@ async def log_frames(
     """Yield the output of an attempt, or of the job's last one where None. Ends with END.
 
     With ``follow`` until it is complete; a job that waits is waited for. Without, the log of a job
-    that has just ended is given a moment to be written.
+    that has ended is read to its end, also where a loud one's is still being written; its ``tail``
+    is known only then.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + JUST_ENDED_SECONDS
@@ -57,6 +58,11 @@ async def log_frames(
             number = attempt or now.attempt
             if number and (reading is None or reading.number != number):
                 reading = Attempt(context, job.id, number)
+            owed = bool(now.outcome) and context.hub.log_owed(job.id, number)
+            if owed and tail is not None:
+                yield []
+                await _wake(woken)
+                continue
             batch = list(reading.new_frames()) if reading else []
             if reading and tail is not None:
                 batch = await asyncio.to_thread(_all_then_tail, reading, batch, tail)
@@ -64,7 +70,9 @@ async def log_frames(
             yield batch
             if _complete(context, reading, now):
                 break
-            if not (batch or follow or (now.outcome and loop.time() < until)):
+            if batch:
+                until = loop.time() + JUST_ENDED_SECONDS
+            if not (batch or follow or owed or (now.outcome and loop.time() < until)):
                 break
             if not batch:
                 await _wake(woken)

@@ -57,6 +57,11 @@ class Container:
 def parse(info: dict[str, Any]) -> Container:
     """Return the container of a GET /containers/{id}/json answer."""
     state = info["State"]
+    started = six_decimals(state.get("StartedAt"))
+    finished = six_decimals(state.get("FinishedAt"))
+    if started is not None and finished is not None:
+        # Docker stamps the start when its own call returns: a short container has ended by then.
+        started = min(started, finished)
     return Container(
         id=info["Id"],
         name=info["Name"].lstrip("/"),
@@ -66,8 +71,8 @@ def parse(info: dict[str, Any]) -> Container:
         exit_code=int(state.get("ExitCode") or 0),
         error=state.get("Error") or "",
         oom=bool(state.get("OOMKilled")),
-        started_at=six_decimals(state.get("StartedAt")),
-        finished_at=six_decimals(state.get("FinishedAt")),
+        started_at=started,
+        finished_at=finished,
         labels=info["Config"].get("Labels") or {},
         info=info,
     )

@@ -47,6 +47,7 @@ class Store:
         path = directory / FILE_NAME
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, lock)
+            _close_to_others(path)
             with explained(path):
                 connection = connect(path)
                 undo.callback(connection.close)
@@ -169,6 +170,22 @@ class Store:
             for uuid in op.changing:
                 unknown = Slice(uuid, "", 0, "", None, 0)
                 world.slices.setdefault(uuid, SliceState(unknown, lost=True)).changing = op.id
+
+
+def _close_to_others(path: Path) -> None:
+    """Let nobody else read the database, whatever its directory allows: it holds environments.
+
+    SQLite gives the files beside it the database's mode.
+    """
+    with contextlib.suppress(OSError):  # SQLite says it better
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            beside = path.with_name(name)
+            if beside.is_file() and beside.stat().st_mode & 0o077:
+                beside.chmod(0o600)
+    except OSError as error:
+        raise cannot(f"use {path}", error) from error
 
 
 def _live(lease: Lease) -> bool:

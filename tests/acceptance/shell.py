@@ -104,13 +104,14 @@ class Shell:
         done = subprocess.run(
             [*self._launch, *words],
             input=stdin,
-            capture_output=True,
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=subprocess.PIPE,
             env=self.environment | dict(env or {}),
             cwd=options.pop("cwd", self.directory),
             timeout=options.pop("timeout", SECONDS),
             check=False,
         )
-        return Ended(done.returncode, done.stdout, done.stderr.decode())
+        return Ended(done.returncode, done.stdout or b"", done.stderr.decode())
 
     def start(self, *words: str) -> Running:
         """Run it in the background."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import signal
 
+from tests.acceptance.conftest import MakeShell
 from tests.acceptance.shell import Running, Shell, no_traceback
+from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
 
@@ -128,3 +130,21 @@ def test_a_killed_command_leaves_the_job_running_to_its_end(
     wait_until(
         lambda: all(s.state == "free" for s in shared.client.slices()), what="its slice is free"
     )
+
+
+def test_while_the_daemon_is_away_a_second_interrupt_leaves_and_the_job_goes_on(
+    make_daemon: MakeDaemon, shell_for: MakeShell
+) -> None:
+    daemon = make_daemon().start()
+    launch = shell_for(daemon)
+    running = start(launch, ENDURES)
+    daemon.stop()
+    running.process.send_signal(signal.SIGINT)
+    running.says("press Ctrl-C again to leave")
+    running.process.send_signal(signal.SIGINT)
+    ended = running.end()
+    assert ended.code == 130
+    assert re.search(r"left; job \d+ goes on", ended.err)
+    daemon.start()
+    assert launch("ps", "-o", "json").ok().json[0]["state"] == "RUNNING"
+    launch("cancel", "last").ok()

@@ -101,3 +101,23 @@ def test_of_a_job_that_is_not_there_it_is_said(launch: Shell) -> None:
     done = launch("logs", "4711")
     assert (done.code, done.out) == (1, b"")
     assert "there is no job 4711" in done.err
+
+
+def test_the_log_of_a_loud_job_is_whole_as_soon_as_its_end_is_told(launch: Shell) -> None:
+    """Docker's log is written down slower than a loud program writes it."""
+    job = detached(launch, BUSYBOX, "seq", "1", "400000")
+    tails = launch.start("logs", "-f", "--tail", "1", job)
+    launch("wait", job).ok()
+    assert launch("logs", "--tail", "1", job).ok().out == b"400000\n"
+    lines = launch("logs", job).ok().out.splitlines()
+    assert (len(lines), lines[-1]) == (400000, b"400000")
+    assert tails.end().ok().out.endswith(b"400000\n")
+
+
+def test_a_full_disk_behind_the_output_is_told_and_no_bug(launch: Shell) -> None:
+    launch("run", "-q", BUSYBOX, "echo", "text").ok()
+    for words in (["logs", "last"], ["ps", "-a"]):
+        with Path("/dev/full").open("wb") as full:
+            done = launch(*words, stdout=full)
+        assert done.code == 125
+        assert done.err == "launch: cannot write the output: No space left on device\n"

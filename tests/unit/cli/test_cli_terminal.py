@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launcher.cli import render
 from launcher.cli.escapes import EscapeFilter
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import (
@@ -141,3 +142,21 @@ def test_plain_text_gets_through_whole(text: str, size: int) -> None:
     cleaner, data = EscapeFilter(), text.encode()
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert b"".join(cleaner.clean(piece) for piece in pieces) == data
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (0, "ID  IMAGE                     REASON\n7   registry.example/busybox  Resources"),
+        (30, "ID  IMAGE            REASON\n7   registry.examp…  Resources"),
+        (20, "ID  IMAGE     REASON\n7   registr…  Resou…"),
+    ],
+)
+def test_the_image_gives_way_before_the_reason_and_a_width_of_nought_is_none(
+    columns: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((columns, 24)))
+    rows = [(7, "registry.example/busybox", "Resources")]
+    render.print_table(("ID", "IMAGE", "REASON"), rows, ("IMAGE",))
+    assert capsys.readouterr().out.strip() == shown

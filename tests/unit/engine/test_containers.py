@@ -81,6 +81,14 @@ def test_an_ended_container_has_its_code_its_times_and_whether_memory_ran_out() 
     assert found.finished_at == "2026-01-01T00:00:01.000000Z"
 
 
+def test_a_container_never_ends_before_it_starts_though_docker_stamps_it_so() -> None:
+    started, ended = "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.4Z"
+    found = parse(state(Status="exited", StartedAt=started, FinishedAt=ended))
+    assert found.started_at == found.finished_at == "2026-01-01T00:00:00.400000Z"
+    running = parse(state(Status="running", Running=True, StartedAt=started))
+    assert running.started_at == "2026-01-01T00:00:00.500000Z"
+
+
 @pytest.mark.parametrize(
     ("labels", "ours"),
     [

@@ -175,3 +175,16 @@ def test_a_remembered_value_outlives_the_process(tmp_path: Path) -> None:
 def test_nobody_else_may_look_into_a_new_state_directory(tmp_path: Path) -> None:
     Store.open(tmp_path / "state").close()
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_nobody_else_reads_the_database_also_in_a_directory_open_to_all(tmp_path: Path) -> None:
+    directory = tmp_path / "open"
+    directory.mkdir()
+    directory.chmod(0o755)
+    (directory / "launcher.db").touch(mode=0o644)
+    store = Store.open(directory)
+    store.commit(changes(new=(job(1),)))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in directory.glob("launcher.db*")}
+    store.close()
+    assert len(modes) >= 2
+    assert set(modes.values()) == {0o600}, modes
