@@ -72,7 +72,23 @@ def resolved(world: World, wish: Wish) -> Wish:
                 fix="Leave the place out for one more of them anywhere.",
             )
         wants.append(want)
-    return replace(wish, wants=tuple(wants), add=False)
+    total = replace(wish, wants=tuple(wants), add=False)
+    _has_room(world, gpu, wish, total)
+    return total
+
+
+def _has_room(world: World, gpu: Gpu, more: Wish, total: Wish) -> None:
+    """Say what has no room in the words that it was asked for, not as the total."""
+    try:
+        _plan(world, total)
+    except ImpossibleLayout as error:
+        if not standing_on(world, gpu.uuid):
+            raise
+        asked = " ".join(want.profile for want in more.wants or ())
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: there is no room for {asked} beside what stands",
+            fix="`launch layout profiles` shows how many more of each fit now.",
+        ) from error
 
 
 def _must_wait_for_mode(gpu: Gpu, wish: Wish) -> bool:

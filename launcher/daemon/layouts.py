@@ -88,6 +88,7 @@ async def _find(context: Context, op_id: int) -> LayoutOp:
 
 async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
     """Give up a change that still waits."""
+    await _find(context, op_id)
     await context.brain.ask(ev.LayoutCancelAsked(op_id))
     return change_view(await _find(context, op_id))
 

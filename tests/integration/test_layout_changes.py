@@ -367,6 +367,9 @@ def test_one_more_is_one_more_and_a_taken_place_is_told(changer: MakeChanger) ->
     assert len(one.standing()) == 3
     with pytest.raises(ImpossibleLayout, match=r"1g\.6gb@0 stands already"):
         one.ask(one.wish(Want("1g.6gb", 1, 0), add=True))
+    one.ask(one.wish(Want("1g.6gb"), add=True))
+    with pytest.raises(ImpossibleLayout, match=r"no room for 1g\.6gb beside what stands"):
+        one.ask(one.wish(Want("1g.6gb"), add=True))
 
 
 def test_one_gpu_that_needs_a_reset_does_not_hold_up_the_other(changer: MakeChanger) -> None:

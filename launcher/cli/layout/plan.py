@@ -26,13 +26,17 @@ def command(
 ) -> None:
     """Say what `apply` would keep, destroy and create, and whether that touches anything in use."""
     words, entries = asked(specs, gpu, file, config, exact=exact)
-    plan = connect().layout.plan(request("plan", words, entries))
+    client = connect()
+    plan = client.layout.plan(request("plan", words, entries))
     if output == "json":
         render.print_json(plan)
         return
     parts = ("keep", "complete", "destroy", "create")
-    rows = [(part, v.gpu, v.profile, v.start) for part in parts for v in getattr(plan, part)]
-    modes = [(f"mode {'on' if on else 'off'}", gpu, None, None) for gpu, on in plan.modes.items()]
+    index = {gpu.uuid: gpu.index for gpu in client.layout.show()}
+    rows = [(part, index[v.gpu], v.profile, v.start) for part in parts for v in getattr(plan, part)]
+    modes = [
+        (f"mode {'on' if on else 'off'}", index[gpu], None, None) for gpu, on in plan.modes.items()
+    ]
     if output == "name":
         render.print_names([f"{what} {profile}@{start}" for what, _, profile, start in rows])
         return
