@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger(__name__)
+
 
 class Health:
     """Problems by topic; a topic with None is well."""
@@ -13,11 +17,14 @@ class Health:
         self.driver_version: str | None = None
 
     def set(self, topic: str, problem: str | None) -> None:
-        """Note a problem of a topic, or that it is gone."""
-        if problem is None:
-            self._problems.pop(topic, None)
-        else:
+        """Note a problem of a topic, or that it is gone; the log has each once."""
+        before = self._problems.pop(topic, None)
+        if problem is not None:
             self._problems[topic] = problem
+            if problem != before:
+                log.warning("%s: %s", topic, problem)
+        elif before is not None:
+            log.warning("%s: well again", topic)
 
     def problems(self) -> list[str]:
         """Return every present problem."""

@@ -77,10 +77,8 @@ class Observers:
     async def _ping(self) -> None:
         problem = await asyncio.to_thread(self.ping)
         if problem and not self.brain.world.engine_down:
-            log.warning("Docker is away: %s", problem)
             self.brain.tell(ev.EngineDown(problem))
         elif not problem and self.brain.world.engine_down:
-            log.warning("Docker is back")
             self.brain.tell(ev.EngineUp())
         self.health.set("engine", problem)
 

@@ -106,12 +106,14 @@ class Runners:
 
     async def _insist(self, action: act.Action) -> None:
         """Every action is idempotent: where one failed unforeseen, it is done again."""
+        level = logging.INFO
         while True:
             try:
                 await self._methods[type(action)](action)
                 return
             except (EngineUnavailable, Unknown) as away:
-                log.info("%s waits for Docker: %s", type(action).__name__, away.message)
+                log.log(level, "%s waits for Docker: %s", type(action).__name__, away.message)
+                level = logging.DEBUG  # the log has it once
             except Exception:
                 log.exception("%s failed, it will be tried again", action)
             await asyncio.sleep(TRY_AGAIN_SECONDS)
