@@ -29,11 +29,11 @@ def gpu_views(world: World) -> list[wire.GpuView]:
             for instance in standing
             for device in devices.get((gpu.uuid, instance.gi), [None])
         ]
-        found.append(_gpu_view(gpu, shown))
+        found.append(_gpu_view(gpu, shown, known=gpu.uuid not in world.hidden))
     return found
 
 
-def _gpu_view(gpu: Gpu, instances: list[wire.InstanceView]) -> wire.GpuView:
+def _gpu_view(gpu: Gpu, instances: list[wire.InstanceView], *, known: bool) -> wire.GpuView:
     ends = [p.start + p.size for profile in gpu.profiles for p in profile.placements or ()]
     return wire.GpuView(
         index=gpu.index,
@@ -45,6 +45,7 @@ def _gpu_view(gpu: Gpu, instances: list[wire.InstanceView]) -> wire.GpuView:
         memory_mib=gpu.memory_mib,
         units=max(ends, default=None),
         instances=instances,
+        instances_known=known,
     )
 
 

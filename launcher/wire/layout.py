@@ -29,7 +29,10 @@ class InstanceView:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuView:
-    """A GPU and what stands on it. ``units`` are its memory units, None where not known."""
+    """A GPU and what stands on it. ``units`` are its memory units, None where not known.
+
+    ``instances_known`` is False where NVML does not tell what stands: the list is empty then.
+    """
 
     index: int
     uuid: str
@@ -40,6 +43,7 @@ class GpuView:
     memory_mib: int
     units: int | None
     instances: list[InstanceView]
+    instances_known: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
 
 GPU_KEYS = {"index", "uuid", "name", "architecture", "mig_current", "mig_pending", "memory_mib",
-            "instances", "units"}  # fmt: skip
+            "instances", "units", "instances_known"}  # fmt: skip
 INSTANCE_KEYS = {"gi", "profile", "profile_id", "start", "size", "ci", "uuid", "memory_mib",
                  "state", "job", "user", "why", "made_by"}  # fmt: skip
 
@@ -287,3 +287,19 @@ def test_a_job_runs_on_a_slice_that_was_just_cut(launch: Shell) -> None:
     launch("layout", "apply", "--exact", "2g.12gb:2").ok()
     done = launch("run", "--profile", "2g.12gb", BUSYBOX, "sh", "-c", "echo $LAUNCHER_PROFILE").ok()
     assert done.text == "2g.12gb\n"
+
+
+def test_where_nvml_hides_the_instances_show_says_so_and_draws_no_empty_gpu(
+    make_daemon: MakeDaemon, shell_for: MakeShell
+) -> None:
+    daemon = make_daemon("A30:1g.6gb*2")
+    daemon.machine.fail("nvmlDeviceGetGpuInstances", "NO_PERMISSION", times=None)
+    launch = shell_for(daemon.start())
+    shown = launch("layout", "show").ok().text
+    assert "NVML does not tell what stands here" in shown
+    assert "|" not in shown
+    assert launch("layout", "show", "-o", "json").ok().json[0]["instances_known"] is False
+    assert len(launch("slices", "-o", "name").ok().text.split()) == 2
+    refused = launch("layout", "apply", "1g.6gb:4")
+    assert refused.code == 2
+    assert "does not tell which GPU instances stand" in refused.err

@@ -40,6 +40,10 @@ def _print(gpu: GpuView) -> None:
         f", {gpu.architecture}" if gpu.architecture else ""
     )
     sys.stdout.write(terminal.safe(f"GPU {gpu.index}  {kind}  {gpu.uuid}  {mode(gpu)}") + "\n")
+    if not gpu.instances_known:
+        sys.stdout.write("  NVML does not tell what stands here: the daemon must run as root.\n")
+        sys.stdout.write("  `launch slices` lists the MIG devices.\n")
+        return
     if gpu.units and gpu.mig_current:
         for line in picture(gpu.units, gpu.instances):
             sys.stdout.write(line + "\n")
