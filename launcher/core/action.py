@@ -100,9 +100,10 @@ class CarveStep:
 
 @dataclass(frozen=True, slots=True)
 class LookAtLayout:
-    """After the steps of a change: refresh device nodes and CDI, and read NVML."""
+    """Read NVML for a change; where it ``changed`` something, device nodes and CDI follow first."""
 
     op: int
+    changed: bool
 
 
 Action = (

@@ -278,13 +278,12 @@ class LayoutStepFailed:
 
 @dataclass(frozen=True, slots=True)
 class LayoutSeen:
-    """A look for a change: what NVML shows now, None with ``problem`` if it cannot tell.
+    """A look for a change is over: the inventory is what NVML shows, or ``problem`` says why not.
 
     ``blind`` says why Docker does not tell which containers use it.
     """
 
     op: int
-    inventory: Inventory | None
     problem: str | None = None
     blind: str | None = None
 

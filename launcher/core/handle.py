@@ -182,8 +182,7 @@ def _live(world: World, job_id: int) -> Job:
 
 def _inventory(world: World, event: ev.InventoryRead, now: ev.Now) -> list[Action]:
     world.gpu_down = None
-    world.not_ours = dict(event.not_ours)
-    world.take_inventory(event.inventory, dict(event.foreign))
+    world.take_inventory(event)
     return []
 
 

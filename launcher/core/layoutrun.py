@@ -40,10 +40,11 @@ def freed(world: World, now: ev.Now) -> list[Action]:
 
 
 def _look(world: World, op: LayoutOp) -> list[Action]:
-    if op.state is not OpState.ROLLING_BACK:
+    rolling_back = op.state is OpState.ROLLING_BACK
+    if not rolling_back:
         op.state = OpState.LOOKING
     world.changes.layouts[op.id] = op
-    return [LookAtLayout(op.id)]
+    return [LookAtLayout(op.id, changed=rolling_back or bool(op.done))]
 
 
 def _go_on(world: World, op: LayoutOp) -> list[Action]:
@@ -117,7 +118,7 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
     op = _current(world, event.op, None)
     if op is None:
         return []
-    if event.inventory is None:
+    if event.problem is not None:
         done = "the result could not be verified" if op.done else "nothing was changed"
         op.message = f"{op.message or done}: {event.problem}"
         return _end(world, op, OpResult.FAILED, now)

@@ -10,7 +10,8 @@ import heapq
 from dataclasses import dataclass, field
 from enum import Enum
 
-from launcher.core.gpu import Gpu, Instance, Inventory, Slice
+from launcher.core.event import InventoryRead
+from launcher.core.gpu import Gpu, Instance, Slice
 from launcher.core.job import ImageKey, Job, NeedKind, Outcome, Owner, State
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
@@ -253,8 +254,10 @@ class World:
             heapq.heappop(self.deadlines)
         return None
 
-    def take_inventory(self, inventory: Inventory, foreign: dict[str, str]) -> None:
+    def take_inventory(self, read: InventoryRead) -> None:
         """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
+        inventory, foreign = read.inventory, dict(read.foreign)
+        self.not_ours = dict(read.not_ours)
         self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
         self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
         self.hidden = frozenset(inventory.hidden)

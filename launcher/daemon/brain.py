@@ -170,8 +170,7 @@ class Brain:
         world.reconciling = old.reconciling
         if self._inventory is not None:
             # Not as an event: what that would begin was begun in the world before.
-            world.not_ours = dict(self._inventory.not_ours)
-            world.take_inventory(self._inventory.inventory, dict(self._inventory.foreign))
+            world.take_inventory(self._inventory)
         self.world = world
         for action in take_up(world, now):
             self._dispatch(action)

@@ -71,13 +71,14 @@ class LayoutRunner:
         raise InternalError(f"the step {step} lacks something")
 
     async def look(self, action: LookAtLayout) -> LayoutSeen:
-        """Let device nodes and CDI follow, then read what stands."""
-        problems = await asyncio.to_thread(self._refresh)
-        self._health.set("refresh", "; ".join(problems) or None)
+        """Read what stands; device nodes and CDI follow what was changed."""
+        if action.changed:
+            problems = await asyncio.to_thread(self._refresh)
+            self._health.set("refresh", "; ".join(problems) or None)
         found = await self._look()
         if isinstance(found, InventoryRead):
-            return LayoutSeen(action.op, found.inventory, blind=found.blind)
-        return LayoutSeen(action.op, None, found.message)
+            return LayoutSeen(action.op, blind=found.blind)
+        return LayoutSeen(action.op, found.message)
 
 
 def _words(error: LauncherError) -> str:

@@ -14,9 +14,11 @@ from launcher.core.handle import decide
 from launcher.core.layout import Place
 from launcher.core.layoutop import Busy, OpResult, OpState, Wish
 from launcher.core.plan import Want
+from launcher.daemon.carving import LayoutRunner
+from launcher.daemon.health import Health
 from launcher.errors import ImpossibleLayout, StaleRequest
 from launcher.fakegpu.script import CODES
-from launcher.gpu import carve
+from launcher.gpu import Carver, carve
 from tests.property.test_layouts import feasible_cached
 from tests.support.boards import MIG_BOARDS, board
 from tests.support.carving import NOW, ROOT, Changer
@@ -322,7 +324,7 @@ def test_somebody_who_came_after_the_asking_is_seen_before_the_first_step(
     op = one.world.layout
     assert op is not None
     one.look({one.machine.mig_uuids()[0]: "is used by the container c"})
-    one.tell(ev.LayoutSeen(op.id, one.reader.inventory()))
+    one.tell(ev.LayoutSeen(op.id))
     assert (op.result, changes_made(one)) == (OpResult.FAILED, 0)
     assert op.message == (
         f"{one.machine.mig_uuids()[0]} is used by the container c. Nothing was changed"
@@ -338,7 +340,7 @@ def test_while_docker_does_not_tell_a_change_that_removes_waits_or_is_refused(
     for busy, state in ((Busy.REFUSE, OpState.DONE), (Busy.WAIT, OpState.WAITING)):
         asked = ev.LayoutAsked(ROOT, "clear", "", (one.wish(exact=True),), busy)
         op, _ = decide(one.world, asked, NOW)
-        more = one.tell(ev.LayoutSeen(op.id, one.reader.inventory(), blind="Docker is away"))
+        more = one.tell(ev.LayoutSeen(op.id, blind="Docker is away"))
         assert (op.state, more) == (state, [])
         assert "Docker is away" in (op.message or "")
         one.world.engine_down = None
@@ -392,3 +394,14 @@ def test_jobs_are_cancelled_and_strangers_are_not_waited_for_unless_that_is_aske
     op = one.ask(one.wish(exact=True), busy=Busy.CANCEL_AND_WAIT)
     assert op.state is OpState.WAITING
     assert "waits: " in (op.message or "")
+
+
+def test_device_nodes_and_cdi_follow_once_and_only_what_was_changed(changer: MakeChanger) -> None:
+    one = changer("A30:")
+    refreshed: list[int] = []
+    one.runner = LayoutRunner(
+        Carver(one.reader), Health(), one._look, lambda: refreshed.append(1) or []
+    )
+    assert one.ask(one.wish(Want("1g.6gb"))).result is OpResult.APPLIED
+    assert one.ask(one.wish(Want("1g.6gb"))).result is OpResult.APPLIED
+    assert refreshed == [1]

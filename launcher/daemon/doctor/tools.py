@@ -41,15 +41,7 @@ class Host:
         if tool is None:
             return None
         try:
-            done = subprocess.run(
-                [tool, *command[1:]],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=ASK_SECONDS,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
+            done = _run(tool, command[1:], ASK_SECONDS)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout if done.returncode == 0 else None
@@ -60,15 +52,7 @@ class Host:
         if tool is None:
             return f"cannot run `{shown}`: {command[0]} is not installed"
         try:
-            done = subprocess.run(
-                [tool, *command[1:]],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=REPAIR_SECONDS,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
+            done = _run(tool, command[1:], REPAIR_SECONDS)
         except subprocess.TimeoutExpired:
             return f"`{shown}` did not end within {REPAIR_SECONDS:g} s"
         except OSError as error:
@@ -77,6 +61,18 @@ class Host:
             return None
         words = (done.stderr or done.stdout).strip().splitlines()
         return f"`{shown}` failed: {words[-1] if words else f'exit status {done.returncode}'}"
+
+
+def _run(tool: str, words: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [tool, *words],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def host_of(config: Config) -> Host:
