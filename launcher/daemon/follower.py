@@ -64,6 +64,18 @@ class Follower:
         threading.Thread(target=self._wait, name=f"wait-{name}", daemon=True).start()
         threading.Thread(target=self._write_log, name=f"log-{name}", daemon=True).start()
 
+    def finished(self, patience: float) -> bool:
+        """Wait until the log is over; False once it has not grown for ``patience`` seconds.
+
+        A loud program's log takes minutes to copy, and goes with its container.
+        """
+        size = -1
+        while not self.log_over.wait(patience):
+            before, size = size, self._path.stat().st_size if self._path.exists() else 0
+            if size == before:
+                return False
+        return True
+
     def _wait(self) -> None:
         backoff = FIRST_BACKOFF
         while True:

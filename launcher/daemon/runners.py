@@ -246,7 +246,7 @@ class Runners:
             found = self._containers.inspect(action.container_name)
             if found is not None and not found.ever_started:
                 return
-        elif not follower.log_over.wait(LOG_WAIT_SECONDS) or not follower.log_left:
+        elif not follower.finished(LOG_WAIT_SECONDS) or not follower.log_left:
             return
         over = threading.Event()
         over.set()
