@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from launcher.wire.frames import Frame as Frame
     from launcher.wire.frames import decode_header as decode_header
     from launcher.wire.frames import read_frames as read_frames
+    from launcher.wire.jobs import ArrayRequest as ArrayRequest
     from launcher.wire.jobs import GpuRequest as GpuRequest
     from launcher.wire.jobs import JobRequest as JobRequest
     from launcher.wire.jobs import JobView as JobView
     from launcher.wire.jobs import Mount as Mount
     from launcher.wire.jobs import QueueHead as QueueHead
     from launcher.wire.jobs import RegistryAuth as RegistryAuth
+    from launcher.wire.jobs import RetryRequest as RetryRequest
+    from launcher.wire.jobs import SignalBefore as SignalBefore
     from launcher.wire.jobs import SubmitRequest as SubmitRequest
     from launcher.wire.layout import DrainRequest as DrainRequest
     from launcher.wire.layout import GpuView as GpuView
@@ -53,7 +56,8 @@ API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _HOMES = {
-    "jobs": "GpuRequest Mount JobRequest QueueHead RegistryAuth SubmitRequest JobView",
+    "jobs": "ArrayRequest GpuRequest Mount JobRequest QueueHead RegistryAuth RetryRequest "
+    "SignalBefore SubmitRequest JobView",
     "detail": "SignalRequest Blocker AttemptView EventView JobDetail",
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
     "LayoutPlan LayoutChange DrainRequest SavedGpu",

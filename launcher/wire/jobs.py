@@ -40,13 +40,56 @@ class Mount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetryRequest:
+    """Which ends of a job make it run again, ``max`` times at most.
+
+    ``on``: ``infra`` (lost, or taken away), ``oom``, ``timeout``, ``exit:75``, ``exit:1-3``,
+    ``any`` (every end but a cancel and exit 0). The first wait is ``backoff`` seconds, each next
+    one twice as long, up to ``max_backoff``.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    max: int = 0
+    on: list[str] = field(default_factory=lambda: ["infra"])
+    backoff: float = 0.0
+    max_backoff: float = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalBefore:
+    """A signal, by name (``SIGUSR1``), sent ``before`` seconds ahead of the time limit."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str
+    before: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayRequest:
+    """The elements of an array or a matrix, which the daemon makes one job each of.
+
+    ``matrix`` has one combination of values for each of ``indices``, or is empty. Of all elements
+    ``max_parallel`` run at once at most, None for no limit.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    indices: list[int]
+    matrix: list[dict[str, str]] = field(default_factory=list)
+    max_parallel: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobRequest:
     """One job as asked: the typed form of a job file or of ``launch run``'s flags.
 
     Everything is already resolved by the client (paths absolute, env files read); the daemon checks
     it all again. ``time_limit`` and ``stop_grace_period`` are seconds, ``cpus`` is in cores,
     ``begin`` is RFC 3339. ``depends_on`` names jobs of the same submit, or others by id, and how
-    they must end.
+    they must end. With ``idle_timeout`` a job ends after so many seconds without a process on its
+    slices; a ``preemptible`` one gives way to jobs of higher priority and is queued again.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -72,6 +115,11 @@ class JobRequest:
     depends_on: dict[str, Literal["afterok", "afternotok", "afterany"]] = field(
         default_factory=dict
     )
+    retries: RetryRequest | None = None
+    signal: SignalBefore | None = None
+    idle_timeout: float | None = None
+    preemptible: bool = False
+    array: ArrayRequest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
