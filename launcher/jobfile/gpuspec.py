@@ -98,6 +98,12 @@ def describe(request: GpuRequest) -> str:
     return size if request.count == 1 else f"{size}:{request.count}"
 
 
+def check_has_gpus(request: GpuRequest) -> None:
+    """Refuse for a job without a GPU what only a job with one can have."""
+    if request.kind == "none":
+        raise ValueError("the job has no GPU that could be idle: ask for one, or leave this out")
+
+
 def _explain(word: str) -> str:
     if re.fullmatch(r"\d+", word, re.ASCII):
         return f"'{word}' does not say of what: write 1g.6gb:{word}, full:{word} or {word}g"

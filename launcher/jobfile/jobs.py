@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from launcher.errors import JobFileError
-from launcher.jobfile import words
-from launcher.jobfile.keys import (
-    JOB,
-    LATER_JOB,
-    LATER_SCHEDULE,
-    NEVER,
-    SCHEDULE,
-    Around,
-    Read,
-)
+from launcher.jobfile import together, words
+from launcher.jobfile.keys import JOB, NEVER, SCHEDULE, Around, Read
 from launcher.jobfile.nodes import Mapping, Node, Scalar
 from launcher.jobfile.values import entries, parsed, unknown
 from launcher.wire import JobRequest
@@ -75,50 +68,76 @@ def _named(
 def _job(
     node: Node, name: str | None, around: Around, problems: list[JobFileError]
 ) -> JobRequest | None:
-    before = len(problems)
-    fields: dict[str, Any] = {}
-    for key, value in entries(node, "a job"):
-        try:
-            if key.text == "name" and name is not None:
-                raise key.error("the key under `jobs` is the job's name: leave `name` out")
-            if key.text == "schedule":
-                _schedule(value, around, fields, problems)
+    job = _Job(around)
+    found = job.read(node, name)
+    problems += job.problems
+    return found
+
+
+class _Job:
+    """One job while it is read: its fields so far, where their keys stand, what is wrong."""
+
+    def __init__(self, around: Around) -> None:
+        self.around = around
+        self.fields: dict[str, Any] = {}
+        self.keys: dict[str, Scalar] = {}
+        self.problems: list[JobFileError] = []
+
+    def read(self, node: Node, name: str | None) -> JobRequest | None:
+        """Return the job of a mapping, None where something is wrong with it."""
+        self._read_job(node, named=name is not None)
+        if not self.problems and "image" not in self.fields:
+            fix = "Add `image: NAME[:TAG]`."
+            self.problems.append(node.error("the job has no `image`", fix=fix))
+        if not self.problems:
+            self.problems += together.problems(self.fields, self.keys)
+        return None if self.problems else self._request(name)
+
+    def _request(self, name: str | None) -> JobRequest:
+        own = {key: value for key, value in self.fields.items() if key not in together.PARTS}
+        own["environment"] = {**self.fields.get("env_file", {}), **own.get("environment", {})}
+        own.setdefault("name", name or words.default_name(own["image"]))
+        return JobRequest(**own, array=together.array_request(self.fields))
+
+    def _read_job(self, node: Node, *, named: bool) -> None:
+        # The matrix first: what the other keys say depends on it.
+        for key, value in sorted(entries(node, "a job"), key=lambda e: e[0].text != "matrix"):
+            if key.text == "name" and named:
+                wrong = "the key under `jobs` is the job's name: leave `name` out"
+                self.problems.append(key.error(wrong))
+            elif key.text == "schedule":
+                self._read_schedule(value)
             else:
-                field, read = _reader(key, JOB, LATER_JOB, "a job")
-                fields[field] = read(value, around)
-        except JobFileError as error:
-            problems.append(error)
-    if len(problems) > before:
-        return None
-    if "image" not in fields:
-        problems.append(node.error("the job has no `image`", fix="Add `image: NAME[:TAG]`."))
-        return None
-    fields["environment"] = {**fields.pop("env_file", {}), **fields.get("environment", {})}
-    fields.setdefault("name", name or words.default_name(fields["image"]))
-    return JobRequest(**fields)
+                self._read_key(key, value, JOB, "a job")
+            if key.text == "matrix":
+                self.around = replace(self.around, matrix=self.fields.get("matrix", []))
 
-
-def _schedule(
-    node: Node, around: Around, fields: dict[str, Any], problems: list[JobFileError]
-) -> None:
-    for key, value in entries(node, "`schedule`"):
+    def _read_schedule(self, node: Node) -> None:
         try:
-            field, read = _reader(key, SCHEDULE, LATER_SCHEDULE, "`schedule`")
-            fields[field] = read(value, around)
+            found = entries(node, "`schedule`")
         except JobFileError as error:
-            problems.append(error)
+            self.problems.append(error)
+            return
+        for key, value in found:
+            self._read_key(key, value, SCHEDULE, "`schedule`")
+
+    def _read_key(
+        self, key: Scalar, value: Node, table: dict[str, tuple[str, Read]], what: str
+    ) -> None:
+        try:
+            field, read = _reader(key, table, what)
+            self.fields[field] = read(value, self.around)
+            self.keys[field] = key
+        except JobFileError as error:
+            self.problems.append(error)
 
 
-def _reader(
-    key: Scalar, table: dict[str, tuple[str, Read]], later: tuple[str, ...], what: str
-) -> tuple[str, Read]:
+def _reader(key: Scalar, table: dict[str, tuple[str, Read]], what: str) -> tuple[str, Read]:
     if key.text in table:
         return table[key.text]
-    if key.text in later:
-        raise key.error(f"`{key.text}` is not available yet in this version")
     if key.text in NEVER:
         raise key.error(f"`{key.text}` is not a key of {what}: {NEVER[key.text]}")
-    if what == "a job" and key.text in (*SCHEDULE, *LATER_SCHEDULE):
+    if what == "a job" and key.text in SCHEDULE:
         raise key.error(f"`{key.text}` belongs under `schedule`")
     if what != "a job" and key.text in JOB:
         raise key.error(f"`{key.text}` belongs to the job, not under `schedule`")

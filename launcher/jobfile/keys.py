@@ -1,21 +1,24 @@
 """The keys of a job: how each is read, and how the JSON Schema describes it. One table.
 
 A key's reader takes the node and the job's surroundings (``Around``) and returns the value of the
-``JobRequest`` field. Keys that this version does not carry out are known, and refused.
+``JobRequest`` field; ``together`` makes one field of those that belong together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import JobFileError
-from launcher.jobfile import environment, units, volumes, words
+from launcher.interpolation import template
+from launcher.jobfile import arrayspec, environment, units, volumes, words
 from launcher.jobfile.depends import read_depends_on
 from launcher.jobfile.gpus import read_gpus
+from launcher.jobfile.matrix import read_matrix
 from launcher.jobfile.nodes import Items, Node, Scalar
+from launcher.jobfile.schedule import read_retries, read_signal
 from launcher.jobfile.values import boolean, entries, items, parsed, string, unknown
 from launcher.jobfile.waiting import parse_begin
 from launcher.wire import Mount
@@ -23,10 +26,23 @@ from launcher.wire import Mount
 
 @dataclass(frozen=True)
 class Around:
-    """Where a job file is read: the directory its paths are relative to, the client's variables."""
+    """Where a job file is read: the directory its paths are relative to, the client's variables.
+
+    ``matrix`` has the combinations of the job that is read: None if it has no matrix, none where
+    its matrix is wrong.
+    """
 
     base: Path
     client: Mapping[str, str]
+    matrix: list[dict[str, str]] | None = None
+
+    def renderings(self, text: str) -> Iterable[str]:
+        """Return what a string becomes in the combinations of the job's matrix, each once."""
+        if not self.matrix:
+            return (text,) if self.matrix is None or "${" not in text else ()
+        keys = {key for combination in self.matrix for key in combination}
+        found = template(text, keys)
+        return (text,) if found is None else {found.render(each) for each in self.matrix}
 
 
 Read = Callable[[Node, Around], Any]
@@ -143,10 +159,25 @@ def _by(what: str, parse: Callable[[str], Any]) -> Read:
     return lambda node, around: parsed(node, f"`{what}`", parse)
 
 
-def _time_limit(text: str) -> float:
+def _by_rendering(what: str, check: Callable[[str], str]) -> Read:
+    """Return a reader that checks what a string becomes, and returns it as it stands."""
+
+    def read(node: Node, around: Around) -> str:
+        text = string(node, f"`{what}`")
+        for each in around.renderings(text):
+            try:
+                check(each)
+            except ValueError as error:
+                raise node.error(f"`{what}`: {error}") from error
+        return text
+
+    return read
+
+
+def _limit(text: str) -> float:
     seconds = units.parse_duration(text)
     if seconds <= 0:
-        raise ValueError("a time limit of nothing: leave it out for no limit")
+        raise ValueError("a limit of nothing: leave it out for no limit")
     return seconds
 
 
@@ -159,13 +190,16 @@ def _shm_size(text: str) -> int:
 
 JOB: dict[str, tuple[str, Read]] = {
     "name": ("name", _by("name", words.check_name)),
-    "image": ("image", _by("image", words.check_image)),
+    "image": ("image", _by_rendering("image", words.check_image)),
     "command": ("command", lambda node, around: read_command(node, "`command`")),
     "entrypoint": ("entrypoint", read_entrypoint),
     "gpus": ("gpus", lambda node, around: read_gpus(node)),
     "environment": ("environment", read_environment),
     "env_file": ("env_file", read_env_files),
-    "working_dir": ("working_dir", _by("working_dir", words.check_container_path)),
+    "working_dir": (
+        "working_dir",
+        _by_rendering("working_dir", words.check_container_path),
+    ),
     "volumes": ("volumes", read_volumes),
     "shm_size": ("shm_size", _by("shm_size", _shm_size)),
     "mem_limit": ("mem_limit", _by("mem_limit", _shm_size)),
@@ -177,18 +211,22 @@ JOB: dict[str, tuple[str, Read]] = {
     ),
     "depends_on": ("depends_on", lambda node, around: read_depends_on(node)),
     "pull_policy": ("pull_policy", read_pull_policy),
+    "array": ("array", _by("array", arrayspec.parse_array)),
+    "matrix": ("matrix", lambda node, around: read_matrix(node)),
+    "max_parallel": ("max_parallel", _by("max_parallel", arrayspec.parse_max_parallel)),
 }
 """Key of a job -> (field, reader); ``schedule`` is a mapping of its own and stands beside it."""
 
 SCHEDULE: dict[str, tuple[str, Read]] = {
     "priority": ("priority", _by("priority", units.parse_priority)),
-    "time_limit": ("time_limit", _by("time_limit", _time_limit)),
+    "time_limit": ("time_limit", _by("time_limit", _limit)),
     "begin": ("begin", _by("begin", parse_begin)),
     "hold": ("hold", lambda node, around: boolean(node, "`hold`")),
+    "retries": ("retries", lambda node, around: read_retries(node)),
+    "signal": ("signal", lambda node, around: read_signal(node)),
+    "idle_timeout": ("idle_timeout", _by("idle_timeout", _limit)),
+    "preemptible": ("preemptible", lambda node, around: boolean(node, "`preemptible`")),
 }
-
-LATER_JOB = ("matrix", "array", "max_parallel")
-LATER_SCHEDULE = ("retries", "max_parallel")
 
 NEVER = {
     "build": "build the image first, then name it under `image`",
@@ -202,7 +240,7 @@ NEVER = {
     "networks": "a job gets the engine's default network",
     "ports": "a job publishes no ports",
     "privileged": "a job that saw every GPU would break everybody's isolation",
-    "restart": "a job runs once",
+    "restart": "`retries` under `schedule` says when a job runs again",
     "runtime": "the launcher chooses the runtime",
     "security_opt": "the launcher sets the security options",
 }

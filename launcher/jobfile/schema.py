@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from launcher.interpolation import KEY
 from launcher.jobfile.keys import JOB, SCHEDULE
+from launcher.jobfile.retryspec import MOST_RETRIES
+from launcher.wire import ArrayRequest
 
 FILE = Path(__file__).with_name("schema.json")
 
@@ -30,6 +33,8 @@ _CONDITION = {
     "additionalProperties": False,
 }
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 128}
+_PARALLEL = {"type": "integer", "minimum": 1, "maximum": ArrayRequest.MAX_ELEMENTS}
+_RETRIES = {"type": "integer", "minimum": 0, "maximum": MOST_RETRIES}
 
 
 def _mapping(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -61,6 +66,35 @@ _VOLUME_LONG = _mapping(
         "read_only": {"type": "boolean"},
     },
     ("source", "target"),
+)
+_KEY = f"^{KEY.pattern}$"
+_COMBINATIONS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "minProperties": 1,
+        "patternProperties": {_KEY: _WORD},
+        "additionalProperties": False,
+    },
+}
+_MATRIX = {
+    "type": "object",
+    "minProperties": 1,
+    "properties": {"exclude": _COMBINATIONS, "include": _COMBINATIONS},
+    "patternProperties": {
+        "^(?!(exclude|include)$)" + _KEY[1:]: {"type": "array", "items": _WORD, "minItems": 1}
+    },
+    "additionalProperties": False,
+}
+_END = {"type": "string", "pattern": r"^(infra|oom|timeout|any|exit:\d{1,3}(-\d{1,3})?)$"}
+_RETRIES_LONG = _mapping(
+    {
+        "max": _RETRIES,
+        "on": {"oneOf": [_TEXT, {"type": "array", "items": _END, "minItems": 1}]},
+        "backoff": _DURATION,
+        "max_backoff": _DURATION,
+    },
+    ("max",),
 )
 _ENVIRONMENT = {
     "oneOf": [
@@ -97,11 +131,25 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "depends_on": ("Jobs of this file by name, or others by id, that must end first.",
                    {"oneOf": [_TEXT, {"type": "array", "items": _WORD},
                               {"type": "object", "additionalProperties": _CONDITION}]}),
+    "array": ("Indices of an array's elements, and how many run at once: 0-99, 1,3,5, 0-9:2%4.",
+              {"type": ["string", "integer"], "minimum": 0, "maximum": ArrayRequest.MAX_INDEX,
+               "pattern": r"^\d+(-\d+(:\d+)?)?(,\s*\d+(-\d+(:\d+)?)?)*(%\d+)?$"}),
+    "matrix": ("One job for each combination; ${key} in the job's strings is its value.",
+               _MATRIX),
+    "max_parallel": ("How many of an array or a matrix run at once.", _PARALLEL),
     "begin": ("It starts no earlier: 2026-12-01T02:00:00Z, local without a zone, or +2h.", _TEXT),
     "hold": ("It waits until it is released.", {"type": "boolean"}),
     "priority": ("Higher goes first; 50 if absent.",
                  {"type": "integer", "minimum": 0, "maximum": 1000}),
     "time_limit": ("The job is stopped after this: 4h, 90m, [D-]HH:MM:SS.", _DURATION),
+    "retries": ("How often it runs again, and after which ends; only after infra if not said.",
+                {"oneOf": [_RETRIES, _RETRIES_LONG]}),
+    "signal": ("A signal ahead of the time limit: SIGUSR1@60s.",
+               {"oneOf": [_TEXT, _mapping({"name": _TEXT, "before": _DURATION},
+                                          ("name", "before"))]}),
+    "idle_timeout": ("It is stopped when no process has used its slices for this long.", _DURATION),
+    "preemptible": ("It gives way to jobs of higher priority, and is queued again.",
+                    {"type": "boolean"}),
 }  # fmt: skip
 
 

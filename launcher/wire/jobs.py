@@ -75,6 +75,8 @@ class ArrayRequest:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    MAX_ELEMENTS: ClassVar[int] = 100_000
+    MAX_INDEX: ClassVar[int] = 2**31 - 1
 
     indices: list[int]
     matrix: list[dict[str, str]] = field(default_factory=list)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from launcher.client.decode import decode
 from launcher.errors import JobFileError
-from launcher.jobfile import gpuspec, units
+from launcher.jobfile import arrayspec, gpuspec, retryspec, signals, units
 from launcher.jobfile.files import load_text
 from launcher.wire import JobRequest
 
@@ -27,6 +27,11 @@ LINES = st.sampled_from([
     "jobs:\n", "  a:\n", "    image: x\n", "    gpus: {memory: 10g}\n", "volumes: ['./a:/b']\n",
     "environment: {A: 1, B: }\n", "schedule: {priority: 3}\n", "schedule:\n  time_limit: 4h\n",
     "x-a: [1, {b: c}]\n", "user: 1000\n", "entrypoint: ''\n", "mem_limit: 24g\n",
+    "array: 0-9:2%3\n", "matrix: {a: [1, 0.10], exclude: [{a: 1}]}\n", "max_parallel: 2\n",
+    "matrix:\n  x: [${a}]\n  include: [{b: 1}]\n", "working_dir: ${x}\n",
+    "schedule: {retries: 2, preemptible: true, signal: USR1@1m}\n", "command: run ${a}\n",
+    "schedule:\n  retries: {max: 1, on: [oom, exit:75], backoff: 1s}\n", "gpus: 10g\n",
+    "schedule: {idle_timeout: 5m, time_limit: 4h, signal: {name: TERM, before: 1h}}\n",
 ])  # fmt: skip
 TEXTS = st.one_of(
     st.text(max_size=200),
@@ -70,6 +75,11 @@ def test_every_unit_parser_returns_or_says_what_is_wrong(text: str) -> None:
         gpuspec.parse_spec,
         gpuspec.parse_memory,
         gpuspec.parse_profile,
+        arrayspec.parse_array,
+        arrayspec.parse_max_parallel,
+        retryspec.parse_retries,
+        retryspec.parse_retry_on,
+        signals.parse_signal,
     ):
         try:
             parse(text)
