@@ -1,0 +1,141 @@
+"""The elements of an array or a matrix: one request each. Pure; what a client sent is checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from launcher.errors import UserError
+from launcher.interpolation import KEY, Template, template
+from launcher.wire import ArrayRequest, JobRequest, Mount
+
+MAX_MADE_BYTES = 256 * 1024 * 1024
+"""What all the strings, lists and mappings that a matrix makes anew may take, roughly."""
+
+_BYTES_PER_ENTRY = 32
+
+Make = Callable[[Mapping[str, str]], Any]
+
+
+def expand(request: JobRequest) -> list[JobRequest]:
+    """Return the elements of a request in the order of its indices; itself if it is no array.
+
+    An element has no ``array``, and its combination's values in place of ``${key}``. Elements that
+    do not differ are one object. Raises ``UserError``.
+    """
+    array = request.array
+    if array is None:
+        return [request]
+    _check_indices(array)
+    _check_matrix(array)
+    one = replace(request, array=None)
+    if not array.matrix:
+        return [one] * len(array.indices)
+    elements = _Elements(one, {key for values in array.matrix for key in values})
+    return [elements.make(values) for values in array.matrix]
+
+
+def _check_indices(array: ArrayRequest) -> None:
+    indices, most = array.indices, ArrayRequest.MAX_ELEMENTS
+    if not 0 < len(indices) <= most:
+        raise UserError(f"array: it has {len(indices)} elements, 1 to {most} can be")
+    for index in (min(indices), max(indices)):
+        if not 0 <= index <= ArrayRequest.MAX_INDEX:
+            raise UserError(f"array: {index} is no index: 0 to {ArrayRequest.MAX_INDEX} can be")
+    if len(set(indices)) < len(indices):
+        twice = next(index for index, times in Counter(indices).items() if times > 1)
+        raise UserError(f"array: the index {twice} is there twice")
+    if array.max_parallel is not None and array.max_parallel < 1:
+        raise UserError(
+            f"array: max_parallel is {array.max_parallel}, so that no element could ever run",
+            fix="Give 1 or more, or leave it out for no limit.",
+        )
+
+
+def _check_matrix(array: ArrayRequest) -> None:
+    if array.matrix and len(array.matrix) != len(array.indices):
+        raise UserError(
+            f"array: the matrix has {len(array.matrix)} combinations"
+            f" for {len(array.indices)} indices; there must be one for each, or no matrix"
+        )
+    for key in {key for values in array.matrix for key in values}:
+        if not KEY.fullmatch(key):
+            raise UserError(
+                f"array: '{key[:80]}' is no key of a matrix",
+                fix="Use letters, digits and '_', and no digit first.",
+            )
+
+
+class _Elements:
+    """Makes the elements of one matrix: only what holds a ``${key}`` is made anew for each."""
+
+    def __init__(self, request: JobRequest, keys: Collection[str]) -> None:
+        self._request = request
+        self._keys = keys
+        self._made = 0
+        makers = {
+            "image": self._text(request.image),
+            "command": self._copy(request.command),
+            "entrypoint": self._copy(request.entrypoint),
+            "environment": self._copy(request.environment),
+            "working_dir": self._text(request.working_dir),
+            "volumes": self._volumes(request.volumes),
+        }
+        self._makers = {field: make for field, make in makers.items() if make is not None}
+
+    def make(self, values: Mapping[str, str]) -> JobRequest:
+        """Return the element of one combination."""
+        if not self._makers:
+            return self._request
+        return replace(
+            self._request, **{field: make(values) for field, make in self._makers.items()}
+        )
+
+    def _text(self, text: str | None) -> Make | None:
+        found = None if text is None else template(text, self._keys)
+        return None if found is None else lambda values: self._render(found, values)
+
+    def _render(self, found: Template, values: Mapping[str, str]) -> str:
+        pieces = found.pieces(values)
+        self._count(sum(map(len, pieces)))
+        return "".join(pieces)
+
+    def _copy(self, whole: list[str] | dict[str, str] | None) -> Make | None:
+        """Return what makes a list's words, or a mapping's values, anew."""
+        if whole is None:
+            return None
+        entries = whole.items() if isinstance(whole, dict) else enumerate(whole)
+        makers = [(at, make) for at, text in entries if (make := self._text(text))]
+        return self._copier(whole, makers) if makers else None
+
+    def _copier(self, whole: Any, makers: Sequence[tuple[Any, Make]]) -> Make:
+        def make(values: Mapping[str, str]) -> Any:
+            self._count(len(whole) * _BYTES_PER_ENTRY)
+            made = whole.copy()
+            for at, make_one in makers:
+                made[at] = make_one(values)
+            return made
+
+        return make
+
+    def _volumes(self, volumes: list[Mount]) -> Make | None:
+        makers = [(at, make) for at, volume in enumerate(volumes) if (make := self._volume(volume))]
+        return self._copier(volumes, makers) if makers else None
+
+    def _volume(self, volume: Mount) -> Make | None:
+        ends = {"source": self._text(volume.source), "target": self._text(volume.target)}
+        makers = {end: make for end, make in ends.items() if make is not None}
+        if not makers:
+            return None
+        return lambda values: replace(volume, **{end: make(values) for end, make in makers.items()})
+
+    def _count(self, size: int) -> None:
+        """Refuse what would fill the daemon's memory, before it is made."""
+        self._made += size
+        if self._made > MAX_MADE_BYTES:
+            raise UserError(
+                f"array: its elements would take more than {MAX_MADE_BYTES // 2**20} MiB",
+                fix="Put what is long into a file or the image, and only its name into the matrix.",
+            )
