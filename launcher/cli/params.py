@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,6 +46,15 @@ def _positive(parse: Callable[[str], float]) -> Callable[[str], float]:
     return checked
 
 
+def _later(module: str, function: str) -> Callable[[str], Any]:
+    """Return a parser of the job file's that is imported when its flag is used."""
+
+    def parse(text: str) -> Any:
+        return getattr(import_module(f"launcher.jobfile.{module}"), function)(text)
+
+    return parse
+
+
 TEXT = Parsed("text", str)
 DURATION = Parsed("time", units.parse_duration)
 TIME_LIMIT = Parsed("time", _positive(units.parse_duration))
@@ -61,3 +71,7 @@ NAME = Parsed("name", words.check_name)
 IMAGE = Parsed("image", words.check_image)
 USER = Parsed("user", words.check_user)
 CONTAINER_PATH = Parsed("path", words.check_container_path)
+ARRAY = Parsed("indices", _later("arrayspec", "parse_array"))
+RETRIES = Parsed("n", _later("retryspec", "parse_retries"))
+RETRY_ON = Parsed("words", _later("retryspec", "parse_retry_on"))
+SIGNAL = Parsed("name@time", _later("signals", "parse_signal"))

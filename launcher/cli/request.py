@@ -4,45 +4,91 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from launcher.jobfile import environment, gpuspec, units, volumes, words
 from launcher.wire import GpuRequest, JobRequest, Mount
 
+if TYPE_CHECKING:
+    from launcher.wire import RetryRequest, SignalBefore
+
 T = TypeVar("T")
 
 
 def build(flags: Mapping[str, Any]) -> JobRequest:
     """Return the job these flags ask for."""
-    image, command = flags["image"], list(flags["words"])
-    optional = {
+    image, command, gpus = flags["image"], list(flags["words"]), _gpus(flags)
+    optional = {**_resources(flags), **_schedule(flags, gpus)}
+    return JobRequest(
+        name=flags["name"] or words.default_name(image),
+        image=image,
+        command=command or None,
+        gpus=gpus,
+        environment=_environment(flags["env"], flags["env_file"]),
+        volumes=_volumes(flags["volume"]),
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields for the container, None for what was not said."""
+    stop, entrypoint = flags["stop_timeout"], flags["entrypoint"]
+    return {
         "working_dir": flags["workdir"],
         "shm_size": flags["shm_size"],
         "mem_limit": flags["memory"],
         "cpus": flags["cpus"],
         "user": flags["user"],
         "pull_policy": flags["pull"],
+        "stop_grace_period": None if stop is None else _flag("--stop-timeout", _grace, stop),
+        "entrypoint": None if entrypoint is None else [entrypoint],
+    }
+
+
+def _schedule(flags: Mapping[str, Any], gpus: GpuRequest) -> dict[str, Any]:
+    """Return the fields for the queue, None for what was not said."""
+    return {
         "priority": flags["priority"],
         "time_limit": flags["time_limit"],
         "begin": flags["begin"],
         "depends_on": flags["dependency"],
         "hold": flags["hold"] or None,
+        "array": flags["array"],
+        "retries": _retries(flags),
+        "signal": _signal(flags),
+        "idle_timeout": _idle_timeout(flags["idle_timeout"], gpus),
+        "preemptible": flags["preemptible"] or None,
     }
-    if flags["stop_timeout"] is not None:
-        optional["stop_grace_period"] = _flag("--stop-timeout", _grace, flags["stop_timeout"])
-    if flags["entrypoint"] is not None:
-        optional["entrypoint"] = [flags["entrypoint"]]
-    return JobRequest(
-        name=flags["name"] or words.default_name(image),
-        image=image,
-        command=command or None,
-        gpus=_gpus(flags),
-        environment=_environment(flags["env"], flags["env_file"]),
-        volumes=_volumes(flags["volume"]),
-        **{name: value for name, value in optional.items() if value is not None},
-    )
+
+
+def _retries(flags: Mapping[str, Any]) -> RetryRequest | None:
+    if flags["retries"] is None:
+        for flag in ("retry_on", "retry_backoff"):
+            if flags[flag] is not None:
+                name = f"--{flag.replace('_', '-')}"
+                raise click.UsageError(f"{name} goes with --retries: add --retries N.", _context())
+        return None
+    from launcher.jobfile.retryspec import retry_request
+
+    return retry_request(flags["retries"], flags["retry_on"], flags["retry_backoff"])
+
+
+def _signal(flags: Mapping[str, Any]) -> SignalBefore | None:
+    signal: SignalBefore | None = flags["signal"]
+    if signal is None:
+        return None
+    from launcher.jobfile.signals import check_time
+
+    _checked("--signal", lambda: check_time(signal, flags["time_limit"]))
+    return signal
+
+
+def _idle_timeout(seconds: float | None, gpus: GpuRequest) -> float | None:
+    if seconds is not None:
+        _checked("--idle-timeout", lambda: gpuspec.check_has_gpus(gpus))
+    return seconds
 
 
 def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
@@ -97,10 +143,7 @@ def _volumes(texts: Sequence[str]) -> list[Mount]:
     found = [
         _flag("--volume", lambda text: volumes.parse_volume(text, base), each) for each in texts
     ]
-    try:
-        volumes.check_targets(found)
-    except ValueError as error:
-        raise click.BadParameter(str(error), _context(), param_hint="--volume") from error
+    _checked("--volume", lambda: volumes.check_targets(found))
     return found
 
 
@@ -110,8 +153,12 @@ def _grace(text: str) -> float:
 
 
 def _flag(flag: str, parse: Callable[[str], T], text: str) -> T:
+    return _checked(flag, lambda: parse(text))
+
+
+def _checked(flag: str, check: Callable[[], T]) -> T:
     try:
-        return parse(text)
+        return check()
     except ValueError as error:
         raise click.BadParameter(str(error), _context(), param_hint=flag) from error
 

@@ -52,6 +52,32 @@ class RunCommand(click.Command):
     metavar="HOW:JOB",
     help="After other jobs: afterok:12:13, afterany:14, afternotok:15.",
 )
+@click.option(
+    "--array",
+    type=params.ARRAY,
+    metavar="INDICES[%N]",
+    help="A job for each index, N at once: 0-99%7 (with -d).",
+)
+@click.option("--retries", type=params.RETRIES, metavar="N", help="Run again up to N times.")
+@click.option(
+    "--retry-on",
+    type=params.RETRY_ON,
+    metavar="WORDS",
+    help="After infra (the default), oom, timeout, any, exit:75, exit:1-3.",
+)
+@click.option(
+    "--retry-backoff", type=params.DURATION, help="First wait before a retry; then it doubles (0s)."
+)
+@click.option(
+    "--signal",
+    type=params.SIGNAL,
+    metavar="NAME@TIME",
+    help="Send it so long before the time limit: SIGUSR1@60s.",
+)
+@click.option(
+    "--idle-timeout", type=params.TIME_LIMIT, help="Stop it after so long without GPU use: 30m."
+)
+@click.option("--preemptible", is_flag=True, help="Give way to jobs of higher priority.")
 @click.option("--name", type=params.NAME, help="The job's name (the image's).")
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
 @click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
@@ -83,6 +109,12 @@ def command(detach: bool, quiet: bool, **flags: Any) -> int:
     from launcher.cli.request import build
     from launcher.cli.running import run_in_foreground
 
+    if flags["array"] is not None and not detach:
+        raise click.UsageError(
+            "--array queues many jobs, and `launch run` follows one: add -d (--detach);"
+            " `launch wait ID` waits for all of them.",
+            click.get_current_context(),
+        )
     request = build(flags)
     with docker_codes():
         client = connect_or_start(quiet=quiet)
@@ -90,6 +122,7 @@ def command(detach: bool, quiet: bool, **flags: Any) -> int:
         if request.gpus.count > 1 and not quiet:
             terminal.say("note: one process sees one MIG device; use one process per slice")
         if detach:
-            sys.stdout.write(f"{client.submit([request], wanted)[0].id}\n")
+            first = client.submit([request], wanted)[0]
+            sys.stdout.write(f"{first.array['id'] if first.array else first.id}\n")
             return 0
         return run_in_foreground(client, request, wanted, quiet=quiet)

@@ -49,6 +49,8 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "--entrypoint", "sh", "--shm-size", "1g", "-m", "2g", "--cpus", "1.5", "--pull", "never",
         "-t", "90m", "--priority", "7", "--stop-timeout", "3",
         "--begin", "2026-12-01T03:00:00+01:00", "--hold", "--dependency", "afterok:4,afterany:5:6",
+        "--retries", "2", "--retry-on", "oom,exit:75", "--retry-backoff", "30s",
+        "--signal", "usr1@60s", "--idle-timeout", "30m", "--preemptible",
         "nvcr.io/x/img:1",
         "--", "-c", "true",
     )  # fmt: skip
@@ -77,6 +79,11 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "begin": "2026-12-01T02:00:00Z",
         "hold": True,
         "depends_on": {"4": "afterok", "5": "afterany", "6": "afterany"},
+        "retries": {"max": 2, "on": ["oom", "exit:75"], "backoff": 30.0, "max_backoff": 3600.0},
+        "signal": {"name": "SIGUSR1", "before": 60.0},
+        "idle_timeout": 1800.0,
+        "preemptible": True,
+        "array": None,
     }  # fmt: skip
 
 
@@ -183,6 +190,24 @@ def test_detached_it_prints_the_id_only(stub: StubDaemon, launch: Launch) -> Non
     assert stub.did() == ["POST /v1/jobs"]
 
 
+def test_an_array_is_queued_and_its_own_id_is_printed(stub: StubDaemon, launch: Launch) -> None:
+    views = [job_view(id=13 + index, array={"id": 12, "index": index}) for index in range(2)]
+    stub.on("POST", "/v1/jobs", Json(views, 201))
+    result = launch("run", "-d", "--array", "0-1%2", "busybox", "sh", "-c", "echo ${a}")
+    assert (result.code, result.out, result.err) == (0, "12\n", "")
+    assert submitted(stub)["array"] == {"indices": [0, 1], "matrix": [], "max_parallel": 2}
+
+
+def test_retries_have_the_defaults_of_a_job_file(stub: StubDaemon, launch: Launch) -> None:
+    answers(stub)
+    launch("run", "-d", "--retries", "3", "--signal", "TERM@5m", "busybox")
+    assert submitted(stub)["retries"] == {
+        "max": 3, "on": ["infra"], "backoff": 0.0, "max_backoff": 3600.0,
+    }  # fmt: skip
+    assert submitted(stub)["signal"] == {"name": "SIGTERM", "before": 300.0}
+    assert submitted(stub)["time_limit"] is None
+
+
 def test_without_a_daemon_it_returns_125(
     launch: Launch, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +243,19 @@ def test_a_refused_job_is_wrong_usage(stub: StubDaemon, launch: Launch) -> None:
         (["--proflie", "x", "img"], "--profile"),
         (["img", "-c", "true"], "No such option"),
         (["--env-file", "/nonexistent", "img"], "cannot read the env file"),
+        (["--array", "0-9", "img"], "add -d (--detach)"),
+        (["-d", "--array", "9-0", "img"], "'9-0' goes down"),
+        (["-d", "--array", "0-9%0", "img"], "is no number of jobs at once"),
+        (["--retries", "many", "img"], "is no number of retries"),
+        (["--retry-on", "oom", "img"], "--retry-on goes with --retries"),
+        (["--retry-backoff", "1s", "img"], "--retry-backoff goes with --retries"),
+        (["--retries", "1", "--retry-on", "bad", "img"], "'bad' is no end"),
+        (["--retries", "1", "--retry-backoff", "30", "img"], "has no unit"),
+        (["--signal", "USR1", "img"], "write SIGUSR1@60s"),
+        (["--signal", "KILL@60s", "img"], "it cannot be caught"),
+        (["-t", "30s", "--signal", "USR1@60s", "img"], "before a time limit of 30s"),
+        (["--idle-timeout", "30m", "img"], "no GPU that could be idle"),
+        (["--idle-timeout", "0s", "--gpus", "all", "img"], "must be more than nothing"),
     ],
 )
 def test_wrong_usage_is_said_and_nothing_is_asked(
