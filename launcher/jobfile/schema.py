@@ -118,7 +118,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "environment": ("Variables; one without a value takes the submitter's.", _ENVIRONMENT),
     "env_file": ("Files of KEY=VALUE lines, relative to this file.",
                  {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
-    "working_dir": ("Where the command starts.", {**_TEXT, "pattern": "^/"}),
+    "working_dir": ("Where the command starts.", {**_TEXT, "pattern": r"^(/|\$\{)"}),
     "volumes": ("Directories of the machine: SOURCE:TARGET[:ro].",
                 {"type": "array", "items": {"oneOf": [_TEXT, _VOLUME_LONG]}}),
     "shm_size": ("Size of /dev/shm; 64m if absent.", _SIZE),
