@@ -36,9 +36,12 @@ echo "trained with $WANDB_MODE on $LAUNCHER_PROFILE"
 
 PRINTS = {
     "after-another.yaml": r"training\n",
+    "array.yaml": r"part 3 of 0 to 3\n",
     "cpu-only.yaml": r"no GPU needed for this\n",
     "hello.yaml": rf"hello from slice {UUID}\n",
     "nvidia-smi.yaml": rf"  MIG 1g\.6gb Device 0: \(UUID: {UUID}\)\n",
+    "retries.yaml": r"attempt 2\n",
+    "sweep.yaml": rf"lr 0\.01, seed 3 on slice {UUID}\n",
     "train-with-mounts.yaml": r"trained with offline on 2g\.12gb\n",
     "two-slices.yaml": rf"a worker for ({UUID})\na worker for (?!\1){UUID}\n",
 }
