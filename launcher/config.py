@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher import places
+from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.errors import ConfigError
+from launcher.queue_config import TABLES, rules_from
 
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 
@@ -37,6 +39,7 @@ class Config:
     idle_exit: float | None = None
     log_level: str = "info"
     admin_group: str | None = None
+    rules: Rules = DEFAULT_RULES
 
 
 _NUMBERS: dict[Any, str] = {int: "a whole number", (int, float): "a number"}
@@ -115,10 +118,12 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
+    tables = {name: values.pop(name) for name in TABLES if name in values}
     for key, value in values.items():
         if key not in _FILE_KEYS:
-            raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {', '.join(_FILE_KEYS)}")
+            known = ", ".join([*_FILE_KEYS, *(f"[{name}]" for name in TABLES)])
+            raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {known}")
         if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
             kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
             raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
-    return values
+    return values | {"rules": rules_from(tables, path)}

@@ -21,6 +21,8 @@ def follow(client: Client, job: JobView, narrator: Narrator, interrupts: Interru
         for frame in client.follow(job.id):
             if frame.stream == EVENT:
                 interrupts.state(narrator.event(frame.data))
+                if narrator.gives_up():
+                    client.cancel(job.id)
             elif frame.stream == END:
                 return (
                     decode(JobView, json.loads(frame.data)) if frame.data else client.wait(job.id)
@@ -59,13 +61,21 @@ def _ending(job: JobView) -> str:
     return f"{job.word}: {'; '.join(parts)}" if parts else job.word
 
 
+HELD_FOR_TROUBLE = {"ImagePullFailed", "NeverStarted"}
+"""A job of a queue waits for somebody to mend it; who waits in the foreground is told."""
+
+
 class Narrator:
     """Says on stderr what happens to the job, each thing once."""
+
+    trouble: str | None = None
+    """Why the job cannot start however long one waits."""
 
     def __init__(self, job: int, image: str, *, quiet: bool) -> None:
         self._job = job
         self._quiet = quiet
         self._said = ""
+        self._gave_up = False
         self._progress = PullProgress(image, quiet=quiet)
 
     def event(self, data: bytes) -> str:
@@ -86,12 +96,22 @@ class Narrator:
                 self._say(f"job {job.id} runs{_place(job)}")
         return job.state
 
+    def gives_up(self) -> bool:
+        """Whether the job cannot start; said once."""
+        if self.trouble is None or self._gave_up:
+            return False
+        self.close()
+        terminal.complain(f"job {self._job} cannot start and is cancelled: {self.trouble}")
+        self._gave_up = True
+        return True
+
     def close(self) -> None:
         """Take the pull's progress off the terminal."""
         self._progress.close()
 
     def _waits(self, blockers: list[Blocker]) -> None:
         kinds = {each.kind for each in blockers}
+        self.trouble = next((b.have for b in blockers if b.kind in HELD_FOR_TROUBLE), None)
         if kinds == {"ImagePull"} and blockers[0].have == "being pulled":
             self._progress.update({})
         elif kinds != {"ImagePull"} or blockers[0].have == "waits for other pulls":

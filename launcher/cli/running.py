@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from launcher.cli.codes import EXIT_CANCELLED, exit_status
+from launcher.cli.codes import EXIT_CANCELLED, EXIT_NEVER_RAN, exit_status
 from launcher.cli.interrupts import Interrupts
 from launcher.client import Client
 from launcher.errors import DaemonUnreachable
@@ -28,10 +28,13 @@ def run_in_foreground(
         # Loaded while the container starts, not before the job is queued.
         from launcher.cli.following import Narrator, follow, tell_end
 
+        narrator = Narrator(job.id, request.image, quiet=quiet)
         try:
-            end = follow(client, job, Narrator(job.id, request.image, quiet=quiet), interrupts)
+            end = follow(client, job, narrator, interrupts)
         except DaemonUnreachable as error:
             error.fix = f"The job goes on without it: `launch wait {job.id}` when it is back."
             raise
+    if narrator.trouble is not None:
+        return EXIT_NEVER_RAN
     tell_end(end, quiet=quiet)
     return EXIT_CANCELLED if interrupts.terminated else exit_status(end)

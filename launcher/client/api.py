@@ -15,6 +15,7 @@ from launcher.client.sockets import socket_candidates
 
 if TYPE_CHECKING:
     from launcher.client.layout import Layout
+    from launcher.client.queue import Queue
 
 POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
@@ -103,6 +104,24 @@ class Client:
         """Let held jobs go."""
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/release"))
 
+    def requeue(self, ref: Ref) -> list[wire.JobView]:
+        """Stop running jobs and queue them again, under their ids."""
+        return decode_list(wire.JobView, self._post(f"{_job(ref)}/requeue"))
+
+    def retry(self, ref: Ref, *, failed: bool = False) -> list[wire.JobView]:
+        """Queue ended jobs again, under their ids; with ``failed`` only those that failed."""
+        reply = self._post(f"{_job(ref)}/retry?failed={int(failed)}")
+        return decode_list(wire.JobView, reply)
+
+    def edit(self, ref: Ref, request: wire.EditRequest) -> list[wire.JobView]:
+        """Change pending jobs, or the time limit of running ones."""
+        reply = self._post(f"{_job(ref)}/edit", dataclasses.asdict(request))
+        return decode_list(wire.JobView, reply)
+
+    def cancel_all(self, select: wire.SelectRequest) -> list[wire.JobView]:
+        """End all live jobs that are meant; return them."""
+        return decode_list(wire.JobView, self._post("/v1/jobs/cancel", dataclasses.asdict(select)))
+
     def signal(self, ref: Ref, signal: str) -> wire.JobView:
         """Send a signal, by name, to a running job's container."""
         body = dataclasses.asdict(wire.SignalRequest(signal=signal))
@@ -180,6 +199,13 @@ class Client:
     def slices(self) -> list[wire.SliceView]:
         """Return every slice of the machine and what is on it."""
         return decode_list(wire.SliceView, self._get("/v1/slices"))
+
+    @property
+    def queue(self) -> Queue:
+        """What is about the queue: its order, reasons, forecasts, reservations."""
+        from launcher.client.queue import Queue
+
+        return Queue(self._transport.json, self.timeout)
 
     @property
     def layout(self) -> Layout:

@@ -28,6 +28,7 @@ class StartAttempt:
     """Make the attempt's container run on the leased slices, or prove that it does not.
 
     ``resumed``: a daemon before this one may have made the container already: look first.
+    ``index`` is the job's place in its array.
     """
 
     job: int
@@ -36,6 +37,7 @@ class StartAttempt:
     slices: tuple[Slice, ...]
     image_id: str
     resumed: bool = False
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.core import event as ev
-from launcher.core import gates
+from launcher.core import gates, retries
 from launcher.core.action import Action, ProveIdle, RemoveContainer
 from launcher.core.event import StartFailure
 from launcher.core.job import Job, Outcome, Reason, State
@@ -42,8 +42,8 @@ def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Actio
     attempt.cause, attempt.exit_code = event.message, event.exit_code
     world.changes.attempts[(job.id, attempt.number)] = attempt
     remove = RemoveContainer(job.id, job.attempt, attempt.container_name)
-    if job.stopping:
-        return _complete(world, job, ev.StartFailed, _outcome(job, 0, False), now, event.message)
+    if job.cancelled_by is not None:
+        return _complete(world, job, ev.StartFailed, Outcome.CANCELLED, now, event.message)
     match event.failure:
         case StartFailure.USER:
             job.exit_code = event.exit_code
@@ -52,7 +52,7 @@ def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Actio
             actions = _complete(world, job, ev.StartFailed, Outcome.LOST, now, event.message)
             for lease in list(world.leases.get(job.id, ())):
                 world.release(lease, now.wall, quarantine=event.message, lasting=True)
-            _done_if_free(world, job, ev.SliceStuck, now)
+            actions += _leave_if_free(world, job, ev.SliceStuck, now)
             return [a for a in actions if not isinstance(a, ProveIdle)]
     _close_gate(world, event, now)
     return [remove, *_requeue(world, job, event, now)]
@@ -76,8 +76,9 @@ def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list
     move(world, job, ev.StartFailed, State.PENDING, now, detail)
     for lease in list(world.leases.get(job.id, ())):
         world.release(lease, now.wall)
-    world.cpu_running.discard(job.id)
-    job.slices, job.message = (), event.message
+    world.release_cpu(job, now.wall)
+    world.deactivate(job)
+    job.slices, job.message, job.again = (), event.message, None
     if event.failure is StartFailure.INFRA:
         job.never_started += 1
         if job.never_started >= MAX_STARTS_NEVER_STARTED:
@@ -126,11 +127,18 @@ def _complete(
     world: World, job: Job, event: type, outcome: Outcome, now: ev.Now, message: str | None
 ) -> list[Action]:
     """Enter COMPLETING; returns what proves the slices free and removes the container."""
-    job.outcome, job.message, job.deadline = outcome, message, None
-    world.ended.append((job.id, outcome))
+    used = job.retried
+    job.again = retries.again(job, outcome, job.exit_code)
+    if job.retries is not None and job.retried > used:
+        job.begin = now.wall + retries.delay(job.retries, job.retried)
+    job.message, job.deadline, job.warn_at = job.again or message, None, None
     code = "" if job.exit_code is None else f" exit {job.exit_code}"
     move(world, job, event, State.COMPLETING, now, f"{outcome.value}{code}")
+    if job.again is None:
+        job.outcome = outcome
+        world.ended.append((job.id, outcome))
     attempt = world.attempts[job.id]
+    attempt.cause = attempt.cause or job.again or (None if job.outcome else message)
     world.changes.attempts[(job.id, attempt.number)] = attempt
     name = attempt.container_name
     actions: list[Action] = [RemoveContainer(job.id, job.attempt, name)]
@@ -138,7 +146,8 @@ def _complete(
         uuids = tuple(lease.slice.uuid for lease in leases)
         actions.append(ProveIdle(job.id, job.attempt, name, attempt.container_id, uuids))
     else:
-        _done_if_free(world, job, ev.SlicesIdle, now)
+        world.release_cpu(job, now.wall)
+        actions += _leave_if_free(world, job, ev.SlicesIdle, now)
     return actions
 
 
@@ -147,8 +156,8 @@ def _prove(
 ) -> list[Action]:
     """Take the proof that came with the end, and ask only for what it left open."""
     if proven and job.id in world.jobs:
-        idle(world, ev.SlicesIdle(job.id, job.attempt, proven), now)
-        if job.id not in world.jobs:
+        actions = actions + idle(world, ev.SlicesIdle(job.id, job.attempt, proven), now)
+        if not world.leases.get(job.id):
             return [a for a in actions if not isinstance(a, ProveIdle)]
     return actions
 
@@ -161,8 +170,7 @@ def idle(world: World, event: ev.SlicesIdle, now: ev.Now) -> list[Action]:
     for lease in list(world.leases.get(job.id, ())):
         if lease.slice.uuid in event.uuids:
             world.release(lease, now.wall)
-    _done_if_free(world, job, ev.SlicesIdle, now)
-    return []
+    return _leave_if_free(world, job, ev.SlicesIdle, now)
 
 
 def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
@@ -173,11 +181,26 @@ def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
     for lease in list(world.leases.get(job.id, ())):
         if lease.slice.uuid == event.uuid:
             world.release(lease, now.wall, quarantine=event.why)
-    _done_if_free(world, job, ev.SliceStuck, now)
+    return _leave_if_free(world, job, ev.SliceStuck, now)
+
+
+def _leave_if_free(world: World, job: Job, event: type, now: ev.Now) -> list[Action]:
+    """Let a job go once nothing is leased to it: it is done, or queued again."""
+    if job.id not in world.jobs or world.leases.get(job.id):
+        return []
+    if job.again is not None:
+        return _queue_again(world, job, event, now)
+    move(world, job, event, State.DONE, now)
+    world.forget(job)
     return []
 
 
-def _done_if_free(world: World, job: Job, event: type, now: ev.Now) -> None:
-    if job.id in world.jobs and not world.leases.get(job.id):
-        move(world, job, event, State.DONE, now)
-        world.forget(job)
+def _queue_again(world: World, job: Job, event: type, now: ev.Now) -> list[Action]:
+    """Make a job pending for its next attempt, after its backoff if it was a retry."""
+    why, job.again = job.again, None
+    move(world, job, event, State.PENDING, now, why or "")
+    world.deactivate(job)
+    job.slices, job.container_id, job.exit_code = (), None, None
+    job.started_at = job.ended_at = job.started_wall = job.idle_since = None
+    job.timed_out = False
+    return gates.admit(world, job, now)

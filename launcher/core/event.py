@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from launcher.core.arrays import Array
 from launcher.core.gpu import Inventory
-from launcher.core.job import After, Dependency, ImageKey, JobSpec, Outcome, Owner
+from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Need, Outcome, Owner
 from launcher.core.layoutop import Busy, Step, Wish
 
 
@@ -26,7 +27,8 @@ class NewJob:
     """A checked spec, its serialised form for the store, and which pull it shares.
 
     ``beside`` are jobs of the same submit by their place in it that must end first, ``after`` are
-    others with how they ended, None for those that have not.
+    others with how they ended, None for those that have not. With ``element`` it is one of an
+    array; a place in ``beside`` that is an element means its whole array.
     """
 
     spec: JobSpec
@@ -34,15 +36,39 @@ class NewJob:
     image: ImageKey
     beside: tuple[tuple[int, After], ...] = ()
     after: tuple[tuple[Dependency, Outcome | None], ...] = ()
+    element: NewElement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewElement:
+    """Which of a submit's arrays a new job is an element of, and its place and values there."""
+
+    array: int
+    index: int
+    values: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewArray:
+    """An array of a submit: the name of its jobs, and how many run at once at most."""
+
+    name: str
+    max_parallel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Somebody asks for jobs; all of them are queued, or none. ``dry_run`` only checks."""
+    """Somebody asks for jobs; all of them are queued, or none. ``dry_run`` only checks.
+
+    ``groups`` are the names of the owner's groups; an ``admin`` is not bound by the longest limit.
+    """
 
     owner: Owner
     jobs: tuple[NewJob, ...]
     dry_run: bool = False
+    arrays: tuple[NewArray, ...] = ()
+    groups: frozenset[str] = frozenset()
+    admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +96,44 @@ class ReleaseAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RequeueAsked:
+    """Somebody who may do so wants a running job stopped and queued again."""
+
+    job: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """Somebody who may do so wants an ended job queued again, under its id.
+
+    ``job`` is as the store has it, ``array`` its array with the counts of its ended elements,
+    ``after`` what it still depends on with how that ended.
+    """
+
+    job: Job
+    uid: int
+    array: Array | None = None
+    after: tuple[tuple[Dependency, Outcome | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EditAsked:
+    """Somebody who may do so changes a pending job, or the time limit of a running one.
+
+    None leaves a thing as it is; a ``time_limit`` of 0 takes the limit away.
+    """
+
+    job: int
+    owner: Owner
+    admin: bool
+    priority: int | None = None
+    time_limit: float | None = None
+    need: Need | None = None
+    hold: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SignalAsked:
     """Somebody who may do so sends a running job a signal, by name."""
 
@@ -94,10 +158,14 @@ class ImageMissing:
 
 @dataclass(frozen=True, slots=True)
 class ImageFailed:
-    """The image cannot be had; ``message`` has the registry's words."""
+    """The image cannot be had; ``message`` has the registry's words.
+
+    ``transient``: the registry could not be asked; a later try may work.
+    """
 
     image: ImageKey
     message: str
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +259,15 @@ class InventoryRead:
     """What NVML reports now.
 
     ``foreign``: slice UUID -> who else uses it. ``not_ours``: GPU UUID -> which daemon has it.
-    ``blind``: why Docker does not tell which containers use what.
+    ``blind``: why Docker does not tell which containers use what. ``idle``: leased slices on which
+    no process was seen.
     """
 
     inventory: Inventory
     foreign: tuple[tuple[str, str], ...] = ()
     not_ours: tuple[tuple[str, str], ...] = ()
     blind: str | None = None
+    idle: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +381,9 @@ JobEvent = (
     CancelAsked
     | HoldAsked
     | ReleaseAsked
+    | RequeueAsked
+    | RetryAsked
+    | EditAsked
     | SignalAsked
     | AttemptStarted
     | StartFailed

@@ -1,73 +1,212 @@
-"""Why a job waits and whether it ever could run, from the scheduler's own rules.
+"""Why a job waits, from the scheduler's own rules.
 
 A pending job has at least one blocker if and only if ``schedule`` would not start it.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from launcher.core import quota, reservations
 from launcher.core.event import Now
-from launcher.core.gpu import FULL, name_gb
+from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.job import Job, Need, NeedKind, Reason, State
-from launcher.core.scheduler import choose, fits, gate, holdback, slices_wanted, wanted
-from launcher.core.world import Having, World
-from launcher.errors import ImpossibleRequest
+from launcher.core.scheduler import Walk, gate
+from launcher.core.world import Having, SliceState, World
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One unmet need: which reason, what is needed, what there is."""
+    """One unmet need: which reason, what is needed, what there is, and the jobs in the way."""
 
     reason: Reason
     need: str
     have: str
+    jobs: tuple[int, ...] = ()
+
+
+class Explainer:
+    """Explains any number of jobs of one moment: the walk over the queue is made once."""
+
+    def __init__(self, world: World, now: Now) -> None:
+        self.world, self.now = world, now
+
+    @functools.cached_property
+    def walk(self) -> Walk:
+        """The walk, after everyone in front has kept what he may."""
+        walk = Walk(self.world, self.now)
+        for job in walk.heads():
+            if walk.choose(job) is None:
+                walk.refuse(job)
+        return walk
+
+    def position(self, job: Job) -> int | None:
+        """Return a job's place in the queue from 1, None where it is not in it."""
+        if job.id not in self.world.queue:
+            return None
+        key = self.walk.key(job)
+        jobs = self.world.jobs
+        return 1 + sum(self.walk.key(jobs[i]) < key for i in self.world.queue.ids())
+
+    def blockers(self, job: Job) -> list[Blocker]:
+        """Return what keeps a pending job from starting; empty for a job that is not pending."""
+        if job.state is not State.PENDING:
+            return []
+        found = [*self._gate(job), *_own(self.world, job, self.now)]
+        if job.id in self.world.queue:
+            return found or self._in_queue(job)
+        if not any(b.reason in _OUT_OF_QUEUE for b in found):
+            turn = _turn(self.world, job) if job.image_id is not None else None
+            found.append(turn or _image(self.world, job))
+        return found
+
+    def _gate(self, job: Job) -> Iterator[Blocker]:
+        world = self.world
+        why = gate(world, job.need)
+        if why is not None:
+            reason = Reason.RECONCILING if world.reconciling else Reason.ENGINE_UNAVAILABLE
+            if not world.reconciling and not world.engine_down and world.gpu_down:
+                reason = Reason.NO_SUCH_PROFILE
+            yield Blocker(reason, str(job.need), why)
+
+    def _in_queue(self, job: Job) -> list[Blocker]:
+        world, need = self.world, job.need
+        if need.kind is not NeedKind.NONE and (lacking := self._lacking(job)):
+            return [lacking]
+        over = quota.exceeded(world, job, None)
+        if over is not None:
+            return [Blocker(Reason.QUOTA, f"{over.need} ({over.whose})", over.have)]
+        ahead = self._ahead(job)
+        if self.walk.choose(job) is not None:
+            first = world.queue.head(world.queue.lane_of(job.id)) == job.id
+            return [] if first else [_behind(need, ahead)]
+        if need.kind is not NeedKind.NONE and (kept := self._kept(job)):
+            return [kept]
+        return [_behind(need, ahead)] if ahead else [self._busy(job)]
+
+    def _ahead(self, job: Job) -> tuple[int, ...]:
+        """Return the first jobs of the lanes that are in front and ask for the same."""
+        key = self.walk.key(job)
+        heads = (self.world.jobs[i] for _, i in self.world.queue.heads(job.need))
+        return tuple(other.id for other in heads if self.walk.key(other) < key)
+
+    def _lacking(self, job: Job) -> Blocker | None:
+        """Return what is not there at all, however long one waits for others' jobs."""
+        fit, count = wanted(self.world, job.need), slices_wanted(self.world, job.need)
+        if len(fit) < count:
+            return Blocker(Reason.NO_SUCH_PROFILE, str(job.need), f"{len(fit)} exist now")
+        usable = sum(s.usable for s in fit)
+        if usable >= count:
+            return None
+        why = "; ".join(f"{s.slice.uuid} {s.unusable}" for s in fit if not s.usable)
+        foreign = any(s.foreign for s in fit)
+        return Blocker(
+            Reason.FOREIGN_USE if foreign else Reason.SLICE_DRAINED,
+            str(job.need),
+            f"{usable} of {len(fit)} usable: {why}",
+        )
+
+    def _kept(self, job: Job) -> Blocker | None:
+        """Return who keeps free slices that this job could use: a gang in front, an admin."""
+        free = [s for s in wanted(self.world, job.need) if s.free]
+        if len(free) < slices_wanted(self.world, job.need):
+            return None
+        kept = [s for s in free if self.walk.kept_from(job, s.slice.uuid)]
+        if kept:
+            jobs = tuple(sorted({self.walk.kept[s.slice.uuid].job for s in kept}))
+            names = " and ".join(f"job {i}" for i in jobs)
+            seconds = max(self.walk.kept[s.slice.uuid].seconds for s in kept)
+            have = f"{len(kept)} free, kept for {names} for up to {seconds:.0f} s"
+            return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
+        return self._reserved(job, free)
+
+    def _reserved(self, job: Job, free: list[SliceState]) -> Blocker | None:
+        for state in free:
+            found = reservations.barring(self.world, job, state.slice.uuid, self.now)
+            if found is not None:
+                whose = found.user or f"group {found.group}"
+                have = f"reserved for {whose} from {_moment(found.start)} to {_moment(found.end)}"
+                return Blocker(Reason.RESERVATION, _shorter(job), have)
+        return None
+
+    def _busy(self, job: Job) -> Blocker:
+        world, need = self.world, job.need
+        if need.kind is NeedKind.NONE:
+            used = f"{len(world.cpu_running)} of {world.cpu_slots} CPU slots are in use"
+            return Blocker(Reason.RESOURCES, "a CPU slot", used, tuple(sorted(world.cpu_running)))
+        fit = wanted(world, need)
+        busy = [s.lease.job for s in fit if s.lease is not None]
+        jobs = tuple(sorted(set(busy)))
+        return Blocker(Reason.RESOURCES, str(need), f"{len(busy)} of {len(fit)} in use", jobs)
+
+
+_OUT_OF_QUEUE = frozenset(
+    {
+        Reason.JOB_HELD_USER,
+        Reason.NEVER_STARTED,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.DEPENDENCY_NEVER_SATISFIED,
+        Reason.BEGIN_TIME,
+        Reason.DEPENDENCY,
+    }
+)
+"""What of a job's own keeps it out of the queue, and its image from being looked for."""
 
 
 def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
-    """Return what keeps a pending job from starting; empty for a job that is not pending."""
-    if job.state is not State.PENDING:
-        return []
-    found: list[Blocker] = []
-    why = gate(world, job.need)
-    if why is not None:
-        reason = Reason.RECONCILING if world.reconciling else Reason.ENGINE_UNAVAILABLE
-        if not world.reconciling and not world.engine_down and world.gpu_down:
-            reason = Reason.NO_SUCH_PROFILE
-        found.append(Blocker(reason, str(job.need), why))
-    own = _own_blockers(world, job, now)
-    found += own
-    if not own and job.id not in world.queue:
-        found.append(_image_blocker(world, job))
-    if own:
-        return found
-    return found if why is not None else found + _slice_blockers(world, job)
+    """Return what keeps one pending job from starting; see ``Explainer``."""
+    return Explainer(world, now).blockers(job) if job.state is State.PENDING else []
 
 
-def _own_blockers(world: World, job: Job, now: Now) -> list[Blocker]:
-    """Return what of the job's own keeps it out of the queue."""
-    found: list[Blocker] = []
+def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
+    jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
+    return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
+
+
+def _shorter(job: Job) -> str:
+    limit = "no time limit" if job.time_limit is None else f"a time limit of {job.time_limit:g} s"
+    return f"{job.need} (with {limit})"
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
+    """Yield what of the job's own keeps it out of the queue."""
     if job.held is Reason.NEVER_STARTED:
         tried = f"{job.never_started} starts failed before the container ran: {job.message}"
-        found.append(Blocker(job.held, "a start that works, and a release", tried))
+        yield Blocker(job.held, "a start that works, and a release", tried)
+    elif job.held is Reason.IMAGE_PULL_FAILED:
+        tried = f"{job.pulls_failed} pulls failed: {job.message}"
+        yield Blocker(job.held, "a registry that answers, and a release", tried)
     elif job.held is not None:
-        found.append(Blocker(job.held, "a release", job.message or "it is held"))
+        yield Blocker(job.held, "a release", job.message or "it is held")
     if job.begin is not None and job.begin > now.wall:
-        at = datetime.fromtimestamp(job.begin, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        found.append(
-            Blocker(Reason.BEGIN_TIME, f"the time {at}", f"{job.begin - now.wall:.0f} s left")
-        )
+        have = job.message or "it is not yet that late"
+        yield Blocker(Reason.BEGIN_TIME, f"the time {_moment(job.begin)}", have)
     for dependency in job.waits_for:
-        other = world.jobs.get(dependency.job)
+        other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
         have = other.state.value if other else "over"
-        found.append(
-            Blocker(Reason.DEPENDENCY, f"{dependency.after.value} of job {dependency.job}", have)
-        )
-    return found
+        if array is not None:
+            have = f"{len(array.live)} of {array.size} have not ended"
+        need = f"{dependency.after.value} of job {dependency.job}"
+        yield Blocker(Reason.DEPENDENCY, need, have, (dependency.job,))
 
 
-def _image_blocker(world: World, job: Job) -> Blocker:
+def _turn(world: World, job: Job) -> Blocker | None:
+    """Return what an element of an array waits for whose turn has not come."""
+    array = world.arrays[job.element.array] if job.element is not None else None
+    if array is None or array.max_parallel is None or job.id in array.taken:
+        return None
+    need = f"a turn in array {array.id}: {array.max_parallel} of it run at once"
+    return Blocker(Reason.ARRAY_LIMIT, need, f"{len(array.waiting)} wait for theirs")
+
+
+def _image(world: World, job: Job) -> Blocker:
     state = world.images.get(job.image)
     have = {
         None: "not looked for yet",
@@ -76,98 +215,3 @@ def _image_blocker(world: World, job: Job) -> Blocker:
         Having.PULLING: "being pulled",
     }[state.having if state else None]
     return Blocker(Reason.IMAGE_PULL, f"image {job.image.reference}", have)
-
-
-def _slice_blockers(world: World, job: Job) -> list[Blocker]:
-    held = _held_ahead_of(world, job)
-    head = world.queue.head(job.need)
-    first = head is None or head >= job.order
-    if first and choose(world, job.need, held) is not None:
-        return []
-    if choose(world, job.need, set()) is not None or (not first and _some_fit(world, job.need)):
-        return [Blocker(Reason.PRIORITY, str(job.need), "jobs in front of it go first")]
-    return [_lacking(world, job.need)]
-
-
-def _some_fit(world: World, need: Need) -> bool:
-    return need.kind is NeedKind.NONE or bool(wanted(world, need))
-
-
-def _held_ahead_of(world: World, job: Job) -> set[str]:
-    held: set[str] = set()
-    for order, need in world.queue.heads():
-        if order < job.order and choose(world, need, held) is None:
-            held.update(holdback(world, need, held))
-    return held
-
-
-def _lacking(world: World, need: Need) -> Blocker:
-    if need.kind is NeedKind.NONE:
-        used = f"{len(world.cpu_running)} of {world.cpu_slots} CPU slots are in use"
-        return Blocker(Reason.RESOURCES, "a CPU slot", used)
-    fit = wanted(world, need)
-    if len(fit) < slices_wanted(world, need):
-        return Blocker(Reason.NO_SUCH_PROFILE, str(need), f"{len(fit)} exist now")
-    usable = [s for s in fit if s.usable]
-    if len(usable) < slices_wanted(world, need):
-        why = "; ".join(f"{s.slice.uuid} {s.unusable}" for s in fit if not s.usable)
-        foreign = any(s.foreign for s in fit)
-        return Blocker(
-            Reason.FOREIGN_USE if foreign else Reason.SLICE_DRAINED,
-            str(need),
-            f"{len(usable)} of {len(fit)} usable: {why}",
-        )
-    busy = sum(s.lease is not None for s in fit)
-    return Blocker(Reason.RESOURCES, str(need), f"{busy} of {len(fit)} in use")
-
-
-def check_possible(world: World, need: Need) -> None:
-    """Raise ``ImpossibleRequest`` where no GPU here could ever give what is asked.
-
-    Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
-    not be read refuses nothing, and neither does a machine whose GPUs are not known yet.
-    """
-    if need.kind is NeedKind.NONE or not world.gpus or world.gpu_down:
-        return
-    match need.kind:
-        case NeedKind.UUID:
-            missing = [u for u in need.uuids if u not in world.slices]
-            if missing:
-                raise ImpossibleRequest(
-                    f"gpus: there is no slice {missing[0]}",
-                    fix="`launch slices` lists the UUIDs of the slices that exist.",
-                )
-        case NeedKind.FULL | NeedKind.ALL:
-            if need.count > len(world.gpus):
-                raise ImpossibleRequest(
-                    f"gpus: {need} asked, this machine has {len(world.gpus)} GPU(s)"
-                )
-        case _:
-            _check_profiles(world, need)
-
-
-def _check_profiles(world: World, need: Need) -> None:
-    if any(g.mig_capable and not g.profiles_known for g in world.gpus.values()):
-        return
-    most = sum(fits(need, s.slice) for s in world.slices.values())
-    could = 0
-    for gpu in world.gpus.values():
-        fitting = [
-            p.max_instances
-            for p in gpu.profiles
-            if (need.kind is NeedKind.PROFILE and p.name == need.profile)
-            or (need.memory_gb is not None and name_gb(p.name, p.memory_mib) >= need.memory_gb)
-            or (need.memory_mib is not None and p.memory_mib >= need.memory_mib)
-        ]
-        could += max(fitting, default=0)
-    if max(could, most) < need.count:
-        offered = sorted(
-            {p.name for g in world.gpus.values() for p in g.profiles}
-            | {s.slice.profile for s in world.slices.values()}
-        )
-        have = ", ".join(offered) or FULL
-        much = f"at most {max(could, most)} at once" if max(could, most) else "nothing like it"
-        raise ImpossibleRequest(
-            f"gpus: {need} asked, but the GPUs of this machine can give {much}",
-            fix=f"What can be had here: {have}.",
-        )

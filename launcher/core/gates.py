@@ -30,7 +30,7 @@ def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> l
         return []
     if job.image_id is None or look_again:
         return images.want(world, job)
-    world.queue.push(job)
+    images.enqueue(world, job)
     return []
 
 
@@ -45,13 +45,31 @@ def begin(world: World, now: ev.Now) -> list[Action]:
     return actions
 
 
+def make_room(world: World, now: ev.Now) -> list[Action]:
+    """Admit the elements of arrays whose turn has come."""
+    actions: list[Action] = []
+    while world.room:
+        array = world.arrays.get(world.room.pop())
+        while array is not None and (job_id := array.next()) is not None:
+            job = world.jobs.get(job_id)
+            if job is not None and job.state is State.PENDING:
+                actions += admit(world, job, now)
+    return actions
+
+
+def leave(world: World, job: Job) -> None:
+    """Take a pending job out of the queue."""
+    world.queue.discard(job.id)
+    world.deactivate(job)
+    images.forget_waiter(world, job)
+
+
 def hold(world: World, event: ev.HoldAsked, now: ev.Now) -> list[Action]:
     """Keep a pending job from starting."""
     job = _pending(world, event.job, "held")
     move(world, job, ev.HoldAsked, State.PENDING, now, f"by uid {event.uid}")
     job.held = job.held or Reason.JOB_HELD_USER
-    world.queue.discard(job.id)
-    images.forget_waiter(world, job)
+    leave(world, job)
     return []
 
 
@@ -61,7 +79,7 @@ def release(world: World, event: ev.ReleaseAsked, now: ev.Now) -> list[Action]:
     if job.held is None:
         return []
     move(world, job, ev.ReleaseAsked, State.PENDING, now, f"by uid {event.uid}")
-    job.held, job.never_started = None, 0
+    job.held, job.never_started, job.pulls_failed = None, 0, 0
     return admit(world, job, now)
 
 
@@ -74,7 +92,7 @@ def _pending(world: World, job_id: int, what: str) -> Job:
 
 
 def settle(world: World, now: ev.Now) -> list[Action]:
-    """Tell those who waited for the jobs that have just ended; ends may cause ends."""
+    """Tell those who waited for what has just ended; ends may cause ends."""
     actions: list[Action] = []
     while world.ended:
         ended, outcome = world.ended.pop(0)
@@ -82,7 +100,7 @@ def settle(world: World, now: ev.Now) -> list[Action]:
             job = world.jobs.get(job_id)
             if job is not None and job.state is State.PENDING:
                 actions += _tell(world, job, ended, outcome, now)
-    return actions
+    return actions + make_room(world, now)
 
 
 def _tell(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> list[Action]:
@@ -101,7 +119,7 @@ def never(
     """End, or hold, a job whose dependency can never hold."""
     message = f"job {missed.job} is {outcome.value}, {missed.after.value} was asked"
     reason = Reason.DEPENDENCY_NEVER_SATISFIED
-    if world.hold_unsatisfied:
+    if world.rules.hold_unsatisfied:
         job.waits_for = tuple(d for d in job.waits_for if d != missed)
         job.held, job.message = reason, message
         move(world, job, lifecycle.Settled, State.PENDING, now, message)

@@ -5,13 +5,18 @@ A job enters the queue only with its image pinned, so a slice is never held whil
 
 from __future__ import annotations
 
+import heapq
+
 from launcher.core import event as ev
 from launcher.core.action import Action, FindImage, PullImage
-from launcher.core.job import Job, Outcome, Reason
-from launcher.core.steps import finish
+from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.steps import finish, move
 from launcher.core.world import Having, ImageState, World
 
 PULLS_AT_ONCE = 2
+PULLS_BEFORE_HOLD = 3
+PULL_AGAIN_SECONDS = 10.0
+"""How long after a pull that found no registry the next is tried; then twice as long."""
 
 
 def want(world: World, job: Job) -> list[Action]:
@@ -24,6 +29,12 @@ def want(world: World, job: Job) -> list[Action]:
     state = ImageState(Having.WANTED if pull else Having.FINDING, {job.id: None})
     world.images[job.image] = state
     return start_pulls(world) if pull else [FindImage(job.image)]
+
+
+def enqueue(world: World, job: Job) -> None:
+    """Put a job whose image is here into the queue; an element of an array when its turn comes."""
+    if job.element is None or world.arrays[job.element.array].take(job):
+        world.queue.push(job)
 
 
 def is_open(job: Job, now: ev.Now) -> bool:
@@ -70,8 +81,9 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
             continue
         job.image_id = event.image_id
         world.note(job, now.wall, "image", f"{event.image.reference} is {event.image_id}")
+        job.pulls_failed = 0
         if is_open(job, now):
-            world.queue.push(job)
+            enqueue(world, job)
     return start_pulls(world)
 
 
@@ -89,10 +101,28 @@ def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
 
 
 def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
-    """End every job that waited, with the registry's words."""
+    """End every job that waited, with the registry's words.
+
+    Where the registry could not be asked they wait and try again; after three times they are held.
+    """
     state = world.images.pop(event.image, None)
     for job_id in state.waiting if state else ():
         job = world.jobs[job_id]
-        reason = Reason.IMAGE_PULL_FAILED
-        finish(world, job, ev.ImageFailed, Outcome.FAILED, now, reason, event.message)
+        if event.transient:
+            _later(world, job, event, now)
+        else:
+            reason = Reason.IMAGE_PULL_FAILED
+            finish(world, job, ev.ImageFailed, Outcome.FAILED, now, reason, event.message)
     return start_pulls(world)
+
+
+def _later(world: World, job: Job, event: ev.ImageFailed, now: ev.Now) -> None:
+    move(world, job, ev.ImageFailed, State.PENDING, now, event.message)
+    job.pulls_failed += 1
+    job.message = event.message
+    world.deactivate(job)
+    if job.pulls_failed >= PULLS_BEFORE_HOLD:
+        job.held = Reason.IMAGE_PULL_FAILED
+        return
+    job.begin = now.wall + PULL_AGAIN_SECONDS * 2.0 ** (job.pulls_failed - 1)
+    heapq.heappush(world.begins, (job.begin, job.id))

@@ -37,7 +37,8 @@ def _jobs(world: World) -> Iterator[str]:
     for job in world.jobs.values():
         if job.state is State.DONE:
             yield f"job {job.id} is DONE and still in memory"
-        if (job.outcome is not None) != (job.state is State.COMPLETING):
+        over = job.state is State.COMPLETING and job.again is None
+        if (job.outcome is not None) != over:
             yield f"job {job.id} is {job.state.value} with outcome {job.outcome}"
         active = job.state in (State.STARTING, State.RUNNING)
         if active and job.need.kind is not NeedKind.NONE:

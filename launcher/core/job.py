@@ -44,6 +44,7 @@ class Reason(Enum):
     BEGIN_TIME = "BeginTime"
     JOB_HELD_USER = "JobHeldUser"
     QUOTA = "Quota"
+    RESERVATION = "Reservation"
     IMAGE_PULL = "ImagePull"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     NO_SUCH_PROFILE = "NoSuchProfile"
@@ -53,6 +54,7 @@ class Reason(Enum):
     RECONCILING = "Reconciling"
     IMAGE_GONE = "ImageGone"
     NEVER_STARTED = "NeverStarted"
+    ARRAY_LIMIT = "JobArrayTaskLimit"
 
 
 class NeedKind(Enum):
@@ -127,6 +129,33 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Retries:
+    """Which ends make a job run again, and how long it waits before that (seconds)."""
+
+    max: int
+    on: tuple[str, ...] = ("infra",)
+    backoff: float = 0.0
+    max_backoff: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """A signal, by name, sent ``before`` seconds ahead of a limit or of giving way."""
+
+    name: str
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A job's place in an array or matrix, with the values of its combination."""
+
+    array: int
+    index: int
+    values: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """What was asked, typed and checked. Sizes in bytes, times in seconds, ``cpus`` in cores."""
 
@@ -148,6 +177,10 @@ class JobSpec:
     time_limit: float | None = None
     begin: float | None = None
     hold: bool = False
+    retries: Retries | None = None
+    warn: Warn | None = None
+    idle_timeout: float | None = None
+    preemptible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +209,13 @@ class ImageKey:
 class Job:
     """One live job: only what deciding needs. The spec stays in the store.
 
+    ``again`` says why it is queued again once its slices are free: it has no outcome then.
+    ``retried`` counts the retries it has used, ``pulls_failed`` the pulls that were nobody's fault.
     ``held`` says why it is kept from starting until it is released, ``begin`` is the time (seconds
     since 1970) before which it does not start, ``waits_for`` are the jobs that must end first.
 
     Docker's own start and end times are RFC 3339 text; ``submitted_at`` and ``started_wall`` are
-    seconds since 1970; ``deadline`` is CLOCK_BOOTTIME seconds.
+    seconds since 1970; ``deadline``, ``warn_at`` and ``idle_since`` are CLOCK_BOOTTIME seconds.
     """
 
     id: int
@@ -211,13 +246,28 @@ class Job:
     begin: float | None = None
     waits_for: tuple[Dependency, ...] = ()
     deadline: float | None = None
+    element: Element | None = None
+    retries: Retries | None = None
+    warn: Warn | None = None
+    idle_timeout: float | None = None
+    preemptible: bool = False
+    again: str | None = None
+    retried: int = 0
+    pulls_failed: int = 0
+    warn_at: float | None = None
+    idle_since: float | None = None
 
     @property
     def order(self) -> tuple[int, int]:
-        """The place in the queue: priority first, then first come first served."""
+        """The place among the jobs of one user: priority, then first come first served."""
         return (-self.priority, self.id)
 
     @property
+    def index(self) -> int | None:
+        """The job's place in its array, None where it is no element of one."""
+        return None if self.element is None else self.element.index
+
+    @property
     def stopping(self) -> bool:
-        """Whether somebody or a limit asked for this job's end."""
-        return self.cancelled_by is not None or self.timed_out
+        """Whether somebody, a limit or another job asked for the end of this attempt."""
+        return self.cancelled_by is not None or self.timed_out or self.again is not None

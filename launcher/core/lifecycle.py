@@ -24,6 +24,11 @@ class Settled:
     """A job that this one waited for has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """A job of higher priority needs the slices."""
+
+
 PENDING, STARTING, RUNNING, COMPLETING, DONE = State
 
 TRANSITIONS: Mapping[tuple[State, type], frozenset[State]] = {
@@ -31,29 +36,39 @@ TRANSITIONS: Mapping[tuple[State, type], frozenset[State]] = {
     (PENDING, Settled): frozenset({PENDING, DONE}),
     (PENDING, ev.HoldAsked): frozenset({PENDING}),
     (PENDING, ev.ReleaseAsked): frozenset({PENDING}),
+    (PENDING, ev.EditAsked): frozenset({PENDING}),
     (PENDING, ev.CancelAsked): frozenset({DONE}),
     (PENDING, ev.ImageResolved): frozenset({PENDING, DONE}),
-    (PENDING, ev.ImageFailed): frozenset({DONE}),
+    (PENDING, ev.ImageFailed): frozenset({PENDING, DONE}),
     (STARTING, ev.AttemptStarted): frozenset({RUNNING}),
     (STARTING, ev.StartFailed): frozenset({PENDING, COMPLETING}),
     (STARTING, ev.AttemptLost): frozenset({COMPLETING}),
     (STARTING, ev.CancelAsked): frozenset({STARTING}),
+    (STARTING, ev.RequeueAsked): frozenset({STARTING}),
     (RUNNING, ev.SignalAsked): frozenset({RUNNING}),
     (RUNNING, ev.CancelAsked): frozenset({RUNNING}),
     (RUNNING, ev.Tick): frozenset({RUNNING}),
+    (RUNNING, ev.EditAsked): frozenset({RUNNING}),
+    (RUNNING, ev.RequeueAsked): frozenset({RUNNING}),
+    (RUNNING, Preempted): frozenset({RUNNING}),
     (RUNNING, ev.AttemptEnded): frozenset({COMPLETING}),
     (RUNNING, ev.AttemptLost): frozenset({COMPLETING}),
     (COMPLETING, ev.CancelAsked): frozenset({COMPLETING}),
-    (COMPLETING, ev.SlicesIdle): frozenset({COMPLETING, DONE}),
-    (COMPLETING, ev.SliceStuck): frozenset({COMPLETING, DONE}),
+    (COMPLETING, ev.SlicesIdle): frozenset({COMPLETING, PENDING, DONE}),
+    (COMPLETING, ev.SliceStuck): frozenset({COMPLETING, PENDING, DONE}),
+    (DONE, ev.RetryAsked): frozenset({PENDING}),
 }
 
 EVENTS: tuple[type, ...] = (
     Granted,
     Settled,
+    Preempted,
     ev.HoldAsked,
     ev.ReleaseAsked,
     ev.CancelAsked,
+    ev.EditAsked,
+    ev.RequeueAsked,
+    ev.RetryAsked,
     ev.SignalAsked,
     ev.ImageResolved,
     ev.ImageFailed,

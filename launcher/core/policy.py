@@ -7,6 +7,7 @@ host; uid 0 may. Checked at submit and again when the container is made.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from launcher.core.job import JobSpec, NeedKind, Owner
@@ -18,6 +19,8 @@ MAX_PRIORITY = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = re.compile(r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES")
+_SIGNAL = re.compile(r"SIG[A-Z0-9+-]{2,12}")
+_RETRY_ON = re.compile(r"infra|oom|timeout|any|exit:\d{1,3}(-\d{1,3})?")
 _ENV_BYTES = 64 * 1024
 _MIN_MEMORY = 6 * 1024 * 1024
 
@@ -90,17 +93,43 @@ def _check_values(spec: JobSpec) -> None:
             "command: a NUL character cannot be passed to a program",
         ),
     )
-    for holds, message in rules:
+    for holds, message in (*rules, *_rules_of_the_queue(spec)):
         if not holds:
             raise UserError(message)
 
 
-def _check_ordinary(spec: JobSpec, owner: Owner) -> None:
-    if spec.priority > MAX_USER_PRIORITY:
+def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of how a job ends and runs again."""
+    idle, warn, retries = spec.idle_timeout, spec.warn, spec.retries
+    if idle is not None:
+        yield idle > 0, "idle_timeout: must be more than 0"
+        yield spec.need.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
+    if warn is not None:
+        known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
+        yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"
+        before = warn.before > 0 and (spec.time_limit is None or warn.before < spec.time_limit)
+        yield before, "signal: `before` must be more than 0 and less than the time limit"
+    if retries is not None:
+        yield 0 <= retries.max <= 100, f"retries: {retries.max} is not 0 to 100"
+        for word in retries.on:
+            yield _RETRY_ON.fullmatch(word), f"retries: {word!r} is not an end that can be retried"
+        backoff = 0 <= retries.backoff <= retries.max_backoff
+        yield backoff, "retries: `backoff` must be 0 or more and no longer than `max_backoff`"
+
+
+def check_priority(priority: int, *, admin: bool) -> None:
+    """Raise where a priority cannot be, or may not be asked."""
+    if not 0 <= priority <= MAX_PRIORITY:
+        raise UserError(f"priority: {priority} is not 0 to 1000")
+    if priority > MAX_USER_PRIORITY and not admin:
         raise NotAllowed(
-            f"priority: {spec.priority} is above {MAX_USER_PRIORITY}, which is all a user may ask",
-            fix="Ask for 50 or less, or let an admin submit the job.",
+            f"priority: {priority} is above {MAX_USER_PRIORITY}, which is all a user may ask",
+            fix="Ask for 50 or less, or let an admin do it.",
         )
+
+
+def _check_ordinary(spec: JobSpec, owner: Owner) -> None:
+    check_priority(spec.priority, admin=False)
     if spec.binds:
         raise NotAllowed(
             f"volumes: {spec.binds[0].source} cannot be mounted for {owner.name}: "

@@ -1,63 +1,116 @@
-"""The pending jobs that could start now, ordered; equal needs share one heap.
+"""The pending jobs that could start now, ordered; alike jobs of a user share one heap, a lane.
 
-A fixed layout makes each need its own queue: where the first of equals cannot be placed, none
-behind it can, so a pass looks at one job per need however many wait.
+Where the first of a lane cannot start, none behind it can: they ask for the same, for the same
+user, for about the same time. So a pass looks at one job per lane however many wait.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from launcher.core.job import Job, Need
 
 Order = tuple[int, int]
+"""Priority (negative, so that the highest is first) and id."""
+
+
+class Lane(NamedTuple):
+    """What the jobs of one heap have in common; ``limit`` is a class of time limits."""
+
+    need: Need
+    uid: int
+    limit: float | None
+
+
+def limit_class(seconds: float | None) -> float | None:
+    """Return the class of a time limit: limits within an eighth of an octave share one.
+
+    >>> limit_class(3600.0) == limit_class(3500.0), limit_class(None)
+    (True, None)
+    """
+    if seconds is None:
+        return None
+    step = 2.0 ** (math.floor(math.log2(seconds)) - 3)
+    return math.ceil(seconds / step) * step
 
 
 class PendingQueue:
-    """Heaps by need with lazy deletion: push and discard in O(log n), heads in O(needs)."""
+    """Heaps by lane with lazy deletion: push and discard in O(log n), heads in O(lanes)."""
 
     def __init__(self) -> None:
-        self._heaps: dict[Need, list[Order]] = {}
-        self._needs: dict[int, Need] = {}
+        self._lanes: dict[Need, dict[Lane, list[Order]]] = {}
+        self._where: dict[int, tuple[Order, Lane]] = {}
+        self._waiting: dict[Need, int] = {}
 
     def __len__(self) -> int:
-        return len(self._needs)
+        return len(self._where)
 
     def __contains__(self, job_id: int) -> bool:
-        return job_id in self._needs
+        return job_id in self._where
 
     def push(self, job: Job) -> None:
-        """Add a job; its need must not change while it waits."""
-        self._needs[job.id] = job.need
-        heapq.heappush(self._heaps.setdefault(job.need, []), job.order)
+        """Add a job; who changes what it asks for takes it out first."""
+        lane = Lane(job.need, job.owner.uid, limit_class(job.time_limit))
+        lanes = self._lanes.setdefault(job.need, {})
+        heapq.heappush(lanes.setdefault(lane, []), job.order)
+        self.discard(job.id)
+        self._where[job.id] = (job.order, lane)
+        self._waiting[job.need] = self._waiting.get(job.need, 0) + 1
 
     def discard(self, job_id: int) -> None:
         """Take a job out, if it is in; its heap entry goes when it comes up."""
-        self._needs.pop(job_id, None)
+        where = self._where.pop(job_id, None)
+        if where is not None:
+            self._waiting[where[1].need] -= 1
 
-    def head(self, need: Need) -> Order | None:
-        """Return the order of the first job with this need, None if there is none."""
-        heap = self._heaps.get(need)
-        while heap and heap[0][1] not in self._needs:
+    def head(self, lane: Lane) -> int | None:
+        """Return the id of the first job of a lane, None where it is empty."""
+        lanes = self._lanes.get(lane.need)
+        heap = lanes.get(lane) if lanes else None
+        while heap and not self._holds(heap[0], lane):
             heapq.heappop(heap)
         if heap:
-            return heap[0]
-        self._heaps.pop(need, None)
+            return heap[0][1]
+        if lanes is not None:
+            lanes.pop(lane, None)
+            if not lanes:
+                self._lanes.pop(lane.need, None)
         return None
 
-    def heads(self) -> list[tuple[Order, Need]]:
-        """Return (order, need) of the first job of every need, first in the queue first."""
-        found = [(self.head(need), need) for need in tuple(self._heaps)]
-        return sorted(
-            ((order, need) for order, need in found if order is not None), key=lambda x: x[0]
-        )
+    def _holds(self, order: Order, lane: Lane) -> bool:
+        where = self._where.get(order[1])
+        return where is not None and where[0] == order and where[1] == lane
 
-    def first(self, most: int) -> list[int]:
-        """Return the ids of the jobs that are first in order, in O(n log most)."""
-        live = (order for heap in self._heaps.values() for order in heap if order[1] in self._needs)
+    def waiting(self, need: Need) -> int:
+        """Return how many jobs with this need are in the queue."""
+        return self._waiting.get(need, 0)
+
+    def needs(self) -> list[Need]:
+        """Return what the jobs in the queue ask for, each once; some may have left."""
+        return list(self._lanes)
+
+    def heads(self, need: Need) -> list[tuple[Lane, int]]:
+        """Return every lane of a need with its first job's id."""
+        found = [(lane, self.head(lane)) for lane in tuple(self._lanes.get(need, ()))]
+        return [(lane, job_id) for lane, job_id in found if job_id is not None]
+
+    def first(self, lane: Lane, most: int) -> list[int]:
+        """Return the ids of the first jobs of a lane, in order, in O(n log most)."""
+        heap = self._lanes.get(lane.need, {}).get(lane, ())
+        live = (order for order in heap if self._holds(order, lane))
         return [job_id for _, job_id in heapq.nsmallest(most, live)]
+
+    def lane_of(self, job_id: int) -> Lane:
+        """Return the lane of a job that is in the queue."""
+        return self._where[job_id][1]
+
+    def lanes(self) -> list[Lane]:
+        """Return every lane; some may be empty."""
+        return [lane for lanes in self._lanes.values() for lane in lanes]
 
     def ids(self) -> Iterator[int]:
         """Yield the ids of all jobs in the queue, in no order."""
-        return iter(tuple(self._needs))
+        return iter(tuple(self._where))

@@ -42,6 +42,8 @@ def take_up(world: World, now: Now) -> list[Action]:
         if job.state is State.RUNNING and job.time_limit is not None and not job.stopping:
             left = (job.started_wall or now.wall) + job.time_limit - now.wall
             world.set_deadline(job, now.boot + left)
+            if job.warn_at is not None and job.warn_at <= now.boot:
+                job.warn_at = None  # it was warned before
         if job.state is State.PENDING:
             actions += gates.admit(world, job, now)
     return actions
@@ -51,7 +53,9 @@ def _start_again(world: World, job: Job) -> StartAttempt:
     attempt = world.attempts[job.id]
     slices = tuple(lease.slice for lease in world.leases.get(job.id, ()))
     name = attempt.container_name
-    return StartAttempt(job.id, job.attempt, name, slices, attempt.image_id, resumed=True)
+    return StartAttempt(
+        job.id, job.attempt, name, slices, attempt.image_id, resumed=True, index=job.index
+    )
 
 
 def _prove_again(world: World, job: Job) -> list[Action]:

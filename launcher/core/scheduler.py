@@ -1,64 +1,27 @@
-"""Who starts now, on what: one pass over the heads of the queue.
+"""Who starts now, on what: one walk over the heads of the queue.
 
-Order is priority, then first come first served. A job that cannot be placed keeps the free slices
-that it could use (a holdback), so that smaller jobs behind it cannot starve it; the others go on.
-``choose`` is also what ``explain`` asks: the rule that refuses a start explains it.
+Order is priority, then fair share, then age. A job that cannot be placed keeps the free slices
+that it could use, so that smaller jobs behind it cannot starve it; the others go on. ``explain``
+walks the same way: the rule that refuses a start explains it.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
-from launcher.core import lifecycle
+from launcher.core import lifecycle, quota, reservations
 from launcher.core.action import Action, StartAttempt
 from launcher.core.event import Now
-from launcher.core.gpu import FULL, Slice, name_gb
+from launcher.core.fairshare import Standing
+from launcher.core.fitting import least_missed, slices_wanted, wanted
+from launcher.core.gpu import Slice
+from launcher.core.holdback import Kept, Key, keep, runs_for
 from launcher.core.ids import container_name
 from launcher.core.job import Job, Need, NeedKind, State
 from launcher.core.lease import Attempt, Lease
+from launcher.core.queue import Lane
 from launcher.core.world import SliceState, World
-
-
-def fits(need: Need, what: Slice) -> bool:
-    """Whether this slice is of the kind that the need asks for, free or not."""
-    match need.kind:
-        case NeedKind.PROFILE:
-            return what.profile == need.profile
-        case NeedKind.MEMORY if need.memory_gb is not None:
-            return name_gb(what.profile, what.memory_mib) >= need.memory_gb
-        case NeedKind.MEMORY:
-            return what.memory_mib >= (need.memory_mib or 0)
-        case NeedKind.UUID:
-            return what.uuid in need.uuids
-        case NeedKind.FULL | NeedKind.ALL:
-            return what.profile == FULL
-        case NeedKind.NONE:
-            return False
-
-
-def _smallest_first(state: SliceState) -> tuple[int, int, int, str]:
-    s = state.slice
-    start = s.placement.start if s.placement else 0
-    return (s.memory_mib, s.gpu_index, start, s.uuid)
-
-
-def wanted(world: World, need: Need) -> list[SliceState]:
-    """Return every slice that the need could use, free or not, smallest first."""
-    return sorted((s for s in world.slices.values() if fits(need, s.slice)), key=_smallest_first)
-
-
-def slices_wanted(world: World, need: Need) -> int:
-    """Return how many slices the need takes at once."""
-    match need.kind:
-        case NeedKind.NONE:
-            return 0
-        case NeedKind.UUID:
-            return len(need.uuids)
-        case NeedKind.ALL:
-            full = sum(fits(need, s.slice) for s in world.slices.values())
-            return max(1, full)
-        case _:
-            return need.count
 
 
 def gate(world: World, need: Need) -> str | None:
@@ -68,49 +31,107 @@ def gate(world: World, need: Need) -> str | None:
     return None if need.kind is NeedKind.NONE else world.gpu_down or world.gpu_support
 
 
-def choose(world: World, need: Need, held: set[str]) -> tuple[Slice, ...] | None:
-    """Return the slices to lease, or None where the need cannot be met now. All or nothing.
+class Walk:
+    """One walk over the queue in its order, with what those in front keep for themselves."""
 
-    ``held`` are free slices kept for a job further ahead.
-    """
-    if gate(world, need):
-        return None
-    if need.kind is NeedKind.NONE:
-        return () if len(world.cpu_running) < world.cpu_slots else None
-    free = [s.slice for s in wanted(world, need) if s.free and s.slice.uuid not in held]
-    count = slices_wanted(world, need)
-    return tuple(free[:count]) if len(free) >= count else None
+    def __init__(self, world: World, now: Now) -> None:
+        self.world, self.now = world, now
+        self.standing = Standing(world, now.wall)
+        self.kept: dict[str, Kept] = {}
 
+    def key(self, job: Job) -> Key:
+        """Return a job's place in the order."""
+        return (-job.priority, self.standing.of(job.owner.uid), job.id)
 
-def holdback(world: World, need: Need, held: set[str]) -> list[str]:
-    """Return the free slices that a blocked job keeps from the jobs behind it.
+    def heads(self) -> Iterator[Job]:
+        """Yield the first job of each lane in order, and the next of a lane whose first started.
 
-    None where even all slices that could be used would not do: waiting for another layout, or for
-    somebody else to go, keeps nobody back.
-    """
-    usable = [s for s in wanted(world, need) if s.usable]
-    count = slices_wanted(world, need)
-    if len(usable) < count:
-        return []
-    return [s.slice.uuid for s in usable if s.free and s.slice.uuid not in held][:count]
+        Needs for which nothing is free are left out: none of them can start, or keep a slice.
+        """
+        world = self.world
+        heap: list[tuple[Key, Lane]] = []
+        for need in world.queue.needs():
+            if self._any_free(need):
+                found = world.queue.heads(need)
+                heap += [(self.key(world.jobs[job_id]), lane) for lane, job_id in found]
+        heapq.heapify(heap)
+        while heap:
+            key, lane = heapq.heappop(heap)
+            if not self._any_free(lane.need):
+                continue
+            job = world.jobs[key[2]]
+            if (now := self.key(job)) > key:  # others of this owner started meanwhile
+                heapq.heappush(heap, (now, lane))
+                continue
+            yield job
+            if job.state is not State.PENDING and (following := world.queue.head(lane)) is not None:
+                heapq.heappush(heap, (self.key(world.jobs[following]), lane))
+
+    def first(self, most: int) -> list[Job]:
+        """Return the jobs that are first in order, whatever they need."""
+        world = self.world
+        found = (i for lane in world.queue.lanes() for i in world.queue.first(lane, most))
+        return heapq.nsmallest(most, (world.jobs[i] for i in found), key=self.key)
+
+    def _any_free(self, need: Need) -> bool:
+        if gate(self.world, need):
+            return False
+        if need.kind is NeedKind.NONE:
+            return len(self.world.cpu_running) < self.world.cpu_slots
+        return any(s.free for s in wanted(self.world, need))
+
+    def choose(self, job: Job) -> tuple[Slice, ...] | None:
+        """Return the slices to lease, or None where the job cannot start now. All or nothing."""
+        world, need = self.world, job.need
+        if gate(world, need):
+            return None
+        if need.kind is NeedKind.NONE:
+            return () if len(world.cpu_running) < world.cpu_slots else None
+        free = least_missed(world, need, [s for s in wanted(world, need) if self.open(job, s)])
+        count = slices_wanted(world, need)
+        if len(free) < count:
+            return None
+        chosen = tuple(s.slice for s in free[:count])
+        return chosen if quota.exceeded(world, job, chosen) is None else None
+
+    def open(self, job: Job, state: SliceState) -> bool:
+        """Whether this job may have this slice now."""
+        return (
+            state.free
+            and not self.kept_from(job, state.slice.uuid)
+            and reservations.barring(self.world, job, state.slice.uuid, self.now) is None
+        )
+
+    def kept_from(self, job: Job, uuid: str) -> bool:
+        """Whether a slice is kept for a job in front, and this one would not be over in time."""
+        kept = self.kept.get(uuid)
+        if kept is None or kept.key >= self.key(job):
+            return False
+        seconds = runs_for(self.world, job)
+        return seconds is None or seconds > kept.seconds
+
+    def refuse(self, job: Job) -> None:
+        """Let a job that cannot start keep what it may from those behind it."""
+        waits_for_slices = quota.exceeded(self.world, job, None) is None
+        if waits_for_slices and slices_wanted(self.world, job.need) > 1:
+            keep(self.world, self.key(job), self.kept, self.now)
 
 
 def schedule(world: World, now: Now) -> list[Action]:
     """Start every job that can start now; returns the actions, notes the changes."""
+    if not len(world.queue):
+        return []
     actions: list[Action] = []
-    held: set[str] = set()
-    heads = world.queue.heads()
-    heapq.heapify(heads_by_order := [(order, i) for i, (order, _) in enumerate(heads)])
-    while heads_by_order:
-        (_, job_id), i = heapq.heappop(heads_by_order)
-        need = heads[i][1]
-        slices = choose(world, need, held)
+    walk = Walk(world, now)
+    for job in walk.heads():
+        slices = walk.choose(job)
         if slices is None:
-            held.update(holdback(world, need, held))
+            walk.refuse(job)
             continue
-        actions.append(_grant(world, world.jobs[job_id], slices, now))
-        if (following := world.queue.head(need)) is not None:
-            heapq.heappush(heads_by_order, (following, i))
+        actions.append(_grant(world, job, slices, now))
+        walk.standing.started(job)
+    for kept in walk.kept.values():
+        world.keeping.setdefault(kept.job, now.boot)
     return actions
 
 
@@ -118,6 +139,7 @@ def _grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> Start
     lifecycle.check(job, lifecycle.Granted, State.STARTING)
     assert job.image_id is not None, "only pinned jobs are in the queue"
     world.queue.discard(job.id)
+    world.keeping.pop(job.id, None)
     job.attempt += 1
     job.state, job.reason, job.message = State.STARTING, None, None
     job.slices = tuple(s.uuid for s in slices)
@@ -128,8 +150,7 @@ def _grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> Start
     world.changes.attempts[(job.id, job.attempt)] = attempt
     for s in slices:
         world.grant(Lease(job.id, job.attempt, s, now.wall))
-    if not slices:
-        world.cpu_running.add(job.id)
+    world.activate(job)
     world.note(job, now.wall, "granted", f"attempt {job.attempt}: {', '.join(job.slices) or 'CPU'}")
     world.stories.setdefault(job.id, []).append(f"Granted -> STARTING as attempt {job.attempt}")
-    return StartAttempt(job.id, job.attempt, name, slices, job.image_id)
+    return StartAttempt(job.id, job.attempt, name, slices, job.image_id, index=job.index)

@@ -9,14 +9,21 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
+from launcher.core.arrays import Array
 from launcher.core.event import InventoryRead
+from launcher.core.fairshare import Use, charge, rate_of
 from launcher.core.gpu import Gpu, Instance, Slice
-from launcher.core.job import ImageKey, Job, NeedKind, Outcome, Owner, State
+from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, State
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
 from launcher.core.queue import PendingQueue
+from launcher.core.rules import Rules
+
+if TYPE_CHECKING:
+    from launcher.core.reservations import Reservation
 
 
 @dataclass(slots=True)
@@ -103,54 +110,73 @@ class Changes:
     drains: dict[str, Drain | None] = field(default_factory=dict)
     layouts: dict[int, LayoutOp] = field(default_factory=dict)
     made: dict[tuple[str, int], Place | None] = field(default_factory=dict)
+    arrays: dict[int, Array] = field(default_factory=dict)
+    reopened: set[int] = field(default_factory=set)
+    uses: dict[int, Use] = field(default_factory=dict)
+    reservations: dict[str, Reservation | None] = field(default_factory=dict)
     history: list[HistoryLine] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
 
 
+@dataclass(slots=True, eq=False)
 class World:
     """Live jobs, slices, leases, images, and the gates that keep new starts back."""
 
-    def __init__(self, store: str, next_id: int = 1, cpu_slots: int = 1) -> None:
-        self.store = store
-        self.next_id = next_id
-        self.cpu_slots = cpu_slots
-        self.jobs: dict[int, Job] = {}
-        self.attempts: dict[int, Attempt] = {}
-        self.leases: dict[int, list[Lease]] = {}
-        self.queue = PendingQueue()
-        self.gpus: dict[str, Gpu] = {}
-        self.not_ours: dict[str, str] = {}
-        """GPU UUID -> why another daemon has it."""
-        self.slices: dict[str, SliceState] = {}
-        self.instances: dict[tuple[str, int], Instance] = {}
-        self.hidden: frozenset[str] = frozenset()
-        """The GPUs of which NVML does not tell what GPU instances stand."""
-        self.drains: dict[str, Drain] = {}
-        self.made: dict[tuple[str, int], Place] = {}
-        """The GPU instances that the launcher made, by GPU and GI id."""
-        self.layout: LayoutOp | None = None
-        self.next_layout = 1
-        self.images: dict[ImageKey, ImageState] = {}
-        self.cpu_running: set[int] = set()
-        self.deadlines: list[tuple[float, int]] = []
-        self.begins: list[tuple[float, int]] = []
-        self.dependents: dict[int, set[int]] = {}
-        """Job id -> the pending jobs that wait for its end."""
-        self.ended: list[tuple[int, Outcome]] = []
-        """Ends that the dependents have not been told of yet."""
-        self.hold_unsatisfied = False
-        """Whether a job whose dependency can never hold is held; else it is cancelled."""
-        self.stories: dict[int, list[str]] = {}
-        self.changes = Changes()
-        self.late_events = 0
-        # The gates: None where open, else the sentence that says why new starts wait.
-        self.reconciling: str | None = "the daemon compares its records with Docker and NVML"
-        self.engine_down: str | None = None
-        self.gpu_down: str | None = None
-        self.gpu_support: str | None = None
-        self.gpu_support_at = 0.0
+    store: str
+    next_id: int = 1
+    cpu_slots: int = 1
+    rules: Rules = field(default_factory=Rules)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    leases: dict[int, list[Lease]] = field(default_factory=dict)
+    queue: PendingQueue = field(default_factory=PendingQueue)
+    gpus: dict[str, Gpu] = field(default_factory=dict)
+    not_ours: dict[str, str] = field(default_factory=dict)
+    """GPU UUID -> why another daemon has it."""
+    slices: dict[str, SliceState] = field(default_factory=dict)
+    instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """The GPUs of which NVML does not tell what GPU instances stand."""
+    drains: dict[str, Drain] = field(default_factory=dict)
+    made: dict[tuple[str, int], Place] = field(default_factory=dict)
+    """The GPU instances that the launcher made, by GPU and GI id."""
+    layout: LayoutOp | None = None
+    next_layout: int = 1
+    images: dict[ImageKey, ImageState] = field(default_factory=dict)
+    cpu_running: set[int] = field(default_factory=set)
+    alarms: list[tuple[float, int]] = field(default_factory=list)
+    begins: list[tuple[float, int]] = field(default_factory=list)
+    dependents: dict[int, set[int]] = field(default_factory=dict)
+    """Job id -> the pending jobs that wait for its end."""
+    ended: list[tuple[int, Outcome]] = field(default_factory=list)
+    """Ends that the dependents have not been told of yet."""
+    _names: dict[int, str] = field(default_factory=dict)
+    uses: dict[int, Use] = field(default_factory=dict)
+    """What each user used before now, by uid."""
+    groups: dict[int, frozenset[str]] = field(default_factory=dict)
+    """The groups of the users who have jobs, by uid."""
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    arrays: dict[int, Array] = field(default_factory=dict)
+    """The arrays with elements that have not ended."""
+    room: set[int] = field(default_factory=set)
+    """The arrays in which the turn of a waiting element may have come."""
+    preemptible: set[int] = field(default_factory=set)
+    """The jobs that hold slices and give way to others."""
+    keeping: dict[int, float] = field(default_factory=dict)
+    """Since when (CLOCK_BOOTTIME seconds) a waiting gang keeps free slices for itself."""
+    fitting: dict[Need, list[SliceState]] = field(default_factory=dict)
+    """The slices that a need could use: a memory of ``fitting.wanted``."""
+    stories: dict[int, list[str]] = field(default_factory=dict)
+    changes: Changes = field(default_factory=Changes)
+    late_events: int = 0
+    # The gates: None where open, else the sentence that says why new starts wait.
+    reconciling: str | None = "the daemon compares its records with Docker and NVML"
+    engine_down: str | None = None
+    gpu_down: str | None = None
+    gpu_support: str | None = None
+    gpu_support_at: float = 0.0
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call, and start anew."""
@@ -165,10 +191,33 @@ class World:
     def add(self, job: Job) -> None:
         """Take a job into the indexes: at submit, or when the store is read."""
         self.jobs[job.id] = job
+        self._names[job.owner.uid] = job.owner.name
+        if job.element is not None:
+            self.arrays[job.element.array].live.add(job.id)
         for dependency in job.waits_for:
             self.dependents.setdefault(dependency.job, set()).add(job.id)
-        if job.need.kind is NeedKind.NONE and job.state not in (State.PENDING, State.DONE):
+        if job.state not in (State.PENDING, State.DONE):
+            self.activate(job)
+
+    def activate(self, job: Job) -> None:
+        """Note that a job holds slices, or a CPU slot."""
+        if job.need.kind is NeedKind.NONE and job.state is not State.COMPLETING:
             self.cpu_running.add(job.id)
+        if job.preemptible:
+            self.preemptible.add(job.id)
+        if job.element is not None:
+            array = self.arrays[job.element.array]
+            array.active.add(job.id)
+            array.taken.add(job.id)
+
+    def deactivate(self, job: Job) -> None:
+        """Note that a job holds nothing any more and is pending again, or out of the queue."""
+        self.preemptible.discard(job.id)
+        if job.element is not None:
+            array = self.arrays[job.element.array]
+            array.active.discard(job.id)
+            array.taken.discard(job.id)
+            self.room.add(array.id)
 
     def forget(self, job: Job) -> None:
         """Drop a DONE job: the store keeps it, deciding does not need it."""
@@ -177,11 +226,27 @@ class World:
         self.attempts.pop(job.id, None)
         self.leases.pop(job.id, None)
         self.stories.pop(job.id, None)
+        self.keeping.pop(job.id, None)
         self.cpu_running.discard(job.id)
+        self.deactivate(job)
+        if job.element is not None and job.outcome is not None:
+            array = self.arrays[job.element.array]
+            array.end(job.id, job.outcome)
+            if array.outcome is not None:
+                self.ended.append((array.id, array.outcome))
+                del self.arrays[array.id]
+
+    def user_name(self, uid: int) -> str:
+        """Return the name of a user who has used something, or the uid as text."""
+        use = self.uses.get(uid)
+        return use.user if use else self._names.get(uid, str(uid))
 
     def grant(self, lease: Lease) -> None:
         """Record a live lease; the database refuses a second one on the same slice (I1)."""
-        state = self.slices.setdefault(lease.slice.uuid, SliceState(lease.slice, lost=True))
+        if lease.slice.uuid not in self.slices:
+            self.slices[lease.slice.uuid] = SliceState(lease.slice, lost=True)
+            self.fitting.clear()
+        state = self.slices[lease.slice.uuid]
         if state.lease is not None:
             raise AssertionError(f"{lease.slice.uuid} is leased twice")
         state.lease = lease
@@ -193,12 +258,21 @@ class World:
     ) -> None:
         """End a lease; with ``quarantine`` the slice stays out of use until proven clean."""
         lease.released_at, lease.quarantine = at, quarantine
+        rate = rate_of((lease,), self.rules.fair_share)
+        charge(self, self.jobs[lease.job], rate, lease.granted_at, at)
         state = self.slices[lease.slice.uuid]
         state.lease = None
         self.leases[lease.job].remove(lease)
         self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
         if quarantine is not None:
             self.set_quarantine(lease.slice.uuid, quarantine, lasting=lasting)
+
+    def release_cpu(self, job: Job, at: float) -> None:
+        """Give back the CPU slot of a job that has one."""
+        if job.id in self.cpu_running:
+            self.cpu_running.discard(job.id)
+            rate = rate_of((), self.rules.fair_share)
+            charge(self, job, rate, self.attempts[job.id].granted_at, at)
 
     def set_quarantine(self, uuid: str, why: str | None, *, lasting: bool = False) -> None:
         """Quarantine a slice, or clear it with None; a lasting one ends by an admin's word."""
@@ -240,19 +314,22 @@ class World:
             state.drained = None if found is None else f"is drained: {found.reason}"
 
     def set_deadline(self, job: Job, at_boot: float) -> None:
-        """Note when a running job's time limit ends, in CLOCK_BOOTTIME seconds."""
-        job.deadline = at_boot
-        heapq.heappush(self.deadlines, (at_boot, job.id))
+        """Note when a running job's time ends, in CLOCK_BOOTTIME seconds, and its warning."""
+        job.deadline, job.warn_at = at_boot, None
+        heapq.heappush(self.alarms, (at_boot, job.id))
+        if job.warn is not None:
+            job.warn_at = at_boot - job.warn.before
+            heapq.heappush(self.alarms, (job.warn_at, job.id))
 
-    def next_deadline(self) -> float | None:
-        """Return the earliest deadline that still counts, in CLOCK_BOOTTIME seconds."""
-        while self.deadlines:
-            at, job_id = self.deadlines[0]
+    def due(self, boot: float) -> list[Job]:
+        """Return the jobs whose warning or deadline has come, each once, earliest first."""
+        found: dict[int, Job] = {}
+        while self.alarms and self.alarms[0][0] <= boot:
+            at, job_id = heapq.heappop(self.alarms)
             job = self.jobs.get(job_id)
-            if job is not None and job.deadline == at:
-                return at
-            heapq.heappop(self.deadlines)
-        return None
+            if job is not None and at in (job.deadline, job.warn_at):
+                found[job_id] = job
+        return list(found.values())
 
     def take_inventory(self, read: InventoryRead) -> None:
         """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
@@ -277,6 +354,7 @@ class World:
         for uuid, found in reported.items():
             if uuid not in self.slices:
                 self.slices[uuid] = SliceState(found, changing=self._changed_by(found))
+        self.fitting.clear()
         for uuid, state in self.slices.items():
             state.foreign = None if state.lease else foreign.get(uuid)
         self._mark_drained()

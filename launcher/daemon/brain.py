@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from launcher.core import event as ev
 from launcher.core.action import Action
-from launcher.core.handle import decide
+from launcher.core.handle import decide, serve
 from launcher.core.reconcile import take_up
-from launcher.core.scheduler import schedule
 from launcher.core.world import Changes, World
 from launcher.daemon import clock
 from launcher.daemon.committer import Committer
@@ -77,6 +76,19 @@ class Brain:
         self._queue.put_nowait(Asked(event, answer))
         return await answer
 
+    async def ask_each(
+        self, events: Iterable[ev.Event], *passed_over: type[LauncherError] | None
+    ) -> None:
+        """Have many events decided together; refusals of these kinds are passed over.
+
+        Raises the first other refusal, after all are decided.
+        """
+        answers = await asyncio.gather(*map(self.ask, events), return_exceptions=True)
+        ignored = tuple(kind for kind in passed_over if kind is not None)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, ignored):
+                raise answer
+
     def tell(self, *events: ev.Event) -> None:
         """Report observations, from any thread; they are decided together."""
         self._loop.call_soon_threadsafe(self._put, events)
@@ -99,7 +111,7 @@ class Brain:
         answers: list[Decided] = []
         for asked in batch:
             actions += self._apply(asked, now, answers)
-        actions += schedule(self.world, now)
+        actions += serve(self.world, now)
         changes = self.world.take_changes()
         if (changes or self.read_only) and not await self._commit(changes, batch, answers):
             return
@@ -161,13 +173,14 @@ class Brain:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                world = await self._committer.load(self.world.cpu_slots)
+                world = await self._committer.load(self.world.cpu_slots, self.world.rules)
                 break
             except StateDirError as failed:
                 self.read_only = failed.message
         old, now = self.world, clock.now()
         world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
         world.reconciling = old.reconciling
+        world.groups = old.groups
         if self._inventory is not None:
             # Not as an event: what that would begin was begun in the world before.
             world.take_inventory(self._inventory)

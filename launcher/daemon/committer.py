@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
+from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import Changes, World
 from launcher.store import Reader, Store
 
@@ -32,9 +33,9 @@ class Committer:
         """Write the changes durably; raises ``StateDirError`` where that failed."""
         await self._on(self._writes, self._store.commit, changes)
 
-    async def load(self, cpu_slots: int) -> World:
+    async def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
         """Read the world anew."""
-        return await self._on(self._writes, self._store.load, cpu_slots)
+        return await self._on(self._writes, self._store.load, cpu_slots, rules)
 
     async def meta(self, key: str, value: str) -> str | None:
         """Remember a value and return the one before it."""

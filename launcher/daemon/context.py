@@ -25,6 +25,7 @@ from launcher.gpu import GpuReader
 from launcher.store import Reader
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
+_ELEMENTS = re.compile(r"(\d+)\[(\d+)(?:-(\d+))?\]")
 MAX_ID = 2**53
 
 
@@ -57,9 +58,10 @@ class Context:
         return found or await self.committer.read(Reader.job, job_id)
 
     async def resolve(self, ref: str, caller: Caller) -> list[Job]:
-        """Return the jobs that ``12``, ``10-20``, ``last`` or a name means to this caller.
+        """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means to a caller.
 
-        Raises ``NoSuchJob`` where that is none, ``UserError`` where it means nothing.
+        The id of an array means all of its elements. Raises ``NoSuchJob`` where that is none,
+        ``UserError`` where it means nothing.
         """
         jobs: list[Job]
         if ref == "last":
@@ -67,7 +69,10 @@ class Context:
             jobs = [last] if last else []
         elif ref.isdigit():
             one = await self.find(_number(ref))
-            jobs = [one] if one else []
+            jobs = [one] if one else await self.committer.read(Reader.elements, _number(ref))
+        elif found := _ELEMENTS.fullmatch(ref):
+            array, first, last_index = (_number(part or found[2]) for part in found.groups())
+            jobs = await self.committer.read(Reader.elements, array, first, last_index)
         elif found := _RANGE.fullmatch(ref):
             first, last_id = _number(found[1]), _number(found[2])
             jobs = await self.committer.read(Reader.jobs_between, first, last_id)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from launcher import wire
-from launcher.core.job import Bind, JobSpec, Need, NeedKind
+from launcher.core.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
 from launcher.errors import UserError
 
 T = TypeVar("T")
@@ -84,7 +84,15 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
         time_limit=request.time_limit,
         begin=None if request.begin is None else moment(request.begin),
         hold=request.hold,
+        retries=None if request.retries is None else _retries(request.retries),
+        warn=None if request.signal is None else Warn(request.signal.name, request.signal.before),
+        idle_timeout=request.idle_timeout,
+        preemptible=request.preemptible,
     )
+
+
+def _retries(asked: wire.RetryRequest) -> Retries:
+    return Retries(asked.max, tuple(asked.on), asked.backoff, asked.max_backoff)
 
 
 def moment(text: str) -> float:

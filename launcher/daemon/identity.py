@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -52,6 +53,15 @@ class Admins:
         except KeyError:
             return False
         return gid in os.getgrouplist(owner.name, owner.gid)
+
+
+def groups_of(owner: Owner) -> frozenset[str]:
+    """Return the names of a user's groups; a group without a name is left out."""
+    found = set()
+    for gid in os.getgrouplist(owner.name, owner.gid):
+        with contextlib.suppress(KeyError):
+            found.add(grp.getgrgid(gid).gr_name)
+    return frozenset(found)
 
 
 def caller_of(request: web.Request, admins: Admins) -> Caller:

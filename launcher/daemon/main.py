@@ -28,7 +28,7 @@ from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import Admins, Caller
+from launcher.daemon.identity import Admins, Caller, groups_of
 from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
 from launcher.daemon.runners import Runners
@@ -106,7 +106,9 @@ class Daemon:
 
     async def start(self) -> Brain:
         """Read the store, compare with Docker and NVML, and only then let the scheduler run."""
-        world = await self.committer.load(self.config.cpu_slots)
+        world = await self.committer.load(self.config.cpu_slots, self.config.rules)
+        owners = {job.owner for job in world.jobs.values()}
+        world.groups = {owner.uid: groups_of(owner) for owner in owners}
         before = await self.committer.meta("boot_id", clock.boot_id())
         self.rebooted = before not in (None, clock.boot_id())
         self.runners = self._runners()

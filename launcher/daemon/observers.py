@@ -105,14 +105,27 @@ class Observers:
         leased = frozenset(
             s.slice.uuid for s in self.brain.world.slices.values() if s.lease or s.quarantine
         )
-        event = await asyncio.to_thread(self._read_gpus, leased)
+        watched = self._watched_for_idleness()
+        event = await asyncio.to_thread(self._read_gpus, leased, watched)
         self.health.set("gpu", event.message if isinstance(event, ev.InventoryFailed) else None)
         if isinstance(event, ev.InventoryRead):
             self.health.set("gpu-warnings", "; ".join(event.inventory.warnings) or None)
         self.brain.tell(event)
         return event
 
-    def _read_gpus(self, leased: frozenset[str]) -> ev.InventoryRead | ev.InventoryFailed:
+    def _watched_for_idleness(self) -> frozenset[str]:
+        """Return the slices of jobs that end when nothing runs on them for a while."""
+        world = self.brain.world
+        return frozenset(
+            lease.slice.uuid
+            for job_id, leases in world.leases.items()
+            if leases and world.jobs[job_id].idle_timeout is not None
+            for lease in leases
+        )
+
+    def _read_gpus(
+        self, leased: frozenset[str], watched: frozenset[str]
+    ) -> ev.InventoryRead | ev.InventoryFailed:
         try:
             inventory = self.gpu.inventory()
         except (GpuUnavailable, GpuFault) as error:
@@ -124,8 +137,19 @@ class Observers:
         by_others, blind = self.foreign.find(inventory, leased)
         used |= by_others
         return ev.InventoryRead(
-            inventory, tuple(sorted(used.items())), tuple(sorted(others.items())), blind
+            inventory,
+            tuple(sorted(used.items())),
+            tuple(sorted(others.items())),
+            blind,
+            frozenset(uuid for uuid in watched if self._is_idle(uuid)),
         )
+
+    def _is_idle(self, uuid: str) -> bool:
+        """Whether NVML shows no process on a slice; where it does not tell, it may be busy."""
+        try:
+            return not self.gpu.processes(uuid)
+        except (GpuUnavailable, GpuFault):
+            return False
 
     async def _sweep(self) -> None:
         await self.sweep_containers()

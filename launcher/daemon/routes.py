@@ -11,7 +11,7 @@ from aiohttp import web
 
 from launcher import wire
 from launcher.core.job import Job
-from launcher.daemon import convert, doctor, handlers, layouts, streams
+from launcher.daemon import control, convert, doctor, handlers, layouts, streams, submit
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import NoSuchJob
@@ -41,7 +41,7 @@ class Route:
 
 
 async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await handlers.submit(
+    return await submit.submit(
         context, caller, convert.parse(wire.SubmitRequest, await request.read())
     )
 
@@ -62,20 +62,34 @@ async def _show(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _cancel(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await handlers.cancel(context, caller, request.match_info["ref"])
+    return await control.cancel(context, caller, request.match_info["ref"])
 
 
 async def _hold(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await handlers.hold(context, caller, request.match_info["ref"])
+    return await control.hold(context, caller, request.match_info["ref"])
 
 
 async def _release(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await handlers.release(context, caller, request.match_info["ref"])
+    return await control.release(context, caller, request.match_info["ref"])
+
+
+async def _requeue(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await control.requeue(context, caller, request.match_info["ref"])
+
+
+async def _retry(context: Context, caller: Caller, request: web.Request) -> Any:
+    failed = request.query.get("failed", "0") == "1"
+    return await control.retry(context, caller, request.match_info["ref"], failed=failed)
+
+
+async def _edit(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.EditRequest, await request.read())
+    return await control.edit(context, caller, request.match_info["ref"], asked)
 
 
 async def _signal(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = convert.parse(wire.SignalRequest, await request.read())
-    return await handlers.send_signal(context, caller, request.match_info["ref"], asked)
+    return await control.send_signal(context, caller, request.match_info["ref"], asked)
 
 
 async def _wait(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -243,6 +257,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),
     Route("POST", "/v1/jobs/{ref}/hold", Access.OWNER, None, list[wire.JobView], _hold),
     Route("POST", "/v1/jobs/{ref}/release", Access.OWNER, None, list[wire.JobView], _release),
+    Route("POST", "/v1/jobs/{ref}/requeue", Access.OWNER, None, list[wire.JobView], _requeue),
+    Route("POST", "/v1/jobs/{ref}/retry", Access.OWNER, None, list[wire.JobView], _retry),
+    Route("POST", "/v1/jobs/{ref}/edit", Access.OWNER, wire.EditRequest, list[wire.JobView], _edit),
     Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
     Route("GET", "/v1/jobs/{ref}/logs", Access.OWNER, None, None, _logs),
     Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow),

@@ -142,7 +142,8 @@ class Runners:
             self.brain.tell(ev.ImageResolved(key, image_id))
         except (PullFailed, Refused) as failed:
             text = f"cannot pull {key.reference}: {failed.message}"
-            self.brain.tell(ev.ImageFailed(key, text))
+            transient = isinstance(failed, PullFailed) and failed.transient
+            self.brain.tell(ev.ImageFailed(key, text, transient))
         finally:
             self._hub.progress.pop(key.reference, None)
 

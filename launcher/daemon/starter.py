@@ -136,6 +136,7 @@ class Starter:
                 labels=labels(self.store, action.job, action.attempt, uuids, owner.uid),
                 gpu_driver=self.gpu_driver(),
                 deadline=deadline,
+                index=action.index,
             )
         )
         if faults := validate.body_faults(body, list(uuids), owner.uid):

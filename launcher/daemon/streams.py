@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
 from launcher import wire
-from launcher.core.explain import blockers
+from launcher.core.explain import Explainer
 from launcher.core.job import Job
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
@@ -141,7 +141,8 @@ async def follow_frames(
             output = list(reading.new_frames()) if reading else []
             yield [frame for frame in output if resume.is_new(frame)]
             if now.outcome is not None and _complete(context, reading, now):
-                view = views.job_view(context.world, now, caller, command)
+                explainer = Explainer(context.world, clock.now())
+                view = views.job_view(explainer, now, caller, command)
                 yield [Frame(END, 0, convert.dump(wire.JobView, view))]
                 return
             if not output:
@@ -161,8 +162,9 @@ def _complete(context: Context, reading: Attempt | None, job: Job) -> bool:
 
 
 def _event(context: Context, job: Job, caller: Caller, command: list[str] | None) -> bytes:
-    view = views.job_view(context.world, job, caller, command)
-    why = blockers(context.world, job, clock.now()) if job.id in context.world.jobs else []
+    explainer = Explainer(context.world, clock.now())
+    view = views.job_view(explainer, job, caller, command)
+    why = explainer.blockers(job) if job.id in context.world.jobs else []
     layers = context.hub.progress.get(job.image.reference) if view.reason == "ImagePull" else None
     return json.dumps(
         {

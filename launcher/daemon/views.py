@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from launcher import wire
-from launcher.core.explain import Blocker, blockers
-from launcher.core.job import Job, Need, NeedKind, State
+from launcher.core.explain import Blocker, Explainer
+from launcher.core.job import Element, Job, Need, NeedKind, State
 from launcher.core.lease import Attempt
 from launcher.core.world import SliceState, World
 from launcher.daemon import clock
 from launcher.daemon.identity import Caller
 
 
-def job_view(world: World, job: Job, caller: Caller, command: list[str] | None) -> wire.JobView:
+def job_view(
+    explainer: Explainer, job: Job, caller: Caller, command: list[str] | None
+) -> wire.JobView:
     """Return a job as ``ps`` shows it; ``command`` None where it is the image's own."""
     mine = caller.may_see(job.owner)
-    waiting = blockers(world, job, clock.now()) if job.id in world.jobs else []
+    world = explainer.world
+    waiting = explainer.blockers(job) if job.id in world.jobs else []
     reason = job.reason.value if job.reason else (waiting[0].reason.value if waiting else None)
     return wire.JobView(
         id=job.id,
@@ -29,7 +34,7 @@ def job_view(world: World, job: Job, caller: Caller, command: list[str] | None) 
         image=job.image.reference if mine else None,
         command=command if mine else None,
         priority=job.priority,
-        array=None,
+        array=_element(job.element, mine),
         attempt=job.attempt,
         exit_code=job.exit_code,
         submitted_at=clock.rfc3339(job.submitted_at),
@@ -38,6 +43,13 @@ def job_view(world: World, job: Job, caller: Caller, command: list[str] | None) 
         container_id=job.container_id if mine else None,
         message=job.message if mine else None,
     )
+
+
+def _element(element: Element | None, mine: bool) -> dict[str, Any] | None:
+    if element is None:
+        return None
+    values = dict(element.values) if mine else None
+    return {"id": element.array, "index": element.index, "matrix": values}
 
 
 def profile_of(world: World, job: Job) -> str | None:
@@ -64,7 +76,9 @@ def _count(need: Need) -> int:
 
 def blocker_view(blocker: Blocker) -> wire.Blocker:
     """Return a blocker as the API shows it."""
-    return wire.Blocker(kind=blocker.reason.value, need=blocker.need, have=blocker.have)
+    return wire.Blocker(
+        kind=blocker.reason.value, need=blocker.need, have=blocker.have, jobs=list(blocker.jobs)
+    )
 
 
 def attempt_view(attempt: Attempt) -> wire.AttemptView:

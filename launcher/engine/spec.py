@@ -36,6 +36,7 @@ class Launch:
     labels: dict[str, str]
     gpu_driver: str = ""
     deadline: str | None = None
+    index: int | None = None
 
 
 def gpu_driver(engine_version: str) -> str:
@@ -79,6 +80,8 @@ def environment(launch: Launch) -> dict[str, str]:
     env["LAUNCHER_ATTEMPT"] = str(launch.attempt)
     env["LAUNCHER_SLICES"] = ",".join(s.uuid for s in launch.slices)
     env["LAUNCHER_PROFILE"] = launch.slices[0].profile if launch.slices else "none"
+    if launch.index is not None:
+        env["LAUNCHER_ARRAY_INDEX"] = str(launch.index)
     if launch.deadline is not None:
         env["LAUNCHER_DEADLINE"] = launch.deadline
     if not launch.slices:

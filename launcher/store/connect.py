@@ -85,7 +85,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has schema {version}, this launcher knows up to {len(scripts)}",
             fix="Install the newer launcher again, or use another state directory.",
         )
+    # A table may be made anew, under the name by which others refer to it.
+    connection.execute("PRAGMA foreign_keys = OFF")
     for number, script in enumerate(scripts[version:], start=version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
         )
+    connection.execute("PRAGMA foreign_keys = ON")

@@ -3,23 +3,45 @@ INSERT INTO jobs (
     id, uid, gid, user, name, image, pull_policy, credentials_uid, need, priority, submitted_at,
     time_limit, stop_grace, state, outcome, reason, message, attempt, slices, image_id,
     container_id, exit_code, started_at, ended_at, started_wall, cancelled_by, timed_out,
-    never_started, held, begin_at, waits_for, spec
+    never_started, held, begin_at, waits_for, array_id, array_index, params, retries, warn,
+    idle_timeout, preemptible, again, retried, pulls_failed, spec
 ) VALUES (
     :id, :uid, :gid, :user, :name, :image, :pull_policy, :credentials_uid, :need, :priority,
     :submitted_at, :time_limit, :stop_grace, :state, :outcome, :reason, :message, :attempt,
     :slices, :image_id, :container_id, :exit_code, :started_at, :ended_at, :started_wall,
-    :cancelled_by, :timed_out, :never_started, :held, :begin_at, :waits_for, :spec
+    :cancelled_by, :timed_out, :never_started, :held, :begin_at, :waits_for, :array_id,
+    :array_index, :params, :retries, :warn, :idle_timeout, :preemptible, :again, :retried,
+    :pulls_failed, :spec
 );
 
 -- name: update_job
 UPDATE jobs SET
-    priority = :priority, time_limit = :time_limit, state = :state, outcome = :outcome,
+    need = :need, priority = :priority, time_limit = :time_limit, state = :state, outcome = :outcome,
     reason = :reason, message = :message, attempt = :attempt, slices = :slices,
     image_id = :image_id, container_id = :container_id, exit_code = :exit_code,
     started_at = :started_at, ended_at = :ended_at, started_wall = :started_wall,
     cancelled_by = :cancelled_by, timed_out = :timed_out, never_started = :never_started,
-    held = :held, begin_at = :begin_at, waits_for = :waits_for
+    held = :held, begin_at = :begin_at, waits_for = :waits_for, again = :again,
+    retried = :retried, pulls_failed = :pulls_failed
 WHERE id = :id AND state <> 'DONE';
+
+-- name: reopen_job
+UPDATE jobs SET state = 'PENDING', outcome = NULL WHERE id = ? AND state = 'DONE';
+
+-- name: insert_array
+INSERT INTO arrays (id, uid, gid, user, name, size, max_parallel) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_use
+INSERT INTO uses (uid, user, amount, at) VALUES (?, ?, ?, ?)
+ON CONFLICT (uid) DO UPDATE SET
+    user = excluded.user, amount = excluded.amount, at = excluded.at;
+
+-- name: put_reservation
+INSERT INTO reservations (name, slices, for_user, for_group, start_at, end_at, uid, gid, user)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: delete_reservation
+DELETE FROM reservations WHERE name = ?;
 
 -- name: put_attempt
 INSERT INTO attempts (
@@ -92,11 +114,35 @@ SELECT value FROM meta WHERE key = ?;
 -- name: next_id
 SELECT 1 + MAX(
     COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0),
-    COALESCE((SELECT MAX(id) FROM jobs), 0)
+    COALESCE((SELECT MAX(id) FROM jobs), 0),
+    COALESCE((SELECT MAX(id) FROM arrays), 0)
 );
 
 -- name: live_jobs
 SELECT * FROM jobs INDEXED BY jobs_live WHERE state <> 'DONE' ORDER BY id;
+
+-- name: live_arrays
+SELECT * FROM arrays WHERE id IN (
+    SELECT array_id FROM jobs INDEXED BY jobs_live WHERE state <> 'DONE' AND array_id IS NOT NULL
+);
+
+-- name: array_ends
+SELECT outcome, COUNT(*) AS n FROM jobs WHERE array_id = ? AND state = 'DONE' GROUP BY outcome;
+
+-- name: array
+SELECT * FROM arrays WHERE id = ?;
+
+-- name: uses
+SELECT * FROM uses;
+
+-- name: reservations
+SELECT * FROM reservations;
+
+-- name: elements
+SELECT * FROM jobs WHERE array_id = ? ORDER BY array_index;
+
+-- name: elements_between
+SELECT * FROM jobs WHERE array_id = ? AND array_index BETWEEN ? AND ? ORDER BY array_index;
 
 -- name: live_attempts
 SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job AND j.attempt = a.number

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from launcher.core.arrays import Array
 from launcher.core.job import Job, Need
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt
@@ -48,6 +49,20 @@ class Reader:
     def jobs_between(self, first: int, last: int) -> list[Job]:
         """Return the jobs with these ids, both ends included."""
         return self._jobs(self._rows("jobs_between", first, last))
+
+    def elements(self, array_id: int, first: int = 0, last: int | None = None) -> list[Job]:
+        """Return the elements of an array, or those with indices from ``first`` to ``last``."""
+        if last is None:
+            return self._jobs(self._rows("elements", array_id))
+        return self._jobs(self._rows("elements_between", array_id, first, last))
+
+    def array(self, array_id: int) -> Array | None:
+        """Return an array with how many of its elements ended how."""
+        row = next(iter(self._rows("array", array_id)), None)
+        if row is None:
+            return None
+        ended = {r["outcome"]: r["n"] for r in self._rows("array_ends", array_id)}
+        return rows.array_from(row, ended)
 
     def jobs_named(self, name: str) -> list[Job]:
         """Return the jobs of this name, by id."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 from typing import Any
 
+from launcher.core.arrays import Array
+from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import (
     After,
     Dependency,
+    Element,
     ImageKey,
     Job,
     Need,
@@ -17,9 +21,12 @@ from launcher.core.job import (
     Outcome,
     Owner,
     Reason,
+    Retries,
     State,
+    Warn,
 )
 from launcher.core.lease import Attempt, Lease
+from launcher.core.reservations import Reservation
 from launcher.core.world import Drain
 
 Row = dict[str, Any]
@@ -66,7 +73,11 @@ def job_row(job: Job, spec: str | None = None) -> Row:
         "held": job.held.value if job.held else None,
         "begin_at": job.begin,
         "waits_for": json.dumps([[d.job, d.after.value] for d in job.waits_for]),
+        "retries": _retries_text(job.retries),
+        "warn": json.dumps([job.warn.name, job.warn.before]) if job.warn else None,
+        "preemptible": int(job.preemptible),
     }
+    row |= _element_columns(job.element)
     row |= {name: getattr(job, name) for name in _PLAIN_JOB}
     return row | {"spec": spec} if spec is not None else row
 
@@ -86,7 +97,44 @@ _PLAIN_JOB = (
     "started_wall",
     "cancelled_by",
     "never_started",
+    "idle_timeout",
+    "again",
+    "retried",
+    "pulls_failed",
 )
+
+
+def _element_columns(element: Element | None) -> Row:
+    if element is None:
+        return {"array_id": None, "array_index": None, "params": None}
+    values = json.dumps(dict(element.values)) if element.values else None
+    return {"array_id": element.array, "array_index": element.index, "params": values}
+
+
+def _element(row: sqlite3.Row) -> Element | None:
+    if row["array_id"] is None:
+        return None
+    values = json.loads(row["params"]) if row["params"] else {}
+    return Element(row["array_id"], row["array_index"], tuple(values.items()))
+
+
+def _retries_text(retries: Retries | None) -> str | None:
+    if retries is None:
+        return None
+    return json.dumps([retries.max, retries.on, retries.backoff, retries.max_backoff])
+
+
+@functools.lru_cache(256)
+def _retries(text: str | None) -> Retries | None:
+    """Return the retries of a column; equal texts share one value."""
+    if text is None:
+        return None
+    most, on, backoff, max_backoff = json.loads(text)
+    return Retries(most, tuple(on), backoff, max_backoff)
+
+
+def _warn(text: str | None) -> Warn | None:
+    return Warn(*json.loads(text)) if text else None
 
 
 def job_from(row: sqlite3.Row, needs: dict[str, Need]) -> Job:
@@ -105,6 +153,10 @@ def job_from(row: sqlite3.Row, needs: dict[str, Need]) -> Job:
         held=Reason(row["held"]) if row["held"] else None,
         begin=row["begin_at"],
         waits_for=tuple(Dependency(job, After(how)) for job, how in json.loads(row["waits_for"])),
+        element=_element(row),
+        retries=_retries(row["retries"]),
+        warn=_warn(row["warn"]),
+        preemptible=bool(row["preemptible"]),
         **{name: row[name] for name in _PLAIN_JOB},
     )
 
@@ -179,3 +231,46 @@ def drain_from(row: sqlite3.Row) -> Drain:
     """Return the drain of a row."""
     owner = Owner(row["uid"], row["gid"], row["user"])
     return Drain(row["uuid"], row["reason"], owner, row["at"])
+
+
+def array_row(array: Array) -> tuple[Any, ...]:
+    """Return an array's columns, in order."""
+    owner = array.owner
+    return (
+        array.id, owner.uid, owner.gid, owner.name, array.name, array.size, array.max_parallel,
+    )  # fmt: skip
+
+
+def array_from(row: sqlite3.Row, ended: dict[str, int]) -> Array:
+    """Return the array of a row, with how many of its elements ended how."""
+    owner = Owner(row["uid"], row["gid"], row["user"])
+    array = Array(row["id"], owner, row["name"], row["size"], row["max_parallel"])
+    array.ended.update({Outcome(word): count for word, count in ended.items()})
+    return array
+
+
+def use_from(row: sqlite3.Row) -> Use:
+    """Return a user's use."""
+    return Use(row["user"], row["amount"], row["at"])
+
+
+def reservation_row(one: Reservation) -> tuple[Any, ...]:
+    """Return a reservation's columns, in order."""
+    by = one.by
+    return (
+        one.name, json.dumps(one.slices), one.user, one.group, one.start, one.end,
+        by.uid, by.gid, by.name,
+    )  # fmt: skip
+
+
+def reservation_from(row: sqlite3.Row) -> Reservation:
+    """Return the reservation of a row."""
+    return Reservation(
+        row["name"],
+        tuple(json.loads(row["slices"])),
+        row["for_user"],
+        row["for_group"],
+        row["start_at"],
+        row["end_at"],
+        Owner(row["uid"], row["gid"], row["user"]),
+    )

@@ -13,6 +13,7 @@ from launcher.core.gpu import Slice
 from launcher.core.job import Need
 from launcher.core.layout import Place
 from launcher.core.lease import Lease
+from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import Changes, SliceState, World
 from launcher.errors import StateDirError
 from launcher.store import layouts, rows
@@ -101,6 +102,8 @@ class Store:
         if not changes:  # a probe: does the disk take a write again?
             db.execute(_Q["put_meta"], ("probe", secrets.token_hex(4)))
         new = {job.id for job, _ in changes.new_jobs}
+        db.executemany(_Q["insert_array"], [rows.array_row(a) for a in changes.arrays.values()])
+        db.executemany(_Q["reopen_job"], [(job_id,) for job_id in changes.reopened])
         db.executemany(
             _Q["insert_job"], [rows.job_row(job, spec) for job, spec in changes.new_jobs]
         )
@@ -112,6 +115,9 @@ class Store:
         leases = sorted(changes.leases.values(), key=_live)
         db.executemany(_Q["put_lease"], [rows.lease_row(lease) for lease in leases])
         self._write_machine(changes)
+        db.executemany(
+            _Q["put_use"], [(uid, u.user, u.amount, u.at) for uid, u in changes.uses.items()]
+        )
         db.executemany(
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
@@ -129,6 +135,10 @@ class Store:
                 db.execute(_Q["delete_drain"], (uuid,))
             else:
                 db.execute(_Q["put_drain"], rows.drain_row(drain))
+        for name, reservation in changes.reservations.items():
+            db.execute(_Q["delete_reservation"], (name,))
+            if reservation is not None:
+                db.execute(_Q["put_reservation"], rows.reservation_row(reservation))
         for (gpu, gi), place in changes.made.items():
             if place is None:
                 db.execute(_Q["delete_made"], (gpu, gi))
@@ -136,11 +146,12 @@ class Store:
                 db.execute(_Q["put_made"], (gpu, gi, place.profile_id, place.start))
         db.executemany(_Q["put_layout"], [layouts.row(op) for op in changes.layouts.values()])
 
-    def load(self, cpu_slots: int) -> World:
+    def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
         """Read the live jobs, their attempts, leases and the quarantines into a new world."""
         with explained(self.path):
             next_id: int = self._db.execute(_Q["next_id"]).fetchone()[0]
-            world = World(self.id, next_id, cpu_slots)
+            world = World(self.id, next_id, cpu_slots, rules)
+            self._load_queue(world)
             needs: dict[str, Need] = {}
             for row in self._db.execute(_Q["live_jobs"]):
                 world.add(rows.job_from(row, needs))
@@ -154,6 +165,16 @@ class Store:
                 world.leases.setdefault(lease.job, []).append(lease)
             self._load_machine(world)
         return world
+
+    def _load_queue(self, world: World) -> None:
+        """Read what stands around the jobs: arrays, use, reservations."""
+        for row in self._db.execute(_Q["live_arrays"]).fetchall():
+            ended = self._db.execute(_Q["array_ends"], (row["id"],)).fetchall()
+            world.arrays[row["id"]] = rows.array_from(row, {r["outcome"]: r["n"] for r in ended})
+        for row in self._db.execute(_Q["uses"]):
+            world.uses[row["uid"]] = rows.use_from(row)
+        for row in self._db.execute(_Q["reservations"]):
+            world.reservations[row["name"]] = rows.reservation_from(row)
 
     def _load_machine(self, world: World) -> None:
         for uuid, why, lasting in self._db.execute(_Q["quarantines"]):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import Blocker as Blocker
+    from launcher.wire.detail import EditRequest as EditRequest
     from launcher.wire.detail import EventView as EventView
     from launcher.wire.detail import JobDetail as JobDetail
     from launcher.wire.detail import SignalRequest as SignalRequest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from launcher.wire.frames import decode_header as decode_header
     from launcher.wire.frames import read_frames as read_frames
     from launcher.wire.jobs import ArrayRequest as ArrayRequest
+    from launcher.wire.jobs import ArrayView as ArrayView
     from launcher.wire.jobs import GpuRequest as GpuRequest
     from launcher.wire.jobs import JobRequest as JobRequest
     from launcher.wire.jobs import JobView as JobView
@@ -51,16 +53,29 @@ if TYPE_CHECKING:
     from launcher.wire.machine import Check as Check
     from launcher.wire.machine import SliceView as SliceView
     from launcher.wire.machine import Status as Status
+    from launcher.wire.queue import Ahead as Ahead
+    from launcher.wire.queue import Forecast as Forecast
+    from launcher.wire.queue import Gate as Gate
+    from launcher.wire.queue import Lane as Lane
+    from launcher.wire.queue import QueueEntry as QueueEntry
+    from launcher.wire.queue import ReservationView as ReservationView
+    from launcher.wire.queue import ReserveRequest as ReserveRequest
+    from launcher.wire.queue import Run as Run
+    from launcher.wire.queue import SelectRequest as SelectRequest
+    from launcher.wire.queue import WhatIfRequest as WhatIfRequest
+    from launcher.wire.queue import Why as Why
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _HOMES = {
     "jobs": "ArrayRequest GpuRequest Mount JobRequest QueueHead RegistryAuth RetryRequest "
-    "SignalBefore SubmitRequest JobView",
-    "detail": "SignalRequest Blocker AttemptView EventView JobDetail",
+    "SignalBefore SubmitRequest JobView ArrayView",
+    "detail": "SignalRequest EditRequest Blocker AttemptView EventView JobDetail",
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
     "LayoutPlan LayoutChange DrainRequest SavedGpu",
+    "queue": "Ahead Forecast Gate Lane QueueEntry ReservationView ReserveRequest Run SelectRequest "
+    "WhatIfRequest Why",
     "machine": "SliceView Status Check",
     "error": "ErrorReply",
     "frames": "STDOUT STDERR NOTE EVENT END FRAME_HEADER_BYTES Frame decode_header read_frames",

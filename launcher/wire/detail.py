@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from launcher.wire.jobs import JobRequest, JobView
+from launcher.wire.jobs import GpuRequest, JobRequest, JobView
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False}
 
@@ -20,12 +20,28 @@ class SignalRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EditRequest:
+    """What to change of a job; None leaves it as it is. A ``time_limit`` of 0 is none."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    priority: int | None = None
+    time_limit: float | None = None
+    gpus: GpuRequest | None = None
+    hold: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Blocker:
-    """One unmet need of a pending job: what it needs and what there is, as text for people."""
+    """One unmet need of a pending job: what it needs and what there is, as text for people.
+
+    ``jobs`` are those in the way: in front of it, on the slices, or to end first.
+    """
 
     kind: str
     need: str
     have: str
+    jobs: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,12 +128,34 @@ class JobRequest:
 class QueueHead:
     """What ``ps`` shows of a long queue: what runs, the head of what waits, how many there are.
 
-    ``waiting`` and ``running`` count all of them.
+    ``waiting`` and ``running`` count all of them. The elements of an array are not in ``jobs``: it
+    is one line of ``arrays``.
     """
 
     jobs: list[JobView]
     waiting: int
     running: int
+    arrays: list[ArrayView] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayView:
+    """An array in one line: how many of its elements are in which state.
+
+    ``indices`` are those of the elements as text (``0-99``); ``counts`` is by the one word that the
+    CLI shows for a job.
+    """
+
+    id: int
+    name: str | None
+    user: str
+    profile: str | None
+    count: int
+    indices: str
+    counts: dict[str, int]
+    submitted_at: str
+    image: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

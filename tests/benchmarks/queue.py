@@ -94,14 +94,14 @@ def _decision(queued: int) -> float:
     need = Need(NeedKind.PROFILE, profile="1g.6gb")
     jobs = machine.submit(*[need] * queued, pinned=False)
     builders.handle(world, ev.ImageResolved(builders.IMAGE, "sha256:1"), now)
-    builders.schedule(world, now)
+    builders.serve(world, now)
     taken = []
     for job in jobs[:60]:
         began = time.perf_counter()
         at = "2026-01-01T00:00:00.000000Z"
         builders.handle(world, ev.AttemptStarted(job.id, 1, "c", at), now)
         builders.handle(world, ev.AttemptEnded(job.id, 1, 0, False, at, at, job.slices), now)
-        builders.schedule(world, now)
+        builders.serve(world, now)
         taken.append(time.perf_counter() - began)
         world.take_changes()
     return statistics.median(taken)

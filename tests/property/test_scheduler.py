@@ -14,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from launcher.core import event as ev
 from launcher.core.explain import blockers
+from launcher.core.fitting import fits
 from launcher.core.invariants import violations
 from launcher.core.job import Job, Need, NeedKind, State
-from launcher.core.scheduler import choose, fits, schedule
+from launcher.core.scheduler import Walk, schedule
 from launcher.errors import ImpossibleRequest
 from tests.support.builders import ALICE, CPU, Machine, memory, mig, profile
 
@@ -129,10 +130,13 @@ class Histories(RuleBasedStateMachine):
         """Of jobs with the same need and a pinned image, one that waits is behind all that run."""
         world = self.machine.world
         for need in {job.need for job in world.jobs.values()}:
-            head = world.queue.head(need)
-            if head is not None:
-                assert choose(world, need, set()) is None or any(
-                    order < head for order, other in world.queue.heads() if other != need
+            for _, job_id in world.queue.heads(need):
+                walk = Walk(world, self.machine.time)
+                head = world.jobs[job_id]
+                assert walk.choose(head) is None or any(
+                    walk.key(world.jobs[other]) < walk.key(head)
+                    for lane in world.queue.lanes()
+                    if lane.need != need and (other := world.queue.head(lane)) is not None
                 )
 
 
@@ -158,7 +162,8 @@ def test_liveness_every_feasible_job_runs_when_running_ones_end(
             jobs += machine.submit(need)
         except ImpossibleRequest:
             continue
-    feasible = [j for j in jobs if choose(Machine(slices=layout).world, j.need, set()) is not None]
+    idle = Machine(slices=layout)
+    feasible = [j for j in jobs if Walk(idle.world, idle.time).choose(j) is not None]
     for _ in range(2 * len(jobs) + 1):
         starting = [j for j in machine.world.jobs.values() if j.state is State.STARTING]
         if not starting:

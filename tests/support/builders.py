@@ -8,11 +8,13 @@ from typing import Any
 
 from launcher.core import event as ev
 from launcher.core.action import Action
+from launcher.core.explain import blockers
 from launcher.core.gpu import FULL, Gpu, Inventory, Placement, Profile, Slice
-from launcher.core.handle import handle, submit
+from launcher.core.handle import handle, serve
 from launcher.core.invariants import violations
-from launcher.core.job import ImageKey, Job, JobSpec, Need, NeedKind, Owner
-from launcher.core.scheduler import schedule
+from launcher.core.job import ImageKey, Job, JobSpec, Need, NeedKind, Owner, Reason
+from launcher.core.rules import Rules
+from launcher.core.submit import submit
 from launcher.core.world import World
 
 ALICE = Owner(1000, 1000, "alice")
@@ -67,9 +69,10 @@ class Machine:
     gpus: Sequence[Gpu] = field(default_factory=lambda: [a30()])
     cpu_slots: int = 2
     ready: bool = True
+    rules: Rules = field(default_factory=Rules)
 
     def __post_init__(self) -> None:
-        self.world = World("feed", cpu_slots=self.cpu_slots)
+        self.world = World("feed", cpu_slots=self.cpu_slots, rules=self.rules)
         self.time = ev.Now(1_800_000_000.0, 1000.0)
         self.actions: list[Action] = []
         self.see(self.slices)
@@ -87,7 +90,7 @@ class Machine:
         actions: list[Action] = []
         for event in events:
             actions += handle(self.world, event, self.time)
-        actions += schedule(self.world, self.time)
+        actions += serve(self.world, self.time)
         assert violations(self.world) == []
         self.actions += actions
         return actions
@@ -103,6 +106,29 @@ class Machine:
         self.actions += actions
         self.tell(*([ev.ImageResolved(IMAGE, "sha256:1")] if pinned else []))
         return jobs
+
+    def submit_array(
+        self, size: int, need: Need | None = None, most: int | None = None, **spec: object
+    ) -> list[Job]:
+        """Queue an array whose image is here."""
+        made = JobSpec("job", IMAGE.reference, need or CPU, **spec)  # type: ignore[arg-type]
+        new = tuple(
+            ev.NewJob(made, "{}", IMAGE, element=ev.NewElement(0, index)) for index in range(size)
+        )
+        arrays = (ev.NewArray("job", most),)
+        jobs, actions = submit(self.world, ev.Submitted(ALICE, new, arrays=arrays), self.time)
+        self.actions += actions
+        self.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        return jobs
+
+    def reasons(self, job: Job) -> list[Reason]:
+        """Return the reasons for which a job waits."""
+        return [b.reason for b in blockers(self.world, job, self.time)]
+
+    def tick(self, seconds: float) -> list[Action]:
+        """Let time pass, then tick."""
+        self.wait(seconds)
+        return self.tell(ev.Tick())
 
     def run(self, job: Job) -> list[Action]:
         return self.tell(

@@ -7,8 +7,9 @@ import pytest
 from launcher.core import event as ev
 from launcher.core.action import FindImage
 from launcher.core.explain import blockers
-from launcher.core.handle import submit
 from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
+from launcher.core.rules import Rules
+from launcher.core.submit import submit
 from launcher.errors import StaleRequest, UserError
 from tests.support.builders import ALICE, CPU, IMAGE, Machine
 
@@ -124,7 +125,7 @@ def test_a_dependency_that_ended_before_is_known_at_once() -> None:
 
 def test_a_dependency_that_can_never_hold_holds_the_job_where_that_is_configured() -> None:
     machine = Machine()
-    machine.world.hold_unsatisfied = True
+    machine.world.rules = Rules(hold_unsatisfied=True)
     first, job = queue(machine, new("a"), new("b", (0, After.OK)))
     machine.run(first)
     machine.end(first, 1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from launcher.core import event as ev
-from launcher.core.explain import blockers, check_possible
+from launcher.core.explain import blockers
 from launcher.core.gpu import Gpu
 from launcher.core.job import Job, Need, NeedKind, Reason, State
+from launcher.core.possible import check_possible
+from launcher.core.scheduler import Walk
 from launcher.errors import ImpossibleRequest, NotAllowed, UserError
 from tests.support.builders import ALICE, CPU, ROOT, Machine, a30, memory, mig, profile, whole
 
@@ -200,5 +202,6 @@ def test_the_head_of_a_queue_is_its_first_jobs_in_order_whatever_they_need() -> 
     ]
     machine.tell(ev.EngineDown("away"))
     waiting = [j.id for j in sorted(jobs, key=lambda j: j.order) if j.id in machine.world.queue]
-    assert machine.world.queue.first(2) == waiting[:2]
-    assert machine.world.queue.first(99) == waiting
+    walk = Walk(machine.world, machine.time)
+    assert [j.id for j in walk.first(2)] == waiting[:2]
+    assert [j.id for j in walk.first(99)] == waiting

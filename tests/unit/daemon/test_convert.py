@@ -47,6 +47,19 @@ requests = st.builds(
     pull_policy=st.sampled_from(["always", "missing", "never"]),
     priority=st.integers(0, 1000),
     time_limit=st.one_of(st.none(), seconds),
+    retries=st.one_of(
+        st.none(),
+        st.builds(
+            wire.RetryRequest,
+            max=st.integers(0, 9),
+            on=st.lists(text, max_size=2),
+            backoff=seconds,
+            max_backoff=seconds,
+        ),
+    ),
+    signal=st.one_of(st.none(), st.builds(wire.SignalBefore, name=text, before=seconds)),
+    idle_timeout=st.one_of(st.none(), seconds),
+    preemptible=st.booleans(),
 )
 
 
@@ -64,6 +77,8 @@ def test_a_request_travels_as_json_and_arrives_as_it_was(request: wire.JobReques
 SAME = {"name", "image", "working_dir", "shm_size", "mem_limit", "cpus", "user", "pull_policy"} | {
     "priority",
     "time_limit",
+    "idle_timeout",
+    "preemptible",
 }
 
 
@@ -79,14 +94,23 @@ def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRe
         (v.source, v.target, v.read_only) for v in request.volumes
     ]
     assert spec.stop_grace == request.stop_grace_period
+    for ours, theirs in ((spec.retries, request.retries), (spec.warn, request.signal)):
+        told = None if ours is None else dataclasses.asdict(ours)
+        asked = None if theirs is None else dataclasses.asdict(theirs)
+        assert told == (None if asked is None else {n: _plain(v) for n, v in asked.items()})
     need = dataclasses.asdict(spec.need)
     assert need | {"kind": need["kind"].value, "uuids": list(need["uuids"])} == dataclasses.asdict(
         request.gpus
     )
 
 
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def test_every_field_of_the_spec_is_looked_at_above() -> None:
     other = {"command", "entrypoint", "environment", "binds", "stop_grace", "need", "begin", "hold"}
+    other |= {"retries", "warn"}
     assert {f.name for f in dataclasses.fields(JobSpec)} == SAME | other
     assert {f.name for f in dataclasses.fields(Need)} == {
         f.name for f in dataclasses.fields(wire.GpuRequest)

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from launcher import wire
+from launcher.core.explain import Explainer
 from launcher.core.job import Need, NeedKind, Outcome, State
 from launcher.daemon import convert, views
 from launcher.daemon.identity import Caller
@@ -31,7 +32,7 @@ def running() -> tuple[Machine, views.Job]:
 
 
 def view_of(machine: Machine, job: views.Job, caller: Caller) -> wire.JobView:
-    return views.job_view(machine.world, job, caller, ["train"])
+    return views.job_view(Explainer(machine.world, machine.time), job, caller, ["train"])
 
 
 def test_a_job_has_exactly_the_keys_that_programs_rely_on() -> None:

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from launcher.core.arrays import Array
+from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import (
     After,
     Dependency,
+    Element,
     ImageKey,
     Job,
     Need,
@@ -21,22 +24,26 @@ from launcher.core.job import (
     Outcome,
     Owner,
     Reason,
+    Retries,
     State,
+    Warn,
 )
 from launcher.core.layout import Place
 from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
 from launcher.core.lease import Attempt, Lease
 from launcher.core.plan import Want
+from launcher.core.reservations import Reservation
 from launcher.core.world import Drain, HistoryLine
 from launcher.errors import InternalError
 from launcher.store import Reader, Store
-from tests.support.builders import mig, whole
+from tests.support.builders import ALICE, mig, whole
 from tests.unit.store.worlds import AT, attempt_of, changes, done, job, lease_of, starting
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 maybe_text = st.one_of(st.none(), text)
 number = st.integers(0, 2**31)
 seconds = st.floats(0, 1e10)
+ARRAY = Array(7 * 10**6, ALICE, "array", 3, 2)
 needs = st.builds(
     Need,
     kind=st.sampled_from(NeedKind),
@@ -46,7 +53,6 @@ needs = st.builds(
     memory_mib=st.one_of(st.none(), st.integers(1, 80000)),
     uuids=st.lists(text, max_size=3).map(tuple),
 )
-ENDED = (State.COMPLETING, State.DONE)
 FIELDS: dict[str, Any] = {
     "owner": st.builds(Owner, number, number, text),
     "name": text,
@@ -81,10 +87,32 @@ FIELDS: dict[str, Any] = {
     "waits_for": st.lists(st.builds(Dependency, number, st.sampled_from(After)), max_size=3).map(
         tuple
     ),
+    "element": st.one_of(
+        st.none(),
+        st.builds(
+            Element,
+            st.just(ARRAY.id),
+            number,
+            st.dictionaries(text, text, max_size=2).map(lambda d: tuple(d.items())),
+        ),
+    ),
+    "retries": st.one_of(
+        st.none(),
+        st.builds(Retries, number, st.lists(text, max_size=2).map(tuple), seconds, seconds),
+    ),
+    "warn": st.one_of(st.none(), st.builds(Warn, text, seconds)),
+    "idle_timeout": st.one_of(st.none(), seconds),
+    "preemptible": st.booleans(),
+    "again": maybe_text,
+    "retried": st.integers(0, 9),
+    "pulls_failed": st.integers(0, 9),
 }
-NOT_STORED = {"id", "deadline"}
-"""The id is given; the deadline is of this boot, and made anew from ``started_wall``."""
-NEVER_UPDATED = {"owner", "name", "need", "image", "submitted_at", "stop_grace"}
+NOT_STORED = {"id", "deadline", "warn_at", "idle_since"}
+"""The id is given; times of this boot are made anew, from ``started_wall``."""
+NEVER_UPDATED = {
+    "owner", "name", "image", "submitted_at", "stop_grace", "element", "retries", "warn",
+    "idle_timeout", "preemptible",
+}  # fmt: skip
 
 ids = itertools.count(1)
 one_store = settings(
@@ -93,8 +121,19 @@ one_store = settings(
 
 
 def made_of(number_: int, fields: dict[str, Any]) -> Job:
-    ended = fields["state"] in ENDED
-    return Job(id=number_, **{**fields, "outcome": fields["outcome"] if ended else None})
+    """Return a job that can be: it has an outcome if it ended and does not run again."""
+    state = fields["state"]
+    again = None if state is State.DONE else fields["again"]
+    over = state is State.DONE or (state is State.COMPLETING and again is None)
+    outcome = fields["outcome"] if over else None
+    return Job(id=number_, **{**fields, "outcome": outcome, "again": again})
+
+
+def with_array(store: Store, reader: Reader) -> None:
+    if reader.array(ARRAY.id) is None:
+        made = changes()
+        made.arrays[ARRAY.id] = ARRAY
+        store.commit(made)
 
 
 def test_the_strategies_below_know_every_field_of_a_job() -> None:
@@ -106,6 +145,7 @@ def test_the_strategies_below_know_every_field_of_a_job() -> None:
 def test_a_job_comes_back_as_it_was_submitted(
     store: Store, reader: Reader, fields: dict[str, Any], spec: str
 ) -> None:
+    with_array(store, reader)
     one = made_of(next(ids) + 10**6, fields)
     submitted = changes(one)
     submitted.new_jobs.append((one, spec))
@@ -121,6 +161,7 @@ def test_a_job_comes_back_as_it_was_submitted(
 def test_a_job_comes_back_as_it_was_changed(
     store: Store, reader: Reader, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
+    with_array(store, reader)
     old = made_of(next(ids) + 2 * 10**6, before | {"state": State.PENDING})
     new = made_of(old.id, after | {name: before[name] for name in NEVER_UPDATED})
     store.commit(changes(new=(old,)))
@@ -272,3 +313,43 @@ def test_the_reader_sees_only_what_is_committed(store: Store, reader: Reader) ->
     assert reader.job(1) is None
     store._db.execute("COMMIT")
     assert reader.job(1) == job(1)
+
+
+def test_arrays_use_and_reservations_come_back(store: Store, reader: Reader) -> None:
+    first = job(2, element=Element(1, 0))
+    second = done(3, element=Element(1, 1, (("lr", "0.10"),)))
+    made = changes(new=(first, second))
+    made.arrays[1] = Array(1, ALICE, "sweep", 2, 1)
+    made.uses[1000] = Use("alice", 12.5, AT)
+    kept = Reservation("demo", ("MIG-1",), None, "vips", AT, AT + 60, ALICE)
+    made.reservations["demo"] = kept
+    store.commit(made)
+    world = store.load(1)
+    array = world.arrays[1]
+    assert (array.size, array.max_parallel, array.live) == (2, 1, {2})
+    assert array.ended == {Outcome.COMPLETED: 1}
+    assert (world.uses, world.reservations) == ({1000: Use("alice", 12.5, AT)}, {"demo": kept})
+    assert [one.id for one in reader.elements(1)] == [2, 3]
+    assert [one.id for one in reader.elements(1, 1, 9)] == [3]
+    over = changes()
+    over.reservations["demo"] = None
+    store.commit(over)
+    assert store.load(1).reservations == {}
+
+
+def test_an_ended_job_is_opened_again_only_by_a_retry(store: Store, reader: Reader) -> None:
+    store.commit(changes(new=(done(1),)))
+    again = job(1, attempt=1)
+    store.commit(changes(again))
+    assert reader.job(1) == done(1)
+    retried = changes(again)
+    retried.reopened.add(1)
+    store.commit(retried)
+    assert reader.job(1) == again
+
+
+def test_the_id_of_an_array_is_never_a_jobs(store: Store) -> None:
+    made = changes()
+    made.arrays[7] = Array(7, ALICE, "sweep", 2)
+    store.commit(made)
+    assert store.load(1).next_id == 8

@@ -1,0 +1,69 @@
+"""Arrays and matrices: many jobs under one id, of which so many run at once at most.
+
+An element beyond that limit is not in the queue: it costs the scheduler nothing until its turn.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+
+from launcher.core.job import Job, Outcome, Owner
+
+
+@dataclass(slots=True)
+class Array:
+    """An array with elements that have not ended; ``ended`` counts the others by outcome.
+
+    ``taken`` are the elements that count against ``max_parallel``: those in the queue, and those
+    that hold slices. ``active`` are the latter.
+    """
+
+    id: int
+    owner: Owner
+    name: str
+    size: int
+    max_parallel: int | None = None
+    live: set[int] = field(default_factory=set)
+    active: set[int] = field(default_factory=set)
+    taken: set[int] = field(default_factory=set)
+    waiting: list[int] = field(default_factory=list)
+    ended: Counter[Outcome] = field(default_factory=Counter)
+
+    def take(self, job: Job) -> bool:
+        """Let an element into the queue if there is room; else it waits for its turn."""
+        if self.max_parallel is None or job.id in self.taken:
+            return True
+        if len(self.taken) < self.max_parallel:
+            self.taken.add(job.id)
+            return True
+        if job.id not in self.waiting:
+            heapq.heappush(self.waiting, job.id)
+        return False
+
+    def next(self) -> int | None:
+        """Return an element whose turn it is, None where there is no room or none waits."""
+        if self.max_parallel is None or len(self.taken) >= self.max_parallel or not self.waiting:
+            return None
+        return heapq.heappop(self.waiting)
+
+    def end(self, job_id: int, outcome: Outcome) -> None:
+        """Count an element that has ended."""
+        self.live.discard(job_id)
+        self.active.discard(job_id)
+        self.taken.discard(job_id)
+        self.ended[outcome] += 1
+
+    def reopen(self, job_id: int, outcome: Outcome) -> None:
+        """Count an ended element as one that has not: it is tried again."""
+        self.live.add(job_id)
+        self.ended[outcome] -= 1
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the array ended as a whole: COMPLETED if every element did."""
+        if self.live:
+            return None
+        all_well = self.ended[Outcome.COMPLETED] == self.ended.total()
+        return Outcome.COMPLETED if all_well else Outcome.FAILED

@@ -1,0 +1,98 @@
+"""Who had how much of the machine lately: decayed use, in slice-GiB-seconds.
+
+A use decays with the half-life of the rules, and so does what a running job has used so far: both
+by the same integral, so that the end of a job changes nobody's place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.core.job import Job
+    from launcher.core.lease import Lease
+    from launcher.core.rules import FairShare
+    from launcher.core.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A user's decayed use (slice-GiB-seconds) as it was ``at`` (seconds since 1970)."""
+
+    user: str
+    amount: float
+    at: float
+
+
+def decayed(amount: float, seconds: float, half_life: float) -> float:
+    """Return what is left of a use after so many seconds."""
+    return amount * math.exp2(-max(0.0, seconds) / half_life)
+
+
+def accrued(rate: float, seconds: float, half_life: float) -> float:
+    """Return the decayed use of ``rate`` GiB held for the last ``seconds``.
+
+    >>> round(accrued(2.0, 60.0, 1e9), 3)
+    120.0
+    """
+    scale = half_life / math.log(2)
+    return rate * scale * -math.expm1(-max(0.0, seconds) / scale)
+
+
+def rate_of(leases: Iterable[Lease], rules: FairShare) -> float:
+    """Return how many GiB an attempt with these leases holds; a CPU job holds none and counts."""
+    gib = sum(lease.slice.memory_mib for lease in leases) / 1024
+    return gib or rules.cpu_slot_gib
+
+
+class Standing:
+    """Every user's use as it is now, running jobs included, divided by his share."""
+
+    def __init__(self, world: World, wall: float) -> None:
+        self._rules = world.rules.fair_share
+        self._world = world
+        self._wall = wall
+        self._running: dict[int, float] = {}
+        self._of: dict[int, float] = {}
+        for job_id, leases in world.leases.items():
+            if leases:
+                self._count(world.jobs[job_id], leases, leases[0].granted_at)
+        for job_id in world.cpu_running:
+            self._count(world.jobs[job_id], (), world.attempts[job_id].granted_at)
+
+    def _count(self, job: Job, leases: Iterable[Lease], since: float) -> None:
+        seconds = max(self._wall - since, self._rules.entry_charge)
+        more = accrued(rate_of(leases, self._rules), seconds, self._rules.half_life)
+        self._running[job.owner.uid] = self._running.get(job.owner.uid, 0.0) + more
+        self._of.pop(job.owner.uid, None)
+
+    def started(self, job: Job) -> None:
+        """Count a job that was just given its slices."""
+        self._count(job, self._world.leases.get(job.id, ()), self._wall)
+
+    def use(self, uid: int) -> float:
+        """Return a user's decayed use in slice-GiB-seconds."""
+        use = self._world.uses.get(uid)
+        past = decayed(use.amount, self._wall - use.at, self._rules.half_life) if use else 0.0
+        return past + self._running.get(uid, 0.0)
+
+    def of(self, uid: int) -> float:
+        """Return the number that orders users: who has the least goes first."""
+        found = self._of.get(uid)
+        if found is None:
+            name = self._world.user_name(uid)
+            found = self._of[uid] = self.use(uid) / self._rules.shares.get(name, 1.0)
+        return found
+
+
+def charge(world: World, job: Job, rate: float, since: float, until: float) -> None:
+    """Bill a job's owner for ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
+    half_life = world.rules.fair_share.half_life
+    owner, before = job.owner, world.uses.get(job.owner.uid)
+    past = decayed(before.amount, until - before.at, half_life) if before else 0.0
+    at = max(until, before.at) if before else until
+    use = Use(owner.name, past + accrued(rate, until - since, half_life), at)
+    world.uses[owner.uid] = world.changes.uses[owner.uid] = use

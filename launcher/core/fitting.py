@@ -1,0 +1,74 @@
+"""Which slices a need could use, and which of them it should take."""
+
+from __future__ import annotations
+
+from launcher.core.gpu import FULL, Slice, name_gb
+from launcher.core.job import Need, NeedKind
+from launcher.core.world import SliceState, World
+
+
+def fits(need: Need, what: Slice) -> bool:
+    """Whether this slice is of the kind that the need asks for, free or not."""
+    match need.kind:
+        case NeedKind.PROFILE:
+            return what.profile == need.profile
+        case NeedKind.MEMORY if need.memory_gb is not None:
+            return name_gb(what.profile, what.memory_mib) >= need.memory_gb
+        case NeedKind.MEMORY:
+            return what.memory_mib >= (need.memory_mib or 0)
+        case NeedKind.UUID:
+            return what.uuid in need.uuids
+        case NeedKind.FULL | NeedKind.ALL:
+            return what.profile == FULL
+        case NeedKind.NONE:
+            return False
+
+
+def _smallest_first(state: SliceState) -> tuple[int, int, int, str]:
+    s = state.slice
+    start = s.placement.start if s.placement else 0
+    return (s.memory_mib, s.gpu_index, start, s.uuid)
+
+
+def wanted(world: World, need: Need) -> list[SliceState]:
+    """Return every slice that the need could use, free or not, smallest first."""
+    found = world.fitting.get(need)
+    if found is None:
+        found = sorted(
+            (s for s in world.slices.values() if fits(need, s.slice)), key=_smallest_first
+        )
+        world.fitting[need] = found
+    return found
+
+
+def slices_wanted(world: World, need: Need) -> int:
+    """Return how many slices the need takes at once."""
+    match need.kind:
+        case NeedKind.NONE:
+            return 0
+        case NeedKind.UUID:
+            return len(need.uuids)
+        case NeedKind.ALL:
+            return max(1, len(wanted(world, need)))
+        case _:
+            return need.count
+
+
+def least_missed(world: World, need: Need, free: list[SliceState]) -> list[SliceState]:
+    """Return the free slices in the order in which the need should take them.
+
+    A request by memory may have the choice between profiles. It takes the slice whose loss blocks
+    least: one that no other waiting job would start on, and of those the smallest.
+    """
+    if need.kind is not NeedKind.MEMORY or len({s.slice.memory_mib for s in free}) < 2:
+        return free
+    others = [n for n in world.queue.needs() if n != need and n.kind is not NeedKind.NONE]
+    scarce = [n for n in others if _scarce(world, n)]
+    missed = {s.slice.uuid: sum(fits(n, s.slice) for n in scarce) for s in free}
+    return sorted(free, key=lambda s: (missed[s.slice.uuid], *_smallest_first(s)))
+
+
+def _scarce(world: World, need: Need) -> bool:
+    """Whether more is waited for than is free: then every slice that fits would be missed."""
+    free = sum(s.free for s in wanted(world, need))
+    return 0 < free <= slices_wanted(world, need) * world.queue.waiting(need)

@@ -1,0 +1,97 @@
+"""Jobs that give way: what a job of higher priority lacks is taken from preemptible ones.
+
+The one that gives way is warned if it asked for that, stopped with its grace, and queued again
+under its id: it costs it no retry.
+"""
+
+from __future__ import annotations
+
+from launcher.core import limits, quota, reservations
+from launcher.core.action import Action
+from launcher.core.event import Now
+from launcher.core.fitting import slices_wanted, wanted
+from launcher.core.job import Job, State
+from launcher.core.lifecycle import Preempted
+from launcher.core.scheduler import Walk, gate
+from launcher.core.steps import move, stop
+from launcher.core.world import SliceState, World
+
+
+def preempt(world: World, now: Now) -> list[Action]:
+    """Let preemptible jobs give way to those in front that lack slices; at most one job a pass.
+
+    What was asked to give way is not free yet: until it is, nobody else is asked for the same job.
+    """
+    if not any(_may_go(world, world.jobs[i], now) for i in world.preemptible):
+        return []
+    walk = Walk(world, now)
+    heads = (i for lane in world.queue.lanes() if (i := world.queue.head(lane)) is not None)
+    for job in sorted((world.jobs[i] for i in heads), key=walk.key):
+        victims = _victims(walk, job)
+        if victims:
+            return [action for v in victims for action in _give_way(world, v, job, now)]
+    return []
+
+
+def _may_go(world: World, job: Job, now: Now) -> bool:
+    if job.state is not State.RUNNING or job.stopping or job.started_wall is None:
+        return False
+    return now.wall - job.started_wall >= world.rules.preempt_after
+
+
+def _victims(walk: Walk, job: Job) -> list[Job]:
+    """Return the jobs that must go for this one to start; none where that would not do."""
+    world, now = walk.world, walk.now
+    if gate(world, job.need) or quota.exceeded(world, job, None) is not None:
+        return []
+    lacking = slices_wanted(world, job.need)
+    candidates: dict[int, int] = {}
+    for state in wanted(world, job.need):
+        if _coming(walk, job, state):
+            lacking -= 1
+        elif (victim := _victim(world, job, state, now)) is not None:
+            candidates[victim.id] = candidates.get(victim.id, 0) + 1
+    found: list[Job] = []
+    for job_id in sorted(candidates, key=lambda i: _least_missed(world.jobs[i])):
+        if lacking <= 0:
+            break
+        found.append(world.jobs[job_id])
+        lacking -= candidates[job_id]
+    return found if lacking <= 0 else []
+
+
+def _coming(walk: Walk, job: Job, state: SliceState) -> bool:
+    """Whether a slice is free for the job, or its user is on the way out."""
+    if state.lease is None:
+        return walk.open(job, state)
+    holder = walk.world.jobs[state.lease.job]
+    return state.usable and (holder.stopping or holder.state is State.COMPLETING)
+
+
+def _victim(world: World, job: Job, state: SliceState, now: Now) -> Job | None:
+    if state.lease is None or not state.usable:
+        return None
+    holder = world.jobs[state.lease.job]
+    gives = holder.preemptible and holder.priority < job.priority and _may_go(world, holder, now)
+    barred = reservations.barring(world, job, state.slice.uuid, now) is not None
+    return holder if gives and not barred else None
+
+
+def _least_missed(job: Job) -> tuple[int, float]:
+    """Lowest priority first, then the one that loses the least work."""
+    return (job.priority, -(job.started_wall or 0.0))
+
+
+def _give_way(world: World, victim: Job, job: Job, now: Now) -> list[Action]:
+    why = f"gave way to job {job.id}"
+    move(world, victim, Preempted, State.RUNNING, now, why)
+    victim.again = victim.message = why
+    if victim.warn is None:
+        return stop(world, victim)
+    before = victim.warn.before
+    if victim.deadline is not None:
+        before = min(before, max(0.0, victim.deadline - now.boot))
+    actions = limits.warn(world, victim, now)
+    world.set_deadline(victim, now.boot + before)
+    victim.warn_at = None
+    return actions

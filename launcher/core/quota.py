@@ -1,0 +1,97 @@
+"""How much a user or a group may have at once: running use makes a job wait, queued use refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from launcher.core.fitting import slices_wanted, wanted
+from launcher.core.gpu import Slice
+from launcher.core.job import Job, Need, NeedKind, Owner, State
+from launcher.core.rules import Quota
+from launcher.core.world import World
+from launcher.errors import NotAllowed
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A quota that a start would exceed: whose, what it would take, what there is."""
+
+    whose: str
+    need: str
+    have: str
+
+
+def exceeded(world: World, job: Job, slices: tuple[Slice, ...] | None) -> Exceeded | None:
+    """Return the first quota that starting this job on these slices would exceed.
+
+    Without ``slices`` the least that its need could take counts.
+    """
+    if job.need.kind is NeedKind.NONE:
+        return None
+    for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):
+        if quota.running_slices is None and quota.running_gib is None:
+            continue
+        more, gib = _asked(world, job.need, slices)
+        has, has_gib = _running(world, members)
+        if quota.running_slices is not None and has + more > quota.running_slices:
+            return Exceeded(
+                whose, f"{more} more running slice(s)", f"{has} of {quota.running_slices} in use"
+            )
+        if quota.running_gib is not None and has_gib + gib > quota.running_gib:
+            have = f"{has_gib:g} of {quota.running_gib:g} GiB in use"
+            return Exceeded(whose, f"{gib:g} GiB more of running slices", have)
+    return None
+
+
+def _quotas(
+    world: World, owner: Owner, groups: frozenset[str] | None
+) -> Iterator[tuple[str, frozenset[int], Quota]]:
+    """Yield (whose, uids that share it, quota) of every quota that binds a user."""
+    yield f"user {owner.name}", frozenset((owner.uid,)), world.rules.quota_of(owner.name)
+    for group, quota in world.rules.group_quotas.items():
+        if group in (groups or ()):
+            members = {uid for uid, names in world.groups.items() if group in names}
+            yield f"group {group}", frozenset(members | {owner.uid}), quota
+
+
+def _asked(world: World, need: Need, slices: tuple[Slice, ...] | None) -> tuple[int, float]:
+    if slices is None:
+        count = slices_wanted(world, need)
+        least = wanted(world, need)[:count]
+        return count, round(sum(s.slice.memory_mib for s in least) / 1024, 3)
+    return len(slices), round(sum(s.memory_mib for s in slices) / 1024, 3)
+
+
+def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
+    held = [
+        lease.slice.memory_mib
+        for job_id, leases in world.leases.items()
+        if leases and world.jobs[job_id].owner.uid in members
+        for lease in leases
+    ]
+    return len(held), round(sum(held) / 1024, 3)
+
+
+def check_submit(world: World, owner: Owner, groups: frozenset[str], needs: list[Need]) -> None:
+    """Raise ``NotAllowed`` where these jobs are more than may be queued, or could never start."""
+    for whose, members, quota in _quotas(world, owner, groups):
+        if quota.running_slices is not None:
+            most = max((n.count for n in needs if n.kind is not NeedKind.NONE), default=0)
+            if most > quota.running_slices:
+                raise NotAllowed(
+                    f"gpus: {most} slices at once are more than the {quota.running_slices} "
+                    f"that {whose} may have",
+                    fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
+                )
+        if quota.queued_jobs is None:
+            continue
+        queued = sum(
+            job.state is State.PENDING and job.owner.uid in members for job in world.jobs.values()
+        )
+        if queued + len(needs) > quota.queued_jobs:
+            raise NotAllowed(
+                f"{whose} has {queued} jobs queued, {len(needs)} more would be above the quota "
+                f"of {quota.queued_jobs}",
+                fix="Submit fewer, or again when some have ended.",
+            )

@@ -1,0 +1,147 @@
+"""A submit: all of its jobs are checked, then all are queued, or none is."""
+
+from __future__ import annotations
+
+from launcher.core import event as ev
+from launcher.core import gates, policy, quota
+from launcher.core.action import Action
+from launcher.core.arrays import Array
+from launcher.core.job import Dependency, Element, Job, Outcome, Owner, Reason
+from launcher.core.possible import check_possible
+from launcher.core.world import World
+from launcher.errors import LauncherError, NotAllowed, StaleRequest
+
+
+def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
+    """Queue all jobs of a submit or none; returns them with the actions.
+
+    With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere.
+    """
+    _check(world, event)
+    if event.dry_run:
+        return [_job(world, 0, new, event.owner, now) for new in event.jobs], []
+    world.groups[event.owner.uid] = event.groups
+    arrays = _new_arrays(world, event)
+    first = world.next_id
+    made: list[Job] = []
+    for new in event.jobs:
+        job = _job(world, world.next_id, new, event.owner, now)
+        job.waits_for = _waits_for(world, event, new, first, arrays)
+        if new.element is not None:
+            place = new.element
+            job.element = Element(arrays[place.array].id, place.index, place.values)
+        world.next_id += 1
+        world.add(job)
+        world.changes.new_jobs.append((job, new.document))
+        world.note(job, now.wall, "submitted", f"by {event.owner.name}")
+        made.append(job)
+    actions: list[Action] = []
+    for job, new in zip(made, event.jobs, strict=True):
+        missed = missed_of(world, new.after)
+        if missed is not None:
+            actions += gates.never(world, job, *missed, now)
+        else:
+            actions += gates.admit(world, job, now)
+    return made, actions
+
+
+def _check(world: World, event: ev.Submitted) -> None:
+    """Refuse the whole submit for one job that may not be or could never run."""
+    for new in event.jobs:
+        try:
+            policy.check(new.spec, event.owner)
+            check_limit(world, new.spec.time_limit, event.admin)
+            check_possible(world, new.spec.need)
+        except LauncherError as refused:
+            if len(event.jobs) > 1:
+                refused.message = f"{new.spec.name}: {refused.message}"
+            raise
+    gates.check_cycles(event.jobs)
+    quota.check_submit(world, event.owner, event.groups, [new.spec.need for new in event.jobs])
+
+
+def check_limit(world: World, seconds: float | None, admin: bool) -> None:
+    """Raise ``NotAllowed`` for a time limit above the one that the rules allow."""
+    most = world.rules.max_time_limit
+    if most is not None and seconds is not None and seconds > most and not admin:
+        raise NotAllowed(
+            f"time_limit: {seconds:g} s is above {most:g} s, the longest that a user may ask",
+            fix="Ask for less, or let an admin extend the job while it runs (`launch edit`).",
+        )
+
+
+def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
+    """Give every array of a submit its id, from the same counter as the jobs."""
+    sizes = [0] * len(event.arrays)
+    for new in event.jobs:
+        if new.element is not None:
+            sizes[new.element.array] += 1
+    made: list[Array] = []
+    for new_array, size in zip(event.arrays, sizes, strict=True):
+        array = Array(world.next_id, event.owner, new_array.name, size, new_array.max_parallel)
+        world.next_id += 1
+        world.arrays[array.id] = world.changes.arrays[array.id] = array
+        made.append(array)
+    return made
+
+
+def _waits_for(
+    world: World, event: ev.Submitted, new: ev.NewJob, first: int, arrays: list[Array]
+) -> tuple[Dependency, ...]:
+    """Return what a new job still has to wait for; of an array, for all of it."""
+    beside = []
+    for place, after in new.beside:
+        element = event.jobs[place].element
+        beside.append(Dependency(arrays[element.array].id if element else first + place, after))
+    others = [d for d, ended in new.after if end_of(world, d, ended) is None]
+    return tuple(dict.fromkeys([*beside, *others]))
+
+
+def end_of(world: World, dependency: Dependency, told: Outcome | None) -> Outcome | None:
+    """Return how a job or array ended, None for one that has not.
+
+    ``told`` is how it ended as the store has it. Raises ``StaleRequest`` where that is too old.
+    """
+    live = world.jobs.get(dependency.job)
+    if live is not None:
+        return live.outcome
+    if dependency.job in world.arrays:
+        return None
+    if told is None:
+        raise StaleRequest(
+            f"job {dependency.job} ended just now", fix="Ask again: its end is known then."
+        )
+    return told
+
+
+def missed_of(
+    world: World, after: tuple[tuple[Dependency, Outcome | None], ...]
+) -> tuple[Dependency, Outcome] | None:
+    """Return a dependency that has ended already, and otherwise than was asked."""
+    for dependency, told in after:
+        outcome = end_of(world, dependency, told)
+        if outcome is not None and not dependency.after.holds(outcome):
+            return dependency, outcome
+    return None
+
+
+def _job(world: World, job_id: int, new: ev.NewJob, owner: Owner, now: ev.Now) -> Job:
+    spec = new.spec
+    limit = world.rules.default_time_limit if spec.time_limit is None else spec.time_limit
+    return Job(
+        id=job_id,
+        owner=owner,
+        name=spec.name,
+        need=spec.need,
+        image=new.image,
+        priority=spec.priority,
+        submitted_at=now.wall,
+        time_limit=limit,
+        stop_grace=spec.stop_grace,
+        begin=spec.begin,
+        held=Reason.JOB_HELD_USER if spec.hold else None,
+        retries=spec.retries,
+        warn=spec.warn,
+        idle_timeout=spec.idle_timeout,
+        preemptible=spec.preemptible,
+    )

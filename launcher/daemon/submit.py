@@ -1,0 +1,133 @@
+"""Submits: requests become new jobs, arrays their elements; names become places and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from launcher import wire
+from launcher.core import event as ev
+from launcher.core.explain import Explainer
+from launcher.core.job import After, Dependency, ImageKey, JobSpec, Outcome
+from launcher.daemon import clock, convert, views
+from launcher.daemon.context import Context
+from launcher.daemon.expand import expand
+from launcher.daemon.identity import Caller, groups_of
+from launcher.errors import UserError
+from launcher.store import Reader
+
+MAX_JOBS = 100_000
+
+
+async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
+    """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued."""
+    expanded = [expand(request) for request in asked.jobs]
+    count = sum(map(len, expanded))
+    if not 0 < count <= MAX_JOBS:
+        raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
+    context.credentials.keep(caller.uid, asked.credentials)
+    new, arrays = await _new_jobs(context, caller.uid, asked.jobs, expanded)
+    event = ev.Submitted(
+        caller.owner, new, asked.dry_run, arrays, groups_of(caller.owner), caller.admin
+    )
+    jobs = await context.brain.ask(event)
+    context.remember((job.id, one.spec) for job, one in zip(jobs, new, strict=True) if job.id)
+    explainer = Explainer(context.world, clock.now())
+    requests = (request for elements in expanded for request in elements)
+    return [
+        views.job_view(explainer, job, caller, request.command)
+        for job, request in zip(jobs, requests, strict=True)
+    ]
+
+
+async def _new_jobs(
+    context: Context,
+    uid: int,
+    asked: Sequence[wire.JobRequest],
+    expanded: Sequence[Sequence[wire.JobRequest]],
+) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
+    """Return the jobs of a submit in order, and its arrays."""
+    places = _places(asked, expanded)
+    new: list[ev.NewJob] = []
+    arrays: list[ev.NewArray] = []
+    for request, elements in zip(asked, expanded, strict=True):
+        beside, after = await _dependencies(context, request, places)
+        made = _Made(context, uid)
+        for number, element in enumerate(elements):
+            spec, document, key = made.parts(element)
+            place = _place(request.array, len(arrays), number)
+            new.append(ev.NewJob(spec, document, key, beside, after, place))
+        if request.array is not None:
+            arrays.append(ev.NewArray(request.name, request.array.max_parallel))
+    return tuple(new), tuple(arrays)
+
+
+def _place(array: wire.ArrayRequest | None, which: int, number: int) -> ev.NewElement | None:
+    if array is None:
+        return None
+    values = tuple(array.matrix[number].items()) if array.matrix else ()
+    return ev.NewElement(which, array.indices[number], values)
+
+
+class _Made:
+    """What is made of a request; the elements of an array are often one and the same."""
+
+    def __init__(self, context: Context, uid: int) -> None:
+        self._context, self._uid = context, uid
+        self._last: tuple[wire.JobRequest, tuple[JobSpec, str, ImageKey]] | None = None
+
+    def parts(self, request: wire.JobRequest) -> tuple[JobSpec, str, ImageKey]:
+        """Return the spec, the document that is stored, and whose pull the job shares."""
+        if self._last is None or self._last[0] is not request:
+            owner = self._context.credentials.owner(self._uid, request.image)
+            key = ImageKey(request.image, request.pull_policy, owner)
+            made = (convert.core_spec(request), convert.document(request), key)
+            self._last = (request, made)
+        return self._last[1]
+
+
+def _places(
+    asked: Sequence[wire.JobRequest], expanded: Sequence[Sequence[wire.JobRequest]]
+) -> dict[str, list[int]]:
+    """Return the places in a submit by the jobs' names; of an array the first of its elements.
+
+    Two jobs of different files may share a name: then both are meant.
+    """
+    found: dict[str, list[int]] = {}
+    place = 0
+    for request, elements in zip(asked, expanded, strict=True):
+        found.setdefault(request.name, []).append(place)
+        place += len(elements)
+    return found
+
+
+async def _dependencies(
+    context: Context, request: wire.JobRequest, places: Mapping[str, list[int]]
+) -> tuple[tuple[tuple[int, After], ...], tuple[tuple[Dependency, Outcome | None], ...]]:
+    """Return what a request waits for: jobs beside it by their place, others with their ends."""
+    beside: list[tuple[int, After]] = []
+    others: list[tuple[Dependency, Outcome | None]] = []
+    for name, how in request.depends_on.items():
+        if name in places:
+            beside += [(place, After(how)) for place in places[name]]
+        else:
+            others.append(await _other(context, request.name, name, After(how)))
+    return tuple(beside), tuple(others)
+
+
+async def _other(
+    context: Context, name: str, wanted: str, after: After
+) -> tuple[Dependency, Outcome | None]:
+    """Return a dependency on a job or array of an earlier submit, and how that ended if it did."""
+    number = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
+    if number is not None:
+        found = await context.find(number)
+        if found is not None:
+            return Dependency(found.id, after), found.outcome
+        array = await context.committer.read(Reader.array, number)
+        if array is not None:
+            live = number in context.world.arrays
+            return Dependency(number, after), None if live else array.outcome
+    raise UserError(
+        f"{name}: depends_on: there is no job {wanted!r} in this submit or by that id",
+        fix="Name a job of the same file, or an earlier one by its id.",
+    )

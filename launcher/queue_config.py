@@ -1,0 +1,118 @@
+"""The tables of launcher.toml about the queue: ``[queue]``, ``[fair_share]``, ``[quota]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from launcher.core.rules import FairShare, Quota, Rules
+from launcher.errors import ConfigError
+from launcher.jobfile.units import parse_duration
+
+TABLES = ("queue", "fair_share", "quota")
+
+Read = Callable[[Any], Any]
+
+
+def rules_from(tables: Mapping[str, Any], file: object) -> Rules:
+    """Return the rules of these tables; raises ``ConfigError`` naming file, key and value."""
+    queue = _table(tables.get("queue", {}), _QUEUE, "queue", file)
+    shares = _table(tables.get("fair_share", {}), _FAIR_SHARE, "fair_share", file)
+    quota = dict(_mapping(tables.get("quota", {}), "quota", file))
+    users, groups = (
+        _named(quota.pop(name, {}), f"quota.{name}", file) for name in ("users", "groups")
+    )
+    unsatisfied = queue.pop("unsatisfied_dependency", "cancel")
+    return Rules(
+        fair_share=FairShare(**shares),
+        hold_unsatisfied=unsatisfied == "hold",
+        user_quota=_quota(quota, "quota", file),
+        user_quotas=users,
+        group_quotas=groups,
+        **queue,
+    )
+
+
+def _quota(value: Any, where: str, file: object) -> Quota:
+    return Quota(**_table(value, _QUOTA, where, file))
+
+
+def _named(value: Any, where: str, file: object) -> dict[str, Quota]:
+    named = _mapping(value, where, file)
+    return {name: _quota(quota, f"{where}.{name}", file) for name, quota in named.items()}
+
+
+def _mapping(value: Any, where: str, file: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{file}: {where} is {value!r}, it must be a table ([{where}])")
+    return value
+
+
+def _table(value: Any, keys: Mapping[str, Read], where: str, file: object) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, each in _mapping(value, where, file).items():
+        if key not in keys:
+            raise ConfigError(
+                f"{file}: unknown key {key!r} in [{where}]", fix=f"Known: {', '.join(keys)}"
+            )
+        try:
+            found[key] = keys[key](each)
+        except ValueError as error:
+            raise ConfigError(f"{file}: {where}.{key} is {each!r}: {error}") from None
+    return found
+
+
+def _seconds(value: Any) -> float:
+    return parse_duration(value if isinstance(value, str) else str(value))
+
+
+def _some_seconds(value: Any) -> float:
+    seconds = _seconds(value)
+    if seconds <= 0:
+        raise ValueError("it must be more than nothing")
+    return seconds
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError("it must be a number, 0 or more")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("it must be a whole number, 0 or more")
+    return value
+
+
+def _shares(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict) or not all(_number(share) > 0 for share in value.values()):
+        raise ValueError("it must be { user = number, ... } with numbers above 0")
+    return {name: float(share) for name, share in value.items()}
+
+
+def _unsatisfied(value: Any) -> str:
+    if value not in ("cancel", "hold"):
+        raise ValueError("it must be 'cancel' or 'hold'")
+    return str(value)
+
+
+_QUEUE: dict[str, Read] = {
+    "default_time_limit": _some_seconds,
+    "max_time_limit": _some_seconds,
+    "assumed_time_limit": _some_seconds,
+    "holdback_idle": _some_seconds,
+    "preempt_after": _seconds,
+    "unsatisfied_dependency": _unsatisfied,
+}
+_FAIR_SHARE: dict[str, Read] = {
+    "half_life": _some_seconds,
+    "entry_charge": _seconds,
+    "cpu_slot_gib": _number,
+    "shares": _shares,
+}
+_QUOTA: dict[str, Read] = {
+    "running_slices": _count,
+    "running_gib": _number,
+    "queued_jobs": _count,
+}

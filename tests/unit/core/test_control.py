@@ -1,0 +1,180 @@
+"""What people do to jobs that exist: requeue, retry, edit; and limits that end them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from launcher.core import event as ev
+from launcher.core.action import SignalAttempt, StopAttempt
+from launcher.core.arrays import Array
+from launcher.core.job import After, Dependency, Job, Outcome, Reason, State, Warn
+from launcher.core.rules import Rules
+from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
+from tests.support.builders import ALICE, ROOT, Machine, mig, profile
+
+
+def edit(machine: Machine, job: Job, admin: bool = False, **changes: Any) -> None:
+    machine.tell(ev.EditAsked(job.id, ROOT if admin else ALICE, admin, **changes))
+
+
+def running(**spec: Any) -> tuple[Machine, Job]:
+    machine = Machine(slices=[mig(0)])
+    (job,) = machine.submit(profile(), **spec)
+    machine.run(job)
+    return machine, job
+
+
+def test_a_requeued_job_is_stopped_and_takes_its_next_attempt_without_using_a_retry() -> None:
+    machine, job = running()
+    (stop,) = machine.tell(ev.RequeueAsked(job.id, 1000))
+    assert isinstance(stop, StopAttempt)
+    with pytest.raises(StaleRequest, match="being stopped"):
+        machine.tell(ev.RequeueAsked(job.id, 1000))
+    machine.end(job, 0)
+    assert (job.state, job.attempt, job.retried) == (State.STARTING, 2, 0)
+
+
+def test_a_requeue_while_starting_stops_the_container_as_soon_as_it_runs() -> None:
+    machine = Machine(slices=[mig(0)])
+    (job,) = machine.submit(profile())
+    assert machine.tell(ev.RequeueAsked(job.id, 1000)) == []
+    assert [type(a).__name__ for a in machine.run(job)] == ["FollowAttempt", "StopAttempt"]
+    machine.end(job, 143)
+    assert (job.state, job.attempt) == (State.STARTING, 2)
+
+
+def test_an_ended_job_is_retried_under_its_id_with_the_next_attempt() -> None:
+    machine, job = running()
+    machine.end(job, 1)
+    machine.tell(ev.RetryAsked(copy.copy(job), 1000))
+    again = machine.world.jobs[job.id]
+    assert (again.state, again.attempt, again.outcome) == (State.STARTING, 2, None)
+    with pytest.raises(StaleRequest, match="only an ended job"):
+        machine.tell(ev.RetryAsked(copy.copy(job), 1000))
+
+
+def test_a_job_whose_dependency_still_fails_is_not_retried() -> None:
+    machine, job = running()
+    machine.end(job, 1)
+    after = ((Dependency(77, After.OK), Outcome.FAILED),)
+    with pytest.raises(StaleRequest, match="job 77 is FAILED"):
+        machine.tell(ev.RetryAsked(copy.copy(job), 1000, after=after))
+    assert job.id not in machine.world.jobs
+
+
+def test_a_retried_element_opens_its_array_again() -> None:
+    machine = Machine(cpu_slots=9)
+    first, second = machine.submit_array(2)
+    for job, code in ((first, 0), (second, 1)):
+        machine.run(job)
+        machine.end(job, code)
+    array = Array(1, ALICE, "job", 2)
+    array.ended.update({Outcome.COMPLETED: 1, Outcome.FAILED: 1})
+    machine.tell(ev.RetryAsked(copy.copy(second), 1000, array))
+    assert machine.world.arrays[1].live == {second.id}
+    machine.run(machine.world.jobs[second.id])
+    machine.end(machine.world.jobs[second.id])
+    assert array.outcome is Outcome.COMPLETED
+
+
+def test_a_pending_job_can_be_given_another_place_and_another_slice() -> None:
+    machine = Machine(slices=[mig(0)])
+    machine.submit(profile())
+    first, second = machine.submit(profile(), profile(), priority=30)
+    edit(machine, second, priority=40)
+    edit(machine, first, need=profile("2g.12gb"))
+    assert machine.reasons(first) == [Reason.NO_SUCH_PROFILE]
+    machine.see([mig(0), mig(2, "2g.12gb", start=2)])
+    assert (first.state, first.slices) == (State.STARTING, ("MIG-a-2",))
+    edit(machine, second, hold=True)
+    assert machine.reasons(second) == [Reason.JOB_HELD_USER]
+    edit(machine, second, hold=False, time_limit=60.0)
+    assert (machine.reasons(second), second.time_limit) == ([Reason.RESOURCES], 60.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"priority": 51}, NotAllowed),
+        ({"priority": -1}, UserError),
+        ({"time_limit": 7200.0}, NotAllowed),
+        ({"need": profile("9g.99gb")}, ImpossibleRequest),
+        ({}, UserError),
+    ],
+)
+def test_an_edit_that_is_refused_changes_nothing(
+    changes: dict[str, Any], error: type[Exception]
+) -> None:
+    machine = Machine(slices=[], rules=Rules(max_time_limit=3600.0))
+    (job,) = machine.submit(profile())
+    before = copy.copy(job)
+    with pytest.raises(error):
+        edit(machine, job, **changes)
+    assert job == before
+    assert job.id in machine.world.queue
+
+
+def test_the_owner_may_shorten_the_limit_of_a_running_job_and_an_admin_extend_it() -> None:
+    machine, job = running(time_limit=100.0)
+    machine.wait(10)
+    with pytest.raises(NotAllowed, match="its owner may shorten"):
+        edit(machine, job, time_limit=200.0)
+    edit(machine, job, time_limit=50.0)
+    edit(machine, job, admin=True, time_limit=300.0)
+    machine.tick(280)
+    assert not job.timed_out
+    machine.tick(11)
+    assert job.timed_out
+    with pytest.raises(StaleRequest):
+        edit(machine, job, time_limit=10.0)
+
+
+def test_of_a_running_job_nothing_but_the_limit_can_be_edited() -> None:
+    machine, job = running()
+    with pytest.raises(StaleRequest, match="only its time limit"):
+        edit(machine, job, priority=10)
+
+
+def test_a_warning_comes_so_long_before_the_limit_and_once() -> None:
+    machine, job = running(time_limit=100.0, warn=Warn("SIGUSR1", 30.0))
+    assert machine.tick(69) == []
+    (warning,) = machine.tick(2)
+    assert isinstance(warning, SignalAttempt)
+    assert warning.signal == "SIGUSR1"
+    assert machine.tick(20) == []
+    (stop,) = machine.tick(10)
+    assert isinstance(stop, StopAttempt)
+    machine.end(job, 0)
+    assert job.outcome is Outcome.TIMEOUT
+
+
+def test_limits_come_from_the_rules_where_a_job_says_nothing_or_too_much() -> None:
+    machine = Machine(rules=Rules(default_time_limit=50.0, max_time_limit=100.0))
+    (job,) = machine.submit(profile())
+    assert job.time_limit == 50.0
+    with pytest.raises(NotAllowed, match="100 s"):
+        machine.submit(profile(), time_limit=101.0)
+
+
+def test_a_job_without_a_process_on_its_slice_for_too_long_is_ended() -> None:
+    machine, job = running(idle_timeout=60.0)
+    seen = ev.InventoryRead(inventory=_inventory(machine), idle=frozenset({"MIG-a-0"}))
+    assert machine.tell(seen) == []
+    machine.wait(40)
+    machine.tell(ev.InventoryRead(inventory=_inventory(machine)))  # a process came
+    machine.wait(40)
+    assert machine.tell(seen) == []
+    machine.wait(60)
+    (stop,) = machine.tell(seen)
+    assert isinstance(stop, StopAttempt)
+    machine.end(job, 143)
+    assert job.outcome is Outcome.TIMEOUT
+
+
+def _inventory(machine: Machine) -> Any:
+    from launcher.core.gpu import Inventory
+
+    return Inventory("580.95.05", tuple(machine.gpus), tuple(machine.slices))

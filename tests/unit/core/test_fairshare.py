@@ -1,0 +1,108 @@
+"""Who goes first among equals: whoever had less of the machine lately."""
+
+from __future__ import annotations
+
+import pytest
+
+from launcher.core import event as ev
+from launcher.core.fairshare import Standing, accrued, decayed
+from launcher.core.job import Job, State
+from launcher.core.rules import DAY, FairShare, Rules
+from tests.support.builders import ALICE, BOB, CPU, Machine, mig, profile
+
+
+def started(*jobs: Job) -> list[bool]:
+    return [job.state is not State.PENDING for job in jobs]
+
+
+def use(machine: Machine, uid: int) -> float:
+    return Standing(machine.world, machine.time.wall).use(uid)
+
+
+def test_a_burst_of_submits_does_not_take_every_slice_from_who_comes_right_behind() -> None:
+    machine = Machine(slices=[])
+    burst = machine.submit(*[profile()] * 8, owner=ALICE)
+    others = machine.submit(*[profile()] * 2, owner=BOB)
+    machine.see([mig(i) for i in range(4)])
+    assert sum(started(*burst)) == 2
+    assert started(*others) == [True, True]
+
+
+def test_who_used_less_goes_first_and_priority_stands_above_that() -> None:
+    machine = Machine(slices=[mig(0)])
+    (first,) = machine.submit(profile(), owner=ALICE)
+    machine.run(first)
+    mine, urgent = (machine.submit(profile(), owner=ALICE, priority=p)[0] for p in (40, 50))
+    (bobs,) = machine.submit(profile(), owner=BOB, priority=40)
+    machine.wait(600)
+    machine.end(first)
+    assert started(urgent, bobs, mine) == [True, False, False]
+    machine.run(urgent)
+    machine.end(urgent)
+    assert started(bobs, mine) == [True, False]
+
+
+def test_the_end_of_a_job_changes_nobodys_place() -> None:
+    machine = Machine(slices=[mig(0)])
+    (job,) = machine.submit(profile(), owner=ALICE)
+    machine.run(job)
+    machine.wait(3600)
+    before = use(machine, ALICE.uid)
+    machine.end(job)
+    assert use(machine, ALICE.uid) == pytest.approx(before)
+    assert before == pytest.approx(3600 * mig(0).memory_mib / 1024, rel=0.01)
+
+
+def test_a_use_counts_half_after_the_half_life() -> None:
+    machine = Machine(slices=[mig(0)])
+    (job,) = machine.submit(profile(), owner=ALICE)
+    machine.run(job)
+    machine.wait(1000)
+    machine.end(job)
+    before = use(machine, ALICE.uid)
+    machine.wait(7 * DAY)
+    assert use(machine, ALICE.uid) == pytest.approx(before / 2)
+
+
+def test_a_job_that_has_just_started_counts_its_entry_charge() -> None:
+    machine = Machine(rules=Rules(FairShare(entry_charge=100.0)))
+    machine.submit(profile(), owner=ALICE)
+    assert use(machine, ALICE.uid) == pytest.approx(100 * mig(0).memory_mib / 1024, rel=0.001)
+
+
+def test_a_user_with_twice_the_share_may_have_used_twice_as_much() -> None:
+    rules = Rules(FairShare(shares={"alice": 2.0}))
+    machine = Machine(rules=rules)
+    machine.submit(profile(), owner=ALICE)
+    machine.submit(profile(), owner=BOB)
+    standing = Standing(machine.world, machine.time.wall)
+    assert standing.of(ALICE.uid) == pytest.approx(standing.of(BOB.uid) / 2)
+
+
+def test_jobs_without_a_slice_are_shared_out_too() -> None:
+    machine = Machine(cpu_slots=2)
+    machine.tell(ev.EngineDown("away"))
+    burst = machine.submit(CPU, CPU, CPU, owner=ALICE)
+    others = machine.submit(CPU, owner=BOB)
+    machine.tell(ev.EngineUp())
+    assert started(*burst, *others) == [True, False, False, True]
+    machine.run(burst[0])
+    machine.wait(50)
+    machine.end(burst[0])
+    assert use(machine, ALICE.uid) == pytest.approx(50.0 + 60.0, rel=0.001)
+
+
+def test_use_that_accrues_decays_by_the_same_rule_as_use_that_is_over() -> None:
+    half = 1000.0
+    whole = accrued(3.0, 500.0, half)
+    parts = decayed(accrued(3.0, 200.0, half), 300.0, half) + accrued(3.0, 300.0, half)
+    assert whole == pytest.approx(parts)
+
+
+def test_a_clock_set_back_charges_nothing_and_gives_nothing_back() -> None:
+    machine = Machine(slices=[mig(0)])
+    (job,) = machine.submit(profile(), owner=ALICE)
+    machine.run(job)
+    machine.wait(-7200)
+    machine.end(job)
+    assert use(machine, ALICE.uid) == 0.0

@@ -1,0 +1,111 @@
+"""Quotas make jobs wait or refuse them; reservations keep slices for others."""
+
+from __future__ import annotations
+
+import pytest
+
+from launcher.core import event as ev
+from launcher.core.explain import blockers
+from launcher.core.job import ImageKey, JobSpec, Reason, State
+from launcher.core.reservations import Reservation
+from launcher.core.rules import HOUR, Quota, Rules
+from launcher.core.submit import submit
+from launcher.errors import NotAllowed
+from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
+
+
+def test_more_running_slices_than_the_quota_wait_while_others_go_on() -> None:
+    machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
+    first, second = machine.submit(profile(), profile(), owner=ALICE)
+    (bobs,) = machine.submit(profile(), owner=BOB)
+    assert (first.state, second.state, bobs.state) == (
+        State.STARTING, State.PENDING, State.STARTING,
+    )  # fmt: skip
+    (blocker,) = blockers(machine.world, second, machine.time)
+    assert (blocker.reason, blocker.have) == (Reason.QUOTA, "1 of 1 in use")
+    machine.run(first)
+    machine.end(first)
+    assert second.state is State.STARTING
+
+
+def test_memory_counts_by_the_slices_and_a_user_of_his_own_quota_has_that() -> None:
+    rules = Rules(user_quota=Quota(running_gib=6.0), user_quotas={"bob": Quota(running_gib=12.0)})
+    machine = Machine(rules=rules)
+    alices = machine.submit(profile(), profile(), owner=ALICE)
+    bobs = machine.submit(profile(), profile(), owner=BOB)
+    assert [j.state is State.STARTING for j in (*alices, *bobs)] == [True, False, True, True]
+
+
+def test_cpu_jobs_need_no_quota_of_slices() -> None:
+    machine = Machine(rules=Rules(user_quota=Quota(running_slices=0)))
+    (job,) = machine.submit(CPU)
+    assert job.state is State.STARTING
+
+
+def test_a_group_shares_its_quota() -> None:
+    machine = Machine(rules=Rules(group_quotas={"students": Quota(running_slices=1)}))
+    for owner in (ALICE, BOB):
+        new = (ev.NewJob(JobSpec("job", IMAGE.reference, profile()), "{}", IMAGE),)
+        asked = ev.Submitted(owner, new, groups=frozenset({"students", "users"}))
+        submit(machine.world, asked, machine.time)
+    machine.tell(ev.ImageResolved(ImageKey(IMAGE.reference, IMAGE.policy), "sha256:1"))
+    assert sorted(j.state.value for j in machine.world.jobs.values()) == ["PENDING", "STARTING"]
+
+
+def test_more_queued_jobs_than_the_quota_are_refused_and_none_is_queued() -> None:
+    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_jobs=3)))
+    machine.submit(profile(), profile())
+    with pytest.raises(NotAllowed, match="2 jobs queued, 2 more"):
+        machine.submit(profile(), profile())
+    machine.submit(profile())
+    assert len(machine.world.jobs) == 3
+
+
+def test_what_could_never_start_under_the_quota_is_refused_at_once() -> None:
+    machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
+    with pytest.raises(NotAllowed, match="2 slices at once"):
+        machine.submit(profile(count=2))
+
+
+def reserved(machine: Machine, start: float, end: float, **whose: str | None) -> None:
+    wall = machine.time.wall
+    fields = {"user": None, "group": None} | whose
+    machine.world.reservations["demo"] = Reservation(
+        "demo", ("MIG-a-0",), fields["user"], fields["group"], wall + start, wall + end, ROOT
+    )
+
+
+def test_a_reserved_slice_is_for_its_user_only_while_the_window_lasts() -> None:
+    machine = Machine(slices=[mig(0)])
+    reserved(machine, -10, 100, user="bob")
+    (alices,) = machine.submit(profile(), owner=ALICE)
+    assert machine.reasons(alices) == [Reason.RESERVATION]
+    (bobs,) = machine.submit(profile(), owner=BOB)
+    assert bobs.state is State.STARTING
+    machine.run(bobs)
+    machine.wait(101)
+    machine.end(bobs)
+    assert alices.state is State.STARTING
+
+
+def test_before_the_window_only_jobs_that_end_in_time_get_the_slice() -> None:
+    for limit, expected in (
+        (3000.0, State.STARTING),
+        (4000.0, State.PENDING),
+        (None, State.PENDING),
+    ):
+        machine = Machine(slices=[mig(0)])
+        reserved(machine, HOUR, 2 * HOUR, group="vips")
+        (job,) = machine.submit(profile(), time_limit=limit)
+        assert job.state is expected
+
+
+def test_members_of_the_group_are_let_in() -> None:
+    machine = Machine(slices=[mig(0)])
+    reserved(machine, -1, HOUR, group="vips")
+    machine.world.groups[ALICE.uid] = frozenset({"vips"})
+    (job,) = machine.submit(profile())
+    assert machine.reasons(job) == [Reason.RESERVATION], "a submit tells the groups anew"
+    machine.world.groups[ALICE.uid] = frozenset({"vips"})
+    machine.tell(ev.Tick())
+    assert job.state is State.STARTING
