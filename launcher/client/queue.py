@@ -34,7 +34,7 @@ class Queue:
     def whatif(
         self,
         jobs: Sequence[wire.JobRequest] | None = None,
-        layouts: Sequence[str] = (),
+        layouts: Sequence[wire.WhatIfLayout] = (),
         *,
         history: bool = False,
     ) -> list[wire.Forecast]:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from launcher.wire.queue import ReserveRequest as ReserveRequest
     from launcher.wire.queue import Run as Run
     from launcher.wire.queue import SelectRequest as SelectRequest
+    from launcher.wire.queue import WhatIfLayout as WhatIfLayout
     from launcher.wire.queue import WhatIfRequest as WhatIfRequest
     from launcher.wire.queue import Why as Why
 
@@ -75,7 +76,7 @@ _HOMES = {
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
     "LayoutPlan LayoutChange DrainRequest SavedGpu",
     "queue": "Ahead Forecast Gate Lane QueueEntry ReservationView ReserveRequest Run SelectRequest "
-    "WhatIfRequest Why",
+    "WhatIfLayout WhatIfRequest Why",
     "machine": "SliceView Status Check",
     "error": "ErrorReply",
     "frames": "STDOUT STDERR NOTE EVENT END FRAME_HEADER_BYTES Frame decode_header read_frames",

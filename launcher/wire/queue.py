@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from launcher.wire.detail import Blocker
 from launcher.wire.jobs import JobRequest, JobView
+from launcher.wire.layout import LayoutSpec
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False}
 
@@ -96,17 +97,28 @@ class Why:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WhatIfLayout:
+    """A layout that every MIG-capable GPU would have; ``text`` is how the user wrote it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    text: str
+    specs: list[LayoutSpec]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WhatIfRequest:
     """What to replay: ``jobs`` alone, or the present queue where it is None.
 
-    ``layouts`` are SPECs as `layout apply` takes them; none is the present layout.
+    Without ``layouts`` it is the present layout, with the jobs that run on it. With some, each is
+    replayed from an idle machine, and the present one beside them, so that they can be compared.
     ``runtime``: how long jobs take: their time limit, or the median of earlier jobs of their name.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     jobs: list[JobRequest] | None = None
-    layouts: list[str] = field(default_factory=list)
+    layouts: list[WhatIfLayout] = field(default_factory=list)
     runtime: Literal["limit", "history"] = "limit"
 
 
