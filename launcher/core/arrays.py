@@ -16,6 +16,8 @@ from launcher.core.job import Job, Outcome, Owner
 class Array:
     """An array with elements that have not ended; ``ended`` counts the others by outcome.
 
+    ``indices`` are those of its elements as text: ``0-99``.
+
     ``taken`` are the elements that count against ``max_parallel``: those in the queue, and those
     that hold slices. ``active`` are the latter.
     """
@@ -25,6 +27,7 @@ class Array:
     name: str
     size: int
     max_parallel: int | None = None
+    indices: str = ""
     live: set[int] = field(default_factory=set)
     active: set[int] = field(default_factory=set)
     taken: set[int] = field(default_factory=set)

@@ -54,6 +54,7 @@ class NewArray:
 
     name: str
     max_parallel: int | None = None
+    indices: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,31 @@ class EditAsked:
     time_limit: float | None = None
     need: Need | None = None
     hold: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveAsked:
+    """An admin keeps slices for a user or group: those named, or ``count`` of a profile.
+
+    ``start`` and ``end`` are seconds since 1970.
+    """
+
+    name: str
+    by: Owner
+    start: float
+    end: float
+    user: str | None = None
+    group: str | None = None
+    slices: tuple[str, ...] = ()
+    profile: str | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UnreserveAsked:
+    """An admin takes a reservation back."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +425,8 @@ Event = (
     JobEvent
     | LayoutEvent
     | DrainAsked
+    | ReserveAsked
+    | UnreserveAsked
     | Submitted
     | ImageResolved
     | ImageMissing

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from launcher.core import quota, reservations
 from launcher.core.event import Now
 from launcher.core.fitting import slices_wanted, wanted
+from launcher.core.holdback import starts_in
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.scheduler import Walk, gate
 from launcher.core.world import Having, SliceState, World
@@ -62,6 +63,24 @@ class Explainer:
             turn = _turn(self.world, job) if job.image_id is not None else None
             found.append(turn or _image(self.world, job))
         return found
+
+    def gates(self, job: Job) -> list[tuple[str, Blocker | None]]:
+        """Return what a pending job must pass, in order, up to where it was not looked further."""
+        blockers = self.blockers(job)
+        found: list[tuple[str, Blocker | None]] = []
+        for name, reasons in GATES:
+            blocked = next((b for b in blockers if b.reason in reasons), None)
+            found.append((name, blocked))
+        last = max((i for i, (_, blocked) in enumerate(found) if blocked), default=len(found) - 1)
+        return found[: last + 1]
+
+    def earliest(self, job: Job) -> float | None:
+        """Return in how many seconds enough slices could be free if nobody were in front."""
+        count = slices_wanted(self.world, job.need)
+        usable = [s for s in wanted(self.world, job.need) if s.usable]
+        if count == 0 or len(usable) < count:
+            return None
+        return starts_in(self.world, usable, count, self.now)
 
     def _gate(self, job: Job) -> Iterator[Blocker]:
         world = self.world
@@ -142,6 +161,31 @@ class Explainer:
         jobs = tuple(sorted(set(busy)))
         return Blocker(Reason.RESOURCES, str(need), f"{len(busy)} of {len(fit)} in use", jobs)
 
+
+GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
+    (
+        "hold",
+        frozenset(
+            {
+                Reason.JOB_HELD_USER,
+                Reason.NEVER_STARTED,
+                Reason.IMAGE_PULL_FAILED,
+                Reason.DEPENDENCY_NEVER_SATISFIED,
+            }
+        ),
+    ),
+    ("begin", frozenset({Reason.BEGIN_TIME})),
+    ("dependencies", frozenset({Reason.DEPENDENCY})),
+    ("image", frozenset({Reason.IMAGE_PULL})),
+    ("array", frozenset({Reason.ARRAY_LIMIT})),
+    ("machine", frozenset({Reason.RECONCILING, Reason.ENGINE_UNAVAILABLE})),
+    ("slices", frozenset({Reason.NO_SUCH_PROFILE, Reason.SLICE_DRAINED, Reason.FOREIGN_USE})),
+    ("quota", frozenset({Reason.QUOTA})),
+    ("reservations", frozenset({Reason.RESERVATION})),
+    ("order", frozenset({Reason.PRIORITY})),
+    ("free slices", frozenset({Reason.RESOURCES})),
+)
+"""What a job must pass to start, in order, and the reasons that each gives."""
 
 _OUT_OF_QUEUE = frozenset(
     {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core import attempts, control, gates, images, layoutrun, layouts, limits
+from launcher.core import attempts, control, gates, images, layoutrun, layouts, limits, reservations
 from launcher.core import event as ev
 from launcher.core.action import Action
 from launcher.core.layoutop import LayoutOp
@@ -141,6 +141,8 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.EngineDown: _engine_down,
     ev.QuarantineCleared: _clear_quarantine,
     ev.DrainAsked: _drain,
+    ev.ReserveAsked: reservations.reserve,
+    ev.UnreserveAsked: reservations.unreserve,
     ev.LayoutNoted: _noted,
     ev.LayoutCancelAsked: layoutrun.cancel,
     ev.LayoutStepDone: layoutrun.step_done,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from launcher.core.job import Job, Need
@@ -97,10 +97,10 @@ class PendingQueue:
         found = [(lane, self.head(lane)) for lane in tuple(self._lanes.get(need, ()))]
         return [(lane, job_id) for lane, job_id in found if job_id is not None]
 
-    def first(self, lane: Lane, most: int) -> list[int]:
-        """Return the ids of the first jobs of a lane, in order, in O(n log most)."""
+    def first(self, lane: Lane, most: int, keep: Callable[[int], bool]) -> list[int]:
+        """Return the ids of the first jobs of a lane that are to be kept, in O(n log most)."""
         heap = self._lanes.get(lane.need, {}).get(lane, ())
-        live = (order for order in heap if self._holds(order, lane))
+        live = (order for order in heap if self._holds(order, lane) and keep(order[1]))
         return [job_id for _, job_id in heapq.nsmallest(most, live)]
 
     def lane_of(self, job_id: int) -> Lane:

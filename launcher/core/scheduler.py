@@ -8,7 +8,7 @@ walks the same way: the rule that refuses a start explains it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from launcher.core import lifecycle, quota, reservations
 from launcher.core.action import Action, StartAttempt
@@ -67,10 +67,10 @@ class Walk:
             if job.state is not State.PENDING and (following := world.queue.head(lane)) is not None:
                 heapq.heappush(heap, (self.key(world.jobs[following]), lane))
 
-    def first(self, most: int) -> list[Job]:
-        """Return the jobs that are first in order, whatever they need."""
+    def first(self, most: int, keep: Callable[[int], bool] = lambda _: True) -> list[Job]:
+        """Return the jobs that are first in order, whatever they need; of those to be kept."""
         world = self.world
-        found = (i for lane in world.queue.lanes() for i in world.queue.first(lane, most))
+        found = (i for lane in world.queue.lanes() for i in world.queue.first(lane, most, keep))
         return heapq.nsmallest(most, (world.jobs[i] for i in found), key=self.key)
 
     def _any_free(self, need: Need) -> bool:

@@ -78,7 +78,8 @@ def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
             sizes[new.element.array] += 1
     made: list[Array] = []
     for new_array, size in zip(event.arrays, sizes, strict=True):
-        array = Array(world.next_id, event.owner, new_array.name, size, new_array.max_parallel)
+        most, indices = new_array.max_parallel, new_array.indices
+        array = Array(world.next_id, event.owner, new_array.name, size, most, indices)
         world.next_id += 1
         world.arrays[array.id] = world.changes.arrays[array.id] = array
         made.append(array)

@@ -7,6 +7,7 @@ Everything here can be rebuilt from the store; a failed commit throws it away. O
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -330,6 +331,28 @@ class World:
             if job is not None and at in (job.deadline, job.warn_at):
                 found[job_id] = job
         return list(found.values())
+
+    def next_alarm(self) -> float | None:
+        """Return the earliest warning or deadline that counts, in CLOCK_BOOTTIME seconds."""
+        while self.alarms:
+            at, job_id = self.alarms[0]
+            job = self.jobs.get(job_id)
+            if job is not None and at in (job.deadline, job.warn_at):
+                return at
+            heapq.heappop(self.alarms)
+        return None
+
+    def boundaries(self, wall: float, boot: float) -> Iterator[float]:
+        """Yield when, in seconds since 1970, time alone may let a waiting job start."""
+        for reservation in self.reservations.values():
+            yield reservation.end
+        for since in self.keeping.values():
+            turns = (boot - since) // self.rules.holdback_idle + 1
+            yield wall + since + turns * self.rules.holdback_idle - boot
+        for job_id in self.preemptible:
+            started = self.jobs[job_id].started_wall
+            if started is not None:
+                yield started + self.rules.preempt_after
 
     def take_inventory(self, read: InventoryRead) -> None:
         """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""

@@ -62,7 +62,8 @@ class Brain:
         self._changed = changed
         self._queue: asyncio.Queue[Asked] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        self._inventory: ev.InventoryRead | None = None
+        self.inventory: ev.InventoryRead | None = None
+        """What NVML showed last."""
         self._again: list[Asked] = []
 
     async def ask(self, event: ev.Event) -> Any:
@@ -133,7 +134,7 @@ class Brain:
         except LauncherError as refused:
             error = refused
         if isinstance(asked.event, ev.InventoryRead):
-            self._inventory = asked.event
+            self.inventory = asked.event
         if asked.answer is not None:
             answers.append(Decided(asked.answer, answer, error))
         elif error is not None and not isinstance(error, InternalError):
@@ -181,9 +182,9 @@ class Brain:
         world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
         world.reconciling = old.reconciling
         world.groups = old.groups
-        if self._inventory is not None:
+        if self.inventory is not None:
             # Not as an event: what that would begin was begun in the world before.
-            world.take_inventory(self._inventory)
+            world.take_inventory(self.inventory)
         self.world = world
         for action in take_up(world, now):
             self._dispatch(action)

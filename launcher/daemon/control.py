@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import signal as signals
 from collections.abc import Callable
 
@@ -22,6 +23,29 @@ async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobVie
     live = [job for job in jobs if job.state is not State.DONE]
     await context.brain.ask_each([ev.CancelAsked(job.id, caller.uid) for job in live], NoSuchJob)
     return await _now(context, caller, jobs)
+
+
+async def cancel_all(
+    context: Context, caller: Caller, asked: wire.SelectRequest
+) -> list[wire.JobView]:
+    """Cancel the caller's live jobs that are meant; an admin's word is for everybody's."""
+    if asked.refs:
+        jobs = [job for ref in asked.refs for job in await context.resolve(ref, caller)]
+    else:
+        jobs = list(context.world.jobs.values())
+    user = caller.owner.name if asked.user == "me" else asked.user
+    state = (asked.state or "").upper()
+    meant = [
+        job
+        for job in {job.id: job for job in jobs}.values()
+        if caller.may_see(job.owner)
+        and job.state is not State.DONE
+        and user in (None, job.owner.name)
+        and state in ("", job.state.value)
+        and fnmatch.fnmatchcase(job.name, asked.name or "*")
+    ]
+    await context.brain.ask_each([ev.CancelAsked(j.id, caller.uid) for j in meant], NoSuchJob)
+    return await job_views(context, caller, [await context.find(j.id) or j for j in meant])
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:

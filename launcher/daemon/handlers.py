@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from launcher import __version__, wire
 from launcher.core.explain import Explainer
 from launcher.core.job import Job, State
-from launcher.core.scheduler import Walk
 from launcher.daemon import clock, views
+from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import UserError
@@ -35,19 +35,34 @@ async def list_jobs(
 
 
 async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
-    """Return what runs and the first of what waits, in the order in which it will be served."""
+    """Return what runs and the first of what waits, in the order in which it will be served.
+
+    The elements of an array are one line.
+    """
     world = context.world
+    explainer = Explainer(world, clock.now())
     begun = [world.jobs[i] for i in sorted(world.attempts)]  # every other job is pending
     running = [j for j in begun if j.state in (State.STARTING, State.RUNNING)]
     waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in begun)
-    first = Walk(world, clock.now()).first(most)
+    single = [job for job in running if job.element is None]
+    first = waiting_first(explainer, most, lambda i: world.jobs[i].element is None)
+    shown = await job_views(context, caller, [*single[:most], *first])
+    arrays = [array_view(explainer, array, caller) for array in world.arrays.values()]
+    return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays[:most])
+
+
+def waiting_first(explainer: Explainer, most: int, keep: Callable[[int], bool]) -> list[Job]:
+    """Return the first waiting jobs: those in the queue in its order, then the others by age."""
+    world = explainer.world
+    first = explainer.walk.first(most, keep)
     if len(first) < most:  # the rest waits for something of its own, or for its image
         others = (
-            j for j in world.jobs.values() if j.state is State.PENDING and j.id not in world.queue
+            j
+            for j in world.jobs.values()
+            if j.state is State.PENDING and j.id not in world.queue and keep(j.id)
         )
         first += heapq.nsmallest(most - len(first), others, key=lambda j: j.order)
-    shown = await job_views(context, caller, [*running[:most], *first])
-    return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running))
+    return first
 
 
 async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> list[wire.JobView]:

@@ -11,7 +11,19 @@ from aiohttp import web
 
 from launcher import wire
 from launcher.core.job import Job
-from launcher.daemon import control, convert, doctor, handlers, layouts, streams, submit
+from launcher.daemon import (
+    control,
+    convert,
+    doctor,
+    handlers,
+    layouts,
+    queue,
+    reservations,
+    streams,
+    submit,
+    whatif,
+    why,
+)
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import NoSuchJob
@@ -85,6 +97,38 @@ async def _retry(context: Context, caller: Caller, request: web.Request) -> Any:
 async def _edit(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = convert.parse(wire.EditRequest, await request.read())
     return await control.edit(context, caller, request.match_info["ref"], asked)
+
+
+async def _cancel_all(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.SelectRequest, await request.read())
+    return await control.cancel_all(context, caller, asked)
+
+
+async def _queue(context: Context, caller: Caller, request: web.Request) -> Any:
+    most = handlers.whole_number(request.query, "most") or 50
+    return await queue.order(context, caller, min(most, 100_000))
+
+
+async def _why(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await why.why(context, caller, request.match_info["ref"])
+
+
+async def _whatif(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.WhatIfRequest, await request.read())
+    return await whatif.whatif(context, caller, asked)
+
+
+async def _reservations(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await reservations.show(context)
+
+
+async def _reserve(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.ReserveRequest, await request.read())
+    return await reservations.reserve(context, caller, asked)
+
+
+async def _unreserve(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await reservations.unreserve(context, request.match_info["name"])
 
 
 async def _signal(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -252,6 +296,37 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list),
     Route("POST", "/v1/jobs", Access.ANYONE, wire.SubmitRequest, list[wire.JobView], _submit, 201),
     Route("GET", "/v1/queue/head", Access.ANYONE, None, wire.QueueHead, _head),
+    Route("GET", "/v1/queue", Access.ANYONE, None, list[wire.QueueEntry], _queue),
+    Route("POST", "/v1/whatif", Access.ANYONE, wire.WhatIfRequest, list[wire.Forecast], _whatif),
+    Route(
+        "GET", "/v1/reservations", Access.ANYONE, None, list[wire.ReservationView], _reservations
+    ),
+    Route(
+        "POST",
+        "/v1/reservations",
+        Access.ADMIN,
+        wire.ReserveRequest,
+        wire.ReservationView,
+        _reserve,
+        201,
+    ),
+    Route(
+        "POST",
+        "/v1/reservations/{name}/cancel",
+        Access.ADMIN,
+        None,
+        list[wire.ReservationView],
+        _unreserve,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs/cancel",
+        Access.ANYONE,
+        wire.SelectRequest,
+        list[wire.JobView],
+        _cancel_all,
+    ),
+    Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why),
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
     Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait),
     Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),

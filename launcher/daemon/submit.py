@@ -20,23 +20,28 @@ MAX_JOBS = 100_000
 
 async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
     """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued."""
+    event = await event_of(context, caller, asked)
+    jobs = await context.brain.ask(event)
+    made = list(zip(jobs, event.jobs, strict=True))
+    context.remember((job.id, one.spec) for job, one in made if job.id)
+    explainer = Explainer(context.world, clock.now())
+    return [views.job_view(explainer, job, caller, _command(one.spec)) for job, one in made]
+
+
+def _command(spec: JobSpec) -> list[str] | None:
+    return None if spec.command is None else list(spec.command)
+
+
+async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) -> ev.Submitted:
+    """Return what is asked of the core, with arrays expanded."""
     expanded = [expand(request) for request in asked.jobs]
     count = sum(map(len, expanded))
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
     context.credentials.keep(caller.uid, asked.credentials)
     new, arrays = await _new_jobs(context, caller.uid, asked.jobs, expanded)
-    event = ev.Submitted(
-        caller.owner, new, asked.dry_run, arrays, groups_of(caller.owner), caller.admin
-    )
-    jobs = await context.brain.ask(event)
-    context.remember((job.id, one.spec) for job, one in zip(jobs, new, strict=True) if job.id)
-    explainer = Explainer(context.world, clock.now())
-    requests = (request for elements in expanded for request in elements)
-    return [
-        views.job_view(explainer, job, caller, request.command)
-        for job, request in zip(jobs, requests, strict=True)
-    ]
+    groups = groups_of(caller.owner)
+    return ev.Submitted(caller.owner, new, asked.dry_run, arrays, groups, caller.admin)
 
 
 async def _new_jobs(
@@ -57,8 +62,24 @@ async def _new_jobs(
             place = _place(request.array, len(arrays), number)
             new.append(ev.NewJob(spec, document, key, beside, after, place))
         if request.array is not None:
-            arrays.append(ev.NewArray(request.name, request.array.max_parallel))
+            indices = ranges(request.array.indices)
+            arrays.append(ev.NewArray(request.name, request.array.max_parallel, indices))
     return tuple(new), tuple(arrays)
+
+
+def ranges(indices: Sequence[int]) -> str:
+    """Return indices as people write them, in order.
+
+    >>> ranges([0, 1, 2, 9, 4, 5])
+    '0-2,4-5,9'
+    """
+    found: list[list[int]] = []
+    for index in sorted(indices):
+        if found and index == found[-1][1] + 1:
+            found[-1][1] = index
+        else:
+            found.append([index, index])
+    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in found)
 
 
 def _place(array: wire.ArrayRequest | None, which: int, number: int) -> ev.NewElement | None:

@@ -29,7 +29,7 @@ def job_view(
         outcome=job.outcome.value if job.outcome else None,
         reason=reason,
         profile=profile_of(world, job),
-        count=_count(job.need),
+        count=count_of(job.need),
         slices=list(job.slices),
         image=job.image.reference if mine else None,
         command=command if mine else None,
@@ -68,7 +68,8 @@ def profile_of(world: World, job: Job) -> str | None:
             return None
 
 
-def _count(need: Need) -> int:
+def count_of(need: Need) -> int:
+    """Return how many slices a need asks for."""
     if need.kind is NeedKind.NONE:
         return 0
     return len(need.uuids) if need.kind is NeedKind.UUID else need.count

@@ -29,7 +29,8 @@ WHERE id = :id AND state <> 'DONE';
 UPDATE jobs SET state = 'PENDING', outcome = NULL WHERE id = ? AND state = 'DONE';
 
 -- name: insert_array
-INSERT INTO arrays (id, uid, gid, user, name, size, max_parallel) VALUES (?, ?, ?, ?, ?, ?, ?);
+INSERT INTO arrays (id, uid, gid, user, name, size, max_parallel, indices)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: put_use
 INSERT INTO uses (uid, user, amount, at) VALUES (?, ?, ?, ?)
@@ -199,3 +200,17 @@ SELECT at, event, detail FROM history WHERE job = ? ORDER BY seq;
 
 -- name: counts
 SELECT COALESCE(outcome, state) AS word, COUNT(*) AS n FROM jobs GROUP BY word;
+
+-- name: medians
+WITH took AS (
+    SELECT name, (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
+    FROM jobs WHERE outcome = 'COMPLETED' AND started_at IS NOT NULL AND ended_at IS NOT NULL
+), ranked AS (
+    SELECT
+        name, seconds,
+        ROW_NUMBER() OVER (PARTITION BY name ORDER BY seconds) AS place,
+        COUNT(*) OVER (PARTITION BY name) AS n
+    FROM took
+)
+SELECT name, AVG(seconds) AS seconds FROM ranked
+WHERE place IN ((n + 1) / 2, (n + 2) / 2) GROUP BY name;

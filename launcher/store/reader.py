@@ -11,8 +11,11 @@ from launcher.core.arrays import Array
 from launcher.core.job import Job, Need
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt
+from launcher.core.rules import Rules
+from launcher.core.world import World
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, connect, explained
+from launcher.store.load import load
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -49,6 +52,20 @@ class Reader:
     def jobs_between(self, first: int, last: int) -> list[Job]:
         """Return the jobs with these ids, both ends included."""
         return self._jobs(self._rows("jobs_between", first, last))
+
+    def world(self, cpu_slots: int, rules: Rules) -> World:
+        """Return a world of its own, of what is committed: for who plays with it."""
+        with explained(self._path):
+            self._db.execute("BEGIN")
+            try:
+                store = str(self._db.execute(_Q["get_meta"], ("store",)).fetchone()[0])
+                return load(self._db, store, cpu_slots, rules)
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def medians(self) -> dict[str, float]:
+        """Return by name how many seconds completed jobs took, the median of each name."""
+        return {row["name"]: row["seconds"] for row in self._rows("medians")}
 
     def elements(self, array_id: int, first: int = 0, last: int | None = None) -> list[Job]:
         """Return the elements of an array, or those with indices from ``first`` to ``last``."""

@@ -238,13 +238,14 @@ def array_row(array: Array) -> tuple[Any, ...]:
     owner = array.owner
     return (
         array.id, owner.uid, owner.gid, owner.name, array.name, array.size, array.max_parallel,
+        array.indices,
     )  # fmt: skip
 
 
 def array_from(row: sqlite3.Row, ended: dict[str, int]) -> Array:
     """Return the array of a row, with how many of its elements ended how."""
     owner = Owner(row["uid"], row["gid"], row["user"])
-    array = Array(row["id"], owner, row["name"], row["size"], row["max_parallel"])
+    array = Array(row["id"], owner, row["name"], row["size"], row["max_parallel"], row["indices"])
     array.ended.update({Outcome(word): count for word, count in ended.items()})
     return array
 

@@ -9,15 +9,13 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from launcher.core.gpu import Slice
-from launcher.core.job import Need
-from launcher.core.layout import Place
 from launcher.core.lease import Lease
 from launcher.core.rules import DEFAULT_RULES, Rules
-from launcher.core.world import Changes, SliceState, World
+from launcher.core.world import Changes, World
 from launcher.errors import StateDirError
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate
+from launcher.store.load import load
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -149,48 +147,7 @@ class Store:
     def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
         """Read the live jobs, their attempts, leases and the quarantines into a new world."""
         with explained(self.path):
-            next_id: int = self._db.execute(_Q["next_id"]).fetchone()[0]
-            world = World(self.id, next_id, cpu_slots, rules)
-            self._load_queue(world)
-            needs: dict[str, Need] = {}
-            for row in self._db.execute(_Q["live_jobs"]):
-                world.add(rows.job_from(row, needs))
-            for row in self._db.execute(_Q["live_attempts"]):
-                attempt = rows.attempt_from(row)
-                world.attempts[attempt.job] = attempt
-            for row in self._db.execute(_Q["live_leases"]):
-                lease = rows.lease_from(row)
-                state = SliceState(lease.slice, lease, lost=True)
-                world.slices[lease.slice.uuid] = state
-                world.leases.setdefault(lease.job, []).append(lease)
-            self._load_machine(world)
-        return world
-
-    def _load_queue(self, world: World) -> None:
-        """Read what stands around the jobs: arrays, use, reservations."""
-        for row in self._db.execute(_Q["live_arrays"]).fetchall():
-            ended = self._db.execute(_Q["array_ends"], (row["id"],)).fetchall()
-            world.arrays[row["id"]] = rows.array_from(row, {r["outcome"]: r["n"] for r in ended})
-        for row in self._db.execute(_Q["uses"]):
-            world.uses[row["uid"]] = rows.use_from(row)
-        for row in self._db.execute(_Q["reservations"]):
-            world.reservations[row["name"]] = rows.reservation_from(row)
-
-    def _load_machine(self, world: World) -> None:
-        for uuid, why, lasting in self._db.execute(_Q["quarantines"]):
-            unknown = Slice(uuid, "", 0, "", None, 0)
-            state = world.slices.setdefault(uuid, SliceState(unknown, lost=True))
-            state.quarantine, state.lasting = why, bool(lasting)
-        for row in self._db.execute(_Q["drains"]):
-            world.drains[row["uuid"]] = rows.drain_from(row)
-        for row in self._db.execute(_Q["made"]):
-            world.made[(row["gpu_uuid"], row["gi"])] = Place(row["profile_id"], row["start"])
-        world.next_layout = self._db.execute(_Q["next_layout"]).fetchone()[0]
-        for row in self._db.execute(_Q["open_layout"]):
-            world.layout = op = layouts.from_row(row)
-            for uuid in op.changing:
-                unknown = Slice(uuid, "", 0, "", None, 0)
-                world.slices.setdefault(uuid, SliceState(unknown, lost=True)).changing = op.id
+            return load(self._db, self.id, cpu_slots, rules)
 
 
 def _close_to_others(path: Path) -> None:

@@ -6,7 +6,8 @@ CREATE TABLE arrays (
     user TEXT NOT NULL,
     name TEXT NOT NULL,
     size INTEGER NOT NULL,
-    max_parallel INTEGER
+    max_parallel INTEGER,
+    indices TEXT NOT NULL
 ) STRICT;
 
 -- A job that will run again has ended an attempt and has no outcome yet: the rule that joins state

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import SchemaTooNew
-from launcher.store import Reader, Store, reader, store
+from launcher.store import Reader, Store, load, reader, store
 from launcher.store.connect import FILE_NAME, connect, migrate
 from launcher.store.sql import migrations, queries
 
@@ -102,7 +102,7 @@ def test_migrations_are_numbered_without_a_gap() -> None:
 
 
 def test_every_query_is_used_and_every_used_query_exists() -> None:
-    text = inspect.getsource(store) + inspect.getsource(reader)
+    text = inspect.getsource(store) + inspect.getsource(load) + inspect.getsource(reader)
     used = set(re.findall(r"(?:_Q\[|self\._rows\()\"(\w+)\"", text))
     assert used == set(queries())
 

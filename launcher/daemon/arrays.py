@@ -1,0 +1,35 @@
+"""Arrays as the API shows them: one line for all of their elements."""
+
+from __future__ import annotations
+
+from launcher import wire
+from launcher.core.arrays import Array
+from launcher.core.explain import Explainer
+from launcher.daemon import clock, views
+from launcher.daemon.identity import Caller
+
+
+def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.ArrayView:
+    """Return a live array with how many of its elements are in which state."""
+    world = explainer.world
+    counts = {outcome.value: n for outcome, n in array.ended.items() if n}
+    for job_id in array.active:
+        job = world.jobs[job_id]
+        word = job.outcome.value if job.outcome else job.state.value
+        counts[word] = counts.get(word, 0) + 1
+    if (pending := len(array.live) - len(array.active)) > 0:
+        counts["PENDING"] = pending
+    one = world.jobs[min(array.live - array.active, default=min(array.live))]
+    view = views.job_view(explainer, one, caller, None)
+    return wire.ArrayView(
+        id=array.id,
+        name=view.name,
+        user=array.owner.name,
+        profile=view.profile,
+        count=view.count,
+        indices=array.indices,
+        counts=counts,
+        submitted_at=clock.rfc3339(one.submitted_at),
+        image=view.image,
+        reason=view.reason,
+    )

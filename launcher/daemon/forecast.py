@@ -1,0 +1,180 @@
+"""The program that answers a ``Question``: it plays with a world that it reads from the store.
+
+The answer goes to stdout as JSON, times in seconds from the replay's beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from launcher.core.gpu import Gpu, Placement, Slice
+from launcher.core.handle import handle
+from launcher.core.job import Job, State
+from launcher.core.layout import board_of
+from launcher.core.plan import Want, plan
+from launcher.core.reconcile import take_up
+from launcher.core.replay import Ran, Replay, idle_copy, runtimes
+from launcher.core.world import SliceState, World
+from launcher.daemon.replaying import Question
+from launcher.errors import LauncherError
+from launcher.store import Reader
+
+PRESENT = "present"
+CPU_LANE = "cpu"
+NICE = 10
+
+
+def main() -> None:
+    """Answer the question on stdin."""
+    os.nice(NICE)
+    question: Question = pickle.load(sys.stdin.buffer)
+    try:
+        answer = {"result": _answer(question)}
+    except LauncherError as error:
+        answer = {"error": [error.kind, error.message, error.fix]}
+    json.dump(answer, sys.stdout)
+
+
+def _answer(question: Question) -> Any:
+    reader = Reader(question.state_dir)
+    world = reader.world(question.cpu_slots, question.rules)
+    world.groups = question.groups
+    if question.inventory is not None:
+        world.take_inventory(question.inventory)
+    medians = reader.medians() if question.history else {}
+    if question.job is not None:
+        return _start_of(question, world, medians)
+    if not question.layouts and question.submitted is None:
+        return [_forecast(PRESENT, world, question, medians)]
+    waiting = [j for j in world.jobs.values() if j.state is State.PENDING]
+    jobs = [] if question.submitted is not None else waiting
+    found = []
+    for name, wants in ((PRESENT, None), *question.layouts):
+        copy = idle_copy(world, jobs)
+        if wants is not None:
+            _lay_out(copy, wants)
+        found.append(_forecast(name, copy, question, medians))
+    return found
+
+
+def _start_of(question: Question, world: World, medians: dict[str, float]) -> float | None:
+    """Return when a job starts in the replay (seconds since 1970), None where it does not."""
+    job = world.jobs.get(question.job or 0)
+    if job is None or job.state is not State.PENDING:
+        return None
+    take_up(world, question.now)
+    replay = Replay(world, question.now, runtimes(world, medians))
+    replay.run(until=lambda: job.state is not State.PENDING)
+    return None if job.state is State.PENDING else replay.now.wall
+
+
+def _lay_out(world: World, wants: Sequence[Want]) -> None:
+    """Give every GPU that can do MIG this layout; raises ``ImpossibleLayout``."""
+    kept = {u: s for u, s in world.slices.items() if not world.gpus[s.slice.gpu_uuid].mig_capable}
+    world.slices = kept
+    for gpu in world.gpus.values():
+        if gpu.mig_capable:
+            for made in _slices(gpu, wants):
+                world.slices[made.uuid] = SliceState(made)
+
+
+def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
+    board = board_of(gpu.profiles)
+    found = []
+    for gi, place in enumerate(plan(gpu, [], wants, exact=True).create):
+        assert board is not None, "a plan was made with it"
+        offered = next(p for p in gpu.profiles if p.profile_id == place.profile_id)
+        at = Placement(place.start, board.shape(place.profile_id).size)
+        uuid = f"{gpu.uuid}/{offered.name}@{place.start}"
+        found.append(
+            Slice(uuid, gpu.uuid, gpu.index, offered.name, offered.profile_id, offered.memory_mib,
+                  gi, 0, at)
+        )  # fmt: skip
+    return found
+
+
+def _forecast(
+    name: str, world: World, question: Question, medians: dict[str, float]
+) -> dict[str, Any]:
+    """Play a world to its end and tell what came of it."""
+    now = question.now
+    running = {j.id for j in world.jobs.values() if j.state is not State.PENDING}
+    take_up(world, now)
+    if question.submitted is not None:
+        world.reconciling = None
+        handle(world, question.submitted, now)
+    jobs = dict(world.jobs)
+    slices = [s.slice for s in world.slices.values()]
+    replay = Replay(world, now, runtimes(world, medians))
+    replay.run()
+    waits = _waits(replay.ran, running, now.wall)
+    makespan = max((ran.end for ran in replay.ran), default=now.wall) - now.wall
+    return {
+        "layout": name,
+        "makespan": makespan,
+        "mean_wait": sum(waits) / len(waits) if waits else 0.0,
+        "worst_wait": max(waits, default=0.0),
+        "use": _use(replay.ran, slices, now.wall, makespan),
+        "jobs": len({ran.job.id for ran in replay.ran}),
+        "never": sorted(jobs.keys() - {ran.job.id for ran in replay.ran}),
+        "lanes": [_lane(s) for s in sorted(slices, key=_place)] + _cpu_lane(replay.ran),
+        "runs": [_run(ran, now.wall) for ran in replay.ran],
+    }
+
+
+def _waits(ran: Sequence[Ran], running: set[int], since: float) -> list[float]:
+    first: dict[int, float] = {}
+    for one in ran:
+        if one.job.id not in running:
+            first.setdefault(one.job.id, one.start - since)
+    return list(first.values())
+
+
+def _use(ran: Sequence[Ran], slices: Sequence[Slice], since: float, makespan: float) -> float:
+    """Return the part of the slices' memory that was in use, over the whole time."""
+    memory = {s.uuid: s.memory_mib for s in slices}
+    there = sum(memory.values()) * makespan
+    used = sum(
+        memory.get(uuid, 0) * (one.end - max(one.start, since))
+        for one in ran
+        for uuid in one.slices
+    )
+    return used / there if there else 0.0
+
+
+def _place(s: Slice) -> tuple[int, int, str]:
+    return (s.gpu_index, s.placement.start if s.placement else 0, s.uuid)
+
+
+def _lane(s: Slice) -> dict[str, Any]:
+    at = f"@{s.placement.start}" if s.placement else ""
+    label = f"{s.gpu_index}:{s.profile}{at}"
+    return {"uuid": s.uuid, "label": label, "memory_mib": s.memory_mib}
+
+
+def _cpu_lane(ran: Sequence[Ran]) -> list[dict[str, Any]]:
+    if all(one.slices for one in ran):
+        return []
+    return [{"uuid": CPU_LANE, "label": "CPU", "memory_mib": 0}]
+
+
+def _run(ran: Ran, since: float) -> dict[str, Any]:
+    job: Job = ran.job
+    return {
+        "job": job.id,
+        "uid": job.owner.uid,
+        "name": job.name,
+        "user": job.owner.name,
+        "lanes": list(ran.slices) or [CPU_LANE],
+        "start": max(0.0, ran.start - since),
+        "end": ran.end - since,
+    }
+
+
+if __name__ == "__main__":
+    main()

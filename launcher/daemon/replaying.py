@@ -1,0 +1,93 @@
+"""Asking for a replay, in a process of its own: it may take a minute, and the daemon has none.
+
+The child (``launcher.daemon.forecast``) is of this very version: what it is asked is pickled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.core import event as ev
+from launcher.core.plan import Want
+from launcher.core.rules import Rules
+from launcher.daemon import clock
+from launcher.errors import InternalError, LauncherError, from_wire
+
+if TYPE_CHECKING:
+    from launcher.daemon.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be played: a queue or a submit, over layouts, or until one job starts."""
+
+    state_dir: Path
+    cpu_slots: int
+    rules: Rules
+    groups: dict[int, frozenset[str]]
+    inventory: ev.InventoryRead | None
+    now: ev.Now
+    history: bool = False
+    job: int | None = None
+    submitted: ev.Submitted | None = None
+    layouts: tuple[tuple[str, tuple[Want, ...]], ...] = ()
+
+
+async def ask(question: Question, seconds: float) -> Any:
+    """Return the answer of a process of its own; raises what it raised, or that it took too long.
+
+    ``seconds`` is the longest that is waited.
+    """
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "launcher.daemon.forecast",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            told, wrong = await child.communicate(pickle.dumps(question))
+    except TimeoutError:
+        raise LauncherError(f"the replay took more than {seconds:g} s and was given up") from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0:
+        raise InternalError(f"the replay failed: {wrong.decode(errors='replace')[-500:]}")
+    answer = json.loads(told)
+    if "error" in answer:
+        raise from_wire(*answer["error"])
+    return answer["result"]
+
+
+def question_of(
+    context: Context,
+    *,
+    job: int | None = None,
+    history: bool = False,
+    submitted: ev.Submitted | None = None,
+    layouts: tuple[tuple[str, tuple[Want, ...]], ...] = (),
+) -> Question:
+    """Return what is asked of a replay of this daemon's queue, as it is now."""
+    world = context.world
+    return Question(
+        state_dir=context.config.state_dir,
+        cpu_slots=world.cpu_slots,
+        rules=world.rules,
+        groups=world.groups,
+        inventory=context.brain.inventory,
+        now=clock.now(),
+        history=history,
+        job=job,
+        submitted=submitted,
+        layouts=layouts,
+    )

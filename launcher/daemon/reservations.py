@@ -1,0 +1,65 @@
+"""Reservations of slices: shown, made, taken back."""
+
+from __future__ import annotations
+
+from launcher import wire
+from launcher.core import event as ev
+from launcher.core.reservations import Reservation
+from launcher.daemon import clock, convert
+from launcher.daemon.context import Context
+from launcher.daemon.identity import Caller
+from launcher.errors import UserError
+
+
+async def show(context: Context) -> list[wire.ReservationView]:
+    """Return the reservations that are not over, by their start."""
+    now = clock.now().wall
+    found = sorted(context.world.reservations.values(), key=lambda r: (r.start, r.name))
+    return [_reservation(context, r, now) for r in found if r.end > now]
+
+
+def _reservation(context: Context, one: Reservation, now: float) -> wire.ReservationView:
+    slices = context.world.slices
+    labels = [
+        f"{s.slice.gpu_index}:{s.slice.profile}" if (s := slices.get(uuid)) else "gone"
+        for uuid in one.slices
+    ]
+    return wire.ReservationView(
+        name=one.name,
+        user=one.user,
+        group=one.group,
+        slices=list(one.slices),
+        labels=labels,
+        start=clock.rfc3339(one.start),
+        end=clock.rfc3339(one.end),
+        state="coming" if now < one.start else "on",
+        by=one.by.name,
+    )
+
+
+async def reserve(
+    context: Context, caller: Caller, asked: wire.ReserveRequest
+) -> wire.ReservationView:
+    """Keep slices for a user or group."""
+    if not asked.name or not asked.name.isprintable() or len(asked.name) > 63:
+        raise UserError(f"{asked.name!r} is no name for a reservation")
+    await context.brain.ask(
+        ev.ReserveAsked(
+            asked.name,
+            caller.owner,
+            convert.moment(asked.start),
+            convert.moment(asked.end),
+            asked.user,
+            asked.group,
+            tuple(asked.slices),
+            asked.profile,
+            asked.count,
+        )
+    )
+    return _reservation(context, context.world.reservations[asked.name], clock.now().wall)
+
+
+async def unreserve(context: Context, name: str) -> list[wire.ReservationView]:
+    """Take a reservation back; return those that are left."""
+    await context.brain.ask(ev.UnreserveAsked(name))
+    return await show(context)

@@ -1,0 +1,90 @@
+"""Why a job waits, who is in the way, and when it may start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from launcher import wire
+from launcher.core.explain import Blocker, Explainer
+from launcher.core.holdback import ends_in
+from launcher.core.job import Job, State
+from launcher.daemon import clock, replaying, views
+from launcher.daemon.context import Context
+from launcher.daemon.handlers import job_views
+from launcher.daemon.identity import Caller
+from launcher.daemon.replaying import question_of
+from launcher.errors import LauncherError
+
+ESTIMATE_SECONDS = 20.0
+MOST_AHEAD = 20
+
+
+async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
+    """Return why a job waits, and when it may start."""
+    job = await context.one(ref, caller)
+    explainer = Explainer(context.world, clock.now())
+    waits = job.id in context.world.jobs and job.state is State.PENDING
+    gates = explainer.gates(job) if waits else []
+    blockers = explainer.blockers(job) if waits else []
+    position = explainer.position(job) if waits else None
+    earliest = explainer.earliest(job) if waits else None
+    ahead = [_ahead(explainer, i) for i in _in_the_way(explainer, blockers)]
+    view = (await job_views(context, caller, [job]))[0]
+    start, told = await _estimate(context, job) if waits else (None, "it does not wait")
+    return wire.Why(
+        job=view,
+        position=position,
+        gates=[
+            wire.Gate(
+                name=name, passed=b is None, blocker=None if b is None else views.blocker_view(b)
+            )
+            for name, b in gates
+        ],
+        blockers=[views.blocker_view(b) for b in blockers],
+        ahead=ahead,
+        earliest_start=None if earliest is None else clock.rfc3339(explainer.now.wall + earliest),
+        estimated_start=None if start is None else clock.rfc3339(start),
+        estimate=told,
+    )
+
+
+def _in_the_way(explainer: Explainer, blockers: Iterable[Blocker]) -> list[int]:
+    live = explainer.world.jobs
+    found = dict.fromkeys(i for b in blockers for i in b.jobs if i in live)
+    return list(found)[:MOST_AHEAD]
+
+
+def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
+    world, now = explainer.world, explainer.now
+    job = world.jobs[job_id]
+    until = None
+    if job.id in world.attempts and job.time_limit is not None:
+        until = clock.rfc3339(now.wall + ends_in(world, job, now))
+    return wire.Ahead(
+        id=job.id,
+        user=job.owner.name,
+        state=job.state.value,
+        priority=job.priority,
+        profile=views.profile_of(world, job),
+        count=views.count_of(job.need),
+        until=until,
+    )
+
+
+async def _estimate(context: Context, job: Job) -> tuple[float | None, str]:
+    """Return when a job starts if everyone takes his whole limit, and how that was told."""
+    if job.held is not None:
+        return None, "it is held: nobody knows until when"
+    try:
+        start: float | None = await replaying.ask(
+            question_of(context, job=job.id), ESTIMATE_SECONDS
+        )
+    except LauncherError as error:
+        return None, f"no estimate: {error.message}"
+    if start is None:
+        return None, "in a replay of the queue on the present layout it never starts"
+    assumed = context.world.rules.assumed_time_limit
+    return start, (
+        "by a replay of the queue in which every job takes its whole time limit "
+        f"({assumed / 3600:g} h where it has none)"
+    )

@@ -1,0 +1,63 @@
+"""The world read back: live jobs, what they hold, and what is recorded of the machine."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from launcher.core.gpu import Slice
+from launcher.core.job import Need
+from launcher.core.layout import Place
+from launcher.core.rules import Rules
+from launcher.core.world import SliceState, World
+from launcher.store import layouts, rows
+from launcher.store.sql import queries
+
+_Q = queries()
+
+
+def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Rules) -> World:
+    """Return a new world of everything in the database that is not over."""
+    next_id: int = db.execute(_Q["next_id"]).fetchone()[0]
+    world = World(store, next_id, cpu_slots, rules)
+    _queue(db, world)
+    needs: dict[str, Need] = {}
+    for row in db.execute(_Q["live_jobs"]):
+        world.add(rows.job_from(row, needs))
+    for row in db.execute(_Q["live_attempts"]):
+        attempt = rows.attempt_from(row)
+        world.attempts[attempt.job] = attempt
+    for row in db.execute(_Q["live_leases"]):
+        lease = rows.lease_from(row)
+        world.slices[lease.slice.uuid] = SliceState(lease.slice, lease, lost=True)
+        world.leases.setdefault(lease.job, []).append(lease)
+    _machine(db, world)
+    return world
+
+
+def _queue(db: sqlite3.Connection, world: World) -> None:
+    """Read what stands around the jobs: arrays, use, reservations."""
+    for row in db.execute(_Q["live_arrays"]).fetchall():
+        ended = db.execute(_Q["array_ends"], (row["id"],)).fetchall()
+        world.arrays[row["id"]] = rows.array_from(row, {r["outcome"]: r["n"] for r in ended})
+    for row in db.execute(_Q["uses"]):
+        world.uses[row["uid"]] = rows.use_from(row)
+    for row in db.execute(_Q["reservations"]):
+        world.reservations[row["name"]] = rows.reservation_from(row)
+
+
+def _machine(db: sqlite3.Connection, world: World) -> None:
+    """Read what is recorded of slices and GPUs rather than of jobs."""
+    for uuid, why, lasting in db.execute(_Q["quarantines"]):
+        unknown = Slice(uuid, "", 0, "", None, 0)
+        state = world.slices.setdefault(uuid, SliceState(unknown, lost=True))
+        state.quarantine, state.lasting = why, bool(lasting)
+    for row in db.execute(_Q["drains"]):
+        world.drains[row["uuid"]] = rows.drain_from(row)
+    for row in db.execute(_Q["made"]):
+        world.made[(row["gpu_uuid"], row["gi"])] = Place(row["profile_id"], row["start"])
+    world.next_layout = db.execute(_Q["next_layout"]).fetchone()[0]
+    for row in db.execute(_Q["open_layout"]):
+        world.layout = op = layouts.from_row(row)
+        for uuid in op.changing:
+            unknown = Slice(uuid, "", 0, "", None, 0)
+            world.slices.setdefault(uuid, SliceState(unknown, lost=True)).changing = op.id
