@@ -25,6 +25,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "cancel": "End jobs.",
         "hold": "Keep pending jobs from starting.",
         "release": "Let held jobs go.",
+        "retry": "Queue ended jobs again.",
+        "requeue": "Stop running jobs and queue them again.",
+        "edit": "Change jobs that wait.",
     },
     "The machine": {
         "slices": "List the slices and who is on them.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launcher.wire import JobView
+    from launcher.wire import Ahead, ArrayView, JobView, QueueEntry
 
 
-def gpus(job: JobView) -> str | None:
+def gpus(job: JobView | QueueEntry | Ahead | ArrayView) -> str | None:
     """Return the job's GPUs as people write them, or None for a CPU job."""
     if not job.profile or job.profile == "none":
         return "by UUID" if job.count and not job.profile else None
@@ -18,3 +19,17 @@ def gpus(job: JobView) -> str | None:
 def why(job: JobView) -> str | None:
     """Return the reason of a job's state, with the sentence that explains it."""
     return ": ".join(part for part in (job.reason, job.message) if part) or None
+
+
+def element(array: Mapping[str, Any]) -> str:
+    """Return an element of an array as people write it.
+
+    >>> element({"id": 12, "index": 3, "matrix": {}})
+    '12[3]'
+    """
+    return f"{array['id']}[{array['index']}]"
+
+
+def label(job: JobView) -> str:
+    """Return the job's id; for an element of an array with its place in that."""
+    return f"{job.id} ({element(job.array)})" if job.array else str(job.id)

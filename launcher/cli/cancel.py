@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import click
 
-from launcher.cli.common import output_option
+from launcher.cli import params, terminal
+from launcher.cli.common import connect, output_option
 from launcher.cli.each import each
+from launcher.cli.jobs import print_short
 from launcher.client import Client
+
+STATES = ("pending", "starting", "running", "completing")
 
 
 @click.command("cancel", short_help="End jobs.")
+@click.option("--user", type=params.TEXT, metavar="me|NAME", help="Only this user's.")
+@click.option(
+    "--state", type=click.Choice(STATES, case_sensitive=False), help="Only those in this state."
+)
+@click.option(
+    "--name", type=params.TEXT, metavar="GLOB", help="Only those of such a name: 'train-*'."
+)
 @output_option
-@click.argument("refs", nargs=-1, required=True, metavar="JOB...")
-def command(refs: tuple[str, ...], output: str) -> int:
+@click.argument("refs", nargs=-1, metavar="[JOB]...")
+def command(
+    refs: tuple[str, ...], user: str | None, state: str | None, name: str | None, output: str
+) -> int:
     """End jobs: those that wait never start, those that run are stopped.
 
     A running job gets its stop signal, and is killed after its grace period. JOB is an id, a range
-    such as 10-20, `last`, or a name.
+    such as 10-20, `last`, or a name; the id of an array means all of it, 12[3] and 12[0-9] its
+    elements. Without JOB all of your jobs that pass --user, --state and --name are meant: an
+    admin's are everybody's, unless --user says whose.
     """
-    return each(Client.cancel, refs, output)
+    if user is None and state is None and name is None:
+        if not refs:
+            raise click.UsageError(
+                "Say which jobs: JOB, or --user, --state or --name.", click.get_current_context()
+            )
+        return each(Client.cancel, refs, output)
+    from launcher.wire import SelectRequest
+
+    ended = connect().cancel_all(SelectRequest(refs=list(refs), user=user, state=state, name=name))
+    if ended or output != "table":
+        print_short(ended, output)
+    else:
+        terminal.say("no job that waits or runs is meant: nothing was ended")
+    return 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from launcher.cli import render
-from launcher.cli.brief import gpus, why
-from launcher.wire import JobView
+from launcher.cli.brief import gpus, label, why
+from launcher.wire import ArrayView, JobView
+
+LIVE = ("PENDING", "STARTING", "RUNNING")
+ENDED_WELL = ("COMPLETED", "CANCELLED")
+"""How a job ends that did not fail: well, or as somebody wished."""
 
 HEADINGS = ("ID", "NAME", "USER", "STATE", "GPUS", "TIME", "EXIT", "IMAGE", "REASON")
 
@@ -19,14 +23,23 @@ def print_jobs(jobs: Sequence[JobView], output: str) -> None:
     elif output == "name":
         render.print_names([job.id for job in jobs])
     else:
-        now = datetime.now(UTC)
-        render.print_table(HEADINGS, [_row(job, now) for job in jobs], ("IMAGE", "NAME"))
+        print_mixed(jobs, [])
+
+
+def print_mixed(jobs: Sequence[JobView], arrays: Sequence[ArrayView]) -> None:
+    """Print a table of jobs; arrays have a line each, where their ids are among the jobs'."""
+    now = datetime.now(UTC)
+    rows = [(job.id, _row(job, now)) for job in jobs]
+    if arrays:
+        rows += [(array.id, _array_row(array, now)) for array in arrays]
+        rows.sort(key=lambda row: row[0])
+    render.print_table(HEADINGS, [row for _, row in rows], ("IMAGE", "NAME"))
 
 
 def print_short(jobs: Sequence[JobView], output: str) -> None:
     """Print jobs as the verbs that change them do: what they are now."""
     if output == "table":
-        rows = [(job.id, job.name, job.word, why(job)) for job in jobs]
+        rows = [(label(job), job.name, job.word, why(job)) for job in jobs]
         render.print_table(("ID", "NAME", "STATE", "REASON"), rows)
     else:
         print_jobs(jobs, output)
@@ -34,7 +47,7 @@ def print_short(jobs: Sequence[JobView], output: str) -> None:
 
 def _row(job: JobView, now: datetime) -> tuple[object, ...]:
     return (
-        job.id,
+        label(job),
         job.name,
         job.user,
         job.word,
@@ -46,13 +59,46 @@ def _row(job: JobView, now: datetime) -> tuple[object, ...]:
     )
 
 
+def _array_row(array: ArrayView, now: datetime) -> tuple[object, ...]:
+    return (
+        f"{array.id}[{array.indices}]",
+        array.name,
+        array.user,
+        tally(array.counts),
+        gpus(array),
+        since(array.submitted_at, now),
+        None,
+        array.image,
+        array.reason,
+    )
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """Return how many elements of an array are where; those that ended badly are named.
+
+    >>> tally({"PENDING": 40, "RUNNING": 4, "COMPLETED": 53, "FAILED": 2, "TIMEOUT": 1})
+    '40 pending, 4 running, 56 done (3 failed)'
+    """
+    parts = [f"{counts[word]} {word.lower()}" for word in LIVE if counts.get(word)]
+    ended = {word: count for word, count in counts.items() if word not in LIVE}
+    failed = sum(count for word, count in ended.items() if word not in ENDED_WELL)
+    if done := sum(ended.values()):
+        parts.append(f"{done} done" + (f" ({failed} failed)" if failed else ""))
+    return ", ".join(parts) or "empty"
+
+
 def _time(job: JobView, now: datetime) -> str | None:
     """How long it has run or did run; for one that waits, how long it has waited."""
     if job.outcome and not job.started_at:
         return None
-    start = moment(job.started_at or job.submitted_at)
     end = moment(job.ended_at) if job.ended_at else now
-    return span((end - start).total_seconds()) if start and end else None
+    return since(job.started_at or job.submitted_at, end) if end else None
+
+
+def since(start: str, end: datetime) -> str | None:
+    """Return the time from a moment of the wire to another."""
+    begun = moment(start)
+    return span((end - begun).total_seconds()) if begun else None
 
 
 def moment(text: str | None) -> datetime | None:
