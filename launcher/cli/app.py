@@ -20,6 +20,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Look after jobs": {
         "ps": "List the jobs that wait and run.",
         "show": "Show all there is to know of one job.",
+        "why": "Say why a job waits, and when it may start.",
         "logs": "Print a job's output.",
         "wait": "Wait until jobs have ended.",
         "cancel": "End jobs.",
@@ -28,6 +29,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "retry": "Queue ended jobs again.",
         "requeue": "Stop running jobs and queue them again.",
         "edit": "Change jobs that wait.",
+    },
+    "The queue": {
+        "queue": "List what waits, in the order in which it is served.",
     },
     "The machine": {
         "slices": "List the slices and who is on them.",

@@ -6,7 +6,7 @@ import click
 
 from launcher.cli import terminal
 from launcher.cli.common import connect, output_option
-from launcher.cli.jobs import print_jobs
+from launcher.cli.jobs import LIVE, print_jobs, print_mixed
 
 MOST = 50
 """So many running and so many waiting jobs are in the table."""
@@ -19,17 +19,20 @@ MOST = 50
 def command(refs: tuple[str, ...], everything: bool, output: str) -> None:
     """List the jobs that wait and run.
 
-    Of a long queue the table has its head and the counts; -o json and -o name have all of it.
-    JOB is an id, a range such as 10-20, `last`, or a name; a job that is named is listed even if it
-    has ended. TIME is how long a job has run; for one that waits, how long it has waited.
+    An array is one line, with how many of its elements are in which state; `launch ps 12` lists the
+    elements of array 12. Of a long queue the table has its head and the counts; -o json and -o name
+    have all of it. JOB is an id, 12[3] or 12[0-9] of an array, a range such as 10-20, `last`, or a
+    name; a job that is named is listed even if it has ended. TIME is how long a job has run; for
+    one that waits, how long it has waited.
     """
     client = connect()
     if refs or everything or output != "table":
         print_jobs(client.jobs(refs, all=everything), output)
         return
     head = client.head(MOST)
-    print_jobs(head.jobs, output)
-    hidden = head.waiting + head.running - len(head.jobs)
+    print_mixed(head.jobs, head.arrays)
+    folded = sum(array.counts.get(word, 0) for array in head.arrays for word in LIVE)
+    hidden = head.waiting + head.running - len(head.jobs) - folded
     if hidden > 0:
         terminal.say(
             f"and {hidden} more: {head.running} run, {head.waiting} wait (-o json has all of them)"

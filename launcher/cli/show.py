@@ -8,9 +8,9 @@ import sys
 import click
 
 from launcher.cli import render, terminal
-from launcher.cli.brief import gpus, why
+from launcher.cli.brief import element, gpus, why
 from launcher.cli.common import connect, output_option
-from launcher.wire import JobDetail
+from launcher.wire import JobDetail, JobRequest, JobView
 
 
 @click.command("show", short_help="Show all there is to know of one job.")
@@ -53,6 +53,7 @@ def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:
     job = detail.job
     return [
         ("id", job.id),
+        ("array", _element(job)),
         ("name", job.name),
         ("user", job.user),
         ("state", job.state),
@@ -94,4 +95,31 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("time limit", limit),
         ("grace", f"{spec.stop_grace_period:g} s"),
         ("pull", spec.pull_policy),
+        *_queue_rows(spec),
     ]
+
+
+def _queue_rows(spec: JobRequest) -> list[tuple[str, object]]:
+    """Return how the job runs again, is warned and gives way, where that was asked."""
+    signal, idle = spec.signal, spec.idle_timeout
+    return [
+        ("retries", _retries(spec)),
+        ("signal", f"{signal.name} {signal.before:g} s before the time limit" if signal else None),
+        ("idle timeout", None if idle is None else f"{idle:g} s"),
+        ("preemptible", "yes" if spec.preemptible else None),
+    ]
+
+
+def _retries(spec: JobRequest) -> str | None:
+    retries = spec.retries
+    if retries is None or not retries.max:
+        return None
+    wait = f", after {retries.backoff:g} s, then twice as long" if retries.backoff else ""
+    return f"up to {retries.max}, on {', '.join(retries.on)}{wait}"
+
+
+def _element(job: JobView) -> str | None:
+    if not job.array:
+        return None
+    values = (job.array.get("matrix") or {}).items()
+    return " ".join([element(job.array), *(f"{key}={value}" for key, value in values)])
