@@ -9,10 +9,10 @@ STAMP := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
 GPU ?=
 
-.PHONY: help system venv demo lint format test bench docs clean
+.PHONY: help system venv demo lint format test bench bench-peers docs clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 system: ## Install the distribution packages that are missing (Debian, Ubuntu)
 	@$(SUDO) bash .ci/system-packages
@@ -47,6 +47,10 @@ test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
 
 bench: system $(STAMP) ## Measure against bare Docker; prints ratios
 	$(SUDO) $(BIN)/python -m tests.benchmarks
+
+bench-peers: system $(STAMP) ## Measure against the queues that people use; installs them
+	@$(SUDO) bash .ci/system-packages --peers
+	$(SUDO) $(BIN)/python -m tests.benchmarks.peers
 
 clean: ## Remove what was built
 	$(SUDO) rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sandbox
