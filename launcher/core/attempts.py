@@ -186,7 +186,7 @@ def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
 
 def _leave_if_free(world: World, job: Job, event: type, now: ev.Now) -> list[Action]:
     """Let a job go once nothing is leased to it: it is done, or queued again."""
-    if job.id not in world.jobs or world.leases.get(job.id):
+    if job.state is not State.COMPLETING or world.leases.get(job.id):
         return []
     if job.again is not None:
         return _queue_again(world, job, event, now)

@@ -100,7 +100,7 @@ class Explainer:
             return [Blocker(Reason.QUOTA, f"{over.need} ({over.whose})", over.have)]
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
-            first = world.queue.head(world.queue.lane_of(job.id)) == job.id
+            first = world.queue.head(world.queue.lane_of(job.id)) == job.order
             return [] if first else [_behind(need, ahead)]
         if need.kind is not NeedKind.NONE and (kept := self._kept(job)):
             return [kept]
@@ -109,7 +109,7 @@ class Explainer:
     def _ahead(self, job: Job) -> tuple[int, ...]:
         """Return the first jobs of the lanes that are in front and ask for the same."""
         key = self.walk.key(job)
-        heads = (self.world.jobs[i] for _, i in self.world.queue.heads(job.need))
+        heads = (self.world.jobs[i] for _, (_, i) in self.world.queue.heads(job.need))
         return tuple(other.id for other in heads if self.walk.key(other) < key)
 
     def _lacking(self, job: Job) -> Blocker | None:

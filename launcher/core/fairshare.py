@@ -6,6 +6,7 @@ by the same integral, so that the end of a job changes nobody's place.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,30 +49,50 @@ def rate_of(leases: Iterable[Lease], rules: FairShare) -> float:
     return gib or rules.cpu_slot_gib
 
 
+def weight(use: Use, half_life: float) -> float:
+    """Return a number that orders uses of different times and does not change with time.
+
+    The binary logarithm of what is left of a use falls by one a half-life, for all alike.
+    """
+    return (math.log2(use.amount) if use.amount > 0 else -math.inf) + use.at / half_life
+
+
 class Standing:
-    """Every user's use as it is now, running jobs included, divided by his share."""
+    """Every user's use as it is now, running jobs included, and his place among the others."""
 
     def __init__(self, world: World, wall: float) -> None:
         self._rules = world.rules.fair_share
         self._world = world
         self._wall = wall
-        self._running: dict[int, float] = {}
         self._of: dict[int, float] = {}
+
+    @functools.cached_property
+    def _running(self) -> dict[int, float]:
+        """What the jobs that run have used so far, by uid; most passes need not know."""
+        found: dict[int, float] = {}
+        world = self._world
         for job_id, leases in world.leases.items():
             if leases:
-                self._count(world.jobs[job_id], leases, leases[0].granted_at)
+                uid = world.jobs[job_id].owner.uid
+                used = self._used(leases, leases[0].granted_at)
+                found[uid] = found.get(uid, 0.0) + used
         for job_id in world.cpu_running:
-            self._count(world.jobs[job_id], (), world.attempts[job_id].granted_at)
+            uid = world.jobs[job_id].owner.uid
+            used = self._used((), world.attempts[job_id].granted_at)
+            found[uid] = found.get(uid, 0.0) + used
+        return found
 
-    def _count(self, job: Job, leases: Iterable[Lease], since: float) -> None:
+    def _used(self, leases: Iterable[Lease], since: float) -> float:
         seconds = max(self._wall - since, self._rules.entry_charge)
-        more = accrued(rate_of(leases, self._rules), seconds, self._rules.half_life)
-        self._running[job.owner.uid] = self._running.get(job.owner.uid, 0.0) + more
-        self._of.pop(job.owner.uid, None)
+        return accrued(rate_of(leases, self._rules), seconds, self._rules.half_life)
 
     def started(self, job: Job) -> None:
         """Count a job that was just given its slices."""
-        self._count(job, self._world.leases.get(job.id, ()), self._wall)
+        uid = job.owner.uid
+        self._of.pop(uid, None)
+        if "_running" in self.__dict__:
+            more = self._used(self._world.leases.get(job.id, ()), self._wall)
+            self._running[uid] = self._running.get(uid, 0.0) + more
 
     def use(self, uid: int) -> float:
         """Return a user's decayed use in slice-GiB-seconds."""
@@ -80,11 +101,23 @@ class Standing:
         return past + self._running.get(uid, 0.0)
 
     def of(self, uid: int) -> float:
-        """Return the number that orders users: who has the least goes first."""
+        """Return the number that orders users: who has the least goes first.
+
+        It is the ``weight`` of a use, and costs next to nothing for a user who runs nothing.
+        """
         found = self._of.get(uid)
         if found is None:
-            name = self._world.user_name(uid)
-            found = self._of[uid] = self.use(uid) / self._rules.shares.get(name, 1.0)
+            found = self._of[uid] = self._weight(uid)
+        return found
+
+    def _weight(self, uid: int) -> float:
+        found = self._world.weights.get(uid, -math.inf)
+        running = self._running.get(uid)
+        if running:
+            shift = self._wall / self._rules.half_life
+            found = math.log2(math.exp2(found - shift) + running) + shift
+        if self._rules.shares:
+            found -= math.log2(self._rules.shares.get(self._world.user_name(uid), 1.0))
         return found
 
 
@@ -96,3 +129,4 @@ def charge(world: World, job: Job, rate: float, since: float, until: float) -> N
     at = max(until, before.at) if before else until
     use = Use(owner.name, past + accrued(rate, until - since, half_life), at)
     world.uses[owner.uid] = world.changes.uses[owner.uid] = use
+    world.weights[owner.uid] = weight(use, half_life)

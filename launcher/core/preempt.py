@@ -25,8 +25,8 @@ def preempt(world: World, now: Now) -> list[Action]:
     if not any(_may_go(world, world.jobs[i], now) for i in world.preemptible):
         return []
     walk = Walk(world, now)
-    heads = (i for lane in world.queue.lanes() if (i := world.queue.head(lane)) is not None)
-    for job in sorted((world.jobs[i] for i in heads), key=walk.key):
+    heads = (world.queue.head(lane) for lane in world.queue.lanes())
+    for job in sorted((world.jobs[h[1]] for h in heads if h is not None), key=walk.key):
         victims = _victims(walk, job)
         if victims:
             return [action for v in victims for action in _give_way(world, v, job, now)]

@@ -66,14 +66,14 @@ class PendingQueue:
         if where is not None:
             self._waiting[where[1].need] -= 1
 
-    def head(self, lane: Lane) -> int | None:
-        """Return the id of the first job of a lane, None where it is empty."""
+    def head(self, lane: Lane) -> Order | None:
+        """Return the order of the first job of a lane, None where it is empty."""
         lanes = self._lanes.get(lane.need)
         heap = lanes.get(lane) if lanes else None
         while heap and not self._holds(heap[0], lane):
             heapq.heappop(heap)
         if heap:
-            return heap[0][1]
+            return heap[0]
         if lanes is not None:
             lanes.pop(lane, None)
             if not lanes:
@@ -92,10 +92,15 @@ class PendingQueue:
         """Return what the jobs in the queue ask for, each once; some may have left."""
         return list(self._lanes)
 
-    def heads(self, need: Need) -> list[tuple[Lane, int]]:
-        """Return every lane of a need with its first job's id."""
-        found = [(lane, self.head(lane)) for lane in tuple(self._lanes.get(need, ()))]
-        return [(lane, job_id) for lane, job_id in found if job_id is not None]
+    def heads(self, need: Need) -> list[tuple[Lane, Order]]:
+        """Return every lane of a need with its first job's order."""
+        found: list[tuple[Lane, Order]] = []
+        for lane, heap in tuple(self._lanes.get(need, {}).items()):
+            if self._where.get(heap[0][1]) == (heap[0], lane):
+                found.append((lane, heap[0]))
+            elif (order := self.head(lane)) is not None:  # the first has left
+                found.append((lane, order))
+        return found
 
     def first(self, lane: Lane, most: int, keep: Callable[[int], bool]) -> list[int]:
         """Return the ids of the first jobs of a lane that are to be kept, in O(n log most)."""

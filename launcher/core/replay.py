@@ -181,7 +181,8 @@ def idle_copy(world: World, jobs: Sequence[Job]) -> World:
     """
     copy = World(world.store, world.next_id, world.cpu_slots, world.rules)
     copy.gpus, copy.instances, copy.hidden = world.gpus, world.instances, world.hidden
-    copy.uses, copy.groups = dict(world.uses), dict(world.groups)
+    copy.uses, copy.weights = dict(world.uses), dict(world.weights)
+    copy.groups = dict(world.groups)
     copy.reservations = dict(world.reservations)
     copy.reconciling = None
     for uuid, state in world.slices.items():

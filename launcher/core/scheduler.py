@@ -48,24 +48,35 @@ class Walk:
 
         Needs for which nothing is free are left out: none of them can start, or keep a slice.
         """
-        world = self.world
-        heap: list[tuple[Key, Lane]] = []
-        for need in world.queue.needs():
-            if self._any_free(need):
-                found = world.queue.heads(need)
-                heap += [(self.key(world.jobs[job_id]), lane) for lane, job_id in found]
-        heapq.heapify(heap)
-        while heap:
+        heaps = [(need, self._lanes(need)) for need in self.world.queue.needs()]
+        tops = [(heap[0][0], i) for i, (_, heap) in enumerate(heaps) if heap]
+        heapq.heapify(tops)
+        while tops:
+            _, i = heapq.heappop(tops)
+            need, heap = heaps[i]
+            if not self._any_free(need):
+                continue  # and so for all lanes of this need
             key, lane = heapq.heappop(heap)
-            if not self._any_free(lane.need):
-                continue
-            job = world.jobs[key[2]]
+            job = self.world.jobs[key[2]]
             if (now := self.key(job)) > key:  # others of this owner started meanwhile
                 heapq.heappush(heap, (now, lane))
-                continue
-            yield job
-            if job.state is not State.PENDING and (following := world.queue.head(lane)) is not None:
-                heapq.heappush(heap, (self.key(world.jobs[following]), lane))
+            else:
+                yield job
+                following = self.world.queue.head(lane)
+                if job.state is not State.PENDING and following is not None:
+                    heapq.heappush(heap, (self.key(self.world.jobs[following[1]]), lane))
+            if heap:
+                heapq.heappush(tops, (heap[0][0], i))
+
+    def _lanes(self, need: Need) -> list[tuple[Key, Lane]]:
+        """Return a heap of the lanes of a need with the places of their first jobs."""
+        if not self._any_free(need):
+            return []
+        of = self.standing.of
+        found = self.world.queue.heads(need)
+        heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id) in found]
+        heapq.heapify(heap)
+        return heap
 
     def first(self, most: int, keep: Callable[[int], bool] = lambda _: True) -> list[Job]:
         """Return the jobs that are first in order, whatever they need; of those to be kept."""
@@ -128,14 +139,15 @@ def schedule(world: World, now: Now) -> list[Action]:
         if slices is None:
             walk.refuse(job)
             continue
-        actions.append(_grant(world, job, slices, now))
+        actions.append(grant(world, job, slices, now))
         walk.standing.started(job)
     for kept in walk.kept.values():
         world.keeping.setdefault(kept.job, now.boot)
     return actions
 
 
-def _grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> StartAttempt:
+def grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> StartAttempt:
+    """Lease the slices to the job's next attempt; returns what starts it."""
     lifecycle.check(job, lifecycle.Granted, State.STARTING)
     assert job.image_id is not None, "only pinned jobs are in the queue"
     world.queue.discard(job.id)

@@ -156,6 +156,8 @@ class World:
     _names: dict[int, str] = field(default_factory=dict)
     uses: dict[int, Use] = field(default_factory=dict)
     """What each user used before now, by uid."""
+    weights: dict[int, float] = field(default_factory=dict)
+    """The same as numbers that time does not change: ``fairshare.weight``."""
     groups: dict[int, frozenset[str]] = field(default_factory=dict)
     """The groups of the users who have jobs, by uid."""
     reservations: dict[str, Reservation] = field(default_factory=dict)

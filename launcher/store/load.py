@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from launcher.core.fairshare import weight
 from launcher.core.gpu import Slice
 from launcher.core.job import Need
 from launcher.core.layout import Place
@@ -40,7 +41,8 @@ def _queue(db: sqlite3.Connection, world: World) -> None:
         ended = db.execute(_Q["array_ends"], (row["id"],)).fetchall()
         world.arrays[row["id"]] = rows.array_from(row, {r["outcome"]: r["n"] for r in ended})
     for row in db.execute(_Q["uses"]):
-        world.uses[row["uid"]] = rows.use_from(row)
+        use = world.uses[row["uid"]] = rows.use_from(row)
+        world.weights[row["uid"]] = weight(use, world.rules.fair_share.half_life)
     for row in db.execute(_Q["reservations"]):
         world.reservations[row["name"]] = rows.reservation_from(row)
 

@@ -9,7 +9,7 @@ import time
 
 from launcher import __version__
 from launcher.engine.connection import Connection
-from tests.benchmarks import measure, queue
+from tests.benchmarks import deciding, measure, queue
 from tests.benchmarks.setup import Result, Stand, stand
 
 
@@ -48,7 +48,10 @@ def main() -> int:
             results.append(measure.layout_show(bench))
         if not wanted or "queue" in wanted:
             results += queue.queue(bench)
-            results.append(queue.depth())
+            results.append(queue.burst(bench))
+        if not wanted or "core" in wanted:
+            results += deciding.rates()
+            results.append(deciding.day())
         if not wanted or "throughput" in wanted:
             results += measure.throughput_and_turnaround(bench)
         if not wanted or "cold" in wanted:

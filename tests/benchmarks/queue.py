@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from launcher.core import event as ev
-from launcher.core.job import Need, NeedKind
 from launcher.fakegpu import Machine
-from launcher.wire import GpuRequest, JobRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobRequest
 from tests.benchmarks.setup import Result, Stand
-from tests.support import builders
 from tests.support.daemon import DaemonProcess
 
 JOBS = 100_000
 PROFILES = ("1g.5gb", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb")
 BATCH = 5000
+BURST = 10_000
+BURSTS = 3
 RUNS = 9
 NOWHERE = "unix:///nonexistent/docker.sock"
+
+
+def burst(stand: Stand) -> Result:
+    """An array of 10,000 jobs: submitted, and safe on the disk."""
+    machine = Machine.create(stand.place / "burst-machine", "A100-40GB:1g.5gb*7")
+    daemon = DaemonProcess(NOWHERE, machine, stand.place / "burst-state", config="").start()
+    taken = []
+    try:
+        for _ in range(BURSTS):
+            array = ArrayRequest(indices=list(range(BURST)), max_parallel=7)
+            request = dataclasses.replace(_requests(1)[0], array=array)
+            began = time.perf_counter()
+            daemon.client.submit([request])
+            taken.append(time.perf_counter() - began)
+    finally:
+        daemon.close()
+    return Result(
+        "burst", "an array of 10,000 jobs, submitted / 2 s", statistics.median(taken), 2.0, 1.0
+    )
 
 
 def _requests(count: int) -> list[JobRequest]:
@@ -75,33 +94,3 @@ def _rss_mib(daemon: DaemonProcess) -> float:
     status = Path(f"/proc/{daemon.process.pid}/status").read_text()
     line = next(row for row in status.splitlines() if row.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024
-
-
-def depth() -> Result:
-    """One job ends and the next starts: with 100,000 queued, against 100."""
-    return Result(
-        "depth",
-        "an end and the start after it, 100,000 jobs queued / 100 queued",
-        _decision(JOBS),
-        _decision(100),
-        2.0,
-    )
-
-
-def _decision(queued: int) -> float:
-    machine = builders.Machine()
-    world, now = machine.world, machine.time
-    need = Need(NeedKind.PROFILE, profile="1g.6gb")
-    jobs = machine.submit(*[need] * queued, pinned=False)
-    builders.handle(world, ev.ImageResolved(builders.IMAGE, "sha256:1"), now)
-    builders.serve(world, now)
-    taken = []
-    for job in jobs[:60]:
-        began = time.perf_counter()
-        at = "2026-01-01T00:00:00.000000Z"
-        builders.handle(world, ev.AttemptStarted(job.id, 1, "c", at), now)
-        builders.handle(world, ev.AttemptEnded(job.id, 1, 0, False, at, at, job.slices), now)
-        builders.serve(world, now)
-        taken.append(time.perf_counter() - began)
-        world.take_changes()
-    return statistics.median(taken)

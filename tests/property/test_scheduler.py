@@ -16,10 +16,11 @@ from launcher.core import event as ev
 from launcher.core.explain import blockers
 from launcher.core.fitting import fits
 from launcher.core.invariants import violations
-from launcher.core.job import Job, Need, NeedKind, State
+from launcher.core.job import Job, Need, NeedKind, Owner, Retries, State
+from launcher.core.rules import Quota, Rules
 from launcher.core.scheduler import Walk, schedule
-from launcher.errors import ImpossibleRequest
-from tests.support.builders import ALICE, CPU, Machine, memory, mig, profile
+from launcher.errors import ImpossibleRequest, NotAllowed, UserError
+from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, memory, mig, profile
 
 LAYOUTS = (
     [mig(0), mig(1), mig(2), mig(3)],
@@ -42,7 +43,9 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(layout=st.sampled_from(LAYOUTS))
     def start(self, layout: list) -> None:  # type: ignore[type-arg]
-        self.machine = Machine(slices=layout)
+        quota = Quota(running_slices=3, running_gib=20.0)
+        rules = Rules(user_quotas={"alice": quota}, preempt_after=30.0, holdback_idle=100.0)
+        self.machine = Machine(slices=layout, rules=rules)
         self.layout = layout
 
     @property
@@ -52,11 +55,75 @@ class Histories(RuleBasedStateMachine):
     def any_in(self, *states: State) -> list[Job]:
         return [job for job in self.jobs if job.state in states]
 
-    @rule(need=NEEDS, priority=st.sampled_from([10, 50]), pinned=st.booleans())
-    def submit(self, need: Need, priority: int, pinned: bool) -> None:
+    @rule(
+        need=NEEDS,
+        owner=st.sampled_from([ALICE, BOB]),
+        priority=st.sampled_from([10, 50]),
+        pinned=st.booleans(),
+        limit=st.sampled_from([None, 30.0, 600.0]),
+        preemptible=st.booleans(),
+        retries=st.sampled_from([None, Retries(2, ("any", "infra"), 5.0)]),
+    )
+    def submit(
+        self,
+        need: Need,
+        owner: Owner,
+        priority: int,
+        pinned: bool,
+        limit: float | None,
+        preemptible: bool,
+        retries: Retries | None,
+    ) -> None:
         try:
-            self.machine.submit(need, owner=ALICE, priority=priority, pinned=pinned)
+            self.machine.submit(
+                need,
+                owner=owner,
+                priority=priority,
+                pinned=pinned,
+                time_limit=limit,
+                preemptible=preemptible,
+                retries=retries,
+            )
+        except (ImpossibleRequest, NotAllowed):
+            assert violations(self.machine.world) == []
+
+    @rule(need=NEEDS, size=st.integers(1, 4), most=st.sampled_from([None, 1, 2]))
+    def submit_array(self, need: Need, size: int, most: int | None) -> None:
+        try:
+            self.machine.submit_array(size, need, most)
+        except (ImpossibleRequest, NotAllowed):
+            assert violations(self.machine.world) == []
+
+    @precondition(lambda self: self.any_in(State.PENDING))
+    @rule(data=st.data(), event=st.sampled_from([ev.HoldAsked, ev.ReleaseAsked]))
+    def hold_or_release(self, data: st.DataObject, event: type) -> None:
+        self.machine.tell(event(data.draw(st.sampled_from(self.any_in(State.PENDING))).id, 1000))
+
+    @precondition(lambda self: self.any_in(State.PENDING))
+    @rule(data=st.data(), priority=st.integers(0, 50), need=st.one_of(st.none(), NEEDS))
+    def edit(self, data: st.DataObject, priority: int, need: Need | None) -> None:
+        job = data.draw(st.sampled_from(self.any_in(State.PENDING)))
+        try:
+            self.machine.tell(ev.EditAsked(job.id, ALICE, False, priority, None, need))
         except ImpossibleRequest:
+            assert violations(self.machine.world) == []
+
+    @precondition(lambda self: self.any_in(State.RUNNING))
+    @rule(data=st.data())
+    def requeue(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.any_in(State.RUNNING)))
+        if not job.stopping:
+            self.machine.tell(ev.RequeueAsked(job.id, 1000))
+
+    @rule(start=st.sampled_from([-10.0, 50.0, 1000.0]), long=st.sampled_from([20.0, 5000.0]))
+    def reserve(self, start: float, long: float) -> None:
+        wall = self.machine.time.wall
+        asked = ev.ReserveAsked(
+            "r", ROOT, wall + start, wall + start + long, "bob", None, ("MIG-a-0",)
+        )
+        try:
+            self.machine.tell(asked)
+        except UserError:
             assert violations(self.machine.world) == []
 
     @precondition(lambda self: self.any_in(State.STARTING))
@@ -126,15 +193,27 @@ class Histories(RuleBasedStateMachine):
                 assert fits(world.jobs[job_id].need, lease.slice)
 
     @invariant()
+    def no_more_of_an_array_than_it_allows_is_under_way(self) -> None:
+        for array in self.machine.world.arrays.values():
+            assert array.max_parallel is None or len(array.active) <= array.max_parallel
+
+    @invariant()
+    def nobody_has_more_than_his_quota(self) -> None:
+        world = self.machine.world
+        held = [s for s in world.slices.values() if s.lease is not None]
+        alices = [s for s in held if world.jobs[s.lease.job].owner == ALICE]  # type: ignore[union-attr]
+        assert len(alices) <= 3
+
+    @invariant()
     def no_equal_overtakes(self) -> None:
         """Of jobs with the same need and a pinned image, one that waits is behind all that run."""
         world = self.machine.world
         for need in {job.need for job in world.jobs.values()}:
-            for _, job_id in world.queue.heads(need):
+            for _, (_, job_id) in world.queue.heads(need):
                 walk = Walk(world, self.machine.time)
                 head = world.jobs[job_id]
                 assert walk.choose(head) is None or any(
-                    walk.key(world.jobs[other]) < walk.key(head)
+                    walk.key(world.jobs[other[1]]) < walk.key(head)
                     for lane in world.queue.lanes()
                     if lane.need != need and (other := world.queue.head(lane)) is not None
                 )

@@ -76,7 +76,8 @@ def test_a_user_with_twice_the_share_may_have_used_twice_as_much() -> None:
     machine.submit(profile(), owner=ALICE)
     machine.submit(profile(), owner=BOB)
     standing = Standing(machine.world, machine.time.wall)
-    assert standing.of(ALICE.uid) == pytest.approx(standing.of(BOB.uid) / 2)
+    assert standing.use(ALICE.uid) == standing.use(BOB.uid)
+    assert standing.of(BOB.uid) - standing.of(ALICE.uid) == pytest.approx(1.0), "one half-life"
 
 
 def test_jobs_without_a_slice_are_shared_out_too() -> None:

@@ -77,6 +77,17 @@ def test_a_lost_container_is_run_again_only_for_the_word_infra() -> None:
         assert job.state is expected
 
 
+@pytest.mark.parametrize("need", [profile(), CPU])
+def test_a_container_that_was_killed_for_what_it_got_runs_again_only_for_infra(
+    need: object,
+) -> None:
+    machine = Machine(slices=[mig(0), mig(1)])
+    (job,) = machine.submit(need, retries=Retries(1, ("infra",)))  # type: ignore[arg-type]
+    machine.fail_start(job, ev.StartFailure.TAMPERED)
+    assert (job.state, job.attempt) == (State.STARTING, 2)
+    assert "MIG-a-0" not in job.slices
+
+
 def test_a_cancelled_job_is_not_run_again_even_while_its_retry_waits() -> None:
     machine, job = running(Retries(5, ("any",)))
     machine.tell(ev.CancelAsked(job.id, 1000))
