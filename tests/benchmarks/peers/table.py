@@ -44,6 +44,8 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
 
 def notes(rows: Sequence[Row], cannot: dict[str, str]) -> Iterator[str]:
     """Yield what a queue could not do, how far apart its runs were, jobs that shared a slice."""
+    yield "- Idle: from the end of one job's work to the start of the next one's on the same slice;"
+    yield "  with containers, ending one and starting one are in it. Medians of all runs."
     for name, text in cannot.items():
         yield f"- {name}: {text}."
     for row in rows:
