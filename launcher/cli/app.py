@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "The queue": {
         "queue": "List what waits, in the order in which it is served.",
         "whatif": "Replay the queue, also over other layouts.",
+        "reserve": "Keep slices for a user or a group.",
     },
     "The machine": {
         "slices": "List the slices and who is on them.",

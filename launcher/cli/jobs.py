@@ -109,6 +109,12 @@ def moment(text: str | None) -> datetime | None:
         return None
 
 
+def second(text: str) -> str:
+    """Return a moment of the wire without what is less than a second."""
+    at = moment(text)
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else text
+
+
 def span(seconds: float) -> str:
     """Return a length of time in its two largest units.
 

@@ -13,7 +13,7 @@ import click
 from launcher.cli import render, terminal
 from launcher.cli.brief import gpus, label
 from launcher.cli.common import connect, output_option
-from launcher.cli.jobs import moment, since, span
+from launcher.cli.jobs import moment, second, since, span
 from launcher.wire import Blocker, JobView, Why
 
 GATES = ("GATE", "IS", "REASON", "NEEDS", "THERE IS")
@@ -109,11 +109,11 @@ def _blocked(name: str | None, blocker: Blocker) -> tuple[object, ...]:
 def _when(text: str | None, now: datetime) -> str | None:
     """Return a moment to the second, and how far away it is."""
     at = moment(text)
-    if at is None:
+    if text is None or at is None:
         return text
     left = (at - now).total_seconds()
     away = f"in {span(left)}" if left >= 1 else "now" if left > -60 else f"{span(-left)} ago"
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} ({away})"
+    return f"{second(text)} ({away})"
 
 
 def _line(text: str) -> None:
