@@ -78,13 +78,15 @@ def _tell(found: Sequence[Forecast]) -> None:
         if each.never:
             more = " and more" if len(each.never) > MOST_IDS else ""
             ids = ", ".join(str(job) for job in each.never[:MOST_IDS])
-            count = "1 job" if len(each.never) == 1 else f"{len(each.never)} jobs"
-            terminal.say(f"{each.layout}: {count} can never start: {ids}{more}")
+            what = (
+                "1 job never starts" if len(each.never) == 1 else f"{len(each.never)} never start"
+            )
+            terminal.say(f"{each.layout}: {what}: {ids}{more}")
     if len(found) > 1:
         best = _best(found)
         present = next((each for each in found if each.layout == PRESENT), best)
-        beside = f"; on the present one it is {span(present.makespan)}"
+        name = "the present layout" if best is present else best.layout
+        beside = "" if best is present else f", on the present one after {span(present.makespan)}"
         terminal.say(
-            f"recommended: {best.layout} (all that can run has ended after {span(best.makespan)}"
-            f"{'' if present is best else beside})"
+            f"recommended: {name} (all that can run has ended after {span(best.makespan)}{beside})"
         )

@@ -38,8 +38,8 @@ def test_each_layout_is_a_line_and_the_best_is_recommended(
     assert rows[1] == ["present", "4h0m", "1m0s", "1h0m", "83%", "2", "1"]
     assert rows[2] == ["1g.6gb:4", "*", "1h0m", "1m0s", "1h0m", "83%", "1", "0"]
     assert result.err == (
-        "present: 1 job can never start: 7\n"
-        "recommended: 1g.6gb:4 (all that can run has ended after 1h0m; on the present one it is"
+        "present: 1 job never starts: 7\n"
+        "recommended: 1g.6gb:4 (all that can run has ended after 1h0m, on the present one after"
         " 4h0m)\n"
     )
 
@@ -73,8 +73,8 @@ def test_the_present_layout_may_be_the_best(stub: StubDaemon, launch: Launch) ->
     best = dataclasses.replace(PRESENT, best=True, never=list(range(20)))
     stub.on("POST", "/v1/whatif", Json([best, dataclasses.replace(OTHER, best=False)]))
     assert launch("whatif", "--layout", "1g.6gb:4").err == (
-        "present: 20 jobs can never start: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and more\n"
-        "recommended: present (all that can run has ended after 4h0m)\n"
+        "present: 20 never start: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and more\n"
+        "recommended: the present layout (all that can run has ended after 4h0m)\n"
     )
 
 
