@@ -85,7 +85,7 @@ def _tell(found: Sequence[Forecast]) -> None:
     if len(found) > 1:
         best = _best(found)
         present = next((each for each in found if each.layout == PRESENT), best)
-        name = "the present layout" if best is present else best.layout
+        name = "the present layout" if best.layout == PRESENT else best.layout
         beside = "" if best is present else f", on the present one after {span(present.makespan)}"
         terminal.say(
             f"recommended: {name} (all that can run has ended after {span(best.makespan)}{beside})"
