@@ -28,14 +28,19 @@ def command(refs: tuple[str, ...], timeout: float | None, output: str) -> int:
     """
     with docker_codes():
         client = connect()
-        single = len(refs) == 1 and refs[0].isdecimal()
-        ids = list(refs) if single else [job.id for job in client.jobs(refs)]
-        jobs = wait_for(client, ids, timeout)
+        jobs = wait_for(client, _ids(client, refs), timeout)
         print_short(jobs, output)
         if any(job.outcome is None for job in jobs):
             terminal.complain(f"not all jobs ended within {timeout:g} s")
             return EXIT_TIMEOUT
         return exit_status(jobs[0]) if len(jobs) == 1 else together(jobs)
+
+
+def _ids(client: Client, refs: Sequence[str]) -> Sequence[int | str]:
+    """Return the jobs that are meant; a daemon that is being restarted is waited for."""
+    if len(refs) == 1 and refs[0].isdecimal() and client.wait(refs[0], 0).id == int(refs[0]):
+        return refs
+    return [job.id for job in client.jobs(refs)]
 
 
 def wait_for(client: Client, refs: Sequence[int | str], timeout: float | None) -> list[JobView]:

@@ -131,7 +131,8 @@ def _complete(
     job.again = retries.again(job, outcome, job.exit_code)
     if job.retries is not None and job.retried > used:
         job.begin = now.wall + retries.delay(job.retries, job.retried)
-    job.message, job.deadline, job.warn_at = job.again or message, None, None
+    limit = job.message if job.timed_out else None
+    job.message, job.deadline, job.warn_at = job.again or message or limit, None, None
     code = "" if job.exit_code is None else f" exit {job.exit_code}"
     move(world, job, event, State.COMPLETING, now, f"{outcome.value}{code}")
     if job.again is None:

@@ -77,17 +77,14 @@ class Brain:
         self._queue.put_nowait(Asked(event, answer))
         return await answer
 
-    async def ask_each(
-        self, events: Iterable[ev.Event], *passed_over: type[LauncherError] | None
-    ) -> None:
+    async def ask_each(self, events: Iterable[ev.Event], *passed_over: type[LauncherError]) -> None:
         """Have many events decided together; refusals of these kinds are passed over.
 
         Raises the first other refusal, after all are decided.
         """
         answers = await asyncio.gather(*map(self.ask, events), return_exceptions=True)
-        ignored = tuple(kind for kind in passed_over if kind is not None)
         for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, ignored):
+            if isinstance(answer, BaseException) and not isinstance(answer, passed_over):
                 raise answer
 
     def tell(self, *events: ev.Event) -> None:

@@ -82,8 +82,8 @@ async def _each(
 ) -> list[wire.JobView]:
     """Ask one event of each job that a reference means; of several, those that cannot are left."""
     jobs = await context.resolve(ref, caller)
-    passed_over = StaleRequest if len(jobs) > 1 else None
-    await context.brain.ask_each([event(job.id) for job in jobs], passed_over, NoSuchJob)
+    passed_over = (StaleRequest, NoSuchJob) if len(jobs) > 1 else ()
+    await context.brain.ask_each([event(job.id) for job in jobs], *passed_over)
     return await _now(context, caller, jobs)
 
 
@@ -100,7 +100,7 @@ async def retry(context: Context, caller: Caller, ref: str, *, failed: bool) -> 
         what = "failed" if failed else "ended"
         raise StaleRequest(f"none of {ref} has {what}: there is nothing to retry")
     events = [await _retry(context, caller, job) for job in jobs]
-    await context.brain.ask_each(events, StaleRequest if len(jobs) > 1 else None)
+    await context.brain.ask_each(events, *([StaleRequest] if len(jobs) > 1 else []))
     return await _now(context, caller, jobs)
 
 

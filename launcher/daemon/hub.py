@@ -56,6 +56,8 @@ class Hub:
                 self._ended[job.id] = job
                 if len(self._ended) > REMEMBERED:
                     self._ended.popitem(last=False)
+            else:  # one that ended may be tried again
+                self._ended.pop(job.id, None)
             self.wake(job.id)
         if changes.layouts:
             self.layout_changed.set()

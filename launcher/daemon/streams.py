@@ -25,7 +25,7 @@ class Attempt:
     """The log of one attempt as far as it was read; ``ended`` once its END frame was."""
 
     def __init__(self, context: Context, job: int, number: int) -> None:
-        self.number = number
+        self.job, self.number = job, number
         self._reader = LogReader(path_of(context.log_directory, job, number))
         self.path = path_of(context.log_directory, job, number)
         self.ended = False
@@ -56,8 +56,7 @@ async def log_frames(
             woken.clear()
             now = await context.find(job.id) or job
             number = attempt or now.attempt
-            if number and (reading is None or reading.number != number):
-                reading = Attempt(context, job.id, number)
+            reading = _reading(context, reading, job.id, number, first=number)
             owed = bool(now.outcome) and context.hub.log_owed(job.id, number)
             if owed and tail is not None:
                 yield []
@@ -68,7 +67,7 @@ async def log_frames(
                 batch = await asyncio.to_thread(_all_then_tail, reading, batch, tail)
                 tail = None
             yield batch
-            if _complete(context, reading, now):
+            if _complete(context, reading, now, number):
                 break
             if batch:
                 until = loop.time() + JUST_ENDED_SECONDS
@@ -77,6 +76,25 @@ async def log_frames(
             if not batch:
                 await _wake(woken)
     yield [Frame(END, 0, b"")]
+
+
+def _reading(
+    context: Context, reading: Attempt | None, job: int, number: int, *, first: int
+) -> Attempt | None:
+    """Return the log to read now: from that of attempt ``first`` on, each to its end."""
+    if reading is None:
+        return Attempt(context, job, first) if number else None
+    if reading.number < number and _is_over(context, reading):
+        return Attempt(context, job, reading.number + 1)
+    return reading
+
+
+def _is_over(context: Context, reading: Attempt) -> bool:
+    """Whether nothing more will be written to the log of an attempt before the present one."""
+    job, number = reading.job, reading.number
+    if reading.ended or context.hub.log_lost(job, number):
+        return True
+    return not context.hub.log_owed(job, number) and not reading.path.exists()
 
 
 def _all_then_tail(reading: Attempt, batch: list[Frame], tail: int) -> list[Frame]:
@@ -136,11 +154,10 @@ async def follow_frames(
             if event != told:
                 told = event
                 yield [Frame(EVENT, 0, event)]
-            if now.attempt and (reading is None or reading.number != now.attempt):
-                reading = Attempt(context, now.id, now.attempt)
+            reading = _reading(context, reading, now.id, now.attempt, first=1)
             output = list(reading.new_frames()) if reading else []
             yield [frame for frame in output if resume.is_new(frame)]
-            if now.outcome is not None and _complete(context, reading, now):
+            if now.outcome is not None and _complete(context, reading, now, now.attempt):
                 explainer = Explainer(context.world, clock.now())
                 view = views.job_view(explainer, now, caller, command)
                 yield [Frame(END, 0, convert.dump(wire.JobView, view))]
@@ -149,11 +166,14 @@ async def follow_frames(
                 await _wake(woken)
 
 
-def _complete(context: Context, reading: Attempt | None, job: Job) -> bool:
-    """Whether nothing more will be written: the log ended, was lost, or there never was one."""
+def _complete(context: Context, reading: Attempt | None, job: Job, last: int) -> bool:
+    """Whether nothing more will be written: the log ended, was lost, or there never was one.
+
+    ``last`` is the attempt whose log is the last to be read.
+    """
     if reading is None:
         return job.outcome is not None
-    if reading.number == job.attempt and job.outcome is None:
+    if reading.number < last or (reading.number == job.attempt and job.outcome is None):
         return False
     if reading.ended or context.hub.log_lost(job.id, reading.number):
         return True

@@ -11,9 +11,10 @@ import pytest
 from launcher.engine.connection import Connection
 from launcher.engine.images import Images, Layer
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import EVENT, GpuRequest, JobRequest, RegistryAuth
+from launcher.wire import EVENT, GpuRequest, JobRequest, JobView, RegistryAuth
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.registry import HTPASSWD, Registry
+from tests.support.wait import wait_until
 
 ONE = GpuRequest(kind="profile", profile="1g.6gb")
 ANN = {"username": "ann", "password": "secret"}
@@ -117,12 +118,20 @@ def test_a_failed_pull_ends_the_job_with_the_words_of_the_registry(
     assert words in (job.message or "")
 
 
-def test_a_registry_that_is_not_there_is_tried_again_and_then_named(
+def test_a_registry_that_is_not_there_is_tried_three_times_then_the_job_is_held(
     daemon: DaemonProcess,
 ) -> None:
-    job = daemon.done(daemon.submit("true", image="127.0.0.1:9/team/app:1"))
-    assert job.reason == "ImagePullFailed"
-    assert "connection refused" in (job.message or "")
+    asked = daemon.submit("true", image="127.0.0.1:9/team/app:1")
+
+    def now() -> JobView:
+        return daemon.client.show(asked.id).job
+
+    wait_until(lambda: now().reason == "BeginTime", 20, "it waits for its next try")
+    assert "connection refused" in (now().message or "")
+    wait_until(lambda: now().reason == "ImagePullFailed", 60, "it is held")
+    assert now().state == "PENDING"
+    pulls = [e for e in daemon.client.show(asked.id).events if e.event == "ImageFailed"]
+    assert len(pulls) == 3
 
 
 def test_a_pull_uses_the_submitters_own_credentials_and_no_others(
