@@ -1,5 +1,6 @@
 """Events: everything that can happen to the world, as values.
 
+What people ask for is in ``asked``, changes of the layout in ``layoutevent``; all go by ``event``.
 What belongs to an attempt names it, so that a late word of an old attempt is recognised (I11).
 """
 
@@ -8,10 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from launcher.core.arrays import Array
+from launcher.core.asked import CancelAsked as CancelAsked
+from launcher.core.asked import DrainAsked as DrainAsked
+from launcher.core.asked import EditAsked as EditAsked
+from launcher.core.asked import HoldAsked as HoldAsked
+from launcher.core.asked import NewArray as NewArray
+from launcher.core.asked import NewElement as NewElement
+from launcher.core.asked import NewJob as NewJob
+from launcher.core.asked import ReleaseAsked as ReleaseAsked
+from launcher.core.asked import RequeueAsked as RequeueAsked
+from launcher.core.asked import ReserveAsked as ReserveAsked
+from launcher.core.asked import RetryAsked as RetryAsked
+from launcher.core.asked import SignalAsked as SignalAsked
+from launcher.core.asked import Submitted as Submitted
+from launcher.core.asked import UnreserveAsked as UnreserveAsked
 from launcher.core.gpu import Inventory
-from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Need, Outcome, Owner
-from launcher.core.layoutop import Busy, Step, Wish
+from launcher.core.job import ImageKey
+from launcher.core.layoutevent import LayoutAsked as LayoutAsked
+from launcher.core.layoutevent import LayoutCancelAsked as LayoutCancelAsked
+from launcher.core.layoutevent import LayoutNoted as LayoutNoted
+from launcher.core.layoutevent import LayoutSeen as LayoutSeen
+from launcher.core.layoutevent import LayoutStepDone as LayoutStepDone
+from launcher.core.layoutevent import LayoutStepFailed as LayoutStepFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,151 +39,6 @@ class Now:
 
     wall: float
     boot: float
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A checked spec, its serialised form for the store, and which pull it shares.
-
-    ``beside`` are jobs of the same submit by their place in it that must end first, ``after`` are
-    others with how they ended, None for those that have not. With ``element`` it is one of an
-    array; a place in ``beside`` that is an element means its whole array.
-    """
-
-    spec: JobSpec
-    document: str
-    image: ImageKey
-    beside: tuple[tuple[int, After], ...] = ()
-    after: tuple[tuple[Dependency, Outcome | None], ...] = ()
-    element: NewElement | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewElement:
-    """Which of a submit's arrays a new job is an element of, and its place and values there."""
-
-    array: int
-    index: int
-    values: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NewArray:
-    """An array of a submit: the name of its jobs, and how many run at once at most."""
-
-    name: str
-    max_parallel: int | None = None
-    indices: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """Somebody asks for jobs; all of them are queued, or none. ``dry_run`` only checks.
-
-    ``groups`` are the names of the owner's groups; an ``admin`` is not bound by the longest limit.
-    """
-
-    owner: Owner
-    jobs: tuple[NewJob, ...]
-    dry_run: bool = False
-    arrays: tuple[NewArray, ...] = ()
-    groups: frozenset[str] = frozenset()
-    admin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CancelAsked:
-    """Somebody who may do so wants a job ended."""
-
-    job: int
-    uid: int
-
-
-@dataclass(frozen=True, slots=True)
-class HoldAsked:
-    """Somebody who may do so keeps a pending job from starting."""
-
-    job: int
-    uid: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseAsked:
-    """Somebody who may do so lets a held job go."""
-
-    job: int
-    uid: int
-
-
-@dataclass(frozen=True, slots=True)
-class RequeueAsked:
-    """Somebody who may do so wants a running job stopped and queued again."""
-
-    job: int
-    uid: int
-
-
-@dataclass(frozen=True, slots=True)
-class RetryAsked:
-    """Somebody who may do so wants an ended job queued again, under its id.
-
-    ``job`` is as the store has it, ``array`` its array with the counts of its ended elements,
-    ``after`` what it still depends on with how that ended.
-    """
-
-    job: Job
-    uid: int
-    array: Array | None = None
-    after: tuple[tuple[Dependency, Outcome | None], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EditAsked:
-    """Somebody who may do so changes a pending job, or the time limit of a running one.
-
-    None leaves a thing as it is; a ``time_limit`` of 0 takes the limit away.
-    """
-
-    job: int
-    owner: Owner
-    admin: bool
-    priority: int | None = None
-    time_limit: float | None = None
-    need: Need | None = None
-    hold: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReserveAsked:
-    """An admin keeps slices for a user or group: those named, or ``count`` of a profile.
-
-    ``start`` and ``end`` are seconds since 1970.
-    """
-
-    name: str
-    by: Owner
-    start: float
-    end: float
-    user: str | None = None
-    group: str | None = None
-    slices: tuple[str, ...] = ()
-    profile: str | None = None
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class UnreserveAsked:
-    """An admin takes a reservation back."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SignalAsked:
-    """Somebody who may do so sends a running job a signal, by name."""
-
-    job: int
-    signal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,77 +194,6 @@ class QuarantineCleared:
     """A quarantined slice was seen idle often enough."""
 
     uuid: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutAsked:
-    """An admin wants the layout changed: ``verb`` and ``request`` as he wrote them."""
-
-    owner: Owner
-    verb: str
-    request: str
-    wishes: tuple[Wish, ...]
-    busy: Busy = Busy.REFUSE
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutCancelAsked:
-    """A change of the layout that still waits is not wanted any more."""
-
-    op: int
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutNoted:
-    """An admin did something about the layout that changes no GPU; it goes on record."""
-
-    owner: Owner
-    verb: str
-    request: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutStepDone:
-    """A step of a change was carried out; ``gi`` of what was made, or was found (``made`` False).
-
-    ``pending`` says why a switched MIG mode is not in effect yet.
-    """
-
-    op: int
-    step: Step
-    gi: int | None = None
-    made: bool = True
-    pending: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutStepFailed:
-    """A step of a change was not carried out, and what it had begun was taken back."""
-
-    op: int
-    step: Step
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayoutSeen:
-    """A look for a change is over: the inventory is what NVML shows, or ``problem`` says why not.
-
-    ``blind`` says why Docker does not tell which containers use it.
-    """
-
-    op: int
-    problem: str | None = None
-    blind: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DrainAsked:
-    """An admin wants no new lease on a slice or GPU; ``reason`` None lets it be used again."""
-
-    owner: Owner
-    uuid: str
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.holdback import starts_in
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.scheduler import Walk, gate
-from launcher.core.world import Having, SliceState, World
+from launcher.core.states import Having, SliceState
+from launcher.core.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from launcher.core.gpu import FULL, Slice, name_gb
 from launcher.core.job import Need, NeedKind
-from launcher.core.world import SliceState, World
+from launcher.core.states import SliceState
+from launcher.core.world import World
 
 
 def fits(need: Need, what: Slice) -> bool:

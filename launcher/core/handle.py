@@ -12,11 +12,12 @@ from typing import Any
 from launcher.core import attempts, control, gates, images, layoutrun, layouts, limits, reservations
 from launcher.core import event as ev
 from launcher.core.action import Action
+from launcher.core.changes import Drain
 from launcher.core.layoutop import LayoutOp
 from launcher.core.preempt import preempt
 from launcher.core.scheduler import schedule
 from launcher.core.submit import submit
-from launcher.core.world import Drain, World
+from launcher.core.world import World
 from launcher.errors import UserError
 
 GPU_SUPPORT_RETRY_SECONDS = 10.0

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from launcher.core.event import Now
 from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.job import Job, State
-from launcher.core.world import SliceState, World
+from launcher.core.states import SliceState
+from launcher.core.world import World
 
 RELEASE_SECONDS = 10.0
 """What ending a container and proving its slice free takes, generously."""

@@ -10,8 +10,9 @@ import heapq
 from launcher.core import event as ev
 from launcher.core.action import Action, FindImage, PullImage
 from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.states import Having, ImageState
 from launcher.core.steps import finish, move
-from launcher.core.world import Having, ImageState, World
+from launcher.core.world import World
 
 PULLS_AT_ONCE = 2
 PULLS_BEFORE_HOLD = 3

@@ -16,7 +16,8 @@ from launcher.core.job import Owner
 from launcher.core.layout import Place, board_of
 from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
 from launcher.core.plan import GpuPlan, Standing, name_of, plan, profile_id
-from launcher.core.world import SliceState, World
+from launcher.core.states import SliceState
+from launcher.core.world import World
 from launcher.errors import ImpossibleLayout, StaleRequest, UserError
 
 

@@ -13,8 +13,9 @@ from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.job import Job, State
 from launcher.core.lifecycle import Preempted
 from launcher.core.scheduler import Walk, gate
+from launcher.core.states import SliceState
 from launcher.core.steps import move, stop
-from launcher.core.world import SliceState, World
+from launcher.core.world import World
 
 
 def preempt(world: World, now: Now) -> list[Action]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from launcher.core import event as ev
 from launcher.core import gates
 from launcher.core.action import Action, StartAttempt, StopAttempt
+from launcher.core.changes import Changes
 from launcher.core.handle import handle, serve
 from launcher.core.job import Job, State
-from launcher.core.world import Changes, World
+from launcher.core.world import World
 
 NEVER = 366 * 86400.0
 """A replay that has not come to rest after this many seconds will not."""

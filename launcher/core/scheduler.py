@@ -21,7 +21,8 @@ from launcher.core.ids import container_name
 from launcher.core.job import Job, Need, NeedKind, State
 from launcher.core.lease import Attempt, Lease
 from launcher.core.queue import Lane
-from launcher.core.world import SliceState, World
+from launcher.core.states import SliceState
+from launcher.core.world import World
 
 
 def gate(world: World, need: Need) -> str | None:

@@ -9,116 +9,23 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from launcher.core.arrays import Array
+from launcher.core.changes import Changes, Drain, HistoryLine
 from launcher.core.event import InventoryRead
 from launcher.core.fairshare import Use, charge, rate_of
 from launcher.core.gpu import Gpu, Instance, Slice
-from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, State
+from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, State
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
 from launcher.core.queue import PendingQueue
 from launcher.core.rules import Rules
+from launcher.core.states import ImageState, SliceState
 
 if TYPE_CHECKING:
     from launcher.core.reservations import Reservation
-
-
-@dataclass(slots=True)
-class SliceState:
-    """A slice and its use. ``lost``: recorded, not reported by NVML now."""
-
-    slice: Slice
-    lease: Lease | None = None
-    lost: bool = False
-    foreign: str | None = None
-    quarantine: str | None = None
-    #: The quarantine ends only by an admin's word, not by idle samples.
-    lasting: bool = False
-    drained: str | None = None
-    #: The change of the layout that takes it away, or is just making it.
-    changing: int | None = None
-
-    @property
-    def usable(self) -> bool:
-        """Whether it could be leased now or once its lease ends."""
-        return self.unusable is None
-
-    @property
-    def unusable(self) -> str | None:
-        """Why no lease may be granted on it, as half a sentence; None where one may."""
-        if self.changing is not None:
-            return f"is part of layout change {self.changing}"
-        if self.lost:
-            return "is not reported by NVML"
-        return self.foreign or self.quarantine or self.drained
-
-    @property
-    def free(self) -> bool:
-        """Whether a new lease may be granted on it."""
-        return self.lease is None and self.usable
-
-
-class Having(Enum):
-    """How far an image is."""
-
-    FINDING = "finding"
-    #: Not here; waits for its turn to be pulled.
-    WANTED = "wanted"
-    PULLING = "pulling"
-
-
-@dataclass(slots=True)
-class ImageState:
-    """An image that somebody waits for, and who."""
-
-    having: Having
-    waiting: dict[int, None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
-    """One line of a job's history; ``at`` is seconds since 1970."""
-
-    job: int
-    at: float
-    event: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """A slice or GPU that takes no new lease; ``at`` is seconds since 1970."""
-
-    uuid: str
-    reason: str
-    owner: Owner
-    at: float
-
-
-@dataclass(slots=True)
-class Changes:
-    """What the next transaction must write, each row once however often it changed."""
-
-    new_jobs: list[tuple[Job, str]] = field(default_factory=list)
-    jobs: dict[int, Job] = field(default_factory=dict)
-    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
-    leases: dict[tuple[int, int, str], Lease] = field(default_factory=dict)
-    quarantines: dict[str, tuple[str, bool] | None] = field(default_factory=dict)
-    drains: dict[str, Drain | None] = field(default_factory=dict)
-    layouts: dict[int, LayoutOp] = field(default_factory=dict)
-    made: dict[tuple[str, int], Place | None] = field(default_factory=dict)
-    arrays: dict[int, Array] = field(default_factory=dict)
-    reopened: set[int] = field(default_factory=set)
-    uses: dict[int, Use] = field(default_factory=dict)
-    reservations: dict[str, Reservation | None] = field(default_factory=dict)
-    history: list[HistoryLine] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in self.__slots__)
 
 
 @dataclass(slots=True, eq=False)

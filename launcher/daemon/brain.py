@@ -15,9 +15,10 @@ from typing import Any
 
 from launcher.core import event as ev
 from launcher.core.action import Action
+from launcher.core.changes import Changes
 from launcher.core.handle import decide, serve
 from launcher.core.reconcile import take_up
-from launcher.core.world import Changes, World
+from launcher.core.world import World
 from launcher.daemon import clock
 from launcher.daemon.committer import Committer
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
+from launcher.core.changes import Changes
 from launcher.core.rules import DEFAULT_RULES, Rules
-from launcher.core.world import Changes, World
+from launcher.core.world import World
 from launcher.store import Reader, Store
 
 P = ParamSpec("P")

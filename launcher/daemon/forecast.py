@@ -19,7 +19,8 @@ from launcher.core.layout import board_of
 from launcher.core.plan import Want, plan
 from launcher.core.reconcile import take_up
 from launcher.core.replay import Ran, Replay, idle_copy, runtimes
-from launcher.core.world import SliceState, World
+from launcher.core.states import SliceState
+from launcher.core.world import World
 from launcher.daemon.replaying import Question
 from launcher.errors import LauncherError
 from launcher.store import Reader

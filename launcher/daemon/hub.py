@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+from launcher.core.changes import Changes
 from launcher.core.job import Job, State
-from launcher.core.world import Changes
 
 REMEMBERED = 2000
 PROGRESS_SECONDS = 0.1

@@ -8,7 +8,8 @@ from launcher import wire
 from launcher.core.explain import Blocker, Explainer
 from launcher.core.job import Element, Job, Need, NeedKind, State
 from launcher.core.lease import Attempt
-from launcher.core.world import SliceState, World
+from launcher.core.states import SliceState
+from launcher.core.world import World
 from launcher.daemon import clock
 from launcher.daemon.identity import Caller
 

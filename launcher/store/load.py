@@ -9,7 +9,8 @@ from launcher.core.gpu import Slice
 from launcher.core.job import Need
 from launcher.core.layout import Place
 from launcher.core.rules import Rules
-from launcher.core.world import SliceState, World
+from launcher.core.states import SliceState
+from launcher.core.world import World
 from launcher.store import layouts, rows
 from launcher.store.sql import queries
 

@@ -8,6 +8,7 @@ import sqlite3
 from typing import Any
 
 from launcher.core.arrays import Array
+from launcher.core.changes import Drain
 from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import (
@@ -27,7 +28,6 @@ from launcher.core.job import (
 )
 from launcher.core.lease import Attempt, Lease
 from launcher.core.reservations import Reservation
-from launcher.core.world import Drain
 
 Row = dict[str, Any]
 

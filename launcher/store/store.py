@@ -9,9 +9,10 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from launcher.core.changes import Changes
 from launcher.core.lease import Lease
 from launcher.core.rules import DEFAULT_RULES, Rules
-from launcher.core.world import Changes, World
+from launcher.core.world import World
 from launcher.errors import StateDirError
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from launcher.core.gpu import Gpu, Instance, Inventory
-from launcher.core.world import SliceState
+from launcher.core.states import SliceState
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host
 from launcher.daemon.doctor.versions import OLDEST_DRIVER, board_of, older

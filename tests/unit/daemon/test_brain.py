@@ -23,9 +23,9 @@ from launcher.core.action import (
     StartAttempt,
     StopAttempt,
 )
+from launcher.core.changes import Changes
 from launcher.core.gpu import Inventory
 from launcher.core.job import Job, JobSpec, Outcome, State
-from launcher.core.world import Changes
 from launcher.daemon import brain as brains
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer

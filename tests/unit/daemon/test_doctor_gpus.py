@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.world import SliceState
+from launcher.core.states import SliceState
 from launcher.daemon.doctor import gpus
 from launcher.gpu.holders import Holder
 from tests.unit.daemon.doctor_machine import GPU, a_gpu, a_slice, host, seen, whole

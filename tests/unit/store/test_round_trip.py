@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.core.arrays import Array
+from launcher.core.changes import Drain, HistoryLine
 from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import (
@@ -33,7 +34,6 @@ from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, Step
 from launcher.core.lease import Attempt, Lease
 from launcher.core.plan import Want
 from launcher.core.reservations import Reservation
-from launcher.core.world import Drain, HistoryLine
 from launcher.errors import InternalError
 from launcher.store import Reader, Store
 from tests.support.builders import ALICE, mig, whole

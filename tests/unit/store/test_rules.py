@@ -144,6 +144,6 @@ def test_nothing_of_a_transaction_stays_when_its_last_row_fails(
 
 
 def _line_of_no_job() -> object:
-    from launcher.core.world import HistoryLine
+    from launcher.core.changes import HistoryLine
 
     return HistoryLine(99, AT, "event", "")

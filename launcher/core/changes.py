@@ -1,0 +1,58 @@
+"""What one decision changed, for the next transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from launcher.core.arrays import Array
+from launcher.core.fairshare import Use
+from launcher.core.job import Job, Owner
+from launcher.core.layout import Place
+from launcher.core.layoutop import LayoutOp
+from launcher.core.lease import Attempt, Lease
+
+if TYPE_CHECKING:
+    from launcher.core.reservations import Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One line of a job's history; ``at`` is seconds since 1970."""
+
+    job: int
+    at: float
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """A slice or GPU that takes no new lease; ``at`` is seconds since 1970."""
+
+    uuid: str
+    reason: str
+    owner: Owner
+    at: float
+
+
+@dataclass(slots=True)
+class Changes:
+    """What the next transaction must write, each row once however often it changed."""
+
+    new_jobs: list[tuple[Job, str]] = field(default_factory=list)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
+    leases: dict[tuple[int, int, str], Lease] = field(default_factory=dict)
+    quarantines: dict[str, tuple[str, bool] | None] = field(default_factory=dict)
+    drains: dict[str, Drain | None] = field(default_factory=dict)
+    layouts: dict[int, LayoutOp] = field(default_factory=dict)
+    made: dict[tuple[str, int], Place | None] = field(default_factory=dict)
+    arrays: dict[int, Array] = field(default_factory=dict)
+    reopened: set[int] = field(default_factory=set)
+    uses: dict[int, Use] = field(default_factory=dict)
+    reservations: dict[str, Reservation | None] = field(default_factory=dict)
+    history: list[HistoryLine] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in self.__slots__)

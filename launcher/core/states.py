@@ -1,0 +1,61 @@
+"""What is known of a slice and of an image that somebody waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from launcher.core.gpu import Slice
+from launcher.core.lease import Lease
+
+
+@dataclass(slots=True)
+class SliceState:
+    """A slice and its use. ``lost``: recorded, not reported by NVML now."""
+
+    slice: Slice
+    lease: Lease | None = None
+    lost: bool = False
+    foreign: str | None = None
+    quarantine: str | None = None
+    #: The quarantine ends only by an admin's word, not by idle samples.
+    lasting: bool = False
+    drained: str | None = None
+    #: The change of the layout that takes it away, or is just making it.
+    changing: int | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it could be leased now or once its lease ends."""
+        return self.unusable is None
+
+    @property
+    def unusable(self) -> str | None:
+        """Why no lease may be granted on it, as half a sentence; None where one may."""
+        if self.changing is not None:
+            return f"is part of layout change {self.changing}"
+        if self.lost:
+            return "is not reported by NVML"
+        return self.foreign or self.quarantine or self.drained
+
+    @property
+    def free(self) -> bool:
+        """Whether a new lease may be granted on it."""
+        return self.lease is None and self.usable
+
+
+class Having(Enum):
+    """How far an image is."""
+
+    FINDING = "finding"
+    #: Not here; waits for its turn to be pulled.
+    WANTED = "wanted"
+    PULLING = "pulling"
+
+
+@dataclass(slots=True)
+class ImageState:
+    """An image that somebody waits for, and who."""
+
+    having: Having
+    waiting: dict[int, None] = field(default_factory=dict)
