@@ -5,6 +5,7 @@ A pending job has at least one blocker if and only if ``schedule`` would not sta
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from datetime import UTC, datetime
 from launcher.core import quota, reservations
 from launcher.core.event import Now
 from launcher.core.fitting import slices_wanted, wanted
-from launcher.core.holdback import starts_in
+from launcher.core.holdback import Key, starts_in
 from launcher.core.job import Job, Need, NeedKind, Reason, State
+from launcher.core.queue import Lane
 from launcher.core.scheduler import Walk, gate
 from launcher.core.states import Having, SliceState
 from launcher.core.world import World
@@ -35,6 +37,8 @@ class Explainer:
 
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
+        self._heads: dict[Need, list[Key]] = {}
+        self._of_lane: dict[Lane, Reason | None] = {}
 
     @functools.cached_property
     def walk(self) -> Walk:
@@ -64,6 +68,22 @@ class Explainer:
             turn = _turn(self.world, job) if job.image_id is not None else None
             found.append(turn or _image(self.world, job))
         return found
+
+    def reason(self, job: Job) -> Reason | None:
+        """Return the first blocker's reason; quick for all but the first jobs of a long queue."""
+        if job.id in self.world.queue:
+            lane = self.world.queue.lane_of(job.id)
+            if lane not in self._of_lane:
+                head = self.world.queue.head(lane)
+                first = self.blockers(self.world.jobs[head[1]]) if head is not None else []
+                self._of_lane[lane] = first[0].reason if first else None
+            of_lane = self._of_lane[lane]
+            if of_lane in _OF_ALL:
+                return of_lane
+            if of_lane is Reason.RESOURCES and self.world.queue.head(lane) != job.order:
+                return Reason.PRIORITY
+        found = self.blockers(job)
+        return found[0].reason if found else None
 
     def gates(self, job: Job) -> list[tuple[str, Blocker | None]]:
         """Return what a pending job must pass, in order, up to where it was not looked further."""
@@ -109,9 +129,12 @@ class Explainer:
 
     def _ahead(self, job: Job) -> tuple[int, ...]:
         """Return the first jobs of the lanes that are in front and ask for the same."""
-        key = self.walk.key(job)
-        heads = (self.world.jobs[i] for _, (_, i) in self.world.queue.heads(job.need))
-        return tuple(other.id for other in heads if self.walk.key(other) < key)
+        heads = self._heads.get(job.need)
+        if heads is None:
+            found = (self.world.jobs[i] for _, (_, i) in self.world.queue.heads(job.need))
+            heads = self._heads[job.need] = sorted(self.walk.key(other) for other in found)
+        before = bisect.bisect_left(heads, self.walk.key(job))
+        return tuple(job_id for _, _, job_id in heads[:before])
 
     def _lacking(self, job: Job) -> Blocker | None:
         """Return what is not there at all, however long one waits for others' jobs."""
@@ -187,6 +210,18 @@ GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
     ("free slices", frozenset({Reason.RESOURCES})),
 )
 """What a job must pass to start, in order, and the reasons that each gives."""
+
+_OF_ALL = frozenset(
+    {
+        Reason.RECONCILING,
+        Reason.ENGINE_UNAVAILABLE,
+        Reason.NO_SUCH_PROFILE,
+        Reason.SLICE_DRAINED,
+        Reason.FOREIGN_USE,
+        Reason.QUOTA,
+    }
+)
+"""What keeps the first job of a lane from starting keeps all behind it."""
 
 _OUT_OF_QUEUE = frozenset(
     {

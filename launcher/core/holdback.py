@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from launcher.core.event import Now
-from launcher.core.fitting import slices_wanted, wanted
+from launcher.core.fitting import slices_wanted
 from launcher.core.job import Job, State
 from launcher.core.states import SliceState
 from launcher.core.world import World
@@ -54,15 +54,14 @@ def ends_in(world: World, job: Job, now: Now) -> float:
     return max(0.0, granted + limit - now.wall) + tail
 
 
-def keep(world: World, key: Key, kept: dict[str, Kept], now: Now) -> None:
+def keep(world: World, key: Key, usable: list[SliceState], kept: dict[str, Kept], now: Now) -> None:
     """Add the free slices that the blocked job of this place keeps from the jobs behind it.
 
-    None where even all slices that could be used would not do: waiting for another layout, or for
-    somebody else to go, keeps nobody back.
+    ``usable`` are those that it could have, now or later. None where even all of them would not do:
+    waiting for another layout, or for somebody else to go, keeps nobody back.
     """
     job = world.jobs[key[2]]
     count = slices_wanted(world, job.need)
-    usable = [s for s in wanted(world, job.need) if s.usable and s.slice.uuid not in kept]
     free = [s for s in usable if s.free]
     if len(usable) < count or not free or not _may_keep(world, job, now):
         return

@@ -124,9 +124,18 @@ class Walk:
 
     def refuse(self, job: Job) -> None:
         """Let a job that cannot start keep what it may from those behind it."""
-        waits_for_slices = quota.exceeded(self.world, job, None) is None
-        if waits_for_slices and slices_wanted(self.world, job.need) > 1:
-            keep(self.world, self.key(job), self.kept, self.now)
+        world = self.world
+        gang = slices_wanted(world, job.need) > 1
+        if not gang or quota.exceeded(world, job, None) is not None:
+            return
+        usable = [
+            s
+            for s in wanted(world, job.need)
+            if s.usable
+            and s.slice.uuid not in self.kept
+            and reservations.barring(world, job, s.slice.uuid, self.now) is None
+        ]
+        keep(world, self.key(job), usable, self.kept, self.now)
 
 
 def schedule(world: World, now: Now) -> list[Action]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import os
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import UserError
 from launcher.store import Reader
+
+AT_A_TIME = 1000
 
 
 async def list_jobs(
@@ -69,8 +72,15 @@ async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> li
     """Return jobs as they are shown, with the commands that the caller may see."""
     mine = [job.id for job in jobs if caller.may_see(job.owner)]
     commands = await context.committer.read(Reader.commands, mine)
-    explainer = Explainer(context.world, clock.now())
-    return [views.job_view(explainer, job, caller, commands.get(job.id)) for job in jobs]
+    shown: list[wire.JobView] = []
+    for first in range(0, len(jobs), AT_A_TIME):
+        explainer = Explainer(context.world, clock.now())
+        shown += [
+            views.job_view(explainer, job, caller, commands.get(job.id))
+            for job in jobs[first : first + AT_A_TIME]
+        ]
+        await asyncio.sleep(0)  # a long list is nobody else's business
+    return shown
 
 
 async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from launcher.daemon.context import Context
 
 
+_AT_ONCE = asyncio.Semaphore(2)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is to be played: a queue or a submit, over layouts, or until one job starts."""
@@ -42,8 +45,13 @@ class Question:
 async def ask(question: Question, seconds: float) -> Any:
     """Return the answer of a process of its own; raises what it raised, or that it took too long.
 
-    ``seconds`` is the longest that is waited.
+    ``seconds`` is the longest that is waited. Jobs need the cores: two replays at once at most.
     """
+    async with _AT_ONCE:
+        return await _ask(question, seconds)
+
+
+async def _ask(question: Question, seconds: float) -> Any:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -20,8 +20,8 @@ def job_view(
     """Return a job as ``ps`` shows it; ``command`` None where it is the image's own."""
     mine = caller.may_see(job.owner)
     world = explainer.world
-    waiting = explainer.blockers(job) if job.id in world.jobs else []
-    reason = job.reason.value if job.reason else (waiting[0].reason.value if waiting else None)
+    waits = job.reason or (explainer.reason(job) if job.id in world.jobs else None)
+    reason = None if waits is None else waits.value
     return wire.JobView(
         id=job.id,
         name=job.name if mine else None,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from launcher.core import event as ev
-from launcher.core.explain import blockers
+from launcher.core.explain import Explainer, blockers
 from launcher.core.fitting import fits
 from launcher.core.invariants import violations
 from launcher.core.job import Job, Need, NeedKind, Owner, Retries, State
@@ -180,6 +180,13 @@ class Histories(RuleBasedStateMachine):
             assert bool(blockers(world, job, self.machine.time)) == (job.state is State.PENDING), (
                 job
             )
+
+    @invariant()
+    def the_reason_in_a_list_is_the_first_of_the_blockers(self) -> None:
+        explainer = Explainer(self.machine.world, self.machine.time)
+        for job in self.machine.world.jobs.values():
+            first = next((b.reason for b in explainer.blockers(job)), None)
+            assert explainer.reason(job) is first
 
     @invariant()
     def another_pass_starts_nothing_more(self) -> None:

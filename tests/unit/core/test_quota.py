@@ -109,3 +109,16 @@ def test_members_of_the_group_are_let_in() -> None:
     machine.world.groups[ALICE.uid] = frozenset({"vips"})
     machine.tell(ev.Tick())
     assert job.state is State.STARTING
+
+
+def test_a_gang_keeps_no_slice_that_is_reserved_for_somebody_else() -> None:
+    machine = Machine(slices=[mig(0), mig(1)])
+    (running,) = machine.submit(profile(), time_limit=100.0)
+    machine.run(running)
+    wall = machine.time.wall
+    machine.world.reservations["r"] = Reservation(
+        "r", ("MIG-a-1",), "bob", None, wall, wall + HOUR, ROOT
+    )
+    (gang,) = machine.submit(profile(count=2), owner=ALICE, priority=50)
+    (bobs,) = machine.submit(profile(), owner=BOB, priority=10)
+    assert (gang.state, bobs.state) == (State.PENDING, State.STARTING)
