@@ -28,7 +28,7 @@ class Lane(NamedTuple):
 def limit_class(seconds: float | None) -> float | None:
     """Return the class of a time limit: limits within an eighth of an octave share one.
 
-    >>> limit_class(3600.0) == limit_class(3500.0), limit_class(None)
+    >>> limit_class(3600.0) == limit_class(3700.0), limit_class(None)
     (True, None)
     """
     if seconds is None:

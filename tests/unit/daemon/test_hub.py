@@ -94,3 +94,13 @@ def test_a_pull_tells_everybody_and_not_at_every_layer() -> None:
             assert hub.progress["app:1"] == [{"id": "a", "current": 999}]
 
     on_a_loop(body)
+
+
+def test_a_job_that_is_tried_again_has_not_ended_lately() -> None:
+    async def body(hub: Hub) -> None:
+        hub.changed(changes(done(1)))
+        assert hub.ended(1) == done(1)
+        hub.changed(changes(job(1)))
+        assert hub.ended(1) is None
+
+    on_a_loop(body)
