@@ -8,9 +8,12 @@ from launcher.core.action import Action, ProveIdle, RemoveContainer
 from launcher.core.event import StartFailure
 from launcher.core.job import Job, Outcome, Reason, State
 from launcher.core.steps import current, follow, move, stop
-from launcher.core.world import World
+from launcher.core.world import FIRST_WAIT_SECONDS, World
 
 MAX_STARTS_NEVER_STARTED = 3
+"""A job refused its start so often is held; trouble of the whole machine does not count."""
+LONGEST_WAIT_SECONDS = 300.0
+"""So often at least it is tried whether Docker can hand out GPUs."""
 
 
 def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]:
@@ -29,6 +32,8 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
     world.changes.attempts[(job.id, attempt.number)] = attempt
     if job.time_limit is not None:
         world.set_deadline(job, now.boot + job.time_limit)
+    if world.leases.get(job.id):
+        world.gpu_support_wait = FIRST_WAIT_SECONDS
     actions: list[Action] = [follow(world, job)]
     return actions + stop(world, job) if job.stopping else actions
 
@@ -64,7 +69,9 @@ def _close_gate(world: World, event: ev.StartFailed, now: ev.Now) -> None:
         case StartFailure.ENGINE_AWAY:
             world.engine_down = event.message
         case StartFailure.NO_GPU_SUPPORT:
-            world.gpu_support, world.gpu_support_at = event.message, now.boot
+            world.gpu_support = event.message
+            world.gpu_support_again = now.boot + world.gpu_support_wait
+            world.gpu_support_wait = min(2 * world.gpu_support_wait, LONGEST_WAIT_SECONDS)
         case StartFailure.SLICE_CHANGED if event.slice in world.slices:
             world.slices[event.slice].lost = True
         case StartFailure.FOREIGN if event.slice in world.slices:
@@ -79,7 +86,7 @@ def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list
     world.release_cpu(job, now.wall)
     world.deactivate(job)
     job.slices, job.message, job.again = (), event.message, None
-    if event.failure is StartFailure.INFRA:
+    if event.failure in (StartFailure.INFRA, StartFailure.SLICE_CHANGED):
         job.never_started += 1
         if job.never_started >= MAX_STARTS_NEVER_STARTED:
             job.held = Reason.NEVER_STARTED

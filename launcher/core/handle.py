@@ -20,8 +20,6 @@ from launcher.core.submit import submit
 from launcher.core.world import World
 from launcher.errors import UserError
 
-GPU_SUPPORT_RETRY_SECONDS = 10.0
-
 
 def handle(world: World, event: ev.Event, now: ev.Now) -> list[Action]:
     """Apply one event and return the actions it asks for.
@@ -114,7 +112,7 @@ def _reconciled(world: World, event: ev.Reconciled, now: ev.Now) -> list[Action]
 
 
 def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
-    if world.gpu_support and now.boot - world.gpu_support_at > GPU_SUPPORT_RETRY_SECONDS:
+    if world.gpu_support and now.boot >= world.gpu_support_again:
         world.gpu_support = None
     return gates.begin(world, now) + limits.tick(world, now)
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from launcher.core.reservations import Reservation
 
 
+FIRST_WAIT_SECONDS = 10.0
+"""How long after Docker could not hand out GPUs that is tried again; then twice as long."""
+
+
 @dataclass(slots=True, eq=False)
 class World:
     """Live jobs, slices, leases, images, and the gates that keep new starts back."""
@@ -86,7 +90,9 @@ class World:
     engine_down: str | None = None
     gpu_down: str | None = None
     gpu_support: str | None = None
-    gpu_support_at: float = 0.0
+    gpu_support_again: float = 0.0
+    """When it is tried again, in CLOCK_BOOTTIME seconds, and how long is waited the next time."""
+    gpu_support_wait: float = FIRST_WAIT_SECONDS
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call, and start anew."""

@@ -13,7 +13,7 @@ from launcher.core.job import Job, Need, Owner, State
 from launcher.core.replay import Ran, Replay, runtimes
 from launcher.core.rules import DAY, HOUR, FairShare, Rules
 from launcher.core.scheduler import Walk, grant, schedule
-from tests.support.builders import ALICE, BOB, CPU, Machine, mig, profile
+from tests.support.builders import ALICE, BOB, CPU, Machine, memory, mig, profile
 
 WEEK = 7 * DAY
 
@@ -120,6 +120,37 @@ def _start(machine: Machine, job_id: int) -> float:
     replay.run(until=lambda: job.state is not State.PENDING)
     assert job.state is not State.PENDING
     return replay.now.wall - machine.time.wall
+
+
+@given(
+    asked=st.lists(
+        st.tuples(
+            st.sampled_from([profile(), profile("2g.12gb"), profile(count=2), memory(5, 2), CPU]),
+            st.sampled_from([ALICE, BOB]),
+            st.integers(0, 50),
+            limits,
+            st.booleans(),
+        ),
+        max_size=20,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_liveness_every_feasible_job_ends_before_all_would_one_after_another(
+    asked: list[tuple[Need, Owner, int, float, bool]],
+) -> None:
+    rules = Rules(holdback_idle=12 * HOUR, preempt_after=1e9)
+    layout = [mig(0), mig(1), mig(2, "2g.12gb", start=2)]
+    machine = Machine(slices=layout, rules=rules, cpu_slots=1)
+    jobs = [
+        machine.submit(
+            need, owner=owner, priority=priority, time_limit=limit, preemptible=preemptible
+        )[0]
+        for need, owner, priority, limit, preemptible in asked
+    ]
+    replay = Replay(machine.world, machine.time, runtimes(machine.world, {}))
+    replay.run()
+    assert {ran.job.id for ran in replay.ran} == {job.id for job in jobs}
+    assert replay.now.wall - machine.time.wall <= sum(limit for *_, limit, _ in asked)
 
 
 asks = st.tuples(

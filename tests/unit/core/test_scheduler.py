@@ -153,9 +153,27 @@ def test_docker_without_gpu_support_stops_gpu_starts_until_it_is_tried_again() -
     (job,) = machine.submit(profile())
     machine.fail_start(job, ev.StartFailure.NO_GPU_SUPPORT)
     assert reasons(machine, job) == [Reason.ENGINE_UNAVAILABLE]
-    machine.wait(61)
-    machine.tell(ev.Tick())
-    assert (job.state, job.attempt) == (State.STARTING, 2)
+    for attempt, seconds in ((2, 10), (3, 20), (4, 40), (5, 80), (6, 160), (7, 300), (8, 300)):
+        machine.tick(seconds - 1)
+        assert job.state is State.PENDING
+        machine.tick(1)
+        assert (job.state, job.attempt) == (State.STARTING, attempt)
+        machine.fail_start(job, ev.StartFailure.NO_GPU_SUPPORT)
+    machine.tick(300)
+    machine.run(job)
+    machine.end(job)
+    (other,) = machine.submit(profile())
+    machine.fail_start(other, ev.StartFailure.NO_GPU_SUPPORT)
+    machine.tick(10)
+    assert other.state is State.STARTING, "after one that worked it is tried sooner again"
+
+
+def test_a_slice_that_is_another_three_times_has_the_job_held() -> None:
+    machine = Machine()
+    (job,) = machine.submit(profile())
+    for _ in range(3):
+        machine.fail_start(job, ev.StartFailure.SLICE_CHANGED, slice=job.slices[0])
+    assert reasons(machine, job) == [Reason.NEVER_STARTED]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,172 @@
+"""Every reason that there is can be the reason of a job: one scenario each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from launcher.core import event as ev
+from launcher.core.explain import Explainer
+from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason
+from launcher.core.reservations import Reservation
+from launcher.core.rules import HOUR, Quota, Rules
+from launcher.core.submit import submit
+from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
+
+Scenario = tuple[Machine, Job]
+
+
+def one_slice(**rules: object) -> Machine:
+    return Machine(slices=[mig(0)], rules=Rules(**rules))  # type: ignore[arg-type]
+
+
+def waits(machine: Machine, **spec: object) -> Scenario:
+    return machine, machine.submit(profile(), **spec)[0]  # type: ignore[arg-type]
+
+
+def resources() -> Scenario:
+    machine = one_slice()
+    machine.submit(profile())
+    return waits(machine)
+
+
+def priority() -> Scenario:
+    machine, _ = resources()
+    return waits(machine, priority=1)
+
+
+def dependency() -> Scenario:
+    machine = one_slice()
+    (first,) = machine.submit(CPU)
+    after = ((Dependency(first.id, After.OK), None),)
+    new = (ev.NewJob(JobSpec("b", IMAGE.reference, CPU), "{}", IMAGE, after=after),)
+    (job,), _ = submit(machine.world, ev.Submitted(ALICE, new), machine.time)
+    return machine, job
+
+
+def never_satisfied() -> Scenario:
+    machine, job = dependency()
+    first = machine.world.jobs[job.waits_for[0].job]
+    machine.run(first)
+    machine.end(first, 1)
+    return machine, job
+
+
+def quota() -> Scenario:
+    machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
+    machine.submit(profile())
+    return waits(machine)
+
+
+def reservation() -> Scenario:
+    machine = one_slice()
+    wall = machine.time.wall
+    machine.world.reservations["r"] = Reservation(
+        "r", ("MIG-a-0",), "bob", None, wall, wall + HOUR, ROOT
+    )
+    return waits(machine)
+
+
+def image_pull() -> Scenario:
+    return waits(one_slice(), pinned=False)
+
+
+def image_pull_failed() -> Scenario:
+    machine, job = image_pull()
+    machine.tell(ev.ImageFailed(IMAGE, "manifest unknown"))
+    return machine, job
+
+
+def no_such_profile() -> Scenario:
+    return waits(Machine(slices=[]))
+
+
+def slice_drained() -> Scenario:
+    machine = one_slice()
+    machine.tell(ev.DrainAsked(ROOT, "MIG-a-0", "maintenance"))
+    return waits(machine)
+
+
+def foreign_use() -> Scenario:
+    machine = one_slice()
+    machine.see([mig(0)], {"MIG-a-0": "is used by process 7"})
+    return waits(machine)
+
+
+def engine_unavailable() -> Scenario:
+    machine = one_slice()
+    machine.tell(ev.EngineDown("away"))
+    return waits(machine)
+
+
+def image_gone() -> Scenario:
+    machine, job = waits(one_slice())
+    machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:2"))
+    return machine, job
+
+
+def never_started() -> Scenario:
+    machine, job = waits(one_slice())
+    for _ in range(3):
+        machine.fail_start(job, ev.StartFailure.INFRA)
+    return machine, job
+
+
+def array_limit() -> Scenario:
+    machine = one_slice()
+    return machine, machine.submit_array(2, profile(), 1)[1]
+
+
+SCENARIOS: dict[Reason, Callable[[], Scenario]] = {
+    Reason.RESOURCES: resources,
+    Reason.PRIORITY: priority,
+    Reason.DEPENDENCY: dependency,
+    Reason.DEPENDENCY_NEVER_SATISFIED: never_satisfied,
+    Reason.BEGIN_TIME: lambda: waits(one_slice(), begin=2e9),
+    Reason.JOB_HELD_USER: lambda: waits(one_slice(), hold=True),
+    Reason.QUOTA: quota,
+    Reason.RESERVATION: reservation,
+    Reason.IMAGE_PULL: image_pull,
+    Reason.IMAGE_PULL_FAILED: image_pull_failed,
+    Reason.NO_SUCH_PROFILE: no_such_profile,
+    Reason.SLICE_DRAINED: slice_drained,
+    Reason.FOREIGN_USE: foreign_use,
+    Reason.ENGINE_UNAVAILABLE: engine_unavailable,
+    Reason.RECONCILING: lambda: waits(Machine(ready=False)),
+    Reason.IMAGE_GONE: image_gone,
+    Reason.NEVER_STARTED: never_started,
+    Reason.ARRAY_LIMIT: array_limit,
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_can_be_had_and_is_told_with_what_is_missing(reason: Reason) -> None:
+    machine, job = SCENARIOS[reason]()
+    if job.outcome is not None:
+        assert job.reason is reason
+        assert job.outcome in (Outcome.CANCELLED, Outcome.FAILED)
+        assert job.message
+        return
+    first = Explainer(machine.world, machine.time).blockers(job)[0]
+    assert (first.reason, Explainer(machine.world, machine.time).reason(job)) == (reason, reason)
+    assert first.need
+    assert first.have
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_gates_stop_at_the_one_that_is_shut(reason: Reason) -> None:
+    machine, job = SCENARIOS[reason]()
+    if job.outcome is None:
+        gates = Explainer(machine.world, machine.time).gates(job)
+        assert [blocked for _, blocked in gates[:-1] if blocked] == [] or len(gates) > 1
+        assert gates[-1][1] is not None
+
+
+def test_who_is_in_front_is_named() -> None:
+    machine, first = resources()
+    (second,) = machine.submit(profile(), owner=BOB, priority=1)
+    (blocker,) = Explainer(machine.world, machine.time).blockers(second)
+    assert blocker.jobs == (first.id,)
+    assert str(first.id) in blocker.have
