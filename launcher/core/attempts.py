@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from launcher.core import event as ev
 from launcher.core import gates, retries
 from launcher.core.action import Action, ProveIdle, RemoveContainer
@@ -85,7 +87,7 @@ def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list
         world.release(lease, now.wall)
     world.release_cpu(job, now.wall)
     world.deactivate(job)
-    job.slices, job.message, job.again = (), event.message, None
+    job.slices, job.message, job.again, job.stop_asked = (), event.message, None, None
     if event.failure in (StartFailure.INFRA, StartFailure.SLICE_CHANGED):
         job.never_started += 1
         if job.never_started >= MAX_STARTS_NEVER_STARTED:
@@ -98,6 +100,17 @@ def _outcome(job: Job, exit_code: int, oom: bool) -> Outcome:
         return Outcome.CANCELLED
     if job.timed_out:
         return Outcome.TIMEOUT
+    return _own_outcome(exit_code, oom)
+
+
+def _ended_by_itself(job: Job, ended_at: str | None) -> bool:
+    """Whether the container had ended, by Docker's clock, before anybody asked for its end."""
+    if job.stop_asked is None or ended_at is None:
+        return False
+    return datetime.fromisoformat(ended_at).timestamp() < job.stop_asked
+
+
+def _own_outcome(exit_code: int, oom: bool) -> Outcome:
     if exit_code == 0:
         return Outcome.COMPLETED
     return Outcome.OUT_OF_MEMORY if oom else Outcome.FAILED
@@ -114,7 +127,11 @@ def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
     attempt.started_at = event.started_at or attempt.started_at
     job.exit_code, job.ended_at = event.exit_code, event.ended_at
     job.started_at = event.started_at or job.started_at
-    outcome = _outcome(job, event.exit_code, event.oom)
+    if _ended_by_itself(job, event.ended_at):
+        job.timed_out, job.again, job.message = False, None, None
+        outcome = _own_outcome(event.exit_code, event.oom)
+    else:
+        outcome = _outcome(job, event.exit_code, event.oom)
     actions = _complete(world, job, ev.AttemptEnded, outcome, now, event.message)
     return _prove(world, job, actions, event.idle, now)
 
@@ -210,5 +227,5 @@ def _queue_again(world: World, job: Job, event: type, now: ev.Now) -> list[Actio
     world.deactivate(job)
     job.slices, job.container_id, job.exit_code = (), None, None
     job.started_at = job.ended_at = job.started_wall = job.idle_since = None
-    job.timed_out = False
+    job.timed_out, job.stop_asked = False, None
     return gates.admit(world, job, now)

@@ -24,6 +24,7 @@ def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
         return []
     if job.cancelled_by is None and job.outcome is None:
         job.cancelled_by = event.uid
+        job.stop_asked = job.stop_asked or now.wall
         world.note(job, now.wall, "cancel asked", f"by uid {event.uid}")
         if job.state is State.COMPLETING:  # it was to run again
             job.again, job.message, job.outcome = None, None, Outcome.CANCELLED
@@ -54,7 +55,7 @@ def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
         state = "being stopped" if job.stopping else job.state.value
         raise StaleRequest(f"job {job.id} is {state}: only a running job can be requeued")
     move(world, job, ev.RequeueAsked, job.state, now, f"by uid {event.uid}")
-    job.again = f"requeued by uid {event.uid}"
+    job.again, job.stop_asked = f"requeued by uid {event.uid}", now.wall
     return stop(world, job) if job.state is State.RUNNING else []
 
 
@@ -89,7 +90,7 @@ def _reset(job: Job) -> None:
     job.outcome = job.reason = job.message = job.held = job.again = job.begin = None
     job.exit_code = job.cancelled_by = job.container_id = None
     job.started_at = job.ended_at = job.started_wall = None
-    job.slices, job.timed_out = (), False
+    job.slices, job.timed_out, job.stop_asked = (), False, None
     job.never_started = job.retried = job.pulls_failed = 0
 
 

@@ -209,10 +209,12 @@ class ImageKey:
 class Job:
     """One live job: only what deciding needs. The spec stays in the store.
 
-    ``again`` says why it is queued again once its slices are free: it has no outcome then.
-    ``retried`` counts the retries it has used, ``pulls_failed`` the pulls that were nobody's fault.
-    ``held`` says why it is kept from starting until it is released, ``begin`` is the time (seconds
-    since 1970) before which it does not start, ``waits_for`` are the jobs that must end first.
+    ``stop_asked`` is when the end of its attempt was asked for (seconds since 1970): an attempt
+    that had ended before that has ended by itself. ``again`` says why it is queued again once its
+    slices are free: it has no outcome then. ``retried`` counts the retries it has used,
+    ``pulls_failed`` the pulls that were nobody's fault. ``held`` says why it is kept from starting
+    until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
+    ``waits_for`` are the jobs that must end first.
 
     Docker's own start and end times are RFC 3339 text; ``submitted_at`` and ``started_wall`` are
     seconds since 1970; ``deadline``, ``warn_at`` and ``idle_since`` are CLOCK_BOOTTIME seconds.
@@ -252,6 +254,7 @@ class Job:
     idle_timeout: float | None = None
     preemptible: bool = False
     again: str | None = None
+    stop_asked: float | None = None
     retried: int = 0
     pulls_failed: int = 0
     warn_at: float | None = None

@@ -30,7 +30,7 @@ def _limit(job: Job) -> str:
 
 def _over(world: World, job: Job, now: ev.Now, why: str) -> list[Action]:
     move(world, job, ev.Tick, State.RUNNING, now, why)
-    job.timed_out, job.message = True, why
+    job.timed_out, job.message, job.stop_asked = True, why, now.wall
     return stop(world, job)
 
 

@@ -155,7 +155,7 @@ class Replay:
             return
         start, slices = self._begun.pop(job_id)
         self.ran.append(Ran(job, slices, start, self.now.wall))
-        event = ev.AttemptEnded(job_id, attempt, 0, False, NO_TIME, NO_TIME, job.slices)
+        event = ev.AttemptEnded(job_id, attempt, 0, False, None, None, job.slices)
         self._do(handle(self.world, event, self.now))
 
 

@@ -99,6 +99,7 @@ _PLAIN_JOB = (
     "never_started",
     "idle_timeout",
     "again",
+    "stop_asked",
     "retried",
     "pulls_failed",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from launcher.core import event as ev
@@ -135,9 +136,18 @@ class Machine:
             ev.AttemptStarted(job.id, job.attempt, f"c{job.id}", "2026-01-01T00:00:00.000000Z")
         )
 
-    def end(self, job: Job, code: int = 0, *, oom: bool = False, idle: bool = True) -> list[Action]:
+    def end(
+        self,
+        job: Job,
+        code: int = 0,
+        *,
+        oom: bool = False,
+        idle: bool = True,
+        ago: float = 0.0,
+    ) -> list[Action]:
         proven = job.slices if idle else ()
-        at = "2026-01-01T00:00:01.000000Z"
+        ended = datetime.fromtimestamp(self.time.wall - ago, UTC)
+        at = ended.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return self.tell(ev.AttemptEnded(job.id, job.attempt, code, oom, None, at, proven))
 
     def fail_start(self, job: Job, failure: ev.StartFailure, **details: Any) -> list[Action]:

@@ -57,6 +57,7 @@ CREATE TABLE jobs_new (
     preemptible INTEGER NOT NULL DEFAULT 0,
     -- Why it is queued again once its slices are free.
     again TEXT,
+    stop_asked REAL,
     retried INTEGER NOT NULL DEFAULT 0,
     pulls_failed INTEGER NOT NULL DEFAULT 0,
     spec TEXT NOT NULL,

@@ -10,7 +10,7 @@ import pytest
 from launcher.core import event as ev
 from launcher.core.action import SignalAttempt, StopAttempt
 from launcher.core.arrays import Array
-from launcher.core.job import After, Dependency, Job, Outcome, Reason, State, Warn
+from launcher.core.job import After, Dependency, Job, Outcome, Reason, Retries, State, Warn
 from launcher.core.rules import Rules
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, ROOT, Machine, mig, profile
@@ -44,6 +44,32 @@ def test_a_requeue_while_starting_stops_the_container_as_soon_as_it_runs() -> No
     assert [type(a).__name__ for a in machine.run(job)] == ["FollowAttempt", "StopAttempt"]
     machine.end(job, 143)
     assert (job.state, job.attempt) == (State.STARTING, 2)
+
+
+def test_a_job_that_had_ended_before_anybody_asked_for_its_end_has_ended_by_itself() -> None:
+    for asked, code, outcome in (
+        (ev.CancelAsked, 0, Outcome.COMPLETED),
+        (ev.CancelAsked, 3, Outcome.FAILED),
+        (ev.RequeueAsked, 0, Outcome.COMPLETED),
+    ):
+        machine, job = running(retries=Retries(9, ("any",)))
+        machine.wait(10)
+        machine.tell(asked(job.id, 1000))
+        machine.end(job, code, ago=0.5)
+        assert (job.state, job.outcome, job.exit_code) == (State.DONE, outcome, code)
+
+
+def test_a_job_that_completed_just_before_its_limit_or_its_giving_way_has_completed() -> None:
+    machine, job = running(time_limit=100.0)
+    machine.tick(101)
+    machine.end(job, 0, ago=2.0)
+    assert job.outcome is Outcome.COMPLETED
+    machine, job = running(preemptible=True, priority=1)
+    machine.wait(700)
+    machine.submit(profile(), priority=50)
+    assert job.again is not None
+    machine.end(job, 0, ago=1.0)
+    assert (job.state, job.outcome) == (State.DONE, Outcome.COMPLETED)
 
 
 def test_an_ended_job_is_retried_under_its_id_with_the_next_attempt() -> None:

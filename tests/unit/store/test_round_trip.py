@@ -104,6 +104,7 @@ FIELDS: dict[str, Any] = {
     "idle_timeout": st.one_of(st.none(), seconds),
     "preemptible": st.booleans(),
     "again": maybe_text,
+    "stop_asked": st.one_of(st.none(), seconds),
     "retried": st.integers(0, 9),
     "pulls_failed": st.integers(0, 9),
 }
