@@ -59,7 +59,12 @@ class Running:
         self._out, self._err = self._directory / "out", self._directory / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
+                # The suite may run in a shell's background, where Ctrl-C is ignored.
+                ["env", "--default-signal=INT", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=environment,
             )
 
     @property

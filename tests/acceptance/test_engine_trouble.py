@@ -74,7 +74,7 @@ def test_without_docker_jobs_wait_and_say_why_and_run_once_it_is_there(
     daemon, sandbox = without_docker
     launch = shell_for(daemon)
     words = ("--profile", "1g.6gb", BUSYBOX, "echo", "at last")
-    running = launch.start("run", "--pull", "never", *words)
+    running = launch.start("run", *words)
     running.says("waits: ")
     running.says("EngineUnavailable: needs 1 x 1g.6gb, cannot reach Docker at")
     assert "EngineUnavailable" in launch("show", "last").ok().text
