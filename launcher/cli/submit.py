@@ -9,6 +9,7 @@ import click
 from launcher.cli import render, terminal
 from launcher.cli.common import connect_or_start, credentials, output_option
 from launcher.cli.jobs import print_short
+from launcher.cli.submitted import ids, images, print_planned, print_submitted
 
 
 @click.command("submit", short_help="Queue the jobs of job files.")
@@ -26,16 +27,19 @@ def command(files: tuple[str, ...], dry_run: bool, waiting: bool, output: str) -
 
     jobs = load(files, sys.stdin.buffer)
     client = connect_or_start()
-    wanted = credentials(job.image for job in jobs if job.pull_policy != "never")
+    wanted = credentials(i for job in jobs if job.pull_policy != "never" for i in images(job))
     views = client.submit(jobs, wanted, dry_run=dry_run)
     if dry_run and output == "name":
         render.print_names([view.name for view in views])
         return 0
+    if dry_run and output == "table":
+        print_planned(views)
+        return 0
     if dry_run or not waiting:
-        print_short(views, output)
+        print_submitted(views, output)
         return 0
     what = "1 job" if len(views) == 1 else f"{len(views)} jobs"
-    terminal.say(f"queued {what}: {', '.join(str(view.id) for view in views)}")
+    terminal.say(f"queued {what}: {', '.join(ids(views))}")
     views = wait_for(client, [view.id for view in views], None)
     print_short(views, output)
     return together(views)

@@ -19,7 +19,7 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
     """
     _check(world, event)
     if event.dry_run:
-        return [_job(world, 0, new, event.owner, now) for new in event.jobs], []
+        return [_planned(world, new, event.owner, now) for new in event.jobs], []
     world.groups[event.owner.uid] = event.groups
     arrays = _new_arrays(world, event)
     first = world.next_id
@@ -124,6 +124,14 @@ def missed_of(
         if outcome is not None and not dependency.after.holds(outcome):
             return dependency, outcome
     return None
+
+
+def _planned(world: World, new: ev.NewJob, owner: Owner, now: ev.Now) -> Job:
+    """Return a job that goes nowhere, with id 0 as its array's."""
+    job = _job(world, 0, new, owner, now)
+    if new.element is not None:
+        job.element = Element(0, new.element.index, new.element.values)
+    return job
 
 
 def _job(world: World, job_id: int, new: ev.NewJob, owner: Owner, now: ev.Now) -> Job:

@@ -65,7 +65,8 @@ def test_a_dry_run_prints_what_would_be_queued_and_queues_nothing(
 ) -> None:
     before = len(shared.client.jobs(all=True))
     text = launch("submit", "--dry-run", *files).ok().text
-    assert [line.split()[1] for line in text.splitlines()] == ["NAME", "first", "second", "third"]
+    assert [line.split()[0] for line in text.splitlines()] == ["NAME", "first", "second", "third"]
+    assert "1g.6gb" in text.splitlines()[1]
     found = launch("submit", "--dry-run", "--wait", "-o", "json", *files).ok().json
     assert [(job["name"], job["profile"], job["image"]) for job in found] == [
         ("first", "1g.6gb", BUSYBOX),
