@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import os
 import signal
@@ -106,9 +107,10 @@ class Daemon:
 
     async def start(self) -> Brain:
         """Read the store, compare with Docker and NVML, and only then let the scheduler run."""
+        gc.disable()  # what is read now stays: looking through it over and over takes a second
         world = await self.committer.load(self.config.cpu_slots, self.config.rules)
-        owners = {job.owner for job in world.jobs.values()}
-        world.groups = {owner.uid: groups_of(owner) for owner in owners}
+        owners = {job.owner.uid: job.owner for job in world.jobs.values()}
+        world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
         before = await self.committer.meta("boot_id", clock.boot_id())
         self.rebooted = before not in (None, clock.boot_id())
         self.runners = self._runners()
@@ -137,6 +139,8 @@ class Daemon:
         )
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
         await self._reconcile()
+        gc.enable()
+        gc.freeze()
         self._tasks.append(asyncio.create_task(self.observers.run(), name="observers"))
         return self.brain
 

@@ -6,12 +6,12 @@ import sqlite3
 
 from launcher.core.fairshare import weight
 from launcher.core.gpu import Slice
-from launcher.core.job import Need
 from launcher.core.layout import Place
 from launcher.core.rules import Rules
 from launcher.core.states import SliceState
 from launcher.core.world import World
 from launcher.store import layouts, rows
+from launcher.store.jobrows import JobReader
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -22,9 +22,9 @@ def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Rules) -> Wo
     next_id: int = db.execute(_Q["next_id"]).fetchone()[0]
     world = World(store, next_id, cpu_slots, rules)
     _queue(db, world)
-    needs: dict[str, Need] = {}
+    reading = JobReader()
     for row in db.execute(_Q["live_jobs"]):
-        world.add(rows.job_from(row, needs))
+        world.add(reading.job(row))
     for row in db.execute(_Q["live_attempts"]):
         attempt = rows.attempt_from(row)
         world.attempts[attempt.job] = attempt

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from launcher.core.arrays import Array
-from launcher.core.job import Job, Need
+from launcher.core.job import Job
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt
 from launcher.core.rules import Rules
 from launcher.core.world import World
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, connect, explained
+from launcher.store.jobrows import JobReader
 from launcher.store.load import load
 from launcher.store.sql import queries
 
@@ -38,8 +39,8 @@ class Reader:
             return self._db.execute(_Q[query], values).fetchall()
 
     def _jobs(self, found: Iterable[Any]) -> list[Job]:
-        needs: dict[str, Need] = {}
-        return [rows.job_from(row, needs) for row in found]
+        reading = JobReader()
+        return [reading.job(row) for row in found]
 
     def job(self, job_id: int) -> Job | None:
         """Return a job, ended or not."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sqlite3
 from typing import Any
@@ -11,155 +10,11 @@ from launcher.core.arrays import Array
 from launcher.core.changes import Drain
 from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
-from launcher.core.job import (
-    After,
-    Dependency,
-    Element,
-    ImageKey,
-    Job,
-    Need,
-    NeedKind,
-    Outcome,
-    Owner,
-    Reason,
-    Retries,
-    State,
-    Warn,
-)
+from launcher.core.job import Outcome, Owner
 from launcher.core.lease import Attempt, Lease
 from launcher.core.reservations import Reservation
 
 Row = dict[str, Any]
-
-
-def need_text(need: Need) -> str:
-    """Return a need as the JSON that its column holds; only what differs from the default."""
-    fields: dict[str, Any] = {"kind": need.kind.value, "count": need.count}
-    for name in ("profile", "memory_gb", "memory_mib"):
-        if (value := getattr(need, name)) is not None:
-            fields[name] = value
-    if need.uuids:
-        fields["uuids"] = need.uuids
-    return json.dumps(fields)
-
-
-def need_from(text: str, seen: dict[str, Need]) -> Need:
-    """Return the need of a column; equal texts share one value, as many jobs ask the same."""
-    if text not in seen:
-        fields = json.loads(text)
-        fields["kind"] = NeedKind(fields["kind"])
-        fields["uuids"] = tuple(fields.get("uuids", ()))
-        seen[text] = Need(**fields)
-    return seen[text]
-
-
-def job_row(job: Job, spec: str | None = None) -> Row:
-    """Return a job's columns; ``spec`` only for the insert, it never changes."""
-    row: Row = {
-        "id": job.id,
-        "uid": job.owner.uid,
-        "gid": job.owner.gid,
-        "user": job.owner.name,
-        "name": job.name,
-        "image": job.image.reference,
-        "pull_policy": job.image.policy,
-        "credentials_uid": job.image.credentials_uid,
-        "need": need_text(job.need),
-        "state": job.state.value,
-        "outcome": job.outcome.value if job.outcome else None,
-        "reason": job.reason.value if job.reason else None,
-        "slices": json.dumps(job.slices),
-        "timed_out": int(job.timed_out),
-        "held": job.held.value if job.held else None,
-        "begin_at": job.begin,
-        "waits_for": json.dumps([[d.job, d.after.value] for d in job.waits_for]),
-        "retries": _retries_text(job.retries),
-        "warn": json.dumps([job.warn.name, job.warn.before]) if job.warn else None,
-        "preemptible": int(job.preemptible),
-    }
-    row |= _element_columns(job.element)
-    row |= {name: getattr(job, name) for name in _PLAIN_JOB}
-    return row | {"spec": spec} if spec is not None else row
-
-
-_PLAIN_JOB = (
-    "priority",
-    "submitted_at",
-    "time_limit",
-    "stop_grace",
-    "message",
-    "attempt",
-    "image_id",
-    "container_id",
-    "exit_code",
-    "started_at",
-    "ended_at",
-    "started_wall",
-    "cancelled_by",
-    "never_started",
-    "idle_timeout",
-    "again",
-    "stop_asked",
-    "retried",
-    "pulls_failed",
-)
-
-
-def _element_columns(element: Element | None) -> Row:
-    if element is None:
-        return {"array_id": None, "array_index": None, "params": None}
-    values = json.dumps(dict(element.values)) if element.values else None
-    return {"array_id": element.array, "array_index": element.index, "params": values}
-
-
-def _element(row: sqlite3.Row) -> Element | None:
-    if row["array_id"] is None:
-        return None
-    values = json.loads(row["params"]) if row["params"] else {}
-    return Element(row["array_id"], row["array_index"], tuple(values.items()))
-
-
-def _retries_text(retries: Retries | None) -> str | None:
-    if retries is None:
-        return None
-    return json.dumps([retries.max, retries.on, retries.backoff, retries.max_backoff])
-
-
-@functools.lru_cache(256)
-def _retries(text: str | None) -> Retries | None:
-    """Return the retries of a column; equal texts share one value."""
-    if text is None:
-        return None
-    most, on, backoff, max_backoff = json.loads(text)
-    return Retries(most, tuple(on), backoff, max_backoff)
-
-
-def _warn(text: str | None) -> Warn | None:
-    return Warn(*json.loads(text)) if text else None
-
-
-def job_from(row: sqlite3.Row, needs: dict[str, Need]) -> Job:
-    """Return the job of a row."""
-    return Job(
-        id=row["id"],
-        owner=Owner(row["uid"], row["gid"], row["user"]),
-        name=row["name"],
-        need=need_from(row["need"], needs),
-        image=ImageKey(row["image"], row["pull_policy"], row["credentials_uid"]),
-        state=State(row["state"]),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-        reason=Reason(row["reason"]) if row["reason"] else None,
-        slices=tuple(json.loads(row["slices"])),
-        timed_out=bool(row["timed_out"]),
-        held=Reason(row["held"]) if row["held"] else None,
-        begin=row["begin_at"],
-        waits_for=tuple(Dependency(job, After(how)) for job, how in json.loads(row["waits_for"])),
-        element=_element(row),
-        retries=_retries(row["retries"]),
-        warn=_warn(row["warn"]),
-        preemptible=bool(row["preemptible"]),
-        **{name: row[name] for name in _PLAIN_JOB},
-    )
 
 
 _ATTEMPT = (

@@ -16,6 +16,7 @@ from launcher.core.world import World
 from launcher.errors import StateDirError
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate
+from launcher.store.jobrows import job_row
 from launcher.store.load import load
 from launcher.store.sql import queries
 
@@ -103,11 +104,9 @@ class Store:
         new = {job.id for job, _ in changes.new_jobs}
         db.executemany(_Q["insert_array"], [rows.array_row(a) for a in changes.arrays.values()])
         db.executemany(_Q["reopen_job"], [(job_id,) for job_id in changes.reopened])
+        db.executemany(_Q["insert_job"], [job_row(job, spec) for job, spec in changes.new_jobs])
         db.executemany(
-            _Q["insert_job"], [rows.job_row(job, spec) for job, spec in changes.new_jobs]
-        )
-        db.executemany(
-            _Q["update_job"], [rows.job_row(j) for j in changes.jobs.values() if j.id not in new]
+            _Q["update_job"], [job_row(j) for j in changes.jobs.values() if j.id not in new]
         )
         db.executemany(_Q["put_attempt"], [rows.attempt_row(a) for a in changes.attempts.values()])
         # Ended leases first: a slice may change hands within one transaction.
