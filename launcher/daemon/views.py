@@ -43,6 +43,7 @@ def job_view(
         ended_at=job.ended_at,
         container_id=job.container_id if mine else None,
         message=job.message if mine else None,
+        time_limit=job.time_limit,
     )
 
 

@@ -204,6 +204,7 @@ class JobView:
     ended_at: str | None
     container_id: str | None
     message: str | None = None
+    time_limit: float | None = None
 
     @property
     def word(self) -> str:
