@@ -30,6 +30,15 @@ def element(array: Mapping[str, Any]) -> str:
     return f"{array['id']}[{array['index']}]"
 
 
+def matrix(array: Mapping[str, Any]) -> str:
+    """Return the values that an element has from a matrix.
+
+    >>> matrix({"id": 12, "index": 3, "matrix": {"lr": "0.1", "seed": "2"}})
+    'lr=0.1 seed=2'
+    """
+    return " ".join(f"{key}={value}" for key, value in (array.get("matrix") or {}).items())
+
+
 def label(job: JobView) -> str:
     """Return the job's id; for an element of an array with its place in that."""
     return f"{job.id} ({element(job.array)})" if job.array else str(job.id)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from launcher.cli import render, terminal
-from launcher.cli.jobs import span
+from launcher.cli.times import span
 from launcher.wire import Forecast
 
 HEADINGS = ("LAYOUT", "MAKESPAN", "MEAN-WAIT", "WORST-WAIT", "USE", "JOBS", "NEVER")
@@ -73,7 +73,7 @@ def _draw(found: Sequence[Forecast], file: str) -> None:
 
 
 def _tell(found: Sequence[Forecast]) -> None:
-    """Say on stderr which layout is recommended, and which jobs have no place on one."""
+    """Say on stderr which layout ends first, and which jobs have no place on one."""
     for each in found:
         if each.never:
             more = " and more" if len(each.never) > MOST_IDS else ""
@@ -85,8 +85,17 @@ def _tell(found: Sequence[Forecast]) -> None:
     if len(found) > 1:
         best = _best(found)
         present = next((each for each in found if each.layout == PRESENT), best)
-        name = "the present layout" if best.layout == PRESENT else best.layout
-        beside = "" if best is present else f", on the present one after {span(present.makespan)}"
-        terminal.say(
-            f"recommended: {name} (all that can run has ended after {span(best.makespan)}{beside})"
-        )
+        terminal.say(_recommendation(best, present))
+
+
+def _recommendation(best: Forecast, present: Forecast) -> str:
+    first, now = span(best.makespan), span(present.makespan)
+    more = len(present.never) - len(best.never)
+    if best is present or (more <= 0 and (first == now or present.makespan <= best.makespan)):
+        return f"the present layout is as good as any: it ends after {now}"
+    if present.makespan > best.makespan and first != now:
+        return f"{best.layout} ends first: after {first}, the present one after {now}"
+    jobs = "1 more job" if more == 1 else f"{more} more jobs"
+    return (
+        f"{best.layout} has a place for {jobs}: it ends after {first}, the present one after {now}"
+    )

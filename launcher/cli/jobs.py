@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 
 from launcher.cli import render
 from launcher.cli.brief import gpus, label, why
+from launcher.cli.times import moment, since
 from launcher.wire import ArrayView, JobView
 
 LIVE = ("PENDING", "STARTING", "RUNNING")
+COMPLETING = "COMPLETING"
+"""Of a job without an outcome: it runs again once its slices are free."""
 ENDED_WELL = ("COMPLETED", "CANCELLED")
 """How a job ends that did not fail: well, or as somebody wished."""
 
 HEADINGS = ("ID", "NAME", "USER", "STATE", "GPUS", "TIME", "EXIT", "IMAGE", "REASON")
+SPARE = ("IMAGE", "EXIT", "TIME", "NAME")
 
 
 def print_jobs(jobs: Sequence[JobView], output: str) -> None:
@@ -31,9 +35,18 @@ def print_mixed(jobs: Sequence[JobView], arrays: Sequence[ArrayView]) -> None:
     now = datetime.now(UTC)
     rows = [(job.id, _row(job, now)) for job in jobs]
     if arrays:
-        rows += [(array.id, _array_row(array, now)) for array in arrays]
+        rows += [(array.id, _array_row(array)) for array in arrays]
         rows.sort(key=lambda row: row[0])
-    render.print_table(HEADINGS, [row for _, row in rows], ("IMAGE", "NAME"))
+    render.print_table(HEADINGS, [row for _, row in rows], SPARE)
+
+
+def print_folded(jobs: Sequence[JobView]) -> None:
+    """Print a table of jobs in which an array is one line."""
+    from launcher.cli.folding import array_view, fold
+
+    found = fold(jobs)
+    singles = [each.jobs[0] for each in found if each.array is None]
+    print_mixed(singles, [array_view(each.array, each) for each in found if each.array is not None])
 
 
 def print_short(jobs: Sequence[JobView], output: str) -> None:
@@ -59,18 +72,12 @@ def _row(job: JobView, now: datetime) -> tuple[object, ...]:
     )
 
 
-def _array_row(array: ArrayView, now: datetime) -> tuple[object, ...]:
-    return (
-        f"{array.id}[{array.indices}]",
-        array.name,
-        array.user,
-        tally(array.counts),
-        gpus(array),
-        since(array.submitted_at, now),
-        None,
-        array.image,
-        array.reason,
-    )
+def _array_row(array: ArrayView) -> tuple[object, ...]:
+    """Return the row of an array: its last cell runs on over the columns to the right."""
+    from launcher.cli.folding import short
+
+    told = "; ".join(text for text in (tally(array.counts), array.reason) if text)
+    return (f"{array.id}[{short(array.indices)}]", array.name, array.user, told)
 
 
 def tally(counts: Mapping[str, int]) -> str:
@@ -79,8 +86,9 @@ def tally(counts: Mapping[str, int]) -> str:
     >>> tally({"PENDING": 40, "RUNNING": 4, "COMPLETED": 53, "FAILED": 2, "TIMEOUT": 1})
     '40 pending, 4 running, 56 done (3 failed)'
     """
-    parts = [f"{counts[word]} {word.lower()}" for word in LIVE if counts.get(word)]
-    ended = {word: count for word, count in counts.items() if word not in LIVE}
+    live = (*LIVE, COMPLETING)
+    parts = [f"{counts[word]} {word.lower()}" for word in live if counts.get(word)]
+    ended = {word: count for word, count in counts.items() if word not in live}
     failed = sum(count for word, count in ended.items() if word not in ENDED_WELL)
     if done := sum(ended.values()):
         parts.append(f"{done} done" + (f" ({failed} failed)" if failed else ""))
@@ -93,38 +101,3 @@ def _time(job: JobView, now: datetime) -> str | None:
         return None
     end = moment(job.ended_at) if job.ended_at else now
     return since(job.started_at or job.submitted_at, end) if end else None
-
-
-def since(start: str, end: datetime) -> str | None:
-    """Return the time from a moment of the wire to another."""
-    begun = moment(start)
-    return span((end - begun).total_seconds()) if begun else None
-
-
-def moment(text: str | None) -> datetime | None:
-    """Return a moment of the wire."""
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-
-
-def second(text: str) -> str:
-    """Return a moment of the wire without what is less than a second."""
-    at = moment(text)
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else text
-
-
-def span(seconds: float) -> str:
-    """Return a length of time in its two largest units.
-
-    >>> span(8.2), span(3725), span(200000)
-    ('8s', '1h2m', '2d7h')
-    """
-    left = max(0, int(seconds))
-    days, hours, minutes = left // 86400, left // 3600 % 24, left // 60 % 60
-    if days:
-        return f"{days}d{hours}h"
-    if hours:
-        return f"{hours}h{minutes}m"
-    return f"{minutes}m{left % 60}s" if minutes else f"{left}s"

@@ -6,7 +6,7 @@ import click
 
 from launcher.cli import terminal
 from launcher.cli.common import connect, output_option
-from launcher.cli.jobs import LIVE, print_jobs, print_mixed
+from launcher.cli.jobs import LIVE, print_folded, print_jobs, print_mixed
 
 MOST = 50
 """So many running and so many waiting jobs are in the table."""
@@ -26,6 +26,9 @@ def command(refs: tuple[str, ...], everything: bool, output: str) -> None:
     one that waits, how long it has waited.
     """
     client = connect()
+    if everything and not refs and output == "table":
+        print_folded(client.jobs(all=True))
+        return
     if refs or everything or output != "table":
         print_jobs(client.jobs(refs, all=everything), output)
         return

@@ -10,11 +10,12 @@ import click
 from launcher.cli import render, terminal
 from launcher.cli.brief import element, gpus
 from launcher.cli.common import connect, output_option
-from launcher.cli.jobs import since, span
+from launcher.cli.times import duration, since
 from launcher.wire import QueueEntry
 
 HEADINGS = ("POS", "ID", "NAME", "USER", "PRIORITY", "USE", "SHARE", "GPUS", "LIMIT", "WAITS",
             "REASON")  # fmt: skip
+SPARE = ("SHARE", "USE", "NAME", "WAITS", "LIMIT", "PRIORITY")
 MOST = 50
 ALL = 100_000
 
@@ -53,7 +54,7 @@ def command(most: int | None, output: str) -> None:
 
 def _print(entries: Sequence[QueueEntry]) -> None:
     now = datetime.now(UTC)
-    render.print_table(HEADINGS, [_row(entry, now) for entry in entries], ("NAME",))
+    render.print_table(HEADINGS, [_row(entry, now) for entry in entries], SPARE)
 
 
 def _row(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
@@ -66,7 +67,7 @@ def _row(entry: QueueEntry, now: datetime) -> tuple[object, ...]:
         f"{entry.use:.1f}",
         f"{entry.share:g}",
         gpus(entry),
-        None if entry.time_limit is None else span(entry.time_limit),
+        None if entry.time_limit is None else duration(entry.time_limit),
         since(entry.submitted_at, now),
         entry.reason,
     )

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from launcher import wire
@@ -15,6 +15,8 @@ from launcher.cli import terminal
 GAP = "  "
 NARROWEST = 8
 """No column is made narrower to spare another."""
+SEEN = 16
+"""So much of the last column, which says why, is worth another column."""
 
 
 def print_json(value: Any) -> None:
@@ -44,20 +46,56 @@ def print_table(
 ) -> None:
     """Print aligned columns within the terminal's width.
 
-    Where that is too little, the ``spare`` columns give way first, in that order; then the line
-    is cut.
+    The last cell of a row that has fewer than there are headings runs on over the columns to its
+    right. Where the width is too little, the ``spare`` columns give way, in that order: they become
+    narrower; where even so the last column would not be seen, the first of them are left out. Then
+    the line is cut.
     """
     texts = [list(headings)] + [[_cell(cell) for cell in row] for row in rows]
-    widths = [max(columns(row[index]) for row in texts) for index in range(len(headings))]
     limit = terminal.width()
-    for heading in spare if limit is not None else ():
-        over = sum(widths) + len(GAP) * (len(widths) - 1) - (limit or 0)
-        index = headings.index(heading)
-        widths[index] -= max(0, min(over, widths[index] - NARROWEST))
+    widths = _fitting(_widths(texts), [headings.index(each) for each in spare], limit)
     for row in texts:
-        cells = (_cut(cell, width) for cell, width in zip(row, widths, strict=True))
-        line = GAP.join(_pad(cell, width) for cell, width in zip(cells, widths, strict=True))
+        line = GAP.join(_line(row, widths))
         sys.stdout.write(_cut(line.rstrip(), limit) + "\n")
+
+
+def _widths(texts: Sequence[Sequence[str]]) -> dict[int, int]:
+    """Return how wide each column is; a cell that runs on does not count."""
+    widths = dict(enumerate(map(columns, texts[0])))
+    for row in texts[1:]:
+        whole = row if len(row) == len(widths) else row[:-1]
+        for index, cell in enumerate(whole):
+            widths[index] = max(widths[index], columns(cell))
+    return widths
+
+
+def _fitting(widths: dict[int, int], spare: Sequence[int], limit: int | None) -> dict[int, int]:
+    """Return the widths of the columns that are shown."""
+    if limit is None:
+        return widths
+    last = max(widths)
+    unseen = max(0, widths[last] - SEEN)
+    for left_out in range(len(spare) + 1):
+        kept = {at: width for at, width in widths.items() if at not in spare[:left_out]}
+        for index in spare[left_out:]:
+            kept[index] -= max(0, min(_total(kept) - limit, kept[index] - NARROWEST))
+        if _total(kept) - unseen <= limit:
+            break
+    return kept
+
+
+def _total(widths: dict[int, int]) -> int:
+    return sum(widths.values()) + len(GAP) * (len(widths) - 1)
+
+
+def _line(row: Sequence[str], widths: dict[int, int]) -> Iterator[str]:
+    """Yield the cells of a row as wide as their columns."""
+    runs_on = len(row) - 1 if len(row) <= max(widths) else None
+    for index, cell in enumerate(row):
+        if index == runs_on:
+            yield cell
+        elif index in widths:
+            yield _pad(_cut(cell, widths[index]), widths[index])
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:

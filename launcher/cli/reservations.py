@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from launcher.cli import gantt, render, terminal
-from launcher.cli.jobs import moment, second
+from launcher.cli.times import moment, second
 from launcher.wire import ReservationView
 
 HEADINGS = ("NAME", "FOR", "SLICES", "BEGIN", "END", "STATE", "BY")

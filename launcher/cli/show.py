@@ -1,4 +1,4 @@
-"""``launch show``: all there is to know of one job."""
+"""``launch show``: all there is to know of one job, or how an array is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import sys
 import click
 
 from launcher.cli import render, terminal
-from launcher.cli.brief import element, gpus, why
+from launcher.cli.brief import element, gpus, matrix, why
 from launcher.cli.common import connect, output_option
+from launcher.cli.showarray import find, print_array
+from launcher.cli.times import duration
 from launcher.wire import JobDetail, JobRequest, JobView
 
 
@@ -17,8 +19,17 @@ from launcher.wire import JobDetail, JobRequest, JobView
 @output_option
 @click.argument("ref", metavar="JOB")
 def command(ref: str, output: str) -> None:
-    """Show a job: what was asked, why it waits, its attempts and its history."""
-    detail = connect().show(ref)
+    """Show a job: what was asked, why it waits, its attempts and its history.
+
+    The id of an array shows how many of its elements are in which state, and those that failed, run
+    or wait; 12[3] is one of them.
+    """
+    client = connect()
+    array = find(client, ref)
+    if array is not None:
+        print_array(array, output)
+        return
+    detail = client.show(ref)
     if output == "json":
         render.print_json(detail)
     elif output == "name":
@@ -67,6 +78,7 @@ def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("image id", detail.image_id),
         ("command", shlex.join(job.command) if job.command else None),
         ("priority", job.priority),
+        ("time limit", None if job.time_limit is None else duration(job.time_limit)),
         ("submitted", job.submitted_at),
         ("started", job.started_at),
         ("ended", job.ended_at),
@@ -79,7 +91,6 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
     if spec is None:
         return []
     mounts = [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.volumes]
-    limit = None if spec.time_limit is None else f"{spec.time_limit:g} s"
     return [
         ("entrypoint", shlex.join(spec.entrypoint) if spec.entrypoint else None),
         (
@@ -92,20 +103,23 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("shm size", spec.shm_size),
         ("cpus", spec.cpus),
         ("as user", spec.user),
-        ("time limit", limit),
-        ("grace", f"{spec.stop_grace_period:g} s"),
+        ("grace", duration(spec.stop_grace_period)),
         ("pull", spec.pull_policy),
         *_queue_rows(spec),
     ]
 
 
 def _queue_rows(spec: JobRequest) -> list[tuple[str, object]]:
-    """Return how the job runs again, is warned and gives way, where that was asked."""
+    """Return what the job waits for, how it runs again, is warned and gives way."""
     signal, idle = spec.signal, spec.idle_timeout
     return [
+        ("after", ", ".join(f"{how}:{job}" for job, how in spec.depends_on.items()) or None),
         ("retries", _retries(spec)),
-        ("signal", f"{signal.name} {signal.before:g} s before the time limit" if signal else None),
-        ("idle timeout", None if idle is None else f"{idle:g} s"),
+        (
+            "signal",
+            f"{signal.name} {duration(signal.before)} before the time limit" if signal else None,
+        ),
+        ("idle timeout", None if idle is None else duration(idle)),
         ("preemptible", "yes" if spec.preemptible else None),
     ]
 
@@ -114,12 +128,11 @@ def _retries(spec: JobRequest) -> str | None:
     retries = spec.retries
     if retries is None or not retries.max:
         return None
-    wait = f", after {retries.backoff:g} s, then twice as long" if retries.backoff else ""
+    wait = f", after {duration(retries.backoff)}, then twice as long" if retries.backoff else ""
     return f"up to {retries.max}, on {', '.join(retries.on)}{wait}"
 
 
 def _element(job: JobView) -> str | None:
     if not job.array:
         return None
-    values = (job.array.get("matrix") or {}).items()
-    return " ".join([element(job.array), *(f"{key}={value}" for key, value in values)])
+    return f"{element(job.array)} {matrix(job.array)}".rstrip()

@@ -13,7 +13,7 @@ import click
 from launcher.cli import render, terminal
 from launcher.cli.brief import gpus, label
 from launcher.cli.common import connect, output_option
-from launcher.cli.jobs import moment, second, since, span
+from launcher.cli.times import moment, second, since, span
 from launcher.wire import Blocker, JobView, Why
 
 GATES = ("GATE", "IS", "REASON", "NEEDS", "THERE IS")
@@ -62,14 +62,14 @@ def _print(why: Why, now: datetime) -> None:
     _line(f"{named}: {_facts(job, now)}")
     place = "not in the queue yet" if why.position is None else f"number {why.position}"
     _line(f"position: {place}\n")
-    render.print_table(GATES, list(_gates(why)))
+    render.print_table(GATES, list(_gates(why)), ("NEEDS", "IS"))
     if why.ahead:
         sys.stdout.write("\n")
         rows = [
             (each.id, each.user, each.state, each.priority, gpus(each), _when(each.until, now))
             for each in why.ahead
         ]
-        render.print_table(AHEAD, rows)
+        render.print_table(AHEAD, rows, ("PRIORITY", "GPUS", "USER"))
     _line(f"\nearliest start:  {_when(why.earliest_start, now) or 'unknown'}, with nobody in front")
     _line(f"estimated start: {_when(why.estimated_start, now) or 'unknown'}")
     _line(f"  {why.estimate}")

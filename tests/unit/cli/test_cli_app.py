@@ -11,11 +11,14 @@ from pathlib import Path
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import launcher
 from launcher.cli import render, terminal
 from launcher.cli.app import GROUPS
-from launcher.cli.jobs import span
+from launcher.cli.times import duration, span
+from launcher.jobfile.units import parse_duration
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import Json, Stream, StubDaemon, event, head, job_view, out
 
@@ -125,10 +128,15 @@ def test_tables_are_aligned_and_cut_only_to_a_terminal(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (-3, "0s"), (61, "1m1s"), (3600, "1h0m"), (90000, "1d1h")],
+    [(0, "0s"), (-3, "0s"), (61, "1m1s"), (3600, "1h"), (90000, "1d1h"), (86461, "1d")],
 )
 def test_a_span_has_its_two_largest_units(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@given(st.integers(0, 10**7) | st.floats(0.01, 1000).map(lambda value: round(value, 2)))
+def test_a_duration_is_what_a_job_file_would_say(seconds: float) -> None:
+    assert parse_duration(duration(seconds)) == pytest.approx(seconds)
 
 
 LOADED = """

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from launcher.cli import terminal
 from launcher.cli.jobs import tally
 from launcher.wire import JobDetail, JobRequest, RetryRequest, SignalBefore
 from tests.unit.cli.launch_command import Launch
@@ -33,7 +34,7 @@ def test_the_queue_has_the_numbers_behind_its_order(stub: StubDaemon, launch: La
     rows = [line.split() for line in result.out.splitlines()]
     assert rows[0] == ["POS", "ID", "NAME", "USER", "PRIORITY", "USE", "SHARE", "GPUS", "LIMIT",
                        "WAITS", "REASON"]  # fmt: skip
-    assert rows[1][:9] == ["1", "12", "train", "alice", "50", "3.2", "1", "1g.6gb", "4h0m"]
+    assert rows[1][:9] == ["1", "12", "train", "alice", "50", "3.2", "1", "1g.6gb", "4h"]
     assert rows[1][-1] == "Resources"
     assert rows[2][:9] == ["-", "12[3]", "-", "alice", "50", "0.0", "0.5", "1g.6gb:2", "-"]
     assert stub.asked[0].query == "most=50"
@@ -97,6 +98,7 @@ def test_what_an_array_folds_is_not_missing(stub: StubDaemon, launch: Launch) ->
         ({}, "empty"),
         ({"PENDING": 3}, "3 pending"),
         ({"STARTING": 1, "COMPLETED": 2, "CANCELLED": 4}, "1 starting, 6 done"),
+        ({"COMPLETING": 1, "RUNNING": 2}, "2 running, 1 completing"),
         ({"LOST": 1, "TIMEOUT": 2, "OUT_OF_MEMORY": 3}, "6 done (6 failed)"),
     ],
 )
@@ -126,20 +128,46 @@ def test_show_tells_what_an_element_is_of_and_how_it_runs_again(
         name="a", image="x", retries=RetryRequest(max=2, on=["infra", "exit:75"], backoff=30),
         signal=SignalBefore(name="SIGUSR1", before=60), idle_timeout=1800, preemptible=True,
     )  # fmt: skip
+    stub.on("GET", "/v1/jobs", Json([job_view(id=15, array=ELEMENT)]))
     stub.on("GET", "/v1/jobs/15", detail(spec, array=ELEMENT))
     shown = dict(line.split(":", 1) for line in launch("show", "15").out.splitlines())
     shown = {name: value.strip() for name, value in shown.items()}
     assert shown["array"] == "12[3] lr=0.1 seed=2"
-    assert shown["retries"] == "up to 2, on infra, exit:75, after 30 s, then twice as long"
-    assert shown["signal"] == "SIGUSR1 60 s before the time limit"
-    assert shown["idle timeout"] == "1800 s"
+    assert shown["retries"] == "up to 2, on infra, exit:75, after 30s, then twice as long"
+    assert shown["signal"] == "SIGUSR1 1m before the time limit"
+    assert shown["idle timeout"] == "30m"
     assert shown["preemptible"] == "yes"
 
 
 def test_show_is_silent_of_what_was_not_asked(stub: StubDaemon, launch: Launch) -> None:
     hidden = {"id": 12, "index": 3, "matrix": None}
-    stub.on("GET", "/v1/jobs/15", detail(JobRequest(name="a", image="x"), array=hidden))
-    text = launch("show", "15").out
+    stub.on("GET", "/v1/jobs/last", detail(JobRequest(name="a", image="x"), array=hidden))
+    text = launch("show", "last").out
     assert "12[3]\n" in text
-    for word in ("retries", "signal", "idle timeout", "preemptible"):
+    for word in ("after", "time limit", "retries", "signal", "idle timeout", "preemptible"):
         assert f"{word}:" not in text
+
+
+def test_show_tells_the_limit_as_it_is_now_and_what_a_job_comes_after(
+    stub: StubDaemon, launch: Launch
+) -> None:
+    spec = JobRequest(
+        name="a", image="x", time_limit=60, depends_on={"prep": "afterok", "12": "afterany"}
+    )
+    stub.on("GET", "/v1/jobs/last", detail(spec, time_limit=5400.0))
+    lines = launch("show", "last").out.splitlines()
+    assert [line.split(":", 1)[1].strip() for line in lines if "time limit" in line] == ["1h30m"]
+    assert ["after:", "afterok:prep,", "afterany:12"] in [line.split() for line in lines]
+    assert ["grace:", "10s"] in [line.split() for line in lines]
+
+
+@pytest.mark.parametrize("verb", ["queue", "ps"])
+def test_the_reason_is_seen_on_40_columns(
+    stub: StubDaemon, launch: Launch, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr(terminal, "width", lambda: 40)
+    stub.on("GET", "/v1/queue", Json([entry(id=15, array=ELEMENT)]))
+    stub.on("GET", "/v1/queue/head", head(job_view(reason="Resources")))
+    heading, row = launch(verb).out.splitlines()
+    assert heading.endswith("REASON")
+    assert row.endswith("Resources")

@@ -149,7 +149,9 @@ def test_plain_text_gets_through_whole(text: str, size: int) -> None:
     [
         (0, "ID  IMAGE                     REASON\n7   registry.example/busybox  Resources"),
         (30, "ID  IMAGE            REASON\n7   registry.examp…  Resources"),
-        (20, "ID  IMAGE     REASON\n7   registr…  Resou…"),
+        (23, "ID  IMAGE     REASON\n7   registr…  Resources"),
+        (20, "ID  REASON\n7   Resources"),
+        (10, "ID  REASON\n7   Resou…"),
     ],
 )
 def test_the_image_gives_way_before_the_reason_and_a_width_of_nought_is_none(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -119,6 +120,7 @@ def test_show_tells_all_of_a_job(stub: StubDaemon, launch: Launch) -> None:
 
 
 def test_show_as_json_has_the_job_s_keys_at_the_top(stub: StubDaemon, launch: Launch) -> None:
+    stub.on("GET", "/v1/jobs", Json([job_view()]))
     stub.on("GET", "/v1/jobs/12", Json(detail()))
     shown = json.loads(launch("show", "12", "-o", "json").out)
     assert shown["id"] == 12
@@ -129,7 +131,7 @@ def test_show_as_json_has_the_job_s_keys_at_the_top(stub: StubDaemon, launch: La
 
 def test_a_job_that_is_not_there_is_exit_1(stub: StubDaemon, launch: Launch) -> None:
     gone = {"kind": "no-such-job", "message": "there is no job 7", "fix": "`launch ps -a`"}
-    stub.on("GET", "/v1/jobs/7", Json(gone, 404))
+    stub.on("GET", "/v1/jobs", Json(gone, 404))
     result = launch("show", "7")
     assert (result.code, result.out) == (1, "")
     assert result.err == "launch: there is no job 7\n  `launch ps -a`\n"
@@ -169,6 +171,15 @@ def test_wait_on_several_is_0_only_if_all_completed(
         stub.on("GET", f"/v1/jobs/{number}/wait", Json(ended(outcome, id=number)))
     assert launch("wait", "1-2", "-o", "name").code == code
     assert stub.asked[0].query == "all=0&ref=1-2"
+
+
+@pytest.mark.parametrize("ref", ["12[0,3]", "12[0-3,7]"])
+def test_wait_takes_some_elements_of_an_array(stub: StubDaemon, launch: Launch, ref: str) -> None:
+    stub.on("GET", "/v1/jobs", Json([job_view(id=13), job_view(id=16)]))
+    for number in (13, 16):
+        stub.on("GET", f"/v1/jobs/{number}/wait", Json(ended("COMPLETED", 0, id=number)))
+    assert launch("wait", ref).code == 0
+    assert parse_qs(stub.asked[0].query)["ref"] == [ref]
 
 
 def test_wait_ends_with_its_time(stub: StubDaemon, launch: Launch) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,19 +29,17 @@ def replayed(stub: StubDaemon) -> StubDaemon:
     return stub
 
 
-def test_each_layout_is_a_line_and_the_best_is_recommended(
+def test_each_layout_is_a_line_and_the_one_that_ends_first_is_said(
     replayed: StubDaemon, launch: Launch
 ) -> None:
     result = launch("whatif", "--layout", "1g.6gb:4")
     assert result.code == 0
     rows = [line.split() for line in result.out.splitlines()[:3]]
     assert rows[0] == ["LAYOUT", "MAKESPAN", "MEAN-WAIT", "WORST-WAIT", "USE", "JOBS", "NEVER"]
-    assert rows[1] == ["present", "4h0m", "1m0s", "1h0m", "83%", "2", "1"]
-    assert rows[2] == ["1g.6gb:4", "*", "1h0m", "1m0s", "1h0m", "83%", "1", "0"]
+    assert rows[1] == ["present", "4h", "1m", "1h", "83%", "2", "1"]
+    assert rows[2] == ["1g.6gb:4", "*", "1h", "1m", "1h", "83%", "1", "0"]
     assert result.err == (
-        "present: 1 job never starts: 7\n"
-        "recommended: 1g.6gb:4 (all that can run has ended after 1h0m, on the present one after"
-        " 4h0m)\n"
+        "present: 1 job never starts: 7\n1g.6gb:4 ends first: after 1h, the present one after 4h\n"
     )
 
 
@@ -74,8 +73,34 @@ def test_the_present_layout_may_be_the_best(stub: StubDaemon, launch: Launch) ->
     stub.on("POST", "/v1/whatif", Json([best, dataclasses.replace(OTHER, best=False)]))
     assert launch("whatif", "--layout", "1g.6gb:4").err == (
         "present: 20 never start: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and more\n"
-        "recommended: the present layout (all that can run has ended after 4h0m)\n"
+        "the present layout is as good as any: it ends after 4h\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("present", "best", "said"),
+    [
+        ({"makespan": 53940.0}, {"makespan": 53940.0},
+         "the present layout is as good as any: it ends after 14h59m"),
+        ({"makespan": 53999.0}, {"makespan": 53940.0},
+         "the present layout is as good as any: it ends after 14h59m"),
+        ({"makespan": 36000.0, "never": [7]}, {"makespan": 36000.0},
+         "1g.6gb:4 has a place for 1 more job: it ends after 10h, the present one after 10h"),
+        ({"makespan": 36000.0, "never": [7, 8]}, {"makespan": 54000.0},
+         "1g.6gb:4 has a place for 2 more jobs: it ends after 15h, the present one after 10h"),
+        ({"makespan": 54000.0}, {"makespan": 36000.0},
+         "1g.6gb:4 ends first: after 10h, the present one after 15h"),
+    ],
+)  # fmt: skip
+def test_what_another_layout_would_gain_is_said(
+    stub: StubDaemon, launch: Launch, present: dict[str, Any], best: dict[str, Any], said: str
+) -> None:
+    found = [
+        dataclasses.replace(PRESENT, **{"never": [], **present}),
+        dataclasses.replace(OTHER, **best),
+    ]
+    stub.on("POST", "/v1/whatif", Json(found))
+    assert launch("whatif", "--layout", "1g.6gb:4").err.splitlines()[-1] == said
 
 
 def test_what_is_replayed_is_the_queue_on_the_present_layout_unless_said(
@@ -139,7 +164,7 @@ def test_a_picture_is_written_and_stdout_stays_clean(
     file = tmp_path / "queue.svg"
     result = launch("whatif", "-o", f"svg={file}")
     assert (result.code, result.out) == (0, "")
-    assert "recommended: 1g.6gb:4" in result.err
+    assert "1g.6gb:4 ends first" in result.err
     assert ET.parse(file).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from launcher.cli import terminal
 from launcher.wire import Blocker, Gate, JobView
 from tests.unit.cli.launch_command import Launch
 from tests.unit.cli.queue_views import FULL, why_view
@@ -112,3 +113,14 @@ def test_a_job_that_is_not_there_is_exit_1(stub: StubDaemon, launch: Launch) -> 
     stub.on("GET", "/v1/jobs/7/why", Json({"kind": "no-such-job", "message": "no job 7"}, 404))
     result = launch("why", "7")
     assert (result.code, result.out, result.err) == (1, "", "launch: no job 7\n")
+
+
+def test_what_there_is_is_seen_on_40_columns(
+    stub: StubDaemon, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "width", lambda: 40)
+    stub.on("GET", "/v1/jobs/12/why", Json(why_view()))
+    lines = launch("why", "12").out.splitlines()
+    assert lines[3].split() == ["GATE", "REASON", "THERE", "IS"]
+    assert lines[5].endswith("Resources  4 of 4 in use")
+    assert "2026-01-02T07:04" in lines[8]
