@@ -9,6 +9,7 @@ from launcher.cli.common import connect, output_option
 from launcher.cli.each import each
 from launcher.cli.jobs import print_short
 from launcher.client import Client
+from launcher.wire import JobView
 
 STATES = ("pending", "starting", "running", "completing")
 
@@ -38,7 +39,7 @@ def command(
             raise click.UsageError(
                 "Say which jobs: JOB, or --user, --state or --name.", click.get_current_context()
             )
-        return each(Client.cancel, refs, output)
+        return each(_cancel, refs, output)
     from launcher.wire import SelectRequest
 
     ended = connect().cancel_all(SelectRequest(refs=list(refs), user=user, state=state, name=name))
@@ -47,3 +48,10 @@ def command(
     else:
         terminal.say("no job that waits or runs is meant: nothing was ended")
     return 0
+
+
+def _cancel(client: Client, ref: str) -> list[JobView]:
+    ended = client.cancel(ref)
+    if not ended:
+        terminal.say(f"nothing of {ref} waits or runs")
+    return ended
