@@ -22,6 +22,12 @@ def rules_from(tables: Mapping[str, Any], file: object) -> Rules:
     users, groups = (
         _named(quota.pop(name, {}), f"quota.{name}", file) for name in ("users", "groups")
     )
+    default, most = queue.get("default_time_limit"), queue.get("max_time_limit")
+    if default is not None and most is not None and default > most:
+        raise ConfigError(
+            f"{file}: queue.default_time_limit ({default:g} s) is above queue.max_time_limit "
+            f"({most:g} s)"
+        )
     unsatisfied = queue.pop("unsatisfied_dependency", "cancel")
     return Rules(
         fair_share=FairShare(**shares),
@@ -74,7 +80,7 @@ def _some_seconds(value: Any) -> float:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise ValueError("it must be a number, 0 or more")
     return float(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from launcher.cli.common import connect, docker_codes, output_option
 from launcher.cli.jobs import print_short
 from launcher.cli.params import DURATION
 from launcher.client import Client
+from launcher.errors import UserError
 from launcher.wire import JobView
 
 
@@ -38,8 +40,10 @@ def command(refs: tuple[str, ...], timeout: float | None, output: str) -> int:
 
 def _ids(client: Client, refs: Sequence[str]) -> Sequence[int | str]:
     """Return the jobs that are meant; a daemon that is being restarted is waited for."""
-    if len(refs) == 1 and refs[0].isdecimal() and client.wait(refs[0], 0).id == int(refs[0]):
-        return refs
+    if len(refs) == 1 and refs[0].isdecimal():
+        with contextlib.suppress(UserError):  # it is an array
+            client.wait(refs[0], 0)
+            return refs
     return [job.id for job in client.jobs(refs)]
 
 

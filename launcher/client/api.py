@@ -108,10 +108,10 @@ class Client:
         """Stop running jobs and queue them again, under their ids."""
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/requeue"))
 
-    def retry(self, ref: Ref, *, failed: bool = False) -> list[wire.JobView]:
-        """Queue ended jobs again, under their ids; with ``failed`` only those that failed."""
-        reply = self._post(f"{_job(ref)}/retry?failed={int(failed)}")
-        return decode_list(wire.JobView, reply)
+    def retry(self, refs: Sequence[Ref], *, failed: bool = False) -> list[wire.JobView]:
+        """Queue ended jobs again, together: they wait for each other as they did before."""
+        asked = wire.RetryJobs(refs=[str(ref) for ref in refs], failed=failed)
+        return decode_list(wire.JobView, self._post("/v1/jobs/retry", dataclasses.asdict(asked)))
 
     def edit(self, ref: Ref, request: wire.EditRequest) -> list[wire.JobView]:
         """Change pending jobs, or the time limit of running ones."""

@@ -68,10 +68,14 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class HoldAsked:
-    """Somebody who may do so keeps a pending job from starting."""
+    """Somebody who may do so keeps a pending job from starting.
+
+    ``admin``: an admin, and not the owner; then only an admin may let it go.
+    """
 
     job: int
     uid: int
+    admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class ReleaseAsked:
 
     job: int
     uid: int
+    admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +96,25 @@ class RequeueAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryAsked:
-    """Somebody who may do so wants an ended job queued again, under its id.
-
-    ``job`` is as the store has it, ``array`` its array with the counts of its ended elements,
-    ``after`` what it still depends on with how that ended.
-    """
+class Retried:
+    """An ended job as the store has it, and what it depends on with how that ended."""
 
     job: Job
-    uid: int
-    array: Array | None = None
     after: tuple[tuple[Dependency, Outcome | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """Somebody who may do so wants ended jobs queued again, under their ids, together.
+
+    ``arrays`` are those of the jobs, with the counts of their ended elements. Priorities that only
+    an ``admin`` may give are lowered for others.
+    """
+
+    jobs: tuple[Retried, ...]
+    uid: int
+    admin: bool = False
+    arrays: tuple[Array, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from launcher.core import event as ev
 from launcher.core import gates, images
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.job import Job, Outcome, Reason, State
-from launcher.core.policy import check_priority
+from launcher.core.policy import MAX_USER_PRIORITY, check_edit, check_priority
 from launcher.core.possible import check_possible
 from launcher.core.steps import finish, move, stop
-from launcher.core.submit import check_limit, end_of, missed_of
+from launcher.core.submit import check_limit, left_of, limit_without, missed_of
 from launcher.core.world import World
-from launcher.errors import NoSuchJob, NotAllowed, StaleRequest, UserError
+from launcher.errors import LauncherError, NoSuchJob, NotAllowed, StaleRequest, UserError
 
 
 def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
@@ -60,29 +60,61 @@ def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
 
 
 def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
-    """Queue an ended job again; it keeps its id and takes the next attempt."""
-    job = event.job
+    """Queue ended jobs again; each keeps its id and takes the next attempt.
+
+    Of several, those that cannot are passed over; a single one is refused. All are open again
+    before any is admitted: they wait for each other as they did before.
+    """
+    opened: list[ev.Retried] = []
+    for one in event.jobs:
+        try:
+            _check_retry(world, one, event)
+        except LauncherError:
+            if len(event.jobs) == 1:
+                raise
+            continue
+        opened.append(one)
+    for array in event.arrays:
+        world.arrays.setdefault(array.id, array)
+    for one in opened:
+        _reopen(world, one.job, event, now)
+    actions: list[Action] = []
+    for one in opened:
+        one.job.waits_for = left_of(world, one.job.depends_on, one.after)
+        world.depend(one.job)
+        actions += gates.admit(world, one.job, now)
+    for array in event.arrays:
+        if not world.arrays[array.id].live:  # none of its elements was opened
+            del world.arrays[array.id]
+    return actions
+
+
+def _check_retry(world: World, one: ev.Retried, event: ev.RetryAsked) -> None:
+    job = one.job
     if job.id in world.jobs or job.state is not State.DONE or job.outcome is None:
         raise StaleRequest(f"job {job.id} has not ended: only an ended job can be retried")
     check_possible(world, job.need)
-    missed = missed_of(world, event.after)
+    again = {other.job.id for other in event.jobs}
+    again |= {o.job.element.array for o in event.jobs if o.job.element is not None}
+    missed = missed_of(world, tuple(each for each in one.after if each[0].job not in again))
     if missed is not None:
         raise StaleRequest(
             f"job {job.id} cannot run again: job {missed[0].job} is {missed[1].value}, "
             f"{missed[0].after.value} was asked",
-            fix=f"Retry job {missed[0].job} first, or submit this one without the dependency.",
+            fix=f"Retry job {missed[0].job} with it, or submit this one without the dependency.",
         )
-    waits_for = tuple(d for d, told in event.after if end_of(world, d, told) is None)
+
+
+def _reopen(world: World, job: Job, event: ev.RetryAsked, now: ev.Now) -> None:
+    assert job.outcome is not None, "it has ended"
     if job.element is not None:
-        if event.array is not None:
-            world.arrays.setdefault(job.element.array, event.array)
         world.arrays[job.element.array].reopen(job.id, job.outcome)
     move(world, job, ev.RetryAsked, State.PENDING, now, f"by uid {event.uid}")
     _reset(job)
-    job.waits_for = waits_for
+    if not event.admin:
+        job.priority = min(job.priority, MAX_USER_PRIORITY)
     world.changes.reopened.add(job.id)
     world.add(job)
-    return gates.admit(world, job, now)
 
 
 def _reset(job: Job) -> None:
@@ -90,63 +122,80 @@ def _reset(job: Job) -> None:
     job.outcome = job.reason = job.message = job.held = job.again = job.begin = None
     job.exit_code = job.cancelled_by = job.container_id = None
     job.started_at = job.ended_at = job.started_wall = None
-    job.slices, job.timed_out, job.stop_asked = (), False, None
+    job.slices, job.waits_for, job.timed_out, job.stop_asked = (), (), False, None
     job.never_started = job.retried = job.pulls_failed = 0
 
 
 def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
     """Change a pending job, or the time limit of a running one."""
     job = _live(world, event.job)
+    limit = _limit_asked(world, job, event)
     if event.priority is not None:
         check_priority(event.priority, admin=event.admin)
-    if event.time_limit:
-        check_limit(world, event.time_limit, event.admin)
     if event.need is not None:
         check_possible(world, event.need)
+    check_edit(job, event.need or job.need, limit)
     if job.state is State.RUNNING and not job.stopping:
-        return _edit_running(world, job, event, now)
+        return _edit_running(world, job, event, limit, now)
     if job.state is not State.PENDING:
         raise StaleRequest(f"job {job.id} is {job.state.value}: it cannot be edited now")
-    move(world, job, ev.EditAsked, State.PENDING, now, _told(event))
+    if event.hold is False:
+        gates.check_release(job, admin=event.admin)
+    move(world, job, ev.EditAsked, State.PENDING, now, _told(event, limit))
     gates.leave(world, job)
     job.priority = job.priority if event.priority is None else event.priority
-    job.need = event.need or job.need
-    if event.time_limit is not None:
-        job.time_limit = event.time_limit or world.rules.default_time_limit
+    job.need, job.time_limit = event.need or job.need, limit
     if event.hold is not None:
         job.held = (job.held or Reason.JOB_HELD_USER) if event.hold else None
     return gates.admit(world, job, now)
 
 
-def _edit_running(world: World, job: Job, event: ev.EditAsked, now: ev.Now) -> list[Action]:
+def _limit_asked(world: World, job: Job, event: ev.EditAsked) -> float | None:
+    """Return the time limit that the job shall have; raises where it may not."""
+    if event.time_limit is None:
+        return job.time_limit
+    if event.time_limit:
+        check_limit(world, event.time_limit, admin=event.admin)
+        return event.time_limit
+    least = None if event.admin else limit_without(world, admin=False)
+    if least is not None:
+        raise NotAllowed(
+            f"time_limit: a job must have one here, {least:g} s where it asks for none",
+            fix="Ask for another one, or let an admin take it away.",
+        )
+    return None
+
+
+def _edit_running(
+    world: World, job: Job, event: ev.EditAsked, limit: float | None, now: ev.Now
+) -> list[Action]:
     if (event.priority, event.need, event.hold) != (None, None, None):
         raise StaleRequest(f"job {job.id} is RUNNING: only its time limit can be changed")
-    if event.time_limit is None:
-        return []
-    before, after = job.time_limit, event.time_limit or world.rules.default_time_limit
-    longer = before is not None and (after is None or after > before)
+    before = job.time_limit
+    longer = before is not None and (limit is None or limit > before)
     if longer and not event.admin:
         raise NotAllowed(
             f"job {job.id} runs with a limit of {before:g} s: its owner may shorten that only",
             fix="Ask an admin to extend it.",
         )
-    move(world, job, ev.EditAsked, State.RUNNING, now, _told(event))
-    job.time_limit = after
+    move(world, job, ev.EditAsked, State.RUNNING, now, _told(event, limit))
+    job.time_limit = limit
     job.deadline = job.warn_at = None
-    if after is not None:
+    if limit is not None:
         ran = now.wall - (job.started_wall or now.wall)
-        world.set_deadline(job, now.boot + after - ran)
+        world.set_deadline(job, now.boot + limit - ran)
     return []
 
 
-def _told(event: ev.EditAsked) -> str:
+def _told(event: ev.EditAsked, limit: float | None) -> str:
     said = {
         "priority": event.priority,
-        "time limit": None if event.time_limit is None else f"{event.time_limit:g} s",
         "gpus": event.need,
         "hold": event.hold,
     }
-    changes = ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
+    changes = [f"{name} {value}" for name, value in said.items() if value is not None]
+    if event.time_limit is not None:
+        changes.append("no time limit" if limit is None else f"time limit {limit:g} s")
     if not changes:
         raise UserError("nothing to change", fix="Name what: --priority, --time, --gpus, --hold.")
-    return f"{changes} (by {event.owner.name})"
+    return f"{', '.join(changes)} (by {event.owner.name})"

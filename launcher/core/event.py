@@ -19,6 +19,7 @@ from launcher.core.asked import NewJob as NewJob
 from launcher.core.asked import ReleaseAsked as ReleaseAsked
 from launcher.core.asked import RequeueAsked as RequeueAsked
 from launcher.core.asked import ReserveAsked as ReserveAsked
+from launcher.core.asked import Retried as Retried
 from launcher.core.asked import RetryAsked as RetryAsked
 from launcher.core.asked import SignalAsked as SignalAsked
 from launcher.core.asked import Submitted as Submitted

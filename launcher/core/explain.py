@@ -14,12 +14,15 @@ from datetime import UTC, datetime
 from launcher.core import quota, reservations
 from launcher.core.event import Now
 from launcher.core.fitting import slices_wanted, wanted
-from launcher.core.holdback import Key, starts_in
+from launcher.core.holdback import Key, limit_in
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.queue import Lane
 from launcher.core.scheduler import Walk, gate
 from launcher.core.states import Having, SliceState
 from launcher.core.world import World
+
+EXACT_UP_TO = 5000
+"""In a longer queue a place is told without playing through who is served when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Explainer:
         self.world, self.now = world, now
         self._heads: dict[Need, list[Key]] = {}
         self._of_lane: dict[Lane, Reason | None] = {}
+        self._rivals: dict[Need, tuple[Need, ...]] = {}
 
     @functools.cached_property
     def walk(self) -> Walk:
@@ -50,12 +54,39 @@ class Explainer:
         return walk
 
     def position(self, job: Job) -> int | None:
-        """Return a job's place in the queue from 1, None where it is not in it."""
+        """Return a job's place in the queue from 1, None where it is not in it.
+
+        In a very long queue by what everybody used until now; else as it will be served.
+        """
         if job.id not in self.world.queue:
             return None
-        key = self.walk.key(job)
-        jobs = self.world.jobs
+        if len(self.world.queue) <= EXACT_UP_TO:
+            order = Walk(self.world, self.now).order()
+            return next(place for place, other in enumerate(order, start=1) if other is job)
+        key, jobs = self.walk.key(job), self.world.jobs
         return 1 + sum(self.walk.key(jobs[i]) < key for i in self.world.queue.ids())
+
+    def in_front(self, job: Job, most: int) -> list[Job]:
+        """Return the first jobs in front of this one that could use a slice which it could use."""
+        key, jobs = self.walk.key(job), self.world.jobs
+        needs = set(self._competing(job.need))
+
+        def competes(job_id: int) -> bool:
+            other = jobs[job_id]
+            return other.need in needs and self.walk.key(other) < key
+
+        return Walk(self.world, self.now).first(most, competes)
+
+    def _competing(self, need: Need) -> tuple[Need, ...]:
+        """Return the needs that could take from this one, itself among them."""
+        if need not in self._rivals:
+            mine = {s.slice.uuid for s in wanted(self.world, need)}
+            self._rivals[need] = tuple(
+                other
+                for other in self.world.queue.needs()
+                if other == need or any(s.slice.uuid in mine for s in wanted(self.world, other))
+            )
+        return self._rivals[need]
 
     def blockers(self, job: Job) -> list[Blocker]:
         """Return what keeps a pending job from starting; empty for a job that is not pending."""
@@ -96,12 +127,27 @@ class Explainer:
         return found[: last + 1]
 
     def earliest(self, job: Job) -> float | None:
-        """Return in how many seconds enough slices could be free if nobody were in front."""
+        """Return in how many seconds enough slices could be free if nobody were in front.
+
+        Running jobs are over when their limits are, and those that give way when they may.
+        """
         count = slices_wanted(self.world, job.need)
         usable = [s for s in wanted(self.world, job.need) if s.usable]
         if count == 0 or len(usable) < count:
             return None
-        return starts_in(self.world, usable, count, self.now)
+        begins = 0.0 if job.begin is None else job.begin - self.now.wall
+        free = sorted(self._free_in(job, s) for s in usable)
+        return max(begins, free[count - 1])
+
+    def _free_in(self, job: Job, state: SliceState) -> float:
+        if state.lease is None:
+            return 0.0
+        holder = self.world.jobs[state.lease.job]
+        seconds = limit_in(self.world, holder, self.now)
+        if not _gives_way(holder, job):
+            return seconds
+        ran = self.now.wall - (holder.started_wall or self.now.wall)
+        return min(seconds, max(0.0, self.world.rules.preempt_after - ran))
 
     def _gate(self, job: Job) -> Iterator[Blocker]:
         world = self.world
@@ -128,11 +174,16 @@ class Explainer:
         return [_behind(need, ahead)] if ahead else [self._busy(job)]
 
     def _ahead(self, job: Job) -> tuple[int, ...]:
-        """Return the first jobs of the lanes that are in front and ask for the same."""
+        """Return the first jobs of the lanes that are in front and want the same slices."""
         heads = self._heads.get(job.need)
         if heads is None:
-            found = (self.world.jobs[i] for _, (_, i) in self.world.queue.heads(job.need))
-            heads = self._heads[job.need] = sorted(self.walk.key(other) for other in found)
+            found = (
+                self.world.jobs[i]
+                for need in self._competing(job.need)
+                for _, (_, i) in self.world.queue.heads(need)
+            )
+            held_up = (j for j in found if quota.exceeded(self.world, j, None) is None)
+            heads = self._heads[job.need] = sorted(self.walk.key(other) for other in held_up)
         before = bisect.bisect_left(heads, self.walk.key(job))
         return tuple(job_id for _, _, job_id in heads[:before])
 
@@ -183,7 +234,12 @@ class Explainer:
         fit = wanted(world, need)
         busy = [s.lease.job for s in fit if s.lease is not None]
         jobs = tuple(sorted(set(busy)))
-        return Blocker(Reason.RESOURCES, str(need), f"{len(busy)} of {len(fit)} in use", jobs)
+        give_way = sum(_gives_way(world.jobs[i], job) for i in jobs)
+        have = f"{len(busy)} of {len(fit)} in use"
+        if give_way:
+            after = world.rules.preempt_after
+            have += f"; {give_way} of these jobs give way once they have run for {after:g} s"
+        return Blocker(Reason.RESOURCES, str(need), have, jobs)
 
 
 GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
@@ -192,6 +248,7 @@ GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
         frozenset(
             {
                 Reason.JOB_HELD_USER,
+                Reason.JOB_HELD_ADMIN,
                 Reason.NEVER_STARTED,
                 Reason.IMAGE_PULL_FAILED,
                 Reason.DEPENDENCY_NEVER_SATISFIED,
@@ -226,6 +283,7 @@ _OF_ALL = frozenset(
 _OUT_OF_QUEUE = frozenset(
     {
         Reason.JOB_HELD_USER,
+        Reason.JOB_HELD_ADMIN,
         Reason.NEVER_STARTED,
         Reason.IMAGE_PULL_FAILED,
         Reason.DEPENDENCY_NEVER_SATISFIED,
@@ -239,6 +297,10 @@ _OUT_OF_QUEUE = frozenset(
 def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
     """Return what keeps one pending job from starting; see ``Explainer``."""
     return Explainer(world, now).blockers(job) if job.state is State.PENDING else []
+
+
+def _gives_way(holder: Job, job: Job) -> bool:
+    return holder.preemptible and holder.priority < job.priority
 
 
 def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:

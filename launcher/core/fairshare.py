@@ -94,6 +94,11 @@ class Standing:
             more = self._used(self._world.leases.get(job.id, ()), self._wall)
             self._running[uid] = self._running.get(uid, 0.0) + more
 
+    def served(self, uid: int, gib: float) -> None:
+        """Count for a user what a job of his will be charged when it is started."""
+        self._of.pop(uid, None)
+        self._running[uid] = self._running.get(uid, 0.0) + gib * self._rules.entry_charge
+
     def use(self, uid: int) -> float:
         """Return a user's decayed use in slice-GiB-seconds."""
         use = self._world.uses.get(uid)

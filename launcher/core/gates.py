@@ -16,7 +16,7 @@ from launcher.core.images import is_open
 from launcher.core.job import Dependency, Job, Outcome, Reason, State
 from launcher.core.steps import finish, move
 from launcher.core.world import World
-from launcher.errors import StaleRequest, UserError
+from launcher.errors import NotAllowed, StaleRequest, UserError
 
 
 def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> list[Action]:
@@ -68,7 +68,8 @@ def hold(world: World, event: ev.HoldAsked, now: ev.Now) -> list[Action]:
     """Keep a pending job from starting."""
     job = _pending(world, event.job, "held")
     move(world, job, ev.HoldAsked, State.PENDING, now, f"by uid {event.uid}")
-    job.held = job.held or Reason.JOB_HELD_USER
+    reason = Reason.JOB_HELD_ADMIN if event.admin else Reason.JOB_HELD_USER
+    job.held = reason if event.admin else job.held or reason
     leave(world, job)
     return []
 
@@ -78,9 +79,16 @@ def release(world: World, event: ev.ReleaseAsked, now: ev.Now) -> list[Action]:
     job = _pending(world, event.job, "released")
     if job.held is None:
         return []
+    check_release(job, admin=event.admin)
     move(world, job, ev.ReleaseAsked, State.PENDING, now, f"by uid {event.uid}")
     job.held, job.never_started, job.pulls_failed = None, 0, 0
     return admit(world, job, now)
+
+
+def check_release(job: Job, *, admin: bool) -> None:
+    """Raise ``NotAllowed`` where an admin holds a job and somebody else lets it go."""
+    if job.held is Reason.JOB_HELD_ADMIN and not admin:
+        raise NotAllowed(f"job {job.id} is held by an admin", fix="Only an admin may release it.")
 
 
 def _pending(world: World, job_id: int, what: str) -> Job:

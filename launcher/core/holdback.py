@@ -42,16 +42,21 @@ def runs_for(world: World, job: Job) -> float | None:
     return job.time_limit + job.stop_grace + RELEASE_SECONDS
 
 
-def ends_in(world: World, job: Job, now: Now) -> float:
-    """Return in how many seconds a job that holds slices should have given them back."""
+def limit_in(world: World, job: Job, now: Now) -> float:
+    """Return in how many seconds the time limit of a job that holds slices is over."""
     if job.state is State.COMPLETING:
-        return RELEASE_SECONDS
-    tail = job.stop_grace + RELEASE_SECONDS
+        return 0.0
     if job.deadline is not None:
-        return max(0.0, job.deadline - now.boot) + tail
+        return max(0.0, job.deadline - now.boot)
     limit = job.time_limit if job.time_limit is not None else world.rules.assumed_time_limit
     granted = world.attempts[job.id].granted_at
-    return max(0.0, granted + limit - now.wall) + tail
+    return max(0.0, granted + limit - now.wall)
+
+
+def ends_in(world: World, job: Job, now: Now) -> float:
+    """Return in how many seconds a job that holds slices should have given them back."""
+    grace = 0.0 if job.state is State.COMPLETING else job.stop_grace
+    return limit_in(world, job, now) + grace + RELEASE_SECONDS
 
 
 def keep(world: World, key: Key, usable: list[SliceState], kept: dict[str, Kept], now: Now) -> None:

@@ -43,6 +43,7 @@ class Reason(Enum):
     DEPENDENCY_NEVER_SATISFIED = "DependencyNeverSatisfied"
     BEGIN_TIME = "BeginTime"
     JOB_HELD_USER = "JobHeldUser"
+    JOB_HELD_ADMIN = "JobHeldAdmin"
     QUOTA = "Quota"
     RESERVATION = "Reservation"
     IMAGE_PULL = "ImagePull"
@@ -214,7 +215,7 @@ class Job:
     slices are free: it has no outcome then. ``retried`` counts the retries it has used,
     ``pulls_failed`` the pulls that were nobody's fault. ``held`` says why it is kept from starting
     until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
-    ``waits_for`` are the jobs that must end first.
+    ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not.
 
     Docker's own start and end times are RFC 3339 text; ``submitted_at`` and ``started_wall`` are
     seconds since 1970; ``deadline``, ``warn_at`` and ``idle_since`` are CLOCK_BOOTTIME seconds.
@@ -246,6 +247,7 @@ class Job:
     never_started: int = 0
     held: Reason | None = None
     begin: float | None = None
+    depends_on: tuple[Dependency, ...] = ()
     waits_for: tuple[Dependency, ...] = ()
     deadline: float | None = None
     element: Element | None = None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from launcher.core.job import JobSpec, NeedKind, Owner
+from launcher.core.job import Job, JobSpec, Need, NeedKind, Owner
 from launcher.errors import NotAllowed, UserError
 
 MAX_USER_PRIORITY = 50
@@ -125,6 +125,19 @@ def check_priority(priority: int, *, admin: bool) -> None:
         raise NotAllowed(
             f"priority: {priority} is above {MAX_USER_PRIORITY}, which is all a user may ask",
             fix="Ask for 50 or less, or let an admin do it.",
+        )
+
+
+def check_edit(job: Job, need: Need, limit: float | None) -> None:
+    """Raise ``UserError`` where a job cannot be like this with what it has."""
+    if job.idle_timeout is not None and need.kind is NeedKind.NONE:
+        raise UserError(
+            "gpus: the job has an idle_timeout, which needs a GPU", fix="Submit it anew without."
+        )
+    if job.warn is not None and limit is not None and job.warn.before >= limit:
+        raise UserError(
+            f"time_limit: {limit:g} s is not longer than the {job.warn.before:g} s before it "
+            f"at which the job wants {job.warn.name}"
         )
 
 

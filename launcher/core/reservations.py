@@ -9,7 +9,7 @@ from launcher.core.event import Now, ReserveAsked, UnreserveAsked
 from launcher.core.holdback import runs_for
 from launcher.core.job import Job, Owner
 from launcher.core.world import World
-from launcher.errors import UserError
+from launcher.errors import StaleRequest, UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
     for name in [n for n, r in world.reservations.items() if r.end <= now.wall]:
         _drop(world, name)
     if event.name in world.reservations:
-        raise UserError(f"there is a reservation {event.name} already", fix="Choose another name.")
+        raise StaleRequest(
+            f"there is a reservation {event.name} already", fix="Choose another name."
+        )
     if event.end <= max(event.start, now.wall):
         raise UserError("the window must end after it begins, and not be over")
     if (event.user is None) == (event.group is None):
@@ -95,7 +97,9 @@ def _of_profile(world: World, event: ReserveAsked) -> tuple[str, ...]:
 def unreserve(world: World, event: UnreserveAsked, now: Now) -> list[Action]:
     """Take a reservation back."""
     if event.name not in world.reservations:
-        raise UserError(f"there is no reservation {event.name}", fix="`launch reserve` lists them.")
+        raise StaleRequest(
+            f"there is no reservation {event.name}", fix="`launch reserve` lists them."
+        )
     _drop(world, event.name)
     return []
 

@@ -8,6 +8,7 @@ walks the same way: the rule that refuses a start explains it.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable, Iterator
 
 from launcher.core import lifecycle, quota, reservations
@@ -39,6 +40,7 @@ class Walk:
         self.world, self.now = world, now
         self.standing = Standing(world, now.wall)
         self.kept: dict[str, Kept] = {}
+        self._gibs: dict[Need, float] = {}
 
     def key(self, job: Job) -> Key:
         """Return a job's place in the order."""
@@ -80,10 +82,43 @@ class Walk:
         return heap
 
     def first(self, most: int, keep: Callable[[int], bool] = lambda _: True) -> list[Job]:
-        """Return the jobs that are first in order, whatever they need; of those to be kept."""
-        world = self.world
-        found = (i for lane in world.queue.lanes() for i in world.queue.first(lane, most, keep))
-        return heapq.nsmallest(most, (world.jobs[i] for i in found), key=self.key)
+        """Return the first jobs in the order in which they will be served; of those to be kept."""
+        return list(itertools.islice(self.order(most, keep), most))
+
+    def order(
+        self, most: int | None = None, keep: Callable[[int], bool] = lambda _: True
+    ) -> Iterator[Job]:
+        """Yield waiting jobs as they will be served, whatever they need.
+
+        Each counts its entry charge when it is served, so that users take turns as they will. The
+        walk is used up by that.
+        """
+        jobs, queue = self.world.jobs, self.world.queue
+        heap: list[tuple[Key, int, list[int]]] = []
+        for number, lane in enumerate(queue.lanes()):
+            ids = queue.first(lane, most or len(queue), keep)[::-1]
+            if ids:
+                heap.append((self.key(jobs[ids[-1]]), number, ids))
+        heapq.heapify(heap)
+        while heap:
+            key, number, ids = heapq.heappop(heap)
+            job = jobs[key[2]]
+            if (now := self.key(job)) == key:
+                yield job
+                ids.pop()
+                self.standing.served(job.owner.uid, self._gib(job.need))
+                if not ids:
+                    continue
+                now = self.key(jobs[ids[-1]])
+            heapq.heappush(heap, (now, number, ids))
+
+    def _gib(self, need: Need) -> float:
+        """Return how much memory a job with this need would be charged for, in GiB."""
+        if need not in self._gibs:
+            least = wanted(self.world, need)[: slices_wanted(self.world, need)]
+            mib = sum(state.slice.memory_mib for state in least)
+            self._gibs[need] = mib / 1024 or self.world.rules.fair_share.cpu_slot_gib
+        return self._gibs[need]
 
     def _any_free(self, need: Need) -> bool:
         if gate(self.world, need):

@@ -6,7 +6,7 @@ from launcher.core import event as ev
 from launcher.core import gates, policy, quota
 from launcher.core.action import Action
 from launcher.core.arrays import Array
-from launcher.core.job import Dependency, Element, Job, Outcome, Owner, Reason
+from launcher.core.job import Dependency, Element, Job, Outcome, Reason
 from launcher.core.possible import check_possible
 from launcher.core.world import World
 from launcher.errors import LauncherError, NotAllowed, StaleRequest
@@ -19,14 +19,15 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
     """
     _check(world, event)
     if event.dry_run:
-        return [_planned(world, new, event.owner, now) for new in event.jobs], []
+        return [_planned(world, new, event, now) for new in event.jobs], []
     world.groups[event.owner.uid] = event.groups
     arrays = _new_arrays(world, event)
     first = world.next_id
     made: list[Job] = []
     for new in event.jobs:
-        job = _job(world, world.next_id, new, event.owner, now)
-        job.waits_for = _waits_for(world, event, new, first, arrays)
+        job = _job(world, world.next_id, new, event, now)
+        job.depends_on = _depends_on(event, new, first, arrays)
+        job.waits_for = left_of(world, job.depends_on, new.after)
         if new.element is not None:
             place = new.element
             job.element = Element(arrays[place.array].id, place.index, place.values)
@@ -50,7 +51,7 @@ def _check(world: World, event: ev.Submitted) -> None:
     for new in event.jobs:
         try:
             policy.check(new.spec, event.owner)
-            check_limit(world, new.spec.time_limit, event.admin)
+            check_limit(world, new.spec.time_limit, admin=event.admin)
             check_possible(world, new.spec.need)
         except LauncherError as refused:
             if len(event.jobs) > 1:
@@ -60,7 +61,13 @@ def _check(world: World, event: ev.Submitted) -> None:
     quota.check_submit(world, event.owner, event.groups, [new.spec.need for new in event.jobs])
 
 
-def check_limit(world: World, seconds: float | None, admin: bool) -> None:
+def limit_without(world: World, *, admin: bool) -> float | None:
+    """Return the time limit of a job that asks for none; an ordinary user's never has none."""
+    rules = world.rules
+    return rules.default_time_limit or (None if admin else rules.max_time_limit)
+
+
+def check_limit(world: World, seconds: float | None, *, admin: bool) -> None:
     """Raise ``NotAllowed`` for a time limit above the one that the rules allow."""
     most = world.rules.max_time_limit
     if most is not None and seconds is not None and seconds > most and not admin:
@@ -86,16 +93,25 @@ def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
     return made
 
 
-def _waits_for(
-    world: World, event: ev.Submitted, new: ev.NewJob, first: int, arrays: list[Array]
+def _depends_on(
+    event: ev.Submitted, new: ev.NewJob, first: int, arrays: list[Array]
 ) -> tuple[Dependency, ...]:
-    """Return what a new job still has to wait for; of an array, for all of it."""
+    """Return all that a new job depends on; of an array, all of it."""
     beside = []
     for place, after in new.beside:
         element = event.jobs[place].element
         beside.append(Dependency(arrays[element.array].id if element else first + place, after))
-    others = [d for d, ended in new.after if end_of(world, d, ended) is None]
-    return tuple(dict.fromkeys([*beside, *others]))
+    return tuple(dict.fromkeys([*beside, *(dependency for dependency, _ in new.after)]))
+
+
+def left_of(
+    world: World,
+    depends_on: tuple[Dependency, ...],
+    after: tuple[tuple[Dependency, Outcome | None], ...],
+) -> tuple[Dependency, ...]:
+    """Return what of this has not ended; ``after`` tells what the store knows of some."""
+    told = dict(after)
+    return tuple(d for d in depends_on if d not in told or end_of(world, d, told[d]) is None)
 
 
 def end_of(world: World, dependency: Dependency, told: Outcome | None) -> Outcome | None:
@@ -126,20 +142,20 @@ def missed_of(
     return None
 
 
-def _planned(world: World, new: ev.NewJob, owner: Owner, now: ev.Now) -> Job:
+def _planned(world: World, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:
     """Return a job that goes nowhere, with id 0 as its array's."""
-    job = _job(world, 0, new, owner, now)
+    job = _job(world, 0, new, event, now)
     if new.element is not None:
         job.element = Element(0, new.element.index, new.element.values)
     return job
 
 
-def _job(world: World, job_id: int, new: ev.NewJob, owner: Owner, now: ev.Now) -> Job:
+def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:
     spec = new.spec
-    limit = world.rules.default_time_limit if spec.time_limit is None else spec.time_limit
+    limit = spec.time_limit or limit_without(world, admin=event.admin)
     return Job(
         id=job_id,
-        owner=owner,
+        owner=event.owner,
         name=spec.name,
         need=spec.need,
         image=new.image,

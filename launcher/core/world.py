@@ -110,10 +110,14 @@ class World:
         self._names[job.owner.uid] = job.owner.name
         if job.element is not None:
             self.arrays[job.element.array].live.add(job.id)
-        for dependency in job.waits_for:
-            self.dependents.setdefault(dependency.job, set()).add(job.id)
+        self.depend(job)
         if job.state not in (State.PENDING, State.DONE):
             self.activate(job)
+
+    def depend(self, job: Job) -> None:
+        """Note whose ends a job waits for."""
+        for dependency in job.waits_for:
+            self.dependents.setdefault(dependency.job, set()).add(job.id)
 
     def activate(self, job: Job) -> None:
         """Note that a job holds slices, or a CPU slot."""

@@ -81,12 +81,13 @@ class Brain:
     async def ask_each(self, events: Iterable[ev.Event], *passed_over: type[LauncherError]) -> None:
         """Have many events decided together; refusals of these kinds are passed over.
 
-        Raises the first other refusal, after all are decided.
+        Raises the first other refusal, or the first of all where every event was refused.
         """
         answers = await asyncio.gather(*map(self.ask, events), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, passed_over):
-                raise answer
+        refused = [answer for answer in answers if isinstance(answer, BaseException)]
+        grave = [answer for answer in refused if not isinstance(answer, passed_over)]
+        if grave or (refused and len(refused) == len(answers)):
+            raise (grave or refused)[0]
 
     def tell(self, *events: ev.Event) -> None:
         """Report observations, from any thread; they are decided together."""

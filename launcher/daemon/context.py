@@ -25,7 +25,7 @@ from launcher.gpu import GpuReader
 from launcher.store import Reader
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
-_ELEMENTS = re.compile(r"(\d+)\[(\d+)(?:-(\d+))?\]")
+_ELEMENTS = re.compile(r"(\d+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
 MAX_ID = 2**53
 
 
@@ -67,12 +67,17 @@ class Context:
         if ref == "last":
             last = await self.committer.read(Reader.last_of, caller.uid)
             jobs = [last] if last else []
+            if last and last.element:  # what was submitted last is the array
+                jobs = await self.committer.read(Reader.elements, last.element.array)
         elif ref.isdigit():
             one = await self.find(_number(ref))
             jobs = [one] if one else await self.committer.read(Reader.elements, _number(ref))
         elif found := _ELEMENTS.fullmatch(ref):
-            array, first, last_index = (_number(part or found[2]) for part in found.groups())
-            jobs = await self.committer.read(Reader.elements, array, first, last_index)
+            jobs = await self._elements(_number(found[1]), found[2])
+        elif "[" in ref:
+            raise UserError(
+                f"{ref} names no elements of an array", fix="Write 12[3], 12[0-9] or 12[0,3,7-9]."
+            )
         elif found := _RANGE.fullmatch(ref):
             first, last_id = _number(found[1]), _number(found[2])
             jobs = await self.committer.read(Reader.jobs_between, first, last_id)
@@ -85,9 +90,31 @@ class Context:
             )
         return [self.world.jobs.get(job.id, job) for job in jobs]
 
+    async def _elements(self, array: int, indices: str) -> list[Job]:
+        """Return the elements of an array that ``3``, ``0-9`` or ``0,3,7-9`` means."""
+        found: dict[int, Job] = {}
+        for part in indices.split(","):
+            first, _, last = part.partition("-")
+            some = await self.committer.read(
+                Reader.elements, array, _number(first), _number(last or first)
+            )
+            found |= {job.id: job for job in some}
+        return list(found.values())
+
     async def one(self, ref: str, caller: Caller) -> Job:
-        """Return the one job that a reference means; the newest of a name."""
-        return (await self.resolve(ref, caller))[-1]
+        """Return the one job that a reference means; the newest of a name.
+
+        Raises ``UserError`` for an array: which of its elements is meant?
+        """
+        jobs = await self.resolve(ref, caller)
+        place = jobs[-1].element
+        if len(jobs) > 1 and place is not None and (ref == "last" or ref == str(place.array)):
+            example = f"{place.array}[{place.index}]"
+            raise UserError(
+                f"{ref} is an array of {len(jobs)} jobs",
+                fix=f"Name one of them, such as {example}; `launch ps {place.array}` lists them.",
+            )
+        return jobs[-1]
 
     async def spec(self, job_id: int) -> wire.JobRequest | None:
         """Return what was asked."""

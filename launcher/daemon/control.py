@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import signal as signals
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from launcher import wire
 from launcher.core import event as ev
-from launcher.core.job import Dependency, Job, Outcome, State
+from launcher.core.arrays import Array
+from launcher.core.job import Job, Outcome, State
 from launcher.daemon import convert
-from launcher.daemon.context import Context
+from launcher.daemon.context import Context, must_own
 from launcher.daemon.handlers import job_views
 from launcher.daemon.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest, UserError
@@ -21,8 +23,16 @@ async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobVie
     """Cancel every live job that a reference means; ended ones stay as they are."""
     jobs = await context.resolve(ref, caller)
     live = [job for job in jobs if job.state is not State.DONE]
-    await context.brain.ask_each([ev.CancelAsked(job.id, caller.uid) for job in live], NoSuchJob)
-    return await _now(context, caller, jobs)
+    await _cancel(context, caller, live)
+    return await _now(context, caller, jobs if len(jobs) == 1 else live)
+
+
+async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job]) -> None:
+    """Cancel jobs; one that has ended meanwhile has ended."""
+    asked = [context.brain.ask(ev.CancelAsked(job.id, caller.uid)) for job in jobs]
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(answer, BaseException) and not isinstance(answer, NoSuchJob):
+            raise answer
 
 
 async def cancel_all(
@@ -44,23 +54,31 @@ async def cancel_all(
         and state in ("", job.state.value)
         and fnmatch.fnmatchcase(job.name, asked.name or "*")
     ]
-    await context.brain.ask_each([ev.CancelAsked(j.id, caller.uid) for j in meant], NoSuchJob)
+    await _cancel(context, caller, meant)
     return await job_views(context, caller, [await context.find(j.id) or j for j in meant])
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
     """Keep the pending jobs that a reference means from starting."""
-    return await _each(context, caller, ref, lambda job: ev.HoldAsked(job, caller.uid))
+
+    def event(job: Job) -> ev.Event:
+        return ev.HoldAsked(job.id, caller.uid, admin=caller.uid != job.owner.uid)
+
+    return await _each(context, caller, ref, event)
 
 
 async def release(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
     """Let the held jobs that a reference means go."""
-    return await _each(context, caller, ref, lambda job: ev.ReleaseAsked(job, caller.uid))
+
+    def event(job: Job) -> ev.Event:
+        return ev.ReleaseAsked(job.id, caller.uid, caller.admin)
+
+    return await _each(context, caller, ref, event)
 
 
 async def requeue(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
     """Stop the running jobs that a reference means, and queue them again."""
-    return await _each(context, caller, ref, lambda job: ev.RequeueAsked(job, caller.uid))
+    return await _each(context, caller, ref, lambda job: ev.RequeueAsked(job.id, caller.uid))
 
 
 async def edit(
@@ -69,21 +87,20 @@ async def edit(
     """Change the pending jobs that a reference means, or the time limit of running ones."""
     need = None if asked.gpus is None else convert.core_need(asked.gpus)
 
-    def event(job: int) -> ev.Event:
+    def event(job: Job) -> ev.Event:
         return ev.EditAsked(
-            job, caller.owner, caller.admin, asked.priority, asked.time_limit, need, asked.hold
+            job.id, caller.owner, caller.admin, asked.priority, asked.time_limit, need, asked.hold
         )
 
     return await _each(context, caller, ref, event)
 
 
 async def _each(
-    context: Context, caller: Caller, ref: str, event: Callable[[int], ev.Event]
+    context: Context, caller: Caller, ref: str, event: Callable[[Job], ev.Event]
 ) -> list[wire.JobView]:
-    """Ask one event of each job that a reference means; of several, those that cannot are left."""
+    """Ask one event of each job that a reference means; those that cannot are left, unless all."""
     jobs = await context.resolve(ref, caller)
-    passed_over = (StaleRequest, NoSuchJob) if len(jobs) > 1 else ()
-    await context.brain.ask_each([event(job.id) for job in jobs], *passed_over)
+    await context.brain.ask_each([event(job) for job in jobs], StaleRequest, NoSuchJob)
     return await _now(context, caller, jobs)
 
 
@@ -91,33 +108,47 @@ async def _now(context: Context, caller: Caller, jobs: list[Job]) -> list[wire.J
     return await job_views(context, caller, [await context.find(j.id) or j for j in jobs])
 
 
-async def retry(context: Context, caller: Caller, ref: str, *, failed: bool) -> list[wire.JobView]:
-    """Queue the ended jobs that a reference means again; with ``failed`` those that failed."""
-    jobs = [job for job in await context.resolve(ref, caller) if job.state is State.DONE]
-    if failed:
+async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list[wire.JobView]:
+    """Queue the ended jobs that references mean again, together."""
+    found = {j.id: j for ref in asked.refs for j in await context.resolve(ref, caller)}
+    jobs = [job for job in found.values() if job.state is State.DONE]
+    if asked.failed:
         jobs = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
+    for job in jobs:
+        must_own(job, caller)
     if not jobs:
-        what = "failed" if failed else "ended"
-        raise StaleRequest(f"none of {ref} has {what}: there is nothing to retry")
-    events = [await _retry(context, caller, job) for job in jobs]
-    await context.brain.ask_each(events, *([StaleRequest] if len(jobs) > 1 else []))
+        what = "failed" if asked.failed else "ended"
+        named = ", ".join(asked.refs)
+        raise StaleRequest(f"none of {named} has {what}: there is nothing to retry")
+    ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
+    retried = tuple(
+        ev.Retried(job, tuple((d, ends.get(d.job)) for d in job.depends_on)) for job in jobs
+    )
+    event = ev.RetryAsked(retried, caller.uid, caller.admin, await _arrays(context, jobs))
+    await context.brain.ask(event)
     return await _now(context, caller, jobs)
 
 
-async def _retry(context: Context, caller: Caller, job: Job) -> ev.RetryAsked:
-    array = None
-    if job.element is not None and job.element.array not in context.world.arrays:
-        array = await context.committer.read(Reader.array, job.element.array)
-    after = tuple([(d, await _end(context, d)) for d in job.waits_for])
-    return ev.RetryAsked(job, caller.uid, array, after)
+async def _arrays(context: Context, jobs: Iterable[Job]) -> tuple[Array, ...]:
+    """Return the arrays of these jobs that have ended, as the store has them."""
+    ids = {job.element.array for job in jobs if job.element is not None}
+    found = [
+        await context.committer.read(Reader.array, i) for i in ids - context.world.arrays.keys()
+    ]
+    return tuple(array for array in found if array is not None)
 
 
-async def _end(context: Context, dependency: Dependency) -> Outcome | None:
-    found = await context.find(dependency.job)
-    if found is not None:
-        return found.outcome
-    array = await context.committer.read(Reader.array, dependency.job)
-    return None if array is None else array.outcome
+async def _ends(context: Context, ids: Iterable[int]) -> dict[int, Outcome | None]:
+    """Return how jobs and arrays ended."""
+    ends: dict[int, Outcome | None] = {}
+    for number in ids:
+        found = await context.find(number)
+        if found is None:
+            array = await context.committer.read(Reader.array, number)
+            ends[number] = None if array is None else array.outcome
+        else:
+            ends[number] = found.outcome
+    return ends
 
 
 async def send_signal(

@@ -11,6 +11,7 @@ from typing import Any
 from launcher import __version__, wire
 from launcher.core.explain import Explainer
 from launcher.core.job import Job, State
+from launcher.core.scheduler import Walk
 from launcher.daemon import clock, views
 from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
@@ -57,7 +58,7 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
 def waiting_first(explainer: Explainer, most: int, keep: Callable[[int], bool]) -> list[Job]:
     """Return the first waiting jobs: those in the queue in its order, then the others by age."""
     world = explainer.world
-    first = explainer.walk.first(most, keep)
+    first = Walk(world, explainer.now).first(most, keep)
     if len(first) < most:  # the rest waits for something of its own, or for its image
         others = (
             j

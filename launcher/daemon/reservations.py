@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import grp
+import pwd
+import re
+
 from launcher import wire
 from launcher.core import event as ev
 from launcher.core.reservations import Reservation
@@ -9,6 +13,8 @@ from launcher.daemon import clock, convert
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 async def show(context: Context) -> list[wire.ReservationView]:
@@ -41,8 +47,11 @@ async def reserve(
     context: Context, caller: Caller, asked: wire.ReserveRequest
 ) -> wire.ReservationView:
     """Keep slices for a user or group."""
-    if not asked.name or not asked.name.isprintable() or len(asked.name) > 63:
-        raise UserError(f"{asked.name!r} is no name for a reservation")
+    if not _NAME.fullmatch(asked.name):
+        raise UserError(
+            f"{asked.name!r} is no name for a reservation", fix="Use letters, digits and ._- only."
+        )
+    _check_known(asked)
     await context.brain.ask(
         ev.ReserveAsked(
             asked.name,
@@ -57,6 +66,18 @@ async def reserve(
         )
     )
     return _reservation(context, context.world.reservations[asked.name], clock.now().wall)
+
+
+def _check_known(asked: wire.ReserveRequest) -> None:
+    """Raise ``UserError`` for a user or group that this machine does not have."""
+    try:
+        if asked.user is not None:
+            pwd.getpwnam(asked.user)
+        if asked.group is not None:
+            grp.getgrnam(asked.group)
+    except KeyError:
+        what = f"user {asked.user}" if asked.user is not None else f"group {asked.group}"
+        raise UserError(f"this machine has no {what}") from None
 
 
 async def unreserve(context: Context, name: str) -> list[wire.ReservationView]:

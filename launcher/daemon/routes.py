@@ -89,11 +89,6 @@ async def _requeue(context: Context, caller: Caller, request: web.Request) -> An
     return await control.requeue(context, caller, request.match_info["ref"])
 
 
-async def _retry(context: Context, caller: Caller, request: web.Request) -> Any:
-    failed = request.query.get("failed", "0") == "1"
-    return await control.retry(context, caller, request.match_info["ref"], failed=failed)
-
-
 async def _edit(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = convert.parse(wire.EditRequest, await request.read())
     return await control.edit(context, caller, request.match_info["ref"], asked)
@@ -102,6 +97,11 @@ async def _edit(context: Context, caller: Caller, request: web.Request) -> Any:
 async def _cancel_all(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = convert.parse(wire.SelectRequest, await request.read())
     return await control.cancel_all(context, caller, asked)
+
+
+async def _retry(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.RetryJobs, await request.read())
+    return await control.retry(context, caller, asked)
 
 
 async def _queue(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -326,6 +326,7 @@ ROUTES: tuple[Route, ...] = (
         list[wire.JobView],
         _cancel_all,
     ),
+    Route("POST", "/v1/jobs/retry", Access.ANYONE, wire.RetryJobs, list[wire.JobView], _retry),
     Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why),
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
     Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait),
@@ -333,7 +334,6 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/jobs/{ref}/hold", Access.OWNER, None, list[wire.JobView], _hold),
     Route("POST", "/v1/jobs/{ref}/release", Access.OWNER, None, list[wire.JobView], _release),
     Route("POST", "/v1/jobs/{ref}/requeue", Access.OWNER, None, list[wire.JobView], _requeue),
-    Route("POST", "/v1/jobs/{ref}/retry", Access.OWNER, None, list[wire.JobView], _retry),
     Route("POST", "/v1/jobs/{ref}/edit", Access.OWNER, wire.EditRequest, list[wire.JobView], _edit),
     Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
     Route("GET", "/v1/jobs/{ref}/logs", Access.OWNER, None, None, _logs),

@@ -39,14 +39,14 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
     context.credentials.keep(caller.uid, asked.credentials)
-    new, arrays = await _new_jobs(context, caller.uid, asked.jobs, expanded)
+    new, arrays = await _new_jobs(context, caller, asked.jobs, expanded)
     groups = groups_of(caller.owner)
     return ev.Submitted(caller.owner, new, asked.dry_run, arrays, groups, caller.admin)
 
 
 async def _new_jobs(
     context: Context,
-    uid: int,
+    caller: Caller,
     asked: Sequence[wire.JobRequest],
     expanded: Sequence[Sequence[wire.JobRequest]],
 ) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
@@ -55,8 +55,8 @@ async def _new_jobs(
     new: list[ev.NewJob] = []
     arrays: list[ev.NewArray] = []
     for request, elements in zip(asked, expanded, strict=True):
-        beside, after = await _dependencies(context, request, places)
-        made = _Made(context, uid)
+        beside, after = await _dependencies(context, caller, request, places)
+        made = _Made(context, caller.uid)
         for number, element in enumerate(elements):
             spec, document, key = made.parts(element)
             place = _place(request.array, len(arrays), number)
@@ -122,7 +122,7 @@ def _places(
 
 
 async def _dependencies(
-    context: Context, request: wire.JobRequest, places: Mapping[str, list[int]]
+    context: Context, caller: Caller, request: wire.JobRequest, places: Mapping[str, list[int]]
 ) -> tuple[tuple[tuple[int, After], ...], tuple[tuple[Dependency, Outcome | None], ...]]:
     """Return what a request waits for: jobs beside it by their place, others with their ends."""
     beside: list[tuple[int, After]] = []
@@ -131,14 +131,17 @@ async def _dependencies(
         if name in places:
             beside += [(place, After(how)) for place in places[name]]
         else:
-            others.append(await _other(context, request.name, name, After(how)))
+            others.append(await _other(context, caller, request.name, name, After(how)))
     return tuple(beside), tuple(others)
 
 
 async def _other(
-    context: Context, name: str, wanted: str, after: After
+    context: Context, caller: Caller, name: str, wanted: str, after: After
 ) -> tuple[Dependency, Outcome | None]:
     """Return a dependency on a job or array of an earlier submit, and how that ended if it did."""
+    if "[" in wanted:
+        element = await context.one(wanted, caller)
+        return Dependency(element.id, after), element.outcome
     number = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
     if number is not None:
         found = await context.find(number)

@@ -125,10 +125,17 @@ def slice_views(world: World) -> list[wire.SliceView]:
             s.slice.uuid,
         ),
     )
-    return [_slice_view(world, state) for state in states]
+    wall = clock.now().wall
+    reserved = {
+        uuid: f"is reserved as {r.name} for {r.user or f'group {r.group}'}"
+        for r in world.reservations.values()
+        if r.start <= wall < r.end
+        for uuid in r.slices
+    }
+    return [_slice_view(world, state, reserved.get(state.slice.uuid)) for state in states]
 
 
-def _slice_view(world: World, state: SliceState) -> wire.SliceView:
+def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.SliceView:
     s, lease = state.slice, state.lease
     job = world.jobs.get(lease.job) if lease else None
     return wire.SliceView(
@@ -145,5 +152,5 @@ def _slice_view(world: World, state: SliceState) -> wire.SliceView:
         attempt=lease.attempt if lease else None,
         user=job.owner.name if job else None,
         made_by="launcher" if world.made_by_us(s.gpu_uuid, s.gi) else "other",
-        why=state.unusable,
+        why=state.unusable or reserved,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from launcher import wire
 from launcher.core.explain import Blocker, Explainer
-from launcher.core.holdback import ends_in
+from launcher.core.holdback import limit_in
 from launcher.core.job import Job, State
 from launcher.daemon import clock, replaying, views
 from launcher.daemon.context import Context
@@ -28,7 +28,8 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     blockers = explainer.blockers(job) if waits else []
     position = explainer.position(job) if waits else None
     earliest = explainer.earliest(job) if waits else None
-    ahead = [_ahead(explainer, i) for i in _in_the_way(explainer, blockers)]
+    front = explainer.in_front(job, MOST_AHEAD) if position is not None else []
+    ahead = [_ahead(explainer, i) for i in _in_the_way(explainer, front, blockers)]
     view = (await job_views(context, caller, [job]))[0]
     start, told = await _estimate(context, job) if waits else (None, "it does not wait")
     return wire.Why(
@@ -48,10 +49,13 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     )
 
 
-def _in_the_way(explainer: Explainer, blockers: Iterable[Blocker]) -> list[int]:
-    live = explainer.world.jobs
-    found = dict.fromkeys(i for b in blockers for i in b.jobs if i in live)
-    return list(found)[:MOST_AHEAD]
+def _in_the_way(
+    explainer: Explainer, front: Iterable[Job], blockers: Iterable[Blocker]
+) -> list[int]:
+    """Return who is in front, in order, then who is on the slices or must end first."""
+    live, queue = explainer.world.jobs, explainer.world.queue
+    others = (i for b in blockers for i in b.jobs if i in live and i not in queue)
+    return list(dict.fromkeys([*(job.id for job in front), *others]))[: 2 * MOST_AHEAD]
 
 
 def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
@@ -59,7 +63,7 @@ def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
     job = world.jobs[job_id]
     until = None
     if job.id in world.attempts and job.time_limit is not None:
-        until = clock.rfc3339(now.wall + ends_in(world, job, now))
+        until = clock.rfc3339(now.wall + limit_in(world, job, now))
     return wire.Ahead(
         id=job.id,
         user=job.owner.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from launcher.core.job import (
@@ -53,7 +54,8 @@ def job_row(job: Job, spec: str | None = None) -> Row:
         "timed_out": int(job.timed_out),
         "held": job.held.value if job.held else None,
         "begin_at": job.begin,
-        "waits_for": json.dumps([[d.job, d.after.value] for d in job.waits_for]),
+        "waits_for": _dependencies_text(job.waits_for),
+        "depends_on": _dependencies_text(job.depends_on),
         "retries": _retries_text(job.retries),
         "warn": json.dumps([job.warn.name, job.warn.before]) if job.warn else None,
         "preemptible": int(job.preemptible),
@@ -101,6 +103,12 @@ def _retries_text(retries: Retries | None) -> str | None:
     return json.dumps([retries.max, retries.on, retries.backoff, retries.max_backoff])
 
 
+def _dependencies_text(dependencies: Sequence[Dependency]) -> str:
+    if not dependencies:
+        return "[]"
+    return json.dumps([[d.job, d.after.value] for d in dependencies])
+
+
 class JobReader:
     """Returns the jobs of rows; equal needs, owners, images and retries share one value."""
 
@@ -127,7 +135,8 @@ class JobReader:
             timed_out=bool(v["timed_out"]),
             held=Reason(v["held"]) if v["held"] else None,
             begin=v["begin_at"],
-            waits_for=() if v["waits_for"] == "[]" else _waits_for(v["waits_for"]),
+            waits_for=() if v["waits_for"] == "[]" else _dependencies(v["waits_for"]),
+            depends_on=() if v["depends_on"] == "[]" else _dependencies(v["depends_on"]),
             element=None if v["array_id"] is None else _element(v),
             retries=None if v["retries"] is None else self._retried(v["retries"]),
             warn=Warn(*json.loads(v["warn"])) if v["warn"] else None,
@@ -160,7 +169,7 @@ class JobReader:
         return self._retries[text]
 
 
-def _waits_for(text: str) -> tuple[Dependency, ...]:
+def _dependencies(text: str) -> tuple[Dependency, ...]:
     return tuple(Dependency(job, After(how)) for job, how in json.loads(text))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from launcher.wire.detail import EditRequest as EditRequest
     from launcher.wire.detail import EventView as EventView
     from launcher.wire.detail import JobDetail as JobDetail
+    from launcher.wire.detail import RetryJobs as RetryJobs
     from launcher.wire.detail import SignalRequest as SignalRequest
     from launcher.wire.error import ErrorReply as ErrorReply
     from launcher.wire.frames import END as END
@@ -72,7 +73,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 _HOMES = {
     "jobs": "ArrayRequest GpuRequest Mount JobRequest QueueHead RegistryAuth RetryRequest "
     "SignalBefore SubmitRequest JobView ArrayView",
-    "detail": "SignalRequest EditRequest Blocker AttemptView EventView JobDetail",
+    "detail": "SignalRequest RetryJobs EditRequest Blocker AttemptView EventView JobDetail",
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
     "LayoutPlan LayoutChange DrainRequest SavedGpu",
     "queue": "Ahead Forecast Gate Lane QueueEntry ReservationView ReserveRequest Run SelectRequest "

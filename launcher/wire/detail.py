@@ -20,6 +20,16 @@ class SignalRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetryJobs:
+    """Which ended jobs shall run again, together; with ``failed`` those of them that failed."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    refs: list[str]
+    failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class EditRequest:
     """What to change of a job; None leaves it as it is. A ``time_limit`` of 0 is none."""
 

@@ -79,7 +79,7 @@ def test_the_example_completes_and_prints_what_it_should(
 ) -> None:
     file = copied(name, tmp_path)
     launch("submit", "--wait", str(file)).ok()
-    job = shared.client.show("last").job
+    job = shared.client.jobs(["last"])[-1]
     assert job.outcome == "COMPLETED"
     printed = launch("logs", "-f", str(job.id)).ok().text
     assert re.fullmatch(PRINTS[name], printed), printed

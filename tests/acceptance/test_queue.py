@@ -200,7 +200,11 @@ def test_slices_are_reserved_for_a_user_and_shown_as_a_timeline(
         long = queued(launch, "--profile", "1g.6gb", "--time", "3h", BUSYBOX, *SLEEP)
         assert launch("show", long, "-o", "json").ok().json["reason"] == "Reservation"
         assert launch("run", "-q", "--profile", "1g.6gb", "-t", "5m", BUSYBOX, "true").code == 0
-        assert launch("reserve", "course", *words, "--for", "2h").code == 2
+        assert launch("reserve", "course", *words, "--for", "2h").code == 1
+        assert (
+            launch("reserve", "b", *words[:-4], "--user", "nosuch", *words[-2:], "--for", "2h").code
+            == 2
+        )
     finally:
         launch("reserve", "course", "--cancel").ok()
     wait_until(lambda: state(launch, long) == "RUNNING", 20, "the reservation is gone")
@@ -320,3 +324,55 @@ def test_a_job_in_the_foreground_shows_the_output_of_all_its_attempts(launch: Sh
     lines = done.text.splitlines()
     assert [line for line in lines if line.startswith("try")] == ["try 1", "try 2", "try 3"]
     assert len(lines) == 3 * 20001
+
+
+def test_the_jobs_of_a_file_that_are_retried_wait_for_each_other_as_before(
+    launch: Shell, tmp_path: Path
+) -> None:
+    file = write(
+        tmp_path,
+        """\
+jobs:
+  merge:
+    image: BUSYBOX
+    command: ["true"]
+    depends_on: {work: {condition: afterany}}
+  work:
+    image: BUSYBOX
+    command: ["sh", "-c", "sleep 0.5; [ $LAUNCHER_ATTEMPT = 2 ]"]
+    array: 0-2
+""",
+    )
+    views = launch("submit", "-o", "json", file).ok().json
+    merge, array = str(views[0]["id"]), str(views[-1]["array"]["id"])
+    launch("wait", merge).ok()
+    launch("retry", "-f", file).ok()
+    assert launch("wait", merge).code == 0
+    jobs = launch("ps", "-o", "json", array).ok().json
+    assert [job["outcome"] for job in jobs] == ["COMPLETED"] * 3
+    shown = launch("show", merge, "-o", "json").ok().json
+    assert shown["attempt"] == 2
+    assert max(job["ended_at"] for job in jobs) < shown["started_at"]
+
+
+def test_elements_are_named_by_lists_and_an_array_is_no_job(launch: Shell) -> None:
+    array = queued(launch, "--array", "0-5", BUSYBOX, "true")
+    launch("wait", array).ok()
+    some = launch("ps", "-o", "json", f"{array}[0,2,4-9]").ok().json
+    assert [job["array"]["index"] for job in some] == [0, 2, 4, 5]
+    for verb in ("logs", "why"):
+        refused = launch(verb, array)
+        assert refused.code == 2
+        assert f"{array} is an array of 6 jobs" in refused.err
+    bad = launch("wait", f"{array}[a]")
+    assert "Write 12[3]" in bad.err
+    after = queued(launch, "--dependency", f"afterok:{array}[3]", BUSYBOX, "true")
+    assert launch("wait", after).code == 0
+
+
+def test_a_verb_that_could_do_nothing_says_so(launch: Shell) -> None:
+    array = queued(launch, "--array", "0-2", BUSYBOX, "true")
+    launch("wait", array).ok()
+    for words in (("requeue", array), ("edit", array, "--time", "1h"), ("hold", array)):
+        assert launch(*words).code == 1
+    assert launch("cancel", array, "-o", "name").ok().text == ""

@@ -19,7 +19,7 @@ from launcher.core.invariants import violations
 from launcher.core.job import Job, Need, NeedKind, Owner, Retries, State
 from launcher.core.rules import Quota, Rules
 from launcher.core.scheduler import Walk, schedule
-from launcher.errors import ImpossibleRequest, NotAllowed, UserError
+from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, memory, mig, profile
 
 LAYOUTS = (
@@ -123,7 +123,7 @@ class Histories(RuleBasedStateMachine):
         )
         try:
             self.machine.tell(asked)
-        except UserError:
+        except (StaleRequest, UserError):
             assert violations(self.machine.world) == []
 
     @precondition(lambda self: self.any_in(State.STARTING))

@@ -47,6 +47,8 @@ CREATE TABLE jobs_new (
     held TEXT,
     begin_at REAL,
     waits_for TEXT NOT NULL DEFAULT '[]',
+    -- All jobs that must end first, also those that have: for who tries it again.
+    depends_on TEXT NOT NULL DEFAULT '[]',
     -- An element of an array or matrix; `params` are the values of its combination.
     array_id INTEGER REFERENCES arrays (id),
     array_index INTEGER,
@@ -75,12 +77,12 @@ INSERT INTO jobs_new (
     id, uid, gid, user, name, image, pull_policy, credentials_uid, need, priority, submitted_at,
     time_limit, stop_grace, state, outcome, reason, message, attempt, slices, image_id,
     container_id, exit_code, started_at, ended_at, started_wall, cancelled_by, timed_out,
-    never_started, held, begin_at, waits_for, spec
+    never_started, held, begin_at, waits_for, depends_on, spec
 ) SELECT
     id, uid, gid, user, name, image, pull_policy, credentials_uid, need, priority, submitted_at,
     time_limit, stop_grace, state, outcome, reason, message, attempt, slices, image_id,
     container_id, exit_code, started_at, ended_at, started_wall, cancelled_by, timed_out,
-    never_started, held, begin_at, waits_for, spec
+    never_started, held, begin_at, waits_for, waits_for, spec
 FROM jobs;
 DROP TABLE jobs;
 ALTER TABLE jobs_new RENAME TO jobs;

@@ -23,22 +23,19 @@ def newest(**changes: Any) -> Json:
 
 
 def test_retry_queues_each_again(stub: StubDaemon, launch: Launch) -> None:
-    stub.on("POST", "/v1/jobs/12%5B0-9%5D/retry", Json([job_view(id=14), job_view(id=15)]))
-    stub.on("POST", "/v1/jobs/last/retry", Json([job_view(id=20)]))
+    stub.on("POST", "/v1/jobs/retry", Json([job_view(id=14), job_view(id=15), job_view(id=20)]))
     result = launch("retry", "12[0-9]", "last", "-o", "name")
     assert (result.code, result.out, result.err) == (0, "14\n15\n20\n", "")
-    assert [each.query for each in stub.asked] == ["failed=0", "failed=0"]
+    assert [each.body for each in stub.asked] == [{"refs": ["12[0-9]", "last"], "failed": False}]
 
 
 def test_retry_can_leave_what_completed(stub: StubDaemon, launch: Launch) -> None:
     nothing = {"kind": "conflict", "message": "none of 12 has failed: there is nothing to retry"}
-    stub.on("POST", "/v1/jobs/12/retry", Json(nothing, 409))
-    stub.on("POST", "/v1/jobs/13/retry", Json([job_view(id=13)]))
-    result = launch("retry", "--failed", "12", "13")
+    stub.on("POST", "/v1/jobs/retry", Json(nothing, 409))
+    result = launch("retry", "--failed", "12")
     assert result.code == 1
     assert result.err == "launch: none of 12 has failed: there is nothing to retry\n"
-    assert "PENDING" in result.out
-    assert {each.query for each in stub.asked} == {"failed=1"}
+    assert stub.asked[0].body == {"refs": ["12"], "failed": True}
 
 
 @pytest.fixture
@@ -53,14 +50,21 @@ def test_retry_of_a_file_means_the_newest_jobs_of_its_names(
     stub: StubDaemon, launch: Launch, file: str
 ) -> None:
     stub.on("GET", "/v1/jobs/one", newest(id=7))
-    stub.on("GET", "/v1/jobs/two", GONE)
+    stub.on("GET", "/v1/jobs/two", newest(id=9))
     stub.on("GET", "/v1/jobs/sweep", newest(id=10, array={"id": 8, "index": 1, "matrix": {}}))
-    stub.on("POST", "/v1/jobs/7/retry", Json([job_view(id=7)]))
-    stub.on("POST", "/v1/jobs/8/retry", Json([job_view(id=9), job_view(id=10)]))
-    stub.on("POST", "/v1/jobs/one/retry", Json([job_view(id=1)]))
-    result = launch("retry", "-f", file, "one", "-o", "name")
-    assert (result.code, result.out) == (1, "1\n7\n9\n10\n")
-    assert result.err == "launch: there is no job two\n"
+    stub.on("POST", "/v1/jobs/retry", Json([job_view(id=7)]))
+    assert launch("retry", "-f", file, "one", "-o", "name").code == 0
+    assert stub.asked[-1].body == {"refs": ["one", "7", "9", "8"], "failed": False}
+
+
+def test_retry_of_a_file_with_a_job_that_never_was_retries_nothing(
+    stub: StubDaemon, launch: Launch, file: str
+) -> None:
+    stub.on("GET", "/v1/jobs/one", newest(id=7))
+    stub.on("GET", "/v1/jobs/two", GONE)
+    result = launch("retry", "-f", file)
+    assert (result.code, result.err) == (1, "launch: there is no job two\n")
+    assert not any(each.path == "/v1/jobs/retry" for each in stub.asked)
 
 
 def test_retry_of_a_wrong_file_asks_nothing(

@@ -112,17 +112,17 @@ def test_slices_are_reserved_shown_and_given_back(stub: StubDaemon) -> None:
 
 def test_jobs_are_ended_retried_requeued_and_changed(stub: StubDaemon) -> None:
     stub.on("POST", "/v1/jobs/cancel", Json([ended("CANCELLED")]))
-    stub.on("POST", "/v1/jobs/12/retry", Json([job_view()]))
+    stub.on("POST", "/v1/jobs/retry", Json([job_view()]))
     stub.on("POST", "/v1/jobs/12/requeue", Json([job_view()]))
     stub.on("POST", "/v1/jobs/12/edit", Json([job_view()]))
     client = Client(stub.path)
     assert client.cancel_all(SelectRequest(user="me")) == [ended("CANCELLED")]
-    assert client.retry(12, failed=True) == [job_view()]
+    assert client.retry([12], failed=True) == [job_view()]
     assert client.requeue(12) == [job_view()]
     assert client.edit(12, EditRequest(gpus=GpuRequest(kind="all"))) == [job_view()]
     bodies = [each.body for each in stub.asked]
     assert bodies[0] == {"refs": [], "user": "me", "state": None, "name": None}
-    assert stub.asked[1].query == "failed=1"
+    assert bodies[1] == {"refs": ["12"], "failed": True}
     assert bodies[3]["gpus"]["kind"] == "all"
     assert bodies[3]["priority"] is None
 

@@ -13,11 +13,26 @@ from launcher.core.arrays import Array
 from launcher.core.job import After, Dependency, Job, Outcome, Reason, Retries, State, Warn
 from launcher.core.rules import Rules
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
-from tests.support.builders import ALICE, ROOT, Machine, mig, profile
+from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine, mig, profile
 
 
 def edit(machine: Machine, job: Job, admin: bool = False, **changes: Any) -> None:
     machine.tell(ev.EditAsked(job.id, ROOT if admin else ALICE, admin, **changes))
+
+
+def retry(machine: Machine, *jobs: Job, admin: bool = False) -> None:
+    """Queue ended jobs again, as the store has them."""
+    ends = {job.id: job.outcome for job in jobs}
+    machine.tell(
+        ev.RetryAsked(
+            tuple(
+                ev.Retried(copy.copy(j), tuple((d, ends.get(d.job)) for d in j.depends_on))
+                for j in jobs
+            ),
+            1000,
+            admin,
+        )
+    )
 
 
 def running(**spec: Any) -> tuple[Machine, Job]:
@@ -75,20 +90,95 @@ def test_a_job_that_completed_just_before_its_limit_or_its_giving_way_has_comple
 def test_an_ended_job_is_retried_under_its_id_with_the_next_attempt() -> None:
     machine, job = running()
     machine.end(job, 1)
-    machine.tell(ev.RetryAsked(copy.copy(job), 1000))
+    retry(machine, job)
     again = machine.world.jobs[job.id]
     assert (again.state, again.attempt, again.outcome) == (State.STARTING, 2, None)
     with pytest.raises(StaleRequest, match="only an ended job"):
-        machine.tell(ev.RetryAsked(copy.copy(job), 1000))
+        retry(machine, job)
 
 
 def test_a_job_whose_dependency_still_fails_is_not_retried() -> None:
     machine, job = running()
     machine.end(job, 1)
+    job.depends_on = (Dependency(77, After.OK),)
     after = ((Dependency(77, After.OK), Outcome.FAILED),)
     with pytest.raises(StaleRequest, match="job 77 is FAILED"):
-        machine.tell(ev.RetryAsked(copy.copy(job), 1000, after=after))
+        machine.tell(ev.RetryAsked((ev.Retried(copy.copy(job), after),), 1000))
     assert job.id not in machine.world.jobs
+
+
+def test_jobs_that_are_retried_together_wait_for_each_other_again() -> None:
+    machine = Machine(cpu_slots=9)
+    first, second = machine.submit(CPU, CPU, hold=True)
+    second.depends_on = second.waits_for = (Dependency(first.id, After.ANY),)
+    machine.world.depend(second)
+    for job in (first, second):
+        machine.tell(ev.ReleaseAsked(job.id, 1000))
+        machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        machine.run(job)
+        machine.end(job, 1)
+    retry(machine, second, first)
+    jobs = machine.world.jobs
+    assert (jobs[first.id].state, jobs[second.id].state) == (State.STARTING, State.PENDING)
+    assert machine.reasons(jobs[second.id]) == [Reason.DEPENDENCY]
+    machine.run(jobs[first.id])
+    machine.end(jobs[first.id])
+    assert jobs[second.id].state is State.STARTING
+
+
+def test_of_several_jobs_to_retry_those_that_cannot_are_passed_over() -> None:
+    machine = Machine(slices=[mig(0)])
+    (over,) = machine.submit(profile())
+    machine.run(over)
+    machine.end(over, 1)
+    (runs,) = machine.submit(profile())
+    retry(machine, over, runs)
+    assert machine.world.jobs[over.id].state is State.PENDING
+
+
+def test_a_priority_that_an_admin_gave_is_not_the_users_to_use_again() -> None:
+    for admin, priority in ((False, 50), (True, 900)):
+        machine, job = running()
+        job.priority = 900
+        machine.end(job, 1)
+        retry(machine, job, admin=admin)
+        assert machine.world.jobs[job.id].priority == priority
+
+
+def test_what_an_admin_holds_only_an_admin_lets_go() -> None:
+    machine = Machine(slices=[])
+    (job,) = machine.submit(profile())
+    machine.tell(ev.HoldAsked(job.id, 0, admin=True))
+    assert machine.reasons(job) == [Reason.JOB_HELD_ADMIN]
+    with pytest.raises(NotAllowed, match="held by an admin"):
+        machine.tell(ev.ReleaseAsked(job.id, 1000))
+    with pytest.raises(NotAllowed, match="held by an admin"):
+        edit(machine, job, hold=False)
+    machine.tell(ev.ReleaseAsked(job.id, 0, admin=True))
+    assert job.held is None
+
+
+def test_a_longest_limit_is_also_that_of_who_asks_for_none() -> None:
+    machine = Machine(slices=[], rules=Rules(max_time_limit=100.0))
+    (job,) = machine.submit(profile())
+    assert job.time_limit == 100.0
+    with pytest.raises(NotAllowed, match="must have one here, 100 s"):
+        edit(machine, job, time_limit=0.0)
+    edit(machine, job, admin=True, time_limit=0.0)
+    assert job.time_limit is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"need": CPU}, "needs a GPU"), ({"time_limit": 30.0}, "not longer than the 30 s")],
+)
+def test_an_edit_keeps_to_the_rules_of_a_submit(changes: dict[str, Any], words: str) -> None:
+    machine = Machine(slices=[])
+    (job,) = machine.submit(
+        profile(), idle_timeout=5.0, warn=Warn("SIGUSR1", 30.0), time_limit=60.0
+    )
+    with pytest.raises(UserError, match=words):
+        edit(machine, job, **changes)
 
 
 def test_a_retried_element_opens_its_array_again() -> None:
@@ -99,7 +189,7 @@ def test_a_retried_element_opens_its_array_again() -> None:
         machine.end(job, code)
     array = Array(1, ALICE, "job", 2)
     array.ended.update({Outcome.COMPLETED: 1, Outcome.FAILED: 1})
-    machine.tell(ev.RetryAsked(copy.copy(second), 1000, array))
+    machine.tell(ev.RetryAsked((ev.Retried(copy.copy(second)),), 1000, arrays=(array,)))
     assert machine.world.arrays[1].live == {second.id}
     machine.run(machine.world.jobs[second.id])
     machine.end(machine.world.jobs[second.id])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from launcher.core import event as ev
+from launcher.core.explain import Explainer
 from launcher.core.fairshare import Standing, accrued, decayed
 from launcher.core.job import Job, State
 from launcher.core.rules import DAY, FairShare, Rules
+from launcher.core.scheduler import Walk
 from tests.support.builders import ALICE, BOB, CPU, Machine, mig, profile
 
 
@@ -98,6 +100,38 @@ def test_use_that_accrues_decays_by_the_same_rule_as_use_that_is_over() -> None:
     whole = accrued(3.0, 500.0, half)
     parts = decayed(accrued(3.0, 200.0, half), 300.0, half) + accrued(3.0, 300.0, half)
     assert whole == pytest.approx(parts)
+
+
+def test_the_order_that_is_shown_is_the_order_in_which_users_will_take_turns() -> None:
+    machine = Machine(slices=[])
+    alices = machine.submit(*[profile()] * 4, owner=ALICE)
+    bobs = machine.submit(*[profile()] * 2, owner=BOB)
+    urgent = machine.submit(profile(), owner=ALICE, priority=50)
+    for job in (*alices, *bobs):
+        machine.tell(ev.EditAsked(job.id, ALICE, False, priority=10))
+    shown = [job.id for job in Walk(machine.world, machine.time).order()]
+    machine.see([mig(0)])
+    served = []
+    while waiting := [j for j in machine.world.jobs.values() if j.state is State.STARTING]:
+        (job,) = waiting
+        served.append(job.id)
+        machine.run(job)
+        machine.wait(60)
+        machine.end(job)
+    assert shown == served
+    assert served[0] == urgent[0].id
+    explainer = Explainer(machine.world, machine.time)
+    assert explainer.position(urgent[0]) is None
+
+
+def test_places_are_those_of_the_order_that_is_shown() -> None:
+    machine = Machine(slices=[])
+    jobs = machine.submit(*[profile()] * 3, owner=ALICE) + machine.submit(
+        *[profile()] * 2, owner=BOB
+    )
+    order = list(Walk(machine.world, machine.time).order())
+    explainer = Explainer(machine.world, machine.time)
+    assert [explainer.position(job) for job in jobs] == [1 + order.index(job) for job in jobs]
 
 
 def test_a_clock_set_back_charges_nothing_and_gives_nothing_back() -> None:

@@ -37,7 +37,7 @@ def event_for(kind: type, job: Job) -> ev.Event:
         ev.HoldAsked: ev.HoldAsked(job.id, 1000),
         ev.ReleaseAsked: ev.ReleaseAsked(job.id, 1000),
         ev.RequeueAsked: ev.RequeueAsked(job.id, 1000),
-        ev.RetryAsked: ev.RetryAsked(job, 1000),
+        ev.RetryAsked: ev.RetryAsked((ev.Retried(job),), 1000),
         ev.EditAsked: ev.EditAsked(job.id, ALICE, False, time_limit=30.0),
         ev.SignalAsked: ev.SignalAsked(job.id, "SIGINT"),
         ev.ImageResolved: ev.ImageResolved(IMAGE, "sha256:1"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from launcher.core import event as ev
@@ -10,7 +12,7 @@ from launcher.core.job import ImageKey, JobSpec, Reason, State
 from launcher.core.reservations import Reservation
 from launcher.core.rules import HOUR, Quota, Rules
 from launcher.core.submit import submit
-from launcher.errors import NotAllowed
+from launcher.errors import NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
 
 
@@ -109,6 +111,29 @@ def test_members_of_the_group_are_let_in() -> None:
     machine.world.groups[ALICE.uid] = frozenset({"vips"})
     machine.tell(ev.Tick())
     assert job.state is State.STARTING
+
+
+def test_a_reservation_is_refused_where_it_cannot_be_and_ends_by_itself() -> None:
+    machine = Machine(slices=[mig(0), mig(1)])
+    wall = machine.time.wall
+    first = ev.ReserveAsked("a", ROOT, wall, wall + 60, "bob", None, (), "1g.6gb", 1)
+    machine.tell(first)
+    for wrong, error in (
+        (dataclasses.replace(first), StaleRequest),
+        (dataclasses.replace(first, name="b", count=2), UserError),
+        (dataclasses.replace(first, name="b", slices=("MIG-a-0",)), UserError),
+        (dataclasses.replace(first, name="b", slices=("MIG-x",)), UserError),
+        (dataclasses.replace(first, name="b", end=wall - 1), UserError),
+        (dataclasses.replace(first, name="b", group="vips"), UserError),
+    ):
+        with pytest.raises(error):
+            machine.tell(wrong)
+    machine.wait(61)
+    machine.tell(dataclasses.replace(first, name="b", start=wall + 70, end=wall + 99, count=2))
+    assert list(machine.world.reservations) == ["b"]
+    machine.tell(ev.UnreserveAsked("b"))
+    with pytest.raises(StaleRequest, match="no reservation b"):
+        machine.tell(ev.UnreserveAsked("b"))
 
 
 def test_a_gang_keeps_no_slice_that_is_reserved_for_somebody_else() -> None:

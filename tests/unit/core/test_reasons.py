@@ -53,6 +53,12 @@ def never_satisfied() -> Scenario:
     return machine, job
 
 
+def held_by_an_admin() -> Scenario:
+    machine, job = resources()
+    machine.tell(ev.HoldAsked(job.id, 0, admin=True))
+    return machine, job
+
+
 def quota() -> Scenario:
     machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
     machine.submit(profile())
@@ -126,6 +132,7 @@ SCENARIOS: dict[Reason, Callable[[], Scenario]] = {
     Reason.DEPENDENCY_NEVER_SATISFIED: never_satisfied,
     Reason.BEGIN_TIME: lambda: waits(one_slice(), begin=2e9),
     Reason.JOB_HELD_USER: lambda: waits(one_slice(), hold=True),
+    Reason.JOB_HELD_ADMIN: held_by_an_admin,
     Reason.QUOTA: quota,
     Reason.RESERVATION: reservation,
     Reason.IMAGE_PULL: image_pull,
@@ -162,6 +169,31 @@ def test_the_gates_stop_at_the_one_that_is_shut(reason: Reason) -> None:
         gates = Explainer(machine.world, machine.time).gates(job)
         assert [blocked for _, blocked in gates[:-1] if blocked] == [] or len(gates) > 1
         assert gates[-1][1] is not None
+
+
+def test_jobs_of_another_need_that_want_the_same_slices_are_in_front_too() -> None:
+    machine = Machine(slices=[mig(0), mig(1)])
+    machine.submit(profile(), profile(), time_limit=100.0)
+    small = machine.submit(*[profile()] * 3)
+    (gang,) = machine.submit(profile(count=2), priority=1)
+    explainer = Explainer(machine.world, machine.time)
+    (blocker,) = explainer.blockers(gang)
+    assert (blocker.reason, blocker.jobs) == (Reason.PRIORITY, (small[0].id,))
+    assert [job.id for job in explainer.in_front(gang, 20)] == [job.id for job in small]
+
+
+def test_the_earliest_start_knows_limits_begin_times_and_who_gives_way() -> None:
+    machine = one_slice()
+    (running,) = machine.submit(profile(), time_limit=1000.0, preemptible=True, priority=1)
+    machine.run(running)
+    machine.wait(100)
+    (same,) = machine.submit(profile(), priority=1)
+    (higher,) = machine.submit(profile(), priority=50)
+    (later,) = machine.submit(profile(), priority=1, begin=machine.time.wall + 5000)
+    explainer = Explainer(machine.world, machine.time)
+    assert [round(explainer.earliest(j) or 0) for j in (same, higher, later)] == [900, 500, 5000]
+    (blocker,) = explainer.blockers(higher)
+    assert "1 of these jobs give way once they have run for 600 s" in blocker.have
 
 
 def test_who_is_in_front_is_named() -> None:

@@ -50,6 +50,8 @@ def test_the_example_of_the_readme_says_what_its_comments_say(tmp_path: Path) ->
         ("[queue]\nmax_time_limit = '0s'", "must be more than nothing"),
         ("[queue]\nmax_time = '4h'", "unknown key 'max_time' in [queue]"),
         ("[queue]\nunsatisfied_dependency = 'x'", "'cancel' or 'hold'"),
+        ("[queue]\nmax_time_limit='1h'\ndefault_time_limit='24h'", "is above queue.max_time_limit"),
+        ("[quota]\nrunning_gib = 1e400", "must be a number"),
         ("queue = 3", "queue is 3, it must be a table"),
         ("[fair_share]\nhalf_life = '7'", "has no unit"),
         ("[fair_share]\ncpu_slot_gib = -1", "0 or more"),

@@ -38,7 +38,7 @@ def view_of(machine: Machine, job: views.Job, caller: Caller) -> wire.JobView:
 def test_a_job_has_exactly_the_keys_that_programs_rely_on() -> None:
     machine, job = running()
     told = json.loads(convert.dump(wire.JobView, view_of(machine, job, HERS)))
-    assert set(told) == {*JOB_KEYS.split(), "message"}
+    assert set(told) == {*JOB_KEYS.split(), "message", "time_limit"}
 
 
 def test_a_slice_has_exactly_the_keys_that_programs_rely_on() -> None:

@@ -87,6 +87,9 @@ FIELDS: dict[str, Any] = {
     "waits_for": st.lists(st.builds(Dependency, number, st.sampled_from(After)), max_size=3).map(
         tuple
     ),
+    "depends_on": st.lists(st.builds(Dependency, number, st.sampled_from(After)), max_size=2).map(
+        tuple
+    ),
     "element": st.one_of(
         st.none(),
         st.builds(
@@ -112,7 +115,7 @@ NOT_STORED = {"id", "deadline", "warn_at", "idle_since"}
 """The id is given; times of this boot are made anew, from ``started_wall``."""
 NEVER_UPDATED = {
     "owner", "name", "image", "submitted_at", "stop_grace", "element", "retries", "warn",
-    "idle_timeout", "preemptible",
+    "idle_timeout", "preemptible", "depends_on",
 }  # fmt: skip
 
 ids = itertools.count(1)
