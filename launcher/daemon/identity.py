@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from launcher.core.job import Owner
+from launcher.core.rules import Rules
 from launcher.errors import NotAllowed
 
 _UCRED = struct.Struct("3i")
@@ -53,6 +54,22 @@ class Admins:
         except KeyError:
             return False
         return gid in os.getgrouplist(owner.name, owner.gid)
+
+
+def unknown_names(rules: Rules) -> list[str]:
+    """Return the users and groups of the rules that this machine does not have."""
+    found = []
+    for name in sorted({*rules.user_quotas, *rules.fair_share.shares}):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            found.append(f"user {name}")
+    for name in sorted(rules.group_quotas):
+        try:
+            grp.getgrnam(name)
+        except KeyError:
+            found.append(f"group {name}")
+    return found
 
 
 def groups_of(owner: Owner) -> frozenset[str]:

@@ -29,7 +29,7 @@ from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import Admins, Caller, groups_of
+from launcher.daemon.identity import Admins, Caller, groups_of, unknown_names
 from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
 from launcher.daemon.runners import Runners
@@ -65,6 +65,8 @@ def serve(**flags: Any) -> int:
     )
     for noisy in ("aiohttp.access", "asyncio", "docker", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name in unknown_names(config.rules):
+        log.warning("launcher.toml names the %s, which this machine does not have", name)
     store = Store.open(config.state_dir)
     if config.system:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from launcher.core.job import Owner
-from launcher.daemon.identity import Admins, Caller, caller_of
+from launcher.core.rules import FairShare, Quota, Rules
+from launcher.daemon.identity import Admins, Caller, caller_of, groups_of, unknown_names
 from launcher.errors import NotAllowed
 
 ROOT_ONLY = Admins(frozenset({0}))
@@ -116,3 +117,16 @@ def test_members_of_the_admin_group_are_admins_and_of_no_other() -> None:
     assert Admins(frozenset({0}), "games").has(games), "by his primary group"
     assert not Admins(frozenset({0}), "mail").has(games)
     assert not Admins(frozenset({0}), "no-such-group").has(games)
+
+
+def test_names_of_the_rules_that_nobody_has_here_are_told() -> None:
+    rules = Rules(
+        fair_share=FairShare(shares={"root": 2.0, "nosuch": 1.0}),
+        user_quotas={"alsonot": Quota()},
+        group_quotas={"root": Quota(), "nogroupofthis": Quota()},
+    )
+    assert unknown_names(rules) == ["user alsonot", "user nosuch", "group nogroupofthis"]
+
+
+def test_the_groups_of_a_user_are_those_of_the_system() -> None:
+    assert "root" in groups_of(Owner(0, 0, "root"))
