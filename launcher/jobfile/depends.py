@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from launcher.jobfile.nodes import Items, Mapping, Node
 from launcher.jobfile.values import entries, items, parsed, string, unknown
-from launcher.jobfile.waiting import condition
+from launcher.jobfile.waiting import condition, is_job
+from launcher.jobfile.words import is_name
 
 
 def read_depends_on(node: Node) -> dict[str, str]:
     """Return job name or id -> how it must end; a list means that each must complete."""
     if isinstance(node, Items):
-        return {string(item, "a job"): "afterok" for item in items(node, "`depends_on`")}
+        return {_job(item, "a job"): "afterok" for item in items(node, "`depends_on`")}
     if not isinstance(node, Mapping):
-        return {string(node, "`depends_on`"): "afterok"}
-    return {key.text: _condition(value) for key, value in entries(node, "`depends_on`")}
+        return {_job(node, "`depends_on`"): "afterok"}
+    found = entries(node, "`depends_on`")
+    return {_job(key, "a job"): _condition(value) for key, value in found}
+
+
+def _job(node: Node, what: str) -> str:
+    text = string(node, what)
+    if not is_job(text) and not is_name(text):
+        raise node.error(
+            f"`depends_on`: '{text[:80]}' is no job: write a name of this submit, an id,"
+            " or 12[3] for one element of an array"
+        )
+    return text
 
 
 def _condition(node: Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from launcher.jobfile.units import parse_duration
@@ -18,6 +19,9 @@ CONDITIONS = {
 """Compose's word and Slurm's, to what the daemon is asked."""
 
 
+_JOB = re.compile(r"\d{1,18}(?:\[\d{1,10}\])?", re.ASCII)
+
+
 def condition(word: str) -> str:
     """Return the condition of a word; ``ValueError`` names those there are."""
     if word in ("service_started", "service_healthy"):
@@ -27,18 +31,29 @@ def condition(word: str) -> str:
     return CONDITIONS[word]
 
 
+def is_job(text: str) -> bool:
+    """Whether a text is the id of a job or array, or ``12[3]``, an element of one."""
+    return _JOB.fullmatch(text) is not None
+
+
 def parse_dependency(text: str) -> dict[str, str]:
     """Return what Slurm's ``afterok:12:13,afterany:14`` asks; ``12`` alone means afterok.
 
-    >>> parse_dependency("afterok:12:13,afterany:14")
-    {'12': 'afterok', '13': 'afterok', '14': 'afterany'}
+    ``12[3]`` is one element of an array, ``12`` all of it.
+
+    >>> parse_dependency("afterok:12:13,afterany:14[3]")
+    {'12': 'afterok', '13': 'afterok', '14[3]': 'afterany'}
     """
     found: dict[str, str] = {}
     for part in text.split(","):
         words = part.strip().split(":")
-        how, jobs = ("afterok", words) if words[0].isdecimal() else (condition(words[0]), words[1:])
-        if not jobs or not all(job.isdecimal() for job in jobs):
-            raise ValueError(f"'{part}' names no job: write afterok:12 or afterok:12:13")
+        plain = words[0][:1].isdecimal()
+        how, jobs = ("afterok", words) if plain else (condition(words[0]), words[1:])
+        if not jobs or not all(is_job(job) for job in jobs):
+            raise ValueError(
+                f"'{part[:40]}' names no job: write afterok:12, afterok:12:13,"
+                " or afterok:12[3] for one element of an array"
+            )
         found |= dict.fromkeys(jobs, how)
     return found
 

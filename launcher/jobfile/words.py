@@ -23,9 +23,14 @@ _USER = re.compile(
 )
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is made of what a job's name is made of."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(text: str) -> str:
     """Return a job's name: ``[a-z0-9][a-z0-9._-]*``, and nothing that reads like an id."""
-    if not _NAME.fullmatch(text):
+    if not is_name(text):
         raise ValueError(
             f"'{text[:80]}' is no job name: use up to 63 of a-z, 0-9, '.', '_' and '-',"
             " beginning with a letter or digit"

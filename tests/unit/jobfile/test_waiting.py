@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from launcher.jobfile.waiting import parse_begin, parse_dependency
+from tests.unit.jobfile.reading import read, said
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -16,6 +17,8 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
     [
         ("12", {"12": "afterok"}),
         ("afterok:12", {"12": "afterok"}),
+        ("1[3]", {"1[3]": "afterok"}),
+        ("afterok:1[3]:12,afterany:1[4]", {"1[3]": "afterok", "12": "afterok", "1[4]": "afterany"}),
         ("12:13", {"12": "afterok", "13": "afterok"}),
         ("afterany:1, afternotok:2", {"1": "afterany", "2": "afternotok"}),
     ],
@@ -30,6 +33,11 @@ def test_a_dependency_is_read_as_slurm_writes_it(text: str, found: dict[str, str
         ("after:12", "is not known"),
         ("afterok", "names no job"),
         ("afterok:x", "names no job"),
+        ("1[", r"'1\[' names no job: write .*afterok:12\[3\] for one element"),
+        ("afterok:1[3", "names no job"),
+        ("afterok:1[0-3]", "names no job"),
+        ("afterok:1[]", "names no job"),
+        ("afterok:١", "names no job"),
         ("", "is not known"),
         ("service_started:1", "is for services"),
     ],
@@ -61,3 +69,18 @@ def test_a_moment_without_a_zone_is_local() -> None:
 def test_what_is_no_moment_is_said(text: str) -> None:
     with pytest.raises(ValueError, match=r"no moment|no unit|no duration"):
         parse_begin(text, NOW)
+
+
+def test_a_file_s_job_may_wait_for_one_element_of_an_array() -> None:
+    job = read('image: x\ndepends_on: ["1[3]", prep, 12]')
+    assert job.depends_on == {"1[3]": "afterok", "prep": "afterok", "12": "afterok"}
+    job = read('image: x\ndepends_on: {"1[3]": {condition: afterany}}')
+    assert job.depends_on == {"1[3]": "afterany"}
+    assert read('image: x\ndepends_on: "1[3]"').depends_on == {"1[3]": "afterok"}
+
+
+@pytest.mark.parametrize("job", ["1[", "1[]", "1[0-3]", "prep[1]", "Prep", ""])
+def test_a_reference_to_no_job_is_refused_where_it_stands(job: str) -> None:
+    for text in (f'image: x\ndepends_on: ["{job}"]', f'image: x\ndepends_on: {{"{job}": {{}}}}'):
+        assert said(text).startswith("2:14: `depends_on`: ")
+        assert "write a name of this submit, an id, or 12[3] for one element" in said(text)
