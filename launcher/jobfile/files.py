@@ -11,7 +11,7 @@ from typing import BinaryIO
 from launcher.errors import JobFileError
 from launcher.jobfile.jobs import read_jobs
 from launcher.jobfile.keys import Around
-from launcher.jobfile.nodes import MAX_BYTES, read_node
+from launcher.jobfile.nodes import MAX_BYTES, SMALLER, read_node
 from launcher.wire import JobRequest
 
 MOST_ERRORS = 20
@@ -79,7 +79,9 @@ def _checked(data: bytes, file: str) -> bytes:
 
 def _check_size(size: int, file: str) -> None:
     if size > MAX_BYTES:
-        raise JobFileError(f"a job file may have up to {MAX_BYTES // 1024} KiB", file=file)
+        raise JobFileError(
+            f"a job file may have up to {MAX_BYTES // 1024} KiB", file=file, fix=SMALLER
+        )
 
 
 def _together(problems: list[JobFileError]) -> JobFileError:

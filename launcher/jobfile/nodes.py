@@ -18,7 +18,12 @@ from launcher.errors import JobFileError
 
 MAX_DEPTH = 20
 MAX_BYTES = 256 * 1024
-MAX_NODES = 20_000
+MAX_NODES = 150_000
+"""As many as a file of ``MAX_BYTES`` needs, and few enough to be read within a second."""
+SMALLER = (
+    "Make jobs that are alike with `array` or `matrix`, or write several files: one submit takes"
+    " them together."
+)
 
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _OCTAL_HEX = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
@@ -197,7 +202,9 @@ class _Builder:
         if depth > MAX_DEPTH:
             raise self._error(event, f"this is nested more than {MAX_DEPTH} levels deep")
         if self.nodes > MAX_NODES:
-            raise self._error(event, f"the file has more than {MAX_NODES} values")
+            error = self._error(event, f"the file has more than {MAX_NODES} values")
+            error.fix = SMALLER
+            raise error
 
     def _text(self, event: Any) -> str:
         text: str = event.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,15 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         load([str(path)])
     with pytest.raises(JobFileError, match="up to 256 KiB"):
         load(["-"], io.BytesIO(b"#" * (300 << 10)))
+
+
+@pytest.mark.parametrize("form", ["  j{}: {{image: b}}", "  j{}:\n    image: b"])
+def test_ten_thousand_small_jobs_are_read_at_once(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "jobs.yaml"
+    file.write_text("\n".join(["jobs:", *(form.format(number) for number in range(10_000))]))
+    before = time.perf_counter()
+    assert len(load([str(file)])) == 10_000
+    assert time.perf_counter() - before < 5
 
 
 def test_standard_input_is_read_once_and_is_relative_to_here(

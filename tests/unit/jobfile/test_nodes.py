@@ -56,7 +56,11 @@ NASTY = {
     "an escaped surrogate": ('a: "\\ud800"', 1, "not"),
     "a colon too many": ("a: b: c", 1, "not valid YAML"),
     "a directive": ("%YAML 9.9\n---\na: 1", 1, "not valid YAML"),
-    "many values": ("[" + "[]," * 80_000 + "]", 1, "20000 values"),
+    "many values": (
+        "[" + "a," * 160_000 + "]",
+        1,
+        "150000 values",
+    ),
 }
 
 
@@ -70,3 +74,9 @@ def test_nasty_yaml_is_refused_where_it_stands(name: str) -> None:
     assert said in caught.value.message
     assert abs(caught.value.line - line) <= (1 if "valid YAML" in said else 0)
     assert caught.value.message.startswith(f"f.yaml:{caught.value.line}:{caught.value.column}: ")
+
+
+def test_what_to_do_with_too_many_values_is_said() -> None:
+    with pytest.raises(JobFileError) as caught:
+        read_node(NASTY["many values"][0], "f.yaml")
+    assert "`array` or `matrix`, or write several files" in (caught.value.fix or "")
