@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from launcher.errors import JobFileError
+from launcher.interpolation import template
 from launcher.jobfile import together, words
 from launcher.jobfile.keys import JOB, NEVER, SCHEDULE, Around, Read
-from launcher.jobfile.nodes import Mapping, Node, Scalar
+from launcher.jobfile.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values import entries, parsed, unknown
 from launcher.wire import JobRequest
 
 MAX_JOBS = 10_000
+REPLACED = ("image", "command", "entrypoint", "environment", "working_dir", "volumes")
+"""The keys in whose strings a matrix replaces."""
 
 
 def read_jobs(root: Node, around: Around) -> tuple[list[JobRequest], list[JobFileError]]:
@@ -129,7 +133,26 @@ class _Job:
             self.fields[field] = read(value, self.around)
             self.keys[field] = key
         except JobFileError as error:
+            fixed = key.text in table and key.text not in REPLACED
+            if fixed and _refers(value, self.around.keys()):
+                error = _told_where(error)
             self.problems.append(error)
+
+
+def _refers(node: Node, keys: Collection[str]) -> bool:
+    """Whether a value holds a ``${key}`` of the job's matrix."""
+    if isinstance(node, Mapping):
+        return any(_refers(each, keys) for entry in node.entries for each in entry)
+    if isinstance(node, Items):
+        return any(_refers(item, keys) for item in node.items)
+    return isinstance(node, Scalar) and template(node.text, keys) is not None
+
+
+def _told_where(error: JobFileError) -> JobFileError:
+    *names, last = REPLACED
+    error.message += f"; a matrix replaces in {', '.join(names)} and {last} only"
+    error.args = (error.message,)
+    return error
 
 
 def _reader(key: Scalar, table: dict[str, tuple[str, Read]], what: str) -> tuple[str, Read]:

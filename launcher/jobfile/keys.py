@@ -36,12 +36,15 @@ class Around:
     client: Mapping[str, str]
     matrix: list[dict[str, str]] | None = None
 
+    def keys(self) -> set[str]:
+        """Return the keys of the job's matrix."""
+        return {key for combination in self.matrix or () for key in combination}
+
     def renderings(self, text: str) -> Iterable[str]:
         """Return what a string becomes in the combinations of the job's matrix, each once."""
         if not self.matrix:
             return (text,) if self.matrix is None or "${" not in text else ()
-        keys = {key for combination in self.matrix for key in combination}
-        found = template(text, keys)
+        found = template(text, self.keys())
         return (text,) if found is None else {found.render(each) for each in self.matrix}
 
 

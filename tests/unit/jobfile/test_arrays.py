@@ -217,3 +217,45 @@ def test_what_a_combination_makes_of_an_image_is_checked() -> None:
 def test_a_wrong_matrix_is_the_one_mistake_of_a_job_that_uses_it() -> None:
     (wrong,) = said("image: x:${tag}\nmatrix: {tag: []}").splitlines()
     assert wrong.startswith("2:15: the list of `tag` is empty")
+
+
+FIXED = {
+    "name": "name: job-${v}",
+    "user": 'user: "${v}"',
+    "env_file": 'env_file: ["none-${v}.env"]',
+    "mem_limit": 'mem_limit: "${v}"',
+    "gpus": 'gpus: "${v}"',
+    "gpus by keys": 'gpus: {profile: 1g.6gb, count: "${v}"}',
+    "cpus": 'cpus: "${v}"',
+    "pull_policy": 'pull_policy: "${v}"',
+    "depends_on": 'depends_on: ["prep-${v}"]',
+    "depends_on by name": 'depends_on: {"prep-${v}": {condition: afterok}}',
+    "time_limit": 'schedule: {time_limit: "${v}h"}',
+    "priority": 'schedule: {priority: "${v}"}',
+    "retries": 'schedule: {retries: {max: "${v}"}}',
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_where_a_matrix_replaces_is_said_with_the_error_of_a_key_where_it_does_not(
+    name: str,
+) -> None:
+    text = said(f"image: x\n{FIXED[name]}\nmatrix: {{v: [1, 2]}}\n")
+    assert text.endswith(
+        "; a matrix replaces in image, command, entrypoint, environment, working_dir and volumes"
+        " only"
+    )
+    assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'image: x\nschedule: {time_limit: "${w}"}\nmatrix: {v: [1]}',
+        'image: x\nschedule: {time_limit: "${v}"}',
+        'image: x\nschedul: {time_limit: "${v}"}\nmatrix: {v: [1]}',
+        'image: "${v} "\nmatrix: {v: [1]}',
+    ],
+)
+def test_what_names_no_key_of_the_matrix_is_told_nothing_of_it(text: str) -> None:
+    assert "a matrix replaces" not in said(text)
