@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -51,24 +53,36 @@ GROUPS: dict[str, dict[str, str]] = {
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
 
 
+@contextmanager
+def _output() -> Iterator[None]:
+    """Whoever closed our stdout has read enough; one that takes nothing more is said."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        terminal.forget_stdout()
+        raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
+    except OSError as error:
+        if error.errno not in terminal.UNWRITABLE:
+            raise
+        terminal.forget_stdout()
+        terminal.complain(f"cannot write the output: {error.strerror}")
+        raise click.exceptions.Exit(terminal.EXIT_UNWRITABLE) from error
+
+
 class Launch(LazyGroup):
     """The command itself."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the words before the verb: some of them print."""
+        with _output():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; whoever closed our stdout has read enough."""
-        try:
+        """Run the verb, and write all that it prints."""
+        with _output():
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError as error:
-            terminal.forget_stdout()
-            raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
-        except OSError as error:
-            if error.errno not in terminal.UNWRITABLE:
-                raise
-            terminal.forget_stdout()
-            terminal.complain(f"cannot write the output: {error.strerror}")
-            raise click.exceptions.Exit(terminal.EXIT_UNWRITABLE) from error
-        return result
+            return result
 
 
 @click.group(

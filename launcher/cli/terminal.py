@@ -12,7 +12,7 @@ from launcher.errors import LauncherError
 BROKEN_PIPE = 141
 """The exit status where our stdout was closed: as a shell shows a death by SIGPIPE."""
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 EXIT_UNWRITABLE = 125
 """The exit status where our stdout takes nothing more: never one that a job's could be."""
 
@@ -38,11 +38,29 @@ def _written_out(letter: str) -> str:
 
 
 def prepare() -> None:
-    """Make sure that no character of ours can fail to be printed."""
+    """Make sure that all three streams are there, and that no character can fail to be printed."""
+    _occupy()
+    # A stream that is closed is None, whatever its type says.
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
+
+
+def _occupy() -> None:
+    """Put something where a stream is closed: no file or socket may get its number.
+
+    What is read there is empty, what is written to stderr goes nowhere, and stdout fails as a
+    closed one does.
+    """
+    for fd, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, flags), True)
 
 
 def say(text: str) -> None:
