@@ -63,6 +63,7 @@ def _ending(job: JobView) -> str:
 
 HELD_FOR_TROUBLE = {"ImagePullFailed", "NeverStarted"}
 """A job of a queue waits for somebody to mend it; who waits in the foreground is told."""
+HELD = {*HELD_FOR_TROUBLE, "JobHeldUser", "DependencyNeverSatisfied"}
 
 
 class Narrator:
@@ -75,6 +76,7 @@ class Narrator:
         self._job = job
         self._quiet = quiet
         self._said = ""
+        self._attempt = 1
         self._gave_up = False
         self._progress = PullProgress(image, quiet=quiet)
 
@@ -85,6 +87,7 @@ class Narrator:
             job = decode(JobView, body["job"])
         except (ValueError, KeyError, TypeError):
             return "RUNNING"
+        self._tell_again(job)
         progress = body.get("progress")
         if progress:
             self._progress.update(progress)
@@ -109,12 +112,20 @@ class Narrator:
         """Take the pull's progress off the terminal."""
         self._progress.close()
 
+    def _tell_again(self, job: JobView) -> None:
+        """Say once of each attempt but the first that there is one, or will be."""
+        waits = job.state in ("COMPLETING", "PENDING") and job.outcome is None
+        attempt = job.attempt + 1 if waits and job.message and job.attempt else job.attempt
+        if attempt > self._attempt and job.reason not in HELD:
+            self._attempt = attempt
+            self._say(f"job {job.id} runs again" + (f" ({job.message})" if job.message else ""))
+
     def _waits(self, blockers: list[Blocker]) -> None:
         kinds = {each.kind for each in blockers}
         self.trouble = next((b.have for b in blockers if b.kind in HELD_FOR_TROUBLE), None)
         if kinds == {"ImagePull"} and blockers[0].have == "being pulled":
             self._progress.update({})
-        elif kinds != {"ImagePull"} or blockers[0].have == "waits for other pulls":
+        elif kinds - {"ImagePull"} or (kinds and blockers[0].have == "waits for other pulls"):
             # That an image is looked up here is not worth a line on every run.
             why = "; ".join(f"{each.kind}: needs {each.need}, {each.have}" for each in blockers)
             self._say(f"job {self._job} waits: {why}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from launcher.wire import NOTE, Frame
+from launcher.wire import NOTE, Frame, JobView
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import (
     Json,
@@ -142,6 +143,58 @@ def test_quiet_says_nothing_of_its_own(stub: StubDaemon, launch: Launch) -> None
     answers(stub, event(RUNNING), out("x\n"), end(ended("FAILED", 3)))
     result = launch("run", "-q", "--profile", "1g.6gb", "--count", "2", "busybox", "false")
     assert (result.code, result.out, result.err) == (3, "x\n", "")
+
+
+RETRY = "FAILED (exit 75): retry 1 of 2"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [job_view(state="COMPLETING", attempt=1, message=RETRY),
+         job_view(attempt=1, message=RETRY), job_view(state="STARTING", attempt=2, message=RETRY)],
+        [job_view(attempt=1, message=RETRY), job_view(attempt=1, message=RETRY)],
+        [job_view(state="STARTING", attempt=2, message=RETRY)],
+    ],
+)  # fmt: skip
+def test_that_a_job_runs_again_is_said_once(
+    stub: StubDaemon, launch: Launch, events: list[JobView]
+) -> None:
+    again = dataclasses.replace(RUNNING, attempt=2)
+    answers(stub, event(RUNNING), *map(event, events), event(again), event(again),
+            end(ended("COMPLETED", 0)))  # fmt: skip
+    runs = f"job 12 runs on 1g.6gb ({MIG})"
+    assert launch("run", "busybox").err.splitlines() == [
+        runs, f"job 12 runs again ({RETRY})", runs,
+    ]  # fmt: skip
+    assert launch("run", "--quiet", "busybox").err == ""
+
+
+def test_every_retry_is_said_also_where_its_reason_is_not_known(
+    stub: StubDaemon, launch: Launch
+) -> None:
+    second = job_view(state="STARTING", attempt=2)
+    third = [job_view(state=state, attempt=2, message="a") for state in ("COMPLETING", "PENDING")]
+    answers(stub, event(RUNNING), event(second), *map(event, third), end(ended("COMPLETED", 0)))
+    assert launch("run", "busybox").err.splitlines()[1:] == [
+        "job 12 runs again", "job 12 runs again (a)",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        job_view(state="COMPLETING", attempt=1, outcome="FAILED", message="exit code 3"),
+        job_view(state="STARTING", attempt=1),
+        job_view(message="held by an admin"),
+        job_view(attempt=3, reason="NeverStarted", message="no such file"),
+    ],
+)
+def test_a_first_attempt_its_end_and_a_job_that_is_held_are_no_retry(
+    stub: StubDaemon, launch: Launch, view: JobView
+) -> None:
+    answers(stub, event(view), end(ended("COMPLETED", 0)))
+    assert "again" not in launch("run", "busybox").err
 
 
 def test_a_job_that_never_ran_says_why_even_when_quiet(stub: StubDaemon, launch: Launch) -> None:
