@@ -47,10 +47,16 @@ def test_an_image_that_is_not_here_and_not_pulled_is_125_and_named(launch: Shell
     assert "nobody/nothing:1" in done.err
 
 
-def test_a_registry_that_does_not_answer_is_125_with_its_words(launch: Shell) -> None:
+def test_a_registry_that_does_not_answer_is_tried_three_times_then_it_is_125_with_its_words(
+    launch: Shell,
+) -> None:
     done = launch("run", "127.0.0.1:9/team/app:1", "true")
     assert done.code == 125
     assert "connection refused" in done.err
+    assert "BeginTime" in done.err, "it says that it waits for its next try"
+    shown = launch("show", "last", "-o", "json").ok().json
+    assert [e["event"] for e in shown["events"]].count("ImageFailed") == 3
+    assert (shown["outcome"], shown["attempts"]) == ("CANCELLED", [])
 
 
 def test_a_cancelled_job_is_130(launch: Shell, shared: DaemonProcess) -> None:

@@ -118,12 +118,7 @@ def test_a_failed_pull_ends_the_job_with_the_words_of_the_registry(
     assert words in (job.message or "")
 
 
-def test_a_registry_that_is_not_there_is_tried_three_times_then_the_job_is_held(
-    daemon: DaemonProcess,
-) -> None:
-    asked = daemon.submit("true", image="127.0.0.1:9/team/app:1")
-
-    def now() -> JobView:
+def now() -> JobView:
         return daemon.client.show(asked.id).job
 
     wait_until(lambda: now().reason == "BeginTime", 20, "it waits for its next try")
