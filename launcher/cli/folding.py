@@ -9,7 +9,7 @@ from itertools import groupby
 
 from launcher.wire import ArrayView, JobView
 
-MOST_INDICES = 16
+MOST_INDICES = 10
 """So much of an array's indices is shown where it is one line among others."""
 
 
@@ -84,7 +84,7 @@ def short(indices: str) -> str:
     """Return the indices for a line among others.
 
     >>> short("0-99"), short("1,3,5,7,9,11,13,15,17")
-    ('0-99', '1,3,5,7,9,11,…')
+    ('0-99', '1,3,5,7,…')
     """
     if len(indices) <= MOST_INDICES or "," not in indices[:MOST_INDICES]:
         return indices

@@ -50,7 +50,7 @@ class RunCommand(click.Command):
     "--dependency",
     type=params.DEPENDENCY,
     metavar="HOW:JOB",
-    help="After other jobs: afterok:12:13, afterany:14, afternotok:15.",
+    help="After other jobs: afterok:12:13, afterany:14, afternotok:15[3].",
 )
 @click.option(
     "--array",

@@ -10,7 +10,7 @@ import click
 from launcher.cli import render, terminal
 from launcher.cli.brief import element, gpus, matrix, why
 from launcher.cli.common import connect, output_option
-from launcher.cli.showarray import find, print_array
+from launcher.cli.showarray import show_array
 from launcher.cli.times import duration
 from launcher.wire import JobDetail, JobRequest, JobView
 
@@ -25,9 +25,7 @@ def command(ref: str, output: str) -> None:
     or wait; 12[3] is one of them.
     """
     client = connect()
-    array = find(client, ref)
-    if array is not None:
-        print_array(array, output)
+    if ref.isdecimal() and show_array(client, ref, output):
         return
     detail = client.show(ref)
     if output == "json":

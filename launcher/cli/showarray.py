@@ -20,23 +20,19 @@ MOST = 20
 """So many elements are listed."""
 
 
-def find(client: Client, ref: str) -> Fold | None:
-    """Return the array that a reference is the id of, None where it means something else."""
-    if not ref.isdecimal():
-        return None
-    jobs = client.jobs([ref])
-    found = fold([job for job in jobs if job.array and job.array["id"] == int(ref)])
-    return found[0] if found else None
-
-
-def print_array(array: Fold, output: str) -> None:
-    """Print an array in the form that was asked for."""
+def show_array(client: Client, number: str, output: str) -> bool:
+    """Print the array that has this number; return whether there is one."""
+    jobs = client.jobs([number])
+    array = fold([job for job in jobs if job.array and job.array["id"] == int(number)])
+    if not array:
+        return False
     if output == "json":
-        render.print_json(_document(array))
+        render.print_json(_document(array[0]))
     elif output == "name":
-        render.print_names([job.id for job in array.jobs])
+        render.print_names([job.id for job in array[0].jobs])
     else:
-        _print(array)
+        _print(array[0])
+    return True
 
 
 def _document(array: Fold) -> dict[str, object]:

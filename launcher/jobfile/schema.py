@@ -128,7 +128,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "stop_grace_period": ("Time between stop signal and kill; 10s if absent.", _DURATION),
     "pull_policy": ("When to pull the image; missing if absent.",
                     {"enum": ["always", "missing", "never", "if_not_present"]}),
-    "depends_on": ("Jobs of this file by name, or others by id, that must end first.",
+    "depends_on": ("What must end first: jobs of this file by name, others by id (12, 12[3]).",
                    {"oneOf": [_TEXT, {"type": "array", "items": _WORD},
                               {"type": "object", "additionalProperties": _CONDITION}]}),
     "array": ("Indices of an array's elements, and how many run at once: 0-99, 1,3,5, 0-9:2%4.",
