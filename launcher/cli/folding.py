@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
+from launcher.indices import ranges
 from launcher.wire import ArrayView, JobView
 
 MOST_INDICES = 10
@@ -65,19 +65,6 @@ def array_view(array: int, folded: Fold) -> ArrayView:
         image=one.image,
         reason=one.reason if waits else None,
     )
-
-
-def ranges(indices: Iterable[int]) -> str:
-    """Return indices as people write them, in order.
-
-    >>> ranges([0, 1, 2, 9, 4, 5])
-    '0-2,4-5,9'
-    """
-    parts = []
-    for _, group in groupby(enumerate(sorted(indices)), key=lambda each: each[1] - each[0]):
-        run = [index for _, index in group]
-        parts.append(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}")
-    return ",".join(parts)
 
 
 def short(indices: str) -> str:

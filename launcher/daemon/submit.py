@@ -13,6 +13,7 @@ from launcher.daemon.context import Context
 from launcher.daemon.expand import expand
 from launcher.daemon.identity import Caller, groups_of
 from launcher.errors import UserError
+from launcher.indices import ranges
 from launcher.store import Reader
 
 MAX_JOBS = 100_000
@@ -65,21 +66,6 @@ async def _new_jobs(
             indices = ranges(request.array.indices)
             arrays.append(ev.NewArray(request.name, request.array.max_parallel, indices))
     return tuple(new), tuple(arrays)
-
-
-def ranges(indices: Sequence[int]) -> str:
-    """Return indices as people write them, in order.
-
-    >>> ranges([0, 1, 2, 9, 4, 5])
-    '0-2,4-5,9'
-    """
-    found: list[list[int]] = []
-    for index in sorted(indices):
-        if found and index == found[-1][1] + 1:
-            found[-1][1] = index
-        else:
-            found.append([index, index])
-    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in found)
 
 
 def _place(array: wire.ArrayRequest | None, which: int, number: int) -> ev.NewElement | None:

@@ -27,7 +27,7 @@ async def whatif(
         context, history=asked.runtime == "history", submitted=submitted, layouts=layouts
     )
     found = await replaying.ask(question, WHATIF_SECONDS)
-    best = min(found, key=lambda f: (len(f["never"]), f["makespan"], f["mean_wait"]))
+    best = min(found, key=lambda f: (len(f["never"]), f["makespan"]))  # of equals the first
     return [_forecast(caller, each, best=each is best) for each in found]
 
 

@@ -11,10 +11,9 @@ import pytest
 from launcher.engine.connection import Connection
 from launcher.engine.images import Images, Layer
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import EVENT, GpuRequest, JobRequest, JobView, RegistryAuth
+from launcher.wire import EVENT, GpuRequest, JobRequest, RegistryAuth
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.registry import HTPASSWD, Registry
-from tests.support.wait import wait_until
 
 ONE = GpuRequest(kind="profile", profile="1g.6gb")
 ANN = {"username": "ann", "password": "secret"}
@@ -116,17 +115,6 @@ def test_a_failed_pull_ends_the_job_with_the_words_of_the_registry(
     job = daemon.done(daemon.submit("true", image=f"{registry.host}/{name}"))
     assert (job.outcome, job.reason) == ("FAILED", "ImagePullFailed")
     assert words in (job.message or "")
-
-
-def now() -> JobView:
-        return daemon.client.show(asked.id).job
-
-    wait_until(lambda: now().reason == "BeginTime", 20, "it waits for its next try")
-    assert "connection refused" in (now().message or "")
-    wait_until(lambda: now().reason == "ImagePullFailed", 60, "it is held")
-    assert now().state == "PENDING"
-    pulls = [e for e in daemon.client.show(asked.id).events if e.event == "ImageFailed"]
-    assert len(pulls) == 3
 
 
 def test_a_pull_uses_the_submitters_own_credentials_and_no_others(
