@@ -31,7 +31,8 @@ class Array:
     live: set[int] = field(default_factory=set)
     active: set[int] = field(default_factory=set)
     taken: set[int] = field(default_factory=set)
-    waiting: list[int] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+    _turns: list[int] = field(default_factory=list)
     ended: Counter[Outcome] = field(default_factory=Counter)
 
     def take(self, job: Job) -> bool:
@@ -42,14 +43,17 @@ class Array:
             self.taken.add(job.id)
             return True
         if job.id not in self.waiting:
-            heapq.heappush(self.waiting, job.id)
+            self.waiting.add(job.id)
+            heapq.heappush(self._turns, job.id)
         return False
 
     def next(self) -> int | None:
         """Return an element whose turn it is, None where there is no room or none waits."""
-        if self.max_parallel is None or len(self.taken) >= self.max_parallel or not self.waiting:
+        if self.max_parallel is None or len(self.taken) >= self.max_parallel or not self._turns:
             return None
-        return heapq.heappop(self.waiting)
+        job_id = heapq.heappop(self._turns)
+        self.waiting.discard(job_id)
+        return job_id
 
     def end(self, job_id: int, outcome: Outcome) -> None:
         """Count an element that has ended."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from launcher.core import event as ev
 from launcher.core import gates
 from launcher.core.action import Action, StartAttempt, StopAttempt
+from launcher.core.arrays import Array
 from launcher.core.changes import Changes
 from launcher.core.handle import handle, serve
 from launcher.core.job import Job, State
@@ -190,9 +191,10 @@ def idle_copy(world: World, jobs: Sequence[Job]) -> World:
         copy.slices[uuid] = dataclasses.replace(state, lease=None)
     for array_id in {job.element.array for job in jobs if job.element is not None}:
         array = world.arrays[array_id]
-        copy.arrays[array_id] = dataclasses.replace(
-            array, live=set(), active=set(), taken=set(), waiting=[], ended=array.ended.copy()
+        copy.arrays[array_id] = Array(
+            array.id, array.owner, array.name, array.size, array.max_parallel, array.indices
         )
+        copy.arrays[array_id].ended.update(array.ended)
     left = {job.id for job in jobs} | copy.arrays.keys()
     for job in jobs:
         waits_for = tuple(d for d in job.waits_for if d.job in left)
