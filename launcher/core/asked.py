@@ -107,7 +107,8 @@ class Retried:
 class RetryAsked:
     """Somebody who may do so wants ended jobs queued again, under their ids, together.
 
-    ``arrays`` are those of the jobs, with the counts of their ended elements. Priorities that only
+    ``arrays`` are those of the jobs that have ended, with the counts of their elements; ``groups``
+    the groups of the jobs' owners, by uid. Priorities that only
     an ``admin`` may give are lowered for others.
     """
 
@@ -115,6 +116,7 @@ class RetryAsked:
     uid: int
     admin: bool = False
     arrays: tuple[Array, ...] = ()
+    groups: tuple[tuple[int, frozenset[str]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

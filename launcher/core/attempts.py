@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from launcher.core import event as ev
 from launcher.core import gates, retries
 from launcher.core.action import Action, ProveIdle, RemoveContainer
 from launcher.core.event import StartFailure
-from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.job import Job, Outcome, Reason, State, wall_of
 from launcher.core.steps import current, follow, move, stop
 from launcher.core.world import FIRST_WAIT_SECONDS, World
 
@@ -29,6 +27,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
         event.started_at,
         now.wall,
     )
+    job.idle_since = job.deadline = job.warn_at = None
     attempt = world.attempts[job.id]
     attempt.container_id, attempt.started_at = event.container_id, event.started_at
     world.changes.attempts[(job.id, attempt.number)] = attempt
@@ -105,9 +104,8 @@ def _outcome(job: Job, exit_code: int, oom: bool) -> Outcome:
 
 def _ended_by_itself(job: Job, ended_at: str | None) -> bool:
     """Whether the container had ended, by Docker's clock, before anybody asked for its end."""
-    if job.stop_asked is None or ended_at is None:
-        return False
-    return datetime.fromisoformat(ended_at).timestamp() < job.stop_asked
+    ended = wall_of(ended_at)
+    return job.stop_asked is not None and ended is not None and ended < job.stop_asked
 
 
 def _own_outcome(exit_code: int, oom: bool) -> Outcome:

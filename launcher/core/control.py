@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.core import event as ev
-from launcher.core import gates, images
+from launcher.core import gates, images, quota
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.job import Job, Outcome, Reason, State
 from launcher.core.policy import MAX_USER_PRIORITY, check_edit, check_priority
@@ -65,17 +65,16 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
     Of several, those that cannot are passed over; a single one is refused. All are open again
     before any is admitted: they wait for each other as they did before.
     """
-    opened: list[ev.Retried] = []
-    for one in event.jobs:
-        try:
-            _check_retry(world, one, event)
-        except LauncherError:
-            if len(event.jobs) == 1:
-                raise
-            continue
-        opened.append(one)
+    opened = _that_can(world, event)
+    world.groups.update(event.groups)
+    for owner in {one.job.owner for one in opened}:
+        needs = [one.job.need for one in opened if one.job.owner == owner]
+        groups = world.groups.get(owner.uid, frozenset())
+        quota.check_submit(world, owner, groups, needs)
+    ours = {one.job.element.array for one in opened if one.job.element is not None}
     for array in event.arrays:
-        world.arrays.setdefault(array.id, array)
+        if array.id in ours:
+            world.arrays.setdefault(array.id, array)
     for one in opened:
         _reopen(world, one.job, event, now)
     actions: list[Action] = []
@@ -83,19 +82,39 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
         one.job.waits_for = left_of(world, one.job.depends_on, one.after)
         world.depend(one.job)
         actions += gates.admit(world, one.job, now)
-    for array in event.arrays:
-        if not world.arrays[array.id].live:  # none of its elements was opened
-            del world.arrays[array.id]
     return actions
 
 
-def _check_retry(world: World, one: ev.Retried, event: ev.RetryAsked) -> None:
+def _that_can(world: World, event: ev.RetryAsked) -> list[ev.Retried]:
+    """Return the jobs that can be opened; one that depends on another that cannot, cannot."""
+    known = world.arrays.keys() | {array.id for array in event.arrays}
+    left = list(event.jobs)
+    while True:
+        again = {one.job.id for one in left}
+        again |= {one.job.element.array for one in left if one.job.element is not None}
+        found: list[ev.Retried] = []
+        for one in left:
+            try:
+                _check_retry(world, one, known, again)
+                found.append(one)
+            except LauncherError:
+                if len(event.jobs) == 1:
+                    raise
+        if not found:
+            raise StaleRequest("none of these jobs can run again")
+        if len(found) == len(left):
+            return found
+        left = found
+
+
+def _check_retry(world: World, one: ev.Retried, known: set[int], again: set[int]) -> None:
     job = one.job
-    if job.id in world.jobs or job.state is not State.DONE or job.outcome is None:
+    stale = job.attempt < world.last_attempts.get(job.id, 0)
+    if job.id in world.jobs or job.state is not State.DONE or job.outcome is None or stale:
         raise StaleRequest(f"job {job.id} has not ended: only an ended job can be retried")
+    if job.element is not None and job.element.array not in known:
+        raise StaleRequest(f"job {job.id}: its array ended just now", fix="Ask again.")
     check_possible(world, job.need)
-    again = {other.job.id for other in event.jobs}
-    again |= {o.job.element.array for o in event.jobs if o.job.element is not None}
     missed = missed_of(world, tuple(each for each in one.after if each[0].job not in again))
     if missed is not None:
         raise StaleRequest(
@@ -110,16 +129,18 @@ def _reopen(world: World, job: Job, event: ev.RetryAsked, now: ev.Now) -> None:
     if job.element is not None:
         world.arrays[job.element.array].reopen(job.id, job.outcome)
     move(world, job, ev.RetryAsked, State.PENDING, now, f"by uid {event.uid}")
-    _reset(job)
+    _reset(job, now)
     if not event.admin:
         job.priority = min(job.priority, MAX_USER_PRIORITY)
     world.changes.reopened.add(job.id)
     world.add(job)
 
 
-def _reset(job: Job) -> None:
+def _reset(job: Job, now: ev.Now) -> None:
     """Forget how a job ended; its attempts stay on record."""
-    job.outcome = job.reason = job.message = job.held = job.again = job.begin = None
+    job.outcome = job.reason = job.message = job.held = job.again = None
+    if job.attempt or (job.begin or 0.0) <= now.wall:  # not a backoff of then
+        job.begin = None
     job.exit_code = job.cancelled_by = job.container_id = None
     job.started_at = job.ended_at = job.started_wall = None
     job.slices, job.waits_for, job.timed_out, job.stop_asked = (), (), False, None
@@ -129,6 +150,7 @@ def _reset(job: Job) -> None:
 def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
     """Change a pending job, or the time limit of a running one."""
     job = _live(world, event.job)
+    check_edit(job, event.need or job.need, event.time_limit or None)
     limit = _limit_asked(world, job, event)
     if event.priority is not None:
         check_priority(event.priority, admin=event.admin)
@@ -145,8 +167,10 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
     gates.leave(world, job)
     job.priority = job.priority if event.priority is None else event.priority
     job.need, job.time_limit = event.need or job.need, limit
-    if event.hold is not None:
-        job.held = (job.held or Reason.JOB_HELD_USER) if event.hold else None
+    if event.hold:
+        job.held = job.held or Reason.JOB_HELD_USER
+    elif event.hold is False:
+        gates.let_go(job)
     return gates.admit(world, job, now)
 
 

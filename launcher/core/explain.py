@@ -111,7 +111,8 @@ class Explainer:
             of_lane = self._of_lane[lane]
             if of_lane in _OF_ALL:
                 return of_lane
-            if of_lane is Reason.RESOURCES and self.world.queue.head(lane) != job.order:
+            head = self.world.queue.head(lane)
+            if of_lane is Reason.RESOURCES and head is not None and head[1] != job.id:
                 return Reason.PRIORITY
         found = self.blockers(job)
         return found[0].reason if found else None
@@ -167,7 +168,8 @@ class Explainer:
             return [Blocker(Reason.QUOTA, f"{over.need} ({over.whose})", over.have)]
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
-            first = world.queue.head(world.queue.lane_of(job.id)) == job.order
+            head = world.queue.head(world.queue.lane_of(job.id))
+            first = head is not None and head[1] == job.id
             return [] if first else [_behind(need, ahead)]
         if need.kind is not NeedKind.NONE and (kept := self._kept(job)):
             return [kept]
@@ -180,7 +182,7 @@ class Explainer:
             found = (
                 self.world.jobs[i]
                 for need in self._competing(job.need)
-                for _, (_, i) in self.world.queue.heads(need)
+                for _, (_, i, _) in self.world.queue.heads(need)
             )
             held_up = (j for j in found if quota.exceeded(self.world, j, None) is None)
             heads = self._heads[job.need] = sorted(self.walk.key(other) for other in held_up)

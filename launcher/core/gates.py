@@ -60,6 +60,7 @@ def make_room(world: World, now: ev.Now) -> list[Action]:
 def leave(world: World, job: Job) -> None:
     """Take a pending job out of the queue."""
     world.queue.discard(job.id)
+    world.keeping.pop(job.id, None)
     world.deactivate(job)
     images.forget_waiter(world, job)
 
@@ -81,8 +82,13 @@ def release(world: World, event: ev.ReleaseAsked, now: ev.Now) -> list[Action]:
         return []
     check_release(job, admin=event.admin)
     move(world, job, ev.ReleaseAsked, State.PENDING, now, f"by uid {event.uid}")
-    job.held, job.never_started, job.pulls_failed = None, 0, 0
+    let_go(job)
     return admit(world, job, now)
+
+
+def let_go(job: Job) -> None:
+    """Forget why a job was held, and the failures that led to it."""
+    job.held, job.never_started, job.pulls_failed = None, 0, 0
 
 
 def check_release(job: Job, *, admin: bool) -> None:
@@ -129,7 +135,8 @@ def never(
     reason = Reason.DEPENDENCY_NEVER_SATISFIED
     if world.rules.hold_unsatisfied:
         job.waits_for = tuple(d for d in job.waits_for if d != missed)
-        job.held, job.message = reason, message
+        held_by_admin = job.held is Reason.JOB_HELD_ADMIN
+        job.held, job.message = job.held if held_by_admin else reason, message
         move(world, job, lifecycle.Settled, State.PENDING, now, message)
         return []
     finish(world, job, lifecycle.Settled, Outcome.CANCELLED, now, reason, message)

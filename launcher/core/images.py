@@ -45,15 +45,18 @@ def is_open(job: Job, now: ev.Now) -> bool:
 
 def start_pulls(world: World) -> list[Action]:
     """Start pulls in the order of their first waiter, two at a time."""
-    pulling = sum(s.having is Having.PULLING for s in world.images.values())
+    world.pulling &= world.images.keys()
+    if len(world.pulling) >= PULLS_AT_ONCE:
+        return []
     wanted = [
         (min(world.jobs[i].order for i in s.waiting), key)
         for key, s in world.images.items()
         if s.having is Having.WANTED and s.waiting
     ]
     actions: list[Action] = []
-    for _, key in sorted(wanted, key=lambda x: x[0])[: max(0, PULLS_AT_ONCE - pulling)]:
+    for _, key in heapq.nsmallest(PULLS_AT_ONCE - len(world.pulling), wanted, key=lambda x: x[0]):
         world.images[key].having = Having.PULLING
+        world.pulling.add(key)
         actions.append(PullImage(key))
     return actions
 

@@ -6,6 +6,7 @@ State, outcome and reason are three fields: where a job is, how it ended, why it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 
@@ -276,3 +277,11 @@ class Job:
     def stopping(self) -> bool:
         """Whether somebody, a limit or another job asked for the end of this attempt."""
         return self.cancelled_by is not None or self.timed_out or self.again is not None
+
+
+def wall_of(text: str | None) -> float | None:
+    """Return Docker's RFC 3339 time as seconds since 1970, None where there is none."""
+    try:
+        return None if text is None else datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None

@@ -15,6 +15,10 @@ from launcher.errors import NotAllowed, UserError
 
 MAX_USER_PRIORITY = 50
 MAX_PRIORITY = 1000
+YEAR = 366 * 86400.0
+LATEST = 4e9
+"""No job begins later (seconds since 1970): that is some time after the year 2090."""
+MOST_SLICES = 1024
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -61,22 +65,13 @@ def check(spec: JobSpec, owner: Owner) -> None:
 
 
 def _check_values(spec: JobSpec) -> None:
-    need = spec.need
+    check_need(spec.need)
+    check_seconds("time_limit", spec.time_limit)
     rules = (
         (_NAME.fullmatch(spec.name), f"name: {spec.name!r} is not lower-case letters, digits, ._-"),
         (spec.image.strip() == spec.image != "", f"image: {spec.image!r} is not an image"),
-        (need.count >= 1, f"gpus: count {need.count} is not at least 1"),
-        (need.kind is not NeedKind.PROFILE or need.profile, "gpus: the profile is missing"),
-        (
-            need.kind is not NeedKind.MEMORY or (need.memory_gb or need.memory_mib or 0) > 0,
-            "gpus: the memory is missing",
-        ),
-        (
-            need.kind is not NeedKind.UUID or len(set(need.uuids)) == len(need.uuids) > 0,
-            "gpus: the UUIDs are missing or one is named twice",
-        ),
         (0 <= spec.priority <= MAX_PRIORITY, f"priority: {spec.priority} is not 0 to 1000"),
-        (spec.time_limit is None or spec.time_limit > 0, "time_limit: must be more than 0"),
+        (spec.begin is None or 0 <= spec.begin <= LATEST, "begin: that is too far away"),
         (0 <= spec.stop_grace <= 86400, "stop_grace_period: must be 0s to 24h"),
         (spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"),
         (spec.shm_size > 0, "shm_size: must be more than 0"),
@@ -98,23 +93,49 @@ def _check_values(spec: JobSpec) -> None:
             raise UserError(message)
 
 
+def check_need(need: Need) -> None:
+    """Raise ``UserError`` for a request that means no slices."""
+    kind = need.kind
+    rules = (
+        (1 <= need.count <= MOST_SLICES, f"gpus: count {need.count} is not 1 to {MOST_SLICES}"),
+        (kind is not NeedKind.PROFILE or need.profile, "gpus: the profile is missing"),
+        (
+            kind is not NeedKind.MEMORY or (need.memory_gb or need.memory_mib or 0) > 0,
+            "gpus: the memory is missing",
+        ),
+        (
+            kind is not NeedKind.UUID or len(set(need.uuids)) == len(need.uuids) > 0,
+            "gpus: the UUIDs are missing or one is named twice",
+        ),
+    )
+    for holds, message in rules:
+        if not holds:
+            raise UserError(message)
+
+
+def check_seconds(what: str, seconds: float | None) -> None:
+    """Raise ``UserError`` for a length of time that is none: nothing, or more than a year."""
+    if seconds is not None and not 0 < seconds <= YEAR:
+        raise UserError(f"{what}: must be more than 0 and at most a year")
+
+
 def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (what must hold, what is said otherwise) of how a job ends and runs again."""
     idle, warn, retries = spec.idle_timeout, spec.warn, spec.retries
     if idle is not None:
-        yield idle > 0, "idle_timeout: must be more than 0"
+        yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
         yield spec.need.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
     if warn is not None:
         known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
         yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"
-        before = warn.before > 0 and (spec.time_limit is None or warn.before < spec.time_limit)
-        yield before, "signal: `before` must be more than 0 and less than the time limit"
+        before = 0 < warn.before <= min(YEAR, spec.time_limit or YEAR)
+        yield before, "signal: `before` must be more than 0 and no longer than the time limit"
     if retries is not None:
         yield 0 <= retries.max <= 100, f"retries: {retries.max} is not 0 to 100"
         for word in retries.on:
             yield _RETRY_ON.fullmatch(word), f"retries: {word!r} is not an end that can be retried"
-        backoff = 0 <= retries.backoff <= retries.max_backoff
-        yield backoff, "retries: `backoff` must be 0 or more and no longer than `max_backoff`"
+        backoff = 0 <= retries.backoff <= retries.max_backoff <= YEAR
+        yield backoff, "retries: `backoff` must be 0 to `max_backoff`, that at most a year"
 
 
 def check_priority(priority: int, *, admin: bool) -> None:
@@ -130,6 +151,8 @@ def check_priority(priority: int, *, admin: bool) -> None:
 
 def check_edit(job: Job, need: Need, limit: float | None) -> None:
     """Raise ``UserError`` where a job cannot be like this with what it has."""
+    check_need(need)
+    check_seconds("time_limit", limit)
     if job.idle_timeout is not None and need.kind is NeedKind.NONE:
         raise UserError(
             "gpus: the job has an idle_timeout, which needs a GPU", fix="Submit it anew without."

@@ -17,6 +17,9 @@ from launcher.core.states import SliceState
 from launcher.core.steps import move, stop
 from launcher.core.world import World
 
+LONGEST_NOTICE_SECONDS = 300.0
+"""Who gives way has no more time than this between its warning and its end."""
+
 
 def preempt(world: World, now: Now) -> list[Action]:
     """Let preemptible jobs give way to those in front that lack slices; at most one job a pass.
@@ -26,6 +29,9 @@ def preempt(world: World, now: Now) -> list[Action]:
     if not any(_may_go(world, world.jobs[i], now) for i in world.preemptible):
         return []
     walk = Walk(world, now)
+    for job in walk.heads():  # who is in front keeps what he may
+        if walk.choose(job) is None:
+            walk.refuse(job)
     heads = (world.queue.head(lane) for lane in world.queue.lanes())
     for job in sorted((world.jobs[h[1]] for h in heads if h is not None), key=walk.key):
         victims = _victims(walk, job)
@@ -89,7 +95,7 @@ def _give_way(world: World, victim: Job, job: Job, now: Now) -> list[Action]:
     victim.again, victim.message, victim.stop_asked = why, why, now.wall
     if victim.warn is None:
         return stop(world, victim)
-    before = victim.warn.before
+    before = min(victim.warn.before, LONGEST_NOTICE_SECONDS)
     if victim.deadline is not None:
         before = min(before, max(0.0, victim.deadline - now.boot))
     actions = limits.warn(world, victim, now)

@@ -13,8 +13,12 @@ from typing import NamedTuple
 
 from launcher.core.job import Job, Need
 
-Order = tuple[int, int]
-"""Priority (negative, so that the highest is first) and id."""
+Order = tuple[int, int, int]
+"""Priority (negative, so that the highest is first), id, and which push of the job it is."""
+
+
+SPARE = 64
+"""So many entries of jobs that have left may be in a heap beside as many as there are jobs."""
 
 
 class Lane(NamedTuple):
@@ -44,6 +48,7 @@ class PendingQueue:
         self._lanes: dict[Need, dict[Lane, list[Order]]] = {}
         self._where: dict[int, tuple[Order, Lane]] = {}
         self._waiting: dict[Need, int] = {}
+        self._pushes = 0
 
     def __len__(self) -> int:
         return len(self._where)
@@ -52,13 +57,19 @@ class PendingQueue:
         return job_id in self._where
 
     def push(self, job: Job) -> None:
-        """Add a job; who changes what it asks for takes it out first."""
-        lane = Lane(job.need, job.owner.uid, limit_class(job.time_limit))
-        lanes = self._lanes.setdefault(job.need, {})
-        heapq.heappush(lanes.setdefault(lane, []), job.order)
+        """Add a job, or give it another place."""
         self.discard(job.id)
-        self._where[job.id] = (job.order, lane)
+        held = None if job.time_limit is None else job.time_limit + job.stop_grace
+        lane = Lane(job.need, job.owner.uid, limit_class(held))
+        self._pushes += 1
+        order = (-job.priority, job.id, self._pushes)
+        heap = self._lanes.setdefault(job.need, {}).setdefault(lane, [])
+        heapq.heappush(heap, order)
+        self._where[job.id] = (order, lane)
         self._waiting[job.need] = self._waiting.get(job.need, 0) + 1
+        if len(heap) > 2 * self._waiting[job.need] + SPARE:
+            heap[:] = [order for order in heap if self._holds(order, lane)]
+            heapq.heapify(heap)
 
     def discard(self, job_id: int) -> None:
         """Take a job out, if it is in; its heap entry goes when it comes up."""
@@ -106,7 +117,7 @@ class PendingQueue:
         """Return the ids of the first jobs of a lane that are to be kept, in O(n log most)."""
         heap = self._lanes.get(lane.need, {}).get(lane, ())
         live = (order for order in heap if self._holds(order, lane) and keep(order[1]))
-        return [job_id for _, job_id in heapq.nsmallest(most, live)]
+        return [order[1] for order in heapq.nsmallest(most, live)]
 
     def lane_of(self, job_id: int) -> Lane:
         """Return the lane of a job that is in the queue."""

@@ -77,7 +77,7 @@ def check_submit(world: World, owner: Owner, groups: frozenset[str], needs: list
     """Raise ``NotAllowed`` where these jobs are more than may be queued, or could never start."""
     for whose, members, quota in _quotas(world, owner, groups):
         if quota.running_slices is not None:
-            most = max((n.count for n in needs if n.kind is not NeedKind.NONE), default=0)
+            most = max((slices_wanted(world, n) for n in needs), default=0)
             if most > quota.running_slices:
                 raise NotAllowed(
                     f"gpus: {most} slices at once are more than the {quota.running_slices} "

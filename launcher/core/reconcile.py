@@ -29,7 +29,6 @@ def resume(world: World, now: Now) -> list[Action]:
                 actions.append(_start_again(world, job))
             case State.RUNNING:
                 actions.append(follow(world, job))
-                actions += stop(world, job) if job.stopping else []
             case State.COMPLETING:
                 actions += _prove_again(world, job)
     return actions
@@ -44,6 +43,8 @@ def take_up(world: World, now: Now) -> list[Action]:
             world.set_deadline(job, now.boot + left)
             if job.warn_at is not None and job.warn_at <= now.boot:
                 job.warn_at = None  # it was warned before
+        if job.state is State.RUNNING and job.stopping:
+            actions += stop(world, job)
         if job.state is State.PENDING:
             actions += gates.admit(world, job, now)
     return actions

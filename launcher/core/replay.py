@@ -24,6 +24,9 @@ from launcher.core.world import World
 NEVER = 366 * 86400.0
 """A replay that has not come to rest after this many seconds will not."""
 
+ROUNDING = 1e-5
+"""What is lost of a second where the two clocks are taken for one another."""
+
 NO_TIME = "1970-01-01T00:00:00.000000Z"
 
 
@@ -134,6 +137,9 @@ class Replay:
 
     def _advance(self, at: float) -> None:
         boot = self.now.boot + (at - self.now.wall)
+        alarm = self.world.next_alarm()
+        if alarm is not None and 0.0 < alarm - boot < ROUNDING:
+            boot = alarm
         self.now = now = ev.Now(at, boot)
         while self._ends and self._ends[0][0] <= at:
             _, job_id, attempt = heapq.heappop(self._ends)

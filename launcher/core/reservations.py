@@ -48,9 +48,8 @@ def barring(world: World, job: Job, uuid: str, now: Now) -> Reservation | None:
 
 def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
     """Keep slices for somebody; raises ``UserError`` where that cannot be."""
-    for name in [n for n, r in world.reservations.items() if r.end <= now.wall]:
-        _drop(world, name)
-    if event.name in world.reservations:
+    before = world.reservations.get(event.name)
+    if before is not None and before.end > now.wall:
         raise StaleRequest(
             f"there is a reservation {event.name} already", fix="Choose another name."
         )
@@ -64,6 +63,8 @@ def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
             raise UserError(f"there is no slice {uuid}", fix="`launch slices` lists them.")
         if (other := _taken(world, uuid, event)) is not None:
             raise UserError(f"{uuid} is reserved as {other.name} in that time")
+    for name in [n for n, r in world.reservations.items() if r.end <= now.wall]:
+        _drop(world, name)
     made = Reservation(
         event.name, slices, event.user, event.group, event.start, event.end, event.by
     )

@@ -77,7 +77,7 @@ class Walk:
             return []
         of = self.standing.of
         found = self.world.queue.heads(need)
-        heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id) in found]
+        heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id, _) in found]
         heapq.heapify(heap)
         return heap
 

@@ -57,7 +57,7 @@ def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:
 def _told_before(job: Job, event: type) -> bool:
     """Whether observers may tell this twice: a sweep and a wait can see the same end."""
     if event in (ev.AttemptEnded, ev.AttemptLost):
-        return job.state is State.COMPLETING
+        return job.state in (State.COMPLETING, State.PENDING)
     return event is ev.AttemptStarted and job.state in (State.RUNNING, State.COMPLETING)
 
 

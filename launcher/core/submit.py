@@ -53,6 +53,7 @@ def _check(world: World, event: ev.Submitted) -> None:
             policy.check(new.spec, event.owner)
             check_limit(world, new.spec.time_limit, admin=event.admin)
             check_possible(world, new.spec.need)
+            missed_of(world, new.after)  # raises where what it depends on ended just now
         except LauncherError as refused:
             if len(event.jobs) > 1:
                 refused.message = f"{new.spec.name}: {refused.message}"

@@ -16,7 +16,7 @@ from launcher.core.changes import Changes, Drain, HistoryLine
 from launcher.core.event import InventoryRead
 from launcher.core.fairshare import Use, charge, rate_of
 from launcher.core.gpu import Gpu, Instance, Slice
-from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, State
+from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, State, wall_of
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
@@ -57,6 +57,7 @@ class World:
     layout: LayoutOp | None = None
     next_layout: int = 1
     images: dict[ImageKey, ImageState] = field(default_factory=dict)
+    pulling: set[ImageKey] = field(default_factory=set)
     cpu_running: set[int] = field(default_factory=set)
     alarms: list[tuple[float, int]] = field(default_factory=list)
     begins: list[tuple[float, int]] = field(default_factory=list)
@@ -78,6 +79,8 @@ class World:
     """The arrays in which the turn of a waiting element may have come."""
     preemptible: set[int] = field(default_factory=set)
     """The jobs that hold slices and give way to others."""
+    last_attempts: dict[int, int] = field(default_factory=dict)
+    """The last attempt of jobs that ended after more than one: an older word of them is stale."""
     keeping: dict[int, float] = field(default_factory=dict)
     """Since when (CLOCK_BOOTTIME seconds) a waiting gang keeps free slices for itself."""
     fitting: dict[Need, list[SliceState]] = field(default_factory=dict)
@@ -141,6 +144,8 @@ class World:
 
     def forget(self, job: Job) -> None:
         """Drop a DONE job: the store keeps it, deciding does not need it."""
+        if job.attempt > 1:
+            self.last_attempts[job.id] = job.attempt
         self.queue.discard(job.id)
         self.jobs.pop(job.id, None)
         self.attempts.pop(job.id, None)
@@ -178,8 +183,10 @@ class World:
     ) -> None:
         """End a lease; with ``quarantine`` the slice stays out of use until proven clean."""
         lease.released_at, lease.quarantine = at, quarantine
+        job = self.jobs[lease.job]
+        used_until = min(at, wall_of(job.ended_at) or at)  # while nobody looked nothing ran
         rate = rate_of((lease,), self.rules.fair_share)
-        charge(self, self.jobs[lease.job], rate, lease.granted_at, at)
+        charge(self, job, rate, lease.granted_at, used_until)
         state = self.slices[lease.slice.uuid]
         state.lease = None
         self.leases[lease.job].remove(lease)
@@ -191,8 +198,9 @@ class World:
         """Give back the CPU slot of a job that has one."""
         if job.id in self.cpu_running:
             self.cpu_running.discard(job.id)
+            used_until = min(at, wall_of(job.ended_at) or at)
             rate = rate_of((), self.rules.fair_share)
-            charge(self, job, rate, self.attempts[job.id].granted_at, at)
+            charge(self, job, rate, self.attempts[job.id].granted_at, used_until)
 
     def set_quarantine(self, uuid: str, why: str | None, *, lasting: bool = False) -> None:
         """Quarantine a slice, or clear it with None; a lasting one ends by an admin's word."""

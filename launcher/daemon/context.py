@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,14 @@ class Context:
         found = self.world.jobs.get(job_id) or self.hub.ended(job_id)
         return found or await self.committer.read(Reader.job, job_id)
 
+    async def now(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return these jobs as they are now."""
+        known = {j.id: self.world.jobs.get(j.id) or self.hub.ended(j.id) for j in jobs}
+        ended = [job_id for job_id, job in known.items() if job is None]
+        stored = await self.committer.read(Reader.jobs_of, ended) if ended else []
+        found = known | {job.id: job for job in stored}
+        return [found[job.id] or job for job in jobs]
+
     async def resolve(self, ref: str, caller: Caller) -> list[Job]:
         """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means to a caller.
 
@@ -69,7 +77,7 @@ class Context:
             jobs = [last] if last else []
             if last and last.element:  # what was submitted last is the array
                 jobs = await self.committer.read(Reader.elements, last.element.array)
-        elif ref.isdigit():
+        elif ref.isascii() and ref.isdecimal():
             one = await self.find(_number(ref))
             jobs = [one] if one else await self.committer.read(Reader.elements, _number(ref))
         elif found := _ELEMENTS.fullmatch(ref):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fnmatch
 import signal as signals
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from launcher.core.job import Job, Outcome, State
 from launcher.daemon import convert
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.handlers import job_views
-from launcher.daemon.identity import Caller
+from launcher.daemon.identity import Caller, groups_of
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.store import Reader
 
@@ -22,6 +23,8 @@ from launcher.store import Reader
 async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
     """Cancel every live job that a reference means; ended ones stay as they are."""
     jobs = await context.resolve(ref, caller)
+    for job in jobs:
+        must_own(job, caller)
     live = [job for job in jobs if job.state is not State.DONE]
     await _cancel(context, caller, live)
     return await _now(context, caller, jobs if len(jobs) == 1 else live)
@@ -55,7 +58,7 @@ async def cancel_all(
         and fnmatch.fnmatchcase(job.name, asked.name or "*")
     ]
     await _cancel(context, caller, meant)
-    return await job_views(context, caller, [await context.find(j.id) or j for j in meant])
+    return await _now(context, caller, meant)
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
@@ -100,12 +103,14 @@ async def _each(
 ) -> list[wire.JobView]:
     """Ask one event of each job that a reference means; those that cannot are left, unless all."""
     jobs = await context.resolve(ref, caller)
+    for job in jobs:
+        must_own(job, caller)
     await context.brain.ask_each([event(job) for job in jobs], StaleRequest, NoSuchJob)
     return await _now(context, caller, jobs)
 
 
 async def _now(context: Context, caller: Caller, jobs: list[Job]) -> list[wire.JobView]:
-    return await job_views(context, caller, [await context.find(j.id) or j for j in jobs])
+    return await job_views(context, caller, await context.now(jobs))
 
 
 async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list[wire.JobView]:
@@ -122,9 +127,19 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
         raise StaleRequest(f"none of {named} has {what}: there is nothing to retry")
     ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
     retried = tuple(
-        ev.Retried(job, tuple((d, ends.get(d.job)) for d in job.depends_on)) for job in jobs
+        ev.Retried(  # a copy: others may look at this one
+            dataclasses.replace(job), tuple((d, ends.get(d.job)) for d in job.depends_on)
+        )
+        for job in jobs
     )
-    event = ev.RetryAsked(retried, caller.uid, caller.admin, await _arrays(context, jobs))
+    owners = {job.owner.uid: job.owner for job in jobs}
+    event = ev.RetryAsked(
+        retried,
+        caller.uid,
+        caller.admin,
+        await _arrays(context, jobs),
+        tuple((uid, groups_of(owner)) for uid, owner in owners.items()),
+    )
     await context.brain.ask(event)
     return await _now(context, caller, jobs)
 
@@ -159,6 +174,7 @@ async def send_signal(
     if name not in signals.Signals.__members__:
         raise UserError(f"{asked.signal!r} is not a signal")
     job = await context.one(ref, caller)
+    must_own(job, caller)
     try:
         await context.brain.ask(ev.SignalAsked(job.id, name))
     except NoSuchJob:

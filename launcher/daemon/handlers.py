@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,8 +52,9 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
     single = [job for job in running if job.element is None]
     first = waiting_first(explainer, most, lambda i: world.jobs[i].element is None)
     shown = await job_views(context, caller, [*single[:most], *first])
-    arrays = [array_view(explainer, array, caller) for array in world.arrays.values()]
-    return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays[:most])
+    some = list(itertools.islice(world.arrays.values(), most))
+    arrays = [array_view(explainer, array, caller) for array in some]
+    return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays)
 
 
 def waiting_first(explainer: Explainer, most: int, keep: Callable[[int], bool]) -> list[Job]:
@@ -97,7 +99,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         job=views.job_view(explainer, job, caller, spec.command if spec else None),
         spec=spec,
         image_id=job.image_id if mine else None,
-        blockers=[views.blocker_view(b) for b in why],
+        blockers=[views.blocker_view(b, mine=mine) for b in why],
         position=explainer.position(job),
         attempts=[views.attempt_view(a) for a in attempts],
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
@@ -151,6 +153,6 @@ def whole_number(query: Any, name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    if not text.isdigit() or len(text) > 20:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 20:
         raise UserError(f"{name}={text}: that is not a whole number")
     return int(text)

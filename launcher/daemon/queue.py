@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from launcher import wire
 from launcher.core.explain import Explainer
 from launcher.core.fairshare import Standing
 from launcher.core.job import Job
 from launcher.daemon import clock, views
 from launcher.daemon.context import Context
-from launcher.daemon.handlers import waiting_first
+from launcher.daemon.handlers import AT_A_TIME, waiting_first
 from launcher.daemon.identity import Caller
 
 GIB_HOUR = 3600.0
@@ -21,6 +23,9 @@ async def order(context: Context, caller: Caller, most: int) -> list[wire.QueueE
     standing = explainer.walk.standing
     entries: list[wire.QueueEntry] = []
     for place, job in enumerate(waiting_first(explainer, most, lambda _: True), start=1):
+        if place % AT_A_TIME == 0:
+            await asyncio.sleep(0)
+            explainer = Explainer(context.world, clock.now())
         view = views.job_view(explainer, job, caller, None)
         position = place if job.id in world.queue else None
         entries.append(_entry(context, standing, view, job, position))

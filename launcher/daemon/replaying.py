@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from launcher.daemon.context import Context
 
 
-_AT_ONCE = asyncio.Semaphore(2)
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is to be played: a queue or a submit, over layouts, or until one job starts."""
@@ -42,29 +39,31 @@ class Question:
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = ()
 
 
-async def ask(question: Question, seconds: float) -> Any:
+async def ask(question: Question, seconds: float, turn: asyncio.Semaphore) -> Any:
     """Return the answer of a process of its own; raises what it raised, or that it took too long.
 
-    ``seconds`` is the longest that is waited. Jobs need the cores: two replays at once at most.
+    ``seconds`` is the longest that is waited, also for a ``turn``: jobs need the cores.
     """
-    async with _AT_ONCE:
-        return await _ask(question, seconds)
+    try:
+        async with asyncio.timeout(seconds), turn:
+            return await _ask(question)
+    except TimeoutError:
+        raise LauncherError(f"the replay took more than {seconds:g} s and was given up") from None
 
 
-async def _ask(question: Question, seconds: float) -> Any:
+async def _ask(question: Question) -> Any:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # never a module from where the daemon happens to stand
         "-m",
         "launcher.daemon.forecast",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        cwd="/",
     )
     try:
-        async with asyncio.timeout(seconds):
-            told, wrong = await child.communicate(pickle.dumps(question))
-    except TimeoutError:
-        raise LauncherError(f"the replay took more than {seconds:g} s and was given up") from None
+        told, wrong = await child.communicate(pickle.dumps(question))
     finally:
         if child.returncode is None:
             child.kill()

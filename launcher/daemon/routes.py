@@ -24,7 +24,7 @@ from launcher.daemon import (
     whatif,
     why,
 )
-from launcher.daemon.context import Context
+from launcher.daemon.context import Context, must_own
 from launcher.daemon.identity import Caller
 from launcher.errors import NoSuchJob
 
@@ -146,8 +146,14 @@ async def _one(context: Context, caller: Caller, request: web.Request) -> Job:
     return await context.one(request.match_info["ref"], caller)
 
 
-async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
+async def _own(context: Context, caller: Caller, request: web.Request) -> Job:
     job = await _one(context, caller, request)
+    must_own(job, caller)
+    return job
+
+
+async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
+    job = await _own(context, caller, request)
     attempt = handlers.whole_number(request.query, "attempt")
     if attempt is not None and not 0 < attempt <= job.attempt:
         raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
@@ -159,7 +165,7 @@ async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _follow(context: Context, caller: Caller, request: web.Request) -> Any:
-    job = await _one(context, caller, request)
+    job = await _own(context, caller, request)
     return streams.follow_frames(context, job, caller, _resume(request))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
@@ -29,6 +30,11 @@ class Attempt:
         self._reader = LogReader(path_of(context.log_directory, job, number))
         self.path = path_of(context.log_directory, job, number)
         self.ended = False
+        self._grew = time.monotonic()
+
+    def quiet_for(self) -> float:
+        """Return for how many seconds nothing more was read."""
+        return time.monotonic() - self._grew
 
     def new_frames(self) -> Iterator[Frame]:
         """Yield the output that was written since the last call."""
@@ -36,6 +42,7 @@ class Attempt:
             if frame.stream == END:
                 self.ended = True
                 return
+            self._grew = time.monotonic()
             yield frame
 
 
@@ -94,7 +101,9 @@ def _is_over(context: Context, reading: Attempt) -> bool:
     job, number = reading.job, reading.number
     if reading.ended or context.hub.log_lost(job, number):
         return True
-    return not context.hub.log_owed(job, number) and not reading.path.exists()
+    if context.hub.log_owed(job, number):
+        return False
+    return not reading.path.exists() or reading.quiet_for() > JUST_ENDED_SECONDS
 
 
 def _all_then_tail(reading: Attempt, batch: list[Frame], tail: int) -> list[Frame]:

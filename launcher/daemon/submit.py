@@ -17,6 +17,7 @@ from launcher.indices import ranges
 from launcher.store import Reader
 
 MAX_JOBS = 100_000
+MAX_DEPENDENCIES = 200_000
 
 
 async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
@@ -55,8 +56,16 @@ async def _new_jobs(
     places = _places(asked, expanded)
     new: list[ev.NewJob] = []
     arrays: list[ev.NewArray] = []
+    waits = 0
     for request, elements in zip(asked, expanded, strict=True):
         beside, after = await _dependencies(context, caller, request, places)
+        waits += (len(beside) + len(after)) * len(elements)
+        if waits > MAX_DEPENDENCIES:
+            raise UserError(
+                f"{request.name}: the jobs of this submit wait for more than {MAX_DEPENDENCIES} "
+                "others in all",
+                fix="Let them wait for one array, or for one job that waits for the others.",
+            )
         made = _Made(context, caller.uid)
         for number, element in enumerate(elements):
             spec, document, key = made.parts(element)

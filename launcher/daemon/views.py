@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher import wire
 from launcher.core.explain import Blocker, Explainer
-from launcher.core.job import Element, Job, Need, NeedKind, State
+from launcher.core.job import Element, Job, Need, NeedKind, Reason, State
 from launcher.core.lease import Attempt
 from launcher.core.states import SliceState
 from launcher.core.world import World
@@ -77,11 +77,29 @@ def count_of(need: Need) -> int:
     return len(need.uuids) if need.kind is NeedKind.UUID else need.count
 
 
-def blocker_view(blocker: Blocker) -> wire.Blocker:
-    """Return a blocker as the API shows it."""
+def blocker_view(blocker: Blocker, *, mine: bool) -> wire.Blocker:
+    """Return a blocker as the API shows it; what names an image or fails is the owner's to see."""
+    hidden = not mine and blocker.reason in _PRIVATE
     return wire.Blocker(
-        kind=blocker.reason.value, need=blocker.need, have=blocker.have, jobs=list(blocker.jobs)
+        kind=blocker.reason.value,
+        need="(its owner's to see)" if hidden else blocker.need,
+        have="(its owner's to see)" if hidden else blocker.have,
+        jobs=list(blocker.jobs),
     )
+
+
+_PRIVATE = frozenset(
+    {
+        Reason.IMAGE_PULL,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.NEVER_STARTED,
+        Reason.BEGIN_TIME,
+        Reason.JOB_HELD_USER,
+        Reason.JOB_HELD_ADMIN,
+        Reason.DEPENDENCY_NEVER_SATISFIED,
+    }
+)
+"""Reasons whose texts may hold an image, or what a registry or Docker said of it."""
 
 
 def attempt_view(attempt: Attempt) -> wire.AttemptView:

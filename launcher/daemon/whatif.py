@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from launcher import wire
 from launcher.core.plan import Want
 from launcher.daemon import convert, replaying, submit
@@ -10,6 +12,7 @@ from launcher.daemon.identity import Caller
 from launcher.daemon.replaying import question_of
 
 WHATIF_SECONDS = 240.0
+_TURN = asyncio.Semaphore(1)
 
 
 async def whatif(
@@ -26,7 +29,7 @@ async def whatif(
     question = question_of(
         context, history=asked.runtime == "history", submitted=submitted, layouts=layouts
     )
-    found = await replaying.ask(question, WHATIF_SECONDS)
+    found = await replaying.ask(question, WHATIF_SECONDS, _TURN)
     best = min(found, key=lambda f: (len(f["never"]), f["makespan"]))  # of equals the first
     return [_forecast(caller, each, best=each is best) for each in found]
 

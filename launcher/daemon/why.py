@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from launcher import wire
@@ -17,12 +18,14 @@ from launcher.errors import LauncherError
 
 ESTIMATE_SECONDS = 20.0
 MOST_AHEAD = 20
+_TURN = asyncio.Semaphore(2)
 
 
 async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     """Return why a job waits, and when it may start."""
     job = await context.one(ref, caller)
     explainer = Explainer(context.world, clock.now())
+    mine = caller.may_see(job.owner)
     waits = job.id in context.world.jobs and job.state is State.PENDING
     gates = explainer.gates(job) if waits else []
     blockers = explainer.blockers(job) if waits else []
@@ -35,18 +38,19 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     return wire.Why(
         job=view,
         position=position,
-        gates=[
-            wire.Gate(
-                name=name, passed=b is None, blocker=None if b is None else views.blocker_view(b)
-            )
-            for name, b in gates
-        ],
-        blockers=[views.blocker_view(b) for b in blockers],
+        gates=[_gate(name, blocked, mine=mine) for name, blocked in gates],
+        blockers=[views.blocker_view(b, mine=mine) for b in blockers],
         ahead=ahead,
         earliest_start=None if earliest is None else clock.rfc3339(explainer.now.wall + earliest),
         estimated_start=None if start is None else clock.rfc3339(start),
         estimate=told,
     )
+
+
+def _gate(name: str, blocked: Blocker | None, *, mine: bool) -> wire.Gate:
+    if blocked is None:
+        return wire.Gate(name=name, passed=True)
+    return wire.Gate(name=name, passed=False, blocker=views.blocker_view(blocked, mine=mine))
 
 
 def _in_the_way(
@@ -81,7 +85,7 @@ async def _estimate(context: Context, job: Job) -> tuple[float | None, str]:
         return None, "it is held: nobody knows until when"
     try:
         start: float | None = await replaying.ask(
-            question_of(context, job=job.id), ESTIMATE_SECONDS
+            question_of(context, job=job.id), ESTIMATE_SECONDS, _TURN
         )
     except LauncherError as error:
         return None, f"no estimate: {error.message}"

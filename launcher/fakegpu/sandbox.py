@@ -24,7 +24,8 @@ from launcher.fakegpu.image import CHANGES, busybox_tar
 from launcher.fakegpu.processes import is_running, stop_pid, unmount_below, with_argument
 
 RUN = Path("/run/launcher-sandbox")
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+"""After a kill dockerd clears up after every container of the session, each takes 75 ms."""
 STOP_SECONDS = 20.0
 POLL_S = 0.02
 

@@ -182,6 +182,9 @@ SELECT * FROM jobs WHERE id BETWEEN ? AND ? ORDER BY id;
 -- name: last_of_user
 SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;
 
+-- name: jobs_of
+SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?));
+
 -- name: jobs_named
 SELECT * FROM jobs WHERE name = ? ORDER BY id;
 

@@ -82,6 +82,10 @@ class Reader:
         ended = {r["outcome"]: r["n"] for r in self._rows("array_ends", array_id)}
         return rows.array_from(row, ended)
 
+    def jobs_of(self, job_ids: Iterable[int]) -> list[Job]:
+        """Return the jobs with these ids."""
+        return self._jobs(self._rows("jobs_of", json.dumps(list(job_ids))))
+
     def jobs_named(self, name: str) -> list[Job]:
         """Return the jobs of this name, by id."""
         return self._jobs(self._rows("jobs_named", name))

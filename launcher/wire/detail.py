@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from launcher.wire.jobs import GpuRequest, JobRequest, JobView
 
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False}
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from launcher.wire.detail import Blocker
 from launcher.wire.jobs import JobRequest, JobView
 from launcher.wire.layout import LayoutSpec
 
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False}
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, kw_only=True)

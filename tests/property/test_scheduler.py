@@ -216,7 +216,7 @@ class Histories(RuleBasedStateMachine):
         """Of jobs with the same need and a pinned image, one that waits is behind all that run."""
         world = self.machine.world
         for need in {job.need for job in world.jobs.values()}:
-            for _, (_, job_id) in world.queue.heads(need):
+            for _, (_, job_id, _) in world.queue.heads(need):
                 walk = Walk(world, self.machine.time)
                 head = world.jobs[job_id]
                 assert walk.choose(head) is None or any(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from launcher.core import event as ev
 from launcher.core.handle import handle
 from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
 from launcher.core.submit import submit
+from launcher.errors import StaleRequest
 from tests.support.builders import ALICE, CPU, IMAGE, Machine, profile
 
 
@@ -102,3 +105,17 @@ def test_ten_thousand_elements_cost_one_image_lookup() -> None:
     )
     asked = ev.Submitted(ALICE, new, arrays=(ev.NewArray("a"),))
     assert len(handle(machine.world, asked, machine.time)) == 1
+
+
+def test_a_submit_that_depends_on_what_ended_just_now_is_refused_whole() -> None:
+    machine = Machine(slices=[])
+    gone = ((Dependency(99, After.OK), None),)
+    spec = JobSpec("a", IMAGE.reference, CPU)
+    new = (
+        ev.NewJob(spec, "{}", IMAGE, element=ev.NewElement(0, 0)),
+        ev.NewJob(spec, "{}", IMAGE, after=gone),
+    )
+    with pytest.raises(StaleRequest):
+        submit(machine.world, ev.Submitted(ALICE, new, arrays=(ev.NewArray("a"),)), machine.time)
+    world = machine.world
+    assert (world.jobs, world.arrays, world.next_id, world.changes.new_jobs) == ({}, {}, 1, [])

@@ -119,3 +119,10 @@ def test_limits_share_a_class_of_an_eighth_of_an_octave_and_none_is_its_own() ->
     for seconds in (0.5, 1.0, 59.0, 61.0, 3600.0, 86400.0):
         assert seconds <= (limit_class(seconds) or 0) <= seconds * 1.125
     assert len({limit_class(60.0 + i) for i in range(10_000)}) < 70
+
+
+def test_a_long_grace_does_not_keep_the_short_ones_behind_from_backfilling() -> None:
+    machine, _, _ = waiting_gang()
+    (slow_to_end,) = machine.submit(profile(), time_limit=600.0, stop_grace=80_000.0)
+    (short,) = machine.submit(profile(), time_limit=600.0)
+    assert (slow_to_end.state, short.state) == (State.PENDING, State.STARTING)

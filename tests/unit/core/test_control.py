@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -10,8 +11,21 @@ import pytest
 from launcher.core import event as ev
 from launcher.core.action import SignalAttempt, StopAttempt
 from launcher.core.arrays import Array
-from launcher.core.job import After, Dependency, Job, Outcome, Reason, Retries, State, Warn
-from launcher.core.rules import Rules
+from launcher.core.job import (
+    After,
+    Dependency,
+    Job,
+    Need,
+    NeedKind,
+    Outcome,
+    Reason,
+    Retries,
+    State,
+    Warn,
+)
+from launcher.core.reconcile import take_up
+from launcher.core.rules import Quota, Rules
+from launcher.core.scheduler import Walk
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine, mig, profile
 
@@ -294,3 +308,139 @@ def _inventory(machine: Machine) -> Any:
     from launcher.core.gpu import Inventory
 
     return Inventory("580.95.05", tuple(machine.gpus), tuple(machine.slices))
+
+
+def test_a_retry_of_a_job_whose_dependency_is_passed_over_is_passed_over_too() -> None:
+    machine = Machine(cpu_slots=9)
+    first, second = machine.submit(CPU, CPU, hold=True)
+    second.depends_on = (Dependency(first.id, After.OK),)
+    for job, code in ((first, 1), (second, 1)):
+        machine.tell(ev.ReleaseAsked(job.id, 1000))
+        machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        machine.run(job)
+        machine.end(job, code)
+    first.need = profile("9g.99gb")
+    with pytest.raises(StaleRequest, match="none of these"):
+        retry(machine, first, second)
+    assert machine.world.jobs == {}
+
+
+def test_a_word_of_a_job_from_before_its_last_attempt_is_stale() -> None:
+    machine, job = running()
+    machine.end(job, 1)
+    before = copy.copy(job)
+    retry(machine, job)
+    again = machine.world.jobs[job.id]
+    machine.run(again)
+    machine.end(again, 1)
+    with pytest.raises(StaleRequest, match="only an ended job"):
+        retry(machine, before)
+
+
+def test_a_retry_counts_against_the_quota_of_what_is_queued() -> None:
+    machine = Machine(slices=[mig(0)], rules=Rules(user_quota=Quota(queued_jobs=1)))
+    (over,) = machine.submit(profile())
+    machine.run(over)
+    machine.end(over, 1)
+    (runs,) = machine.submit(profile())
+    machine.run(runs)
+    machine.submit(profile())
+    with pytest.raises(NotAllowed, match="quota of 1"):
+        retry(machine, over)
+
+
+def test_an_element_whose_array_is_not_known_any_more_is_refused() -> None:
+    machine = Machine(cpu_slots=9)
+    (one,) = machine.submit_array(1)
+    machine.run(one)
+    machine.end(one, 1)
+    with pytest.raises(StaleRequest, match="its array ended just now"):
+        retry(machine, one)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time_limit": -1.0},
+        {"time_limit": math.inf},
+        {"time_limit": math.nan},
+        {"need": profile(count=-1)},
+        {"need": profile(count=0)},
+        {"need": Need(NeedKind.UUID)},
+    ],
+)
+def test_an_edit_to_what_cannot_be_is_refused_and_changes_nothing(changes: dict[str, Any]) -> None:
+    machine, job = running(time_limit=100.0)
+    before = copy.copy(job)
+    with pytest.raises(UserError):
+        edit(machine, job, admin=True, **changes)
+    assert job == before
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"time_limit": math.inf},
+        {"time_limit": 1e12},
+        {"begin": 2.5e11},
+        {"begin": math.nan},
+        {"idle_timeout": math.inf},
+        {"retries": Retries(1, ("any",), 1e15, 1e16)},
+        {"warn": Warn("SIGUSR1", math.inf)},
+    ],
+)
+def test_times_without_end_are_refused(spec: dict[str, Any]) -> None:
+    machine = Machine()
+    with pytest.raises(UserError):
+        machine.submit(profile(), **spec)
+    assert machine.world.jobs == {}
+
+
+def test_a_job_that_was_idle_before_its_retry_is_not_ended_at_the_first_look() -> None:
+    machine, job = running(idle_timeout=60.0)
+    job.idle_since = machine.time.boot
+    machine.end(job, 1)
+    machine.wait(1000)
+    retry(machine, job)
+    again = machine.world.jobs[job.id]
+    machine.run(again)
+    machine.tell(ev.InventoryRead(inventory=_inventory(machine), idle=frozenset({"MIG-a-0"})))
+    assert not again.timed_out
+
+
+def test_a_job_that_was_cancelled_before_its_begin_waits_for_that_again() -> None:
+    machine = Machine()
+    (job,) = machine.submit(profile(), begin=machine.time.wall + 100)
+    machine.tell(ev.CancelAsked(job.id, 1000))
+    retry(machine, job)
+    assert machine.reasons(machine.world.jobs[job.id]) == [Reason.BEGIN_TIME]
+
+
+def test_an_end_that_is_told_twice_of_a_job_that_is_queued_again_is_dropped() -> None:
+    machine = Machine(cpu_slots=1)
+    (job,) = machine.submit(CPU, retries=Retries(1, ("any",), backoff=60.0))
+    machine.run(job)
+    machine.end(job, 1)
+    machine.end(job, 1)
+    assert (job.state, machine.world.late_events) == (State.PENDING, 1)
+
+
+def test_a_hold_and_a_release_leave_one_place_in_the_queue() -> None:
+    machine = Machine(slices=[])
+    jobs = machine.submit(profile(), profile())
+    for _ in range(200):
+        machine.tell(ev.HoldAsked(jobs[0].id, 1000))
+        machine.tell(ev.ReleaseAsked(jobs[0].id, 1000))
+    order = [job.id for job in Walk(machine.world, machine.time).order()]
+    assert order == [job.id for job in jobs]
+    assert sum(len(heap) for heap in machine.world.queue._lanes[profile()].values()) < 100
+
+
+def test_a_job_that_was_stopped_when_a_commit_failed_is_stopped_again() -> None:
+    machine, job = running(preemptible=True, priority=1, warn=Warn("SIGUSR1", 30.0))
+    machine.wait(700)
+    machine.submit(profile(), priority=50)
+    assert job.again is not None
+    world = copy.deepcopy(machine.world)
+    world.alarms = []
+    assert next(type(a).__name__ for a in take_up(world, machine.time)) == "StopAttempt"

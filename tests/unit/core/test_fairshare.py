@@ -141,3 +141,12 @@ def test_a_clock_set_back_charges_nothing_and_gives_nothing_back() -> None:
     machine.wait(-7200)
     machine.end(job)
     assert use(machine, ALICE.uid) == 0.0
+
+
+def test_nobody_is_charged_for_the_time_in_which_nothing_ran() -> None:
+    machine = Machine(slices=[mig(0)])
+    (job,) = machine.submit(profile(), owner=ALICE)
+    machine.run(job)
+    machine.wait(3 * DAY)
+    machine.end(job, ago=3 * DAY - 60)
+    assert use(machine, ALICE.uid) < 61 * mig(0).memory_mib / 1024

@@ -159,3 +159,12 @@ def test_a_diamond_is_no_cycle() -> None:
         machine.run(job)
         machine.end(job)
     assert d.outcome is Outcome.COMPLETED
+
+
+def test_an_admins_hold_outlives_a_dependency_that_cannot_hold() -> None:
+    machine = Machine(rules=Rules(hold_unsatisfied=True))
+    first, job = queue(machine, new("a"), new("b", (0, After.OK)))
+    machine.tell(ev.HoldAsked(job.id, 0, admin=True))
+    machine.run(first)
+    machine.end(first, 1)
+    assert job.held is Reason.JOB_HELD_ADMIN

@@ -105,3 +105,26 @@ def test_with_rules_of_no_minimum_a_job_can_go_at_once() -> None:
     machine.run(low)
     machine.submit(profile(), priority=2)
     assert low.stopping
+
+
+def test_nobody_gives_way_for_slices_that_a_gang_in_front_keeps() -> None:
+    machine = Machine(slices=[mig(0), mig(1), mig(2)])
+    (stays,) = machine.submit(profile(), priority=50, time_limit=3000.0)
+    (low,) = machine.submit(profile(), preemptible=True, priority=10)
+    for job in (stays, low):
+        machine.run(job)
+    machine.submit(profile(count=3), priority=50)
+    machine.wait(700)
+    machine.submit(profile(count=2), priority=40)
+    machine.tick(1)
+    assert not low.stopping
+
+
+def test_a_warning_gives_no_more_time_than_there_is_for_anybody() -> None:
+    machine, (low,) = busy(1, warn=Warn("SIGUSR1", 1e6))
+    machine.submit(profile(), priority=50)
+    machine.tick(299)
+    assert not any(isinstance(a, StopAttempt) for a in machine.actions)
+    machine.tick(2)
+    assert isinstance(machine.actions[-1], StopAttempt)
+    assert low.again is not None

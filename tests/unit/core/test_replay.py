@@ -147,3 +147,12 @@ def test_an_idle_copy_has_the_waiting_jobs_and_what_they_waited_for_is_done() ->
     assert copied.jobs[after.id].waits_for == (Dependency(second.id),)
     assert copied.arrays[1].live == {second.id}
     assert machine.world.arrays[1].live == {first.id, second.id}
+
+
+def test_an_alarm_between_two_numbers_of_the_other_clock_does_not_stop_the_replay() -> None:
+    for boot in (847492.0369372327, 12345.000000123, 99999.99999999):
+        machine = Machine(slices=[mig(0)])
+        machine.time = ev.Now(machine.time.wall + 0.1234567, boot)
+        (job,) = machine.submit(profile(), time_limit=600.1, warn=Warn("SIGUSR1", 33.3))
+        machine.run(job)
+        assert spans(play(machine, job=600.0), machine)[job.id] == (0, 600)

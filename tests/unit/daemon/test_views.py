@@ -163,3 +163,13 @@ def test_the_one_word_for_a_job_is_its_outcome_once_it_has_one() -> None:
     assert view_of(machine, job, HIS).word == "RUNNING"
     job.state, job.outcome = State.COMPLETING, Outcome.TIMEOUT
     assert view_of(machine, job, HIS).word == "TIMEOUT"
+
+
+def test_what_a_job_waits_for_says_nothing_of_its_image_to_others() -> None:
+    machine = Machine()
+    (job,) = machine.submit(profile(), pinned=False)
+    (blocker,) = Explainer(machine.world, machine.time).blockers(job)
+    assert "busybox" in views.blocker_view(blocker, mine=True).need
+    for_others = views.blocker_view(blocker, mine=False)
+    assert for_others.kind == "ImagePull"
+    assert "busybox" not in for_others.need + for_others.have
