@@ -1,7 +1,8 @@
 """Who had how much of the machine lately: decayed use, in slice-GiB-seconds.
 
 A use decays with the half-life of the rules, and so does what a running job has used so far: both
-by the same integral, so that the end of a job changes nobody's place.
+by the same integral, so that the end of a job changes nobody's place. Only one that was shorter
+than the entry charge gives back the rest of that.
 """
 
 from __future__ import annotations

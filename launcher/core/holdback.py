@@ -35,7 +35,7 @@ class Kept:
         return self.key[2]
 
 
-def runs_for(world: World, job: Job) -> float | None:
+def runs_for(job: Job) -> float | None:
     """Return how many seconds a job holds its slices at most; None without a time limit."""
     if job.time_limit is None:
         return None

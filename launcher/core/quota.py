@@ -74,7 +74,7 @@ def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
 
 
 def check_submit(world: World, owner: Owner, groups: frozenset[str], needs: list[Need]) -> None:
-    """Raise ``NotAllowed`` where these jobs are more than may be queued, or could never start."""
+    """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run."""
     for whose, members, quota in _quotas(world, owner, groups):
         if quota.running_slices is not None:
             most = max((slices_wanted(world, n) for n in needs), default=0)

@@ -40,7 +40,7 @@ def barring(world: World, job: Job, uuid: str, now: Now) -> Reservation | None:
             continue
         if admits(world, reservation, job.owner):
             continue
-        seconds = runs_for(world, job) or world.rules.assumed_time_limit
+        seconds = runs_for(job) or world.rules.assumed_time_limit
         if now.wall + seconds > reservation.start:
             return reservation
     return None

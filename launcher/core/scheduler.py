@@ -1,6 +1,6 @@
 """Who starts now, on what: one walk over the heads of the queue.
 
-Order is priority, then fair share, then age. A job that cannot be placed keeps the free slices
+Order is priority, then fair share, then age. A gang that cannot be placed keeps the free slices
 that it could use, so that smaller jobs behind it cannot starve it; the others go on. ``explain``
 walks the same way: the rule that refuses a start explains it.
 """
@@ -154,7 +154,7 @@ class Walk:
         kept = self.kept.get(uuid)
         if kept is None or kept.key >= self.key(job):
             return False
-        seconds = runs_for(self.world, job)
+        seconds = runs_for(job)
         return seconds is None or seconds > kept.seconds
 
     def refuse(self, job: Job) -> None:

@@ -1,7 +1,7 @@
 """The world in memory: live jobs, slices and images with their indexes, and what changed.
 
-Everything here can be rebuilt from the store; a failed commit throws it away. Only ``handle`` and
-``scheduler`` change it, and every change is noted in ``changes`` for the next transaction.
+Everything here can be rebuilt from the store; a failed commit throws it away. Only the core's
+handlers change it, and every change is noted in ``changes`` for the next transaction.
 """
 
 from __future__ import annotations

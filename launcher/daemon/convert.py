@@ -95,12 +95,12 @@ def _retries(asked: wire.RetryRequest) -> Retries:
     return Retries(asked.max, tuple(asked.on), asked.backoff, asked.max_backoff)
 
 
-def moment(text: str) -> float:
-    """Return seconds since 1970 of an RFC 3339 moment; raises ``UserError``."""
+def moment(text: str, what: str = "begin") -> float:
+    """Return seconds since 1970 of an RFC 3339 moment; raises ``UserError`` naming ``what``."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"begin: {text!r} is not a moment such as 2026-12-01T02:00:00Z") from None
+        raise UserError(f"{what}: {text!r} is no moment such as 2026-12-01T02:00:00Z") from None
     if found.tzinfo is None:
-        raise UserError(f"begin: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
+        raise UserError(f"{what}: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
     return found.timestamp()

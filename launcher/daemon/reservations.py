@@ -56,8 +56,8 @@ async def reserve(
         ev.ReserveAsked(
             asked.name,
             caller.owner,
-            convert.moment(asked.start),
-            convert.moment(asked.end),
+            convert.moment(asked.start, "start"),
+            convert.moment(asked.end, "end"),
             asked.user,
             asked.group,
             tuple(asked.slices),

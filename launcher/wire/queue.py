@@ -16,7 +16,7 @@ _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": 
 class SelectRequest:
     """Which jobs are meant: those of ``refs`` (all, where empty) that pass every filter.
 
-    ``user`` is a name or ``me``, ``state`` a state or outcome in any case, ``name`` a pattern with
+    ``user`` is a name or ``me``, ``state`` a state in any case, ``name`` a pattern with
     ``*`` and ``?``.
     """
 
