@@ -19,7 +19,7 @@ def images(job: JobRequest) -> set[str]:
     found = template(job.image, {key for values in matrix for key in values})
     if found is None:
         return {job.image}
-    return {"".join(found.pieces(values)) for values in matrix}
+    return {found.render(values) for values in matrix}
 
 
 def print_submitted(views: Sequence[JobView], output: str) -> None:

@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from launcher.cli.times import duration
+
 if TYPE_CHECKING:
     from launcher.wire import Forecast, Lane, Run
 
@@ -28,12 +30,7 @@ def ticks(total: float, most: int) -> Iterator[int]:
 
 def short(seconds: int) -> str:
     """Return a moment of the axis: ``1h30m``."""
-    left = seconds
-    parts = []
-    for unit, letter in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m"), (1, "s")):
-        count, left = divmod(left, unit)
-        parts += [f"{count}{letter}"] if count else []
-    return "".join(parts) or "0"
+    return duration(seconds) if seconds else "0"
 
 
 def by_lane(forecast: Forecast) -> list[tuple[Lane, list[Run]]]:

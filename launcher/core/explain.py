@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.holdback import Key, limit_in
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.queue import Lane
-from launcher.core.scheduler import Walk, gate
+from launcher.core.scheduler import Walk, gate, settled
 from launcher.core.states import Having, SliceState
 from launcher.core.world import World
 
@@ -47,11 +47,7 @@ class Explainer:
     @functools.cached_property
     def walk(self) -> Walk:
         """The walk, after everyone in front has kept what he may."""
-        walk = Walk(self.world, self.now)
-        for job in walk.heads():
-            if walk.choose(job) is None:
-                walk.refuse(job)
-        return walk
+        return settled(self.world, self.now)
 
     def position(self, job: Job) -> int | None:
         """Return a job's place in the queue from 1, None where it is not in it.
@@ -111,21 +107,10 @@ class Explainer:
             of_lane = self._of_lane[lane]
             if of_lane in _OF_ALL:
                 return of_lane
-            head = self.world.queue.head(lane)
-            if of_lane is Reason.RESOURCES and head is not None and head[1] != job.id:
+            if of_lane is Reason.RESOURCES and not self.world.queue.leads(job.id):
                 return Reason.PRIORITY
         found = self.blockers(job)
         return found[0].reason if found else None
-
-    def gates(self, job: Job) -> list[tuple[str, Blocker | None]]:
-        """Return what a pending job must pass, in order, up to where it was not looked further."""
-        blockers = self.blockers(job)
-        found: list[tuple[str, Blocker | None]] = []
-        for name, reasons in GATES:
-            blocked = next((b for b in blockers if b.reason in reasons), None)
-            found.append((name, blocked))
-        last = max((i for i, (_, blocked) in enumerate(found) if blocked), default=len(found) - 1)
-        return found[: last + 1]
 
     def earliest(self, job: Job) -> float | None:
         """Return in how many seconds enough slices could be free if nobody were in front.
@@ -145,7 +130,7 @@ class Explainer:
             return 0.0
         holder = self.world.jobs[state.lease.job]
         seconds = limit_in(self.world, holder, self.now)
-        if not _gives_way(holder, job):
+        if not holder.gives_way_to(job):
             return seconds
         ran = self.now.wall - (holder.started_wall or self.now.wall)
         return min(seconds, max(0.0, self.world.rules.preempt_after - ran))
@@ -168,9 +153,7 @@ class Explainer:
             return [Blocker(Reason.QUOTA, f"{over.need} ({over.whose})", over.have)]
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
-            head = world.queue.head(world.queue.lane_of(job.id))
-            first = head is not None and head[1] == job.id
-            return [] if first else [_behind(need, ahead)]
+            return [] if world.queue.leads(job.id) else [_behind(need, ahead)]
         if need.kind is not NeedKind.NONE and (kept := self._kept(job)):
             return [kept]
         return [_behind(need, ahead)] if ahead else [self._busy(job)]
@@ -236,7 +219,7 @@ class Explainer:
         fit = wanted(world, need)
         busy = [s.lease.job for s in fit if s.lease is not None]
         jobs = tuple(sorted(set(busy)))
-        give_way = sum(_gives_way(world.jobs[i], job) for i in jobs)
+        give_way = sum(world.jobs[i].gives_way_to(job) for i in jobs)
         have = f"{len(busy)} of {len(fit)} in use"
         if give_way:
             after = world.rules.preempt_after
@@ -301,8 +284,14 @@ def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
     return Explainer(world, now).blockers(job) if job.state is State.PENDING else []
 
 
-def _gives_way(holder: Job, job: Job) -> bool:
-    return holder.preemptible and holder.priority < job.priority
+def gates(blockers: Sequence[Blocker]) -> list[tuple[str, Blocker | None]]:
+    """Return what a job with these must pass, in order, up to where it was not looked further."""
+    found: list[tuple[str, Blocker | None]] = []
+    for name, reasons in GATES:
+        blocked = next((b for b in blockers if b.reason in reasons), None)
+        found.append((name, blocked))
+    last = max((i for i, (_, blocked) in enumerate(found) if blocked), default=len(found) - 1)
+    return found[: last + 1]
 
 
 def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:

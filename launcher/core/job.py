@@ -278,6 +278,10 @@ class Job:
         """Whether somebody, a limit or another job asked for the end of this attempt."""
         return self.cancelled_by is not None or self.timed_out or self.again is not None
 
+    def gives_way_to(self, other: Job) -> bool:
+        """Whether the other job may take this one's slices, once this has run for long enough."""
+        return self.preemptible and self.priority < other.priority
+
 
 def wall_of(text: str | None) -> float | None:
     """Return Docker's RFC 3339 time as seconds since 1970, None where there is none."""

@@ -12,7 +12,7 @@ from launcher.core.event import Now
 from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.job import Job, State
 from launcher.core.lifecycle import Preempted
-from launcher.core.scheduler import Walk, gate
+from launcher.core.scheduler import Walk, gate, settled
 from launcher.core.states import SliceState
 from launcher.core.steps import move, stop
 from launcher.core.world import World
@@ -28,10 +28,7 @@ def preempt(world: World, now: Now) -> list[Action]:
     """
     if not any(_may_go(world, world.jobs[i], now) for i in world.preemptible):
         return []
-    walk = Walk(world, now)
-    for job in walk.heads():  # who is in front keeps what he may
-        if walk.choose(job) is None:
-            walk.refuse(job)
+    walk = settled(world, now)
     heads = (world.queue.head(lane) for lane in world.queue.lanes())
     for job in sorted((world.jobs[h[1]] for h in heads if h is not None), key=walk.key):
         victims = _victims(walk, job)
@@ -79,7 +76,7 @@ def _victim(world: World, job: Job, state: SliceState, now: Now) -> Job | None:
     if state.lease is None or not state.usable:
         return None
     holder = world.jobs[state.lease.job]
-    gives = holder.preemptible and holder.priority < job.priority and _may_go(world, holder, now)
+    gives = holder.gives_way_to(job) and _may_go(world, holder, now)
     barred = reservations.barring(world, job, state.slice.uuid, now) is not None
     return holder if gives and not barred else None
 

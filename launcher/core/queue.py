@@ -16,7 +16,6 @@ from launcher.core.job import Job, Need
 Order = tuple[int, int, int]
 """Priority (negative, so that the highest is first), id, and which push of the job it is."""
 
-
 SPARE = 64
 """So many entries of jobs that have left may be in a heap beside as many as there are jobs."""
 
@@ -118,6 +117,11 @@ class PendingQueue:
         heap = self._lanes.get(lane.need, {}).get(lane, ())
         live = (order for order in heap if self._holds(order, lane) and keep(order[1]))
         return [order[1] for order in heapq.nsmallest(most, live)]
+
+    def leads(self, job_id: int) -> bool:
+        """Whether a job that is in the queue is the first of its lane."""
+        head = self.head(self.lane_of(job_id))
+        return head is not None and head[1] == job_id
 
     def lane_of(self, job_id: int) -> Lane:
         """Return the lane of a job that is in the queue."""

@@ -173,6 +173,15 @@ class Walk:
         keep(world, self.key(job), usable, self.kept, self.now)
 
 
+def settled(world: World, now: Now) -> Walk:
+    """Return a walk in which nobody started, and everyone in front has kept what he may."""
+    walk = Walk(world, now)
+    for job in walk.heads():
+        if walk.choose(job) is None:
+            walk.refuse(job)
+    return walk
+
+
 def schedule(world: World, now: Now) -> list[Action]:
     """Start every job that can start now; returns the actions, notes the changes."""
     if not len(world.queue):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from launcher import wire
-from launcher.core.explain import Blocker, Explainer
+from launcher.core.explain import Blocker, Explainer, gates
 from launcher.core.holdback import limit_in
 from launcher.core.job import Job, State
 from launcher.daemon import clock, replaying, views
@@ -27,7 +27,6 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     explainer = Explainer(context.world, clock.now())
     mine = caller.may_see(job.owner)
     waits = job.id in context.world.jobs and job.state is State.PENDING
-    gates = explainer.gates(job) if waits else []
     blockers = explainer.blockers(job) if waits else []
     position = explainer.position(job) if waits else None
     earliest = explainer.earliest(job) if waits else None
@@ -38,7 +37,9 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     return wire.Why(
         job=view,
         position=position,
-        gates=[_gate(name, blocked, mine=mine) for name, blocked in gates],
+        gates=[
+            _gate(name, blocked, mine=mine) for name, blocked in (gates(blockers) if waits else ())
+        ],
         blockers=[views.blocker_view(b, mine=mine) for b in blockers],
         ahead=ahead,
         earliest_start=None if earliest is None else clock.rfc3339(explainer.now.wall + earliest),
