@@ -183,20 +183,33 @@ def settled(world: World, now: Now) -> Walk:
 
 
 def schedule(world: World, now: Now) -> list[Action]:
-    """Start every job that can start now; returns the actions, notes the changes."""
-    if not len(world.queue):
-        return []
+    """Start every job that can start now; returns the actions, notes the changes.
+
+    A start may take the quota of a gang that keeps slices, and so what it kept is free for those
+    that were refused it: where somebody keeps slices, another pass follows one that started jobs.
+    """
     actions: list[Action] = []
-    walk = Walk(world, now)
+    while len(world.queue):
+        walk = Walk(world, now)
+        started = _start(walk)
+        actions += started
+        if not started or not walk.kept:
+            break
+    return actions
+
+
+def _start(walk: Walk) -> list[Action]:
+    """Make one pass: start whoever can start, and let the others keep what they may."""
+    actions: list[Action] = []
     for job in walk.heads():
         slices = walk.choose(job)
         if slices is None:
             walk.refuse(job)
             continue
-        actions.append(grant(world, job, slices, now))
+        actions.append(grant(walk.world, job, slices, walk.now))
         walk.standing.started(job)
     for kept in walk.kept.values():
-        world.keeping.setdefault(kept.job, now.boot)
+        walk.world.keeping.setdefault(kept.job, walk.now.boot)
     return actions
 
 

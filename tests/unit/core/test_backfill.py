@@ -7,8 +7,8 @@ import pytest
 from launcher.core.explain import blockers
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.queue import limit_class
-from launcher.core.rules import HOUR, Rules
-from tests.support.builders import Machine, memory, mig, profile
+from launcher.core.rules import HOUR, Quota, Rules
+from tests.support.builders import BOB, Machine, memory, mig, profile
 
 TWO = [mig(0), mig(1)]
 
@@ -126,3 +126,19 @@ def test_a_long_grace_does_not_keep_the_short_ones_behind_from_backfilling() -> 
     (slow_to_end,) = machine.submit(profile(), time_limit=600.0, stop_grace=80_000.0)
     (short,) = machine.submit(profile(), time_limit=600.0)
     assert (slow_to_end.state, short.state) == (State.PENDING, State.STARTING)
+
+
+def test_what_a_gang_no_longer_keeps_once_a_start_took_its_quota_is_given_in_the_same_pass() -> (
+    None
+):
+    machine = Machine(rules=Rules(user_quota=Quota(running_slices=3)))
+    (running,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-1",)))
+    (gang,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-1", "MIG-a-2")))
+    (third,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-0",)), owner=BOB)
+    first, second = machine.submit(profile(), profile())
+    assert (running.state, third.state, first.slices) == (
+        State.STARTING, State.STARTING, ("MIG-a-3",),
+    )  # fmt: skip
+    assert (gang.state, second.slices) == (State.PENDING, ("MIG-a-2",))
+    (blocker,) = blockers(machine.world, gang, machine.time)
+    assert blocker.reason is Reason.QUOTA
