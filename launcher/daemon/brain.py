@@ -19,6 +19,7 @@ from launcher.core.changes import Changes
 from launcher.core.handle import decide, serve
 from launcher.core.reconcile import take_up
 from launcher.core.world import World
+from launcher.crashpoints import crashpoint
 from launcher.daemon import clock
 from launcher.daemon.committer import Committer
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError
@@ -117,6 +118,8 @@ class Brain:
             return
         for decided in answers:
             self._answer(decided)
+        if actions:
+            crashpoint("actions:before")
         for action in actions:
             self._dispatch(action)
         self._changed(changes)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from launcher.core.action import FollowAttempt
 from launcher.core.event import AttemptEnded, AttemptLost, Event
+from launcher.daemon import clock
 from launcher.daemon.logfile import LogWriter, path_of
 from launcher.engine.containers import Container, Containers
 from launcher.engine.logs import Logs
@@ -53,16 +52,16 @@ class Follower:
         self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
-        self._over = threading.Event()
-        self.log_over = threading.Event()
+        self._over = clock.flag()
+        self.log_over = clock.flag()
         self.log_left = False
         """Whether the job was over before anybody looked: its log is written with its removal."""
 
     def start(self) -> None:
         """Start both threads."""
         name = f"{self._action.job}.{self._action.attempt}"
-        threading.Thread(target=self._wait, name=f"wait-{name}", daemon=True).start()
-        threading.Thread(target=self._write_log, name=f"log-{name}", daemon=True).start()
+        clock.spawn(f"wait-{name}", self._wait)
+        clock.spawn(f"log-{name}", self._write_log)
 
     def finished(self, patience: float) -> bool:
         """Wait until the log is over; False once it has not grown for ``patience`` seconds.
@@ -92,7 +91,7 @@ class Follower:
                 found = self._inspect()
             if found is None or not found.running:
                 break
-            time.sleep(backoff)
+            clock.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
         self._over.set()
         self._report(found)
@@ -103,7 +102,7 @@ class Follower:
             try:
                 return self._containers.inspect(self._action.container_name)
             except (*AWAY, Refused):
-                time.sleep(LOOK_AGAIN)
+                clock.sleep(LOOK_AGAIN)
 
     def _report(self, found: Container | None) -> None:
         a = self._action
@@ -148,7 +147,7 @@ def write_log(
     name: str,
     path: Path,
     limit: int,
-    over: threading.Event,
+    over: clock.Flag,
     grew: Callable[[], None],
 ) -> bool:
     """Write a container's log to its end and mark it complete; False where the disk fails."""
@@ -166,7 +165,7 @@ def write_log(
 
 
 def copy_log(
-    logs: Logs, name: str, writer: LogWriter, over: threading.Event, grew: Callable[[], None]
+    logs: Logs, name: str, writer: LogWriter, over: clock.Flag, grew: Callable[[], None]
 ) -> None:
     """Copy a container's log to its end, from where the writer stands, whatever comes between.
 
@@ -186,7 +185,7 @@ def copy_log(
             whole = False
         if ended and whole:
             return
-        over.wait(LOOK_AGAIN) if whole else time.sleep(LOOK_AGAIN)
+        over.wait(LOOK_AGAIN) if whole else clock.sleep(LOOK_AGAIN)
 
 
 def _copy_once(

@@ -7,10 +7,11 @@ on. The size is capped; what is cut is said in a NOTE frame.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from launcher.crashpoints import around
+from launcher.daemon import clock
 from launcher.daemon.position import Position
 from launcher.wire import (
     END,
@@ -68,14 +69,17 @@ class LogWriter:
             elif not self._cut:
                 encoded += frame.encode()
             self._count(frame)
-        self._append(encoded)
+        if encoded:
+            with around("log"):
+                self._append(encoded)
 
     def end(self) -> None:
         """Mark the log complete; once."""
         if not self.ended:
-            end = Frame(END, time.time_ns(), b"")
+            end = Frame(END, round(clock.now().wall * 1e9), b"")
             self._count(end)
-            self._append(end.encode())
+            with around("log-end"):
+                self._append(end.encode())
 
     def _append(self, encoded: bytes | bytearray) -> None:
         left = memoryview(encoded)

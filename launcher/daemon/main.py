@@ -10,11 +10,13 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
@@ -67,6 +69,7 @@ def serve(**flags: Any) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for name in unknown_names(config.rules):
         log.warning("launcher.toml names the %s, which this machine does not have", name)
+    crashpoints.arm_from_environment()
     store = Store.open(config.state_dir)
     if config.system:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
@@ -90,14 +93,29 @@ def _with_fake_gpu(config: Config, spec: str) -> Config:
     return dataclasses.replace(config, lock_dir=place)
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the daemon touches: one Docker and the machine's GPUs; a rehearsal has its own."""
+
+    containers: Containers
+    images: Images
+    logs: Logs
+    gpu: GpuReader
+
+    @classmethod
+    def of(cls, config: Config) -> Outside:
+        """Return what is really there."""
+        connection = Connection(config.docker_host)
+        return cls(Containers(connection), Images(connection), Logs(connection), GpuReader())
+
+
 class Daemon:
     """The wiring of one daemon."""
 
-    def __init__(self, config: Config, store: Store) -> None:
+    def __init__(self, config: Config, store: Store, outside: Outside | None = None) -> None:
         self.config = config
-        self.connection = Connection(config.docker_host)
-        self.containers = Containers(self.connection)
-        self.gpu = GpuReader()
+        self.outside = outside or Outside.of(config)
+        self.containers, self.gpu = self.outside.containers, self.outside.gpu
         self.health = Health()
         self.hub = Hub()
         self.committer = Committer(store)
@@ -121,7 +139,6 @@ class Daemon:
         self.observers = Observers(
             self.config,
             self.brain,
-            self.connection,
             self.containers,
             self.gpu,
             self.claims,
@@ -148,11 +165,11 @@ class Daemon:
 
     def _runners(self) -> Runners:
         with contextlib.suppress(EngineUnavailable, EngineError):
-            self.health.docker_version = str(self.connection.version()["Version"])
+            self.health.docker_version = self.containers.engine_version()
         return Runners(
             containers=self.containers,
-            images=Images(self.connection),
-            logs=Logs(self.connection),
+            images=self.outside.images,
+            logs=self.outside.logs,
             starter=Starter(self.containers, self.gpu, self.store_id, self._gpu_driver),
             prover=self.prover,
             committer=self.committer,

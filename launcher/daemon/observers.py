@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +12,13 @@ from launcher.config import Config
 from launcher.core import event as ev
 from launcher.core.action import Action, RemoveContainer
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB
+from launcher.daemon import clock
 from launcher.daemon.brain import Brain
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.proof import Prover
-from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
@@ -39,7 +38,6 @@ class Observers:
 
     config: Config
     brain: Brain
-    connection: Connection
     containers: Containers
     gpu: GpuReader
     claims: Claims
@@ -85,7 +83,7 @@ class Observers:
     def ping(self) -> str | None:
         """Return why Docker cannot be used, None where it answers."""
         try:
-            self.health.docker_version = str(self.connection.version()["Version"])
+            self.health.docker_version = self.containers.engine_version()
         except (EngineUnavailable, EngineError) as error:
             return error.message
         return None
@@ -180,7 +178,7 @@ class Observers:
         await asyncio.to_thread(self._remove_orphans, unknown)
 
     def _remove_orphans(self, unknown: list[str]) -> None:
-        now = time.monotonic()
+        now = clock.now().boot
         self._orphans = {i: self._orphans.get(i, now) for i in unknown}
         for container_id, since in self._orphans.items():
             if now - since < self.config.orphan_grace_seconds:

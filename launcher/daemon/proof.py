@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from launcher.core.action import ProveIdle
 from launcher.core.event import SlicesIdle, SliceStuck
+from launcher.daemon import clock
 from launcher.daemon.health import Health
 from launcher.engine.containers import Containers, cgroup_is_empty
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
@@ -58,8 +58,8 @@ class Prover:
         def nobody() -> bool:
             return container_id is None or cgroup_is_empty(container_id)
 
-        until = time.monotonic() + PROOF_SECONDS
-        while left and time.monotonic() < until:
+        until = clock.now().boot + PROOF_SECONDS
+        while left and clock.now().boot < until:
             for uuid in list(left):
                 why = self._users(uuid, nobody)
                 if why is None:
@@ -68,7 +68,7 @@ class Prover:
                 else:
                     left[uuid] = why
             if left:
-                time.sleep(POLL_SECONDS)
+                clock.sleep(POLL_SECONDS)
         for uuid, why in left.items():
             text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
             tell(SliceStuck(action.job, action.attempt, uuid, text))
@@ -82,4 +82,4 @@ class Prover:
                     return found.id if found else None
             except (EngineUnavailable, EngineError) as error:
                 log.info("cannot look at %s yet: %s", name, error.message)
-            time.sleep(POLL_SECONDS)
+            clock.sleep(POLL_SECONDS)

@@ -7,8 +7,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import threading
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -204,7 +202,7 @@ class Runners:
                 found = self._containers.inspect(action.container_name)
                 if found is None or not found.running:
                     return
-                time.sleep(TRY_AGAIN_SECONDS)
+                clock.sleep(TRY_AGAIN_SECONDS)
 
         await self._in_patient(stop)
 
@@ -249,7 +247,7 @@ class Runners:
                 return
         elif not follower.finished(LOG_WAIT_SECONDS) or not follower.log_left:
             return
-        over = threading.Event()
+        over = clock.flag()
         over.set()
         path = path_of(self._log_directory, action.job, action.attempt)
         touch = functools.partial(self._hub.touch, action.job)

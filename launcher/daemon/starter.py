@@ -7,7 +7,6 @@ container that may have started is never started again (I14).
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from launcher.core.event import AttemptStarted, StartFailed, StartFailure
 from launcher.core.gpu import Slice
 from launcher.core.ids import labels
 from launcher.core.job import JobSpec, Owner
+from launcher.daemon import clock
 from launcher.engine import validate
 from launcher.engine.containers import Container, Containers
 from launcher.engine.outcome import Refusal, Refused, Unknown
@@ -185,7 +185,7 @@ class Starter:
                 return self.containers.inspect(name)
             except (EngineUnavailable, Unknown, Refused) as error:
                 log.warning("cannot inspect %s, trying again: %s", name, error.message)
-                time.sleep(LOOK_AGAIN_SECONDS)
+                clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _kill(self, name: str) -> None:
         while (found := self._look(name)) is not None and found.running:
@@ -193,7 +193,7 @@ class Starter:
                 self.containers.kill(name, "SIGKILL")
             except (EngineUnavailable, Unknown, Refused) as error:
                 log.warning("cannot kill %s, trying again: %s", name, error.message)
-            time.sleep(0.05)
+            clock.sleep(0.05)
 
     @staticmethod
     def _refused(refused: Refused) -> NotStarted:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
+from launcher.crashpoints import around
 from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused
 
@@ -84,15 +85,19 @@ class Containers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def engine_version(self) -> str:
+        """Return Docker's version; the cheapest proof that it answers."""
+        return str(self._connection.version()["Version"])
+
     def create(self, name: str, body: dict[str, Any]) -> str:
         """Create a container under a name that only this attempt has; returns its id."""
-        with self._connection.borrow() as api:
+        with around("create"), self._connection.borrow() as api:
             answer = api.create_container_from_config(body, name)
         return str(answer["Id"])
 
     def start(self, name: str) -> None:
         """Start it; a running one is left as it is."""
-        with self._connection.borrow() as api:
+        with around("start"), self._connection.borrow() as api:
             api.start(name)
 
     def inspect(self, name: str) -> Container | None:
@@ -112,19 +117,19 @@ class Containers:
 
     def stop(self, name: str, grace: float) -> None:
         """TERM, ``grace`` seconds, KILL; nothing where it does not run."""
-        self._tolerant("stop", name, timeout=max(0, round(grace)))
+        self._tolerant("stop", "stop", name, timeout=max(0, round(grace)))
 
     def kill(self, name: str, signal: str) -> None:
         """Send a signal; nothing where it does not run."""
-        self._tolerant("kill", name, signal=signal)
+        self._tolerant("kill", "kill", name, signal=signal)
 
     def remove(self, name: str) -> None:
         """Remove it, running or not; nothing where it is gone already."""
-        self._tolerant("remove_container", name, force=True, v=True)
+        self._tolerant("remove", "remove_container", name, force=True, v=True)
 
-    def _tolerant(self, method: str, name: str, **arguments: Any) -> None:
+    def _tolerant(self, step: str, method: str, name: str, **arguments: Any) -> None:
         try:
-            with self._connection.borrow() as api:
+            with around(step), self._connection.borrow() as api:
                 getattr(api, method)(name, **arguments)
         except Refused as refused:
             if refused.refusal not in (Refusal.MISSING, Refusal.CONFLICT):

@@ -11,6 +11,7 @@ from typing import Any
 
 import tenacity
 
+from launcher.crashpoints import around
 from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
 from launcher.errors import EngineError
@@ -133,7 +134,8 @@ class Images:
             wait=tenacity.wait_exponential(multiplier=0.5, max=10),
             reraise=True,
         )
-        retrying(self._pull_once, reference, auth, progress)
+        with around("pull"):
+            retrying(self._pull_once, reference, auth, progress)
         found = self.find(reference)
         if found is None:
             raise PullFailed(f"{reference} was pulled and is not there", transient=False)

@@ -13,6 +13,7 @@ from launcher.core.changes import Changes
 from launcher.core.lease import Lease
 from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
+from launcher.crashpoints import crashpoint
 from launcher.errors import StateDirError
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate
@@ -88,14 +89,17 @@ class Store:
         Raises ``StateDirError`` where the disk fails, ``InternalError`` where the schema refuses.
         """
         with explained(self.path):
+            crashpoint("commit:before")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._write(changes)
+                crashpoint("commit:inside")
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            crashpoint("commit:after")
 
     def _write(self, changes: Changes) -> None:
         db = self._db
