@@ -135,12 +135,18 @@ def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
 
 
 def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
-    """The container vanished: the job is LOST, its slices still need their proof."""
+    """Nobody knows how it ended: the job is LOST, its slices still need their proof."""
     job = current(world, event.job, event.attempt, ev.AttemptLost)
     if job is None:
         return []
-    world.attempts[job.id].cause = event.message
-    outcome = Outcome.CANCELLED if job.cancelled_by is not None else Outcome.LOST
+    attempt = world.attempts[job.id]
+    attempt.cause = event.message
+    attempt.started_at = event.started_at or attempt.started_at
+    job.started_at = event.started_at or job.started_at
+    attempt.ended_at = job.ended_at = event.ended_at
+    outcome = Outcome.TIMEOUT if job.timed_out else Outcome.LOST
+    if job.cancelled_by is not None:
+        outcome = Outcome.CANCELLED
     actions = _complete(world, job, ev.AttemptLost, outcome, now, event.message)
     return _prove(world, job, actions, event.idle, now)
 

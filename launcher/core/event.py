@@ -84,6 +84,8 @@ class StartFailure(Enum):
 
     #: The user's command or request cannot run: the job fails.
     USER = "user"
+    #: Somebody asked for its end before it had started.
+    STOPPED = "stopped"
     #: Docker could not be reached, before anything was made.
     ENGINE_AWAY = "engine-away"
     #: Docker has no NVIDIA hook or CDI: no GPU job can start.
@@ -128,12 +130,17 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptLost:
-    """The container is gone and with it the truth about how it ended."""
+    """How it ended cannot be known: the container is gone, or Docker's word is not to be believed.
+
+    The times are Docker's, where it has any.
+    """
 
     job: int
     attempt: int
     message: str
     idle: tuple[str, ...] = ()
+    started_at: str | None = None
+    ended_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,24 @@ it acts, so going on is asking again. An attempt goes on under its own number.
 
 from __future__ import annotations
 
-from launcher.core import gates, layoutrun
+from launcher.core import attempts, gates, layoutrun
 from launcher.core.action import (
     Action,
     ProveIdle,
     RemoveContainer,
     StartAttempt,
 )
-from launcher.core.event import Now
+from launcher.core.event import Now, SlicesIdle
 from launcher.core.job import Job, State
 from launcher.core.steps import follow, stop
 from launcher.core.world import World
 
 
-def resume(world: World, now: Now) -> list[Action]:
-    """Return the actions that continue every live job of a world just read from the store."""
+def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
+    """Return the actions that continue every live job of a world just read from the store.
+
+    ``rebooted``: the machine was, since it was written. No process on a slice outlives that.
+    """
     actions = take_up(world, now)
     layoutrun.taken_up(world, now)
     for job in list(world.jobs.values()):
@@ -29,8 +32,14 @@ def resume(world: World, now: Now) -> list[Action]:
                 actions.append(_start_again(world, job))
             case State.RUNNING:
                 actions.append(follow(world, job))
+            case State.COMPLETING if rebooted:
+                actions += _let_go(world, job, now)
             case State.COMPLETING:
                 actions += _prove_again(world, job)
+    if rebooted:
+        for uuid, slice_ in world.slices.items():
+            if slice_.quarantine is not None and not slice_.lasting:
+                world.set_quarantine(uuid, None)
     return actions
 
 
@@ -52,11 +61,19 @@ def take_up(world: World, now: Now) -> list[Action]:
 
 def _start_again(world: World, job: Job) -> StartAttempt:
     attempt = world.attempts[job.id]
-    slices = tuple(lease.slice for lease in world.leases.get(job.id, ()))
+    leased = {lease.slice.uuid: lease.slice for lease in world.leases.get(job.id, ())}
+    slices = tuple(leased[uuid] for uuid in attempt.slices)  # as the container was made
     name = attempt.container_name
     return StartAttempt(
         job.id, job.attempt, name, slices, attempt.image_id, resumed=True, index=job.index
     )
+
+
+def _let_go(world: World, job: Job, now: Now) -> list[Action]:
+    name = world.attempts[job.id].container_name
+    uuids = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
+    remove = RemoveContainer(job.id, job.attempt, name)
+    return [remove, *attempts.idle(world, SlicesIdle(job.id, job.attempt, uuids), now)]
 
 
 def _prove_again(world: World, job: Job) -> list[Action]:

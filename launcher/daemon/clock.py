@@ -45,6 +45,14 @@ class Timekeeper(Protocol):
         """Return wall clock and CLOCK_BOOTTIME, in seconds."""
         ...
 
+    def boot_id(self) -> str:
+        """Return the kernel's boot id."""
+        ...
+
+    def booted_at(self) -> float:
+        """Return when the machine booted, in seconds since 1970."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Block this thread."""
         ...
@@ -64,6 +72,17 @@ class System:
     def now(self) -> Now:
         """Return wall clock and CLOCK_BOOTTIME (which counts suspend), in seconds."""
         return Now(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def boot_id(self) -> str:
+        """Return the kernel's boot id."""
+        return _boot_id_file().read_text("ascii").strip()
+
+    def booted_at(self) -> float:
+        """Return when the machine booted; in a rehearsal, when the file was written."""
+        if BOOT_ID_VARIABLE in os.environ:
+            return _boot_id_file().stat().st_mtime
+        at = self.now()
+        return at.wall - at.boot
 
     def sleep(self, seconds: float) -> None:
         """Block this thread."""
@@ -114,7 +133,16 @@ def flag() -> Flag:
 
 def boot_id() -> str:
     """Return the kernel's boot id: it changes with every boot of the machine."""
-    return Path(os.environ.get(BOOT_ID_VARIABLE, BOOT_ID)).read_text("ascii").strip()
+    return _keeper.boot_id()
+
+
+def booted_at() -> float:
+    """Return when the machine booted, in seconds since 1970, by the clock of now."""
+    return _keeper.booted_at()
+
+
+def _boot_id_file() -> Path:
+    return Path(os.environ.get(BOOT_ID_VARIABLE, BOOT_ID))
 
 
 def rfc3339(seconds: float) -> str:

@@ -38,16 +38,14 @@ class Committer:
         """Read the world anew."""
         return await self._on(self._writes, self._store.load, cpu_slots, rules)
 
-    async def meta(self, key: str, value: str) -> str | None:
-        """Remember a value and return the one before it."""
+    async def remember(self, key: str, value: str) -> None:
+        """Write a value, such as the kernel's boot id, unless it is there."""
 
-        def swap() -> str | None:
-            old = self._store.meta(key)
-            if old != value:
+        def put() -> None:
+            if self._store.meta(key) != value:
                 self._store.put_meta(key, value)
-            return old
 
-        return await self._on(self._writes, swap)
+        await self._on(self._writes, put)
 
     async def read(
         self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs

@@ -5,22 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from launcher.core.action import FollowAttempt
 from launcher.core.event import AttemptEnded, AttemptLost, Event
-from launcher.daemon import clock
+from launcher.daemon import clock, ending
 from launcher.daemon.logfile import LogWriter, path_of
 from launcher.engine.containers import Container, Containers
+from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
 from launcher.wire import Frame
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 LOOK_AGAIN = 0.5
+MOST_REFUSALS = 20
+"""So often Docker may refuse to read a log on, half a second apart, before the rest is given up."""
 UNWATCHED_SECONDS = 0.5
 """A log that nobody watches is not followed at once: most short jobs are over by then, and one
 plain read, when nothing else is to be done, costs Docker less than a stream."""
@@ -52,6 +58,7 @@ class Follower:
         self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
+        self._seen: Incarnation | None = None
         self._over = clock.flag()
         self.log_over = clock.flag()
         self.log_left = False
@@ -91,6 +98,7 @@ class Follower:
                 found = self._inspect()
             if found is None or not found.running:
                 break
+            self._seen = self._insist(self._containers.incarnation)
             clock.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
         self._over.set()
@@ -98,11 +106,24 @@ class Follower:
 
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
+        return self._insist(lambda: self._containers.inspect(self._action.container_name))
+
+    @staticmethod
+    def _insist(ask: Callable[[], T]) -> T:
         while True:
             try:
-                return self._containers.inspect(self._action.container_name)
+                return ask()
             except (*AWAY, Refused):
                 clock.sleep(LOOK_AGAIN)
+
+    def _why_lost(self, found: Container) -> str | None:
+        """Return why Docker's word about the end is not to be believed, None where it is."""
+        if not ending.is_doubtful(found):
+            return None
+        now = self._insist(self._containers.incarnation)
+        return ending.why_lost(
+            found, self._seen, now, lambda: self._insist(self._containers.live_restore)
+        )
 
     def _report(self, found: Container | None) -> None:
         a = self._action
@@ -110,16 +131,16 @@ class Follower:
             message = f"the container {a.container_name} is gone: somebody removed it"
             self._tell(AttemptLost(a.job, a.attempt, message, self._idle(a.slices, "")))
             return
-        event: Event = AttemptEnded(
-            a.job,
-            a.attempt,
-            found.exit_code,
-            found.oom,
-            found.started_at,
-            found.finished_at,
-            self._idle(a.slices, found.id),
-            found.error or None,
-        )
+        # Nothing survives a reboot.
+        idle = a.slices if ending.before_boot(found) else self._idle(a.slices, found.id)
+        times = found.started_at, found.finished_at
+        event: Event
+        if (why := self._why_lost(found)) is not None:
+            event = AttemptLost(a.job, a.attempt, why, idle, *times)
+        else:
+            event = AttemptEnded(
+                a.job, a.attempt, found.exit_code, found.oom, *times, idle, found.error or None
+            )
         self._tell(event)
 
     def _write_log(self) -> None:
@@ -173,14 +194,20 @@ def copy_log(
     of a stream says nothing (I4). And a stream that follows ends with the container, wherever it
     stood (Docker 20.10 drops what a loud program wrote last): the rest is read without following.
     """
+    refusals = 0
     while not writer.ended:
-        ended = over.is_set()
+        ended, size = over.is_set(), writer.size
         try:
             whole = _copy_once(logs, name, writer, grew, follow=not ended)
         except Refused as refused:
-            if refused.refusal is not Refusal.MISSING:
-                log.warning("cannot read the log of %s: %s", name, refused.message)
-            return
+            if refused.refusal is Refusal.MISSING:
+                return
+            refusals = 1 if writer.size > size else refusals + 1
+            log.warning("cannot read the log of %s: %s", name, refused.message)
+            if refusals == MOST_REFUSALS:
+                writer.note(f"the rest of the log cannot be read: {refused.message}")
+                return
+            whole = False
         except EngineUnavailable:
             whole = False
         if ended and whole:

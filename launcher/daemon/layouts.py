@@ -138,7 +138,7 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     """Remember the layout that stands as the one that is restored after a reboot."""
     found = current(context.world)
     text = json.dumps([asdict(one) for one in found])
-    await context.committer.meta(SAVED, text)
+    await context.committer.remember(SAVED, text)
     await context.brain.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
     return found
 

@@ -73,6 +73,17 @@ class LogWriter:
             with around("log"):
                 self._append(encoded)
 
+    @property
+    def size(self) -> int:
+        """How many bytes are written."""
+        return self._size
+
+    def note(self, text: str) -> None:
+        """Append a sentence of ours; nothing of the container's follows it."""
+        told = Frame(NOTE, round(clock.now().wall * 1e9), text.encode())
+        self._count(told)
+        self._append(told.encode())
+
     def end(self) -> None:
         """Mark the log complete; once."""
         if not self.ended:

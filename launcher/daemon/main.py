@@ -41,10 +41,10 @@ from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
-from launcher.errors import EngineError, EngineUnavailable, InternalError, LauncherError
+from launcher.errors import InternalError, LauncherError
 from launcher.gpu import Carver, GpuReader
 from launcher.gpu.refresh import refresh
-from launcher.store import Store
+from launcher.store import Reader, Store
 
 log = logging.getLogger(__name__)
 
@@ -126,12 +126,16 @@ class Daemon:
         self.stop = asyncio.Event()
 
     async def start(self) -> Brain:
-        """Read the store, compare with Docker and NVML, and only then let the scheduler run."""
+        """Read the store and go on with what is recorded; returns once requests can be served.
+
+        Docker and NVML are compared with it meanwhile, however long they take to answer: only then
+        the scheduler runs.
+        """
         gc.disable()  # what is read now stays: looking through it over and over takes a second
         world = await self.committer.load(self.config.cpu_slots, self.config.rules)
         owners = {job.owner.uid: job.owner for job in world.jobs.values()}
         world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
-        before = await self.committer.meta("boot_id", clock.boot_id())
+        before = await self.committer.read(Reader.meta, "boot_id")
         self.rebooted = before not in (None, clock.boot_id())
         self.runners = self._runners()
         self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
@@ -157,15 +161,20 @@ class Daemon:
             functools.partial(refresh, host.root, host.repair, host.which),
         )
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
-        await self._reconcile()
+        for action in resume(world, clock.now(), rebooted=self.rebooted):
+            self.runners.dispatch(action)
+        await self.brain.ask(ev.Tick())  # what was cut off is on record before anybody is served
+        await self.committer.remember("boot_id", clock.boot_id())
         gc.enable()
         gc.freeze()
-        self._tasks.append(asyncio.create_task(self.observers.run(), name="observers"))
+        self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
 
+    async def _observe(self) -> None:
+        await self._reconcile()
+        await self.observers.run()
+
     def _runners(self) -> Runners:
-        with contextlib.suppress(EngineUnavailable, EngineError):
-            self.health.docker_version = self.containers.engine_version()
         return Runners(
             containers=self.containers,
             images=self.outside.images,
@@ -180,13 +189,10 @@ class Daemon:
 
     def _gpu_driver(self) -> str:
         """Return how this Docker wants GPUs asked for; it may have been upgraded meanwhile."""
-        return gpu_driver(self.health.docker_version or "")
+        return gpu_driver(self.health.docker_version or self.containers.engine_version())
 
     async def _reconcile(self) -> None:
-        """Go on with what is recorded; schedule once Docker and NVML were looked at."""
-        for action in resume(self.brain.world, clock.now()):
-            self.runners.dispatch(action)
-        await self.brain.ask(ev.Tick())  # what was cut off is on record before anybody is served
+        """Schedule once Docker and NVML were looked at."""
         problem = await asyncio.to_thread(self.observers.ping)
         self.health.set("engine", problem)
         if problem:

@@ -9,7 +9,7 @@ from launcher.core.action import ProveIdle
 from launcher.core.event import SlicesIdle, SliceStuck
 from launcher.daemon import clock
 from launcher.daemon.health import Health
-from launcher.engine.containers import Containers, cgroup_is_empty
+from launcher.engine.containers import Containers
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
 from launcher.gpu import GpuReader
 
@@ -29,12 +29,11 @@ class Prover:
 
     def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
         """Return those of the slices that are proven free now; an empty id proves nothing."""
-        return tuple(
-            uuid
-            for uuid in uuids
-            if self._users(uuid, lambda: bool(container_id) and cgroup_is_empty(container_id))
-            is None
-        )
+
+        def nobody() -> bool:
+            return bool(container_id) and self._containers.is_empty(container_id)
+
+        return tuple(uuid for uuid in uuids if self._users(uuid, nobody) is None)
 
     def _users(self, uuid: str, nobody: Callable[[], bool]) -> str | None:
         """Return who is on a slice, or why that cannot be known, as text; None for nobody.
@@ -56,7 +55,7 @@ class Prover:
         container_id = self._gone(action.container_name) or action.container_id
 
         def nobody() -> bool:
-            return container_id is None or cgroup_is_empty(container_id)
+            return container_id is None or self._containers.is_empty(container_id)
 
         until = clock.now().boot + PROOF_SECONDS
         while left and clock.now().boot < until:

@@ -154,12 +154,19 @@ class Runners:
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
         self._starting += 1
         try:
-            event = await self._in_quick(self._starter.run, action, spec, job.owner, deadline)
+            event = await self._in_quick(
+                self._starter.run, action, spec, job.owner, deadline, lambda: self._wanted(action)
+            )
         finally:
             self._starting -= 1
             if not self._starting:
                 self._calm.set()
         self.brain.tell(event)
+
+    def _wanted(self, action: act.StartAttempt) -> bool:
+        """Whether nobody has asked for the attempt's end yet, from any thread."""
+        job = self.brain.world.jobs.get(action.job)
+        return job is not None and job.attempt == action.attempt and not job.stopping
 
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
         """Keep the specs of jobs that were just queued: the next ones to start, most likely."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from launcher.core import policy
 from launcher.core.action import StartAttempt
-from launcher.core.event import AttemptStarted, StartFailed, StartFailure
+from launcher.core.event import AttemptLost, AttemptStarted, StartFailed, StartFailure
 from launcher.core.gpu import Slice
 from launcher.core.ids import labels
 from launcher.core.job import JobSpec, Owner
@@ -27,12 +27,19 @@ from launcher.gpu import GpuReader
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 0.5
+SETTLE_SECONDS = 1.0
+"""A start whose answer was lost is under way at most so long once Docker answers again: inspect
+waits for the container's lock (moby container.Lock), and what waits in its socket is read first."""
 _FAILURES = {
     Refusal.USER: StartFailure.USER,
     Refusal.NO_GPU_SUPPORT: StartFailure.NO_GPU_SUPPORT,
     Refusal.DEVICE_GONE: StartFailure.SLICE_CHANGED,
     Refusal.IMAGE_MISSING: StartFailure.IMAGE_GONE,
 }
+
+
+class Vanished(Exception):
+    """The attempt's container may have run, and is gone."""
 
 
 class NotStarted(Exception):
@@ -60,11 +67,22 @@ class Starter:
     gpu_driver: Callable[[], str]
 
     def run(
-        self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
-    ) -> AttemptStarted | StartFailed:
-        """Return what became of the attempt; never leaves it open."""
+        self,
+        action: StartAttempt,
+        spec: JobSpec,
+        owner: Owner,
+        deadline: str | None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> AttemptStarted | StartFailed | AttemptLost:
+        """Return what became of the attempt; never leaves it open.
+
+        ``wanted`` tells whether it is to start at all: asked right before each step towards that.
+        """
         try:
-            made = self._ensure(action, spec, owner, deadline)
+            made = self._ensure(action, spec, owner, deadline, wanted)
+        except Vanished:
+            text = f"the container {action.container_name} is gone: somebody removed it"
+            return AttemptLost(action.job, action.attempt, text)
         except NotStarted as failed:
             return StartFailed(
                 action.job,
@@ -77,7 +95,12 @@ class Starter:
         return AttemptStarted(action.job, action.attempt, made.id, made.started_at or "")
 
     def _ensure(
-        self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
+        self,
+        action: StartAttempt,
+        spec: JobSpec,
+        owner: Owner,
+        deadline: str | None,
+        wanted: Callable[[], bool],
     ) -> Container:
         found = self._look(action.container_name) if action.resumed else None
         if found is not None:
@@ -85,9 +108,10 @@ class Starter:
         if found is None or not found.ever_started:
             self._check_slices(action.slices)
         if found is None:
+            _must_be(wanted)
             self._create(action, spec, owner, deadline)
         if found is None or not (found.ever_started or found.error):
-            found = self._start(action)
+            found = self._start(action, wanted)
         if not found.ever_started:
             raise self._never_ran(found, None)
         uuids = [s.uuid for s in action.slices]
@@ -134,7 +158,7 @@ class Starter:
                 image_id=action.image_id,
                 confinement=policy.confinement(spec, owner),
                 labels=labels(self.store, action.job, action.attempt, uuids, owner.uid),
-                gpu_driver=self.gpu_driver(),
+                gpu_driver=self._driver(),
                 deadline=deadline,
                 index=action.index,
             )
@@ -158,25 +182,52 @@ class Starter:
                     self._must_be_ours(found, action)
                     return
 
-    def _start(self, action: StartAttempt) -> Container:
+    def _driver(self) -> str:
+        try:
+            return self.gpu_driver()
+        except (EngineUnavailable, Unknown, Refused) as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+
+    def _start(self, action: StartAttempt, wanted: Callable[[], bool]) -> Container:
         name = action.container_name
+        sent = action.resumed  # by the daemon before this one, perhaps
         while True:
             refused: Refused | None = None
+            found = self._settled(name) if sent else None
+            if found is not None and found.ever_started:
+                return found
+            if found is not None and found.error:
+                raise self._never_ran(found, None)
+            _must_be(wanted)
             try:
                 self.containers.start(name)
             except EngineUnavailable as away:
-                raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+                if not sent:
+                    raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
             except Refused as error:
                 refused = error
             except Unknown as unknown:
+                sent = True
                 log.warning("job %d: %s; looking", action.job, unknown.message)
+                continue
             found = self._look(name)
+            if found is None and (sent or refused is None):
+                raise Vanished
             if found is None:
                 raise NotStarted(StartFailure.INFRA, f"the container {name} vanished before start")
             if found.ever_started:
                 return found
             if refused is not None or found.error:
                 raise self._never_ran(found, refused)
+
+    def _settled(self, name: str) -> Container | None:
+        """Look, and where it does not run yet look again after a moment: a second start of a short
+        job would run it twice."""
+        found = self._look(name)
+        if found is None or found.ever_started or found.error:
+            return found
+        clock.sleep(SETTLE_SECONDS)
+        return self._look(name)
 
     def _look(self, name: str) -> Container | None:
         """Inspect until Docker answers: there is no other way to know (I3)."""
@@ -213,3 +264,8 @@ class Starter:
         if found.exit_code in (126, 127):
             return NotStarted(StartFailure.USER, refused.message, found.exit_code)
         return self._refused(refused)
+
+
+def _must_be(wanted: Callable[[], bool]) -> None:
+    if not wanted():
+        raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")

@@ -9,8 +9,9 @@ from typing import Any
 
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
 from launcher.crashpoints import around
-from launcher.engine.connection import Connection
-from launcher.engine.outcome import Refusal, Refused
+from launcher.engine.connection import CALL_TIMEOUT, Connection
+from launcher.engine.incarnation import Incarnation, incarnation
+from launcher.engine.outcome import Refusal, Refused, mapped
 
 _ZERO_TIME = "0001-01-01T00:00:00Z"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
@@ -89,6 +90,15 @@ class Containers:
         """Return Docker's version; the cheapest proof that it answers."""
         return str(self._connection.version()["Version"])
 
+    def incarnation(self) -> Incarnation | None:
+        """Return which dockerd answers now, None where the kernel does not tell."""
+        with mapped(self._connection.host):
+            return incarnation(self._connection.host, CALL_TIMEOUT)
+
+    def live_restore(self) -> bool:
+        """Whether this dockerd lets containers run on while it is away."""
+        return bool(self._connection.info().get("LiveRestoreEnabled"))
+
     def create(self, name: str, body: dict[str, Any]) -> str:
         """Create a container under a name that only this attempt has; returns its id."""
         with around("create"), self._connection.borrow() as api:
@@ -134,6 +144,10 @@ class Containers:
         except Refused as refused:
             if refused.refusal not in (Refusal.MISSING, Refusal.CONFLICT):
                 raise
+
+    def is_empty(self, container_id: str) -> bool:
+        """Whether no process of this machine is in the container's cgroup."""
+        return cgroup_is_empty(container_id)
 
     def ours(self, store: str) -> list[dict[str, Any]]:
         """List this store's containers in every state: Id, Names, Labels, State, Created."""

@@ -1,0 +1,60 @@
+"""Whether Docker's word about an end can be believed.
+
+dockerd tells an exit code also where it does not know one: of containers that it killed as it went
+down, of those whose containerd went with it (255, and the time of its own restart), of those that a
+reboot ended. Such a code is nobody's: the attempt is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from launcher.core.job import wall_of
+from launcher.daemon import clock
+from launcher.engine.containers import Container
+from launcher.engine.incarnation import Incarnation
+
+KILLED = (137, 143)
+FORGOTTEN = 255
+"""moby daemon.go, restore: "task not found" becomes this code."""
+RESTORE_SECONDS = 60.0
+"""So long at most a dockerd that has begun looks for the containers it had."""
+CLOCK_SECONDS = 1.0
+"""How far the times that Docker and the kernel tell may be apart."""
+
+
+def is_doubtful(found: Container) -> bool:
+    """Whether an end is one that dockerd itself may have made up."""
+    return found.exit_code in (*KILLED, FORGOTTEN) or before_boot(found)
+
+
+def before_boot(found: Container) -> bool:
+    """Whether a container was started before the machine was."""
+    started = wall_of(found.started_at)
+    return started is not None and started < clock.booted_at() - CLOCK_SECONDS
+
+
+def why_lost(
+    found: Container,
+    seen: Incarnation | None,
+    now: Incarnation | None,
+    live_restore: Callable[[], bool],
+) -> str | None:
+    """Return why an end is not to be believed, None where it is.
+
+    ``seen``: the dockerd under which the container was last seen running; ``now``: the present one.
+    """
+    ended, started = wall_of(found.finished_at), wall_of(found.started_at)
+    if ended is None or started is None:
+        return None
+    after_boot = ended >= clock.booted_at() - CLOCK_SECONDS
+    if before_boot(found) and (after_boot or found.exit_code == FORGOTTEN):  # of an earlier boot
+        return "the machine was rebooted while it ran"
+    if now is None or seen == now or started > now.started_at:
+        return None
+    after_restart = ended - now.started_at
+    if found.exit_code == FORGOTTEN and -CLOCK_SECONDS <= after_restart <= RESTORE_SECONDS:
+        return "Docker was restarted and does not know how it ended"
+    if found.exit_code in KILLED and not live_restore():
+        return f"Docker was restarted without live-restore, and ended it (exit {found.exit_code})"
+    return None

@@ -1,0 +1,62 @@
+"""Which dockerd answers: its process and when that began. A restart of dockerd loses exit codes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_UCRED = struct.Struct("3i")
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """One life of dockerd; ``started_at`` in seconds since 1970, by the clock of now."""
+
+    pid: int
+    started_at: float
+
+
+def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | None:
+    """Return the dockerd behind a unix socket, None where the kernel does not tell which it is.
+
+    By the peer of a new connection; where systemd holds the socket (``-H fd://``), the only process
+    named dockerd. Raises ``OSError`` while nobody listens.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(timeout)
+        peer.connect(host.removeprefix("unix://"))
+        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid: int = _UCRED.unpack(raw)[0]
+    if _name(proc, pid) != "dockerd":
+        named = [int(p.name) for p in proc.iterdir() if p.name.isdigit()]
+        found = [each for each in named if _name(proc, each) == "dockerd"]
+        if len(found) != 1:
+            return None
+        (pid,) = found
+    ticks = _start_ticks(proc, pid)
+    if ticks is None:
+        return None
+    since_boot = ticks / os.sysconf("SC_CLK_TCK")
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Incarnation(pid, booted + since_boot)
+
+
+def _name(proc: Path, pid: int) -> str | None:
+    try:
+        return (proc / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return None
+
+
+def _start_ticks(proc: Path, pid: int) -> int | None:
+    """Return field 22 of /proc/PID/stat (proc(5)): the start in clock ticks after boot."""
+    try:
+        text = (proc / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    return int(text.rpartition(")")[2].split()[19])

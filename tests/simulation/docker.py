@@ -1,0 +1,308 @@
+"""The truth about the containers of a simulated machine: what a dockerd has, and what runs.
+
+Everything is a function of the time: a container that was started has its end in it. Answers have
+the shape of Docker's API (1.41), refusals its words: the contract suite compares them with a real
+dockerd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from launcher.engine.outcome import Refusal, Refused
+from tests.simulation.program import Program, of_command
+from tests.simulation.virtual import Timeline
+
+ZERO = "0001-01-01T00:00:00Z"
+NEVER = float("inf")
+NOT_FOUND = (
+    "failed to create shim task: OCI runtime create failed: runc create failed: unable to start "
+    'container process: exec: "{0}": stat {0}: no such file or directory: unknown'
+)
+
+
+def stamp(wall: float) -> str:
+    """Return seconds since 1970 as Docker writes a time."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+
+
+@dataclass
+class Record:
+    """One start that the NVIDIA hook saw, or one of a CPU job: who ran where."""
+
+    at: float
+    container: str
+    name: str
+    devices: tuple[str, ...]
+
+
+@dataclass
+class Life:
+    """The process of a started container; times are CLOCK_BOOTTIME seconds."""
+
+    pid: int
+    started: float
+    ends: float
+    exit: int
+    oom: bool = False
+    killed: bool = False
+    lingers: float = 0.0
+
+    @property
+    def gone(self) -> float:
+        """When its last process is off the slice, and out of the container's cgroup."""
+        return self.ends + (0.0 if self.killed else self.lingers)
+
+
+@dataclass
+class Box:
+    """One container. ``told_exit`` is what dockerd says where it lost the truth."""
+
+    id: str
+    name: str
+    body: dict[str, Any]
+    created: float
+    program: Program
+    started_wall: float | None = None
+    life: Life | None = None
+    error: str = ""
+    error_exit: int = 0
+    told: tuple[int, float] | None = None
+    devices: tuple[str, ...] = ()
+    stops: int = 0
+
+
+class Restart(Enum):
+    """How a dockerd comes back, as was measured of the real one."""
+
+    #: live-restore, a containerd of its own: nothing is lost.
+    LIVE = "live"
+    #: No live-restore, ended by SIGTERM: containers end with it, 137.
+    STOPS = "stops"
+    #: No live-restore, killed: containers are killed when it comes back, 137.
+    KILLS = "kills"
+    #: live-restore, but containerd is its child: who ended meanwhile has 255 and the time of the
+    #: restart.
+    FORGETS = "forgets"
+
+
+@dataclass
+class FakeDocker:
+    """A dockerd with its containers, images and record of starts."""
+
+    timeline: Timeline
+    boxes: dict[str, Box] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+    record: list[Record] = field(default_factory=list)
+    down: bool = False
+    stalled: bool = False
+    incarnation: int = 1
+    born: float = 0.0
+    lost_exits: set[str] = field(default_factory=set)
+    """Names of containers whose end dockerd does not tell truly."""
+    gone: dict[str, Box] = field(default_factory=dict)
+    live_restore: bool = True
+    asked: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(call, container name) -> when it was sent last."""
+    removed_by_others: set[str] = field(default_factory=set)
+    late: list[tuple[float, Callable[[], Any]]] = field(default_factory=list)
+    """Requests whose client gave up: dockerd carries them out all the same, when it comes to it."""
+    busy: dict[str, float] = field(default_factory=dict)
+    """Container name -> until when dockerd holds its lock."""
+    _went: float = 0.0
+    _pids: int = 1000
+
+    def catch_up(self) -> None:
+        """Carry out the late requests whose time has come."""
+        due = [(when, do) for when, do in self.late if when <= self.timeline.mono]
+        self.late = [(when, do) for when, do in self.late if when > self.timeline.mono]
+        for _, do in due:
+            with contextlib.suppress(Refused):
+                do()
+
+    # what runs
+
+    def alive(self, box: Box) -> bool:
+        """Whether the container's process runs now."""
+        return box.life is not None and box.life.ends > self.timeline.mono
+
+    def users(self, uuid: str) -> list[tuple[Box, int]]:
+        """Return every container with a process on a slice now, removed ones too, and the pid."""
+        now = self.timeline.mono
+        found = []
+        for box in (*self.boxes.values(), *self.gone.values()):
+            if box.life is not None and uuid in box.devices and box.life.gone > now:
+                found.append((box, box.life.pid))
+        return found
+
+    # the calls
+
+    def get(self, name: str) -> Box:
+        box = self.boxes.get(name) or next((b for b in self.boxes.values() if b.id == name), None)
+        if box is None:
+            raise _refused(404, f"No such container: {name}")
+        return box
+
+    def create(self, name: str, body: dict[str, Any]) -> str:
+        if name in self.boxes:
+            raise _refused(
+                409,
+                f'Conflict. The container name "/{name}" is already in use by container '
+                f'"{self.boxes[name].id}". You have to remove (or rename) that container to be '
+                "able to reuse that name.",
+            )
+        if body["Image"] not in (*self.images, *self.images.values()):
+            raise _refused(404, f"No such image: {body['Image']}")
+        requests = (body.get("HostConfig") or {}).get("DeviceRequests") or []
+        devices = tuple(d for r in requests for d in r.get("DeviceIDs") or [])
+        made = hashlib.sha256(f"{name}{self.timeline.mono}".encode()).hexdigest()
+        program = of_command([*(body.get("Entrypoint") or []), *(body.get("Cmd") or [])])
+        self.boxes[name] = Box(made, name, body, self.timeline.wall, program, devices=devices)
+        return made
+
+    def start(self, name: str) -> None:
+        box = self.get(name)
+        if self.alive(box):
+            return
+        program = box.program
+        if program.missing:
+            box.error_exit = 127
+            box.error = NOT_FOUND.format("/no/such/program")
+            raise _refused(400, box.error)
+        self._pids += 1
+        now = self.timeline.mono
+        exit_code = 137 if program.oom else program.exit
+        box.life = Life(self._pids, now, now + program.seconds, exit_code, program.oom)
+        box.life.lingers = program.lingers
+        box.started_wall, box.told = self.timeline.wall, None
+        self.record.append(Record(self.timeline.wall, box.id, box.name, box.devices))
+
+    def signal(self, name: str, *, kill: bool, grace: float = 0.0) -> None:
+        """TERM or KILL a container; with a grace KILL follows."""
+        box = self.get(name)
+        if not self.alive(box):
+            return
+        assert box.life is not None
+        box.stops += 1
+        now, life = self.timeline.mono, box.life
+        if kill:
+            self._end(life, now, 137)
+        elif box.program.kind:
+            self._end(life, now, box.program.exit)
+        elif not box.program.stubborn:
+            self._end(life, now, 143)
+        elif now + grace < life.ends:
+            self._end(life, now + grace, 137)
+
+    @staticmethod
+    def _end(life: Life, at: float, exit_code: int) -> None:
+        if at < life.ends:
+            life.ends, life.exit, life.oom, life.killed = at, exit_code, False, True
+
+    def remove(self, name: str) -> None:
+        box = self.boxes.pop(self.get(name).name)
+        if self.alive(box):
+            assert box.life is not None
+            self._end(box.life, self.timeline.mono, 137)
+        self.gone[box.id] = box
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        box = self.get(name)
+        life = box.life
+        state: dict[str, Any] = {
+            "Status": "created", "Running": False, "Pid": 0, "ExitCode": box.error_exit,
+            "Error": box.error, "OOMKilled": False, "StartedAt": ZERO, "FinishedAt": ZERO,
+        }  # fmt: skip
+        if life is not None:
+            assert box.started_wall is not None
+            running = self.alive(box)
+            exit_code, ended = box.told or (life.exit, box.started_wall + life.ends - life.started)
+            state |= {
+                "Status": "running" if running else "exited",
+                "Running": running,
+                "Pid": life.pid if running else 0,
+                "ExitCode": 0 if running else exit_code,
+                "OOMKilled": life.oom and not running and box.told is None,
+                "StartedAt": stamp(box.started_wall),
+                "FinishedAt": ZERO if running else stamp(ended),
+            }
+        return {
+            "Id": box.id,
+            "Name": f"/{box.name}",
+            "State": state,
+            "Config": {"Labels": box.body.get("Labels") or {}, "Env": box.body.get("Env") or []},
+            "HostConfig": box.body.get("HostConfig") or {},
+            "Image": box.body["Image"],
+        }
+
+    def listed(self, box: Box) -> dict[str, Any]:
+        status = self.inspect(box.name)["State"]["Status"]
+        return {
+            "Id": box.id, "Names": [f"/{box.name}"], "State": status,
+            "Labels": box.body.get("Labels") or {}, "Created": int(box.created),
+        }  # fmt: skip
+
+    def lines(self, box: Box) -> list[tuple[float, bytes]]:
+        """Return (wall time, line) of all that was written until now."""
+        if box.life is None or box.started_wall is None:
+            return []
+        program, now = box.program, self.timeline.mono
+        pause = program.seconds / max(1, program.lines)
+        times = [(i, i * pause) for i in range(program.lines)]
+        until = min(now, box.life.ends) - box.life.started
+        return [(box.started_wall + t, b"line %d\n" % i) for i, t in times if t <= until]
+
+    # what happens to dockerd
+
+    def go(self, how: Restart) -> None:
+        """Let dockerd go down."""
+        self.down, self._went = True, self.timeline.mono
+        self.late.clear()
+        self.busy.clear()
+        if how is Restart.STOPS:
+            self._kill_all()
+
+    def come(self, how: Restart) -> None:
+        """Let dockerd come back."""
+        now = self.timeline.mono
+        if how is Restart.KILLS:
+            self._kill_all()
+        if how is Restart.FORGETS:
+            for box in self.boxes.values():
+                if box.life is not None and self._went <= box.life.ends <= now:
+                    box.told = (255, self.timeline.wall)
+                    self.lost_exits.add(box.name)
+        self.down = False
+        self.incarnation += 1
+        self.born = self.timeline.wall
+
+    def _kill_all(self) -> None:
+        for box in self.boxes.values():
+            if self.alive(box):
+                assert box.life is not None
+                self._end(box.life, self.timeline.mono, 137)
+                self.lost_exits.add(box.name)
+
+    def reboot(self) -> None:
+        """Lose every process; after the boot dockerd does not know how they ended."""
+        for box in (*self.boxes.values(), *self.gone.values()):
+            if self.alive(box):
+                assert box.life is not None
+                self._end(box.life, self.timeline.mono - 30.0, 255)
+                self.lost_exits.add(box.name)
+                box.told = (255, self.timeline.wall + 20.0)
+
+
+def _refused(status: int, message: str) -> Refused:
+    from launcher.engine.outcome import refusal
+
+    return Refused(refusal(status, message), status, message)
+
+
+__all__ = ["Box", "FakeDocker", "Record", "Refusal", "Restart"]

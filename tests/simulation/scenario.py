@@ -1,0 +1,134 @@
+"""What happens to a simulated machine, by seed: what people ask, and what breaks when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from launcher import wire
+from tests.simulation.docker import Restart
+from tests.simulation.program import Program
+
+IMAGE, OTHER, NOWHERE = "busybox:1", "other:1", "nowhere:1"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Somebody submits, or does something to the ``which``-th of the jobs submitted so far."""
+
+    verb: str
+    jobs: tuple[wire.JobRequest, ...] = ()
+    which: float = 0.0
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something outside the daemon goes wrong, for ``seconds``."""
+
+    kind: str
+    seconds: float = 0.0
+    which: float = 0.0
+    how: Restart | None = None
+
+
+@dataclass
+class Scenario:
+    """Events by their time in seconds from the start."""
+
+    events: list[tuple[float, Ask | Trouble]] = field(default_factory=list)
+    chances: dict[str, float] = field(default_factory=dict)
+    crash_chance: float = 0.0
+    latency: float = 0.05
+    length: float = 0.0
+    live_restore: bool = True
+
+
+def gpus(rng: Random) -> wire.GpuRequest:
+    return rng.choices(
+        [
+            wire.GpuRequest(kind="profile", profile="1g.6gb"),
+            wire.GpuRequest(kind="profile", profile="2g.12gb"),
+            wire.GpuRequest(kind="profile", profile="1g.6gb", count=2),
+            wire.GpuRequest(kind="memory", memory_gb=6),
+            wire.GpuRequest(kind="none"),
+        ],
+        [5, 2, 1.5, 2, 2],
+    )[0]
+
+
+def program(rng: Random) -> Program:
+    seconds = rng.choice([0.01, 0.3, 1.0, 5.0, 20.0, 60.0])
+    return Program(
+        seconds=seconds,
+        exit=rng.choice([0, 0, 0, 1, 7, 137, 143, 255]),
+        lines=rng.choice([0, 1, 5]),
+        stubborn=rng.random() < 0.15,
+        kind=rng.random() < 0.15,
+        missing=rng.random() < 0.05,
+        oom=rng.random() < 0.05,
+        lingers=rng.choice([0, 0, 0, 2.0, 30.0]),
+    )
+
+
+def request(rng: Random, number: int) -> wire.JobRequest:
+    """Return a job of any kind."""
+    retries = rng.choice(
+        [
+            None,
+            None,
+            wire.RetryRequest(max=2, on=["infra"], backoff=1.0),
+            wire.RetryRequest(max=1, on=["any"], backoff=0.0),
+        ]
+    )
+    asked = {"retries": retries} if retries is not None else {}
+    if rng.random() < 0.15:
+        asked["array"] = wire.ArrayRequest(
+            indices=list(range(rng.randint(1, 4))), max_parallel=rng.choice([None, 1, 2])
+        )
+    return wire.JobRequest(
+        name=f"job{number}",
+        image=rng.choices([IMAGE, OTHER, NOWHERE], [8, 2, 0.3])[0],
+        command=program(rng).command(),
+        gpus=gpus(rng),
+        priority=rng.choice([10, 50, 50]),
+        time_limit=rng.choice([None, None, 10.0, 120.0]),
+        stop_grace_period=rng.choice([0.0, 2.0, 10.0]),
+        hold=rng.random() < 0.05,
+        preemptible=rng.random() < 0.1,
+        **asked,
+    )
+
+
+def random_scenario(rng: Random, *, length: float = 120.0, jobs: int = 8) -> Scenario:
+    """Return a scenario of so many seconds with about so many submits."""
+    made = Scenario(length=length)
+    for number in range(jobs):
+        at = rng.uniform(0, length * 0.7)
+        made.events.append((at, Ask("submit", (request(rng, number),))))
+        while rng.random() < 0.4:
+            # Mostly soon after: while the image is looked for, while it starts or ends.
+            later = at + rng.choice([0.0, 0.05, 0.2, 0.5, 2.0, 15.0]) * rng.random()
+            verb = rng.choice(["cancel", "cancel", "requeue", "hold", "release", "edit"])
+            made.events.append((later, Ask(verb, which=0.999 - rng.random() ** 3)))
+    made.live_restore = rng.random() < 0.6
+    for _ in range(rng.randint(0, 4)):
+        made.events.append((rng.uniform(0, length), trouble(rng, live_restore=made.live_restore)))
+    made.events.sort(key=lambda event: event[0])
+    if rng.random() < 0.7:
+        for kind in rng.sample(["away", "error", "lost-before", "lost-after", "slow", "late"], 3):
+            made.chances[kind] = rng.choice([0.005, 0.02, 0.1])
+    made.crash_chance = rng.choice([0.0, 0.002, 0.01, 0.03])
+    made.latency = rng.choice([0.01, 0.05, 0.3])
+    return made
+
+
+def trouble(rng: Random, *, live_restore: bool) -> Trouble:
+    """Return something that goes wrong outside."""
+    kind = rng.choice(
+        ["restart", "restart", "stall", "slice-changes", "slice-goes", "foreign", "nvml", "hides",
+         "removed", "crash", "crash", "reboot"]
+    )  # fmt: skip
+    how = [Restart.LIVE, Restart.FORGETS] if live_restore else [Restart.STOPS, Restart.KILLS]
+    return Trouble(kind, rng.choice([0.5, 3.0, 30.0]), rng.random(), rng.choice(how))
