@@ -67,8 +67,17 @@ class Follower:
     def start(self) -> None:
         """Start both threads."""
         name = f"{self._action.job}.{self._action.attempt}"
-        clock.spawn(f"wait-{name}", self._wait)
-        clock.spawn(f"log-{name}", self._write_log)
+        clock.spawn(f"wait-{name}", lambda: self._until_done(self._wait))
+        clock.spawn(f"log-{name}", lambda: self._until_done(self._write_log))
+
+    def _until_done(self, work: Callable[[], None]) -> None:
+        """Begin again where something unforeseen happened: nobody else follows this job."""
+        while True:
+            try:
+                return work()
+            except Exception:
+                log.exception("job %d: following it failed, it is begun again", self._action.job)
+                clock.sleep(LOOK_AGAIN)
 
     def finished(self, patience: float) -> bool:
         """Wait until the log is over; False once it has not grown for ``patience`` seconds.

@@ -32,6 +32,7 @@ from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Admins, Caller, groups_of, unknown_names
+from launcher.daemon.marks import Marks
 from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
 from launcher.daemon.runners import Runners
@@ -175,11 +176,13 @@ class Daemon:
         await self.observers.run()
 
     def _runners(self) -> Runners:
+        marks = Marks(self.config.state_dir / "starts")
         return Runners(
             containers=self.containers,
             images=self.outside.images,
             logs=self.outside.logs,
-            starter=Starter(self.containers, self.gpu, self.store_id, self._gpu_driver),
+            starter=Starter(self.containers, self.gpu, self.store_id, self._gpu_driver, marks),
+            marks=marks,
             prover=self.prover,
             committer=self.committer,
             hub=self.hub,

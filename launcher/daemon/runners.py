@@ -24,6 +24,7 @@ from launcher.daemon.credentials import Credentials
 from launcher.daemon.follower import Follower, write_log
 from launcher.daemon.hub import Hub
 from launcher.daemon.logfile import path_of
+from launcher.daemon.marks import Marks
 from launcher.daemon.proof import Prover
 from launcher.daemon.starter import Starter
 from launcher.engine.containers import Containers
@@ -56,12 +57,13 @@ class Runners:
         prover: Prover,
         committer: Committer,
         hub: Hub,
+        marks: Marks,
         log_directory: Path,
         log_limit: int,
     ) -> None:
         self._containers, self._images, self._logs = containers, images, logs
         self._starter, self._prover = starter, prover
-        self._committer, self._hub = committer, hub
+        self._committer, self._hub, self._marks = committer, hub, marks
         self._log_directory, self._log_limit = log_directory, log_limit
         # Starts never wait behind what may take a minute, or a user's grace period.
         self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
@@ -236,6 +238,7 @@ class Runners:
         finally:
             self._removing.discard(action.container_name)
             self._hub.log_written(*key)
+        self._marks.clear(action.container_name)
         self._followers.pop(key, None)
 
     async def _calm_moment(self) -> None:

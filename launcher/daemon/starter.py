@@ -17,6 +17,7 @@ from launcher.core.gpu import Slice
 from launcher.core.ids import labels
 from launcher.core.job import JobSpec, Owner
 from launcher.daemon import clock
+from launcher.daemon.marks import Marks
 from launcher.engine import validate
 from launcher.engine.containers import Container, Containers
 from launcher.engine.outcome import Refusal, Refused, Unknown
@@ -65,6 +66,7 @@ class Starter:
     gpu: GpuReader
     store: str
     gpu_driver: Callable[[], str]
+    marks: Marks
 
     def run(
         self,
@@ -103,6 +105,8 @@ class Starter:
         wanted: Callable[[], bool],
     ) -> Container:
         found = self._look(action.container_name) if action.resumed else None
+        if action.resumed and found is None and self.marks.is_set(action.container_name):
+            raise Vanished
         if found is not None:
             self._must_be_ours(found, action)
         if found is None or not found.ever_started:
@@ -199,6 +203,7 @@ class Starter:
             if found is not None and found.error:
                 raise self._never_ran(found, None)
             _must_be(wanted)
+            self.marks.set(name)
             try:
                 self.containers.start(name)
             except EngineUnavailable as away:

@@ -16,11 +16,12 @@ from enum import Enum
 from typing import Any
 
 from launcher.engine.outcome import Refusal, Refused
+from launcher.errors import EngineError
 from tests.simulation.program import Program, of_command
 from tests.simulation.virtual import Timeline
 
 ZERO = "0001-01-01T00:00:00Z"
-NEVER = float("inf")
+BOOT_SECONDS = 30.0
 NOT_FOUND = (
     "failed to create shim task: OCI runtime create failed: runc create failed: unable to start "
     'container process: exec: "{0}": stat {0}: no such file or directory: unknown'
@@ -123,7 +124,7 @@ class FakeDocker:
         due = [(when, do) for when, do in self.late if when <= self.timeline.mono]
         self.late = [(when, do) for when, do in self.late if when > self.timeline.mono]
         for _, do in due:
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(EngineError):
                 do()
 
     # what runs
@@ -289,14 +290,14 @@ class FakeDocker:
                 self._end(box.life, self.timeline.mono, 137)
                 self.lost_exits.add(box.name)
 
-    def reboot(self) -> None:
+    def power_off(self) -> None:
         """Lose every process; after the boot dockerd does not know how they ended."""
         for box in (*self.boxes.values(), *self.gone.values()):
             if self.alive(box):
                 assert box.life is not None
-                self._end(box.life, self.timeline.mono - 30.0, 255)
+                self._end(box.life, self.timeline.mono, 255)
                 self.lost_exits.add(box.name)
-                box.told = (255, self.timeline.wall + 20.0)
+                box.told = (255, self.timeline.wall + BOOT_SECONDS + 20.0)
 
 
 def _refused(status: int, message: str) -> Refused:

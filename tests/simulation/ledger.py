@@ -59,7 +59,7 @@ class Ledger:
             if others:
                 self.blame(f"I1: {box.name} was started on {uuid}, where {sorted(others)} runs")
         starts = [r for r in self.docker.record if r.container == box.id]
-        if len(starts) > 1 and box.name not in self.docker.removed_by_others:
+        if len(starts) > 1:
             self.blame(f"I14: {box.name} was started {len(starts)} times")
         job = job_of(box)
         asked = self.docker.asked["start", box.name]

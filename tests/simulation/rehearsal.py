@@ -31,7 +31,7 @@ from launcher.errors import LauncherError
 from launcher.store import Store
 from launcher.store import store as store_module
 from tests.simulation.calls import FakeContainers, FakeImages, FakeLogs, Port, Weather
-from tests.simulation.docker import Box, FakeDocker
+from tests.simulation.docker import BOOT_SECONDS, Box, FakeDocker
 from tests.simulation.gpu import FakeGpu
 from tests.simulation.ledger import Ledger, job_of
 from tests.simulation.scenario import IMAGE, OTHER, Ask, Scenario, Trouble
@@ -395,9 +395,9 @@ class Rehearsal:
     def _reboot(self, trouble: Trouble) -> None:
         """The machine goes down with everything on it."""
         self.gpu.foreign.clear()
-        self.timeline.advance(30.0)
+        self.docker.power_off()
+        self.timeline.advance(BOOT_SECONDS)
         self.timeline.reboot()
-        self.docker.reboot()
         self.cut_off("reboot")
 
     # the end
@@ -421,6 +421,7 @@ class Rehearsal:
                         self.ledger.interrupted.add(job.id)
                         await daemon.brain.ask(ev.CancelAsked(job.id, 0))
             await asyncio.sleep(5.0)
+        await daemon.brain.ask(ev.Tick())  # the last decision is on record
         self._final(daemon)
 
     def _is_quiet(self, daemon: Daemon) -> bool:

@@ -17,11 +17,7 @@ from tests.simulation.ledger import Ledger, job_of
 
 def judge(state: Path, ledger: Ledger, docker: FakeDocker) -> None:
     """Write into the ledger what is wrong at the end."""
-    starts: list[tuple[float, str, tuple[str, ...]]] = []
-    for r in docker.record:
-        # Who removes a container before its start is on record hides that it ever ran.
-        if r.name not in docker.removed_by_others or all(r.name != name for _, name, _ in starts):
-            starts.append((r.at, r.name, r.devices))
+    starts = [(r.at, r.name, r.devices) for r in docker.record]
     for wrong in check(state / "launcher.db", starts, ledger.acknowledged):
         ledger.blame(wrong)
     db = sqlite3.connect(state / "launcher.db")
@@ -48,6 +44,8 @@ def _compare(ledger: Ledger, docker: FakeDocker, box: Box, job: Any, attempt: An
         if attempt["started_at"] is not None and box.name not in docker.removed_by_others:
             ledger.blame(f"it never ran: {where}")
         return
+    if box.name in docker.removed_by_others:
+        return
     if box.name in docker.lost_exits:
         last = job["attempt"] == attempt["number"]
         honest = ("LOST", "CANCELLED", "TIMEOUT") if last else (job["outcome"],)
@@ -61,7 +59,7 @@ def _compare(ledger: Ledger, docker: FakeDocker, box: Box, job: Any, attempt: An
         honest = [*right, *(["CANCELLED", "TIMEOUT", "LOST"] if asked else [])]
         if box.life.exit in (137, 143) and not docker.live_restore:
             honest.append("LOST")  # dockerd may have ended it: nobody knows
-        if box.life.exit == 255 and docker.incarnation > 1:
+        if box.life.exit == 255 and (docker.incarnation > 1 or docker.timeline.boots > 1):
             honest.append("LOST")  # what dockerd says of those it does not know
         if job["outcome"] not in honest:
             ledger.blame(f"it ended with {box.life.exit}: {where}")
