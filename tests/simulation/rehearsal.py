@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,8 +22,11 @@ from launcher.config import Config
 from launcher.core import event as ev
 from launcher.core import lifecycle
 from launcher.core.changes import Changes
+from launcher.core.handle import decide
 from launcher.core.job import Owner, State
-from launcher.daemon import main, observers
+from launcher.core.rules import Rules
+from launcher.core.world import World
+from launcher.daemon import brain, control, observers
 from launcher.daemon.identity import Caller
 from launcher.daemon.main import Daemon, Outside
 from launcher.daemon.submit import submit
@@ -98,6 +101,7 @@ class Rehearsal:
             system=False,
             lock_dir=self.directory / "locks",
             cpu_slots=2,
+            rules=Rules(preempt_after=5.0),
         )
 
     # the record
@@ -160,7 +164,7 @@ class Rehearsal:
             with (
                 patch.object(lifecycle, "check", checked),
                 patch.object(store_module, "secrets", self),
-                patch.object(main, "groups_of", lambda owner: frozenset()),
+                patch.object(brain, "decide", self._decide),
                 patch.object(observers, "TICK_SECONDS", 2.0),
                 patch.object(observers, "PING_SECONDS", 4.0),
                 patch.object(observers, "FOREIGN_SECONDS", 4.0),
@@ -178,6 +182,13 @@ class Rehearsal:
         self.report.figures["acknowledged"] = len(self.ledger.acknowledged)
         self.report.figures["starts"] = len(self.docker.record)
         return self.report
+
+    def _decide(self, world: World, event: ev.Event, now: ev.Now) -> Any:
+        """Note in which state an event finds its job."""
+        job = world.jobs.get(getattr(event, "job", 0))
+        if job is not None:
+            self.report.pairs.add((job.state.name, type(event).__name__))
+        return decide(world, event, now)
 
     def token_hex(self, count: int) -> str:
         """Stand in for ``secrets``: nothing here is left to chance."""
@@ -268,10 +279,12 @@ class Rehearsal:
     async def _ask(self, daemon: Daemon, what: Ask) -> None:
         with contextlib.suppress(LauncherError):
             if what.verb == "submit":
-                request = wire.SubmitRequest(jobs=list(what.jobs))
+                request = wire.SubmitRequest(jobs=[self._after_others(j) for j in what.jobs])
                 made = await submit(daemon.context(), ALICE, request)
                 for view in made:
                     self.ledger.acknowledged[view.id] = what.jobs[0]
+                    if what.jobs[0].depends_on:
+                        self.report.figures["dependents"] += 1
                     if what.jobs[0].time_limit is not None:
                         self.ledger.interrupted.add(view.id)
                 self.tell("acknowledged", *(view.id for view in made))
@@ -280,24 +293,38 @@ class Rehearsal:
             if job is not None:
                 await self._do(daemon, what.verb, job)
 
+    def _after_others(self, job: wire.JobRequest) -> wire.JobRequest:
+        """Let a job that depends on any depend on one that is there."""
+        other = self._some_job(0.7)
+        how = job.depends_on.get("any")
+        depends = {str(other): how} if how is not None and other is not None else {}
+        return replace(job, depends_on=depends)
+
     def _some_job(self, which: float) -> int | None:
         known = sorted(self.ledger.acknowledged)
         return known[int(which * len(known))] if known else None
 
     async def _do(self, daemon: Daemon, verb: str, job: int) -> None:
-        uid = ALICE.owner.uid
-        events: dict[str, ev.Event] = {
-            "cancel": ev.CancelAsked(job, uid),
-            "requeue": ev.RequeueAsked(job, uid),
-            "hold": ev.HoldAsked(job, uid, False),
-            "release": ev.ReleaseAsked(job, uid, True),
-            "edit": ev.EditAsked(job, ALICE.owner, True, priority=70),
-        }
+        context, ref = daemon.context(), str(job)
         if verb in ("cancel", "requeue"):
             self.ledger.interrupted.add(job)
-        await daemon.brain.ask(events[verb])
-        if verb == "cancel":
-            self.ledger.cancelled.setdefault(job, self.timeline.mono)
+        match verb:
+            case "cancel":
+                await control.cancel(context, ALICE, ref)
+                self.ledger.cancelled.setdefault(job, self.timeline.mono)
+            case "retry":
+                self.ledger.cancelled.pop(job, None)
+                await control.retry(context, ALICE, wire.RetryJobs(refs=[ref]))
+            case "signal":
+                await control.send_signal(context, ALICE, ref, wire.SignalRequest(signal="USR1"))
+            case "edit":
+                await control.edit(context, ALICE, ref, wire.EditRequest(priority=40))
+            case "hold":
+                await control.hold(context, ALICE, ref)
+            case "release":
+                await control.release(context, ALICE, ref)
+            case "requeue":
+                await control.requeue(context, ALICE, ref)
         self.tell(verb, job, "acknowledged")
 
     # what breaks

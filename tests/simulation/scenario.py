@@ -68,7 +68,7 @@ def program(rng: Random) -> Program:
         kind=rng.random() < 0.15,
         missing=rng.random() < 0.05,
         oom=rng.random() < 0.05,
-        lingers=rng.choice([0, 0, 0, 2.0, 30.0]),
+        lingers=rng.choice([0, 0, 0, 0, 2.0, 30.0, 100.0]),
     )
 
 
@@ -82,21 +82,26 @@ def request(rng: Random, number: int) -> wire.JobRequest:
             wire.RetryRequest(max=1, on=["any"], backoff=0.0),
         ]
     )
-    asked = {"retries": retries} if retries is not None else {}
+    asked: dict[str, Any] = {"retries": retries} if retries is not None else {}
     if rng.random() < 0.15:
         asked["array"] = wire.ArrayRequest(
             indices=list(range(rng.randint(1, 4))), max_parallel=rng.choice([None, 1, 2])
         )
+    asked["time_limit"] = rng.choice([None, None, 10.0, 120.0])
+    if rng.random() < 0.2:
+        asked["depends_on"] = {"any": rng.choice(["afterok", "afternotok", "afterany"])}
+    if rng.random() < 0.2:
+        asked["time_limit"] = 30.0
+        asked["signal"] = wire.SignalBefore(name="SIGUSR1", before=rng.choice([2.0, 20.0]))
     return wire.JobRequest(
         name=f"job{number}",
         image=rng.choices([IMAGE, OTHER, NOWHERE], [8, 2, 0.3])[0],
         command=program(rng).command(),
         gpus=gpus(rng),
         priority=rng.choice([10, 50, 50]),
-        time_limit=rng.choice([None, None, 10.0, 120.0]),
         stop_grace_period=rng.choice([0.0, 2.0, 10.0]),
         hold=rng.random() < 0.05,
-        preemptible=rng.random() < 0.1,
+        preemptible=rng.random() < 0.25,
         **asked,
     )
 
@@ -110,7 +115,9 @@ def random_scenario(rng: Random, *, length: float = 120.0, jobs: int = 8) -> Sce
         while rng.random() < 0.4:
             # Mostly soon after: while the image is looked for, while it starts or ends.
             later = at + rng.choice([0.0, 0.05, 0.2, 0.5, 2.0, 15.0]) * rng.random()
-            verb = rng.choice(["cancel", "cancel", "requeue", "hold", "release", "edit"])
+            verb = rng.choice(
+                ["cancel", "cancel", "requeue", "hold", "release", "edit", "retry", "signal"]
+            )
             made.events.append((later, Ask(verb, which=0.999 - rng.random() ** 3)))
     made.live_restore = rng.random() < 0.6
     for _ in range(rng.randint(0, 4)):
@@ -132,3 +139,41 @@ def trouble(rng: Random, *, live_restore: bool) -> Trouble:
     )  # fmt: skip
     how = [Restart.LIVE, Restart.FORGETS] if live_restore else [Restart.STOPS, Restart.KILLS]
     return Trouble(kind, rng.choice([0.5, 3.0, 30.0]), rng.random(), rng.choice(how))
+
+
+def calm_scenario(rng: Random) -> Scenario:
+    """Return a scenario with one job of each kind and every verb, in which nothing goes wrong."""
+    made = Scenario(length=30.0, latency=0.01)
+    one, two = gpu_request("1g.6gb"), gpu_request("1g.6gb", 2)
+    jobs = [
+        wire.JobRequest(
+            name="short", image=IMAGE, command=Program(0.3, lines=1).command(), gpus=one
+        ),
+        wire.JobRequest(name="gang", image=OTHER, command=Program(3.0, 7).command(), gpus=two),
+        wire.JobRequest(
+            name="again", image=IMAGE, command=Program(1.0, 1).command(), gpus=one,
+            retries=wire.RetryRequest(max=1, on=["any"]),
+        ),
+        wire.JobRequest(name="cpu", image=IMAGE, command=Program(missing=True).command()),
+        wire.JobRequest(
+            name="late", image=IMAGE, command=Program(60.0, stubborn=True).command(), gpus=one,
+            time_limit=5.0, stop_grace_period=1.0,
+            signal=wire.SignalBefore(name="SIGUSR1", before=2.0),
+        ),
+        wire.JobRequest(
+            name="array", image=IMAGE, command=Program(0.5, lines=2, lingers=2.0).command(),
+            gpus=one, array=wire.ArrayRequest(indices=[0, 1, 2], max_parallel=1),
+        ),
+        wire.JobRequest(name="doomed", image=IMAGE, command=Program(60.0).command(), gpus=one),
+    ]  # fmt: skip
+    for number, job in enumerate(jobs):
+        made.events.append((rng.uniform(0, 4), Ask("submit", (job,), value=number)))
+    made.events.append((6.0, Ask("requeue", which=0.999)))
+    made.events.append((8.0, Ask("cancel", which=0.999)))
+    made.events.append((8.0, Ask("cancel", which=0.5)))
+    made.events.sort(key=lambda event: event[0])
+    return made
+
+
+def gpu_request(profile: str, count: int = 1) -> wire.GpuRequest:
+    return wire.GpuRequest(kind="profile", profile=profile, count=count)
