@@ -293,6 +293,8 @@ class FakeDocker:
     def power_off(self) -> None:
         """Lose every process; after the boot dockerd does not know how they ended."""
         for box in (*self.boxes.values(), *self.gone.values()):
+            if box.life is not None:
+                box.life.lingers = 0.0
             if self.alive(box):
                 assert box.life is not None
                 self._end(box.life, self.timeline.mono, 255)

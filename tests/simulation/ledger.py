@@ -21,6 +21,7 @@ class Ledger:
     """Job id -> what was asked."""
     cancelled: dict[int, float] = field(default_factory=dict)
     """Job id -> when its cancel was acknowledged."""
+    retried: set[int] = field(default_factory=set)
     interrupted: set[int] = field(default_factory=set)
     """Jobs whose end somebody, a limit or another job may have asked for."""
     checks: int = 0
@@ -63,7 +64,7 @@ class Ledger:
             self.blame(f"I14: {box.name} was started {len(starts)} times")
         job = job_of(box)
         asked = self.docker.asked["start", box.name]
-        if asked > self.cancelled.get(job, asked):
+        if asked > self.cancelled.get(job, asked) and job not in self.retried:
             self.blame(f"I5: job {job} was started after its cancel was acknowledged")
 
 

@@ -313,7 +313,7 @@ class Rehearsal:
                 await control.cancel(context, ALICE, ref)
                 self.ledger.cancelled.setdefault(job, self.timeline.mono)
             case "retry":
-                self.ledger.cancelled.pop(job, None)
+                self.ledger.retried.add(job)
                 await control.retry(context, ALICE, wire.RetryJobs(refs=[ref]))
             case "signal":
                 await control.send_signal(context, ALICE, ref, wire.SignalRequest(signal="USR1"))
