@@ -31,7 +31,7 @@ from launcher.daemon.identity import Caller
 from launcher.daemon.main import Daemon, Outside
 from launcher.daemon.submit import submit
 from launcher.errors import LauncherError
-from launcher.store import Store
+from launcher.store import Reader, Store
 from launcher.store import store as store_module
 from tests.simulation.calls import FakeContainers, FakeImages, FakeLogs, Port, Weather
 from tests.simulation.docker import BOOT_SECONDS, Box, FakeDocker
@@ -50,9 +50,13 @@ Pair = tuple[State, type, State]
 
 @dataclass
 class Crash:
-    """Where the daemon is cut off: at the ``at``-th point it passes, counted over the whole run."""
+    """Where the daemon is cut off: at the ``at``-th point it passes, counted over the whole run.
+
+    With ``point`` only those of that name are counted.
+    """
 
     at: int | None = None
+    point: str | None = None
 
 
 @dataclass
@@ -83,7 +87,7 @@ class Rehearsal:
         self.docker.images[IMAGE] = REGISTRY[IMAGE]
         self.gpu = FakeGpu(self.docker)
         self.weather = Weather(Random(seed + 1), dict(scenario.chances), tell=self.tell)
-        self.weather.latency = scenario.latency
+        self.weather.latency, self.weather.script = scenario.latency, scenario.script
         self.ledger = Ledger(self.docker)
         self.report = Report(seed)
         self.directory = Path(tempfile.mkdtemp(dir=FAST if FAST.is_dir() else None))
@@ -94,6 +98,7 @@ class Rehearsal:
         self._passed = 0
         self._life: Epoch | None = None
         self.store_ids = itertools.count()
+        self.ended: dict[int, tuple[str, int | None]] = {}
         self.config = Config(
             socket=self.directory / "s",
             state_dir=self.directory / "state",
@@ -124,10 +129,11 @@ class Rehearsal:
         life = self._life
         if life is None or life.threads.dead:
             return
-        self._passed += 1
+        self._passed += self.crash.point in (None, name)
         self.report.points[name] += 1
         chance = self.scenario.crash_chance
-        if self._passed == self.crash.at or (chance and self.rng.random() < chance):
+        here = self._passed == self.crash.at and self.crash.point in (None, name)
+        if here or (chance and self.rng.random() < chance):
             self.cut_off(name)
 
     def cut_off(self, where: str) -> None:
@@ -461,6 +467,16 @@ class Rehearsal:
         from tests.simulation.verdict import judge
 
         judge(self.config.state_dir, self.ledger, self.docker)
+        self.ended = {job: self._end_of(job) for job in self.ledger.acknowledged}
+
+    def _end_of(self, job: int) -> tuple[str, int | None]:
+        """Return how a job ended: outcome and exit code."""
+        reader = Reader(self.config.state_dir)
+        found = reader.job(job)
+        reader.close()
+        assert found is not None
+        assert found.outcome is not None
+        return found.outcome.value, found.exit_code
 
 
 def boxes_of(docker: FakeDocker) -> list[Box]:

@@ -43,6 +43,7 @@ class Scenario:
     latency: float = 0.05
     length: float = 0.0
     live_restore: bool = True
+    script: dict[tuple[str, int], str] = field(default_factory=dict)
 
 
 def gpus(rng: Random) -> wire.GpuRequest:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from launcher.core.lifecycle import TRANSITIONS
 from launcher.crashpoints import POINTS
 from tests.simulation.seeds import Total, run_everywhere, run_seeds
 
 PAIRS = 24
 """Of 25: a job that is told of its image by an event of its own does not move."""
-FOUND_SOMETHING = (Path(__file__).parent / "found.txt").read_text().split()
-"""Seeds by which a drill once found a defect; they are run for ever."""
 
 
 def assert_well(total: Total) -> None:
@@ -35,9 +31,3 @@ def test_a_daemon_that_is_cut_off_at_any_point_of_a_day_goes_on_as_if_nothing_ha
     total = run_everywhere(1, 4)
     assert_well(total)
     assert set(total.points) == set(POINTS)
-
-
-def test_the_seeds_that_once_found_something_find_it_no_more() -> None:
-    assert FOUND_SOMETHING
-    for seed in FOUND_SOMETHING:
-        assert_well(run_seeds(int(seed), int(seed) + 1))
