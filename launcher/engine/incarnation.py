@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _UCRED = struct.Struct("3i")
@@ -15,10 +15,15 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Incarnation:
-    """One life of dockerd; ``started_at`` in seconds since 1970, by the clock of now."""
+    """One life of dockerd: its process, told from others of that pid by its start.
+
+    ``ticks`` are clock ticks after boot; ``started_at`` is seconds since 1970 by the clock of now,
+    which may be set.
+    """
 
     pid: int
-    started_at: float
+    ticks: int
+    started_at: float = field(compare=False)
 
 
 def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | None:
@@ -43,7 +48,7 @@ def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | N
         return None
     since_boot = ticks / os.sysconf("SC_CLK_TCK")
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return Incarnation(pid, booted + since_boot)
+    return Incarnation(pid, ticks, booted + since_boot)
 
 
 def _name(proc: Path, pid: int) -> str | None:

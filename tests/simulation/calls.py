@@ -135,7 +135,7 @@ class FakeContainers:
 
     def incarnation(self) -> Incarnation | None:
         number = self._port.call("incarnation", "", lambda: self._docker.incarnation)
-        return Incarnation(number, self._docker.born)
+        return Incarnation(number, number, self._docker.born)
 
     def live_restore(self) -> bool:
         return bool(self._port.call("info", "", lambda: self._docker.live_restore))
