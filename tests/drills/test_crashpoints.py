@@ -1,0 +1,67 @@
+"""kill -9 at every crash point, once each, with a real dockerd: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from launcher.crashpoints import POINTS
+from launcher.fakegpu.sandbox import Sandbox
+from tests.drills.real import Drill, everything
+from tests.support.daemon import BUSYBOX
+from tests.support.registry import Registry
+from tests.support.wait import wait_until
+
+AT_ONCE = 4
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    made = Registry(tmp_path / "registry")
+    yield made
+    made.stop()
+
+
+def cut_off_at(point: str, sandbox: Sandbox, place: Path, image: str | None) -> list[str]:
+    """Run a daemon that dies at this point, start it again, and return what is wrong then."""
+    drill = Drill(sandbox, place)
+    try:
+        drill.start(point)
+        first = drill.daemon.process
+        assert first is not None
+        everything(drill, pull=image)
+        wait_until(lambda: first.poll() is not None, timeout=20, what=f"{point} is reached")
+        if first.returncode != -signal.SIGKILL:
+            return [f"the daemon ended with {first.returncode}: {drill.daemon.tail()}"]
+        drill.until_quiet()
+        return drill.verdict()
+    except AssertionError as failed:
+        return [f"{failed}; {drill.daemon.tail()}"]
+    finally:
+        drill.close()
+
+
+@pytest.mark.timeout(180)
+def test_a_daemon_killed_at_any_crash_point_loses_nothing_and_runs_nothing_twice(
+    sandbox: Sandbox, registry: Registry, tmp_path: Path
+) -> None:
+    pulled = {
+        point: registry.push(sandbox.docker_host, BUSYBOX, f"{point.replace(':', '-')}:1")
+        for point in POINTS
+        if point.startswith("pull")
+    }
+    known = {start.container for start in sandbox.hook.starts()}
+
+    def cut(point: str) -> list[str]:
+        place = tmp_path / point.replace(":", "-")
+        return cut_off_at(point, sandbox, place, pulled.get(point))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        wrong = dict(zip(POINTS, pool.map(cut, POINTS), strict=True))
+    new = [start for start in sandbox.hook.starts() if start.container not in known]
+    print(f"\ncrash points reached: {len(wrong)} of {len(POINTS)}, starts {len(new)}")
+    assert {point: what for point, what in wrong.items() if what} == {}
