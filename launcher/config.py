@@ -35,6 +35,7 @@ class Config:
     inventory_seconds: float = 5.0
     sweep_seconds: float = 10.0
     orphan_grace_seconds: float = 300.0
+    docker_timeout_seconds: float = 60.0
     fake_gpu: str | None = None
     idle_exit: float | None = None
     log_level: str = "info"
@@ -59,9 +60,19 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "inventory_seconds": (int, float),
     "sweep_seconds": (int, float),
     "orphan_grace_seconds": (int, float),
+    "docker_timeout_seconds": (int, float),
     "log_level": str,
     "admin_group": str,
 }
+
+
+_POSITIVE = (
+    "cpu_slots",
+    "log_limit_mib",
+    "inventory_seconds",
+    "sweep_seconds",
+    "docker_timeout_seconds",
+)
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Config:
@@ -94,7 +105,7 @@ def _checked(config: Config) -> Config:
             f"the socket path {config.socket} is longer than the 107 bytes that Linux allows",
             fix="Choose a shorter one with --socket or LAUNCHER_SOCKET.",
         )
-    for name in ("cpu_slots", "log_limit_mib", "inventory_seconds", "sweep_seconds"):
+    for name in _POSITIVE:
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} is {getattr(config, name)}, it must be more than 0")
     if config.log_level not in ("debug", "info", "warning", "error"):

@@ -27,6 +27,8 @@ LONGEST_BACKOFF = 2.0
 LOOK_AGAIN = 0.5
 MOST_REFUSALS = 20
 """So often Docker may refuse to read a log on, half a second apart, before the rest is given up."""
+MOST_MISSING = 3
+"""So often it may say that there is no such container."""
 UNWATCHED_SECONDS = 0.5
 """A log that nobody watches is not followed at once: most short jobs are over by then, and one
 plain read, when nothing else is to be done, costs Docker less than a stream."""
@@ -209,9 +211,9 @@ def copy_log(
         try:
             whole = _copy_once(logs, name, writer, grew, follow=not ended)
         except Refused as refused:
-            if refused.refusal is Refusal.MISSING:
-                return
             refusals = 1 if writer.size > size else refusals + 1
+            if refused.refusal is Refusal.MISSING and refusals >= MOST_MISSING:
+                return
             log.warning("cannot read the log of %s: %s", name, refused.message)
             if refusals == MOST_REFUSALS:
                 writer.note(f"the rest of the log cannot be read: {refused.message}")

@@ -106,7 +106,7 @@ class Outside:
     @classmethod
     def of(cls, config: Config) -> Outside:
         """Return what is really there."""
-        connection = Connection(config.docker_host)
+        connection = Connection(config.docker_host, config.docker_timeout_seconds)
         return cls(Containers(connection), Images(connection), Logs(connection), GpuReader())
 
 
@@ -284,7 +284,17 @@ async def _run(config: Config, store: Store) -> int:
     await daemon.close()
     with contextlib.suppress(FileNotFoundError):
         config.socket.unlink()
+    _leave()
     return 0
+
+
+def _leave() -> None:
+    """End the process here: a thread that waits for a Docker or an NVML that has hung must not keep
+    it. Everything is on disk.
+    """
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _until_stopped(daemon: Daemon, idle_exit: float | None) -> None:

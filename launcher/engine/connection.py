@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -40,8 +41,10 @@ class Connection:
     An APIClient is a requests session, which is not thread-safe; making one costs more than a call.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, timeout: float = CALL_TIMEOUT) -> None:
+        """``timeout``: after so many seconds without a word a call's answer counts as lost."""
         self.host = check_host(host)
+        self.timeout = timeout
         self._idle: deque[Any] = deque()
         self._version: str | None = None
 
@@ -73,7 +76,7 @@ class Connection:
 
         with mapped(self.host):
             client = APIClient(
-                base_url=self.host, version=self._version or "auto", timeout=int(CALL_TIMEOUT)
+                base_url=self.host, version=self._version or "auto", timeout=math.ceil(self.timeout)
             )
         # No proxy and no netrc is meant for a unix socket; looking them up costs at every call.
         client.trust_env = False

@@ -9,7 +9,7 @@ from typing import Any
 
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
 from launcher.crashpoints import around
-from launcher.engine.connection import CALL_TIMEOUT, Connection
+from launcher.engine.connection import Connection
 from launcher.engine.incarnation import Incarnation, incarnation
 from launcher.engine.outcome import Refusal, Refused, mapped
 
@@ -93,7 +93,7 @@ class Containers:
     def incarnation(self) -> Incarnation | None:
         """Return which dockerd answers now, None where the kernel does not tell."""
         with mapped(self._connection.host):
-            return incarnation(self._connection.host, CALL_TIMEOUT)
+            return incarnation(self._connection.host, self._connection.timeout)
 
     def live_restore(self) -> bool:
         """Whether this dockerd lets containers run on while it is away."""
@@ -121,9 +121,12 @@ class Containers:
             raise
 
     def wait(self, name: str) -> None:
-        """Block until Docker says it is not running; only inspect tells whether that is so (I4)."""
+        """Block until Docker says it is not running; only inspect tells whether that is so (I4).
+
+        A Docker that says nothing may have hung: after a time-out ``Unknown`` lets the caller look.
+        """
         with self._connection.borrow() as api:
-            api.wait(name, timeout=None)
+            api.wait(name, timeout=self._connection.timeout)
 
     def stop(self, name: str, grace: float) -> None:
         """TERM, ``grace`` seconds, KILL; nothing where it does not run."""

@@ -16,8 +16,11 @@ from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
 from launcher.errors import EngineError
 
-ACTIVITY_TIMEOUT = 120.0
-"""A pull that says nothing for so many seconds has hung; Docker itself never gives up."""
+QUIET_TIMES = 2
+"""A pull that says nothing for so many time-outs of a call has hung; Docker never gives up."""
+
+LAST_WORD = "Status: "
+"""What Docker says at the end of a pull that succeeded (moby distribution/pull.go, writeStatus)."""
 
 _TRANSIENT = (
     "toomanyrequests",
@@ -152,7 +155,7 @@ class Images:
                 params={"fromImage": repository, "tag": tag},
                 headers={"X-Registry-Auth": header},
                 stream=True,
-                timeout=(10, ACTIVITY_TIMEOUT),
+                timeout=(self._connection.timeout, QUIET_TIMES * self._connection.timeout),
             )
             with answer:
                 if answer.status_code != 200:
@@ -163,6 +166,7 @@ class Images:
     @staticmethod
     def _read(lines: Any, progress: Progress) -> None:
         layers: dict[str, Layer] = {}
+        whole = False
         for line in lines:
             if not line:
                 continue
@@ -173,6 +177,7 @@ class Images:
             if "error" in told:
                 text = str((told.get("errorDetail") or {}).get("message") or told["error"])
                 raise PullFailed(text, transient=_passing(text))
+            whole = whole or str(told.get("status", "")).startswith(LAST_WORD)
             if told.get("id") and "progressDetail" in told:  # a tag has an id too, and no detail
                 detail = told.get("progressDetail") or {}
                 layers[told["id"]] = Layer(
@@ -182,6 +187,8 @@ class Images:
                     int(detail.get("total") or 0),
                 )
                 progress(layers)
+        if not whole:  # an older image of that name may be here: it is not what was asked for
+            raise PullFailed("the pull's stream ended in the middle", transient=True)
 
 
 def _passing(text: str) -> bool:

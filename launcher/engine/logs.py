@@ -19,6 +19,8 @@ from launcher.engine.outcome import Refusal, Refused, error_text, refusal
 
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = (1, 2)
+QUIET_TIMES = 2
+"""A stream that is quiet for so many time-outs of a call may have hung: it is opened anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Logs:
                 self._connection.url(api, f"/containers/{name}/logs"),
                 params=params,
                 stream=True,
-                timeout=(10, None),
+                timeout=(self._connection.timeout, QUIET_TIMES * self._connection.timeout),
             )
             with answer:
                 if answer.status_code != 200:

@@ -16,12 +16,13 @@ from launcher.errors import EngineError, EngineUnavailable
 
 Answer = Mapping[str, Any]
 
+PATIENCE_SECONDS = 10.0
 HOOK_FIX = "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start."
 
 
 def check(docker_host: str, refused: str | None, host: Host, gpus: bool) -> list[Finding]:
     """Ask Docker; ``refused``: why it did not start a GPU job the last time, None if it did."""
-    connection = Connection(docker_host)
+    connection = Connection(docker_host, PATIENCE_SECONDS)
     try:
         version, info = connection.version(), connection.info()
     except (EngineUnavailable, EngineError) as error:

@@ -117,6 +117,9 @@ def test_an_image_that_docker_calls_invalid_is_not_here(
     assert Images(connection).find("app:1") is None
 
 
+DONE = {"status": "Status: Downloaded newer image for host:5000/app:1"}
+
+
 def lines(*told: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(t).encode() + b"\r\n" for t in told)
 
@@ -141,6 +144,7 @@ def test_layers_are_reported_as_they_move(docker_wire: WireDocker, connection: C
         layer("b", "Waiting"),
         layer("a", "Pull complete"),
         {"status": "Digest: sha256:aa"},
+        DONE,
     )
     docker_wire.on(PULL, chunked(told[:30], told[30:]))
     seen = pull(connection)
@@ -161,7 +165,7 @@ def test_only_the_credentials_that_were_given_are_sent(
 
     docker_wire._serve = spy  # type: ignore[method-assign]
     docker_wire.on("GET /images/host:5000/app:1/json", FOUND)
-    docker_wire.on(PULL, chunked())
+    docker_wire.on(PULL, chunked(lines(DONE)))
     pull(connection)
     pull(connection, {"username": "ann", "password": "x"})
     sent = [
@@ -216,20 +220,21 @@ def test_an_error_before_the_stream_is_told_too(
         chunked(lines(layer("a", "Waiting")), end=False),
         until_close(lines(layer("a", "Waiting")) + b'{"status": "Downlo'),
         chunked(b"not json\r\n"),
+        chunked(lines(layer("a", "Pull complete"))),
     ],
 )
 def test_a_pull_that_broke_off_is_tried_again(
     docker_wire: WireDocker, connection: Connection, broken: Any
 ) -> None:
     docker_wire.on("GET /images/host:5000/app:1/json", FOUND)
-    docker_wire.on(PULL, broken, chunked(lines(layer("a", "Pull complete"))))
+    docker_wire.on(PULL, broken, chunked(lines(layer("a", "Pull complete"), DONE)))
     assert pull(connection)[-1]["a"].status == "Pull complete"
 
 
 def test_a_pull_that_says_nothing_for_too_long_is_given_up(
     docker_wire: WireDocker, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launcher.engine.images.ACTIVITY_TIMEOUT", 0.05)
+    monkeypatch.setattr("launcher.engine.images.QUIET_TIMES", 0.001)
     docker_wire.on(PULL, docker_wire.hang)
     with pytest.raises(Unknown, match="timed out"):
         pull(connection)
@@ -238,7 +243,7 @@ def test_a_pull_that_says_nothing_for_too_long_is_given_up(
 def test_an_image_that_is_not_there_after_its_pull_is_an_error(
     docker_wire: WireDocker, connection: Connection
 ) -> None:
-    docker_wire.on(PULL, chunked())
+    docker_wire.on(PULL, chunked(lines(DONE)))
     docker_wire.on("GET /images/host:5000/app:1/json", reply(404, {"message": "No such image: x"}))
     with pytest.raises(PullFailed, match="is not there"):
         pull(connection)
