@@ -14,6 +14,7 @@ from launcher.core.event import SlicesIdle, SliceStuck
 from launcher.daemon import proof
 from launcher.daemon.health import Health
 from launcher.daemon.proof import Prover
+from launcher.engine.containers import cgroup_is_empty
 from launcher.errors import GpuFault, GpuPermission
 from launcher.gpu import GpuProcess
 
@@ -37,6 +38,9 @@ class Machine:
 
     def inspect(self, name: str) -> Any:
         return self.container
+
+    def is_empty(self, container_id: str) -> bool:
+        return cgroup_is_empty(container_id)
 
 
 def told(machine: Machine, container_id: str | None) -> list[Any]:

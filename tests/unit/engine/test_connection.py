@@ -90,18 +90,18 @@ def test_an_answer_that_is_no_json_is_unknown(
 
 
 def test_an_answer_that_does_not_come_in_time_is_unknown(
-    docker_wire: WireDocker, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    docker_wire: WireDocker, connection: Connection
 ) -> None:
-    monkeypatch.setattr("launcher.engine.connection.CALL_TIMEOUT", 1)
+    connection.timeout = 1
     docker_wire.on(CREATE, docker_wire.hang)
     with pytest.raises(Unknown, match="timed out"):
         Containers(connection).create("x", {"Image": "y"})
 
 
 def test_a_stop_waits_longer_than_its_grace(
-    docker_wire: WireDocker, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    docker_wire: WireDocker, connection: Connection
 ) -> None:
-    monkeypatch.setattr("launcher.engine.connection.CALL_TIMEOUT", 1)
+    connection.timeout = 1
     docker_wire.on("POST /containers/x/stop", docker_wire.hang)
     with pytest.raises(Unknown):
         Containers(connection).stop("x", 0.4)
