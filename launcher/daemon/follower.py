@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 LOOK_AGAIN = 0.5
+GHOST_GRACE = 1.0
 MOST_REFUSALS = 20
 """So often Docker may refuse to read a log on, half a second apart, before the rest is given up."""
 MOST_MISSING = 3
@@ -61,6 +62,7 @@ class Follower:
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
         self._seen: Incarnation | None = None
+        self._missed = False
         self._over = clock.flag()
         self.log_over = clock.flag()
         self.log_left = False
@@ -110,10 +112,29 @@ class Follower:
             if found is None or not found.running:
                 break
             self._seen = self._insist(self._containers.incarnation)
+            self._wake_if_ghost(found)
             clock.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
         self._over.set()
         self._report(found)
+
+    def _wake_if_ghost(self, found: Container) -> None:
+        """Let Docker look where it says that a container runs which has no process any more.
+
+        So it does for ever of those that end while containerd is away (moby 41352). Asked to stop
+        one it finds out, and mostly tells the true exit code. Only where we see dockerd's own
+        process an empty cgroup means anything.
+        """
+        if self._seen is None or not self._containers.is_empty(found.id):
+            return
+        again = self._inspect()
+        if again is not None and again.running and self._containers.is_empty(found.id):
+            log.warning("job %d: Docker has missed the end of %s", self._action.job, found.name)
+            self._missed = True
+            try:
+                self._containers.stop(found.name, GHOST_GRACE)
+            except (*AWAY, Refused) as error:
+                log.warning("job %d: it cannot look now: %s", self._action.job, error.message)
 
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
@@ -131,6 +152,8 @@ class Follower:
         """Return why Docker's word about the end is not to be believed, None where it is."""
         if not ending.is_doubtful(found):
             return None
+        if self._missed and found.exit_code == ending.FORGOTTEN:
+            return "Docker missed its end and does not know how it ended"
         now = self._insist(self._containers.incarnation)
         return ending.why_lost(
             found, self._seen, now, lambda: self._insist(self._containers.live_restore)

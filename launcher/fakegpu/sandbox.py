@@ -49,12 +49,22 @@ class Sandbox:
     short directory under /run, since a unix socket's path has at most 107 bytes. containerd is
     separate from dockerd, and live-restore is on: a killed dockerd loses neither containers nor
     exit codes. Whatever a killed earlier run left behind is taken over or cleaned up at ``start``.
-    Without ``gpu_support`` dockerd does not find the hook: it runs CPU jobs only.
+    Without ``gpu_support`` dockerd does not find the hook: it runs CPU jobs only. Without
+    ``live_restore`` a dockerd that ends takes its containers along, and without ``own_containerd``
+    dockerd starts one itself: both as many machines have it.
     """
 
-    def __init__(self, directory: Path, *, gpu_support: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        gpu_support: bool = True,
+        live_restore: bool = True,
+        own_containerd: bool = True,
+    ) -> None:
         self.directory = directory.resolve()
         self.gpu_support = gpu_support
+        self.live_restore, self.own_containerd = live_restore, own_containerd
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         self.run = RUN / name
         self.socket = self.run / "docker.sock"
@@ -96,7 +106,8 @@ class Sandbox:
             self.hook.build()
         self._end("dockerd")
         try:
-            self._start_containerd(containerd)
+            if self.own_containerd:
+                self.start_containerd(containerd)
             self.start_dockerd(dockerd)
         except BaseException:
             self._end("dockerd")
@@ -105,12 +116,14 @@ class Sandbox:
 
     def stop(self) -> None:
         """Remove every container, end both daemons, unmount what they mounted."""
-        if not self.running and self._shims():
+        if not self.running and self.shims():
             self.start()  # containers of a killed run: only their daemon can end them in order
         if self.running:
             dockerapi.remove_all_containers(self.socket)
         self._end("dockerd")
         self._end("containerd")
+        for pid in with_argument(str(self.run / "exec" / "containerd")):
+            stop_pid(pid, signal.SIGTERM, STOP_SECONDS, None)  # of a dockerd that was killed
         for root in (self.run, self.directory):
             unmount_below(root)
         shutil.rmtree(self.run, ignore_errors=True)
@@ -123,7 +136,7 @@ class Sandbox:
             dockerd or _program("dockerd"),
             f"--host={self.docker_host}",
             f"--config-file={config}",
-            f"--containerd={self._containerd_socket}",
+            *([f"--containerd={self._containerd_socket}"] if self.own_containerd else []),
             f"--data-root={self.directory / 'docker'}",
             f"--exec-root={self.run / 'exec'}",
             f"--pidfile={self.run / 'dockerd.pid'}",
@@ -133,7 +146,7 @@ class Sandbox:
             "--ip-forward=false",
             "--ip-masq=false",
             "--userland-proxy=false",
-            "--live-restore",
+            *(["--live-restore"] if self.live_restore else []),
             "--group=root",
         ]
         (self.run / "dockerd.pid").unlink(missing_ok=True)
@@ -144,6 +157,15 @@ class Sandbox:
     def stop_dockerd(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End dockerd alone; its containers go on."""
         self._end("dockerd", how)
+
+    def stop_containerd(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End containerd alone; the containers' shims go on."""
+        self._end("containerd", how)
+
+    def shims(self) -> list[int]:
+        """Return the pids of the shims: one of them holds each running container."""
+        ours = {self.pid("dockerd"), self.pid("containerd")}
+        return [pid for pid in with_argument(str(self._containerd_socket)) if pid not in ours]
 
     def pid(self, daemon: str) -> int | None:
         """Return the pid of ``dockerd`` or ``containerd``, None if it does not run."""
@@ -159,21 +181,20 @@ class Sandbox:
         import_busybox(self.socket, tag)
         return tag
 
-    def _shims(self) -> list[int]:
-        ours = {self.pid("dockerd"), self.pid("containerd")}
-        return [pid for pid in with_argument(str(self._containerd_socket)) if pid not in ours]
-
     @property
     def _containerd_socket(self) -> Path:
-        return self.run / "containerd.sock"
+        if self.own_containerd:
+            return self.run / "containerd.sock"
+        return self.run / "exec" / "containerd" / "containerd.sock"
 
-    def _start_containerd(self, containerd: str) -> None:
+    def start_containerd(self, containerd: str | None = None) -> None:
+        """Start containerd alone, after ``stop_containerd``."""
         if self.pid("containerd") is not None:
             return
         config = self.run / "containerd.toml"
         config.write_text(CONTAINERD_CONFIG, encoding="utf-8")
         command = [
-            containerd,
+            containerd or _program("containerd"),
             f"--config={config}",
             f"--address={self._containerd_socket}",
             f"--root={self.directory / 'containerd'}",

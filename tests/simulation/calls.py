@@ -156,10 +156,12 @@ class FakeContainers:
 
     def wait(self, name: str) -> None:
         box = self._port.call("wait", name, lambda: self._docker.get(name))
-        incarnation = self._docker.incarnation
-        while self._docker.alive(box):
+        incarnation, since = self._docker.incarnation, self._docker.timeline.mono
+        while self._docker.alive(box) or name in self._docker.ghosts:
             left = box.life.ends - self._docker.timeline.mono
-            clock.sleep(min(max(left, 0.001), 2.0))
+            clock.sleep(min(max(left, 0.001), 2.0) if left > 0 else 2.0)
+            if self._docker.timeline.mono - since > TIMEOUT:
+                raise Unknown(f"the answer of Docker at {HOST} was lost: read timed out")
             if self._docker.down or self._docker.incarnation != incarnation:
                 raise Unknown(f"the answer of Docker at {HOST} was lost: broken off")
 

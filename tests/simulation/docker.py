@@ -111,6 +111,8 @@ class FakeDocker:
     live_restore: bool = True
     asked: dict[tuple[str, str], float] = field(default_factory=dict)
     """(call, container name) -> when it was sent last."""
+    ghosts: set[str] = field(default_factory=set)
+    """Containers whose end dockerd has missed: it says that they run."""
     removed_by_others: set[str] = field(default_factory=set)
     late: list[tuple[float, Callable[[], Any]]] = field(default_factory=list)
     """Requests whose client gave up: dockerd carries them out all the same, when it comes to it."""
@@ -169,7 +171,7 @@ class FakeDocker:
 
     def start(self, name: str) -> None:
         box = self.get(name)
-        if self.alive(box):
+        if self.alive(box) or name in self.ghosts:
             return
         program = box.program
         if program.missing:
@@ -187,6 +189,7 @@ class FakeDocker:
     def signal(self, name: str, *, kill: bool, grace: float = 0.0) -> None:
         """TERM or KILL a container; with a grace KILL follows."""
         box = self.get(name)
+        self.ghosts.discard(name)
         if not self.alive(box):
             return
         assert box.life is not None
@@ -212,6 +215,7 @@ class FakeDocker:
             assert box.life is not None
             self._end(box.life, self.timeline.mono, 137)
         self.gone[box.id] = box
+        self.ghosts.discard(box.name)
 
     def inspect(self, name: str) -> dict[str, Any]:
         box = self.get(name)
@@ -222,7 +226,7 @@ class FakeDocker:
         }  # fmt: skip
         if life is not None:
             assert box.started_wall is not None
-            running = self.alive(box)
+            running = self.alive(box) or box.name in self.ghosts
             exit_code, ended = box.told or (life.exit, box.started_wall + life.ends - life.started)
             state |= {
                 "Status": "running" if running else "exited",
@@ -280,8 +284,16 @@ class FakeDocker:
                     box.told = (255, self.timeline.wall)
                     self.lost_exits.add(box.name)
         self.down = False
+        self.ghosts.clear()
         self.incarnation += 1
         self.born = self.timeline.wall
+
+    def misses_ends(self, seconds: float) -> None:
+        """Let containerd be away for so long: dockerd misses who ends meanwhile."""
+        now = self.timeline.mono
+        for box in self.boxes.values():
+            if box.life is not None and now < box.life.ends <= now + seconds:
+                self.ghosts.add(box.name)
 
     def _kill_all(self) -> None:
         for box in self.boxes.values():
@@ -292,6 +304,7 @@ class FakeDocker:
 
     def power_off(self) -> None:
         """Lose every process; after the boot dockerd does not know how they ended."""
+        self.ghosts.clear()
         for box in (*self.boxes.values(), *self.gone.values()):
             if box.life is not None:
                 box.life.lingers = 0.0

@@ -366,6 +366,9 @@ class Rehearsal:
 
         return go_on
 
+    def _containerd(self, trouble: Trouble) -> None:
+        self.docker.misses_ends(trouble.seconds)
+
     def _some_slice(self, which: float) -> str | None:
         known = sorted(self.gpu.slices)
         return known[int(which * len(known))] if known else None
