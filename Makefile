@@ -9,7 +9,7 @@ STAMP := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
 GPU ?=
 
-.PHONY: help system venv demo lint format test bench bench-peers docs clean
+.PHONY: help system venv demo lint format test soak bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ docs: $(STAMP) ## Write the generated documents anew
 
 test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
 	$(SUDO) $(BIN)/python -m pytest
+
+soak: system $(STAMP) ## Drill for SECONDS=n: crashes, faults, power loss; SEED=n for the same again
+	$(SUDO) $(BIN)/python -m tests.drills.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 bench: system $(STAMP) ## Measure against bare Docker; prints ratios
 	$(SUDO) $(BIN)/python -m tests.benchmarks

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,31 @@ CLOCK_SECONDS = 1.0
 """The record and the database are stamped by different programs."""
 
 
+@dataclass
+class Verdict:
+    """What was looked at, and what is wrong: a sentence each."""
+
+    leases: int = 0
+    starts: int = 0
+    lost: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    overlapping: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Return everything that must not be."""
+        return [*self.lost, *self.twice, *self.overlapping, *self.leaked, *self.other]
+
+
 def check(database: Path, starts: Sequence[Start], acknowledged: Iterable[int]) -> list[str]:
     """Return a sentence for everything that must not be; nothing is left running any more."""
+    return examine(database, starts, acknowledged).wrong
+
+
+def examine(database: Path, starts: Sequence[Start], acknowledged: Iterable[int]) -> Verdict:
+    """Look at a whole history; nothing is left running any more."""
     db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     db.row_factory = sqlite3.Row
     try:
@@ -35,15 +59,20 @@ def check(database: Path, starts: Sequence[Start], acknowledged: Iterable[int]) 
         integrity = db.execute("PRAGMA integrity_check").fetchone()[0]
     finally:
         db.close()
-    wrong = [] if integrity == "ok" else [f"the database: {integrity}"]
-    wrong += [f"job {i} was acknowledged and is lost" for i in acknowledged if i not in jobs]
     left = {i: job["state"] for i, job in jobs.items() if job["state"] != "DONE"}
-    wrong += [f"job {i} has not ended: {state}" for i, state in left.items()]
-    wrong += _overlaps(leases)
-    wrong += _leaks(leases)
-    wrong += _starts(starts, attempts, leases)
-    wrong += _twice(starts, jobs, again)
-    return wrong
+    return Verdict(
+        leases=len(leases),
+        starts=len(starts),
+        lost=[f"job {i} was acknowledged and is lost" for i in acknowledged if i not in jobs],
+        twice=list(_twice(starts, jobs, again)),
+        overlapping=list(_overlaps(leases)),
+        leaked=list(_leaks(leases)),
+        other=[
+            *([] if integrity == "ok" else [f"the database: {integrity}"]),
+            *(f"job {i} has not ended: {state}" for i, state in left.items()),
+            *_starts(starts, attempts, leases),
+        ],
+    )
 
 
 def _overlaps(leases: Sequence[Any]) -> Iterable[str]:
@@ -68,10 +97,7 @@ def _leaks(leases: Sequence[Any]) -> Iterable[str]:
 
 
 def _starts(starts: Sequence[Start], attempts: Any, leases: Sequence[Any]) -> Iterable[str]:
-    """Every container ran once, on exactly the slices it was leased, while they were leased."""
-    for name, times in Counter(name for _, name, _ in starts).items():
-        if times > 1:
-            yield f"{name} was started {times} times"
+    """Every container ran on exactly the slices it was leased, while they were leased."""
     for at, name, devices in starts:
         attempt = attempts.get(name)
         if attempt is None:
@@ -97,7 +123,10 @@ def _starts(starts: Sequence[Start], attempts: Any, leases: Sequence[Any]) -> It
 
 
 def _twice(starts: Sequence[Start], jobs: Any, asked: set[int]) -> Iterable[str]:
-    """No job ran again that did not ask for it (at most once, by default)."""
+    """No container ran twice, and no job ran again that did not ask for it."""
+    for name, times in Counter(name for _, name, _ in starts).items():
+        if times > 1:
+            yield f"{name} was started {times} times"
     ran = Counter(int(name.rsplit("-", 2)[1]) for _, name, _ in starts)
     for job_id, times in ran.items():
         job = jobs.get(job_id)
