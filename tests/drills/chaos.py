@@ -28,9 +28,8 @@ def random_job(rng: Random) -> tuple[JobRequest, int]:
     """Return a job and the code that it must end with if nobody cancels it."""
     code = rng.choice([0, 0, 0, 1, 7, 42])
     lines, nap = rng.choice([(1, 0.0), (5, 0.1), (20, 0.2)])
-    script = (
-        f"i=0; while [ $i -lt {lines} ]; do echo $i; sleep {nap}; i=$((i+1)); done; exit {code}"
-    )
+    loop = f"i=0; while [ $i -lt {lines} ]; do echo $i; sleep {nap}; i=$((i+1)); done"
+    script = f"{loop}; exit {code}"
     infra = RetryRequest(max=3, on=["infra"])
     return job(
         "sh", "-c", script,
@@ -52,7 +51,7 @@ class Process:
         """Return how large it is now."""
         status = Path(f"/proc/{pid}/status").read_text()
         found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-        files = len(os.listdir(f"/proc/{pid}/fd"))
+        files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
         return cls(int(found["VmRSS"].split()[0]) / 1024, int(found["Threads"]), files)
 
     def __str__(self) -> str:

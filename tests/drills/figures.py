@@ -105,12 +105,8 @@ class Figures:
         cells = len(job_cells()) + len(machine_cells())
         self.tell("crash points reached", f"{reached[1] if reached else 0} of {points}")
         self.tell("endpoint x fault cells", f"{sum(map(int, told))} of {cells}")
-        if (
-            not passed
-            or reached is None
-            or int(reached[1]) != points
-            or sum(map(int, told)) != cells
-        ):
+        whole = reached is not None and int(reached[1]) == points and sum(map(int, told)) == cells
+        if not (passed and whole):
             self.wrong.append(f"a drill failed: {output[-3000:]}")
 
     def __str__(self) -> str:

@@ -121,16 +121,33 @@ class Drill:
         """Wait until no job is left, and no container of ours."""
         self.ensure_alive()
         store = self.daemon.client.status().store
-        wait_until(self._no_job_is_left, timeout=QUIET_SECONDS, what="all jobs have ended")
+        try:
+            wait_until(self._no_job_is_left, timeout=QUIET_SECONDS)
+        except AssertionError:
+            raise AssertionError(
+                f"not quiet: {self.what_is_left()}; {self.daemon.tail()}"
+            ) from None
         with contextlib.suppress(AssertionError):  # the verdict says so
             wait_until(lambda: not self.containers.ours(store), timeout=QUIET_SECONDS)
         self.orphans = [found["Names"][0] for found in self.containers.ours(store)]
 
     def _no_job_is_left(self) -> bool:
+        self.ensure_alive()  # it may have a point at which it dies before it
         with contextlib.suppress(LauncherError):
             counts = self.daemon.client.status().jobs
             return not any(counts.get(s) for s in ("PENDING", "STARTING", "RUNNING", "COMPLETING"))
         return False
+
+    def what_is_left(self) -> list[str]:
+        """Return the jobs that have not ended, and why, and what the daemon says of itself."""
+        client = self.daemon.client
+        jobs = [
+            f"job {view.id} {view.state} {view.reason} {view.message}"
+            for view in (client.show(str(number)).job for number in self.acknowledged)
+            if view.outcome is None
+        ]
+        slices = [f"{s.uuid} {s.state} {s.why}" for s in client.slices() if s.state != "free"]
+        return [*jobs, *slices, *client.status().problems]
 
     def verdict(self) -> list[str]:
         """Return what is wrong at the end; the daemon is stopped first."""
