@@ -36,6 +36,7 @@ class Config:
     sweep_seconds: float = 10.0
     orphan_grace_seconds: float = 300.0
     docker_timeout_seconds: float = 60.0
+    nvml_seconds: float = 5.0
     fake_gpu: str | None = None
     idle_exit: float | None = None
     log_level: str = "info"
@@ -61,6 +62,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "sweep_seconds": (int, float),
     "orphan_grace_seconds": (int, float),
     "docker_timeout_seconds": (int, float),
+    "nvml_seconds": (int, float),
     "log_level": str,
     "admin_group": str,
 }
@@ -72,6 +74,7 @@ _POSITIVE = (
     "inventory_seconds",
     "sweep_seconds",
     "docker_timeout_seconds",
+    "nvml_seconds",
 )
 
 

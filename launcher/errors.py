@@ -142,6 +142,12 @@ class GpuLost(GpuUnavailable):
     kind = "gpu-lost"
 
 
+class GpuSilent(GpuUnavailable):
+    """A call of NVML does not return."""
+
+    kind = "gpu-silent"
+
+
 class GpuPermission(GpuUnavailable):
     """NVML refused the call: no permission."""
 

@@ -19,7 +19,7 @@ def command(output: str) -> None:
     """List the slices of this machine's GPUs and who is on them.
 
     STATE is free, leased, releasing, foreign (somebody else's container or process is on it),
-    drained, quarantined or lost.
+    drained, quarantined, lost or silent (NVML does not answer for its GPU).
     """
     print_slices(connect().slices(), output)
 

@@ -73,6 +73,8 @@ def _close_gate(world: World, event: ev.StartFailed, now: ev.Now) -> None:
             world.gpu_support = event.message
             world.gpu_support_again = now.boot + world.gpu_support_wait
             world.gpu_support_wait = min(2 * world.gpu_support_wait, LONGEST_WAIT_SECONDS)
+        case StartFailure.GPU_AWAY if event.slice in world.slices:
+            world.slices[event.slice].silent = event.message  # the next look tells
         case StartFailure.SLICE_CHANGED if event.slice in world.slices:
             world.slices[event.slice].lost = True
         case StartFailure.FOREIGN if event.slice in world.slices:

@@ -92,6 +92,8 @@ class StartFailure(Enum):
     NO_GPU_SUPPORT = "no-gpu-support"
     #: The slice is not what was leased any more.
     SLICE_CHANGED = "slice-changed"
+    #: NVML could not be asked about the slice.
+    GPU_AWAY = "gpu-away"
     #: Somebody else's process is on the slice.
     FOREIGN = "foreign"
     #: The pinned image is not there any more.

@@ -141,7 +141,7 @@ class Explainer:
         if why is not None:
             reason = Reason.RECONCILING if world.reconciling else Reason.ENGINE_UNAVAILABLE
             if not world.reconciling and not world.engine_down and world.gpu_down:
-                reason = Reason.NO_SUCH_PROFILE
+                reason = Reason.GPU_UNAVAILABLE
             yield Blocker(reason, str(job.need), why)
 
     def _in_queue(self, job: Job) -> list[Blocker]:
@@ -176,17 +176,24 @@ class Explainer:
         """Return what is not there at all, however long one waits for others' jobs."""
         fit, count = wanted(self.world, job.need), slices_wanted(self.world, job.need)
         if len(fit) < count:
-            return Blocker(Reason.NO_SUCH_PROFILE, str(job.need), f"{len(fit)} exist now")
+            return self._missing(job.need, len(fit))
         usable = sum(s.usable for s in fit)
         if usable >= count:
             return None
         why = "; ".join(f"{s.slice.uuid} {s.unusable}" for s in fit if not s.usable)
-        foreign = any(s.foreign for s in fit)
-        return Blocker(
-            Reason.FOREIGN_USE if foreign else Reason.SLICE_DRAINED,
-            str(job.need),
-            f"{usable} of {len(fit)} usable: {why}",
-        )
+        reason = Reason.SLICE_DRAINED
+        if any(s.silent for s in fit):
+            reason = Reason.GPU_UNAVAILABLE
+        if any(s.foreign for s in fit):
+            reason = Reason.FOREIGN_USE
+        return Blocker(reason, str(job.need), f"{usable} of {len(fit)} usable: {why}")
+
+    def _missing(self, need: Need, there: int) -> Blocker:
+        """Return that too few exist, unless a GPU that does not answer may have more."""
+        have, unread = f"{there} exist now", self.world.silent.get("")
+        if unread is None:
+            return Blocker(Reason.NO_SUCH_PROFILE, str(need), have)
+        return Blocker(Reason.GPU_UNAVAILABLE, str(need), f"{have}; {unread}")
 
     def _kept(self, job: Job) -> Blocker | None:
         """Return who keeps free slices that this job could use: a gang in front, an admin."""
@@ -245,6 +252,7 @@ GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
     ("image", frozenset({Reason.IMAGE_PULL})),
     ("array", frozenset({Reason.ARRAY_LIMIT})),
     ("machine", frozenset({Reason.RECONCILING, Reason.ENGINE_UNAVAILABLE})),
+    ("GPUs", frozenset({Reason.GPU_UNAVAILABLE})),
     ("slices", frozenset({Reason.NO_SUCH_PROFILE, Reason.SLICE_DRAINED, Reason.FOREIGN_USE})),
     ("quota", frozenset({Reason.QUOTA})),
     ("reservations", frozenset({Reason.RESERVATION})),
@@ -257,6 +265,7 @@ _OF_ALL = frozenset(
     {
         Reason.RECONCILING,
         Reason.ENGINE_UNAVAILABLE,
+        Reason.GPU_UNAVAILABLE,
         Reason.NO_SUCH_PROFILE,
         Reason.SLICE_DRAINED,
         Reason.FOREIGN_USE,

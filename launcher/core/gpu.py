@@ -99,7 +99,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What NVML reports now. ``hidden`` are the GPUs whose GPU instances it does not list."""
+    """What NVML reports now. ``hidden`` are the GPUs whose GPU instances it does not list.
+
+    ``silent``: (UUID, why) of the GPUs that do not answer; the UUID is empty where the GPU was not
+    read before. What is told of them is what was last seen; nothing is known of their use.
+    """
 
     driver_version: str
     gpus: tuple[Gpu, ...]
@@ -107,6 +111,7 @@ class Inventory:
     instances: tuple[Instance, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     hidden: tuple[str, ...] = ()
+    silent: tuple[tuple[str, str], ...] = ()
 
     @property
     def bare(self) -> tuple[Instance, ...]:

@@ -53,6 +53,7 @@ class Reason(Enum):
     SLICE_DRAINED = "SliceDrained"
     FOREIGN_USE = "ForeignUse"
     ENGINE_UNAVAILABLE = "EngineUnavailable"
+    GPU_UNAVAILABLE = "GpuUnavailable"
     RECONCILING = "Reconciling"
     IMAGE_GONE = "ImageGone"
     NEVER_STARTED = "NeverStarted"

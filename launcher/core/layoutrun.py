@@ -122,6 +122,10 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
         done = "the result could not be verified" if op.done else "nothing was changed"
         op.message = f"{op.message or done}: {event.problem}"
         return _end(world, op, OpResult.FAILED, now)
+    silent = next(filter(None, (world.why_silent(w.gpu_uuid) for w in op.wishes)), None)
+    if silent is not None:
+        op.message = f"{op.message or 'the result could not be verified'}: {silent}"
+        return _end(world, op, OpResult.FAILED, now)
     if op.state is OpState.ROLLING_BACK:
         return _failed(world, op, op.message or "it failed", now)
     wishes = tuple(w for w in op.wishes if w.gpu_uuid not in op.pending)

@@ -103,6 +103,8 @@ def _gpu(world: World, uuid: str) -> Gpu:
         raise UserError(f"there is no GPU {uuid}", fix="`launch layout show` lists them.")
     if not gpu.mig_capable:
         raise UserError(f"GPU {gpu.index} ({gpu.name}) cannot do MIG")
+    if (silent := world.why_silent(uuid)) is not None:
+        raise StaleRequest(silent, fix="Its layout can be changed when it answers again.")
     return gpu
 
 

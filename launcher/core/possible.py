@@ -13,9 +13,9 @@ def check_possible(world: World, need: Need) -> None:
     """Raise ``ImpossibleRequest`` where no GPU here could ever give what is asked.
 
     Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
-    not be read refuses nothing, and neither does a machine whose GPUs are not known yet.
+    not be read refuses nothing, and neither does a machine whose GPUs are not all known yet.
     """
-    if need.kind is NeedKind.NONE or not world.gpus or world.gpu_down:
+    if need.kind is NeedKind.NONE or not world.gpus or world.gpu_down or "" in world.silent:
         return
     match need.kind:
         case NeedKind.UUID:

@@ -21,6 +21,8 @@ class SliceState:
     #: The quarantine ends only by an admin's word, not by idle samples.
     lasting: bool = False
     drained: str | None = None
+    #: Why nothing can be learned of it now: its GPU does not answer.
+    silent: str | None = None
     #: The change of the layout that takes it away, or is just making it.
     changing: int | None = None
 
@@ -34,6 +36,8 @@ class SliceState:
         """Why no lease may be granted on it, as half a sentence; None where one may."""
         if self.changing is not None:
             return f"is part of layout change {self.changing}"
+        if self.silent is not None:
+            return f"cannot be used now: {self.silent}"
         if self.lost:
             return "is not reported by NVML"
         return self.foreign or self.quarantine or self.drained

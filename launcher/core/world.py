@@ -51,6 +51,8 @@ class World:
     instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     """The GPUs of which NVML does not tell what GPU instances stand."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """GPU UUID -> why it cannot be asked; an empty UUID is a GPU that was not read yet."""
     drains: dict[str, Drain] = field(default_factory=dict)
     made: dict[tuple[str, int], Place] = field(default_factory=dict)
     """The GPU instances that the launcher made, by GPU and GI id."""
@@ -288,13 +290,17 @@ class World:
         self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
         self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
         self.hidden = frozenset(inventory.hidden)
+        self.silent = dict(inventory.silent)
         if self.layout is None:
             for gpu_uuid, gi in self.made.keys() - self.instances.keys():
-                if gpu_uuid not in self.hidden:
+                if gpu_uuid not in self.hidden and not self.why_silent(gpu_uuid):
                     self.set_made(gpu_uuid, gi, None)
         reported = {s.uuid: s for s in inventory.slices}
         for uuid, state in list(self.slices.items()):
             seen = reported.get(uuid)
+            state.silent = self.why_silent(state.slice.gpu_uuid)
+            if seen is None and state.silent is not None:
+                continue  # nothing is known: it stays what it was
             leased = state.lease.slice if state.lease else None
             state.lost = seen is None or (leased is not None and leased.identity != seen.identity)
             if seen is not None and leased is None:
@@ -303,11 +309,21 @@ class World:
                 del self.slices[uuid]
         for uuid, found in reported.items():
             if uuid not in self.slices:
-                self.slices[uuid] = SliceState(found, changing=self._changed_by(found))
+                silent = self.why_silent(found.gpu_uuid)
+                changing = self._changed_by(found)
+                self.slices[uuid] = SliceState(found, changing=changing, silent=silent)
         self.fitting.clear()
         for uuid, state in self.slices.items():
             state.foreign = None if state.lease else foreign.get(uuid)
         self._mark_drained()
+
+    def why_silent(self, gpu_uuid: str) -> str | None:
+        """Return why a GPU cannot be asked, None where it can.
+
+        A GPU that is not there may be the one of which not even the UUID could be read.
+        """
+        unread = None if gpu_uuid in self.gpus else self.silent.get("")
+        return self.silent.get(gpu_uuid) or unread
 
     def _changed_by(self, new: Slice) -> int | None:
         """Return the change of the layout that a new slice is part of: it may be undone yet."""

@@ -107,7 +107,8 @@ class Outside:
     def of(cls, config: Config) -> Outside:
         """Return what is really there."""
         connection = Connection(config.docker_host, config.docker_timeout_seconds)
-        return cls(Containers(connection), Images(connection), Logs(connection), GpuReader())
+        gpu = GpuReader(config.nvml_seconds)
+        return cls(Containers(connection), Images(connection), Logs(connection), gpu)
 
 
 class Daemon:

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 PROOF_SECONDS = 60.0
 POLL_SECONDS = 0.25
+END_SECONDS = 0.2
+"""So long may the proof hold up the end of a job; whoever waits for it is told, the slice waits."""
 
 
 class Prover:
@@ -28,20 +30,29 @@ class Prover:
         self._health = health
 
     def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
-        """Return those of the slices that are proven free now; an empty id proves nothing."""
+        """Return those of the slices that are proven free now; an empty id proves nothing.
+
+        Where NVML does not answer at once nothing is proven.
+        """
+        until = clock.now().boot + END_SECONDS
 
         def nobody() -> bool:
             return bool(container_id) and self._containers.is_empty(container_id)
 
-        return tuple(uuid for uuid in uuids if self._users(uuid, nobody) is None)
+        def left() -> float:
+            return max(0.0, until - clock.now().boot)
 
-    def _users(self, uuid: str, nobody: Callable[[], bool]) -> str | None:
+        return tuple(uuid for uuid in uuids if self._users(uuid, nobody, left()) is None)
+
+    def _users(
+        self, uuid: str, nobody: Callable[[], bool], patience: float | None = None
+    ) -> str | None:
         """Return who is on a slice, or why that cannot be known, as text; None for nobody.
 
         ``nobody`` says whether the container is proven empty: asked where NVML does not tell.
         """
         try:
-            found = self._gpu.processes(uuid)
+            found = self._gpu.processes(uuid, patience)
         except GpuPermission:
             self._health.processes_hidden = True
             return None if nobody() else "processes that NVML refuses to list"

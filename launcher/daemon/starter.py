@@ -140,10 +140,10 @@ class Starter:
                 users = self.gpu.processes(s.uuid)
             except GpuPermission:
                 continue
-            except (GpuUnavailable, GpuFault) as error:
-                raise NotStarted(
-                    StartFailure.SLICE_CHANGED, error.message, slice_=s.uuid
-                ) from error
+            except GpuUnavailable as away:
+                raise NotStarted(StartFailure.GPU_AWAY, away.message, slice_=s.uuid) from away
+            except GpuFault as error:
+                raise NotStarted(StartFailure.INFRA, error.message, slice_=s.uuid) from error
             if users:
                 pids = ", ".join(str(p.pid) for p in users)
                 raise NotStarted(StartFailure.FOREIGN, f"is used by process {pids}", slice_=s.uuid)

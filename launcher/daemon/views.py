@@ -126,6 +126,7 @@ def slice_word(world: World, state: SliceState) -> str:
         return "lost" if state.lost else "releasing" if ending else "leased"
     words = (
         ("quarantined", state.quarantine),
+        ("silent", state.silent),
         ("lost", state.lost),
         ("foreign", state.foreign),
         ("drained", state.drained or state.changing is not None),
@@ -170,5 +171,5 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         attempt=lease.attempt if lease else None,
         user=job.owner.name if job else None,
         made_by="launcher" if world.made_by_us(s.gpu_uuid, s.gi) else "other",
-        why=state.unusable or reserved,
+        why=state.unusable or world.gpu_down or reserved,
     )

@@ -132,10 +132,17 @@ class Script:
             slot.active = 1
 
     def clear_faults(self) -> None:
-        """Forget every scripted fault."""
+        """Forget every scripted fault; GPUs that hang answer again."""
         with self.locked() as state:
             for row in state.faults:
                 row.active = 0
+            for index in range(state.gpu_count):
+                state.gpus[index].stuck = 0
+
+    def hang_gpu(self, gpu_uuid: str, *, hangs: bool = True) -> None:
+        """Let every call for a GPU hang until it answers again (``hangs=False``)."""
+        with self.locked() as state:
+            _gpu(state, gpu_uuid).stuck = hangs
 
     def lose_gpu(self, gpu_uuid: str, *, lost: bool = True) -> None:
         """Let a GPU fall off the bus, or (``lost=False``) bring it back."""
@@ -234,7 +241,7 @@ class Script:
                 gpu = state.gpus[index]
                 if not gpu.mode_survives_reboot:
                     gpu.mig_pending = 0
-                gpu.lost = 0
+                gpu.lost = gpu.stuck = 0
                 _reset(gpu)
             for row in state.processes:
                 row.used = 0

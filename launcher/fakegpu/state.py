@@ -10,7 +10,7 @@ from ctypes import Structure, c_char, c_uint32, c_uint64
 from typing import Any, ClassVar, TypeAlias
 
 MAGIC = 0x55504746
-VERSION = 1
+VERSION = 2
 HEAD = struct.pack("=II", MAGIC, VERSION)
 """The first bytes of the file."""
 
@@ -84,7 +84,7 @@ class Gpu(Structure):
         *_u32("pci_device_id pci_bus minor architecture cuda_major cuda_minor"),
         *_u32("mig_capable mig_current mig_pending"),
         *_u32("mode_needs_reset mode_survives_reboot reset_works query_without_mode"),
-        *_u32("units mirrored_ids descending lost profile_count"),
+        *_u32("units mirrored_ids descending lost stuck profile_count"),
         ("limits", Engines),
         ("profiles", Profile * MAX_PROFILES),
         ("gis", GpuInstance * MAX_GIS),

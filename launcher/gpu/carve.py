@@ -40,7 +40,7 @@ class Carver:
 
         Returns its id, and False if it stood there already: then it is somebody else's.
         """
-        return self.reader.changing(lambda: _create(gpu_uuid, profile_id, placement))
+        return self.reader.changing(gpu_uuid, lambda: _create(gpu_uuid, profile_id, placement))
 
     def complete(self, gpu_uuid: str, gi: int) -> int:
         """Make the compute instance that a GPU instance lacks; returns the GPU instance's id."""
@@ -52,11 +52,11 @@ class Carver:
             _fill(instance)
             return gi
 
-        return self.reader.changing(complete)
+        return self.reader.changing(gpu_uuid, complete)
 
     def destroy(self, gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> None:
         """Take a GPU instance away, its compute instances first; refused while it is in use."""
-        self.reader.changing(lambda: _destroy(gpu_uuid, gi, profile_id, placement))
+        self.reader.changing(gpu_uuid, lambda: _destroy(gpu_uuid, gi, profile_id, placement))
 
     def set_mode(self, gpu_uuid: str, *, on: bool) -> None:
         """Switch MIG mode. ``ResetNeeded`` where it is only pending; GpuFault names who is in the

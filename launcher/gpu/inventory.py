@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,13 +18,22 @@ from launcher.core.gpu import (
     Profile,
     Slice,
 )
-from launcher.errors import GpuFault, GpuLost, GpuPermission, GpuUnavailable
+from launcher.errors import (
+    GpuFault,
+    GpuLost,
+    GpuPermission,
+    GpuSilent,
+    GpuUnavailable,
+    LauncherError,
+)
 from launcher.gpu import nvml
+from launcher.gpu.found import Found
+from launcher.gpu.guard import DEADLINE_SECONDS
+from launcher.gpu.session import MACHINE, Session
+from launcher.gpu.verify import difference
 from launcher.gpu.walk import Device, Walk, walk
 
 T = TypeVar("T")
-
-BUSY_SECONDS = 5.0
 
 SHAPE_SUFFIXES = {
     7: "+me", 8: "+me", 10: "+gfx", 11: "+gfx", 12: "+gfx", 13: "-me", 14: "-me", 15: "+me.all",
@@ -43,35 +51,45 @@ class GpuProcess:
     kind: str
 
 
+UNREAD = "a GPU that was not read yet"
+
+
 class GpuReader:
     """Reads the machine's GPUs. One object serves all threads of the daemon.
 
-    NVML is opened at the first call and stays open until ``close``. NVML itself is thread-safe (its
-    documentation says so), so calls run side by side and a hanging one holds up no other; the lock
-    here guards only opening, closing and the remembered profiles.
+    NVML is opened at the first call and stays open until ``close``. Every read has its deadline
+    (``guard``): where a call hangs, whoever asks for that GPU gets GpuSilent; other GPUs go on.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open = False
+    def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:
+        self.session = Session(self._forget, seconds)
         self._profiles: dict[tuple[str, bool, str], tuple[Profile, ...]] = {}
         self._walks: dict[str, Walk] = {}
+        self._last: dict[int, Found] = {}
+        self._index: dict[str, int] = {}
+
+    def _forget(self) -> None:
+        self._profiles.clear()
+        self._walks.clear()
+        self._last.clear()
 
     def inventory(self) -> Inventory:
         """Return every GPU and slice as NVML shows them now.
 
         GpuUnavailable (one of its kinds) where NVML cannot be used at all. A lost GPU among others
-        is left out, with a warning; if every GPU is lost, GpuLost.
+        is left out, with a warning; if every GPU is lost, GpuLost. One that does not answer, or
+        refuses among others that do not, is in ``silent`` with what was last read of it.
         """
-        return self._with_nvml(self._inventory)
+        return self.session.retried(self._inventory)
 
-    def processes(self, uuid: str) -> list[GpuProcess]:
+    def processes(self, uuid: str, patience: float | None = None) -> list[GpuProcess]:
         """Return the processes on a slice (a MIG device's or a GPU's UUID).
 
         GpuPermission: NVML does not tell us (no privilege, or not supported here), so an empty list
-        would prove nothing. GpuFault: there is no such device now.
+        would prove nothing. GpuFault: there is no such device now. GpuSilent: NVML does not answer,
+        or not within ``patience`` seconds.
         """
-        return self._with_nvml(lambda: _processes(uuid))
+        return self.session.read(self._lane(uuid), lambda: _processes(uuid), patience)
 
     def verify(self, expected: Slice) -> str | None:
         """Return None if the slice is exactly as given, else what is different, as a sentence.
@@ -79,11 +97,11 @@ class GpuReader:
         MIG UUIDs recur, so UUID, GPU, GI, CI, profile and placement are all compared. Where NVML
         hides profile id and placement (no privilege) the profile's name is compared instead.
         """
-        return self._with_nvml(lambda: _difference(expected))
+        return self.session.read(self._lane(expected.gpu_uuid), lambda: difference(expected))
 
     def driver_version(self) -> str:
         """Return the driver's version."""
-        return self._with_nvml(nvml.driver_version)
+        return self.session.read(MACHINE, nvml.driver_version)
 
     def device_node(self, gpu_uuid: str) -> Path | None:
         """Return the GPU's device node, None where NVML does not tell its number."""
@@ -93,7 +111,7 @@ class GpuReader:
             minor = None if device is None else nvml.minor_number(device)
             return None if minor is None else Path(f"/dev/nvidia{minor}")
 
-        return self._with_nvml(read)
+        return self.session.read(self._lane(gpu_uuid), read)
 
     def persistence(self, gpu_uuid: str) -> bool | None:
         """Return whether the GPU's persistence mode is on, None where NVML does not tell."""
@@ -102,7 +120,7 @@ class GpuReader:
             device = nvml.device_by_uuid(gpu_uuid)
             return None if device is None else nvml.persistence_mode(device)
 
-        return self._with_nvml(read)
+        return self.session.read(self._lane(gpu_uuid), read)
 
     def capacity(self, gpu_uuid: str) -> dict[int, int | None]:
         """Return profile id -> how many more of it fit now, None where NVML does not tell."""
@@ -114,88 +132,66 @@ class GpuReader:
             infos = [nvml.profile_info(device, shape) for shape in range(nvml.profile_count())]
             return {i.id: nvml.remaining_capacity(device, i.id) for i in infos if i is not None}
 
-        return self._with_nvml(read)
+        return self.session.read(self._lane(gpu_uuid), read)
 
-    def changing(self, change: Callable[[], T]) -> T:
-        """Run a change of instances with NVML open; it is never made twice."""
-        self._ensure_open()
-        try:
-            return change()
-        except nvml.NvmlClosed:
-            raise GpuUnavailable("NVML was closed in the middle of a change") from None
+    def changing(self, gpu_uuid: str, change: Callable[[], T]) -> T:
+        """Run a change of a GPU's instances with NVML open; it is never made twice."""
+        return self.session.changing(self._lane(gpu_uuid), change)
 
     def alone(self, change: Callable[[], T]) -> T:
-        """Run a change of MIG mode with NVML closed before and after it: an open client can stand
-        in its way. Who asks meanwhile waits a moment, then hears that NVML is busy."""
-        with self._lock:
-            self._close()
-            nvml.init()
-            try:
-                return change()
-            except nvml.NvmlClosed:
-                raise GpuUnavailable("NVML was closed in the middle of a change") from None
-            finally:
-                nvml.shutdown()
+        """Run a change of MIG mode with NVML closed before and after it."""
+        return self.session.alone(change)
 
     def close(self) -> None:
-        """Close NVML and forget everything read; the next call opens it again.
+        """Close NVML and forget everything read; the next call opens it again."""
+        self.session.close()
 
-        Needed before a change of MIG mode: an open client can stand in its way.
-        """
-        with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        self._profiles.clear()
-        self._walks.clear()
-        if self._open:
-            self._open = False
-            nvml.shutdown()
-
-    def _with_nvml(self, read: Callable[[], T]) -> T:
-        """Run ``read`` with NVML open; once more if it was closed under us (driver reloaded)."""
-        self._ensure_open()
-        with suppress(nvml.NvmlClosed):
-            return read()
-        with self._lock:
-            self._open = False
-        self._ensure_open()
-        try:
-            return read()
-        except nvml.NvmlClosed:
-            raise GpuUnavailable("NVML does not stay open", fix="Run launch doctor.") from None
-
-    def _ensure_open(self) -> None:
-        if not self._lock.acquire(timeout=BUSY_SECONDS):
-            raise GpuUnavailable("NVML is busy with a change of MIG mode", fix="Wait for its end.")
-        try:
-            if not self._open:
-                nvml.init()
-                self._open = True
-        finally:
-            self._lock.release()
+    def _lane(self, uuid: str) -> str:
+        """Return the lane of a slice's or GPU's UUID; while one hangs, an unknown one may be it."""
+        index = self._index.get(uuid)
+        if index is not None:
+            return f"GPU {index}"
+        self.session.guard.check()
+        return UNREAD
 
     def _inventory(self) -> Inventory:
-        driver = nvml.driver_version()
-        found = _Found()
-        count = nvml.device_count()
-        for index in range(count):
+        driver, count = self.session.guard.run(
+            MACHINE, lambda: (nvml.driver_version(), nvml.device_count())
+        )
+        reads = [
+            self.session.begin(f"GPU {i}", functools.partial(self._read_gpu, i, driver))
+            for i in range(count)
+        ]
+        found = Found()
+        failed: dict[int, LauncherError] = {}
+        for index, read in enumerate(reads):
             try:
-                self._read_gpu(index, driver, found)
+                self._last[index] = read.end()
+                self._index |= dict.fromkeys(self._last[index].uuids(), index)
             except GpuLost as error:
+                self._last.pop(index, None)
                 found.warnings.append(f"GPU {index} is lost and left out: {error.message}")
+            except (GpuUnavailable, GpuFault) as error:
+                failed[index] = error
+        self._raise_if_nothing_is_known(failed, count)
+        for index, last in sorted(self._last.items()):
+            if index < count:
+                found.add(last)
+        for index, problem in failed.items():
+            found.add_silent(index, self._last.get(index), problem)
         if count and not found.gpus:
             raise GpuLost(f"None of the {count} GPUs answers.", fix="Look at dmesg; reboot.")
-        return Inventory(
-            driver,
-            tuple(found.gpus),
-            tuple(found.slices),
-            tuple(found.instances),
-            tuple(found.warnings),
-            tuple(found.hidden),
-        )
+        return found.inventory(driver)
 
-    def _read_gpu(self, index: int, driver: str, found: _Found) -> None:
+    def _raise_if_nothing_is_known(self, failed: dict[int, LauncherError], count: int) -> None:
+        """Raise what is wrong unless some GPU was read, or one that hangs was read before."""
+        fresh = {i for i in self._last if i < count} - failed.keys()
+        hangs = any(isinstance(e, GpuSilent) and i in self._last for i, e in failed.items())
+        if failed and not fresh and not hangs:
+            raise next(iter(failed.values()))
+
+    def _read_gpu(self, index: int, driver: str) -> Found:
+        found = Found()
         device = nvml.device_at(index)
         uuid = nvml.device_uuid(device)
         if uuid is None:
@@ -225,6 +221,7 @@ class GpuReader:
                 f"GPU {index} ({uuid}): MIG mode is {words[mode[0]]} and will be {words[mode[1]]} "
                 "after a reset of the GPU or a reboot"
             )
+        return found
 
     def _read_profiles(
         self, device: nvml.Handle, uuid: str, mode: tuple[bool, bool] | None, driver: str
@@ -233,21 +230,17 @@ class GpuReader:
         if mode is None:
             return ()
         key = (uuid, mode[0], driver)
-        with self._lock:
-            known = self._profiles.get(key)
+        known = self._profiles.get(key)
         if known is None:
             known = _ask_profiles(device)
-            with self._lock:
-                self._profiles = {k: v for k, v in self._profiles.items() if k[0] != uuid}
-                self._profiles[key] = known
+            for other in [k for k in list(self._profiles) if k[0] == uuid]:
+                self._profiles.pop(other, None)
+            self._profiles[key] = known
         return known
 
-    def _read_slices(self, device: nvml.Handle, gpu: Gpu, found: _Found) -> None:
-        with self._lock:
-            before = self._walks.get(gpu.uuid)
-        seen = walk(device, gpu.profiles, before)
-        with self._lock:
-            self._walks[gpu.uuid] = seen
+    def _read_slices(self, device: nvml.Handle, gpu: Gpu, found: Found) -> None:
+        before = self._walks.get(gpu.uuid)
+        seen = self._walks[gpu.uuid] = walk(device, gpu.profiles, before)
         if seen.instances is None:
             found.hidden.append(gpu.uuid)
         profiles = {profile.profile_id: profile for profile in gpu.profiles}
@@ -273,17 +266,6 @@ class GpuReader:
                 f"GPU {gpu.index} ({gpu.uuid}): without privileges NVML tells neither placements "
                 "nor GPU instances that have no compute instance"
             )
-
-
-class _Found:
-    """What an inventory gathers on its way."""
-
-    def __init__(self) -> None:
-        self.gpus: list[Gpu] = []
-        self.slices: list[Slice] = []
-        self.instances: list[Instance] = []
-        self.warnings: list[str] = []
-        self.hidden: list[str] = []
 
 
 def _ask_profiles(device: nvml.Handle) -> tuple[Profile, ...]:
@@ -369,50 +351,3 @@ def _processes(uuid: str) -> list[GpuProcess]:
         "graphics": nvml.running(device, "Graphics") or [],
     }
     return [GpuProcess(pid, mib, kind) for kind, rows in lists.items() for pid, mib in rows]
-
-
-def _difference(expected: Slice) -> str | None:
-    device = nvml.device_by_uuid(expected.uuid)
-    if device is None:
-        return f"{expected.uuid} does not exist now"
-    if expected.gi is None:
-        mode = nvml.mig_mode(device)
-        return f"MIG mode is now on at {expected.uuid}" if mode and mode[0] else None
-    ids = nvml.gi_and_ci(device)
-    parent = nvml.parent_of(device)
-    if ids is None or parent is None:
-        return f"{expected.uuid} does not exist now"
-    if nvml.device_uuid(parent) != expected.gpu_uuid:
-        return f"{expected.uuid} is now on another GPU than {expected.gpu_uuid}"
-    if ids != (expected.gi, expected.ci):
-        was = f"GPU instance {expected.gi}, compute instance {expected.ci}"
-        return f"{expected.uuid} was {was} and is now {ids[0]} and {ids[1]}"
-    return _instance_difference(expected, device, parent)
-
-
-def _instance_difference(expected: Slice, device: nvml.Handle, parent: nvml.Handle) -> str | None:
-    instance = nvml.gpu_instance_by_id(parent, expected.gi or 0)
-    info = None if instance is None else nvml.gpu_instance_info(instance)
-    if info is None:
-        name = (nvml.device_name(device) or "").partition(" MIG ")[2]
-        if name and name != expected.profile:
-            return f"{expected.uuid} was a {expected.profile} and is now a {name}"
-        return None
-    if expected.profile_id not in (None, info.profile_id):
-        return (
-            f"{expected.uuid} was a {expected.profile} (profile {expected.profile_id}) and has now "
-            f"profile {info.profile_id}"
-        )
-    place = Placement(info.start, info.size)
-    if expected.placement not in (None, place):
-        return f"{expected.uuid} was placed at {expected.placement} and is now at {place}"
-    sizes = nvml.attributes(device)
-    if sizes is not None and _ci_slices(expected.profile, sizes.gi_slices) != sizes.ci_slices:
-        return f"{expected.uuid} was a {expected.profile} and has now {sizes.ci_slices} slices"
-    return None
-
-
-def _ci_slices(profile: str, gi_slices: int) -> int:
-    """Return the compute slices of a device: 1 of ``1c.3g.20gb``, all of ``3g.20gb``."""
-    count, shares, _ = profile.partition("c.")
-    return int(count) if shares and count.isdigit() else gi_slices

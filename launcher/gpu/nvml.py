@@ -8,6 +8,8 @@ Every other code becomes an error of ``launcher.errors`` by the one table below.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -130,6 +132,19 @@ class Attributes:
     memory_mib: int
 
 
+_under_way: dict[int, tuple[str, float]] = {}
+
+
+def under_way(thread: int | None) -> tuple[str, float] | None:
+    """Return the last call that a thread began, and when (time.monotonic)."""
+    return None if thread is None else _under_way.get(thread)
+
+
+def begins(call: str) -> None:
+    """Note the call that this thread makes now: one that hangs can tell nobody any more."""
+    _under_way[threading.get_ident()] = (call, time.monotonic())
+
+
 @cache
 def _pynvml() -> Any:
     import pynvml
@@ -162,7 +177,12 @@ def error_for(call: str, code: int) -> Exception:
 def _ask(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> Any:
     """Make a reading call; None for a code in ``unknown``; a transient code is asked again."""
     nvml = _pynvml()
-    function: Callable[..., Any] = getattr(nvml, call)
+    make: Callable[..., Any] = getattr(nvml, call)
+
+    def function(*arguments: Any) -> Any:
+        begins(call)
+        return make(*arguments)
+
     try:
         return function(*arguments)
     except nvml.NVMLError as error:

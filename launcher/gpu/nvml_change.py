@@ -28,6 +28,7 @@ class Refused(GpuFault):
 
 def _change(call: str, *arguments: Any) -> Any:
     pynvml = nvml._pynvml()
+    nvml.begins(call)
     try:
         return getattr(pynvml, call)(*arguments)
     except pynvml.NVMLError as error:

@@ -114,7 +114,14 @@ def _gpus(context: Context, found: Inventory) -> Iterator[Finding]:
     if world.gpu_down:
         yield problem("nvml", world.gpu_down, "CPU jobs run all the same.")
         return
-    yield ok("nvml", f"NVML answers, {len(found.gpus)} GPU(s)")
+    silent = list(world.silent.values())
+    for why in silent:
+        text = (
+            "Nothing starts on it until it answers; dmesg has the driver's own words (NVRM, Xid)."
+        )
+        yield problem("nvml", why, text)
+    if not silent:
+        yield ok("nvml", f"NVML answers, {len(found.gpus)} GPU(s)")
     if context.health.processes_hidden:
         yield warning(
             "nvml processes",

@@ -7,7 +7,7 @@
 enum { MAX_SETS = 16 };
 
 typedef struct {
-    uint32_t serial;
+    uint32_t serial, epoch;
     uint64_t seen;
     unsigned long long types[MAX_GPUS];
 } EventSet;
@@ -19,7 +19,7 @@ static EventSet *find_set(nvmlEventSet_t handle)
 {
     uint32_t serial = (uint32_t)(uintptr_t)handle;
     for (unsigned i = 0; i < MAX_SETS; i++)
-        if (serial && sets[i].serial == serial)
+        if (serial && sets[i].serial == serial && sets[i].epoch == machine_epoch())
             return &sets[i];
     return NULL;
 }
@@ -28,10 +28,11 @@ NVML_FUNCTION(nvmlEventSetCreate, (nvmlEventSet_t *set), (set))
 {
     REQUIRE_ARGUMENT(set != NULL);
     for (unsigned i = 0; i < MAX_SETS; i++) {
-        if (sets[i].serial)
-            continue;
+        if (sets[i].serial && sets[i].epoch == machine_epoch())
+            continue;   /* a set of before nvmlShutdown is dead */
         memset(&sets[i], 0, sizeof(sets[i]));
         sets[i].serial = ++set_serials;
+        sets[i].epoch = machine_epoch();
         sets[i].seen = machine->event_sequence;
         *set = (nvmlEventSet_t)(uintptr_t)sets[i].serial;
         return NVML_SUCCESS;

@@ -41,6 +41,7 @@ static nvmlReturn_t unpack(const void *handle, unsigned kind, Target *target, ui
     REQUIRE_ARGUMENT(value >> 56 == kind);
     REQUIRE_ARGUMENT(((value >> 32) & 0xFFFFu) == machine_epoch());
     REQUIRE_ARGUMENT(gpu < machine->gpu_count);
+    TRY(machine_wait_for(gpu));
     *target = (Target){gpu, &machine->gpus[gpu], NULL, NULL};
     *serial = (uint32_t)value;
     REQUIRE(!target->gpu->lost, NVML_ERROR_GPU_IS_LOST);

@@ -226,6 +226,13 @@ uint32_t machine_epoch(void)
     return (epoch + (uint32_t)getpid() * 31u) & 0xFFFFu;
 }
 
+nvmlReturn_t machine_wait_for(uint32_t gpu)
+{
+    while (machine->gpus[gpu].stuck)
+        REQUIRE(machine_pause(10), NVML_ERROR_UNINITIALIZED);
+    return NVML_SUCCESS;
+}
+
 int machine_privileged(void)
 {
     if (machine->privilege == PRIVILEGE_ROOT)

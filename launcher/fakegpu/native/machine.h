@@ -27,6 +27,9 @@ nvmlReturn_t machine_shutdown(void);
 /* Changes with every nvmlInit of a process: handles of before do not survive it. */
 uint32_t machine_epoch(void);
 
+/* A GPU that does not answer: who asks it waits here until it does, and holds up nobody else. */
+nvmlReturn_t machine_wait_for(uint32_t gpu);
+
 int machine_privileged(void);
 void machine_event(uint64_t type, uint64_t data, uint32_t gpu, uint32_t gi, uint32_t ci);
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define FAKE_MAGIC 0x55504746u
-#define FAKE_VERSION 1u
+#define FAKE_VERSION 2u
 
 enum {
     MAX_GPUS = 16,
@@ -65,7 +65,7 @@ typedef struct {
     uint32_t pci_device_id, pci_bus, minor, architecture, cuda_major, cuda_minor;
     uint32_t mig_capable, mig_current, mig_pending;
     uint32_t mode_needs_reset, mode_survives_reboot, reset_works, query_without_mode;
-    uint32_t units, mirrored_ids, descending, lost, profile_count;
+    uint32_t units, mirrored_ids, descending, lost, stuck, profile_count;
     Engines limits;
     Profile profiles[MAX_PROFILES];
     GpuInstance gis[MAX_GIS];

@@ -90,6 +90,7 @@ NVML_FUNCTION(nvmlDeviceGetCount_v2, (unsigned *count), (count))
 
 static nvmlReturn_t give_gpu(uint32_t index, nvmlDevice_t *device)
 {
+    TRY(machine_wait_for(index));
     REQUIRE(!machine->gpus[index].lost, NVML_ERROR_GPU_IS_LOST);
     *device = gpu_handle(index);
     return NVML_SUCCESS;
@@ -110,6 +111,7 @@ static nvmlReturn_t give_mig(uint32_t index, const char *uuid, nvmlDevice_t *dev
         for (unsigned c = 0; gi->serial && c < MAX_CIS; c++) {
             const ComputeInstance *ci = &gi->cis[c];
             if (ci->serial && strcmp(gpu->mig_uuids[gi->id][ci->id], uuid) == 0) {
+                TRY(machine_wait_for(index));
                 REQUIRE(!gpu->lost, NVML_ERROR_GPU_IS_LOST);
                 *device = mig_handle(index, ci);
                 return NVML_SUCCESS;

@@ -106,6 +106,12 @@ def engine_unavailable() -> Scenario:
     return waits(machine)
 
 
+def gpu_unavailable() -> Scenario:
+    machine = one_slice()
+    machine.tell(ev.InventoryFailed("NVML does not answer"))
+    return waits(machine)
+
+
 def image_gone() -> Scenario:
     machine, job = waits(one_slice())
     machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
@@ -141,6 +147,7 @@ SCENARIOS: dict[Reason, Callable[[], Scenario]] = {
     Reason.SLICE_DRAINED: slice_drained,
     Reason.FOREIGN_USE: foreign_use,
     Reason.ENGINE_UNAVAILABLE: engine_unavailable,
+    Reason.GPU_UNAVAILABLE: gpu_unavailable,
     Reason.RECONCILING: lambda: waits(Machine(ready=False)),
     Reason.IMAGE_GONE: image_gone,
     Reason.NEVER_STARTED: never_started,

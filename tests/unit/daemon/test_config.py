@@ -73,6 +73,7 @@ log_limit_mib = 5
 inventory_seconds = 1.5
 sweep_seconds = 2
 orphan_grace_seconds = 3.5
+nvml_seconds = 0.5
 log_level = "debug"
 """
     found = from_file(file, text)
@@ -87,6 +88,7 @@ log_level = "debug"
         inventory_seconds=1.5,
         sweep_seconds=2,
         orphan_grace_seconds=3.5,
+        nvml_seconds=0.5,
         log_level="debug",
     )
     with pytest.raises(dataclasses.FrozenInstanceError):

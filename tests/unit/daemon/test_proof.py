@@ -29,7 +29,7 @@ class Machine:
     container: Any = None
     asked: int = field(default=0)
 
-    def processes(self, uuid: str) -> list[GpuProcess]:
+    def processes(self, uuid: str, patience: float | None = None) -> list[GpuProcess]:
         answer = self.processes_[min(self.asked, len(self.processes_) - 1)]
         self.asked += 1
         if isinstance(answer, Exception):

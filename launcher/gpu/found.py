@@ -1,0 +1,50 @@
+"""What a look at the GPUs gathers on its way: of one GPU, then of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from launcher.core.gpu import Gpu, Instance, Inventory, Slice
+from launcher.errors import LauncherError
+
+
+class Found:
+    """GPUs with what stands on them, and what is to be said of them."""
+
+    def __init__(self) -> None:
+        self.gpus: list[Gpu] = []
+        self.slices: list[Slice] = []
+        self.instances: list[Instance] = []
+        self.warnings: list[str] = []
+        self.hidden: list[str] = []
+        self.silent: list[tuple[str, str]] = []
+
+    def uuids(self) -> Iterator[str]:
+        """Yield the UUIDs of the GPUs and of their slices."""
+        yield from (gpu.uuid for gpu in self.gpus)
+        yield from (s.uuid for s in self.slices)
+
+    def add(self, other: Found) -> None:
+        """Take in what was found of a GPU."""
+        self.gpus += other.gpus
+        self.slices += other.slices
+        self.instances += other.instances
+        self.warnings += other.warnings
+        self.hidden += other.hidden
+
+    def add_silent(self, index: int, last: Found | None, problem: LauncherError) -> None:
+        """Take in that a GPU does not answer, and what was last read of it."""
+        self.silent.append((last.gpus[0].uuid if last else "", problem.message))
+        self.warnings.append(f"GPU {index}: {problem.message}")
+
+    def inventory(self, driver: str) -> Inventory:
+        """Return it as a value."""
+        return Inventory(
+            driver,
+            tuple(self.gpus),
+            tuple(self.slices),
+            tuple(self.instances),
+            tuple(self.warnings),
+            tuple(self.hidden),
+            tuple(self.silent),
+        )
