@@ -36,6 +36,18 @@ class Drain:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Why nobody gets a slice, and since when (seconds since 1970, None where not known).
+
+    A lasting one ends by an admin's word only.
+    """
+
+    why: str
+    lasting: bool = False
+    since: float | None = None
+
+
 @dataclass(slots=True)
 class Changes:
     """What the next transaction must write, each row once however often it changed."""
@@ -44,7 +56,7 @@ class Changes:
     jobs: dict[int, Job] = field(default_factory=dict)
     attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
     leases: dict[tuple[int, int, str], Lease] = field(default_factory=dict)
-    quarantines: dict[str, tuple[str, bool] | None] = field(default_factory=dict)
+    quarantines: dict[str, Quarantine | None] = field(default_factory=dict)
     drains: dict[str, Drain | None] = field(default_factory=dict)
     layouts: dict[int, LayoutOp] = field(default_factory=dict)
     made: dict[tuple[str, int], Place | None] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from launcher.core.asked import RetryAsked as RetryAsked
 from launcher.core.asked import SignalAsked as SignalAsked
 from launcher.core.asked import Submitted as Submitted
 from launcher.core.asked import UnreserveAsked as UnreserveAsked
-from launcher.core.gpu import Inventory
+from launcher.core.gpu import Inventory, Xid
 from launcher.core.job import ImageKey
 from launcher.core.layoutevent import LayoutAsked as LayoutAsked
 from launcher.core.layoutevent import LayoutCancelAsked as LayoutCancelAsked
@@ -188,6 +188,13 @@ class InventoryFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class XidSeen:
+    """The driver reports an error of a GPU or of a slice."""
+
+    xid: Xid
+
+
+@dataclass(frozen=True, slots=True)
 class EngineUp:
     """Docker answers."""
 
@@ -246,6 +253,7 @@ Event = (
     | ImageFailed
     | InventoryRead
     | InventoryFailed
+    | XidSeen
     | EngineUp
     | EngineDown
     | QuarantineCleared

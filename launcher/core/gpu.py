@@ -98,6 +98,24 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Xid:
+    """An error that the driver reports of a GPU; ``gi`` and ``ci`` None: of all that is on it."""
+
+    gpu_uuid: str
+    number: int
+    gi: int | None = None
+    ci: int | None = None
+
+    def concerns(self, what: Slice) -> bool:
+        """Whether it is about this slice: a GPU instance's error is about all devices in it."""
+        return (
+            what.gpu_uuid == self.gpu_uuid
+            and self.gi in (None, what.gi)
+            and self.ci in (None, what.ci)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """What NVML reports now. ``hidden`` are the GPUs whose GPU instances it does not list.
 

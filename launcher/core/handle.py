@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core import attempts, control, gates, images, layoutrun, layouts, limits, reservations
+from launcher.core import (
+    attempts,
+    control,
+    gates,
+    images,
+    layoutrun,
+    layouts,
+    limits,
+    reservations,
+    xids,
+)
 from launcher.core import event as ev
 from launcher.core.action import Action
 from launcher.core.changes import Drain
@@ -102,7 +112,7 @@ def _engine_down(world: World, event: ev.EngineDown, now: ev.Now) -> list[Action
 
 def _clear_quarantine(world: World, event: ev.QuarantineCleared, now: ev.Now) -> list[Action]:
     if event.uuid in world.slices:
-        world.set_quarantine(event.uuid, None)
+        world.clear_quarantine(event.uuid)
     return []
 
 
@@ -136,6 +146,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.SliceStuck: attempts.stuck,
     ev.InventoryRead: _inventory,
     ev.InventoryFailed: _inventory_failed,
+    ev.XidSeen: xids.seen,
     ev.EngineUp: _engine_up,
     ev.EngineDown: _engine_down,
     ev.QuarantineCleared: _clear_quarantine,

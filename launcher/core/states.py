@@ -20,6 +20,9 @@ class SliceState:
     quarantine: str | None = None
     #: The quarantine ends only by an admin's word, not by idle samples.
     lasting: bool = False
+    quarantined_at: float | None = None
+    #: How many starts in a row failed on it.
+    failed_starts: int = 0
     drained: str | None = None
     #: Why nothing can be learned of it now: its GPU does not answer.
     silent: str | None = None

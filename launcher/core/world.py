@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.core.arrays import Array
-from launcher.core.changes import Changes, Drain, HistoryLine
+from launcher.core.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.event import InventoryRead
 from launcher.core.fairshare import Use, charge, rate_of
 from launcher.core.gpu import Gpu, Instance, Slice
@@ -194,7 +194,7 @@ class World:
         self.leases[lease.job].remove(lease)
         self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
         if quarantine is not None:
-            self.set_quarantine(lease.slice.uuid, quarantine, lasting=lasting)
+            self.quarantine(lease.slice.uuid, Quarantine(quarantine, lasting, at))
 
     def release_cpu(self, job: Job, at: float) -> None:
         """Give back the CPU slot of a job that has one."""
@@ -204,11 +204,21 @@ class World:
             rate = rate_of((), self.rules.fair_share)
             charge(self, job, rate, self.attempts[job.id].granted_at, used_until)
 
-    def set_quarantine(self, uuid: str, why: str | None, *, lasting: bool = False) -> None:
-        """Quarantine a slice, or clear it with None; a lasting one ends by an admin's word."""
+    def quarantine(self, uuid: str, found: Quarantine) -> None:
+        """Let nobody have a slice; a lasting quarantine stays as it is until it is cleared."""
         state = self.slices[uuid]
-        state.quarantine, state.lasting = why, lasting and why is not None
-        self.changes.quarantines[uuid] = None if why is None else (why, lasting)
+        if state.quarantine is not None and state.lasting:
+            return
+        state.quarantine, state.lasting = found.why, found.lasting
+        state.quarantined_at = found.since
+        self.changes.quarantines[uuid] = found
+
+    def clear_quarantine(self, uuid: str) -> None:
+        """Let a slice be used again, with nothing held against it."""
+        state = self.slices[uuid]
+        state.quarantine, state.lasting, state.quarantined_at = None, False, None
+        state.failed_starts = 0
+        self.changes.quarantines[uuid] = None
 
     def set_made(self, gpu_uuid: str, gi: int, place: Place | None) -> None:
         """Note that the launcher made a GPU instance, or with None that it is gone."""

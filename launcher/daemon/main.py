@@ -37,13 +37,14 @@ from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
 from launcher.daemon.runners import Runners
 from launcher.daemon.starter import Starter
+from launcher.daemon.xids import XidWatcher
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
 from launcher.errors import InternalError, LauncherError
-from launcher.gpu import Carver, GpuReader
+from launcher.gpu import Carver, Events, GpuReader
 from launcher.gpu.refresh import refresh
 from launcher.store import Reader, Store
 
@@ -102,13 +103,15 @@ class Outside:
     images: Images
     logs: Logs
     gpu: GpuReader
+    events: Events | None = None
 
     @classmethod
     def of(cls, config: Config) -> Outside:
         """Return what is really there."""
         connection = Connection(config.docker_host, config.docker_timeout_seconds)
         gpu = GpuReader(config.nvml_seconds)
-        return cls(Containers(connection), Images(connection), Logs(connection), gpu)
+        engine = (Containers(connection), Images(connection), Logs(connection))
+        return cls(*engine, gpu, Events(gpu))
 
 
 class Daemon:
@@ -155,13 +158,8 @@ class Daemon:
             self.runners.dispatch,
             self.store_id,
         )
-        host = host_of(self.config)
-        self.runners.layouts = LayoutRunner(
-            Carver(self.gpu),
-            self.health,
-            self.observers.look_at_gpus,
-            functools.partial(refresh, host.root, host.repair, host.which),
-        )
+        self.runners.layouts = self._layout_runner()
+        self.xids = XidWatcher(self.outside.events, self.brain.tell)
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
         for action in resume(world, clock.now(), rebooted=self.rebooted):
             self.runners.dispatch(action)
@@ -172,8 +170,19 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
 
+    def _layout_runner(self) -> LayoutRunner:
+        host = host_of(self.config)
+        return LayoutRunner(
+            Carver(self.gpu),
+            self.health,
+            self.observers.look_at_gpus,
+            functools.partial(refresh, host.root, host.repair, host.which),
+        )
+
     async def _observe(self) -> None:
+        self.xids.start()
         await self._reconcile()
+        self.xids.ready.set()
         await self.observers.run()
 
     def _runners(self) -> Runners:
@@ -256,6 +265,7 @@ class Daemon:
 
     async def close(self) -> None:
         """Stop deciding and watching; containers and their jobs go on."""
+        self.xids.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -10,7 +10,17 @@ above sees an NVML handle, and ``pynvml`` is imported at the first call. May imp
 from __future__ import annotations
 
 from launcher.gpu.carve import Carver, ResetNeeded
+from launcher.gpu.events import Events
 from launcher.gpu.inventory import GpuProcess, GpuReader
 from launcher.gpu.locks import GpuClaim, claim, claim_device
 
-__all__ = ["Carver", "GpuClaim", "GpuProcess", "GpuReader", "ResetNeeded", "claim", "claim_device"]
+__all__ = [
+    "Carver",
+    "Events",
+    "GpuClaim",
+    "GpuProcess",
+    "GpuReader",
+    "ResetNeeded",
+    "claim",
+    "claim_device",
+]

@@ -49,12 +49,16 @@ class Session:
         self._ensure_open()
         with suppress(nvml.NvmlClosed):
             return read()
-        self._open = False
-        self._ensure_open()
+        self.reopen()
         try:
             return read()
         except nvml.NvmlClosed:
             raise GpuUnavailable("NVML does not stay open", fix="Run launch doctor.") from None
+
+    def reopen(self) -> None:
+        """Open NVML again after it was closed under us."""
+        self._open = False
+        self._ensure_open()
 
     def changing(self, lane: str, change: Callable[[], T]) -> T:
         """Run a change of instances with NVML open; it is never made twice.

@@ -50,10 +50,10 @@ def _queue(db: sqlite3.Connection, world: World) -> None:
 
 def _machine(db: sqlite3.Connection, world: World) -> None:
     """Read what is recorded of slices and GPUs rather than of jobs."""
-    for uuid, why, lasting in db.execute(_Q["quarantines"]):
+    for uuid, why, lasting, since in db.execute(_Q["quarantines"]):
         unknown = Slice(uuid, "", 0, "", None, 0)
         state = world.slices.setdefault(uuid, SliceState(unknown, lost=True))
-        state.quarantine, state.lasting = why, bool(lasting)
+        state.quarantine, state.lasting, state.quarantined_at = why, bool(lasting), since
     for row in db.execute(_Q["drains"]):
         world.drains[row["uuid"]] = rows.drain_from(row)
     for row in db.execute(_Q["made"]):

@@ -67,8 +67,9 @@ INSERT INTO leases (
     released_at = excluded.released_at, quarantine = excluded.quarantine;
 
 -- name: put_quarantine
-INSERT INTO quarantines (slice_uuid, why, lasting) VALUES (?, ?, ?)
-ON CONFLICT (slice_uuid) DO UPDATE SET why = excluded.why, lasting = excluded.lasting;
+INSERT INTO quarantines (slice_uuid, why, lasting, since) VALUES (?, ?, ?, ?)
+ON CONFLICT (slice_uuid) DO UPDATE SET
+    why = excluded.why, lasting = excluded.lasting, since = excluded.since;
 
 -- name: delete_quarantine
 DELETE FROM quarantines WHERE slice_uuid = ?;
@@ -153,7 +154,7 @@ WHERE j.state NOT IN ('PENDING', 'DONE');
 SELECT * FROM leases WHERE released_at IS NULL;
 
 -- name: quarantines
-SELECT slice_uuid, why, lasting FROM quarantines;
+SELECT slice_uuid, why, lasting, since FROM quarantines;
 
 -- name: drains
 SELECT * FROM drains;

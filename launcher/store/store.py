@@ -131,7 +131,8 @@ class Store:
             if quarantine is None:
                 db.execute(_Q["delete_quarantine"], (uuid,))
             else:
-                db.execute(_Q["put_quarantine"], (uuid, quarantine[0], int(quarantine[1])))
+                row = (uuid, quarantine.why, int(quarantine.lasting), quarantine.since)
+                db.execute(_Q["put_quarantine"], row)
         for uuid, drain in changes.drains.items():
             if drain is None:
                 db.execute(_Q["delete_drain"], (uuid,))

@@ -114,6 +114,6 @@ NVML_FUNCTION(nvmlEventSetWait_v2, (nvmlEventSet_t handle, nvmlEventData_t *data
         if (take(set, data))
             return NVML_SUCCESS;
         REQUIRE(now_ms() < end, NVML_ERROR_TIMEOUT);
-        REQUIRE(machine_pause(5), NVML_ERROR_UNINITIALIZED);
+        REQUIRE(machine_pause(20), NVML_ERROR_UNINITIALIZED);
     }
 }

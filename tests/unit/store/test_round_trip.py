@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.core.arrays import Array
-from launcher.core.changes import Drain, HistoryLine
+from launcher.core.changes import Drain, HistoryLine, Quarantine
 from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import (
@@ -220,7 +220,7 @@ def test_a_released_lease_is_kept_on_record_and_holds_nothing(store: Store) -> N
     store.commit(changes(new=(one,), leases=(lease,)))
     lease.released_at, lease.quarantine = AT + 5, "a process stayed"
     store.commit(
-        changes(leases=(lease,), quarantines={lease.slice.uuid: ("a process stayed", False)})
+        changes(leases=(lease,), quarantines={lease.slice.uuid: Quarantine("a process stayed")})
     )
     world = store.load(1)
     assert world.leases == {}
@@ -228,10 +228,13 @@ def test_a_released_lease_is_kept_on_record_and_holds_nothing(store: Store) -> N
 
 
 def test_a_quarantine_stays_over_a_restart_until_it_is_cleared(store: Store) -> None:
-    store.commit(changes(quarantines={"MIG-1": ("why", False), "MIG-2": ("other", True)}))
-    store.commit(changes(quarantines={"MIG-1": ("why not", True), "MIG-2": None}))
+    first = {"MIG-1": Quarantine("why"), "MIG-2": Quarantine("other", lasting=True)}
+    store.commit(changes(quarantines=first))
+    again = Quarantine("why not", lasting=True, since=AT)
+    store.commit(changes(quarantines={"MIG-1": again, "MIG-2": None}))
     slices = store.load(1).slices
-    assert {u: (s.quarantine, s.lasting) for u, s in slices.items()} == {"MIG-1": ("why not", True)}
+    told = {u: (s.quarantine, s.lasting, s.quarantined_at) for u, s in slices.items()}
+    assert told == {"MIG-1": ("why not", True, AT)}
 
 
 def test_a_drain_stays_over_a_restart_until_it_is_ended(store: Store) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from launcher.core.changes import Quarantine
 from launcher.core.job import Outcome, State
 from launcher.errors import InternalError
 from launcher.store import Reader, Store
@@ -24,7 +25,7 @@ def test_i1_a_second_live_lease_on_a_slice_is_refused_and_nothing_of_it_stays(
                 new=(second, job(3)),
                 attempts=(attempt_of(second),),
                 leases=(lease_of(second),),
-                quarantines={"MIG-z": ("x", False)},
+                quarantines={"MIG-z": Quarantine("x")},
             )
         )
     assert [j.id for j in reader.jobs()] == [1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from launcher.core.changes import Changes, Drain, HistoryLine
+from launcher.core.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.ids import container_name
 from launcher.core.job import Job, Need, Outcome, State
 from launcher.core.layoutop import LayoutOp
@@ -44,7 +44,7 @@ def changes(
     new: tuple[Job, ...] = (),
     attempts: tuple[Attempt, ...] = (),
     leases: tuple[Lease, ...] = (),
-    quarantines: dict[str, tuple[str, bool] | None] | None = None,
+    quarantines: dict[str, Quarantine | None] | None = None,
     drains: dict[str, Drain | None] | None = None,
     layouts: dict[int, LayoutOp] | None = None,
     history: tuple[HistoryLine, ...] = (),

@@ -1,0 +1,64 @@
+"""Floor 1, events: NVML tells XIDs to whoever waits for them. It repeats none of before."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+from launcher.gpu import nvml
+from launcher.gpu.nvml import _ask
+
+XID = 0x8
+"""nvmlEventTypeXidCriticalError."""
+
+NOT_A_MIG_ID = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An XID: on which GPU (``address`` of its handle), and on which instances, None for all."""
+
+    address: int
+    number: int
+    gi: int | None
+    ci: int | None
+
+
+def event_set() -> nvml.Handle:
+    """Return a new event set; it dies with NVML."""
+    return _ask("nvmlEventSetCreate")
+
+
+def free(events: nvml.Handle) -> None:
+    """Give an event set back; one that is dead already is no failure."""
+    _ask("nvmlEventSetFree", events, unknown=nvml.GONE | {nvml.UNINITIALIZED})
+
+
+def register(gpu: nvml.Handle, events: nvml.Handle) -> bool:
+    """Have a GPU's XIDs told to the set; False where this GPU tells none.
+
+    GpuFault or GpuPermission where the driver refuses.
+    """
+    call = "nvmlDeviceGetSupportedEventTypes"
+    supported = _ask(call, gpu, unknown=nvml.UNKNOWABLE | {nvml.NO_PERMISSION})
+    if supported is None or not int(supported) & XID:
+        return False
+    _ask("nvmlDeviceRegisterEvents", gpu, XID, events)
+    return True
+
+
+def wait(events: nvml.Handle, milliseconds: int) -> Raised | None:
+    """Return the next XID, None if none came in time."""
+    found = _ask("nvmlEventSetWait_v2", events, milliseconds, unknown=frozenset({nvml.TIMEOUT}))
+    if found is None or not int(found.eventType) & XID:
+        return None
+    gi, ci = (
+        None if each == NOT_A_MIG_ID else int(each)
+        for each in (found.gpuInstanceId, found.computeInstanceId)
+    )
+    return Raised(address(found.device), int(found.eventData), gi, ci)
+
+
+def address(gpu: nvml.Handle) -> int:
+    """Return what tells a GPU's handle from another's while NVML is open."""
+    return ctypes.cast(gpu, ctypes.c_void_p).value or 0
