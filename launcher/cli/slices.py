@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from launcher.cli import render
+from launcher.cli import render, terminal
 from launcher.cli.common import connect, output_option
 from launcher.wire import SliceView
 
@@ -14,14 +14,36 @@ HEADINGS = ("GPU", "PROFILE", "MEMORY", "STATE", "JOB", "USER", "UUID", "WHY")
 
 
 @click.command("slices", short_help="List the slices and who is on them.")
+@click.option("--why", is_flag=True, help="Only those that cannot be used: why, and what to do.")
 @output_option
-def command(output: str) -> None:
+def command(why: bool, output: str) -> None:
     """List the slices of this machine's GPUs and who is on them.
 
     STATE is free, leased, releasing, foreign (somebody else's container or process is on it),
     drained, quarantined, lost or silent (NVML does not answer for its GPU).
     """
-    print_slices(connect().slices(), output)
+    found = connect().slices()
+    if not why:
+        print_slices(found, output)
+        return
+    unusable = [each for each in found if each.why]
+    if output == "table":
+        _explain(unusable)
+    else:
+        print_slices(unusable, output)
+
+
+def _explain(unusable: Sequence[SliceView]) -> None:
+    """Print each slice with its whole reason: one line each for what, why and what to do."""
+    if not unusable:
+        click.echo("every slice can be used", err=True)
+    for each in unusable:
+        where = f"{each.profile} on GPU {each.gpu_index}" if each.profile else "unknown"
+        since = f" since {each.since}" if each.since else ""
+        user = f", job {each.job}" if each.job is not None else ""
+        lines = [f"{each.uuid} ({where}{user}): {each.state}{since}", f"  {each.why}"]
+        lines += [f"  {each.fix}"] if each.fix else []
+        click.echo("\n".join(terminal.safe(line) for line in lines))
 
 
 def print_slices(found: Sequence[SliceView], output: str) -> None:

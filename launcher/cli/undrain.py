@@ -12,5 +12,9 @@ from launcher.cli.slices import print_slices
 @output_option
 @click.argument("ref", metavar="SLICE|GPU")
 def command(ref: str, output: str) -> None:
-    """Let a slice or GPU take jobs again; one that was quarantined is looked at first."""
+    """Let a slice or GPU take jobs again.
+
+    What was quarantined is looked at first: the slice must be as it was, its GPU answer, and no
+    process be on it; else it stays as it is.
+    """
     print_slices(connect().layout.drain(ref, None), output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.core import event as ev
-from launcher.core import gates, retries
+from launcher.core import failing, gates, retries
 from launcher.core.action import Action, ProveIdle, RemoveContainer
 from launcher.core.event import StartFailure
 from launcher.core.job import Job, Outcome, Reason, State, wall_of
@@ -35,6 +35,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
         world.set_deadline(job, now.boot + job.time_limit)
     if world.leases.get(job.id):
         world.gpu_support_wait = FIRST_WAIT_SECONDS
+        failing.worked(world, job.slices)
     actions: list[Action] = [follow(world, job)]
     return actions + stop(world, job) if job.stopping else actions
 
@@ -44,6 +45,7 @@ def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Actio
     job = current(world, event.job, event.attempt, ev.StartFailed)
     if job is None:
         return []
+    failing.failed(world, event, job.slices, now)
     attempt = world.attempts[job.id]
     attempt.cause, attempt.exit_code = event.message, event.exit_code
     world.changes.attempts[(job.id, attempt.number)] = attempt

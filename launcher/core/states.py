@@ -43,7 +43,8 @@ class SliceState:
             return f"cannot be used now: {self.silent}"
         if self.lost:
             return "is not reported by NVML"
-        return self.foreign or self.quarantine or self.drained
+        quarantined = self.quarantine and f"is quarantined: {self.quarantine}"
+        return self.foreign or quarantined or self.drained
 
     @property
     def free(self) -> bool:

@@ -102,16 +102,29 @@ async def drain(
     world = context.world
     known = ref in world.slices or ref in world.drains or ref.startswith("MIG-")
     uuid = ref if known else find_gpu(world, ref).uuid
-    state = world.slices.get(uuid)
-    if reason is None and state is not None and state.quarantine:
-        if not await asyncio.to_thread(context.prover.idle_now, (uuid,), ""):
-            raise StaleRequest(
-                f"{uuid} is not proven idle: it stays quarantined ({state.quarantine})",
-                fix="End the processes on it (`launch doctor` names them), then try again.",
-            )
-        await context.brain.ask(ev.QuarantineCleared(uuid))
+    if reason is None:
+        await _end_quarantines(context, uuid)
     await context.brain.ask(ev.DrainAsked(caller.owner, uuid, reason))
     return [v for v in views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
+
+
+async def _end_quarantines(context: Context, uuid: str) -> None:
+    """End the quarantines of a slice, or of all slices of a GPU, if each is proven clean."""
+    states = [s for s in context.world.slices.values() if uuid in (s.slice.uuid, s.slice.gpu_uuid)]
+    quarantined = [state for state in states if state.quarantine]
+    bad: list[str] = []
+    for state in quarantined:
+        why = f"job {state.lease.job} is on it" if state.lease is not None else None
+        why = why or await asyncio.to_thread(context.prover.probe, state.slice)
+        if why is not None:
+            bad.append(f"{state.slice.uuid} stays quarantined ({state.quarantine}): {why}")
+    if bad:
+        raise StaleRequest(
+            "; ".join(bad),
+            fix="Put that right (`launch doctor` names the processes on a slice), then try again.",
+        )
+    for state in quarantined:
+        await context.brain.ask(ev.QuarantineCleared(state.slice.uuid))
 
 
 def current(world: World) -> list[wire.SavedGpu]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from launcher.core.action import ProveIdle
 from launcher.core.event import SlicesIdle, SliceStuck
+from launcher.core.gpu import Slice
 from launcher.daemon import clock
 from launcher.daemon.health import Health
 from launcher.engine.containers import Containers
@@ -43,6 +44,17 @@ class Prover:
             return max(0.0, until - clock.now().boot)
 
         return tuple(uuid for uuid in uuids if self._users(uuid, nobody, left()) is None)
+
+    def probe(self, what: Slice) -> str | None:
+        """Return why a slice is not proven clean, None where it is.
+
+        It is as it was in NVML, its GPU answers, and no process is on it.
+        """
+        try:
+            changed = self._gpu.verify(what)
+        except (GpuUnavailable, GpuFault) as error:
+            return error.message
+        return changed or self._users(what.uuid, lambda: False)
 
     def _users(
         self, uuid: str, nobody: Callable[[], bool], patience: float | None = None

@@ -10,7 +10,7 @@ from launcher.core.job import Element, Job, Need, NeedKind, Reason, State
 from launcher.core.lease import Attempt
 from launcher.core.states import SliceState
 from launcher.core.world import World
-from launcher.daemon import clock
+from launcher.daemon import advice, clock
 from launcher.daemon.identity import Caller
 
 
@@ -172,4 +172,6 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         user=job.owner.name if job else None,
         made_by="launcher" if world.made_by_us(s.gpu_uuid, s.gi) else "other",
         why=state.unusable or world.gpu_down or reserved,
+        since=advice.since(world, state),
+        fix=advice.fix(world, state, reserved),
     )

@@ -8,7 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class SliceView:
-    """A slice as ``slices`` shows it. ``placement`` is in the board's memory units."""
+    """A slice as ``slices`` shows it. ``placement`` is in the board's memory units.
+
+    ``why`` it cannot be used now, ``since`` when if that is known, and what to do (``fix``).
+    """
 
     uuid: str
     gpu: str
@@ -24,6 +27,8 @@ class SliceView:
     user: str | None
     made_by: str
     why: str | None = None
+    since: str | None = None
+    fix: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.wire import GpuRequest, SliceView
+from launcher.wire import GpuRequest, JobView, SliceView
 from tests.conftest import MakeDaemon
 from tests.support.daemon import CONFIG, DaemonProcess
 from tests.support.wait import wait_until
@@ -67,3 +67,47 @@ def test_a_daemon_that_starts_while_nvml_hangs_serves_and_says_so(make_daemon: M
     daemon.machine.clear_faults()
     daemon.start()
     assert daemon.done(job).outcome == "COMPLETED"
+
+
+def test_an_xid_on_each_of_seven_slices_takes_it_out_of_use_until_it_was_looked_at(
+    make_daemon: MakeDaemon,
+) -> None:
+    daemon = make_daemon("A100-80GB:1g.10gb*7", config=IMPATIENT).start()
+    wanted = GpuRequest(kind="profile", profile="1g.10gb")
+    job = daemon.until(daemon.submit("sh", "-c", "sleep 1.5; exit 4", gpus=wanted), "RUNNING")
+    slices = daemon.machine.mig_uuids()
+    for number, uuid in enumerate(slices, start=1):
+        daemon.machine.xid(uuid, 31)  # a program's error
+        daemon.machine.xid(uuid, 94)
+        wait_until(lambda n=number: quarantined(daemon) == set(slices[:n]), what=f"{number} slices")
+    assert on(daemon, job.slices[0]).state == "leased"
+    assert daemon.done(job).exit_code == 4, "its job was left alone"
+    events = [(e.event, e.detail) for e in daemon.client.show(str(job.id)).events]
+    assert sum(name == "Xid" for name, _ in events) == 2
+    assert any("XID 94" in text and "the job is left alone" in text for _, text in events)
+    daemon.kill()
+    daemon.start()
+    assert quarantined(daemon) == set(slices)
+    waiting = daemon.submit("true", gpus=wanted)
+    wait_until(lambda: "XID 94 was reported for" in why(daemon, waiting), what="it says why")
+    told = daemon.cli("slices", "--why").stdout
+    assert told.count("quarantined since 20") == 7
+    assert "`launch undrain MIG-" in told
+    daemon.machine.add_process(slices[3], 4711)
+    refused = daemon.cli("undrain", "0")
+    assert refused.returncode == 1
+    assert f"{slices[3]} stays quarantined" in refused.stderr
+    assert "process 4711" in refused.stderr
+    assert quarantined(daemon) == set(slices)
+    daemon.machine.remove_process(4711)
+    assert daemon.cli("undrain", "0").returncode == 0
+    assert quarantined(daemon) == set()
+    assert daemon.done(waiting).outcome == "COMPLETED"
+
+
+def why(daemon: DaemonProcess, job: JobView) -> str:
+    return "; ".join(blocker.have for blocker in daemon.client.show(str(job.id)).blockers)
+
+
+def quarantined(daemon: DaemonProcess) -> set[str]:
+    return {s.uuid for s in daemon.client.slices() if "is quarantined" in (s.why or "")}

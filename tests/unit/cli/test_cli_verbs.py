@@ -215,6 +215,28 @@ def test_slices_say_who_is_on_them(stub: StubDaemon, launch: Launch) -> None:
     assert lines[2].endswith("container web")
 
 
+def test_slices_why_says_of_each_that_cannot_be_used_what_and_since_when_and_what_to_do(
+    stub: StubDaemon, launch: Launch
+) -> None:
+    long = "is quarantined: " + "a long reason " * 30
+    since = "2026-01-02T03:04:05.000006Z"
+    bad = slice_view(state="quarantined", why=long, since=since, fix="Look at dmesg.")
+    busy = slice_view(uuid="MIG-2", state="leased", job=7, why="is drained: fan", fix="Undrain it.")
+    stub.on("GET", "/v1/slices", Json([slice_view(uuid="MIG-1"), bad, busy]))
+    assert launch("slices", "--why").out.splitlines() == [
+        f"{bad.uuid} (1g.6gb on GPU 0): quarantined since {since}",
+        f"  {long}",
+        "  Look at dmesg.",
+        "MIG-2 (1g.6gb on GPU 0, job 7): leased",
+        "  is drained: fan",
+        "  Undrain it.",
+    ]
+    assert launch("slices", "--why", "-o", "name").out.splitlines() == [bad.uuid, "MIG-2"]
+    stub.on("GET", "/v1/slices", Json([slice_view()]))
+    none = launch("slices", "--why")
+    assert (none.code, none.out, none.err) == (0, "", "every slice can be used\n")
+
+
 def test_status_says_what_is_wrong_and_returns_1(stub: StubDaemon, launch: Launch) -> None:
     ill = status_view(state="degraded", problems=["Docker is away"], version="9.9.9")
     stub.on("GET", "/v1/status", Json(ill))

@@ -15,8 +15,9 @@ from launcher.daemon import proof
 from launcher.daemon.health import Health
 from launcher.daemon.proof import Prover
 from launcher.engine.containers import cgroup_is_empty
-from launcher.errors import GpuFault, GpuPermission
+from launcher.errors import GpuFault, GpuPermission, GpuSilent
 from launcher.gpu import GpuProcess
+from tests.support.builders import mig
 
 MIG = "MIG-1"
 
@@ -28,6 +29,12 @@ class Machine:
     processes_: list[Any]
     container: Any = None
     asked: int = field(default=0)
+    difference: Any = None
+
+    def verify(self, what: Any) -> str | None:
+        if isinstance(self.difference, Exception):
+            raise self.difference
+        return self.difference
 
     def processes(self, uuid: str, patience: float | None = None) -> list[GpuProcess]:
         answer = self.processes_[min(self.asked, len(self.processes_) - 1)]
@@ -104,3 +111,22 @@ def test_a_container_that_never_ran_has_left_nothing_on_the_slice() -> None:
 def test_a_quarantined_slice_is_not_proven_free_by_not_knowing() -> None:
     prover = Prover(Machine([HIDDEN]), Machine([HIDDEN]), Health())  # type: ignore[arg-type]
     assert prover.idle_now((MIG,), "") == ()
+
+
+@pytest.mark.parametrize(
+    ("difference", "processes", "why"),
+    [
+        (None, [], None),
+        ("MIG-1 was a 1g.6gb and is now a 2g.12gb", [], "was a 1g.6gb"),
+        (GpuSilent("NVML does not answer"), [], "does not answer"),
+        (None, [4711], "process 4711"),
+        (None, HIDDEN, "refuses to list"),
+    ],
+)
+def test_a_slice_is_clean_if_it_is_what_it_was_and_nobody_is_on_it(
+    difference: Any, processes: Any, why: str | None
+) -> None:
+    machine = Machine([processes], difference=difference)
+    found = Prover(machine, machine, Health()).probe(mig(0))  # type: ignore[arg-type]
+    assert (found is None) == (why is None)
+    assert (why or "") in (found or "")

@@ -44,7 +44,9 @@ def test_a_job_has_exactly_the_keys_that_programs_rely_on() -> None:
 def test_a_slice_has_exactly_the_keys_that_programs_rely_on() -> None:
     machine, _ = running()
     told = json.loads(convert.dump(list[wire.SliceView], views.slice_views(machine.world)))
-    assert {frozenset(one) for one in told} == {frozenset([*SLICE_KEYS.split(), "why"])}
+    assert {frozenset(one) for one in told} == {
+        frozenset([*SLICE_KEYS.split(), "why", "since", "fix"])
+    }
 
 
 def test_the_owner_and_an_admin_see_everything() -> None:
