@@ -27,6 +27,8 @@ class Refusal(Enum):
     IMAGE_MISSING = "image-missing"
     #: No NVIDIA hook and no CDI where dockerd looks.
     NO_GPU_SUPPORT = "no-gpu-support"
+    #: NVIDIA's driver or toolkit works for no container on this machine.
+    GPU_SYSTEM = "gpu-system"
     #: The NVIDIA toolkit does not know the slice.
     DEVICE_GONE = "device-gone"
     INFRA = "infra"
@@ -47,6 +49,23 @@ class Unknown(EngineError):
 
     kind = "engine-unknown"
 
+
+_CLI = r"nvidia-container-cli(\.real)?: "
+TOOLKIT: tuple[tuple[str, Refusal], ...] = (
+    # What an image requires is its own text, and stands first for that.
+    (_CLI + r"requirement error: ", Refusal.USER),
+    (_CLI + r"device error: .*unknown device", Refusal.DEVICE_GONE),
+    # The image brings files of a driver, where those of the machine are to be.
+    (_CLI + r"mount error: file creation failed: .*: file exists", Refusal.USER),
+    # The cgroups of this machine, its ldconfig, its driver, the toolkit's set-up: so for every one.
+    (_CLI + r"mount error: (failed to add device rules|open failed: /sys/)", Refusal.GPU_SYSTEM),
+    (_CLI + r"ldcache error: open failed", Refusal.GPU_SYSTEM),
+    (_CLI + r"(initialization|detection|container|permission) error: ", Refusal.GPU_SYSTEM),
+    (r"nvidia-container-cli: error while loading shared libraries", Refusal.GPU_SYSTEM),
+    (r"invoking the nvidia container runtime hook directly", Refusal.GPU_SYSTEM),
+)
+"""What NVIDIA's hook says, in libnvidia-container's words. It looks at every GPU of the machine
+before it picks one, so that a single broken GPU fails every start with a detection error."""
 
 # (status, pattern in the message) -> refusal; the first row that fits counts. Messages quote what
 # users wrote (commands, paths, names): the rows of such messages stand first and are anchored, so
@@ -72,8 +91,8 @@ TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
     (None, r"^could not select device driver", Refusal.NO_GPU_SUPPORT),
     (None, r"^unknown (or invalid runtime name|runtime specified)", Refusal.INFRA),
     (None, r"unresolvable cdi devices", Refusal.DEVICE_GONE),
-    (None, r"error running .*hook.*device error: .*unknown device", Refusal.DEVICE_GONE),
-    (None, r"error running .*hook.*unsatisfied condition", Refusal.USER),
+    (None, r"failed to stat cdi host device \"/dev/nvidia", Refusal.DEVICE_GONE),
+    *((None, rf"error running .*hook.*{text}", meaning) for text, meaning in TOOLKIT),
     (None, r"error running .*hook", Refusal.INFRA),
     (404, r"^no such image", Refusal.IMAGE_MISSING),
     (404, r"", Refusal.MISSING),
@@ -89,6 +108,21 @@ def refusal(status: int, message: str) -> Refusal:
         if row_status in (None, status) and re.search(pattern, text, re.DOTALL):
             return meaning
     return Refusal.INFRA
+
+
+def of_hook(message: str) -> bool:
+    """Whether a failed start is about a hook or CDI, and not about the container's command."""
+    return bool(re.search(r"error running .*hook|cdi device", message.lower(), re.DOTALL))
+
+
+def toolkit_words(message: str) -> str:
+    """Return what NVIDIA's toolkit said of itself, without what others wrapped around it.
+
+    >>> toolkit_words("error running hook: nvidia-container-cli: device error: x: unknown")
+    'device error: x'
+    """
+    said = re.split(r"nvidia-container-cli(?:\.real)?: ", message)[-1]
+    return said.strip().removesuffix(": unknown").strip()
 
 
 def error_text(body: str) -> str:

@@ -13,6 +13,7 @@ from launcher.engine.images import Images, PullFailed
 from launcher.engine.outcome import Refusal, Refused
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.daemon import BUSYBOX
+from tests.support.toolkit import SAYS
 from tests.unit.engine.test_images import HOSTILE
 
 PLAIN: dict[str, Any] = {"Image": BUSYBOX, "Cmd": ["true"]}
@@ -103,23 +104,11 @@ def test_a_working_directory_below_a_file_is_the_users_fault(
     assert error.refusal is Refusal.USER, error.message
 
 
-@pytest.mark.parametrize(
-    ("text", "meaning"),
-    [
-        ("nvidia-container-cli: device error: MIG-x: unknown device", Refusal.DEVICE_GONE),
-        (
-            "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0",
-            Refusal.USER,
-        ),
-        (
-            "nvidia-container-cli: initialization error: nvml error: driver not loaded",
-            Refusal.INFRA,
-        ),
-    ],
-)
+@pytest.mark.parametrize(("text", "meaning"), SAYS)
 def test_what_the_nvidia_hook_says_is_understood(
     docker: Containers, hook: Any, text: str, meaning: Refusal
 ) -> None:
+    text = text.format(uuid="MIG-x")
     hook.refuse(text + "\n")
     error, left = refused(docker, gpu())
     assert error.refusal is meaning

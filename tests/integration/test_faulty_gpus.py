@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from launcher.fakegpu.hook import Hook
+from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest, JobView, SliceView
 from tests.conftest import MakeDaemon
 from tests.support.daemon import CONFIG, DaemonProcess
@@ -103,6 +107,51 @@ def test_an_xid_on_each_of_seven_slices_takes_it_out_of_use_until_it_was_looked_
     assert daemon.cli("undrain", "0").returncode == 0
     assert quarantined(daemon) == set()
     assert daemon.done(waiting).outcome == "COMPLETED"
+
+
+@pytest.fixture
+def hook(sandbox: Sandbox) -> Iterator[Hook]:
+    yield sandbox.hook
+    sandbox.hook.allow()
+
+
+def test_a_driver_that_works_for_no_container_has_all_gpu_jobs_wait_and_holds_none(
+    daemon: DaemonProcess, hook: Hook
+) -> None:
+    text = "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch"
+    hook.refuse(f"Auto-detected mode as 'legacy'\n{text}\n")
+    jobs = [daemon.submit("true") for _ in range(3)]
+    said = text.partition(": ")[2]
+    wait_until(lambda: said in problems(daemon), what="status says it in NVIDIA's words")
+    assert daemon.done(daemon.submit("true", gpus=GpuRequest(kind="none"))).outcome == "COMPLETED"
+    for job in jobs:
+        wait_until(lambda j=job: said in why(daemon, j), what="the job says why")
+        shown = daemon.client.show(str(job.id)).job
+        assert (shown.state, shown.reason) == ("PENDING", "EngineUnavailable")
+    assert {s.state for s in daemon.client.slices()} == {"free"}
+    hook.allow()
+    daemon.kill()
+    daemon.start()
+    assert {daemon.done(job).outcome for job in jobs} == {"COMPLETED"}
+
+
+def test_a_slice_on_which_starts_fail_is_left_out_and_the_next_job_gets_another(
+    daemon: DaemonProcess, hook: Hook
+) -> None:
+    bad = daemon.client.slices()[0].uuid
+    missing = "mount error: stat failed: /dev/nvidia-caps/nvidia-cap21: no such file or directory"
+    hook.refuse(f"nvidia-container-cli: {missing}", devices=bad)
+    first = daemon.submit("true")
+    wait_until(lambda: quarantined(daemon) == {bad}, what="three starts fail")
+    assert "3 starts in a row failed on it" in (on(daemon, bad).why or "")
+    assert missing in (on(daemon, bad).why or "")
+    second = daemon.done(daemon.submit("true"))
+    assert second.outcome == "COMPLETED"
+    assert second.slices != [bad]
+    hook.allow()
+    assert daemon.cli("undrain", bad).returncode == 0
+    daemon.client.release(str(first.id))
+    assert daemon.done(first).outcome == "COMPLETED"
 
 
 def why(daemon: DaemonProcess, job: JobView) -> str:

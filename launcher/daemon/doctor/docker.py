@@ -17,6 +17,7 @@ from launcher.errors import EngineError, EngineUnavailable
 Answer = Mapping[str, Any]
 
 PATIENCE_SECONDS = 10.0
+DRIVER_FIX = "Run nvidia-smi and look at dmesg; where both are well, try docker run --gpus all."
 HOOK_FIX = "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start."
 
 
@@ -49,7 +50,8 @@ def reachable(docker_host: str, version: Answer) -> Finding:
 def gpu_support(version: Answer, info: Answer, refused: str | None, hook: Hook) -> Finding:
     """Say by what Docker hands out GPUs, and under which name it is asked for them."""
     if refused:
-        return problem("gpu-support", refused, HOOK_FIX)
+        missing = "nvidia-container-toolkit" in refused
+        return problem("gpu-support", refused, HOOK_FIX if missing else DRIVER_FIX)
     driver = gpu_driver(str(version.get("Version", "")))
     asked = f"asked for as driver {driver}" if driver else "asked for by capability, as --gpus does"
     others = list(_other_ways(info))

@@ -64,6 +64,9 @@ def test_where_dockerds_path_is_hidden_other_ways_are_taken_as_a_good_sign() -> 
 def test_a_job_that_docker_refused_a_gpu_is_what_counts() -> None:
     found = docker.gpu_support(VERSION, {}, "could not select device driver", FOUND)
     assert (found.state, found.message) == ("problem", "could not select device driver")
+    assert "nvidia-smi" in (found.fix or "")
+    found = docker.gpu_support(VERSION, {}, "install nvidia-container-toolkit", FOUND)
+    assert "Install nvidia-container-toolkit" in (found.fix or "")
 
 
 @pytest.mark.parametrize(("driver", "state"), [("systemd", "warning"), ("cgroupfs", "ok")])

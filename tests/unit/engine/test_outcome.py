@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from launcher.engine.outcome import TABLE, Refusal, error_text, refusal
+from launcher.engine.outcome import TABLE, Refusal, error_text, refusal, toolkit_words
+from tests.support.toolkit import SAYS
 
 RUNC = (
     "failed to create shim task: OCI runtime create failed: runc create failed: "
@@ -15,6 +16,14 @@ RUNC = (
 HOOK = (
     "error during container init: error running hook #0: error running hook: exit status 1, "
     "stdout: , stderr: "
+)
+CREATE = "failed to create shim task: OCI runtime create failed: "
+CDI = (
+    "error modifying OCI spec: failed to inject CDI devices: unresolvable CDI devices "
+    "nvidia.com/gpu=MIG-1: unknown"
+)
+PRESTART = (
+    "error during container init: error running prestart hook #0: exit status 1, stdout: , stderr: "
 )
 MERGED = "/var/lib/docker/overlay2/dcb60f/merged"
 
@@ -63,20 +72,16 @@ CAPTURED = [
     ),
     (
         500,
-        RUNC + HOOK + "nvidia-container-cli: device error: MIG-x: unknown device: unknown",
+        f"{CREATE}could not apply required modification to OCI specification: {CDI}",
         Refusal.DEVICE_GONE,
     ),
     (
         500,
-        RUNC + HOOK + "nvidia-container-cli: requirement error: unsatisfied condition: "
-        "cuda>=13.0, please update your driver to a newer version: unknown",
-        Refusal.USER,
+        'failed to stat CDI host device "/dev/nvidia-caps/nvidia-cap12": no such file or directory',
+        Refusal.DEVICE_GONE,
     ),
-    (
-        500,
-        RUNC + HOOK + "nvidia-container-cli: initialization error: nvml error: driver not loaded",
-        Refusal.INFRA,
-    ),
+    *((500, f"{RUNC}{HOOK}{text}: unknown", meaning) for text, meaning in SAYS),
+    *((500, f"{RUNC}{PRESTART}{text}: unknown", meaning) for text, meaning in SAYS),
     (404, "No such image: nobody/none:1", Refusal.IMAGE_MISSING),
     (404, "No such container: nonexist", Refusal.MISSING),
     (
@@ -160,3 +165,9 @@ def test_a_hook_that_is_not_there_is_not_the_users_fault() -> None:
 )
 def test_the_message_of_an_error_body_is_found(body: str, text: str) -> None:
     assert error_text(body) == text
+
+
+def test_what_the_toolkit_said_is_told_without_what_is_around_it() -> None:
+    wrapped = f"{RUNC}{HOOK}Auto-detected mode as 'legacy'\nnvidia-container-cli: device error: x"
+    assert toolkit_words(f"{wrapped}\n: unknown") == "device error: x"
+    assert toolkit_words("something else: unknown") == "something else"
