@@ -39,7 +39,7 @@ def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
     if rebooted:
         for uuid, slice_ in world.slices.items():
             if slice_.quarantine is not None and not slice_.lasting:
-                world.set_quarantine(uuid, None)
+                world.clear_quarantine(uuid)
     return actions
 
 

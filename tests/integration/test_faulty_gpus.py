@@ -91,7 +91,7 @@ def test_an_xid_on_each_of_seven_slices_takes_it_out_of_use_until_it_was_looked_
     assert any("XID 94" in text and "the job is left alone" in text for _, text in events)
     daemon.kill()
     daemon.start()
-    assert quarantined(daemon) == set(slices)
+    wait_until(lambda: quarantined(daemon) == set(slices), what="the slices are read")
     waiting = daemon.submit("true", gpus=wanted)
     wait_until(lambda: "XID 94 was reported for" in why(daemon, waiting), what="it says why")
     told = daemon.cli("slices", "--why").stdout
@@ -138,7 +138,7 @@ def test_a_driver_that_works_for_no_container_has_all_gpu_jobs_wait_and_holds_no
 def test_a_slice_on_which_starts_fail_is_left_out_and_the_next_job_gets_another(
     daemon: DaemonProcess, hook: Hook
 ) -> None:
-    bad = daemon.client.slices()[0].uuid
+    bad = wait_until(daemon.client.slices, what="the slices are read")[0].uuid
     missing = "mount error: stat failed: /dev/nvidia-caps/nvidia-cap21: no such file or directory"
     hook.refuse(f"nvidia-container-cli: {missing}", devices=bad)
     first = daemon.submit("true")

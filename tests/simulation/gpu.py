@@ -39,7 +39,7 @@ class FakeGpu:
         gpus = tuple(replace(a30(uuid), index=i) for i, uuid in enumerate(("GPU-a", "GPU-b")))
         return Inventory("580.95.05", gpus, tuple(self.slices.values()))
 
-    def processes(self, uuid: str) -> list[GpuProcess]:
+    def processes(self, uuid: str, patience: float | None = None) -> list[GpuProcess]:
         self._answers()
         if uuid not in self.slices:
             raise GpuFault(f"{uuid} does not exist now")
@@ -60,7 +60,7 @@ class FakeGpu:
     def device_node(self, gpu_uuid: str) -> Path | None:
         return None
 
-    def changing(self, change: Callable[[], Any]) -> Any:
+    def changing(self, gpu_uuid: str, change: Callable[[], Any]) -> Any:
         return change()
 
     def _answers(self) -> None:
