@@ -160,6 +160,12 @@ class GpuFault(LauncherError):
     kind = "gpu-fault"
 
 
+class GpuGone(GpuFault):
+    """There is no such slice or GPU now."""
+
+    kind = "gpu-gone"
+
+
 class StateDirError(LauncherError):
     """The state directory cannot be used."""
 

@@ -11,7 +11,14 @@ from launcher.core.gpu import Slice
 from launcher.daemon import clock
 from launcher.daemon.health import Health
 from launcher.engine.containers import Containers
-from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
+from launcher.errors import (
+    EngineError,
+    EngineUnavailable,
+    GpuFault,
+    GpuGone,
+    GpuPermission,
+    GpuUnavailable,
+)
 from launcher.gpu import GpuReader
 
 log = logging.getLogger(__name__)
@@ -68,6 +75,9 @@ class Prover:
         except GpuPermission:
             self._health.processes_hidden = True
             return None if nobody() else "processes that NVML refuses to list"
+        except GpuGone as gone:
+            # An instance with a process on it cannot be destroyed: its container is all there was.
+            return None if nobody() else gone.message
         except (GpuUnavailable, GpuFault) as error:
             return error.message
         return "process " + ", ".join(str(p.pid) for p in found) if found else None

@@ -6,12 +6,13 @@ that were not there or did not answer are tried again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
 
 from launcher.core.gpu import Xid
-from launcher.errors import GpuFault, GpuLost, GpuPermission, GpuSilent
+from launcher.errors import GpuFault, GpuLost, GpuPermission, GpuSilent, GpuUnavailable
 from launcher.gpu import nvml, nvml_events
 from launcher.gpu.inventory import GpuReader
 from launcher.gpu.session import MACHINE
@@ -46,9 +47,15 @@ class Events:
                 self._number = None  # the driver was reloaded
                 self._session.reopen()
             except GpuFault:
-                self._number = None
+                self._give_up()
                 raise
         return None
+
+    def _give_up(self) -> None:
+        """Begin anew the next time; the set is given back as far as that goes."""
+        self._number = None
+        with contextlib.suppress(GpuFault, GpuUnavailable, nvml.NvmlClosed):
+            nvml_events.free(self._set)
 
     def _wait(self, number: int, seconds: float) -> Xid | None:
         if number != self._number:

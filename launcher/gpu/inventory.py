@@ -20,6 +20,7 @@ from launcher.core.gpu import (
 )
 from launcher.errors import (
     GpuFault,
+    GpuGone,
     GpuLost,
     GpuPermission,
     GpuSilent,
@@ -86,7 +87,7 @@ class GpuReader:
         """Return the processes on a slice (a MIG device's or a GPU's UUID).
 
         GpuPermission: NVML does not tell us (no privilege, or not supported here), so an empty list
-        would prove nothing. GpuFault: there is no such device now. GpuSilent: NVML does not answer,
+        would prove nothing. GpuGone: there is no such device now. GpuSilent: NVML does not answer,
         or not within ``patience`` seconds.
         """
         return self.session.read(self._lane(uuid), lambda: _processes(uuid), patience)
@@ -340,7 +341,7 @@ def _slice(gpu: Gpu, profiles: dict[int, Profile], mig: Device, seen: Walk) -> S
 def _processes(uuid: str) -> list[GpuProcess]:
     device = nvml.device_by_uuid(uuid)
     if device is None:
-        raise GpuFault(f"{uuid} does not exist now", fix="See launch slices for those that do.")
+        raise GpuGone(f"{uuid} does not exist now", fix="See launch slices for those that do.")
     compute = nvml.running(device, "Compute")
     if compute is None:
         raise GpuPermission(f"NVML does not tell the processes of {uuid} on this driver")

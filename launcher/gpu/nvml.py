@@ -442,9 +442,8 @@ def parent_of(mig: Handle) -> Handle | None:
 
 def gi_and_ci(mig: Handle) -> tuple[int, int] | None:
     """Return the ids of a MIG device's GPU and compute instance, None if it is gone."""
-    missing = GONE | UNKNOWABLE
-    gi = _ask("nvmlDeviceGetGpuInstanceId", mig, unknown=missing)
-    ci = _ask("nvmlDeviceGetComputeInstanceId", mig, unknown=missing)
+    gi = _ask("nvmlDeviceGetGpuInstanceId", mig, unknown=GONE)
+    ci = _ask("nvmlDeviceGetComputeInstanceId", mig, unknown=GONE)
     return None if gi is None or ci is None else (int(gi), int(ci))
 
 

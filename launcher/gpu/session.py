@@ -77,7 +77,7 @@ class Session:
         with self._locked():
             self.guard.check()  # a call that hangs keeps it open
             self._close()
-            nvml.init()
+            _init()
             try:
                 return change()
             except nvml.NvmlClosed:
@@ -137,6 +137,13 @@ class Session:
 
     def _open_now(self) -> None:
         if not self._open:
-            nvml.init()
+            _init()
             self.number += 1
             self._open = True
+
+
+def _init() -> None:
+    try:
+        nvml.init()
+    except nvml.NvmlClosed as closed:
+        raise GpuUnavailable(f"NVML cannot be opened: {closed} says that it is not") from None

@@ -109,6 +109,63 @@ def test_an_xid_on_each_of_seven_slices_takes_it_out_of_use_until_it_was_looked_
     assert daemon.done(waiting).outcome == "COMPLETED"
 
 
+def test_a_gpu_that_falls_off_the_bus_and_comes_back_disturbs_no_job(
+    two_gpus: DaemonProcess,
+) -> None:
+    daemon, machine = two_gpus, two_gpus.machine
+    gone = machine.gpu_uuids()[0]
+    job = daemon.until(daemon.submit("sh", "-c", "sleep 1.5; exit 5"), "RUNNING")
+    machine.lose_gpu(gone)
+    wait_until(lambda: "GPU 0 is lost" in problems(daemon), what="status says so")
+    shown = on(daemon, job.slices[0])
+    assert (shown.state, daemon.state_of(job)) == ("lost", "RUNNING")
+    waiting = daemon.submit("true")
+    wait_until(lambda: "is not reported by NVML" in why(daemon, waiting), what="it says why")
+    machine.lose_gpu(gone, lost=False)
+    assert daemon.done(waiting).outcome == "COMPLETED"
+    assert daemon.done(job).exit_code == 5
+
+
+def test_a_driver_that_was_upgraded_under_the_daemon_stops_starts_and_no_job(
+    two_gpus: DaemonProcess,
+) -> None:
+    daemon, machine = two_gpus, two_gpus.machine
+    job = daemon.until(daemon.submit("sh", "-c", "sleep 1; exit 5"), "RUNNING")
+    machine.fail("*", "LIB_RM_VERSION_MISMATCH", times=None)
+    wait_until(lambda: "different versions" in problems(daemon), what="status says so")
+    waiting = daemon.submit("true")
+    assert daemon.done(job).exit_code == 5
+    wait_until(lambda: "different versions" in why(daemon, waiting), what="the job says why")
+    assert daemon.client.show(str(waiting.id)).job.reason == "GpuUnavailable"
+    states = {s.state for s in daemon.client.slices()}
+    assert states <= {"free", "releasing"}, "nothing is lost because nothing can be asked"
+    machine.clear_faults()
+    assert daemon.done(waiting).outcome == "COMPLETED"
+
+
+def test_a_slice_that_goes_under_its_job_is_not_leased_again_until_the_job_is_over(
+    daemon: DaemonProcess,
+) -> None:
+    machine = daemon.machine
+    job = daemon.until(daemon.submit("sh", "-c", "sleep 3; exit 5"), "RUNNING")
+    (uuid,) = job.slices
+    gone = next(i for i in machine.instances() if uuid in i.uuids)
+    machine.remove_instance(gone.gpu_uuid, gone.gi)
+    wait_until(lambda: on(daemon, uuid).state == "lost", what="it is seen to be gone")
+    again = machine.add_instance(gone.gpu_uuid, "1g.6gb+me", gone.start)
+    assert again.uuids == (uuid,), "MIG UUIDs recur"
+    other = daemon.submit("true", gpus=GpuRequest(kind="profile", profile="1g.6gb+me"))
+    wait_until(lambda: "exist now" in why(daemon, other), what="the job waits")
+    shown = on(daemon, uuid)
+    assert (shown.state, shown.profile, shown.job) == ("lost", "1g.6gb", job.id)
+    assert daemon.state_of(job) == "RUNNING", "its job is left alone"
+    assert daemon.done(job).exit_code == 5
+    assert daemon.done(other).slices == [uuid]
+    assert on(daemon, uuid).profile == "1g.6gb+me"
+    machine.remove_instance(gone.gpu_uuid, again.gi)
+    wait_until(lambda: uuid not in {s.uuid for s in daemon.client.slices()}, what="it is gone")
+
+
 @pytest.fixture
 def hook(sandbox: Sandbox) -> Iterator[Hook]:
     yield sandbox.hook

@@ -319,7 +319,8 @@ def test_processes_of_every_kind_are_told_with_their_memory(made) -> None:
 @pytest.mark.parametrize("code", ["NO_PERMISSION", "NOT_SUPPORTED", "FUNCTION_NOT_FOUND"])
 def test_a_refused_process_query_is_never_an_empty_list(made, code: str) -> None:
     machine, reader = made("A30:1g.6gb")
-    machine.fail("nvmlDeviceGetComputeRunningProcesses_v3", code, times=None)
+    for version in ("_v3", "_v2"):
+        machine.fail(f"nvmlDeviceGetComputeRunningProcesses{version}", code, times=None)
     with pytest.raises(GpuPermission):
         reader.processes(machine.mig_uuids()[0])
 

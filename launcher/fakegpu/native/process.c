@@ -28,23 +28,17 @@ static nvmlReturn_t list(nvmlDevice_t device, uint32_t kind, unsigned *count,
     return found > room ? NVML_ERROR_INSUFFICIENT_SIZE : NVML_SUCCESS;
 }
 
-NVML_FUNCTION(nvmlDeviceGetComputeRunningProcesses_v3,
-              (nvmlDevice_t device, unsigned *count, nvmlProcessInfo_t *infos),
-              (device, count, infos))
-{
-    return list(device, KIND_COMPUTE, count, infos);
-}
+/* The second version, of drivers before R510, has the same struct on the wire. */
+#define PROCESS_LIST(name, kind)                                                  \
+    NVML_FUNCTION(name, (nvmlDevice_t device, unsigned *count, nvmlProcessInfo_t *infos), \
+                  (device, count, infos))                                         \
+    {                                                                             \
+        return list(device, kind, count, infos);                                  \
+    }
 
-NVML_FUNCTION(nvmlDeviceGetGraphicsRunningProcesses_v3,
-              (nvmlDevice_t device, unsigned *count, nvmlProcessInfo_t *infos),
-              (device, count, infos))
-{
-    return list(device, KIND_GRAPHICS, count, infos);
-}
-
-NVML_FUNCTION(nvmlDeviceGetMPSComputeRunningProcesses_v3,
-              (nvmlDevice_t device, unsigned *count, nvmlProcessInfo_t *infos),
-              (device, count, infos))
-{
-    return list(device, KIND_MPS, count, infos);
-}
+PROCESS_LIST(nvmlDeviceGetComputeRunningProcesses_v3, KIND_COMPUTE)
+PROCESS_LIST(nvmlDeviceGetComputeRunningProcesses_v2, KIND_COMPUTE)
+PROCESS_LIST(nvmlDeviceGetGraphicsRunningProcesses_v3, KIND_GRAPHICS)
+PROCESS_LIST(nvmlDeviceGetGraphicsRunningProcesses_v2, KIND_GRAPHICS)
+PROCESS_LIST(nvmlDeviceGetMPSComputeRunningProcesses_v3, KIND_MPS)
+PROCESS_LIST(nvmlDeviceGetMPSComputeRunningProcesses_v2, KIND_MPS)

@@ -15,7 +15,7 @@ from launcher.daemon import proof
 from launcher.daemon.health import Health
 from launcher.daemon.proof import Prover
 from launcher.engine.containers import cgroup_is_empty
-from launcher.errors import GpuFault, GpuPermission, GpuSilent
+from launcher.errors import GpuFault, GpuGone, GpuPermission, GpuSilent
 from launcher.gpu import GpuProcess
 from tests.support.builders import mig
 
@@ -30,6 +30,9 @@ class Machine:
     container: Any = None
     asked: int = field(default=0)
     difference: Any = None
+
+    def is_empty(self, container_id: str) -> bool:
+        return cgroup_is_empty(container_id)
 
     def verify(self, what: Any) -> str | None:
         if isinstance(self.difference, Exception):
@@ -130,3 +133,13 @@ def test_a_slice_is_clean_if_it_is_what_it_was_and_nobody_is_on_it(
     found = Prover(machine, machine, Health()).probe(mig(0))  # type: ignore[arg-type]
     assert (found is None) == (why is None)
     assert (why or "") in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("container_id", "free"), [(None, True), ("0" * 64, True), (our_cgroup(), False)]
+)
+def test_a_slice_that_is_gone_is_free_once_its_container_is(
+    container_id: str | None, free: bool
+) -> None:
+    (event,) = told(Machine([GpuGone("MIG-1 does not exist now")]), container_id)
+    assert isinstance(event, SlicesIdle if free else SliceStuck)
