@@ -42,6 +42,8 @@ class Config:
     log_level: str = "info"
     admin_group: str | None = None
     rules: Rules = DEFAULT_RULES
+    foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
+    """Processes, containers or image repositories that may be on a slice: they are no use of it."""
 
 
 _NUMBERS: dict[Any, str] = {int: "a whole number", (int, float): "a number"}
@@ -132,12 +134,27 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
+    foreign = _foreign(values.pop("foreign", {}), path)
     tables = {name: values.pop(name) for name in TABLES if name in values}
     for key, value in values.items():
         if key not in _FILE_KEYS:
-            known = ", ".join([*_FILE_KEYS, *(f"[{name}]" for name in TABLES)])
+            known = ", ".join([*_FILE_KEYS, *(f"[{name}]" for name in (*TABLES, "foreign"))])
             raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {known}")
         if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
             kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
             raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
-    return values | {"rules": rules_from(tables, path)}
+    return values | foreign | {"rules": rules_from(tables, path)}
+
+
+def _foreign(table: Any, path: Path) -> dict[str, tuple[str, ...]]:
+    """Return what the table ``[foreign]`` says."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: foreign is {table!r}, it must be a table ([foreign])")
+    for key in table.keys() - {"allow"}:
+        raise ConfigError(f"{path}: unknown key {key!r} in [foreign]", fix="Known: allow")
+    if "allow" not in table:
+        return {}
+    names = table["allow"]
+    if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
+        raise ConfigError(f"{path}: foreign.allow is {names!r}, it must be a list of names")
+    return {"foreign_allow": tuple(names)}

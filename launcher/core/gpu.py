@@ -121,6 +121,7 @@ class Inventory:
 
     ``silent``: (UUID, why) of the GPUs that do not answer; the UUID is empty where the GPU was not
     read before. What is told of them is what was last seen; nothing is known of their use.
+    ``indexes``: (MIG UUID, its index on its GPU now), by which others may name it. Indexes move.
     """
 
     driver_version: str
@@ -130,6 +131,7 @@ class Inventory:
     warnings: tuple[str, ...] = field(default=())
     hidden: tuple[str, ...] = ()
     silent: tuple[tuple[str, str], ...] = ()
+    indexes: tuple[tuple[str, int], ...] = ()
 
     @property
     def bare(self) -> tuple[Instance, ...]:

@@ -1,12 +1,17 @@
 """Who else uses a slice: other people's containers, another launcher's, processes without either.
 
-A container of ours never counts; one with another ``launcher.store`` label does (I13).
+A container of ours never counts; one with another ``launcher.store`` label does (I13). What
+launcher.toml allows does not count either.
 """
 
 from __future__ import annotations
 
-from launcher.core.gpu import Inventory
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from launcher.core.gpu import Inventory, Slice
 from launcher.core.ids import LABEL_STORE
+from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.engine.containers import Containers, gpu_ids
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
@@ -15,9 +20,14 @@ from launcher.gpu import GpuReader
 class ForeignUse:
     """Looks for use of slices that the launcher did not start."""
 
-    def __init__(self, containers: Containers, gpu: GpuReader, store: str) -> None:
+    def __init__(
+        self, containers: Containers, gpu: GpuReader, store: str, allowed: Allowed = NOBODY
+    ) -> None:
         self._containers, self._gpu, self._store = containers, gpu, store
+        self._allowed = allowed
         self._ids: dict[str, set[str]] = {}
+        self._indexes: dict[str, int] = {}
+        self._nodes: dict[str, str] = {}
 
     def find(self, inventory: Inventory, ours: frozenset[str]) -> tuple[dict[str, str], str | None]:
         """Return slice UUID -> who uses it. ``ours`` are slices with a live lease: not looked at.
@@ -27,15 +37,16 @@ class ForeignUse:
         """
         used: dict[str, str] = {}
         blind = None
+        self._indexes = dict(inventory.indexes)
         try:
-            used = self._by_containers(inventory)
+            used = self.by_containers(inventory.slices)
         except (EngineUnavailable, EngineError) as error:
             blind = error.message
         for s in inventory.slices:
             if s.uuid in ours or s.uuid in used:
                 continue
             try:
-                found = self._gpu.processes(s.uuid)
+                found = self._allowed.others(self._gpu.processes(s.uuid))
             except (GpuUnavailable, GpuFault):
                 continue
             if found:
@@ -43,29 +54,77 @@ class ForeignUse:
                 used[s.uuid] = f"is used by process {pids}"
         return used, blind
 
-    def _by_containers(self, inventory: Inventory) -> dict[str, str]:
+    def by_containers(self, slices: Iterable[Slice]) -> dict[str, str]:
+        """Return slice UUID -> which running container of others has it; raises as Docker does."""
         running = {c["Id"]: c for c in self._containers.running()}
+        self._allowed.note(running.values())
         self._ids = {i: ids for i, ids in self._ids.items() if i in running}
         used: dict[str, str] = {}
+        slices = list(slices)
         for container_id, listed in running.items():
             if (listed.get("Labels") or {}).get(LABEL_STORE) == self._store:
                 continue
+            if self._allowed.container(listed):
+                continue
+            ids = self._devices(container_id, slices)
             name = (listed.get("Names") or [container_id[:12]])[0].lstrip("/")
-            for s in inventory.slices:
-                if _names(self._devices(container_id), s.uuid, s.gpu_uuid, s.gpu_index):
+            for s in slices:
+                if ids and self._has(ids, s):
                     used[s.uuid] = f"is used by the container {name}"
         return used
 
-    def _devices(self, container_id: str) -> set[str]:
-        """Return the container's device ids; they never change, so each is inspected once."""
-        if container_id not in self._ids:
+    def _devices(self, container_id: str, slices: Sequence[Slice]) -> set[str]:
+        """Return the container's device ids; they never change, so each is inspected once.
+
+        MIG indexes move with the layout: what they mean is looked up now, when it is first seen.
+        """
+        known = self._ids.get(container_id)
+        if known is None:
             try:
                 found = self._containers.inspect(container_id)
             except EngineError:
                 return set()
-            self._ids[container_id] = gpu_ids(found.info) if found else set()
-        return self._ids[container_id]
+            asked = gpu_ids(found.info) if found else set()
+            known = {name for each in asked for name in self._meant(each, slices)}
+            self._ids[container_id] = known
+        return known
+
+    def _meant(self, name: str, slices: Sequence[Slice]) -> Iterator[str]:
+        gpu, is_mig, index = name.removeprefix("mig").partition(":")
+        meant = [
+            s.uuid
+            for s in slices
+            if is_mig and (str(s.gpu_index), str(self._indexes.get(s.uuid))) == (gpu, index)
+        ]
+        yield from meant or [name]
+
+    def _has(self, ids: set[str], s: Slice) -> bool:
+        """Whether one of the names means this slice, or the GPU that it is on."""
+        index = str(s.gpu_index)
+        if ids & {"all", s.uuid, s.gpu_uuid, index, f"gpu{index}", _old_name(s)}:
+            return True
+        if any(s.uuid.startswith(i) or s.gpu_uuid.startswith(i) for i in ids if _is_short(i)):
+            return True
+        nodes = {i for i in ids if i.startswith("/dev/")}
+        return bool(nodes) and self._node(s.gpu_uuid) in nodes
+
+    def _node(self, gpu_uuid: str) -> str | None:
+        if gpu_uuid not in self._nodes:
+            try:
+                node: Any = self._gpu.device_node(gpu_uuid)
+            except (GpuUnavailable, GpuFault):
+                return None
+            if node is None:
+                return None
+            self._nodes[gpu_uuid] = str(node)
+        return self._nodes[gpu_uuid]
 
 
-def _names(ids: set[str], uuid: str, gpu_uuid: str, index: int) -> bool:
-    return bool(ids & {"all", uuid, gpu_uuid, str(index)})
+def _old_name(s: Slice) -> str:
+    """Return how drivers before R470 named a MIG device."""
+    return f"MIG-{s.gpu_uuid}/{s.gi}/{s.ci}"
+
+
+def _is_short(name: str) -> bool:
+    """Whether a name may be the beginning of a UUID, which NVIDIA's runtime takes for the whole."""
+    return len(name) > 8 and name.startswith(("GPU-", "MIG-"))

@@ -22,6 +22,7 @@ from launcher.core import event as ev
 from launcher.core.job import Owner
 from launcher.core.reconcile import resume
 from launcher.daemon import clock, layouts, server
+from launcher.daemon.allowed import Allowed
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
@@ -125,7 +126,9 @@ class Daemon:
         self.hub = Hub()
         self.committer = Committer(store)
         self.claims = Claims(config.lock_dir, store.id, self.gpu.device_node)
-        self.prover = Prover(self.containers, self.gpu, self.health)
+        self.allowed = Allowed(config.foreign_allow)
+        self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed)
+        self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
         self.stop = asyncio.Event()
@@ -151,12 +154,13 @@ class Daemon:
             self.containers,
             self.gpu,
             self.claims,
-            ForeignUse(self.containers, self.gpu, self.store_id),
+            self.foreign,
             self.prover,
             self.health,
             self.committer,
             self.runners.dispatch,
             self.store_id,
+            self.allowed,
         )
         self.runners.layouts = self._layout_runner()
         self.xids = XidWatcher(self.outside.events, self.brain.tell)
@@ -191,7 +195,15 @@ class Daemon:
             containers=self.containers,
             images=self.outside.images,
             logs=self.outside.logs,
-            starter=Starter(self.containers, self.gpu, self.store_id, self._gpu_driver, marks),
+            starter=Starter(
+                self.containers,
+                self.gpu,
+                self.store_id,
+                self._gpu_driver,
+                marks,
+                self.foreign,
+                self.allowed,
+            ),
             marks=marks,
             prover=self.prover,
             committer=self.committer,

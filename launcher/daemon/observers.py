@@ -13,6 +13,7 @@ from launcher.core import event as ev
 from launcher.core.action import Action, RemoveContainer
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB
 from launcher.daemon import clock
+from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.brain import Brain
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
@@ -47,6 +48,7 @@ class Observers:
     committer: Committer
     dispatch: Callable[[Action], None]
     store: str
+    allowed: Allowed = NOBODY
     _orphans: dict[str, float] = field(default_factory=dict)
     _idle: dict[str, int] = field(default_factory=dict)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -145,7 +147,7 @@ class Observers:
     def _is_idle(self, uuid: str) -> bool:
         """Whether NVML shows no process on a slice; where it does not tell, it may be busy."""
         try:
-            return not self.gpu.processes(uuid)
+            return not self.allowed.others(self.gpu.processes(uuid))
         except (GpuUnavailable, GpuFault):
             return False
 

@@ -9,6 +9,7 @@ from launcher.core.action import ProveIdle
 from launcher.core.event import SlicesIdle, SliceStuck
 from launcher.core.gpu import Slice
 from launcher.daemon import clock
+from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.health import Health
 from launcher.engine.containers import Containers
 from launcher.errors import (
@@ -32,10 +33,12 @@ END_SECONDS = 0.2
 class Prover:
     """Asks NVML; where it refuses to list processes, the container's empty cgroup is the proof."""
 
-    def __init__(self, containers: Containers, gpu: GpuReader, health: Health) -> None:
+    def __init__(
+        self, containers: Containers, gpu: GpuReader, health: Health, allowed: Allowed = NOBODY
+    ) -> None:
         self._containers = containers
         self._gpu = gpu
-        self._health = health
+        self._health, self._allowed = health, allowed
 
     def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
         """Return those of the slices that are proven free now; an empty id proves nothing.
@@ -71,7 +74,7 @@ class Prover:
         ``nobody`` says whether the container is proven empty: asked where NVML does not tell.
         """
         try:
-            found = self._gpu.processes(uuid, patience)
+            found = self._allowed.others(self._gpu.processes(uuid, patience))
         except GpuPermission:
             self._health.processes_hidden = True
             return None if nobody() else "processes that NVML refuses to list"

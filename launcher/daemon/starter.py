@@ -17,6 +17,8 @@ from launcher.core.gpu import Slice
 from launcher.core.ids import labels
 from launcher.core.job import JobSpec, Owner
 from launcher.daemon import clock
+from launcher.daemon.allowed import NOBODY, Allowed
+from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.marks import Marks
 from launcher.engine import validate
 from launcher.engine.containers import Container, Containers
@@ -75,6 +77,8 @@ class Starter:
     store: str
     gpu_driver: Callable[[], str]
     marks: Marks
+    foreign: ForeignUse
+    allowed: Allowed = NOBODY
 
     def run(
         self,
@@ -145,7 +149,7 @@ class Starter:
             try:
                 if changed := self.gpu.verify(s):
                     raise NotStarted(StartFailure.SLICE_CHANGED, changed, slice_=s.uuid)
-                users = self.gpu.processes(s.uuid)
+                users = self.allowed.others(self.gpu.processes(s.uuid))
             except GpuPermission:
                 continue
             except GpuUnavailable as away:
@@ -155,6 +159,17 @@ class Starter:
             if users:
                 pids = ", ".join(str(p.pid) for p in users)
                 raise NotStarted(StartFailure.FOREIGN, f"is used by process {pids}", slice_=s.uuid)
+        if slices:
+            self._check_containers(slices)
+
+    def _check_containers(self, slices: tuple[Slice, ...]) -> None:
+        """Refuse a slice that somebody's container has since the last poll; one list, some 1 ms."""
+        try:
+            used = self.foreign.by_containers(slices)
+        except (EngineUnavailable, Unknown, Refused) as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+        for uuid, how in used.items():
+            raise NotStarted(StartFailure.FOREIGN, how, slice_=uuid)
 
     def _create(
         self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None

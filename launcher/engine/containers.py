@@ -168,24 +168,52 @@ class Containers:
 
 
 def gpu_ids(info: dict[str, Any]) -> set[str]:
-    """Return the device ids an inspected container was given; ``all`` for a count request.
+    """Return the names of the devices an inspected container was given, as it was asked for them:
+    UUIDs, ``0``, ``0:1``, ``all`` (also for a count), ``gpu0``, ``mig0:1``, or a path in /dev.
 
-    Device requests and CDI names always count; NVIDIA_VISIBLE_DEVICES only where the runtime is
-    nvidia, since CUDA images ship it set to ``all``.
+    Device requests, NVIDIA's CDI names and device nodes always count; NVIDIA_VISIBLE_DEVICES only
+    where the runtime is NVIDIA's (Docker tells its default one by name too), since CUDA images ship
+    it set to ``all``.
     """
     host = info.get("HostConfig") or {}
     found: set[str] = set()
     for request in host.get("DeviceRequests") or []:
         ids = request.get("DeviceIDs") or []
-        found |= {i.rpartition("=")[2] for i in ids}
+        found |= {name for i in ids if (name := _device_name(i)) is not None}
         if not ids and request.get("Count"):
             found.add("all")
-    if host.get("Runtime") == "nvidia":
-        for entry in info["Config"].get("Env") or []:
-            name, _, value = entry.partition("=")
-            if name == "NVIDIA_VISIBLE_DEVICES" and value not in ("", "void", "none"):
-                found |= set(value.split(","))
+    for device in host.get("Devices") or []:
+        path = device.get("PathOnHost") or ""
+        name = _device_name(path)
+        if name is not None and (name != path or _GPU_NODE.fullmatch(path)):
+            found.add(name)
+    if str(host.get("Runtime") or "").startswith("nvidia"):
+        found |= _visible(info)
     return found
+
+
+_GPU_NODE = re.compile(r"/dev/nvidia\d+")
+_VISIBLE_MOUNTS = "/var/run/nvidia-container-devices/"
+
+
+def _device_name(asked: str) -> str | None:
+    """Return a device id without NVIDIA's CDI kind, None for another vendor's CDI name."""
+    kind, is_cdi, name = asked.rpartition("=")
+    if is_cdi and not kind.endswith("nvidia.com/gpu"):
+        return None
+    return name
+
+
+def _visible(info: dict[str, Any]) -> set[str]:
+    """Return what a container asks NVIDIA's runtime for; the last of several values counts."""
+    value = ""
+    for entry in info["Config"].get("Env") or []:
+        name, _, text = entry.partition("=")
+        value = text if name == "NVIDIA_VISIBLE_DEVICES" else value
+    names = [] if value in ("", "void", "none") else value.split(",")
+    mounts = [mount.get("Destination") or "" for mount in info.get("Mounts") or []]
+    names += [m.removeprefix(_VISIBLE_MOUNTS) for m in mounts if m.startswith(_VISIBLE_MOUNTS)]
+    return {name for n in names if (name := _device_name(n.strip())) is not None}
 
 
 def cgroup_is_empty(container_id: str, proc: Path = Path("/proc")) -> bool:

@@ -18,6 +18,7 @@ class Found:
         self.warnings: list[str] = []
         self.hidden: list[str] = []
         self.silent: list[tuple[str, str]] = []
+        self.indexes: list[tuple[str, int]] = []
 
     def uuids(self) -> Iterator[str]:
         """Yield the UUIDs of the GPUs and of their slices."""
@@ -31,6 +32,7 @@ class Found:
         self.instances += other.instances
         self.warnings += other.warnings
         self.hidden += other.hidden
+        self.indexes += other.indexes
 
     def add_silent(self, index: int, last: Found | None, problem: LauncherError) -> None:
         """Take in that a GPU does not answer, and what was last read of it."""
@@ -47,4 +49,5 @@ class Found:
             tuple(self.warnings),
             tuple(self.hidden),
             tuple(self.silent),
+            tuple(self.indexes),
         )

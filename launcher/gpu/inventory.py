@@ -246,6 +246,7 @@ class GpuReader:
             found.hidden.append(gpu.uuid)
         profiles = {profile.profile_id: profile for profile in gpu.profiles}
         found.slices.extend(_slice(gpu, profiles, mig, seen) for mig in seen.devices)
+        found.indexes.extend((mig.uuid, mig.index) for mig in seen.devices)
         found.instances.extend(
             Instance(
                 gpu.uuid,

@@ -29,6 +29,7 @@ class Device:
     gi_slices: int
     ci_slices: int
     memory_mib: int
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
     for index in range(nvml.max_mig_devices(gpu)):
         mig = nvml.mig_device_at(gpu, index)
         if mig is not None:
-            device = _device(mig)
+            device = _device(mig, index)
             if device is None:
                 return None
             devices.append(device)
@@ -107,7 +108,7 @@ def _instance(gpu: nvml.Handle, gi: int) -> nvml.InstanceInfo | None:
     return None if handle is None else nvml.gpu_instance_info(handle)
 
 
-def _device(mig: nvml.Handle) -> Device | None:
+def _device(mig: nvml.Handle, index: int) -> Device | None:
     uuid = nvml.device_uuid(mig)
     ids = nvml.gi_and_ci(mig)
     sizes = nvml.attributes(mig)
@@ -115,7 +116,7 @@ def _device(mig: nvml.Handle) -> Device | None:
     if uuid is None or ids is None or sizes is None:
         return None
     profile = (name or "").partition(" MIG ")[2] or None
-    return Device(uuid, *ids, profile, sizes.gi_slices, sizes.ci_slices, sizes.memory_mib)
+    return Device(uuid, *ids, profile, sizes.gi_slices, sizes.ci_slices, sizes.memory_mib, index)
 
 
 def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.InstanceInfo] | None:

@@ -75,6 +75,8 @@ sweep_seconds = 2
 orphan_grace_seconds = 3.5
 nvml_seconds = 0.5
 log_level = "debug"
+[foreign]
+allow = ["watcher"]
 """
     found = from_file(file, text)
     assert found == Config(
@@ -90,6 +92,7 @@ log_level = "debug"
         orphan_grace_seconds=3.5,
         nvml_seconds=0.5,
         log_level="debug",
+        foreign_allow=("watcher",),
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.cpu_slots = 4  # type: ignore[misc]
@@ -110,6 +113,11 @@ log_level = "debug"
         ("inventory_seconds = 0.0", "inventory_seconds is 0.0"),
         ("sweep_seconds = -1", "sweep_seconds is -1"),
         ("log_level = 'loud'", "log_level is 'loud'"),
+        ("nvml_seconds = 0", "nvml_seconds is 0"),
+        ("foreign = 1", "foreign is 1, it must be a table"),
+        ("[foreign]\nallowed = []", "unknown key 'allowed' in [foreign]"),
+        ("[foreign]\nallow = 'dcgm'", "foreign.allow is 'dcgm', it must be a list of names"),
+        ("[foreign]\nallow = ['']", "foreign.allow is [''], it must be a list of names"),
         ("cpu_slots = = 1", "launcher.toml: "),
         ("cpu_slots = 1\ncpu_slots = 2", "launcher.toml: "),
     ],

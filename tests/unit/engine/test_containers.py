@@ -112,6 +112,15 @@ def given_devices(runtime: str, env: list[str] | None, *requests: dict[str, Any]
     return {"HostConfig": host, "Config": {"Env": env}}
 
 
+def with_devices(*paths: str) -> dict[str, Any]:
+    devices = [{"PathOnHost": path, "PathInContainer": path} for path in paths]
+    return {"HostConfig": {"Runtime": "runc", "Devices": devices}, "Config": {}}
+
+
+def cdi(name: str) -> dict[str, Any]:
+    return given_devices("runc", None, {"Driver": "cdi", "DeviceIDs": [name]})
+
+
 VISIBLE = "NVIDIA_VISIBLE_DEVICES="
 
 
@@ -129,6 +138,19 @@ VISIBLE = "NVIDIA_VISIBLE_DEVICES="
         (given_devices("nvidia", [VISIBLE + "void"]), set()),
         (given_devices("nvidia", [VISIBLE + "none"]), set()),
         (given_devices("nvidia", None), set()),
+        (given_devices("nvidia", [VISIBLE + "all", VISIBLE + "MIG-3"]), {"MIG-3"}),
+        (given_devices("nvidia-legacy", [VISIBLE + "0:1"]), {"0:1"}),
+        (given_devices("nvidia", [VISIBLE + "nvidia.com/gpu=0:1"]), {"0:1"}),
+        (cdi("nvidia.com/gpu=all"), {"all"}),
+        (cdi("nvidia.com/gpu=0:1"), {"0:1"}),
+        (cdi("acme.com/nic=0"), set()),
+        (with_devices("/dev/nvidia0", "/dev/nvidiactl", "/dev/fuse"), {"/dev/nvidia0"}),
+        (with_devices("nvidia.com/gpu=MIG-1", "acme.com/nic=0"), {"MIG-1"}),
+        (
+            given_devices("nvidia", None)
+            | {"Mounts": [{"Destination": "/var/run/nvidia-container-devices/MIG-4"}]},
+            {"MIG-4"},
+        ),
         ({"HostConfig": None, "Config": {}}, set()),
     ],
 )
