@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +15,7 @@ from launcher.core.event import (
 )
 from launcher.core.layoutop import Step, StepKind
 from launcher.daemon.health import Health
+from launcher.daemon.threads import in_thread
 from launcher.errors import InternalError, LauncherError
 from launcher.gpu import Carver, ResetNeeded
 
@@ -43,7 +43,7 @@ class LayoutRunner:
         """Carry out one step; every way it can end is an event."""
         log.info("layout change %d: %s", action.op, action.step)
         try:
-            gi, made = await asyncio.to_thread(self._step, action.step)
+            gi, made = await in_thread("carve", lambda: self._step(action.step))
         except ResetNeeded as pending:
             return LayoutStepDone(action.op, action.step, pending=_words(pending))
         except LauncherError as error:
@@ -73,7 +73,7 @@ class LayoutRunner:
     async def look(self, action: LookAtLayout) -> LayoutSeen:
         """Read what stands; device nodes and CDI follow what was changed."""
         if action.changed:
-            problems = await asyncio.to_thread(self._refresh)
+            problems = await in_thread("refresh", self._refresh)
             self._health.set("refresh", "; ".join(problems) or None)
         found = await self._look()
         if isinstance(found, InventoryRead):

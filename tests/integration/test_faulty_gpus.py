@@ -8,7 +8,14 @@ import pytest
 
 from launcher.fakegpu.hook import Hook
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobView, SliceView
+from launcher.wire import (
+    GpuRequest,
+    JobView,
+    LayoutEntry,
+    LayoutRequest,
+    LayoutSpec,
+    SliceView,
+)
 from tests.conftest import MakeDaemon
 from tests.support.daemon import CONFIG, DaemonProcess
 from tests.support.wait import wait_until
@@ -71,6 +78,19 @@ def test_a_daemon_that_starts_while_nvml_hangs_serves_and_says_so(make_daemon: M
     daemon.machine.clear_faults()
     daemon.start()
     assert daemon.done(job).outcome == "COMPLETED"
+
+
+def test_a_layout_change_that_hangs_keeps_no_daemon_from_ending(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon("A30:1g.6gb*3", config=IMPATIENT).start()
+    wait_until(daemon.client.slices, what="the slices are read")
+    call = "nvmlDeviceCreateGpuInstanceWithPlacement"
+    daemon.machine.hang(call, 600.0)
+    entry = LayoutEntry(gpus=["0"], specs=[LayoutSpec(profile="1g.6gb", count=4)])
+    daemon.client.layout.change(LayoutRequest(verb="apply", request="", entries=[entry]))
+    wait_until(lambda: daemon.machine.calls(call), what="it hangs")
+    assert daemon.done(daemon.submit("true")).outcome == "COMPLETED"
+    assert daemon.stop() == 0
+    daemon.machine.clear_faults()
 
 
 def test_an_xid_on_each_of_seven_slices_takes_it_out_of_use_until_it_was_looked_at(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -123,3 +124,21 @@ def test_a_gpu_that_hangs_keeps_no_other_from_being_registered_and_comes_later(
         return events.wait(0.0) is not None
 
     wait_until(told, what="it is registered too")
+
+
+def test_a_wait_that_does_not_return_is_said_by_whoever_must_close_nvml(
+    made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.gpu.session.BUSY_SECONDS", 0.1)
+    machine, reader, events = made("A30")
+    machine.hang("nvmlEventSetWait_v2", 60.0)
+    before = machine.calls("nvmlEventSetWait_v2")
+    waiting = threading.Thread(target=events.wait, args=(0.0,))
+    waiting.start()
+    wait_until(lambda: machine.calls("nvmlEventSetWait_v2") > before, what="it hangs")
+    with pytest.raises(GpuUnavailable, match="a wait for events does not return"):
+        Carver(reader).set_mode(machine.gpu_uuids()[0], on=True)
+    assert len(reader.inventory().slices) == 1, "reads go on"
+    machine.clear_faults()
+    waiting.join(10)
+    Carver(reader).set_mode(machine.gpu_uuids()[0], on=True)

@@ -84,7 +84,9 @@ def broken(scenario: Scenario, crash: Crash | None = None) -> list[str]:
 def test_a_simulation_finds_a_slice_that_is_given_before_it_is_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tests.simulation.gpu.FakeGpu.processes", lambda self, uuid: [])
+    monkeypatch.setattr(
+        "tests.simulation.gpu.FakeGpu.processes", lambda self, uuid, patience=None: []
+    )
     assert any(wrong.startswith("I1") for wrong in broken(calm(1)))
 
 

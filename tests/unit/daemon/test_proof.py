@@ -143,3 +143,15 @@ def test_a_slice_that_is_gone_is_free_once_its_container_is(
 ) -> None:
     (event,) = told(Machine([GpuGone("MIG-1 does not exist now")]), container_id)
     assert isinstance(event, SlicesIdle if free else SliceStuck)
+
+
+def test_an_end_is_held_up_for_a_moment_only_however_many_slices_are_silent() -> None:
+    machine = Machine([GpuSilent("NVML is busy")])
+    patience: list[float | None] = []
+    ask = machine.processes
+    machine.processes = lambda uuid, left=None: (patience.append(left), ask(uuid))[1]  # type: ignore[method-assign]
+    prover = Prover(machine, machine, Health())  # type: ignore[arg-type]
+    assert prover.idle_now(("MIG-1", "MIG-2", "MIG-3"), "c1") == ()
+    assert len(patience) == 3
+    assert all(left is not None and 0.0 <= left <= proof.END_SECONDS for left in patience)
+    assert proof.END_SECONDS <= 0.2
