@@ -31,9 +31,6 @@ class Machine:
     asked: int = field(default=0)
     difference: Any = None
 
-    def is_empty(self, container_id: str) -> bool:
-        return cgroup_is_empty(container_id)
-
     def verify(self, what: Any) -> str | None:
         if isinstance(self.difference, Exception):
             raise self.difference
