@@ -191,6 +191,8 @@ class Explainer:
     def _missing(self, need: Need, there: int) -> Blocker:
         """Return that too few exist, unless a GPU that does not answer may have more."""
         have, unread = f"{there} exist now", self.world.silent.get("")
+        if unread is None and self.world.gpus_lost:
+            unread = f"{self.world.gpus_lost} GPU(s) fell off the bus: look at dmesg"
         if unread is None:
             return Blocker(Reason.NO_SUCH_PROFILE, str(need), have)
         return Blocker(Reason.GPU_UNAVAILABLE, str(need), f"{have}; {unread}")

@@ -122,6 +122,7 @@ class Inventory:
     ``silent``: (UUID, why) of the GPUs that do not answer; the UUID is empty where the GPU was not
     read before. What is told of them is what was last seen; nothing is known of their use.
     ``indexes``: (MIG UUID, its index on its GPU now), by which others may name it. Indexes move.
+    ``lost`` counts the GPUs that fell off the bus, of which nothing is told.
     """
 
     driver_version: str
@@ -132,6 +133,7 @@ class Inventory:
     hidden: tuple[str, ...] = ()
     silent: tuple[tuple[str, str], ...] = ()
     indexes: tuple[tuple[str, int], ...] = ()
+    lost: int = 0
 
     @property
     def bare(self) -> tuple[Instance, ...]:

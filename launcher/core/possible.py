@@ -15,7 +15,8 @@ def check_possible(world: World, need: Need) -> None:
     Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
     not be read refuses nothing, and neither does a machine whose GPUs are not all known yet.
     """
-    if need.kind is NeedKind.NONE or not world.gpus or world.gpu_down or "" in world.silent:
+    unknown = world.gpu_down or "" in world.silent or world.gpus_lost
+    if need.kind is NeedKind.NONE or not world.gpus or unknown:
         return
     match need.kind:
         case NeedKind.UUID:

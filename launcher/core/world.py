@@ -53,6 +53,8 @@ class World:
     """The GPUs of which NVML does not tell what GPU instances stand."""
     silent: dict[str, str] = field(default_factory=dict)
     """GPU UUID -> why it cannot be asked; an empty UUID is a GPU that was not read yet."""
+    gpus_lost: int = 0
+    """How many GPUs fell off the bus: nobody knows what they offered."""
     drains: dict[str, Drain] = field(default_factory=dict)
     made: dict[tuple[str, int], Place] = field(default_factory=dict)
     """The GPU instances that the launcher made, by GPU and GI id."""
@@ -300,7 +302,7 @@ class World:
         self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
         self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
         self.hidden = frozenset(inventory.hidden)
-        self.silent = dict(inventory.silent)
+        self.silent, self.gpus_lost = dict(inventory.silent), inventory.lost
         if self.layout is None:
             for gpu_uuid, gi in self.made.keys() - self.instances.keys():
                 if gpu_uuid not in self.hidden and not self.why_silent(gpu_uuid):

@@ -19,6 +19,7 @@ class Found:
         self.hidden: list[str] = []
         self.silent: list[tuple[str, str]] = []
         self.indexes: list[tuple[str, int]] = []
+        self.lost = 0
 
     def uuids(self) -> Iterator[str]:
         """Yield the UUIDs of the GPUs and of their slices."""
@@ -50,4 +51,5 @@ class Found:
             tuple(self.hidden),
             tuple(self.silent),
             tuple(self.indexes),
+            self.lost,
         )

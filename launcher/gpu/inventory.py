@@ -171,6 +171,7 @@ class GpuReader:
                 self._index |= dict.fromkeys(self._last[index].uuids(), index)
             except GpuLost as error:
                 self._last.pop(index, None)
+                found.lost += 1
                 found.warnings.append(f"GPU {index} is lost and left out: {error.message}")
             except (GpuUnavailable, GpuFault) as error:
                 failed[index] = error

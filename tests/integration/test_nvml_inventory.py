@@ -232,6 +232,7 @@ def test_a_lost_gpu_among_others_is_left_out_with_a_warning(made) -> None:
     assert [gpu.name for gpu in inventory.gpus] == ["Tesla T4"]
     assert [s.profile for s in inventory.slices] == [FULL]
     assert any("GPU 0 is lost" in warning for warning in inventory.warnings)
+    assert inventory.lost == 1
     machine.lose_gpu(machine.gpu_uuids()[1])
     with pytest.raises(GpuLost):
         reader.inventory()

@@ -11,7 +11,7 @@ from launcher.core.job import Reason, State
 from launcher.core.layout import Place
 from launcher.core.layoutop import Busy, Wish
 from launcher.core.layouts import begin
-from launcher.errors import StaleRequest
+from launcher.errors import ImpossibleRequest, StaleRequest
 from tests.support.builders import ROOT, Machine, a30, mig, profile
 
 WHY = (
@@ -106,3 +106,15 @@ def test_the_layout_of_a_silent_gpu_is_not_changed() -> None:
             ev.LayoutAsked(ROOT, "clear", "0", (wish,), Busy.REFUSE),
             machine.time,
         )
+
+
+def test_a_gpu_that_fell_off_the_bus_may_have_had_what_a_job_asks_for() -> None:
+    machine = Machine(slices=[mig(0)])
+    machine.tell(ev.InventoryRead(Inventory("580.95.05", (a30(),), (mig(0),), lost=1)))
+    (job,) = machine.submit(profile("9g.99gb"))
+    (blocker,) = Explainer(machine.world, machine.time).blockers(job)
+    assert blocker.reason is Reason.GPU_UNAVAILABLE
+    assert blocker.have == "0 exist now; 1 GPU(s) fell off the bus: look at dmesg"
+    machine.see([mig(0)])
+    with pytest.raises(ImpossibleRequest):
+        machine.submit(profile("9g.99gb"))
