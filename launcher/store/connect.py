@@ -73,7 +73,26 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     if not read_only:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        try:
+            durable(connection, path)
+        except StateDirError:
+            connection.close()
+            raise
     return connection
+
+
+def durable(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``StateDirError`` where SQLite did not take the settings, as on some network disks.
+
+    ``synchronous`` is 2 for FULL.
+    """
+    for name, wanted in (("journal_mode", "wal"), ("synchronous", 2)):
+        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if found != wanted:
+            raise StateDirError(
+                f"cannot keep {path} safe from a power cut: {name} is {found}, not {wanted}",
+                fix="Use a state directory on a local disk.",
+            )
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
