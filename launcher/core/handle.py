@@ -17,6 +17,7 @@ from launcher.core.layoutop import LayoutOp
 from launcher.core.preempt import preempt
 from launcher.core.scheduler import schedule
 from launcher.core.submit import submit
+from launcher.core.wallclock import keep_pace
 from launcher.core.world import World
 from launcher.errors import UserError
 
@@ -34,6 +35,7 @@ def handle(world: World, event: ev.Event, now: ev.Now) -> list[Action]:
 def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action]]:
     """As ``handle``, with what whoever asked is answered: jobs, a layout change, or None."""
     answer: Any = None
+    keep_pace(world, now)
     match event:
         case ev.Submitted():
             answer, actions = submit(world, event, now)
@@ -47,6 +49,7 @@ def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action
 
 def serve(world: World, now: ev.Now) -> list[Action]:
     """Start what can start now, and let what is in the way of others give way."""
+    keep_pace(world, now)
     return schedule(world, now) + preempt(world, now)
 
 

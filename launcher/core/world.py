@@ -88,6 +88,8 @@ class World:
     stories: dict[int, list[str]] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
     late_events: int = 0
+    clock: float | None = None
+    """What the wall clock was ahead of CLOCK_BOOTTIME when its records were made, in seconds."""
     # The gates: None where open, else the sentence that says why new starts wait.
     reconciling: str | None = "the daemon compares its records with Docker and NVML"
     engine_down: str | None = None

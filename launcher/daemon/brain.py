@@ -114,6 +114,8 @@ class Brain:
             actions += self._apply(asked, now, answers)
         actions += serve(self.world, now)
         changes = self.world.take_changes()
+        if changes.clock_step:
+            log.warning("the wall clock was set by %+.0f s", changes.clock_step)
         if (changes or self.read_only) and not await self._commit(changes, batch, answers):
             return
         for decided in answers:

@@ -138,6 +138,8 @@ class Daemon:
         world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
         before = await self.committer.read(Reader.meta, "boot_id")
         self.rebooted = before not in (None, clock.boot_id())
+        if self.rebooted:
+            world.clock = None  # CLOCK_BOOTTIME began anew
         self.runners = self._runners()
         self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
         self.runners.brain = self.brain

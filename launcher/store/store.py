@@ -18,7 +18,7 @@ from launcher.errors import StateDirError
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate
 from launcher.store.jobrows import job_row
-from launcher.store.load import load
+from launcher.store.load import CLOCK, load
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -120,6 +120,8 @@ class Store:
         db.executemany(
             _Q["put_use"], [(uid, u.user, u.amount, u.at) for uid, u in changes.uses.items()]
         )
+        if changes.clock is not None:
+            db.execute(_Q["put_meta"], (CLOCK, repr(changes.clock)))
         db.executemany(
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
