@@ -13,6 +13,12 @@ import click
 @click.option("--fake-gpu", metavar="SPEC", help="Pretend to have GPUs: A30:1g.6gb*4.")
 @click.option("--idle-exit", type=click.FloatRange(min=0), metavar="SECONDS", help="End when idle.")
 @click.option(
+    "--rebuild-from-docker",
+    "rebuild",
+    is_flag=True,
+    help="Make a damaged database anew from the containers and what can still be read of it.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="How much to say on stderr.",
@@ -24,6 +30,7 @@ def command(
     docker_host: str | None,
     fake_gpu: str | None,
     idle_exit: float | None,
+    rebuild: bool,
     log_level: str | None,
 ) -> int:
     """Run the daemon in the foreground, until it is stopped; jobs go on without it.
@@ -40,5 +47,6 @@ def command(
         docker_host=docker_host,
         fake_gpu=fake_gpu,
         idle_exit=idle_exit,
+        rebuild=rebuild,
         log_level=log_level,
     )

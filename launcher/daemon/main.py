@@ -21,7 +21,7 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, layouts, server
+from launcher.daemon import clock, layouts, recovery, server
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
@@ -35,6 +35,8 @@ from launcher.daemon.identity import Admins, Caller, groups_of, unknown_names
 from launcher.daemon.marks import Marks
 from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
+from launcher.daemon.rebuild import is_damaged
+from launcher.daemon.rebuild import rebuild as rebuild_database
 from launcher.daemon.runners import Runners
 from launcher.daemon.starter import Starter
 from launcher.engine.connection import Connection
@@ -42,7 +44,12 @@ from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
-from launcher.errors import InternalError, LauncherError
+from launcher.errors import (
+    DatabaseDamaged,
+    InternalError,
+    LauncherError,
+    SchemaTooNew,
+)
 from launcher.gpu import Carver, GpuReader
 from launcher.gpu.refresh import refresh
 from launcher.store import Reader, Store
@@ -54,11 +61,13 @@ NICE = -5
 """Jobs may take every core; between two of them a slice must not wait for the launcher."""
 
 
-def serve(**flags: Any) -> int:
+def serve(*, rebuild: bool = False, **flags: Any) -> int:
     """Run one daemon in the foreground until it is told to stop; returns the exit status.
 
-    Flags as in ``launch serve``, None where not given. Raises ``LauncherError`` where it cannot
-    start: bad configuration, a state directory in use, a socket that cannot be bound.
+    Flags as in ``launch serve``, None where not given; with ``rebuild`` a damaged database is made
+    anew first. Where it cannot be used the daemon comes up in recovery mode. Raises
+    ``LauncherError`` where it cannot start: bad configuration, a state directory in use, a socket
+    that cannot be bound.
     """
     config = load(flags)
     logging.basicConfig(
@@ -71,26 +80,33 @@ def serve(**flags: Any) -> int:
     for name in unknown_names(config.rules):
         log.warning("launcher.toml names the %s, which this machine does not have", name)
     crashpoints.arm_from_environment()
-    store = Store.open(config.state_dir)
+    try:
+        if rebuild and is_damaged(config):
+            config = _with_fake_gpu(config)
+            rebuild_database(config)
+        store = Store.open(config.state_dir)
+    except (DatabaseDamaged, SchemaTooNew) as trouble:
+        return asyncio.run(recovery.serve(config, trouble))
     if config.system:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
-    if config.fake_gpu is not None:
-        config = _with_fake_gpu(config, config.fake_gpu)
+    config = _with_fake_gpu(config)
     return asyncio.run(_run(config, store))
 
 
-def _with_fake_gpu(config: Config, spec: str) -> Config:
-    """Load the fake library before anyone asks for NVML; its claims stay with its machine."""
+def _with_fake_gpu(config: Config) -> Config:
+    """Load the fake library before anyone asks for NVML, once; its claims stay with its machine."""
     import dataclasses
 
     from launcher.fakegpu import Machine
 
-    place = config.state_dir / "fakegpu"
-    if spec.startswith("/"):
-        place = Path(spec)
-        Machine.open(place).load()
-    else:
-        Machine.create(place, spec).load()
+    spec = config.fake_gpu
+    if spec is None:
+        return config
+    place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
+    if config.lock_dir == place:
+        return config
+    machine = Machine.open(place) if spec.startswith("/") else Machine.create(place, spec)
+    machine.load()
     return dataclasses.replace(config, lock_dir=place)
 
 
@@ -267,10 +283,12 @@ class Daemon:
 
 async def _run(config: Config, store: Store) -> int:
     daemon = Daemon(config, store)
-    listener = server.inherited() or server.bind(
-        config.socket, mode=0o666 if config.system else 0o600
-    )
-    await daemon.start()
+    listener = server.listener(config)
+    try:
+        await daemon.start()
+    except DatabaseDamaged as trouble:
+        daemon.committer.close()
+        return await recovery.serve(config, trouble, listener)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop.set)
