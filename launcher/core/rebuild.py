@@ -158,6 +158,10 @@ class Rebuild:
         world.note(job, self.now.wall, "rebuilt", f"attempt {found.attempt} from {found.container}")
         if found.ended and not job.slices and found.slices:
             self._end(job, found)
+        if not found.started_at and len(job.slices) < len(found.slices):
+            text = "what it was to run on is in use"
+            refused = ev.StartFailed(job.id, job.attempt, ev.StartFailure.FOREIGN, text)
+            attempts.start_failed(world, refused, self.now)
         what = self.restored
         (what.running if found.running else what.ended if found.ended else what.starting).append(
             job.id

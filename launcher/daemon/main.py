@@ -159,19 +159,7 @@ class Daemon:
         self.runners = self._runners()
         self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
         self.runners.brain = self.brain
-        self.observers = Observers(
-            self.config,
-            self.brain,
-            self.containers,
-            self.gpu,
-            self.claims,
-            ForeignUse(self.containers, self.gpu, self.store_id),
-            self.prover,
-            self.health,
-            self.committer,
-            self.runners.dispatch,
-            self.store_id,
-        )
+        self.observers = self._observers()
         host = host_of(self.config)
         self.runners.layouts = LayoutRunner(
             Carver(self.gpu),
@@ -188,6 +176,21 @@ class Daemon:
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
+
+    def _observers(self) -> Observers:
+        return Observers(
+            self.config,
+            self.brain,
+            self.containers,
+            self.gpu,
+            self.claims,
+            ForeignUse(self.containers, self.gpu, self.store_id),
+            self.prover,
+            self.health,
+            self.committer,
+            self.runners.dispatch,
+            self.store_id,
+        )
 
     async def _observe(self) -> None:
         await self._reconcile()

@@ -83,6 +83,13 @@ def test_a_container_that_was_only_created_goes_on_as_a_start() -> None:
     assert world.jobs[7].state is State.STARTING
 
 
+def test_a_container_that_was_only_created_waits_for_a_slice_that_others_run_on() -> None:
+    world = empty()
+    rebuild(world, found(7, running=False, started_at=None), found(8))
+    assert (world.jobs[7].state, world.jobs[7].attempt) == (State.PENDING, 1)
+    assert world.slices[mig(0).uuid].lease.job == 8  # type: ignore[union-attr]
+
+
 def test_what_was_recorded_as_running_and_has_no_container_is_lost() -> None:
     machine = Machine()
     (job,) = machine.submit(profile())
