@@ -38,6 +38,7 @@ class Config:
     docker_timeout_seconds: float = 60.0
     fake_gpu: str | None = None
     idle_exit: float | None = None
+    drain: bool = False
     log_level: str = "info"
     admin_group: str | None = None
     rules: Rules = DEFAULT_RULES

@@ -12,6 +12,7 @@ import click
 @click.option("--docker-host", metavar="URL", help="Docker's socket: unix:///path.")
 @click.option("--fake-gpu", metavar="SPEC", help="Pretend to have GPUs: A30:1g.6gb*4.")
 @click.option("--idle-exit", type=click.FloatRange(min=0), metavar="SECONDS", help="End when idle.")
+@click.option("--drain", is_flag=True, help="Start nothing new, and end once nothing runs.")
 @click.option(
     "--rebuild-from-docker",
     "rebuild",
@@ -30,6 +31,7 @@ def command(
     docker_host: str | None,
     fake_gpu: str | None,
     idle_exit: float | None,
+    drain: bool,
     rebuild: bool,
     log_level: str | None,
 ) -> int:
@@ -47,6 +49,7 @@ def command(
         docker_host=docker_host,
         fake_gpu=fake_gpu,
         idle_exit=idle_exit,
+        drain=drain or None,
         rebuild=rebuild,
         log_level=log_level,
     )

@@ -210,6 +210,11 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonDrained:
+    """The daemon starts nothing new from here on; what runs goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -248,5 +253,6 @@ Event = (
     | EngineDown
     | QuarantineCleared
     | Reconciled
+    | DaemonDrained
     | Tick
 )

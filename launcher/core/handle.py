@@ -114,6 +114,11 @@ def _reconciled(world: World, event: ev.Reconciled, now: ev.Now) -> list[Action]
     return []
 
 
+def _drained(world: World, event: ev.DaemonDrained, now: ev.Now) -> list[Action]:
+    world.draining = "the daemon is draining: what runs goes on, nothing new starts"
+    return []
+
+
 def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
     if world.gpu_support and now.boot >= world.gpu_support_again:
         world.gpu_support = None
@@ -151,6 +156,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.LayoutStepFailed: layoutrun.step_failed,
     ev.LayoutSeen: layoutrun.seen,
     ev.Reconciled: _reconciled,
+    ev.DaemonDrained: _drained,
     ev.Tick: _tick,
 }
 

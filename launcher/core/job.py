@@ -54,6 +54,7 @@ class Reason(Enum):
     FOREIGN_USE = "ForeignUse"
     ENGINE_UNAVAILABLE = "EngineUnavailable"
     RECONCILING = "Reconciling"
+    DRAINING = "DaemonDraining"
     IMAGE_GONE = "ImageGone"
     NEVER_STARTED = "NeverStarted"
     ARRAY_LIMIT = "JobArrayTaskLimit"

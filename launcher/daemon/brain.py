@@ -184,7 +184,7 @@ class Brain:
                 self.read_only = failed.message
         old, now = self.world, clock.now()
         world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
-        world.reconciling = old.reconciling
+        world.reconciling, world.draining = old.reconciling, old.draining
         world.groups = old.groups
         if self.inventory is not None:
             # Not as an event: what that would begin was begun in the world before.

@@ -21,7 +21,7 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, layouts, recovery, server
+from launcher.daemon import clock, layouts, life, recovery, server
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
@@ -33,6 +33,7 @@ from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Admins, Caller, groups_of, unknown_names
 from launcher.daemon.marks import Marks
+from launcher.daemon.notify import Notifier
 from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
 from launcher.daemon.rebuild import is_damaged
@@ -170,7 +171,8 @@ class Daemon:
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
         for action in resume(world, clock.now(), rebooted=self.rebooted):
             self.runners.dispatch(action)
-        await self.brain.ask(ev.Tick())  # what was cut off is on record before anybody is served
+        first = ev.DaemonDrained() if self.config.drain else ev.Tick()
+        await self.brain.ask(first)  # what was cut off is on record before anybody is served
         await self.committer.remember("boot_id", clock.boot_id())
         gc.enable()
         gc.freeze()
@@ -301,7 +303,7 @@ async def _run(config: Config, store: Store) -> int:
     await runner.setup()
     await web.SockSite(runner, listener).start()
     log.info("listening on %s, store %s", config.socket, daemon.store_id)
-    await _until_stopped(daemon, config.idle_exit)
+    await life.until_over(daemon, config.idle_exit, Notifier())
     log.info("stopping; running jobs go on")
     await runner.cleanup()
     await daemon.close()
@@ -318,19 +320,3 @@ def _leave() -> None:
     logging.shutdown()
     sys.stderr.flush()
     os._exit(0)
-
-
-async def _until_stopped(daemon: Daemon, idle_exit: float | None) -> None:
-    """Return when told to stop, or when there was no job and no request for ``idle_exit`` s."""
-    idle_since = clock.now().boot
-    while not daemon.stop.is_set():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await daemon.stop.wait()
-        daemon.check()
-        now = clock.now().boot
-        if daemon.brain.world.jobs:
-            idle_since = now
-        if idle_exit is not None and now - idle_since > idle_exit:
-            log.info("idle for %g s", idle_exit)
-            return

@@ -21,6 +21,7 @@ from launcher.config import Config
 from launcher.core.ids import LABEL_STORE
 from launcher.daemon import clock, convert, server
 from launcher.daemon.identity import Admins, caller_of
+from launcher.daemon.notify import Notifier
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import (
@@ -120,13 +121,25 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, recovery.stop.set)
+    notifier = Notifier()
     async with _served(recovery.application(), listener):
         log.critical("%s", recovery.refusal.message)
         log.critical("%s", trouble.fix)
+        notifier.ready()
+        notifier.status(recovery.refusal.message)
+        signs = asyncio.create_task(_give_signs_of_life(notifier))
         await _until_stopped(recovery, config.idle_exit)
+        signs.cancel()
+        notifier.stopping()
     with contextlib.suppress(FileNotFoundError):
         config.socket.unlink()
     return 0
+
+
+async def _give_signs_of_life(notifier: Notifier) -> None:
+    while notifier.watchdog_seconds is not None:
+        notifier.alive()
+        await asyncio.sleep(notifier.watchdog_seconds / 2)
 
 
 @contextlib.asynccontextmanager

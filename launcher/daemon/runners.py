@@ -170,6 +170,11 @@ class Runners:
         job = self.brain.world.jobs.get(action.job)
         return job is not None and job.attempt == action.attempt and not job.stopping
 
+    @property
+    def removing(self) -> bool:
+        """Whether a container's log is still being completed, or the container removed."""
+        return bool(self._removing)
+
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
         """Keep the specs of jobs that were just queued: the next ones to start, most likely."""
         self._specs.update(specs)

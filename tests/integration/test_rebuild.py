@@ -125,7 +125,7 @@ def test_a_rebuild_follows_what_runs_to_its_true_end_and_books_no_slice_twice(
     assert f"from their containers: {job.id}" in report.read_text()
     daemon.stop()
     restart(daemon)
-    assert daemon.client.status().state == "healthy"
+    wait_until(lambda: daemon.client.status().state == "healthy", what="it is well")
 
 
 def test_a_rebuild_of_a_well_database_changes_nothing(daemon: DaemonProcess) -> None:
