@@ -40,6 +40,7 @@ class Config:
     idle_exit: float | None = None
     drain: bool = False
     log_level: str = "info"
+    log_format: str = "text"
     admin_group: str | None = None
     rules: Rules = DEFAULT_RULES
 
@@ -63,6 +64,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "orphan_grace_seconds": (int, float),
     "docker_timeout_seconds": (int, float),
     "log_level": str,
+    "log_format": str,
     "admin_group": str,
 }
 
@@ -111,6 +113,8 @@ def _checked(config: Config) -> Config:
             raise ConfigError(f"{name} is {getattr(config, name)}, it must be more than 0")
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log_level is {config.log_level!r}, not debug, info, warning or error")
+    if config.log_format not in ("text", "json"):
+        raise ConfigError(f"log_format is {config.log_format!r}, not text or json")
     return config
 
 

@@ -24,6 +24,11 @@ import click
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="How much to say on stderr.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="Lines for people, or one JSON object a line.",
+)
 def command(
     socket: str | None,
     state_dir: str | None,
@@ -34,6 +39,7 @@ def command(
     drain: bool,
     rebuild: bool,
     log_level: str | None,
+    log_format: str | None,
 ) -> int:
     """Run the daemon in the foreground, until it is stopped; jobs go on without it.
 
@@ -52,4 +58,5 @@ def command(
         drain=drain or None,
         rebuild=rebuild,
         log_level=log_level,
+        log_format=log_format,
     )

@@ -22,6 +22,7 @@ from launcher.core.world import World
 from launcher.crashpoints import crashpoint
 from launcher.daemon import clock
 from launcher.daemon.committer import Committer
+from launcher.daemon.logs import about_event
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class Brain:
         try:
             answer, actions = decide(self.world, asked.event, now)
         except InternalError as bug:
-            log.exception("an event was refused")
+            about_event(log, asked.event).exception("an event was refused")
             error = bug
         except LauncherError as refused:
             error = refused
@@ -142,7 +143,7 @@ class Brain:
         if asked.answer is not None:
             answers.append(Decided(asked.answer, answer, error))
         elif error is not None and not isinstance(error, InternalError):
-            log.warning("an observation was refused: %s", error)
+            about_event(log, asked.event).warning("an observation was refused: %s", error)
         return actions
 
     @staticmethod

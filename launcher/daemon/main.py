@@ -9,7 +9,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, layouts, life, recovery, server
+from launcher.daemon import clock, layouts, life, logs, recovery, server
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
@@ -71,13 +70,7 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     that cannot be bound.
     """
     config = load(flags)
-    logging.basicConfig(
-        level=config.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for noisy in ("aiohttp.access", "asyncio", "docker", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logs.configure(config.log_level, config.log_format)
     for name in unknown_names(config.rules):
         log.warning("launcher.toml names the %s, which this machine does not have", name)
     crashpoints.arm_from_environment()

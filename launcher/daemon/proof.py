@@ -9,6 +9,7 @@ from launcher.core.action import ProveIdle
 from launcher.core.event import SlicesIdle, SliceStuck
 from launcher.daemon import clock
 from launcher.daemon.health import Health
+from launcher.daemon.logs import about_container
 from launcher.engine.containers import Containers
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
 from launcher.gpu import GpuReader
@@ -80,5 +81,5 @@ class Prover:
                 if found is None or not found.running:
                     return found.id if found else None
             except (EngineUnavailable, EngineError) as error:
-                log.info("cannot look at %s yet: %s", name, error.message)
+                about_container(log, name).info("cannot look at %s yet: %s", name, error.message)
             clock.sleep(POLL_SECONDS)

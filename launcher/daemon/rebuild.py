@@ -19,6 +19,7 @@ from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_SLICES, LABEL_STOR
 from launcher.core.job import Owner, wall_of
 from launcher.core.rebuild import Found, Rebuild
 from launcher.daemon import clock, convert
+from launcher.daemon.logs import about_container
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Container, Containers
 from launcher.engine.images import Images
@@ -102,7 +103,9 @@ def _found(container: Container, images: Images) -> Found | None:
     labels, config = container.labels, container.info["Config"]
     job, attempt = labels.get(LABEL_JOB, ""), labels.get(LABEL_ATTEMPT, "")
     if not (job.isdecimal() and attempt.isdecimal()):
-        log.warning("%s has our label and names no job: it is left alone", container.name)
+        about_container(log, container.name).warning(
+            "%s has our label and names no job: it is left alone", container.name
+        )
         return None
     image_id = str(container.info["Image"])
     image = images.name_of(image_id)

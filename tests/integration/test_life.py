@@ -18,7 +18,7 @@ from launcher.store.connect import FILE_NAME
 from launcher.wire import GpuRequest
 from tests.conftest import MakeDaemon
 from tests.support.builders import CPU, Machine, profile
-from tests.support.daemon import DaemonProcess
+from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
 
 CPU_JOB = GpuRequest(kind="none")
@@ -154,3 +154,21 @@ def test_the_state_in_short_names_what_keeps_starts_back() -> None:
     assert in_short(machine.world) == "5 jobs run, 1 wait"
     machine.world.engine_down = "Docker is away"
     assert in_short(machine.world) == "5 jobs run, 1 wait; Docker is away"
+
+
+def test_the_log_is_json_where_that_is_asked_and_carries_the_job(
+    make_daemon: MakeDaemon, docker: Containers
+) -> None:
+    daemon = make_daemon(
+        config='sweep_seconds = 0.2\norphan_grace_seconds = 0.5\nlog_format = "json"\n'
+    )
+    daemon.start()
+    labels = {"launcher.job": "999", "launcher.attempt": "4"}
+    labels["launcher.store"] = daemon.client.status().store
+    docker.create("orphan", {"Image": BUSYBOX, "Cmd": ["true"], "Labels": labels})
+    wait_until(lambda: docker.inspect("orphan") is None, what="the orphan is removed")
+    daemon.stop()
+    told = [json.loads(line) for line in daemon.log.read_text().splitlines()]
+    assert {"time", "level", "logger", "message"} <= told[0].keys()
+    (orphan,) = [one for one in told if "orphan" in one["message"]]
+    assert (orphan["job"], orphan["attempt"], orphan["level"]) == (999, 4, "WARNING")
