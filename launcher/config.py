@@ -32,6 +32,7 @@ class Config:
     lock_dir: Path | None
     cpu_slots: int
     log_limit_mib: int = 256
+    disk_reserve_mib: int = 16
     inventory_seconds: float = 5.0
     sweep_seconds: float = 10.0
     orphan_grace_seconds: float = 300.0
@@ -59,6 +60,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "lock_dir": str,
     "cpu_slots": int,
     "log_limit_mib": int,
+    "disk_reserve_mib": int,
     "inventory_seconds": (int, float),
     "sweep_seconds": (int, float),
     "orphan_grace_seconds": (int, float),
@@ -111,6 +113,8 @@ def _checked(config: Config) -> Config:
     for name in _POSITIVE:
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} is {getattr(config, name)}, it must be more than 0")
+    if config.disk_reserve_mib < 0:
+        raise ConfigError(f"disk_reserve_mib is {config.disk_reserve_mib}, it must be 0 or more")
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log_level is {config.log_level!r}, not debug, info, warning or error")
     if config.log_format not in ("text", "json"):

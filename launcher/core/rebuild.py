@@ -63,12 +63,13 @@ class Restored:
 class Rebuild:
     """Puts one world right. ``ended`` returns a job that is recorded as DONE.
 
-    ``logs`` has the highest attempt of which a log is there, by job; ``slices`` what NVML shows.
+    ``begun`` has the highest attempt of which a log, or the mark of its start, is there, by job;
+    ``slices`` what NVML shows.
     """
 
     world: World
     ended: Callable[[int], Job | None]
-    logs: Mapping[int, int]
+    begun: Mapping[int, int]
     slices: Mapping[str, Slice]
     now: ev.Now
     restored: Restored = field(default_factory=Restored)
@@ -222,9 +223,9 @@ class Rebuild:
             world.attempts[job.id] = world.changes.attempts[(job.id, job.attempt)] = attempt
 
     def _look_at_waiting(self, job: Job) -> None:
-        world, begun = self.world, self.logs.get(job.id, 0)
+        world, begun = self.world, self.begun.get(job.id, 0)
         if begun > job.attempt:
-            text = f"attempt {begun} has a log, no record and no container: it is not run again"
+            text = f"attempt {begun} may have begun, and has no record: it is not run again"
             finish(world, job, lifecycle.Settled, Outcome.LOST, self.now, message=text)
             self.restored.lost.append(job.id)
             return

@@ -213,6 +213,9 @@ def write_log(
         try:
             copy_log(logs, name, writer, over, grew)
             writer.end()
+        except OSError as error:
+            writer.lose(error.strerror or str(error))
+            raise
         finally:
             writer.close()
     except OSError as error:

@@ -12,6 +12,7 @@ from launcher.core.job import State
 from launcher.core.world import World
 from launcher.daemon import clock
 from launcher.daemon.notify import Notifier
+from launcher.daemon.space import lack_of_space
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier
     try:
         while not daemon.stop.is_set():
             daemon.check()
+            daemon.health.set("disk", lack_of_space(daemon.config))
             world = daemon.brain.world
             if not told and world.reconciling is None:
                 notifier.ready()

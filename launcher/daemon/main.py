@@ -81,6 +81,7 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
         store = Store.open(config.state_dir)
     except (DatabaseDamaged, SchemaTooNew) as trouble:
         return asyncio.run(recovery.serve(config, trouble))
+    store.reserve(config.disk_reserve_mib)
     if config.system:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     config = _with_fake_gpu(config)

@@ -15,7 +15,14 @@ from typing import Any
 from launcher import wire
 from launcher.config import Config
 from launcher.core.gpu import Slice
-from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_SLICES, LABEL_STORE, LABEL_UID
+from launcher.core.ids import (
+    LABEL_ATTEMPT,
+    LABEL_JOB,
+    LABEL_SLICES,
+    LABEL_STORE,
+    LABEL_UID,
+    attempt_of_name,
+)
 from launcher.core.job import Owner, wall_of
 from launcher.core.rebuild import Found, Rebuild
 from launcher.daemon import clock, convert
@@ -73,11 +80,11 @@ def rebuild(config: Config) -> Told:
         seen = [one for c in inspected if (one := _found(c, images)) is not None]
         shown = _slices(seen)
         salvaged = work.salvage(store_id or "")
-        logs = _logs(config.state_dir / "logs")
+        begun = _begun(config.state_dir)
         world = work.store.load(config.cpu_slots, config.rules)
-        restored = Rebuild(world, work.ended, logs, shown, clock.now()).run(seen)
+        restored = Rebuild(world, work.ended, begun, shown, clock.now()).run(seen)
         work.store.commit(world.take_changes())
-        highest = max([*logs, *(f.job for f in seen)], default=0)
+        highest = max([*begun, *(f.job for f in seen)], default=0)
         told = Told(salvaged, restored, work.begin_ids_after(highest))
         work.store.load(config.cpu_slots, config.rules)  # it can be read
         aside = work.finish("\n".join(told.lines()) + "\n")
@@ -170,11 +177,12 @@ def _slices(found: Iterable[Found]) -> dict[str, Slice]:
         return {}
 
 
-def _logs(directory: Path) -> dict[int, int]:
-    """Return the highest attempt of which there is a log, by job."""
+def _begun(state_dir: Path) -> dict[int, int]:
+    """Return the highest attempt of which there is a log, or the mark of a start, by job."""
+    logs = (_LOG_NAME.fullmatch(path.name) for path in state_dir.glob("logs/*/*.log"))
+    seen = [(int(name[1]), int(name[2])) for name in logs if name]
+    marks = (attempt_of_name(path.name) for path in state_dir.glob("starts/*"))
     found: dict[int, int] = {}
-    for path in directory.glob("*/*.log"):
-        if name := _LOG_NAME.fullmatch(path.name):
-            job, attempt = int(name[1]), int(name[2])
-            found[job] = max(attempt, found.get(job, 0))
+    for job, attempt in [*seen, *(mark for mark in marks if mark is not None)]:
+        found[job] = max(attempt, found.get(job, 0))
     return found

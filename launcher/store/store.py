@@ -21,6 +21,8 @@ from launcher.store.load import CLOCK, load
 from launcher.store.sql import queries
 
 _Q = queries()
+MOST_RESERVED = 4 * 2**20
+"""About what the log holds before SQLite writes it into the database (1000 pages)."""
 
 
 class Store:
@@ -87,6 +89,23 @@ class Store:
         """Remember a value."""
         with explained(self.path):
             self._db.execute(_Q["put_meta"], (key, value))
+
+    def reserve(self, mib: int) -> None:
+        """Take room for the write-ahead log now, so that small commits work on a full disk.
+
+        Frames are written over what is there before the log grows. Some file systems cannot; then
+        nothing is reserved. 0 reserves nothing.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        size = min(mib * 2**20, MOST_RESERVED)
+        with contextlib.suppress(OSError):
+            free = os.statvfs(self.directory)
+            if size and free.f_bavail * free.f_frsize > 2 * size:
+                fd = os.open(log, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    os.posix_fallocate(fd, 0, size)
+                finally:
+                    os.close(fd)
 
     def commit(self, changes: Changes) -> None:
         """Write everything in one transaction, or nothing.

@@ -108,6 +108,8 @@ log_level = "debug"
         ("inventory_seconds = 0.0", "inventory_seconds is 0.0"),
         ("sweep_seconds = -1", "sweep_seconds is -1"),
         ("log_level = 'loud'", "log_level is 'loud'"),
+        ("log_format = 'xml'", "log_format is 'xml', not text or json"),
+        ("disk_reserve_mib = -1", "disk_reserve_mib is -1"),
         ("cpu_slots = = 1", "launcher.toml: "),
         ("cpu_slots = 1\ncpu_slots = 2", "launcher.toml: "),
     ],
