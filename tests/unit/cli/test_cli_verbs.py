@@ -282,7 +282,7 @@ def test_stop_drain_says_what_is_waited_for(stub: StubDaemon, launch: Launch) ->
     stub.on("POST", "/v1/stop", Json(status_view(jobs=counts)))
     result = launch("stop", "--drain")
     assert (result.code, result.out) == (0, "")
-    assert stub.asked[-1].query == {"drain": ["1"]}
+    assert stub.asked[-1].query == "drain=1"
     assert "starts nothing new and ends once nothing runs: 3 jobs run now" in result.err
 
 
