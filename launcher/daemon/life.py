@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 30.0
+"""How much longer systemd is asked to wait for a start: a layout that is restored takes a while."""
 
 
 async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier) -> None:
@@ -36,9 +38,9 @@ async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier
             daemon.check()
             daemon.health.set("disk", lack_of_space(daemon.config))
             world = daemon.brain.world
-            if not told and world.reconciling is None:
-                notifier.ready()
-                told = True
+            if not told:
+                told = world.reconciling is None
+                notifier.ready() if told else notifier.still_starting(PATIENCE_SECONDS)
             if notifier.listening:
                 notifier.status(daemon.brain.read_only or in_short(world))
             if _is_drained(daemon):
@@ -66,9 +68,10 @@ def in_short(world: World) -> str:
 
 
 def _is_drained(daemon: Daemon) -> bool:
-    """Whether a draining daemon has nothing left to do: no attempt is under way, logs are whole."""
+    """Whether a draining daemon has nothing left to do: no attempt or layout change is
+    under way, and logs are whole."""
     world = daemon.brain.world
-    if not world.draining or world.reconciling:
+    if not world.draining or world.reconciling or world.layout is not None:
         return False
     if any(job.state is not State.PENDING for job in world.jobs.values()):
         return False

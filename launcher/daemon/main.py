@@ -286,6 +286,7 @@ async def _run(config: Config, store: Store) -> int:
     try:
         await daemon.start()
     except DatabaseDamaged as trouble:
+        gc.enable()
         daemon.committer.close()
         return await recovery.serve(config, trouble, listener)
     loop = asyncio.get_running_loop()

@@ -32,6 +32,10 @@ class Notifier:
         """Say that requests are served and the records agree with what runs."""
         self._send("READY=1")
 
+    def still_starting(self, seconds: float) -> None:
+        """Ask for so many seconds more before the start counts as failed."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+
     def stopping(self) -> None:
         """Say that the end has begun."""
         self._send("STOPPING=1")

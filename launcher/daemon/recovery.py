@@ -88,8 +88,8 @@ class Recovery:
         store = remembered_id(self.config.state_dir)
         try:
             docker = self._containers.engine_version()
-            running = [c for c in self._containers.running() if LABEL_STORE in c["Labels"]]
-            ours = [c for c in running if store in (None, c["Labels"][LABEL_STORE])]
+            stores = [(c.get("Labels") or {}).get(LABEL_STORE) for c in self._containers.running()]
+            ours = [label for label in stores if label and store in (None, label)]
             if ours:
                 problems.append(f"containers of jobs that run and are left alone: {len(ours)}")
         except (EngineUnavailable, EngineError) as error:
