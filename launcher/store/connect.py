@@ -31,7 +31,8 @@ _ADVICE = (
 )
 
 
-_DAMAGE = ("malformed", "not a database", "short read")
+_DAMAGE = ("malformed", "not a database")
+_UNREADABLE = ("SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ")
 REBUILD = (
     "Stop this daemon and start `launch serve --rebuild-from-docker`: it keeps the damaged file "
     "and restores what Docker and the file still know; jobs that run are left alone."
@@ -52,7 +53,8 @@ def explained(path: Path) -> Iterator[None]:
         raise InternalError(f"the database refused a change: {error}") from error
     except sqlite3.Error as error:
         text = str(error).lower()
-        if any(word in text for word in _DAMAGE):
+        name = getattr(error, "sqlite_errorname", "")  # Python's own errors have none
+        if name in _UNREADABLE or any(word in text for word in _DAMAGE):
             raise damaged(path, str(error)) from error
         for word, what, fix in _ADVICE:
             if word in text:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from launcher.store.store import Store
 WORK = "rebuilding"
 ASIDE = f"{FILE_NAME}.damaged-"
 BESIDE = ("", "-wal", "-shm")
+BLOCK = 4096
 MARGIN = 1000
 """Where not everything could be read, so many ids are left out: nobody may get one twice."""
 
@@ -81,7 +83,7 @@ class Rebuilding:
             for beside in ("", "-wal"):
                 file = self.source.with_name(f"{self.source.name}{beside}")
                 if file.exists():
-                    shutil.copyfile(file, place / f"{FILE_NAME}{beside}")
+                    copy_readable(file, place / f"{FILE_NAME}{beside}")
             yield place / FILE_NAME
         except OSError as error:
             raise cannot(f"copy {self.source}", error) from error
@@ -150,6 +152,27 @@ class Told:
         lines += [f"jobs that {what}: {_few(ids)}" for what, ids in named if ids]
         lines += [f"jobs that wait: {len(back.waiting)}", *back.doubts]
         return [*lines, f"the next job is {self.next_id}"]
+
+
+def copy_readable(
+    source: Path, target: Path, pread: Callable[[int, int, int], bytes] = os.pread
+) -> int:
+    """Copy a file; blocks that the disk cannot read become zeros. Returns how many those are."""
+    bad = 0
+    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with target.open("wb") as out:
+            for at in range(0, os.fstat(fd).st_size, BLOCK):
+                try:
+                    out.write(pread(fd, BLOCK, at))
+                except OSError as error:
+                    if error.errno != errno.EIO:
+                        raise
+                    bad += 1
+                    out.write(bytes(BLOCK))
+    finally:
+        os.close(fd)
+    return bad
 
 
 def _few(ids: list[int]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from launcher.core.job import Element
 from launcher.store import Reader, Store
 from launcher.store.connect import FILE_NAME
 from launcher.store.pages import Pages
-from launcher.store.rebuild import Rebuilding
+from launcher.store.rebuild import Rebuilding, copy_readable
 from tests.drills.histories import History
 from tests.unit.store.worlds import AT, changes, done, job
 
@@ -114,6 +116,19 @@ def test_no_damage_makes_the_rebuild_fail(state: Path, seed: int) -> None:
     database.write_bytes(content)
     (state / f"{FILE_NAME}-wal").write_bytes(choose.randbytes(9000) if seed % 2 else b"")
     salvaged(state)
+
+
+def test_blocks_that_the_disk_cannot_read_cost_only_themselves(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"a" * 4096 + b"b" * 4096 + b"c" * 100)
+
+    def pread(fd: int, size: int, at: int) -> bytes:
+        if at == 4096:
+            raise OSError(errno.EIO, "Input/output error")
+        return os.pread(fd, size, at)
+
+    assert copy_readable(source, target, pread) == 1
+    assert target.read_bytes() == b"a" * 4096 + bytes(4096) + b"c" * 100
 
 
 def test_a_real_history_is_salvaged_as_it_was(tmp_path: Path) -> None:
