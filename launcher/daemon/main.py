@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
-from launcher.core.reconcile import resume
 from launcher.daemon import clock, layouts, life, logs, recovery, server
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
@@ -151,6 +151,7 @@ class Daemon:
         self.rebooted = before not in (None, clock.boot_id())
         if self.rebooted:
             world.clock = None  # CLOCK_BOOTTIME began anew
+        actions = recovery.taken_up(self.config, world, rebooted=self.rebooted)
         self.runners = self._runners()
         self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
         self.runners.brain = self.brain
@@ -163,7 +164,7 @@ class Daemon:
             functools.partial(refresh, host.root, host.repair, host.which),
         )
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
-        for action in resume(world, clock.now(), rebooted=self.rebooted):
+        for action in actions:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
         await self.brain.ask(first)  # what was cut off is on record before anybody is served

@@ -27,6 +27,7 @@ from launcher.core.job import Owner, wall_of
 from launcher.core.rebuild import Found, Rebuild
 from launcher.daemon import clock, convert
 from launcher.daemon.logs import about_container
+from launcher.daemon.recovery import taken_up
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Container, Containers
 from launcher.engine.images import Images
@@ -54,7 +55,8 @@ def is_damaged(config: Config) -> bool:
     try:
         store = Store.open(config.state_dir)
         try:
-            store.load(config.cpu_slots, config.rules)
+            world = store.load(config.cpu_slots, config.rules)
+            taken_up(config, world, rebooted=False)
         finally:
             store.close()
     except DatabaseDamaged as damaged:

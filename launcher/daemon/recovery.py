@@ -18,7 +18,10 @@ from aiohttp import web
 
 from launcher import __version__, wire
 from launcher.config import Config
+from launcher.core.action import Action
 from launcher.core.ids import LABEL_STORE
+from launcher.core.reconcile import resume
+from launcher.core.world import World
 from launcher.daemon import clock, convert, server
 from launcher.daemon.identity import Admins, caller_of
 from launcher.daemon.notify import Notifier
@@ -31,9 +34,23 @@ from launcher.errors import (
     RecoveryMode,
     StateDirError,
 )
+from launcher.store.connect import FILE_NAME, damaged
 from launcher.store.directory import remembered_id
 
 log = logging.getLogger(__name__)
+
+
+def taken_up(config: Config, world: World, *, rebooted: bool) -> list[Action]:
+    """Return what goes on in a world that was just read, as ``resume`` does.
+
+    Raises ``DatabaseDamaged`` where its records make no sense together: every start would fail.
+    """
+    try:
+        return resume(world, clock.now(), rebooted=rebooted)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        log.exception("the records cannot be taken up")
+        why = f"its records make no sense ({type(error).__name__}: {error})"
+        raise damaged(config.state_dir / FILE_NAME, why) from error
 
 
 class Recovery:

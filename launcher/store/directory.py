@@ -13,6 +13,9 @@ from launcher.store.connect import cannot, damaged
 
 ID_FILE = "store-id"
 """Has the store's id, also where the database is lost: containers carry it."""
+CEILING_FILE = "highest-id"
+"""Has a number that no job id was above: a database that is lost must not give one out again."""
+IDS_AT_ONCE = 1000
 _ID = re.compile(r"[0-9a-f]{8}")
 
 
@@ -25,18 +28,39 @@ def remembered_id(directory: Path) -> str | None:
     return text if _ID.fullmatch(text) else None
 
 
-def remember_id(directory: Path, store: str) -> None:
-    """Write the store's id beside the database; a full disk is no reason not to start."""
-    if remembered_id(directory) == store:
-        return
-    new = directory / f"{ID_FILE}.new"
+def id_ceiling(directory: Path) -> int:
+    """Return the number up to which job ids may have been given out; 0 where that is not known."""
+    try:
+        text = (directory / CEILING_FILE).read_text("ascii", "replace").strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdecimal() and len(text) < 16 else 0
+
+
+def raise_ceiling(directory: Path, least: int) -> int:
+    """Note, a thousand at a time, that ids up to ``least`` are given out; returns the ceiling."""
+    ceiling = -(-(least + 1) // IDS_AT_ONCE) * IDS_AT_ONCE
+    _replace(directory / CEILING_FILE, f"{ceiling}\n")
+    return ceiling
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a small file whole and durably; a full disk is no reason not to go on."""
+    new = path.with_name(f"{path.name}.new")
     with contextlib.suppress(OSError):
         with new.open("w", encoding="ascii") as file:
-            file.write(f"{store}\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        new.replace(directory / ID_FILE)
-        sync(directory)
+        new.replace(path)
+        sync(path.parent)
+
+
+def remember_id(directory: Path, store: str) -> None:
+    """Write the store's id beside the database."""
+    if remembered_id(directory) == store:
+        return
+    _replace(directory / ID_FILE, f"{store}\n")
 
 
 def sync(directory: Path) -> None:

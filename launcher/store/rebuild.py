@@ -15,7 +15,6 @@ from types import TracebackType
 
 from launcher.core.job import Job
 from launcher.core.rebuild import Restored
-from launcher.errors import LauncherError
 from launcher.store import directory as statedir
 from launcher.store.connect import FILE_NAME, cannot
 from launcher.store.pages import Pages
@@ -28,7 +27,7 @@ ASIDE = f"{FILE_NAME}.damaged-"
 BESIDE = ("", "-wal", "-shm")
 BLOCK = 4096
 MARGIN = 1000
-"""Where not everything could be read, so many ids are left out: nobody may get one twice."""
+"""Where nothing tells how far ids went, so many are left out: nobody may get one twice."""
 
 
 class Rebuilding:
@@ -40,6 +39,7 @@ class Rebuilding:
         self.source = _source(directory)
         self.salvaged = Salvaged(whole=False)
         self.store: Store
+        self._last = 0
 
     def __enter__(self) -> Rebuilding:
         return self
@@ -101,13 +101,15 @@ class Rebuilding:
 
     def begin_ids_after(self, highest: int) -> int:
         """Never give out an id up to ``highest`` again; returns the next one."""
-        last = max(highest, self.salvaged.highest)
-        if not self.salvaged.whole:
+        ceiling = statedir.id_ceiling(self.directory)
+        last = max(highest, self.salvaged.highest, ceiling)
+        if not (ceiling or self.salvaged.whole):
             last += MARGIN
         self.store._db.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
         self.store._db.execute(
             "INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (last,)
         )
+        self._last = last
         return last + 1
 
     def finish(self, report: str) -> Path | None:
@@ -123,6 +125,7 @@ class Rebuilding:
             file = self.directory / f"{FILE_NAME}{beside}"
             if file.exists():
                 file.rename(f"{aside}{beside}")
+        statedir.raise_ceiling(self.directory, self._last)
         (self._work / FILE_NAME).rename(self.directory / FILE_NAME)
         statedir.sync(self.directory)
         return aside if aside.exists() else None
@@ -190,7 +193,7 @@ def _source(directory: Path) -> Path | None:
 
 
 def _id_in(copy: Path) -> str | None:
-    with contextlib.suppress(sqlite3.Error, LauncherError):
+    with contextlib.suppress(sqlite3.Error, UnicodeError):
         connection = sqlite3.connect(copy)
         try:
             row = connection.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launcher.core.job import Job
 from launcher.store import rows
 from launcher.store.jobrows import JobReader
 from launcher.store.pages import Pages
@@ -22,8 +23,11 @@ TABLES = (
 )  # fmt: skip
 BY_ROWID = ("jobs", "arrays")
 """The tables whose rows are looked for one by one, and in the file's pages."""
+UNREADABLE = (sqlite3.Error, UnicodeError)
 MOST_LOOKS = 1_000_000
 HIGHEST_ID = 1 << 53
+LATEST = 1e11
+"""Some time in the year 5138, as seconds since 1970; nothing waits or runs for longer."""
 _OF_JOB = {"jobs": "id", "arrays": "id", "attempts": "job", "leases": "job", "history": "job"}
 
 
@@ -65,7 +69,7 @@ class Salvage:
     def _copy(self, table: str) -> None:
         try:
             old = [r[1] for r in self._old.execute(f"PRAGMA table_info({table})")]
-        except sqlite3.Error:
+        except UNREADABLE:
             old = []
         if not old:
             self.found.whole = False
@@ -94,7 +98,7 @@ class Salvage:
     def _until_damage(self, query: str) -> Generator[Any, None, bool]:
         try:
             yield from self._old.execute(query)
-        except (sqlite3.Error, UnicodeDecodeError):
+        except UNREADABLE:
             return False
         return True
 
@@ -108,7 +112,7 @@ class Salvage:
         text = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
         try:
             self._into.execute(text, values)
-        except (sqlite3.Error, UnicodeError, OverflowError):
+        except (*UNREADABLE, OverflowError):
             self._left(table)
         return None
 
@@ -143,7 +147,7 @@ class Salvage:
     def _leave_what_is_not_understood(self) -> None:
         """Take out the rows that no reader of the store understands."""
         readers: dict[str, Callable[[sqlite3.Row], object]] = {
-            "jobs": lambda row: JobReader().job(row),
+            "jobs": _plausible_job,
             "attempts": rows.attempt_from,
             "leases": rows.lease_from,
             "drains": rows.drain_from,
@@ -180,6 +184,25 @@ class Salvage:
         for table in TABLES:
             (count,) = db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
             self.found.counts[table] = count
+
+
+def _plausible_job(row: sqlite3.Row) -> Job:
+    """Return the job of a row; raises ``ValueError`` where its numbers cannot be a job's."""
+    job = JobReader().job(row)
+    times = (job.submitted_at, job.begin, job.started_wall, job.stop_asked)
+    whole = (
+        all(at is None or 0.0 <= at < LATEST for at in times)
+        and all(s is None or 0.0 < s < LATEST for s in (job.time_limit, job.idle_timeout))
+        and 0.0 <= job.stop_grace < LATEST
+        and 0 <= job.attempt < 1 << 31
+        and 0 < job.need.count < 1 << 31
+        and abs(job.priority) < 1 << 31
+        and (job.warn is None or 0.0 <= job.warn.before < LATEST)
+        and (job.retries is None or 0 <= job.retries.max < 1 << 31)
+    )
+    if not whole:
+        raise ValueError("its numbers cannot be a job's")
+    return job
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:

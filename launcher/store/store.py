@@ -36,6 +36,7 @@ class Store:
         self._db = connection
         self._lock = lock
         self.id = self._identity(store_id)
+        self._ceiling = statedir.id_ceiling(directory)
 
     @classmethod
     def open(cls, directory: Path, store_id: str | None = None) -> Store:
@@ -112,6 +113,9 @@ class Store:
 
         Raises ``StateDirError`` where the disk fails, ``InternalError`` where the schema refuses.
         """
+        highest = max([*(job.id for job, _ in changes.new_jobs), *changes.arrays], default=0)
+        if highest > self._ceiling:
+            self._ceiling = statedir.raise_ceiling(self.directory, highest)
         with explained(self.path):
             crashpoint("commit:before")
             self._db.execute("BEGIN IMMEDIATE")

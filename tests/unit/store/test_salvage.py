@@ -52,7 +52,7 @@ def salvaged(state: Path) -> tuple[dict[int, str], set[int], int]:
         reader.close()
         assert work.store._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         assert work.store._db.execute("PRAGMA foreign_key_check").fetchall() == []
-        assert found.counts["jobs"] == len(specs)
+        assert found.counts.get("jobs", 0) == len(specs)
         work.finish("report")
     store = Store.open(state)
     assert store.load(1).next_id == next_id
@@ -65,7 +65,7 @@ WAITING = {n for n in range(1, JOBS + 1) if n % 4}
 
 def test_a_well_file_is_read_whole(state: Path) -> None:
     specs, waiting, next_id = salvaged(state)
-    assert (len(specs), waiting, next_id) == (JOBS, WAITING, JOBS + 1)
+    assert (len(specs), waiting, next_id) == (JOBS, WAITING, 1001)
     assert len(json.loads(specs[300])["x"]) == 20_000
 
 
@@ -74,8 +74,25 @@ def test_without_its_first_page_every_job_is_found_in_the_others(state: Path) ->
     database.write_bytes(bytes(4096) + database.read_bytes()[4096:])
     specs, waiting, next_id = salvaged(state)
     assert (len(specs), waiting) == (JOBS, WAITING)
-    assert next_id > JOBS + 1000, "what could not be read may have had ids"
+    assert next_id > JOBS
     assert len(json.loads(specs[300])["x"]) == 20_000
+
+
+def test_where_nothing_tells_how_far_ids_went_many_are_left_out(state: Path) -> None:
+    (state / "highest-id").unlink()
+    database = state / FILE_NAME
+    database.write_bytes(bytes(4096) + database.read_bytes()[4096:])
+    assert salvaged(state)[2] > JOBS + 1000
+
+
+def test_ids_go_on_above_all_that_were_given_out_whatever_the_file_holds(state: Path) -> None:
+    store = Store.open(state)
+    store.commit(changes(new=(job(7041),)))
+    store.close()
+    (state / FILE_NAME).unlink()
+    specs, waiting, next_id = salvaged(state)
+    assert (specs, waiting) == ({}, set())
+    assert next_id == 8001
 
 
 def test_what_only_the_log_has_is_found_too(state: Path) -> None:
