@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -210,17 +209,25 @@ def test_a_newer_schema_is_left_alone_also_by_a_rebuild(daemon: DaemonProcess) -
     assert not list(daemon.state.glob("*damaged*"))
 
 
-def test_a_row_that_cannot_be_understood_is_damage_too(daemon: DaemonProcess) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("need = '{oops'", "cannot be understood"),
+        ("time_limit = -58.0, image_id = 'sha256:1'", "make no sense"),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_damage_too(
+    daemon: DaemonProcess, change: str, said: str
+) -> None:
     hold = daemon.until(daemon.submit("sleep", "30", gpus=ALL), "RUNNING")
     bad, good = daemon.submit("true"), daemon.submit("true")
     daemon.stop()
     connection = sqlite3.connect(daemon.state / FILE_NAME)
-    connection.execute("UPDATE jobs SET need = '{oops' WHERE id = ?", (bad.id,))
+    connection.execute(f"UPDATE jobs SET {change} WHERE id = ?", (bad.id,))
     connection.commit()
     connection.close()
-    shutil.copy(daemon.state / FILE_NAME, daemon.place / "kept")
     restart(daemon)
-    assert "cannot be understood" in daemon.client.status().problems[0]
+    assert said in daemon.client.status().problems[0]
     daemon.stop()
     restart(daemon, "--rebuild-from-docker")
     assert daemon.state_of(hold) == "RUNNING"
