@@ -131,12 +131,13 @@ class Follower:
             return
         again = self._inspect()
         if again is not None and again.running and self._containers.is_empty(found.id):
-            log.warning("job %d: Docker has missed the end of %s", self._action.job, found.name)
+            told = about_event(log, self._action)
+            told.warning("Docker has missed the end of %s", found.name)
             self._missed = True
             try:
                 self._containers.stop(found.name, GHOST_GRACE)
             except (*AWAY, Refused) as error:
-                log.warning("job %d: it cannot look now: %s", self._action.job, error.message)
+                told.warning("it cannot look now: %s", error.message)
 
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""

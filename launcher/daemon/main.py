@@ -20,6 +20,7 @@ from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
+from launcher.core.reconcile import resume
 from launcher.daemon import clock, layouts, life, logs, recovery, server
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
@@ -151,7 +152,9 @@ class Daemon:
         self.rebooted = before not in (None, clock.boot_id())
         if self.rebooted:
             world.clock = None  # CLOCK_BOOTTIME began anew
-        actions = recovery.taken_up(self.config, world, rebooted=self.rebooted)
+        actions = recovery.taken_up(
+            self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
+        )
         self.runners = self._runners()
         self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
         self.runners.brain = self.brain

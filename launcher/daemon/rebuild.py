@@ -25,6 +25,7 @@ from launcher.core.ids import (
 )
 from launcher.core.job import Owner, wall_of
 from launcher.core.rebuild import Found, Rebuild
+from launcher.core.reconcile import resume
 from launcher.daemon import clock, convert
 from launcher.daemon.logs import about_container
 from launcher.daemon.recovery import taken_up
@@ -56,7 +57,7 @@ def is_damaged(config: Config) -> bool:
         store = Store.open(config.state_dir)
         try:
             world = store.load(config.cpu_slots, config.rules)
-            taken_up(config, world, rebooted=False)
+            taken_up(config, lambda: resume(world, clock.now()))
         finally:
             store.close()
     except DatabaseDamaged as damaged:

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
@@ -20,8 +20,6 @@ from launcher import __version__, wire
 from launcher.config import Config
 from launcher.core.action import Action
 from launcher.core.ids import LABEL_STORE
-from launcher.core.reconcile import resume
-from launcher.core.world import World
 from launcher.daemon import clock, convert, server
 from launcher.daemon.identity import Admins, caller_of
 from launcher.daemon.notify import Notifier
@@ -40,13 +38,13 @@ from launcher.store.directory import remembered_id
 log = logging.getLogger(__name__)
 
 
-def taken_up(config: Config, world: World, *, rebooted: bool) -> list[Action]:
-    """Return what goes on in a world that was just read, as ``resume`` does.
+def taken_up(config: Config, take_up: Callable[[], list[Action]]) -> list[Action]:
+    """Return what goes on in a world that was just read: what ``take_up`` returns.
 
     Raises ``DatabaseDamaged`` where its records make no sense together: every start would fail.
     """
     try:
-        return resume(world, clock.now(), rebooted=rebooted)
+        return take_up()
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         log.exception("the records cannot be taken up")
         why = f"its records make no sense ({type(error).__name__}: {error})"
