@@ -32,6 +32,7 @@ class Config:
     lock_dir: Path | None
     cpu_slots: int
     log_limit_mib: int = 256
+    disk_reserve_mib: int = 16
     inventory_seconds: float = 5.0
     sweep_seconds: float = 10.0
     orphan_grace_seconds: float = 300.0
@@ -39,7 +40,9 @@ class Config:
     nvml_seconds: float = 5.0
     fake_gpu: str | None = None
     idle_exit: float | None = None
+    drain: bool = False
     log_level: str = "info"
+    log_format: str = "text"
     admin_group: str | None = None
     rules: Rules = DEFAULT_RULES
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
@@ -60,12 +63,14 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "lock_dir": str,
     "cpu_slots": int,
     "log_limit_mib": int,
+    "disk_reserve_mib": int,
     "inventory_seconds": (int, float),
     "sweep_seconds": (int, float),
     "orphan_grace_seconds": (int, float),
     "docker_timeout_seconds": (int, float),
     "nvml_seconds": (int, float),
     "log_level": str,
+    "log_format": str,
     "admin_group": str,
 }
 
@@ -113,8 +118,12 @@ def _checked(config: Config) -> Config:
     for name in _POSITIVE:
         if getattr(config, name) <= 0:
             raise ConfigError(f"{name} is {getattr(config, name)}, it must be more than 0")
+    if config.disk_reserve_mib < 0:
+        raise ConfigError(f"disk_reserve_mib is {config.disk_reserve_mib}, it must be 0 or more")
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"log_level is {config.log_level!r}, not debug, info, warning or error")
+    if config.log_format not in ("text", "json"):
+        raise ConfigError(f"log_format is {config.log_format!r}, not text or json")
     return config
 
 

@@ -178,6 +178,18 @@ class SchemaTooNew(StateDirError):
     kind = "schema-too-new"
 
 
+class DatabaseDamaged(StateDirError):
+    """The database is damaged or gone."""
+
+    kind = "database-damaged"
+
+
+class RecoveryMode(Unavailable):
+    """The daemon cannot use its database: it starts nothing, and stops nothing."""
+
+    kind = "recovery-mode"
+
+
 class ReadOnlyState(Unavailable):
     """The daemon is read-only: its last commit failed."""
 

@@ -12,10 +12,22 @@ import click
 @click.option("--docker-host", metavar="URL", help="Docker's socket: unix:///path.")
 @click.option("--fake-gpu", metavar="SPEC", help="Pretend to have GPUs: A30:1g.6gb*4.")
 @click.option("--idle-exit", type=click.FloatRange(min=0), metavar="SECONDS", help="End when idle.")
+@click.option("--drain", is_flag=True, help="Start nothing new, and end once nothing runs.")
+@click.option(
+    "--rebuild-from-docker",
+    "rebuild",
+    is_flag=True,
+    help="Make a damaged database anew from the containers and what can still be read of it.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="How much to say on stderr.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="Lines for people, or one JSON object a line.",
 )
 def command(
     socket: str | None,
@@ -24,7 +36,10 @@ def command(
     docker_host: str | None,
     fake_gpu: str | None,
     idle_exit: float | None,
+    drain: bool,
+    rebuild: bool,
     log_level: str | None,
+    log_format: str | None,
 ) -> int:
     """Run the daemon in the foreground, until it is stopped; jobs go on without it.
 
@@ -40,5 +55,8 @@ def command(
         docker_host=docker_host,
         fake_gpu=fake_gpu,
         idle_exit=idle_exit,
+        drain=drain or None,
+        rebuild=rebuild,
         log_level=log_level,
+        log_format=log_format,
     )

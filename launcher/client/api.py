@@ -225,9 +225,9 @@ class Client:
             wire.Check, self._transport.json("POST", "/v1/doctor/fix", timeout=timeout)
         )
 
-    def stop(self) -> wire.Status:
-        """End the daemon; its jobs go on."""
-        return decode(wire.Status, self._post("/v1/stop"))
+    def stop(self, *, drain: bool = False) -> wire.Status:
+        """End the daemon; its jobs go on. With ``drain`` it ends once nothing runs any more."""
+        return decode(wire.Status, self._post("/v1/stop?drain=1" if drain else "/v1/stop"))
 
     def _get(self, path: str) -> Any:
         return self._transport.json("GET", path, timeout=self.timeout)

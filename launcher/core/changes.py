@@ -65,6 +65,10 @@ class Changes:
     uses: dict[int, Use] = field(default_factory=dict)
     reservations: dict[str, Reservation | None] = field(default_factory=dict)
     history: list[HistoryLine] = field(default_factory=list)
+    clock: float | None = None
+    """What the wall clock is ahead of CLOCK_BOOTTIME, where that is another than before."""
+    clock_step: float = 0.0
+    """By how many seconds the wall clock was set."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)

@@ -219,6 +219,11 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonDrained:
+    """The daemon starts nothing new from here on; what runs goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -258,5 +263,6 @@ Event = (
     | EngineDown
     | QuarantineCleared
     | Reconciled
+    | DaemonDrained
     | Tick
 )

@@ -139,10 +139,7 @@ class Explainer:
         world = self.world
         why = gate(world, job.need)
         if why is not None:
-            reason = Reason.RECONCILING if world.reconciling else Reason.ENGINE_UNAVAILABLE
-            if not world.reconciling and not world.engine_down and world.gpu_down:
-                reason = Reason.GPU_UNAVAILABLE
-            yield Blocker(reason, str(job.need), why)
+            yield Blocker(_gate_reason(world), str(job.need), why)
 
     def _in_queue(self, job: Job) -> list[Blocker]:
         world, need = self.world, job.need
@@ -253,7 +250,7 @@ GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
     ("dependencies", frozenset({Reason.DEPENDENCY})),
     ("image", frozenset({Reason.IMAGE_PULL})),
     ("array", frozenset({Reason.ARRAY_LIMIT})),
-    ("machine", frozenset({Reason.RECONCILING, Reason.ENGINE_UNAVAILABLE})),
+    ("machine", frozenset({Reason.RECONCILING, Reason.DRAINING, Reason.ENGINE_UNAVAILABLE})),
     ("GPUs", frozenset({Reason.GPU_UNAVAILABLE})),
     ("slices", frozenset({Reason.NO_SUCH_PROFILE, Reason.SLICE_DRAINED, Reason.FOREIGN_USE})),
     ("quota", frozenset({Reason.QUOTA})),
@@ -266,6 +263,7 @@ GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
 _OF_ALL = frozenset(
     {
         Reason.RECONCILING,
+        Reason.DRAINING,
         Reason.ENGINE_UNAVAILABLE,
         Reason.GPU_UNAVAILABLE,
         Reason.NO_SUCH_PROFILE,
@@ -308,6 +306,15 @@ def gates(blockers: Sequence[Blocker]) -> list[tuple[str, Blocker | None]]:
 def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
     jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
     return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
+
+
+def _gate_reason(world: World) -> Reason:
+    if world.reconciling:
+        return Reason.RECONCILING
+    if world.draining:
+        return Reason.DRAINING
+    unknown = world.gpu_down and not world.engine_down
+    return Reason.GPU_UNAVAILABLE if unknown else Reason.ENGINE_UNAVAILABLE
 
 
 def _shorter(job: Job) -> str:

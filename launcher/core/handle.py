@@ -27,6 +27,7 @@ from launcher.core.layoutop import LayoutOp
 from launcher.core.preempt import preempt
 from launcher.core.scheduler import schedule
 from launcher.core.submit import submit
+from launcher.core.wallclock import keep_pace
 from launcher.core.world import World
 from launcher.errors import UserError
 
@@ -44,6 +45,7 @@ def handle(world: World, event: ev.Event, now: ev.Now) -> list[Action]:
 def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action]]:
     """As ``handle``, with what whoever asked is answered: jobs, a layout change, or None."""
     answer: Any = None
+    keep_pace(world, now)
     match event:
         case ev.Submitted():
             answer, actions = submit(world, event, now)
@@ -57,6 +59,7 @@ def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action
 
 def serve(world: World, now: ev.Now) -> list[Action]:
     """Start what can start now, and let what is in the way of others give way."""
+    keep_pace(world, now)
     return schedule(world, now) + preempt(world, now)
 
 
@@ -121,6 +124,11 @@ def _reconciled(world: World, event: ev.Reconciled, now: ev.Now) -> list[Action]
     return []
 
 
+def _drained(world: World, event: ev.DaemonDrained, now: ev.Now) -> list[Action]:
+    world.draining = "the daemon is draining: what runs goes on, nothing new starts"
+    return []
+
+
 def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
     if world.gpu_support and now.boot >= world.gpu_support_again:
         world.gpu_support = None
@@ -159,6 +167,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.LayoutStepFailed: layoutrun.step_failed,
     ev.LayoutSeen: layoutrun.seen,
     ev.Reconciled: _reconciled,
+    ev.DaemonDrained: _drained,
     ev.Tick: _tick,
 }
 

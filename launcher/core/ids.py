@@ -14,6 +14,18 @@ def container_name(store: str, job: int, attempt: int) -> str:
     return f"launch-{store}-{job}-{attempt}"
 
 
+def attempt_of_name(name: str) -> tuple[int, int] | None:
+    """Return (job, attempt) of a container's name, None where it is not one of ours.
+
+    >>> attempt_of_name("launch-feed-12-1"), attempt_of_name("web-1")
+    ((12, 1), None)
+    """
+    parts = name.split("-")
+    if len(parts) != 4 or parts[0] != "launch" or not (parts[2] + parts[3]).isdecimal():
+        return None
+    return int(parts[2] or 0), int(parts[3] or 0)
+
+
 def labels(store: str, job: int, attempt: int, slices: tuple[str, ...], uid: int) -> dict[str, str]:
     """Return the labels from which leases can be rebuilt when the database is gone."""
     return {

@@ -55,6 +55,7 @@ class Reason(Enum):
     ENGINE_UNAVAILABLE = "EngineUnavailable"
     GPU_UNAVAILABLE = "GpuUnavailable"
     RECONCILING = "Reconciling"
+    DRAINING = "DaemonDraining"
     IMAGE_GONE = "ImageGone"
     NEVER_STARTED = "NeverStarted"
     ARRAY_LIMIT = "JobArrayTaskLimit"

@@ -16,6 +16,7 @@ from launcher.core.action import (
 from launcher.core.event import Now, SlicesIdle
 from launcher.core.job import Job, State
 from launcher.core.steps import follow, stop
+from launcher.core.wallclock import keep_pace
 from launcher.core.world import World
 
 
@@ -46,6 +47,7 @@ def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
 def take_up(world: World, now: Now) -> list[Action]:
     """Give a world just read what is not in its rows: the queue, the images, the deadlines."""
     actions: list[Action] = []
+    keep_pace(world, now)
     for job in world.jobs.values():
         if job.state is State.RUNNING and job.time_limit is not None and not job.stopping:
             left = (job.started_wall or now.wall) + job.time_limit - now.wall

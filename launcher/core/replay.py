@@ -73,7 +73,8 @@ class Replay:
     def _prepare(self) -> None:
         """Open the gates, and take up what runs already."""
         world = self.world
-        world.reconciling = world.engine_down = world.gpu_down = world.gpu_support = None
+        world.reconciling = world.draining = world.engine_down = None
+        world.gpu_down = world.gpu_support = None
         for job in list(world.jobs.values()):
             if job.state in (State.STARTING, State.RUNNING):
                 self._take_up(job)

@@ -28,8 +28,8 @@ from launcher.core.world import World
 
 def gate(world: World, need: Need) -> str | None:
     """Return the sentence that keeps every such job from starting, None where nothing does."""
-    if world.reconciling or world.engine_down:
-        return world.reconciling or world.engine_down
+    if why := world.reconciling or world.draining or world.engine_down:
+        return why
     return None if need.kind is NeedKind.NONE else world.gpu_down or world.gpu_support
 
 

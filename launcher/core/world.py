@@ -92,8 +92,11 @@ class World:
     stories: dict[int, list[str]] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
     late_events: int = 0
+    clock: float | None = None
+    """What the wall clock was ahead of CLOCK_BOOTTIME when its records were made, in seconds."""
     # The gates: None where open, else the sentence that says why new starts wait.
     reconciling: str | None = "the daemon compares its records with Docker and NVML"
+    draining: str | None = None
     engine_down: str | None = None
     gpu_down: str | None = None
     gpu_support: str | None = None

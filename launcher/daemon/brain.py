@@ -22,6 +22,7 @@ from launcher.core.world import World
 from launcher.crashpoints import crashpoint
 from launcher.daemon import clock
 from launcher.daemon.committer import Committer
+from launcher.daemon.logs import about_event
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,8 @@ class Brain:
             actions += self._apply(asked, now, answers)
         actions += serve(self.world, now)
         changes = self.world.take_changes()
+        if changes.clock_step:
+            log.warning("the wall clock was set by %+.0f s", changes.clock_step)
         if (changes or self.read_only) and not await self._commit(changes, batch, answers):
             return
         for decided in answers:
@@ -131,7 +134,7 @@ class Brain:
         try:
             answer, actions = decide(self.world, asked.event, now)
         except InternalError as bug:
-            log.exception("an event was refused")
+            about_event(log, asked.event).exception("an event was refused")
             error = bug
         except LauncherError as refused:
             error = refused
@@ -140,7 +143,7 @@ class Brain:
         if asked.answer is not None:
             answers.append(Decided(asked.answer, answer, error))
         elif error is not None and not isinstance(error, InternalError):
-            log.warning("an observation was refused: %s", error)
+            about_event(log, asked.event).warning("an observation was refused: %s", error)
         return actions
 
     @staticmethod
@@ -182,7 +185,7 @@ class Brain:
                 self.read_only = failed.message
         old, now = self.world, clock.now()
         world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
-        world.reconciling = old.reconciling
+        world.reconciling, world.draining = old.reconciling, old.draining
         world.groups = old.groups
         if self.inventory is not None:
             # Not as an event: what that would begin was begun in the world before.

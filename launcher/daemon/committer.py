@@ -38,6 +38,10 @@ class Committer:
         """Read the world anew."""
         return await self._on(self._writes, self._store.load, cpu_slots, rules)
 
+    async def beat(self) -> None:
+        """Return once the thread that commits has nothing in front of this."""
+        await self._on(self._writes, lambda: None)
+
     async def remember(self, key: str, value: str) -> None:
         """Write a value, such as the kernel's boot id, unless it is there."""
 

@@ -11,6 +11,7 @@ from launcher.core.action import FollowAttempt
 from launcher.core.event import AttemptEnded, AttemptLost, Event
 from launcher.daemon import clock, ending
 from launcher.daemon.logfile import LogWriter, path_of
+from launcher.daemon.logs import about_container, about_event
 from launcher.engine.containers import Container, Containers
 from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Logs
@@ -80,7 +81,8 @@ class Follower:
             try:
                 return work()
             except Exception:
-                log.exception("job %d: following it failed, it is begun again", self._action.job)
+                told = about_event(log, self._action)
+                told.exception("following it failed, it is begun again")
                 clock.sleep(LOOK_AGAIN)
 
     def finished(self, patience: float) -> bool:
@@ -105,7 +107,7 @@ class Follower:
                 if refused.refusal is Refusal.MISSING:
                     found = self._inspect()
                 else:
-                    log.warning("job %d: wait: %s", self._action.job, refused.message)
+                    about_event(log, self._action).warning("wait: %s", refused.message)
                     found = self._inspect()
             except AWAY:
                 found = self._inspect()
@@ -129,12 +131,13 @@ class Follower:
             return
         again = self._inspect()
         if again is not None and again.running and self._containers.is_empty(found.id):
-            log.warning("job %d: Docker has missed the end of %s", self._action.job, found.name)
+            told = about_event(log, self._action)
+            told.warning("Docker has missed the end of %s", found.name)
             self._missed = True
             try:
                 self._containers.stop(found.name, GHOST_GRACE)
             except (*AWAY, Refused) as error:
-                log.warning("job %d: it cannot look now: %s", self._action.job, error.message)
+                told.warning("it cannot look now: %s", error.message)
 
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
@@ -211,10 +214,13 @@ def write_log(
         try:
             copy_log(logs, name, writer, over, grew)
             writer.end()
+        except OSError as error:
+            writer.lose(error.strerror or str(error))
+            raise
         finally:
             writer.close()
     except OSError as error:
-        log.error("the log of %s cannot be written: %s", name, error)
+        about_container(log, name).error("the log of %s cannot be written: %s", name, error)
         return False
     return True
 
@@ -237,7 +243,9 @@ def copy_log(
             refusals = 1 if writer.size > size else refusals + 1
             if refused.refusal is Refusal.MISSING and refusals >= MOST_MISSING:
                 return
-            log.warning("cannot read the log of %s: %s", name, refused.message)
+            about_container(log, name).warning(
+                "cannot read the log of %s: %s", name, refused.message
+            )
             if refusals == MOST_REFUSALS:
                 writer.note(f"the rest of the log cannot be read: {refused.message}")
                 return

@@ -114,7 +114,7 @@ async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
 async def status(context: Context, caller: Caller) -> wire.Status:
     """Return how the daemon is, and why it is not well."""
     world, health = context.world, context.health
-    gates = (context.brain.read_only, world.reconciling, world.gpu_support)
+    gates = (context.brain.read_only, world.reconciling, world.draining, world.gpu_support)
     problems = [*health.problems(), *(text for text in gates if text)]
     words: dict[str, int] = {}
     for state in world.slices.values():

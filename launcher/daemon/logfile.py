@@ -6,6 +6,7 @@ on. The size is capped; what is cut is said in a NOTE frame.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,14 @@ from launcher.wire import (
 def path_of(directory: Path, job: int, attempt: int) -> Path:
     """Return where an attempt's log is: a thousand jobs to a folder."""
     return directory / str(job // 1000) / f"{job}.{attempt}.log"
+
+
+LOST = "the rest of the log is lost"
+
+
+def is_loss(frame: Frame) -> bool:
+    """Whether a frame says that the rest of the log is lost."""
+    return frame.stream == NOTE and frame.data.startswith(LOST.encode())
 
 
 class LogWriter:
@@ -93,11 +102,21 @@ class LogWriter:
                 self._append(end.encode())
 
     def _append(self, encoded: bytes | bytearray) -> None:
+        """Write whole frames; where the disk refuses them, none of them is left in half."""
         left = memoryview(encoded)
-        while left:
-            written = os.write(self._fd, left)
-            self._size += written
-            left = left[written:]
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(encoded)
+
+    def lose(self, why: str) -> None:
+        """Say in the file that the rest is lost, if the disk takes that much."""
+        with contextlib.suppress(OSError):
+            self.note(f"{LOST}: {why}")
+            self.end()
 
     def close(self) -> None:
         """Close the file."""

@@ -21,7 +21,7 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, layouts, server
+from launcher.daemon import clock, layouts, life, logs, recovery, server
 from launcher.daemon.allowed import Allowed
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
@@ -34,8 +34,11 @@ from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Admins, Caller, groups_of, unknown_names
 from launcher.daemon.marks import Marks
+from launcher.daemon.notify import Notifier
 from launcher.daemon.observers import Observers
 from launcher.daemon.proof import Prover
+from launcher.daemon.rebuild import is_damaged
+from launcher.daemon.rebuild import rebuild as rebuild_database
 from launcher.daemon.runners import Runners
 from launcher.daemon.starter import Starter
 from launcher.daemon.xids import XidWatcher
@@ -44,7 +47,12 @@ from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.engine.spec import gpu_driver
-from launcher.errors import InternalError, LauncherError
+from launcher.errors import (
+    DatabaseDamaged,
+    InternalError,
+    LauncherError,
+    SchemaTooNew,
+)
 from launcher.gpu import Carver, Events, GpuReader
 from launcher.gpu.refresh import refresh
 from launcher.store import Reader, Store
@@ -56,43 +64,47 @@ NICE = -5
 """Jobs may take every core; between two of them a slice must not wait for the launcher."""
 
 
-def serve(**flags: Any) -> int:
+def serve(*, rebuild: bool = False, **flags: Any) -> int:
     """Run one daemon in the foreground until it is told to stop; returns the exit status.
 
-    Flags as in ``launch serve``, None where not given. Raises ``LauncherError`` where it cannot
-    start: bad configuration, a state directory in use, a socket that cannot be bound.
+    Flags as in ``launch serve``, None where not given; with ``rebuild`` a damaged database is made
+    anew first. Where it cannot be used the daemon comes up in recovery mode. Raises
+    ``LauncherError`` where it cannot start: bad configuration, a state directory in use, a socket
+    that cannot be bound.
     """
     config = load(flags)
-    logging.basicConfig(
-        level=config.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for noisy in ("aiohttp.access", "asyncio", "docker", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logs.configure(config.log_level, config.log_format)
     for name in unknown_names(config.rules):
         log.warning("launcher.toml names the %s, which this machine does not have", name)
     crashpoints.arm_from_environment()
-    store = Store.open(config.state_dir)
+    try:
+        if rebuild and is_damaged(config):
+            config = _with_fake_gpu(config)
+            rebuild_database(config)
+        store = Store.open(config.state_dir)
+    except (DatabaseDamaged, SchemaTooNew) as trouble:
+        return asyncio.run(recovery.serve(config, trouble))
+    store.reserve(config.disk_reserve_mib)
     if config.system:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
-    if config.fake_gpu is not None:
-        config = _with_fake_gpu(config, config.fake_gpu)
+    config = _with_fake_gpu(config)
     return asyncio.run(_run(config, store))
 
 
-def _with_fake_gpu(config: Config, spec: str) -> Config:
-    """Load the fake library before anyone asks for NVML; its claims stay with its machine."""
+def _with_fake_gpu(config: Config) -> Config:
+    """Load the fake library before anyone asks for NVML, once; its claims stay with its machine."""
     import dataclasses
 
     from launcher.fakegpu import Machine
 
-    place = config.state_dir / "fakegpu"
-    if spec.startswith("/"):
-        place = Path(spec)
-        Machine.open(place).load()
-    else:
-        Machine.create(place, spec).load()
+    spec = config.fake_gpu
+    if spec is None:
+        return config
+    place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
+    if config.lock_dir == place:
+        return config
+    machine = Machine.open(place) if spec.startswith("/") else Machine.create(place, spec)
+    machine.load()
     return dataclasses.replace(config, lock_dir=place)
 
 
@@ -145,10 +157,30 @@ class Daemon:
         world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
         before = await self.committer.read(Reader.meta, "boot_id")
         self.rebooted = before not in (None, clock.boot_id())
+        if self.rebooted:
+            world.clock = None  # CLOCK_BOOTTIME began anew
+        actions = recovery.taken_up(
+            self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
+        )
         self.runners = self._runners()
         self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
         self.runners.brain = self.brain
-        self.observers = Observers(
+        self.observers = self._observers()
+        self.runners.layouts = self._layout_runner()
+        self.xids = XidWatcher(self.outside.events, self.brain.tell)
+        self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
+        for action in actions:
+            self.runners.dispatch(action)
+        first = ev.DaemonDrained() if self.config.drain else ev.Tick()
+        await self.brain.ask(first)  # what was cut off is on record before anybody is served
+        await self.committer.remember("boot_id", clock.boot_id())
+        gc.enable()
+        gc.freeze()
+        self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
+        return self.brain
+
+    def _observers(self) -> Observers:
+        return Observers(
             self.config,
             self.brain,
             self.containers,
@@ -162,17 +194,6 @@ class Daemon:
             self.store_id,
             self.allowed,
         )
-        self.runners.layouts = self._layout_runner()
-        self.xids = XidWatcher(self.outside.events, self.brain.tell)
-        self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
-        for action in resume(world, clock.now(), rebooted=self.rebooted):
-            self.runners.dispatch(action)
-        await self.brain.ask(ev.Tick())  # what was cut off is on record before anybody is served
-        await self.committer.remember("boot_id", clock.boot_id())
-        gc.enable()
-        gc.freeze()
-        self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
-        return self.brain
 
     def _layout_runner(self) -> LayoutRunner:
         host = host_of(self.config)
@@ -288,10 +309,13 @@ class Daemon:
 
 async def _run(config: Config, store: Store) -> int:
     daemon = Daemon(config, store)
-    listener = server.inherited() or server.bind(
-        config.socket, mode=0o666 if config.system else 0o600
-    )
-    await daemon.start()
+    listener = server.listener(config)
+    try:
+        await daemon.start()
+    except DatabaseDamaged as trouble:
+        gc.enable()
+        daemon.committer.close()
+        return await recovery.serve(config, trouble, listener)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop.set)
@@ -301,7 +325,7 @@ async def _run(config: Config, store: Store) -> int:
     await runner.setup()
     await web.SockSite(runner, listener).start()
     log.info("listening on %s, store %s", config.socket, daemon.store_id)
-    await _until_stopped(daemon, config.idle_exit)
+    await life.until_over(daemon, config.idle_exit, Notifier())
     log.info("stopping; running jobs go on")
     await runner.cleanup()
     await daemon.close()
@@ -318,19 +342,3 @@ def _leave() -> None:
     logging.shutdown()
     sys.stderr.flush()
     os._exit(0)
-
-
-async def _until_stopped(daemon: Daemon, idle_exit: float | None) -> None:
-    """Return when told to stop, or when there was no job and no request for ``idle_exit`` s."""
-    idle_since = clock.now().boot
-    while not daemon.stop.is_set():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await daemon.stop.wait()
-        daemon.check()
-        now = clock.now().boot
-        if daemon.brain.world.jobs:
-            idle_since = now
-        if idle_exit is not None and now - idle_since > idle_exit:
-            log.info("idle for %g s", idle_exit)
-            return

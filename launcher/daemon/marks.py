@@ -10,6 +10,8 @@ import contextlib
 import logging
 from pathlib import Path
 
+from launcher.daemon.logs import about_container
+
 log = logging.getLogger(__name__)
 
 
@@ -25,7 +27,7 @@ class Marks:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             (self._directory / name).touch(mode=0o600)
         except OSError as error:
-            log.warning("the start of %s is not marked: %s", name, error)
+            about_container(log, name).warning("the start of %s is not marked: %s", name, error)
 
     def is_set(self, name: str) -> bool:
         """Whether a container may have been started."""

@@ -19,6 +19,7 @@ from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
+from launcher.daemon.logs import about
 from launcher.daemon.proof import Prover
 from launcher.engine.containers import Containers
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
@@ -165,7 +166,7 @@ class Observers:
             found = await asyncio.to_thread(self.containers.ours, self.store)
         except (EngineUnavailable, EngineError):
             return
-        unknown: list[str] = []
+        unknown: dict[str, tuple[int, int]] = {}
         for listed in found:
             job_id, number = attempt_of(listed["Labels"])
             live = self.brain.world.jobs.get(job_id)
@@ -176,20 +177,22 @@ class Observers:
                 name = listed["Names"][0].lstrip("/")
                 self.dispatch(RemoveContainer(job_id, number, name))
             else:
-                unknown.append(listed["Id"])
+                unknown[listed["Id"]] = job_id, number
         await asyncio.to_thread(self._remove_orphans, unknown)
 
-    def _remove_orphans(self, unknown: list[str]) -> None:
+    def _remove_orphans(self, unknown: dict[str, tuple[int, int]]) -> None:
         now = clock.now().boot
         self._orphans = {i: self._orphans.get(i, now) for i in unknown}
         for container_id, since in self._orphans.items():
             if now - since < self.config.orphan_grace_seconds:
                 continue
-            log.warning("removing the orphan %s", container_id)
+            job, attempt = unknown[container_id]
+            orphan = about(log, job or None, attempt or None)
+            orphan.warning("removing the orphan %s", container_id)
             try:
                 self.containers.remove(container_id)
             except (EngineUnavailable, EngineError) as error:
-                log.warning("cannot remove it now: %s", error.message)
+                orphan.warning("cannot remove it now: %s", error.message)
 
     def _probe_quarantined(self) -> None:
         """End a quarantine after three idle samples."""

@@ -11,6 +11,7 @@ from launcher.core.gpu import Slice
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.health import Health
+from launcher.daemon.logs import about_container
 from launcher.engine.containers import Containers
 from launcher.errors import (
     EngineError,
@@ -116,5 +117,5 @@ class Prover:
                 if found is None or not found.running:
                     return found.id if found else None
             except (EngineUnavailable, EngineError) as error:
-                log.info("cannot look at %s yet: %s", name, error.message)
+                about_container(log, name).info("cannot look at %s yet: %s", name, error.message)
             clock.sleep(POLL_SECONDS)

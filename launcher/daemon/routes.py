@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from launcher import wire
+from launcher.core import event as ev
 from launcher.core.job import Job
 from launcher.daemon import (
     control,
@@ -247,6 +248,9 @@ async def _drain(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
+    if request.query.get("drain") == "1":
+        await context.brain.ask(ev.DaemonDrained())
+        return await handlers.status(context, caller)
     reply = await handlers.status(context, caller)
     context.stop.set()
     return reply

@@ -24,6 +24,7 @@ from launcher.daemon.credentials import Credentials
 from launcher.daemon.follower import Follower, write_log
 from launcher.daemon.hub import Hub
 from launcher.daemon.logfile import path_of
+from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks
 from launcher.daemon.proof import Prover
 from launcher.daemon.starter import Starter
@@ -112,10 +113,12 @@ class Runners:
                 await self._methods[type(action)](action)
                 return
             except (EngineUnavailable, Unknown) as away:
-                log.log(level, "%s waits for Docker: %s", type(action).__name__, away.message)
+                about_event(log, action).log(
+                    level, "%s waits for Docker: %s", type(action).__name__, away.message
+                )
                 level = logging.DEBUG  # the log has it once
             except Exception:
-                log.exception("%s failed, it will be tried again", action)
+                about_event(log, action).exception("%s failed, it will be tried again", action)
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
     async def _in_quick(self, call: Callable[..., Any], *args: Any) -> Any:
@@ -170,6 +173,11 @@ class Runners:
         job = self.brain.world.jobs.get(action.job)
         return job is not None and job.attempt == action.attempt and not job.stopping
 
+    @property
+    def removing(self) -> bool:
+        """Whether a container's log is still being completed, or the container removed."""
+        return bool(self._removing)
+
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
         """Keep the specs of jobs that were just queued: the next ones to start, most likely."""
         self._specs.update(specs)
@@ -219,7 +227,9 @@ class Runners:
         try:
             await self._in_quick(self._containers.kill, action.container_name, action.signal)
         except (Refused, Unknown, EngineUnavailable) as error:
-            log.warning("job %d got no %s: %s", action.job, action.signal, error.message)
+            about_container(log, action.container_name).warning(
+                "no %s for it: %s", action.signal, error.message
+            )
 
     async def _prove(self, action: act.ProveIdle) -> None:
         await self._in_patient(self._prover.prove, action, self.brain.tell)

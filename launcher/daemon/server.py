@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from launcher import __version__, wire
+from launcher.config import Config
 from launcher.daemon import convert
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.identity import Caller, caller_of
@@ -34,7 +35,7 @@ BACKLOG = 512
 
 def application(context: Context) -> web.Application:
     """Return the application: every route of the table, and nothing else."""
-    app = web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[_errors])
+    app = web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[errors])
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
     return app
@@ -48,7 +49,7 @@ def _endpoint(context: Context, route: Route) -> Any:
         if route.reply is None:
             return await _stream(request, result)
         body = convert.dump(route.reply, result)
-        return _reply(route.status, body)
+        return reply(route.status, body)
 
     return serve
 
@@ -66,7 +67,8 @@ async def _check_access(
             must_own(job, caller)
 
 
-def _reply(status: int, body: bytes) -> web.Response:
+def reply(status: int, body: bytes) -> web.Response:
+    """Return an answer in JSON, with this daemon's version."""
     headers = {VERSION_HEADER: __version__}
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
@@ -86,7 +88,7 @@ async def _stream(
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Any) -> web.StreamResponse:
+async def errors(request: web.Request, handler: Any) -> web.StreamResponse:
     """Every error leaves as an ErrorReply; what we did not foresee is logged whole, told short."""
     try:
         answer: web.StreamResponse = await handler(request)
@@ -104,8 +106,13 @@ async def _errors(request: web.Request, handler: Any) -> web.StreamResponse:
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         status, told = 500, InternalError("the daemon failed; its log has the details")
-    reply = wire.ErrorReply(kind=told.kind, message=told.message, fix=told.fix)
-    return _reply(status, convert.dump(wire.ErrorReply, reply))
+    error_reply = wire.ErrorReply(kind=told.kind, message=told.message, fix=told.fix)
+    return reply(status, convert.dump(wire.ErrorReply, error_reply))
+
+
+def listener(config: Config) -> socket.socket:
+    """Return the socket that systemd passed, or one of our own: see ``bind``."""
+    return inherited() or bind(config.socket, mode=0o666 if config.system else 0o600)
 
 
 def bind(path: Path, *, mode: int) -> socket.socket:

@@ -19,6 +19,7 @@ from launcher.core.job import JobSpec, Owner
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.foreign import ForeignUse
+from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks
 from launcher.engine import validate
 from launcher.engine.containers import Container, Containers
@@ -236,7 +237,7 @@ class Starter:
                 refused = error
             except Unknown as unknown:
                 sent = True
-                log.warning("job %d: %s; looking", action.job, unknown.message)
+                about_event(log, action).warning("%s; looking", unknown.message)
                 continue
             found = self._look(name)
             if found is None and (sent or refused is None):
@@ -263,7 +264,9 @@ class Starter:
             try:
                 return self.containers.inspect(name)
             except (EngineUnavailable, Unknown, Refused) as error:
-                log.warning("cannot inspect %s, trying again: %s", name, error.message)
+                about_container(log, name).warning(
+                    "cannot inspect %s, trying again: %s", name, error.message
+                )
                 clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _kill(self, name: str) -> None:
@@ -271,7 +274,9 @@ class Starter:
             try:
                 self.containers.kill(name, "SIGKILL")
             except (EngineUnavailable, Unknown, Refused) as error:
-                log.warning("cannot kill %s, trying again: %s", name, error.message)
+                about_container(log, name).warning(
+                    "cannot kill %s, trying again: %s", name, error.message
+                )
             clock.sleep(0.05)
 
     @staticmethod

@@ -14,7 +14,7 @@ from launcher.core.job import Job
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
-from launcher.daemon.logfile import LogReader, path_of
+from launcher.daemon.logfile import LOST, LogReader, is_loss, path_of
 from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Frame
 
 LOOK_SECONDS = 2.0
@@ -30,6 +30,7 @@ class Attempt:
         self._reader = LogReader(path_of(context.log_directory, job, number))
         self.path = path_of(context.log_directory, job, number)
         self.ended = False
+        self.told_lost = False
         self._grew = time.monotonic()
 
     def quiet_for(self) -> float:
@@ -43,6 +44,7 @@ class Attempt:
                 self.ended = True
                 return
             self._grew = time.monotonic()
+            self.told_lost = self.told_lost or is_loss(frame)
             yield frame
 
 
@@ -82,7 +84,7 @@ async def log_frames(
                 break
             if not batch:
                 await _wake(woken)
-    yield [Frame(END, 0, b"")]
+    yield [*_loss(context, reading, now), Frame(END, 0, b"")]
 
 
 def _reading(
@@ -167,6 +169,7 @@ async def follow_frames(
             output = list(reading.new_frames()) if reading else []
             yield [frame for frame in output if resume.is_new(frame)]
             if now.outcome is not None and _complete(context, reading, now, now.attempt):
+                yield _loss(context, reading, now)
                 explainer = Explainer(context.world, clock.now())
                 view = views.job_view(explainer, now, caller, command)
                 yield [Frame(END, 0, convert.dump(wire.JobView, view))]
@@ -187,7 +190,21 @@ def _complete(context: Context, reading: Attempt | None, job: Job, last: int) ->
     if reading.ended or context.hub.log_lost(job.id, reading.number):
         return True
     ran = job.started_at is not None or reading.number != job.attempt
-    return not ran and not reading.path.exists()
+    if not ran and not reading.path.exists():
+        return True
+    # Nobody is writing it, and nobody will: its end was lost before this daemon began.
+    owed = context.hub.log_owed(job.id, reading.number)
+    return not owed and reading.quiet_for() > JUST_ENDED_SECONDS
+
+
+def _loss(context: Context, reading: Attempt | None, job: Job) -> list[Frame]:
+    """Return what is to be said of a log that is over and has no end, where it does not itself."""
+    if reading is None or reading.ended or reading.told_lost or job.outcome is None:
+        return []
+    ran = job.started_at is not None or reading.number != job.attempt
+    if not ran or context.hub.log_owed(job.id, reading.number):
+        return []
+    return [Frame(NOTE, 0, f"{LOST}: it could not be written to its end".encode())]
 
 
 def _event(context: Context, job: Job, caller: Caller, command: list[str] | None) -> bytes:

@@ -12,6 +12,7 @@ from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.expand import expand
 from launcher.daemon.identity import Caller, groups_of
+from launcher.daemon.space import must_have_room
 from launcher.errors import UserError
 from launcher.indices import ranges
 from launcher.store import Reader
@@ -22,6 +23,8 @@ MAX_DEPENDENCIES = 200_000
 
 async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
     """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued."""
+    if not asked.dry_run:
+        must_have_room(context.config)
     event = await event_of(context, caller, asked)
     jobs = await context.brain.ask(event)
     made = list(zip(jobs, event.jobs, strict=True))

@@ -160,6 +160,12 @@ class Containers:
             )
         return found
 
+    def of_any_store(self) -> list[dict[str, Any]]:
+        """List the containers of every launcher's store, in every state, as ``ours`` does."""
+        with self._connection.borrow() as api:
+            found: list[dict[str, Any]] = api.containers(all=True, filters={"label": LABEL_STORE})
+        return found
+
     def running(self) -> list[dict[str, Any]]:
         """List every running container, whoever made it."""
         with self._connection.borrow() as api:

@@ -104,6 +104,15 @@ class Images:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def name_of(self, image_id: str) -> str:
+        """Return a tag of a local image; its id where it has none, or is gone."""
+        try:
+            with self._connection.borrow() as api:
+                tags = api.inspect_image(image_id).get("RepoTags") or []
+        except Refused:
+            tags = []
+        return str(tags[0]) if tags else image_id
+
     def find(self, reference: str) -> str | None:
         """Return the id of a local image, None where it is not here or cannot be anywhere."""
         if not is_reference(reference):

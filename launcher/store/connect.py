@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.errors import InternalError, SchemaTooNew, StateDirError
+from launcher.errors import DatabaseDamaged, InternalError, SchemaTooNew, StateDirError
 from launcher.store.sql import migrations
 
 FILE_NAME = "launcher.db"
@@ -27,10 +27,21 @@ _ADVICE = (
     ("readonly", "it is read-only", WRITABLE),
     ("unable to open", "it cannot be opened", "Check that it exists and is writable."),
     ("locked", "another program has it locked", "Stop the other program."),
-    ("malformed", "the database is damaged", "Restore it from a backup, or move it away."),
-    ("not a database", "the database is damaged", "Restore it from a backup, or move it away."),
     ("disk i/o", "the disk has an error", "Look at the kernel's log."),
 )
+
+
+_DAMAGE = ("malformed", "not a database")
+_UNREADABLE = ("SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ")
+REBUILD = (
+    "Stop this daemon and start `launch serve --rebuild-from-docker`: it keeps the damaged file "
+    "and restores what Docker and the file still know; jobs that run are left alone."
+)
+
+
+def damaged(path: Path, why: str) -> DatabaseDamaged:
+    """Return the error for a database that cannot be read, with what to do about it."""
+    return DatabaseDamaged(f"cannot use {path}: the database is damaged: {why}", fix=REBUILD)
 
 
 @contextlib.contextmanager
@@ -42,6 +53,9 @@ def explained(path: Path) -> Iterator[None]:
         raise InternalError(f"the database refused a change: {error}") from error
     except sqlite3.Error as error:
         text = str(error).lower()
+        name = getattr(error, "sqlite_errorname", "")  # Python's own errors have none
+        if name in _UNREADABLE or any(word in text for word in _DAMAGE):
+            raise damaged(path, str(error)) from error
         for word, what, fix in _ADVICE:
             if word in text:
                 raise StateDirError(f"cannot use {path}: {what} ({error})", fix=fix) from error
@@ -73,7 +87,36 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     if not read_only:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        try:
+            durable(connection, path)
+        except StateDirError:
+            connection.close()
+            raise
     return connection
+
+
+def durable(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``StateDirError`` where SQLite did not take the settings, as on some network disks.
+
+    ``synchronous`` is 2 for FULL.
+    """
+    for name, wanted in (("journal_mode", "wal"), ("synchronous", 2)):
+        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if found != wanted:
+            raise StateDirError(
+                f"cannot keep {path} safe from a power cut: {name} is {found}, not {wanted}",
+                fix="Use a state directory on a local disk.",
+            )
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``DatabaseDamaged`` where its pages do not fit together.
+
+    0.2 s for 100,000 jobs; what is wrong within a page's values is seen by who reads them.
+    """
+    found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise damaged(path, " ".join(found.split()))
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -83,7 +126,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version > len(scripts):
         raise SchemaTooNew(
             f"{path} has schema {version}, this launcher knows up to {len(scripts)}",
-            fix="Install the newer launcher again, or use another state directory.",
+            fix="Install the newer launcher again, then restart the daemon.",
         )
     # A table may be made anew, under the name by which others refer to it.
     connection.execute("PRAGMA foreign_keys = OFF")

@@ -15,12 +15,16 @@ from launcher.store.jobrows import JobReader
 from launcher.store.sql import queries
 
 _Q = queries()
+CLOCK = "clock"
+"""The key of what the wall clock was ahead of CLOCK_BOOTTIME."""
 
 
 def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Rules) -> World:
     """Return a new world of everything in the database that is not over."""
     next_id: int = db.execute(_Q["next_id"]).fetchone()[0]
     world = World(store, next_id, cpu_slots, rules)
+    clock = db.execute(_Q["get_meta"], (CLOCK,)).fetchone()
+    world.clock = float(clock[0]) if clock else None
     _queue(db, world)
     reading = JobReader()
     for row in db.execute(_Q["live_jobs"]):

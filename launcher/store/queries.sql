@@ -52,8 +52,8 @@ INSERT INTO attempts (
     :job, :number, :container_name, :slices, :image_id, :granted_at, :container_id, :started_at,
     :ended_at, :exit_code, :oom, :cause
 ) ON CONFLICT (job, number) DO UPDATE SET
-    container_id = excluded.container_id, started_at = excluded.started_at,
-    ended_at = excluded.ended_at, exit_code = excluded.exit_code, oom = excluded.oom,
+    granted_at = excluded.granted_at, container_id = excluded.container_id,
+    started_at = excluded.started_at, ended_at = excluded.ended_at, exit_code = excluded.exit_code, oom = excluded.oom,
     cause = excluded.cause;
 
 -- name: put_lease
@@ -64,7 +64,8 @@ INSERT INTO leases (
     :job, :attempt, :slice_uuid, :gpu_uuid, :gpu_index, :profile, :profile_id, :memory_mib, :gi,
     :ci, :placement_start, :placement_size, :granted_at, :released_at, :quarantine
 ) ON CONFLICT (job, attempt, slice_uuid) DO UPDATE SET
-    released_at = excluded.released_at, quarantine = excluded.quarantine;
+    granted_at = excluded.granted_at, released_at = excluded.released_at,
+    quarantine = excluded.quarantine;
 
 -- name: put_quarantine
 INSERT INTO quarantines (slice_uuid, why, lasting, since) VALUES (?, ?, ?, ?)
@@ -208,7 +209,7 @@ SELECT COALESCE(outcome, state) AS word, COUNT(*) AS n FROM jobs GROUP BY word;
 -- name: medians
 WITH took AS (
     SELECT name, (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
-    FROM jobs WHERE outcome = 'COMPLETED' AND started_at IS NOT NULL AND ended_at IS NOT NULL
+    FROM jobs WHERE outcome = 'COMPLETED' AND started_at IS NOT NULL AND ended_at >= started_at
 ), ranked AS (
     SELECT
         name, seconds,

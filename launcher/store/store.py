@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -14,47 +13,56 @@ from launcher.core.lease import Lease
 from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.crashpoints import crashpoint
-from launcher.errors import StateDirError
+from launcher.store import directory as statedir
 from launcher.store import layouts, rows
-from launcher.store.connect import FILE_NAME, cannot, connect, explained, migrate
+from launcher.store.connect import FILE_NAME, cannot, check, connect, damaged, explained, migrate
 from launcher.store.jobrows import job_row
-from launcher.store.load import load
+from launcher.store.load import CLOCK, load
 from launcher.store.sql import queries
 
 _Q = queries()
+MOST_RESERVED = 4 * 2**20
+"""About what the log holds before SQLite writes it into the database (1000 pages)."""
 
 
 class Store:
     """The database of one state directory, locked for this process."""
 
-    def __init__(self, directory: Path, connection: sqlite3.Connection, lock: int) -> None:
+    def __init__(
+        self, directory: Path, connection: sqlite3.Connection, lock: int, store_id: str | None
+    ) -> None:
         self.directory = directory
         self.path = directory / FILE_NAME
         self._db = connection
         self._lock = lock
-        self.id = self._identity()
+        self.id = self._identity(store_id)
+        self._ceiling = statedir.id_ceiling(directory)
 
     @classmethod
-    def open(cls, directory: Path) -> Store:
-        """Open or create the store of a state directory.
+    def open(cls, directory: Path, store_id: str | None = None) -> Store:
+        """Open or create the store of a state directory; a new one has ``store_id`` if given.
 
-        Raises ``StateDirError`` (with what to do) where it is full, read-only, damaged or used by
-        another daemon, ``SchemaTooNew`` where a newer launcher wrote it.
+        Raises ``StateDirError`` (with what to do) where it is full, read-only or used by another
+        daemon, ``DatabaseDamaged`` where it is damaged or gone, ``SchemaTooNew`` where a newer
+        launcher wrote it.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise cannot(f"make the directory {directory}", error) from error
-        lock = _lock(directory)
+        lock = statedir.lock(directory)
         path = directory / FILE_NAME
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, lock)
-            _close_to_others(path)
+            statedir.must_not_be_gone(path)
+            statedir.close_to_others(path)
             with explained(path):
                 connection = connect(path)
                 undo.callback(connection.close)
+                check(connection, path)
                 migrate(connection, path)
-                store = cls(directory, connection, lock)
+                store = cls(directory, connection, lock, store_id)
+            statedir.remember_id(directory, store.id)
             undo.pop_all()
         return store
 
@@ -63,12 +71,12 @@ class Store:
         self._db.close()
         os.close(self._lock)
 
-    def _identity(self) -> str:
+    def _identity(self, wanted: str | None) -> str:
         """Return this store's id, made at first: containers carry it in name and label."""
         row = self._db.execute(_Q["get_meta"], ("store",)).fetchone()
         if row:
             return str(row[0])
-        made = secrets.token_hex(4)
+        made = wanted or secrets.token_hex(4)
         self._db.execute(_Q["put_meta"], ("store", made))
         return made
 
@@ -83,11 +91,31 @@ class Store:
         with explained(self.path):
             self._db.execute(_Q["put_meta"], (key, value))
 
+    def reserve(self, mib: int) -> None:
+        """Take room for the write-ahead log now, so that small commits work on a full disk.
+
+        Frames are written over what is there before the log grows. Some file systems cannot; then
+        nothing is reserved. 0 reserves nothing.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        size = min(mib * 2**20, MOST_RESERVED)
+        with contextlib.suppress(OSError):
+            free = os.statvfs(self.directory)
+            if size and free.f_bavail * free.f_frsize > 2 * size:
+                fd = os.open(log, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    os.posix_fallocate(fd, 0, size)
+                finally:
+                    os.close(fd)
+
     def commit(self, changes: Changes) -> None:
         """Write everything in one transaction, or nothing.
 
         Raises ``StateDirError`` where the disk fails, ``InternalError`` where the schema refuses.
         """
+        highest = max([*(job.id for job, _ in changes.new_jobs), *changes.arrays], default=0)
+        if highest > self._ceiling:
+            self._ceiling = statedir.raise_ceiling(self.directory, highest)
         with explained(self.path):
             crashpoint("commit:before")
             self._db.execute("BEGIN IMMEDIATE")
@@ -120,6 +148,8 @@ class Store:
         db.executemany(
             _Q["put_use"], [(uid, u.user, u.amount, u.at) for uid, u in changes.uses.items()]
         )
+        if changes.clock is not None:
+            db.execute(_Q["put_meta"], (CLOCK, repr(changes.clock)))
         db.executemany(
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
@@ -150,51 +180,17 @@ class Store:
         db.executemany(_Q["put_layout"], [layouts.row(op) for op in changes.layouts.values()])
 
     def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
-        """Read the live jobs, their attempts, leases and the quarantines into a new world."""
+        """Read the live jobs, their attempts, leases and the quarantines into a new world.
+
+        Raises ``DatabaseDamaged`` where a row cannot be understood.
+        """
         with explained(self.path):
-            return load(self._db, self.id, cpu_slots, rules)
-
-
-def _close_to_others(path: Path) -> None:
-    """Let nobody else read the database, whatever its directory allows: it holds environments.
-
-    SQLite gives the files beside it the database's mode.
-    """
-    with contextlib.suppress(OSError):  # SQLite says it better
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    try:
-        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            beside = path.with_name(name)
-            if beside.is_file() and beside.stat().st_mode & 0o077:
-                beside.chmod(0o600)
-    except OSError as error:
-        raise cannot(f"use {path}", error) from error
+            try:
+                return load(self._db, self.id, cpu_slots, rules)
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
+                why = f"a row of it cannot be understood ({type(error).__name__}: {error})"
+                raise damaged(self.path, why) from error
 
 
 def _live(lease: Lease) -> bool:
     return lease.released_at is None
-
-
-def _lock(directory: Path) -> int:
-    """Take the directory for this process until it ends; refused while another has it."""
-    path = directory / "lock"
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise cannot(f"write in {directory}", error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
-        os.close(fd)
-        raise StateDirError(
-            f"{directory} is in use by another launcher daemon (pid {holder})",
-            fix="Stop that daemon, or use another state directory.",
-        ) from error
-    try:
-        os.ftruncate(fd, 0)
-        os.write(fd, str(os.getpid()).encode())
-    except OSError as error:
-        os.close(fd)
-        raise cannot(f"write in {directory}", error) from error
-    return fd

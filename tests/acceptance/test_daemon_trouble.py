@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from launcher.store import Store
-from launcher.store.connect import FILE_NAME
 from tests.acceptance.shell import Ended, Shell
 from tests.support.daemon import BUSYBOX
 from tests.support.small_disk import SmallDisk
@@ -67,19 +65,6 @@ def test_a_read_only_state_directory_is_said(launch: Shell, tmp_path: Path) -> N
             what, fix = said(serve(launch, state), 1)
             assert f"{state}: Read-only file system" in what
             assert "Make it writable" in fix
-
-
-def test_a_state_directory_of_a_newer_version_is_left_alone(launch: Shell, tmp_path: Path) -> None:
-    Store.open(tmp_path / "state").close()
-    database = tmp_path / "state" / FILE_NAME
-    with sqlite3.connect(database) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    before = database.read_bytes()
-    what, fix = said(serve(launch, tmp_path / "state"), 1)
-    assert f"{database} has schema 99" in what
-    assert "newer launcher" in fix
-    assert database.read_bytes() == before
 
 
 def test_a_state_directory_in_use_is_said(launch: Shell, tmp_path: Path) -> None:

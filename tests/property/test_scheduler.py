@@ -94,6 +94,15 @@ class Histories(RuleBasedStateMachine):
         except (ImpossibleRequest, NotAllowed):
             assert violations(self.machine.world) == []
 
+    @rule(step=st.sampled_from([-86400.0, -1800.0, 3600.0, 86400.0]))
+    def set_the_wall_clock(self, step: float) -> None:
+        machine = self.machine
+        running = {j.id: j.deadline for j in self.any_in(State.RUNNING) if not j.stopping}
+        machine.time = ev.Now(machine.time.wall + step, machine.time.boot)
+        machine.tell(ev.Tick())
+        assert running.items() <= {j.id: j.deadline for j in self.jobs}.items()
+        assert all(use.amount >= 0.0 for use in machine.world.uses.values())
+
     @precondition(lambda self: self.any_in(State.PENDING))
     @rule(data=st.data(), event=st.sampled_from([ev.HoldAsked, ev.ReleaseAsked]))
     def hold_or_release(self, data: st.DataObject, event: type) -> None:

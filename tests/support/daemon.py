@@ -47,6 +47,8 @@ class DaemonProcess:
         self.client = Client(str(self.socket))
         self.extra: dict[str, str] = {}
         """Variables of the daemon's own environment."""
+        self.words: list[str] = []
+        """More words of its command line."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,7 +60,7 @@ class DaemonProcess:
         """Start it; returns once it answers."""
         command = [*LAUNCH, "serve", "--state-dir", str(self.state), "--config", str(self.config)]
         command += ["--docker-host", self.docker_host]
-        command += ["--fake-gpu", str(self.machine.directory)]
+        command += ["--fake-gpu", str(self.machine.directory), *self.words]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -72,14 +74,14 @@ class DaemonProcess:
         return self
 
     def answers(self) -> bool:
-        """Whether it answers; fails at once where it has ended."""
+        """Whether it answers and schedules; fails at once where it has ended."""
         assert self.process is not None
         assert self.process.poll() is None, f"the daemon ended: {self.tail()}"
         try:
-            self.client.status()
+            problems = self.client.status().problems
         except LauncherError:
             return False
-        return True
+        return not any("compares its records" in problem for problem in problems)
 
     def tail(self) -> str:
         """Return the end of its log."""

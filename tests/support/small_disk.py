@@ -40,6 +40,10 @@ class SmallDisk:
         """Give the space back."""
         self._filler.unlink()
 
+    def resize(self, size: str) -> None:
+        """Make it larger."""
+        _run("mount", "-o", f"remount,size={size}", self.path)
+
     def read_only(self) -> None:
         """Remount it so that nobody can write, not even root."""
         _run("mount", "-o", "remount,ro", self.path)

@@ -299,6 +299,15 @@ def test_stop_ends_the_daemon(stub: StubDaemon, launch: Launch) -> None:
     assert result.err == "the daemon (pid 4711) ends; its jobs go on\n"
 
 
+def test_stop_drain_says_what_is_waited_for(stub: StubDaemon, launch: Launch) -> None:
+    counts = {"RUNNING": 2, "STARTING": 1, "PENDING": 7}
+    stub.on("POST", "/v1/stop", Json(status_view(jobs=counts)))
+    result = launch("stop", "--drain")
+    assert (result.code, result.out) == (0, "")
+    assert stub.asked[-1].query == "drain=1"
+    assert "starts nothing new and ends once nothing runs: 3 jobs run now" in result.err
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
     (tmp_path / "a.yaml").write_text("jobs: {one: {image: x}, two: {image: x, command: [a]}}")

@@ -53,6 +53,12 @@ def never_satisfied() -> Scenario:
     return machine, job
 
 
+def draining() -> Scenario:
+    machine = Machine()
+    machine.tell(ev.DaemonDrained())
+    return waits(machine)
+
+
 def held_by_an_admin() -> Scenario:
     machine, job = resources()
     machine.tell(ev.HoldAsked(job.id, 0, admin=True))
@@ -148,6 +154,7 @@ SCENARIOS: dict[Reason, Callable[[], Scenario]] = {
     Reason.FOREIGN_USE: foreign_use,
     Reason.ENGINE_UNAVAILABLE: engine_unavailable,
     Reason.GPU_UNAVAILABLE: gpu_unavailable,
+    Reason.DRAINING: draining,
     Reason.RECONCILING: lambda: waits(Machine(ready=False)),
     Reason.IMAGE_GONE: image_gone,
     Reason.NEVER_STARTED: never_started,

@@ -118,6 +118,8 @@ allow = ["watcher"]
         ("[foreign]\nallowed = []", "unknown key 'allowed' in [foreign]"),
         ("[foreign]\nallow = 'dcgm'", "foreign.allow is 'dcgm', it must be a list of names"),
         ("[foreign]\nallow = ['']", "foreign.allow is [''], it must be a list of names"),
+        ("log_format = 'xml'", "log_format is 'xml', not text or json"),
+        ("disk_reserve_mib = -1", "disk_reserve_mib is -1"),
         ("cpu_slots = = 1", "launcher.toml: "),
         ("cpu_slots = 1\ncpu_slots = 2", "launcher.toml: "),
     ],

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from launcher.core.arrays import Array
 from launcher.core.changes import Drain, HistoryLine, Quarantine
+from launcher.core.event import Now
 from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import (
@@ -34,6 +35,7 @@ from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, Step
 from launcher.core.lease import Attempt, Lease
 from launcher.core.plan import Want
 from launcher.core.reservations import Reservation
+from launcher.core.wallclock import keep_pace
 from launcher.errors import InternalError
 from launcher.store import Reader, Store
 from tests.support.builders import ALICE, mig, whole
@@ -353,6 +355,20 @@ def test_an_ended_job_is_opened_again_only_by_a_retry(store: Store, reader: Read
     retried.reopened.add(1)
     store.commit(retried)
     assert reader.job(1) == again
+
+
+def test_what_the_wall_clock_is_ahead_comes_back_and_moves_what_was_granted(store: Store) -> None:
+    one = starting(1)
+    made = changes(new=(one,), attempts=(attempt_of(one),), leases=(lease_of(one),))
+    made.clock = 1234.5
+    store.commit(made)
+    world = store.load(1)
+    assert world.clock == 1234.5
+    keep_pace(world, Now(AT, AT - 1234.5 + 3600.0))
+    store.commit(world.take_changes())
+    again = store.load(1)
+    assert again.clock == 1234.5 - 3600.0
+    assert again.attempts[1].granted_at == again.leases[1][0].granted_at == AT - 3600.0
 
 
 def test_the_id_of_an_array_is_never_a_jobs(store: Store) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from launcher.errors import StateDirError
 from launcher.store import Reader, Store
 from launcher.store.connect import FILE_NAME
 from tests.support.small_disk import SmallDisk
-from tests.unit.store.worlds import changes, job
+from tests.unit.store.worlds import changes, done, job
 
 
 def refused(directory: Path) -> StateDirError:
@@ -50,7 +52,7 @@ def test_i5_kill_minus_nine_right_after_a_commit_returned_keeps_it(tmp_path: Pat
 import os, signal
 from pathlib import Path
 from launcher.store import Store
-from tests.unit.store.worlds import changes, job, lease_of, starting
+from tests.unit.store.worlds import changes, done, job, lease_of, starting
 store = Store.open(Path({str(tmp_path)!r}))
 one = starting(1)
 store.commit(changes(new=(one,), leases=(lease_of(one),)))
@@ -144,6 +146,40 @@ def test_a_commit_on_a_full_disk_fails_whole_and_works_when_there_is_space(
     assert store._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     reader.close()
     store.close()
+
+
+def test_what_was_reserved_keeps_small_commits_going_on_a_full_disk(tmp_path: Path) -> None:
+    ended = {}
+    for mib in (0, 1):
+        with SmallDisk(tmp_path / f"disk-{mib}", size="8m") as disk:
+            store = Store.open(disk.path)
+            store.reserve(mib)
+            store.commit(changes(new=tuple(job(n) for n in range(1, 21))))
+            disk.fill()
+            ended[mib] = 0
+            with contextlib.suppress(StateDirError):
+                for number in range(1, 21):
+                    store.commit(changes(done(number)))
+                    ended[mib] += 1
+            store.close()
+            again = Store.open(disk.path)
+            assert len(again.load(1).jobs) == 20 - ended[mib]
+            again.close()
+    assert ended == {0: 0, 1: 20}
+
+
+def test_what_was_reserved_is_no_part_of_the_log(tmp_path: Path) -> None:
+    """A program that dies leaves zeros behind its last commit; they are not read as one."""
+    store = Store.open(tmp_path / "state")
+    store.reserve(2)
+    store.commit(changes(new=(job(1),)))
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "state", copy)
+    assert (copy / f"{FILE_NAME}-wal").stat().st_size >= 2**21
+    store.close()
+    again = Store.open(copy)
+    assert set(again.load(1).jobs) == {1}
+    again.close()
 
 
 def test_a_probe_really_writes(disk: SmallDisk) -> None:

@@ -1,0 +1,71 @@
+"""Telling systemd how the daemon is: one datagram a message (sd_notify(3)).
+
+Own lines, because the protocol is that small: sdnotify has not been kept since 2017, and
+systemd-python and cysystemd are built against libsystemd.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Sends to NOTIFY_SOCKET; says nothing where there is none."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._path = environment.get("NOTIFY_SOCKET") or None
+        self.watchdog_seconds = _watchdog(environment) if self._path else None
+        """How long systemd waits for a sign of life; None where it does not."""
+        self._status: str | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether anybody wants to know."""
+        return self._path is not None
+
+    def ready(self) -> None:
+        """Say that requests are served and the records agree with what runs."""
+        self._send("READY=1")
+
+    def still_starting(self, seconds: float) -> None:
+        """Ask for so many seconds more before the start counts as failed."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        self._send("STOPPING=1")
+
+    def alive(self) -> None:
+        """Give a sign of life."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """Say in one line how things are, where that has changed."""
+        line = " ".join(text.split())
+        if line != self._status:
+            self._status = line
+            self._send(f"STATUS={line}")
+
+    def _send(self, message: str) -> None:
+        if self._path is None:
+            return
+        # A name in the kernel's own space is written with @ (unix(7)).
+        address = f"\0{self._path[1:]}" if self._path.startswith("@") else self._path
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out:
+                out.sendto(message.encode(), address)
+        except OSError as error:
+            log.debug("systemd was not told %s: %s", message, error)
+
+
+def _watchdog(environment: Mapping[str, str]) -> float | None:
+    """Return the watchdog's time in seconds, if it is meant for this process."""
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    micros = environment.get("WATCHDOG_USEC", "")
+    return int(micros) / 1e6 if micros.isdecimal() and int(micros) > 0 else None
