@@ -29,26 +29,33 @@ class Incarnation:
 def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | None:
     """Return the dockerd behind a unix socket, None where the kernel does not tell which it is.
 
-    By the peer of a new connection; where systemd holds the socket (``-H fd://``), the only process
-    named dockerd. Raises ``OSError`` while nobody listens.
+    Raises ``OSError`` while nobody listens.
+    """
+    pid = dockerd_pid(host, timeout, proc)
+    ticks = None if pid is None else _start_ticks(proc, pid)
+    if pid is None or ticks is None:
+        return None
+    since_boot = ticks / os.sysconf("SC_CLK_TCK")
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Incarnation(pid, ticks, booted + since_boot)
+
+
+def dockerd_pid(host: str, timeout: float, proc: Path = PROC) -> int | None:
+    """Return the pid of the dockerd behind a unix socket, None where it cannot be told.
+
+    The kernel names who made the socket: dockerd, or systemd on its behalf (``-H fd://``); then the
+    one dockerd of the machine is meant. Raises ``OSError`` while nobody listens.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(timeout)
         peer.connect(host.removeprefix("unix://"))
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid: int = _UCRED.unpack(raw)[0]
-    if _name(proc, pid) != "dockerd":
-        named = [int(p.name) for p in proc.iterdir() if p.name.isdigit()]
-        found = [each for each in named if _name(proc, each) == "dockerd"]
-        if len(found) != 1:
-            return None
-        (pid,) = found
-    ticks = _start_ticks(proc, pid)
-    if ticks is None:
-        return None
-    since_boot = ticks / os.sysconf("SC_CLK_TCK")
-    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return Incarnation(pid, ticks, booted + since_boot)
+    if _name(proc, pid) == "dockerd":
+        return pid
+    pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
+    found = [each for each in pids if _name(proc, each) == "dockerd"]
+    return found[0] if len(found) == 1 else None
 
 
 def _name(proc: Path, pid: int) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher.daemon.doctor import docker, escapes
-from launcher.daemon.doctor.dockerd import HOOK, Hook, dockerd_pid, hook_of, path_of
+from launcher.daemon.doctor.dockerd import HOOK, Hook, hook_of, path_of
 from tests.unit.daemon.doctor_machine import host, tool
 
 VERSION = {"Version": "28.5.2", "ApiVersion": "1.51", "Components": []}
@@ -101,31 +101,26 @@ def a_process(proc: Path, pid: int, name: str, environ: bytes) -> None:
     (entry / "environ").write_bytes(environ)
 
 
-def test_who_made_the_socket_is_dockerd_even_where_there_are_two(
-    proc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    a_process(proc, 2**22 + 2, "dockerd", b"")
+@pytest.fixture
+def listening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A socket that this very process listens on."""
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("docker.sock")
         listener.listen()
-        assert dockerd_pid("unix://docker.sock", proc) == os.getpid()
+        yield "unix://docker.sock"
 
 
-def test_behind_a_socket_that_another_made_it_is_the_one_dockerd_there_is(proc: Path) -> None:
-    assert dockerd_pid("unix:///nowhere.sock", proc) == os.getpid()
-    a_process(proc, 2**22 + 2, "dockerd", b"")
-    assert dockerd_pid("unix:///nowhere.sock", proc) is None
-
-
-def test_the_hook_is_looked_for_on_dockerds_path_not_on_ours(proc: Path, tmp_path: Path) -> None:
+def test_the_hook_is_looked_for_on_dockerds_path_not_on_ours(
+    proc: Path, tmp_path: Path, listening: str
+) -> None:
     theirs, ours = host(tmp_path / "theirs"), host(tmp_path / "ours")
     tool(ours, HOOK, "exit 0")
     environ = proc / str(os.getpid()) / "environ"
     environ.write_bytes(os.fsencode(f"PATH={theirs.folders}") + b"\0")
-    assert hook_of("unix:///nowhere", proc, ours.folders) == Hook(None, certain=True)
+    assert hook_of(listening, proc, ours.folders) == Hook(None, certain=True)
     tool(theirs, HOOK, "exit 0")
-    found = hook_of("unix:///nowhere", proc, ours.folders)
+    found = hook_of(listening, proc, ours.folders)
     assert found == Hook(f"{theirs.folders}/{HOOK}", certain=True)
 
 

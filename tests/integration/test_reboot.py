@@ -1,0 +1,48 @@
+"""The machine reboots under running jobs: nothing is made up, nothing stays with the past."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from launcher.engine.containers import Containers
+from launcher.wire import RetryRequest
+from tests.conftest import MakeDaemon
+from tests.support.wait import wait_until
+
+INFRA = RetryRequest(max=1, on=["infra"])
+
+
+def test_jobs_that_a_reboot_ended_are_lost_or_run_again_and_their_slices_are_free(
+    make_daemon: MakeDaemon, docker: Containers, tmp_path: Path
+) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    daemon = make_daemon()
+    daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
+    daemon.start()
+    ended = daemon.done(daemon.submit("sh", "-c", "exit 9"))
+    lost = daemon.until(daemon.submit("sleep", "60"), "RUNNING")
+    again = daemon.until(
+        daemon.submit("sh", "-c", "[ $LAUNCHER_ATTEMPT = 2 ] || sleep 60", retries=INFRA), "RUNNING"
+    )
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 1.5, what="no clock can take them for later")
+    daemon.kill()
+    # What the boot leaves: no process, no slice, and a Docker that says of all that they ended.
+    boot.write_text("second\n")
+    for job in (lost, again):
+        docker.kill(job.container_id or "", "SIGKILL")
+    daemon.machine.reboot()
+    daemon.machine.set_mig_mode(daemon.machine.gpu_uuids()[0], on=True)
+    for start in range(4):
+        daemon.machine.add_instance(daemon.machine.gpu_uuids()[0], "1g.6gb", start)
+    daemon.start()
+    assert daemon.done(lost).outcome == "LOST"
+    assert "rebooted" in (daemon.client.show(str(lost.id)).job.message or "")
+    assert daemon.done(again).outcome == "COMPLETED"
+    assert daemon.client.show(str(again.id)).job.attempt == 2
+    assert daemon.client.show(str(ended.id)).job.exit_code == 9
+    wait_until(
+        lambda: {s.state for s in daemon.client.slices()} == {"free"}, what="all slices are free"
+    )

@@ -1,0 +1,93 @@
+"""Which ends that Docker tells are believed: the table of what it makes up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from launcher.core.event import Now
+from launcher.daemon import clock, ending
+from launcher.daemon.clock import rfc3339
+from launcher.engine.containers import Container
+from launcher.engine.incarnation import Incarnation
+
+BOOTED, NOW = 1_000.0, 10_000.0
+OLD, NEW = Incarnation(10, 1, 2_000.0), Incarnation(20, 2, 6_000.0)
+
+
+class At(clock.System):
+    """A machine that booted at 1000 s, at 10000 s."""
+
+    def now(self) -> Now:
+        return Now(NOW, NOW - BOOTED)
+
+    def booted_at(self) -> float:
+        return BOOTED
+
+
+@pytest.fixture(autouse=True)
+def kept() -> Iterator[None]:
+    with clock.kept_by(At()):
+        yield
+
+
+def ended(code: int, started: float = 3_000.0, finished: float = 4_000.0) -> Container:
+    """Return a container that ran from then to then."""
+    times: dict[str, Any] = {
+        "started_at": rfc3339(started), "finished_at": rfc3339(finished),
+    }  # fmt: skip
+    return Container("c1", "c", "exited", False, 0, code, "", False, **times, labels={}, info={})
+
+
+def why(
+    found: Container,
+    seen: Incarnation | None = OLD,
+    now: Incarnation | None = NEW,
+    *,
+    live: bool = True,
+) -> str | None:
+    return ending.why_lost(found, seen, now, lambda: live) if ending.is_doubtful(found) else None
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 139])
+def test_a_programs_own_code_is_believed_whatever_happened_to_dockerd(code: int) -> None:
+    assert why(ended(code), live=False) is None
+
+
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_kill_while_dockerd_went_is_its_own_without_live_restore(code: int) -> None:
+    assert "without live-restore" in (why(ended(code), live=False) or "")
+    assert why(ended(code), live=True) is None
+    assert why(ended(code), seen=NEW, live=False) is None, "it was seen running after the restart"
+    assert why(ended(code, started=7_000.0, finished=8_000.0), live=False) is None
+
+
+def test_255_at_dockerds_start_is_what_it_says_of_those_it_does_not_know() -> None:
+    assert "does not know how it ended" in (why(ended(255, finished=6_001.0)) or "")
+    assert why(ended(255, finished=5_000.0)) is None, "its containerd knew it from before"
+    assert why(ended(255, finished=7_000.0)) is None, "long after the restart"
+    assert why(ended(255, finished=6_001.0), seen=NEW) is None
+
+
+def test_where_the_kernel_does_not_tell_which_dockerd_answers_docker_is_believed() -> None:
+    assert why(ended(255, finished=6_001.0), now=None) is None
+
+
+@pytest.mark.parametrize("code", [0, 1, 137, 255])
+def test_no_code_is_believed_of_an_end_after_the_boot_of_a_start_before_it(code: int) -> None:
+    assert why(ended(code, started=500.0, finished=1_020.0)) == (
+        "the machine was rebooted while it ran"
+    )
+
+
+def test_a_code_from_before_the_boot_is_believed_but_255() -> None:
+    assert why(ended(9, started=500.0, finished=900.0)) is None
+    assert why(ended(255, started=500.0, finished=900.0)) is not None, "of an earlier boot"
+
+
+def test_an_end_without_times_is_no_matter_of_doubt() -> None:
+    bare = replace(ended(137), started_at=None, finished_at=None)
+    assert why(bare, live=False) is None
