@@ -24,8 +24,8 @@ LIVE_JOBS = 8
 TIMEOUT = "docker_timeout_seconds = 3\n"
 
 
-def random_job(rng: Random) -> tuple[JobRequest, int]:
-    """Return a job and the code that it must end with if nobody cancels it."""
+def random_job(rng: Random) -> tuple[JobRequest, int, bytes]:
+    """Return a job, and the code and output that it must have if nobody cancels it."""
     code = rng.choice([0, 0, 0, 1, 7, 42])
     lines, nap = rng.choice([(1, 0.0), (5, 0.1), (20, 0.2)])
     loop = f"i=0; while [ $i -lt {lines} ]; do echo $i; sleep {nap}; i=$((i+1)); done"
@@ -35,7 +35,7 @@ def random_job(rng: Random) -> tuple[JobRequest, int]:
         "sh", "-c", script,
         gpus=rng.choice([ONE, ONE, ONE, TWO, GpuRequest()]),
         **({"retries": infra} if rng.random() < 0.3 else {}),
-    ), code  # fmt: skip
+    ), code, b"".join(b"%d\n" % i for i in range(lines))  # fmt: skip
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Beaten(Drill):
             strike()
             self.struck[strike.__name__.lstrip("_")] += 1
         self.until_quiet()
+        self.compare_logs()
 
     def load(self) -> None:
         """Keep some jobs alive."""

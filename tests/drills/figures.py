@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from launcher.core.lifecycle import TRANSITIONS
 from tests.drills.matrix import job_cells, machine_cells
 
 if TYPE_CHECKING:
@@ -37,17 +36,7 @@ class Figures:
 
     def add_simulation(self, total: Total) -> None:
         """Add what the simulated machines showed."""
-        possible = {(state.name, event.__name__) for state, event in TRANSITIONS}
-        self.tell("seeds", total.seeds)
-        self.tell("simulated hours", f"{total.hours:.0f}")
-        faults = ", ".join(f"{kind} {n}" for kind, n in sorted(total.faults.items()))
-        self.tell("faults injected", f"{total.faults.total()} ({faults})")
-        self.tell("simulated crashes", total.figures["crashes"])
-        self.tell("invariant checks", total.figures["checks"])
-        self.tell("(state, event) pairs", f"{len(total.pairs & possible)} of {len(possible)}")
-        self.tell("traces that differ", f"{total.mismatches} of {total.again}")
-        self.tell("simulated jobs acknowledged", total.figures["acknowledged"])
-        self.tell("seeds with anything wrong", len(total.wrong))
+        self.lines += total.rows()
         self.wrong += [f"seed {seed}: {'; '.join(what)}" for seed, what in total.wrong.items()]
         self.wrong += ["a trace differs"] * total.mismatches
 
@@ -63,6 +52,8 @@ class Figures:
         disturbed = [line for line in codes if re.search(r"with (137|143)", line)]
         self.tell("running jobs disturbed", len(disturbed))
         self.tell("exit codes wrong", len(codes))
+        self.tell("logs that differ", f"{len(beaten.logs_differ)} of {beaten.logs_compared}")
+        self.wrong += beaten.logs_differ
         worst, median = max(beaten.recoveries), statistics.median(beaten.recoveries)
         self.tell("recovery", f"median {median:.2f} s, worst {worst:.2f} s")
         self.wrong += [*verdict.wrong, *codes]

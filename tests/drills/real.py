@@ -48,6 +48,9 @@ class Drill:
     codes: dict[int, int] = field(default_factory=dict)
     """Job id -> the exit code that it must have."""
 
+    output: dict[int, bytes] = field(default_factory=dict)
+    logs_compared: int = 0
+    logs_differ: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     """Containers that were left when all was quiet."""
 
@@ -92,8 +95,13 @@ class Drill:
 
     # what people do
 
-    def submit(self, asked: JobRequest, code: int | None = None) -> int | None:
-        """Submit a job; returns its id if that was acknowledged."""
+    def submit(
+        self, asked: JobRequest, code: int | None = None, output: bytes | None = None
+    ) -> int | None:
+        """Submit a job; returns its id if that was acknowledged.
+
+        ``code`` and ``output`` are what it must end with and write, if nobody stops it.
+        """
         try:
             (view,) = self.daemon.client.submit([asked])
         except LauncherError:
@@ -101,6 +109,8 @@ class Drill:
         self.acknowledged[view.id] = asked
         if code is not None:
             self.codes[view.id] = code
+        if output is not None:
+            self.output[view.id] = output
         return view.id
 
     def state_of(self, number: int) -> str | None:
@@ -131,6 +141,17 @@ class Drill:
             wait_until(lambda: not self.containers.ours(store), timeout=QUIET_SECONDS)
         self.orphans = [found["Names"][0] for found in self.containers.ours(store)]
 
+    def compare_logs(self) -> None:
+        """Compare what jobs wrote that ended by themselves with what is in their logs."""
+        for number, expected in self.output.items():
+            shown = self.daemon.client.show(str(number)).job
+            if number in self.codes and shown.exit_code == self.codes[number]:
+                frames = self.daemon.client.logs(str(number))
+                written = b"".join(frame.data for frame in frames if frame.stream == 1)
+                self.logs_compared += 1
+                if written != expected:
+                    self.logs_differ.append(f"job {number} wrote {expected!r}, not {written!r}")
+
     def _no_job_is_left(self) -> bool:
         self.ensure_alive()  # it may have a point at which it dies before it
         with contextlib.suppress(LauncherError):
@@ -154,6 +175,8 @@ class Drill:
         free = {s.state for s in self.daemon.client.slices()}
         wrong = [] if free == {"free"} else [f"the slices are {sorted(free)}"]
         wrong += [f"the container {name} is left" for name in self.orphans]
+        self.compare_logs()
+        wrong += self.logs_differ
         self.daemon.stop()
         return wrong + self.examine().wrong + self.wrong_codes()
 
@@ -213,9 +236,9 @@ def wait_for_state(number: int | None, *states: str) -> Step:
 
 def everything(drill: Drill, *, pull: str | None = None) -> None:
     """Have one job of each kind done, so that every crash point is passed."""
-    drill.submit(job("sh", "-c", "echo one; sleep 0.2; echo two"), 0)
+    drill.submit(job("sh", "-c", "echo one; sleep 0.2; echo two"), 0, b"one\ntwo\n")
     drill.ensure_alive()
-    drill.submit(job("sh", "-c", "echo said; exit 7", gpus=TWO), 7)
+    drill.submit(job("sh", "-c", "echo said; exit 7", gpus=TWO), 7, b"said\n")
     drill.ensure_alive()
     again = RetryRequest(max=1, on=["any"])
     drill.submit(job("false", retries=again), 1)

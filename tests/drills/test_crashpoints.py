@@ -12,7 +12,6 @@ import pytest
 from launcher.crashpoints import POINTS
 from launcher.fakegpu.sandbox import Sandbox
 from tests.drills.real import Drill, everything
-from tests.support.daemon import BUSYBOX
 from tests.support.registry import Registry
 from tests.support.wait import wait_until
 
@@ -49,8 +48,9 @@ def cut_off_at(point: str, sandbox: Sandbox, place: Path, image: str | None) -> 
 def test_a_daemon_killed_at_any_crash_point_loses_nothing_and_runs_nothing_twice(
     sandbox: Sandbox, registry: Registry, tmp_path: Path
 ) -> None:
+    image = sandbox.import_busybox("drills/crashpoints:1")
     pulled = {
-        point: registry.push(sandbox.docker_host, BUSYBOX, f"{point.replace(':', '-')}:1")
+        point: registry.push(sandbox.docker_host, image, f"{point.replace(':', '-')}:1")
         for point in POINTS
         if point.startswith("pull")
     }

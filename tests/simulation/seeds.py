@@ -71,25 +71,28 @@ class Total:
         told["pairs"] = {tuple(pair) for pair in told["pairs"]}
         return cls(**told)
 
-    def __str__(self) -> str:
+    def rows(self) -> list[tuple[str, object]]:
+        """Return what was done and what came of it, for people."""
         faults = ", ".join(f"{kind} {n}" for kind, n in sorted(self.faults.items()))
         possible = {(state.name, event.__name__) for state, event in TRANSITIONS}
-        reached = set(self.points) & set(POINTS)
-        told = {
-            "seeds": self.seeds,
-            "simulated hours": f"{self.hours:.0f}",
-            "same seed, same trace": f"{self.again} tried / {self.mismatches} differ",
-            "faults injected": f"{self.faults.total()} ({faults})",
-            "crashes": self.figures["crashes"],
-            "invariant checks": self.figures["checks"],
-            "(state, event) pairs": f"{len(self.pairs & possible)} of {len(possible)}",
-            "crash points": f"{len(reached)} of {len(POINTS)}",
-            "jobs acknowledged": self.figures["acknowledged"],
-            "containers started": self.figures["starts"],
-            "seeds with anything wrong": len(self.wrong),
-        }
-        width = max(map(len, told))
-        lines = [f"{what:<{width}}  {figure}" for what, figure in told.items()]
+        return [
+            ("seeds", self.seeds),
+            ("simulated hours", f"{self.hours:.0f}"),
+            ("traces of a seed that differ", f"{self.mismatches} of {self.again}"),
+            ("faults injected", f"{self.faults.total()} ({faults})"),
+            ("simulated crashes", self.figures["crashes"]),
+            ("invariant checks", self.figures["checks"]),
+            ("(state, event) pairs", f"{len(self.pairs & possible)} of {len(possible)}"),
+            ("simulated crash points", f"{len(set(self.points) & set(POINTS))} of {len(POINTS)}"),
+            ("simulated jobs acknowledged", self.figures["acknowledged"]),
+            ("simulated containers started", self.figures["starts"]),
+            ("seeds with anything wrong", len(self.wrong)),
+        ]
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        width = max(len(what) for what, _ in rows)
+        lines = [f"{what:<{width}}  {figure}" for what, figure in rows]
         lines += [f"seed {seed}: {'; '.join(wrong)}" for seed, wrong in self.wrong.items()]
         return "\n".join(lines)
 
