@@ -43,7 +43,7 @@ docs: $(STAMP) ## Write the generated documents anew
 	$(BIN)/python tests/lint_project.py --write
 
 test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
-	$(SUDO) $(BIN)/python -m pytest
+	$(SUDO) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: system $(STAMP) ## Drill for SECONDS=n: crashes, faults, power loss; SEED=n for the same again
 	$(SUDO) $(BIN)/python -m tests.drills.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.support.machines import build_directory, make_machine
 __all__ = ["build_directory", "make_machine"]
 
 A30 = "A30:1g.6gb*4"
+FIGURES = "figures"
 # An example's time says more about the machine's other work than about the code.
 settings.register_profile("launcher", deadline=None)
 settings.load_profile("launcher")
@@ -77,6 +79,33 @@ def make_daemon(
 def daemon(make_daemon: MakeDaemon) -> DaemonProcess:
     """A running daemon on an A30 with four 1g.6gb slices."""
     return make_daemon().start()
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[object], None]:
+    """Return what notes figures of a drill: they are printed when all tests are over."""
+    return lambda figures: record_property(FIGURES, str(figures))
+
+
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Return what adds to a figure that several tests make together."""
+    return lambda what, number: record_property(f"{FIGURES}: {what}", number)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of the drills, from whichever process they came."""
+    passed = terminalreporter.getreports("passed")
+    noted = [each for report in passed for each in report.user_properties]
+    told = [str(figures) for name, figures in noted if name == FIGURES]
+    counts: Counter[str] = Counter()
+    for name, number in noted:
+        if name.startswith(f"{FIGURES}: "):
+            counts[name.removeprefix(f"{FIGURES}: ")] += int(str(number))
+    told += [f"{what}: {number}" for what, number in counts.items()]
+    if told:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(told))
 
 
 @pytest.hookimpl(wrapper=True)

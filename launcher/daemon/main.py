@@ -257,6 +257,7 @@ class Daemon:
         except LauncherError:
             return
         try:
+            await self.brain.ask(ev.Tick())  # what NVML showed is in the world from here on
             request = layouts.restoring(self.brain.world, wanted)
             caller = Caller(Owner(0, 0, "root"), admin=True)
             begun = await layouts.change(context, caller, request)

@@ -19,11 +19,18 @@ def pieces(raw: Any) -> Iterator[bytes]:
     The connection is not used again: what is left of it belongs to nobody.
     """
     answer = raw._fp  # http.client's own response, as docker-py takes it for its sockets
-    return _chunks(answer.fp) if answer.chunked else _plain(answer.fp)
+    return _chunks(answer.fp) if answer.chunked else _plain(answer.fp, answer.length)
 
 
-def _plain(file: Any) -> Iterator[bytes]:
-    while piece := file.read1(READ_BYTES):
+def _plain(file: Any, left: int | None) -> Iterator[bytes]:
+    """Yield a body of known length. Docker always tells one: without it the head was cut."""
+    if left is None:
+        raise OSError("the answer was cut in its head")
+    while left > 0:
+        piece = file.read1(min(left, READ_BYTES))
+        if not piece:
+            raise OSError("the answer ended in the middle")
+        left -= len(piece)
         yield piece
 
 

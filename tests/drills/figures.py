@@ -92,7 +92,7 @@ class Figures:
     def add_tests(self, passed: bool, output: str, points: int) -> None:
         """Add what the drills showed that are tests: each cell and each point once."""
         reached = re.search(r"crash points reached: (\d+) of", output)
-        told = re.findall(r"cells covered: (\d+) of", output)
+        told = re.findall(r"endpoint x fault cells covered: (\d+)", output)
         cells = len(job_cells()) + len(machine_cells())
         self.tell("crash points reached", f"{reached[1] if reached else 0} of {points}")
         self.tell("endpoint x fault cells", f"{sum(map(int, told))} of {cells}")

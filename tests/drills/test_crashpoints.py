@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def cut_off_at(point: str, sandbox: Sandbox, place: Path, image: str | None) -> 
 
 @pytest.mark.timeout(180)
 def test_a_daemon_killed_at_any_crash_point_loses_nothing_and_runs_nothing_twice(
-    sandbox: Sandbox, registry: Registry, tmp_path: Path
+    sandbox: Sandbox, registry: Registry, tmp_path: Path, tell: Callable[[object], None]
 ) -> None:
     image = sandbox.import_busybox("drills/crashpoints:1")
     pulled = {
@@ -63,5 +63,5 @@ def test_a_daemon_killed_at_any_crash_point_loses_nothing_and_runs_nothing_twice
     with ThreadPoolExecutor(AT_ONCE) as pool:
         wrong = dict(zip(POINTS, pool.map(cut, POINTS), strict=True))
     new = [start for start in sandbox.hook.starts() if start.container not in known]
-    print(f"\ncrash points reached: {len(wrong)} of {len(POINTS)}, starts {len(new)}")
+    tell(f"crash points reached: {len(wrong)} of {len(POINTS)}, with {len(new)} starts")
     assert {point: what for point, what in wrong.items() if what} == {}

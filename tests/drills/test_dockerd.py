@@ -44,6 +44,8 @@ class Setup:
 
 SETUPS = [Setup(live, own) for live in (True, False) for own in (True, False)]
 TRUE, LOST = "true end", "LOST"
+Strike = Callable[[Sandbox, str], None]
+"""What happens to a Docker; it is given the id of the short job's container."""
 KNOWN = {
     # (setup, signal): what becomes of the long job, and of one that ends while dockerd is down
     (Setup(True, True), "KILL"): ({TRUE}, {TRUE}),
@@ -64,8 +66,9 @@ class Docker:
     sandbox: Sandbox
     drill: Drill
     wrong: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
-    def run(self, what: str, strike: Callable[[Sandbox], None]) -> dict[str, str]:
+    def run(self, what: str, strike: Strike) -> dict[str, str]:
         """Have jobs running, let something happen to Docker; returns what became of each job."""
         drill = self.drill
         again = RetryRequest(max=1, on=["infra"])
@@ -76,7 +79,8 @@ class Docker:
         }
         for number, _ in jobs.values():
             wait_for_state(number, "RUNNING")(drill)
-        strike(self.sandbox)
+        short = drill.daemon.client.show(str(jobs["short"][0])).job.container_id
+        strike(self.sandbox, short or "")
         drill.until_quiet()
         became = {}
         for name, (number, code) in jobs.items():
@@ -110,10 +114,10 @@ def docker(place: Path, setup: Setup) -> Iterator[Docker]:
         sandbox.stop()
 
 
-def down_for_a_while(how: signal.Signals) -> Callable[[Sandbox], None]:
+def down_for_a_while(how: signal.Signals) -> Strike:
     """Return what ends dockerd until the short job is over, and starts it again."""
 
-    def strike(sandbox: Sandbox) -> None:
+    def strike(sandbox: Sandbox, short: str) -> None:
         starts = sandbox.hook.starts()
         sandbox.stop_dockerd(how)
         began = starts[-1].time_ns
@@ -123,7 +127,7 @@ def down_for_a_while(how: signal.Signals) -> Callable[[Sandbox], None]:
     return strike
 
 
-def around_a_restart(place: Path, setup: Setup) -> list[str]:
+def around_a_restart(place: Path, setup: Setup, told: list[str]) -> list[str]:
     """Kill and end one machine's dockerd; returns what is wrong."""
     with docker(place, setup) as machine:
         for name in ("KILL", "TERM"):
@@ -132,19 +136,28 @@ def around_a_restart(place: Path, setup: Setup) -> list[str]:
             long, short = KNOWN[setup, name]
             machine.expect(what, "long", became, long)
             machine.expect(what, "short", became, short)
-            print(f"{what}: {became}")
+            machine.told.append(f"{what}: {became}")
+        told += machine.told
         return machine.wrong + [f"{setup}: {wrong}" for wrong in machine.drill.verdict()]
 
 
 @pytest.mark.timeout(240)
-def test_no_end_is_made_up_when_dockerd_ends_in_any_of_the_four_setups(tmp_path: Path) -> None:
+def test_no_end_is_made_up_when_dockerd_ends_in_any_of_the_four_setups(
+    tmp_path: Path, tell: Callable[[object], None]
+) -> None:
+    told: list[str] = []
+
+    def restart(place: Path, setup: Setup) -> list[str]:
+        return around_a_restart(place, setup, told)
+
     with ThreadPoolExecutor(len(SETUPS)) as pool:
         places = [tmp_path / str(number) for number in range(len(SETUPS))]
-        wrong = [each for found in pool.map(around_a_restart, places, SETUPS) for each in found]
+        wrong = [each for found in pool.map(restart, places, SETUPS) for each in found]
+    tell("\n".join(sorted(told)))
     assert not wrong, "\n".join(wrong)
 
 
-def stands_still(sandbox: Sandbox) -> None:
+def stands_still(sandbox: Sandbox, short: str) -> None:
     """Let dockerd stand still for longer than a call may take."""
     pid = sandbox.pid("dockerd")
     assert pid is not None
@@ -156,14 +169,13 @@ def stands_still(sandbox: Sandbox) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-def containerd_is_killed(sandbox: Sandbox) -> None:
+def containerd_is_killed(sandbox: Sandbox, short: str) -> None:
     sandbox.stop_containerd(signal.SIGKILL)
     sandbox.start_containerd()
 
 
-def a_shim_is_killed(sandbox: Sandbox) -> None:
+def a_shim_is_killed(sandbox: Sandbox, short: str) -> None:
     """The one of the short job: containerd then kills the container, and 137 is how it ended."""
-    _, short, _ = (start.container for start in sandbox.hook.starts()[-3:])
     (shim,) = with_argument(short)
     os.kill(shim, signal.SIGKILL)
 
@@ -171,11 +183,11 @@ def a_shim_is_killed(sandbox: Sandbox) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("strike", [stands_still, containerd_is_killed, a_shim_is_killed])
 def test_no_end_is_made_up_when_part_of_docker_fails(
-    strike: Callable[[Sandbox], None], tmp_path: Path
+    strike: Strike, tmp_path: Path, tell: Callable[[object], None]
 ) -> None:
     with docker(tmp_path, Setup(True, True)) as machine:
         became = machine.run(strike.__name__, strike)
-        print(f"{strike.__name__}: {became}")
+        tell(f"{strike.__name__.replace('_', ' ')}: {became}")
         short = {"FAILED 137"} if strike is a_shim_is_killed else {TRUE, LOST}
         machine.expect(strike.__name__, "short", became, short)
         machine.expect(strike.__name__, "long", became, {TRUE})

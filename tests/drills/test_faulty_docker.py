@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.support.proxy import FAULTS, FaultyDocker, Rule
 from tests.support.registry import Registry
 from tests.support.wait import wait_until
 
+Count = Callable[[str, int], None]
 TIMEOUT = "docker_timeout_seconds = 2\n"
 SLICES = ",".join(["A100-40GB:1g.5gb*7"] * 8)
 SLICE = real.GpuRequest(kind="profile", profile="1g.5gb")
@@ -69,7 +70,7 @@ def images(cells: list[Cell], sandbox: Sandbox, registry: Registry) -> dict[int,
 
 @pytest.mark.timeout(240)
 def test_every_call_of_docker_with_every_fault_ends_as_is_known(
-    drill: Drill, proxy: FaultyDocker, sandbox: Sandbox, registry: Registry
+    drill: Drill, proxy: FaultyDocker, sandbox: Sandbox, registry: Registry, count: Count
 ) -> None:
     cells = job_cells()
     kept = images(cells, sandbox, registry)
@@ -91,7 +92,7 @@ def test_every_call_of_docker_with_every_fault_ends_as_is_known(
     wrong += drill.verdict()
     assert not wrong, "\n".join(wrong)
     assert len(sandbox.hook.starts()) - known >= len(cells) - len(FAULTS)
-    print(f"\nendpoint x fault cells covered: {len(cells)} of {len(cells)} (calls about a job)")
+    count("endpoint x fault cells covered", len(cells))
 
 
 def faults(drill: Drill, cell: Cell, rule: Rule) -> Iterator[str]:
@@ -114,7 +115,7 @@ def faults(drill: Drill, cell: Cell, rule: Rule) -> Iterator[str]:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("call", list(MACHINE))
 def test_calls_about_the_machine_fail_without_harm_and_the_daemon_is_well_again(
-    drill: Drill, proxy: FaultyDocker, call: str
+    drill: Drill, proxy: FaultyDocker, call: str, count: Count
 ) -> None:
     cells = [(each, fault) for each, fault in machine_cells() if each == call]
     for _, fault in cells:
@@ -125,7 +126,7 @@ def test_calls_about_the_machine_fail_without_harm_and_the_daemon_is_well_again(
     wait_until(lambda: drill.daemon.client.status().state == "healthy", timeout=20)
     drill.until_quiet()
     assert drill.verdict() == []
-    print(f"\nendpoint x fault cells covered: {len(cells)} of {len(cells)} ({call})")
+    count("endpoint x fault cells covered", len(cells))
 
 
 def _poke(drill: Drill, call: str, rule: Rule) -> bool:

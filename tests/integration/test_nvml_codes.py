@@ -40,7 +40,6 @@ class Cell:
     events: Events
     truth: Inventory
     ops: dict[str, set[str]] = field(default_factory=dict)
-    cells: int = 0
 
     def __post_init__(self) -> None:
         self.gpu, self.plain = self.machine.gpu_uuids()
@@ -133,7 +132,6 @@ def prepare(cell: Cell, op: str) -> None:
 def cell(
     build_directory: Any,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
 ) -> Iterator[Cell]:
     machine = Machine.create(tmp_path_factory.mktemp("codes"), SPEC)
     machine.load(build_directory)
@@ -151,12 +149,6 @@ def cell(
         made.ops[op] = {name for name in after if after[name] != before.get(name, 0)}
     made.restore()
     yield made
-    plugins = request.config.pluginmanager
-    with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
-        text = (
-            f"\n{len(called())} NVML functions x {len(CODES)} codes, each in every call that makes"
-        )
-        plugins.get_plugin("terminalreporter").write_line(f"{text} it: {made.cells} cells covered")
     made.restore()
     machine.close()
 
@@ -175,16 +167,17 @@ def test_every_function_that_is_called_is_reached(cell: Cell) -> None:
 
 @pytest.mark.parametrize("function", called())
 def test_whatever_a_function_answers_the_result_is_true_or_an_error_that_says_so(
-    cell: Cell, function: str
+    cell: Cell, function: str, count: Callable[[str, int], None]
 ) -> None:
     name = symbol(function)
     wrong: list[str] = []
+    cells = 0
     for op in (op for op, names in cell.ops.items() if name in names):
         for code in CODES:
             cell.restore()
             prepare(cell, op)
             cell.machine.fail(name, code, times=None)
-            cell.cells += 1
+            cells += 1
             try:
                 result = OPS[op](cell)
             except LauncherError as error:
@@ -199,6 +192,7 @@ def test_whatever_a_function_answers_the_result_is_true_or_an_error_that_says_so
                 wrong.append(f"{op}, {nvml.code_name(code)}: {told}")
     cell.restore()
     assert not wrong, "\n".join(wrong)
+    count("NVML function x code cells covered", cells)
 
 
 _NAMED = re.compile(r"NVML|NVIDIA|GPU|MIG|operating system")

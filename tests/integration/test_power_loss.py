@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from launcher.store.connect import FILE_NAME, connect, durable
 from tests.drills.powerloss import drill
 
 
-def test_a_log_that_is_cut_anywhere_holds_whole_commits_and_every_acknowledged_one() -> None:
+def test_a_log_that_is_cut_anywhere_holds_whole_commits_and_every_acknowledged_one(
+    tell: Callable[[object], None],
+) -> None:
     figures = drill(seed=1)
-    print(figures)
+    tell(figures)
     assert figures.failures == []
     assert figures.commits >= 30
     assert figures.cuts > 3 * figures.frames > 100

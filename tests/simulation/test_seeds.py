@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from launcher.core.lifecycle import TRANSITIONS
 from launcher.crashpoints import POINTS
 from tests.simulation.seeds import Total, run_everywhere, run_seeds
@@ -10,15 +12,20 @@ PAIRS = 24
 """Of 25: a job that is told of its image by an event of its own does not move."""
 
 
-def assert_well(total: Total) -> None:
-    print(f"\n{total}")
+Tell = Callable[[object], None]
+
+
+def assert_well(total: Total, tell: Tell) -> None:
+    tell(total)
     assert total.wrong == {}
     assert total.mismatches == 0
 
 
-def test_a_thousand_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_trace() -> None:
+def test_a_thousand_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_trace(
+    tell: Tell,
+) -> None:
     total = run_seeds(1, 1001)
-    assert_well(total)
+    assert_well(total, tell)
     assert total.seeds == 1000
     assert total.again == 20
     possible = {(state.name, event.__name__) for state, event in TRANSITIONS}
@@ -27,7 +34,9 @@ def test_a_thousand_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_tr
     assert len(total.faults) >= 15
 
 
-def test_a_daemon_that_is_cut_off_at_any_point_of_a_day_goes_on_as_if_nothing_had_been() -> None:
+def test_a_daemon_that_is_cut_off_at_any_point_of_a_day_goes_on_as_if_nothing_had_been(
+    tell: Tell,
+) -> None:
     total = run_everywhere(1, 4)
-    assert_well(total)
+    assert_well(total, tell)
     assert set(total.points) == set(POINTS)

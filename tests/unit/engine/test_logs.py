@@ -15,7 +15,7 @@ from launcher.engine.body import pieces
 from launcher.engine.connection import Connection
 from launcher.engine.logs import Entry, Logs, batches, parse_time_ns
 from launcher.engine.outcome import Refusal, Refused, Unknown
-from tests.unit.engine.wire_docker import WireDocker, chunked, cut, reply, until_close
+from tests.unit.engine.wire_docker import WireDocker, chunked, cut, raw, reply, until_close
 
 AT = "2026-01-02T03:04:05.000000001Z"
 AT_NS = 1767323045_000000001
@@ -89,28 +89,41 @@ def test_many_lines_that_come_together_are_one_batch(
     assert len(found) < 50
 
 
-def test_a_body_without_chunks_ends_with_the_connection(
+def test_a_body_without_chunks_has_the_length_that_its_head_says(
     docker_wire: WireDocker, connection: Connection
 ) -> None:
-    docker_wire.on(LOGS, until_close(entry(b"one\n") + entry(b"two\n")))
+    body = entry(b"one\n") + entry(b"two\n")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    docker_wire.on(LOGS, raw(head + body), raw(head + body[:-3]))
     assert [e.data for e in read(connection)] == [b"one\n", b"two\n"]
+    with pytest.raises(Unknown, match="ended in the middle"):
+        read(connection)
+
+
+def test_an_answer_whose_head_was_cut_is_no_empty_log(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on(LOGS, raw(b"HTTP/1.1 200 OK\r\nApi-"), until_close(entry(b"one\n")))
+    for _ in range(2):
+        with pytest.raises(Unknown, match="cut in its head"):
+            read(connection)
 
 
 @given(body=st.lists(st.binary(min_size=1, max_size=40), max_size=5), size=st.integers(1, 30))
 def test_chunks_come_apart_in_whatever_pieces_they_come(body: list[bytes], size: int) -> None:
     coded = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in body) + b"0\r\n\r\n"
-    raw = SimpleNamespace(_fp=SimpleNamespace(fp=Slow(coded, size), chunked=True))
-    assert b"".join(pieces(raw)) == b"".join(body)
+    answer = SimpleNamespace(_fp=SimpleNamespace(fp=Slow(coded, size), chunked=True))
+    assert b"".join(pieces(answer)) == b"".join(body)
     for cut_at in range(len(coded) - 4):
-        raw = SimpleNamespace(_fp=SimpleNamespace(fp=Slow(coded[:cut_at], size), chunked=True))
+        answer = SimpleNamespace(_fp=SimpleNamespace(fp=Slow(coded[:cut_at], size), chunked=True))
         with pytest.raises(OSError, match="ended in the middle"):
-            list(pieces(raw))
+            list(pieces(answer))
 
 
 def test_a_chunk_without_a_length_is_an_error_and_no_endless_wait() -> None:
-    raw = SimpleNamespace(_fp=SimpleNamespace(fp=io.BytesIO(b"zz\r\nabc\r\n"), chunked=True))
+    answer = SimpleNamespace(_fp=SimpleNamespace(fp=io.BytesIO(b"zz\r\nabc\r\n"), chunked=True))
     with pytest.raises(OSError, match="without a length"):
-        list(pieces(raw))
+        list(pieces(answer))
 
 
 class Slow(io.BytesIO):
