@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from launcher.store import Reader
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _ELEMENTS = re.compile(r"(\d+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
 MAX_ID = 2**53
+FIRST_LOOK_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -46,6 +48,18 @@ class Context:
     admins: Admins
     started_at: str
     stop: asyncio.Event
+    reconciled: asyncio.Event
+
+    async def first_look(self) -> None:
+        """Wait until Docker and NVML were looked at since the start, for a moment at most.
+
+        Who asks right after a start is not to be told of a machine without GPUs; where Docker or
+        NVML does not answer, he is answered all the same.
+        """
+        if not self.reconciled.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                    await self.reconciled.wait()
 
     @property
     def world(self) -> World:

@@ -143,7 +143,7 @@ class Daemon:
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
-        self.stop = asyncio.Event()
+        self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> Brain:
         """Read the store and go on with what is recorded; returns once requests can be served.
@@ -207,6 +207,7 @@ class Daemon:
     async def _observe(self) -> None:
         self.xids.start()
         await self._reconcile()
+        self.reconciled.set()
         self.xids.ready.set()
         await self.observers.run()
 
@@ -247,7 +248,10 @@ class Daemon:
         await self.observers.look_at_gpus()
         if self.rebooted:
             await self._restore_layout()
-        self.brain.tell(ev.Reconciled())
+        try:
+            await self.brain.ask(ev.Reconciled())
+        except LauncherError:  # read-only: what was observed is decided anew when commits work
+            self.brain.tell(ev.Reconciled())
 
     async def _restore_layout(self) -> None:
         """Bring the saved layout back before anything is scheduled: a reboot has cleared it."""
@@ -283,6 +287,7 @@ class Daemon:
             admins=Admins(frozenset({0, os.getuid()}), self.config.admin_group),
             started_at=clock.rfc3339(clock.now().wall),
             stop=self.stop,
+            reconciled=self.reconciled,
         )
 
     def check(self) -> None:

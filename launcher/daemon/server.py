@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 VERSION_HEADER = "Launcher-Version"
 BACKLOG = 512
+AT_ONCE = ("/v1/status", "/v1/stop", "/v1/doctor", "/v1/openapi.json")
+"""What is answered whatever the daemon still waits for."""
 
 
 def application(context: Context) -> web.Application:
@@ -44,6 +46,8 @@ def application(context: Context) -> web.Application:
 def _endpoint(context: Context, route: Route) -> Any:
     async def serve(request: web.Request) -> web.StreamResponse:
         caller = caller_of(request, context.admins)
+        if route.path not in AT_ONCE:
+            await context.first_look()
         await _check_access(context, route, caller, request)
         result = await route.handler(context, caller, request)
         if route.reply is None:
