@@ -21,8 +21,9 @@ from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
-from launcher.daemon.follower import Follower, write_log
+from launcher.daemon.follower import Follower
 from launcher.daemon.hub import Hub
+from launcher.daemon.logcopy import write_log
 from launcher.daemon.logfile import path_of
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks

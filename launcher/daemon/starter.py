@@ -21,15 +21,13 @@ from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks
+from launcher.daemon.notstarted import NotStarted, Vanished, never_ran, refused_start
 from launcher.engine import validate
 from launcher.engine.containers import Container, Containers
 from launcher.engine.outcome import (
     Refusal,
     Refused,
     Unknown,
-    of_hook,
-    refusal,
-    toolkit_words,
 )
 from launcher.engine.spec import Launch, create_body
 from launcher.errors import EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
@@ -41,32 +39,6 @@ LOOK_AGAIN_SECONDS = 0.5
 SETTLE_SECONDS = 1.0
 """A start whose answer was lost is under way at most so long once Docker answers again: inspect
 waits for the container's lock (moby container.Lock), and what waits in its socket is read first."""
-_FAILURES = {
-    Refusal.USER: StartFailure.USER,
-    Refusal.NO_GPU_SUPPORT: StartFailure.NO_GPU_SUPPORT,
-    Refusal.GPU_SYSTEM: StartFailure.NO_GPU_SUPPORT,
-    Refusal.DEVICE_GONE: StartFailure.SLICE_CHANGED,
-    Refusal.IMAGE_MISSING: StartFailure.IMAGE_GONE,
-}
-
-
-class Vanished(Exception):
-    """The attempt's container may have run, and is gone."""
-
-
-class NotStarted(Exception):
-    """The attempt provably has no running container; carries the event that says so."""
-
-    def __init__(
-        self,
-        failure: StartFailure,
-        message: str,
-        exit_code: int | None = None,
-        slice_: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.failure, self.message = failure, message
-        self.exit_code, self.slice = exit_code, slice_
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +102,7 @@ class Starter:
         if found is None or not (found.ever_started or found.error):
             found = self._start(action, wanted)
         if not found.ever_started:
-            raise self._never_ran(found, None, action.slices)
+            raise never_ran(found, None, action.slices)
         uuids = [s.uuid for s in action.slices]
         if faults := validate.inspect_faults(found.info, uuids):
             self._kill(action.container_name)
@@ -205,7 +177,7 @@ class Starter:
                     return
             except Refused as refused:
                 if refused.refusal is not Refusal.CONFLICT:
-                    raise self._refused(refused, action.slices) from refused
+                    raise refused_start(refused, action.slices) from refused
                 if (found := self._look(name)) is not None:
                     self._must_be_ours(found, action)
                     return
@@ -225,7 +197,7 @@ class Starter:
             if found is not None and found.ever_started:
                 return found
             if found is not None and found.error:
-                raise self._never_ran(found, None, action.slices)
+                raise never_ran(found, None, action.slices)
             _must_be(wanted)
             self.marks.set(name)
             try:
@@ -247,7 +219,7 @@ class Starter:
             if found.ever_started:
                 return found
             if refused is not None or found.error:
-                raise self._never_ran(found, refused, action.slices)
+                raise never_ran(found, refused, action.slices)
 
     def _settled(self, name: str) -> Container | None:
         """Look, and where it does not run yet look again after a moment: a second start of a short
@@ -279,47 +251,7 @@ class Starter:
                 )
             clock.sleep(0.05)
 
-    @staticmethod
-    def _refused(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
-        failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
-        message = refused.message
-        if refused.refusal is Refusal.NO_GPU_SUPPORT:
-            message = (
-                "Docker cannot hand out GPUs: install nvidia-container-toolkit and restart Docker "
-                f"({refused.message})"
-            )
-        elif refused.refusal is Refusal.GPU_SYSTEM:
-            words = toolkit_words(message)
-            message = (
-                f"Docker cannot hand out GPUs: NVIDIA's toolkit says: {words}. Run nvidia-smi, "
-                "look at dmesg, and try docker run --gpus all"
-            )
-        return NotStarted(failure, message, slice_=_named(message, slices))
-
-    def _never_ran(
-        self, found: Container, refused: Refused | None, slices: tuple[Slice, ...]
-    ) -> NotStarted:
-        """Say why a created container does not run; Docker keeps 126, 127 or 128 with it.
-
-        It takes them from words in the text, so that a hook that misses a file is 127 too.
-        """
-        if refused is None:
-            text = found.error or "it did not start"
-            refused = Refused(refusal(500, text), 500, text)
-        of_command = refused.refusal is Refusal.USER or not of_hook(refused.message)
-        if found.exit_code in (126, 127) and of_command:
-            return NotStarted(StartFailure.USER, refused.message, found.exit_code)
-        return self._refused(refused, slices)
-
 
 def _must_be(wanted: Callable[[], bool]) -> None:
     if not wanted():
         raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")
-
-
-def _named(message: str, slices: tuple[Slice, ...]) -> str | None:
-    """Return the slice that a message names, or the only one there is; None where that is open."""
-    named = [s.uuid for s in slices if s.uuid in message]
-    if not named and len(slices) == 1:
-        named = [slices[0].uuid]
-    return named[0] if len(named) == 1 else None

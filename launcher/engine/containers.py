@@ -148,6 +148,15 @@ class Containers:
             if refused.refusal not in (Refusal.MISSING, Refusal.CONFLICT):
                 raise
 
+    def is_ghost(self, found: Container, proc: Path = Path("/proc")) -> bool:
+        """Whether a container that Docker says is running has no process on this machine.
+
+        Neither its main process nor any in its cgroup. Means something only to who sees the
+        processes of dockerd's machine.
+        """
+        gone = found.running and not (proc / str(found.pid)).exists()
+        return gone and cgroup_is_empty(found.id, proc)
+
     def is_empty(self, container_id: str) -> bool:
         """Whether no process of this machine is in the container's cgroup."""
         return cgroup_is_empty(container_id)

@@ -205,6 +205,9 @@ class FakeContainers:
         found: list[dict[str, Any]] = self._port.call("list", "", look)
         return found
 
+    def is_ghost(self, found: Container) -> bool:
+        return found.running and self.is_empty(found.id)
+
     def is_empty(self, container_id: str) -> bool:
         boxes = (*self._docker.boxes.values(), *self._docker.gone.values())
         now = self._docker.timeline.mono

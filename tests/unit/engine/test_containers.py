@@ -238,3 +238,21 @@ def test_a_start_that_changes_nothing_is_no_error(
     docker_wire.on("POST /containers/x/start", answer)
     Containers(connection).start("x")
     assert docker_wire.requests[-1].startswith("POST")
+
+
+def test_a_ghost_runs_by_dockers_word_and_has_no_process(tmp_path: Path) -> None:
+    docker = Containers(Connection("unix:///nowhere"))
+    info = {
+        "Id": ID, "Name": "/x", "Config": {},
+        "State": {"Status": "running", "Running": True, "Pid": 41},
+    }  # fmt: skip
+    found = parse(info)
+    assert docker.is_ghost(found, tmp_path)
+    for pid, cgroup in (("41", "/elsewhere"), ("77", f"/docker/{ID}")):
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "cgroup").write_text(f"0::{cgroup}\n")
+        assert not docker.is_ghost(found, tmp_path), "one of its processes is there"
+        (tmp_path / pid / "cgroup").unlink()
+        (tmp_path / pid).rmdir()
+    info["State"] = {"Status": "exited", "Running": False, "Pid": 0}
+    assert not docker.is_ghost(parse(info), tmp_path)

@@ -1,0 +1,75 @@
+"""Why an attempt's container does not run: what Docker's refusals mean for job and slices."""
+
+from __future__ import annotations
+
+from launcher.core.event import StartFailure
+from launcher.core.gpu import Slice
+from launcher.engine.containers import Container
+from launcher.engine.outcome import Refusal, Refused, of_hook, refusal, toolkit_words
+
+_FAILURES = {
+    Refusal.USER: StartFailure.USER,
+    Refusal.NO_GPU_SUPPORT: StartFailure.NO_GPU_SUPPORT,
+    Refusal.GPU_SYSTEM: StartFailure.NO_GPU_SUPPORT,
+    Refusal.DEVICE_GONE: StartFailure.SLICE_CHANGED,
+    Refusal.IMAGE_MISSING: StartFailure.IMAGE_GONE,
+}
+
+
+class Vanished(Exception):
+    """The attempt's container may have run, and is gone."""
+
+
+class NotStarted(Exception):
+    """The attempt provably has no running container; carries the event that says so."""
+
+    def __init__(
+        self,
+        failure: StartFailure,
+        message: str,
+        exit_code: int | None = None,
+        slice_: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.failure, self.message = failure, message
+        self.exit_code, self.slice = exit_code, slice_
+
+
+def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
+    """Return what a refusal of Docker means for the attempt and its slices."""
+    failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
+    message = refused.message
+    if refused.refusal is Refusal.NO_GPU_SUPPORT:
+        message = (
+            "Docker cannot hand out GPUs: install nvidia-container-toolkit and restart Docker "
+            f"({refused.message})"
+        )
+    elif refused.refusal is Refusal.GPU_SYSTEM:
+        words = toolkit_words(message)
+        message = (
+            f"Docker cannot hand out GPUs: NVIDIA's toolkit says: {words}. Run nvidia-smi, "
+            "look at dmesg, and try docker run --gpus all"
+        )
+    return NotStarted(failure, message, slice_=_named(message, slices))
+
+
+def never_ran(found: Container, refused: Refused | None, slices: tuple[Slice, ...]) -> NotStarted:
+    """Say why a created container does not run; Docker keeps 126, 127 or 128 with it.
+
+    It takes them from words in the text, so that a hook that misses a file is 127 too.
+    """
+    if refused is None:
+        text = found.error or "it did not start"
+        refused = Refused(refusal(500, text), 500, text)
+    of_command = refused.refusal is Refusal.USER or not of_hook(refused.message)
+    if found.exit_code in (126, 127) and of_command:
+        return NotStarted(StartFailure.USER, refused.message, found.exit_code)
+    return refused_start(refused, slices)
+
+
+def _named(message: str, slices: tuple[Slice, ...]) -> str | None:
+    """Return the slice that a message names, or the only one there is; None where that is open."""
+    named = [s.uuid for s in slices if s.uuid in message]
+    if not named and len(slices) == 1:
+        named = [slices[0].uuid]
+    return named[0] if len(named) == 1 else None
