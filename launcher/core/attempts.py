@@ -45,7 +45,7 @@ def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Actio
     job = current(world, event.job, event.attempt, ev.StartFailed)
     if job is None:
         return []
-    failing.failed(world, event, job.slices, now)
+    failing.failed(world, event, now)
     attempt = world.attempts[job.id]
     attempt.cause, attempt.exit_code = event.message, event.exit_code
     world.changes.attempts[(job.id, attempt.number)] = attempt

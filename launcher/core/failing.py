@@ -15,18 +15,18 @@ MAX_FAILED_STARTS = 3
 _OF_THE_SLICE = (StartFailure.INFRA, StartFailure.SLICE_CHANGED)
 
 
-def failed(world: World, event: ev.StartFailed, used: Iterable[str], now: ev.Now) -> None:
-    """Count a failed start against the slice that it names, else against all that it used."""
-    if event.failure not in _OF_THE_SLICE:
+def failed(world: World, event: ev.StartFailed, now: ev.Now) -> None:
+    """Count a failed start against the slice that it names.
+
+    What names none (Docker's disk is full) would take every slice of the machine in turn.
+    """
+    state = world.slices.get(event.slice or "")
+    if state is None or event.failure not in _OF_THE_SLICE:
         return
-    for uuid in [event.slice] if event.slice else used:
-        state = world.slices.get(uuid)
-        if state is None:
-            continue
-        state.failed_starts += 1
-        if state.failed_starts >= MAX_FAILED_STARTS:
-            why = f"{state.failed_starts} starts in a row failed on it, the last one: "
-            world.quarantine(uuid, Quarantine(why + event.message, lasting=True, since=now.wall))
+    state.failed_starts += 1
+    if state.failed_starts >= MAX_FAILED_STARTS:
+        why = f"{state.failed_starts} starts in a row failed on it, the last one: {event.message}"
+        world.quarantine(state.slice.uuid, Quarantine(why, lasting=True, since=now.wall))
 
 
 def worked(world: World, used: Iterable[str]) -> None:

@@ -50,7 +50,8 @@ def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
             f"Docker cannot hand out GPUs: NVIDIA's toolkit says: {words}. Run nvidia-smi, "
             "look at dmesg, and try docker run --gpus all"
         )
-    return NotStarted(failure, message, slice_=_named(message, slices))
+    about_slices = failure is StartFailure.SLICE_CHANGED or of_hook(message)
+    return NotStarted(failure, message, slice_=_named(message, slices) if about_slices else None)
 
 
 def never_ran(found: Container, refused: Refused | None, slices: tuple[Slice, ...]) -> NotStarted:

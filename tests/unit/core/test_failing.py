@@ -19,7 +19,7 @@ def fail(machine: Machine, job: Job, failure: StartFailure, times: int = 1) -> N
     """Fail the start of a job, which is tried again at once, so often."""
     for _ in range(times):
         assert job.state is State.STARTING
-        machine.fail_start(job, failure)
+        machine.fail_start(job, failure, slice="MIG-a-0")
         machine.see([mig(0)])
 
 
@@ -60,6 +60,16 @@ def test_what_is_not_the_slices_fault_is_not_held_against_it(failure: StartFailu
         (job,) = machine.submit(profile())
         if job.state is State.STARTING:
             machine.fail_start(job, failure, slice="MIG-a-0")
+    assert machine.world.slices["MIG-a-0"].failed_starts == 0
+
+
+def test_what_names_no_slice_is_held_against_none() -> None:
+    """As where Docker's disk is full: each job is held in its turn, the slices stay."""
+    machine = one_slice()
+    (job,) = machine.submit(profile())
+    for _ in range(MAX_FAILED_STARTS):
+        machine.fail_start(job, StartFailure.INFRA)
+    assert job.held is not None
     assert machine.world.slices["MIG-a-0"].failed_starts == 0
 
 
