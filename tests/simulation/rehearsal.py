@@ -85,6 +85,7 @@ class Rehearsal:
         self.docker = FakeDocker(self.timeline)
         self.docker.live_restore = scenario.live_restore
         self.docker.images[IMAGE] = REGISTRY[IMAGE]
+        self.registry = dict(REGISTRY)
         self.gpu = FakeGpu(self.docker)
         self.weather = Weather(Random(seed + 1), dict(scenario.chances), tell=self.tell)
         self.weather.latency, self.weather.script = scenario.latency, scenario.script
@@ -245,7 +246,7 @@ class Rehearsal:
         port = Port(self.docker, self.weather)
         outside = Outside(
             FakeContainers(port),  # type: ignore[arg-type]
-            FakeImages(port, REGISTRY),  # type: ignore[arg-type]
+            FakeImages(port, self.registry),  # type: ignore[arg-type]
             FakeLogs(port),  # type: ignore[arg-type]
             self.gpu,  # type: ignore[arg-type]
         )
@@ -365,6 +366,11 @@ class Rehearsal:
             self.docker.stalled = False
 
         return go_on
+
+    def _image(self, trouble: Trouble) -> None:
+        """Somebody removes an image, and its registry has another one under that name."""
+        self.docker.images.pop(OTHER, None)
+        self.registry[OTHER] = "sha256:" + f"{self.rng.randint(3, 9)}" * 64
 
     def _containerd(self, trouble: Trouble) -> None:
         self.docker.misses_ends(trouble.seconds)
