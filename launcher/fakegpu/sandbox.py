@@ -159,7 +159,7 @@ class Sandbox:
         self._end("dockerd", how)
 
     def stop_containerd(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End containerd alone; the containers' shims go on."""
+        """End containerd alone; the containers' shims go on. dockerd starts its own one again."""
         self._end("containerd", how)
 
     def shims(self) -> list[int]:
@@ -169,8 +169,10 @@ class Sandbox:
 
     def pid(self, daemon: str) -> int | None:
         """Return the pid of ``dockerd`` or ``containerd``, None if it does not run."""
+        managed = daemon == "containerd" and not self.own_containerd
+        place = self.run / "exec" / "containerd" if managed else self.run
         try:
-            pid = int((self.run / f"{daemon}.pid").read_text(encoding="ascii"))
+            pid = int((place / f"{daemon}.pid").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
         # A pid of a killed run may be anybody's by now: ours has our directory in its arguments.

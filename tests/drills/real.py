@@ -143,6 +143,7 @@ class Drill:
 
     def compare_logs(self) -> None:
         """Compare what jobs wrote that ended by themselves with what is in their logs."""
+        self.logs_compared, self.logs_differ = 0, []
         for number, expected in self.output.items():
             shown = self.daemon.client.show(str(number)).job
             if number in self.codes and shown.exit_code == self.codes[number]:
