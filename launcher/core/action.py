@@ -27,7 +27,8 @@ class PullImage:
 class StartAttempt:
     """Make the attempt's container run on the leased slices, or prove that it does not.
 
-    ``resumed``: a daemon before this one may have made the container already: look first.
+    ``resumed``: a daemon before this one may have made the container already: look first; with
+    ``before_boot`` one that has run did so before the machine was booted.
     ``index`` is the job's place in its array.
     """
 
@@ -37,17 +38,22 @@ class StartAttempt:
     slices: tuple[Slice, ...]
     image_id: str
     resumed: bool = False
+    before_boot: bool = False
     index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FollowAttempt:
-    """Watch the container until it ends, and write its log."""
+    """Watch the container until it ends, and write its log.
+
+    ``before_boot``: it was seen running before the machine was booted.
+    """
 
     job: int
     attempt: int
     container_name: str
     slices: tuple[str, ...]
+    before_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
     job.idle_since = job.deadline = job.warn_at = None
     attempt = world.attempts[job.id]
     attempt.container_id, attempt.started_at = event.container_id, event.started_at
+    attempt.boot = world.boot
     world.changes.attempts[(job.id, attempt.number)] = attempt
     if job.time_limit is not None:
         world.set_deadline(job, now.boot + job.time_limit)

@@ -30,7 +30,10 @@ class Lease:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at running a job, numbered from 1."""
+    """One try at running a job, numbered from 1.
+
+    ``boot`` is the machine's boot in which it was granted or seen to start, None where not known.
+    """
 
     job: int
     number: int
@@ -44,3 +47,4 @@ class Attempt:
     exit_code: int | None = None
     oom: bool = False
     cause: str | None = None
+    boot: str | None = None

@@ -6,6 +6,8 @@ it acts, so going on is asking again. An attempt goes on under its own number.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from launcher.core import attempts, gates, layoutrun
 from launcher.core.action import (
     Action,
@@ -23,7 +25,8 @@ from launcher.core.world import World
 def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
     """Return the actions that continue every live job of a world just read from the store.
 
-    ``rebooted``: the machine was, since it was written. No process on a slice outlives that.
+    No process on a slice outlives a reboot: what an attempt of before it holds is free.
+    ``rebooted``: the machine was, since a daemon was there last.
     """
     actions = take_up(world, now)
     layoutrun.taken_up(world, now)
@@ -32,8 +35,9 @@ def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
             case State.STARTING:
                 actions.append(_start_again(world, job))
             case State.RUNNING:
-                actions.append(follow(world, job))
-            case State.COMPLETING if rebooted:
+                again = follow(world, job)
+                actions.append(replace(again, before_boot=world.is_of_before(job.id)))
+            case State.COMPLETING if world.is_of_before(job.id):
                 actions += _let_go(world, job, now)
             case State.COMPLETING:
                 actions += _prove_again(world, job)
@@ -67,7 +71,14 @@ def _start_again(world: World, job: Job) -> StartAttempt:
     slices = tuple(leased[uuid] for uuid in attempt.slices)  # as the container was made
     name = attempt.container_name
     return StartAttempt(
-        job.id, job.attempt, name, slices, attempt.image_id, resumed=True, index=job.index
+        job.id,
+        job.attempt,
+        name,
+        slices,
+        attempt.image_id,
+        resumed=True,
+        before_boot=world.is_of_before(job.id),
+        index=job.index,
     )
 
 

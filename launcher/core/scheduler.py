@@ -224,7 +224,9 @@ def grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> StartA
     job.slices = tuple(s.uuid for s in slices)
     job.container_id = job.started_at = job.ended_at = None
     name = container_name(world.store, job.id, job.attempt)
-    attempt = Attempt(job.id, job.attempt, name, job.slices, job.image_id, now.wall)
+    attempt = Attempt(
+        job.id, job.attempt, name, job.slices, job.image_id, now.wall, boot=world.boot
+    )
     world.attempts[job.id] = attempt
     world.changes.attempts[(job.id, job.attempt)] = attempt
     for s in slices:

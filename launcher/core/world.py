@@ -90,6 +90,8 @@ class World:
     fitting: dict[Need, list[SliceState]] = field(default_factory=dict)
     """The slices that a need could use: a memory of ``fitting.wanted``."""
     stories: dict[int, list[str]] = field(default_factory=dict)
+    boot: str | None = None
+    """The machine's present boot, by the kernel's id."""
     changes: Changes = field(default_factory=Changes)
     late_events: int = 0
     clock: float | None = None
@@ -103,6 +105,11 @@ class World:
     gpu_support_again: float = 0.0
     """When it is tried again, in CLOCK_BOOTTIME seconds, and how long is waited the next time."""
     gpu_support_wait: float = FIRST_WAIT_SECONDS
+
+    def is_of_before(self, job_id: int) -> bool:
+        """Whether the machine was booted since a job's live attempt was seen."""
+        boot = self.attempts[job_id].boot
+        return None not in (boot, self.boot) and boot != self.boot
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call, and start anew."""

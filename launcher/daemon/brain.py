@@ -186,6 +186,7 @@ class Brain:
         old, now = self.world, clock.now()
         world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
         world.reconciling, world.draining = old.reconciling, old.draining
+        world.boot = old.boot
         world.groups = old.groups
         if self.inventory is not None:
             # Not as an event: what that would begin was begun in the world before.

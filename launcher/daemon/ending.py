@@ -24,14 +24,20 @@ CLOCK_SECONDS = 1.0
 
 
 def is_doubtful(found: Container) -> bool:
-    """Whether an end is one that dockerd itself may have made up."""
-    return found.exit_code in (*KILLED, FORGOTTEN) or before_boot(found)
+    """Whether an end is one that a dockerd that was restarted may have made up."""
+    return found.exit_code in (*KILLED, FORGOTTEN)
 
 
-def before_boot(found: Container) -> bool:
-    """Whether a container was started before the machine was."""
-    started = wall_of(found.started_at)
-    return started is not None and started < clock.booted_at() - CLOCK_SECONDS
+def why_rebooted(found: Container) -> str | None:
+    """Return why the end of a container that ran before the boot is not to be believed, or None.
+
+    Its code is its own only with a finish time before the boot; 255 may be of a boot before that.
+    """
+    ended = wall_of(found.finished_at)
+    after_boot = ended is None or ended >= clock.booted_at() - CLOCK_SECONDS
+    if after_boot or found.exit_code == FORGOTTEN:
+        return "the machine was rebooted while it ran"
+    return None
 
 
 def why_lost(
@@ -42,14 +48,12 @@ def why_lost(
 ) -> str | None:
     """Return why an end is not to be believed, None where it is.
 
-    ``seen``: the dockerd under which the container was last seen running; ``now``: the present one.
+    ``seen``: the dockerd under which the container was last seen running, or started; ``now``: the
+    present one.
     """
     ended, started = wall_of(found.finished_at), wall_of(found.started_at)
     if ended is None or started is None:
         return None
-    after_boot = ended >= clock.booted_at() - CLOCK_SECONDS
-    if before_boot(found) and (after_boot or found.exit_code == FORGOTTEN):  # of an earlier boot
-        return "the machine was rebooted while it ran"
     if now is None or seen == now or started > now.started_at:
         return None
     after_restart = ended - now.started_at

@@ -50,7 +50,9 @@ class Follower:
         watched: Callable[[int], bool],
         directory: Path,
         log_limit: int,
+        under: Incarnation | None = None,
     ) -> None:
+        """``under``: the dockerd that was asked to start it, where that is known."""
         self._action = action
         self._containers, self._logs = containers, logs
         self._tell, self._idle, self._grown = tell, idle, grown
@@ -58,7 +60,7 @@ class Follower:
         self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
-        self._seen: Incarnation | None = None
+        self._seen = under
         self._missed = False
         self._over = clock.flag()
         self.log_over = clock.flag()
@@ -149,6 +151,8 @@ class Follower:
 
     def _why_lost(self, found: Container) -> str | None:
         """Return why Docker's word about the end is not to be believed, None where it is."""
+        if self._action.before_boot and (why := ending.why_rebooted(found)):
+            return why
         if not ending.is_doubtful(found):
             return None
         if self._missed and found.exit_code == ending.FORGOTTEN:
@@ -165,7 +169,7 @@ class Follower:
             self._tell(AttemptLost(a.job, a.attempt, message, self._idle(a.slices, "")))
             return
         # Nothing survives a reboot.
-        idle = a.slices if ending.before_boot(found) else self._idle(a.slices, found.id)
+        idle = a.slices if a.before_boot else self._idle(a.slices, found.id)
         times = found.started_at, found.finished_at
         event: Event
         if (why := self._why_lost(found)) is not None:

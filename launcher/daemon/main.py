@@ -155,8 +155,9 @@ class Daemon:
         world = await self.committer.load(self.config.cpu_slots, self.config.rules)
         owners = {job.owner.uid: job.owner for job in world.jobs.values()}
         world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
+        world.boot = clock.boot_id()
         before = await self.committer.read(Reader.meta, "boot_id")
-        self.rebooted = before not in (None, clock.boot_id())
+        self.rebooted = before not in (None, world.boot)
         if self.rebooted:
             world.clock = None  # CLOCK_BOOTTIME began anew
         actions = recovery.taken_up(
@@ -173,7 +174,6 @@ class Daemon:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
         await self.brain.ask(first)  # what was cut off is on record before anybody is served
-        await self.committer.remember("boot_id", clock.boot_id())
         gc.enable()
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
@@ -248,6 +248,8 @@ class Daemon:
         await self.observers.look_at_gpus()
         if self.rebooted:
             await self._restore_layout()
+        with contextlib.suppress(LauncherError):  # else it is restored once more at the next start
+            await self.committer.remember("boot_id", clock.boot_id())
         try:
             await self.brain.ask(ev.Reconciled())
         except LauncherError:  # read-only: what was observed is decided anew when commits work

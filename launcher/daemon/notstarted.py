@@ -17,7 +17,7 @@ _FAILURES = {
 
 
 class Vanished(Exception):
-    """The attempt's container may have run, and is gone."""
+    """The attempt's container may have run, and what became of it cannot be known; says why."""
 
 
 class NotStarted(Exception):

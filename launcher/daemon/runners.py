@@ -208,6 +208,7 @@ class Runners:
             watched=self._hub.watched,
             directory=self._log_directory,
             log_limit=self._log_limit,
+            under=self._starter.under.pop(action.container_name, None),
         )
         self._followers[(action.job, action.attempt)] = follower
         self._hub.owe_log(action.job, action.attempt)

@@ -6,9 +6,10 @@ container that may have started is never started again (I14).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from launcher.core import policy
 from launcher.core.action import StartAttempt
@@ -24,6 +25,7 @@ from launcher.daemon.marks import Marks
 from launcher.daemon.notstarted import NotStarted, Vanished, never_ran, refused_start
 from launcher.engine import validate
 from launcher.engine.containers import Container, Containers
+from launcher.engine.incarnation import Incarnation
 from launcher.engine.outcome import (
     Refusal,
     Refused,
@@ -52,6 +54,8 @@ class Starter:
     marks: Marks
     foreign: ForeignUse
     allowed: Allowed = NOBODY
+    under: dict[str, Incarnation | None] = field(default_factory=dict)
+    """Container name -> the dockerd that was asked to start it: for who follows it."""
 
     def run(
         self,
@@ -67,9 +71,8 @@ class Starter:
         """
         try:
             made = self._ensure(action, spec, owner, deadline, wanted)
-        except Vanished:
-            text = f"the container {action.container_name} is gone: somebody removed it"
-            return AttemptLost(action.job, action.attempt, text)
+        except Vanished as lost:
+            return AttemptLost(action.job, action.attempt, str(lost))
         except NotStarted as failed:
             return StartFailed(
                 action.job,
@@ -91,9 +94,11 @@ class Starter:
     ) -> Container:
         found = self._look(action.container_name) if action.resumed else None
         if action.resumed and found is None and self.marks.is_set(action.container_name):
-            raise Vanished
+            raise Vanished(_removed(action.container_name))
         if found is not None:
             self._must_be_ours(found, action)
+            if found.ever_started and action.before_boot:
+                raise Vanished("the machine was rebooted while it ran")
         if found is None or not found.ever_started:
             self._check_slices(action.slices)
         if found is None:
@@ -198,6 +203,7 @@ class Starter:
                 return found
             if found is not None and found.error:
                 raise never_ran(found, None, action.slices)
+            self._note_dockerd(name)
             _must_be(wanted)
             self.marks.set(name)
             try:
@@ -213,13 +219,18 @@ class Starter:
                 continue
             found = self._look(name)
             if found is None and (sent or refused is None):
-                raise Vanished
+                raise Vanished(_removed(name))
             if found is None:
                 raise NotStarted(StartFailure.INFRA, f"the container {name} vanished before start")
             if found.ever_started:
                 return found
             if refused is not None or found.error:
                 raise never_ran(found, refused, action.slices)
+
+    def _note_dockerd(self, name: str) -> None:
+        self.under[name] = None
+        with contextlib.suppress(EngineUnavailable, Unknown):
+            self.under[name] = self.containers.incarnation()
 
     def _settled(self, name: str) -> Container | None:
         """Look, and where it does not run yet look again after a moment: a second start of a short
@@ -255,3 +266,7 @@ class Starter:
 def _must_be(wanted: Callable[[], bool]) -> None:
     if not wanted():
         raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")
+
+
+def _removed(name: str) -> str:
+    return f"the container {name} is gone: somebody removed it"

@@ -47,14 +47,14 @@ DELETE FROM reservations WHERE name = ?;
 -- name: put_attempt
 INSERT INTO attempts (
     job, number, container_name, slices, image_id, granted_at, container_id, started_at, ended_at,
-    exit_code, oom, cause
+    exit_code, oom, cause, boot
 ) VALUES (
     :job, :number, :container_name, :slices, :image_id, :granted_at, :container_id, :started_at,
-    :ended_at, :exit_code, :oom, :cause
+    :ended_at, :exit_code, :oom, :cause, :boot
 ) ON CONFLICT (job, number) DO UPDATE SET
     granted_at = excluded.granted_at, container_id = excluded.container_id,
     started_at = excluded.started_at, ended_at = excluded.ended_at, exit_code = excluded.exit_code, oom = excluded.oom,
-    cause = excluded.cause;
+    cause = excluded.cause, boot = excluded.boot;
 
 -- name: put_lease
 INSERT INTO leases (

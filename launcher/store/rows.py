@@ -28,6 +28,7 @@ _ATTEMPT = (
     "ended_at",
     "exit_code",
     "cause",
+    "boot",
 )
 
 

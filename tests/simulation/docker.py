@@ -77,6 +77,8 @@ class Box:
     told: tuple[int, float] | None = None
     devices: tuple[str, ...] = ()
     stops: int = 0
+    step: float = 0.0
+    """By how much the wall clock was set while it ran."""
 
 
 class Restart(Enum):
@@ -227,7 +229,7 @@ class FakeDocker:
         if life is not None:
             assert box.started_wall is not None
             running = self.alive(box) or box.name in self.ghosts
-            exit_code, ended = box.told or (life.exit, box.started_wall + life.ends - life.started)
+            exit_code, ended = box.told or (life.exit, _ended_wall(box, life))
             state |= {
                 "Status": "running" if running else "exited",
                 "Running": running,
@@ -288,6 +290,18 @@ class FakeDocker:
         self.incarnation += 1
         self.born = self.timeline.wall
 
+    def set_clock(self, step: float) -> None:
+        """Set the wall clock: what was stamped before stays as it is."""
+        self.timeline.wall += step
+        self.timeline.booted_wall += step
+        self.born += step
+        running = [box for box in self.boxes.values() if self.alive(box)]
+        for box in running:
+            box.step += step
+        for record in self.record:
+            if any(record.container == box.id for box in running):
+                record.at += step  # as the lease that it is compared with
+
     def misses_ends(self, seconds: float) -> None:
         """Let containerd be away for so long: dockerd misses who ends meanwhile."""
         now = self.timeline.mono
@@ -305,6 +319,8 @@ class FakeDocker:
     def power_off(self) -> None:
         """Lose every process; after the boot dockerd does not know how they ended."""
         self.ghosts.clear()
+        self.incarnation += 1
+        self.born = self.timeline.wall + BOOT_SECONDS + 10.0
         for box in (*self.boxes.values(), *self.gone.values()):
             if box.life is not None:
                 box.life.lingers = 0.0
@@ -313,6 +329,11 @@ class FakeDocker:
                 self._end(box.life, self.timeline.mono, 255)
                 self.lost_exits.add(box.name)
                 box.told = (255, self.timeline.wall + BOOT_SECONDS + 20.0)
+
+
+def _ended_wall(box: Box, life: Life) -> float:
+    assert box.started_wall is not None
+    return box.started_wall + life.ends - life.started + box.step
 
 
 def _refused(status: int, message: str) -> Refused:

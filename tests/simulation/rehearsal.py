@@ -372,6 +372,9 @@ class Rehearsal:
         self.docker.images.pop(OTHER, None)
         self.registry[OTHER] = "sha256:" + f"{self.rng.randint(3, 9)}" * 64
 
+    def _clock(self, trouble: Trouble) -> None:
+        self.docker.set_clock(trouble.which)
+
     def _containerd(self, trouble: Trouble) -> None:
         self.docker.misses_ends(trouble.seconds)
 

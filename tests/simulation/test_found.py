@@ -114,6 +114,29 @@ def test_an_exit_code_from_before_the_reboot_is_kept() -> None:
     assert made.ended == again.ended == {1: ("FAILED", 9)}
 
 
+@pytest.mark.parametrize("step", [7200.0, -7200.0, 86400.0 * 365])
+@pytest.mark.parametrize("code", [0, 7, 137, 255])
+def test_a_clock_that_is_set_while_jobs_run_makes_no_end_a_doubtful_one(
+    step: float, code: int
+) -> None:
+    program = Program(20.0, exit=code)
+    clock_is_set = (5.0, Trouble("clock", which=step))
+    for crash in ([], [(8.0, Trouble("crash"))]):
+        made = run([submit(program=program), clock_is_set, *crash], live_restore=code != 255)
+        assert made.ended == {1: ("COMPLETED" if code == 0 else "FAILED", code)}
+
+
+def test_a_reboot_that_is_followed_by_a_crash_is_still_a_reboot() -> None:
+    """What was of before it is known by each attempt, not by who came first afterwards."""
+    program = Program(40.0)
+    for at in range(1, 12):
+        made = run(
+            [submit(program=program), (3.0, Trouble("reboot")), (34.0, Trouble("crash"))],
+            Crash(at, "commit:before"),
+        )
+        assert made.ended == {1: ("LOST", None)} or 1 not in made.ended
+
+
 def test_after_a_reboot_no_slice_stays_with_the_past() -> None:
     """A process that lingered is gone, and nobody waits a minute for a proof."""
     lingers = submit(program=Program(1.0, lingers=500.0))

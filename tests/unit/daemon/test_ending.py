@@ -78,14 +78,13 @@ def test_where_the_kernel_does_not_tell_which_dockerd_answers_docker_is_believed
 
 @pytest.mark.parametrize("code", [0, 1, 137, 255])
 def test_no_code_is_believed_of_an_end_after_the_boot_of_a_start_before_it(code: int) -> None:
-    assert why(ended(code, started=500.0, finished=1_020.0)) == (
-        "the machine was rebooted while it ran"
-    )
+    found = ended(code, started=500.0, finished=1_020.0)
+    assert ending.why_rebooted(found) == "the machine was rebooted while it ran"
 
 
 def test_a_code_from_before_the_boot_is_believed_but_255() -> None:
-    assert why(ended(9, started=500.0, finished=900.0)) is None
-    assert why(ended(255, started=500.0, finished=900.0)) is not None, "of an earlier boot"
+    assert ending.why_rebooted(ended(9, started=500.0, finished=900.0)) is None
+    assert ending.why_rebooted(ended(255, started=500.0, finished=900.0)), "of an earlier boot"
 
 
 def test_an_end_without_times_is_no_matter_of_doubt() -> None:

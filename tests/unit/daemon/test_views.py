@@ -157,7 +157,7 @@ def test_an_attempt_is_shown_whole() -> None:
     assert (view.exit_code, view.oom, view.cause) == (137, True, "why")
     told = {f.name for f in dataclasses.fields(wire.AttemptView)}
     kept = {f.name for f in dataclasses.fields(attempt)}
-    assert kept - told == {"job", "number", "granted_at"}
+    assert kept - told == {"job", "number", "granted_at", "boot"}
 
 
 def test_the_one_word_for_a_job_is_its_outcome_once_it_has_one() -> None:
