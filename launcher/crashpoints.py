@@ -12,6 +12,8 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from launcher.errors import ConfigError
+
 VARIABLE = "LAUNCHER_CRASH_AT"
 
 _STEPS = ("create", "start", "stop", "kill", "remove", "pull", "log", "log-end")
@@ -48,7 +50,7 @@ def arm(hook: Callable[[str], None] | None) -> None:
 
 
 def arm_from_environment() -> None:
-    """End this process where ``LAUNCHER_CRASH_AT`` says; raises ``ValueError`` for no such point.
+    """End this process where ``LAUNCHER_CRASH_AT`` says; raises ``ConfigError`` for no such point.
 
     An unknown name would be a drill that drills nothing.
     """
@@ -57,7 +59,7 @@ def arm_from_environment() -> None:
         return
     name, _, count = asked.partition("#")
     if name not in POINTS:
-        raise ValueError(f"{VARIABLE}: there is no crash point {name!r}")
+        raise ConfigError(f"{VARIABLE}: there is no crash point {name!r}")
     passed: Counter[str] = Counter()
 
     def hook(point: str) -> None:

@@ -98,6 +98,11 @@ class Rebuild:
 
     def _take(self, found: Found) -> bool:
         """Let a job be where its container is; False where the record is ahead of the container."""
+        if found.running and found.job in self.restored.running:
+            for uuid in found.slices:
+                text = f"job {found.job} runs twice: attempt {found.attempt} is on {uuid} as well"
+                self._doubt(uuid, text)
+            return True
         job = self.world.jobs.get(found.job)
         done = None if job is not None else self.ended(found.job)
         if done is not None:
@@ -183,7 +188,7 @@ class Rebuild:
             if held is not None and (found.ended or held.job in self.restored.running):
                 if found.running:
                     text = f"{uuid} is used by jobs {held.job} and {job.id}, which both run"
-                    self.restored.doubts.append(text)
+                    self._doubt(uuid, text)
                 continue
             if held is not None:
                 self._let_go(held)
@@ -192,6 +197,12 @@ class Rebuild:
             granted = wall_of(found.started_at) or self.now.wall
             world.grant(Lease(job.id, found.attempt, shown, granted))
         job.slices = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
+
+    def _doubt(self, uuid: str, why: str) -> None:
+        """Let nobody have a slice that two use, until somebody has looked."""
+        self.restored.doubts.append(why)
+        self.world.slices.setdefault(uuid, SliceState(Slice(uuid, "", 0, "", None, 0), lost=True))
+        self.world.quarantine(uuid, Quarantine(why, lasting=True, since=self.now.wall))
 
     def _let_go(self, lease: Lease) -> None:
         """End a lease that is not true; nobody is charged for it."""

@@ -9,6 +9,8 @@ from typing import Any
 from launcher.core.ids import LABEL_STORE
 from launcher.gpu import GpuProcess
 
+FIRST_USER = 1000
+"""The uids below are the system's (login.defs, UID_MIN)."""
 COMM_LENGTH = 15
 """So much of a program's name the kernel keeps in /proc/PID/comm."""
 
@@ -40,15 +42,20 @@ class Allowed:
         return [process for process in found if not self.process(process.pid)]
 
     def process(self, pid: int) -> bool:
-        """Whether a process is allowed; one that cannot be looked at is not."""
+        """Whether a process is allowed; one that cannot be looked at is not.
+
+        By name only one of the system's own: any user can call a program what he likes.
+        """
         place = self._proc / str(pid)
         try:
-            if self._short and (place / "comm").read_text().strip() in self._short:
-                return True
             if self._containers:
                 group = (place / "cgroup").read_text()
                 if any(container in group for container in self._containers):
                     return True
+            if place.stat().st_uid >= FIRST_USER:
+                return False
+            if self._short and (place / "comm").read_text().strip() in self._short:
+                return True
             return (place / "exe").readlink().name in self._names
         except (OSError, UnicodeDecodeError):
             return False

@@ -7,8 +7,6 @@ reboot ended. Such a code is nobody's: the attempt is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from launcher.core.job import wall_of
 from launcher.daemon import clock
 from launcher.engine.containers import Container
@@ -25,7 +23,7 @@ CLOCK_SECONDS = 1.0
 
 def is_doubtful(found: Container) -> bool:
     """Whether an end is one that a dockerd that was restarted may have made up."""
-    return found.exit_code in (*KILLED, FORGOTTEN)
+    return found.exit_code in (*KILLED, FORGOTTEN) and not found.oom
 
 
 def why_rebooted(found: Container) -> str | None:
@@ -44,7 +42,6 @@ def why_lost(
     found: Container,
     seen: Incarnation | None,
     now: Incarnation | None,
-    live_restore: Callable[[], bool],
 ) -> str | None:
     """Return why an end is not to be believed, None where it is.
 
@@ -59,6 +56,6 @@ def why_lost(
     after_restart = ended - now.started_at
     if found.exit_code == FORGOTTEN and -CLOCK_SECONDS <= after_restart <= RESTORE_SECONDS:
         return "Docker was restarted and does not know how it ended"
-    if found.exit_code in KILLED and not live_restore():
+    if found.exit_code in KILLED and not (seen or now).live_restore:
         return f"Docker was restarted without live-restore, and ended it (exit {found.exit_code})"
     return None

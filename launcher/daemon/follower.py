@@ -158,9 +158,7 @@ class Follower:
         if self._missed and found.exit_code == ending.FORGOTTEN:
             return "Docker missed its end and does not know how it ended"
         now = self._insist(self._containers.incarnation)
-        return ending.why_lost(
-            found, self._seen, now, lambda: self._insist(self._containers.live_restore)
-        )
+        return ending.why_lost(found, self._seen, now)
 
     def _report(self, found: Container | None) -> None:
         a = self._action

@@ -6,7 +6,7 @@ launcher.toml allows does not count either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from launcher.core.gpu import Inventory, Slice
@@ -26,6 +26,7 @@ class ForeignUse:
         self._containers, self._gpu, self._store = containers, gpu, store
         self._allowed = allowed
         self._ids: dict[str, set[str]] = {}
+        self._all: tuple[Slice, ...] = ()
         self._indexes: dict[str, int] = {}
         self._nodes: dict[str, str] = {}
 
@@ -37,7 +38,7 @@ class ForeignUse:
         """
         used: dict[str, str] = {}
         blind = None
-        self._indexes = dict(inventory.indexes)
+        self._indexes, self._all = dict(inventory.indexes), inventory.slices
         try:
             used = self.by_containers(inventory.slices)
         except (EngineUnavailable, EngineError) as error:
@@ -66,34 +67,33 @@ class ForeignUse:
                 continue
             if self._allowed.container(listed):
                 continue
-            ids = self._devices(container_id, slices)
+            ids = self._devices(container_id)
             name = (listed.get("Names") or [container_id[:12]])[0].lstrip("/")
             for s in slices:
                 if ids and self._has(ids, s):
                     used[s.uuid] = f"is used by the container {name}"
         return used
 
-    def _devices(self, container_id: str, slices: Sequence[Slice]) -> set[str]:
+    def _devices(self, container_id: str) -> set[str]:
         """Return the container's device ids; they never change, so each is inspected once.
 
         MIG indexes move with the layout: what they mean is looked up now, when it is first seen.
+        Raises as Docker does: a container that cannot be looked at may have anything.
         """
         known = self._ids.get(container_id)
         if known is None:
-            try:
-                found = self._containers.inspect(container_id)
-            except EngineError:
-                return set()
+            found = self._containers.inspect(container_id)
             asked = gpu_ids(found.info) if found else set()
-            known = {name for each in asked for name in self._meant(each, slices)}
-            self._ids[container_id] = known
+            known = {name for each in asked for name in self._meant(each)}
+            if self._all:  # before the first look nobody knows what an index means
+                self._ids[container_id] = known
         return known
 
-    def _meant(self, name: str, slices: Sequence[Slice]) -> Iterator[str]:
+    def _meant(self, name: str) -> Iterator[str]:
         gpu, is_mig, index = name.removeprefix("mig").partition(":")
         meant = [
             s.uuid
-            for s in slices
+            for s in self._all
             if is_mig and (str(s.gpu_index), str(self._indexes.get(s.uuid))) == (gpu, index)
         ]
         yield from meant or [name]

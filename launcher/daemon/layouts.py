@@ -148,7 +148,14 @@ def current(world: World) -> list[wire.SavedGpu]:
 
 
 async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
-    """Remember the layout that stands as the one that is restored after a reboot."""
+    """Remember the layout that stands as the one that is restored after a reboot.
+
+    Raises ``StaleRequest`` where it is not known now: nothing must be saved over a layout then.
+    """
+    world = context.world
+    unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
+    if unknown:
+        raise StaleRequest(f"what stands is not known now: {unknown}", fix="Save it afterwards.")
     found = current(context.world)
     text = json.dumps([asdict(one) for one in found])
     await context.committer.remember(SAVED, text)

@@ -333,20 +333,23 @@ async def _run(config: Config, store: Store) -> int:
     await runner.setup()
     await web.SockSite(runner, listener).start()
     log.info("listening on %s, store %s", config.socket, daemon.store_id)
-    await life.until_over(daemon, config.idle_exit, Notifier())
+    try:
+        await life.until_over(daemon, config.idle_exit, Notifier())
+    except InternalError as failed:
+        log.critical("%s", failed.message)
+        return _leave(1)
     log.info("stopping; running jobs go on")
     await runner.cleanup()
     await daemon.close()
     with contextlib.suppress(FileNotFoundError):
         config.socket.unlink()
-    _leave()
-    return 0
+    return _leave(0)
 
 
-def _leave() -> None:
+def _leave(status: int) -> int:
     """End the process here: a thread that waits for a Docker or an NVML that has hung must not keep
     it. Everything is on disk.
     """
     logging.shutdown()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)

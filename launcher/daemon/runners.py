@@ -67,7 +67,9 @@ class Runners:
         self._starter, self._prover = starter, prover
         self._committer, self._hub, self._marks = committer, hub, marks
         self._log_directory, self._log_limit = log_directory, log_limit
-        # Starts never wait behind what may take a minute, or a user's grace period.
+        # Starts never wait behind what may take a minute, or a user's grace period; nor does
+        # anything wait behind starts, which may hang in one GPU's driver, one for each slice.
+        self._starts = ThreadPoolExecutor(256, thread_name_prefix="start")
         self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
         self._patient = ThreadPoolExecutor(256, thread_name_prefix="patient")
         self._removing: set[str] = set()
@@ -155,13 +157,20 @@ class Runners:
         job = self.brain.world.jobs.get(action.job)
         if job is None:
             raise LauncherError(f"job {action.job} is not there any more")
-        spec = await self._spec(action.job)
+        spec: JobSpec | str
+        try:
+            spec = await self._spec(action.job)
+        except (LauncherError, ValueError) as error:
+            spec = f"what was asked cannot be read any more: {error}"
         limit = job.time_limit
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
         self._starting += 1
         try:
-            event = await self._in_quick(
-                self._starter.run, action, spec, job.owner, deadline, lambda: self._wanted(action)
+            event = await asyncio.get_running_loop().run_in_executor(
+                self._starts,
+                lambda: self._starter.run(
+                    action, spec, job.owner, deadline, lambda: self._wanted(action)
+                ),
             )
         finally:
             self._starting -= 1
@@ -287,5 +296,5 @@ class Runners:
         """Let running calls end on their own; jobs go on without us."""
         for task in self._tasks:
             task.cancel()
-        for pool in (self._quick, self._patient):
+        for pool in (self._starts, self._quick, self._patient):
             pool.shutdown(wait=False, cancel_futures=True)

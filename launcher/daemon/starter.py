@@ -32,7 +32,13 @@ from launcher.engine.outcome import (
     Unknown,
 )
 from launcher.engine.spec import Launch, create_body
-from launcher.errors import EngineUnavailable, GpuFault, GpuPermission, GpuUnavailable
+from launcher.errors import (
+    EngineUnavailable,
+    GpuFault,
+    GpuPermission,
+    GpuUnavailable,
+    LauncherError,
+)
 from launcher.gpu import GpuReader
 
 log = logging.getLogger(__name__)
@@ -60,14 +66,15 @@ class Starter:
     def run(
         self,
         action: StartAttempt,
-        spec: JobSpec,
+        spec: JobSpec | str,
         owner: Owner,
         deadline: str | None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> AttemptStarted | StartFailed | AttemptLost:
         """Return what became of the attempt; never leaves it open.
 
-        ``wanted`` tells whether it is to start at all: asked right before each step towards that.
+        ``spec`` is what was asked, or why that cannot be told. ``wanted`` tells whether it is to
+        start at all: asked right before each step towards that.
         """
         try:
             made = self._ensure(action, spec, owner, deadline, wanted)
@@ -87,7 +94,7 @@ class Starter:
     def _ensure(
         self,
         action: StartAttempt,
-        spec: JobSpec,
+        spec: JobSpec | str,
         owner: Owner,
         deadline: str | None,
         wanted: Callable[[], bool],
@@ -103,6 +110,8 @@ class Starter:
             self._check_slices(action.slices)
         if found is None:
             _must_be(wanted)
+            if isinstance(spec, str):
+                raise NotStarted(StartFailure.USER, spec)
             self._create(action, spec, owner, deadline)
         if found is None or not (found.ever_started or found.error):
             found = self._start(action, wanted)
@@ -153,7 +162,10 @@ class Starter:
         self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
     ) -> None:
         name, uuids = action.container_name, tuple(s.uuid for s in action.slices)
-        policy.check(spec, owner)
+        try:
+            policy.check(spec, owner)
+        except LauncherError as refused:  # by a policy that is stricter than when it was queued
+            raise NotStarted(StartFailure.USER, refused.message) from refused
         body = create_body(
             Launch(
                 job=action.job,

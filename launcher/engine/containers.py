@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ class Containers:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._known: Incarnation | None = None
 
     def engine_version(self) -> str:
         """Return Docker's version; the cheapest proof that it answers."""
@@ -93,11 +94,11 @@ class Containers:
     def incarnation(self) -> Incarnation | None:
         """Return which dockerd answers now, None where the kernel does not tell."""
         with mapped(self._connection.host):
-            return incarnation(self._connection.host, self._connection.timeout)
-
-    def live_restore(self) -> bool:
-        """Whether this dockerd lets containers run on while it is away."""
-        return bool(self._connection.info().get("LiveRestoreEnabled"))
+            found = incarnation(self._connection.host, self._connection.timeout)
+        if found is not None and found != self._known:
+            live = bool(self._connection.info().get("LiveRestoreEnabled"))
+            self._known = replace(found, live_restore=live)
+        return self._known if found is not None else None
 
     def create(self, name: str, body: dict[str, Any]) -> str:
         """Create a container under a name that only this attempt has; returns its id."""
@@ -154,8 +155,9 @@ class Containers:
         Neither its main process nor any in its cgroup. Means something only to who sees the
         processes of dockerd's machine.
         """
+        sees_all = (proc / "1").exists()  # not with hidepid
         gone = found.running and not (proc / str(found.pid)).exists()
-        return gone and cgroup_is_empty(found.id, proc)
+        return sees_all and gone and cgroup_is_empty(found.id, proc)
 
     def is_empty(self, container_id: str) -> bool:
         """Whether no process of this machine is in the container's cgroup."""

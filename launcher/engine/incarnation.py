@@ -18,12 +18,13 @@ class Incarnation:
     """One life of dockerd: its process, told from others of that pid by its start.
 
     ``ticks`` are clock ticks after boot; ``started_at`` is seconds since 1970 by the clock of now,
-    which may be set.
+    which may be set. ``live_restore``: whether containers run on while it is away.
     """
 
     pid: int
     ticks: int
     started_at: float = field(compare=False)
+    live_restore: bool = field(default=True, compare=False)
 
 
 def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | None:
@@ -51,8 +52,11 @@ def dockerd_pid(host: str, timeout: float, proc: Path = PROC) -> int | None:
         peer.connect(host.removeprefix("unix://"))
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid: int = _UCRED.unpack(raw)[0]
-    if _name(proc, pid) == "dockerd":
+    name = _name(proc, pid)
+    if name == "dockerd":
         return pid
+    if name != "systemd":  # a proxy, or a process that we do not see: any dockerd may be behind it
+        return None
     pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
     found = [each for each in pids if _name(proc, each) == "dockerd"]
     return found[0] if len(found) == 1 else None

@@ -86,6 +86,7 @@ TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
     ),
     (None, r"container init: chdir to cwd |container process: chdir to cwd ", Refusal.USER),
     (None, r"container init: error mounting \".*: not a directory", Refusal.USER),
+    (None, r"cannot be mounted because it is (inside|on top of) /proc", Refusal.USER),
     (None, r"environment variable value can't contain null", Refusal.USER),
     (None, r"^(invalid json: )?json: cannot unmarshal number", Refusal.USER),
     (None, r"^could not select device driver", Refusal.NO_GPU_SUPPORT),

@@ -135,10 +135,7 @@ class FakeContainers:
 
     def incarnation(self) -> Incarnation | None:
         number = self._port.call("incarnation", "", lambda: self._docker.incarnation)
-        return Incarnation(number, number, self._docker.born)
-
-    def live_restore(self) -> bool:
-        return bool(self._port.call("info", "", lambda: self._docker.live_restore))
+        return Incarnation(number, number, self._docker.born, self._docker.live_restore)
 
     def create(self, name: str, body: dict[str, Any]) -> str:
         return str(self._port.call("create", name, lambda: self._docker.create(name, body)))

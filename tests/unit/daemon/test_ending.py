@@ -49,7 +49,8 @@ def why(
     *,
     live: bool = True,
 ) -> str | None:
-    return ending.why_lost(found, seen, now, lambda: live) if ending.is_doubtful(found) else None
+    lives = [one and replace(one, live_restore=live) for one in (seen, now)]
+    return ending.why_lost(found, *lives) if ending.is_doubtful(found) else None
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 139])
@@ -63,6 +64,16 @@ def test_a_kill_while_dockerd_went_is_its_own_without_live_restore(code: int) ->
     assert why(ended(code), live=True) is None
     assert why(ended(code), seen=NEW, live=False) is None, "it was seen running after the restart"
     assert why(ended(code, started=7_000.0, finished=8_000.0), live=False) is None
+
+
+def test_what_counts_is_the_dockerd_that_it_ran_under_not_the_one_that_came_after() -> None:
+    old, new = replace(OLD, live_restore=False), replace(NEW, live_restore=True)
+    assert ending.why_lost(ended(137), old, new) is not None
+    assert ending.why_lost(ended(137), None, new) is None, "nobody knows which it was"
+
+
+def test_a_container_that_ran_out_of_memory_was_killed_for_that() -> None:
+    assert why(replace(ended(137), oom=True), live=False) is None
 
 
 def test_255_at_dockerds_start_is_what_it_says_of_those_it_does_not_know() -> None:

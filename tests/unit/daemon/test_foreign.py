@@ -154,3 +154,30 @@ def test_while_docker_is_away_processes_tell_and_that_is_said() -> None:
     machine = Machine(on={"MIG-a-0": [7]}, away=True)
     found, blind = look(machine).find(inventory(*A), frozenset())
     assert (set(found), blind) == ({"MIG-a-0"}, "Docker is away")
+
+
+def test_a_container_that_a_start_saw_first_is_known_by_its_index_ever_after() -> None:
+    """It was looked at for other slices then: what it has is of the whole machine."""
+    machine = Machine(
+        given={"notebook": {"HostConfig": {"DeviceRequests": [{"DeviceIDs": ["0:1"]}]}}}
+    )
+    looking = look(machine)
+    machine.given, kept = {}, machine.given
+    looking.find(inventory(mig(0), mig(1)), frozenset())
+    machine.given = kept
+    assert looking.by_containers([mig(0)]) == {}
+    assert set(looking.by_containers([mig(1)])) == {"MIG-a-1"}
+    assert set(looking.find(inventory(mig(0), mig(1)), frozenset())[0]) == {"MIG-a-1"}
+
+
+def test_a_container_that_cannot_be_looked_at_is_not_taken_for_one_without_a_gpu() -> None:
+    machine = Machine(given={"notebook": {}})
+    looking = look(machine)
+
+    def lost(name: str) -> Any:
+        raise EngineUnavailable("gone")
+
+    machine.inspect = lost  # type: ignore[method-assign]
+    with pytest.raises(EngineUnavailable):
+        looking.by_containers([mig(0)])
+    assert looking.find(inventory(mig(0)), frozenset())[1] == "gone"

@@ -247,6 +247,9 @@ def test_a_ghost_runs_by_dockers_word_and_has_no_process(tmp_path: Path) -> None
         "State": {"Status": "running", "Running": True, "Pid": 41},
     }  # fmt: skip
     found = parse(info)
+    assert not docker.is_ghost(found, tmp_path), "who sees not even pid 1 sees nothing"
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "cgroup").write_text("0::/\n")
     assert docker.is_ghost(found, tmp_path)
     for pid, cgroup in (("41", "/elsewhere"), ("77", f"/docker/{ID}")):
         (tmp_path / pid).mkdir()

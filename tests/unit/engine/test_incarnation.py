@@ -48,6 +48,10 @@ def test_behind_a_socket_that_systemd_made_it_is_the_one_dockerd_there_is(
     assert dockerd_pid(host, 1.0, proc(tmp_path, me="systemd", other="dockerd")) == OTHER
 
 
+def test_behind_a_socket_that_a_proxy_made_none_is_guessed(host: str, tmp_path: Path) -> None:
+    assert dockerd_pid(host, 1.0, proc(tmp_path, me="socat", other="dockerd")) is None
+
+
 def test_of_two_behind_systemds_socket_none_is_guessed(host: str, tmp_path: Path) -> None:
     place = proc(tmp_path, me="systemd", other="dockerd", third="dockerd")
     assert dockerd_pid(host, 1.0, place) is None

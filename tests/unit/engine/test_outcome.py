@@ -47,6 +47,12 @@ CAPTURED = [
     ),
     (
         500,
+        RUNC + 'error during container init: error mounting "/d/volumes/9/_data" to rootfs at '
+        f'"/proc/x": "{MERGED}/proc/x" cannot be mounted because it is inside /proc: unknown',
+        Refusal.USER,
+    ),
+    (
+        500,
         RUNC + 'error during container init: error mounting "/etc" to rootfs at "/etc/passwd": '
         "mount /etc:/etc/passwd (via /proc/self/fd/6), flags: 0x5000: not a directory: unknown",
         Refusal.USER,
