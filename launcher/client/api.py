@@ -140,7 +140,7 @@ class Client:
                 reply = self._transport.json(
                     "GET", f"{_job(ref)}/wait?timeout={poll:g}", timeout=poll + self.timeout
                 )
-            except errors.DaemonUnreachable as error:
+            except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
                 patience.after(error)
                 continue
             patience.renew()
@@ -193,7 +193,7 @@ class Client:
                     if frame.stream == wire.END:
                         return
                 raise CutStream("the daemon went away in the middle of a stream")
-            except errors.DaemonUnreachable as error:
+            except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
                 patience.after(error)
 
     def slices(self) -> list[wire.SliceView]:
@@ -242,13 +242,19 @@ class _Patience:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._until: float | None = None
+        self._known = False
 
     def renew(self) -> None:
         """Note that the daemon answered."""
-        self._until = None
+        self._until, self._known = None, True
 
-    def after(self, error: errors.DaemonUnreachable) -> None:
-        """Wait a little before the next try, or give up by raising ``error``."""
+    def after(self, error: errors.DaemonUnreachable | errors.RecoveryMode) -> None:
+        """Wait a little before the next try, or give up by raising ``error``.
+
+        One that comes back in recovery mode is waited for by who knew it before.
+        """
+        if isinstance(error, errors.RecoveryMode) and not self._known:
+            raise error
         transport = self._client._transport
         now = time.monotonic()
         if transport.socket is None:

@@ -53,6 +53,7 @@ class FollowAttempt:
     attempt: int
     container_name: str
     slices: tuple[str, ...]
+    container_id: str | None = None
     before_boot: bool = False
 
 
@@ -64,6 +65,7 @@ class StopAttempt:
     attempt: int
     container_name: str
     grace: float
+    container_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

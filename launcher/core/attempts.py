@@ -135,8 +135,17 @@ def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
         outcome = _own_outcome(event.exit_code, event.oom)
     else:
         outcome = _outcome(job, event.exit_code, event.oom)
-    actions = _complete(world, job, ev.AttemptEnded, outcome, now, event.message)
+    message = event.message or _killed_by_others(job, event)
+    actions = _complete(world, job, ev.AttemptEnded, outcome, now, message)
     return _prove(world, job, actions, event.idle, now)
+
+
+def _killed_by_others(job: Job, event: ev.AttemptEnded) -> str | None:
+    """Say of an end by a signal that the launcher did not send it."""
+    signal = {137: "SIGKILL", 143: "SIGTERM"}.get(event.exit_code)
+    if signal is None or event.oom or job.stopping:
+        return None
+    return f"it ended as by {signal}, which the launcher did not send (docker kill, or itself)"
 
 
 def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:

@@ -214,6 +214,16 @@ class QuarantineCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class IdsSeen:
+    """There are containers of this store with job ids up to ``highest``: none is used again.
+
+    Higher than any on record where a database was put back from a copy.
+    """
+
+    highest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciled:
     """The start-up comparison is over: scheduling may begin."""
 
@@ -262,6 +272,7 @@ Event = (
     | EngineUp
     | EngineDown
     | QuarantineCleared
+    | IdsSeen
     | Reconciled
     | DaemonDrained
     | Tick

@@ -119,6 +119,11 @@ def _clear_quarantine(world: World, event: ev.QuarantineCleared, now: ev.Now) ->
     return []
 
 
+def _ids_seen(world: World, event: ev.IdsSeen, now: ev.Now) -> list[Action]:
+    world.next_id = max(world.next_id, event.highest + 1)
+    return []
+
+
 def _reconciled(world: World, event: ev.Reconciled, now: ev.Now) -> list[Action]:
     world.reconciling = None
     return []
@@ -166,6 +171,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.LayoutStepDone: layoutrun.step_done,
     ev.LayoutStepFailed: layoutrun.step_failed,
     ev.LayoutSeen: layoutrun.seen,
+    ev.IdsSeen: _ids_seen,
     ev.Reconciled: _reconciled,
     ev.DaemonDrained: _drained,
     ev.Tick: _tick,

@@ -138,6 +138,7 @@ class Walk:
         count = slices_wanted(world, need)
         if len(free) < count:
             return None
+        free.sort(key=lambda s: s.failed_starts)  # a bad slice must not take all of a job's tries
         chosen = tuple(s.slice for s in free[:count])
         return chosen if quota.exceeded(world, job, chosen) is None else None
 

@@ -36,8 +36,9 @@ def finish(
 
 def stop(world: World, job: Job) -> list[Action]:
     """Return the action that ends the job's container."""
-    name = world.attempts[job.id].container_name
-    return [StopAttempt(job.id, job.attempt, name, job.stop_grace)]
+    attempt = world.attempts[job.id]
+    name, container = attempt.container_name, attempt.container_id
+    return [StopAttempt(job.id, job.attempt, name, job.stop_grace, container)]
 
 
 def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:
@@ -63,5 +64,6 @@ def _told_before(job: Job, event: type) -> bool:
 
 def follow(world: World, job: Job) -> FollowAttempt:
     """Return the action that watches the job's container."""
-    name = world.attempts[job.id].container_name
-    return FollowAttempt(job.id, job.attempt, name, job.slices)
+    attempt = world.attempts[job.id]
+    name, container = attempt.container_name, attempt.container_id
+    return FollowAttempt(job.id, job.attempt, name, job.slices, container)

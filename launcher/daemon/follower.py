@@ -100,7 +100,7 @@ class Follower:
         while True:
             try:
                 self._containers.wait(self._action.container_name)
-                found = self._containers.inspect(self._action.container_name)
+                found = self._inspect()
             except Refused as refused:
                 if refused.refusal is Refusal.MISSING:
                     found = self._inspect()
@@ -139,7 +139,8 @@ class Follower:
 
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
-        return self._insist(lambda: self._containers.inspect(self._action.container_name))
+        a = self._action
+        return self._insist(lambda: self._containers.find(a.container_name, a.container_id))
 
     @staticmethod
     def _insist(ask: Callable[[], T]) -> T:

@@ -1,12 +1,12 @@
 """Who else uses a slice: other people's containers, another launcher's, processes without either.
 
-A container of ours never counts; one with another ``launcher.store`` label does (I13). What
-launcher.toml allows does not count either.
+A container of a live attempt of ours never counts; one of an attempt that is over, or with another
+``launcher.store`` label, does (I13). What launcher.toml allows does not count either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from launcher.core.gpu import Inventory, Slice
@@ -21,8 +21,15 @@ class ForeignUse:
     """Looks for use of slices that the launcher did not start."""
 
     def __init__(
-        self, containers: Containers, gpu: GpuReader, store: str, allowed: Allowed = NOBODY
+        self,
+        containers: Containers,
+        gpu: GpuReader,
+        store: str,
+        allowed: Allowed = NOBODY,
+        live: Callable[[Mapping[str, str]], bool] = lambda labels: True,
     ) -> None:
+        """``live``: whether labels of ours are those of an attempt that has not ended."""
+        self._live = live
         self._containers, self._gpu, self._store = containers, gpu, store
         self._allowed = allowed
         self._ids: dict[str, set[str]] = {}
@@ -63,7 +70,8 @@ class ForeignUse:
         used: dict[str, str] = {}
         slices = list(slices)
         for container_id, listed in running.items():
-            if (listed.get("Labels") or {}).get(LABEL_STORE) == self._store:
+            labels = listed.get("Labels") or {}
+            if labels.get(LABEL_STORE) == self._store and self._live(labels):
                 continue
             if self._allowed.container(listed):
                 continue

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from aiohttp import web
 from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
-from launcher.core.job import Owner
+from launcher.core.job import Owner, State
 from launcher.core.reconcile import resume
 from launcher.daemon import clock, layouts, life, logs, recovery, server
 from launcher.daemon.allowed import Allowed
@@ -35,7 +36,7 @@ from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Admins, Caller, groups_of, unknown_names
 from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
-from launcher.daemon.observers import Observers
+from launcher.daemon.observers import Observers, attempt_of
 from launcher.daemon.proof import Prover
 from launcher.daemon.rebuild import is_damaged
 from launcher.daemon.rebuild import rebuild as rebuild_database
@@ -139,7 +140,7 @@ class Daemon:
         self.committer = Committer(store)
         self.claims = Claims(config.lock_dir, store.id, self.gpu.device_node)
         self.allowed = Allowed(config.foreign_allow)
-        self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed)
+        self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed, self._is_live)
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
@@ -178,6 +179,12 @@ class Daemon:
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
+
+    def _is_live(self, labels: Mapping[str, str]) -> bool:
+        """Whether a container of ours is that of an attempt that has not ended, from any thread."""
+        number, attempt = attempt_of(labels)
+        job = self.brain.world.jobs.get(number)
+        return job is not None and job.attempt == attempt and job.state is not State.PENDING
 
     def _observers(self) -> Observers:
         return Observers(

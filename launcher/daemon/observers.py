@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,6 +166,7 @@ class Observers:
             found = await asyncio.to_thread(self.containers.ours, self.store)
         except (EngineUnavailable, EngineError):
             return
+        self._look_at_ids(attempt_of(listed["Labels"])[0] for listed in found)
         unknown: dict[str, tuple[int, int]] = {}
         for listed in found:
             job_id, number = attempt_of(listed["Labels"])
@@ -179,6 +180,16 @@ class Observers:
             else:
                 unknown[listed["Id"]] = job_id, number
         await asyncio.to_thread(self._remove_orphans, unknown)
+
+    def _look_at_ids(self, jobs: Iterable[int]) -> None:
+        highest = max(jobs, default=0)
+        if highest >= self.brain.world.next_id:
+            about(log, highest).warning(
+                "there is a container of a job that no record knows: was the database put back "
+                "from a copy? No id up to %d is given out again",
+                highest,
+            )
+            self.brain.tell(ev.IdsSeen(highest))
 
     def _remove_orphans(self, unknown: dict[str, tuple[int, int]]) -> None:
         now = clock.now().boot

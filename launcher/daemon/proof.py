@@ -89,7 +89,7 @@ class Prover:
     def prove(self, action: ProveIdle, tell: Callable[..., None]) -> None:
         """Watch the slices of an ended attempt until each is free, for 60 s at most."""
         left = dict.fromkeys(action.uuids, "not looked at")
-        container_id = self._gone(action.container_name) or action.container_id
+        container_id = self._gone(action) or action.container_id
 
         def nobody() -> bool:
             return container_id is None or self._containers.is_empty(container_id)
@@ -109,11 +109,12 @@ class Prover:
             text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
             tell(SliceStuck(action.job, action.attempt, uuid, text))
 
-    def _gone(self, name: str) -> str | None:
+    def _gone(self, action: ProveIdle) -> str | None:
         """Wait until the container is observed not running; returns its id, None if removed."""
+        name = action.container_name
         while True:
             try:
-                found = self._containers.inspect(name)
+                found = self._containers.find(name, action.container_id)
                 if found is None or not found.running:
                     return found.id if found else None
             except (EngineUnavailable, EngineError) as error:

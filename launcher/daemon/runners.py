@@ -227,9 +227,11 @@ class Runners:
         def stop() -> None:
             while True:
                 self._containers.stop(action.container_name, action.grace)
-                found = self._containers.inspect(action.container_name)
+                found = self._containers.find(action.container_name, action.container_id)
                 if found is None or not found.running:
                     return
+                if found.name != action.container_name:
+                    self._containers.stop(found.id, action.grace)
                 clock.sleep(TRY_AGAIN_SECONDS)
 
         await self._in_patient(stop)

@@ -15,7 +15,7 @@ from launcher.core import policy
 from launcher.core.action import StartAttempt
 from launcher.core.event import AttemptLost, AttemptStarted, StartFailed, StartFailure
 from launcher.core.gpu import Slice
-from launcher.core.ids import labels
+from launcher.core.ids import LABEL_SLICES, labels
 from launcher.core.job import JobSpec, Owner
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
@@ -124,7 +124,14 @@ class Starter:
         return found
 
     def _must_be_ours(self, found: Container, action: StartAttempt) -> None:
-        if not found.belongs_to(self.store, action.job, action.attempt):
+        """Refuse a container of this name that is another's, or of a job that had this id before.
+
+        A database that was put back from a copy gives ids out again.
+        """
+        ours = found.belongs_to(self.store, action.job, action.attempt)
+        slices = ",".join(s.uuid for s in action.slices)
+        as_asked = (found.info.get("Image"), found.labels.get(LABEL_SLICES))
+        if not ours or as_asked != (action.image_id, slices):
             raise NotStarted(
                 StartFailure.INFRA,
                 f"the name {action.container_name} belongs to another's container {found.id[:12]}",

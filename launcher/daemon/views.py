@@ -126,7 +126,7 @@ def slice_word(world: World, state: SliceState) -> str:
         return "lost" if state.lost else "releasing" if ending else "leased"
     words = (
         ("quarantined", state.quarantine),
-        ("silent", state.silent),
+        ("silent", state.silent or world.gpu_down),
         ("lost", state.lost),
         ("foreign", state.foreign),
         ("drained", state.drained or state.changing is not None),

@@ -13,6 +13,8 @@ from launcher.engine.connection import Connection
 from launcher.engine.incarnation import Incarnation, incarnation
 from launcher.engine.outcome import Refusal, Refused, mapped
 
+PING_SECONDS = 10.0
+"""A Docker that does not tell its version in so many seconds is away."""
 _ZERO_TIME = "0001-01-01T00:00:00Z"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
 
@@ -86,10 +88,11 @@ class Containers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._known: Incarnation | None = None
+        self._pinger = Connection(connection.host, min(PING_SECONDS, connection.timeout))
 
     def engine_version(self) -> str:
         """Return Docker's version; the cheapest proof that it answers."""
-        return str(self._connection.version()["Version"])
+        return str(self._pinger.version()["Version"])
 
     def incarnation(self) -> Incarnation | None:
         """Return which dockerd answers now, None where the kernel does not tell."""
@@ -120,6 +123,11 @@ class Containers:
             if refused.refusal is Refusal.MISSING:
                 return None
             raise
+
+    def find(self, name: str, container_id: str | None) -> Container | None:
+        """As ``inspect``; where somebody renamed it, by its id."""
+        found = self.inspect(name)
+        return found if found or container_id is None else self.inspect(container_id)
 
     def wait(self, name: str) -> None:
         """Block until Docker says it is not running; only inspect tells whether that is so (I4).

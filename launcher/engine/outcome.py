@@ -151,6 +151,18 @@ def _root_causes(error: BaseException) -> Iterator[BaseException]:
         todo += [e for e in (one.__cause__, one.__context__) if e is not None]
 
 
+def _about_containerd(host: str, message: str, error: Exception) -> None:
+    """Raise what a dockerd without its containerd means: the machine's trouble, and no job's."""
+    text = message.lower()
+    if "containerd" in text and "error while dialing" in text:
+        fix = "Start it (`systemctl start containerd`); Docker finds it by itself."
+        raise EngineUnavailable(
+            f"Docker at {host} has no containerd: {message}", fix=fix
+        ) from error
+    if "transport is closing" in text or "code = unavailable" in text:
+        raise Unknown(f"containerd's answer to Docker at {host} was lost: {message}") from error
+
+
 @contextlib.contextmanager
 def mapped(host: str) -> Iterator[None]:
     """Translate docker-py's and requests' exceptions, which are two unrelated families."""
@@ -163,6 +175,7 @@ def mapped(host: str) -> Iterator[None]:
     except APIError as error:
         status = error.status_code or 500
         message = str(error.explanation or error)
+        _about_containerd(host, message, error)
         raise Refused(refusal(status, message), status, message) from error
     except (
         requests.exceptions.RequestException,
@@ -173,7 +186,9 @@ def mapped(host: str) -> Iterator[None]:
     ) as error:
         first = next((e for e in _root_causes(error) if isinstance(e, _NEVER_SENT)), None)
         if first is None:
-            raise Unknown(f"the answer of Docker at {host} was lost: {error}") from error
+            late = "timed out" in str(error)
+            why = "it gave none in time (timed out)" if late else str(error)
+            raise Unknown(f"the answer of Docker at {host} was lost: {why}") from error
         what = "permission denied" if isinstance(first, PermissionError) else "it does not answer"
         fix = (
             "Run as root, or as a user who may use Docker."

@@ -13,6 +13,7 @@ from launcher.core.lease import Lease
 from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.crashpoints import crashpoint
+from launcher.errors import StateDirError
 from launcher.store import directory as statedir
 from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, check, connect, damaged, explained, migrate
@@ -35,6 +36,7 @@ class Store:
         self.path = directory / FILE_NAME
         self._db = connection
         self._lock = lock
+        self._inode = self.path.stat().st_ino
         self.id = self._identity(store_id)
         self._ceiling = statedir.id_ceiling(directory)
 
@@ -117,6 +119,7 @@ class Store:
         if highest > self._ceiling:
             self._ceiling = statedir.raise_ceiling(self.directory, highest)
         with explained(self.path):
+            self._must_be_there()
             crashpoint("commit:before")
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -128,6 +131,18 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
             crashpoint("commit:after")
+
+    def _must_be_there(self) -> None:
+        """Raise ``StateDirError`` where the file was moved or deleted: SQLite would not notice."""
+        try:
+            inode = self.path.stat().st_ino
+        except OSError:
+            inode = None
+        if inode != self._inode:
+            raise StateDirError(
+                f"{self.path} is not the file that was opened: somebody moved or deleted it",
+                fix="Put it back, or stop the daemon and run launch serve --rebuild-from-docker.",
+            )
 
     def _write(self, changes: Changes) -> None:
         db = self._db

@@ -8,11 +8,14 @@ import threading
 
 import pytest
 
+from launcher.core.ids import labels
+from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
-from launcher.errors import DaemonUnreachable
+from launcher.errors import DaemonUnreachable, LauncherError
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest
-from tests.support.daemon import DaemonProcess
+from tests.conftest import MakeDaemon
+from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
 from tests.support.wait import wait_until
 
 ALL = GpuRequest(kind="profile", profile="1g.6gb", count=4)
@@ -160,3 +163,50 @@ def test_docker_away_stops_new_starts_says_so_and_loses_nothing(
     assert daemon.done(running).exit_code == 6
     assert daemon.output(running) == b"".join(b"%d\n" % i for i in range(20))
     assert daemon.done(waiting).outcome == "COMPLETED"
+
+
+def test_a_container_that_somebody_renamed_is_followed_to_its_end_and_cancelled_all_the_same(
+    daemon: DaemonProcess, docker: Containers, sandbox: Sandbox
+) -> None:
+    api = Connection(sandbox.docker_host).api()
+    short = daemon.until(daemon.submit("sh", "-c", "sleep 2; exit 6"), "RUNNING")
+    long = daemon.until(daemon.submit("sleep", "60"), "RUNNING")
+    for number, job in enumerate((short, long)):
+        api.rename(job.container_id, f"renamed-{number}")
+    daemon.client.cancel(str(long.id))
+    assert daemon.done(short).exit_code == 6
+    assert daemon.done(long).outcome == "CANCELLED"
+    wait_until(lambda: not docker.ours(daemon.client.status().store), what="both are removed")
+
+
+def test_a_running_container_of_ours_that_no_attempt_has_keeps_its_slice_and_its_id(
+    make_daemon: MakeDaemon, docker: Containers
+) -> None:
+    """As after a database was put back from a copy: what is newer is not on record."""
+    daemon = make_daemon(config=CONFIG.replace("orphan_grace_seconds = 2.0", "")).start()
+    store, uuid = daemon.client.status().store, daemon.client.slices()[0].uuid
+    marks = labels(store, 41, 1, (uuid,), 0)
+    request = {"Driver": "", "DeviceIDs": [uuid], "Capabilities": [["gpu"]]}
+    body = {"Image": BUSYBOX, "Cmd": ["sleep", "60"], "Labels": marks}
+    docker.create("copy", body | {"HostConfig": {"DeviceRequests": [request]}})
+    docker.start("copy")
+    wait_until(
+        lambda: {s.uuid for s in daemon.client.slices() if s.state == "foreign"} == {uuid},
+        what="its slice is in use",
+    )
+    wait_until(lambda: "copy from" in daemon.tail() or "put" in daemon.tail())
+    assert daemon.submit("true").id == 42
+
+
+def test_a_database_that_is_deleted_under_the_daemon_takes_no_more_promises(
+    daemon: DaemonProcess,
+) -> None:
+    kept = daemon.done(daemon.submit("true"))
+    database = daemon.state / "launcher.db"
+    aside = database.rename(daemon.state / "aside.db")
+    with pytest.raises(LauncherError, match="moved or deleted"):
+        daemon.submit("true")
+    assert daemon.client.status().state == "degraded"
+    aside.rename(database)
+    wait_until(lambda: daemon.client.status().state == "healthy", what="it is there again")
+    assert daemon.done(daemon.submit("true")).id > kept.id

@@ -151,6 +151,10 @@ class FakeContainers:
                 return None
             raise
 
+    def find(self, name: str, container_id: str | None) -> Container | None:
+        found = self.inspect(name)
+        return found if found or container_id is None else self.inspect(container_id)
+
     def wait(self, name: str) -> None:
         box = self._port.call("wait", name, lambda: self._docker.get(name))
         incarnation, since = self._docker.incarnation, self._docker.timeline.mono

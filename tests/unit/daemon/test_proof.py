@@ -43,7 +43,7 @@ class Machine:
             raise answer
         return [GpuProcess(pid, None, "compute") for pid in answer]
 
-    def inspect(self, name: str) -> Any:
+    def find(self, name: str, container_id: str | None) -> Any:
         return self.container
 
     def is_empty(self, container_id: str) -> bool:

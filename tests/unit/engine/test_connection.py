@@ -144,3 +144,24 @@ def test_what_is_nobodys_network_trouble_passes_unchanged() -> None:
 def test_an_operating_system_error_without_a_known_cause_is_unknown() -> None:
     with pytest.raises(Unknown), mapped("unix:///x"):
         raise BrokenPipeError
+
+
+NO_CONTAINERD = (
+    'connection error: desc = "transport: Error while dialing dial unix '
+    '/run/containerd/containerd.sock: connect: connection refused": unavailable'
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        (NO_CONTAINERD, EngineUnavailable),
+        ("rpc error: code = Unavailable desc = transport is closing", Unknown),
+    ],
+)
+def test_a_docker_without_its_containerd_is_no_jobs_fault(
+    docker_wire: WireDocker, connection: Connection, message: str, error: type[Exception]
+) -> None:
+    docker_wire.on("POST /containers/x/start", reply(500, {"message": message}))
+    with pytest.raises(error, match="containerd"):
+        Containers(connection).start("x")
