@@ -28,14 +28,16 @@ def command(why: bool, output: str) -> None:
         return
     unusable = [each for each in found if each.why]
     if output == "table":
-        _explain(unusable)
+        _explain(unusable, known=bool(found))
     else:
         print_slices(unusable, output)
 
 
-def _explain(unusable: Sequence[SliceView]) -> None:
+def _explain(unusable: Sequence[SliceView], *, known: bool) -> None:
     """Print each slice with its whole reason: one line each for what, why and what to do."""
-    if not unusable:
+    if not known:
+        click.echo("no slice is known: `launch status` says why", err=True)
+    elif not unusable:
         click.echo("every slice can be used", err=True)
     for each in unusable:
         where = f"{each.profile} on GPU {each.gpu_index}" if each.profile else "unknown"

@@ -88,12 +88,13 @@ def rebuild(config: Config) -> Told:
         restored = Rebuild(world, work.ended, begun, shown, clock.now()).run(seen)
         work.store.commit(world.take_changes())
         highest = max([*begun, *(f.job for f in seen)], default=0)
-        told = Told(salvaged, restored, work.begin_ids_after(highest))
+        told = Told(salvaged, restored, work.begin_ids_after(highest), work.missing())
         work.store.load(config.cpu_slots, config.rules)  # it can be read
         aside = work.finish("\n".join(told.lines()) + "\n")
     for line in told.lines():
         log.warning("rebuilt: %s", line)
-    log.warning("the damaged database is kept as %s", aside)
+    if aside is not None:
+        log.warning("the damaged database is kept as %s", aside)
     return told
 
 

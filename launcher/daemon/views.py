@@ -157,6 +157,10 @@ def slice_views(world: World) -> list[wire.SliceView]:
 def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.SliceView:
     s, lease = state.slice, state.lease
     job = world.jobs.get(lease.job) if lease else None
+    word = slice_word(world, state)
+    proof = (
+        "its job has ended: it is free once no process is on it" if word == "releasing" else None
+    )
     return wire.SliceView(
         uuid=s.uuid,
         gpu=s.gpu_uuid,
@@ -166,12 +170,12 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         gi=s.gi,
         ci=s.ci,
         placement={"start": s.placement.start, "size": s.placement.size} if s.placement else None,
-        state=slice_word(world, state),
+        state=word,
         job=lease.job if lease else None,
         attempt=lease.attempt if lease else None,
         user=job.owner.name if job else None,
         made_by="launcher" if world.made_by_us(s.gpu_uuid, s.gi) else "other",
-        why=state.unusable or world.gpu_down or reserved,
+        why=state.unusable or world.gpu_down or proof or reserved,
         since=advice.since(world, state),
         fix=advice.fix(world, state, reserved),
     )

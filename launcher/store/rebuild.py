@@ -19,7 +19,7 @@ from launcher.store import directory as statedir
 from launcher.store.connect import FILE_NAME, cannot
 from launcher.store.pages import Pages
 from launcher.store.reader import Reader
-from launcher.store.salvage import Salvage, Salvaged
+from launcher.store.salvage import MOST_LOOKS, Salvage, Salvaged
 from launcher.store.store import Store
 
 WORK = "rebuilding"
@@ -99,6 +99,13 @@ class Rebuilding:
             reader.close()
         return found if found is not None and found.outcome is not None else None
 
+    def missing(self) -> list[int]:
+        """Return the ids below the highest that was seen of which nothing is left."""
+        rows = self.store._db.execute("SELECT id FROM jobs UNION SELECT id FROM arrays")
+        kept = {row[0] for row in rows}
+        seen = min(self.salvaged.highest, MOST_LOOKS)
+        return [number for number in range(1, seen + 1) if number not in kept]
+
     def begin_ids_after(self, highest: int) -> int:
         """Never give out an id up to ``highest`` again; returns the next one."""
         ceiling = statedir.id_ceiling(self.directory)
@@ -138,6 +145,8 @@ class Told:
     salvaged: Salvaged
     restored: Restored
     next_id: int
+    missing: list[int]
+    """The ids of which nothing is left."""
 
     def lines(self) -> list[str]:
         """Return one sentence a line."""
@@ -153,7 +162,9 @@ class Told:
             ("had begun and have no container: LOST", back.lost),
         )
         lines += [f"jobs that {what}: {_few(ids)}" for what, ids in named if ids]
-        lines += [f"jobs that wait: {len(back.waiting)}", *back.doubts]
+        lines += [f"{len(back.waiting)} jobs wait", *back.doubts]
+        if self.missing:
+            lines.append(f"of these ids nothing is left: {_few(self.missing)}")
         return [*lines, f"the next job is {self.next_id}"]
 
 

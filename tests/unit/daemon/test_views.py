@@ -114,6 +114,9 @@ def test_a_waiting_job_always_has_a_reason_and_a_running_one_none() -> None:
     assert view_of(machine, second, HIS).reason == "Resources"
 
 
+PROOF = "its job has ended: it is free once no process is on it"
+
+
 def test_the_word_of_a_slice_says_how_it_is_used() -> None:
     machine = Machine()
     leased, ending = machine.submit(profile(), profile())
@@ -125,7 +128,7 @@ def test_the_word_of_a_slice_says_how_it_is_used() -> None:
     words = {v.uuid: (v.state, v.user, v.why) for v in views.slice_views(machine.world)}
     assert words == {
         leased.slices[0]: ("leased", "alice", None),
-        ending.slices[0]: ("releasing", "alice", None),
+        ending.slices[0]: ("releasing", "alice", PROOF),
         free[0].slice.uuid: ("foreign", None, "is used by process 7"),
         free[1].slice.uuid: ("free", None, None),
     }
