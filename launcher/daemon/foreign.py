@@ -26,9 +26,9 @@ class ForeignUse:
         gpu: GpuReader,
         store: str,
         allowed: Allowed = NOBODY,
-        live: Callable[[Mapping[str, str]], bool] = lambda labels: True,
+        live: Callable[[], Callable[[Mapping[str, str]], bool]] = lambda: lambda labels: True,
     ) -> None:
-        """``live``: whether labels of ours are those of an attempt that has not ended."""
+        """``live`` looks which attempts hold slices, and returns what knows their labels."""
         self._live = live
         self._containers, self._gpu, self._store = containers, gpu, store
         self._allowed = allowed
@@ -64,6 +64,8 @@ class ForeignUse:
 
     def by_containers(self, slices: Iterable[Slice]) -> dict[str, str]:
         """Return slice UUID -> which running container of others has it; raises as Docker does."""
+        # Looked at first: an attempt that ends between the two looks was still there then.
+        is_live = self._live()
         running = {c["Id"]: c for c in self._containers.running()}
         self._allowed.note(running.values())
         self._ids = {i: ids for i, ids in self._ids.items() if i in running}
@@ -71,7 +73,7 @@ class ForeignUse:
         slices = list(slices)
         for container_id, listed in running.items():
             labels = listed.get("Labels") or {}
-            if labels.get(LABEL_STORE) == self._store and self._live(labels):
+            if labels.get(LABEL_STORE) == self._store and is_live(labels):
                 continue
             if self._allowed.container(listed):
                 continue

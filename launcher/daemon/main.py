@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from aiohttp import web
 from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
-from launcher.core.job import Owner, State
+from launcher.core.job import Owner
 from launcher.core.reconcile import resume
 from launcher.daemon import clock, layouts, life, logs, recovery, server
 from launcher.daemon.allowed import Allowed
@@ -140,7 +140,7 @@ class Daemon:
         self.committer = Committer(store)
         self.claims = Claims(config.lock_dir, store.id, self.gpu.device_node)
         self.allowed = Allowed(config.foreign_allow)
-        self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed, self._is_live)
+        self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed, self._live)
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
@@ -180,11 +180,11 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
 
-    def _is_live(self, labels: Mapping[str, str]) -> bool:
-        """Whether a container of ours is that of an attempt that has not ended, from any thread."""
-        number, attempt = attempt_of(labels)
-        job = self.brain.world.jobs.get(number)
-        return job is not None and job.attempt == attempt and job.state is not State.PENDING
+    def _live(self) -> Callable[[Mapping[str, str]], bool]:
+        """Return what knows the labels of the attempts that hold slices now, from any thread."""
+        leases = list(self.brain.world.leases.values())
+        live = {(lease.job, lease.attempt) for held in leases for lease in list(held)}
+        return lambda labels: attempt_of(labels) in live
 
     def _observers(self) -> Observers:
         return Observers(

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from launcher.core.job import wall_of
 from launcher.crashpoints import POINTS
 from launcher.errors import LauncherError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, RetryRequest
+from launcher.wire import GpuRequest, JobRequest, JobView, RetryRequest
 from tests.drills.real import ONE, TWO, Drill, job
 from tests.support.daemon import CONFIG
 from tests.support.wait import wait_until
 
 LIVE_JOBS = 8
+SLACK = 2.0
 TIMEOUT = "docker_timeout_seconds = 3\n"
 
 
@@ -65,6 +67,8 @@ class Beaten(Drill):
         super().__init__(sandbox, place)
         self.rng = rng
         self.struck: Counter[str] = Counter()
+        self.docker_struck: list[tuple[float, float]] = []
+        """Wall times between which something happened to Docker."""
         self.daemon.config.write_text(CONFIG + TIMEOUT)
 
     def run(self, until: float) -> None:  # type: ignore[override]
@@ -79,7 +83,10 @@ class Beaten(Drill):
                 [self._kill, self._crash, self._dockerd, self._stand_still, self._containerd],
                 [6, 4, 2, 1, 1],
             )[0]
+            began = time.time()
             strike()
+            if strike not in (self._kill, self._crash):
+                self.docker_struck.append((began - SLACK, time.time() + SLACK))
             self.struck[strike.__name__.lstrip("_")] += 1
         self.until_quiet()
         self.compare_logs()
@@ -102,6 +109,14 @@ class Beaten(Drill):
             self.codes.pop(number, None)
             with contextlib.suppress(LauncherError):
                 self.daemon.client.cancel(str(number))
+
+    def docker_was_there(self, job: JobView) -> bool:
+        began, ended = wall_of(job.started_at), wall_of(job.ended_at)
+        return (
+            began is not None
+            and ended is not None
+            and not any(since < ended and began < until for since, until in self.docker_struck)
+        )
 
     def _kill(self) -> None:
         if self.alive:

@@ -73,11 +73,13 @@ class Cell:
         return job("sh", "-c", LINES, **fields)
 
     @property
+    def may_be_lost(self) -> bool:
+        """Whether Docker denied that there is such a container: then what it did is not known."""
+        return (self.call, self.fault) == ("inspect", "404")
+
+    @property
     def end(self) -> tuple[str, int | None]:
         """Return how the job must end: outcome, and exit code where one is known for certain."""
-        if (self.call, self.fault) == ("inspect", "404"):
-            # Docker denies that there is such a container: what it did cannot be known.
-            return "LOST", None
         if (self.call == "pull" and self.fault in ERRORS) or (self.call, self.fault) == NOT_HERE:
             return "FAILED", None  # the words of a registry, or of a Docker that denies the image
         return {"stop": ("CANCELLED", None), "kill": ("TIMEOUT", None)}.get(

@@ -158,7 +158,7 @@ def test_a_driver_that_was_upgraded_under_the_daemon_stops_starts_and_no_job(
     wait_until(lambda: "different versions" in why(daemon, waiting), what="the job says why")
     assert daemon.client.show(str(waiting.id)).job.reason == "GpuUnavailable"
     states = {s.state for s in daemon.client.slices()}
-    assert states <= {"free", "releasing"}, "nothing is lost because nothing can be asked"
+    assert states <= {"silent", "releasing"}, "nothing is lost because nothing can be asked"
     machine.clear_faults()
     assert daemon.done(waiting).outcome == "COMPLETED"
 
@@ -215,13 +215,15 @@ def test_a_driver_that_works_for_no_container_has_all_gpu_jobs_wait_and_holds_no
 def test_a_slice_on_which_starts_fail_is_left_out_and_the_next_job_gets_another(
     daemon: DaemonProcess, hook: Hook
 ) -> None:
-    bad = wait_until(daemon.client.slices, what="the slices are read")[0].uuid
+    bad = wait_until(daemon.client.slices, what="the slices are read")[-1].uuid
+    others = [daemon.until(daemon.submit("sleep", "60"), "RUNNING") for _ in range(3)]
     missing = "mount error: stat failed: /dev/nvidia-caps/nvidia-cap21: no such file or directory"
     hook.refuse(f"nvidia-container-cli: {missing}", devices=bad)
     first = daemon.submit("true")
     wait_until(lambda: quarantined(daemon) == {bad}, what="three starts fail")
     assert "3 starts in a row failed on it" in (on(daemon, bad).why or "")
     assert missing in (on(daemon, bad).why or "")
+    daemon.client.cancel(str(others[0].id))
     second = daemon.done(daemon.submit("true"))
     assert second.outcome == "COMPLETED"
     assert second.slices != [bad]
@@ -229,6 +231,15 @@ def test_a_slice_on_which_starts_fail_is_left_out_and_the_next_job_gets_another(
     assert daemon.cli("undrain", bad).returncode == 0
     daemon.client.release(str(first.id))
     assert daemon.done(first).outcome == "COMPLETED"
+
+
+def test_a_bad_slice_takes_one_try_of_a_job_and_not_all(daemon: DaemonProcess, hook: Hook) -> None:
+    bad = wait_until(daemon.client.slices, what="the slices are read")[0].uuid
+    hook.refuse("nvidia-container-cli: mount error: no", devices=bad)
+    job = daemon.done(daemon.submit("true"))
+    assert (job.outcome, job.attempt) == ("COMPLETED", 2)
+    assert job.slices != [bad]
+    assert quarantined(daemon) == set()
 
 
 def why(daemon: DaemonProcess, job: JobView) -> str:
