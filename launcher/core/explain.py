@@ -115,8 +115,11 @@ class Explainer:
     def earliest(self, job: Job) -> float | None:
         """Return in how many seconds enough slices could be free if nobody were in front.
 
-        Running jobs are over when their limits are, and those that give way when they may.
+        Running jobs are over when their limits are, and those that give way when they may. None
+        where nobody knows: it is held, or nothing starts on this machine now.
         """
+        if job.held is not None or gate(self.world, job.need):
+            return None
         count = slices_wanted(self.world, job.need)
         usable = [s for s in wanted(self.world, job.need) if s.usable]
         if count == 0 or len(usable) < count:
@@ -328,14 +331,15 @@ def _moment(at: float) -> str:
 
 def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
     """Yield what of the job's own keeps it out of the queue."""
+    release = f"`launch release {job.id}`"
     if job.held is Reason.NEVER_STARTED:
         tried = f"{job.never_started} starts failed before the container ran: {job.message}"
-        yield Blocker(job.held, "a start that works, and a release", tried)
+        yield Blocker(job.held, f"a start that works, and {release}", tried)
     elif job.held is Reason.IMAGE_PULL_FAILED:
         tried = f"{job.pulls_failed} pulls failed: {job.message}"
-        yield Blocker(job.held, "a registry that answers, and a release", tried)
+        yield Blocker(job.held, f"a registry that answers, and {release}", tried)
     elif job.held is not None:
-        yield Blocker(job.held, "a release", job.message or "it is held")
+        yield Blocker(job.held, release, job.message or "it is held")
     if job.begin is not None and job.begin > now.wall:
         have = job.message or "it is not yet that late"
         yield Blocker(Reason.BEGIN_TIME, f"the time {_moment(job.begin)}", have)

@@ -9,6 +9,7 @@ from launcher import wire
 from launcher.core.explain import Blocker, Explainer, gates
 from launcher.core.holdback import limit_in
 from launcher.core.job import Job, State
+from launcher.core.scheduler import gate
 from launcher.daemon import clock, replaying, views
 from launcher.daemon.context import Context
 from launcher.daemon.handlers import job_views
@@ -84,6 +85,8 @@ async def _estimate(context: Context, job: Job) -> tuple[float | None, str]:
     """Return when a job starts if everyone takes his whole limit, and how that was told."""
     if job.held is not None:
         return None, "it is held: nobody knows until when"
+    if (closed := gate(context.world, job.need)) is not None:
+        return None, f"nobody knows until when {closed}"
     try:
         start: float | None = await replaying.ask(
             question_of(context, job=job.id), ESTIMATE_SECONDS, _TURN
