@@ -151,6 +151,10 @@ def _root_causes(error: BaseException) -> Iterator[BaseException]:
         todo += [e for e in (one.__cause__, one.__context__) if e is not None]
 
 
+LOST_WORD = ": unavailable"
+"""What containerd's client ends a message with where a call broke off (errdefs.ErrUnavailable)."""
+
+
 def _about_containerd(host: str, message: str, error: Exception) -> None:
     """Raise what a dockerd without its containerd means: the machine's trouble, and no job's."""
     text = message.lower()
@@ -159,7 +163,7 @@ def _about_containerd(host: str, message: str, error: Exception) -> None:
         raise EngineUnavailable(
             f"Docker at {host} has no containerd: {message}", fix=fix
         ) from error
-    if "transport is closing" in text or "code = unavailable" in text:
+    if "transport is closing" in text or "code = unavailable" in text or text.endswith(LOST_WORD):
         raise Unknown(f"containerd's answer to Docker at {host} was lost: {message}") from error
 
 

@@ -67,6 +67,8 @@ class Beaten(Drill):
         super().__init__(sandbox, place)
         self.rng = rng
         self.struck: Counter[str] = Counter()
+        self.unquiet: list[str] = []
+        """Why it was not quiet at the end."""
         self.docker_struck: list[tuple[float, float]] = []
         """Wall times between which something happened to Docker."""
         self.daemon.config.write_text(CONFIG + TIMEOUT)
@@ -88,7 +90,10 @@ class Beaten(Drill):
             if strike not in (self._kill, self._crash):
                 self.docker_struck.append((began - SLACK, time.time() + SLACK))
             self.struck[strike.__name__.lstrip("_")] += 1
-        self.until_quiet()
+        try:
+            self.until_quiet()
+        except AssertionError as failed:
+            self.unquiet.append(str(failed))
         self.compare_logs()
 
     def load(self) -> None:

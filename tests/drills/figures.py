@@ -53,7 +53,7 @@ class Figures:
         self.tell("running jobs disturbed", len(disturbed))
         self.tell("exit codes wrong", len(codes))
         self.tell("logs that differ", f"{len(beaten.logs_differ)} of {beaten.logs_compared}")
-        self.wrong += beaten.logs_differ
+        self.wrong += [*beaten.logs_differ, *beaten.unquiet]
         worst, median = max(beaten.recoveries), statistics.median(beaten.recoveries)
         self.tell("recovery", f"median {median:.2f} s, worst {worst:.2f} s")
         self.wrong += [*verdict.wrong, *codes]

@@ -157,6 +157,7 @@ NO_CONTAINERD = (
     [
         (NO_CONTAINERD, EngineUnavailable),
         ("rpc error: code = Unavailable desc = transport is closing", Unknown),
+        ("connection closed: unavailable", Unknown),
     ],
 )
 def test_a_docker_without_its_containerd_is_no_jobs_fault(
