@@ -16,9 +16,10 @@ from launcher.engine.containers import Containers
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.listening import listening
 from tests.support.machines import build_directory, make_machine
 
-__all__ = ["build_directory", "make_machine"]
+__all__ = ["build_directory", "listening", "make_machine"]
 
 A30 = "A30:1g.6gb*4"
 FIGURES = "figures"

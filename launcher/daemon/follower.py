@@ -100,15 +100,12 @@ class Follower:
         while True:
             try:
                 self._containers.wait(self._action.container_name)
-                found = self._inspect()
             except Refused as refused:
-                if refused.refusal is Refusal.MISSING:
-                    found = self._inspect()
-                else:
+                if refused.refusal is not Refusal.MISSING:
                     about_event(log, self._action).warning("wait: %s", refused.message)
-                    found = self._inspect()
             except AWAY:
-                found = self._inspect()
+                pass
+            found = self._inspect()
             if found is None or not found.running:
                 break
             self._seen = self._insist(self._containers.incarnation)

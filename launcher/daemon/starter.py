@@ -78,17 +78,9 @@ class Starter:
         """
         try:
             made = self._ensure(action, spec, owner, deadline, wanted)
-        except Vanished as lost:
-            return AttemptLost(action.job, action.attempt, str(lost))
-        except NotStarted as failed:
-            return StartFailed(
-                action.job,
-                action.attempt,
-                failed.failure,
-                failed.message,
-                failed.exit_code,
-                failed.slice,
-            )
+        except (Vanished, NotStarted) as failed:
+            self.under.pop(action.container_name, None)  # nobody will follow it
+            return _told(action, failed)
         return AttemptStarted(action.job, action.attempt, made.id, made.started_at or "")
 
     def _ensure(
@@ -280,6 +272,19 @@ class Starter:
                     "cannot kill %s, trying again: %s", name, error.message
                 )
             clock.sleep(0.05)
+
+
+def _told(action: StartAttempt, failed: Vanished | NotStarted) -> AttemptLost | StartFailed:
+    if isinstance(failed, Vanished):
+        return AttemptLost(action.job, action.attempt, str(failed))
+    return StartFailed(
+        action.job,
+        action.attempt,
+        failed.failure,
+        failed.message,
+        failed.exit_code,
+        failed.slice,
+    )
 
 
 def _must_be(wanted: Callable[[], bool]) -> None:

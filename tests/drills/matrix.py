@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.wire import JobRequest, SignalBefore
+from launcher.wire import GpuRequest, JobRequest, SignalBefore
 from tests.drills.real import job
 from tests.support.proxy import ERRORS, FAULTS
 
@@ -32,6 +32,9 @@ MACHINE = {
     "list": r"^GET \S*/containers/json",
     "info": r"^GET \S*/info ",
 }
+SLICES = ",".join(["A100-40GB:1g.5gb*7"] * 8)
+SLICE = GpuRequest(kind="profile", profile="1g.5gb")
+"""A slice for each cell at once: the machine, and what a job asks of it."""
 CODE = 3
 NOT_HERE = ("image inspect", "404")
 LINES = "echo one; echo two; sleep 0.3; echo three; exit 3"
@@ -61,6 +64,7 @@ class Cell:
         """Return the job: it makes the call that the cell is about."""
         fields: dict[str, Any] = {
             "image": image,
+            "gpus": SLICE,
             "name": f"{self.call}-{self.fault}".replace(" ", "-"),
         }
         match self.call:

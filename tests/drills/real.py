@@ -54,9 +54,12 @@ class Drill:
     orphans: list[str] = field(default_factory=list)
     """Containers that were left when all was quiet."""
 
+    spec: str = SPEC
+    """The GPUs of its machine."""
+
     def __post_init__(self) -> None:
         self.place.mkdir(parents=True, exist_ok=True)
-        machine = Machine.create(self.place / "machine", SPEC)
+        machine = Machine.create(self.place / "machine", self.spec)
         self.daemon = DaemonProcess(self.sandbox.docker_host, machine, self.place / "state")
         self.containers = Containers(Connection(self.sandbox.docker_host))
 

@@ -12,8 +12,7 @@ import pytest
 from launcher.engine.connection import Connection
 from launcher.errors import LauncherError
 from launcher.fakegpu.sandbox import Sandbox
-from tests.drills import real
-from tests.drills.matrix import MACHINE, Cell, job_cells, machine_cells
+from tests.drills.matrix import MACHINE, SLICE, SLICES, Cell, job_cells, machine_cells
 from tests.drills.real import Drill, job, wait_for_state
 from tests.support.daemon import BUSYBOX, CONFIG
 from tests.support.proxy import FAULTS, FaultyDocker, Rule
@@ -22,8 +21,6 @@ from tests.support.wait import wait_until
 
 Count = Callable[[str, int], None]
 TIMEOUT = "docker_timeout_seconds = 2\n"
-SLICES = ",".join(["A100-40GB:1g.5gb*7"] * 8)
-SLICE = real.GpuRequest(kind="profile", profile="1g.5gb")
 
 
 @pytest.fixture
@@ -40,12 +37,8 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def drill(
-    sandbox: Sandbox, proxy: FaultyDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Drill]:
-    monkeypatch.setattr(real, "SPEC", SLICES)
-    monkeypatch.setattr(real, "ONE", SLICE)
-    made = Drill(sandbox, tmp_path / "drill")
+def drill(sandbox: Sandbox, proxy: FaultyDocker, tmp_path: Path) -> Iterator[Drill]:
+    made = Drill(sandbox, tmp_path / "drill", spec=SLICES)
     made.daemon.docker_host = proxy.docker_host
     made.daemon.config.write_text(CONFIG + TIMEOUT)
     made.start()
@@ -122,7 +115,7 @@ def test_calls_about_the_machine_fail_without_harm_and_the_daemon_is_well_again(
     cells = [(each, fault) for each, fault in machine_cells() if each == call]
     for _, fault in cells:
         rule = proxy.add(MACHINE[call], fault)
-        number = drill.submit(job("true"), 0)
+        number = drill.submit(job("true", gpus=SLICE), 0)
         assert number is not None
         wait_until(lambda rule=rule: _poke(drill, call, rule), timeout=20, what=f"{call} {fault}")
     wait_until(lambda: drill.daemon.client.status().state == "healthy", timeout=20)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +98,6 @@ def a_process(proc: Path, pid: int, name: str, environ: bytes) -> None:
     entry.mkdir(parents=True)
     (entry / "comm").write_text(f"{name}\n")
     (entry / "environ").write_bytes(environ)
-
-
-@pytest.fixture
-def listening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A socket that this very process listens on."""
-    monkeypatch.chdir(tmp_path)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("docker.sock")
-        listener.listen()
-        yield "unix://docker.sock"
 
 
 def test_the_hook_is_looked_for_on_dockerds_path_not_on_ours(

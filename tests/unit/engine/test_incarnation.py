@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +11,6 @@ import pytest
 from launcher.engine.incarnation import Incarnation, dockerd_pid, incarnation
 
 OTHER, THIRD = 2**22 + 1, 2**22 + 2
-
-
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A socket that this very process listens on."""
-    monkeypatch.chdir(tmp_path)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("docker.sock")
-        listener.listen()
-        yield "unix://docker.sock"
 
 
 def proc(tmp_path: Path, **names: str) -> Path:
@@ -38,24 +26,26 @@ def proc(tmp_path: Path, **names: str) -> Path:
     return place
 
 
-def test_who_made_the_socket_is_dockerd_even_where_there_are_two(host: str, tmp_path: Path) -> None:
-    assert dockerd_pid(host, 1.0, proc(tmp_path, me="dockerd", other="dockerd")) == os.getpid()
+def test_who_made_the_socket_is_dockerd_even_where_there_are_two(
+    listening: str, tmp_path: Path
+) -> None:
+    assert dockerd_pid(listening, 1.0, proc(tmp_path, me="dockerd", other="dockerd")) == os.getpid()
 
 
 def test_behind_a_socket_that_systemd_made_it_is_the_one_dockerd_there_is(
-    host: str, tmp_path: Path
+    listening: str, tmp_path: Path
 ) -> None:
-    assert dockerd_pid(host, 1.0, proc(tmp_path, me="systemd", other="dockerd")) == OTHER
+    assert dockerd_pid(listening, 1.0, proc(tmp_path, me="systemd", other="dockerd")) == OTHER
 
 
-def test_behind_a_socket_that_a_proxy_made_none_is_guessed(host: str, tmp_path: Path) -> None:
-    assert dockerd_pid(host, 1.0, proc(tmp_path, me="socat", other="dockerd")) is None
+def test_behind_a_socket_that_a_proxy_made_none_is_guessed(listening: str, tmp_path: Path) -> None:
+    assert dockerd_pid(listening, 1.0, proc(tmp_path, me="socat", other="dockerd")) is None
 
 
-def test_of_two_behind_systemds_socket_none_is_guessed(host: str, tmp_path: Path) -> None:
+def test_of_two_behind_systemds_socket_none_is_guessed(listening: str, tmp_path: Path) -> None:
     place = proc(tmp_path, me="systemd", other="dockerd", third="dockerd")
-    assert dockerd_pid(host, 1.0, place) is None
-    assert incarnation(host, 1.0, place) is None
+    assert dockerd_pid(listening, 1.0, place) is None
+    assert incarnation(listening, 1.0, place) is None
 
 
 def test_while_nobody_listens_there_is_none(tmp_path: Path) -> None:
@@ -63,8 +53,8 @@ def test_while_nobody_listens_there_is_none(tmp_path: Path) -> None:
         incarnation(f"unix://{tmp_path}/nowhere.sock", 1.0)
 
 
-def test_a_life_begins_when_its_process_did(host: str, tmp_path: Path) -> None:
-    found = incarnation(host, 1.0, proc(tmp_path, me="dockerd"))
+def test_a_life_begins_when_its_process_did(listening: str, tmp_path: Path) -> None:
+    found = incarnation(listening, 1.0, proc(tmp_path, me="dockerd"))
     assert found is not None
     assert found.pid == os.getpid()
     assert time.time() - 3600 * 24 < found.started_at <= time.time()
