@@ -6,6 +6,7 @@ defaults are for uid 0, XDG directories for anyone else.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tomllib
 from collections.abc import Mapping
@@ -14,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from launcher import places
+from launcher.core.policy import Policy
 from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.errors import ConfigError
-from launcher.queue_config import TABLES, rules_from
+from launcher.policy_config import TABLES as POLICY_TABLES
+from launcher.policy_config import policy_from
+from launcher.queue_config import TABLES as QUEUE_TABLES
+from launcher.queue_config import rules_from
 
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 
@@ -44,12 +49,14 @@ class Config:
     log_level: str = "info"
     log_format: str = "text"
     admin_group: str | None = None
+    trusted_group: str | None = None
     rules: Rules = DEFAULT_RULES
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
     """Processes, containers or image repositories that may be on a slice: they are no use of it."""
 
 
 _NUMBERS: dict[Any, str] = {int: "a whole number", (int, float): "a number"}
+_TABLES = (*QUEUE_TABLES, *POLICY_TABLES)
 SYSTEM_LOCKS = "/run/launcher"
 _VARIABLES = {
     "socket": "LAUNCHER_SOCKET",
@@ -72,6 +79,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "log_level": str,
     "log_format": str,
     "admin_group": str,
+    "trusted_group": str,
 }
 
 
@@ -136,7 +144,7 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
                 f"there is no configuration file {path}",
                 fix="Make it, or leave out --config and LAUNCHER_CONFIG.",
             ) from None
-        return {}
+        return {"rules": _rules({}, path)}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     try:
@@ -144,15 +152,26 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
     foreign = _foreign(values.pop("foreign", {}), path)
-    tables = {name: values.pop(name) for name in TABLES if name in values}
+    tables = {name: values.pop(name) for name in _TABLES if name in values}
     for key, value in values.items():
         if key not in _FILE_KEYS:
-            known = ", ".join([*_FILE_KEYS, *(f"[{name}]" for name in (*TABLES, "foreign"))])
+            known = ", ".join([*_FILE_KEYS, *(f"[{name}]" for name in (*_TABLES, "foreign"))])
             raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {known}")
         if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
             kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
             raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
-    return values | foreign | {"rules": rules_from(tables, path)}
+    return values | foreign | {"rules": _rules(tables, path)}
+
+
+def _rules(tables: Mapping[str, Any], path: Path) -> Rules:
+    policy = policy_from(tables, path, _own_policy())
+    return dataclasses.replace(rules_from(tables, path), policy=policy)
+
+
+def _own_policy() -> Policy:
+    """Return the default policy on this machine, for a daemon of this user."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Policy(host_memory=memory, unbound=frozenset({0, os.getuid()}))
 
 
 def _foreign(table: Any, path: Path) -> dict[str, tuple[str, ...]]:

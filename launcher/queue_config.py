@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from launcher.core.rules import FairShare, Quota, Rules
 from launcher.errors import ConfigError
 from launcher.jobfile.units import parse_duration
+from launcher.tables import Read, count, mapping, read
 
 TABLES = ("queue", "fair_share", "quota")
-
-Read = Callable[[Any], Any]
 
 
 def rules_from(tables: Mapping[str, Any], file: object) -> Rules:
     """Return the rules of these tables; raises ``ConfigError`` naming file, key and value."""
-    queue = _table(tables.get("queue", {}), _QUEUE, "queue", file)
-    shares = _table(tables.get("fair_share", {}), _FAIR_SHARE, "fair_share", file)
-    quota = dict(_mapping(tables.get("quota", {}), "quota", file))
+    queue = read(tables.get("queue", {}), _QUEUE, "queue", file)
+    shares = read(tables.get("fair_share", {}), _FAIR_SHARE, "fair_share", file)
+    quota = dict(mapping(tables.get("quota", {}), "quota", file))
     users, groups = (
         _named(quota.pop(name, {}), f"quota.{name}", file) for name in ("users", "groups")
     )
@@ -40,32 +39,12 @@ def rules_from(tables: Mapping[str, Any], file: object) -> Rules:
 
 
 def _quota(value: Any, where: str, file: object) -> Quota:
-    return Quota(**_table(value, _QUOTA, where, file))
+    return Quota(**read(value, _QUOTA, where, file))
 
 
 def _named(value: Any, where: str, file: object) -> dict[str, Quota]:
-    named = _mapping(value, where, file)
+    named = mapping(value, where, file)
     return {name: _quota(quota, f"{where}.{name}", file) for name, quota in named.items()}
-
-
-def _mapping(value: Any, where: str, file: object) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{file}: {where} is {value!r}, it must be a table ([{where}])")
-    return value
-
-
-def _table(value: Any, keys: Mapping[str, Read], where: str, file: object) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, each in _mapping(value, where, file).items():
-        if key not in keys:
-            raise ConfigError(
-                f"{file}: unknown key {key!r} in [{where}]", fix=f"Known: {', '.join(keys)}"
-            )
-        try:
-            found[key] = keys[key](each)
-        except ValueError as error:
-            raise ConfigError(f"{file}: {where}.{key} is {each!r}: {error}") from None
-    return found
 
 
 def _seconds(value: Any) -> float:
@@ -83,12 +62,6 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise ValueError("it must be a number, 0 or more")
     return float(value)
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("it must be a whole number, 0 or more")
-    return value
 
 
 def _shares(value: Any) -> dict[str, float]:
@@ -118,7 +91,7 @@ _FAIR_SHARE: dict[str, Read] = {
     "shares": _shares,
 }
 _QUOTA: dict[str, Read] = {
-    "running_slices": _count,
+    "running_slices": count,
     "running_gib": _number,
-    "queued_jobs": _count,
+    "queued_jobs": count,
 }

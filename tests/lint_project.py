@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launcher.core import lifecycle
+from launcher.core.policy import RULES
 from launcher.jobfile import schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +24,7 @@ MOST_LINES, MOST_TEST_LINES, MOST_FUNCTION = 500, 800, 40
 FORBIDDEN = re.compile(
     r"index[-_]url|https?://\S+/simple\b|\bTODO\b|\bFIXME\b|\bXXX\b|time\.sleep\(.*# test"
 )
-MARKS = ("<!-- diagram:begin -->", "<!-- diagram:end -->")
+README = ROOT / "README.md"
 
 
 def tracked(suffix: str) -> list[Path]:
@@ -40,11 +41,26 @@ def tracked(suffix: str) -> list[Path]:
 
 def generated() -> dict[Path, str]:
     """Return every generated document as it must be."""
-    text = MAP.read_text()
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    diagram = f"{MARKS[0]}\n```mermaid\n{lifecycle.diagram()}\n```\n{MARKS[1]}"
-    return {MAP: before + diagram + after, SCHEMA: schema.text()}
+    diagram = f"```mermaid\n{lifecycle.diagram()}\n```"
+    return {
+        MAP: between(MAP, "diagram", diagram),
+        README: between(README, "policy", policy()),
+        SCHEMA: schema.text(),
+    }
+
+
+def between(path: Path, name: str, text: str) -> str:
+    """Return a document with this text between the marks of this name."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, rest = path.read_text().split(begin)
+    return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
+
+
+def policy() -> str:
+    """Return the rules of the default policy as a table."""
+    lines = ["| field | may be | rule |", "|---|---|---|"]
+    lines += [f"| `{rule.field}` | {rule.may} | {rule.id} |" for rule in RULES]
+    return "\n".join(lines)
 
 
 def stale() -> Iterator[str]:

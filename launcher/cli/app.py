@@ -18,6 +18,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Run jobs": {
         "run": "Run one container on its own slice, and return its exit code.",
         "submit": "Queue the jobs of job files.",
+        "login": "Give the daemon your credentials for a registry.",
     },
     "Look after jobs": {
         "ps": "List the jobs that wait and run.",

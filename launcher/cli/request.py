@@ -41,6 +41,8 @@ def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
         "mem_limit": flags["memory"],
         "cpus": flags["cpus"],
         "user": flags["user"],
+        "network_mode": flags["network"],
+        "policy_profile": flags["policy_profile"],
         "pull_policy": flags["pull"],
         "stop_grace_period": None if stop is None else _flag("--stop-timeout", _grace, stop),
         "entrypoint": None if entrypoint is None else [entrypoint],

@@ -85,6 +85,13 @@ class RunCommand(click.Command):
 @click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")
 @click.option("-w", "--workdir", type=params.CONTAINER_PATH)
 @click.option("-u", "--user", type=params.USER, metavar="USER[:GROUP]")
+@click.option("--network", type=params.NETWORK, metavar="default|none", help="None: no network.")
+@click.option(
+    "--policy-profile",
+    type=params.POLICY_PROFILE,
+    metavar="NAME",
+    help="A profile of the policy, made by an admin.",
+)
 @click.option("--entrypoint", type=params.TEXT, metavar="WORD")
 @click.option("--shm-size", type=params.SIZE, help="Size of /dev/shm (64m).")
 @click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")

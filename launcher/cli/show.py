@@ -97,14 +97,25 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ),
         ("directory", spec.working_dir),
         ("volumes", ", ".join(mounts) or None),
-        ("memory", spec.mem_limit),
+        ("memory", _memory(detail, spec)),
         ("shm size", spec.shm_size),
         ("cpus", spec.cpus),
         ("as user", spec.user),
+        ("network", spec.network_mode),
+        ("policy profile", spec.policy_profile),
         ("grace", duration(spec.stop_grace_period)),
         ("pull", spec.pull_policy),
         *_queue_rows(spec),
     ]
+
+
+def _memory(detail: JobDetail, spec: JobRequest) -> str | None:
+    """Return the memory that was asked for, or the limit that goes with the slices."""
+    if spec.mem_limit is not None:
+        return f"{spec.mem_limit // 2**20} MiB"
+    if detail.limits is None or detail.limits.memory is None:
+        return None
+    return f"{detail.limits.memory // 2**20} MiB (what goes with its slices)"
 
 
 def _queue_rows(spec: JobRequest) -> list[tuple[str, object]]:

@@ -61,6 +61,11 @@ class Client:
         """Return the daemon's own health."""
         return decode(wire.Status, self._get("/v1/status"))
 
+    def login(self, registry: str, auth: wire.RegistryAuth) -> wire.LoginReply:
+        """Give the daemon credentials for a registry, which is asked whether it takes them."""
+        request = wire.LoginRequest(registry=registry, auth=auth)
+        return decode(wire.LoginReply, self._post("/v1/login", dataclasses.asdict(request)))
+
     def submit(
         self,
         jobs: Sequence[wire.JobRequest],

@@ -10,23 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from launcher.imageref import DOCKER_HUB, registry_of
 from launcher.wire import RegistryAuth
 
-HUB = "docker.io"
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io")
 _HELPER_SECONDS = 20
-
-
-def registry_of(image: str) -> str:
-    """Return the registry an image is pulled from.
-
-    >>> registry_of("busybox"), registry_of("nvcr.io/nvidia/pytorch:25.01-py3")
-    ('docker.io', 'nvcr.io')
-    """
-    head, slash, _ = image.partition("/")
-    if not slash or not ("." in head or ":" in head or head == "localhost"):
-        return HUB
-    return HUB if head in ("index.docker.io", "registry-1.docker.io") else head
 
 
 def credentials_for(images: Iterable[str]) -> dict[str, RegistryAuth]:
@@ -48,7 +36,11 @@ def _config() -> dict[str, Any]:
 
 
 def _lookup(config: dict[str, Any], registry: str) -> RegistryAuth | None:
-    keys = _HUB_KEYS if registry == HUB else (registry, f"https://{registry}", f"http://{registry}")
+    keys = (
+        _HUB_KEYS
+        if registry == DOCKER_HUB
+        else (registry, f"https://{registry}", f"http://{registry}")
+    )
     helpers, store = config.get("credHelpers"), config.get("credsStore")
     for key in keys:
         helper = helpers.get(key) if isinstance(helpers, dict) else None

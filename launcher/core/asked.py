@@ -47,7 +47,8 @@ class NewArray:
 class Submitted:
     """Somebody asks for jobs; all of them are queued, or none. ``dry_run`` only checks.
 
-    ``groups`` are the names of the owner's groups; an ``admin`` is not bound by the longest limit.
+    ``groups`` are the names of the owner's groups; an ``admin`` is not bound by the longest limit,
+    a ``trusted`` user may name every profile of the policy.
     """
 
     owner: Owner
@@ -56,6 +57,7 @@ class Submitted:
     arrays: tuple[NewArray, ...] = ()
     groups: frozenset[str] = frozenset()
     admin: bool = False
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

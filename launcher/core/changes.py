@@ -64,6 +64,7 @@ class Changes:
     reopened: set[int] = field(default_factory=set)
     uses: dict[int, Use] = field(default_factory=dict)
     reservations: dict[str, Reservation | None] = field(default_factory=dict)
+    private_images: dict[str, frozenset[int]] = field(default_factory=dict)
     history: list[HistoryLine] = field(default_factory=list)
     clock: float | None = None
     """What the wall clock is ahead of CLOCK_BOOTTIME, where that is another than before."""

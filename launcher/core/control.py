@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from launcher.core import event as ev
-from launcher.core import gates, images, quota
+from launcher.core import gates, images, quota, wellformed
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.job import Job, Outcome, Reason, State
-from launcher.core.policy import MAX_USER_PRIORITY, check_edit, check_priority
+from launcher.core.policy import MAX_USER_PRIORITY, check_priority
 from launcher.core.possible import check_possible
 from launcher.core.steps import finish, move, stop
 from launcher.core.submit import check_limit, left_of, limit_without, missed_of
@@ -150,13 +150,14 @@ def _reset(job: Job, now: ev.Now) -> None:
 def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
     """Change a pending job, or the time limit of a running one."""
     job = _live(world, event.job)
-    check_edit(job, event.need or job.need, event.time_limit or None)
+    wellformed.check_edit(job, event.need or job.need, event.time_limit or None)
     limit = _limit_asked(world, job, event)
     if event.priority is not None:
+        wellformed.check_priority(event.priority)
         check_priority(event.priority, admin=event.admin)
     if event.need is not None:
         check_possible(world, event.need)
-    check_edit(job, event.need or job.need, limit)
+    wellformed.check_edit(job, event.need or job.need, limit)
     if job.state is State.RUNNING and not job.stopping:
         return _edit_running(world, job, event, limit, now)
     if job.state is not State.PENDING:

@@ -44,10 +44,14 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class ImageResolved:
-    """The image is here; ``image_id`` is what will be run."""
+    """The image is here; ``image_id`` is what will be run.
+
+    ``pulled``: the registry has just given it, to the key's owner or to anybody.
+    """
 
     image: ImageKey
     image_id: str
+    pulled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,21 @@ class ImageFailed:
     image: ImageKey
     message: str
     transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsMissing:
+    """The image is to be pulled with its owner's credentials, and they are gone from memory."""
+
+    image: ImageKey
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsGiven:
+    """A user has given his credentials for registries: what waits for them can be pulled."""
+
+    uid: int
+    registries: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +285,8 @@ Event = (
     | ImageResolved
     | ImageMissing
     | ImageFailed
+    | CredentialsMissing
+    | CredentialsGiven
     | InventoryRead
     | InventoryFailed
     | XidSeen

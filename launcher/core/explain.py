@@ -20,6 +20,7 @@ from launcher.core.queue import Lane
 from launcher.core.scheduler import Walk, gate, settled
 from launcher.core.states import Having, SliceState
 from launcher.core.world import World
+from launcher.imageref import registry_of
 
 EXACT_UP_TO = 5000
 """In a longer queue a place is told without playing through who is served when."""
@@ -368,5 +369,9 @@ def _image(world: World, job: Job) -> Blocker:
         Having.FINDING: "being looked for",
         Having.WANTED: "waits for other pulls",
         Having.PULLING: "being pulled",
+        Having.LOGIN: (
+            f"{job.owner.name}'s credentials for {registry_of(job.image.reference)} were forgotten "
+            f"when the daemon was restarted: `launch login {registry_of(job.image.reference)}`"
+        ),
     }[state.having if state else None]
     return Blocker(Reason.IMAGE_PULL, f"image {job.image.reference}", have)

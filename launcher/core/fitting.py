@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.core.gpu import FULL, Slice, name_gb
+from launcher.core.gpu import FULL, Profile, Slice, name_gb
 from launcher.core.job import Need, NeedKind
 from launcher.core.states import SliceState
 from launcher.core.world import World
@@ -22,6 +22,19 @@ def fits(need: Need, what: Slice) -> bool:
         case NeedKind.FULL | NeedKind.ALL:
             return what.profile == FULL
         case NeedKind.NONE:
+            return False
+
+
+def is_offered(need: Need, profile: Profile) -> bool:
+    """Whether a slice of this profile would be of the kind that the need asks for."""
+    match need.kind:
+        case NeedKind.PROFILE:
+            return profile.name == need.profile
+        case NeedKind.MEMORY if need.memory_gb is not None:
+            return name_gb(profile.name, profile.memory_mib) >= need.memory_gb
+        case NeedKind.MEMORY:
+            return profile.memory_mib >= (need.memory_mib or 0)
+        case _:
             return False
 
 

@@ -151,6 +151,8 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.ImageResolved: images.resolved,
     ev.ImageMissing: images.missing,
     ev.ImageFailed: images.failed,
+    ev.CredentialsMissing: images.without_credentials,
+    ev.CredentialsGiven: images.with_credentials,
     ev.AttemptStarted: attempts.started,
     ev.StartFailed: attempts.start_failed,
     ev.AttemptEnded: attempts.ended,

@@ -9,10 +9,11 @@ import heapq
 
 from launcher.core import event as ev
 from launcher.core.action import Action, FindImage, PullImage
-from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.job import ImageKey, Job, Outcome, Reason, State
 from launcher.core.states import Having, ImageState
 from launcher.core.steps import finish, move
 from launcher.core.world import World
+from launcher.imageref import registry_of
 
 PULLS_AT_ONCE = 2
 PULLS_BEFORE_HOLD = 3
@@ -67,12 +68,20 @@ def forget_waiter(world: World, job: Job) -> None:
     if state is None:
         return
     state.waiting.pop(job.id, None)
-    if not state.waiting and state.having is Having.WANTED:
+    if not state.waiting and state.having in (Having.WANTED, Having.LOGIN):
         del world.images[job.image]
 
 
 def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]:
-    """Pin the image for everyone who waited; a job pinned to another image before cannot run."""
+    """Pin the image for everyone who waited; a job pinned to another image before cannot run.
+
+    One that is here because a registry gave it to somebody else is not here: whoever asks for it
+    must be given it himself.
+    """
+    if event.pulled:
+        _given(world, event.image, event.image_id)
+    elif not _may_run(world, event.image, event.image_id):
+        return missing(world, ev.ImageMissing(event.image), now)
     state = world.images.pop(event.image, None)
     for job_id in state.waiting if state else ():
         job = world.jobs[job_id]
@@ -91,10 +100,30 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
     return start_pulls(world)
 
 
+def _given(world: World, key: ImageKey, image_id: str) -> None:
+    """Note to whom a registry gave an image; what it gives without credentials is everybody's."""
+    before = world.private_images.get(image_id, frozenset())
+    uid = key.credentials_uid
+    after = frozenset[int]() if uid is None else before | {uid}
+    if after != before:
+        world.changes.private_images[image_id] = after
+        world.private_images.pop(image_id, None)
+        if after:
+            world.private_images[image_id] = after
+
+
+def _may_run(world: World, key: ImageKey, image_id: str) -> bool:
+    owners = world.private_images.get(image_id)
+    return owners is None or key.credentials_uid in owners
+
+
 def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
     """Queue a pull, or fail who waits where the job says never to pull."""
     if event.image.policy == "never":
-        text = f"image {event.image.reference} is not on this machine and pull_policy is never"
+        text = (
+            f"image {event.image.reference} is not on this machine, or is here for others only, "
+            "and pull_policy is never"
+        )
         return failed(world, ev.ImageFailed(event.image, text), now)
     state = world.images.get(event.image)
     if state is not None and not state.waiting:
@@ -117,6 +146,24 @@ def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
         else:
             reason = Reason.IMAGE_PULL_FAILED
             finish(world, job, ev.ImageFailed, Outcome.FAILED, now, reason, event.message)
+    return start_pulls(world)
+
+
+def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now) -> list[Action]:
+    """Let who waits for the image wait for its owner: credentials are kept in memory only."""
+    state = world.images.get(event.image)
+    if state is not None and state.having is Having.PULLING:
+        state.having = Having.LOGIN
+    world.pulling.discard(event.image)
+    return start_pulls(world)
+
+
+def with_credentials(world: World, event: ev.CredentialsGiven, now: ev.Now) -> list[Action]:
+    """Let the images be pulled that waited for these credentials."""
+    for key, state in world.images.items():
+        mine = key.credentials_uid == event.uid and registry_of(key.reference) in event.registries
+        if state.having is Having.LOGIN and mine:
+            state.having = Having.WANTED
     return start_pulls(world)
 
 

@@ -175,6 +175,8 @@ class JobSpec:
     mem_limit: int | None = None
     cpus: float | None = None
     user: str | None = None
+    network: str | None = None
+    policy_profile: str | None = None
     stop_grace: float = 10.0
     pull_policy: str = "missing"
     priority: int = 50

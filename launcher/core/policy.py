@@ -1,180 +1,322 @@
-"""What a job may ask for, by who asks: the safe side until an admin opens more.
+"""What a job may ask for, by who asks: every rule of the default policy, as one table.
 
-An ordinary user's container runs as his own uid:gid without capabilities and cannot mount the
-host; uid 0 may. Checked at submit and again when the container is made.
+Nothing is open that is not named here: an admin opens more in launcher.toml (``[policy]``), for
+members of a group by a named profile (``[profiles.NAME]``). uid 0, and who runs a daemon of his
+own, have Docker anyway: of them only what would be a mistake is refused. Checked at submit, and
+again when the container is made: the policy may be stricter by then.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from launcher.core.job import Job, JobSpec, Need, NeedKind, Owner
-from launcher.errors import NotAllowed, UserError
+from launcher.core.job import Bind, JobSpec, Owner
+from launcher.errors import NotAllowed
+from launcher.imageref import is_allowed, repository_of, tag_of
 
+VERSION = 1
+"""Counts up with every change of what the rules below let pass; records name it."""
 MAX_USER_PRIORITY = 50
-MAX_PRIORITY = 1000
-YEAR = 366 * 86400.0
-LATEST = 4e9
-"""No job begins later (seconds since 1970): that is some time after the year 2090."""
-MOST_SLICES = 1024
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OURS = re.compile(r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES")
-_SIGNAL = re.compile(r"SIG[A-Z0-9+-]{2,12}")
-_RETRY_ON = re.compile(r"infra|oom|timeout|any|exit:\d{1,3}(-\d{1,3})?")
-_ENV_BYTES = 64 * 1024
-_MIN_MEMORY = 6 * 1024 * 1024
+MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Confinement:
-    """How a container is kept in: ``user`` as Docker writes it, None for the image's own."""
+class MountRoot:
+    """A directory of the host below which users may mount; ``{user}`` is the name of who asks."""
 
-    user: str | None
-    drop_capabilities: bool
-    no_new_privileges: bool
-    login: str | None
+    path: str
+    read_only: bool = False
 
 
-def confinement(spec: JobSpec, owner: Owner) -> Confinement:
-    """Return what the container of this owner's job is allowed to be."""
-    if owner.uid == 0:
-        return Confinement(spec.user, False, False, None)
-    return Confinement(f"{owner.uid}:{owner.gid}", True, True, owner.name)
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a job may have beyond the rest, if its owner is in one of ``groups`` or trusted.
+
+    ``network`` is ``host`` or None, ``images`` and ``mount_roots`` are allowed too; ``memory``
+    (bytes), ``pids`` and ``nofile`` stand instead of the policy's.
+    """
+
+    groups: frozenset[str] = frozenset()
+    network: str | None = None
+    images: tuple[str, ...] = ()
+    mount_roots: tuple[MountRoot, ...] = ()
+    memory: int | None = None
+    pids: int | None = None
+    nofile: int | None = None
 
 
-def check(spec: JobSpec, owner: Owner) -> None:
-    """Raise ``UserError`` for what nobody may ask, ``NotAllowed`` for what this owner may not."""
-    _check_values(spec)
-    for name, _ in spec.environment:
-        if not _ENV_NAME.fullmatch(name):
-            raise UserError(f"environment: {name!r} is not a variable name")
-        if _OURS.fullmatch(name):
-            raise UserError(
-                f"environment: {name} cannot be set by a job",
-                fix="The launcher and the NVIDIA toolkit set it from the slices that are leased.",
-            )
-    for bind in spec.binds:
-        if not bind.source.startswith("/") or not bind.target.startswith("/"):
-            raise UserError(f"volumes: {bind.source}:{bind.target} must be absolute paths")
-    if owner.uid != 0:
-        _check_ordinary(spec, owner)
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The limits of everybody's jobs. Sizes are bytes.
 
+    ``memory``: the most a job may have; None is the host's memory times the share of its slices.
+    ``groups``: those of his groups that a user's container keeps. ``unbound``: the uids that have
+    Docker anyway.
+    """
 
-def _check_values(spec: JobSpec) -> None:
-    check_need(spec.need)
-    check_seconds("time_limit", spec.time_limit)
-    rules = (
-        (_NAME.fullmatch(spec.name), f"name: {spec.name!r} is not lower-case letters, digits, ._-"),
-        (spec.image.strip() == spec.image != "", f"image: {spec.image!r} is not an image"),
-        (0 <= spec.priority <= MAX_PRIORITY, f"priority: {spec.priority} is not 0 to 1000"),
-        (spec.begin is None or 0 <= spec.begin <= LATEST, "begin: that is too far away"),
-        (0 <= spec.stop_grace <= 86400, "stop_grace_period: must be 0s to 24h"),
-        (spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"),
-        (spec.shm_size > 0, "shm_size: must be more than 0"),
-        (
-            spec.mem_limit is None or spec.mem_limit >= _MIN_MEMORY,
-            "mem_limit: Docker takes no less than 6m",
-        ),
-        (
-            sum(len(k) + len(v) + 2 for k, v in spec.environment) <= _ENV_BYTES,
-            "environment: more than 64 KiB in all",
-        ),
-        (
-            not any("\0" in text for text in (*(spec.command or ()), *(spec.entrypoint or ()))),
-            "command: a NUL character cannot be passed to a program",
-        ),
+    images: tuple[str, ...] = (
+        "docker.io/library/*",
+        "docker.io/nvidia/*",
+        "docker.io/pytorch/*",
+        "nvcr.io/nvidia/*",
     )
-    for holds, message in (*rules, *_rules_of_the_queue(spec)):
-        if not holds:
-            raise UserError(message)
+    latest: bool = True
+    mount_roots: tuple[MountRoot, ...] = ()
+    groups: frozenset[str] = frozenset()
+    memory: int | None = None
+    pids: int = 4096
+    nofile: int = 16384
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    host_memory: int = 2**63 - 1
+    unbound: frozenset[int] = frozenset({0})
 
 
-def check_need(need: Need) -> None:
-    """Raise ``UserError`` for a request that means no slices."""
-    kind = need.kind
-    rules = (
-        (1 <= need.count <= MOST_SLICES, f"gpus: count {need.count} is not 1 to {MOST_SLICES}"),
-        (kind is not NeedKind.PROFILE or need.profile, "gpus: the profile is missing"),
-        (
-            kind is not NeedKind.MEMORY or (need.memory_gb or need.memory_mib or 0) > 0,
-            "gpus: the memory is missing",
-        ),
-        (
-            kind is not NeedKind.UUID or len(set(need.uuids)) == len(need.uuids) > 0,
-            "gpus: the UUIDs are missing or one is named twice",
-        ),
-    )
-    for holds, message in rules:
-        if not holds:
-            raise UserError(message)
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks: the owner of a job, the names of his groups, and his role.
+
+    ``gids`` are those of the groups that the policy lets his containers keep.
+    """
+
+    owner: Owner
+    groups: frozenset[str] = frozenset()
+    gids: tuple[int, ...] = ()
+    trusted: bool = False
+    admin: bool = False
 
 
-def check_seconds(what: str, seconds: float | None) -> None:
-    """Raise ``UserError`` for a length of time that is none: nothing, or more than a year."""
-    if seconds is not None and not 0 < seconds <= YEAR:
-        raise UserError(f"{what}: must be more than 0 and at most a year")
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A spec with all that a rule needs to judge it. ``memory``: the share of its slices."""
+
+    spec: JobSpec
+    person: Person
+    policy: Policy
+    memory: int
+
+    @property
+    def profile(self) -> Profile:
+        """The named profile, an empty one where none is asked or it may not be used."""
+        named = self.policy.profiles.get(self.spec.policy_profile or "")
+        return named if named is not None and may_use(self.person, named) else _NOTHING_MORE
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The repositories that this person may run."""
+        return ("*",) if self.person.admin else (*self.policy.images, *self.profile.images)
+
+    @property
+    def most_memory(self) -> int:
+        """The most bytes that the job may have."""
+        return self.profile.memory or self.policy.memory or self.memory
+
+    @property
+    def roots(self) -> tuple[MountRoot, ...]:
+        """The directories below which this person may mount."""
+        name = self.person.owner.name
+        all_of_them = (*self.policy.mount_roots, *self.profile.mount_roots)
+        return tuple(MountRoot(r.path.replace("{user}", name), r.read_only) for r in all_of_them)
 
 
-def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
-    """Yield (what must hold, what is said otherwise) of how a job ends and runs again."""
-    idle, warn, retries = spec.idle_timeout, spec.warn, spec.retries
-    if idle is not None:
-        yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
-        yield spec.need.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
-    if warn is not None:
-        known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
-        yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"
-        before = 0 < warn.before <= min(YEAR, spec.time_limit or YEAR)
-        yield before, "signal: `before` must be more than 0 and no longer than the time limit"
-    if retries is not None:
-        yield 0 <= retries.max <= 100, f"retries: {retries.max} is not 0 to 100"
-        for word in retries.on:
-            yield _RETRY_ON.fullmatch(word), f"retries: {word!r} is not an end that can be retried"
-        backoff = 0 <= retries.backoff <= retries.max_backoff <= YEAR
-        yield backoff, "retries: `backoff` must be 0 to `max_backoff`, that at most a year"
+_NOTHING_MORE = Profile()
+
+
+def may_use(person: Person, profile: Profile) -> bool:
+    """Whether a person may name a profile: by one of its groups, or as trusted."""
+    return person.admin or person.trusted or bool(person.groups & profile.groups)
+
+
+def check_registry(person: Person, policy: Policy, registry: str) -> None:
+    """Raise ``NotAllowed`` for a registry of which this person may run no image.
+
+    Docker asks it on his behalf, from the host's network: not any machine that he names.
+    """
+    mine = [p.images for p in policy.profiles.values() if may_use(person, p)]
+    known = {pattern.partition("/")[0] for images in (policy.images, *mine) for pattern in images}
+    free = person.admin or person.owner.uid in policy.unbound
+    if not (free or registry in known or "*" in known):
+        raise NotAllowed(
+            f"registry: {registry} has no image that you may run (rule image-allowed)",
+            fix=f"Allowed: {', '.join(sorted(known))}.",
+        )
+
+
+def root_of(bind: Bind, roots: tuple[MountRoot, ...]) -> MountRoot | None:
+    """Return the root that a mount's source is in; the longest where several are."""
+    within = [r for r in roots if f"{bind.source}/".startswith(f"{r.path.rstrip('/')}/")]
+    return max(within, key=lambda r: len(r.path), default=None)
+
+
+Refusal = tuple[str, str]
+"""What is refused, and what would be allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the policy: the field, what may be asked, and who breaks it.
+
+    ``always``: also for who has Docker anyway.
+    """
+
+    id: str
+    field: str
+    may: str
+    broken_by: Callable[[Asked], Iterator[Refusal]]
+    always: bool = False
+
+
+def check(asked: Asked) -> None:
+    """Raise ``NotAllowed`` for the first rule that a job breaks: field, rule, what is allowed."""
+    bound = asked.person.owner.uid not in asked.policy.unbound
+    for rule in RULES:
+        if bound or rule.always:
+            for wrong, allowed in rule.broken_by(asked):
+                raise NotAllowed(
+                    f"{rule.field}: {wrong} (rule {rule.id})", fix=f"Allowed: {allowed}."
+                )
 
 
 def check_priority(priority: int, *, admin: bool) -> None:
-    """Raise where a priority cannot be, or may not be asked."""
-    if not 0 <= priority <= MAX_PRIORITY:
-        raise UserError(f"priority: {priority} is not 0 to 1000")
+    """Raise ``NotAllowed`` for a priority that only an admin may give."""
     if priority > MAX_USER_PRIORITY and not admin:
         raise NotAllowed(
-            f"priority: {priority} is above {MAX_USER_PRIORITY}, which is all a user may ask",
+            f"priority: {priority} is above {MAX_USER_PRIORITY}, which is all a user may ask "
+            "(rule priority)",
             fix="Ask for 50 or less, or let an admin do it.",
         )
 
 
-def check_edit(job: Job, need: Need, limit: float | None) -> None:
-    """Raise ``UserError`` where a job cannot be like this with what it has."""
-    check_need(need)
-    check_seconds("time_limit", limit)
-    if job.idle_timeout is not None and need.kind is NeedKind.NONE:
-        raise UserError(
-            "gpus: the job has an idle_timeout, which needs a GPU", fix="Submit it anew without."
-        )
-    if job.warn is not None and limit is not None and job.warn.before >= limit:
-        raise UserError(
-            f"time_limit: {limit:g} s is not longer than the {job.warn.before:g} s before it "
-            f"at which the job wants {job.warn.name}"
-        )
+_TOOLKITS = re.compile(r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES")
+ENVIRONMENT_BYTES = 64 * 1024
+MOST_MOUNTS = 8
+_KEPT_TARGETS = re.compile(r"/(proc|sys|dev|run|var/run|etc|usr|lib[^/]*|bin|sbin|boot)(/.*)?")
+_IMAGE_ID = re.compile(r"sha256:[0-9a-f]+|[0-9a-f]{64}")
+"""A shorter one is a name as well: what Docker finds must have that name (``Images.find``)."""
 
 
-def _check_ordinary(spec: JobSpec, owner: Owner) -> None:
-    check_priority(spec.priority, admin=False)
-    if spec.binds:
-        raise NotAllowed(
-            f"volumes: {spec.binds[0].source} cannot be mounted for {owner.name}: "
-            "bind mounts are for uid 0 only",
-            fix="Put the data into the image, or let an admin submit the job.",
-        )
-    allowed = {str(owner.uid), f"{owner.uid}:{owner.gid}", owner.name}
-    if spec.user is not None and spec.user not in allowed:
-        raise NotAllowed(
-            f"user: {spec.user!r} is not yours: your jobs run as {owner.uid}:{owner.gid}",
-            fix="Leave `user` out.",
-        )
+def _image_is_a_reference(asked: Asked) -> Iterator[Refusal]:
+    image = asked.spec.image
+    if _IMAGE_ID.fullmatch(image):
+        yield f"{image} may be the id of an image", "an image by its repository"
+
+
+def _image_is_allowed(asked: Asked) -> Iterator[Refusal]:
+    image, allowed = asked.spec.image, asked.images
+    if not is_allowed(image, allowed):
+        yield f"{repository_of(image)} is not allowed", ", ".join(allowed) or "no image at all"
+
+
+def _image_has_a_tag(asked: Asked) -> Iterator[Refusal]:
+    if not asked.policy.latest and tag_of(asked.spec.image) == "latest":
+        yield f"{asked.spec.image} is whatever is latest", "a tag of its own, or a digest"
+
+
+def _user_is_ones_own(asked: Asked) -> Iterator[Refusal]:
+    owner, user = asked.person.owner, asked.spec.user
+    if user is not None and user not in (str(owner.uid), f"{owner.uid}:{owner.gid}", owner.name):
+        yield f"{user!r} is not yours", f"{owner.uid}:{owner.gid}, which needs no `user`"
+
+
+def _environment_is_free(asked: Asked) -> Iterator[Refusal]:
+    for name, _ in asked.spec.environment:
+        if _TOOLKITS.fullmatch(name):
+            what = "the launcher, NVIDIA's toolkit and the loader"
+            yield f"{name} is read by {what}", "names but NVIDIA_*, LD_*, LAUNCHER_* and such"
+
+
+def _environment_is_small(asked: Asked) -> Iterator[Refusal]:
+    size = sum(len(k.encode()) + len(v.encode()) + 2 for k, v in asked.spec.environment)
+    if size > ENVIRONMENT_BYTES:
+        yield f"{size} bytes", "64 KiB in all"
+
+
+def _mounts_are_below_a_root(asked: Asked) -> Iterator[Refusal]:
+    roots = asked.roots
+    for bind in asked.spec.binds:
+        root = root_of(bind, roots)
+        named = ", ".join(f"{r.path}{' (read-only)' if r.read_only else ''}" for r in roots)
+        if posixpath.normpath(bind.source) != bind.source:
+            yield f"{bind.source} is not a plain path", "a path without `..` and `//`"
+        elif root is None:
+            yield f"{bind.source} cannot be mounted", f"what is below {named or 'no directory'}"
+        elif root.read_only and not bind.read_only:
+            yield f"{bind.source} can only be read", f"{bind.source}:{bind.target}:ro"
+
+
+def _mounts_are_few(asked: Asked) -> Iterator[Refusal]:
+    if len(asked.spec.binds) > MOST_MOUNTS:
+        yield f"{len(asked.spec.binds)} mounts", f"{MOST_MOUNTS} at most"
+
+
+def _targets_are_free(asked: Asked) -> Iterator[Refusal]:
+    """No mount hides what the image, Docker or the toolkit has put there, and none another."""
+    taken: list[str] = []
+    for bind in asked.spec.binds:
+        target = posixpath.normpath(bind.target)
+        if target.strip("/") == "" or _KEPT_TARGETS.fullmatch(target) or target.startswith("//"):
+            yield f"{bind.target} belongs to the system", "a place of your own, such as /work"
+        for other in taken:
+            if f"{target}/".startswith(f"{other}/") or f"{other}/".startswith(f"{target}/"):
+                yield f"{target} and {other} are in each other's way", "targets side by side"
+        taken.append(target)
+
+
+def _memory_is_the_slices(asked: Asked) -> Iterator[Refusal]:
+    most, wanted = asked.most_memory, asked.spec.mem_limit
+    if wanted is not None and wanted > most:
+        yield f"{_mib(wanted)} is more than goes with the slices", f"up to {_mib(most)}"
+
+
+def _shared_memory_is_half(asked: Asked) -> Iterator[Refusal]:
+    most, wanted = (asked.spec.mem_limit or asked.most_memory) // 2, asked.spec.shm_size
+    if wanted > most:
+        yield f"{_mib(wanted)} is more than half of the job's memory", f"up to {_mib(most)}"
+
+
+def _network_is_the_jobs(asked: Asked) -> Iterator[Refusal]:
+    wanted, more = asked.spec.network, asked.profile.network
+    if wanted not in (None, "none", "default", more):
+        yield f"{wanted!r} is shared with others", "default, none" + (f", {more}" if more else "")
+
+
+def _profile_is_ones_own(asked: Asked) -> Iterator[Refusal]:
+    name, profiles = asked.spec.policy_profile, asked.policy.profiles
+    if name is not None and not (name in profiles and may_use(asked.person, profiles[name])):
+        mine = ", ".join(n for n, p in sorted(profiles.items()) if may_use(asked.person, p))
+        yield f"{name!r} is no profile that you may use", mine or "none"
+
+
+def _priority_is_ordinary(asked: Asked) -> Iterator[Refusal]:
+    if asked.spec.priority > MAX_USER_PRIORITY and not asked.person.admin:
+        yield f"{asked.spec.priority} is above a user's", f"0 to {MAX_USER_PRIORITY}"
+
+
+def _mib(size: int) -> str:
+    return f"{size // MIB} MiB"
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("image-reference", "image", "a repository's name, never an id", _image_is_a_reference),
+    Rule("image-allowed", "image", "of the repositories in `images`", _image_is_allowed),
+    Rule("image-latest", "image", "`latest`, unless `latest = false`", _image_has_a_tag),
+    Rule("own-user", "user", "the submitter's own uid:gid", _user_is_ones_own),
+    Rule(
+        "environment-names",
+        "environment",
+        "any name but NVIDIA_*, CUDA_VISIBLE_DEVICES, DOCKER_RESOURCE_*, LD_*, LAUNCHER_*",
+        _environment_is_free,
+        always=True,
+    ),
+    Rule("environment-size", "environment", "64 KiB in all", _environment_is_small, always=True),
+    Rule("mount-roots", "volumes", "below `mount_roots`", _mounts_are_below_a_root),
+    Rule("mount-count", "volumes", f"{MOST_MOUNTS} at most", _mounts_are_few),
+    Rule("mount-targets", "volumes", "outside the system's places", _targets_are_free),
+    Rule("memory", "mem_limit", "the slices' share of the host's", _memory_is_the_slices),
+    Rule("shm-size", "shm_size", "half of the job's memory", _shared_memory_is_half),
+    Rule("network", "network_mode", "`default` or `none`", _network_is_the_jobs),
+    Rule("profile", "profile", "one that is bound to a group of his", _profile_is_ones_own),
+    Rule("priority", "priority", f"0 to {MAX_USER_PRIORITY}", _priority_is_ordinary),
+)

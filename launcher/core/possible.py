@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from launcher.core.fitting import fits
-from launcher.core.gpu import FULL, name_gb
+from launcher.core.fitting import fits, is_offered
+from launcher.core.gpu import FULL
 from launcher.core.job import Need, NeedKind
 from launcher.core.world import World
 from launcher.errors import ImpossibleRequest
@@ -41,14 +41,7 @@ def _check_profiles(world: World, need: Need) -> None:
     most = sum(fits(need, s.slice) for s in world.slices.values())
     could = 0
     for gpu in world.gpus.values():
-        fitting = [
-            p.max_instances
-            for p in gpu.profiles
-            if (need.kind is NeedKind.PROFILE and p.name == need.profile)
-            or (need.memory_gb is not None and name_gb(p.name, p.memory_mib) >= need.memory_gb)
-            or (need.memory_mib is not None and p.memory_mib >= need.memory_mib)
-        ]
-        could += max(fitting, default=0)
+        could += max((p.max_instances for p in gpu.profiles if is_offered(need, p)), default=0)
     if max(could, most) < need.count:
         offered = sorted(
             {p.name for g in world.gpus.values() for p in g.profiles}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from launcher.core.policy import Policy
+
 HOUR = 3600.0
 DAY = 24 * HOUR
 
@@ -58,6 +60,7 @@ class Rules:
     user_quota: Quota = field(default_factory=Quota)
     user_quotas: Mapping[str, Quota] = field(default_factory=dict)
     group_quotas: Mapping[str, Quota] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
 
     def quota_of(self, user: str) -> Quota:
         """Return the quota of a user by name: his own, else everybody's."""

@@ -59,6 +59,8 @@ class Having(Enum):
     #: Not here; waits for its turn to be pulled.
     WANTED = "wanted"
     PULLING = "pulling"
+    #: Only with credentials that were forgotten when the daemon was restarted.
+    LOGIN = "login"
 
 
 @dataclass(slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from launcher.core import event as ev
-from launcher.core import gates, policy, quota
+from launcher.core import gates, policy, quota, wellformed
 from launcher.core.action import Action
 from launcher.core.arrays import Array
-from launcher.core.job import Dependency, Element, Job, Outcome, Reason
+from launcher.core.job import Dependency, Element, Job, JobSpec, Outcome, Reason
 from launcher.core.possible import check_possible
+from launcher.core.shares import memory_for
 from launcher.core.world import World
 from launcher.errors import LauncherError, NotAllowed, StaleRequest
 
@@ -48,9 +49,13 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
 
 def _check(world: World, event: ev.Submitted) -> None:
     """Refuse the whole submit for one job that may not be or could never run."""
+    person = policy.Person(event.owner, event.groups, trusted=event.trusted, admin=event.admin)
+    checked: JobSpec | None = None
     for new in event.jobs:
         try:
-            policy.check(new.spec, event.owner)
+            if new.spec is not checked:  # the elements of an array are often one and the same
+                _check_spec(world, new.spec, person)
+                checked = new.spec
             check_limit(world, new.spec.time_limit, admin=event.admin)
             check_possible(world, new.spec.need)
             missed_of(world, new.after)  # raises where what it depends on ended just now
@@ -60,6 +65,12 @@ def _check(world: World, event: ev.Submitted) -> None:
             raise
     gates.check_cycles(event.jobs)
     quota.check_submit(world, event.owner, event.groups, [new.spec.need for new in event.jobs])
+
+
+def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
+    wellformed.check(spec)
+    memory = memory_for(world, spec.need, spec.cpus)
+    policy.check(policy.Asked(spec, person, world.rules.policy, memory))
 
 
 def limit_without(world: World, *, admin: bool) -> float | None:

@@ -62,6 +62,8 @@ class World:
     next_layout: int = 1
     images: dict[ImageKey, ImageState] = field(default_factory=dict)
     pulling: set[ImageKey] = field(default_factory=set)
+    private_images: dict[str, frozenset[int]] = field(default_factory=dict)
+    """The uids to whom a registry gave an image for their credentials, by its id."""
     cpu_running: set[int] = field(default_factory=set)
     alarms: list[tuple[float, int]] = field(default_factory=list)
     begins: list[tuple[float, int]] = field(default_factory=list)

@@ -19,8 +19,9 @@ from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import Admins, Caller
+from launcher.daemon.identity import Caller, Roles
 from launcher.daemon.proof import Prover
+from launcher.engine.images import Images
 from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
 from launcher.store import Reader
@@ -41,11 +42,12 @@ class Context:
     hub: Hub
     health: Health
     credentials: Credentials
+    images: Images
     gpu: GpuReader
     prover: Prover
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
     log_directory: Path
-    admins: Admins
+    roles: Roles
     started_at: str
     stop: asyncio.Event
     reconciled: asyncio.Event

@@ -78,6 +78,8 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
         mem_limit=request.mem_limit,
         cpus=request.cpus,
         user=request.user,
+        network=request.network_mode,
+        policy_profile=request.policy_profile,
         stop_grace=request.stop_grace_period,
         pull_policy=request.pull_policy,
         priority=request.priority,

@@ -5,21 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from launcher.core.job import ImageKey
+from launcher.imageref import registry_of
 from launcher.wire import RegistryAuth
-
-DOCKER_HUB = "docker.io"
-
-
-def registry_of(reference: str) -> str:
-    """Return the registry of an image reference, as docker's own rules read it.
-
-    >>> registry_of("busybox"), registry_of("localhost:5000/a")
-    ('docker.io', 'localhost:5000')
-    """
-    first, slash, _ = reference.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"):
-        return first
-    return DOCKER_HUB
 
 
 class Credentials:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import heapq
 import itertools
 import os
@@ -10,10 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from launcher import __version__, wire
+from launcher.core.confine import confinement
 from launcher.core.explain import Explainer
 from launcher.core.job import Job, State
+from launcher.core.policy import Asked
 from launcher.core.scheduler import Walk
-from launcher.daemon import clock, views
+from launcher.core.shares import memory_for, memory_with
+from launcher.daemon import clock, convert, views
 from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
@@ -97,13 +101,31 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     why = explainer.blockers(job) if job.id in context.world.jobs else []
     return wire.JobDetail(
         job=views.job_view(explainer, job, caller, spec.command if spec else None),
-        spec=spec,
+        spec=spec if spec is None or caller.uid == job.owner.uid else _masked(spec),
         image_id=job.image_id if mine else None,
         blockers=[views.blocker_view(b, mine=mine) for b in why],
         position=explainer.position(job),
         attempts=[views.attempt_view(a) for a in attempts],
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
+        limits=_limits(context, job, spec) if spec and job.id in context.world.jobs else None,
     )
+
+
+def _masked(spec: wire.JobRequest) -> wire.JobRequest:
+    return dataclasses.replace(spec, environment=dict.fromkeys(spec.environment, "***"))
+
+
+def _limits(context: Context, job: Job, spec: wire.JobRequest) -> wire.LimitsView:
+    """Return what the policy gives a live job; for one that waits, what it can count on."""
+    world, made = context.world, convert.core_spec(spec)
+    leased = [lease.slice for lease in world.leases.get(job.id, ())]
+    if leased or job.state is not State.PENDING:
+        memory = memory_with(world, leased, made.cpus)
+    else:
+        memory = memory_for(world, job.need, made.cpus)
+    rules = world.rules.policy
+    kept = confinement(Asked(made, context.roles.person(job.owner, rules.groups), rules, memory))
+    return wire.LimitsView(memory=kept.memory, pids=kept.pids, nofile=kept.nofile)
 
 
 async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from launcher.config import Config
 from launcher.core.job import Owner
+from launcher.core.policy import Person
 from launcher.core.rules import Rules
 from launcher.errors import NotAllowed
 
@@ -21,15 +23,21 @@ _UCRED = struct.Struct("3i")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The user at the other end, as the kernel reported it at connect()."""
+    """The user at the other end, as the kernel reported it at connect(), and his role here."""
 
     owner: Owner
     admin: bool
+    trusted: bool = False
 
     @property
     def uid(self) -> int:
         """The caller's uid."""
         return self.owner.uid
+
+    @property
+    def role(self) -> str:
+        """The word for the caller's role: admin, trusted or user."""
+        return "admin" if self.admin else "trusted" if self.trusted else "user"
 
     def may_see(self, owner: Owner) -> bool:
         """Whether command, log and environment of this owner's jobs are the caller's to see."""
@@ -37,23 +45,46 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Admins:
-    """Who administers a daemon: these uids, and the members of a group if one is named."""
+class Roles:
+    """Who administers a daemon and whom it trusts: these uids, the members of the groups named.
 
-    uids: frozenset[int]
-    group: str | None = None
+    Groups are looked up at every call, and never taken from the caller.
+    """
 
-    def has(self, owner: Owner) -> bool:
-        """Whether a user is an admin; groups are looked up by name, never taken from the caller."""
-        if owner.uid in self.uids:
-            return True
-        if self.group is None:
-            return False
-        try:
-            gid = grp.getgrnam(self.group).gr_gid
-        except KeyError:
-            return False
-        return gid in os.getgrouplist(owner.name, owner.gid)
+    admin_uids: frozenset[int]
+    admin_group: str | None = None
+    trusted_group: str | None = None
+
+    def caller(self, owner: Owner) -> Caller:
+        """Return a user with his role."""
+        gids = _gids(owner) if self.admin_group or self.trusted_group else frozenset()
+        admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
+        return Caller(owner, admin, trusted=_gid(self.trusted_group) in gids)
+
+    def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
+        """Return a user as the policy sees him; ``keeps`` are groups that containers may keep."""
+        caller, gids = self.caller(owner), _gids(owner)
+        kept = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
+        return Person(owner, groups_of(owner), kept, caller.trusted, caller.admin)
+
+
+def roles_of(config: Config) -> Roles:
+    """Return the roles of a daemon: who runs it administers it."""
+    uids = frozenset({0, os.getuid()})
+    return Roles(uids, config.admin_group, config.trusted_group)
+
+
+def _gids(owner: Owner) -> frozenset[int]:
+    return frozenset(os.getgrouplist(owner.name, owner.gid))
+
+
+def _gid(group: str | None) -> int | None:
+    if group is None:
+        return None
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return None
 
 
 def unknown_names(rules: Rules) -> list[str]:
@@ -75,13 +106,13 @@ def unknown_names(rules: Rules) -> list[str]:
 def groups_of(owner: Owner) -> frozenset[str]:
     """Return the names of a user's groups; a group without a name is left out."""
     found = set()
-    for gid in os.getgrouplist(owner.name, owner.gid):
+    for gid in _gids(owner):
         with contextlib.suppress(KeyError):
             found.add(grp.getgrgid(gid).gr_name)
     return frozenset(found)
 
 
-def caller_of(request: web.Request, admins: Admins) -> Caller:
+def caller_of(request: web.Request, roles: Roles) -> Caller:
     """Return who sent a request; raises ``NotAllowed`` for a uid that the system does not know."""
     transport = request.transport
     connection: socket.socket | None = (
@@ -95,5 +126,4 @@ def caller_of(request: web.Request, admins: Admins) -> Caller:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         raise NotAllowed(f"uid {uid} is not a user of this machine") from None
-    owner = Owner(uid, gid, name)
-    return Caller(owner, admin=admins.has(owner))
+    return roles.caller(Owner(uid, gid, name))

@@ -29,11 +29,12 @@ from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
 from launcher.daemon.context import Context
+from launcher.daemon.doctor.escapes import toolkit_fixed
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import Admins, Caller, groups_of, unknown_names
+from launcher.daemon.identity import Caller, groups_of, roles_of, unknown_names
 from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
 from launcher.daemon.observers import Observers, attempt_of
@@ -135,6 +136,7 @@ class Daemon:
         self.config = config
         self.outside = outside or Outside.of(config)
         self.containers, self.gpu = self.outside.containers, self.outside.gpu
+        self.roles = roles_of(config)
         self.health = Health()
         self.hub = Hub()
         self.committer = Committer(store)
@@ -234,6 +236,8 @@ class Daemon:
                 self.allowed,
             ),
             marks=marks,
+            roles=self.roles,
+            toolkit_fixed=functools.partial(toolkit_fixed, host_of(self.config)),
             prover=self.prover,
             committer=self.committer,
             hub=self.hub,
@@ -289,11 +293,12 @@ class Daemon:
             hub=self.hub,
             health=self.health,
             credentials=self.runners.credentials,
+            images=self.outside.images,
             remember=self.runners.remember,
             log_directory=self.logs_directory,
             gpu=self.gpu,
             prover=self.prover,
-            admins=Admins(frozenset({0, os.getuid()}), self.config.admin_group),
+            roles=self.roles,
             started_at=clock.rfc3339(clock.now().wall),
             stop=self.stop,
             reconciled=self.reconciled,

@@ -21,7 +21,7 @@ from launcher.config import Config
 from launcher.core.action import Action
 from launcher.core.ids import LABEL_STORE
 from launcher.daemon import clock, convert, server
-from launcher.daemon.identity import Admins, caller_of
+from launcher.daemon.identity import caller_of, roles_of
 from launcher.daemon.notify import Notifier
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
@@ -58,7 +58,7 @@ class Recovery:
         self.config, self.trouble = config, trouble
         self.stop = asyncio.Event()
         self.asked = asyncio.Event()
-        self._admins = Admins(frozenset({0, os.getuid()}), config.admin_group)
+        self._roles = roles_of(config)
         self._containers = Containers(Connection(config.docker_host))
         self._started_at = clock.rfc3339(clock.now().wall)
 
@@ -85,7 +85,7 @@ class Recovery:
         return server.reply(200, body)
 
     async def _stop(self, request: web.Request) -> web.Response:
-        if not caller_of(request, self._admins).admin:
+        if not caller_of(request, self._roles).admin:
             raise NotAllowed("only an admin of this daemon may stop it")
         answer = await self._reply()
         self.stop.set()

@@ -18,6 +18,7 @@ from launcher.daemon import (
     doctor,
     handlers,
     layouts,
+    login,
     queue,
     reservations,
     streams,
@@ -256,6 +257,11 @@ async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
     return reply
 
 
+async def _login(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.LoginRequest, await request.read())
+    return await login.login(context, caller, asked)
+
+
 async def _openapi(context: Context, caller: Caller, request: web.Request) -> Any:
     from launcher.daemon.openapi import document
 
@@ -348,5 +354,6 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
     Route("GET", "/v1/jobs/{ref}/logs", Access.OWNER, None, None, _logs),
     Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow),
+    Route("POST", "/v1/login", Access.ANYONE, wire.LoginRequest, wire.LoginReply, _login),
     Route("GET", "/v1/openapi.json", Access.ANYONE, None, dict[str, Any], _openapi),
 )

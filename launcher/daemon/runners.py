@@ -15,7 +15,10 @@ from typing import Any
 
 from launcher.core import action as act
 from launcher.core import event as ev
-from launcher.core.job import JobSpec
+from launcher.core import imagerules
+from launcher.core.job import ImageKey, JobSpec, Owner
+from launcher.core.policy import Asked
+from launcher.core.shares import memory_with
 from launcher.daemon import clock, convert
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
@@ -23,6 +26,7 @@ from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.follower import Follower
 from launcher.daemon.hub import Hub
+from launcher.daemon.identity import Roles
 from launcher.daemon.logcopy import write_log
 from launcher.daemon.logfile import path_of
 from launcher.daemon.logs import about_container, about_event
@@ -60,6 +64,8 @@ class Runners:
         committer: Committer,
         hub: Hub,
         marks: Marks,
+        roles: Roles,
+        toolkit_fixed: Callable[[], bool],
         log_directory: Path,
         log_limit: int,
     ) -> None:
@@ -67,6 +73,8 @@ class Runners:
         self._starter, self._prover = starter, prover
         self._committer, self._hub, self._marks = committer, hub, marks
         self._log_directory, self._log_limit = log_directory, log_limit
+        self._roles, self._toolkit_fixed = roles, toolkit_fixed
+        self._harmless: set[str] = set()
         # Starts never wait behind what may take a minute, or a user's grace period; nor does
         # anything wait behind starts, which may hang in one GPU's driver, one for each slice.
         self._starts = ThreadPoolExecutor(256, thread_name_prefix="start")
@@ -132,12 +140,30 @@ class Runners:
 
     async def _find_image(self, action: act.FindImage) -> None:
         found = await self._in_quick(self._images.find, action.image.reference)
-        event = ev.ImageResolved(action.image, found) if found else ev.ImageMissing(action.image)
-        self.brain.tell(event)
+        missing = ev.ImageMissing(action.image)
+        self.brain.tell(await self._judged(action.image, found) if found else missing)
+
+    async def _judged(
+        self, key: ImageKey, image_id: str, *, pulled: bool = False
+    ) -> ev.ImageResolved | ev.ImageFailed:
+        """Return what became of an image that is here: what it brings along is looked at once."""
+        if image_id not in self._harmless:
+            faults = await self._in_quick(self._image_faults, image_id)
+            if faults:
+                return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
+            self._harmless.add(image_id)
+        return ev.ImageResolved(key, image_id, pulled)
+
+    def _image_faults(self, image_id: str) -> list[str]:
+        environment = self._images.environment(image_id)
+        return list(imagerules.faults(environment, toolkit_fixed=self._toolkit_fixed()))
 
     async def _pull_image(self, action: act.PullImage) -> None:
         key = action.image
         auth = self.credentials.of(key)
+        if auth is None and key.credentials_uid is not None:
+            self.brain.tell(ev.CredentialsMissing(key))
+            return
 
         def report(layers: dict[str, Layer]) -> None:
             told = [dataclasses.asdict(layer) for layer in layers.values()]
@@ -145,7 +171,7 @@ class Runners:
 
         try:
             image_id = await self._in_patient(self._images.pull, key.reference, auth, report)
-            self.brain.tell(ev.ImageResolved(key, image_id))
+            self.brain.tell(await self._judged(key, image_id, pulled=True))
         except (PullFailed, Refused) as failed:
             text = f"cannot pull {key.reference}: {failed.message}"
             transient = isinstance(failed, PullFailed) and failed.transient
@@ -169,7 +195,10 @@ class Runners:
             event = await asyncio.get_running_loop().run_in_executor(
                 self._starts,
                 lambda: self._starter.run(
-                    action, spec, job.owner, deadline, lambda: self._wanted(action)
+                    action,
+                    spec if isinstance(spec, str) else self._asked(action, spec, job.owner),
+                    deadline,
+                    lambda: self._wanted(action),
                 ),
             )
         finally:
@@ -177,6 +206,13 @@ class Runners:
             if not self._starting:
                 self._calm.set()
         self.brain.tell(event)
+
+    def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> Asked:
+        """Return what the policy judges, with the owner as he is now, from any thread."""
+        world = self.brain.world
+        rules = world.rules.policy
+        memory = memory_with(world, action.slices, spec.cpus)
+        return Asked(spec, self._roles.person(owner, rules.groups), rules, memory)
 
     def _wanted(self, action: act.StartAttempt) -> bool:
         """Whether nobody has asked for the attempt's end yet, from any thread."""

@@ -45,7 +45,7 @@ def application(context: Context) -> web.Application:
 
 def _endpoint(context: Context, route: Route) -> Any:
     async def serve(request: web.Request) -> web.StreamResponse:
-        caller = caller_of(request, context.admins)
+        caller = caller_of(request, context.roles)
         if route.path not in AT_ONCE:
             await context.first_look()
         await _check_access(context, route, caller, request)

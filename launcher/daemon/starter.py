@@ -11,19 +11,19 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from launcher.core import policy
 from launcher.core.action import StartAttempt
 from launcher.core.event import AttemptLost, AttemptStarted, StartFailed, StartFailure
 from launcher.core.gpu import Slice
-from launcher.core.ids import LABEL_SLICES, labels
-from launcher.core.job import JobSpec, Owner
+from launcher.core.ids import LABEL_SLICES
+from launcher.core.policy import Asked
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks
 from launcher.daemon.notstarted import NotStarted, Vanished, never_ran, refused_start
-from launcher.engine import validate
+from launcher.daemon.plan import Plan
+from launcher.engine import made
 from launcher.engine.containers import Container, Containers
 from launcher.engine.incarnation import Incarnation
 from launcher.engine.outcome import (
@@ -31,13 +31,11 @@ from launcher.engine.outcome import (
     Refused,
     Unknown,
 )
-from launcher.engine.spec import Launch, create_body
 from launcher.errors import (
     EngineUnavailable,
     GpuFault,
     GpuPermission,
     GpuUnavailable,
-    LauncherError,
 )
 from launcher.gpu import GpuReader
 
@@ -66,32 +64,27 @@ class Starter:
     def run(
         self,
         action: StartAttempt,
-        spec: JobSpec | str,
-        owner: Owner,
+        asked: Asked | str,
         deadline: str | None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> AttemptStarted | StartFailed | AttemptLost:
         """Return what became of the attempt; never leaves it open.
 
-        ``spec`` is what was asked, or why that cannot be told. ``wanted`` tells whether it is to
-        start at all: asked right before each step towards that.
+        ``asked`` is what its owner wants, or why that cannot be told. ``wanted`` tells whether it
+        is to start at all: asked right before each step towards that.
         """
+        plan = Plan(action, asked, self.store, deadline) if isinstance(asked, Asked) else asked
         try:
-            made = self._ensure(action, spec, owner, deadline, wanted)
+            runs = self._ensure(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
             self.under.pop(action.container_name, None)  # nobody will follow it
             return _told(action, failed)
-        return AttemptStarted(action.job, action.attempt, made.id, made.started_at or "")
+        return AttemptStarted(action.job, action.attempt, runs.id, runs.started_at or "")
 
     def _ensure(
-        self,
-        action: StartAttempt,
-        spec: JobSpec | str,
-        owner: Owner,
-        deadline: str | None,
-        wanted: Callable[[], bool],
+        self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
     ) -> Container:
-        found = self._look(action.container_name) if action.resumed else None
+        found = earlier = self._look(action.container_name) if action.resumed else None
         if action.resumed and found is None and self.marks.is_set(action.container_name):
             raise Vanished(_removed(action.container_name))
         if found is not None:
@@ -102,18 +95,29 @@ class Starter:
             self._check_slices(action.slices)
         if found is None:
             _must_be(wanted)
-            if isinstance(spec, str):
-                raise NotStarted(StartFailure.USER, spec)
-            self._create(action, spec, owner, deadline)
+            if isinstance(plan, str):
+                raise NotStarted(StartFailure.USER, plan)
+            self._create(action, plan)
         if found is None or not (found.ever_started or found.error):
             found = self._start(action, wanted)
         if not found.ever_started:
             raise never_ran(found, None, action.slices)
-        uuids = [s.uuid for s in action.slices]
-        if faults := validate.inspect_faults(found.info, uuids):
-            self._kill(action.container_name)
-            raise NotStarted(StartFailure.TAMPERED, f"killed after start: {'; '.join(faults)}")
+        self._must_be_as_planned(found, action, plan, made_now=earlier is None)
         return found
+
+    def _must_be_as_planned(
+        self, found: Container, action: StartAttempt, plan: Plan | str, *, made_now: bool
+    ) -> None:
+        """Kill a container that has what was not leased or granted (I9)."""
+        if isinstance(plan, str):
+            faults = list(made.device_faults(found.info, [s.uuid for s in action.slices]))
+        else:
+            faults = made.inspect_faults(found.info, plan.bounds(), limits=made_now)
+        if faults:
+            self._kill(action.container_name)
+            text = f"killed after start: {'; '.join(faults)}"
+            about_event(log, action).critical("%s: %s", action.container_name, text)
+            raise NotStarted(StartFailure.TAMPERED, text)
 
     def _must_be_ours(self, found: Container, action: StartAttempt) -> None:
         """Refuse a container of this name that is another's, or of a job that had this id before.
@@ -157,30 +161,8 @@ class Starter:
         for uuid, how in used.items():
             raise NotStarted(StartFailure.FOREIGN, how, slice_=uuid)
 
-    def _create(
-        self, action: StartAttempt, spec: JobSpec, owner: Owner, deadline: str | None
-    ) -> None:
-        name, uuids = action.container_name, tuple(s.uuid for s in action.slices)
-        try:
-            policy.check(spec, owner)
-        except LauncherError as refused:  # by a policy that is stricter than when it was queued
-            raise NotStarted(StartFailure.USER, refused.message) from refused
-        body = create_body(
-            Launch(
-                job=action.job,
-                attempt=action.attempt,
-                spec=spec,
-                slices=action.slices,
-                image_id=action.image_id,
-                confinement=policy.confinement(spec, owner),
-                labels=labels(self.store, action.job, action.attempt, uuids, owner.uid),
-                gpu_driver=self._driver(),
-                deadline=deadline,
-                index=action.index,
-            )
-        )
-        if faults := validate.body_faults(body, list(uuids), owner.uid):
-            raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
+    def _create(self, action: StartAttempt, plan: Plan) -> None:
+        name, body = action.container_name, plan.body(self._driver)
         while True:
             try:
                 self.containers.create(name, body)

@@ -8,7 +8,7 @@ from launcher import wire
 from launcher.core import event as ev
 from launcher.core.explain import Explainer
 from launcher.core.job import After, Dependency, ImageKey, JobSpec, Outcome
-from launcher.daemon import clock, convert, views
+from launcher.daemon import clock, convert, login, views
 from launcher.daemon.context import Context
 from launcher.daemon.expand import expand
 from launcher.daemon.identity import Caller, groups_of
@@ -43,10 +43,12 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     count = sum(map(len, expanded))
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
-    context.credentials.keep(caller.uid, asked.credentials)
+    login.keep(context, caller, asked.credentials)
     new, arrays = await _new_jobs(context, caller, asked.jobs, expanded)
     groups = groups_of(caller.owner)
-    return ev.Submitted(caller.owner, new, asked.dry_run, arrays, groups, caller.admin)
+    return ev.Submitted(
+        caller.owner, new, asked.dry_run, arrays, groups, caller.admin, caller.trusted
+    )
 
 
 async def _new_jobs(

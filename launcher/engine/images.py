@@ -14,7 +14,8 @@ import tenacity
 from launcher.crashpoints import around
 from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
-from launcher.errors import EngineError
+from launcher.errors import EngineError, EngineUnavailable, NotAllowed
+from launcher.imageref import full_name
 
 QUIET_TIMES = 2
 """A pull that says nothing for so many time-outs of a call has hung; Docker never gives up."""
@@ -114,23 +115,55 @@ class Images:
         return str(tags[0]) if tags else image_id
 
     def find(self, reference: str) -> str | None:
-        """Return the id of a local image, None where it is not here or cannot be anywhere."""
+        """Return the id of a local image, None where it is not here or cannot be anywhere.
+
+        Docker finds one by the beginning of its id as well: whoever asks by name gets what has it.
+        """
         if not is_reference(reference):
             return None
         try:
             with self._connection.borrow() as api:
-                return str(api.inspect_image(reference)["Id"])
+                found = api.inspect_image(reference)
+            return str(found["Id"]) if _has_name(found, reference) else None
         except Refused as refused:
             # A reference that Docker calls invalid (USER) is not here; the pull says what is wrong.
             if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING, Refusal.USER):
                 return None
             raise
 
+    def environment(self, image_id: str) -> dict[str, str]:
+        """Return the environment that an image brings along; nothing where it is gone."""
+        try:
+            with self._connection.borrow() as api:
+                config = api.inspect_image(image_id).get("Config") or {}
+        except Refused as refused:
+            if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING):
+                return {}
+            raise
+        return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+
     def digest(self, image_id: str) -> str | None:
         """Return the repository digest of a local image, None for one never pulled or pushed."""
         with self._connection.borrow() as api:
             digests = api.inspect_image(image_id).get("RepoDigests") or [None]
         return str(digests[0]) if digests[0] else None
+
+    def login(self, registry: str, username: str, password: str) -> str:
+        """Ask a registry whether it takes these credentials; returns its word (POST /auth).
+
+        Raises ``NotAllowed`` where it does not, ``EngineUnavailable`` while Docker is away.
+        """
+        asked = {"username": username, "password": password, "serveraddress": registry}
+        try:
+            with self._connection.borrow() as api:
+                answer = api.post(self._connection.url(api, "/auth"), json=asked)
+                told = answer.json() if answer.content else {}
+                status = answer.status_code
+        except Unknown as lost:
+            raise EngineUnavailable(f"Docker did not say what {registry} answers") from lost
+        if status not in (200, 204):
+            raise NotAllowed(f"cannot log in to {registry}: {told.get('message') or status}")
+        return str(told.get("Status") or "Login Succeeded")
 
     def pull(self, reference: str, auth: dict[str, str] | None, progress: Progress) -> str:
         """Pull an image and return its id; a passing trouble is tried three times.
@@ -198,6 +231,14 @@ class Images:
                 progress(layers)
         if not whole:  # an older image of that name may be here: it is not what was asked for
             raise PullFailed("the pull's stream ended in the middle", transient=True)
+
+
+def _has_name(info: dict[str, Any], reference: str) -> bool:
+    """Whether an inspected image has this name, or this whole id."""
+    if reference.removeprefix("sha256:") == str(info["Id"]).removeprefix("sha256:"):
+        return True
+    names = [*(info.get("RepoTags") or []), *(info.get("RepoDigests") or [])]
+    return full_name(reference) in {full_name(name) for name in names}
 
 
 def _passing(text: str) -> bool:

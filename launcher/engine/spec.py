@@ -10,9 +10,9 @@ import posixpath
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.core.confine import Confinement
 from launcher.core.gpu import Slice
-from launcher.core.job import JobSpec
-from launcher.core.policy import Confinement
+from launcher.core.job import Bind, JobSpec
 
 LOG_MAX_SIZE = "50m"
 LOG_MAX_FILES = "4"
@@ -25,7 +25,10 @@ HOOK_DRIVER_SINCE = (29, 2)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything about one attempt that its container is made from."""
+    """Everything about one attempt that its container is made from.
+
+    ``binds`` are the mounts as they are made: where the owner's paths are pinned, from the pins.
+    """
 
     job: int
     attempt: int
@@ -34,6 +37,7 @@ class Launch:
     image_id: str
     confinement: Confinement
     labels: dict[str, str]
+    binds: tuple[Bind, ...] = ()
     gpu_driver: str = ""
     deadline: str | None = None
     index: int | None = None
@@ -91,12 +95,13 @@ def environment(launch: Launch) -> dict[str, str]:
 
 
 def _host_config(launch: Launch) -> dict[str, Any]:
-    spec, kept = launch.spec, launch.confinement
+    spec = launch.spec
     config: dict[str, Any] = {
         "Init": True,
         "AutoRemove": False,
         "RestartPolicy": {"Name": "no"},
         "IpcMode": "private",
+        "CgroupnsMode": "private",
         "ShmSize": spec.shm_size,
         "LogConfig": {
             "Type": "json-file",
@@ -110,7 +115,7 @@ def _host_config(launch: Launch) -> dict[str, Any]:
                 "ReadOnly": bind.read_only,
                 "BindOptions": {"Propagation": "rprivate"},
             }
-            for bind in spec.binds
+            for bind in launch.binds
         ],
         "Tmpfs": _tmpfs(launch),
     }
@@ -118,10 +123,25 @@ def _host_config(launch: Launch) -> dict[str, Any]:
         config["DeviceRequests"] = [device_request(launch.slices, launch.gpu_driver)]
     else:
         config["Runtime"] = "runc"
-    if spec.mem_limit is not None:
-        config["Memory"] = spec.mem_limit
     if spec.cpus is not None:
         config["NanoCpus"] = round(min(spec.cpus * 1e9, MAX_NANO_CPUS))
+    return config | _kept_in(launch.confinement)
+
+
+def _kept_in(kept: Confinement) -> dict[str, Any]:
+    """Return the fields of HostConfig that keep a container in."""
+    config: dict[str, Any] = {}
+    if kept.memory is not None:
+        config["Memory"] = config["MemorySwap"] = kept.memory
+    if kept.pids is not None:
+        config["PidsLimit"] = kept.pids
+    if kept.nofile is not None:
+        most = {"nofile": kept.nofile, "core": 0}
+        config["Ulimits"] = [{"Name": n, "Soft": v, "Hard": v} for n, v in most.items()]
+    if kept.network is not None:
+        config["NetworkMode"] = kept.network
+    if kept.groups:
+        config["GroupAdd"] = [str(gid) for gid in kept.groups]
     if kept.drop_capabilities:
         config["CapDrop"] = ["ALL"]
     if kept.no_new_privileges:
@@ -146,7 +166,7 @@ def _tmpfs(launch: Launch) -> dict[str, str]:
     if kept.login is None or kept.user is None:
         return {}
     uid, gid = kept.user.split(":")
-    mounted = {bind.target.rstrip("/") for bind in launch.spec.binds}
+    mounted = {bind.target.rstrip("/") for bind in launch.binds}
     home = dict(launch.spec.environment).get("HOME", f"/home/{kept.login}")
     places = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
     # Only a plain path below /home: `/home/../etc` would hide what the image has there.

@@ -1,4 +1,4 @@
-"""A second look, written apart from ``spec``: at the final create body, and at what Docker made.
+"""A second look at the final create body, written apart from ``spec`` and ``policy``.
 
 It knows the rules, not how the body came about; a disagreement is a bug or an attack and starts
 nothing. Every field that may be there has one rule, and a field without a rule may not be there.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 _OURS = ("NVIDIA_", "LD_", "DOCKER_RESOURCE_", "CUDA_VISIBLE_DEVICES")
@@ -15,7 +16,28 @@ _DRIVERS = ("", "nvidia.runtime-hook")
 _CAPABILITIES = [["gpu", "compute", "utility"]]
 _REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}
 _MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
-_HOST_SHARED = ("PidMode", "NetworkMode", "UTSMode", "UsernsMode", "IpcMode")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one container may be given: its leased UUIDs, its owner, and what the policy grants him.
+
+    ``unbound`` owners have Docker anyway: uid 0, or who runs a daemon of his own. ``mounts`` are
+    (source, target, read-only), ``memory`` is in bytes, None for no limit; so are ``pids`` and
+    ``nofile``.
+    """
+
+    uuids: list[str]
+    uid: int
+    gid: int
+    unbound: bool = False
+    groups: tuple[int, ...] = ()
+    network: str | None = None
+    mounts: tuple[tuple[str, str, bool], ...] = ()
+    memory: int | None = None
+    pids: int | None = None
+    nofile: int | None = None
+
 
 Rule = Callable[[Any], bool]
 
@@ -76,6 +98,7 @@ _HOST: dict[str, Rule] = {
     "AutoRemove": _is(False),
     "RestartPolicy": _is({"Name": "no"}),
     "IpcMode": _is("private"),
+    "CgroupnsMode": _is("private"),
     "ShmSize": _amount,
     "LogConfig": _log_config,
     "Mounts": _fields,
@@ -85,19 +108,19 @@ _HOST_MAY: dict[str, Rule] = {
     "DeviceRequests": _fields,
     "Runtime": _is("runc"),
     "Memory": _amount,
+    "MemorySwap": _amount,
+    "PidsLimit": _amount,
+    "Ulimits": _fields,
+    "NetworkMode": _is("none", "host"),
+    "GroupAdd": _words,
     "NanoCpus": _amount,
     "CapDrop": _is(["ALL"]),
     "SecurityOpt": _is(["no-new-privileges"]),
 }
 
 
-def body_faults(
-    body: dict[str, Any], uuids: list[str], uid: int, gid: int | None = None
-) -> list[str]:
-    """Return what is wrong with a create body for these leased slices and this owner.
-
-    Without ``gid`` only the uid of the container's user is looked at.
-    """
+def body_faults(body: dict[str, Any], bounds: Bounds) -> list[str]:
+    """Return what is wrong with a create body within these bounds."""
     faults = list(_rules(body, _BODY, _BODY_MAY, ""))
     host = body.get("HostConfig")
     if not isinstance(host, dict):
@@ -105,12 +128,13 @@ def body_faults(
     faults += _rules(host, _HOST, _HOST_MAY, "HostConfig.")
     if faults:
         return faults
-    faults += _device_faults(host, uuids)
-    faults += _environment_faults(body["Env"], uuids)
-    faults += _label_faults(body["Labels"], uuids, uid)
-    faults += [f"the mount {mount} is not allowed" for mount in host["Mounts"] if not _bind(mount)]
-    faults += [] if uid == 0 else _ordinary_faults(body, host, uid, gid)
-    if uid == 0 and host["Tmpfs"]:
+    faults += _device_faults(host, bounds.uuids)
+    faults += _environment_faults(body["Env"], bounds.uuids)
+    faults += _label_faults(body["Labels"], bounds.uuids, bounds.uid)
+    faults += _mount_faults(host["Mounts"], bounds)
+    faults += _granted_faults(host, bounds)
+    faults += [] if bounds.uid == 0 else _ordinary_faults(body, host, bounds)
+    if bounds.uid == 0 and host["Tmpfs"]:
         faults.append(f"tmpfs {host['Tmpfs']} is not allowed")
     return faults
 
@@ -171,6 +195,13 @@ def _label_faults(labels: dict[str, Any], uuids: list[str], uid: int) -> Iterato
     yield from (f"the label {k} is not ours" for k in labels if not k.startswith("launcher."))
 
 
+def _mount_faults(mounts: list[dict[str, Any]], bounds: Bounds) -> Iterator[str]:
+    yield from (f"the mount {mount} is not allowed" for mount in mounts if not _bind(mount))
+    made = tuple((m.get("Source"), m.get("Target"), m.get("ReadOnly")) for m in mounts)
+    if made != bounds.mounts:
+        yield f"it mounts {made}, granted is {bounds.mounts}"
+
+
 def _bind(mount: dict[str, Any]) -> bool:
     return (
         mount.keys() == _MOUNT_KEYS
@@ -181,47 +212,38 @@ def _bind(mount: dict[str, Any]) -> bool:
     )
 
 
-def _ordinary_faults(
-    body: dict[str, Any], host: dict[str, Any], uid: int, gid: int | None
-) -> Iterator[str]:
-    as_uid, _, as_gid = body.get("User", "").partition(":")
-    if as_uid != str(uid) or not as_gid.isdecimal() or (gid is not None and as_gid != str(gid)):
-        yield f"the container of uid {uid} would run as {body.get('User') or 'root'}"
+def _granted_faults(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
+    """Yield where a limit or a share of the host is not what was granted."""
+    memory, swap = host.get("Memory"), host.get("MemorySwap")
+    if memory != bounds.memory or swap != memory:
+        yield f"its memory is {memory} (with swap {swap}), granted is {bounds.memory}"
+    if host.get("PidsLimit") != bounds.pids:
+        yield f"its processes are {host.get('PidsLimit')}, granted is {bounds.pids}"
+    if host.get("NetworkMode") != bounds.network:
+        yield f"its network is {host.get('NetworkMode')}, granted is {bounds.network}"
+    if host.get("GroupAdd", []) != [str(gid) for gid in bounds.groups]:
+        yield f"its groups are {host.get('GroupAdd')}, granted is {bounds.groups}"
+    limits = [(u.get("Name"), u.get("Soft"), u.get("Hard")) for u in host.get("Ulimits", [])]
+    open_files = bounds.nofile
+    granted = [] if open_files is None else [("nofile", open_files, open_files), ("core", 0, 0)]
+    if limits != granted or any(type(n) is not int for limit in limits for n in limit[1:]):
+        yield f"its ulimits are {limits}, granted is {granted}"
+
+
+def _ordinary_faults(body: dict[str, Any], host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
+    if body.get("User") != f"{bounds.uid}:{bounds.gid}":
+        yield f"the container of uid {bounds.uid} would run as {body.get('User') or 'root'}"
     if "CapDrop" not in host:
         yield "capabilities are not dropped"
     if "SecurityOpt" not in host:
         yield "no-new-privileges is missing"
-    if host["Mounts"]:
-        yield "an ordinary user's job mounts the host"
+    if not bounds.unbound and None in (bounds.memory, bounds.pids, bounds.nofile):
+        yield "an ordinary user's job has no limit of memory, processes or open files"
+    if 0 in bounds.groups:
+        yield "an ordinary user's job is in root's group"
     for place, how in host["Tmpfs"].items():
         home = place.startswith("/home/") and posixpath.normpath(place) == place
         options = str(how).split(",")
-        owned = [o for o in options if o.startswith("uid=")] in ([], [f"uid={uid}"])
+        owned = [o for o in options if o.startswith("uid=")] in ([], [f"uid={bounds.uid}"])
         if not (home or place == "/tmp") or not {"nosuid", "nodev"} <= set(options) or not owned:
             yield f"tmpfs {place} ({how}) is not allowed"
-
-
-def inspect_faults(info: dict[str, Any], uuids: list[str]) -> list[str]:
-    """Return how the container that Docker made differs from what was leased (I9).
-
-    ``info`` is GET /containers/{id}/json.
-    """
-    host = info.get("HostConfig") or {}
-    given = [i for r in host.get("DeviceRequests") or [] for i in r.get("DeviceIDs") or []]
-    counted = any(r.get("Count") for r in host.get("DeviceRequests") or [])
-    faults = []
-    if given != uuids or counted:
-        faults.append(f"it was given {given or 'nothing'}, leased is {uuids or 'nothing'}")
-    if host.get("Privileged"):
-        faults.append("it is privileged")
-    faults += [f"it has the device {d.get('PathOnHost')}" for d in host.get("Devices") or []]
-    faults += [f"it has the device rule {r}" for r in host.get("DeviceCgroupRules") or []]
-    if host.get("CapAdd"):
-        faults.append(f"it has the capabilities {host['CapAdd']}")
-    for name in _HOST_SHARED:
-        if host.get(name) == "host" or str(host.get(name)).startswith("container:"):
-            faults.append(f"{name} is {host[name]}")
-    for name in ("Binds", "VolumesFrom"):
-        if host.get(name):
-            faults.append(f"it has {name} {host[name]}")
-    return faults

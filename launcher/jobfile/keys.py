@@ -208,6 +208,8 @@ JOB: dict[str, tuple[str, Read]] = {
     "mem_limit": ("mem_limit", _by("mem_limit", _shm_size)),
     "cpus": ("cpus", _by("cpus", units.parse_cpus)),
     "user": ("user", _by("user", words.check_user)),
+    "network_mode": ("network_mode", _by("network_mode", words.check_network)),
+    "profile": ("policy_profile", _by("profile", words.check_profile)),
     "stop_grace_period": (
         "stop_grace_period",
         _by("stop_grace_period", units.parse_duration),
@@ -239,8 +241,7 @@ NEVER = {
     "device_requests": "ask for GPUs with `gpus`",
     "devices": "ask for GPUs with `gpus`",
     "init": "every job runs under an init already",
-    "network_mode": "a job gets the engine's default network",
-    "networks": "a job gets the engine's default network",
+    "networks": "a job gets the engine's default network; `network_mode: none` gives it none",
     "ports": "a job publishes no ports",
     "privileged": "a job that saw every GPU would break everybody's isolation",
     "restart": "`retries` under `schedule` says when a job runs again",

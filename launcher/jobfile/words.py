@@ -22,6 +22,8 @@ _USER = re.compile(
     r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63})?", re.ASCII
 )
 
+_PROFILE = re.compile(r"[a-z][a-z0-9._-]{0,62}", re.ASCII)
+
 
 def is_name(text: str) -> bool:
     """Whether a text is made of what a job's name is made of."""
@@ -68,6 +70,22 @@ def check_user(text: str) -> str:
     """Return ``user[:group]``, by name or number."""
     if not _USER.fullmatch(text):
         raise ValueError(f"'{text[:80]}' is no user: write a uid, uid:gid, or a name of the image")
+    return text
+
+
+def check_network(text: str) -> str:
+    """Return ``default`` or ``none``; ``host`` where a policy profile opens it."""
+    if text not in ("default", "none", "host"):
+        raise ValueError(f"'{text[:40]}' is not known here: write default or none")
+    return text
+
+
+def check_profile(text: str) -> str:
+    """Return the name of a policy profile."""
+    if not _PROFILE.fullmatch(text):
+        slice_ = re.match(r"\d+g\.", text)
+        hint = f": for a slice write `gpus: {text[:40]}`" if slice_ else ""
+        raise ValueError(f"'{text[:40]}' is no name of a policy profile{hint}")
     return text
 
 

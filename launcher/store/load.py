@@ -53,11 +53,14 @@ def _queue(db: sqlite3.Connection, world: World) -> None:
 
 
 def _machine(db: sqlite3.Connection, world: World) -> None:
-    """Read what is recorded of slices and GPUs rather than of jobs."""
+    """Read what is recorded of the machine rather than of jobs."""
     for uuid, why, lasting, since in db.execute(_Q["quarantines"]):
         unknown = Slice(uuid, "", 0, "", None, 0)
         state = world.slices.setdefault(uuid, SliceState(unknown, lost=True))
         state.quarantine, state.lasting, state.quarantined_at = why, bool(lasting), since
+    for image_id, uid in db.execute(_Q["private_images"]):
+        owners = world.private_images.get(image_id, frozenset())
+        world.private_images[image_id] = owners | {uid}
     for row in db.execute(_Q["drains"]):
         world.drains[row["uuid"]] = rows.drain_from(row)
     for row in db.execute(_Q["made"]):

@@ -44,6 +44,12 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: delete_reservation
 DELETE FROM reservations WHERE name = ?;
 
+-- name: put_private_image
+INSERT INTO private_images (image_id, uid) VALUES (?, ?);
+
+-- name: delete_private_image
+DELETE FROM private_images WHERE image_id = ?;
+
 -- name: put_attempt
 INSERT INTO attempts (
     job, number, container_name, slices, image_id, granted_at, container_id, started_at, ended_at,
@@ -140,6 +146,9 @@ SELECT * FROM uses;
 
 -- name: reservations
 SELECT * FROM reservations;
+
+-- name: private_images
+SELECT * FROM private_images;
 
 -- name: elements
 SELECT * FROM jobs WHERE array_id = ? ORDER BY array_index;

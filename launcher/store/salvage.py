@@ -19,7 +19,7 @@ from launcher.store.pages import Pages
 
 TABLES = (
     "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
-    "uses", "reservations", "history",
+    "uses", "reservations", "private_images", "history",
 )  # fmt: skip
 BY_ROWID = ("jobs", "arrays")
 """The tables whose rows are looked for one by one, and in the file's pages."""

@@ -170,7 +170,7 @@ class Store:
         )
 
     def _write_machine(self, changes: Changes) -> None:
-        """Write what is recorded of slices and GPUs rather than of jobs."""
+        """Write what is recorded of the machine rather than of jobs."""
         db = self._db
         for uuid, quarantine in changes.quarantines.items():
             if quarantine is None:
@@ -187,6 +187,9 @@ class Store:
             db.execute(_Q["delete_reservation"], (name,))
             if reservation is not None:
                 db.execute(_Q["put_reservation"], rows.reservation_row(reservation))
+        for image_id, uids in changes.private_images.items():
+            db.execute(_Q["delete_private_image"], (image_id,))
+            db.executemany(_Q["put_private_image"], [(image_id, uid) for uid in sorted(uids)])
         for (gpu, gi), place in changes.made.items():
             if place is None:
                 db.execute(_Q["delete_made"], (gpu, gi))

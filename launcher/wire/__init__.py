@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from launcher.wire.detail import EditRequest as EditRequest
     from launcher.wire.detail import EventView as EventView
     from launcher.wire.detail import JobDetail as JobDetail
+    from launcher.wire.detail import LimitsView as LimitsView
     from launcher.wire.detail import RetryJobs as RetryJobs
     from launcher.wire.detail import SignalRequest as SignalRequest
     from launcher.wire.error import ErrorReply as ErrorReply
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from launcher.wire.layout import PlaceView as PlaceView
     from launcher.wire.layout import ProfileView as ProfileView
     from launcher.wire.layout import SavedGpu as SavedGpu
+    from launcher.wire.login import LoginReply as LoginReply
+    from launcher.wire.login import LoginRequest as LoginRequest
     from launcher.wire.machine import Check as Check
     from launcher.wire.machine import SliceView as SliceView
     from launcher.wire.machine import Status as Status
@@ -73,11 +76,13 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 _HOMES = {
     "jobs": "ArrayRequest GpuRequest Mount JobRequest QueueHead RegistryAuth RetryRequest "
     "SignalBefore SubmitRequest JobView ArrayView",
-    "detail": "SignalRequest RetryJobs EditRequest Blocker AttemptView EventView JobDetail",
+    "detail": "SignalRequest RetryJobs EditRequest Blocker AttemptView EventView LimitsView "
+    "JobDetail",
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
     "LayoutPlan LayoutChange DrainRequest SavedGpu",
     "queue": "Ahead Forecast Gate Lane QueueEntry ReservationView ReserveRequest Run SelectRequest "
     "WhatIfLayout WhatIfRequest Why",
+    "login": "LoginRequest LoginReply",
     "machine": "SliceView Status Check",
     "error": "ErrorReply",
     "frames": "STDOUT STDERR NOTE EVENT END FRAME_HEADER_BYTES Frame decode_header read_frames",

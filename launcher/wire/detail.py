@@ -80,8 +80,20 @@ class EventView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LimitsView:
+    """What a live job's container may take: bytes of memory, processes, open files; None: all."""
+
+    memory: int | None
+    pids: int | None
+    nofile: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobDetail:
-    """What ``show`` prints: the job, its whole spec, its attempts, its history, its blockers."""
+    """What ``show`` prints: the job, its whole spec, its attempts, its history, its blockers.
+
+    Values of environment variables are the owner's alone to see.
+    """
 
     job: JobView
     spec: JobRequest | None
@@ -90,3 +102,4 @@ class JobDetail:
     position: int | None
     attempts: list[AttemptView]
     events: list[EventView]
+    limits: LimitsView | None = None

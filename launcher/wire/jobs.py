@@ -91,7 +91,8 @@ class JobRequest:
     it all again. ``time_limit`` and ``stop_grace_period`` are seconds, ``cpus`` is in cores,
     ``begin`` is RFC 3339. ``depends_on`` names jobs of the same submit, or others by id, and how
     they must end. With ``idle_timeout`` a job ends after so many seconds without a process on its
-    slices; a ``preemptible`` one gives way to jobs of higher priority and is queued again.
+    slices; ``policy_profile`` names what an admin opened beyond the default policy, for members of
+    a group; a ``preemptible`` one gives way to jobs of higher priority and is queued again.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -108,6 +109,8 @@ class JobRequest:
     mem_limit: int | None = None
     cpus: float | None = None
     user: str | None = None
+    network_mode: Literal["default", "none", "host"] | None = None
+    policy_profile: str | None = None
     stop_grace_period: float = 10.0
     pull_policy: Literal["always", "missing", "never"] = "missing"
     priority: int = 50

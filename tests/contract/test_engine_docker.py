@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
 import pytest
 
+from launcher.core.confine import confinement
 from launcher.core.ids import container_name, labels
 from launcher.core.job import JobSpec
-from launcher.core.policy import confinement
+from launcher.core.policy import Asked, Person, Policy
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Container, Containers, cgroup_is_empty, gpu_ids
 from launcher.engine.images import Images
 from launcher.engine.logs import Entry, Logs
+from launcher.engine.made import inspect_faults
 from launcher.engine.spec import Launch, create_body
-from launcher.engine.validate import body_faults, inspect_faults
+from launcher.engine.validate import Bounds, body_faults
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.builders import ALICE, CPU, ROOT, mig, profile
 from tests.support.daemon import BUSYBOX
 from tests.support.wait import wait_until
+from tests.unit.engine.launches import SHARE, bounds_of
 
 PLAIN: dict[str, Any] = {"Image": BUSYBOX}
 numbers = itertools.count(1)
@@ -34,15 +38,14 @@ def launch(sandbox: Sandbox, slices: int, **spec: Any) -> Launch:
     made = JobSpec("test", BUSYBOX, need, **spec)
     leased = tuple(mig(n) for n in range(slices))
     marks = labels("c0de", job, 1, tuple(s.uuid for s in leased), owner.uid)
-    kept = confinement(made, owner)
-    return Launch(job, 1, made, leased, image_id, kept, marks)
+    kept = confinement(Asked(made, Person(owner), Policy(), SHARE))
+    return Launch(job, 1, made, leased, image_id, kept, marks, made.binds)
 
 
 def run(docker: Containers, made: Launch) -> Container:
     """Create and start an attempt as the daemon does; returns what inspect shows."""
-    uuids = [s.uuid for s in made.slices]
     body, name = create_body(made), container_name("c0de", made.job, made.attempt)
-    assert body_faults(body, uuids, int(made.labels["launcher.uid"])) == []
+    assert body_faults(body, bounds_of(made)) == []
     docker.create(name, body)
     docker.start(name)
     return look(docker, name)
@@ -69,7 +72,7 @@ def test_i9_inspect_shows_exactly_what_was_leased(
     made = launch(sandbox, slices, command=("sleep", "60"), owner=owner)
     found = run(docker, made)
     uuids = [s.uuid for s in made.slices]
-    assert inspect_faults(found.info, uuids) == []
+    assert inspect_faults(found.info, bounds_of(made)) == []
     assert gpu_ids(found.info) == set(uuids)
     assert found.belongs_to("c0de", made.job, 1)
     assert not found.belongs_to("c0de", made.job, 2)
@@ -83,9 +86,10 @@ def test_i9_a_real_container_with_another_slice_is_found_out(
     docker.create("other", body)
     found = look(docker, "other")
     first, second = (s.uuid for s in made.slices)
-    assert inspect_faults(found.info, [first, second]) == []
+    bounds = bounds_of(made)
+    assert inspect_faults(found.info, bounds) == []
     for leased in ([first], [second, first], [first, second, "MIG-a-9"], []):
-        (fault,) = inspect_faults(found.info, leased)
+        (fault,) = inspect_faults(found.info, dataclasses.replace(bounds, uuids=leased))
         assert "leased is" in fault
 
 
@@ -106,8 +110,8 @@ def test_i9_a_real_container_with_another_slice_is_found_out(
 def test_i9_a_real_container_with_something_forbidden_is_found_out(
     docker: Containers, extra: dict[str, Any]
 ) -> None:
-    docker.create("forbidden", PLAIN | {"HostConfig": extra})
-    assert len(inspect_faults(look(docker, "forbidden").info, [])) == 1
+    docker.create("forbidden", PLAIN | {"HostConfig": {"CgroupnsMode": "private"} | extra})
+    assert len(inspect_faults(look(docker, "forbidden").info, Bounds([], 0, 0))) == 1
 
 
 def test_every_field_of_the_body_reaches_docker(docker: Containers, sandbox: Sandbox) -> None:
@@ -246,7 +250,8 @@ def test_a_pinned_id_and_its_name_are_one_image(sandbox: Sandbox) -> None:
     image_id = images.find(BUSYBOX)
     assert image_id is not None
     assert image_id.startswith("sha256:")
-    assert images.find(image_id) == images.find(image_id.removeprefix("sha256:")[:12]) == image_id
+    assert images.find(image_id) == images.find(image_id.removeprefix("sha256:")) == image_id
+    assert images.find(image_id.removeprefix("sha256:")[:12]) is None, "Docker would find it"
     assert images.find("nobody/nothing:1") is None
     assert images.digest(image_id) is None, "it was never pulled"
 

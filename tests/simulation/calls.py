@@ -97,6 +97,10 @@ class Port:
             case "lost-after":
                 self._quietly(do)
                 raise Unknown(f"the answer of Docker at {HOST} was lost: reset by peer")
+            case "broken" if what == "start":
+                docker.start(name)
+                docker.lose_start(docker.get(name), "transport is closing: unavailable")
+                raise Unknown("containerd's answer to Docker was lost: transport is closing")
             case "late":
                 self._later(name, do, self.weather.rng.uniform(1.0, 2.0) * TIMEOUT)
             case "slow":
@@ -223,6 +227,9 @@ class FakeImages:
     def find(self, reference: str) -> str | None:
         found = self._port.call("find", reference, lambda: self._port.docker.images.get(reference))
         return None if found is None else str(found)
+
+    def environment(self, image_id: str) -> dict[str, str]:
+        return dict(self._port.call("find", image_id, dict))
 
     def pull(self, reference: str, auth: Any, progress: Any) -> str:
         def do() -> str:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from launcher.engine.outcome import Refusal, Refused
+from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineError
 from tests.simulation.program import Program, of_command
 from tests.simulation.virtual import Timeline
@@ -75,6 +75,8 @@ class Box:
     error: str = ""
     error_exit: int = 0
     told: tuple[int, float] | None = None
+    unsaved: bool = False
+    """It was started, and dockerd has not written that down."""
     devices: tuple[str, ...] = ()
     stops: int = 0
     step: float = 0.0
@@ -115,11 +117,15 @@ class FakeDocker:
     """(call, container name) -> when it was sent last."""
     ghosts: set[str] = field(default_factory=set)
     """Containers whose end dockerd has missed: it says that they run."""
+    missed: set[str] = field(default_factory=set)
+    """Containers whose end dockerd has missed for a time."""
     removed_by_others: set[str] = field(default_factory=set)
     late: list[tuple[float, Callable[[], Any]]] = field(default_factory=list)
     """Requests whose client gave up: dockerd carries them out all the same, when it comes to it."""
     busy: dict[str, float] = field(default_factory=dict)
     """Container name -> until when dockerd holds its lock."""
+    dies_at_start: bool = False
+    """It is killed at the next start, before it has written that down."""
     _went: float = 0.0
     _pids: int = 1000
 
@@ -173,8 +179,11 @@ class FakeDocker:
 
     def start(self, name: str) -> None:
         box = self.get(name)
+        if box.unsaved and self.alive(box):
+            raise _refused(500, f"task {box.id}: already exists")
         if self.alive(box) or name in self.ghosts:
             return
+        box.unsaved = False
         program = box.program
         if program.missing:
             box.error_exit = 127
@@ -187,6 +196,16 @@ class FakeDocker:
         box.life.lingers = program.lingers
         box.started_wall, box.told = self.timeline.wall, None
         self.record.append(Record(self.timeline.wall, box.id, box.name, box.devices))
+        if self.dies_at_start:
+            self.dies_at_start = False
+            self.lose_start(box)
+            self.go(Restart.LIVE)
+            raise Unknown("the answer of the simulated dockerd was lost: it was killed")
+
+    def lose_start(self, box: Box, error: str = "") -> None:
+        """Let dockerd know nothing of a start that containerd has carried out."""
+        box.unsaved, box.error, box.error_exit = True, error, 128 if error else 0
+        self.lost_exits.add(box.name)
 
     def signal(self, name: str, *, kill: bool, grace: float = 0.0) -> None:
         """TERM or KILL a container; with a grace KILL follows."""
@@ -226,7 +245,7 @@ class FakeDocker:
             "Status": "created", "Running": False, "Pid": 0, "ExitCode": box.error_exit,
             "Error": box.error, "OOMKilled": False, "StartedAt": ZERO, "FinishedAt": ZERO,
         }  # fmt: skip
-        if life is not None:
+        if life is not None and not box.unsaved:
             assert box.started_wall is not None
             running = self.alive(box) or box.name in self.ghosts
             exit_code, ended = box.told or (life.exit, _ended_wall(box, life))
@@ -243,7 +262,11 @@ class FakeDocker:
             "Id": box.id,
             "Name": f"/{box.name}",
             "State": state,
-            "Config": {"Labels": box.body.get("Labels") or {}, "Env": box.body.get("Env") or []},
+            "Config": {
+                "Labels": box.body.get("Labels") or {},
+                "Env": box.body.get("Env") or [],
+                "User": box.body.get("User") or "",
+            },
             "HostConfig": box.body.get("HostConfig") or {},
             "Image": box.body["Image"],
         }
@@ -285,6 +308,9 @@ class FakeDocker:
                 if box.life is not None and self._went <= box.life.ends <= now:
                     box.told = (255, self.timeline.wall)
                     self.lost_exits.add(box.name)
+        for box in self.boxes.values():
+            if box.unsaved and box.life is not None:  # a task that dockerd does not know is ended
+                self._end(box.life, now, 137)
         self.down = False
         self.ghosts.clear()
         self.incarnation += 1
@@ -308,6 +334,7 @@ class FakeDocker:
         for box in self.boxes.values():
             if box.life is not None and now < box.life.ends <= now + seconds:
                 self.ghosts.add(box.name)
+                self.missed.add(box.name)
 
     def _kill_all(self) -> None:
         for box in self.boxes.values():

@@ -26,6 +26,7 @@ CONFIG = """\
 inventory_seconds = 1.0
 sweep_seconds = 1.0
 orphan_grace_seconds = 2.0
+policy.images = ["*"]
 """
 
 

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launcher.core.imagerules import TOOLKIT_FIXED
+from launcher.daemon.doctor.dockerd import HOOK
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host
-from launcher.daemon.doctor.versions import RUNC, TOOLKIT, Escape, escapes_of, key
+from launcher.daemon.doctor.versions import RUNC, TOOLKIT, Escape, escapes_of, key, older
 
 _NVIDIA = re.compile(r"^NVIDIA Container .*?version:? v?(\d\S*)", re.MULTILINE)
 _RUNC = re.compile(r"^runc version (\d\S*)", re.MULTILINE)
@@ -40,6 +42,14 @@ def toolkit_version(host: Host) -> str | None:
         if found and key(found[1]):
             return found[1]
     return None
+
+
+def toolkit_fixed(host: Host) -> bool:
+    """Whether no image can make NVIDIA's hook load its code: there is no hook, or it is mended."""
+    version = toolkit_version(host)
+    if version is not None:
+        return not older(version, TOOLKIT_FIXED)
+    return host.which(HOOK) is None
 
 
 def runc(version: Mapping[str, Any], host: Host) -> Finding:

@@ -181,8 +181,8 @@ def test_a_slice_that_is_another_three_times_has_the_job_held() -> None:
     [
         ({"priority": 51}, NotAllowed),
         ({"user": "0:0"}, NotAllowed),
-        ({"environment": (("NVIDIA_VISIBLE_DEVICES", "all"),)}, UserError),
-        ({"environment": (("LD_PRELOAD", "/x.so"),)}, UserError),
+        ({"environment": (("NVIDIA_VISIBLE_DEVICES", "all"),)}, NotAllowed),
+        ({"environment": (("LD_PRELOAD", "/x.so"),)}, NotAllowed),
         ({"environment": (("A B", "c"),)}, UserError),
         ({"time_limit": 0.0}, UserError),
         ({"mem_limit": 1024}, UserError),

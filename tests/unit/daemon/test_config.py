@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from launcher.config import Config, load
+from launcher.core.policy import Policy
+from launcher.core.rules import Rules
 from launcher.engine.connection import Connection
 from launcher.errors import ConfigError
 
@@ -93,7 +95,11 @@ allow = ["watcher"]
         nvml_seconds=0.5,
         log_level="debug",
         foreign_allow=("watcher",),
+        rules=found.rules,
     )
+    own = Policy(host_memory=found.rules.policy.host_memory, unbound=frozenset({0, os.getuid()}))
+    assert found.rules == Rules(policy=own)
+    assert 2**30 < own.host_memory < 2**50
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.cpu_slots = 4  # type: ignore[misc]
 

@@ -43,6 +43,8 @@ requests = st.builds(
     mem_limit=st.one_of(st.none(), size),
     cpus=st.one_of(st.none(), seconds),
     user=maybe,
+    network_mode=st.sampled_from([None, "default", "none", "host"]),
+    policy_profile=maybe,
     stop_grace_period=seconds,
     pull_policy=st.sampled_from(["always", "missing", "never"]),
     priority=st.integers(0, 1000),
@@ -79,6 +81,7 @@ SAME = {"name", "image", "working_dir", "shm_size", "mem_limit", "cpus", "user",
     "time_limit",
     "idle_timeout",
     "preemptible",
+    "policy_profile",
 }
 
 
@@ -93,6 +96,7 @@ def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRe
     assert [(b.source, b.target, b.read_only) for b in spec.binds] == [
         (v.source, v.target, v.read_only) for v in request.volumes
     ]
+    assert spec.network == request.network_mode
     assert spec.stop_grace == request.stop_grace_period
     for ours, theirs in ((spec.retries, request.retries), (spec.warn, request.signal)):
         told = None if ours is None else dataclasses.asdict(ours)
@@ -110,7 +114,7 @@ def _plain(value: Any) -> Any:
 
 def test_every_field_of_the_spec_is_looked_at_above() -> None:
     other = {"command", "entrypoint", "environment", "binds", "stop_grace", "need", "begin", "hold"}
-    other |= {"retries", "warn"}
+    other |= {"retries", "warn", "network"}
     assert {f.name for f in dataclasses.fields(JobSpec)} == SAME | other
     assert {f.name for f in dataclasses.fields(Need)} == {
         f.name for f in dataclasses.fields(wire.GpuRequest)

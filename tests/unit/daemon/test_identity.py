@@ -13,10 +13,10 @@ import pytest
 
 from launcher.core.job import Owner
 from launcher.core.rules import FairShare, Quota, Rules
-from launcher.daemon.identity import Admins, Caller, caller_of, groups_of, unknown_names
+from launcher.daemon.identity import Caller, Roles, caller_of, groups_of, unknown_names
 from launcher.errors import NotAllowed
 
-ROOT_ONLY = Admins(frozenset({0}))
+ROOT_ONLY = Roles(frozenset({0}))
 
 
 def request(connection: socket.socket | None, **headers: str) -> Any:
@@ -69,7 +69,7 @@ def test_an_admin_is_one_by_uid_alone(listener: Any) -> None:
     client = connect_as(5, 0, listener.path)
     with client, listener.accept() as server:
         assert not caller_of(request(server), ROOT_ONLY).admin
-        assert caller_of(request(server), Admins(frozenset({0, 5}))).admin
+        assert caller_of(request(server), Roles(frozenset({0, 5}))).admin
 
 
 def test_a_uid_without_a_name_is_nobody_here(listener: Any) -> None:
@@ -113,10 +113,21 @@ def test_who_may_see_a_job() -> None:
 
 def test_members_of_the_admin_group_are_admins_and_of_no_other() -> None:
     games = Owner(5, 60, "games")
-    assert not Admins(frozenset({0})).has(games)
-    assert Admins(frozenset({0}), "games").has(games), "by his primary group"
-    assert not Admins(frozenset({0}), "mail").has(games)
-    assert not Admins(frozenset({0}), "no-such-group").has(games)
+    assert not Roles(frozenset({0})).caller(games).admin
+    assert Roles(frozenset({0}), "games").caller(games).admin, "by his primary group"
+    assert not Roles(frozenset({0}), "mail").caller(games).admin
+    assert not Roles(frozenset({0}), "no-such-group").caller(games).admin
+
+
+def test_trusted_users_and_the_groups_that_a_container_keeps_are_looked_up_by_name() -> None:
+    games = Owner(5, 60, "games")
+    roles = Roles(frozenset({0}), trusted_group="games")
+    assert (roles.caller(games).trusted, roles.caller(games).role) == (True, "trusted")
+    assert Roles(frozenset({0})).caller(games).role == "user"
+    assert Roles(frozenset({5})).caller(games).role == "admin"
+    person = roles.person(games, frozenset({"games", "mail", "root", "no-such-group"}))
+    assert (person.gids, person.trusted, "games" in person.groups) == ((60,), True, True)
+    assert roles.person(Owner(0, 0, "root"), frozenset({"root"})).gids == (), "root's is no gift"
 
 
 def test_names_of_the_rules_that_nobody_has_here_are_told() -> None:

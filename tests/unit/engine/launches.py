@@ -4,33 +4,62 @@ from __future__ import annotations
 
 from typing import Any
 
+from launcher.core.confine import confinement
 from launcher.core.gpu import Slice
 from launcher.core.ids import labels
 from launcher.core.job import JobSpec, Owner
-from launcher.core.policy import confinement
+from launcher.core.policy import Asked, Person, Policy
 from launcher.engine.spec import Launch
+from launcher.engine.validate import Bounds
 from tests.support.builders import ALICE, CPU, mig, profile
 
 IMAGE_ID = "sha256:" + "1" * 64
+SHARE = 6 << 30
+"""What goes with the slices of the host's memory."""
+DEFAULT = Policy()
 ONE, TWO = (mig(0),), (mig(0), mig(1))
 
 
 def launch(
-    owner: Owner = ALICE, slices: tuple[Slice, ...] = ONE, driver: str = "", **spec: Any
+    owner: Owner = ALICE,
+    slices: tuple[Slice, ...] = ONE,
+    driver: str = "",
+    policy: Policy = DEFAULT,
+    gids: tuple[int, ...] = (),
+    **spec: Any,
 ) -> Launch:
     """Return attempt 2 of job 7 of this owner on these slices."""
     need = profile(count=len(slices)) if slices else CPU
     made = JobSpec("train", "team/app:1", need, **spec)
     uuids = tuple(s.uuid for s in slices)
+    kept = confinement(Asked(made, Person(owner, gids=gids), policy, SHARE))
     return Launch(
         job=7,
         attempt=2,
         spec=made,
         slices=slices,
         image_id=IMAGE_ID,
-        confinement=confinement(made, owner),
+        confinement=kept,
         labels=labels("feed", 7, 2, uuids, owner.uid),
+        binds=made.binds,
         gpu_driver=driver,
+    )
+
+
+def bounds_of(made: Launch) -> Bounds:
+    """Return what the container of this attempt may be given, by what the test asked for."""
+    uid = int(made.labels["launcher.uid"])
+    ordinary = uid != 0
+    return Bounds(
+        uuids=uuids_of(made),
+        uid=uid,
+        gid=uid,
+        groups=made.confinement.groups,
+        network=made.spec.network,
+        mounts=tuple((b.source, b.target, b.read_only) for b in made.spec.binds),
+        memory=made.spec.mem_limit or (SHARE if ordinary else None),
+        pids=4096 if ordinary else None,
+        nofile=16384 if ordinary else None,
     )
 
 

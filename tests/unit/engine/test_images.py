@@ -17,7 +17,10 @@ from tests.unit.engine.wire_docker import WireDocker, chunked, cut, reply, until
 
 DIGEST = "sha256:" + "a" * 64
 PULL = "POST /images/create"
-FOUND = reply(200, {"Id": DIGEST, "RepoDigests": [f"app@{DIGEST}"]})
+FOUND = reply(
+    200,
+    {"Id": DIGEST, "RepoTags": ["host:5000/app:1", "app:1"], "RepoDigests": [f"app@{DIGEST}"]},
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -115,6 +118,13 @@ def test_an_image_that_docker_calls_invalid_is_not_here(
     answer = reply(400, {"message": "invalid reference format"})
     docker_wire.on("GET /images/app:1/json", answer)
     assert Images(connection).find("app:1") is None
+
+
+def test_what_docker_finds_by_the_beginning_of_an_id_is_not_what_was_asked_for(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    docker_wire.on("GET /images/cafe/json", FOUND)
+    assert Images(connection).find("cafe") is None
 
 
 DONE = {"status": "Status: Downloaded newer image for host:5000/app:1"}

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.core.job import Bind
+from launcher.core.policy import Policy
 from launcher.engine.spec import Launch, create_body, environment, gpu_driver
 from launcher.engine.validate import body_faults
 from tests.support.builders import ALICE, ROOT
-from tests.unit.engine.launches import IMAGE_ID, ONE, TWO, launch, uuids_of
+from tests.unit.engine.launches import IMAGE_ID, ONE, SHARE, TWO, bounds_of, launch, uuids_of
 
 COMMON = {
     "Image": IMAGE_ID,
@@ -28,12 +29,23 @@ HOST = {
     "AutoRemove": False,
     "RestartPolicy": {"Name": "no"},
     "IpcMode": "private",
+    "CgroupnsMode": "private",
     "ShmSize": 67108864,
     "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "4"}},
     "Mounts": [],
     "Tmpfs": {},
 }
-CONFINED = {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]}
+CONFINED = {
+    "CapDrop": ["ALL"],
+    "SecurityOpt": ["no-new-privileges"],
+    "Memory": SHARE,
+    "MemorySwap": SHARE,
+    "PidsLimit": 4096,
+    "Ulimits": [
+        {"Name": "nofile", "Soft": 16384, "Hard": 16384},
+        {"Name": "core", "Soft": 0, "Hard": 0},
+    ],
+}
 
 
 def labels(uuids: str, uid: int) -> dict[str, str]:
@@ -116,6 +128,7 @@ def test_the_body_of_a_root_job_with_mounts_and_limits() -> None:
             "DeviceRequests": request("MIG-a-0"),
             "ShmSize": 1 << 30,
             "Memory": 2 << 30,
+            "MemorySwap": 2 << 30,
             "NanoCpus": 1_500_000_000,
             "Mounts": [
                 mount | {"Source": "/data", "Target": "/in", "ReadOnly": True},
@@ -123,6 +136,21 @@ def test_the_body_of_a_root_job_with_mounts_and_limits() -> None:
             ],
         },
     }
+
+
+def test_what_a_policy_grants_is_in_the_body_and_nothing_else() -> None:
+    host = create_body(launch(gids=(60, 61), network="none", mem_limit=1 << 30))["HostConfig"]
+    assert (host["GroupAdd"], host["NetworkMode"]) == (["60", "61"], "none")
+    assert (host["Memory"], host["MemorySwap"]) == (1 << 30, 1 << 30)
+    assert "NetworkMode" not in create_body(launch(network="default"))["HostConfig"]
+
+
+def test_who_runs_a_daemon_of_his_own_has_no_limits_but_those_he_asks_for() -> None:
+    own = Policy(unbound=frozenset({0, ALICE.uid}))
+    body = create_body(launch(policy=own, gids=(60,)))
+    assert "Memory" not in body["HostConfig"]
+    assert "GroupAdd" not in body["HostConfig"]
+    assert (body["User"], body["HostConfig"]["CapDrop"]) == ("1000:1000", ["ALL"])
 
 
 def test_the_body_of_a_cpu_job_runs_with_runc_and_sees_no_gpu() -> None:
@@ -239,8 +267,7 @@ def test_i8_whatever_a_user_writes_the_body_is_ours(made: Launch) -> None:
     assert host.get("DeviceRequests", []) == (request(*uuids) if uuids else [])
     assert body["Image"] == IMAGE_ID, "what is run is the pinned id, never the user's text"
     assert body["Labels"] == labels(",".join(uuids), int(made.labels["launcher.uid"]))
-    uid = int(made.labels["launcher.uid"])
-    assert body_faults(body, uuids, uid, gid=uid) == []
+    assert body_faults(body, bounds_of(made)) == []
 
 
 @given(made=launches())

@@ -1,0 +1,29 @@
+"""What an image may bring along in its own environment: NVIDIA's toolkit reads it before the job.
+
+The hook runs as root on the host with the container's environment: LD_PRELOAD there took over the
+host (CVE-2025-23266, fixed in toolkit 1.17.8), a resource's variable names other devices than the
+leased ones (nvidia-container-toolkit, internal/config/image).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+_LOADER = ("LD_PRELOAD", "LD_AUDIT")
+_DEVICES = ("DOCKER_RESOURCE_", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_", "NVIDIA_MIG_MONITOR_")
+TOOLKIT_FIXED = "1.17.8"
+
+
+def faults(environment: Mapping[str, str], *, toolkit_fixed: bool) -> Iterator[str]:
+    """Yield why nobody's job may run an image with this environment.
+
+    ``toolkit_fixed``: NVIDIA's toolkit of this machine does not load what an image names.
+    """
+    for name, value in environment.items():
+        if name in _LOADER and value and not toolkit_fixed:
+            yield (
+                f"it sets {name}, which this machine's nvidia-container-toolkit would load as root "
+                f"(rule image-preload; allowed from toolkit {TOOLKIT_FIXED} on)"
+            )
+        if name.startswith(_DEVICES) and value:
+            yield f"it sets {name}, which names other devices than the leased (rule image-devices)"

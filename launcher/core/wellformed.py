@@ -1,0 +1,121 @@
+"""What every job must be, whoever asks: values that mean something, names that can be passed on.
+
+Checked at submit and again when the container is made; what depends on who asks is in ``policy``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from launcher.core.job import Job, JobSpec, Need, NeedKind
+from launcher.errors import UserError
+
+MAX_PRIORITY = 1000
+YEAR = 366 * 86400.0
+LATEST = 4e9
+"""No job begins later (seconds since 1970): that is some time after the year 2090."""
+MOST_SLICES = 1024
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SIGNAL = re.compile(r"SIG[A-Z0-9+-]{2,12}")
+_RETRY_ON = re.compile(r"infra|oom|timeout|any|exit:\d{1,3}(-\d{1,3})?")
+_MIN_MEMORY = 6 * 1024 * 1024
+
+
+def check(spec: JobSpec) -> None:
+    """Raise ``UserError`` naming the field and its value where a spec makes no job."""
+    check_need(spec.need)
+    check_seconds("time_limit", spec.time_limit)
+    check_priority(spec.priority)
+    for holds, message in (*_rules_of_the_container(spec), *_rules_of_the_queue(spec)):
+        if not holds:
+            raise UserError(message)
+
+
+def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of what is run."""
+    named = _NAME.fullmatch(spec.name)
+    yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
+    yield spec.image.strip() == spec.image != "", f"image: {spec.image!r} is not an image"
+    yield spec.begin is None or 0 <= spec.begin <= LATEST, "begin: that is too far away"
+    yield 0 <= spec.stop_grace <= 86400, "stop_grace_period: must be 0s to 24h"
+    yield spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"
+    yield spec.shm_size > 0, "shm_size: must be more than 0"
+    enough = spec.mem_limit is None or spec.mem_limit >= _MIN_MEMORY
+    yield enough, "mem_limit: Docker takes no less than 6m"
+    for name, _ in spec.environment:
+        yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
+    for bind in spec.binds:
+        absolute = bind.source.startswith("/") and bind.target.startswith("/")
+        yield absolute, f"volumes: {bind.source}:{bind.target} must be absolute paths"
+    texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
+    nul = any("\0" in text for text in (*texts, spec.working_dir or ""))
+    yield not nul, "command: a NUL character cannot be passed to a program"
+
+
+def check_need(need: Need) -> None:
+    """Raise ``UserError`` for a request that means no slices."""
+    kind = need.kind
+    rules = (
+        (1 <= need.count <= MOST_SLICES, f"gpus: count {need.count} is not 1 to {MOST_SLICES}"),
+        (kind is not NeedKind.PROFILE or need.profile, "gpus: the profile is missing"),
+        (
+            kind is not NeedKind.MEMORY or (need.memory_gb or need.memory_mib or 0) > 0,
+            "gpus: the memory is missing",
+        ),
+        (
+            kind is not NeedKind.UUID or len(set(need.uuids)) == len(need.uuids) > 0,
+            "gpus: the UUIDs are missing or one is named twice",
+        ),
+    )
+    for holds, message in rules:
+        if not holds:
+            raise UserError(message)
+
+
+def check_seconds(what: str, seconds: float | None) -> None:
+    """Raise ``UserError`` for a length of time that is none: nothing, or more than a year."""
+    if seconds is not None and not 0 < seconds <= YEAR:
+        raise UserError(f"{what}: must be more than 0 and at most a year")
+
+
+def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of how a job ends and runs again."""
+    idle, warn, retries = spec.idle_timeout, spec.warn, spec.retries
+    if idle is not None:
+        yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
+        yield spec.need.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
+    if warn is not None:
+        known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
+        yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"
+        before = 0 < warn.before <= min(YEAR, spec.time_limit or YEAR)
+        yield before, "signal: `before` must be more than 0 and no longer than the time limit"
+    if retries is not None:
+        yield 0 <= retries.max <= 100, f"retries: {retries.max} is not 0 to 100"
+        for word in retries.on:
+            yield _RETRY_ON.fullmatch(word), f"retries: {word!r} is not an end that can be retried"
+        backoff = 0 <= retries.backoff <= retries.max_backoff <= YEAR
+        yield backoff, "retries: `backoff` must be 0 to `max_backoff`, that at most a year"
+
+
+def check_priority(priority: int) -> None:
+    """Raise ``UserError`` where a priority cannot be."""
+    if not 0 <= priority <= MAX_PRIORITY:
+        raise UserError(f"priority: {priority} is not 0 to {MAX_PRIORITY}")
+
+
+def check_edit(job: Job, need: Need, limit: float | None) -> None:
+    """Raise ``UserError`` where a job cannot be like this with what it has."""
+    check_need(need)
+    check_seconds("time_limit", limit)
+    if job.idle_timeout is not None and need.kind is NeedKind.NONE:
+        raise UserError(
+            "gpus: the job has an idle_timeout, which needs a GPU", fix="Submit it anew without."
+        )
+    if job.warn is not None and limit is not None and job.warn.before >= limit:
+        raise UserError(
+            f"time_limit: {limit:g} s is not longer than the {job.warn.before:g} s before it "
+            f"at which the job wants {job.warn.name}"
+        )

@@ -1,0 +1,40 @@
+"""Users' registry credentials as they come: with a submit, or by ``launch login``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from launcher import wire
+from launcher.core import event as ev
+from launcher.core import policy
+from launcher.daemon.context import Context
+from launcher.daemon.identity import Caller
+from launcher.errors import UserError
+
+MOST_REGISTRIES = 32
+
+
+def keep(context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth]) -> None:
+    """Keep credentials in memory; images that waited for them are pulled now."""
+    if len(given) > MOST_REGISTRIES:
+        raise UserError(f"credentials for {len(given)} registries; {MOST_REGISTRIES} can be given")
+    if given:
+        context.credentials.keep(caller.uid, given)
+        context.brain.tell(ev.CredentialsGiven(caller.uid, frozenset(given)))
+
+
+async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> wire.LoginReply:
+    """Ask the registry whether it takes these credentials, then keep them.
+
+    Raises ``NotAllowed`` with the registry's words where it does not, and for a registry of which
+    the policy allows no image.
+    """
+    rules = context.world.rules.policy
+    policy.check_registry(context.roles.person(caller.owner, rules.groups), rules, asked.registry)
+    auth = asked.auth
+    text = await asyncio.to_thread(
+        context.images.login, asked.registry, auth.username, auth.password
+    )
+    keep(context, caller, {asked.registry: auth})
+    return wire.LoginReply(registry=asked.registry, message=text)

@@ -1,0 +1,82 @@
+"""What an attempt's container is to be: the create body, and the bounds that it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from launcher.core import policy, wellformed
+from launcher.core.action import StartAttempt
+from launcher.core.confine import Confinement, confinement
+from launcher.core.event import StartFailure
+from launcher.core.ids import labels
+from launcher.core.job import Bind
+from launcher.daemon.notstarted import NotStarted
+from launcher.engine import validate
+from launcher.engine.spec import Launch, create_body
+from launcher.engine.validate import Bounds
+from launcher.errors import LauncherError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One attempt's container before it is made; ``asked`` is what its owner wants of it."""
+
+    action: StartAttempt
+    asked: policy.Asked
+    store: str
+    deadline: str | None
+
+    @property
+    def binds(self) -> tuple[Bind, ...]:
+        """The mounts as they are made."""
+        return self.asked.spec.binds
+
+    def bounds(self) -> Bounds:
+        """Return what the container may be given."""
+        owner, kept = self.asked.person.owner, confinement(self.asked)
+        return Bounds(
+            uuids=[s.uuid for s in self.action.slices],
+            uid=owner.uid,
+            gid=owner.gid,
+            unbound=owner.uid in self.asked.policy.unbound,
+            groups=kept.groups,
+            network=kept.network,
+            mounts=tuple((b.source, b.target, b.read_only) for b in self.binds),
+            memory=kept.memory,
+            pids=kept.pids,
+            nofile=kept.nofile,
+        )
+
+    def body(self, driver: Callable[[], str]) -> dict[str, object]:
+        """Return the body of the create call, looked at twice; raises ``NotStarted``.
+
+        ``driver`` tells how this Docker wants GPUs asked for.
+        """
+        try:
+            wellformed.check(self.asked.spec)
+            policy.check(self.asked)
+        except LauncherError as refused:  # by a policy that is stricter than when it was queued
+            text = f"{refused.message}. {refused.fix or ''}".strip()
+            raise NotStarted(StartFailure.USER, text) from refused
+        body = create_body(self._launch(confinement(self.asked), driver()))
+        if faults := validate.body_faults(body, self.bounds()):
+            raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
+        return body
+
+    def _launch(self, kept: Confinement, driver: str) -> Launch:
+        action, uid = self.action, self.asked.person.owner.uid
+        uuids = tuple(s.uuid for s in action.slices)
+        return Launch(
+            job=action.job,
+            attempt=action.attempt,
+            spec=self.asked.spec,
+            slices=action.slices,
+            image_id=action.image_id,
+            confinement=kept,
+            labels=labels(self.store, action.job, action.attempt, uuids, uid),
+            binds=self.binds,
+            gpu_driver=driver,
+            deadline=self.deadline,
+            index=action.index,
+        )

@@ -1,0 +1,94 @@
+"""A look at what Docker made of a create body (I9): exactly what was leased and granted, no more.
+
+Docker's own answer is judged, field by field, without what the body said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from launcher.engine.validate import Bounds
+
+_SHARED = ("PidMode", "UTSMode", "UsernsMode", "NetworkMode", "IpcMode", "CgroupnsMode")
+_NOTHING = (
+    "CapAdd",
+    "Binds",
+    "VolumesFrom",
+    "Links",
+    "PortBindings",
+    "Sysctls",
+    "CgroupParent",
+    "ExtraHosts",
+    "OomScoreAdj",
+    "PublishAllPorts",
+    "Annotations",
+)
+"""Fields of HostConfig that must be empty, 0 or false."""
+
+
+def inspect_faults(info: dict[str, Any], bounds: Bounds, *, limits: bool = True) -> list[str]:
+    """Return how the container that Docker made differs from what it may be.
+
+    ``info`` is GET /containers/{id}/json. Without ``limits`` amounts are not compared: a daemon
+    before this one made it, under the limits of its day.
+    """
+    host = info.get("HostConfig") or {}
+    faults = [*device_faults(info, bounds.uuids), *_shared(host, bounds)]
+    faults += [f"it has {name} {host[name]}" for name in _NOTHING if host.get(name)]
+    if bounds.uid != 0:
+        faults += _ordinary(info.get("Config") or {}, host, bounds)
+    return faults + (list(_amounts(host, bounds)) if limits else [])
+
+
+def device_faults(info: dict[str, Any], uuids: list[str]) -> Iterator[str]:
+    """Yield where its devices are not exactly those that were leased."""
+    host = info.get("HostConfig") or {}
+    given = [i for r in host.get("DeviceRequests") or [] for i in r.get("DeviceIDs") or []]
+    counted = any(r.get("Count") for r in host.get("DeviceRequests") or [])
+    if given != uuids or counted:
+        yield f"it was given {given or 'nothing'}, leased is {uuids or 'nothing'}"
+    if host.get("Privileged"):
+        yield "it is privileged"
+    yield from (f"it has the device {d.get('PathOnHost')}" for d in host.get("Devices") or [])
+    yield from (f"it has the device rule {r}" for r in host.get("DeviceCgroupRules") or [])
+    if not uuids and str(host.get("Runtime") or "runc") != "runc":
+        yield f"a CPU job has the runtime {host['Runtime']}"
+
+
+def _shared(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
+    for name in _SHARED:
+        value = str(host.get(name) or "")
+        granted = name == "NetworkMode" and value == bounds.network
+        if (value == "host" or value.startswith(("container:", "ns:"))) and not granted:
+            yield f"{name} is {value}"
+    mounts = [(m.get("Source"), m.get("Target")) for m in host.get("Mounts") or []]
+    if mounts != [(source, target) for source, target, _ in bounds.mounts]:
+        yield f"it mounts {mounts}, granted is {bounds.mounts}"
+
+
+def _ordinary(config: dict[str, Any], host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
+    options = host.get("SecurityOpt") or []
+    if config.get("User") != f"{bounds.uid}:{bounds.gid}":
+        yield f"it runs as {config.get('User') or 'root'}, its owner is {bounds.uid}:{bounds.gid}"
+    if host.get("CapDrop") != ["ALL"]:
+        yield f"it keeps capabilities: dropped are {host.get('CapDrop') or 'none'}"
+    if options != ["no-new-privileges"]:
+        yield f"its security options are {options}"
+    for name in ("MaskedPaths", "ReadonlyPaths"):
+        if name in host and not host[name]:
+            yield f"{name} is empty: the kernel's own files are open to it"
+
+
+def _amounts(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
+    for name, granted in (
+        ("Memory", bounds.memory),
+        ("MemorySwap", bounds.memory),
+        ("PidsLimit", bounds.pids),
+    ):
+        # 0 or -1 where this kernel cannot limit it: Docker drops it then, and `doctor` says so.
+        if host.get(name) not in (granted, None, 0, -1):
+            yield f"{name} is {host.get(name)}, granted is {granted}"
+    groups = [str(gid) for gid in bounds.groups]
+    if (host.get("GroupAdd") or []) != groups:
+        yield f"its groups are {host.get('GroupAdd')}, granted is {groups}"
