@@ -1,7 +1,8 @@
 """Which containers may have been started: a file each, made right before, for a daemon that dies.
 
 Docker tells as long as it has the container. Where somebody removed it before the start was on
-record, only this tells that the job may have run, and must not run again by itself (I14).
+record, or dockerd died before it had written the start down, only this tells that the job may have
+run, and must not run again by itself (I14).
 """
 
 from __future__ import annotations
@@ -21,17 +22,22 @@ class Marks:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def set(self, name: str) -> None:
-        """Note that a container is about to be started."""
+    def set(self, name: str, dockerd: str) -> None:
+        """Note that a container is about to be started by this life of dockerd, "" if unknown."""
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            (self._directory / name).touch(mode=0o600)
+            (self._directory / name).write_text(dockerd)
         except OSError as error:
             about_container(log, name).warning("the start of %s is not marked: %s", name, error)
 
-    def is_set(self, name: str) -> bool:
-        """Whether a container may have been started."""
-        return (self._directory / name).exists()
+    def asked(self, name: str) -> str | None:
+        """Return which dockerd was asked to start a container, None where none was."""
+        try:
+            return (self._directory / name).read_text()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def clear(self, name: str) -> None:
         """Forget a container: what became of it is on record, and it is gone."""

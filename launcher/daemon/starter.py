@@ -18,6 +18,7 @@ from launcher.core.ids import LABEL_SLICES
 from launcher.core.policy import Asked
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
+from launcher.daemon.ending import why_rebooted
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks
@@ -30,6 +31,7 @@ from launcher.engine.outcome import (
     Refusal,
     Refused,
     Unknown,
+    broke_off,
 )
 from launcher.errors import (
     EngineUnavailable,
@@ -85,12 +87,13 @@ class Starter:
         self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
     ) -> Container:
         found = earlier = self._look(action.container_name) if action.resumed else None
-        if action.resumed and found is None and self.marks.is_set(action.container_name):
+        if action.resumed and found is None and self.marks.asked(action.container_name) is not None:
             raise Vanished(_removed(action.container_name))
         if found is not None:
             self._must_be_ours(found, action)
-            if found.ever_started and action.before_boot:
-                raise Vanished("the machine was rebooted while it ran")
+            if found.ever_started and action.before_boot and (why := why_rebooted(found)):
+                raise Vanished(why)
+            self._must_not_have_run(found, action.container_name)
         if found is None or not found.ever_started:
             self._check_slices(action.slices)
         if found is None:
@@ -194,11 +197,13 @@ class Starter:
             found = self._settled(name) if sent else None
             if found is not None and found.ever_started:
                 return found
+            if found is not None:
+                self._must_not_have_run(found, name)
             if found is not None and found.error:
                 raise never_ran(found, None, action.slices)
             self._note_dockerd(name)
             _must_be(wanted)
-            self.marks.set(name)
+            self.marks.set(name, _life(self.under[name]))
             try:
                 self.containers.start(name)
             except EngineUnavailable as away:
@@ -224,6 +229,29 @@ class Starter:
         self.under[name] = None
         with contextlib.suppress(EngineUnavailable, Unknown):
             self.under[name] = self.containers.incarnation()
+
+    def _must_not_have_run(self, found: Container, name: str) -> None:
+        """Raise ``Vanished`` for a container that may have run although Docker does not say so.
+
+        A dockerd that is killed after its call of containerd, and before it has written the start
+        down, knows nothing of it when it comes back (measured: 3 of 11); nor does one whose
+        containerd did not answer.
+        """
+        asked = self.marks.asked(name)
+        if asked is None or found.ever_started:
+            return
+        if broke_off(found.error):
+            raise Vanished("containerd's answer to its start was lost: it may have run")
+        if asked and asked != self._dockerd_now(name):
+            raise Vanished("Docker was restarted while it was being started: it may have run")
+
+    def _dockerd_now(self, name: str) -> str:
+        while True:
+            try:
+                return _life(self.containers.incarnation())
+            except (EngineUnavailable, Unknown, Refused) as away:
+                about_container(log, name).warning("waiting for Docker: %s", away.message)
+                clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _settled(self, name: str) -> Container | None:
         """Look, and where it does not run yet look again after a moment: a second start of a short
@@ -267,6 +295,11 @@ def _told(action: StartAttempt, failed: Vanished | NotStarted) -> AttemptLost | 
         failed.exit_code,
         failed.slice,
     )
+
+
+def _life(dockerd: Incarnation | None) -> str:
+    """Return what tells one life of dockerd from all others, "" where none is known."""
+    return "" if dockerd is None else f"{clock.boot_id()} {dockerd.pid} {dockerd.ticks}"
 
 
 def _must_be(wanted: Callable[[], bool]) -> None:

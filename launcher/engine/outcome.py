@@ -155,6 +155,13 @@ LOST_WORD = ": unavailable"
 """What containerd's client ends a message with where a call broke off (errdefs.ErrUnavailable)."""
 
 
+def broke_off(message: str) -> bool:
+    """Whether Docker's words mean that containerd was asked and its answer was lost."""
+    text = message.lower()
+    closing = "transport is closing" in text or "code = unavailable" in text
+    return closing or text.endswith(LOST_WORD)
+
+
 def _about_containerd(host: str, message: str, error: Exception) -> None:
     """Raise what a dockerd without its containerd means: the machine's trouble, and no job's."""
     text = message.lower()
@@ -163,7 +170,7 @@ def _about_containerd(host: str, message: str, error: Exception) -> None:
         raise EngineUnavailable(
             f"Docker at {host} has no containerd: {message}", fix=fix
         ) from error
-    if "transport is closing" in text or "code = unavailable" in text or text.endswith(LOST_WORD):
+    if broke_off(message):
         raise Unknown(f"containerd's answer to Docker at {host} was lost: {message}") from error
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -194,3 +195,25 @@ def test_no_end_is_made_up_whatever_happens_to_docker_in_any_of_the_four_setups(
         wrong = [each for found in pool.map(drill, SETUPS) for each in found]
     tell("\n".join(sorted(told)))
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_dockerd_that_is_killed_in_the_middle_of_a_start_starts_no_job_twice(
+    tmp_path: Path, tell: Callable[[object], None]
+) -> None:
+    """The hook has run, the program may have: dockerd dies around writing that down."""
+    rng = Random(1)
+    with docker(tmp_path, Setup(live_restore=True, own_containerd=True)) as made:
+        starts, words = made.sandbox.hook.starts, []
+        for _ in range(12):
+            before = len(starts())
+            number = made.drill.submit(job("sleep", "0.2"))
+            wait_until(lambda before=before: len(starts()) > before)
+            then = time.monotonic() + rng.uniform(0.0, 0.06)
+            wait_until(lambda then=then: time.monotonic() > then)
+            made.sandbox.stop_dockerd(signal.SIGKILL)
+            made.sandbox.start_dockerd()
+            made.drill.until_quiet()
+            words.append(made.drill.daemon.client.show(str(number)).job.outcome)
+        assert made.drill.verdict() == []
+        assert set(words) <= {"COMPLETED", "LOST"}
+        tell(f"dockerd killed in the middle of {len(words)} starts: {words.count('LOST')} LOST")

@@ -34,7 +34,7 @@ from launcher.errors import LauncherError
 from launcher.store import Reader, Store
 from launcher.store import store as store_module
 from tests.simulation.calls import FakeContainers, FakeImages, FakeLogs, Port, Weather
-from tests.simulation.docker import BOOT_SECONDS, Box, FakeDocker
+from tests.simulation.docker import BOOT_SECONDS, Box, FakeDocker, Restart
 from tests.simulation.gpu import FakeGpu
 from tests.simulation.ledger import Ledger, job_of
 from tests.simulation.scenario import IMAGE, OTHER, Ask, Scenario, Trouble
@@ -358,6 +358,17 @@ class Rehearsal:
         how = trouble.how
         self.docker.go(how)
         return lambda: self.docker.come(how)
+
+    def _dies(self, trouble: Trouble) -> Any:
+        """Dockerd is killed at the next start, where one comes."""
+        self.docker.dies_at_start = True
+
+        def back() -> None:
+            self.docker.dies_at_start = False
+            if self.docker.down:
+                self.docker.come(Restart.LIVE)
+
+        return back
 
     def _stall(self, trouble: Trouble) -> Any:
         self.docker.stalled = True

@@ -125,7 +125,9 @@ def random_scenario(rng: Random, *, length: float = 120.0, jobs: int = 8) -> Sce
         made.events.append((rng.uniform(0, length), trouble(rng, live_restore=made.live_restore)))
     made.events.sort(key=lambda event: event[0])
     if rng.random() < 0.7:
-        for kind in rng.sample(["away", "error", "lost-before", "lost-after", "slow", "late"], 3):
+        for kind in rng.sample(
+            ["away", "error", "lost-before", "lost-after", "slow", "late", "broken"], 3
+        ):
             made.chances[kind] = rng.choice([0.005, 0.02, 0.1])
     made.crash_chance = rng.choice([0.0, 0.002, 0.01, 0.03])
     made.latency = rng.choice([0.01, 0.05, 0.3])
@@ -136,7 +138,7 @@ def trouble(rng: Random, *, live_restore: bool) -> Trouble:
     """Return something that goes wrong outside."""
     kind = rng.choice(
         ["restart", "restart", "stall", "slice-changes", "slice-goes", "foreign", "nvml", "hides",
-         "removed", "containerd", "image", "crash", "crash", "reboot"]
+         "removed", "containerd", "image", "crash", "crash", "reboot", "dies"]
     )  # fmt: skip
     how = [Restart.LIVE, Restart.FORGETS] if live_restore else [Restart.STOPS, Restart.KILLS]
     return Trouble(kind, rng.choice([0.5, 3.0, 30.0]), rng.random(), rng.choice(how))

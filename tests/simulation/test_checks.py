@@ -15,7 +15,7 @@ from launcher.daemon import ending, starter
 from launcher.store import Store
 from tests.drills.checker import Start, check
 from tests.simulation.rehearsal import Crash, Rehearsal
-from tests.simulation.scenario import Scenario, calm_scenario
+from tests.simulation.scenario import Scenario, Trouble, calm_scenario
 from tests.simulation.seeds import calm
 from tests.support.builders import Machine, mig, profile
 
@@ -94,8 +94,18 @@ def test_a_simulation_finds_a_start_that_is_sent_again_blindly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(starter.Starter, "_look", lambda self, name: None)
-    monkeypatch.setattr(starter.Marks, "is_set", lambda self, name: False)
+    monkeypatch.setattr(starter.Marks, "asked", lambda self, name: None)
     assert broken(calm(1)) != []
+
+
+def test_a_simulation_finds_a_start_that_a_dockerd_did_not_write_down_before_it_died(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(starter.Starter, "_must_not_have_run", lambda self, found, name: None)
+    scenario = calm_scenario(Random(5))
+    scenario.events.insert(0, (0.0, Trouble("dies", 20.0)))
+    wrong = Rehearsal(5, scenario).run().wrong
+    assert any(each.startswith("I14") for each in wrong)
 
 
 def test_a_simulation_finds_an_exit_code_that_docker_made_up(
@@ -105,7 +115,6 @@ def test_a_simulation_finds_an_exit_code_that_docker_made_up(
     rng = Random(5)
     scenario = replace(calm_scenario(rng), live_restore=False)
     from tests.simulation.docker import Restart
-    from tests.simulation.scenario import Trouble
 
     scenario.events.append((7.0, Trouble("restart", 3.0, how=Restart.STOPS)))
     scenario.events.sort(key=lambda event: event[0])

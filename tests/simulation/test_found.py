@@ -37,12 +37,56 @@ def run(
     return made
 
 
-@pytest.mark.parametrize("fault", ["lost-before", "lost-after", "late"])
-def test_a_start_whose_answer_is_lost_before_docker_goes_away_is_not_given_up(fault: str) -> None:
+def test_a_start_whose_answer_is_lost_before_docker_goes_away_is_found_when_it_is_back() -> None:
     away = (0.5, Trouble("restart", 90.0, how=Restart.LIVE))
-    made = run([submit(), away], script={("start", 0): fault}, latency=0.3)
+    made = run([submit(), away], script={("start", 0): "lost-after"}, latency=0.3)
     assert made.ended == {1: ("COMPLETED", 0)}
     assert len(made.docker.record) == 1
+
+
+@pytest.mark.parametrize("fault", ["lost-before", "late"])
+def test_a_start_that_a_dockerd_did_not_answer_is_not_sent_to_the_next_one(fault: str) -> None:
+    away = (3.5, Trouble("restart", 90.0, how=Restart.LIVE))
+    made = run([submit(), away], script={("start", 0): fault}, latency=0.3)
+    assert made.ended == {1: ("LOST", None)}, "the one that was asked may have done it"
+    assert made.docker.record == []
+
+
+def test_an_end_before_a_reboot_is_believed_although_nobody_had_seen_the_start() -> None:
+    reboot = (30.0, Trouble("reboot", 3.0))
+    made = run([submit(program=Program(1.0, exit=7)), reboot], script={("inspect", 0): "late"})
+    assert made.ended == {1: ("FAILED", 7)}
+
+
+def test_an_exit_255_whose_end_docker_missed_is_nobodys() -> None:
+    away = (2.0, Trouble("containerd", 30.0))
+    made = run([submit(program=Program(9.0, exit=255)), away])
+    assert made.ended == {1: ("LOST", None)}
+
+
+DIES = (0.0, Trouble("dies", 20.0))
+
+
+@pytest.mark.parametrize("crash", [None, Crash(1, "start:before")])
+def test_a_job_that_dockerd_started_and_died_before_it_wrote_that_down_is_not_run_again(
+    crash: Crash | None,
+) -> None:
+    made = run([DIES, submit(program=Program(5.0))], crash)
+    starts = [r.name for r in made.docker.record]
+    assert (made.ended, starts) == ({1: ("LOST", None)}, ["launch-00000000-1-1"])
+
+
+def test_where_its_retries_say_infra_it_runs_again_under_a_number_of_its_own() -> None:
+    made = run([DIES, submit(program=Program(5.0), retries=INFRA)])
+    assert made.ended == {1: ("COMPLETED", 0)}
+    assert [r.name for r in made.docker.record] == ["launch-00000000-1-1", "launch-00000000-1-2"]
+
+
+def test_a_job_whose_start_containerd_did_not_answer_is_lost_and_its_slice_waits_for_it() -> None:
+    events = [submit(program=Program(9.0)), submit(1.0, program=Program(1.0))]
+    made = run(events, script={("start", 0): "broken"})
+    assert made.ended == {1: ("LOST", None), 2: ("COMPLETED", 0)}
+    assert len(made.docker.record) == 2
 
 
 def test_a_short_job_whose_start_was_not_answered_is_not_started_again() -> None:

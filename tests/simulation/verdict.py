@@ -59,7 +59,8 @@ def _compare(ledger: Ledger, docker: FakeDocker, box: Box, job: Any, attempt: An
         honest = [*right, *(["CANCELLED", "TIMEOUT", "LOST"] if asked else [])]
         if box.life.exit in (137, 143) and not docker.live_restore:
             honest.append("LOST")  # dockerd may have ended it: nobody knows
-        if box.life.exit == 255 and (docker.incarnation > 1 or docker.timeline.boots > 1):
+        forgets = docker.incarnation > 1 or docker.timeline.boots > 1 or box.name in docker.missed
+        if box.life.exit == 255 and forgets:
             honest.append("LOST")  # what dockerd says of those it does not know
         if job["outcome"] not in honest:
             ledger.blame(f"it ended with {box.life.exit}: {where}")
@@ -74,6 +75,8 @@ def _told_truly(docker: FakeDocker, box: Box, attempt: Any) -> bool:
 def _log(ledger: Ledger, state: Path, box: Box, attempt: Any) -> None:
     """Every line that was written is in the log once, in order; it is marked complete."""
     if box.name in docker_removed(ledger) or box.life is None or not box.program.lines:
+        return
+    if box.unsaved:  # nobody reads what it writes
         return
     path = path_of(state / "logs", attempt["job"], attempt["number"])
     frames = [frame for frame in LogReader(path).read(1 << 20) if frame.stream == 1]
