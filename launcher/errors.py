@@ -106,6 +106,18 @@ class EngineUnavailable(Unavailable):
     kind = "engine-unavailable"
 
 
+class PinRefused(UserError):
+    """What was asked for cannot be mounted."""
+
+    kind = "pin-refused"
+
+
+class PinsUnavailable(Unavailable):
+    """Mounts for users cannot be made on this machine."""
+
+    kind = "pins-unavailable"
+
+
 class EngineError(LauncherError):
     """Docker refused what was asked of it."""
 

@@ -1,0 +1,82 @@
+"""``python -m launcher.pins``: the helper, on the socket that systemd or a daemon passed to it."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+from launcher.errors import LauncherError, UserError
+from launcher.pins.requests import OPENING_SECONDS, Settings, answer
+from launcher.pins.server import accepted, handed_over, serve, systemd_listener
+from launcher.pins.values import MOST_ID, MOST_MOUNTS, check_root
+
+_MORE_SECONDS = 60.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until the daemon that passed a socket pair is gone, or for ever; the exit code."""
+    asked = _parser().parse_args(arguments)
+    logging.basicConfig(format="pins: %(message)s")
+    try:
+        check_root(asked.directory)
+        connections = _connections(asked.channel)
+    except LauncherError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    os.umask(0o022)
+    settings = Settings(asked.directory, asked.opening_seconds, asked.allow_root)
+    uids = frozenset({0, *asked.daemon_uid})
+    seconds = asked.opening_seconds * MOST_MOUNTS + _MORE_SECONDS
+    serve(connections, functools.partial(answer, settings), uids, seconds)
+    return 0
+
+
+def _connections(channel: int | None) -> Iterator[socket.socket]:
+    if channel is not None:
+        return handed_over(socket.socket(fileno=channel))
+    listener = systemd_listener()
+    if listener is None:
+        raise UserError(
+            "nobody passed a socket",
+            fix="systemd does (sd_listen_fds(3)), or a daemon with --channel.",
+        )
+    return accepted(listener)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m launcher.pins", description=__doc__)
+    parser.add_argument("--directory", required=True, help="where the pins are, root's alone")
+    parser.add_argument(
+        "--daemon-uid",
+        type=_uid,
+        action="append",
+        default=[],
+        metavar="UID",
+        help="who may ask besides root",
+    )
+    parser.add_argument("--allow-root", action="store_true", help="also pin for uid 0")
+    parser.add_argument(
+        "--opening-seconds",
+        type=float,
+        default=OPENING_SECONDS,
+        metavar="S",
+        help="how long one place may take to open (default: %(default)g)",
+    )
+    parser.add_argument("--channel", type=int, metavar="FD", help="a socket pair's end")
+    return parser
+
+
+def _uid(text: str) -> int:
+    uid = int(text)
+    if not 0 < uid <= MOST_ID:
+        raise ValueError(text)
+    return uid
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The other side of ``opening``: forks the child that becomes the user, takes the files it opened.
+
+A file server that is gone holds up the child and not the helper: an opening has its time, then the
+child is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from launcher.errors import LauncherError, PinRefused, PinsUnavailable
+from launcher.pins import frames
+from launcher.pins.opening import become, open_mount
+from launcher.pins.values import Mount, User
+
+_MOST_BYTES = 64 * 1024
+_END_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def opened(user: User, mounts: Sequence[Mount], seconds: float) -> Iterator[list[int]]:
+    """Lend an O_PATH file of each mount, opened as the user within ``seconds`` each.
+
+    Raises ``PinRefused`` for what he may not have, is not there, or does not answer.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    child = os.fork()
+    if child == 0:
+        _open_all(theirs, user, mounts)
+    theirs.close()
+    files: list[int] = []
+    try:
+        try:
+            ours.settimeout(seconds)
+            files.extend(_taken(ours, mount) for mount in mounts)
+        finally:
+            _end(child, ours)
+        yield files
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+def _taken(ours: socket.socket, mount: Mount) -> int:
+    """Return the next file."""
+    try:
+        message, files, _, _ = socket.recv_fds(ours, _MOST_BYTES, 1)
+    except TimeoutError:
+        raise PinRefused(
+            f"{mount}: does not answer within {ours.gettimeout():g} s",
+            fix="A file server may be down: try `ls` there.",
+        ) from None
+    if message and not files:
+        raise frames.error_of(frames.decoded(message))
+    if not files:
+        raise PinsUnavailable(f"{mount}: the process that opened it ended")
+    return files[0]
+
+
+def _end(child: int, ours: socket.socket) -> None:
+    """Kill the child and wait for its end, unless not even that helps it out of the kernel."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    with ours, contextlib.suppress(OSError):
+        ours.settimeout(_END_SECONDS)
+        while ours.recv(_MOST_BYTES):
+            pass
+        os.waitpid(child, 0)
+
+
+def _open_all(theirs: socket.socket, user: User, mounts: Sequence[Mount]) -> NoReturn:
+    """Send a file for each mount, or why there is none; the life of the child."""
+    try:
+        _close_all_but(theirs.fileno())
+        become(user)
+        for mount in mounts:
+            fd = open_mount(mount)
+            socket.send_fds(theirs, [b"{}"], [fd])
+            os.close(fd)
+    except LauncherError as refused:
+        theirs.send(frames.encoded(frames.told(refused)))
+    except BaseException:
+        traceback.print_exc(file=sys.stderr)
+    finally:
+        os._exit(0)
+
+
+def _close_all_but(kept: int) -> None:
+    """Take nothing along that is the helper's: its connections, its directory."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) > 2 and int(name) != kept:
+            with contextlib.suppress(OSError):
+                os.close(int(name))

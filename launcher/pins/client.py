@@ -1,0 +1,211 @@
+"""``Pins``: what the daemon asks of the helper, from any thread.
+
+A connection is one request. A helper that went away is asked once more, by then started anew: every
+request can be made twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.errors import InternalError, PinsUnavailable, UserError
+from launcher.pins import frames
+from launcher.pins.values import Mount, User
+
+SECONDS = 60.0
+"""After so long a helper that does not answer is unavailable."""
+HELPER = (sys.executable, "-P", "-m", "launcher.pins")
+"""-P: nothing is imported from whatever directory this runs in."""
+_END_SECONDS = 5.0
+
+Connect = Callable[[], socket.socket]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """How the helper is; ``trouble`` says why it can pin nothing.
+
+    ``namespace`` as in /proc/PID/ns/mnt: a dockerd in another one would mount empty places.
+    """
+
+    version: str
+    namespace: str
+    trouble: str | None
+
+
+class Pins:
+    """The mounts of users' containers. Safe in any thread.
+
+    Every method raises ``PinsUnavailable`` where the helper cannot be reached or may not mount.
+    """
+
+    def __init__(self, connect: Connect, seconds: float = SECONDS) -> None:
+        self._connect, self._seconds = connect, seconds
+        self._held: set[str] = set()
+
+    @classmethod
+    def at(cls, path: str, seconds: float = SECONDS) -> Pins:
+        """Return those of a helper that listens on a socket, started by systemd."""
+
+        def connect() -> socket.socket:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(seconds)
+                connection.connect(path)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        return cls(connect, seconds)
+
+    def pin(self, container: str, mounts: Sequence[Mount], user: User) -> list[str]:
+        """Hold the mounts for a container; returns the paths to tell Docker, in their order.
+
+        What it had before is removed. Raises ``PinRefused`` for what the user may not mount.
+        """
+        self._held.add(container)
+        try:
+            paths = self._ask("pin", container=container, **_asked(mounts, user))["paths"]
+        except BaseException:
+            self._held.discard(container)
+            raise
+        return [str(path) for path in paths]
+
+    def check(self, mounts: Sequence[Mount], user: User) -> None:
+        """Raise ``PinRefused`` for what the user may not mount as things are now."""
+        self._ask("check", **_asked(mounts, user))
+
+    def unpin(self, container: str) -> bool:
+        """Take a container's pins away, also while it runs; whether it had any."""
+        removed = bool(self._ask("unpin", container=container)["removed"])
+        self._held.discard(container)
+        return removed
+
+    def sweep(self, keep: Collection[str], prefix: str) -> list[str]:
+        """Take away the pins of the containers that begin with ``prefix`` and are not to be kept.
+
+        What was pinned here is left to ``unpin``: ``keep`` may be older than that. Returns the
+        containers.
+        """
+        kept = sorted(self._held.union(keep))
+        return list(self._ask("sweep", keep=kept, prefix=prefix)["removed"])
+
+    def ping(self) -> Ping:
+        """Return how the helper is."""
+        found = self._ask("ping")
+        return Ping(found["version"], found["namespace"], found["trouble"])
+
+    def _ask(self, what: str, **fields: Any) -> dict[str, Any]:
+        request = frames.encoded({"do": what, **fields})
+        why = "it ended before it answered"
+        for _ in range(2):
+            try:
+                with self._connect() as connection:
+                    connection.settimeout(self._seconds)
+                    with contextlib.suppress(BrokenPipeError):  # it may have said why
+                        connection.sendall(request)
+                        connection.shutdown(socket.SHUT_WR)
+                    data = frames.receive(connection)
+            except TimeoutError:
+                raise PinsUnavailable(
+                    f"the helper that makes mounts does not answer within {self._seconds:g} s"
+                ) from None
+            except OSError as error:
+                why = str(error)
+                continue
+            if data:
+                return _read(data)
+        raise PinsUnavailable(f"the helper that makes mounts cannot be reached: {why}")
+
+
+def _asked(mounts: Iterable[Mount], user: User) -> dict[str, Any]:
+    return {
+        "mounts": [mount.as_json() for mount in mounts],
+        "uid": user.uid,
+        "gid": user.gid,
+        "groups": list(user.groups),
+    }
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    try:
+        answer = frames.decoded(data)
+    except UserError as error:
+        raise InternalError(f"the helper answered {data[:200]!r}") from error
+    if "error" in answer:
+        raise frames.error_of(answer)
+    return answer
+
+
+class Running:
+    """A helper that is a child of this process, started when first needed and when it ended.
+
+    It ends when this does: its end of a socket pair is closed then.
+    """
+
+    def __init__(self, directory: str, arguments: Sequence[str] = ()) -> None:
+        self._arguments = ("--directory", directory, *arguments)
+        self._lock = threading.Lock()
+        self._channel: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The helper's pid, None where it was never started."""
+        return self._process.pid if self._process else None
+
+    def connect(self) -> socket.socket:
+        """Return a connection to it; OSError where it cannot be started."""
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            for _ in range(2):
+                channel = self._channel or self._start()
+                try:
+                    socket.send_fds(channel, [b"."], [theirs.fileno()])
+                except OSError:
+                    self._end()
+                else:
+                    return ours
+        ours.close()
+        raise OSError("the helper that makes mounts ends at once; its log says why")
+
+    def close(self) -> None:
+        """Let it end; what it pinned stays."""
+        with self._lock:
+            self._end()
+
+    def _start(self) -> socket.socket:
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*HELPER, "--channel", str(theirs.fileno()), *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                process_group=0,  # Ctrl-C is the daemon's: it may still have pins to take away
+            )
+        return self._channel
+
+    def _end(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+                return
+            self._process.kill()
+            self._process.wait()
+
+
+def spawned(directory: str, arguments: Sequence[str] = (), seconds: float = SECONDS) -> Pins:
+    """Return the pins in ``directory``, made by a helper of this process's own."""
+    return Pins(Running(directory, arguments).connect, seconds)

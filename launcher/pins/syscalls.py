@@ -1,0 +1,148 @@
+"""The system calls that Python has not, one function each; OSError names the call that failed.
+
+System calls made since Linux 5.1 have one number on every architecture but alpha. mount_setattr is
+the youngest: all of this needs Linux 5.12. The C library wraps them since glibc 2.36 only, so they
+are called by number.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable
+
+OPEN_TREE, MOVE_MOUNT, OPENAT2, FACCESSAT2, MOUNT_SETATTR = 428, 429, 437, 439, 442
+SINCE = {OPEN_TREE: "5.2", MOVE_MOUNT: "5.2", OPENAT2: "5.6", FACCESSAT2: "5.8"}
+
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 0x02, 0x04, 0x08
+"""linux/openat2.h"""
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 0x1, 0x2, 0x4
+"""linux/mount.h"""
+
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_AT_NO_AUTOMOUNT, _AT_STATX_DONT_SYNC = 0x800, 0x4000
+_OPEN_TREE_CLONE, _MS_PRIVATE = 1, 1 << 18
+_MOVE_MOUNT_F_EMPTY_PATH, _MOVE_MOUNT_T_EMPTY_PATH = 0x04, 0x40
+_MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
+_STATX_TYPE, _STATX_MNT_ID = 0x1, 0x1000
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("flags", "mode", "resolve")]
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")
+    ]
+
+
+class _Statx(ctypes.Structure):
+    """What is read of statx(2)'s 256 bytes: the mode at 28, the id of the mount at 144."""
+
+    _fields_ = [
+        ("_before", ctypes.c_byte * 28),
+        ("mode", ctypes.c_uint16),
+        ("_between", ctypes.c_byte * 114),
+        ("mount_id", ctypes.c_uint64),
+        ("_after", ctypes.c_byte * 104),
+    ]
+
+
+def openat2(directory: int | None, path: str, flags: int, resolve: int) -> int:
+    """Open as openat2(2), Linux 5.6: ``resolve`` says what no part of the path may be."""
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
+    at = _AT_FDCWD if directory is None else directory
+    return _call("openat2", OPENAT2, at, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+
+
+def accessible(fd: int, mode: int) -> bool:
+    """Whether this process may do that with an open file: faccessat2(2), Linux 5.8."""
+    try:
+        _call("faccessat2", FACCESSAT2, fd, b"", mode, _AT_EMPTY_PATH)
+    except PermissionError:
+        return False
+    return True
+
+
+def clone_tree(fd: int) -> int:
+    """Return a detached copy of the mounts at and below an open place: open_tree(2), Linux 5.2."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_EMPTY_PATH | _AT_RECURSIVE
+    return _call("open_tree", OPEN_TREE, fd, b"", flags)
+
+
+def restrict(tree: int, attributes: int) -> None:
+    """Set attributes on every mount of a detached tree, and cut it off from what its source gets
+    mounted later: mount_setattr(2), Linux 5.12."""
+    attr = _MountAttr(attributes, 0, _MS_PRIVATE, 0)
+    flags = _AT_EMPTY_PATH | _AT_RECURSIVE
+    size = ctypes.sizeof(attr)
+    _call("mount_setattr", MOUNT_SETATTR, tree, b"", flags, ctypes.byref(attr), size)
+
+
+def attach(tree: int, place: int) -> None:
+    """Mount a detached tree on an open place: move_mount(2), Linux 5.2."""
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
+    _call("move_mount", MOVE_MOUNT, tree, b"", place, b"", flags)
+
+
+def detach(path: str) -> None:
+    """Take the topmost mount off a path, also where it is in use: umount2(2)."""
+    if _libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW):
+        raise _failed("umount2")
+
+
+def kind_of(fd: int) -> tuple[int, int]:
+    """Return (mode, id of its mount) of an open file: statx(2), Linux 5.8.
+
+    From what the kernel knows already: a file server that does not answer is not asked.
+    """
+    found = _Statx()
+    flags = _AT_EMPTY_PATH | _AT_NO_AUTOMOUNT | _AT_STATX_DONT_SYNC
+    wanted = _STATX_TYPE | _STATX_MNT_ID
+    if _libc.statx(fd, b"", flags, ctypes.c_uint(wanted), ctypes.byref(found)):
+        raise _failed("statx")
+    return found.mode, found.mount_id
+
+
+def die_with_parent() -> None:
+    """Be killed when the thread that forked this process ends: PR_SET_PDEATHSIG.
+
+    A change of the uid takes it back.
+    """
+    _prctl(_PR_SET_PDEATHSIG, 9)
+
+
+def be_opaque() -> None:
+    """Let nobody of this uid look into this process or take its files: PR_SET_DUMPABLE."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), 0):
+        raise _failed("prctl")
+
+
+def _call(name: str, number: int, *arguments: object) -> int:
+    result: int = _syscall(number, map(_widened, arguments))
+    if result < 0:
+        raise _failed(name)
+    return result
+
+
+def _syscall(number: int, arguments: Iterable[object]) -> int:
+    _libc.syscall.restype = ctypes.c_long
+    return int(_libc.syscall(ctypes.c_long(number), *arguments))
+
+
+def _widened(argument: object) -> object:
+    """Variadic arguments are as wide as a register."""
+    return ctypes.c_long(argument) if isinstance(argument, int) else argument
+
+
+def _failed(name: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), name)

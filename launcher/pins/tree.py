@@ -1,0 +1,180 @@
+"""The pins themselves: mounts at ``<directory>/<container>/<n>``, made and taken away by root.
+
+The mount points have mode 0: where a mount is missing nobody takes the empty place for it. What is
+removed is only ever an empty directory or file of ours; the kernel refuses it while anything is
+mounted there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from launcher.errors import LauncherError, PinRefused, PinsUnavailable
+from launcher.pins import syscalls
+from launcher.pins.opening import check_kind, kernel_lacks, open_directory
+from launcher.pins.values import Mount
+
+_HARMLESS = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+_PATH_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Tree:
+    """The pins in one directory. One process at a time changes them."""
+
+    def __init__(self, directory: str, fd: int) -> None:
+        self._directory, self._fd = directory, fd
+
+    @classmethod
+    @contextlib.contextmanager
+    def locked(cls, directory: str) -> Iterator[Tree]:
+        """Open the directory, made where it is missing, and keep other helpers out meanwhile.
+
+        Raises ``PinsUnavailable`` where others than root could change what is in it.
+        """
+        try:
+            path = open_directory(directory, "directory of pins", sticky=True, make=True)
+        except PinRefused as refused:
+            raise PinsUnavailable(refused.message, fix=refused.fix) from refused
+        try:
+            fd = os.open(f"/proc/self/fd/{path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        finally:
+            os.close(path)
+        try:
+            found = os.fstat(fd)
+            if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o077:
+                raise PinsUnavailable(
+                    f"directory of pins: {directory} is open to others than root",
+                    fix=f"Run: chown root: {directory} && chmod 700 {directory}",
+                )
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield cls(directory, fd)
+        finally:
+            os.close(fd)
+
+    def pin(self, container: str, files: Sequence[tuple[int, Mount]]) -> list[str]:
+        """Mount each open file; returns their paths, in order. What was pinned before is removed.
+
+        Raises ``PinRefused`` for what cannot be mounted, ``PinsUnavailable`` where nothing can.
+        Nothing is left behind then.
+        """
+        self.remove(container)
+        os.mkdir(container, 0o700, dir_fd=self._fd)
+        try:
+            with self._folder(container) as folder:
+                for number, (fd, mount) in enumerate(files):
+                    _mount(fd, mount, folder, str(number))
+        except BaseException:
+            self.remove(container)
+            raise
+        return [f"{self._directory}/{container}/{number}" for number in range(len(files))]
+
+    def remove(self, container: str) -> bool:
+        """Take away all pins of a container, also where it still uses them; False: it has none."""
+        try:
+            with self._folder(container) as folder:
+                for name in os.listdir(folder):  # noqa: PTH208
+                    _take_off(f"{self._directory}/{container}/{name}")
+                    try:
+                        os.unlink(name, dir_fd=folder)
+                    except IsADirectoryError:
+                        os.rmdir(name, dir_fd=folder)
+        except FileNotFoundError:
+            return False
+        os.rmdir(container, dir_fd=self._fd)
+        return True
+
+    def sweep(self, keep: Collection[str], prefix: str) -> list[str]:
+        """Take away the pins of all other containers whose names begin so; returns those."""
+        found = [name for name in os.listdir(self._fd) if name.startswith(prefix)]  # noqa: PTH208
+        return [name for name in sorted(found) if name not in keep and self.remove(name)]
+
+    def trouble(self) -> LauncherError | None:
+        """Return why nothing can be pinned here; None where a mount can be made ready."""
+        try:
+            with _file(syscalls.clone_tree(self._fd)) as tree:
+                syscalls.restrict(tree, _HARMLESS)
+        except OSError as error:
+            return _unmountable(error, self._directory)
+        return None
+
+    @contextlib.contextmanager
+    def _folder(self, container: str) -> Iterator[int]:
+        with _file(os.open(container, _FOLDER, dir_fd=self._fd)) as fd:
+            yield fd
+
+
+def _mount(fd: int, mount: Mount, folder: int, name: str) -> None:
+    try:
+        mode, mount_id = syscalls.kind_of(fd)
+        check_kind(mode, mount)
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+        check_server(mounts, mount_id, mount)
+        with _file(syscalls.clone_tree(fd)) as tree:
+            syscalls.restrict(tree, _HARMLESS | (mount.read_only * syscalls.MOUNT_ATTR_RDONLY))
+            if stat.S_ISDIR(mode):
+                os.mkdir(name, 0, dir_fd=folder)
+            else:
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0, dir_fd=folder))
+            with _file(os.open(name, _PATH_FILE, dir_fd=folder)) as place:
+                syscalls.attach(tree, place)
+    except OSError as error:
+        raise _unmountable(error, str(mount)) from error
+
+
+def _unmountable(error: OSError, what: str) -> LauncherError:
+    if error.errno == errno.ENOSYS:
+        return kernel_lacks(error)
+    if error.errno == errno.EPERM:
+        return PinsUnavailable(
+            f"{what}: {error.filename}(2) is not permitted",
+            fix="The helper needs CAP_SYS_ADMIN, and mount(2) where a seccomp profile filters.",
+        )
+    if error.errno == errno.EACCES:
+        return PinRefused(f"{what}: root may not look at it, so Docker could not mount it")
+    if error.errno == errno.EINVAL:
+        return PinRefused(f"{what}: is on a mount that cannot be mounted elsewhere")
+    return PinsUnavailable(f"{what}: cannot be pinned: {error}")
+
+
+def check_server(mountinfo: str, mount_id: int, mount: Mount) -> None:
+    """Refuse a file system that a user serves (FUSE): it could hold up root, and dockerd, for ever.
+
+    proc_pid_mountinfo(5): the file system's own options have ``user_id`` of who mounted it.
+    """
+    for line in mountinfo.splitlines():
+        ours, _, theirs = line.partition(" - ")
+        kind, _, options = theirs.split(" ")[:3]
+        if ours.split(" ", 1)[0] != str(mount_id):
+            continue
+        if kind.split(".")[0] in ("fuse", "fuseblk") and "user_id=0" not in options.split(","):
+            raise PinRefused(
+                f"{mount}: is on a file system that a user serves ({kind})",
+                fix="Let an admin mount it, or copy what the job needs.",
+            )
+        return
+
+
+def _take_off(path: str) -> None:
+    """Detach all that is mounted at a path of ours."""
+    while True:
+        try:
+            syscalls.detach(path)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # nothing is
+                return
+            raise
+
+
+@contextlib.contextmanager
+def _file(fd: int) -> Iterator[int]:
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,148 @@
+"""What is asked of the helper, read strictly: it has root's rights and trusts no field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from launcher.errors import UserError
+
+MOST_MOUNTS, MOST_GROUPS, MOST_NAMES = 32, 4096, 20_000
+MOST_ID = 2**32 - 2
+"""The last one means "leave it as it is" (setresuid(2))."""
+_PATH_MAX = 4096
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A place beneath a root; ``path`` is relative to it, empty or ``.`` for the root itself."""
+
+    root: str
+    path: str
+    read_only: bool = True
+
+    def __str__(self) -> str:
+        return str(PurePosixPath(self.root, self.path))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it is sent."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose rights count: the uid, the gid and all further groups, as numbers."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+def only(fields: Fields, *names: str) -> None:
+    """Refuse fields that are unknown, and missing ones: an old helper must not overlook any."""
+    for name in fields.keys() - set(names):
+        raise UserError(f"unknown field {name!r}", fix=f"Known: {', '.join(names)}")
+    for name in names:
+        if name not in fields:
+            raise UserError(f"{name}: missing")
+
+
+def container_of(fields: Fields) -> str:
+    """Return the name of a container: a single component of a path, whatever comes."""
+    return _container("container", fields["container"])
+
+
+def containers_of(fields: Fields, name: str) -> frozenset[str]:
+    """Return a list of names of containers."""
+    return frozenset(_container(name, each) for each in _list(name, fields[name], MOST_NAMES))
+
+
+def prefix_of(fields: Fields) -> str:
+    """Return how the names begin that are meant; empty: all."""
+    prefix = fields["prefix"]
+    return _container("prefix", prefix) if prefix != "" else ""
+
+
+def user_of(fields: Fields, *, root_allowed: bool) -> User:
+    """Return whose rights count; uid 0 only where that is allowed."""
+    groups = _list("groups", fields["groups"], MOST_GROUPS)
+    user = User(
+        _id("uid", fields["uid"]),
+        _id("gid", fields["gid"]),
+        tuple(_id("groups", each) for each in groups),
+    )
+    if user.uid == 0 and not root_allowed:
+        raise UserError("uid: 0 is root, for whom nothing is pinned")
+    return user
+
+
+def mounts_of(fields: Fields) -> tuple[Mount, ...]:
+    """Return what is to be mounted, 1 to ``MOST_MOUNTS``."""
+    found = _list("mounts", fields["mounts"], MOST_MOUNTS)
+    if not found:
+        raise UserError("mounts: empty")
+    return tuple(_mount(f"mounts[{at}]", each) for at, each in enumerate(found))
+
+
+def _mount(where: str, found: Any) -> Mount:
+    if not isinstance(found, dict):
+        raise UserError(f"{where}: must be an object")
+    try:
+        only(found, "root", "path", "read_only")
+    except UserError as error:
+        raise UserError(f"{where}.{error.message}", fix=error.fix) from None
+    root, path = (_text(f"{where}.{name}", found[name]) for name in ("root", "path"))
+    read_only = found["read_only"]
+    if not isinstance(read_only, bool):
+        raise UserError(f"{where}.read_only: must be true or false")
+    check_root(root)
+    if path.startswith("/"):
+        raise UserError(f"{where}.path: {path!r} must be relative to the root {root}")
+    return Mount(root, path, read_only)
+
+
+def check_root(root: str) -> None:
+    """Refuse a root that is no plain absolute path."""
+    plain = root.startswith("/") and all(
+        part not in ("", ".", "..") for part in root[1:].split("/")
+    )
+    if not plain:
+        raise UserError(
+            f"mount root {root!r} must be an absolute path without //, /./, /../ or a last /"
+        )
+
+
+def _text(where: str, found: Any) -> str:
+    if not isinstance(found, str) or "\0" in found:
+        raise UserError(f"{where}: must be text without NUL")
+    if len(found) > _PATH_MAX:
+        raise UserError(f"{where}: longer than {_PATH_MAX} characters")
+    try:
+        found.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: {found!r} is no file name") from None
+    return found
+
+
+def _container(where: str, found: Any) -> str:
+    if not isinstance(found, str) or not _NAME.fullmatch(found) or ".." in found:
+        raise UserError(f"{where}: {found!r} is not a container's name: a-z 0-9 . -")
+    return found
+
+
+def _id(where: str, found: Any) -> int:
+    if type(found) is not int or not 0 <= found <= MOST_ID:
+        raise UserError(f"{where}: {found!r} is not a number from 0 to {MOST_ID}")
+    return found
+
+
+def _list(where: str, found: Any, most: int) -> list[Any]:
+    if not isinstance(found, list) or len(found) > most:
+        raise UserError(f"{where}: must be a list of at most {most}")
+    return found
