@@ -31,9 +31,10 @@ def opened(user: User, mounts: Sequence[Mount], seconds: float) -> Iterator[list
     Raises ``PinRefused`` for what he may not have, is not there, or does not answer.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _open_all(theirs, user, mounts)
+        _open_all(parent, theirs, user, mounts)
     theirs.close()
     files: list[int] = []
     try:
@@ -75,11 +76,13 @@ def _end(child: int, ours: socket.socket) -> None:
         os.waitpid(child, 0)
 
 
-def _open_all(theirs: socket.socket, user: User, mounts: Sequence[Mount]) -> NoReturn:
+def _open_all(parent: int, theirs: socket.socket, user: User, mounts: Sequence[Mount]) -> NoReturn:
     """Send a file for each mount, or why there is none; the life of the child."""
     try:
         _close_all_but(theirs.fileno())
         become(user)
+        if os.getppid() != parent:  # it ended before its end would have ended this
+            os._exit(1)
         for mount in mounts:
             fd = open_mount(mount)
             socket.send_fds(theirs, [b"{}"], [fd])

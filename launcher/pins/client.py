@@ -7,6 +7,7 @@ request can be made twice.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from typing import Any
 from launcher.errors import InternalError, PinsUnavailable, UserError
 from launcher.pins import frames
 from launcher.pins.values import Mount, User
+
+log = logging.getLogger(__name__)
 
 SECONDS = 60.0
 """After so long a helper that does not answer is unavailable."""
@@ -95,8 +98,9 @@ class Pins:
         What was pinned here is left to ``unpin``: ``keep`` may be older than that. Returns the
         containers.
         """
-        kept = sorted(self._held.union(keep))
-        return list(self._ask("sweep", keep=kept, prefix=prefix)["removed"])
+        there = self._ask("list", prefix=prefix)["containers"]
+        left = [name for name in there if name not in keep and name not in self._held]
+        return list(self._ask("sweep", containers=left)["removed"]) if left else []
 
     def ping(self) -> Ping:
         """Return how the helper is."""
@@ -105,7 +109,7 @@ class Pins:
 
     def _ask(self, what: str, **fields: Any) -> dict[str, Any]:
         request = frames.encoded({"do": what, **fields})
-        why = "it ended before it answered"
+        why = ended = "it ended before it answered; its log has more"
         for _ in range(2):
             try:
                 with self._connect() as connection:
@@ -119,7 +123,7 @@ class Pins:
                     f"the helper that makes mounts does not answer within {self._seconds:g} s"
                 ) from None
             except OSError as error:
-                why = str(error)
+                why = ended if isinstance(error, ConnectionResetError) else str(error)
                 continue
             if data:
                 return _read(data)
@@ -171,6 +175,7 @@ class Running:
                 try:
                     socket.send_fds(channel, [b"."], [theirs.fileno()])
                 except OSError:
+                    log.warning("the helper that makes mounts has ended; starting it again")
                     self._end()
                 else:
                     return ours

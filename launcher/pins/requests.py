@@ -62,12 +62,20 @@ def unpin(settings: Settings, fields: Fields) -> Reply:
         return {"removed": tree.remove(container)}
 
 
-def sweep(settings: Settings, fields: Fields) -> Reply:
-    """Take away what all others have whose names begin with ``prefix``: ``removed``, by name."""
-    values.only(fields, "keep", "prefix")
-    keep, prefix = values.containers_of(fields, "keep"), values.prefix_of(fields)
+def pinned(settings: Settings, fields: Fields) -> Reply:
+    """Say which ``containers`` have pins whose names begin with ``prefix``."""
+    values.only(fields, "prefix")
+    prefix = values.prefix_of(fields)
     with Tree.locked(settings.directory) as tree:
-        return {"removed": tree.sweep(keep, prefix)}
+        return {"containers": [name for name in tree.containers() if name.startswith(prefix)]}
+
+
+def sweep(settings: Settings, fields: Fields) -> Reply:
+    """Take away what these containers have, as ``unpin``: ``removed``, by name."""
+    values.only(fields, "containers")
+    containers = values.containers_of(fields)
+    with Tree.locked(settings.directory) as tree:
+        return {"removed": tree.sweep(containers)}
 
 
 def ping(settings: Settings, fields: Fields) -> Reply:
@@ -87,6 +95,7 @@ REQUESTS: Mapping[str, Callable[[Settings, Fields], Reply]] = {
     "pin": pin,
     "check": check,
     "unpin": unpin,
+    "list": pinned,
     "sweep": sweep,
     "ping": ping,
 }

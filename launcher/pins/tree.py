@@ -12,13 +12,13 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from launcher.errors import LauncherError, PinRefused, PinsUnavailable
 from launcher.pins import syscalls
 from launcher.pins.opening import check_kind, kernel_lacks, open_directory
-from launcher.pins.values import Mount
+from launcher.pins.values import Mount, is_container
 
 _HARMLESS = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
 _PATH_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -65,18 +65,27 @@ class Tree:
         Nothing is left behind then.
         """
         self.remove(container)
-        os.mkdir(container, 0o700, dir_fd=self._fd)
         try:
+            with _told(container):
+                os.mkdir(container, 0o700, dir_fd=self._fd)
             with self._folder(container) as folder:
                 for number, (fd, mount) in enumerate(files):
-                    _mount(fd, mount, folder, str(number))
+                    with _told(str(mount)):
+                        _mount(fd, mount, folder, str(number))
         except BaseException:
             self.remove(container)
             raise
         return [f"{self._directory}/{container}/{number}" for number in range(len(files))]
 
     def remove(self, container: str) -> bool:
-        """Take away all pins of a container, also where it still uses them; False: it has none."""
+        """Take away all pins of a container, also where it still uses them; False: it has none.
+
+        Raises ``PinsUnavailable`` where one cannot be taken away.
+        """
+        with _told(container):
+            return self._remove(container)
+
+    def _remove(self, container: str) -> bool:
         try:
             with self._folder(container) as folder:
                 for name in os.listdir(folder):  # noqa: PTH208
@@ -90,10 +99,25 @@ class Tree:
         os.rmdir(container, dir_fd=self._fd)
         return True
 
-    def sweep(self, keep: Collection[str], prefix: str) -> list[str]:
-        """Take away the pins of all other containers whose names begin so; returns those."""
-        found = [name for name in os.listdir(self._fd) if name.startswith(prefix)]  # noqa: PTH208
-        return [name for name in sorted(found) if name not in keep and self.remove(name)]
+    def containers(self) -> list[str]:
+        """Return which containers have pins, or a place for some."""
+        return sorted(filter(is_container, os.listdir(self._fd)))  # noqa: PTH208
+
+    def sweep(self, containers: Iterable[str]) -> list[str]:
+        """Take away the pins of several containers; returns those that had any.
+
+        One that cannot be taken away holds up no other; its ``PinsUnavailable`` is raised at last.
+        """
+        removed, troubles = [], []
+        for name in containers:
+            try:
+                if self.remove(name):
+                    removed.append(name)
+            except LauncherError as trouble:
+                troubles.append(trouble)
+        if troubles:
+            raise troubles[0]
+        return removed
 
     def trouble(self) -> LauncherError | None:
         """Return why nothing can be pinned here; None where a mount can be made ready."""
@@ -111,21 +135,27 @@ class Tree:
 
 
 def _mount(fd: int, mount: Mount, folder: int, name: str) -> None:
+    mode, mount_id = syscalls.kind_of(fd)
+    check_kind(mode, mount)
+    mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    check_server(mounts, mount_id, mount)
+    with _file(syscalls.clone_tree(fd)) as tree:
+        syscalls.restrict(tree, _HARMLESS | (mount.read_only * syscalls.MOUNT_ATTR_RDONLY))
+        if stat.S_ISDIR(mode):
+            os.mkdir(name, 0, dir_fd=folder)
+        else:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0, dir_fd=folder))
+        with _file(os.open(name, _PATH_FILE, dir_fd=folder)) as place:
+            syscalls.attach(tree, place)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raise for people what the kernel said."""
     try:
-        mode, mount_id = syscalls.kind_of(fd)
-        check_kind(mode, mount)
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-        check_server(mounts, mount_id, mount)
-        with _file(syscalls.clone_tree(fd)) as tree:
-            syscalls.restrict(tree, _HARMLESS | (mount.read_only * syscalls.MOUNT_ATTR_RDONLY))
-            if stat.S_ISDIR(mode):
-                os.mkdir(name, 0, dir_fd=folder)
-            else:
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0, dir_fd=folder))
-            with _file(os.open(name, _PATH_FILE, dir_fd=folder)) as place:
-                syscalls.attach(tree, place)
+        yield
     except OSError as error:
-        raise _unmountable(error, str(mount)) from error
+        raise _unmountable(error, what) from error
 
 
 def _unmountable(error: OSError, what: str) -> LauncherError:
@@ -140,7 +170,7 @@ def _unmountable(error: OSError, what: str) -> LauncherError:
         return PinRefused(f"{what}: root may not look at it, so Docker could not mount it")
     if error.errno == errno.EINVAL:
         return PinRefused(f"{what}: is on a mount that cannot be mounted elsewhere")
-    return PinsUnavailable(f"{what}: cannot be pinned: {error}")
+    return PinsUnavailable(f"{what}: {error}")
 
 
 def check_server(mountinfo: str, mount_id: int, mount: Mount) -> None:

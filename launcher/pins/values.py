@@ -58,9 +58,10 @@ def container_of(fields: Fields) -> str:
     return _container("container", fields["container"])
 
 
-def containers_of(fields: Fields, name: str) -> frozenset[str]:
+def containers_of(fields: Fields) -> list[str]:
     """Return a list of names of containers."""
-    return frozenset(_container(name, each) for each in _list(name, fields[name], MOST_NAMES))
+    found = _list("containers", fields["containers"], MOST_NAMES)
+    return [_container("containers", each) for each in found]
 
 
 def prefix_of(fields: Fields) -> str:
@@ -130,10 +131,15 @@ def _text(where: str, found: Any) -> str:
     return found
 
 
+def is_container(found: object) -> bool:
+    """Whether this can be the name of a container of ours."""
+    return isinstance(found, str) and bool(_NAME.fullmatch(found)) and ".." not in found
+
+
 def _container(where: str, found: Any) -> str:
-    if not isinstance(found, str) or not _NAME.fullmatch(found) or ".." in found:
+    if not is_container(found):
         raise UserError(f"{where}: {found!r} is not a container's name: a-z 0-9 . -")
-    return found
+    return str(found)
 
 
 def _id(where: str, found: Any) -> int:

@@ -108,15 +108,19 @@ def test_an_answer_that_is_none_is_a_bug(helper: Helper, given: bytes) -> None:
 
 def test_a_sweep_leaves_what_was_pinned_here(helper: Helper) -> None:
     refused = {"error": {"kind": "pin-refused", "message": "no", "fix": None}}
-    pins = helper({"paths": []}, {"paths": []}, refused, {"removed": True}, {"removed": ["x"]})
+    there = {"containers": ["adopted", "mine", "over", "refused", "x"]}
+    swept = {"removed": ["over", "refused", "x"]}
+    pins = helper({"paths": []}, {"paths": []}, refused, {"removed": True}, there, swept, there)
     pins.pin("mine", [MOUNT], ALICE)
     pins.pin("over", [MOUNT], ALICE)
     with pytest.raises(PinRefused):
         pins.pin("refused", [MOUNT], ALICE)
     pins.unpin("over")
-    assert pins.sweep(["adopted"], "launch-a-") == ["x"]
-    last = helper.asked[-1]  # type: ignore[attr-defined]
-    assert (last["keep"], last["prefix"]) == (["adopted", "mine"], "launch-a-")
+    assert pins.sweep(["adopted"], "launch-a-") == ["over", "refused", "x"]
+    asked = helper.asked[-2:]  # type: ignore[attr-defined]
+    assert [each["do"] for each in asked] == ["list", "sweep"]
+    assert asked[1]["containers"] == ["over", "refused", "x"]
+    assert pins.sweep(["adopted", "over", "refused", "x"], "launch-a-") == []
 
 
 def test_a_helper_that_hangs_up_after_its_say_is_heard() -> None:

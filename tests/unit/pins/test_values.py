@@ -62,12 +62,12 @@ def refusal(request: dict[str, Any]) -> str:
 def test_what_is_no_containers_name_is_refused_by_every_request(name: Any) -> None:
     assert "container: " in refusal(PIN | {"container": name})
     assert "container: " in refusal({"do": "unpin", "container": name})
-    assert "keep: " in refusal({"do": "sweep", "prefix": "", "keep": ["a", name]})
+    assert "containers: " in refusal({"do": "sweep", "containers": ["a", name]})
 
 
 @pytest.mark.parametrize("prefix", ["..", "a/", "/", None, 0, "A-"])
 def test_a_prefix_that_no_container_has_is_refused(prefix: Any) -> None:
-    assert "prefix: " in refusal({"do": "sweep", "prefix": prefix, "keep": []})
+    assert "prefix: " in refusal({"do": "list", "prefix": prefix})
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_fields_that_are_unknown_and_missing_ones_are_refused() -> None:
 
 @pytest.mark.parametrize("what", [None, "", "mount", ["pin"], {}, 1])
 def test_only_what_is_in_the_table_can_be_asked(what: Any) -> None:
-    assert "is not one of pin, check, unpin, sweep, ping" in refusal({"do": what})
+    assert "is not one of pin, check, unpin, list, sweep, ping" in refusal({"do": what})
 
 
 def test_root_is_pinned_for_only_where_that_is_allowed() -> None:

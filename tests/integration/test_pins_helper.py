@@ -1,0 +1,284 @@
+"""The helper as a process: who may ask it, what it outlives, and what may hang without harm."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import NotAllowed, PinRefused, PinsUnavailable, UserError
+from launcher.pins import Mount, Pins, User, syscalls
+from launcher.pins.client import HELPER
+from launcher.pins.tree import check_server
+from tests.support.pins import ALICE, Ground, mount
+from tests.support.wait import wait_until
+
+KILLS = 12
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    made = Ground()
+    yield made
+    made.close()
+
+
+def home(ground: Ground, path: str = "") -> list[Mount]:
+    return [Mount(str(ground.alice), path)]
+
+
+@contextlib.contextmanager
+def listening(ground: Ground, *arguments: str, before: tuple[str, ...] = ()) -> Iterator[str]:
+    """Run a helper as systemd would, ``before`` it other words; yields its socket's path."""
+    path = str(ground.place / "pins.sock")
+    script = 'exec 3<&"$0"; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+    words = [*before, *HELPER, "--directory", str(ground.pins), *arguments]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        Path(path).chmod(0o666)
+        listener.listen()
+        fd = listener.fileno()
+        helper = subprocess.Popen(["bash", "-c", script, str(fd), *words], pass_fds=[fd])
+    try:
+        yield path
+    finally:
+        helper.terminate()
+        helper.wait()
+
+
+@contextlib.contextmanager
+def unanswered(target: Path, options: str) -> Iterator[None]:
+    """Mount a file system whose server never says a word: every look into it hangs."""
+    device = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        mount("fuse", target, f"fd={device},rootmode=40000,{options}")
+        yield
+    finally:
+        os.close(device)  # whoever hangs is let go
+
+
+def workers(pid: int) -> list[str]:
+    """Return the processes that the helper has at work."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+# --- who may ask
+
+
+def test_only_root_and_the_daemons_uid_are_answered(ground: Ground) -> None:
+    with listening(ground, "--daemon-uid", "61009") as path:
+        pins = Pins.at(path)
+        assert pins.ping().trouble is None
+        for uid, allowed in ((61009, True), (61001, False), (61002, False)):
+            os.seteuid(uid)
+            try:
+                if allowed:
+                    assert pins.pin("launch-a-1-1", home(ground), ALICE)
+                    continue
+                with pytest.raises(NotAllowed, match=f"uid {uid} may not ask"):
+                    pins.unpin("launch-a-1-1")
+            finally:
+                os.seteuid(0)
+        assert ground.names() == ["launch-a-1-1"]
+
+
+def test_a_helper_that_nobody_passed_a_socket_to_says_so() -> None:
+    ended = subprocess.run(
+        [*HELPER, "--directory", "/run/x"], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr.startswith("error: nobody passed a socket")) == (2, True)
+
+
+def test_root_is_pinned_for_only_where_the_helper_was_told_so(ground: Ground) -> None:
+    root = User(0, 0)
+    mounted = [Mount(str(ground.secret.parent), "secret")]
+    with pytest.raises(UserError, match="uid: 0 is root"):
+        ground.helper()[0].pin("launch-a-1-1", mounted, root)
+    assert ground.helper("--allow-root")[0].pin("launch-a-1-1", mounted, root)
+
+
+def test_a_directory_of_pins_that_others_can_open_is_refused(ground: Ground) -> None:
+    ground.pins.mkdir(0o755)
+    pins, _ = ground.helper()
+    with pytest.raises(PinsUnavailable, match="is open to others than root\n  Run: chown root"):
+        pins.pin("launch-a-1-1", home(ground), ALICE)
+    assert "is open to others than root" in (pins.ping().trouble or "")
+
+
+def test_a_ping_tells_whether_and_where_pins_can_be_made(ground: Ground) -> None:
+    found = ground.helper()[0].ping()
+    assert (found.trouble, found.namespace) == (None, str(Path("/proc/self/ns/mnt").readlink()))
+
+
+def test_a_helper_without_the_right_to_mount_says_what_it_lacks(ground: Ground) -> None:
+    few = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    with listening(ground, before=few) as path:
+        assert "needs CAP_SYS_ADMIN" in (Pins.at(path).ping().trouble or "")
+        with pytest.raises(PinsUnavailable, match=r"open_tree\(2\) is not permitted"):
+            Pins.at(path).pin("launch-a-1-1", home(ground), ALICE)
+    assert ground.names() == []
+
+
+# --- what it outlives
+
+
+def test_a_helper_ends_with_its_daemon_and_the_pins_stay(ground: Ground) -> None:
+    pins, running = ground.helper()
+    pins.pin("launch-a-1-1", home(ground), ALICE)
+    pid = running.pid
+    running.close()
+    assert not Path(f"/proc/{pid}").exists()
+    assert len(ground.mounts()) == 1
+
+
+def test_a_killed_helper_is_started_again_by_the_next_question(ground: Ground) -> None:
+    pins, running = ground.helper()
+    pins.pin("launch-a-1-1", home(ground), ALICE)
+    first = running.pid or 0
+    os.kill(first, signal.SIGKILL)
+    assert pins.unpin("launch-a-1-1") is True
+    assert running.pid != first
+
+
+def test_what_killed_helpers_left_behind_is_swept(
+    ground: Ground, tell: Callable[[object], None]
+) -> None:
+    pins, running = ground.helper()
+    below = [str(ground.directory(ground.alice / f"d{n}", ALICE).name) for n in range(8)]
+    mounts = [each for path in below for each in home(ground, path)]
+    stop, made, left = threading.Event(), [0], 0
+
+    def pin_all(thread: int) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(PinsUnavailable):
+                pins.pin(f"launch-a-{thread}-{made[0] % 50}", mounts, ALICE)
+                made[0] += 1
+
+    with ThreadPoolExecutor(3) as threads:
+        working = [threads.submit(pin_all, thread) for thread in range(3)]
+        for _ in range(KILLS):
+            before = made[0]
+            wait_until(lambda: made[0] > before + 5, what="pins are made")  # noqa: B023
+            if pid := running.pid:
+                os.kill(pid, signal.SIGKILL)
+        stop.set()
+        for each in working:
+            each.result()
+    running.close()
+    partly = [name for name in ground.names() if len(list((ground.pins / name).iterdir())) != 8]
+    left = len(ground.mounts())
+    swept = ground.helper()[0].sweep([], "launch-a-")
+    tell(
+        f"helpers killed: {KILLS} among {made[0]} pins; swept {len(swept)} containers "
+        f"({len(partly)} in the middle), mounts {left} before, {len(ground.mounts())} after"
+    )
+    assert left > 0
+    assert ground.mounts() == ground.names() == []
+
+
+def test_many_threads_pin_and_unpin_at_once(ground: Ground) -> None:
+    pins, running = ground.helper()
+
+    def once(number: int) -> None:
+        name = f"launch-a-{number}-1"
+        (path,) = pins.pin(name, home(ground), ALICE)
+        assert Path(path).stat().st_ino == ground.alice.stat().st_ino
+        assert pins.unpin(name)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(once, range(100)))
+    assert ground.mounts() == ground.names() == []
+    wait_until(lambda: not workers(running.pid or 0), what="nothing is left of its children")
+
+
+# --- what may hang
+
+
+def test_a_place_that_does_not_answer_is_refused_and_holds_up_nobody_else(ground: Ground) -> None:
+    pins, running = ground.helper("--opening-seconds", "2")
+    pins.ping()
+    dead = ground.directory(ground.alice / "dead", ALICE)
+    with (
+        unanswered(dead, "user_id=0,group_id=0,allow_other"),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        hanging = threads.submit(pins.pin, "launch-a-1-1", home(ground, "dead/data"), ALICE)
+        wait_until(lambda: len(workers(running.pid or 0)) == 1, what="it hangs")
+        began = time.monotonic()
+        assert pins.pin("launch-a-2-1", home(ground), ALICE)
+        assert time.monotonic() - began < 1
+        assert not hanging.done()
+        with pytest.raises(PinRefused, match="dead/data: does not answer within 2 s\n  A file"):
+            hanging.result()
+    wait_until(lambda: not workers(running.pid or 0), what="who hung is gone")
+
+
+def test_a_root_that_does_not_answer_is_refused(ground: Ground) -> None:
+    pins, _ = ground.helper("--opening-seconds", "0.2")
+    with (
+        unanswered(ground.alice, "user_id=0,group_id=0,allow_other"),
+        pytest.raises(PinRefused, match=r"does not answer within 0\.2 s"),
+    ):
+        pins.check(home(ground), ALICE)
+
+
+def test_root_asks_nothing_of_a_file_system_that_a_user_serves(ground: Ground) -> None:
+    with unanswered(ground.alice, "user_id=61001,group_id=61001,allow_other"):
+        fd = os.open(ground.alice, os.O_PATH)
+        try:
+            mode, mount_id = syscalls.kind_of(fd)
+        finally:
+            os.close(fd)
+        mounts = Path("/proc/self/mountinfo").read_text()
+        with pytest.raises(PinRefused, match=r"a user serves \(fuse\)"):
+            check_server(mounts, mount_id, home(ground)[0])
+    assert mode & 0o170000 == 0o040000
+
+
+def test_a_user_who_stops_or_kills_what_opens_for_him_gains_nothing(ground: Ground) -> None:
+    pins, running = ground.helper("--opening-seconds", "1")
+    pins.ping()
+    dead = ground.directory(ground.alice / "dead", ALICE)
+    with (
+        unanswered(dead, "user_id=0,group_id=0,allow_other"),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        for how, told in (
+            (signal.SIGSTOP, "does not answer within 1 s"),
+            (signal.SIGKILL, "the process that opened it ended"),
+        ):
+            asked = threads.submit(pins.pin, "launch-a-1-1", home(ground, "dead/x"), ALICE)
+            opener = wait_until(lambda: opening(running.pid or 0), what="one opens as the user")
+            os.kill(opener, how)
+            with pytest.raises((PinRefused, PinsUnavailable), match=told):
+                asked.result()
+            wait_until(lambda: not workers(running.pid or 0), what="it is gone")
+    assert ground.names() == []
+
+
+def opening(helper: int) -> int | None:
+    """Return the process that has become alice, once it has: with her rights and nothing else."""
+    with contextlib.suppress(OSError, ValueError):
+        (worker,) = workers(helper)
+        (child,) = workers(int(worker))
+        lines = Path(f"/proc/{child}/status").read_text().splitlines()
+        status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        if status["Uid"].split() != ["61001"] * 4:
+            return None
+        assert status["Gid"].split() == ["61001"] * 4
+        assert status["Groups"].split() == ["61005"]
+        assert {status[name] for name in ("CapEff", "CapPrm", "CapAmb")} == {"0" * 16}
+        assert Path(f"/proc/{child}/mem").stat().st_uid == 0  # not dumpable: nobody traces it
+        files = [str(link.readlink()) for link in Path(f"/proc/{child}/fd").iterdir()]
+        assert len([name for name in files if name.startswith("socket:")]) == 1
+        return int(child)
+    return None
