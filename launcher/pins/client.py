@@ -72,13 +72,16 @@ class Pins:
     def pin(self, container: str, mounts: Sequence[Mount], user: User) -> list[str]:
         """Hold the mounts for a container; returns the paths to tell Docker, in their order.
 
-        What it had before is removed. Raises ``PinRefused`` for what the user may not mount.
+        What it had before is removed. Raises ``PinRefused`` for what the user may not mount; what
+        it had before stays then.
         """
+        is_new = container not in self._held
         self._held.add(container)
         try:
             paths = self._ask("pin", container=container, **_asked(mounts, user))["paths"]
         except BaseException:
-            self._held.discard(container)
+            if is_new:
+                self._held.discard(container)
             raise
         return [str(path) for path in paths]
 

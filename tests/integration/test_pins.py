@@ -145,7 +145,6 @@ def test_what_is_in_a_closed_directory_of_another_is_refused(ground: Ground, pin
     deep = refused(pins, Mount(str(ground.homes), "bob/open/key"))
     assert f"the directory that has {ground.bob}/open" in deep
     assert "uid 61001 may not enter it" in refused(pins, Mount(str(ground.homes), "bob"))
-    assert "may not look into" in refused(pins, Mount(str(ground.bob / "open"), ""))
     assert pins.pin(NAME, [Mount(str(ground.homes), "bob/open")], BOB)
 
 
@@ -253,7 +252,7 @@ def test_read_only_is_so_and_nothing_has_setuid_or_devices(
     mount("tmpfs", ground.directory(ground.alice / "below", ALICE), "mode=1777")
     home = str(ground.alice)
     paths = pins.pin(NAME, [Mount(home, ""), Mount(home, "", read_only=False)], ALICE)
-    script = "cat /ro/key; touch /ro/x /ro/below/x /rw/x /rw/below/x; grep -e /r[ow] /proc/mounts"
+    script = "cat /ro/key; touch /ro/x /ro/below/x /rw/x /rw/below/x; grep '/r[ow]' /proc/mounts"
     told = boxes.run(NAME, script, dict(zip(("/ro", "/rw"), paths, strict=True))).splitlines()
     assert told[:2] == [
         f"{'mine' * first}touch: {path}: Read-only file system"

@@ -22,7 +22,7 @@ from launcher.pins.tree import check_server
 from tests.support.pins import ALICE, Ground, mount
 from tests.support.wait import wait_until
 
-KILLS = 12
+KILLS = 30
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_what_killed_helpers_left_behind_is_swept(
         working = [threads.submit(pin_all, thread) for thread in range(3)]
         for _ in range(KILLS):
             before = made[0]
-            wait_until(lambda: made[0] > before + 5, what="pins are made")  # noqa: B023
+            wait_until(lambda: made[0] > before + 2, what="pins are made")  # noqa: B023
             if pid := running.pid:
                 os.kill(pid, signal.SIGKILL)
         stop.set()
