@@ -6,6 +6,7 @@ import argparse
 import functools
 import logging
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from launcher.pins.server import accepted, handed_over, serve, systemd_listener
 from launcher.pins.values import MOST_ID, MOST_MOUNTS, check_root
 
 _MORE_SECONDS = 60.0
+_PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
+"""What /proc/PID/mountinfo shows as it is."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="pins: %(message)s")
     try:
         check_root(asked.directory)
+        if not _PLAIN.fullmatch(asked.directory):
+            raise UserError(f"directory of pins: {asked.directory!r} has more than a-z A-Z 0-9 ._-")
         connections = _connections(asked.channel)
     except LauncherError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

@@ -33,10 +33,8 @@ Connect = Callable[[], socket.socket]
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """How the helper is; ``trouble`` says why it can pin nothing.
-
-    ``namespace`` as in /proc/PID/ns/mnt: a dockerd in another one would mount empty places.
-    """
+    """How the helper is: ``trouble`` says why it can pin nothing, ``namespace`` is that of its
+    mounts, as in /proc/PID/ns/mnt."""
 
     version: str
     namespace: str
@@ -69,16 +67,20 @@ class Pins:
 
         return cls(connect, seconds)
 
-    def pin(self, container: str, mounts: Sequence[Mount], user: User) -> list[str]:
+    def pin(
+        self, container: str, mounts: Sequence[Mount], user: User, dockerd: int | None = None
+    ) -> list[str]:
         """Hold the mounts for a container; returns the paths to tell Docker, in their order.
 
-        What it had before is removed. Raises ``PinRefused`` for what the user may not mount; what
+        ``dockerd`` is its pid: one in another mount namespace would mount empty places. What the
+        container had before is removed. Raises ``PinRefused`` for what the user may not mount; what
         it had before stays then.
         """
         is_new = container not in self._held
         self._held.add(container)
         try:
-            paths = self._ask("pin", container=container, **_asked(mounts, user))["paths"]
+            asked = {"container": container, "dockerd": dockerd, **_asked(mounts, user)}
+            paths = self._ask("pin", **asked)["paths"]
         except BaseException:
             if is_new:
                 self._held.discard(container)

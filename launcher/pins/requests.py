@@ -34,16 +34,16 @@ Reply = dict[str, Any]
 
 
 def pin(settings: Settings, fields: Fields) -> Reply:
-    """Open as the user, then mount: ``paths`` in the order of ``mounts``."""
-    values.only(fields, "container", "mounts", "uid", "gid", "groups")
-    container = values.container_of(fields)
+    """Open as the user, then mount, where dockerd sees it: ``paths`` in the order of ``mounts``."""
+    values.only(fields, "container", "mounts", "uid", "gid", "groups", "dockerd")
+    container, dockerd = values.container_of(fields), values.dockerd_of(fields)
     user = values.user_of(fields, root_allowed=settings.root_allowed)
     mounts = _mounts(settings, fields)
     with (
         opened(user, mounts, settings.opening_seconds) as files,
         Tree.locked(settings.directory) as tree,
     ):
-        return {"paths": tree.pin(container, list(zip(files, mounts, strict=True)))}
+        return {"paths": tree.pin(container, list(zip(files, mounts, strict=True)), dockerd)}
 
 
 def check(settings: Settings, fields: Fields) -> Reply:
@@ -79,7 +79,7 @@ def sweep(settings: Settings, fields: Fields) -> Reply:
 
 
 def ping(settings: Settings, fields: Fields) -> Reply:
-    """Say whether pins can be made, and in which mount namespace: dockerd's must be the same."""
+    """Say whether pins can be made, and in which mount namespace."""
     values.only(fields)
     try:
         with Tree.locked(settings.directory) as tree:

@@ -58,13 +58,16 @@ class Tree:
         finally:
             os.close(fd)
 
-    def pin(self, container: str, files: Sequence[tuple[int, Mount]]) -> list[str]:
+    def pin(
+        self, container: str, files: Sequence[tuple[int, Mount]], dockerd: int | None = None
+    ) -> list[str]:
         """Mount each open file; returns their paths, in order. What was pinned before is removed.
 
-        Raises ``PinRefused`` for what cannot be mounted, ``PinsUnavailable`` where nothing can.
-        Nothing is left behind then.
+        ``dockerd``: the pid of who must see them. Raises ``PinRefused`` for what cannot be mounted,
+        ``PinsUnavailable`` where nothing can. Nothing is left behind then.
         """
         self.remove(container)
+        paths = [f"{self._directory}/{container}/{number}" for number in range(len(files))]
         try:
             with _told(container):
                 os.mkdir(container, 0o700, dir_fd=self._fd)
@@ -72,10 +75,12 @@ class Tree:
                 for number, (fd, mount) in enumerate(files):
                     with _told(str(mount)):
                         _mount(fd, mount, folder, str(number))
+            if dockerd is not None:
+                check_seen(dockerd, paths)
         except BaseException:
             self.remove(container)
             raise
-        return [f"{self._directory}/{container}/{number}" for number in range(len(files))]
+        return paths
 
     def remove(self, container: str) -> bool:
         """Take away all pins of a container, also where it still uses them; False: it has none.
@@ -189,6 +194,22 @@ def check_server(mountinfo: str, mount_id: int, mount: Mount) -> None:
                 fix="Let an admin mount it, or copy what the job needs.",
             )
         return
+
+
+def check_seen(pid: int, paths: Iterable[str]) -> None:
+    """Raise ``PinsUnavailable`` where a process in another mount namespace sees empty places."""
+    try:
+        lines = Path(f"/proc/{pid}/mountinfo").read_bytes().splitlines()
+    except OSError as error:
+        raise PinsUnavailable(f"dockerd (pid {pid}) is not there: {error.strerror}") from error
+    places = {line.split(b" ", 5)[4] for line in lines}
+    for path in paths:
+        if path.encode() not in places:
+            raise PinsUnavailable(
+                f"dockerd (pid {pid}) does not see what is mounted at {path}",
+                fix="Run the helper where dockerd runs: not in a container, and as a unit without "
+                "ProtectSystem, PrivateTmp and other settings that give it mounts of its own.",
+            )
 
 
 def _take_off(path: str) -> None:

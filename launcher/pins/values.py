@@ -83,6 +83,16 @@ def user_of(fields: Fields, *, root_allowed: bool) -> User:
     return user
 
 
+def dockerd_of(fields: Fields) -> int | None:
+    """Return the pid of who is to find the pins, None where nobody is asked."""
+    pid = fields["dockerd"]
+    if pid is None:
+        return None
+    if _id("dockerd", pid) == 0:
+        raise UserError("dockerd: 0 is not a pid")
+    return int(pid)
+
+
 def mounts_of(fields: Fields) -> tuple[Mount, ...]:
     """Return what is to be mounted, 1 to ``MOST_MOUNTS``."""
     found = _list("mounts", fields["mounts"], MOST_MOUNTS)

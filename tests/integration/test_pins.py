@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from launcher.engine.containers import Containers
-from launcher.errors import PinRefused
+from launcher.errors import PinRefused, PinsUnavailable
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.pins import Mount, Pins, User
 from tests.support.pins import ALICE, BOB, Boxes, Ground, mount, share, swapping
@@ -290,6 +291,29 @@ def test_what_is_mounted_at_the_source_later_does_not_come_along(
     assert len(ground.mounts()) == 1
     assert pins.unpin(NAME)
     assert ground.mounts() == []
+
+
+def test_a_dockerd_that_would_see_an_empty_place_is_noticed_at_once(
+    ground: Ground, pins: Pins, sandbox: Sandbox
+) -> None:
+    mounted = [Mount(str(ground.alice), "")]
+    assert pins.pin(NAME, mounted, ALICE, sandbox.pid("dockerd"))
+    elsewhere = subprocess.Popen(
+        ["unshare", "--mount", "--propagation=private", "sh", "-c", "echo; exec sleep 60"],
+        stdout=subprocess.PIPE,
+    )
+    with elsewhere:
+        assert elsewhere.stdout is not None
+        assert elsewhere.stdout.read(1) == b"\n"
+        try:
+            told = rf"\(pid {elsewhere.pid}\) does not see what is mounted at .*\n  Run the helper"
+            with pytest.raises(PinsUnavailable, match=told):
+                pins.pin("launch-test-2-1", mounted, ALICE, elsewhere.pid)
+        finally:
+            elsewhere.kill()
+    with pytest.raises(PinsUnavailable, match="is not there"):
+        pins.pin("launch-test-2-1", mounted, ALICE, elsewhere.pid)
+    assert ground.names() == [NAME]
 
 
 # --- the end of pins

@@ -55,11 +55,12 @@ def helper() -> Iterator[Helper]:
 
 
 def test_a_pin_names_the_container_the_places_and_the_user(helper: Helper) -> None:
-    assert helper({"paths": ["/p/0"]}).pin("launch-a-1-1", [MOUNT], ALICE) == ["/p/0"]
+    assert helper({"paths": ["/p/0"]}).pin("launch-a-1-1", [MOUNT], ALICE, 7) == ["/p/0"]
     assert helper.asked == [  # type: ignore[attr-defined]
         {
             "do": "pin",
             "container": "launch-a-1-1",
+            "dockerd": 7,
             "mounts": [{"root": "/home/alice", "path": "proj", "read_only": True}],
             "uid": 61001,
             "gid": 61001,

@@ -24,6 +24,7 @@ PIN = {
     "uid": 61001,
     "gid": 61001,
     "groups": [],
+    "dockerd": None,
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -82,6 +83,9 @@ def test_a_prefix_that_no_container_has_is_refused(prefix: Any) -> None:
         ("uid", None),
         ("gid", -1),
         ("gid", 2**32 - 1),
+        ("dockerd", 0),
+        ("dockerd", "1"),
+        ("dockerd", False),
         ("groups", [-1]),
         ("groups", {}),
         ("groups", [0] * 5000),
