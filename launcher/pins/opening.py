@@ -22,7 +22,7 @@ _TRIES = 64
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 _NO_LINKS = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
 _BENEATH = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_MAGICLINKS
-_ROOT_FIX = "An admin names the roots in launcher.toml."
+_ROOT_FIX = "It is named in launcher.toml."
 
 
 def become(user: User) -> None:
@@ -139,9 +139,8 @@ def _open_beneath(root: int, mount: Mount) -> int:
     path = mount.path or "."
     try:
         try:
-            return _patiently(
-                root, path, _DIRECTORY
-            )  # has a file system mounted on demand (autofs)
+            # This also has a file system mounted that is mounted on demand (autofs).
+            return _patiently(root, path, _DIRECTORY)
         except NotADirectoryError:
             return _patiently(root, path, os.O_PATH)
     except OSError as error:

@@ -110,15 +110,25 @@ def _work(helper: int, connection: socket.socket, answer: Answer, seconds: float
             os._exit(1)
         signal.alarm(round(seconds))
         connection.settimeout(REQUEST_SECONDS)
-        if data := frames.receive(connection):
-            connection.sendall(frames.encoded(_told(data, answer)))
+        if told := _told(connection, answer):
+            connection.sendall(frames.encoded(told))
     except BaseException:
         traceback.print_exc(file=sys.stderr)
     finally:
         os._exit(0)
 
 
-def _told(data: bytes, answer: Answer) -> Mapping[str, Any]:
+def _told(connection: socket.socket, answer: Answer) -> Mapping[str, Any] | None:
+    """Return what to say; None where nothing was asked."""
+    try:
+        data = frames.receive(connection)
+    except LauncherError as error:
+        return frames.told(error)
+    except OSError as error:
+        log.warning("no request came: %s", error)
+        return None
+    if not data:
+        return None
     try:
         return answer(frames.decoded(data))
     except LauncherError as error:

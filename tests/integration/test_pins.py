@@ -208,7 +208,9 @@ def test_a_root_that_is_a_symlink_a_file_or_not_there_is_refused(
     assert f"{ground.place}/link is a symlink\n  Name the place that it points to." in why
     ground.write(ground.place / "file", "")
     assert "is not a directory" in refused(pins, Mount(str(ground.place / "file"), ""))
-    assert "does not exist\n  An admin" in refused(pins, Mount(str(ground.place / "no" / "x"), ""))
+    assert "does not exist\n  It is named in" in refused(
+        pins, Mount(str(ground.place / "no" / "x"), "")
+    )
 
 
 def test_what_is_neither_directory_nor_file_is_refused(ground: Ground, pins: Pins) -> None:

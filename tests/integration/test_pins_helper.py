@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import NotAllowed, PinRefused, PinsUnavailable, UserError
-from launcher.pins import Mount, Pins, User, syscalls
+from launcher.pins import Mount, Pins, User, frames, syscalls
 from launcher.pins.client import HELPER
 from launcher.pins.tree import check_server
 from tests.support.pins import ALICE, Ground, mount
@@ -89,6 +89,25 @@ def test_only_root_and_the_daemons_uid_are_answered(ground: Ground) -> None:
             finally:
                 os.seteuid(0)
         assert ground.names() == ["launch-a-1-1"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind"),
+    [(b"{}", "is not one of pin"), (b"[", "not JSON"), (b" " * (2**20 + 1), "larger than 1 MiB")],
+)
+def test_what_is_no_request_is_told_so_and_harms_nobody(
+    ground: Ground, sent: bytes, kind: str
+) -> None:
+    pins, running = ground.helper()
+    with running.connect() as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+        with pytest.raises(UserError, match=kind):
+            raise frames.error_of(frames.decoded(frames.receive(connection)))
+    running.connect().close()  # asks nothing
+    first = running.pid
+    assert (pins.ping().trouble, running.pid) == (None, first)
 
 
 def test_a_helper_that_nobody_passed_a_socket_to_says_so() -> None:
