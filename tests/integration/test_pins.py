@@ -20,7 +20,7 @@ from launcher.pins import Mount, Pins, User
 from tests.support.pins import ALICE, BOB, Boxes, Ground, mount, share, swapping
 from tests.support.wait import wait_until
 
-ATTEMPTS = 2500
+ATTEMPTS = 2000
 NAME = "launch-test-1-1"
 
 
@@ -89,6 +89,7 @@ def test_a_symlink_that_came_before_the_pin_is_refused(ground: Ground, pins: Pin
     assert ground.mounts() == ground.names() == []
 
 
+@pytest.mark.timeout(300)
 def test_no_swap_gets_a_pin_out_of_the_root_however_it_is_timed(
     ground: Ground, pins: Pins, tell: Callable[[object], None]
 ) -> None:
