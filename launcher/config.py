@@ -51,6 +51,10 @@ class Config:
     admin_group: str | None = None
     trusted_group: str | None = None
     rules: Rules = DEFAULT_RULES
+    pins_directory: str = "/run/launcher/pins"
+    """Where users' mounts are held in place; root's alone."""
+    pins_socket: str | None = None
+    """Where the helper listens that holds them; None: the daemon, which is root, starts its own."""
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
     """Processes, containers or image repositories that may be on a slice: they are no use of it."""
 
@@ -80,6 +84,8 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "log_format": str,
     "admin_group": str,
     "trusted_group": str,
+    "pins_directory": str,
+    "pins_socket": str,
 }
 
 

@@ -9,9 +9,14 @@ LABEL_SLICES = "launcher.slices"
 LABEL_UID = "launcher.uid"
 
 
+def container_prefix(store: str) -> str:
+    """Return how the names of all of a store's containers begin."""
+    return f"launch-{store}-"
+
+
 def container_name(store: str, job: int, attempt: int) -> str:
     """Return the one name the container of this attempt can have."""
-    return f"launch-{store}-{job}-{attempt}"
+    return f"{container_prefix(store)}{job}-{attempt}"
 
 
 def attempt_of_name(name: str) -> tuple[int, int] | None:

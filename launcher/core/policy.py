@@ -64,7 +64,11 @@ class Policy:
         "nvcr.io/nvidia/*",
     )
     latest: bool = True
-    mount_roots: tuple[MountRoot, ...] = ()
+    mount_roots: tuple[MountRoot, ...] = (
+        MountRoot("/home/{user}"),
+        MountRoot("/data/{user}"),
+        MountRoot("/datasets", read_only=True),
+    )
     groups: frozenset[str] = frozenset()
     memory: int | None = None
     pids: int = 4096

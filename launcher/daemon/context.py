@@ -24,6 +24,7 @@ from launcher.daemon.proof import Prover
 from launcher.engine.images import Images
 from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
+from launcher.pins import Pins
 from launcher.store import Reader
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -43,6 +44,7 @@ class Context:
     health: Health
     credentials: Credentials
     images: Images
+    pins: Pins
     gpu: GpuReader
     prover: Prover
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]

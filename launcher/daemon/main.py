@@ -22,7 +22,7 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, layouts, life, logs, recovery, server
+from launcher.daemon import clock, layouts, life, logs, mounts, recovery, server
 from launcher.daemon.allowed import Allowed
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
@@ -57,6 +57,7 @@ from launcher.errors import (
 )
 from launcher.gpu import Carver, Events, GpuReader
 from launcher.gpu.refresh import refresh
+from launcher.pins import Pins
 from launcher.store import Reader, Store
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Outside:
     images: Images
     logs: Logs
     gpu: GpuReader
+    pins: Pins
     events: Events | None = None
 
     @classmethod
@@ -126,7 +128,7 @@ class Outside:
         connection = Connection(config.docker_host, config.docker_timeout_seconds)
         gpu = GpuReader(config.nvml_seconds)
         engine = (Containers(connection), Images(connection), Logs(connection))
-        return cls(*engine, gpu, Events(gpu))
+        return cls(*engine, gpu, mounts.pins_of(config), Events(gpu))
 
 
 class Daemon:
@@ -144,6 +146,7 @@ class Daemon:
         self.allowed = Allowed(config.foreign_allow)
         self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed, self._live)
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
+        self.pins = self.outside.pins
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
@@ -216,6 +219,9 @@ class Daemon:
     async def _observe(self) -> None:
         self.xids.start()
         await self._reconcile()
+        live = {attempt.container_name for attempt in self.brain.world.attempts.values()}
+        sweep = functools.partial(mounts.sweep, self.config, self.pins, self.containers)
+        await asyncio.to_thread(sweep, self.store_id, live)
         self.reconciled.set()
         self.xids.ready.set()
         await self.observers.run()
@@ -233,6 +239,8 @@ class Daemon:
                 self._gpu_driver,
                 marks,
                 self.foreign,
+                self.pins,
+                self.config.pins_directory,
                 self.allowed,
             ),
             marks=marks,
@@ -294,6 +302,7 @@ class Daemon:
             health=self.health,
             credentials=self.runners.credentials,
             images=self.outside.images,
+            pins=self.pins,
             remember=self.runners.remember,
             log_directory=self.logs_directory,
             gpu=self.gpu,

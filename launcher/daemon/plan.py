@@ -11,11 +11,13 @@ from launcher.core.confine import Confinement, confinement
 from launcher.core.event import StartFailure
 from launcher.core.ids import labels
 from launcher.core.job import Bind
+from launcher.daemon.mounts import are_pinned, as_mounted, mounts_of, user_of
 from launcher.daemon.notstarted import NotStarted
 from launcher.engine import validate
 from launcher.engine.spec import Launch, create_body
 from launcher.engine.validate import Bounds
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, PinRefused
+from launcher.pins import Pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,12 @@ class Plan:
     asked: policy.Asked
     store: str
     deadline: str | None
+    pins_directory: str
 
     @property
     def binds(self) -> tuple[Bind, ...]:
-        """The mounts as they are made."""
-        return self.asked.spec.binds
+        """The mounts as Docker is told of them."""
+        return as_mounted(self.asked, self.pins_directory, self.action.container_name)
 
     def bounds(self) -> Bounds:
         """Return what the container may be given."""
@@ -43,22 +46,41 @@ class Plan:
             groups=kept.groups,
             network=kept.network,
             mounts=tuple((b.source, b.target, b.read_only) for b in self.binds),
+            pins=f"{self.pins_directory}/{self.action.container_name}/",
             memory=kept.memory,
             pids=kept.pids,
             nofile=kept.nofile,
         )
+
+    def check(self) -> None:
+        """Raise ``NotStarted`` where the policy is stricter than when the job was queued."""
+        try:
+            wellformed.check(self.asked.spec)
+            policy.check(self.asked)
+        except LauncherError as refused:
+            text = f"{refused.message}. {refused.fix or ''}".strip()
+            raise NotStarted(StartFailure.USER, text) from refused
+
+    def pin(self, pins: Pins, dockerd: int | None) -> None:
+        """Have the owner's mounts held in place; raises ``NotStarted``.
+
+        ``dockerd`` is its pid, None where it is not known.
+        """
+        if not are_pinned(self.asked):
+            return
+        name = self.action.container_name
+        try:
+            pins.pin(name, mounts_of(self.asked), user_of(self.asked), dockerd)
+        except PinRefused as refused:
+            raise NotStarted(StartFailure.USER, f"volumes: {refused.message}") from refused
+        except LauncherError as trouble:
+            raise NotStarted(StartFailure.INFRA, trouble.message) from trouble
 
     def body(self, driver: Callable[[], str]) -> dict[str, object]:
         """Return the body of the create call, looked at twice; raises ``NotStarted``.
 
         ``driver`` tells how this Docker wants GPUs asked for.
         """
-        try:
-            wellformed.check(self.asked.spec)
-            policy.check(self.asked)
-        except LauncherError as refused:  # by a policy that is stricter than when it was queued
-            text = f"{refused.message}. {refused.fix or ''}".strip()
-            raise NotStarted(StartFailure.USER, text) from refused
         body = create_body(self._launch(confinement(self.asked), driver()))
         if faults := validate.body_faults(body, self.bounds()):
             raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")

@@ -298,7 +298,14 @@ class Runners:
             self._removing.discard(action.container_name)
             self._hub.log_written(*key)
         self._marks.clear(action.container_name)
+        await self._in_patient(self._unpin, action)
         self._followers.pop(key, None)
+
+    def _unpin(self, action: act.RemoveContainer) -> None:
+        try:
+            self._starter.pins.release(action.container_name)
+        except LauncherError as left:  # the next start sweeps
+            about_event(log, action).warning("its mounts are left: %s", left.message)
 
     async def _calm_moment(self) -> None:
         """Let starts go first, as long as not too many containers are left over."""

@@ -40,6 +40,7 @@ from launcher.errors import (
     GpuUnavailable,
 )
 from launcher.gpu import GpuReader
+from launcher.pins import Pins
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Starter:
     gpu_driver: Callable[[], str]
     marks: Marks
     foreign: ForeignUse
+    pins: Pins
+    pins_directory: str
     allowed: Allowed = NOBODY
     under: dict[str, Incarnation | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it: for who follows it."""
@@ -75,7 +78,11 @@ class Starter:
         ``asked`` is what its owner wants, or why that cannot be told. ``wanted`` tells whether it
         is to start at all: asked right before each step towards that.
         """
-        plan = Plan(action, asked, self.store, deadline) if isinstance(asked, Asked) else asked
+        plan = (
+            Plan(action, asked, self.store, deadline, self.pins_directory)
+            if isinstance(asked, Asked)
+            else asked
+        )
         try:
             runs = self._ensure(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
@@ -101,6 +108,8 @@ class Starter:
             if isinstance(plan, str):
                 raise NotStarted(StartFailure.USER, plan)
             self._create(action, plan)
+        elif not (found.ever_started or found.error) and isinstance(plan, Plan):
+            plan.pin(self.pins, self._dockerd_pid())  # a reboot, or another daemon, took them away
         if found is None or not (found.ever_started or found.error):
             found = self._start(action, wanted)
         if not found.ever_started:
@@ -165,6 +174,8 @@ class Starter:
             raise NotStarted(StartFailure.FOREIGN, how, slice_=uuid)
 
     def _create(self, action: StartAttempt, plan: Plan) -> None:
+        plan.check()
+        plan.pin(self.pins, self._dockerd_pid())
         name, body = action.container_name, plan.body(self._driver)
         while True:
             try:
@@ -244,6 +255,12 @@ class Starter:
             raise Vanished("containerd's answer to its start was lost: it may have run")
         if asked and asked != self._dockerd_now(name):
             raise Vanished("Docker was restarted while it was being started: it may have run")
+
+    def _dockerd_pid(self) -> int | None:
+        with contextlib.suppress(EngineUnavailable, Unknown, Refused):
+            if (dockerd := self.containers.incarnation()) is not None:
+                return dockerd.pid
+        return None
 
     def _dockerd_now(self, name: str) -> str:
         while True:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from launcher import wire
 from launcher.core import event as ev
 from launcher.core.explain import Explainer
 from launcher.core.job import After, Dependency, ImageKey, JobSpec, Outcome
-from launcher.daemon import clock, convert, login, views
+from launcher.core.policy import Asked
+from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
 from launcher.daemon.expand import expand
 from launcher.daemon.identity import Caller, groups_of
@@ -19,6 +21,7 @@ from launcher.store import Reader
 
 MAX_JOBS = 100_000
 MAX_DEPENDENCIES = 200_000
+MOUNTS_LOOKED_AT = 32
 
 
 async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
@@ -26,11 +29,27 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     if not asked.dry_run:
         must_have_room(context.config)
     event = await event_of(context, caller, asked)
+    await _check_mounts(context, event)
     jobs = await context.brain.ask(event)
     made = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, one.spec) for job, one in made if job.id)
     explainer = Explainer(context.world, clock.now())
     return [views.job_view(explainer, job, caller, _command(one.spec)) for job, one in made]
+
+
+async def _check_mounts(context: Context, event: ev.Submitted) -> None:
+    """Raise ``PinRefused`` for what the submitter may not open: now, and not when it is his turn.
+
+    Only of some: what an array's elements mount is mostly the same.
+    """
+    rules = context.world.rules.policy
+    specs = {job.spec.binds: job.spec for job in event.jobs if job.spec.binds}
+    for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
+        person = context.roles.person(event.owner, rules.groups)
+        asked = Asked(spec, person, rules, rules.host_memory)
+        wanted = mounts.mounts_of(asked)
+        if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
+            await asyncio.to_thread(context.pins.check, wanted, mounts.user_of(asked))
 
 
 def _command(spec: JobSpec) -> list[str] | None:

@@ -7,6 +7,7 @@ nothing. Every field that may be there has one rule, and a field without a rule 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ _OURS = ("NVIDIA_", "LD_", "DOCKER_RESOURCE_", "CUDA_VISIBLE_DEVICES")
 _DRIVERS = ("", "nvidia.runtime-hook")
 _CAPABILITIES = [["gpu", "compute", "utility"]]
 _REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}
+_CLOSED = re.compile(r"/{1,2}($|(proc|sys|dev|run|var/run|etc|usr|lib\w*|bin|sbin|boot)(/|$))")
 _MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
 
 
@@ -23,8 +25,8 @@ class Bounds:
     """What one container may be given: its leased UUIDs, its owner, and what the policy grants him.
 
     ``unbound`` owners have Docker anyway: uid 0, or who runs a daemon of his own. ``mounts`` are
-    (source, target, read-only), ``memory`` is in bytes, None for no limit; so are ``pids`` and
-    ``nofile``.
+    (source, target, read-only), all others' below ``pins``. ``memory`` is in bytes, None for no
+    limit; so are ``pids`` and ``nofile``.
     """
 
     uuids: list[str]
@@ -34,6 +36,7 @@ class Bounds:
     groups: tuple[int, ...] = ()
     network: str | None = None
     mounts: tuple[tuple[str, str, bool], ...] = ()
+    pins: str = "/nowhere/"
     memory: int | None = None
     pids: int | None = None
     nofile: int | None = None
@@ -200,6 +203,12 @@ def _mount_faults(mounts: list[dict[str, Any]], bounds: Bounds) -> Iterator[str]
     made = tuple((m.get("Source"), m.get("Target"), m.get("ReadOnly")) for m in mounts)
     if made != bounds.mounts:
         yield f"it mounts {made}, granted is {bounds.mounts}"
+    if not bounds.unbound and bounds.uid != 0:
+        for mount in mounts:
+            if not re.fullmatch(re.escape(bounds.pins) + r"\d+", str(mount.get("Source"))):
+                yield f"an ordinary user's job mounts {mount.get('Source')}, which is no pin"
+            if _CLOSED.match(posixpath.normpath(str(mount.get("Target")))):
+                yield f"an ordinary user's job hides {mount.get('Target')}"
 
 
 def _bind(mount: dict[str, Any]) -> bool:

@@ -110,7 +110,7 @@ def _work(helper: int, connection: socket.socket, answer: Answer, seconds: float
             os._exit(1)
         signal.alarm(round(seconds))
         connection.settimeout(REQUEST_SECONDS)
-        if told := _told(connection, answer):
+        if (told := _told(connection, answer)) is not None:
             connection.sendall(frames.encoded(told))
     except BaseException:
         traceback.print_exc(file=sys.stderr)

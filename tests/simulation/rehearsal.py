@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from launcher.daemon.identity import Caller
 from launcher.daemon.main import Daemon, Outside
 from launcher.daemon.submit import submit
 from launcher.errors import LauncherError
+from launcher.pins import Pins
 from launcher.store import Reader, Store
 from launcher.store import store as store_module
 from tests.simulation.calls import FakeContainers, FakeImages, FakeLogs, Port, Weather
@@ -108,6 +110,7 @@ class Rehearsal:
             lock_dir=self.directory / "locks",
             cpu_slots=2,
             rules=Rules(preempt_after=5.0),
+            pins_directory=str(self.directory / "pins"),
         )
 
     # the record
@@ -249,6 +252,7 @@ class Rehearsal:
             FakeImages(port, self.registry),  # type: ignore[arg-type]
             FakeLogs(port),  # type: ignore[arg-type]
             self.gpu,  # type: ignore[arg-type]
+            Pins(_no_helper),
         )
         self._daemon = daemon = Daemon(self.config, self._store, outside)
         tell = daemon.hub.changed
@@ -500,6 +504,10 @@ class Rehearsal:
         assert found is not None
         assert found.outcome is not None
         return found.outcome.value, found.exit_code
+
+
+def _no_helper() -> socket.socket:
+    raise FileNotFoundError("nothing is mounted in a rehearsal")
 
 
 def boxes_of(docker: FakeDocker) -> list[Box]:

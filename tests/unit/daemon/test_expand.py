@@ -148,6 +148,6 @@ def test_ten_thousand_elements_take_no_time() -> None:
     request = job(
         matrix, command=["python", "--lr", "${lr}", "--seed=${seed}"], environment={"LR": "${lr}"}
     )
-    before = time.perf_counter()
+    before = time.process_time()
     assert expand(request)[9999].environment == {"LR": "9999"}
-    assert time.perf_counter() - before < 0.5
+    assert time.process_time() - before < 0.5

@@ -57,6 +57,7 @@ def bounds_of(made: Launch) -> Bounds:
         groups=made.confinement.groups,
         network=made.spec.network,
         mounts=tuple((b.source, b.target, b.read_only) for b in made.spec.binds),
+        pins="/run/pins/",
         memory=made.spec.mem_limit or (SHARE if ordinary else None),
         pids=4096 if ordinary else None,
         nofile=16384 if ordinary else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,6 +108,11 @@ def add_tmpfs(place: str, how: str = "rw,nosuid,nodev") -> Callable[[Body], None
     return lambda body: body["HostConfig"]["Tmpfs"].update({place: how})
 
 
+def mounts(source: str, target: str) -> Callable[[Body], None]:
+    one = {"Type": "bind", "Source": source, "Target": target, "ReadOnly": True}
+    return on_host(Mounts=[one | {"BindOptions": {"Propagation": "rprivate"}}])
+
+
 def twice(body: Body) -> None:
     body["HostConfig"]["DeviceRequests"] *= 2
 
@@ -144,17 +150,11 @@ ATTACKS: dict[str, Callable[[Body], None]] = {
     "a log driver's option": on_host(
         LogConfig={"Type": "json-file", "Config": {"max-size": "1", "max-file": "1", "labels": ""}}
     ),
-    "a mount": on_host(
-        Mounts=[
-            {
-                "Type": "bind",
-                "Source": "/",
-                "Target": "/host",
-                "ReadOnly": True,
-                "BindOptions": {"Propagation": "rprivate"},
-            }
-        ]
-    ),
+    "a mount": mounts("/", "/host"),
+    "a mount that is no pin": mounts("/home/bob", "/data"),
+    "a mount of all pins": mounts("/run/pins/", "/data"),
+    "a mount out of the pins": mounts("/run/pins/../0", "/data"),
+    "a mount of another's pin": mounts("/run/pins-of-bob/0", "/data"),
     "every gpu by environment": add_env("NVIDIA_VISIBLE_DEVICES=all"),
     "the drivers of another": add_env("NVIDIA_DRIVER_CAPABILITIES=all"),
     "the mig monitor": add_env("NVIDIA_MIG_MONITOR_DEVICES=all"),
@@ -217,3 +217,15 @@ def test_a_root_job_gets_no_tmpfs_and_only_plain_binds() -> None:
         body = create_body(made)
         body["HostConfig"]["Mounts"][0][field] = value
         assert faults(made, body), field
+
+
+@pytest.mark.parametrize("target", ["/etc", "/usr/lib", "/proc/self", "//", "/w/../run", "/lib64"])
+def test_a_pin_over_what_belongs_to_the_system_is_refused(target: str) -> None:
+    made = launch(binds=(Bind("/run/pins/0", target, True),))
+    assert any("hides" in fault for fault in faults(made, create_body(made)))
+
+
+def test_who_has_docker_anyway_mounts_paths_as_they_are() -> None:
+    made = launch(binds=(Bind("/home/alice", "/etc", True),))
+    own = dataclasses.replace(bounds_of(made), unbound=True)
+    assert body_faults(create_body(made), own) == []

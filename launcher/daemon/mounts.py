@@ -1,0 +1,81 @@
+"""Users' mounts: what a job may mount by the policy, as the helper holds it in place.
+
+Who has Docker anyway mounts paths as they are; anybody else's are opened as that user, and Docker
+is told where they are pinned.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from launcher.config import Config
+from launcher.core.ids import container_prefix
+from launcher.core.job import Bind
+from launcher.core.policy import Asked, root_of
+from launcher.engine.containers import Containers
+from launcher.errors import LauncherError
+from launcher.pins import Mount, Pins, User, spawned
+
+log = logging.getLogger(__name__)
+
+
+def pins_of(config: Config) -> Pins:
+    """Return the pins of a daemon; their helper is started when it is first needed."""
+    if config.pins_socket is not None:
+        return Pins.at(config.pins_socket)
+    return spawned(config.pins_directory)
+
+
+def sweep(
+    config: Config, pins: Pins, containers: Containers, store: str, live: Iterable[str]
+) -> None:
+    """Take away what containers of before had mounted; ``live`` are the names still in use."""
+    if config.pins_socket is None and not Path(config.pins_directory).exists():
+        return
+    keep = set(live)
+    try:
+        for found in containers.ours(store):
+            keep.update(name.lstrip("/") for name in found["Names"])
+        left = pins.sweep(keep, container_prefix(store))
+    except LauncherError as error:
+        log.warning("mounts of ended jobs may be left: %s", error.message)
+    else:
+        if left:
+            log.info("took away the mounts of %s", ", ".join(left))
+
+
+def are_pinned(asked: Asked) -> bool:
+    """Whether this job's mounts are opened as its owner."""
+    return bool(asked.spec.binds) and asked.person.owner.uid not in asked.policy.unbound
+
+
+def mounts_of(asked: Asked) -> list[Mount]:
+    """Return what is to be pinned: each mount below its root, read-only where the root is."""
+    found = []
+    for bind in asked.spec.binds:
+        root = root_of(bind, asked.roots)
+        if root is not None:  # else the policy has refused it
+            path = os.path.relpath(bind.source, root.path)
+            found.append(Mount(root.path, path, bind.read_only or root.read_only))
+    return found
+
+
+def user_of(asked: Asked) -> User:
+    """Return the owner with all of his groups: what he may open himself he may mount."""
+    owner = asked.person.owner
+    return User(owner.uid, owner.gid, tuple(os.getgrouplist(owner.name, owner.gid)))
+
+
+def as_mounted(asked: Asked, directory: str, container: str) -> tuple[Bind, ...]:
+    """Return a job's mounts as Docker is told of them."""
+    if not are_pinned(asked):
+        return asked.spec.binds
+    place = Path(directory, container)
+    return tuple(
+        replace(bind, source=str(place / str(number)))
+        for number, bind in enumerate(asked.spec.binds)
+    )
