@@ -7,6 +7,7 @@ or takes what was read as a value. What cannot be found out is no failure: it is
 from __future__ import annotations
 
 import asyncio
+import functools
 import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from launcher import wire
 from launcher.core.gpu import Inventory
 from launcher.daemon import clock
 from launcher.daemon.context import Context
-from launcher.daemon.doctor import clocks, disks, docker, escapes, gpus, nvml
+from launcher.daemon.doctor import clocks, disks, docker, escapes, gpus, mounts, nvml
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host, host_of
 from launcher.errors import Unavailable
@@ -66,8 +67,9 @@ async def findings(context: Context) -> list[Finding]:
         _within("nvml", nvml.check, host, context.gpu, seen),
         _within("tools", _tools, host, context.health.driver_version),
         _within("disk", _host, context),
+        _within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
     )
-    engine, extra, tools, machine = told
+    engine, extra, tools, machine, mounting = told
     return [
         *_daemon(context),
         *engine,
@@ -75,6 +77,7 @@ async def findings(context: Context) -> list[Finding]:
         *tools,
         *(extra if is_gpu_machine and not world.gpu_down else ()),
         *gpus.quarantined(world.slices.values()),
+        *mounting,
         *machine,
     ]
 

@@ -33,6 +33,7 @@ def check(docker_host: str, refused: str | None, host: Host, gpus: bool) -> list
         gpu_support(version, info, refused, hook_of(docker_host)),
         *(cgroup_driver(info) if gpus else ()),
         live_restore(info),
+        *limits(info),
         escapes.runc(version, host),
         disks.docker(info.get("DockerRootDir")),
     ]
@@ -93,6 +94,18 @@ def cgroup_driver(info: Answer) -> Iterator[Finding]:
         )
     else:
         yield ok("cgroup-driver", f"{driver or 'unknown'}: a daemon-reload takes no GPU away")
+
+
+def limits(info: Answer) -> Iterator[Finding]:
+    """Say which limits this kernel cannot keep: Docker drops them without a word."""
+    known = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "number of processes"}
+    missing = [what for key, what in known.items() if info.get(key) is False]
+    if missing:
+        yield warning(
+            "limits",
+            f"Docker cannot limit the {' and the '.join(missing)} of a container here",
+            "Have the kernel's cgroup controllers on (for swap: swapaccount=1).",
+        )
 
 
 def live_restore(info: Answer) -> Finding:

@@ -186,3 +186,10 @@ def test_where_docker_does_not_tell_its_runc_the_one_on_the_path_is_asked(
     assert "unknown" in escapes.runc(told, machine).message
     tool(machine, "runc", "echo runc version 1.2.8; echo commit: v1.2.8")
     assert escapes.runc_version(told, machine) == "1.2.8"
+
+
+def test_limits_that_the_kernel_cannot_keep_are_told() -> None:
+    assert list(docker.limits({"MemoryLimit": True, "SwapLimit": True, "PidsLimit": True})) == []
+    (found,) = docker.limits({"MemoryLimit": False, "SwapLimit": False, "PidsLimit": True})
+    assert found.state == "warning"
+    assert "limit the memory and the swap of a container" in found.message
