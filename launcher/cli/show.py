@@ -98,7 +98,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("directory", spec.working_dir),
         ("volumes", ", ".join(mounts) or None),
         ("memory", _memory(detail, spec)),
-        ("shm size", spec.shm_size),
+        ("shm size", f"{spec.shm_size // 2**20} MiB"),
         ("cpus", spec.cpus),
         ("as user", spec.user),
         ("network", spec.network_mode),
