@@ -70,7 +70,7 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
     for owner in {one.job.owner for one in opened}:
         needs = [one.job.need for one in opened if one.job.owner == owner]
         groups = world.groups.get(owner.uid, frozenset())
-        quota.check_submit(world, owner, groups, needs)
+        quota.check_submit(world, owner, groups, needs, admin=event.admin)
     ours = {one.job.element.array for one in opened if one.job.element is not None}
     for array in event.arrays:
         if array.id in ours:

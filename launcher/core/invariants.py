@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from launcher.core.job import NeedKind, State
@@ -34,6 +35,8 @@ def _leases(world: World) -> Iterator[str]:
 
 
 def _jobs(world: World) -> Iterator[str]:
+    if +world.live != Counter(job.owner.uid for job in world.jobs.values()):
+        yield f"the jobs of users are not {dict(world.live)}"
     for job in world.jobs.values():
         if job.state is State.DONE:
             yield f"job {job.id} is DONE and still in memory"

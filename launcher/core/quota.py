@@ -12,6 +12,9 @@ from launcher.core.rules import Quota
 from launcher.core.world import World
 from launcher.errors import NotAllowed
 
+ORDINARY_QUEUED_JOBS = 10_000
+"""So many jobs may an ordinary user have queued where launcher.toml does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
@@ -73,8 +76,13 @@ def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
     return len(held), round(sum(held) / 1024, 3)
 
 
-def check_submit(world: World, owner: Owner, groups: frozenset[str], needs: list[Need]) -> None:
-    """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run."""
+def check_submit(
+    world: World, owner: Owner, groups: frozenset[str], needs: list[Need], *, admin: bool
+) -> None:
+    """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run.
+
+    Where the rules say nothing, an ordinary user may have ``ORDINARY_QUEUED_JOBS``.
+    """
     for whose, members, quota in _quotas(world, owner, groups):
         if quota.running_slices is not None:
             most = max((slices_wanted(world, n) for n in needs), default=0)
@@ -84,14 +92,21 @@ def check_submit(world: World, owner: Owner, groups: frozenset[str], needs: list
                     f"that {whose} may have",
                     fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
                 )
-        if quota.queued_jobs is None:
-            continue
-        queued = sum(
-            job.state is State.PENDING and job.owner.uid in members for job in world.jobs.values()
+        queued_jobs = quota.queued_jobs
+        if queued_jobs is None and whose == f"user {owner.name}" and not admin:
+            queued_jobs = ORDINARY_QUEUED_JOBS
+        if queued_jobs is not None:
+            _check_queued(world, whose, members, queued_jobs, len(needs))
+
+
+def _check_queued(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
+    if sum(world.live[uid] for uid in members) + more <= most:
+        return  # whatever their states: a long queue is not looked through for every submit
+    queued = sum(
+        job.state is State.PENDING and job.owner.uid in members for job in world.jobs.values()
+    )
+    if queued + more > most:
+        raise NotAllowed(
+            f"{whose} has {queued} jobs queued, {more} more would be above the quota of {most}",
+            fix="Submit fewer, or again when some have ended.",
         )
-        if queued + len(needs) > quota.queued_jobs:
-            raise NotAllowed(
-                f"{whose} has {queued} jobs queued, {len(needs)} more would be above the quota "
-                f"of {quota.queued_jobs}",
-                fix="Submit fewer, or again when some have ended.",
-            )

@@ -64,7 +64,8 @@ def _check(world: World, event: ev.Submitted) -> None:
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
     gates.check_cycles(event.jobs)
-    quota.check_submit(world, event.owner, event.groups, [new.spec.need for new in event.jobs])
+    needs = [new.spec.need for new in event.jobs]
+    quota.check_submit(world, event.owner, event.groups, needs, admin=event.admin)
 
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:

@@ -7,6 +7,7 @@ handlers change it, and every change is noted in ``changes`` for the next transa
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -71,6 +72,8 @@ class World:
     """Job id -> the pending jobs that wait for its end."""
     ended: list[tuple[int, Outcome]] = field(default_factory=list)
     """Ends that the dependents have not been told of yet."""
+    live: Counter[int] = field(default_factory=Counter)
+    """How many jobs each user has here, by uid."""
     _names: dict[int, str] = field(default_factory=dict)
     uses: dict[int, Use] = field(default_factory=dict)
     """What each user used before now, by uid."""
@@ -125,6 +128,8 @@ class World:
 
     def add(self, job: Job) -> None:
         """Take a job into the indexes: at submit, or when the store is read."""
+        if job.id not in self.jobs:
+            self.live[job.owner.uid] += 1
         self.jobs[job.id] = job
         self._names[job.owner.uid] = job.owner.name
         if job.element is not None:
@@ -163,7 +168,8 @@ class World:
         if job.attempt > 1:
             self.last_attempts[job.id] = job.attempt
         self.queue.discard(job.id)
-        self.jobs.pop(job.id, None)
+        if self.jobs.pop(job.id, None) is not None:
+            self.live[job.owner.uid] -= 1
         self.attempts.pop(job.id, None)
         self.leases.pop(job.id, None)
         self.stories.pop(job.id, None)

@@ -8,7 +8,7 @@ from launcher.core import event as ev
 from launcher.core.action import FindImage
 from launcher.core.explain import blockers
 from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
-from launcher.core.rules import Rules
+from launcher.core.rules import Quota, Rules
 from launcher.core.submit import submit
 from launcher.errors import StaleRequest, UserError
 from tests.support.builders import ALICE, CPU, IMAGE, Machine
@@ -95,7 +95,7 @@ def test_a_dependency_is_told_the_end_it_waits_for(
 
 
 def test_a_chain_of_ten_thousand_ends_with_its_head() -> None:
-    machine = Machine()
+    machine = Machine(rules=Rules(user_quota=Quota(queued_jobs=20_000)))
     head, *rest = queue(machine, new(hold=True), *(new("x", (i, After.OK)) for i in range(10_000)))
     machine.tell(ev.CancelAsked(head.id, 1000))
     assert {job.outcome for job in rest} == {Outcome.CANCELLED}

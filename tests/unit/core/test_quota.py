@@ -54,6 +54,21 @@ def test_a_group_shares_its_quota() -> None:
     assert sorted(j.state.value for j in machine.world.jobs.values()) == ["PENDING", "STARTING"]
 
 
+def test_an_ordinary_user_has_a_quota_that_nobody_set_and_an_admin_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("launcher.core.quota.ORDINARY_QUEUED_JOBS", 2)
+    machine = Machine(slices=[])
+    new = (ev.NewJob(JobSpec("job", IMAGE.reference, profile()), "{}", IMAGE),)
+    for owner in (ALICE, ALICE, BOB):
+        submit(machine.world, ev.Submitted(owner, new), machine.time)
+    with pytest.raises(NotAllowed, match=r"alice has 2 jobs queued, 1 more .* quota of 2"):
+        submit(machine.world, ev.Submitted(ALICE, new), machine.time)
+    submit(machine.world, ev.Submitted(ALICE, new, admin=True), machine.time)
+    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_jobs=3)))
+    submit(machine.world, ev.Submitted(ALICE, new * 3), machine.time)
+
+
 def test_more_queued_jobs_than_the_quota_are_refused_and_none_is_queued() -> None:
     machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_jobs=3)))
     machine.submit(profile(), profile())
