@@ -48,6 +48,27 @@ class Quarantine:
     since: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """Who asked what, and what was decided; times are seconds since 1970.
+
+    ``role`` is admin or user, ``jobs`` are ids as text, ``outcome`` is ok or the kind of the error.
+    ``count`` requests that were refused alike are one line, from ``at`` to ``until``.
+    """
+
+    uid: int
+    at: float
+    until: float
+    user: str
+    role: str
+    route: str
+    jobs: str
+    outcome: str
+    detail: str
+    count: int
+    policy_version: int
+
+
 @dataclass(slots=True)
 class Changes:
     """What the next transaction must write, each row once however often it changed."""
@@ -66,6 +87,7 @@ class Changes:
     reservations: dict[str, Reservation | None] = field(default_factory=dict)
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
     history: list[HistoryLine] = field(default_factory=list)
+    audit: list[AuditLine] = field(default_factory=list)
     clock: float | None = None
     """What the wall clock is ahead of CLOCK_BOOTTIME, where that is another than before."""
     clock_step: float = 0.0

@@ -114,6 +114,17 @@ INSERT INTO layouts (
 -- name: insert_history
 INSERT INTO history (job, at, event, detail) VALUES (?, ?, ?, ?);
 
+-- name: insert_audit
+INSERT INTO audit (
+    uid, nth, at, until, user, role, route, jobs, outcome, detail, count, policy_version
+) VALUES (
+    :uid, 1 + COALESCE((SELECT MAX(nth) FROM audit WHERE uid = :uid), 0), :at, :until, :user, :role,
+    :route, :jobs, :outcome, :detail, :count, :policy_version
+);
+
+-- name: audit
+SELECT * FROM audit WHERE until >= ? AND user = COALESCE(?, user) ORDER BY seq DESC LIMIT ?;
+
 -- name: put_meta
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 

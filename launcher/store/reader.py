@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from launcher.core.arrays import Array
+from launcher.core.changes import AuditLine
 from launcher.core.job import Job
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt
 from launcher.core.rules import Rules
 from launcher.core.world import World
-from launcher.store import layouts, rows
+from launcher.store import audit, layouts, rows
 from launcher.store.connect import FILE_NAME, connect, explained
 from launcher.store.jobrows import JobReader
 from launcher.store.load import load
@@ -115,6 +116,10 @@ class Reader:
     def counts(self) -> dict[str, int]:
         """Return how many jobs there are by the word that the CLI shows."""
         return {row["word"]: row["n"] for row in self._rows("counts")}
+
+    def audit(self, user: str | None, since: float, most: int) -> list[AuditLine]:
+        """Return the last lines of the audit, newest last; ``since`` is seconds since 1970."""
+        return [audit.from_row(row) for row in self._rows("audit", since, user, most)][::-1]
 
     def meta(self, key: str) -> str | None:
         """Return a remembered value."""

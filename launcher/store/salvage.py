@@ -19,8 +19,10 @@ from launcher.store.pages import Pages
 
 TABLES = (
     "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
-    "uses", "reservations", "private_images", "history",
+    "uses", "reservations", "private_images", "history", "audit",
 )  # fmt: skip
+SINCE = {"audit": 7, "private_images": 8}
+"""The schema that a table came with, where a file of an older one may be met."""
 BY_ROWID = ("jobs", "arrays")
 """The tables whose rows are looked for one by one, and in the file's pages."""
 UNREADABLE = (sqlite3.Error, UnicodeError)
@@ -49,6 +51,14 @@ class Salvage:
         self._source, self._into = source, into
         self._old = sqlite3.connect(source, isolation_level=None)
         self.found = Salvaged()
+        self._version = self._schema()
+
+    def _schema(self) -> int:
+        """Return the schema's number of the old file; a later table is not missing there."""
+        try:
+            return int(self._old.execute("PRAGMA user_version").fetchone()[0])
+        except UNREADABLE:
+            return max(SINCE.values())
 
     def run(self) -> Salvaged:
         """Copy what can be read, and leave what does not fit together."""
@@ -72,7 +82,7 @@ class Salvage:
         except UNREADABLE:
             old = []
         if not old:
-            self.found.whole = False
+            self.found.whole = self.found.whole and self._version < SINCE.get(table, 0)
             return
         new = _columns(self._into, table)
         shared = [name for name in old if name in new]

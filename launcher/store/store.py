@@ -14,8 +14,8 @@ from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.crashpoints import crashpoint
 from launcher.errors import StateDirError
+from launcher.store import audit, layouts, rows
 from launcher.store import directory as statedir
-from launcher.store import layouts, rows
 from launcher.store.connect import FILE_NAME, cannot, check, connect, damaged, explained, migrate
 from launcher.store.jobrows import job_row
 from launcher.store.load import CLOCK, load
@@ -168,6 +168,7 @@ class Store:
         db.executemany(
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
+        db.executemany(_Q["insert_audit"], [audit.row(line) for line in changes.audit])
 
     def _write_machine(self, changes: Changes) -> None:
         """Write what is recorded of the machine rather than of jobs."""
