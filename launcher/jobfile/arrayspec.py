@@ -12,6 +12,7 @@ from launcher.wire import ArrayRequest
 
 _PART = re.compile(r"(\d{1,10})(?:-(\d{1,10})(?::(\d{1,10}))?)?", re.ASCII)
 _PARALLEL = re.compile(r"0*[1-9]\d{0,5}", re.ASCII)
+MOST_PARTS = 10_000
 _MOST = ArrayRequest.MAX_ELEMENTS
 
 
@@ -23,6 +24,8 @@ def parse_array(text: str) -> ArrayRequest:
     """
     listed, percent, most = text.strip().partition("%")
     indices: list[int] = []
+    if listed.count(",") >= MOST_PARTS:
+        raise ValueError(f"'{text[:40]}…' has more than {MOST_PARTS} parts: write ranges")
     for part in listed.split(","):
         found = _range(part.strip())
         if len(indices) + len(found) > _MOST:

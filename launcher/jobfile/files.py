@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from launcher.errors import JobFileError
-from launcher.jobfile.jobs import read_jobs
+from launcher.jobfile.jobs import MOST_PROBLEMS, read_jobs
 from launcher.jobfile.keys import Around
 from launcher.jobfile.nodes import MAX_BYTES, SMALLER, read_node
 from launcher.wire import JobRequest
@@ -90,7 +90,8 @@ def _together(problems: list[JobFileError]) -> JobFileError:
         return first
     lines = [problem.message for problem in problems[:MOST_ERRORS]]
     if len(problems) > MOST_ERRORS:
-        lines.append(f"… and {len(problems) - MOST_ERRORS} more")
+        more = len(problems) - MOST_ERRORS
+        lines.append(f"… and {more if len(problems) < MOST_PROBLEMS else 'many'} more")
     error = JobFileError("", file=first.file, line=first.line, column=first.column)
     error.message = "\n".join(lines)
     error.args = (error.message,)

@@ -10,11 +10,13 @@ from launcher.errors import JobFileError
 from launcher.interpolation import template
 from launcher.jobfile import together, words
 from launcher.jobfile.keys import JOB, NEVER, SCHEDULE, Around, Read
-from launcher.jobfile.nodes import Items, Mapping, Node, Scalar
+from launcher.jobfile.nodes import SMALLER, Items, Mapping, Node, Scalar
 from launcher.jobfile.values import entries, parsed, unknown
 from launcher.wire import JobRequest
 
-MAX_JOBS = 10_000
+MAX_JOBS = 5_000
+MOST_PROBLEMS = 100
+"""So many mistakes are looked for; nobody reads more."""
 REPLACED = ("image", "command", "entrypoint", "environment", "working_dir", "volumes")
 """The keys in whose strings a matrix replaces."""
 
@@ -46,8 +48,14 @@ def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobR
     if not named:
         raise found["jobs"][1].error("`jobs` is empty")
     if len(named) > MAX_JOBS:
-        raise found["jobs"][1].error(f"`jobs` has more than {MAX_JOBS} jobs")
-    return [job for key, node in named if (job := _named(key, node, around, problems))]
+        raise found["jobs"][1].error(f"`jobs` has more than {MAX_JOBS} jobs", fix=SMALLER)
+    jobs = []
+    for key, node in named:
+        if (job := _named(key, node, around, problems)) is not None:
+            jobs.append(job)
+        elif len(problems) >= MOST_PROBLEMS:
+            break
+    return jobs
 
 
 def _beside_jobs(key: Scalar) -> JobFileError:
@@ -106,6 +114,8 @@ class _Job:
     def _read_job(self, node: Node, *, named: bool) -> None:
         # The matrix first: what the other keys say depends on it.
         for key, value in sorted(entries(node, "a job"), key=lambda e: e[0].text != "matrix"):
+            if len(self.problems) >= MOST_PROBLEMS:
+                return
             if key.text == "name" and named:
                 wrong = "the key under `jobs` is the job's name: leave `name` out"
                 self.problems.append(key.error(wrong))

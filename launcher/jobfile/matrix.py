@@ -13,12 +13,18 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from launcher.errors import JobFileError
 from launcher.interpolation import KEY
 from launcher.jobfile.nodes import Node, Scalar, scalar_value
 from launcher.jobfile.values import entries, items, string, unknown
 from launcher.wire import ArrayRequest
 
 MOST = ArrayRequest.MAX_ELEMENTS
+MOST_BYTES = 4 * 2**20
+"""What all combinations together may take: a submit has room for twice as much."""
+MOST_STEPS = 250_000
+BESIDE = 6
+"""The quotes, the colon and the comma of JSON."""
 
 Combination = dict[str, str]
 
@@ -34,16 +40,60 @@ def read_matrix(node: Node) -> list[Combination]:
             axes[_key(key)] = _axis(key.text, value)
     if not axes and not rules:
         raise node.error("`matrix` is empty", fix="Give it keys with lists: {lr: [0.1, 0.01]}.")
-    if math.prod(map(len, axes.values())) > MOST:
+    count = math.prod(map(len, axes.values()))
+    if count > MOST:
         raise node.error(f"`matrix` has more than {MOST} combinations")
+    if sum(count // len(axis) * _size(key, axis) for key, axis in axes.items()) > MOST_BYTES:
+        raise _too_large(node)
     exclude = _entries_of(rules, "exclude", axes)
     include = _entries_of(rules, "include", None)
+    if _steps(count, axes, exclude, include) > MOST_STEPS:
+        raise node.error(
+            "`exclude` and `include` of this matrix have too many entries of too many kinds",
+            fix="Let its keys have fewer values, or make several jobs of it.",
+        )
     found = combinations(axes, exclude, include)
     if not found:
         raise node.error("`exclude` leaves no combination of the matrix")
     if len(found) > MOST:
         raise node.error(f"`matrix` and its `include` have more than {MOST} combinations")
+    if include and _is_too_large(found):
+        raise _too_large(node)
     return found
+
+
+def _is_too_large(found: Sequence[Combination]) -> bool:
+    left = MOST_BYTES
+    for one in found:
+        left -= sum(len(key) + len(value) + BESIDE for key, value in one.items())
+        if left < 0:
+            return True
+    return False
+
+
+def _size(key: str, values: Sequence[str]) -> int:
+    """Return how many bytes a key takes with each of its values, about as JSON."""
+    return sum(len(key) + len(value) + BESIDE for value in values)
+
+
+def _too_large(node: Node) -> JobFileError:
+    return node.error(
+        f"the combinations of `matrix` take more than {MOST_BYTES // 2**20} MiB",
+        fix="Put what is long into a file or the image, and only its name into the matrix.",
+    )
+
+
+def _steps(
+    count: int,
+    axes: Mapping[str, Sequence[str]],
+    exclude: Sequence[Mapping[str, str]],
+    include: Sequence[Mapping[str, str]],
+) -> int:
+    """Return how often a combination is looked at, at most."""
+    kinds = {tuple(sorted(entry)) for entry in exclude}
+    own = [axes.keys() & entry.keys() for entry in include]
+    fitting = sum(count // max(1, math.prod(len(axes[key]) for key in keys)) for keys in own)
+    return count * (len(kinds) + len(set(map(frozenset, own)))) + fitting
 
 
 def combinations(
@@ -52,15 +102,23 @@ def combinations(
     include: Sequence[Mapping[str, str]],
 ) -> list[Combination]:
     """Return the product of the axes without what is excluded, with what is included."""
-    patterns: dict[tuple[str, ...], set[tuple[object, ...]]] = {}
+    places = {name: place for place, name in enumerate(axes)}
+    patterns: dict[tuple[int, ...], set[tuple[object, ...]]] = {}
     for entry in exclude:
         names = tuple(sorted(entry))
-        patterns.setdefault(names, set()).add(_values(entry, names))
-    every = itertools.product(*axes.values()) if axes else ()
+        at = tuple(places[name] for name in names)
+        patterns.setdefault(at, set()).add(_values(entry, names))
+    if not axes:
+        return _with_included(axes, [], include)
+    every = itertools.product(*axes.values())
+    if not patterns:
+        kept = [dict(zip(places, values, strict=True)) for values in every]
+        return _with_included(axes, kept, include)
+    alike = itertools.product(*([_comparable(text) for text in axis] for axis in axes.values()))
     kept = [
-        one
-        for one in (dict(zip(axes, values, strict=True)) for values in every)
-        if not any(_values(one, names) in excluded for names, excluded in patterns.items())
+        dict(zip(places, values, strict=True))
+        for values, same in zip(every, alike, strict=True)
+        if not any(tuple([same[p] for p in at]) in out for at, out in patterns.items())
     ]
     return _with_included(axes, kept, include)
 

@@ -7,6 +7,7 @@ placements (github.com/NVIDIA/mig-parted, api/spec/v1).
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ _MODEL = re.compile(r"0x[0-9A-Fa-f]{8}")
 def load(path: str, name: str | None, *, exact: bool) -> list[LayoutEntry]:
     """Return the entries of one configuration of a file; ``name`` None where there is only one."""
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise JobFileError(
             f"cannot read it: {(error.strerror or str(error)).lower()}", file=path
@@ -114,5 +116,5 @@ def dump(gpus: Sequence[SavedGpu], name: str = "current") -> str:
         if gpu.mode:
             counts = Counter(place.profile for place in gpu.places)
             lines.append("    mig-devices:" if counts else "    mig-devices: {}")
-            lines += [f'      "{profile}": {count}' for profile, count in sorted(counts.items())]
+            lines += [f"      {json.dumps(each)}: {n}" for each, n in sorted(counts.items())]
     return "\n".join(lines) + "\n"

@@ -18,8 +18,8 @@ from launcher.errors import JobFileError
 
 MAX_DEPTH = 20
 MAX_BYTES = 256 * 1024
-MAX_NODES = 150_000
-"""As many as a file of ``MAX_BYTES`` needs, and few enough to be read within a second."""
+MAX_NODES = 20_000
+"""As many as five thousand short jobs need, and few enough to be read within 50 ms."""
 SMALLER = (
     "Make jobs that are alike with `array` or `matrix`, or write several files: one submit takes"
     " them together."
@@ -35,7 +35,11 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFUSED = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    # What ends a line for YAML and for no editor, what turns a line around, what is not seen.
+    "|[\u2028-\u202e\u2066-\u2069\ufeff]"
+)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -102,7 +106,7 @@ def scalar_value(text: str) -> bool | int | float | str | None:
 
 def read_node(text: str, file: str) -> Node:
     """Return the tree of the one document in ``text``."""
-    found = _UNPRINTABLE.search(text)
+    found = _REFUSED.search(text)
     if found:
         line, column = _line_column(text, found.start())
         code = ord(found.group())

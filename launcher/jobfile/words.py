@@ -6,8 +6,14 @@ Every function raises ``ValueError`` with a message for people.
 from __future__ import annotations
 
 import re
-import shlex
 
+LONGEST_IMAGE = 1024
+"""More than registry, repository (255), tag (128) and digest take together."""
+_BETWEEN = " \t\r\n"
+_GAP = re.compile(f"[{_BETWEEN}]*")
+_WORD = re.compile(rf"""(?:[^{_BETWEEN}'"\\]++|'[^']*'|"(?:[^"\\]++|\\.)*+"|\\.)++""", re.DOTALL)
+_QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]++|\\.)*+)"|\\(.)""", re.DOTALL)
+_ESCAPED = re.compile(r"""\\(["\\])""")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _LIKE_A_REFERENCE = re.compile(r"\d+(?:-\d+)?|last", re.ASCII)
 _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?/"
@@ -46,6 +52,8 @@ def check_image(text: str) -> str:
     """Return an image reference that Docker can parse."""
     if not text:
         raise ValueError("the image is empty")
+    if len(text) > LONGEST_IMAGE:
+        raise ValueError(f"'{text[:40]}…' is no image: it is longer than {LONGEST_IMAGE} letters")
     if _IMAGE.fullmatch(text) or _IMAGE_ID.fullmatch(text):
         return text
     if _IMAGE.fullmatch(text.lower()):
@@ -97,8 +105,24 @@ def check_container_path(text: str) -> str:
 
 
 def split_command(text: str) -> list[str]:
-    """Return the words of a command line, split as a shell would, with nothing expanded."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise ValueError(f"this command cannot be split into words: {error}") from error
+    """Return the words of a command line, split as a shell would, with nothing expanded.
+
+    As ``shlex.split`` does, which takes a third of a second for as much as a job file can hold.
+    """
+    words = []
+    at = _GAP.match(text).end()  # type: ignore[union-attr]
+    while at < len(text):
+        found = _WORD.match(text, at)
+        end = at if found is None else found.end()
+        if found is None or (end < len(text) and text[end] not in _BETWEEN):
+            raise ValueError("this command cannot be split into words: No closing quotation")
+        words.append(_QUOTED.sub(_unquoted, found.group()))
+        at = _GAP.match(text, end).end()  # type: ignore[union-attr]
+    return words
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    single, double, escaped = found.groups()
+    if double is not None:
+        return _ESCAPED.sub(r"\1", double)
+    return str(escaped if single is None else single)

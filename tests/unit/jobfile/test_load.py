@@ -249,11 +249,11 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["  j{}: {{image: b}}", "  j{}:\n    image: b"])
-def test_ten_thousand_small_jobs_are_read_at_once(tmp_path: Path, form: str) -> None:
+def test_nearly_five_thousand_small_jobs_are_read_at_once(tmp_path: Path, form: str) -> None:
     file = tmp_path / "jobs.yaml"
-    file.write_text("\n".join(["jobs:", *(form.format(number) for number in range(10_000))]))
+    file.write_text("\n".join(["jobs:", *(form.format(number) for number in range(4_990))]))
     before = time.perf_counter()
-    assert len(load([str(file)])) == 10_000
+    assert len(load([str(file)])) == 4_990
     assert time.perf_counter() - before < 5
 
 
