@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from launcher.cli import brief, terminal
+from launcher.cli.escapes import Cleaner
 from launcher.cli.interrupts import Interrupts
 from launcher.cli.progress import PullProgress
 from launcher.client import Client
@@ -15,8 +16,14 @@ from launcher.client.decode import decode, decode_list
 from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Blocker, Frame, JobView
 
 
-def follow(client: Client, job: JobView, narrator: Narrator, interrupts: Interrupts) -> JobView:
-    """Pass on everything that happens to the job; return it as it ended."""
+def follow(
+    client: Client, job: JobView, narrator: Narrator, interrupts: Interrupts, *, raw: bool
+) -> JobView:
+    """Pass on everything that happens to the job; return it as it ended.
+
+    On a terminal its output is passed on without what could steer that, unless ``raw``.
+    """
+    cleaner = Cleaner(raw=raw)
     try:
         for frame in client.follow(job.id):
             if frame.stream == EVENT:
@@ -28,23 +35,23 @@ def follow(client: Client, job: JobView, narrator: Narrator, interrupts: Interru
                     decode(JobView, json.loads(frame.data)) if frame.data else client.wait(job.id)
                 )
             else:
-                _pass_on(frame, job.id, narrator)
+                _pass_on(frame, job.id, narrator, cleaner)
     finally:
         narrator.close()
     return client.wait(job.id)
 
 
-def _pass_on(frame: Frame, job: int, narrator: Narrator) -> None:
+def _pass_on(frame: Frame, job: int, narrator: Narrator, cleaner: Cleaner) -> None:
     narrator.close()
     if frame.stream == STDOUT:
         try:
-            terminal.write(1, frame.data)
+            terminal.write(1, cleaner.clean(1, frame.data))
         except BrokenPipeError as error:
             terminal.say(f"stdout was closed; job {job} goes on (`launch cancel {job}` ends it)")
             terminal.forget_stdout()
             raise click.exceptions.Exit(terminal.BROKEN_PIPE) from error
     elif frame.stream == STDERR:
-        terminal.write(2, frame.data, quiet=True)
+        terminal.write(2, cleaner.clean(2, frame.data), quiet=True)
     elif frame.stream == NOTE:
         terminal.complain(frame.data.decode(errors="replace"))
 

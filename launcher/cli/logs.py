@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime
 
@@ -10,7 +9,7 @@ import click
 
 from launcher.cli import terminal
 from launcher.cli.common import connect
-from launcher.cli.escapes import EscapeFilter
+from launcher.cli.escapes import Cleaner
 from launcher.wire import NOTE, STDERR, Frame
 
 
@@ -30,13 +29,13 @@ def command(
     passed on.
     """
     stamper = Stamper() if timestamps else None
-    filters = {fd: EscapeFilter() for fd in (1, 2) if not raw and os.isatty(fd)}
+    cleaner = Cleaner(raw=raw)
     for frame in connect().logs(ref, follow=follow, tail=tail, attempt=attempt):
         if frame.stream == NOTE:
             terminal.complain(frame.data.decode(errors="replace"))
             continue
         fd = 2 if frame.stream == STDERR else 1
-        data = filters[fd].clean(frame.data) if fd in filters else frame.data
+        data = cleaner.clean(fd, frame.data)
         terminal.write(fd, stamper.stamp(frame, data) if stamper else data)
 
 

@@ -101,9 +101,10 @@ class RunCommand(click.Command):
     "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
+@click.option("--raw", is_flag=True, help="Every byte of the output, on a terminal too.")
 @click.argument("image", type=params.IMAGE)
 @click.argument("words", nargs=-1, type=params.TEXT, metavar="[--] [COMMAND]...")
-def command(detach: bool, quiet: bool, **flags: Any) -> int:
+def command(detach: bool, quiet: bool, raw: bool, **flags: Any) -> int:
     """Run one container on its own slice, stream its output, and return its exit code.
 
     The job waits in the queue until a slice is free. Without a GPU option it gets no GPU. Options
@@ -130,6 +131,7 @@ def command(detach: bool, quiet: bool, **flags: Any) -> int:
             terminal.say("note: one process sees one MIG device; use one process per slice")
         if detach:
             first = client.submit([request], wanted)[0]
-            sys.stdout.write(f"{first.array['id'] if first.array else first.id}\n")
+            number = first.array["id"] if first.array else first.id
+            sys.stdout.write(f"{terminal.safe(str(number))}\n")
             return 0
-        return run_in_foreground(client, request, wanted, quiet=quiet)
+        return run_in_foreground(client, request, wanted, quiet=quiet, raw=raw)

@@ -20,6 +20,7 @@ def run_in_foreground(
     credentials: Mapping[str, RegistryAuth],
     *,
     quiet: bool,
+    raw: bool = False,
 ) -> int:
     """Queue the job, stay with it to its end, and return its exit status."""
     with Interrupts(client) as interrupts:
@@ -30,7 +31,7 @@ def run_in_foreground(
 
         narrator = Narrator(job.id, request.image, quiet=quiet)
         try:
-            end = follow(client, job, narrator, interrupts)
+            end = follow(client, job, narrator, interrupts, raw=raw)
         except DaemonUnreachable as error:
             error.fix = f"The job goes on without it: `launch wait {job.id}` when it is back."
             raise

@@ -46,7 +46,7 @@ def _print(gpu: GpuView) -> None:
         return
     if gpu.units and gpu.mig_current:
         for line in picture(gpu.units, gpu.instances):
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(terminal.safe(line) + "\n")
     if gpu.instances:
         render.print_table(HEADINGS, [_row(instance) for instance in gpu.instances])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from launcher.cli import render
 from launcher.cli.escapes import EscapeFilter
+from launcher.cli.terminal import UNSEEN
+from launcher.wire import Frame
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import (
     Json,
@@ -114,6 +117,20 @@ def test_logs_on_a_terminal_keep_colours_and_lose_the_rest(
     assert tty.text() == "a\x1b[31mred\x1b[0mb\r\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"), [((), "a\x1b[31mred\x1b[0mbxy\r\n"), (("--raw",), None)]
+)
+def test_the_output_of_a_run_is_cleaned_on_a_terminal_across_pieces(
+    words: tuple[str, ...], shown: str | None, stub: StubDaemon, launch: Launch, tty: Terminal
+) -> None:
+    evil = "a\x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2J\x9b2Jb\u202ex\x08y\n".encode()
+    stub.on("POST", "/v1/jobs", Json([job_view()], 201))
+    pieces = [Frame(1, n, evil[n : n + 1]) for n in range(len(evil))]
+    stub.on("GET", "/v1/jobs/12/follow", Stream([*pieces, end(ended("COMPLETED", 0))]))
+    launch("run", "-q", *words, "busybox", stdout=tty.fd)
+    assert tty.text() == (shown or evil.decode().replace("\n", "\r\n"))
+
+
 def test_logs_elsewhere_and_raw_ones_are_byte_exact(
     stub: StubDaemon, launch: Launch, tty: Terminal
 ) -> None:
@@ -125,19 +142,22 @@ def test_logs_elsewhere_and_raw_ones_are_byte_exact(
 
 
 @given(st.lists(st.binary(max_size=12) | st.sampled_from(
-    [b"\x1b", b"[", b"2J", b"\x1b[31m", b"]0;", b"\x07", b"\x1b\\", b"\xc2", b"\x9b", b"m", b"0;"]
+    [b"\xe2\x80\xae", b"\xe2\x80", b"\xef\xbb\xbf", b"\x08", b"\xc2\x9b", b"\x1b",
+     b"[", b"2J", b"\x1b[31m", b"]0;", b"\x07", b"\x1b\\", b"\xc2", b"\x9b", b"m", b"0;"]
 )))  # fmt: skip
 def test_nothing_but_colours_gets_through_in_whatever_pieces(pieces: list[bytes]) -> None:
     cleaner = EscapeFilter()
-    shown = b"".join(cleaner.clean(piece) for piece in pieces)
-    import re
-
-    without = re.sub(rb"\x1b\[[0-9;:]{0,64}m", b"", shown)
-    assert b"\x1b" not in without
-    assert b"\x07" not in without
+    shown = b"".join(cleaner.clean(piece) for piece in pieces).decode()
+    without = re.sub(r"\x1b\[[0-9;:]{0,64}m", "", shown)
+    assert not re.search(rf"(?![\t\n\r])[\x00-\x1f\x7f-\x9f{UNSEEN}]", without)
 
 
-@given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"])), st.integers(1, 5))
+PLAIN = st.characters(codec="utf-8", exclude_categories=["Cc"]).filter(
+    lambda letter: not re.match(f"[{UNSEEN}]", letter)
+)
+
+
+@given(st.text(alphabet=PLAIN | st.sampled_from("\t\n\r")), st.integers(1, 5))
 def test_plain_text_gets_through_whole(text: str, size: int) -> None:
     cleaner, data = EscapeFilter(), text.encode()
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
