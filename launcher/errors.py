@@ -86,6 +86,29 @@ class StaleRequest(LauncherError):
     http_status = 409
 
 
+class TooMany(LauncherError):
+    """You ask too much of the daemon at once."""
+
+    kind = "too-many"
+    http_status = 429
+    retry_after: float = 1.0
+    """After how many seconds the same request may be served."""
+
+
+class TooLarge(UserError):
+    """The request is too large."""
+
+    kind = "too-large"
+    http_status = 413
+
+
+class TooSlow(UserError):
+    """The request did not come in time."""
+
+    kind = "too-slow"
+    http_status = 408
+
+
 class Unavailable(LauncherError):
     """Something the launcher needs cannot be reached now."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher import errors, wire
 from launcher.client.decode import decode, decode_list
-from launcher.client.http import CutStream, Transport, query, quote
+from launcher.client.http import CutStream, Transport, must_be_short, query, quote
 from launcher.client.sockets import socket_candidates
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ class Client:
     def wait(self, ref: Ref, timeout: float | None = None) -> wire.JobView:
         """Return the job when it has its outcome; after ``timeout`` seconds, as it is then.
 
-        A daemon that is being restarted is waited for: its jobs go on.
+        A daemon that is being restarted is waited for: its jobs go on. So is one of which too much
+        is asked.
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
         patience = _Patience(self)
@@ -147,6 +148,11 @@ class Client:
                 )
             except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
                 patience.after(error)
+                continue
+            except errors.TooMany as error:
+                must_be_short(error)
+                if time.monotonic() >= end:
+                    raise
                 continue
             patience.renew()
             job = decode(wire.JobView, reply)
@@ -200,6 +206,8 @@ class Client:
                 raise CutStream("the daemon went away in the middle of a stream")
             except (errors.DaemonUnreachable, errors.RecoveryMode) as error:
                 patience.after(error)
+            except errors.TooMany as error:
+                must_be_short(error)
 
     def slices(self) -> list[wire.SliceView]:
         """Return every slice of the machine and what is on it."""
@@ -218,6 +226,15 @@ class Client:
         from launcher.client.layout import Layout
 
         return Layout(self._transport.json, self.timeout)
+
+    def audit(
+        self, *, user: str | None = None, since: float | None = None, limit: int = 100
+    ) -> list[wire.AuditView]:
+        """Return the last lines of the audit, newest last; ``since`` is in seconds before now."""
+        pairs = [("most", str(limit))]
+        pairs += [("user", user)] if user is not None else []
+        pairs += [("since", str(math.ceil(since)))] if since is not None else []
+        return decode_list(wire.AuditView, self._get(f"/v1/audit?{query(pairs)}"))
 
     def doctor(self) -> list[wire.Check]:
         """Return the daemon's checks of itself, Docker and the GPUs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from launcher.wire import Frame
 
 VERSION_HEADER = "Launcher-Version"
+PATIENCE_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 10.0
+"""Who is told to come back later than that hears of it at once."""
 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -69,6 +73,23 @@ class Transport:
             connection.close()
 
     def _exchange(self, method: str, path: str, body: Any, timeout: float) -> Connection:
+        """Return the answer; who asked too much waits as he is told to, and asks again."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        told = False
+        while True:
+            try:
+                return self._once(method, path, body, timeout)
+            except errors.TooMany as refused:
+                must_be_short(refused)
+                wait = refused.retry_after
+                if time.monotonic() + wait > until:
+                    raise
+                if not told:
+                    self.notice(f"{refused.message}; waiting")
+                told = True
+                time.sleep(wait)
+
+    def _once(self, method: str, path: str, body: Any, timeout: float) -> Connection:
         connection = self._connect(timeout)
         headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
         data = b""
@@ -79,7 +100,7 @@ class Transport:
             connection.request(method, path, headers, data)
             self._version(connection.headers.get(VERSION_HEADER.lower()))
             if not 200 <= connection.status < 300:
-                raise _error(connection.status, self._all(connection))
+                raise _error(connection, self._all(connection))
         except TimeoutError as error:
             connection.close()
             raise self._slow() from error
@@ -126,6 +147,12 @@ class Transport:
                 )
 
 
+def must_be_short(refused: errors.TooMany) -> None:
+    """Raise a refusal after which one would have to wait for long."""
+    if refused.retry_after > LONGEST_WAIT_SECONDS:
+        raise refused
+
+
 def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
     for path, error in failed:
         if isinstance(error, PermissionError):
@@ -149,12 +176,16 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
     )
 
 
-def _error(status: int, body: bytes) -> errors.LauncherError:
+def _error(connection: Connection, body: bytes) -> errors.LauncherError:
     try:
         reply = json.loads(body)
-        return errors.from_wire(str(reply["kind"]), str(reply["message"]), reply.get("fix"))
+        error = errors.from_wire(str(reply["kind"]), str(reply["message"]), reply.get("fix"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return errors.LauncherError(f"the daemon answered with HTTP status {status}")
+        return errors.LauncherError(f"the daemon answered with HTTP status {connection.status}")
+    if isinstance(error, errors.TooMany):
+        after = connection.headers.get("retry-after", "")
+        error.retry_after = float(after) if after.isdecimal() else 1.0
+    return error
 
 
 def _frames(connection: Connection) -> Iterator[Frame]:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import socket
+import struct
 from collections.abc import Mapping
 
 _LINE = 64 * 1024
@@ -34,8 +35,12 @@ class Connection:
         self._chunked = False
         self._ended = False
         try:
-            self._socket.settimeout(timeout)
+            # Where many connect at once the kernel lets us wait for our turn, but only who blocks.
+            seconds, rest = divmod(timeout, 1.0)
+            patience = struct.pack("ll", int(seconds), int(rest * 1e6))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
             self._socket.connect(path)
+            self._socket.settimeout(timeout)
         except BaseException:
             self.close()
             raise

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import Blocker as Blocker
     from launcher.wire.detail import EditRequest as EditRequest
@@ -72,6 +73,10 @@ if TYPE_CHECKING:
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_USERS_BODY_BYTES = 4 * 1024 * 1024
+"""Of a submit or a what-if that is no admin's: reading a body keeps the daemon from all others."""
+MAX_SMALL_BODY_BYTES = 256 * 1024
+"""Of every other request."""
 
 _HOMES = {
     "jobs": "ArrayRequest GpuRequest Mount JobRequest QueueHead RegistryAuth RetryRequest "
@@ -84,6 +89,7 @@ _HOMES = {
     "WhatIfLayout WhatIfRequest Why",
     "login": "LoginRequest LoginReply",
     "machine": "SliceView Status Check",
+    "audit": "AuditView",
     "error": "ErrorReply",
     "frames": "STDOUT STDERR NOTE EVENT END FRAME_HEADER_BYTES Frame decode_header read_frames",
 }

@@ -284,3 +284,47 @@ def test_large_frames_and_many_small_ones_arrive_whole(stub: StubDaemon) -> None
 def test_a_job_view_has_one_word() -> None:
     assert isinstance(job_view(), JobView)
     assert (job_view().word, ended("FAILED", 1).word) == ("PENDING", "FAILED")
+
+
+def refused(after: str) -> Raw:
+    body = b'{"kind": "too-many", "message": "the limit is 5 a second", "fix": "Ask less often."}'
+    head = f"HTTP/1.1 429 x\r\nContent-Length: {len(body)}\r\nRetry-After: {after}\r\n\r\n"
+    return Raw(head.encode() + body)
+
+
+def test_who_asks_too_much_waits_as_he_is_told_and_hears_of_it_once(stub: StubDaemon) -> None:
+    stub.on("GET", "/v1/status", refused("0"), refused("0"), Json(status_view()))
+    told: list[str] = []
+    assert Client(stub.path, notice=told.append).status() == status_view()
+    assert told == ["the limit is 5 a second; waiting"]
+
+
+def test_who_is_to_come_back_much_later_hears_of_it_at_once(stub: StubDaemon) -> None:
+    stub.on("POST", "/v1/jobs", refused("90"))
+    with pytest.raises(errors.TooMany, match="the limit is 5 a second") as caught:
+        Client(stub.path).submit([JobRequest(name="a", image="x")])
+    assert (caught.value.fix, caught.value.retry_after) == ("Ask less often.", 90.0)
+    assert len(stub.asked) == 1
+
+
+def test_who_is_refused_over_and_over_gives_up(
+    stub: StubDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.client.http.PATIENCE_SECONDS", 0.2)
+    stub.on("GET", "/v1/status", refused("0"))
+    with pytest.raises(errors.TooMany):
+        Client(stub.path).status()
+    assert len(stub.asked) > 1
+
+
+def test_who_follows_or_waits_does_so_until_it_is_his_turn(
+    stub: StubDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.client.http.PATIENCE_SECONDS", 0.0)
+    stub.on("GET", "/v1/jobs/12/wait", refused("0"), refused("0"), Json(ended("COMPLETED", 0)))
+    assert Client(stub.path).wait(12).outcome == "COMPLETED"
+    stub.on("GET", "/v1/jobs/12/follow", refused("0"), Stream([end(ended("COMPLETED", 0))]))
+    assert len([*Client(stub.path).follow(12)]) == 1
+    stub.on("GET", "/v1/jobs/12/wait", refused("11"))
+    with pytest.raises(errors.TooMany):
+        Client(stub.path).wait(12)
