@@ -18,6 +18,8 @@ from launcher import places
 from launcher.core.policy import Policy
 from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.errors import ConfigError
+from launcher.limits_config import DEFAULT_LIMITS, Limits, limits_from
+from launcher.limits_config import TABLE as LIMITS
 from launcher.policy_config import TABLES as POLICY_TABLES
 from launcher.policy_config import policy_from
 from launcher.queue_config import TABLES as QUEUE_TABLES
@@ -55,6 +57,7 @@ class Config:
     """Where users' mounts are held in place; root's alone."""
     pins_socket: str | None = None
     """Where the helper listens that holds them; None: the daemon, which is root, starts its own."""
+    limits: Limits = DEFAULT_LIMITS
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
     """Processes, containers or image repositories that may be on a slice: they are no use of it."""
 
@@ -158,15 +161,18 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
     foreign = _foreign(values.pop("foreign", {}), path)
+    limits = limits_from(values.pop(LIMITS, {}), path)
     tables = {name: values.pop(name) for name in _TABLES if name in values}
     for key, value in values.items():
         if key not in _FILE_KEYS:
-            known = ", ".join([*_FILE_KEYS, *(f"[{name}]" for name in (*_TABLES, "foreign"))])
+            known = ", ".join(
+                [*_FILE_KEYS, *(f"[{name}]" for name in (*_TABLES, LIMITS, "foreign"))]
+            )
             raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {known}")
         if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
             kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
             raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
-    return values | foreign | {"rules": _rules(tables, path)}
+    return values | foreign | {"rules": _rules(tables, path), "limits": limits}
 
 
 def _rules(tables: Mapping[str, Any], path: Path) -> Rules:

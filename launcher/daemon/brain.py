@@ -20,7 +20,8 @@ from launcher.core.handle import decide, serve
 from launcher.core.reconcile import take_up
 from launcher.core.world import World
 from launcher.crashpoints import crashpoint
-from launcher.daemon import clock
+from launcher.daemon import audit, clock
+from launcher.daemon.audit import Entry
 from launcher.daemon.committer import Committer
 from launcher.daemon.logs import about_event
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError
@@ -37,6 +38,8 @@ class Asked:
 
     event: ev.Event
     answer: asyncio.Future[Any] | None = None
+    entry: Entry | None = None
+    """The request that it is part of: its line of the audit is committed with it."""
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class Brain:
         if self.read_only:
             raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put_nowait(Asked(event, answer))
+        self._queue.put_nowait(Asked(event, answer, audit.present()))
         return await answer
 
     async def ask_each(self, events: Iterable[ev.Event], *passed_over: type[LauncherError]) -> None:
@@ -111,14 +114,18 @@ class Brain:
         now = clock.now()
         actions: list[Action] = []
         answers: list[Decided] = []
+        entries: dict[Entry, None] = {}
         for asked in batch:
-            actions += self._apply(asked, now, answers)
+            actions += self._apply(asked, now, answers, entries)
         actions += serve(self.world, now)
         changes = self.world.take_changes()
+        changes.audit = [entry.line(now.wall) for entry in entries if entry.unwritten]
         if changes.clock_step:
             log.warning("the wall clock was set by %+.0f s", changes.clock_step)
         if (changes or self.read_only) and not await self._commit(changes, batch, answers):
             return
+        for entry in entries:
+            entry.written = True
         for decided in answers:
             self._answer(decided)
         if actions:
@@ -127,12 +134,17 @@ class Brain:
             self._dispatch(action)
         self._changed(changes)
 
-    def _apply(self, asked: Asked, now: ev.Now, answers: list[Decided]) -> list[Action]:
+    def _apply(
+        self, asked: Asked, now: ev.Now, answers: list[Decided], entries: dict[Entry, None]
+    ) -> list[Action]:
         answer: Any = None
         error: LauncherError | None = None
         actions: list[Action] = []
         try:
             answer, actions = decide(self.world, asked.event, now)
+            if asked.entry is not None:
+                asked.entry.accept(asked.event, answer)
+                entries[asked.entry] = None
         except InternalError as bug:
             about_event(log, asked.event).exception("an event was refused")
             error = bug

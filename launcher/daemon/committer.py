@@ -1,4 +1,4 @@
-"""The one thread that commits, and the one that reads: SQLite never runs on the event loop."""
+"""The one thread that commits, and those that read: SQLite never runs on the event loop."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.store import Reader, Store
 
+LONG = (Reader.jobs, Reader.jobs_between, Reader.elements, Reader.audit)
+"""What may read every job there ever was: nobody who asks for less waits behind it."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,9 +23,9 @@ class Committer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._reader = Reader(store.directory)
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._reads = ThreadPoolExecutor(1, thread_name_prefix="read")
+        self._short = _lane(store, "read")
+        self._long = _lane(store, "long-read")
 
     @property
     def store_id(self) -> str:
@@ -55,7 +57,8 @@ class Committer:
         self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run one of ``Reader``'s queries, given as ``Reader.method``."""
-        return await self._on(self._reads, query, self._reader, *args, **kwargs)
+        pool, reader = self._long if query in LONG else self._short
+        return await self._on(pool, query, reader, *args, **kwargs)
 
     @staticmethod
     async def _on(
@@ -67,6 +70,12 @@ class Committer:
     def close(self) -> None:
         """End the threads, then close the database."""
         self._writes.shutdown()
-        self._reads.shutdown()
-        self._reader.close()
+        for pool, reader in (self._short, self._long):
+            pool.shutdown()
+            reader.close()
         self._store.close()
+
+
+def _lane(store: Store, name: str) -> tuple[ThreadPoolExecutor, Reader]:
+    """Return one thread, and what it reads with."""
+    return ThreadPoolExecutor(1, thread_name_prefix=name), Reader(store.directory)

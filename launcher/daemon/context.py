@@ -14,12 +14,15 @@ from launcher.config import Config
 from launcher.core.job import Job, JobSpec
 from launcher.core.world import World
 from launcher.daemon import convert
+from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
+from launcher.daemon.door import House
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller, Roles
+from launcher.daemon.limits import Limiter
 from launcher.daemon.proof import Prover
 from launcher.engine.images import Images
 from launcher.errors import NoSuchJob, NotAllowed, UserError
@@ -53,6 +56,13 @@ class Context:
     started_at: str
     stop: asyncio.Event
     reconciled: asyncio.Event
+    house: House
+    audit: Audit
+
+    @property
+    def limiter(self) -> Limiter:
+        """Who asks how much."""
+        return self.house.limiter
 
     async def first_look(self) -> None:
         """Wait until Docker and NVML were looked at since the start, for a moment at most.

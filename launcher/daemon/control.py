@@ -12,7 +12,7 @@ from launcher import wire
 from launcher.core import event as ev
 from launcher.core.arrays import Array
 from launcher.core.job import Job, Outcome, State
-from launcher.daemon import convert
+from launcher.daemon import audit, convert
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.handlers import job_views
 from launcher.daemon.identity import Caller, groups_of
@@ -26,6 +26,7 @@ async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobVie
     for job in jobs:
         must_own(job, caller)
     live = [job for job in jobs if job.state is not State.DONE]
+    audit.about(job.id for job in live)
     await _cancel(context, caller, live)
     return await _now(context, caller, jobs if len(jobs) == 1 else live)
 
@@ -57,6 +58,7 @@ async def cancel_all(
         and state in ("", job.state.value)
         and fnmatch.fnmatchcase(job.name, asked.name or "*")
     ]
+    audit.about(job.id for job in meant)
     await _cancel(context, caller, meant)
     return await _now(context, caller, meant)
 
@@ -95,16 +97,19 @@ async def edit(
             job.id, caller.owner, caller.admin, asked.priority, asked.time_limit, need, asked.hold
         )
 
-    return await _each(context, caller, ref, event)
+    changed = [name for name, value in dataclasses.asdict(asked).items() if value is not None]
+    return await _each(context, caller, ref, event, ", ".join(changed))
 
 
 async def _each(
-    context: Context, caller: Caller, ref: str, event: Callable[[Job], ev.Event]
+    context: Context, caller: Caller, ref: str, event: Callable[[Job], ev.Event], detail: str = ""
 ) -> list[wire.JobView]:
     """Ask one event of each job that a reference means; those that cannot are left, unless all."""
     jobs = await context.resolve(ref, caller)
     for job in jobs:
         must_own(job, caller)
+    context.limiter.changes(caller, len(jobs))
+    audit.about((job.id for job in jobs), detail)
     await context.brain.ask_each([event(job) for job in jobs], StaleRequest, NoSuchJob)
     return await _now(context, caller, jobs)
 
@@ -125,6 +130,8 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
         what = "failed" if asked.failed else "ended"
         named = ", ".join(asked.refs)
         raise StaleRequest(f"none of {named} has {what}: there is nothing to retry")
+    context.limiter.jobs(caller, len(jobs))
+    audit.about(job.id for job in jobs)
     ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
     retried = tuple(
         ev.Retried(  # a copy: others may look at this one
@@ -175,6 +182,7 @@ async def send_signal(
         raise UserError(f"{asked.signal!r} is not a signal")
     job = await context.one(ref, caller)
     must_own(job, caller)
+    audit.about([job.id], name)
     try:
         await context.brain.ask(ev.SignalAsked(job.id, name))
     except NoSuchJob:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator
 
 from launcher import wire
 from launcher.core.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
@@ -15,6 +16,7 @@ T = TypeVar("T")
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+_VALIDATORS: dict[Any, SchemaValidator] = {}
 
 
 def adapter(cls: Any) -> TypeAdapter[Any]:
@@ -24,10 +26,26 @@ def adapter(cls: Any) -> TypeAdapter[Any]:
     return _ADAPTERS[cls]
 
 
+def _validator(cls: Any) -> SchemaValidator:
+    """Return what reads a wire type; a list's first fault is enough, for only one is told."""
+    if cls not in _VALIDATORS:
+        _VALIDATORS[cls] = SchemaValidator(_failing_fast(adapter(cls).core_schema))
+    return _VALIDATORS[cls]
+
+
+def _failing_fast(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_failing_fast(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _failing_fast(each) for key, each in schema.items()}
+    return made | {"fail_fast": True} if made.get("type") == "list" else made
+
+
 def parse(cls: type[T], body: bytes) -> T:
     """Return the typed request of a JSON body; raises ``UserError`` naming field and fault."""
     try:
-        parsed: T = adapter(cls).validate_json(body or b"{}")
+        parsed: T = _validator(cls).validate_json(body or b"{}")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the request"

@@ -162,6 +162,15 @@ async def status(context: Context, caller: Caller) -> wire.Status:
     )
 
 
+async def audit(
+    context: Context, user: str | None, ago: int | None, most: int
+) -> list[wire.AuditView]:
+    """Return the last lines of the audit, newest last; ``ago`` is in seconds before now."""
+    since = 0.0 if ago is None else clock.now().wall - ago
+    lines = await context.committer.read(Reader.audit, user, since, most)
+    return [views.audit_view(line) for line in lines]
+
+
 def wait_timeout(text: str | None) -> float:
     """Return the seconds that a long poll may take, 30 at most."""
     try:

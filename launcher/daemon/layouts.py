@@ -12,7 +12,7 @@ from launcher.core.layoutop import Busy, LayoutOp, OpState
 from launcher.core.layouts import plans
 from launcher.core.plan import name_of
 from launcher.core.world import World
-from launcher.daemon import convert
+from launcher.daemon import audit, convert
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.layoutrequest import find_gpu, wishes
@@ -48,6 +48,7 @@ async def plan(context: Context, asked: wire.LayoutRequest) -> wire.LayoutPlan:
 
 async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutChange:
     """Begin a change; it goes on whether or not anybody waits for it."""
+    audit.about(detail=asked.request)
     meant = wishes(context.world, asked)
     event = ev.LayoutAsked(caller.owner, asked.verb, asked.request, meant, Busy(asked.busy))
     return change_view(await context.brain.ask(event))
@@ -88,6 +89,7 @@ async def _find(context: Context, op_id: int) -> LayoutOp:
 
 async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
     """Give up a change that still waits."""
+    audit.about(detail=f"change {op_id}")
     await _find(context, op_id)
     await context.brain.ask(ev.LayoutCancelAsked(op_id))
     return change_view(await _find(context, op_id))
@@ -102,6 +104,7 @@ async def drain(
     world = context.world
     known = ref in world.slices or ref in world.drains or ref.startswith("MIG-")
     uuid = ref if known else find_gpu(world, ref).uuid
+    audit.about(detail=f"undrain {uuid}" if reason is None else f"drain {uuid}: {reason}")
     if reason is None:
         await _end_quarantines(context, uuid)
     await context.brain.ask(ev.DrainAsked(caller.owner, uuid, reason))

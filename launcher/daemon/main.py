@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
 from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
@@ -24,6 +22,7 @@ from launcher.core.job import Owner
 from launcher.core.reconcile import resume
 from launcher.daemon import clock, layouts, life, logs, mounts, recovery, server
 from launcher.daemon.allowed import Allowed
+from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
@@ -31,10 +30,12 @@ from launcher.daemon.committer import Committer
 from launcher.daemon.context import Context
 from launcher.daemon.doctor.escapes import toolkit_fixed
 from launcher.daemon.doctor.tools import host_of
+from launcher.daemon.door import House
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller, groups_of, roles_of, unknown_names
+from launcher.daemon.limits import Limiter
 from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
 from launcher.daemon.observers import Observers, attempt_of
@@ -65,6 +66,8 @@ log = logging.getLogger(__name__)
 RESTORE_SECONDS = 120.0
 NICE = -5
 """Jobs may take every core; between two of them a slice must not wait for the launcher."""
+SWITCH_SECONDS = 0.001
+"""So long a thread that computes keeps the others waiting, the loop among them."""
 
 
 def serve(*, rebuild: bool = False, **flags: Any) -> int:
@@ -90,6 +93,7 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     store.reserve(config.disk_reserve_mib)
     if config.system:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    sys.setswitchinterval(SWITCH_SECONDS)
     config = _with_fake_gpu(config)
     return asyncio.run(_run(config, store))
 
@@ -149,6 +153,9 @@ class Daemon:
         self.pins = self.outside.pins
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
+        self.audit = Audit(self.committer, lambda: clock.now().wall)
+        self.house = House(Limiter(config.limits))
+        self.house.refused = self.audit.refuse_connection
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> Brain:
@@ -176,6 +183,7 @@ class Daemon:
         self.runners.layouts = self._layout_runner()
         self.xids = XidWatcher(self.outside.events, self.brain.tell)
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
+        self._tasks.append(asyncio.create_task(self.audit.run(), name="audit"))
         for action in actions:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
@@ -311,6 +319,8 @@ class Daemon:
             started_at=clock.rfc3339(clock.now().wall),
             stop=self.stop,
             reconciled=self.reconciled,
+            house=self.house,
+            audit=self.audit,
         )
 
     def check(self) -> None:
@@ -331,6 +341,7 @@ class Daemon:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.audit.close()
         self.runners.close()
         self.committer.close()
         self.claims.release()
@@ -348,19 +359,14 @@ async def _run(config: Config, store: Store) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop.set)
-    runner = web.AppRunner(
-        server.application(daemon.context()), access_log=None, shutdown_timeout=1.0
-    )
-    await runner.setup()
-    await web.SockSite(runner, listener).start()
-    log.info("listening on %s, store %s", config.socket, daemon.store_id)
-    try:
-        await life.until_over(daemon, config.idle_exit, Notifier())
-    except InternalError as failed:
-        log.critical("%s", failed.message)
-        return _leave(1)
-    log.info("stopping; running jobs go on")
-    await runner.cleanup()
+    async with server.served(server.application(daemon.context()), listener, daemon.house):
+        log.info("listening on %s, store %s", config.socket, daemon.store_id)
+        try:
+            await life.until_over(daemon, config.idle_exit, Notifier())
+        except InternalError as failed:
+            log.critical("%s", failed.message)
+            return _leave(1)
+        log.info("stopping; running jobs go on")
     await daemon.close()
     with contextlib.suppress(FileNotFoundError):
         config.socket.unlink()

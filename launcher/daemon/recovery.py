@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -21,7 +21,9 @@ from launcher.config import Config
 from launcher.core.action import Action
 from launcher.core.ids import LABEL_STORE
 from launcher.daemon import clock, convert, server
+from launcher.daemon.door import House
 from launcher.daemon.identity import caller_of, roles_of
+from launcher.daemon.limits import Limiter
 from launcher.daemon.notify import Notifier
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
@@ -56,6 +58,7 @@ class Recovery:
 
     def __init__(self, config: Config, trouble: StateDirError) -> None:
         self.config, self.trouble = config, trouble
+        self.house = House(Limiter(config.limits))
         self.stop = asyncio.Event()
         self.asked = asyncio.Event()
         self._roles = roles_of(config)
@@ -70,7 +73,7 @@ class Recovery:
 
     def application(self) -> web.Application:
         """Return the application: two routes, and a refusal."""
-        app = web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[server.errors])
+        app = server.bare_application(self.house, self._admins)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/stop", self._stop)
         app.router.add_route("*", "/{path:.*}", self._refuse)
@@ -137,7 +140,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, recovery.stop.set)
     notifier = Notifier()
-    async with _served(recovery.application(), listener):
+    async with server.served(recovery.application(), listener, recovery.house):
         log.critical("%s", recovery.refusal.message)
         log.critical("%s", trouble.fix)
         notifier.ready()
@@ -155,17 +158,6 @@ async def _give_signs_of_life(notifier: Notifier) -> None:
     while notifier.watchdog_seconds is not None:
         notifier.alive()
         await asyncio.sleep(notifier.watchdog_seconds / 2)
-
-
-@contextlib.asynccontextmanager
-async def _served(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
-        yield
-    finally:
-        await runner.cleanup()
 
 
 async def _until_stopped(recovery: Recovery, idle_exit: float | None) -> None:

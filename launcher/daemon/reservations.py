@@ -9,7 +9,7 @@ import re
 from launcher import wire
 from launcher.core import event as ev
 from launcher.core.reservations import Reservation
-from launcher.daemon import clock, convert
+from launcher.daemon import audit, clock, convert
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import UserError
@@ -47,6 +47,7 @@ async def reserve(
     context: Context, caller: Caller, asked: wire.ReserveRequest
 ) -> wire.ReservationView:
     """Keep slices for a user or group."""
+    audit.about(detail=asked.name)
     if not _NAME.fullmatch(asked.name):
         raise UserError(
             f"{asked.name!r} is no name for a reservation", fix="Use letters, digits and ._- only."
@@ -82,5 +83,6 @@ def _check_known(asked: wire.ReserveRequest) -> None:
 
 async def unreserve(context: Context, name: str) -> list[wire.ReservationView]:
     """Take a reservation back; return those that are left."""
+    audit.about(detail=name)
     await context.brain.ask(ev.UnreserveAsked(name))
     return await show(context)

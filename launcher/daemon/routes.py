@@ -43,7 +43,11 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the API. ``reply`` None means a stream of frames."""
+    """One line of the API. ``reply`` None means a stream of frames.
+
+    ``costly`` requests of one user come one after the other; ``large`` ones may have the longest
+    bodies.
+    """
 
     method: str
     path: str
@@ -52,12 +56,25 @@ class Route:
     reply: Any
     handler: Callable[[Context, Caller, web.Request], Awaitable[Any]]
     status: int = 200
+    costly: bool = False
+    large: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request stays open until something happens."""
+        return self.reply is None or self.path.endswith("/wait")
+
+    def most_bytes(self, caller: Caller) -> int:
+        """Return how long its body may be."""
+        if not self.large:
+            return wire.MAX_SMALL_BODY_BYTES
+        return wire.MAX_BODY_BYTES if caller.admin else wire.MAX_USERS_BODY_BYTES
 
 
 async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await submit.submit(
-        context, caller, convert.parse(wire.SubmitRequest, await request.read())
-    )
+    asked = convert.parse(wire.SubmitRequest, await request.read())
+    context.limiter.jobs(caller, submit.count_of(asked.jobs), dry_run=asked.dry_run)
+    return await submit.submit(context, caller, asked)
 
 
 async def _list(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -117,6 +134,7 @@ async def _why(context: Context, caller: Caller, request: web.Request) -> Any:
 
 async def _whatif(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = convert.parse(wire.WhatIfRequest, await request.read())
+    context.limiter.jobs(caller, submit.count_of(asked.jobs or ()), dry_run=True)
     return await whatif.whatif(context, caller, asked)
 
 
@@ -190,6 +208,13 @@ async def _doctor(context: Context, caller: Caller, request: web.Request) -> Any
 
 async def _doctor_fix(context: Context, caller: Caller, request: web.Request) -> Any:
     return await doctor.fix(context)
+
+
+async def _audit(context: Context, caller: Caller, request: web.Request) -> Any:
+    query = request.query
+    most = min(handlers.whole_number(query, "most") or 100, 100_000)
+    ago = handlers.whole_number(query, "since")
+    return await handlers.audit(context, query.get("user"), ago, most)
 
 
 async def _layout(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -270,9 +295,10 @@ async def _openapi(context: Context, caller: Caller, request: web.Request) -> An
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, _status),
-    Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor),
+    Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor, costly=True),
     Route("POST", "/v1/doctor/fix", Access.ADMIN, None, list[wire.Check], _doctor_fix),
     Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop),
+    Route("GET", "/v1/audit", Access.ADMIN, None, list[wire.AuditView], _audit, costly=True),
     Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
     Route("GET", "/v1/layout", Access.ANYONE, None, list[wire.GpuView], _layout),
     Route("GET", "/v1/layout/profiles", Access.ANYONE, None, list[wire.ProfileView], _profiles),
@@ -280,7 +306,15 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/layout/saved", Access.ANYONE, None, list[wire.SavedGpu], _saved),
     Route("POST", "/v1/layout/save", Access.ADMIN, None, list[wire.SavedGpu], _save),
     Route("POST", "/v1/layout/restore", Access.ADMIN, None, wire.LayoutChange, _restore),
-    Route("POST", "/v1/layout/plan", Access.ANYONE, wire.LayoutRequest, wire.LayoutPlan, _plan),
+    Route(
+        "POST",
+        "/v1/layout/plan",
+        Access.ANYONE,
+        wire.LayoutRequest,
+        wire.LayoutPlan,
+        _plan,
+        costly=True,
+    ),
     Route("GET", "/v1/layout/changes", Access.ANYONE, None, list[wire.LayoutChange], _changes),
     Route(
         "POST", "/v1/layout/changes", Access.ADMIN, wire.LayoutRequest, wire.LayoutChange, _change
@@ -310,10 +344,29 @@ ROUTES: tuple[Route, ...] = (
         _drain,
     ),
     Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list),
-    Route("POST", "/v1/jobs", Access.ANYONE, wire.SubmitRequest, list[wire.JobView], _submit, 201),
+    Route(
+        "POST",
+        "/v1/jobs",
+        Access.ANYONE,
+        wire.SubmitRequest,
+        list[wire.JobView],
+        _submit,
+        201,
+        costly=True,
+        large=True,
+    ),
     Route("GET", "/v1/queue/head", Access.ANYONE, None, wire.QueueHead, _head),
-    Route("GET", "/v1/queue", Access.ANYONE, None, list[wire.QueueEntry], _queue),
-    Route("POST", "/v1/whatif", Access.ANYONE, wire.WhatIfRequest, list[wire.Forecast], _whatif),
+    Route("GET", "/v1/queue", Access.ANYONE, None, list[wire.QueueEntry], _queue, costly=True),
+    Route(
+        "POST",
+        "/v1/whatif",
+        Access.ANYONE,
+        wire.WhatIfRequest,
+        list[wire.Forecast],
+        _whatif,
+        costly=True,
+        large=True,
+    ),
     Route(
         "GET", "/v1/reservations", Access.ANYONE, None, list[wire.ReservationView], _reservations
     ),
@@ -341,9 +394,18 @@ ROUTES: tuple[Route, ...] = (
         wire.SelectRequest,
         list[wire.JobView],
         _cancel_all,
+        costly=True,
     ),
-    Route("POST", "/v1/jobs/retry", Access.ANYONE, wire.RetryJobs, list[wire.JobView], _retry),
-    Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why),
+    Route(
+        "POST",
+        "/v1/jobs/retry",
+        Access.ANYONE,
+        wire.RetryJobs,
+        list[wire.JobView],
+        _retry,
+        costly=True,
+    ),
+    Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why, costly=True),
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
     Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait),
     Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from aiohttp import web
 from launcher import __version__, wire
 from launcher.config import Config
 from launcher.daemon import convert
+from launcher.daemon.audit import READS, Audit, Entry
 from launcher.daemon.context import Context, must_own
-from launcher.daemon.identity import Caller, caller_of
+from launcher.daemon.door import BACKLOG, House, Site
+from launcher.daemon.identity import Admins, Caller, caller_of
 from launcher.daemon.routes import ROUTES, Access, Route
 from launcher.errors import (
     ConfigError,
@@ -24,23 +28,93 @@ from launcher.errors import (
     LauncherError,
     NotAllowed,
     StateDirError,
+    TooLarge,
+    TooMany,
+    TooSlow,
     UserError,
 )
 
 log = logging.getLogger(__name__)
 
+_NOT_HTTP = logging.getLogger(f"{__name__}.not-http")
+_NOT_HTTP.setLevel(logging.CRITICAL + 1)
+"""aiohttp writes a traceback for what is no HTTP: anybody could fill the log's disk with those."""
+
 VERSION_HEADER = "Launcher-Version"
-BACKLOG = 512
+PAUSE_SECONDS = 1.0
+"""So long an answer to who asks too much is kept back."""
+LINGER_SECONDS = 1.0
+"""So long the rest of a body is read that nobody wants any more."""
+AT_A_TIME = 1000
 AT_ONCE = ("/v1/status", "/v1/stop", "/v1/doctor", "/v1/openapi.json")
 """What is answered whatever the daemon still waits for."""
 
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
 def application(context: Context) -> web.Application:
     """Return the application: every route of the table, and nothing else."""
-    app = web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[errors])
+    app = bare_application(context.house, context.admins, context.audit)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
     return app
+
+
+def bare_application(house: House, admins: Admins, audit: Audit | None = None) -> web.Application:
+    """Return an application without routes: who asks is known and counted, every error is told."""
+
+    @web.middleware
+    async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def counted(request: web.Request) -> web.StreamResponse:
+            caller = await _known(request, admins)
+            entry = entry_of(request, caller)
+            with audit.serving(entry) if audit else contextlib.nullcontext():
+                house.limiter.request(caller)
+                return await handler(request)
+
+        with house.serving(request):
+            return await errors(request, counted)
+
+    return web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[attended])
+
+
+def entry_of(request: web.Request, caller: Caller) -> Entry:
+    """Return what the audit is to know of a request: its route as the table has it, no values."""
+    resource = request.match_info.route.resource
+    path = "another path" if resource is None else resource.canonical
+    changing = request.method == "POST" and path not in READS
+    return Entry(caller.owner, caller.admin, f"{request.method} {path}", changing)
+
+
+async def _known(request: web.Request, admins: Admins) -> Caller:
+    try:
+        return caller_of(request, admins)
+    except NotAllowed:
+        await asyncio.sleep(PAUSE_SECONDS)  # nobody counts what he asks
+        raise
+
+
+@contextlib.asynccontextmanager
+async def served(
+    app: web.Application, listener: socket.socket, house: House
+) -> AsyncIterator[None]:
+    """Serve an application on a socket meanwhile. Bodies are taken as they come, never unpacked."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=1.0,
+        auto_decompress=False,
+        lingering_time=LINGER_SECONDS,
+        logger=_NOT_HTTP,
+        keepalive_timeout=house.limiter.limits.idle_time,
+    )
+    await runner.setup()
+    try:
+        await Site(runner, listener, house).start()
+        yield
+    finally:
+        await runner.cleanup()
 
 
 def _endpoint(context: Context, route: Route) -> Any:
@@ -48,14 +122,75 @@ def _endpoint(context: Context, route: Route) -> Any:
         caller = caller_of(request, context.roles)
         if route.path not in AT_ONCE:
             await context.first_look()
-        await _check_access(context, route, caller, request)
-        result = await route.handler(context, caller, request)
-        if route.reply is None:
-            return await _stream(request, result)
-        body = convert.dump(route.reply, result)
-        return reply(route.status, body)
+        if route.waits:
+            with context.limiter.stream(caller):
+                return await _answer(context, route, caller, request)
+        if not is_costly(route, request):
+            return await _answer(context, route, caller, request)
+        async with context.limiter.alone(caller.uid):
+            if request.transport is None:
+                raise ConnectionResetError("he left before it was his turn")
+            return await _answer(context, route, caller, request)
 
     return serve
+
+
+def is_costly(route: Route, request: web.Request) -> bool:
+    """Whether a request may take a while: of one user one such request is served at a time."""
+    ref = request.match_info.get("ref", "")
+    return route.costly or "-" in ref or "[" in ref or bool(request.query.keys() & {"all", "ref"})
+
+
+async def _answer(
+    context: Context, route: Route, caller: Caller, request: web.Request
+) -> web.StreamResponse:
+    await _check_access(context, route, caller, request)
+    if route.asks is not None:
+        await _read_body(request, route.most_bytes(caller), context.limiter.limits.body_time)
+        if route.large:
+            context.limiter.submit(caller, request.content_length or 0)
+    result = await route.handler(context, caller, request)
+    if route.reply is None:
+        return await _stream(request, result)
+    return reply(route.status, await _dumped(route.reply, result))
+
+
+async def _read_body(request: web.Request, most: int, seconds: float) -> None:
+    """Take the body, which handlers then find whole; ``most`` is in bytes.
+
+    Raises ``UserError`` where it is too long, does not say how long it is, or comes too slowly.
+    """
+    if request.content_length is None and request.can_read_body:
+        raise UserError("the request does not say how long its body is (Content-Length)")
+    if (request.content_length or 0) > most:
+        raise too_large(most)
+    try:
+        async with asyncio.timeout(seconds):
+            await request.read()
+    except TimeoutError:
+        raise TooSlow(
+            f"the body of the request did not come within {seconds:g} s ([limits] body_time)"
+        ) from None
+
+
+def too_large(most: int) -> LauncherError:
+    """Return the refusal of a body; ``most`` is in bytes."""
+    size = f"{most // 2**20} MiB" if most >= 2**20 else f"{most // 2**10} KiB"
+    return TooLarge(
+        f"the request is larger than {size}",
+        fix="Submit fewer jobs at once; those that are alike as an array or a matrix.",
+    )
+
+
+async def _dumped(kind: Any, result: Any) -> bytes:
+    """Return a reply as JSON; a long list piece by piece: it is nobody else's business."""
+    if not isinstance(result, list) or len(result) <= AT_A_TIME:
+        return convert.dump(kind, result)
+    pieces = []
+    for first in range(0, len(result), AT_A_TIME):
+        pieces.append(convert.dump(kind, result[first : first + AT_A_TIME])[1:-1])
+        await asyncio.sleep(0)
+    return b"[" + b",".join(pieces) + b"]"
 
 
 async def _check_access(
@@ -85,23 +220,24 @@ async def _stream(
     await answer.prepare(request)
     with contextlib.suppress(ConnectionError):  # a client may leave whenever it likes
         async for batch in batches:
+            if request.transport is None:
+                break
             if batch:
                 await answer.write(b"".join(frame.encode() for frame in batch))
         await answer.write_eof()
     return answer
 
 
-@web.middleware
-async def errors(request: web.Request, handler: Any) -> web.StreamResponse:
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error leaves as an ErrorReply; what we did not foresee is logged whole, told short."""
     try:
-        answer: web.StreamResponse = await handler(request)
-        return answer
+        return await handler(request)
+    except TooMany as refused:
+        return await _held_back(refused)
     except LauncherError as error:
         status, told = error.http_status, error
     except web.HTTPRequestEntityTooLarge:
-        most = wire.MAX_BODY_BYTES // 2**20
-        status, told = 413, UserError(f"the request is larger than {most} MiB")
+        status, told = 413, too_large(wire.MAX_BODY_BYTES)
     except web.HTTPException as refused:
         text = f"{request.method} {request.path}: {refused.reason}"
         status, told = refused.status, UserError(text)
@@ -110,8 +246,25 @@ async def errors(request: web.Request, handler: Any) -> web.StreamResponse:
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         status, told = 500, InternalError("the daemon failed; its log has the details")
-    error_reply = wire.ErrorReply(kind=told.kind, message=told.message, fix=told.fix)
-    return reply(status, convert.dump(wire.ErrorReply, error_reply))
+    answer = reply(status, error_body(told))
+    if not request.content.is_eof():
+        answer.force_close()  # the rest of its body is not worth waiting for
+    return answer
+
+
+def error_body(error: LauncherError) -> bytes:
+    """Return the body that tells an error."""
+    told = wire.ErrorReply(kind=error.kind, message=error.message, fix=error.fix)
+    return convert.dump(wire.ErrorReply, told)
+
+
+async def _held_back(refused: TooMany) -> web.Response:
+    """Answer who asks too much: after a pause, so that he cannot ask as fast as he is refused."""
+    await asyncio.sleep(PAUSE_SECONDS)
+    left = max(0.0, refused.retry_after - PAUSE_SECONDS)
+    answer = reply(refused.http_status, error_body(refused))
+    answer.headers["Retry-After"] = str(math.ceil(left))
+    return answer
 
 
 def listener(config: Config) -> socket.socket:

@@ -22,6 +22,7 @@ from launcher.store import Reader
 MAX_JOBS = 100_000
 MAX_DEPENDENCIES = 200_000
 MOUNTS_LOOKED_AT = 32
+AT_A_TIME = 500
 
 
 async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
@@ -56,12 +57,17 @@ def _command(spec: JobSpec) -> list[str] | None:
     return None if spec.command is None else list(spec.command)
 
 
+def count_of(asked: Sequence[wire.JobRequest]) -> int:
+    """Return how many jobs are asked for, before any of them is made."""
+    return sum(1 if one.array is None else len(one.array.indices) for one in asked)
+
+
 async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) -> ev.Submitted:
     """Return what is asked of the core, with arrays expanded."""
-    expanded = [expand(request) for request in asked.jobs]
-    count = sum(map(len, expanded))
+    count = count_of(asked.jobs)
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
+    expanded = [expand(request) for request in asked.jobs]
     login.keep(context, caller, asked.credentials)
     new, arrays = await _new_jobs(context, caller, asked.jobs, expanded)
     groups = groups_of(caller.owner)
@@ -95,6 +101,8 @@ async def _new_jobs(
             spec, document, key = made.parts(element)
             place = _place(request.array, len(arrays), number)
             new.append(ev.NewJob(spec, document, key, beside, after, place))
+            if len(new) % AT_A_TIME == 0:
+                await asyncio.sleep(0)  # a long list is nobody else's business
         if request.array is not None:
             indices = ranges(request.array.indices)
             arrays.append(ev.NewArray(request.name, request.array.max_parallel, indices))

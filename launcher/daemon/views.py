@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from launcher import wire
+from launcher.core.changes import AuditLine
 from launcher.core.explain import Blocker, Explainer
 from launcher.core.job import Element, Job, Need, NeedKind, Reason, State
 from launcher.core.lease import Attempt
@@ -178,4 +179,21 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         why=state.unusable or world.gpu_down or proof or reserved,
         since=advice.since(world, state),
         fix=advice.fix(world, state, reserved),
+    )
+
+
+def audit_view(line: AuditLine) -> wire.AuditView:
+    """Return a line of the audit."""
+    return wire.AuditView(
+        at=clock.rfc3339(line.at),
+        until=clock.rfc3339(line.until),
+        uid=line.uid,
+        user=line.user,
+        role=line.role,
+        route=line.route,
+        jobs=line.jobs,
+        outcome=line.outcome,
+        detail=line.detail,
+        count=line.count,
+        policy_version=line.policy_version,
     )

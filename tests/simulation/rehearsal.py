@@ -237,7 +237,8 @@ class Rehearsal:
     def _bury(self) -> None:
         """Close what the kernel closes when a process is killed."""
         if self._daemon is not None:
-            self._daemon.committer._reader._db.close()
+            for _, reader in (self._daemon.committer._short, self._daemon.committer._long):
+                reader._db.close()
             self._daemon.claims.release()
         if self._store is not None:
             self._store._db.close()
