@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "serve": "Run the daemon in the foreground.",
         "stop": "End the daemon; its jobs go on.",
         "status": "Say whether the daemon is well.",
+        "audit": "Say who asked what, and what was decided.",
         "doctor": "Check Docker, the GPUs and the daemon, and say what to mend.",
     },
 }
