@@ -59,7 +59,7 @@ class Limiter:
         self._connections: Counter[int] = Counter()
         self._streams: Counter[int] = Counter()
         self._buckets: dict[tuple[int, str], Bucket] = {}
-        self._alone: dict[int, asyncio.Lock] = {}
+        self._alone: dict[tuple[int, str], asyncio.Lock] = {}
 
     def connected(self, uid: int) -> bool:
         """Count a connection; False where the user has as many as he may, and it is not counted."""
@@ -125,9 +125,9 @@ class Limiter:
             if self._streams[uid] <= 0:
                 del self._streams[uid]
 
-    def alone(self, uid: int) -> asyncio.Lock:
-        """Return what one user's costly requests hold, so that they come one after the other."""
-        return self._alone.setdefault(uid, asyncio.Lock())
+    def alone(self, uid: int, route: str) -> asyncio.Lock:
+        """Return what one user's costly requests of a kind hold: they come one after the other."""
+        return self._alone.setdefault((uid, route), asyncio.Lock())
 
 
 def _rates(limits: Limits) -> dict[str, tuple[float, float]]:

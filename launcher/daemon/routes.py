@@ -45,8 +45,8 @@ class Access(Enum):
 class Route:
     """One line of the API. ``reply`` None means a stream of frames.
 
-    ``costly`` requests of one user come one after the other; ``large`` ones may have the longest
-    bodies.
+    ``costly`` requests of one user, unless he is an admin, come one after the other; ``large`` ones
+    may have the longest bodies.
     """
 
     method: str

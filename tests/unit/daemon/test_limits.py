@@ -114,6 +114,14 @@ def test_jobs_may_be_changed_more_often_than_made() -> None:
     found.jobs(ALICE, 10)
 
 
+def test_costly_requests_of_one_user_and_kind_come_one_after_the_other() -> None:
+    found, _ = limiter()
+    lock = found.alone(7, "/v1/jobs")
+    assert found.alone(7, "/v1/jobs") is lock
+    assert found.alone(7, "/v1/whatif") is not lock
+    assert found.alone(8, "/v1/jobs") is not lock
+
+
 def test_connections_are_counted_until_they_are_gone() -> None:
     found, _ = limiter(connections=2)
     assert [found.connected(7), found.connected(7), found.connected(7)] == [True, True, False]
