@@ -15,7 +15,7 @@ from launcher.jobfile.values import entries, parsed, unknown
 from launcher.wire import JobRequest
 
 MAX_JOBS = 5_000
-MOST_PROBLEMS = 100
+MOST_PROBLEMS = 50
 """So many mistakes are looked for; nobody reads more."""
 REPLACED = ("image", "command", "entrypoint", "environment", "working_dir", "volumes")
 """The keys in whose strings a matrix replaces."""

@@ -22,7 +22,7 @@ from launcher.wire import ArrayRequest
 MOST = ArrayRequest.MAX_ELEMENTS
 MOST_BYTES = 4 * 2**20
 """What all combinations together may take: a submit has room for twice as much."""
-MOST_STEPS = 250_000
+MOST_STEPS = 150_000
 BESIDE = 6
 """The quotes, the colon and the comma of JSON."""
 
