@@ -175,4 +175,6 @@ def _dependencies(text: str) -> tuple[Dependency, ...]:
 
 def _element(v: Row) -> Element:
     values = json.loads(v["params"]) if v["params"] else {}
+    if not isinstance(values, dict):
+        raise ValueError(f"the values of job {v['id']} in its matrix are no mapping")  # noqa: TRY004
     return Element(v["array_id"], v["array_index"], tuple(values.items()))

@@ -14,7 +14,7 @@ import pytest
 
 from launcher.core.changes import HistoryLine
 from launcher.core.job import Element
-from launcher.store import Reader, Store
+from launcher.store import Reader, Store, jobrows
 from launcher.store.connect import FILE_NAME
 from launcher.store.pages import Pages
 from launcher.store.rebuild import Rebuilding, copy_readable
@@ -195,3 +195,9 @@ def _dump(path: Path) -> list[str]:
     lines = [line for line in connection.iterdump() if "sqlite_sequence" not in line]
     connection.close()
     return sorted(lines)
+
+
+def test_values_of_a_matrix_that_are_no_mapping_are_damage() -> None:
+    row = {"id": 5, "array_id": 1, "array_index": 0, "params": "7"}
+    with pytest.raises(ValueError, match=r"job 5 .* no mapping"):
+        jobrows._element(row)
