@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from launcher.errors import ConfigError
 from launcher.jobfile.units import parse_duration
+from launcher.tables import Read, count, read
 
 TABLE = "limits"
 
@@ -46,25 +45,13 @@ DEFAULT_LIMITS = Limits()
 
 def limits_from(table: Any, file: object) -> Limits:
     """Return the limits of the table; raises ``ConfigError`` naming file, key and value."""
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{file}: {TABLE} is {table!r}, it must be a table ([{TABLE}])")
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in _READ:
-            raise ConfigError(
-                f"{file}: unknown key {key!r} in [{TABLE}]", fix=f"Known: {', '.join(_READ)}"
-            )
-        try:
-            found[key] = _READ[key](value)
-        except ValueError as error:
-            raise ConfigError(f"{file}: {TABLE}.{key} is {value!r}: {error}") from None
-    return Limits(**found)
+    return Limits(**read(table, _READ, TABLE, file))
 
 
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _some(value: Any) -> int:
+    if count(value) == 0:
         raise ValueError("it must be a whole number, 1 or more")
-    return value
+    return int(value)
 
 
 def _rate(value: Any) -> float:
@@ -81,10 +68,10 @@ def _time(value: Any) -> float:
     return seconds
 
 
-def _reader(name: str) -> Callable[[Any], Any]:
+def _reader(name: str) -> Read:
     if name.endswith("_time"):
         return _time
-    return _rate if "_per_" in name else _count
+    return _rate if "_per_" in name else _some
 
 
-_READ: dict[str, Callable[[Any], Any]] = {each.name: _reader(each.name) for each in fields(Limits)}
+_READ: dict[str, Read] = {each.name: _reader(each.name) for each in fields(Limits)}

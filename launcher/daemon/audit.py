@@ -20,14 +20,13 @@ from typing import Any
 from launcher.core import event as ev
 from launcher.core.changes import AuditLine, Changes
 from launcher.core.job import Job, Owner
+from launcher.core.policy import VERSION
 from launcher.daemon.committer import Committer
 from launcher.errors import InternalError, LauncherError, NotAllowed, TooMany
 from launcher.indices import ranges
 
 log = logging.getLogger(__name__)
 
-POLICY_VERSION = 1
-"""Of the rules that decide who may ask what."""
 FOLD_SECONDS = 60.0
 FLUSH_SECONDS = 0.1
 LATER_SECONDS = 5.0
@@ -43,13 +42,13 @@ class Entry:
     """A request that is being served. ``written`` once its line is committed."""
 
     owner: Owner
-    admin: bool
+    role: str
     route: str
     changing: bool
     jobs: list[int] = field(default_factory=list)
     detail: str = ""
     written: bool = False
-    policy_version: int = POLICY_VERSION
+    policy_version: int = VERSION
 
     @property
     def unwritten(self) -> bool:
@@ -69,7 +68,7 @@ class Entry:
             at=at,
             until=at,
             user=self.owner.name,
-            role="admin" if self.admin else "user",
+            role=self.role,
             route=self.route,
             jobs=_cut(ranges(sorted(set(self.jobs)))) if self.jobs else "",
             outcome=outcome,
@@ -147,7 +146,7 @@ class Audit:
             name = str(uid)
         owner = Owner(uid, uid, name)
         refused = TooMany("too many connections at once, or too often")
-        self.refuse(Entry(owner, uid == 0, CONNECT, False), refused)
+        self.refuse(Entry(owner, "admin" if uid == 0 else "user", CONNECT, False), refused)
 
     async def run(self) -> None:
         """Write for ever what was gathered, a little at a time; idle where there is nothing."""

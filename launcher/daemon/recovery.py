@@ -73,7 +73,7 @@ class Recovery:
 
     def application(self) -> web.Application:
         """Return the application: two routes, and a refusal."""
-        app = server.bare_application(self.house, self._admins)
+        app = server.bare_application(self.house, self._roles)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/stop", self._stop)
         app.router.add_route("*", "/{path:.*}", self._refuse)

@@ -20,7 +20,7 @@ from launcher.daemon import convert
 from launcher.daemon.audit import READS, Audit, Entry
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.door import BACKLOG, House, Site
-from launcher.daemon.identity import Admins, Caller, caller_of
+from launcher.daemon.identity import Caller, Roles, caller_of
 from launcher.daemon.routes import ROUTES, Access, Route
 from launcher.errors import (
     ConfigError,
@@ -55,19 +55,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(context: Context) -> web.Application:
     """Return the application: every route of the table, and nothing else."""
-    app = bare_application(context.house, context.admins, context.audit)
+    app = bare_application(context.house, context.roles, context.audit)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
     return app
 
 
-def bare_application(house: House, admins: Admins, audit: Audit | None = None) -> web.Application:
+def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> web.Application:
     """Return an application without routes: who asks is known and counted, every error is told."""
 
     @web.middleware
     async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
         async def counted(request: web.Request) -> web.StreamResponse:
-            caller = await _known(request, admins)
+            caller = await _known(request, roles)
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 house.limiter.request(caller)
@@ -84,12 +84,12 @@ def entry_of(request: web.Request, caller: Caller) -> Entry:
     resource = request.match_info.route.resource
     path = "another path" if resource is None else resource.canonical
     changing = request.method == "POST" and path not in READS
-    return Entry(caller.owner, caller.admin, f"{request.method} {path}", changing)
+    return Entry(caller.owner, caller.role, f"{request.method} {path}", changing)
 
 
-async def _known(request: web.Request, admins: Admins) -> Caller:
+async def _known(request: web.Request, roles: Roles) -> Caller:
     try:
-        return caller_of(request, admins)
+        return caller_of(request, roles)
     except NotAllowed:
         await asyncio.sleep(PAUSE_SECONDS)  # nobody counts what he asks
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 import types
@@ -56,10 +57,11 @@ VERBS: dict[str, list[list[str]]] = {
     "stop": [[]],
     "status": [[], ["-o", "name"]],
     "audit": [[]],
+    "login": [["-u", "me", "--password-stdin", "nvcr.io"]],
     "doctor": [[], ["--fix"], ["-o", "name"]],
 }  # fmt: skip
 CASES = [(verb, words) for verb, lines in VERBS.items() for words in lines]
-NO_JSON = {"run", "logs", "export"}
+NO_JSON = {"run", "logs", "export", "login"}
 
 
 def hostile(kind: Any, pending: bool = False) -> Any:
@@ -126,6 +128,7 @@ def evil(
     daemon.version = re.sub("[\r\x00]", "", EVIL).encode("utf-8", "ignore").decode("latin-1")
     monkeypatch.setenv("LAUNCHER_SOCKET", daemon.path)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"image: busybox\n")))
     yield daemon
     daemon.stop()
 

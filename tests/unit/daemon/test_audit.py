@@ -36,7 +36,7 @@ class Machine:
         self.audit = Audit(self.store, lambda: self.now)  # type: ignore[arg-type]
 
     def serve(self, route: str, does: Callable[[], Any] = lambda: None, **fields: Any) -> Entry:
-        entry = Entry(ALICE, False, route, fields.pop("changing", True), **fields)
+        entry = Entry(ALICE, "user", route, fields.pop("changing", True), **fields)
         try:
             with self.audit.serving(entry):
                 does()
@@ -68,7 +68,7 @@ def test_a_change_without_a_decision_is_recorded_with_what_it_was_about() -> Non
 
 def test_what_is_on_record_with_its_decision_is_not_recorded_again() -> None:
     machine = Machine()
-    entry = Entry(ALICE, True, "POST /x", True, written=True)
+    entry = Entry(ALICE, "admin", "POST /x", True, written=True)
     with machine.audit.serving(entry):
         assert audit.present() is entry
     assert audit.present() is None
@@ -141,13 +141,13 @@ def test_who_is_not_let_in_is_on_record_by_name() -> None:
 def test_what_waits_to_be_written_is_bounded() -> None:
     machine = Machine()
     for _ in range(MOST_WAITING + 5):
-        machine.audit._put(Entry(ALICE, False, "x", True).line(1.0))
+        machine.audit._put(Entry(ALICE, "user", "x", True).line(1.0))
     assert len(machine.written()) == MOST_WAITING
 
 
 @pytest.mark.parametrize("text", ["x" * 1000, "a\nb\x00c", "\ud800"])
 def test_a_text_is_short_and_can_be_stored(text: str) -> None:
-    line = Entry(ALICE, False, "x", True, detail=text).line(1.0)
+    line = Entry(ALICE, "user", "x", True, detail=text).line(1.0)
     assert len(line.detail) <= MOST_LETTERS
     assert "\n" not in line.detail
     line.detail.encode()
