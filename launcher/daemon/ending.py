@@ -26,6 +26,16 @@ def is_doubtful(found: Container) -> bool:
     return found.exit_code in (*KILLED, FORGOTTEN) and not found.oom
 
 
+def why_unknown(found: Container) -> str | None:
+    """Return why a container that ran and does not run any more has no end, or None.
+
+    Docker writes 0 where it has no exit code; what it does know has a time.
+    """
+    if not found.ever_started:
+        return "Docker does not know any more that it ran"
+    return "Docker does not know when it ended" if found.finished_at is None else None
+
+
 def why_rebooted(found: Container) -> str | None:
     """Return why the end of a container that ran before the boot is not to be believed, or None.
 

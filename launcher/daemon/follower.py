@@ -149,6 +149,8 @@ class Follower:
 
     def _why_lost(self, found: Container) -> str | None:
         """Return why Docker's word about the end is not to be believed, None where it is."""
+        if (why := ending.why_unknown(found)) is not None:
+            return why
         if self._action.before_boot and (why := ending.why_rebooted(found)):
             return why
         if not ending.is_doubtful(found):

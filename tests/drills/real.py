@@ -196,11 +196,13 @@ class Drill:
     def wrong_codes(self) -> list[str]:
         """Return the jobs that ended with a code that is not theirs; LOST is no code."""
         wrong = []
-        with self.rows("SELECT id, outcome, exit_code FROM jobs") as rows:
+        with self.rows("SELECT * FROM jobs") as rows:
             for row in rows:
                 code = self.codes.get(row["id"], row["exit_code"])
                 if row["exit_code"] != code and row["outcome"] != "LOST":
-                    wrong.append(f"job {row['id']} ended with {row['exit_code']}, not {code}")
+                    ran = f"attempt {row['attempt']}, {row['started_at']} to {row['ended_at']}"
+                    ended = f"job {row['id']} ended with {row['exit_code']}, not {code}"
+                    wrong.append(f"{ended} ({ran})")
         return wrong
 
     @property

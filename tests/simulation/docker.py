@@ -346,6 +346,8 @@ class FakeDocker:
     def power_off(self) -> None:
         """Lose every process; after the boot dockerd does not know how they ended."""
         self.ghosts.clear()
+        self.late.clear()
+        self.busy.clear()
         self.incarnation += 1
         self.born = self.timeline.wall + BOOT_SECONDS + 10.0
         for box in (*self.boxes.values(), *self.gone.values()):

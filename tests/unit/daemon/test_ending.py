@@ -101,3 +101,15 @@ def test_a_code_from_before_the_boot_is_believed_but_255() -> None:
 def test_an_end_without_times_is_no_matter_of_doubt() -> None:
     bare = replace(ended(137), started_at=None, finished_at=None)
     assert why(bare, live=False) is None
+
+
+@pytest.mark.parametrize("code", [0, 1, 255])
+def test_an_end_without_a_time_is_none_whatever_its_code(code: int) -> None:
+    found = replace(ended(code), finished_at=None)
+    assert ending.why_unknown(found) == "Docker does not know when it ended"
+    assert ending.why_unknown(ended(code)) is None
+
+
+def test_a_container_that_ran_and_was_never_started_has_no_end() -> None:
+    found = replace(ended(0), started_at=None, finished_at=None, status="created")
+    assert ending.why_unknown(found) == "Docker does not know any more that it ran"
