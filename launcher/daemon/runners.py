@@ -43,7 +43,8 @@ from launcher.store import Reader
 log = logging.getLogger(__name__)
 
 TRY_AGAIN_SECONDS = 1.0
-LOG_WAIT_SECONDS = 60.0
+LOG_WAIT_SECONDS = 300.0
+"""A container is kept for its log so long after the log last grew: some hung calls of Docker."""
 CALM_SECONDS = 2.0
 LEFT_OVER = 64
 """So many ended containers may wait for a moment without a start before they are removed."""

@@ -212,7 +212,7 @@ class Starter:
                 self._must_not_have_run(found, name)
             if found is not None and found.error:
                 raise never_ran(found, None, action.slices)
-            self._note_dockerd(name)
+            self._note_dockerd(name, sent=sent)
             _must_be(wanted)
             self.marks.set(name, _life(self.under[name]))
             try:
@@ -236,10 +236,22 @@ class Starter:
             if refused is not None or found.error:
                 raise never_ran(found, refused, action.slices)
 
-    def _note_dockerd(self, name: str) -> None:
-        self.under[name] = None
-        with contextlib.suppress(EngineUnavailable, Unknown):
-            self.under[name] = self.containers.incarnation()
+    def _note_dockerd(self, name: str, *, sent: bool) -> None:
+        """Note which dockerd is asked to start it: nothing is started without knowing.
+
+        Raises ``NotStarted`` where it is away, and was never asked before (``sent``).
+        """
+        while True:
+            try:
+                self.under[name] = self.containers.incarnation()
+            except EngineUnavailable as away:
+                if not sent:
+                    raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+            except (Unknown, Refused) as lost:
+                about_container(log, name).warning("waiting for Docker: %s", lost.message)
+            else:
+                return
+            clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _must_not_have_run(self, found: Container, name: str) -> None:
         """Raise ``Vanished`` for a container that may have run although Docker does not say so.
