@@ -41,6 +41,7 @@ def sweep(
         for found in containers.ours(store):
             keep.update(name.lstrip("/") for name in found["Names"])
         left = pins.sweep(keep, container_prefix(store))
+        pins.take_over(container_prefix(store))
     except LauncherError as error:
         log.warning("mounts of ended jobs may be left: %s", error.message)
     else:

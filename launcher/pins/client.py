@@ -97,6 +97,10 @@ class Pins:
         self._held.discard(container)
         return removed
 
+    def take_over(self, prefix: str) -> None:
+        """Know of what was pinned before for containers that begin with ``prefix``."""
+        self._held.update(self._ask("list", prefix=prefix)["containers"])
+
     def release(self, container: str) -> None:
         """Take a container's pins away where it is known to have any."""
         if container in self._held:
@@ -105,11 +109,10 @@ class Pins:
     def sweep(self, keep: Collection[str], prefix: str) -> list[str]:
         """Take away the pins of the containers that begin with ``prefix`` and are not to be kept.
 
-        What was pinned here is left to ``unpin``, as is what is kept: ``keep`` may be older than
-        that. Returns the containers.
+        What was pinned here is left to ``unpin``: ``keep`` may be older than that. Returns the
+        containers.
         """
         there = self._ask("list", prefix=prefix)["containers"]
-        self._held.update(name for name in there if name in keep)
         left = [name for name in there if name not in keep and name not in self._held]
         return list(self._ask("sweep", containers=left)["removed"]) if left else []
 
