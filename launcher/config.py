@@ -69,6 +69,7 @@ _VARIABLES = {
     "socket": "LAUNCHER_SOCKET",
     "state_dir": "LAUNCHER_STATE_DIR",
     "docker_host": "DOCKER_HOST",
+    "pins_socket": "LAUNCHER_PINS_SOCKET",
 }
 _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "socket": str,

@@ -47,6 +47,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "The daemon": {
         "serve": "Run the daemon in the foreground.",
         "stop": "End the daemon; its jobs go on.",
+        "install-service": "Write the units of a system service.",
         "status": "Say whether the daemon is well.",
         "audit": "Say who asked what, and what was decided.",
         "doctor": "Check Docker, the GPUs and the daemon, and say what to mend.",

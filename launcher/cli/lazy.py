@@ -26,7 +26,8 @@ class LazyGroup(click.Group):
         """Return a verb's command, from the module of its name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = importlib.import_module(f"{self._package}.{cmd_name}").command
+        module = f"{self._package}.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -368,8 +368,7 @@ async def _run(config: Config, store: Store) -> int:
             return _leave(1)
         log.info("stopping; running jobs go on")
     await daemon.close()
-    with contextlib.suppress(FileNotFoundError):
-        config.socket.unlink()
+    server.remove_socket(config)
     return _leave(0)
 
 

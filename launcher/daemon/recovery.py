@@ -7,7 +7,6 @@ an error instead would be a crash loop under systemd, and no answer at all for w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -149,8 +148,7 @@ async def serve(
         await _until_stopped(recovery, config.idle_exit)
         signs.cancel()
         notifier.stopping()
-    with contextlib.suppress(FileNotFoundError):
-        config.socket.unlink()
+    server.remove_socket(config)
     return 0
 
 

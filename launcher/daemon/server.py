@@ -313,8 +313,19 @@ def _remove_stale(path: Path) -> None:
 
 def inherited() -> socket.socket | None:
     """Return the socket that systemd passed (LISTEN_FDS), None where there is none."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+    if not _is_passed():
         return None
     listener = socket.socket(fileno=3)
+    listener.set_inheritable(False)
     listener.setblocking(False)
     return listener
+
+
+def _is_passed() -> bool:
+    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
+
+
+def remove_socket(config: Config) -> None:
+    """Remove our socket at the end; one that systemd passed is its own, and goes on to listen."""
+    if not _is_passed():
+        config.socket.unlink(missing_ok=True)

@@ -30,7 +30,8 @@ def test_every_verb_has_help_and_the_group_s_summary(verb: str, launch: Launch) 
     result = launch(verb, "--help")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(f"Usage: launch {verb}")
-    command: click.Command = importlib.import_module(f"launcher.cli.{verb}").command
+    module = importlib.import_module(f"launcher.cli.{verb.replace('-', '_')}")
+    command: click.Command = module.command
     assert command.name == verb
     assert command.short_help == VERBS[verb]
 

@@ -1,0 +1,49 @@
+"""The units with this installation's paths filled in."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from launcher.errors import UserError
+
+NAMES = ("launcher.service", "launcher.socket", "launcher-pins.service", "launcher-pins.socket")
+HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
+"""What the daemon's unit does not see (ProtectHome=, PrivateTmp=; systemd.exec(5))."""
+
+
+def units(launch: Path, python: Path, group: str | None = None) -> dict[str, str]:
+    """Return the text of each unit by its name.
+
+    ``launch`` and ``python`` are this installation's; ``group``: whose members may ask, None for
+    everybody. Raises ``UserError`` where systemd could not run them.
+    """
+    for program in (launch, python):
+        _must_be_seen(program)
+    fill = {
+        "@launch@": str(launch),
+        "@python@": str(python),
+        "@mode@": "0666" if group is None else "0660",
+        "@group@": group or "root",
+    }
+    found = {}
+    for name in NAMES:
+        text = resources.files(__package__).joinpath("systemd", name).read_text("utf-8")
+        for mark, value in fill.items():
+            text = text.replace(mark, value)
+        found[name] = text
+    return found
+
+
+def _must_be_seen(program: Path) -> None:
+    for place in {program, program.resolve()}:
+        hidden = next((h for h in HIDDEN if place.is_relative_to(h)), None)
+        if hidden is not None:
+            raise UserError(
+                f"{program} is below {hidden}, which the service does not see",
+                fix="Install it elsewhere, with the system's Python: python3 -m venv /opt/launcher.",
+            )
+    if any(letter in str(program) for letter in " %\\\"'$\n"):
+        raise UserError(
+            f"{program}: a unit cannot name this path", fix="Install it in a path of plain letters."
+        )
