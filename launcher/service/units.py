@@ -41,7 +41,7 @@ def _must_be_seen(program: Path) -> None:
         if hidden is not None:
             raise UserError(
                 f"{program} is below {hidden}, which the service does not see",
-                fix="Install it elsewhere, with the system's Python: python3 -m venv /opt/launcher.",
+                fix="Install it elsewhere, with the system's Python, such as in /opt/launcher.",
             )
     if any(letter in str(program) for letter in " %\\\"'$\n"):
         raise UserError(
