@@ -9,10 +9,10 @@ STAMP := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
 GPU ?=
 
-.PHONY: help system venv demo lint format test soak bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-engines soak bench bench-peers docs clean
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 system: ## Install the distribution packages that are missing (Debian, Ubuntu)
 	@$(SUDO) bash .ci/system-packages
@@ -44,6 +44,17 @@ docs: $(STAMP) ## Write the generated documents anew
 
 test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
 	$(SUDO) $(BIN)/python -m pytest -n 2 --dist worksteal
+
+ENGINES := .sandbox/engines
+OF_ENGINES := tests/contract $(addprefix tests/integration/test_,identity.py jobs_on_docker.py \
+	mounts.py pins.py policy.py images_from_a_registry.py)
+
+test-engines: system $(STAMP) ## Run what touches Docker on the engines of Debian's newer suites, unpacked here
+	$(SUDO) bash .ci/engines $(ENGINES)
+	@for engine in $(CURDIR)/$(ENGINES)/*; do \
+	    path="$$engine/usr/sbin:$$engine/usr/bin:$$PATH"; PATH="$$path" dockerd --version; \
+	    $(SUDO) env PATH="$$path" $(BIN)/python -m pytest -n 2 --dist worksteal $(OF_ENGINES) || exit 1; \
+	done
 
 soak: system $(STAMP) ## Drill for SECONDS=n: crashes, faults, power loss; SEED=n for the same again
 	$(SUDO) $(BIN)/python -m tests.drills.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

@@ -118,8 +118,9 @@ def test_two_slices_are_given_together_in_one_request(
 
 def test_a_cpu_job_sees_no_gpu(daemon: DaemonProcess) -> None:
     job = daemon.submit("sh", "-c", "echo $NVIDIA_VISIBLE_DEVICES $LAUNCHER_PROFILE", gpus=CPU)
+    ended = daemon.done(job)
+    assert (ended.outcome, ended.slices) == ("COMPLETED", []), ended.message
     assert daemon.output(job) == b"void none\n"
-    assert daemon.done(job).slices == []
 
 
 def test_memory_and_a_uuid_are_ways_to_ask(daemon: DaemonProcess) -> None:
