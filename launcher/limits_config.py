@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from launcher.jobfile.units import parse_duration
-from launcher.tables import Read, count, read
+from launcher.tables import Read, count, read, some_seconds
 
 TABLE = "limits"
 
@@ -61,16 +60,9 @@ def _rate(value: Any) -> float:
     return float(value)
 
 
-def _time(value: Any) -> float:
-    seconds = parse_duration(value if isinstance(value, str) else str(value))
-    if seconds <= 0:
-        raise ValueError("it must be more than nothing")
-    return seconds
-
-
 def _reader(name: str) -> Read:
     if name.endswith("_time"):
-        return _time
+        return some_seconds
     return _rate if "_per_" in name else _some
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from launcher.core.rules import FairShare, Quota, Rules
 from launcher.errors import ConfigError
-from launcher.jobfile.units import parse_duration
-from launcher.tables import Read, count, mapping, read
+from launcher.tables import Read, count, mapping, read, seconds, some_seconds
 
 TABLES = ("queue", "fair_share", "quota")
 
@@ -47,17 +46,6 @@ def _named(value: Any, where: str, file: object) -> dict[str, Quota]:
     return {name: _quota(quota, f"{where}.{name}", file) for name, quota in named.items()}
 
 
-def _seconds(value: Any) -> float:
-    return parse_duration(value if isinstance(value, str) else str(value))
-
-
-def _some_seconds(value: Any) -> float:
-    seconds = _seconds(value)
-    if seconds <= 0:
-        raise ValueError("it must be more than nothing")
-    return seconds
-
-
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise ValueError("it must be a number, 0 or more")
@@ -77,16 +65,16 @@ def _unsatisfied(value: Any) -> str:
 
 
 _QUEUE: dict[str, Read] = {
-    "default_time_limit": _some_seconds,
-    "max_time_limit": _some_seconds,
-    "assumed_time_limit": _some_seconds,
-    "holdback_idle": _some_seconds,
-    "preempt_after": _seconds,
+    "default_time_limit": some_seconds,
+    "max_time_limit": some_seconds,
+    "assumed_time_limit": some_seconds,
+    "holdback_idle": some_seconds,
+    "preempt_after": seconds,
     "unsatisfied_dependency": _unsatisfied,
 }
 _FAIR_SHARE: dict[str, Read] = {
-    "half_life": _some_seconds,
-    "entry_charge": _seconds,
+    "half_life": some_seconds,
+    "entry_charge": seconds,
     "cpu_slot_gib": _number,
     "shares": _shares,
 }

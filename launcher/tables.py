@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher.errors import ConfigError
+from launcher.jobfile.units import parse_duration
 
 Read = Callable[[Any], Any]
 """Returns the value that is meant; raises ``ValueError`` that says what it must be."""
@@ -38,6 +39,19 @@ def count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError("it must be a whole number, 0 or more")
     return value
+
+
+def seconds(value: Any) -> float:
+    """Return a length of time; a number alone has no unit, and is refused."""
+    return parse_duration(value if isinstance(value, str) else str(value))
+
+
+def some_seconds(value: Any) -> float:
+    """Return a length of time that is more than nothing."""
+    found = seconds(value)
+    if found <= 0:
+        raise ValueError("it must be more than nothing")
+    return found
 
 
 def names(value: Any) -> tuple[str, ...]:

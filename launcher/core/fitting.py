@@ -11,29 +11,27 @@ from launcher.core.world import World
 def fits(need: Need, what: Slice) -> bool:
     """Whether this slice is of the kind that the need asks for, free or not."""
     match need.kind:
-        case NeedKind.PROFILE:
-            return what.profile == need.profile
-        case NeedKind.MEMORY if need.memory_gb is not None:
-            return name_gb(what.profile, what.memory_mib) >= need.memory_gb
-        case NeedKind.MEMORY:
-            return what.memory_mib >= (need.memory_mib or 0)
         case NeedKind.UUID:
             return what.uuid in need.uuids
         case NeedKind.FULL | NeedKind.ALL:
             return what.profile == FULL
-        case NeedKind.NONE:
-            return False
+        case _:
+            return _is_of_kind(need, what.profile, what.memory_mib)
 
 
 def is_offered(need: Need, profile: Profile) -> bool:
     """Whether a slice of this profile would be of the kind that the need asks for."""
+    return _is_of_kind(need, profile.name, profile.memory_mib)
+
+
+def _is_of_kind(need: Need, profile: str, memory_mib: int) -> bool:
     match need.kind:
         case NeedKind.PROFILE:
-            return profile.name == need.profile
+            return profile == need.profile
         case NeedKind.MEMORY if need.memory_gb is not None:
-            return name_gb(profile.name, profile.memory_mib) >= need.memory_gb
+            return name_gb(profile, memory_mib) >= need.memory_gb
         case NeedKind.MEMORY:
-            return profile.memory_mib >= (need.memory_mib or 0)
+            return memory_mib >= (need.memory_mib or 0)
         case _:
             return False
 

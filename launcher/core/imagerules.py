@@ -14,6 +14,11 @@ _DEVICES = ("DOCKER_RESOURCE_", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_", "N
 TOOLKIT_FIXED = "1.17.8"
 
 
+def names_a_library(environment: Mapping[str, str]) -> bool:
+    """Whether an image has a library loaded everywhere: then the toolkit's version counts."""
+    return any(environment.get(name) for name in _LOADER)
+
+
 def faults(environment: Mapping[str, str], *, toolkit_fixed: bool) -> Iterator[str]:
     """Yield why nobody's job may run an image with this environment.
 

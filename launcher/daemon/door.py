@@ -13,13 +13,13 @@ import functools
 import logging
 import resource
 import socket
-import struct
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
 from launcher import __version__, wire
 from launcher.daemon import convert
+from launcher.daemon.identity import peer_of
 from launcher.daemon.limits import Limiter
 
 log = logging.getLogger(__name__)
@@ -33,14 +33,7 @@ KEPT_FILES = 256
 """Of them so many are not for connections; the last of those are for root."""
 FOR_ROOT = 16
 TIRED_SECONDS = 1.0
-_UCRED = struct.Struct("3i")
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-def uid_of(connection: socket.socket) -> int:
-    """Return the uid that the kernel saw at connect()."""
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    return int(_UCRED.unpack(raw)[1])
 
 
 def most_connections() -> int:
@@ -215,7 +208,7 @@ class Site(web.BaseSite):
     def _receive(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         try:
-            uid = uid_of(connection)
+            uid, _ = peer_of(connection)
         except OSError:
             connection.close()
             return

@@ -14,7 +14,6 @@ from launcher import __version__, wire
 from launcher.core.confine import confinement
 from launcher.core.explain import Explainer
 from launcher.core.job import Job, State
-from launcher.core.policy import Asked
 from launcher.core.scheduler import Walk
 from launcher.core.shares import memory_for, memory_with
 from launcher.daemon import clock, convert, views
@@ -123,8 +122,7 @@ def _limits(context: Context, job: Job, spec: wire.JobRequest) -> wire.LimitsVie
         memory = memory_with(world, leased, made.cpus)
     else:
         memory = memory_for(world, job.need, made.cpus)
-    rules = world.rules.policy
-    kept = confinement(Asked(made, context.roles.person(job.owner, rules.groups), rules, memory))
+    kept = confinement(context.roles.asked(made, job.owner, world.rules.policy, memory))
     return wire.LimitsView(memory=kept.memory, pids=kept.pids, nofile=kept.nofile)
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from launcher.config import Config
-from launcher.core.job import Owner
-from launcher.core.policy import Person
+from launcher.core.job import JobSpec, Owner
+from launcher.core.policy import Asked, Person, Policy
 from launcher.core.rules import Rules
 from launcher.errors import NotAllowed
 
@@ -60,6 +60,10 @@ class Roles:
         gids = _gids(owner) if self.admin_group or self.trusted_group else frozenset()
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
         return Caller(owner, admin, trusted=_gid(self.trusted_group) in gids)
+
+    def asked(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> Asked:
+        """Return what the policy judges, with the owner as he is now; ``memory`` in bytes."""
+        return Asked(spec, self.person(owner, policy.groups), policy, memory)
 
     def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
         """Return a user as the policy sees him; ``keeps`` are groups that containers may keep."""
@@ -112,6 +116,13 @@ def groups_of(owner: Owner) -> frozenset[str]:
     return frozenset(found)
 
 
+def peer_of(connection: socket.socket) -> tuple[int, int]:
+    """Return the uid and gid that the kernel saw at connect() (SO_PEERCRED, unix(7))."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, uid, gid = _UCRED.unpack(raw)
+    return uid, gid
+
+
 def caller_of(request: web.Request, roles: Roles) -> Caller:
     """Return who sent a request; raises ``NotAllowed`` for a uid that the system does not know."""
     transport = request.transport
@@ -120,8 +131,7 @@ def caller_of(request: web.Request, roles: Roles) -> Caller:
     )
     if connection is None:
         raise NotAllowed("the connection is gone")
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _, uid, gid = _UCRED.unpack(raw)
+    uid, gid = peer_of(connection)
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:

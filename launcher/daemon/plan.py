@@ -61,16 +61,16 @@ class Plan:
             text = f"{refused.message}. {refused.fix or ''}".strip()
             raise NotStarted(StartFailure.USER, text) from refused
 
-    def pin(self, pins: Pins, dockerd: int | None) -> None:
+    def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
         """Have the owner's mounts held in place; raises ``NotStarted``.
 
-        ``dockerd`` is its pid, None where it is not known.
+        ``dockerd`` tells its pid, None where it is not known.
         """
         if not are_pinned(self.asked):
             return
         name = self.action.container_name
         try:
-            pins.pin(name, mounts_of(self.asked), user_of(self.asked), dockerd)
+            pins.pin(name, mounts_of(self.asked), user_of(self.asked), dockerd())
         except PinRefused as refused:
             raise NotStarted(StartFailure.USER, f"volumes: {refused.message}") from refused
         except LauncherError as trouble:

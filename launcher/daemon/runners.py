@@ -157,7 +157,8 @@ class Runners:
 
     def _image_faults(self, image_id: str) -> list[str]:
         environment = self._images.environment(image_id)
-        return list(imagerules.faults(environment, toolkit_fixed=self._toolkit_fixed()))
+        fixed = not imagerules.names_a_library(environment) or self._toolkit_fixed()
+        return list(imagerules.faults(environment, toolkit_fixed=fixed))
 
     async def _pull_image(self, action: act.PullImage) -> None:
         key = action.image
@@ -211,9 +212,8 @@ class Runners:
     def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> Asked:
         """Return what the policy judges, with the owner as he is now, from any thread."""
         world = self.brain.world
-        rules = world.rules.policy
         memory = memory_with(world, action.slices, spec.cpus)
-        return Asked(spec, self._roles.person(owner, rules.groups), rules, memory)
+        return self._roles.asked(spec, owner, world.rules.policy, memory)
 
     def _wanted(self, action: act.StartAttempt) -> bool:
         """Whether nobody has asked for the attempt's end yet, from any thread."""

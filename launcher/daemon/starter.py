@@ -109,7 +109,7 @@ class Starter:
                 raise NotStarted(StartFailure.USER, plan)
             self._create(action, plan)
         elif not (found.ever_started or found.error) and isinstance(plan, Plan):
-            plan.pin(self.pins, self._dockerd_pid())  # a reboot, or another daemon, took them away
+            plan.pin(self.pins, self._dockerd_pid)  # a reboot, or another daemon, took them away
         if found is None or not (found.ever_started or found.error):
             found = self._start(action, wanted)
         if not found.ever_started:
@@ -175,7 +175,7 @@ class Starter:
 
     def _create(self, action: StartAttempt, plan: Plan) -> None:
         plan.check()
-        plan.pin(self.pins, self._dockerd_pid())
+        plan.pin(self.pins, self._dockerd_pid)
         name, body = action.container_name, plan.body(self._driver)
         while True:
             try:

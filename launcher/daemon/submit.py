@@ -9,7 +9,6 @@ from launcher import wire
 from launcher.core import event as ev
 from launcher.core.explain import Explainer
 from launcher.core.job import After, Dependency, ImageKey, JobSpec, Outcome
-from launcher.core.policy import Asked
 from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
 from launcher.daemon.expand import expand
@@ -46,8 +45,7 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     rules = context.world.rules.policy
     specs = {job.spec.binds: job.spec for job in event.jobs if job.spec.binds}
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
-        person = context.roles.person(event.owner, rules.groups)
-        asked = Asked(spec, person, rules, rules.host_memory)
+        asked = context.roles.asked(spec, event.owner, rules, rules.host_memory)
         wanted = mounts.mounts_of(asked)
         if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
             await asyncio.to_thread(context.pins.check, wanted, mounts.user_of(asked))
