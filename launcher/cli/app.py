@@ -50,7 +50,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "install-service": "Write the units of a system service.",
         "status": "Say whether the daemon is well.",
         "audit": "Say who asked what, and what was decided.",
-        "doctor": "Check Docker, the GPUs and the daemon, and say what to mend.",
+        "doctor": "Check Docker, GPUs and the daemon, and say what to mend.",
     },
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""

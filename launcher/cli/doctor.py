@@ -15,7 +15,7 @@ from launcher.errors import DaemonUnreachable
 from launcher.wire import Check
 
 
-@click.command("doctor", short_help="Check Docker, the GPUs and the daemon, and say what to mend.")
+@click.command("doctor", short_help="Check Docker, GPUs and the daemon, and say what to mend.")
 @click.option("--fix", is_flag=True, help="Make the harmless repairs (admins), then check again.")
 @output_option
 def command(fix: bool, output: str) -> int:

@@ -34,7 +34,8 @@ def test_the_help_of_a_verb_names_all_of_its_options(alone: Shell, verb: str) ->
     done = alone(verb, "--help").ok()
     assert done.err == ""
     assert f"Usage: launch {verb} " in done.text
-    command: click.Command = importlib.import_module(f"launcher.cli.{verb}").command
+    module = importlib.import_module(f"launcher.cli.{verb.replace('-', '_')}")
+    command: click.Command = module.command
     options = [p for p in command.params if isinstance(p, click.Option)]
     for word in (word for option in options for word in option.opts):
         assert re.search(rf"(?m)^ .*{re.escape(word)}\b", done.text), word
