@@ -81,7 +81,8 @@ class SignalAttempt:
 class ProveIdle:
     """Watch the slices of an ended attempt until no process is on them.
 
-    ``container_id`` is None where no container of the attempt ever ran.
+    ``container_id`` is None where no container of the attempt ever ran, "" where one may have that
+    is not known.
     """
 
     job: int

@@ -155,6 +155,7 @@ def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
         return []
     attempt = world.attempts[job.id]
     attempt.cause = event.message
+    attempt.container_id = attempt.container_id or event.container_id
     attempt.started_at = event.started_at or attempt.started_at
     job.started_at = event.started_at or job.started_at
     attempt.ended_at = job.ended_at = event.ended_at

@@ -153,7 +153,8 @@ class AttemptEnded:
 class AttemptLost:
     """How it ended cannot be known: the container is gone, or Docker's word is not to be believed.
 
-    The times are Docker's, where it has any.
+    The times are Docker's, where it has any. ``container_id`` is that of a container whose start
+    nobody saw, "" where that is not known.
     """
 
     job: int
@@ -162,6 +163,7 @@ class AttemptLost:
     idle: tuple[str, ...] = ()
     started_at: str | None = None
     ended_at: str | None = None
+    container_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.daemon.logs import about_container
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which life of dockerd was asked to start which container, "" where that is not known."""
+
+    dockerd: str = ""
+    container_id: str = ""
 
 
 class Marks:
@@ -22,22 +31,23 @@ class Marks:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def set(self, name: str, dockerd: str) -> None:
-        """Note that a container is about to be started by this life of dockerd, "" if unknown."""
+    def set(self, name: str, mark: Mark) -> None:
+        """Note that a container is about to be started."""
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            (self._directory / name).write_text(dockerd)
+            (self._directory / name).write_text(f"{mark.dockerd}\n{mark.container_id}")
         except OSError as error:
             about_container(log, name).warning("the start of %s is not marked: %s", name, error)
 
-    def asked(self, name: str) -> str | None:
-        """Return which dockerd was asked to start a container, None where none was."""
+    def asked(self, name: str) -> Mark | None:
+        """Return what is known of a start that Docker was asked for, None where it was not."""
         try:
-            return (self._directory / name).read_text()
+            dockerd, _, container_id = (self._directory / name).read_text().partition("\n")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError):
-            return ""
+            return Mark()
+        return Mark(dockerd, container_id)
 
     def clear(self, name: str) -> None:
         """Forget a container: what became of it is on record, and it is gone."""

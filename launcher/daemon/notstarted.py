@@ -17,7 +17,14 @@ _FAILURES = {
 
 
 class Vanished(Exception):
-    """The attempt's container may have run, and what became of it cannot be known; says why."""
+    """The attempt's container may have run, and what became of it cannot be known; says why.
+
+    ``container_id`` is "" where nobody knows it any more.
+    """
+
+    def __init__(self, message: str, container_id: str) -> None:
+        super().__init__(message)
+        self.container_id = container_id
 
 
 class NotStarted(Exception):

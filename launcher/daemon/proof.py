@@ -49,7 +49,7 @@ class Prover:
         until = clock.now().boot + END_SECONDS
 
         def nobody() -> bool:
-            return bool(container_id) and self._containers.is_empty(container_id)
+            return self._is_empty(container_id)
 
         def left() -> float:
             return max(0.0, until - clock.now().boot)
@@ -92,7 +92,7 @@ class Prover:
         container_id = self._gone(action) or action.container_id
 
         def nobody() -> bool:
-            return container_id is None or self._containers.is_empty(container_id)
+            return container_id is None or self._is_empty(container_id)
 
         until = clock.now().boot + PROOF_SECONDS
         while left and clock.now().boot < until:
@@ -108,6 +108,9 @@ class Prover:
         for uuid, why in left.items():
             text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
             tell(SliceStuck(action.job, action.attempt, uuid, text))
+
+    def _is_empty(self, container_id: str) -> bool:
+        return bool(container_id) and self._containers.is_empty(container_id)
 
     def _gone(self, action: ProveIdle) -> str | None:
         """Wait until the container is observed not running; returns its id, None if removed."""

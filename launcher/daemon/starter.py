@@ -21,7 +21,7 @@ from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.ending import why_rebooted
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
-from launcher.daemon.marks import Marks
+from launcher.daemon.marks import Mark, Marks
 from launcher.daemon.notstarted import NotStarted, Vanished, never_ran, refused_start
 from launcher.daemon.plan import Plan
 from launcher.engine import made
@@ -94,12 +94,13 @@ class Starter:
         self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
     ) -> Container:
         found = earlier = self._look(action.container_name) if action.resumed else None
-        if action.resumed and found is None and self.marks.asked(action.container_name) is not None:
-            raise Vanished(_removed(action.container_name))
+        mark = self.marks.asked(action.container_name) if action.resumed else None
+        if found is None and mark is not None:
+            raise Vanished(_removed(action.container_name), mark.container_id)
         if found is not None:
             self._must_be_ours(found, action)
             if found.ever_started and action.before_boot and (why := why_rebooted(found)):
-                raise Vanished(why)
+                raise Vanished(why, found.id)
             self._must_not_have_run(found, action.container_name)
         if found is None or not found.ever_started:
             self._check_slices(action.slices)
@@ -107,11 +108,11 @@ class Starter:
             _must_be(wanted)
             if isinstance(plan, str):
                 raise NotStarted(StartFailure.USER, plan)
-            self._create(action, plan)
-        elif not (found.ever_started or found.error) and isinstance(plan, Plan):
-            plan.pin(self.pins, self._dockerd_pid)  # a reboot, or another daemon, took them away
-        if found is None or not (found.ever_started or found.error):
-            found = self._start(action, wanted)
+            found = self._start(action, self._create(action, plan), wanted)
+        elif not (found.ever_started or found.error):
+            if isinstance(plan, Plan):  # a reboot, or another daemon, took its mounts away
+                plan.pin(self.pins, self._dockerd_pid)
+            found = self._start(action, found.id, wanted)
         if not found.ever_started:
             raise never_ran(found, None, action.slices)
         self._must_be_as_planned(found, action, plan, made_now=earlier is None)
@@ -173,26 +174,26 @@ class Starter:
         for uuid, how in used.items():
             raise NotStarted(StartFailure.FOREIGN, how, slice_=uuid)
 
-    def _create(self, action: StartAttempt, plan: Plan) -> None:
+    def _create(self, action: StartAttempt, plan: Plan) -> str:
+        """Create the container; returns its id."""
         plan.check()
         plan.pin(self.pins, self._dockerd_pid)
         name, body = action.container_name, plan.body(self._driver)
         while True:
             try:
-                self.containers.create(name, body)
-                return
+                return self.containers.create(name, body)
             except EngineUnavailable as away:
                 raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
             except Unknown:
                 if (found := self._look(name)) is not None:
                     self._must_be_ours(found, action)
-                    return
+                    return found.id
             except Refused as refused:
                 if refused.refusal is not Refusal.CONFLICT:
                     raise refused_start(refused, action.slices) from refused
                 if (found := self._look(name)) is not None:
                     self._must_be_ours(found, action)
-                    return
+                    return found.id
 
     def _driver(self) -> str:
         try:
@@ -200,7 +201,9 @@ class Starter:
         except (EngineUnavailable, Unknown, Refused) as away:
             raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
 
-    def _start(self, action: StartAttempt, wanted: Callable[[], bool]) -> Container:
+    def _start(
+        self, action: StartAttempt, container_id: str, wanted: Callable[[], bool]
+    ) -> Container:
         name = action.container_name
         sent = action.resumed  # by the daemon before this one, perhaps
         while True:
@@ -214,7 +217,7 @@ class Starter:
                 raise never_ran(found, None, action.slices)
             self._note_dockerd(name, sent=sent)
             _must_be(wanted)
-            self.marks.set(name, _life(self.under[name]))
+            self.marks.set(name, Mark(_life(self.under[name]), container_id))
             try:
                 self.containers.start(name)
             except EngineUnavailable as away:
@@ -228,7 +231,7 @@ class Starter:
                 continue
             found = self._look(name)
             if found is None and (sent or refused is None):
-                raise Vanished(_removed(name))
+                raise Vanished(_removed(name), container_id)
             if found is None:
                 raise NotStarted(StartFailure.INFRA, f"the container {name} vanished before start")
             if found.ever_started:
@@ -260,13 +263,15 @@ class Starter:
         down, knows nothing of it when it comes back (measured: 3 of 11); nor does one whose
         containerd did not answer.
         """
-        asked = self.marks.asked(name)
-        if asked is None or found.ever_started:
+        mark = self.marks.asked(name)
+        if mark is None or found.ever_started:
             return
         if broke_off(found.error):
-            raise Vanished("containerd's answer to its start was lost: it may have run")
-        if asked and asked != self._dockerd_now(name):
-            raise Vanished("Docker was restarted while it was being started: it may have run")
+            text = "containerd's answer to its start was lost: it may have run"
+            raise Vanished(text, found.id)
+        if mark.dockerd and mark.dockerd != self._dockerd_now(name):
+            text = "Docker was restarted while it was being started: it may have run"
+            raise Vanished(text, found.id)
 
     def _dockerd_pid(self) -> int | None:
         with contextlib.suppress(EngineUnavailable, Unknown, Refused):
@@ -315,7 +320,8 @@ class Starter:
 
 def _told(action: StartAttempt, failed: Vanished | NotStarted) -> AttemptLost | StartFailed:
     if isinstance(failed, Vanished):
-        return AttemptLost(action.job, action.attempt, str(failed))
+        text, container_id = str(failed), failed.container_id
+        return AttemptLost(action.job, action.attempt, text, container_id=container_id)
     return StartFailed(
         action.job,
         action.attempt,

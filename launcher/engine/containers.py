@@ -127,7 +127,7 @@ class Containers:
     def find(self, name: str, container_id: str | None) -> Container | None:
         """As ``inspect``; where somebody renamed it, by its id."""
         found = self.inspect(name)
-        return found if found or container_id is None else self.inspect(container_id)
+        return found if found or not container_id else self.inspect(container_id)
 
     def wait(self, name: str) -> None:
         """Block until Docker says it is not running; only inspect tells whether that is so (I4).

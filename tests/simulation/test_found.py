@@ -89,6 +89,17 @@ def test_a_job_whose_start_containerd_did_not_answer_is_lost_and_its_slice_waits
     assert len(made.docker.record) == 2
 
 
+@pytest.mark.parametrize("slow", [1, 2])
+def test_a_slice_whose_processes_nvml_hides_waits_for_a_start_that_docker_does_not_know(
+    slow: int,
+) -> None:
+    """Also where the container was removed before the proof had looked at it."""
+    lingers = submit(program=Program(0.1, lingers=100.0))
+    hidden = (0.0, Trouble("hides", 200.0))
+    four = submit(1.0, gpus=gpu_request("1g.6gb", 4))
+    run([lingers, hidden, four], script={("start", 0): "broken", ("inspect", slow): "slow"})
+
+
 def test_a_short_job_whose_start_was_not_answered_is_not_started_again() -> None:
     made = run([submit(program=Program(0.01))], script={("start", 0): "lost-after"})
     assert [r.name for r in made.docker.record] == ["launch-00000000-1-1"]
