@@ -1,11 +1,14 @@
 """Whether Docker's word about an end can be believed.
 
 dockerd tells an exit code also where it does not know one: of containers that it killed as it went
-down, of those whose containerd went with it (255, and the time of its own restart), of those that a
-reboot ended. Such a code is nobody's: the attempt is lost.
+down, of those whose containerd went with it (255, and the time of its own restart), of those over
+whose end it was killed (0, and that time), of those that a reboot ended. Such a code is nobody's:
+the attempt is lost.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from launcher.core.job import wall_of
 from launcher.daemon import clock
@@ -15,6 +18,10 @@ from launcher.engine.incarnation import Incarnation
 KILLED = (137, 143)
 FORGOTTEN = 255
 """moby daemon.go, restore: "task not found" becomes this code."""
+UNWRITTEN = 0
+"""The same of one that containerd does not have any more: dockerd takes a container that ended out
+of it before it writes the end down (monitor.go, handleContainerExit: Cleanup, then CheckpointTo).
+"""
 RESTORE_SECONDS = 60.0
 """So long at most a dockerd that has begun looks for the containers it had."""
 CLOCK_SECONDS = 1.0
@@ -23,7 +30,7 @@ CLOCK_SECONDS = 1.0
 
 def is_doubtful(found: Container) -> bool:
     """Whether an end is one that a dockerd that was restarted may have made up."""
-    return found.exit_code in (*KILLED, FORGOTTEN) and not found.oom
+    return found.exit_code in (*KILLED, FORGOTTEN, UNWRITTEN) and not found.oom
 
 
 def why_unknown(found: Container) -> str | None:
@@ -52,19 +59,21 @@ def why_lost(
     found: Container,
     seen: Incarnation | None,
     now: Incarnation | None,
+    saw_end: Callable[[], bool],
 ) -> str | None:
     """Return why an end is not to be believed, None where it is.
 
     ``seen``: the dockerd under which the container was last seen running, or started; ``now``: the
-    present one.
+    present one; ``saw_end`` tells whether that has an event of the end.
     """
     ended, started = wall_of(found.finished_at), wall_of(found.started_at)
     if ended is None or started is None:
         return None
     if now is None or seen == now or started > now.started_at:
         return None
-    after_restart = ended - now.started_at
-    if found.exit_code == FORGOTTEN and -CLOCK_SECONDS <= after_restart <= RESTORE_SECONDS:
+    restored = -CLOCK_SECONDS <= ended - now.started_at <= RESTORE_SECONDS
+    code = found.exit_code
+    if restored and (code == FORGOTTEN or (code == UNWRITTEN and not saw_end())):
         return "Docker was restarted and does not know how it ended"
     if found.exit_code in KILLED and not (seen or now).live_restore:
         return f"Docker was restarted without live-restore, and ended it (exit {found.exit_code})"

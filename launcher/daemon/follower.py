@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -158,7 +159,8 @@ class Follower:
         if self._missed and found.exit_code == ending.FORGOTTEN:
             return "Docker missed its end and does not know how it ended"
         now = self._insist(self._containers.incarnation)
-        return ending.why_lost(found, self._seen, now)
+        saw_end = partial(self._insist, partial(self._containers.saw_end, found.id))
+        return ending.why_lost(found, self._seen, now, saw_end)
 
     def _report(self, found: Container | None) -> None:
         a = self._action

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,17 @@ class Containers:
     def is_empty(self, container_id: str) -> bool:
         """Whether no process of this machine is in the container's cgroup."""
         return cgroup_is_empty(container_id)
+
+    def saw_end(self, container_id: str) -> bool:
+        """Whether this life of dockerd has an event of the container's end.
+
+        It keeps its last 256 (moby daemon/events); an end that it makes up as it comes back is not
+        among them.
+        """
+        only = {"container": container_id, "event": "die"}
+        with self._connection.borrow() as api:
+            events = api.events(since="1", until=f"{time.time():.9f}", filters=only, decode=True)
+            return bool(list(events))
 
     def ours(self, store: str) -> list[dict[str, Any]]:
         """List this store's containers in every state: Id, Names, Labels, State, Created."""

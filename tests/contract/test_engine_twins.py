@@ -123,6 +123,13 @@ def test_a_container_is_created_runs_and_ends_with_its_code_and_times(twin: Twin
     assert ended.id == made.id == runs.id
 
 
+def test_docker_has_an_event_of_each_end_that_it_saw(twin: Twin) -> None:
+    runs, ends = twin.look(twin.run(Program(30.0))), twin.run(Program(0.1))
+    twin.containers.wait(ends)
+    assert twin.containers.saw_end(twin.look(ends).id)
+    assert not twin.containers.saw_end(runs.id)
+
+
 def test_a_name_is_taken_once(twin: Twin) -> None:
     name = twin.make()
     again = refusal(twin.containers.create, name, {"Image": BUSYBOX})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -195,6 +196,37 @@ def test_no_end_is_made_up_whatever_happens_to_docker_in_any_of_the_four_setups(
         wrong = [each for found in pool.map(drill, SETUPS) for each in found]
     tell("\n".join(sorted(told)))
     assert not wrong, "\n".join(wrong)
+
+
+def test_an_end_that_dockerd_was_killed_over_is_lost_and_no_exit_0(tmp_path: Path) -> None:
+    """It takes a container that ended out of containerd before it writes the end down; one that is
+    killed in between tells exit 0, at the time of its own restart (seen in 2 of 324 such ends)."""
+    with docker(tmp_path, Setup(live_restore=True, own_containerd=True)) as made:
+        drill, again = made.drill, RetryRequest(max=1, on=["infra"])
+        once = drill.submit(job("sh", "-c", SHORT), 7)
+        twice = drill.submit(job("sh", "-c", SHORT, retries=again), 7)
+        true = drill.submit(job("sh", "-c", COUNT.format(40, 0)), 0)
+        for number in (once, twice, true):
+            wait_for_state(number, "RUNNING")(drill)
+        shown = [drill.daemon.client.show(str(number)).job for number in (once, twice)]
+        made.sandbox.stop_dockerd(signal.SIGKILL)
+        for view in shown:
+            wait_until(lambda view=view: taken_out(made.sandbox, view.container_id))
+        made.sandbox.start_dockerd()
+        drill.until_quiet()
+        ends = [drill.daemon.client.show(str(n)).job for n in (once, twice, true)]
+        told = [(end.outcome, end.exit_code) for end in ends]
+        assert told == [("LOST", None), ("FAILED", 7), ("COMPLETED", 0)]
+        assert drill.verdict() == []
+
+
+def taken_out(sandbox: Sandbox, container: str | None) -> bool:
+    """Take a container that has ended out of containerd, as dockerd does; False while it runs."""
+    assert container is not None
+    ctr = ["ctr", "--address", str(sandbox.run / "containerd.sock"), "--namespace", "moby"]
+    steps = ([*ctr, "tasks", "rm", container], [*ctr, "containers", "rm", container])
+    done = (subprocess.run(step, check=False, capture_output=True) for step in steps)
+    return all(each.returncode == 0 for each in done)
 
 
 def test_a_dockerd_that_is_killed_in_the_middle_of_a_start_starts_no_job_twice(

@@ -141,6 +141,10 @@ class FakeContainers:
         number = self._port.call("incarnation", "", lambda: self._docker.incarnation)
         return Incarnation(number, number, self._docker.born, self._docker.live_restore)
 
+    def saw_end(self, container_id: str) -> bool:
+        told = self._port.call("events", "", lambda: self._docker.saw_end(container_id))
+        return bool(told)
+
     def create(self, name: str, body: dict[str, Any]) -> str:
         return str(self._port.call("create", name, lambda: self._docker.create(name, body)))
 

@@ -124,9 +124,12 @@ class FakeDocker:
     """Requests whose client gave up: dockerd carries them out all the same, when it comes to it."""
     busy: dict[str, float] = field(default_factory=dict)
     """Container name -> until when dockerd holds its lock."""
+    unwritten: set[str] = field(default_factory=set)
+    """Containers over whose end dockerd was killed, before it had written that down."""
     dies_at_start: bool = False
     """It is killed at the next start, before it has written that down."""
     _went: float = 0.0
+    _came: float = 0.0
     _pids: int = 1000
 
     def catch_up(self) -> None:
@@ -206,6 +209,18 @@ class FakeDocker:
         """Let dockerd know nothing of a start that containerd has carried out."""
         box.unsaved, box.error, box.error_exit = True, error, 128 if error else 0
         self.lost_exits.add(box.name)
+
+    def lose_end(self, box: Box) -> None:
+        """Kill dockerd while it handles the end of a container."""
+        self.unwritten.add(box.name)
+        self.lost_exits.add(box.name)
+        self.go(Restart.LIVE)
+
+    def saw_end(self, container_id: str) -> bool:
+        """Whether this life of dockerd has handled the end of a container."""
+        box = self.get(container_id)
+        ended = box.life is not None and not self.alive(box)
+        return ended and box.told is None and box.life is not None and box.life.ends >= self._came
 
     def signal(self, name: str, *, kill: bool, grace: float = 0.0) -> None:
         """TERM or KILL a container; with a grace KILL follows."""
@@ -309,12 +324,15 @@ class FakeDocker:
                     box.told = (255, self.timeline.wall)
                     self.lost_exits.add(box.name)
         for box in self.boxes.values():
+            if box.name in self.unwritten:
+                box.told = (0, self.timeline.wall)
             if box.unsaved and box.life is not None:  # a task that dockerd does not know is ended
                 self._end(box.life, now, 137)
         self.down = False
         self.ghosts.clear()
+        self.unwritten.clear()
         self.incarnation += 1
-        self.born = self.timeline.wall
+        self.born, self._came = self.timeline.wall, now
 
     def set_clock(self, step: float) -> None:
         """Set the wall clock: what was stamped before stays as it is."""

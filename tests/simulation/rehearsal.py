@@ -12,6 +12,7 @@ import shutil
 import socket
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -347,10 +348,7 @@ class Rehearsal:
         strike = getattr(self, f"_{trouble.kind.replace('-', '_')}")
         mend = strike(trouble)
         if mend is not None:
-            # Not the daemon's timer: the world goes on when it is cut off.
-            at = self.timeline.mono - self.begun + trouble.seconds
-            self.left.append((at, Trouble("mended", which=0.0, how=mend)))
-            self.left.sort(key=lambda event: event[0])
+            self._later(trouble.seconds, mend)
 
     def _mended(self, trouble: Trouble) -> None:
         assert callable(trouble.how)
@@ -369,11 +367,33 @@ class Rehearsal:
         self.docker.dies_at_start = True
 
         def back() -> None:
-            self.docker.dies_at_start = False
-            if self.docker.down:
+            if not self.docker.dies_at_start:
                 self.docker.come(Restart.LIVE)
+            self.docker.dies_at_start = False
 
         return back
+
+    def _dies_at_end(self, trouble: Trouble) -> None:
+        """Dockerd is killed over the next end of a container, before it has written it down."""
+        running = [box for box in self.docker.boxes.values() if self.docker.alive(box)]
+        lives = [(box.life.ends, box) for box in running if box.life is not None]
+        if not lives:
+            return
+        ends, box = min(lives, key=lambda life: life[0])
+
+        def dies() -> None:
+            was = box.life is not None and box.life.ends == ends
+            if was and not self.docker.down and box.name not in self.docker.ghosts:
+                self.docker.lose_end(box)
+                self._later(trouble.seconds, lambda: self.docker.come(Restart.LIVE))
+
+        self._later(ends - self.timeline.mono, dies)
+
+    def _later(self, seconds: float, do: Callable[[], Any]) -> None:
+        """Let something happen then: not by the daemon's timer, the world goes on without it."""
+        at = self.timeline.mono - self.begun + seconds
+        self.left.append((at, Trouble("mended", which=0.0, how=do)))
+        self.left.sort(key=lambda event: event[0])
 
     def _stall(self, trouble: Trouble) -> Any:
         self.docker.stalled = True

@@ -138,7 +138,8 @@ def trouble(rng: Random, *, live_restore: bool) -> Trouble:
     """Return something that goes wrong outside."""
     kind = rng.choice(
         ["restart", "restart", "stall", "slice-changes", "slice-goes", "foreign", "nvml", "hides",
-         "removed", "containerd", "image", "crash", "crash", "reboot", "dies"]
+         "removed", "containerd", "image", "crash", "crash", "reboot", "dies",
+         "dies-at-end"]
     )  # fmt: skip
     how = [Restart.LIVE, Restart.FORGETS] if live_restore else [Restart.STOPS, Restart.KILLS]
     return Trouble(kind, rng.choice([0.5, 3.0, 30.0]), rng.random(), rng.choice(how))

@@ -64,6 +64,19 @@ def test_an_exit_255_whose_end_docker_missed_is_nobodys() -> None:
     assert made.ended == {1: ("LOST", None)}
 
 
+@pytest.mark.parametrize("crash", [None, (2.5, Trouble("crash"))])
+def test_an_exit_0_of_a_container_over_whose_end_dockerd_was_killed_is_nobodys(
+    crash: tuple[float, Trouble] | None,
+) -> None:
+    dies = (1.0, Trouble("dies-at-end", 2.0))
+    seven = Program(2.0, exit=7)
+    more = [] if crash is None else [crash]
+    made = run([submit(program=seven), submit(program=Program(4.1)), dies, *more])
+    again = run([submit(program=seven, retries=INFRA), dies, *more])
+    assert made.ended == {1: ("LOST", None), 2: ("COMPLETED", 0)}
+    assert again.ended == {1: ("FAILED", 7)}
+
+
 DIES = (0.0, Trouble("dies", 20.0))
 
 

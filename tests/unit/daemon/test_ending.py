@@ -48,9 +48,12 @@ def why(
     now: Incarnation | None = NEW,
     *,
     live: bool = True,
+    saw_end: bool = False,
 ) -> str | None:
-    lives = [one and replace(one, live_restore=live) for one in (seen, now)]
-    return ending.why_lost(found, *lives) if ending.is_doubtful(found) else None
+    if not ending.is_doubtful(found):
+        return None
+    before, after = (one and replace(one, live_restore=live) for one in (seen, now))
+    return ending.why_lost(found, before, after, lambda: saw_end)
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 139])
@@ -68,8 +71,8 @@ def test_a_kill_while_dockerd_went_is_its_own_without_live_restore(code: int) ->
 
 def test_what_counts_is_the_dockerd_that_it_ran_under_not_the_one_that_came_after() -> None:
     old, new = replace(OLD, live_restore=False), replace(NEW, live_restore=True)
-    assert ending.why_lost(ended(137), old, new) is not None
-    assert ending.why_lost(ended(137), None, new) is None, "nobody knows which it was"
+    assert ending.why_lost(ended(137), old, new, bool) is not None
+    assert ending.why_lost(ended(137), None, new, bool) is None, "nobody knows which it was"
 
 
 def test_a_container_that_ran_out_of_memory_was_killed_for_that() -> None:
@@ -81,6 +84,15 @@ def test_255_at_dockerds_start_is_what_it_says_of_those_it_does_not_know() -> No
     assert why(ended(255, finished=5_000.0)) is None, "its containerd knew it from before"
     assert why(ended(255, finished=7_000.0)) is None, "long after the restart"
     assert why(ended(255, finished=6_001.0), seen=NEW) is None
+
+
+def test_0_at_dockerds_start_is_believed_where_it_has_an_event_of_the_end() -> None:
+    at_start = ended(0, finished=6_001.0)
+    assert "does not know how it ended" in (why(at_start) or "")
+    assert why(at_start, saw_end=True) is None
+    assert why(at_start, seen=NEW) is None, "it was seen running after the restart"
+    assert why(ended(0, finished=5_000.0)) is None, "it ended while dockerd was away"
+    assert why(ended(0, finished=7_000.0)) is None, "long after the restart"
 
 
 def test_where_the_kernel_does_not_tell_which_dockerd_answers_docker_is_believed() -> None:
