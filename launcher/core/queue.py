@@ -7,6 +7,7 @@ user, for about the same time. So a pass looks at one job per lane however many 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -18,6 +19,9 @@ Order = tuple[int, int, int]
 
 SPARE = 64
 """So many entries of jobs that have left may be in a heap beside as many as there are jobs."""
+
+FEW = 3
+"""Who wants the first N of a heap looks at so many times N before he goes through all of it."""
 
 
 class Lane(NamedTuple):
@@ -38,6 +42,17 @@ def limit_class(seconds: float | None) -> float | None:
         return None
     step = 2.0 ** (math.floor(math.log2(seconds)) - 3)
     return math.ceil(seconds / step) * step
+
+
+def _ascending(heap: list[Order]) -> Iterator[Order]:
+    """Yield a heap's entries from the smallest on, each in O(log n), and leave it as it is."""
+    fringe = [(order, 0) for order in heap[:1]]
+    while fringe:
+        order, at = heapq.heappop(fringe)
+        yield order
+        for child in (2 * at + 1, 2 * at + 2):
+            if child < len(heap):
+                heapq.heappush(fringe, (heap[child], child))
 
 
 class PendingQueue:
@@ -113,10 +128,20 @@ class PendingQueue:
         return found
 
     def first(self, lane: Lane, most: int, keep: Callable[[int], bool]) -> list[int]:
-        """Return the ids of the first jobs of a lane that are to be kept, in O(n log most)."""
-        heap = self._lanes.get(lane.need, {}).get(lane, ())
-        live = (order for order in heap if self._holds(order, lane) and keep(order[1]))
-        return [order[1] for order in heapq.nsmallest(most, live)]
+        """Return the ids of the first jobs of a lane that are to be kept, in their order.
+
+        In O(most log most) where few have left or are not to be kept, else in O(n log most).
+        """
+        heap = self._lanes.get(lane.need, {}).get(lane, [])
+
+        def counts(order: Order) -> bool:
+            return self._holds(order, lane) and keep(order[1])
+
+        looked = list(itertools.islice(_ascending(heap), FEW * most + SPARE))
+        found = [order[1] for order in looked if counts(order)][:most]
+        if len(found) < most and len(looked) < len(heap):
+            return [order[1] for order in heapq.nsmallest(most, filter(counts, heap))]
+        return found
 
     def leads(self, job_id: int) -> bool:
         """Whether a job that is in the queue is the first of its lane."""

@@ -53,24 +53,24 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
     running = [j for j in begun if j.state in (State.STARTING, State.RUNNING)]
     waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in begun)
     single = [job for job in running if job.element is None]
-    first = waiting_first(explainer, most, lambda i: world.jobs[i].element is None)
+    first = waiting_first(explainer, most, lambda job: job.element is None)
     shown = await job_views(context, caller, [*single[:most], *first])
     some = list(itertools.islice(world.arrays.values(), most))
     arrays = [array_view(explainer, array, caller) for array in some]
     return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays)
 
 
-def waiting_first(explainer: Explainer, most: int, keep: Callable[[int], bool]) -> list[Job]:
+def waiting_first(explainer: Explainer, most: int, keep: Callable[[Job], bool]) -> list[Job]:
     """Return the first waiting jobs: those in the queue in its order, then the others by age."""
-    world = explainer.world
-    first = Walk(world, explainer.now).first(most, keep)
+    jobs, queue = explainer.world.jobs, explainer.world.queue
+    first = Walk(explainer.world, explainer.now).first(most, lambda i: keep(jobs[i]))
     if len(first) < most:  # the rest waits for something of its own, or for its image
         others = (
-            j
-            for j in world.jobs.values()
-            if j.state is State.PENDING and j.id not in world.queue and keep(j.id)
+            (-job.priority, job.id)
+            for job in jobs.values()
+            if job.state is State.PENDING and keep(job) and job.id not in queue
         )
-        first += heapq.nsmallest(most - len(first), others, key=lambda j: j.order)
+        first += [jobs[i] for _, i in heapq.nsmallest(most - len(first), others)]
     return first
 
 

@@ -32,12 +32,9 @@ if TYPE_CHECKING:
     from launcher.wire.frames import decode_header as decode_header
     from launcher.wire.frames import read_frames as read_frames
     from launcher.wire.jobs import ArrayRequest as ArrayRequest
-    from launcher.wire.jobs import ArrayView as ArrayView
     from launcher.wire.jobs import GpuRequest as GpuRequest
     from launcher.wire.jobs import JobRequest as JobRequest
-    from launcher.wire.jobs import JobView as JobView
     from launcher.wire.jobs import Mount as Mount
-    from launcher.wire.jobs import QueueHead as QueueHead
     from launcher.wire.jobs import RegistryAuth as RegistryAuth
     from launcher.wire.jobs import RetryRequest as RetryRequest
     from launcher.wire.jobs import SignalBefore as SignalBefore
@@ -70,6 +67,9 @@ if TYPE_CHECKING:
     from launcher.wire.queue import WhatIfLayout as WhatIfLayout
     from launcher.wire.queue import WhatIfRequest as WhatIfRequest
     from launcher.wire.queue import Why as Why
+    from launcher.wire.shown import ArrayView as ArrayView
+    from launcher.wire.shown import JobView as JobView
+    from launcher.wire.shown import QueueHead as QueueHead
 
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -79,8 +79,9 @@ MAX_SMALL_BODY_BYTES = 256 * 1024
 """Of every other request."""
 
 _HOMES = {
-    "jobs": "ArrayRequest GpuRequest Mount JobRequest QueueHead RegistryAuth RetryRequest "
-    "SignalBefore SubmitRequest JobView ArrayView",
+    "jobs": "ArrayRequest GpuRequest Mount JobRequest RegistryAuth RetryRequest SignalBefore "
+    "SubmitRequest",
+    "shown": "ArrayView JobView QueueHead",
     "detail": "SignalRequest RetryJobs EditRequest Blocker AttemptView EventView LimitsView "
     "JobDetail",
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "

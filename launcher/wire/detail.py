@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from launcher.wire.jobs import GpuRequest, JobRequest, JobView
+from launcher.wire.jobs import GpuRequest, JobRequest
+from launcher.wire.shown import JobView
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 

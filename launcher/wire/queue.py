@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from launcher.wire.detail import Blocker
-from launcher.wire.jobs import JobRequest, JobView
+from launcher.wire.jobs import JobRequest
 from launcher.wire.layout import LayoutSpec
+from launcher.wire.shown import JobView
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 

@@ -1,0 +1,72 @@
+"""Jobs as they are listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """A job as ``ps`` shows it. What the caller may not see is None."""
+
+    id: int
+    name: str | None
+    user: str
+    state: str
+    outcome: str | None
+    reason: str | None
+    profile: str | None
+    count: int
+    slices: list[str]
+    image: str | None
+    command: list[str] | None
+    priority: int
+    array: dict[str, Any] | None
+    attempt: int
+    exit_code: int | None
+    submitted_at: str
+    started_at: str | None
+    ended_at: str | None
+    container_id: str | None
+    message: str | None = None
+    time_limit: float | None = None
+
+    @property
+    def word(self) -> str:
+        """The one word the CLI shows: the outcome when there is one, else the state."""
+        return self.outcome or self.state
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayView:
+    """An array in one line: how many of its elements are in which state.
+
+    ``indices`` are those of the elements as text (``0-99``); ``counts`` is by the one word that the
+    CLI shows for a job.
+    """
+
+    id: int
+    name: str | None
+    user: str
+    profile: str | None
+    count: int
+    indices: str
+    counts: dict[str, int]
+    submitted_at: str
+    image: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueHead:
+    """What ``ps`` shows of a long queue: what runs, the head of what waits, how many there are.
+
+    ``waiting`` and ``running`` count all of them. The elements of an array are not in ``jobs``: it
+    is one line of ``arrays``.
+    """
+
+    jobs: list[JobView]
+    waiting: int
+    running: int
+    arrays: list[ArrayView] = field(default_factory=list)
