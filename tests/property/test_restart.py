@@ -19,6 +19,7 @@ from launcher.core.arrays import Array
 from launcher.core.gpu import Inventory
 from launcher.core.images import is_open
 from launcher.core.job import Job, Need, Retries, State
+from launcher.core.lease import Lease
 from launcher.core.reconcile import resume
 from launcher.core.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest
@@ -154,9 +155,13 @@ def assert_same(old: World, new: World) -> None:
     looked_for = {i for state in old.images.values() for i in state.waiting if old.jobs[i].image_id}
     assert alone_old <= alone_new <= alone_old | looked_for
     assert (old.cpu_running, old.preemptible) == (new.cpu_running, new.preemptible)
-    leases = [{i: found for i, found in w.leases.items() if found} for w in (old, new)]
-    assert leases[0] == leases[1]
+    assert by_slice(old) == by_slice(new)
     assert old.uses == new.uses
+
+
+def by_slice(world: World) -> dict[tuple[int, str], Lease]:
+    """Return the leases; in which order a gang has its slices is told by its attempt."""
+    return {(i, lease.slice.uuid): lease for i, leases in world.leases.items() for lease in leases}
 
 
 TestRestarts = Restarts.TestCase
