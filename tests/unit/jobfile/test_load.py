@@ -252,9 +252,9 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 def test_nearly_five_thousand_small_jobs_are_read_at_once(tmp_path: Path, form: str) -> None:
     file = tmp_path / "jobs.yaml"
     file.write_text("\n".join(["jobs:", *(form.format(number) for number in range(4_990))]))
-    before = time.perf_counter()
+    before = time.process_time()
     assert len(load([str(file)])) == 4_990
-    assert time.perf_counter() - before < 5
+    assert time.process_time() - before < 5
 
 
 def test_standard_input_is_read_once_and_is_relative_to_here(

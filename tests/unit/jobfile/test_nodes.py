@@ -67,10 +67,10 @@ NASTY = {
 @pytest.mark.parametrize("name", NASTY)
 def test_nasty_yaml_is_refused_where_it_stands(name: str) -> None:
     text, line, said = NASTY[name]
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(JobFileError) as caught:
         read_node(text, "f.yaml")
-    assert time.perf_counter() - before < 1
+    assert time.process_time() - before < 1
     assert said in caught.value.message
     assert abs(caught.value.line - line) <= (1 if "valid YAML" in said else 0)
     assert caught.value.message.startswith(f"f.yaml:{caught.value.line}:{caught.value.column}: ")
