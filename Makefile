@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
 GPU ?=
+# More than there are cores: many tests wait for something most of their time.
+WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
 .PHONY: help system venv demo lint format test test-engines soak bench bench-peers docs clean
 
@@ -43,7 +45,7 @@ docs: $(STAMP) ## Write the generated documents anew
 	$(BIN)/python tests/lint_project.py --write
 
 test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
-	$(SUDO) $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 ENGINES := .sandbox/engines
 OF_ENGINES := tests/contract $(addprefix tests/integration/test_,identity.py jobs_on_docker.py \

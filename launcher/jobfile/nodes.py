@@ -18,7 +18,7 @@ from launcher.errors import JobFileError
 
 MAX_DEPTH = 20
 MAX_BYTES = 256 * 1024
-MAX_NODES = 20_000
+MAX_NODES = 16_000
 """As many as five thousand short jobs need, and few enough to be read within 50 ms."""
 SMALLER = (
     "Make jobs that are alike with `array` or `matrix`, or write several files: one submit takes"

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
 from launcher.wire import GpuRequest, LayoutEntry, LayoutRequest, LayoutSpec
 from tests.conftest import MakeDaemon
@@ -37,15 +38,18 @@ def test_i13_the_second_daemon_on_a_gpu_refuses_to_lease_and_says_who_has_it(
     assert second.done(waiting).outcome == "COMPLETED"
 
 
-def test_i13_a_container_of_another_store_counts_as_use(make_daemon: MakeDaemon) -> None:
+def test_i13_a_container_of_another_store_counts_as_use(
+    make_daemon: MakeDaemon, docker: Containers
+) -> None:
     first = make_daemon().start()
-    job = first.until(first.submit("sleep", "6"), "RUNNING")
+    job = first.until(first.submit("sleep", "600"), "RUNNING")
     first.kill()
     second = make_daemon(machine=first.machine).start()
     used = next(s for s in second.client.slices() if s.uuid == job.slices[0])
     assert (used.state, "launch-" in (used.why or "")) == ("foreign", True)
     jobs = [second.done(second.submit("true")) for _ in range(4)]
     assert all(done.slices != job.slices for done in jobs)
+    docker.kill(job.container_id or "", "SIGKILL")
     wait_until(
         lambda: all(s.state == "free" for s in second.client.slices()),
         timeout=20,

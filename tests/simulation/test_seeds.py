@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from launcher.core.lifecycle import TRANSITIONS
 from launcher.crashpoints import POINTS
 from tests.simulation.seeds import Total, run_everywhere, run_seeds
 
 Tell = Callable[[object], None]
+pytestmark = pytest.mark.timeout(300)
 
 
 def assert_well(total: Total, tell: Tell) -> None:
