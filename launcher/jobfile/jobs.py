@@ -155,7 +155,9 @@ def _refers(node: Node, keys: Collection[str]) -> bool:
         return any(_refers(each, keys) for entry in node.entries for each in entry)
     if isinstance(node, Items):
         return any(_refers(item, keys) for item in node.items)
-    return isinstance(node, Scalar) and template(node.text, keys) is not None
+    if not isinstance(node, Scalar) or "$" not in node.text:
+        return False
+    return template(node.text, keys) is not None
 
 
 def _told_where(error: JobFileError) -> JobFileError:

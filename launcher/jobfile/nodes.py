@@ -18,13 +18,14 @@ from launcher.errors import JobFileError
 
 MAX_DEPTH = 20
 MAX_BYTES = 256 * 1024
-MAX_NODES = 16_000
+MAX_NODES = 20_000
 """As many as five thousand short jobs need, and few enough to be read within 50 ms."""
 SMALLER = (
     "Make jobs that are alike with `array` or `matrix`, or write several files: one submit takes"
     " them together."
 )
 
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _OCTAL_HEX = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(
@@ -212,6 +213,6 @@ class _Builder:
 
     def _text(self, event: Any) -> str:
         text: str = event.value
-        if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        if _UNUSABLE.search(text):
             raise self._error(event, "this text holds a character that no program can be given")
         return text

@@ -70,8 +70,8 @@ MADE: dict[str, Nasty] = {
     "deep in blocks": (b"- " * 120_000, "20 levels"),
     "deep in keys": (b"? " * 120_000, "20 levels"),
     "deep under x-": (b"image: x\nx-a: " + b"[" * 1000, "20 levels"),
-    "many values": (b"image: x\ncommand: [" + b"a," * 120_000 + b"]", "16000 values"),
-    "many empty lists": (b"image: x\ncommand: [" + b"[]," * 80_000 + b"]", "16000 values"),
+    "many values": (b"image: x\ncommand: [" + b"a," * 120_000 + b"]", "20000 values"),
+    "many empty lists": (b"image: x\ncommand: [" + b"[]," * 80_000 + b"]", "20000 values"),
     "many unknown keys": (
         b"".join(b"k%d: 1\n" % n for n in range(9_900)), "is not a key of a job",
     ),
