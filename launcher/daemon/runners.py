@@ -292,12 +292,12 @@ class Runners:
         try:
             await self._calm_moment()
             await self._in_patient(self._complete_log, action, self._followers.get(key))
+            self._hub.log_written(*key)
             async with self._one_removal:
                 await self._calm_moment()
                 await self._in_patient(self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
-            self._hub.log_written(*key)
         self._marks.clear(action.container_name)
         await self._in_patient(self._unpin, action)
         self._followers.pop(key, None)
