@@ -156,6 +156,10 @@ def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
     attempt = world.attempts[job.id]
     attempt.cause = event.message
     attempt.container_id = attempt.container_id or event.container_id
+    if (
+        job.state is State.STARTING
+    ):  # it may have been started in this boot, whenever it was granted
+        attempt.boot = world.boot
     attempt.started_at = event.started_at or attempt.started_at
     job.started_at = event.started_at or job.started_at
     attempt.ended_at = job.ended_at = event.ended_at

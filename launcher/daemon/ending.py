@@ -47,8 +47,11 @@ def why_rebooted(found: Container) -> str | None:
     """Return why the end of a container that ran before the boot is not to be believed, or None.
 
     Its code is its own only with a finish time before the boot; 255 may be of a boot before that.
+    One that runs, or began after the boot, did not run before it.
     """
-    ended = wall_of(found.finished_at)
+    started, ended = wall_of(found.started_at), wall_of(found.finished_at)
+    if found.running or (started is not None and started > clock.booted_at() + CLOCK_SECONDS):
+        return None
     after_boot = ended is None or ended >= clock.booted_at() - CLOCK_SECONDS
     if after_boot or found.exit_code == FORGOTTEN:
         return "the machine was rebooted while it ran"

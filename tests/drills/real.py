@@ -262,7 +262,8 @@ def everything(drill: Drill, *, pull: str | None = None) -> None:
     if pull is not None:
         drill.submit(job("true", image=pull), 0)
         drill.ensure_alive()
-    cancelled = drill.submit(job("sleep", "60"))
+    # Shorter than the wait for quiet: where its submit was not answered nobody cancels it.
+    cancelled = drill.submit(job("sleep", "20"))
     drill.run([wait_for_state(cancelled, "RUNNING")])
     if cancelled is not None:
         drill.run([lambda d: d.daemon.client.cancel(str(cancelled)) and None])

@@ -175,6 +175,27 @@ def test_no_exit_code_is_believed_of_a_job_that_a_reboot_ended(reboots: int) -> 
     assert made.ended == {1: ("LOST", None), 2: ("COMPLETED", 0)}
 
 
+GRANTED = (0.25, Trouble("stall", 10.0))
+"""Docker stands still once the first job has its slice, before its container is made."""
+
+
+def test_a_job_granted_before_a_reboot_and_started_after_it_is_followed_over_a_crash() -> None:
+    events = [submit(program=Program(20.0)), GRANTED]
+    made = run([*events, (5.0, Trouble("reboot", 3.0))], Crash(1, "start:after"))
+    assert made.ended == {1: ("COMPLETED", 0)}
+    assert len(made.docker.record) == 1
+
+
+def test_what_was_lost_after_a_reboot_keeps_its_slice_until_it_is_proven_free() -> None:
+    """The start is of after the boot, its grant of before it; the daemon dies while it proves."""
+    lingers = submit(program=Program(0.01, lingers=60.0))
+    troubles = [(5.0, Trouble("reboot", 3.0)), (39.0, Trouble("hides", 15.0))]
+    crash, four = (40.0, Trouble("crash")), submit(41.0, gpus=gpu_request("1g.6gb", 4))
+    events = [lingers, GRANTED, *troubles, crash, four]
+    made = run(events, script={("start", 0): "broken"})
+    assert made.ended == {1: ("LOST", None), 2: ("COMPLETED", 0)}
+
+
 def test_an_exit_code_from_before_the_reboot_is_kept() -> None:
     made = run([submit(program=Program(1.0, exit=9)), (1.5, Trouble("crash"))])
     reboot = (30.0, Trouble("reboot"))

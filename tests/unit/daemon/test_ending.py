@@ -105,6 +105,11 @@ def test_no_code_is_believed_of_an_end_after_the_boot_of_a_start_before_it(code:
     assert ending.why_rebooted(found) == "the machine was rebooted while it ran"
 
 
+def test_what_runs_or_began_after_the_boot_was_not_ended_by_it() -> None:
+    assert ending.why_rebooted(replace(ended(7), running=True, started_at=rfc3339(500.0))) is None
+    assert ending.why_rebooted(ended(7, started=1_100.0, finished=1_200.0)) is None
+
+
 def test_a_code_from_before_the_boot_is_believed_but_255() -> None:
     assert ending.why_rebooted(ended(9, started=500.0, finished=900.0)) is None
     assert ending.why_rebooted(ended(255, started=500.0, finished=900.0)), "of an earlier boot"
