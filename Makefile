@@ -48,7 +48,7 @@ test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
 	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 ENGINES := .sandbox/engines
-OF_ENGINES := tests/contract $(addprefix tests/integration/test_,identity.py jobs_on_docker.py \
+OF_ENGINES := tests/contract tests/drills/test_dockerd.py $(addprefix tests/integration/test_,identity.py jobs_on_docker.py \
 	mounts.py pins.py policy.py images_from_a_registry.py)
 
 test-engines: system $(STAMP) ## Run what touches Docker on the engines of Debian's newer suites, unpacked here

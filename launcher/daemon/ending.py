@@ -2,8 +2,8 @@
 
 dockerd tells an exit code also where it does not know one: of containers that it killed as it went
 down, of those whose containerd went with it (255, and the time of its own restart), of those over
-whose end it was killed (0, and that time), of those that a reboot ended. Such a code is nobody's:
-the attempt is lost.
+whose end it was killed (0, and that time), of those whose end it missed (either, and the time when
+it was made to look), of those that a reboot ended. Such a code is nobody's: the attempt is lost.
 """
 
 from __future__ import annotations
@@ -55,6 +55,19 @@ def why_rebooted(found: Container) -> str | None:
     after_boot = ended is None or ended >= clock.booted_at() - CLOCK_SECONDS
     if after_boot or found.exit_code == FORGOTTEN:
         return "the machine was rebooted while it ran"
+    return None
+
+
+def why_missed(found: Container, missed: float) -> str | None:
+    """Return why Docker's word about an end that it had missed is not to be believed, or None.
+
+    ``missed``: when it was seen to have no process, so that a later end is made up: with 255, or by
+    Docker 26 and newer with 0 (monitor.go, handleContainerExit: tsk.Delete failed).
+    """
+    ended = wall_of(found.finished_at)
+    made_up = found.exit_code == UNWRITTEN and ended is not None and ended >= missed
+    if found.exit_code == FORGOTTEN or made_up:
+        return "Docker missed its end and does not know how it ended"
     return None
 
 

@@ -14,6 +14,7 @@ from launcher.daemon import clock, ending
 from launcher.daemon.logcopy import write_log
 from launcher.daemon.logfile import path_of
 from launcher.daemon.logs import about_event
+from launcher.daemon.marks import Marks
 from launcher.engine.containers import Container, Containers
 from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Logs
@@ -49,6 +50,7 @@ class Follower:
         log_lost: Callable[[int, int], None],
         log_written: Callable[[int, int], None],
         watched: Callable[[int], bool],
+        marks: Marks,
         directory: Path,
         log_limit: int,
         under: Incarnation | None = None,
@@ -62,7 +64,8 @@ class Follower:
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
         self._seen = under
-        self._missed = False
+        self._marks = marks
+        self._missed: float | None = None
         self._over = clock.flag()
         self.log_over = clock.flag()
         self.log_left = False
@@ -129,7 +132,8 @@ class Follower:
         if again is not None and self._containers.is_ghost(again):
             told = about_event(log, self._action)
             told.warning("Docker has missed the end of %s", found.name)
-            self._missed = True
+            self._missed = self._missed or clock.now().wall
+            self._marks.miss(found.name, self._missed)
             try:
                 self._containers.stop(found.name, GHOST_GRACE)
             except (*AWAY, Refused) as error:
@@ -156,8 +160,10 @@ class Follower:
             return why
         if not ending.is_doubtful(found):
             return None
-        if self._missed and found.exit_code == ending.FORGOTTEN:
-            return "Docker missed its end and does not know how it ended"
+        mark = self._marks.asked(self._action.container_name)
+        missed = self._missed or (mark and mark.missed)
+        if missed and (why := ending.why_missed(found, missed)) is not None:
+            return why
         now = self._insist(self._containers.incarnation)
         saw_end = partial(self._insist, partial(self._containers.saw_end, found.id))
         return ending.why_lost(found, self._seen, now, saw_end)

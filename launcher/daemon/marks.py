@@ -1,8 +1,10 @@
-"""Which containers may have been started: a file each, made right before, for a daemon that dies.
+"""What is known of containers and not to be read from Docker: a file each, for a daemon that dies.
 
-Docker tells as long as it has the container. Where somebody removed it before the start was on
-record, or dockerd died before it had written the start down, only this tells that the job may have
-run, and must not run again by itself (I14).
+That one may have been started, made right before. Docker tells as long as it has the container;
+where somebody removed it before the start was on record, or dockerd died before it had written the
+start down, only this tells that the job may have run, and must not run again by itself (I14).
+And that Docker has missed its end, noted before Docker is made to look: what it tells of it then
+may be made up.
 """
 
 from __future__ import annotations
@@ -19,10 +21,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which life of dockerd was asked to start which container, "" where that is not known."""
+    """Which life of dockerd was asked to start which container, "" where that is not known.
+
+    ``missed``: when it was seen without a process while Docker said that it runs, in seconds since
+    1970.
+    """
 
     dockerd: str = ""
     container_id: str = ""
+    missed: float | None = None
 
 
 class Marks:
@@ -42,12 +49,25 @@ class Marks:
     def asked(self, name: str) -> Mark | None:
         """Return what is known of a start that Docker was asked for, None where it was not."""
         try:
-            dockerd, _, container_id = (self._directory / name).read_text().partition("\n")
+            lines = (self._directory / name).read_text().split("\n")
+            dockerd, container_id, missed = (*lines, "", "")[:3]
+            return Mark(dockerd, container_id, float(missed) if missed else None)
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError):
+        except (OSError, ValueError):
             return Mark()
-        return Mark(dockerd, container_id)
+
+    def miss(self, name: str, wall: float) -> None:
+        """Note that Docker has missed the end of a container; the first time counts."""
+        mark = self.asked(name)
+        if mark is None:
+            self.set(name, Mark())
+        if mark is None or mark.missed is None:
+            try:
+                with (self._directory / name).open("a") as file:
+                    file.write(f"\n{wall!r}")
+            except OSError as error:
+                about_container(log, name).warning("its missed end is not marked: %s", error)
 
     def clear(self, name: str) -> None:
         """Forget a container: what became of it is on record, and it is gone."""

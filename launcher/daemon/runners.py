@@ -252,6 +252,7 @@ class Runners:
             log_lost=self._hub.lose_log,
             log_written=self._hub.log_written,
             watched=self._hub.watched,
+            marks=self._marks,
             directory=self._log_directory,
             log_limit=self._log_limit,
             under=self._starter.under.pop(action.container_name, None),

@@ -117,6 +117,9 @@ class FakeDocker:
     """(call, container name) -> when it was sent last."""
     ghosts: set[str] = field(default_factory=set)
     """Containers whose end dockerd has missed: it says that they run."""
+    tells_missed_ends: bool = True
+    """Whether it knows the exit code of an end that it had missed, once it was made to look: a
+    Docker of 26 or newer whose containerd has lost the task says 0, as if it had just ended."""
     missed: set[str] = field(default_factory=set)
     """Containers whose end dockerd has missed for a time."""
     removed_by_others: set[str] = field(default_factory=set)
@@ -225,6 +228,11 @@ class FakeDocker:
     def signal(self, name: str, *, kill: bool, grace: float = 0.0) -> None:
         """TERM or KILL a container; with a grace KILL follows."""
         box = self.get(name)
+        if name in self.ghosts and not self.alive(box):
+            self.ghosts.discard(name)
+            if not self.tells_missed_ends:
+                box.told = (0, self.timeline.wall)
+                self.lost_exits.add(name)
         self.ghosts.discard(name)
         if not self.alive(box):
             return

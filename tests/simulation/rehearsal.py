@@ -87,6 +87,7 @@ class Rehearsal:
         self.timeline = Timeline()
         self.docker = FakeDocker(self.timeline)
         self.docker.live_restore = scenario.live_restore
+        self.docker.tells_missed_ends = scenario.tells_missed_ends
         self.docker.images[IMAGE] = REGISTRY[IMAGE]
         self.registry = dict(REGISTRY)
         self.gpu = FakeGpu(self.docker)

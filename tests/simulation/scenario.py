@@ -43,6 +43,7 @@ class Scenario:
     latency: float = 0.05
     length: float = 0.0
     live_restore: bool = True
+    tells_missed_ends: bool = True
     script: dict[tuple[str, int], str] = field(default_factory=dict)
 
 
@@ -121,6 +122,7 @@ def random_scenario(rng: Random, *, length: float = 120.0, jobs: int = 8) -> Sce
             )
             made.events.append((later, Ask(verb, which=0.999 - rng.random() ** 3)))
     made.live_restore = rng.random() < 0.6
+    made.tells_missed_ends = rng.random() < 0.5
     for _ in range(rng.randint(0, 4)):
         made.events.append((rng.uniform(0, length), trouble(rng, live_restore=made.live_restore)))
     made.events.sort(key=lambda event: event[0])

@@ -64,6 +64,19 @@ def test_an_exit_255_whose_end_docker_missed_is_nobodys() -> None:
     assert made.ended == {1: ("LOST", None)}
 
 
+@pytest.mark.parametrize("crash", [None, Crash(1, "stop:after")])
+@pytest.mark.parametrize("code", [0, 7])
+def test_an_exit_0_that_docker_makes_up_of_an_end_that_it_missed_is_nobodys(
+    crash: Crash | None, code: int
+) -> None:
+    away = (2.0, Trouble("containerd", 30.0))
+    seven = Program(9.0, exit=code)
+    lost = run([submit(program=seven), away], crash, tells_missed_ends=False)
+    kept = run([submit(program=seven), away], crash)
+    assert lost.ended == {1: ("LOST", None)}
+    assert kept.ended == {1: ("FAILED" if code else "COMPLETED", code)}
+
+
 @pytest.mark.parametrize("crash", [None, (2.5, Trouble("crash"))])
 def test_an_exit_0_of_a_container_over_whose_end_dockerd_was_killed_is_nobodys(
     crash: tuple[float, Trouble] | None,

@@ -95,6 +95,16 @@ def test_0_at_dockerds_start_is_believed_where_it_has_an_event_of_the_end() -> N
     assert why(ended(0, finished=7_000.0)) is None, "long after the restart"
 
 
+@pytest.mark.parametrize(("code", "finished", "believed"), [
+    (0, 4_000.0, True), (0, 5_000.0, False), (0, 5_001.0, False),
+    (7, 5_001.0, True), (255, 4_000.0, False),
+])  # fmt: skip
+def test_0_is_believed_of_a_missed_end_where_its_time_is_before_that_was_seen(
+    code: int, finished: float, believed: bool
+) -> None:
+    assert (ending.why_missed(ended(code, finished=finished), 5_000.0) is None) is believed
+
+
 def test_where_the_kernel_does_not_tell_which_dockerd_answers_docker_is_believed() -> None:
     assert why(ended(255, finished=6_001.0), now=None) is None
 

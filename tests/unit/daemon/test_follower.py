@@ -26,6 +26,7 @@ def follower(directory: Path) -> Follower:
         log_lost=nothing,
         log_written=nothing,
         watched=nothing,
+        marks=nothing,
         directory=directory,
         log_limit=0,
     )
