@@ -80,7 +80,8 @@ def why_lost(
     """Return why an end is not to be believed, None where it is.
 
     ``seen``: the dockerd under which the container was last seen running, or started; ``now``: the
-    present one; ``saw_end`` tells whether that has an event of the end.
+    present one; ``saw_end`` tells whether that has an event of the end. Not told apart is a life
+    between the two that made an end up and was over before anybody had looked.
     """
     ended, started = wall_of(found.finished_at), wall_of(found.started_at)
     if ended is None or started is None:

@@ -127,6 +127,9 @@ class FakeDocker:
     """Requests whose client gave up: dockerd carries them out all the same, when it comes to it."""
     busy: dict[str, float] = field(default_factory=dict)
     """Container name -> until when dockerd holds its lock."""
+    untold: set[str] = field(default_factory=set)
+    """Containers of whose end it made up 0, and nobody has looked at them since. It is not ended
+    meanwhile: what one life made up the next cannot tell from what it knew, nor can anybody."""
     unwritten: set[str] = field(default_factory=set)
     """Containers over whose end dockerd was killed, before it had written that down."""
     dies_at_start: bool = False
@@ -202,7 +205,7 @@ class FakeDocker:
         box.life.lingers = program.lingers
         box.started_wall, box.told = self.timeline.wall, None
         self.record.append(Record(self.timeline.wall, box.id, box.name, box.devices))
-        if self.dies_at_start:
+        if self.dies_at_start and not self.untold:
             self.dies_at_start = False
             self.lose_start(box)
             self.go(Restart.LIVE)
@@ -334,6 +337,7 @@ class FakeDocker:
         for box in self.boxes.values():
             if box.name in self.unwritten:
                 box.told = (0, self.timeline.wall)
+                self.untold.add(box.name)
             if box.unsaved and box.life is not None:  # a task that dockerd does not know is ended
                 self._end(box.life, now, 137)
         self.down = False

@@ -357,7 +357,7 @@ class Rehearsal:
 
     def _restart(self, trouble: Trouble) -> Any:
         assert trouble.how is not None
-        if self.docker.down:
+        if self.docker.down or self.docker.untold:
             return None
         how = trouble.how
         self.docker.go(how)
@@ -384,7 +384,8 @@ class Rehearsal:
 
         def dies() -> None:
             was = box.life is not None and box.life.ends == ends
-            if was and not self.docker.down and box.name not in self.docker.ghosts:
+            away = self.docker.down or self.docker.untold
+            if was and not away and box.name not in self.docker.ghosts:
                 self.docker.lose_end(box)
                 self._later(trouble.seconds, lambda: self.docker.come(Restart.LIVE))
 
@@ -476,6 +477,8 @@ class Rehearsal:
 
     def _reboot(self, trouble: Trouble) -> None:
         """The machine goes down with everything on it."""
+        if self.docker.untold:
+            return
         self.gpu.foreign.clear()
         self.docker.power_off()
         self.timeline.advance(BOOT_SECONDS)
