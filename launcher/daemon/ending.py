@@ -1,9 +1,10 @@
 """Whether Docker's word about an end can be believed.
 
 dockerd tells an exit code also where it does not know one: of containers that it killed as it went
-down, of those whose containerd went with it (255, and the time of its own restart), of those over
-whose end it was killed (0, and that time), of those whose end it missed (either, and the time when
-it was made to look), of those that a reboot ended. Such a code is nobody's: the attempt is lost.
+down (without live-restore; with it those that it was starting), of those whose containerd went with
+it (255, and the time of its own restart), of those over whose end it was killed (0, and that time),
+of those whose end it missed (either, and the time when it was made to look), of those that a reboot
+ended. Such a code is nobody's: the attempt is lost.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ of it before it writes the end down (monitor.go, handleContainerExit: Cleanup, t
 """
 RESTORE_SECONDS = 60.0
 """So long at most a dockerd that has begun looks for the containers it had."""
+GOING_SECONDS = 20.0
+"""So long at most a dockerd that is to go takes (15 s by default) with those whose start it was
+still carrying out: it ends them although live-restore is on (moby daemon.go, Shutdown).
+"""
 CLOCK_SECONDS = 1.0
 """How far the times that Docker and the kernel tell may be apart."""
 
@@ -92,6 +97,10 @@ def why_lost(
     code = found.exit_code
     if restored and (code == FORGOTTEN or (code == UNWRITTEN and not saw_end())):
         return "Docker was restarted and does not know how it ended"
-    if found.exit_code in KILLED and not (seen or now).live_restore:
-        return f"Docker was restarted without live-restore, and ended it (exit {found.exit_code})"
+    if code not in KILLED:
+        return None
+    if not (seen or now).live_restore:
+        return f"Docker was restarted without live-restore, and ended it (exit {code})"
+    if ended <= now.started_at + CLOCK_SECONDS and ended - started <= GOING_SECONDS:
+        return f"Docker was restarted as it began, and may have ended it (exit {code})"
     return None

@@ -109,10 +109,11 @@ class Follower:
                     about_event(log, self._action).warning("wait: %s", refused.message)
             except AWAY:
                 pass
+            dockerd = self._insist(self._containers.incarnation)
             found = self._inspect()
             if found is None or not found.running:
                 break
-            self._seen = self._insist(self._containers.incarnation)
+            self._seen = dockerd  # asked before: the next one's word would be taken for this one's
             self._wake_if_ghost(found)
             clock.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)

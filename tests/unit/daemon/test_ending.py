@@ -69,6 +69,14 @@ def test_a_kill_while_dockerd_went_is_its_own_without_live_restore(code: int) ->
     assert why(ended(code, started=7_000.0, finished=8_000.0), live=False) is None
 
 
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_dockerd_that_went_as_it_began_may_have_ended_it_with_live_restore_too(code: int) -> None:
+    told = why(ended(code, started=5_990.0, finished=5_991.0))
+    assert told == f"Docker was restarted as it began, and may have ended it (exit {code})"
+    assert why(ended(code, started=5_900.0, finished=5_991.0)) is None, "it had run for long"
+    assert why(ended(7, started=5_990.0, finished=5_991.0)) is None
+
+
 def test_what_counts_is_the_dockerd_that_it_ran_under_not_the_one_that_came_after() -> None:
     old, new = replace(OLD, live_restore=False), replace(NEW, live_restore=True)
     assert ending.why_lost(ended(137), old, new, bool) is not None
