@@ -7,6 +7,7 @@ LABEL_JOB = "launcher.job"
 LABEL_ATTEMPT = "launcher.attempt"
 LABEL_SLICES = "launcher.slices"
 LABEL_UID = "launcher.uid"
+LABEL_SECRETS = "launcher.secrets"
 
 
 def container_prefix(store: str) -> str:

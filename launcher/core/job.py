@@ -161,7 +161,10 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What was asked, typed and checked. Sizes in bytes, times in seconds, ``cpus`` in cores."""
+    """What was asked, typed and checked. Sizes in bytes, times in seconds, ``cpus`` in cores.
+
+    ``secrets`` are the names of its secrets; what is in them is kept elsewhere, under ``kept``.
+    """
 
     name: str
     image: str
@@ -187,6 +190,8 @@ class JobSpec:
     warn: Warn | None = None
     idle_timeout: float | None = None
     preemptible: bool = False
+    secrets: tuple[str, ...] = ()
+    kept: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

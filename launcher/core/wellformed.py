@@ -5,6 +5,7 @@ Checked at submit and again when the container is made; what depends on who asks
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -17,6 +18,11 @@ LATEST = 4e9
 """No job begins later (seconds since 1970): that is some time after the year 2090."""
 MOST_SLICES = 1024
 
+SECRETS = "/run/secrets"
+"""Where a container finds its secrets."""
+MOST_SECRETS = 16
+
+_SECRET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNAL = re.compile(r"SIG[A-Z0-9+-]{2,12}")
@@ -50,9 +56,23 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     for bind in spec.binds:
         absolute = bind.source.startswith("/") and bind.target.startswith("/")
         yield absolute, f"volumes: {bind.source}:{bind.target} must be absolute paths"
+    yield from _rules_of_secrets(spec)
     texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
     nul = any("\0" in text for text in (*texts, spec.working_dir or ""))
     yield not nul, "command: a NUL character cannot be passed to a program"
+
+
+def _rules_of_secrets(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    most = len(spec.secrets) <= MOST_SECRETS
+    yield most, f"secrets: {len(spec.secrets)} are more than {MOST_SECRETS}"
+    for name in spec.secrets:
+        yield _SECRET.fullmatch(name), f"secrets: {name!r} is not a file name: A-Z a-z 0-9 . _ -"
+    for bind in spec.binds if spec.secrets else ():
+        target = posixpath.normpath(f"/{bind.target.lstrip('/')}")
+        if f"{target}/".startswith("/var/run/"):  # a symlink to /run in most images
+            target = target.removeprefix("/var")
+        inside = f"{target}/".startswith(f"{SECRETS}/") or f"{SECRETS}/".startswith(f"{target}/")
+        yield not inside, f"volumes: {bind.target} is in the way of {SECRETS}"
 
 
 def check_need(need: Need) -> None:

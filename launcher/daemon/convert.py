@@ -10,10 +10,12 @@ from pydantic_core import SchemaValidator
 
 from launcher import wire
 from launcher.core.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
-from launcher.errors import UserError
+from launcher.errors import InternalError, UserError
 
 T = TypeVar("T")
 
+KEPT = "kept:"
+"""What stands in a stored request in place of a secret begins with it, which no base64 does."""
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 _VALIDATORS: dict[Any, SchemaValidator] = {}
@@ -59,7 +61,9 @@ def parse_document(document: str) -> wire.JobRequest:
 
 
 def document(request: wire.JobRequest) -> str:
-    """Return a request as the JSON that is stored and shown."""
+    """Return a request as the JSON that is stored; of its secrets it says where they are kept."""
+    if any(kept is not None and not kept.startswith(KEPT) for kept in request.secrets.values()):
+        raise InternalError("a document was to be made of a request with its secrets")
     text: bytes = adapter(wire.JobRequest).dump_json(request, exclude_defaults=True)
     return text.decode()
 
@@ -108,7 +112,15 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
         warn=None if request.signal is None else Warn(request.signal.name, request.signal.before),
         idle_timeout=request.idle_timeout,
         preemptible=request.preemptible,
+        secrets=tuple(request.secrets),
+        kept=_kept(request),
     )
+
+
+def _kept(request: wire.JobRequest) -> str | None:
+    """Return under which name the contents of a job's secrets are kept; never a content."""
+    found = next(iter(request.secrets.values()), None) or ""
+    return found.removeprefix(KEPT) if found.startswith(KEPT) else None
 
 
 def _retries(asked: wire.RetryRequest) -> Retries:

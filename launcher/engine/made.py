@@ -63,8 +63,10 @@ def _shared(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
         if (value == "host" or value.startswith(("container:", "ns:"))) and not granted:
             yield f"{name} is {value}"
     mounts = [(m.get("Source"), m.get("Target")) for m in host.get("Mounts") or []]
-    if mounts != [(source, target) for source, target, _ in bounds.mounts]:
-        yield f"it mounts {mounts}, granted is {bounds.mounts}"
+    if mounts != [(source, target) for source, target, _ in bounds.all_mounts]:
+        yield f"it mounts {mounts}, granted is {bounds.all_mounts}"
+    elif bounds.secrets is not None and host["Mounts"][-1].get("ReadOnly") is not True:
+        yield "its secrets can be written"
 
 
 def _ordinary(config: dict[str, Any], host: dict[str, Any], bounds: Bounds) -> Iterator[str]:

@@ -17,6 +17,7 @@ _DRIVERS = ("", "nvidia.runtime-hook")
 _CAPABILITIES = [["gpu", "compute", "utility"]]
 _REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}
 _CLOSED = re.compile(r"/{1,2}($|(proc|sys|dev|run|var/run|etc|usr|lib\w*|bin|sbin|boot)(/|$))")
+_SECRETS = ("/run/secrets", True)
 _MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
 
 
@@ -25,8 +26,9 @@ class Bounds:
     """What one container may be given: its leased UUIDs, its owner, and what the policy grants him.
 
     ``unbound`` owners have Docker anyway: uid 0, or who runs a daemon of his own. ``mounts`` are
-    (source, target, read-only), all others' below ``pins``. ``memory`` is in bytes, None for no
-    limit; so are ``pids`` and ``nofile``.
+    (source, target, read-only), all others' below ``pins``. ``secrets`` is the source of the one
+    mount more that a job with secrets has. ``memory`` is in bytes, None for no limit; so are
+    ``pids`` and ``nofile``.
     """
 
     uuids: list[str]
@@ -37,9 +39,15 @@ class Bounds:
     network: str | None = None
     mounts: tuple[tuple[str, str, bool], ...] = ()
     pins: str = "/nowhere/"
+    secrets: str | None = None
     memory: int | None = None
     pids: int | None = None
     nofile: int | None = None
+
+    @property
+    def all_mounts(self) -> tuple[tuple[str, str, bool], ...]:
+        """Every mount that the container has, in order."""
+        return self.mounts if self.secrets is None else (*self.mounts, (self.secrets, *_SECRETS))
 
 
 Rule = Callable[[Any], bool]
@@ -201,10 +209,12 @@ def _label_faults(labels: dict[str, Any], uuids: list[str], uid: int) -> Iterato
 def _mount_faults(mounts: list[dict[str, Any]], bounds: Bounds) -> Iterator[str]:
     yield from (f"the mount {mount} is not allowed" for mount in mounts if not _bind(mount))
     made = tuple((m.get("Source"), m.get("Target"), m.get("ReadOnly")) for m in mounts)
-    if made != bounds.mounts:
-        yield f"it mounts {made}, granted is {bounds.mounts}"
+    if made != bounds.all_mounts:
+        yield f"it mounts {made}, granted is {bounds.all_mounts}"
+    if bounds.secrets not in (None, f"{bounds.pins}secrets") and not bounds.unbound:
+        yield f"the secrets of uid {bounds.uid} are at {bounds.secrets}, which is no pin"
     if not bounds.unbound and bounds.uid != 0:
-        for mount in mounts:
+        for mount in mounts[: len(bounds.mounts)]:
             if not re.fullmatch(re.escape(bounds.pins) + r"\d+", str(mount.get("Source"))):
                 yield f"an ordinary user's job mounts {mount.get('Source')}, which is no pin"
             if _CLOSED.match(posixpath.normpath(str(mount.get("Target")))):

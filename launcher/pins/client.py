@@ -6,13 +6,14 @@ request can be made twice.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,32 @@ class Pins:
                 self._held.discard(container)
             raise
         return [str(path) for path in paths]
+
+    def put_secrets(
+        self, container: str, files: Mapping[str, bytes], user: User, dockerd: int | None = None
+    ) -> str:
+        """Mount these files in memory for a container, beside what is pinned; returns the path.
+
+        What is in them goes over the helper's socket, and is quoted nowhere.
+        """
+        is_new = container not in self._held
+        self._held.add(container)
+        sent = {name: base64.b64encode(content).decode() for name, content in files.items()}
+        try:
+            return str(
+                self._ask(
+                    "secrets",
+                    container=container,
+                    secrets=sent,
+                    uid=user.uid,
+                    gid=user.gid,
+                    dockerd=dockerd,
+                )["path"]
+            )
+        except BaseException:
+            if is_new:
+                self._held.discard(container)
+            raise
 
     def check(self, mounts: Sequence[Mount], user: User) -> None:
         """Raise ``PinRefused`` for what the user may not mount as things are now."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from launcher.errors import InternalError, LauncherError, UserError, from_wire
 
-MOST_BYTES = 2**20
+MOST_BYTES = 2**21
+"""As much as a job's secrets take, in base64."""
 _PIECE = 65536
 
 

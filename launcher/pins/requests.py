@@ -46,6 +46,17 @@ def pin(settings: Settings, fields: Fields) -> Reply:
         return {"paths": tree.pin(container, list(zip(files, mounts, strict=True)), dockerd)}
 
 
+def secrets(settings: Settings, fields: Fields) -> Reply:
+    """Mount a file system in memory with these files, the user's to read: ``path`` is where."""
+    values.only(fields, "container", "secrets", "uid", "gid", "dockerd")
+    container, dockerd = values.container_of(fields), values.dockerd_of(fields)
+    files = values.secrets_of(fields)
+    # uid 0 as well: what is opened for a user is nothing, and the files are his.
+    user = values.user_of({**fields, "groups": []}, root_allowed=True)
+    with Tree.locked(settings.directory) as tree:
+        return {"path": tree.put_secrets(container, files, user, dockerd)}
+
+
 def check(settings: Settings, fields: Fields) -> Reply:
     """Open as the user and mount nothing: what can be said before a job waits for its start."""
     values.only(fields, "mounts", "uid", "gid", "groups")
@@ -93,6 +104,7 @@ def ping(settings: Settings, fields: Fields) -> Reply:
 
 REQUESTS: Mapping[str, Callable[[Settings, Fields], Reply]] = {
     "pin": pin,
+    "secrets": secrets,
     "check": check,
     "unpin": unpin,
     "list": pinned,

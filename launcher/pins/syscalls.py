@@ -7,22 +7,25 @@ are called by number.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 OPEN_TREE, MOVE_MOUNT, OPENAT2, FACCESSAT2, MOUNT_SETATTR = 428, 429, 437, 439, 442
+FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432
 SINCE = {OPEN_TREE: "5.2", MOVE_MOUNT: "5.2", OPENAT2: "5.6", FACCESSAT2: "5.8"}
 
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 0x02, 0x04, 0x08
 """linux/openat2.h"""
-MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 0x1, 0x2, 0x4
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 0x1, 0x2, 0x4, 0x8
 """linux/mount.h"""
 
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _AT_NO_AUTOMOUNT, _AT_STATX_DONT_SYNC = 0x800, 0x4000
 _OPEN_TREE_CLONE, _MS_PRIVATE = 1, 1 << 18
 _MOVE_MOUNT_F_EMPTY_PATH, _MOVE_MOUNT_T_EMPTY_PATH = 0x04, 0x40
+_FS_CLOEXEC, _SET_FLAG, _SET_STRING, _CMD_CREATE = 1, 0, 1, 6
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _STATX_TYPE, _STATX_MNT_ID = 0x1, 0x1000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
@@ -81,6 +84,26 @@ def restrict(tree: int, attributes: int) -> None:
     flags = _AT_EMPTY_PATH | _AT_RECURSIVE
     size = ctypes.sizeof(attr)
     _call("mount_setattr", MOUNT_SETATTR, tree, b"", flags, ctypes.byref(attr), size)
+
+
+def new_mount(
+    kind: str, options: Mapping[str, str], attributes: int, wanted: Iterable[str] = ()
+) -> int:
+    """Return a new file system, detached: fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
+
+    ``wanted`` are flags that it gets where the kernel knows them.
+    """
+    fs = _call("fsopen", FSOPEN, kind.encode(), _FS_CLOEXEC)
+    try:
+        for name, value in options.items():
+            _call("fsconfig", FSCONFIG, fs, _SET_STRING, name.encode(), value.encode(), 0)
+        for name in wanted:
+            with contextlib.suppress(OSError):
+                _call("fsconfig", FSCONFIG, fs, _SET_FLAG, name.encode(), None, 0)
+        _call("fsconfig", FSCONFIG, fs, _CMD_CREATE, None, None, 0)
+        return _call("fsmount", FSMOUNT, fs, _FS_CLOEXEC, attributes)
+    finally:
+        os.close(fs)
 
 
 def attach(tree: int, place: int) -> None:

@@ -1,5 +1,7 @@
 """The pins themselves: mounts at ``<directory>/<container>/<n>``, made and taken away by root.
 
+A container's secrets are one more, ``secrets``.
+
 The mount points have mode 0: where a mount is missing nobody takes the empty place for it. What is
 removed is only ever an empty directory or file of ours; the kernel refuses it while anything is
 mounted there.
@@ -12,14 +14,17 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from launcher.errors import LauncherError, PinRefused, PinsUnavailable
 from launcher.pins import syscalls
+from launcher.pins.memory import filled
 from launcher.pins.opening import check_kind, kernel_lacks, open_directory
-from launcher.pins.values import Mount, is_container
+from launcher.pins.values import Mount, User, is_container
 
+SECRETS = "secrets"
+"""The place of a container's secrets; its mounts have numbers."""
 _HARMLESS = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
 _PATH_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -82,6 +87,30 @@ class Tree:
             raise
         return paths
 
+    def put_secrets(
+        self, container: str, files: Mapping[str, bytes], user: User, dockerd: int | None = None
+    ) -> str:
+        """Mount these files beside a container's pins; returns the path. Those of before go.
+
+        ``dockerd`` as in ``pin``. Raises ``PinsUnavailable``; the container has no pins then.
+        """
+        path = f"{self._directory}/{container}/{SECRETS}"
+        try:
+            with _told(f"secrets of {container}"):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(container, 0o700, dir_fd=self._fd)
+                with self._folder(container) as folder:
+                    with contextlib.suppress(FileNotFoundError):
+                        self._clear(container, folder, SECRETS)
+                    with filled(files, user) as tree:
+                        _attach(tree, folder, SECRETS, is_directory=True)
+            if dockerd is not None:
+                check_seen(dockerd, [path])
+        except BaseException:
+            self.remove(container)
+            raise
+        return path
+
     def remove(self, container: str) -> bool:
         """Take away all pins of a container, also where it still uses them; False: it has none.
 
@@ -94,15 +123,19 @@ class Tree:
         try:
             with self._folder(container) as folder:
                 for name in os.listdir(folder):  # noqa: PTH208
-                    _take_off(f"{self._directory}/{container}/{name}")
-                    try:
-                        os.unlink(name, dir_fd=folder)
-                    except IsADirectoryError:
-                        os.rmdir(name, dir_fd=folder)
+                    self._clear(container, folder, name)
         except FileNotFoundError:
             return False
         os.rmdir(container, dir_fd=self._fd)
         return True
+
+    def _clear(self, container: str, folder: int, name: str) -> None:
+        """Take off what is mounted at one place, and the place."""
+        _take_off(f"{self._directory}/{container}/{name}")
+        try:
+            os.unlink(name, dir_fd=folder)
+        except IsADirectoryError:
+            os.rmdir(name, dir_fd=folder)
 
     def containers(self) -> list[str]:
         """Return which containers have pins, or a place for some."""
@@ -146,12 +179,17 @@ def _mount(fd: int, mount: Mount, folder: int, name: str) -> None:
     check_server(mounts, mount_id, mount)
     with _file(syscalls.clone_tree(fd)) as tree:
         syscalls.restrict(tree, _HARMLESS | (mount.read_only * syscalls.MOUNT_ATTR_RDONLY))
-        if stat.S_ISDIR(mode):
-            os.mkdir(name, 0, dir_fd=folder)
-        else:
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0, dir_fd=folder))
-        with _file(os.open(name, _PATH_FILE, dir_fd=folder)) as place:
-            syscalls.attach(tree, place)
+        _attach(tree, folder, name, is_directory=stat.S_ISDIR(mode))
+
+
+def _attach(tree: int, folder: int, name: str, *, is_directory: bool) -> None:
+    """Make a place and mount a detached tree there."""
+    if is_directory:
+        os.mkdir(name, 0, dir_fd=folder)
+    else:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0, dir_fd=folder))
+    with _file(os.open(name, _PATH_FILE, dir_fd=folder)) as place:
+        syscalls.attach(tree, place)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,10 +12,12 @@ from typing import Any
 from launcher.errors import UserError
 
 MOST_MOUNTS, MOST_GROUPS, MOST_NAMES = 32, 4096, 20_000
+MOST_SECRETS, MOST_SECRET_BYTES = 16, 64 * 1024
 MOST_ID = 2**32 - 2
 """The last one means "leave it as it is" (setresuid(2))."""
 _PATH_MAX = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 
 Fields = Mapping[str, Any]
 
@@ -42,6 +45,32 @@ class User:
     uid: int
     gid: int
     groups: tuple[int, ...] = ()
+
+
+def secrets_of(fields: Fields) -> dict[str, bytes]:
+    """Return the files that are to be made, by name; an error quotes no content."""
+    found = fields["secrets"]
+    if not isinstance(found, dict) or not 0 < len(found) <= MOST_SECRETS:
+        raise UserError(f"secrets: must be an object of 1 to {MOST_SECRETS} files")
+    return {_file_name(name): _content(name, text) for name, text in found.items()}
+
+
+def _file_name(found: Any) -> str:
+    if not isinstance(found, str) or not _FILE_NAME.fullmatch(found):
+        raise UserError(f"secrets: {found!r} is not a file name: A-Z a-z 0-9 . _ -")
+    return found
+
+
+def _content(name: str, text: Any) -> bytes:
+    try:
+        content = base64.b64decode(text, validate=True) if isinstance(text, str) else None
+    except ValueError:
+        content = None
+    if content is None:
+        raise UserError(f"secrets: {name} is not in base64")
+    if len(content) > MOST_SECRET_BYTES:
+        raise UserError(f"secrets: {name} is larger than {MOST_SECRET_BYTES // 1024} KiB")
+    return content
 
 
 def only(fields: Fields, *names: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
@@ -93,9 +93,14 @@ class JobRequest:
     they must end. With ``idle_timeout`` a job ends after so many seconds without a process on its
     slices; ``policy_profile`` names what an admin opened beyond the default policy, for members of
     a group; a ``preemptible`` one gives way to jobs of higher priority and is queued again.
+
+    ``secrets`` are files in /run/secrets by their names: their contents in base64, None where they
+    are not told (``without_contents``): in a dry run, and in all that the daemon shows.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    MOST_SECRETS: ClassVar[int] = 16
+    MOST_SECRET_BYTES: ClassVar[int] = 64 * 1024
 
     name: str
     image: str
@@ -125,6 +130,11 @@ class JobRequest:
     idle_timeout: float | None = None
     preemptible: bool = False
     array: ArrayRequest | None = None
+    secrets: dict[str, str | None] = field(default_factory=dict, repr=False)
+
+    def without_contents(self) -> JobRequest:
+        """Return the request with the names of its secrets alone."""
+        return replace(self, secrets=dict.fromkeys(self.secrets)) if self.secrets else self
 
 
 @dataclass(frozen=True, kw_only=True)
