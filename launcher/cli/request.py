@@ -28,6 +28,7 @@ def build(flags: Mapping[str, Any]) -> JobRequest:
         gpus=gpus,
         environment=_environment(flags["env"], flags["env_file"]),
         volumes=_volumes(flags["volume"]),
+        secrets=_secrets(flags["secret"]),
         **{name: value for name, value in optional.items() if value is not None},
     )
 
@@ -146,6 +147,21 @@ def _volumes(texts: Sequence[str]) -> list[Mount]:
         _flag("--volume", lambda text: volumes.parse_volume(text, base), each) for each in texts
     ]
     _checked("--volume", lambda: volumes.check_targets(found))
+    return found
+
+
+def _secrets(words: Sequence[str]) -> dict[str, str | None]:
+    if not words:
+        return {}
+    from launcher.jobfile.secretfiles import check_count, parse_secret
+
+    found: dict[str, str | None] = {}
+    for word in words:
+        name, content = _flag("--secret", parse_secret, word)
+        if name in found:
+            raise click.BadParameter(f"{name} is there twice", _context(), param_hint="--secret")
+        found[name] = content
+    _checked("--secret", lambda: check_count(found))
     return found
 
 

@@ -83,6 +83,13 @@ class RunCommand(click.Command):
 @click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
 @click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")
 @click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")
+@click.option(
+    "--secret",
+    type=params.TEXT,
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A file that the job alone reads, as /run/secrets/NAME.",
+)
 @click.option("-w", "--workdir", type=params.CONTAINER_PATH)
 @click.option("-u", "--user", type=params.USER, metavar="USER[:GROUP]")
 @click.option("--network", type=params.NETWORK, metavar="default|none", help="None: no network.")

@@ -97,6 +97,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ),
         ("directory", spec.working_dir),
         ("volumes", ", ".join(mounts) or None),
+        ("secrets", ", ".join(spec.secrets) or None),
         ("memory", _memory(detail, spec)),
         ("shm size", f"{spec.shm_size // 2**20} MiB"),
         ("cpus", spec.cpus),

@@ -73,9 +73,10 @@ class Client:
         *,
         dry_run: bool = False,
     ) -> list[wire.JobView]:
-        """Queue all of these jobs, or none; with ``dry_run`` only check them."""
+        """Queue all of these jobs, or none; with ``dry_run`` only check them: no secret is sent."""
+        asked = [job.without_contents() for job in jobs] if dry_run else list(jobs)
         request = wire.SubmitRequest(
-            jobs=list(jobs), credentials=dict(credentials or {}), dry_run=dry_run
+            jobs=asked, credentials=dict(credentials or {}), dry_run=dry_run
         )
         try:
             reply = self._post("/v1/jobs", dataclasses.asdict(request))

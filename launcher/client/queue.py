@@ -40,7 +40,7 @@ class Queue:
     ) -> list[wire.Forecast]:
         """Replay the present queue, or only these jobs, over layouts; the best one is marked."""
         request = wire.WhatIfRequest(
-            jobs=None if jobs is None else list(jobs),
+            jobs=None if jobs is None else [job.without_contents() for job in jobs],
             layouts=list(layouts),
             runtime="history" if history else "limit",
         )

@@ -24,6 +24,8 @@ from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller, Roles
 from launcher.daemon.limits import Limiter
 from launcher.daemon.proof import Prover
+from launcher.daemon.secretplaces import SecretPlaces
+from launcher.daemon.secretstore import SecretStore
 from launcher.engine.images import Images
 from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
@@ -48,6 +50,8 @@ class Context:
     credentials: Credentials
     images: Images
     pins: Pins
+    secrets: SecretStore
+    places: SecretPlaces
     gpu: GpuReader
     prover: Prover
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]

@@ -16,6 +16,7 @@ from launcher.daemon import audit, convert
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.handlers import job_views
 from launcher.daemon.identity import Caller, groups_of
+from launcher.daemon.secretstore import Key
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.store import Reader
 
@@ -132,6 +133,30 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
         raise StaleRequest(f"none of {named} has {what}: there is nothing to retry")
     context.limiter.jobs(caller, len(jobs))
     audit.about(job.id for job in jobs)
+    kept = await _secrets_of(context, jobs)
+    there = [job for job in jobs if job.id not in kept or context.secrets.has(kept[job.id])]
+    if not there:
+        raise StaleRequest(
+            f"job {jobs[0].id} cannot run again: its secrets are gone, they are kept only until a "
+            "job has ended",
+            fix="Submit it again.",
+        )
+    with context.secrets.held(kept[job.id] for job in there if job.id in kept):
+        await _retry(context, caller, there)
+        for job in there:
+            if job.id in kept and job.id in context.world.jobs:
+                context.secrets.use(job.id, kept[job.id])
+    return await _now(context, caller, jobs)
+
+
+async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
+    """Return where the secrets were kept of those of these jobs that have any, by their ids."""
+    owners = {job.id: job.owner.uid for job in jobs}
+    found = await context.committer.read(Reader.secrets_of, owners)
+    return {job: (owners[job], convert.kept_as(at)) for job, at in found.items()}
+
+
+async def _retry(context: Context, caller: Caller, jobs: list[Job]) -> None:
     ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
     retried = tuple(
         ev.Retried(  # a copy: others may look at this one
@@ -148,7 +173,6 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
         tuple((uid, groups_of(owner)) for uid, owner in owners.items()),
     )
     await context.brain.ask(event)
-    return await _now(context, caller, jobs)
 
 
 async def _arrays(context: Context, jobs: Iterable[Job]) -> tuple[Array, ...]:

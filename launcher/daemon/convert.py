@@ -119,8 +119,13 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
 
 def _kept(request: wire.JobRequest) -> str | None:
     """Return under which name the contents of a job's secrets are kept; never a content."""
-    found = next(iter(request.secrets.values()), None) or ""
-    return found.removeprefix(KEPT) if found.startswith(KEPT) else None
+    found = next(iter(request.secrets.values()), None)
+    return None if found is None or not found.startswith(KEPT) else kept_as(found)
+
+
+def kept_as(stored: str) -> str:
+    """Return the name that a stored request has in place of a secret."""
+    return stored.removeprefix(KEPT)
 
 
 def _retries(asked: wire.RetryRequest) -> Retries:

@@ -100,7 +100,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     why = explainer.blockers(job) if job.id in context.world.jobs else []
     return wire.JobDetail(
         job=views.job_view(explainer, job, caller, spec.command if spec else None),
-        spec=spec if spec is None or caller.uid == job.owner.uid else _masked(spec),
+        spec=_shown(spec, job, caller),
         image_id=job.image_id if mine else None,
         blockers=[views.blocker_view(b, mine=mine) for b in why],
         position=explainer.position(job),
@@ -108,6 +108,14 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
         limits=_limits(context, job, spec) if spec and job.id in context.world.jobs else None,
     )
+
+
+def _shown(spec: wire.JobRequest | None, job: Job, caller: Caller) -> wire.JobRequest | None:
+    """Return what was asked as the caller may see it: of secrets there are only the names."""
+    if spec is None:
+        return None
+    named = spec.without_contents()
+    return named if caller.uid == job.owner.uid else _masked(named)
 
 
 def _masked(spec: wire.JobRequest) -> wire.JobRequest:

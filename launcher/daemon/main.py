@@ -18,6 +18,7 @@ from typing import Any
 from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
+from launcher.core.changes import Changes
 from launcher.core.job import Owner
 from launcher.core.reconcile import resume
 from launcher.daemon import clock, layouts, life, logs, mounts, recovery, server
@@ -28,6 +29,7 @@ from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
 from launcher.daemon.context import Context
+from launcher.daemon.convert import kept_as
 from launcher.daemon.doctor.escapes import toolkit_fixed
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
@@ -43,6 +45,8 @@ from launcher.daemon.proof import Prover
 from launcher.daemon.rebuild import is_damaged
 from launcher.daemon.rebuild import rebuild as rebuild_database
 from launcher.daemon.runners import Runners
+from launcher.daemon.secretplaces import places_of
+from launcher.daemon.secretstore import SecretStore
 from launcher.daemon.starter import Starter
 from launcher.daemon.xids import XidWatcher
 from launcher.engine.connection import Connection
@@ -151,6 +155,8 @@ class Daemon:
         self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed, self._live)
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.pins = self.outside.pins
+        self.secrets = SecretStore(config.state_dir / "secrets")
+        self.places = places_of(config, self.pins)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
         self.audit = Audit(self.committer, lambda: clock.now().wall)
@@ -177,7 +183,8 @@ class Daemon:
             self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
         )
         self.runners = self._runners()
-        self.brain = Brain(world, self.committer, self.runners.dispatch, self.hub.changed)
+        await self._take_over_secrets()
+        self.brain = Brain(world, self.committer, self.runners.dispatch, self._changed)
         self.runners.brain = self.brain
         self.observers = self._observers()
         self.runners.layouts = self._layout_runner()
@@ -192,6 +199,17 @@ class Daemon:
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
+
+    async def _take_over_secrets(self) -> None:
+        """Let secrets that no job needs any more go, before anybody can submit new ones."""
+        if await asyncio.to_thread(self.secrets.is_empty):
+            return
+        live = await self.committer.read(Reader.secrets_of_live)
+        self.secrets.take_over((job, (uid, kept_as(at))) for job, uid, at in live)
+
+    def _changed(self, changes: Changes) -> None:
+        self.hub.changed(changes)
+        self.secrets.changed(changes)
 
     def _live(self) -> Callable[[Mapping[str, str]], bool]:
         """Return what knows the labels of the attempts that hold slices now, from any thread."""
@@ -228,8 +246,15 @@ class Daemon:
         self.xids.start()
         await self._reconcile()
         live = {attempt.container_name for attempt in self.brain.world.attempts.values()}
-        sweep = functools.partial(mounts.sweep, self.config, self.pins, self.containers)
-        await asyncio.to_thread(sweep, self.store_id, live)
+        await asyncio.to_thread(
+            mounts.sweep,
+            self.config,
+            self.pins,
+            self.places,
+            self.containers,
+            self.store_id,
+            live,
+        )
         self.reconciled.set()
         self.xids.ready.set()
         await self.observers.run()
@@ -249,6 +274,8 @@ class Daemon:
                 self.foreign,
                 self.pins,
                 self.config.pins_directory,
+                self.secrets,
+                self.places,
                 self.allowed,
             ),
             marks=marks,
@@ -311,6 +338,8 @@ class Daemon:
             credentials=self.runners.credentials,
             images=self.outside.images,
             pins=self.pins,
+            secrets=self.secrets,
+            places=self.places,
             remember=self.runners.remember,
             log_directory=self.logs_directory,
             gpu=self.gpu,

@@ -16,6 +16,7 @@ from launcher.config import Config
 from launcher.core.ids import container_prefix
 from launcher.core.job import Bind
 from launcher.core.policy import Asked, root_of
+from launcher.daemon.secretplaces import SecretPlaces
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
 from launcher.pins import Mount, Pins, User, spawned
@@ -31,15 +32,21 @@ def pins_of(config: Config) -> Pins:
 
 
 def sweep(
-    config: Config, pins: Pins, containers: Containers, store: str, live: Iterable[str]
+    config: Config,
+    pins: Pins,
+    places: SecretPlaces,
+    containers: Containers,
+    store: str,
+    live: Iterable[str],
 ) -> None:
     """Take away what containers of before had mounted; ``live`` are the names still in use."""
-    if config.pins_socket is None and not Path(config.pins_directory).exists():
-        return
     keep = set(live)
     try:
         for found in containers.ours(store):
             keep.update(name.lstrip("/") for name in found["Names"])
+        places.sweep(keep, container_prefix(store))
+        if config.pins_socket is None and not Path(config.pins_directory).exists():
+            return
         left = pins.sweep(keep, container_prefix(store))
         pins.take_over(container_prefix(store))
     except LauncherError as error:

@@ -9,10 +9,12 @@ from launcher.core import policy, wellformed
 from launcher.core.action import StartAttempt
 from launcher.core.confine import Confinement, confinement
 from launcher.core.event import StartFailure
-from launcher.core.ids import labels
+from launcher.core.ids import LABEL_SECRETS, labels
 from launcher.core.job import Bind
 from launcher.daemon.mounts import are_pinned, as_mounted, mounts_of, user_of
 from launcher.daemon.notstarted import NotStarted
+from launcher.daemon.secretplaces import SecretPlaces
+from launcher.daemon.secretstore import SecretStore
 from launcher.engine import validate
 from launcher.engine.spec import Launch, create_body
 from launcher.engine.validate import Bounds
@@ -29,6 +31,13 @@ class Plan:
     store: str
     deadline: str | None
     pins_directory: str
+    secrets: SecretStore
+    places: SecretPlaces
+
+    @property
+    def secrets_place(self) -> str | None:
+        """Where the job's secrets are for Docker, None where it has none."""
+        return self.places.of(self.action.container_name) if self.asked.spec.secrets else None
 
     @property
     def binds(self) -> tuple[Bind, ...]:
@@ -47,6 +56,7 @@ class Plan:
             network=kept.network,
             mounts=tuple((b.source, b.target, b.read_only) for b in self.binds),
             pins=f"{self.pins_directory}/{self.action.container_name}/",
+            secrets=self.secrets_place,
             memory=kept.memory,
             pids=kept.pids,
             nofile=kept.nofile,
@@ -62,19 +72,31 @@ class Plan:
             raise NotStarted(StartFailure.USER, text) from refused
 
     def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
-        """Have the owner's mounts held in place; raises ``NotStarted``.
+        """Have the owner's mounts held in place, and his secrets beside them; raises ``NotStarted``.
 
         ``dockerd`` tells its pid, None where it is not known.
         """
-        if not are_pinned(self.asked):
-            return
         name = self.action.container_name
         try:
-            pins.pin(name, mounts_of(self.asked), user_of(self.asked), dockerd())
+            if are_pinned(self.asked):
+                pins.pin(name, mounts_of(self.asked), user_of(self.asked), dockerd())
+            if self.asked.spec.secrets:
+                self._put_secrets(dockerd())
         except PinRefused as refused:
             raise NotStarted(StartFailure.USER, f"volumes: {refused.message}") from refused
         except LauncherError as trouble:
             raise NotStarted(StartFailure.INFRA, trouble.message) from trouble
+
+    def _put_secrets(self, dockerd: int | None) -> None:
+        owner, spec = self.asked.person.owner, self.asked.spec
+        try:
+            found = self.secrets.read((owner.uid, spec.kept or ""))
+        except OSError as error:
+            text = f"secrets: they cannot be read: {error.strerror}"
+            raise NotStarted(StartFailure.INFRA, text) from None
+        if found is None or found.keys() != set(spec.secrets):
+            raise NotStarted(StartFailure.USER, "secrets: they are gone; submit the job again")
+        self.places.fill(self.action.container_name, owner, found, dockerd)
 
     def body(self, driver: Callable[[], str]) -> dict[str, object]:
         """Return the body of the create call, looked at twice; raises ``NotStarted``.
@@ -89,6 +111,9 @@ class Plan:
     def _launch(self, kept: Confinement, driver: str) -> Launch:
         action, uid = self.action, self.asked.person.owner.uid
         uuids = tuple(s.uuid for s in action.slices)
+        place, kept_as = self.secrets_place, self.asked.spec.kept
+        secrets = () if place is None else (Bind(place, wellformed.SECRETS, read_only=True),)
+        kept_label = {} if kept_as is None else {LABEL_SECRETS: kept_as}
         return Launch(
             job=action.job,
             attempt=action.attempt,
@@ -96,8 +121,8 @@ class Plan:
             slices=action.slices,
             image_id=action.image_id,
             confinement=kept,
-            labels=labels(self.store, action.job, action.attempt, uuids, uid),
-            binds=self.binds,
+            labels=labels(self.store, action.job, action.attempt, uuids, uid) | kept_label,
+            binds=(*self.binds, *secrets),
             gpu_driver=driver,
             deadline=self.deadline,
             index=action.index,

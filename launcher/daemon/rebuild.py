@@ -18,6 +18,7 @@ from launcher.core.gpu import Slice
 from launcher.core.ids import (
     LABEL_ATTEMPT,
     LABEL_JOB,
+    LABEL_SECRETS,
     LABEL_SLICES,
     LABEL_STORE,
     LABEL_UID,
@@ -29,6 +30,7 @@ from launcher.core.reconcile import resume
 from launcher.daemon import clock, convert
 from launcher.daemon.logs import about_container
 from launcher.daemon.recovery import taken_up
+from launcher.daemon.secretstore import SecretStore
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Container, Containers
 from launcher.engine.images import Images
@@ -80,7 +82,8 @@ def rebuild(config: Config) -> Told:
         store_id = work.store_id() or _id_of(listed)
         ours = [c for c in listed if c["Labels"][LABEL_STORE] == store_id]
         inspected = [found for c in ours if (found := containers.inspect(c["Id"])) is not None]
-        seen = [one for c in inspected if (one := _found(c, images)) is not None]
+        secrets = SecretStore(config.state_dir / "secrets")
+        seen = [one for c in inspected if (one := _found(c, images, secrets)) is not None]
         shown = _slices(seen)
         salvaged = work.salvage(store_id or "")
         begun = _begun(config.state_dir)
@@ -110,7 +113,7 @@ def _id_of(listed: Iterable[Mapping[str, Any]]) -> str | None:
     return next(iter(found), None)
 
 
-def _found(container: Container, images: Images) -> Found | None:
+def _found(container: Container, images: Images, secrets: SecretStore) -> Found | None:
     labels, config = container.labels, container.info["Config"]
     job, attempt = labels.get(LABEL_JOB, ""), labels.get(LABEL_ATTEMPT, "")
     if not (job.isdecimal() and attempt.isdecimal()):
@@ -129,6 +132,7 @@ def _found(container: Container, images: Images) -> Found | None:
         entrypoint=config.get("Entrypoint"),
         gpus=wire.GpuRequest(kind="uuid" if slices else "none", uuids=list(slices)),
         working_dir=config.get("WorkingDir") or None,
+        secrets=_kept(labels, secrets),
     )
     return Found(
         job=int(job),
@@ -148,6 +152,13 @@ def _found(container: Container, images: Images) -> Found | None:
         oom=container.oom,
         time_limit=_limit(config.get("Env") or [], container.started_at),
     )
+
+
+def _kept(labels: Mapping[str, str], secrets: SecretStore) -> dict[str, str | None]:
+    """Return the names of a job's secrets and where they are kept, if they still are."""
+    name = labels.get(LABEL_SECRETS, "")
+    found = secrets.read((_owner(labels.get(LABEL_UID, "")).uid, name))
+    return dict.fromkeys(found or (), convert.KEPT + name)
 
 
 def _owner(uid: str) -> Owner:

@@ -305,6 +305,7 @@ class Runners:
 
     def _unpin(self, action: act.RemoveContainer) -> None:
         try:
+            self._starter.places.clear(action.container_name)
             self._starter.pins.release(action.container_name)
         except LauncherError as left:  # the next start sweeps
             about_event(log, action).warning("its mounts are left: %s", left.message)

@@ -24,6 +24,8 @@ from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Mark, Marks
 from launcher.daemon.notstarted import NotStarted, Vanished, never_ran, refused_start
 from launcher.daemon.plan import Plan
+from launcher.daemon.secretplaces import SecretPlaces
+from launcher.daemon.secretstore import SecretStore
 from launcher.engine import made
 from launcher.engine.containers import Container, Containers
 from launcher.engine.incarnation import Incarnation
@@ -62,6 +64,8 @@ class Starter:
     foreign: ForeignUse
     pins: Pins
     pins_directory: str
+    secrets: SecretStore
+    places: SecretPlaces
     allowed: Allowed = NOBODY
     under: dict[str, Incarnation | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it: for who follows it."""
@@ -78,17 +82,18 @@ class Starter:
         ``asked`` is what its owner wants, or why that cannot be told. ``wanted`` tells whether it
         is to start at all: asked right before each step towards that.
         """
-        plan = (
-            Plan(action, asked, self.store, deadline, self.pins_directory)
-            if isinstance(asked, Asked)
-            else asked
-        )
+        plan = self._plan(action, asked, deadline) if isinstance(asked, Asked) else asked
         try:
             runs = self._ensure(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
             self.under.pop(action.container_name, None)  # nobody will follow it
             return _told(action, failed)
         return AttemptStarted(action.job, action.attempt, runs.id, runs.started_at or "")
+
+    def _plan(self, action: StartAttempt, asked: Asked, deadline: str | None) -> Plan:
+        return Plan(
+            action, asked, self.store, deadline, self.pins_directory, self.secrets, self.places
+        )
 
     def _ensure(
         self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]

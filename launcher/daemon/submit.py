@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 from launcher import wire
 from launcher.core import event as ev
 from launcher.core.explain import Explainer
-from launcher.core.job import After, Dependency, ImageKey, JobSpec, Outcome
+from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Outcome
 from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
 from launcher.daemon.expand import expand
 from launcher.daemon.identity import Caller, groups_of
+from launcher.daemon.secretstore import Bundle, parted
 from launcher.daemon.space import must_have_room
 from launcher.errors import UserError
 from launcher.indices import ranges
@@ -28,13 +31,31 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued."""
     if not asked.dry_run:
         must_have_room(context.config)
-    event = await event_of(context, caller, asked)
+    if any(one.secrets for one in asked.jobs):
+        await asyncio.to_thread(context.places.check)
+    told, bundles = parted(asked.jobs, None if asked.dry_run else caller.uid)
+    event = await event_of(context, caller, replace(asked, jobs=told))
     await _check_mounts(context, event)
-    jobs = await context.brain.ask(event)
+    jobs = await _queue(context, caller, event, bundles)
     made = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, one.spec) for job, one in made if job.id)
     explainer = Explainer(context.world, clock.now())
     return [views.job_view(explainer, job, caller, _command(one.spec)) for job, one in made]
+
+
+async def _queue(
+    context: Context, caller: Caller, event: ev.Submitted, bundles: Sequence[Bundle]
+) -> list[Job]:
+    """Queue jobs, their secrets first: a job that is on record has them, or never gets them."""
+    if not bundles:
+        return cast(list[Job], await context.brain.ask(event))
+    await asyncio.to_thread(context.secrets.keep, bundles)
+    with context.secrets.held(bundle.key for bundle in bundles):
+        jobs: list[Job] = await context.brain.ask(event)
+        for job, new in zip(jobs, event.jobs, strict=True):
+            if new.spec.kept is not None and job.id in context.world.jobs:  # else it is over
+                context.secrets.use(job.id, (caller.uid, new.spec.kept))
+    return jobs
 
 
 async def _check_mounts(context: Context, event: ev.Submitted) -> None:
@@ -61,7 +82,10 @@ def count_of(asked: Sequence[wire.JobRequest]) -> int:
 
 
 async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) -> ev.Submitted:
-    """Return what is asked of the core, with arrays expanded."""
+    """Return what is asked of the core, with arrays expanded.
+
+    Of secrets there are names here, and where they will be kept, never contents.
+    """
     count = count_of(asked.jobs)
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")

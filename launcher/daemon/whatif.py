@@ -21,7 +21,8 @@ async def whatif(
     """Replay the queue, or only these jobs, over layouts; the one that ends first is marked."""
     submitted = None
     if asked.jobs is not None:
-        submitted = await submit.event_of(context, caller, wire.SubmitRequest(jobs=asked.jobs))
+        jobs = [job.without_contents() for job in asked.jobs]
+        submitted = await submit.event_of(context, caller, wire.SubmitRequest(jobs=jobs))
     layouts = tuple(
         (each.text, tuple(Want(s.profile, s.count, s.start) for s in each.specs))
         for each in asked.layouts

@@ -13,7 +13,7 @@ from typing import Any
 
 from launcher.errors import JobFileError
 from launcher.interpolation import template
-from launcher.jobfile import arrayspec, environment, units, volumes, words
+from launcher.jobfile import arrayspec, environment, secretfiles, units, volumes, words
 from launcher.jobfile.depends import read_depends_on
 from launcher.jobfile.gpus import read_gpus
 from launcher.jobfile.matrix import read_matrix
@@ -147,6 +147,20 @@ def _long_volume(node: Node, around: Around) -> Mount:
         raise node.error(str(error)) from error
 
 
+def read_secrets(node: Node, around: Around) -> dict[str, str | None]:
+    """Return what is in the files of a mapping ``NAME: FILE``, in base64, by name."""
+    found: dict[str, str | None] = {}
+    for key, value in entries(node, "`secrets`"):
+        name = parsed(key, "`secrets`", secretfiles.check_name)
+        path = string(value, f"the file of the secret {name}")
+        try:
+            found[name] = secretfiles.read_secret(path, str(around.base))
+            secretfiles.check_count(found)
+        except ValueError as error:
+            raise value.error(str(error)) from error
+    return found
+
+
 def read_pull_policy(node: Node, around: Around) -> str:
     """Return always, missing or never."""
     text = string(node, "`pull_policy`")
@@ -204,6 +218,7 @@ JOB: dict[str, tuple[str, Read]] = {
         _by_rendering("working_dir", words.check_container_path),
     ),
     "volumes": ("volumes", read_volumes),
+    "secrets": ("secrets", read_secrets),
     "shm_size": ("shm_size", _by("shm_size", _shm_size)),
     "mem_limit": ("mem_limit", _by("mem_limit", _shm_size)),
     "cpus": ("cpus", _by("cpus", units.parse_cpus)),

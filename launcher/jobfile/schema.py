@@ -14,7 +14,7 @@ from typing import Any
 from launcher.interpolation import KEY
 from launcher.jobfile.keys import JOB, SCHEDULE
 from launcher.jobfile.retryspec import MOST_RETRIES
-from launcher.wire import ArrayRequest
+from launcher.wire import ArrayRequest, JobRequest
 
 FILE = Path(__file__).with_name("schema.json")
 
@@ -121,6 +121,11 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "working_dir": ("Where the command starts.", {**_TEXT, "pattern": r"^(/|\$\{)"}),
     "volumes": ("Directories of the machine: SOURCE:TARGET[:ro].",
                 {"type": "array", "items": {"oneOf": [_TEXT, _VOLUME_LONG]}}),
+    "secrets": ("Files of the submitter's, NAME: FILE; the job reads /run/secrets/NAME.",
+                {"type": "object", "maxProperties": JobRequest.MOST_SECRETS,
+                 "patternProperties": {r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$": _TEXT,
+                                       "^x-": True},
+                 "additionalProperties": False}),
     "shm_size": ("Size of /dev/shm; 64m if absent.", _SIZE),
     "mem_limit": ("Memory limit.", _SIZE),
     "cpus": ("Cores.", {"type": ["number", "string"], "minimum": 0.01}),

@@ -213,6 +213,14 @@ SELECT * FROM jobs WHERE name = ? ORDER BY id;
 -- name: spec
 SELECT spec FROM jobs WHERE id = ?;
 
+-- name: specs_with_secrets
+SELECT id, spec FROM jobs
+WHERE id IN (SELECT value FROM json_each(?)) AND instr(spec, '"secrets":{');
+
+-- name: live_specs_with_secrets
+SELECT id, uid, spec FROM jobs INDEXED BY jobs_live
+WHERE state <> 'DONE' AND instr(spec, '"secrets":{');
+
 -- name: commands
 SELECT id, spec ->> '$.command' AS command FROM jobs
 WHERE id IN (SELECT value FROM json_each(?));

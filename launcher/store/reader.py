@@ -100,6 +100,16 @@ class Reader:
         found = self._rows("spec", job_id)
         return str(found[0][0]) if found else None
 
+    def secrets_of_live(self) -> list[tuple[int, int, str]]:
+        """Return (job, uid, where its secrets are kept) of jobs that may still need theirs."""
+        found = self._rows("live_specs_with_secrets")
+        return [(r["id"], r["uid"], at) for r in found if (at := _kept(r["spec"])) is not None]
+
+    def secrets_of(self, job_ids: Iterable[int]) -> dict[int, str]:
+        """Return job id -> where its secrets were kept, of those jobs that have some."""
+        found = self._rows("specs_with_secrets", json.dumps(list(job_ids)))
+        return {r["id"]: at for r in found if (at := _kept(r["spec"])) is not None}
+
     def commands(self, job_ids: Iterable[int]) -> dict[int, list[str] | None]:
         """Return job id -> the command that was asked for, None for the image's own."""
         found = self._rows("commands", json.dumps(list(job_ids)))
@@ -133,3 +143,12 @@ class Reader:
     def layouts(self, most: int) -> list[LayoutOp]:
         """Return the last changes of the layout, newest first."""
         return [layouts.from_row(row) for row in self._rows("layouts", most)]
+
+
+def _kept(spec: str) -> str | None:
+    """Return what a document says of its secrets; None where it has none, or is damaged."""
+    try:
+        found = json.loads(spec).get("secrets") or {}
+        return next((str(at) for at in found.values() if at is not None), None)
+    except (ValueError, AttributeError):
+        return None
