@@ -72,7 +72,7 @@ class Plan:
             raise NotStarted(StartFailure.USER, text) from refused
 
     def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
-        """Have the owner's mounts held in place, and his secrets beside them; raises ``NotStarted``.
+        """Have the owner's mounts and secrets held in place; raises ``NotStarted``.
 
         ``dockerd`` tells its pid, None where it is not known.
         """

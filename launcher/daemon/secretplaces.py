@@ -1,7 +1,7 @@
 """Where a container finds its secrets: files in memory, for its owner alone to read.
 
-The helper of pins mounts them where there is one. Who runs a daemon of his own cannot mount: his are
-in his runtime directory, which is in memory and closed to others.
+The helper of pins mounts them where there is one. Who runs a daemon of his own cannot mount: his
+are in his runtime directory, which is in memory and closed to others.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ class SecretPlaces(Protocol):
         """Raise ``LauncherError`` where no job can be given secrets, as things are."""
 
 
-def places_of(
-    config: Config, pins: Pins, env: Mapping[str, str] = os.environ
-) -> SecretPlaces:
+def places_of(config: Config, pins: Pins, env: Mapping[str, str] = os.environ) -> SecretPlaces:
     """Return the places of a daemon: pinned where it has a helper, which needs root."""
     if config.system or config.pins_socket is not None:
         return Pinned(pins, config.pins_directory)

@@ -43,9 +43,7 @@ class Bundle:
     contents: Mapping[str, bytes] = field(repr=False)
 
 
-def parted(
-    jobs: Iterable[JobRequest], uid: int | None
-) -> tuple[list[JobRequest], list[Bundle]]:
+def parted(jobs: Iterable[JobRequest], uid: int | None) -> tuple[list[JobRequest], list[Bundle]]:
     """Return requests that say where their secrets will be kept, and what is to be kept there.
 
     Without a ``uid`` nothing will, whatever was sent: for what is only tried. Raises ``UserError``
@@ -137,9 +135,7 @@ class SecretStore:
         return self._directory / str(key[0]) / key[1]
 
     def _check_room(self, uid: int, size: int) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            with os.scandir(self._directory / str(uid)) as entries:
-                size += sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+        size += sum(path.stat().st_size for path in self._directory.glob(f"{uid}/*"))
         if size > MOST_OF_A_USER:
             raise UserError(
                 f"secrets: those of your waiting and running jobs are {MOST_OF_A_USER >> 20} MiB",

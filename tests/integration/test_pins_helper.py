@@ -93,7 +93,7 @@ def test_only_root_and_the_daemons_uid_are_answered(ground: Ground) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "kind"),
-    [(b"{}", "is not one of pin"), (b"[", "not JSON"), (b" " * (2**20 + 1), "larger than 1 MiB")],
+    [(b"{}", "is not one of pin"), (b"[", "not JSON"), (b" " * (2**21 + 1), "larger than 2 MiB")],
 )
 def test_what_is_no_request_is_told_so_and_harms_nobody(
     ground: Ground, sent: bytes, kind: str

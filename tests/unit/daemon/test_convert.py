@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from launcher import wire
 from launcher.core.job import JobSpec, Need
 from launcher.daemon import convert
-from launcher.errors import UserError
+from launcher.errors import InternalError, UserError
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 maybe = st.one_of(st.none(), text)
@@ -62,6 +62,7 @@ requests = st.builds(
     signal=st.one_of(st.none(), st.builds(wire.SignalBefore, name=text, before=seconds)),
     idle_timeout=st.one_of(st.none(), seconds),
     preemptible=st.booleans(),
+    secrets=st.just({}) | st.dictionaries(text, st.just("kept:" + "0" * 32), max_size=3),
 )
 
 
@@ -88,6 +89,8 @@ SAME = {"name", "image", "working_dir", "shm_size", "mem_limit", "cpus", "user",
 @given(request=requests)
 def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRequest) -> None:
     spec = convert.core_spec(request)
+    assert spec.secrets == tuple(request.secrets)
+    assert spec.kept == ("0" * 32 if request.secrets else None)
     assert {n: getattr(spec, n) for n in SAME} == {n: getattr(request, n) for n in SAME}
     for name in ("command", "entrypoint"):
         asked = getattr(request, name)
@@ -114,11 +117,52 @@ def _plain(value: Any) -> Any:
 
 def test_every_field_of_the_spec_is_looked_at_above() -> None:
     other = {"command", "entrypoint", "environment", "binds", "stop_grace", "need", "begin", "hold"}
-    other |= {"retries", "warn", "network"}
+    other |= {"retries", "warn", "network", "secrets", "kept"}
     assert {f.name for f in dataclasses.fields(JobSpec)} == SAME | other
     assert {f.name for f in dataclasses.fields(Need)} == {
         f.name for f in dataclasses.fields(wire.GpuRequest)
     }
+
+
+@pytest.mark.parametrize("told", ["aGlkZGVu", "", "kept"])
+def test_no_document_is_made_of_a_request_with_its_secrets(told: str) -> None:
+    request = wire.JobRequest(name="a", image="b", secrets={"token": told})
+    with pytest.raises(InternalError) as caught:
+        convert.document(request)
+    assert "aGlkZGVu" not in str(caught.value) + repr(request)
+    assert convert.core_spec(request).kept is None
+    assert convert.parse_document(convert.document(request.without_contents())).secrets == {
+        "token": None
+    }
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        "hidden",
+        ["hidden"],
+        {"token": ["hidden"]},
+        {"token": {"content": "hidden"}},
+        {"token": 12345},
+        {"token": True},
+    ],
+)
+def test_a_request_with_wrong_secrets_is_told_so_without_them(secrets: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        convert.parse(wire.SubmitRequest, one(secrets=secrets))
+    assert str(caught.value).startswith("jobs.0.secrets")
+    assert "hidden" not in str(caught.value)
+    assert "12345" not in str(caught.value)
+
+
+def test_json_that_is_cut_off_in_a_secret_is_told_so_without_it() -> None:
+    for body in (
+        b'{"jobs": [{"secrets": {"token": "hidden',
+        b'{"jobs": [{"secrets": {"t": hidden}',
+    ):
+        with pytest.raises(UserError) as caught:
+            convert.parse(wire.SubmitRequest, body)
+        assert "hidden" not in str(caught.value)
 
 
 def one(**fields: Any) -> bytes:

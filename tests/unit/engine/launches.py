@@ -7,7 +7,7 @@ from typing import Any
 from launcher.core.confine import confinement
 from launcher.core.gpu import Slice
 from launcher.core.ids import labels
-from launcher.core.job import JobSpec, Owner
+from launcher.core.job import Bind, JobSpec, Owner
 from launcher.core.policy import Asked, Person, Policy
 from launcher.engine.spec import Launch
 from launcher.engine.validate import Bounds
@@ -26,11 +26,14 @@ def launch(
     driver: str = "",
     policy: Policy = DEFAULT,
     gids: tuple[int, ...] = (),
+    secrets: str | None = None,
     **spec: Any,
 ) -> Launch:
-    """Return attempt 2 of job 7 of this owner on these slices."""
+    """Return attempt 2 of job 7 of this owner on these slices; ``secrets`` is where his are."""
     need = profile(count=len(slices)) if slices else CPU
-    made = JobSpec("train", "team/app:1", need, **spec)
+    named = {} if secrets is None else {"secrets": ("token",), "kept": "0" * 32}
+    made = JobSpec("train", "team/app:1", need, **spec, **named)  # type: ignore[arg-type]
+    more = () if secrets is None else (Bind(secrets, "/run/secrets", read_only=True),)
     uuids = tuple(s.uuid for s in slices)
     kept = confinement(Asked(made, Person(owner, gids=gids), policy, SHARE))
     return Launch(
@@ -41,7 +44,7 @@ def launch(
         image_id=IMAGE_ID,
         confinement=kept,
         labels=labels("feed", 7, 2, uuids, owner.uid),
-        binds=made.binds,
+        binds=(*made.binds, *more),
         gpu_driver=driver,
     )
 
@@ -58,6 +61,7 @@ def bounds_of(made: Launch) -> Bounds:
         network=made.spec.network,
         mounts=tuple((b.source, b.target, b.read_only) for b in made.spec.binds),
         pins="/run/pins/",
+        secrets=made.binds[-1].source if made.spec.secrets else None,
         memory=made.spec.mem_limit or (SHARE if ordinary else None),
         pids=4096 if ordinary else None,
         nofile=16384 if ordinary else None,

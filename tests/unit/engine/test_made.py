@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -137,6 +138,19 @@ def test_a_cpu_container_that_was_given_a_slice_or_a_runtime_is_found_out() -> N
     assert inspect_faults(roots(), none) == ["it was given ['MIG-a-0'], leased is nothing"]
     found = inspect_faults(roots(DeviceRequests=None, Runtime="nvidia"), none)
     assert found == ["a CPU job has the runtime nvidia"]
+
+
+def test_secrets_are_mounted_where_they_are_read_only_and_nowhere_else() -> None:
+    one = {"Type": "bind", "Source": "/run/pins/secrets", "Target": "/run/secrets"}
+    with_secrets = dataclasses.replace(ALICES, pins="/run/pins/", secrets="/run/pins/secrets")
+    right = alices(Mounts=[*KEPT["Mounts"], one | {"ReadOnly": True}])  # type: ignore[misc]
+    assert inspect_faults(right, with_secrets) == []
+    (fault,) = inspect_faults(right, ALICES)
+    assert "it mounts" in fault
+    (fault,) = inspect_faults(alices(), with_secrets)
+    assert "it mounts" in fault
+    writable = alices(Mounts=[*KEPT["Mounts"], one])  # type: ignore[misc]
+    assert inspect_faults(writable, with_secrets) == ["its secrets can be written"]
 
 
 def test_what_a_profile_opened_is_no_fault() -> None:

@@ -22,6 +22,7 @@ GOOD = {
     "cpu": launch(slices=()),
     "gang": launch(slices=TWO),
     "granted": launch(gids=(60,), network="none", binds=(Bind("/run/pins/0", "/work", True),)),
+    "secrets": launch(secrets="/run/pins/secrets", binds=(Bind("/run/pins/0", "/work", False),)),
     "driver": launch(driver="nvidia.runtime-hook"),
 }
 
@@ -222,6 +223,52 @@ def test_a_root_job_gets_no_tmpfs_and_only_plain_binds() -> None:
         body = create_body(made)
         body["HostConfig"]["Mounts"][0][field] = value
         assert faults(made, body), field
+
+
+SECRETS = {
+    "Type": "bind",
+    "Source": "/run/pins/secrets",
+    "Target": "/run/secrets",
+    "ReadOnly": True,
+    "BindOptions": {"Propagation": "rprivate"},
+}
+
+
+@pytest.mark.parametrize("kind", GOOD.keys() - {"secrets"})
+def test_the_mount_of_secrets_is_refused_where_a_job_has_none(kind: str) -> None:
+    body = create_body(GOOD[kind])
+    body["HostConfig"]["Mounts"].append(copy.deepcopy(SECRETS))
+    assert any("it mounts" in fault for fault in faults(GOOD[kind], body))
+
+
+def test_a_job_with_secrets_has_exactly_their_mount() -> None:
+    made = GOOD["secrets"]
+    body = create_body(made)
+    assert body["HostConfig"]["Mounts"][-1] == SECRETS
+    others: list[list[Body]] = [[], [SECRETS, SECRETS]]
+    others += [
+        [SECRETS | {key: value}]
+        for key, value in (
+            ("Source", "/run/pins/1"),
+            ("Source", "/run/pins-of-bob/secrets"),
+            ("Source", "/run/pins/../secrets"),
+            ("Target", "/run/secrets/x"),
+            ("Target", "/etc"),
+            ("ReadOnly", False),
+            ("BindOptions", {"Propagation": "rshared"}),
+        )
+    ]
+    for mounted in others:
+        body["HostConfig"]["Mounts"][1:] = mounted
+        assert faults(made, body), mounted
+
+
+def test_secrets_are_among_the_pins_unless_who_has_docker_anyway_has_none() -> None:
+    made = launch(secrets="/run/user/1000/launcher-secrets/c")
+    bounds = bounds_of(made)
+    assert any("no pin" in fault for fault in body_faults(create_body(made), bounds))
+    own = dataclasses.replace(bounds, unbound=True)
+    assert body_faults(create_body(made), own) == []
 
 
 @pytest.mark.parametrize("target", ["/etc", "/usr/lib", "/proc/self", "//", "/w/../run", "/lib64"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from typing import Any
@@ -13,7 +14,16 @@ from hypothesis import strategies as st
 from launcher.errors import LauncherError, PinRefused, UserError
 from launcher.pins import frames
 from launcher.pins.requests import REQUESTS, Settings, answer
-from launcher.pins.values import MOST_ID, MOST_MOUNTS, Mount, container_of, mounts_of, user_of
+from launcher.pins.values import (
+    MOST_ID,
+    MOST_MOUNTS,
+    MOST_SECRET_BYTES,
+    Mount,
+    container_of,
+    mounts_of,
+    secrets_of,
+    user_of,
+)
 
 SETTINGS = Settings("/proc/launcher/pins")
 MOUNT = {"root": "/home/alice", "path": "proj", "read_only": True}
@@ -24,6 +34,14 @@ PIN = {
     "uid": 61001,
     "gid": 61001,
     "groups": [],
+    "dockerd": None,
+}
+SECRETS = {
+    "do": "secrets",
+    "container": "launch-a-1-1",
+    "secrets": {"token": "aGlkZGVu"},
+    "uid": 61001,
+    "gid": 61001,
     "dockerd": None,
 }
 JSON = st.recursive(
@@ -63,6 +81,7 @@ def refusal(request: dict[str, Any]) -> str:
 def test_what_is_no_containers_name_is_refused_by_every_request(name: Any) -> None:
     assert "container: " in refusal(PIN | {"container": name})
     assert "container: " in refusal({"do": "unpin", "container": name})
+    assert "container: " in refusal(SECRETS | {"container": name})
     assert "containers: " in refusal({"do": "sweep", "containers": ["a", name]})
 
 
@@ -132,7 +151,7 @@ def test_fields_that_are_unknown_and_missing_ones_are_refused() -> None:
 
 @pytest.mark.parametrize("what", [None, "", "mount", ["pin"], {}, 1])
 def test_only_what_is_in_the_table_can_be_asked(what: Any) -> None:
-    assert "is not one of pin, check, unpin, list, sweep, ping" in refusal({"do": what})
+    assert "is not one of pin, secrets, check, unpin, list, sweep, ping" in refusal({"do": what})
 
 
 def test_root_is_pinned_for_only_where_that_is_allowed() -> None:
@@ -140,6 +159,68 @@ def test_root_is_pinned_for_only_where_that_is_allowed() -> None:
     assert user_of(fields, root_allowed=True).groups == (0, 5)
     with pytest.raises(UserError, match="0 is root"):
         user_of(fields, root_allowed=False)
+
+
+BIG = base64.b64encode(bytes(MOST_SECRET_BYTES + 1)).decode()
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        ({}, "must be an object of 1 to 16"),
+        (["token"], "must be an object"),
+        (None, "must be an object"),
+        ({f"s{n}": "" for n in range(17)}, "must be an object of 1 to 16"),
+        ({"../token": ""}, "'../token' is not a file name"),
+        ({"a/b": ""}, "is not a file name"),
+        ({".hidden": ""}, "is not a file name"),
+        ({"": ""}, "is not a file name"),
+        ({"a\n": ""}, "is not a file name"),
+        ({"ä": ""}, "is not a file name"),
+        ({"x" * 129: ""}, "is not a file name"),
+        ({"token": "hidden!!"}, "token is not in base64"),
+        ({"token": "hidde"}, "token is not in base64"),
+        ({"token": "hïdden"}, "token is not in base64"),
+        ({"token": None}, "token is not in base64"),
+        ({"token": ["hidden"]}, "token is not in base64"),
+        ({"token": BIG}, "token is larger than 64 KiB"),
+    ],
+)
+def test_secrets_are_read_strictly_and_quoted_nowhere(secrets: Any, said: str) -> None:
+    told = refusal(SECRETS | {"secrets": secrets})
+    assert said in told
+    assert "hidden" not in told.replace(".hidden", "")
+    assert len(told) < 300
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("uid", -1), ("uid", MOST_ID + 1), ("uid", True), ("uid", "0"), ("gid", None), ("dockerd", 0)],
+)
+def test_whose_secrets_they_are_is_read_strictly(field: str, value: Any) -> None:
+    assert refusal(SECRETS | {field: value}).startswith(field)
+
+
+def test_a_request_of_secrets_has_its_fields_and_no_other() -> None:
+    assert "unknown field 'mode'" in refusal(SECRETS | {"mode": "0777"})
+    for name in SECRETS.keys() - {"do"}:
+        assert f"{name}: missing" in refusal({k: v for k, v in SECRETS.items() if k != name})
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=3) | JSON)
+def test_secrets_of_any_kind_are_read_or_refused(found: Any) -> None:
+    with contextlib.suppress(UserError):
+        for name, content in secrets_of({"secrets": found}).items():
+            assert "/" not in name
+            assert not name.startswith(".")
+            assert isinstance(content, bytes)
+
+
+def test_as_many_secrets_as_a_job_may_have_fit_into_a_request() -> None:
+    most = base64.b64encode(bytes(MOST_SECRET_BYTES)).decode()
+    full = SECRETS | {"secrets": {f"{n:0128}": most for n in range(16)}}
+    assert len(frames.encoded(full)) < frames.MOST_BYTES
+    assert len(secrets_of(full)) == 16
 
 
 def test_a_file_name_that_is_not_utf8_arrives_byte_by_byte() -> None:
