@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import subprocess
 import threading
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import PinsUnavailable
-from launcher.pins import Mount, User
+from launcher.pins import Mount, Pins, User
+from launcher.service.units import units
+from tests.integration.test_pins_helper import listening
 from tests.support.pins import ALICE, BOB, Ground
 from tests.support.wait import wait_until
 
@@ -70,6 +73,18 @@ def test_only_he_can_open_them_where_they_are_mounted(
     finally:
         os.close(fd)
     assert read.stdout == (FILES["token"] if reads else b"")
+
+
+def test_the_capabilities_of_the_unit_are_enough(ground: Ground) -> None:
+    text = units(Path("/usr/bin/true"), Path("/usr/bin/true"))["launcher-pins.service"]
+    (found,) = re.findall(r"^CapabilityBoundingSet=(.*)$", text, re.MULTILINE)
+    caps = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in found.split())
+    few = ("setpriv", f"--bounding-set=-all,{caps}", f"--inh-caps=-all,{caps}", "--no-new-privs")
+    with listening(ground, before=few) as path:
+        place = Path(Pins.at(path).put_secrets(NAME, FILES, ALICE))
+        assert (place / "token").stat().st_uid == ALICE.uid
+        assert Pins.at(path).unpin(NAME) is True
+    assert ground.mounts() == ground.names() == []
 
 
 def test_root_has_secrets_also_where_nothing_is_pinned_for_root(ground: Ground) -> None:
