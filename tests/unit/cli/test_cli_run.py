@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import signal
 import threading
@@ -46,7 +47,8 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
     env_file.write_text("A=1\n# no\nQUOTED='as it is'\n")
     launch(
         "run", "--profile", "1g.6gb", "--count", "2", "-e", "B=2", "--env-file", str(env_file),
-        "-v", f"{tmp_path}:/data:ro", "-w", "/work", "-u", "1000:1000", "--name", "mine",
+        "-v", f"{tmp_path}:/data:ro", "--secret", f"key={env_file}",
+        "-w", "/work", "-u", "1000:1000", "--name", "mine",
         "--entrypoint", "sh", "--shm-size", "1g", "-m", "2g", "--cpus", "1.5", "--pull", "never",
         "-t", "90m", "--priority", "7", "--stop-timeout", "3",
         "--begin", "2026-12-01T03:00:00+01:00", "--hold", "--dependency", "afterok:4,afterany:5:6",
@@ -70,6 +72,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "environment": {"A": "1", "QUOTED": "'as it is'", "B": "2"},
         "working_dir": "/work",
         "volumes": [{"source": str(tmp_path), "target": "/data", "read_only": True}],
+        "secrets": {"key": base64.b64encode(env_file.read_bytes()).decode()},
         "shm_size": 1 << 30,
         "mem_limit": 2 << 30,
         "cpus": 1.5,
