@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,28 @@ def test_submit_starts_one_and_it_lives_where_the_session_does(
     done = launch("submit", "--wait", "-", stdin=f"image: {BUSYBOX}\ncommand: 'true'\n".encode())
     assert done.ok().err.startswith(STARTED)
     assert (runtime / "launcher" / "launcher.sock").exists()
+
+
+def test_a_job_of_ones_own_daemon_finds_its_secret_in_memory(
+    launch: Shell, user: OrdinaryUser
+) -> None:
+    (user.home / "token").write_text("hidden")
+    user.owns(user.home / "token")
+    asked = ("run", "-q", "--secret", f"key={user.home}/token", BUSYBOX, "sh", "-c")
+    script = "cat /run/secrets/key; stat -c ' %a %u' /run/secrets/key; rm -f /run/secrets/key"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as runtime:
+        user.owns(Path(runtime))
+        launch.environment["XDG_RUNTIME_DIR"] = runtime
+        done = launch(*asked, script)
+        assert (done.code, done.text) == (1, f"hidden 400 {user.uid}\n")
+        places = Path(runtime) / "launcher-secrets"
+        wait_until(lambda: not list(places.iterdir()), what="they are gone with the job")
+        assert not list((state_of(user) / "secrets").glob("*/*"))
+        ends(launch)
+        del launch.environment["XDG_RUNTIME_DIR"]
+    refused = launch(*asked, script)
+    assert refused.code == 2
+    assert "secrets: this daemon has no place for them" in refused.err
 
 
 @pytest.mark.parametrize("verb", ["ps", "slices", "status", "stop"])

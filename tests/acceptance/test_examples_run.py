@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,7 @@ PRINTS = {
     "retries.yaml": r"attempt 2\n",
     "sweep.yaml": rf"lr 0\.01, seed 3 on slice {UUID}\n",
     "train-with-mounts.yaml": r"trained with offline on 2g\.12gb\n",
+    "with-a-secret.yaml": r"a token of 24 bytes\n",
     "two-slices.yaml": rf"a worker for ({UUID})\na worker for (?!\1){UUID}\n",
 }
 """What each example prints. A new example belongs here."""
@@ -68,6 +70,7 @@ def copied(name: str, place: Path) -> Path:
     (place / "data" / "input").write_text("from the data\n")
     text = text.replace("- /data:", f"- {place}/data:")
     text = re.sub(r"(?m)^cpus: .*$", "cpus: 1", text)
+    shutil.copy(JOBS / "token.txt", place)
     file = place / name
     file.write_text(text)
     return file
