@@ -16,7 +16,7 @@ from launcher.errors import ConfigError
 
 VARIABLE = "LAUNCHER_CRASH_AT"
 
-_STEPS = ("create", "start", "stop", "kill", "remove", "pull", "log", "log-end")
+_STEPS = ("secrets", "create", "start", "stop", "kill", "remove", "pull", "log", "log-end")
 POINTS: tuple[str, ...] = (
     "commit:before",
     "commit:inside",

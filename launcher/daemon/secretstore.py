@@ -20,6 +20,7 @@ from secrets import token_hex
 
 from launcher.core.changes import Changes
 from launcher.core.job import State
+from launcher.crashpoints import around
 from launcher.daemon.convert import KEPT
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, UserError
 from launcher.wire import JobRequest
@@ -103,7 +104,8 @@ class SecretStore:
                 data = _encoded(bundle.contents)
                 self._check_room(bundle.key[0], len(data))
                 written.append(bundle.key)
-                self._write(bundle.key, data)
+                with around("secrets"):
+                    self._write(bundle.key, data)
         except BaseException as error:
             for key in written:
                 self._remove(key)

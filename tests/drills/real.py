@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import sqlite3
 import time
@@ -184,6 +185,8 @@ class Drill:
         free = {s.state for s in self.daemon.client.slices()}
         wrong = [] if free == {"free"} else [f"the slices are {sorted(free)}"]
         wrong += [f"the container {name} is left" for name in self.orphans]
+        kept = list((self.daemon.state / "secrets").glob("*/*"))
+        wrong += [f"{len(kept)} files of secrets are left"] if kept else []
         self.compare_logs()
         wrong += self.logs_differ
         self.daemon.stop()
@@ -249,7 +252,9 @@ def everything(drill: Drill, *, pull: str | None = None) -> None:
     """Have one job of each kind done, so that every crash point is passed."""
     drill.submit(job("sh", "-c", "echo one; sleep 0.2; echo two"), 0, b"one\ntwo\n")
     drill.ensure_alive()
-    drill.submit(job("sh", "-c", "echo said; exit 7", gpus=TWO), 7, b"said\n")
+    told = base64.b64encode(b"said\n").decode()
+    script = "cat /run/secrets/word; exit 7"
+    drill.submit(job("sh", "-c", script, gpus=TWO, secrets={"word": told}), 7, b"said\n")
     drill.ensure_alive()
     again = RetryRequest(max=1, on=["any"])
     drill.submit(job("false", retries=again), 1)

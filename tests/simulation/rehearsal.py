@@ -31,6 +31,7 @@ from launcher.core.world import World
 from launcher.daemon import brain, control, observers
 from launcher.daemon.identity import Caller
 from launcher.daemon.main import Daemon, Outside
+from launcher.daemon.secretplaces import InRuntime
 from launcher.daemon.submit import submit
 from launcher.errors import LauncherError
 from launcher.pins import Pins
@@ -74,6 +75,13 @@ class Report:
     points: Counter[str] = field(default_factory=Counter)
     pairs: set[tuple[str, str]] = field(default_factory=set)
     hours: float = 0.0
+
+
+class Runtime(InRuntime):
+    """A runtime directory that need not be in memory."""
+
+    def check(self) -> None:
+        """Find it well, wherever it is."""
 
 
 class Rehearsal:
@@ -128,6 +136,8 @@ class Rehearsal:
         """Look at a decision that is durable."""
         for line in changes.history:
             self.tell("job", line.job, line.event, line.detail)
+            if "secrets: " in line.detail:
+                self.ledger.wrong.append(f"job {line.job}: {line.detail}")
         self.ledger.check(daemon.brain.world, changes)
 
     def pass_point(self, name: str) -> None:
@@ -258,6 +268,7 @@ class Rehearsal:
             Pins(_no_helper),
         )
         self._daemon = daemon = Daemon(self.config, self._store, outside)
+        daemon.places = Runtime(self.directory)
         tell = daemon.hub.changed
 
         def changed(changes: Changes) -> None:
@@ -519,6 +530,8 @@ class Rehearsal:
         from tests.simulation.verdict import judge
 
         judge(self.config.state_dir, self.ledger, self.docker)
+        if kept := list((self.config.state_dir / "secrets").glob("*/*")):
+            self.ledger.wrong.append(f"{len(kept)} files of secrets are left")
         self.ended = {job: self._end_of(job) for job in self.ledger.acknowledged}
 
     def _end_of(self, job: int) -> tuple[str, int | None]:

@@ -93,6 +93,8 @@ def request(rng: Random, number: int) -> wire.JobRequest:
     if rng.random() < 0.2:
         asked["depends_on"] = {"any": rng.choice(["afterok", "afternotok", "afterany"])}
     if rng.random() < 0.2:
+        asked["secrets"] = {"token": "aGlkZGVu"}
+    if rng.random() < 0.2:
         asked["time_limit"] = 30.0
         asked["signal"] = wire.SignalBefore(name="SIGUSR1", before=rng.choice([2.0, 20.0]))
     return wire.JobRequest(
@@ -158,7 +160,7 @@ def calm_scenario(rng: Random) -> Scenario:
         wire.JobRequest(name="gang", image=OTHER, command=Program(3.0, 7).command(), gpus=two),
         wire.JobRequest(
             name="again", image=IMAGE, command=Program(1.0, 1).command(), gpus=one,
-            retries=wire.RetryRequest(max=1, on=["any"]),
+            retries=wire.RetryRequest(max=1, on=["any"]), secrets={"token": "aGlkZGVu"},
         ),
         wire.JobRequest(name="cpu", image=IMAGE, command=Program(missing=True).command()),
         wire.JobRequest(
