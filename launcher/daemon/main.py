@@ -8,6 +8,7 @@ import functools
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -83,6 +84,8 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     that cannot be bound.
     """
     config = load(flags)
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # it would hold users' secrets
     logs.configure(config.log_level, config.log_format)
     for name in unknown_names(config.rules):
         log.warning("launcher.toml names the %s, which this machine does not have", name)
@@ -202,7 +205,7 @@ class Daemon:
 
     async def _take_over_secrets(self) -> None:
         """Let secrets that no job needs any more go, before anybody can submit new ones."""
-        if await asyncio.to_thread(self.secrets.is_empty):
+        if self.secrets.is_empty():
             return
         live = await self.committer.read(Reader.secrets_of_live)
         self.secrets.take_over((job, (uid, kept_as(at))) for job, uid, at in live)

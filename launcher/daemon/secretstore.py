@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 MOST_OF_A_USER = 64 * 2**20
 """So many bytes of one user's are kept at once."""
+MOST_AT_ONCE = 256
+"""Each is written to the disk before a submit is answered."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -47,19 +49,26 @@ class Bundle:
 def parted(jobs: Iterable[JobRequest], uid: int | None) -> tuple[list[JobRequest], list[Bundle]]:
     """Return requests that say where their secrets will be kept, and what is to be kept there.
 
-    Without a ``uid`` nothing will, whatever was sent: for what is only tried. Raises ``UserError``
-    that names the secret and quotes nothing.
+    Jobs of one submit that have the same ones share them. Without a ``uid`` nothing will be kept,
+    whatever was sent: for what is only tried. Raises ``UserError`` that names the secret and quotes
+    nothing.
     """
     told: list[JobRequest] = []
-    bundles: list[Bundle] = []
+    bundles: dict[frozenset[tuple[str, bytes]], Bundle] = {}
     for job in jobs:
         if uid is None or not job.secrets:
             told.append(job.without_contents())
             continue
-        bundle = Bundle((uid, token_hex(16)), contents_of(job))
-        bundles.append(bundle)
+        contents = contents_of(job)
+        new = Bundle((uid, token_hex(16)), contents)
+        bundle = bundles.setdefault(frozenset(contents.items()), new)
         told.append(replace(job, secrets=dict.fromkeys(job.secrets, KEPT + bundle.key[1])))
-    return told, bundles
+    if len(bundles) > MOST_AT_ONCE:
+        raise UserError(
+            f"secrets: more than {MOST_AT_ONCE} jobs of this submit have secrets of their own",
+            fix="Give jobs the same ones, or submit fewer at once.",
+        )
+    return told, list(bundles.values())
 
 
 def contents_of(job: JobRequest) -> dict[str, bytes]:
@@ -97,23 +106,26 @@ class SecretStore:
     # the files
 
     def keep(self, bundles: Sequence[Bundle]) -> None:
-        """Write all of these durably, or none. Raises ``ReadOnlyState`` where that fails."""
+        """Write all of these durably, or none; they are one user's.
+
+        Raises ``ReadOnlyState`` where that fails, ``UserError`` where he has too many.
+        """
+        uid = bundles[0].key[0]
+        encoded = {bundle.key: _encoded(bundle.contents) for bundle in bundles}
+        self._check_room(uid, sum(map(len, encoded.values())))
         written: list[Key] = []
         try:
-            for bundle in bundles:
-                data = _encoded(bundle.contents)
-                self._check_room(bundle.key[0], len(data))
-                written.append(bundle.key)
-                with around("secrets"):
-                    self._write(bundle.key, data)
-        except BaseException as error:
+            place = self._place(uid)
+            for key, data in encoded.items():
+                _write(place / key[1], data)
+                written.append(key)
+            _sync(place)
+        except OSError as error:
             for key in written:
                 self._remove(key)
-            if isinstance(error, OSError):
-                why = error.strerror or type(error).__name__
-                text = f"the job's secrets cannot be kept in {self._directory}: {why}"
-                raise ReadOnlyState(text) from None
-            raise
+            why = error.strerror or type(error).__name__
+            text = f"the jobs' secrets cannot be kept in {self._directory}: {why}"
+            raise ReadOnlyState(text) from None
 
     def read(self, key: Key) -> dict[str, bytes] | None:
         """Return what is kept there, None where nothing is any more."""
@@ -144,18 +156,14 @@ class SecretStore:
                 fix="Wait until some have ended, or submit jobs with the same ones as an array.",
             )
 
-    def _write(self, key: Key, data: bytes) -> None:
-        path = self._path(key)
-        for place in (self._directory, path.parent):
+    def _place(self, uid: int) -> Path:
+        """Return a user's directory, made where it is missing."""
+        place = self._directory / str(uid)
+        for each in (self._directory, place):
             with contextlib.suppress(FileExistsError):
-                place.mkdir(mode=0o700)
-                _sync(place.parent)
-        fd = os.open(path, _NEW, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        _sync(path.parent)
+                each.mkdir(mode=0o700)
+                _sync(each.parent)
+        return place
 
     def _remove(self, key: Key) -> None:
         try:
@@ -228,6 +236,20 @@ class SecretStore:
 def _encoded(contents: Mapping[str, bytes]) -> bytes:
     told = {name: base64.b64encode(content).decode() for name, content in contents.items()}
     return json.dumps(told).encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a new file to the disk, or leave none."""
+    with around("secrets"):
+        fd = os.open(path, _NEW, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(fd)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _sync(directory: Path) -> None:

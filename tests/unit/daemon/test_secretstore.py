@@ -130,6 +130,20 @@ def test_all_of_a_submit_are_kept_or_none(store: SecretStore) -> None:
     assert store.read(KEY) is None
 
 
+def test_jobs_of_one_submit_with_the_same_secrets_share_them() -> None:
+    same, other = request(token=HIDDEN), request(token=b"another")
+    told, bundles = parted([same, other, same, request(), other], 1000)
+    names = [core_spec(job).kept for job in told]
+    assert names[0] == names[2] != names[1] == names[4]
+    assert [dict(one.contents) for one in bundles] == [{"token": HIDDEN}, {"token": b"another"}]
+
+
+def test_no_submit_keeps_the_disk_busy_with_secrets() -> None:
+    parted([request(token=b"same") for _ in range(1000)], 1000)
+    with pytest.raises(UserError, match="more than 256 jobs"):
+        parted([request(token=b"%d" % number) for number in range(257)], 1000)
+
+
 def test_a_disk_that_takes_nothing_is_told_without_the_secret(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("no directory")
     with pytest.raises(ReadOnlyState, match="cannot be kept") as caught:
@@ -196,7 +210,8 @@ def test_a_start_removes_what_no_live_job_needs(
     caplog.set_level(logging.INFO)
     assert store.is_empty()
     others = [(1000, "a" * 32), (1001, KEY[1])]
-    store.keep([bundle(), *map(bundle, others)])
+    for key in (KEY, *others):
+        store.keep([bundle(key)])
     (store._directory / "junk").mkdir()
     (store._directory / "junk" / "file").write_text("x")
     anew = SecretStore(store._directory)
