@@ -15,6 +15,8 @@ from secrets import token_hex
 
 import pytest
 
+from launcher.core.ids import LABEL_JOB
+from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, StaleRequest, UserError
 from launcher.fakegpu.processes import unmount_below
 from launcher.store.connect import FILE_NAME
@@ -48,7 +50,8 @@ def pins() -> Iterator[Path]:
 @pytest.fixture
 def daemon(pins: Path, make_daemon: MakeDaemon) -> DaemonProcess:
     """A daemon with a place of its own for pins."""
-    return make_daemon(config=f'{CONFIG}pins_directory = "{pins}"\n').start()
+    config = f'{CONFIG}pins_directory = "{pins}"\nlog_level = "debug"\n'
+    return make_daemon(config=config).start()
 
 
 @pytest.fixture
@@ -78,24 +81,18 @@ def mounted(pins: Path) -> list[str]:
     return [line.split()[4] for line in lines if f"{pins}/" in line]
 
 
-def let_go(pins: Path, daemon: DaemonProcess, job: JobView) -> None:
+def let_go(docker: Containers, job: JobView) -> None:
     """Let a job that waits for it end."""
-    container = daemon.client.show(str(job.id)).job.container_id
-    with daemon_docker(daemon).borrow() as api:
-        made = api.exec_create(container, ["touch", "/tmp/go"])
+    (container,) = [c for c in docker.running() if c["Labels"][LABEL_JOB] == str(job.id)]
+    with docker._connection.borrow() as api:
+        made = api.exec_create(container["Id"], ["touch", "/tmp/go"])
         api.exec_start(made["Id"])
 
 
-def daemon_docker(daemon: DaemonProcess):  # type: ignore[no-untyped-def]
-    from launcher.engine.connection import Connection
-
-    return Connection(daemon.docker_host)
-
-
-def places_with(daemon: DaemonProcess, secret: str, but: list[Path] = []) -> list[str]:  # noqa: B006
+def places_with(daemon: DaemonProcess, secret: str) -> list[str]:
     """Return the files of the daemon that hold a secret, as it is or in base64."""
     encoded = base64.b64encode(secret.encode()).rstrip(b"=")[:-1]
-    files = [path for path in daemon.state.rglob("*") if path.is_file() and path not in but]
+    files = [path for path in daemon.state.rglob("*") if path.is_file()]
     read = {str(path): path.read_bytes() for path in [*files, daemon.log]}
     database = sqlite3.connect(f"file:{daemon.state / FILE_NAME}?mode=ro", uri=True)
     read["a dump of the database"] = "\n".join(database.iterdump()).encode()
@@ -104,7 +101,7 @@ def places_with(daemon: DaemonProcess, secret: str, but: list[Path] = []) -> lis
 
 
 def test_a_job_reads_its_secret_as_its_own_user_and_then_it_is_gone(
-    daemon: DaemonProcess, pins: Path, secret: str
+    daemon: DaemonProcess, docker: Containers, pins: Path, secret: str
 ) -> None:
     job = submit(daemon, asked(secret, "sh", "-c", f"{LOOK}{WAIT} | wc -c"))
     wait_until(lambda: b"ready" in daemon_log(daemon, job), what="it has looked")
@@ -114,8 +111,8 @@ def test_a_job_reads_its_secret_as_its_own_user_and_then_it_is_gone(
     assert mounted(pins) == [place]
     with as_user(BOB.pw_uid), pytest.raises(PermissionError):
         list(Path(place).iterdir())
-    assert places_with(daemon, secret, [file]) == []
-    let_go(pins, daemon, job)
+    assert places_with(daemon, secret) == [str(file)]
+    let_go(docker, job)
     assert daemon.done(job).outcome == "COMPLETED"
     uid, gid = ALICE.pw_uid, ALICE.pw_gid
     digest = hashlib.sha256(secret.encode()).hexdigest()
@@ -167,7 +164,7 @@ def test_another_users_job_sees_nothing_of_it(daemon: DaemonProcess, secret: str
 
 
 def test_a_secret_outlives_a_killed_daemon_while_its_job_waits_and_while_it_runs(
-    daemon: DaemonProcess, pins: Path, secret: str
+    daemon: DaemonProcess, docker: Containers, pins: Path, secret: str
 ) -> None:
     first = daemon.until(daemon.submit("sleep", "60", gpus=ALL), "RUNNING")
     one = GpuRequest(kind="profile", profile="1g.6gb")
@@ -182,7 +179,7 @@ def test_a_secret_outlives_a_killed_daemon_while_its_job_waits_and_while_it_runs
     daemon.until(job, "RUNNING")
     daemon.kill()
     daemon.start()
-    let_go(pins, daemon, job)
+    let_go(docker, job)
     assert daemon.done(job).outcome == "COMPLETED"
     assert daemon.output(job).decode() == f"ready\n{secret}"
     wait_until(lambda: not mounted(pins) and not kept(daemon), what="all of it is gone")
@@ -240,10 +237,11 @@ def test_a_start_that_fails_quotes_nothing(daemon: DaemonProcess, pins: Path, se
         "FAILED",
         "secrets: they are gone; submit the job again",
     )
-    files = kept(daemon)
+    files = [str(path) for path in kept(daemon)]
     told = [daemon.cli("show", str(j.id), "-o", "json").stdout for j in (missing, queued, gone)]
     assert not [text for text in told if secret in text]
-    assert places_with(daemon, secret, files) == []
+    assert places_with(daemon, secret) == files
+    assert len(files) == 1, "of the job that is held"
 
 
 def held_reason(daemon: DaemonProcess, job: JobView) -> str:
