@@ -68,11 +68,11 @@ def _rules_of_secrets(spec: JobSpec) -> Iterator[tuple[object, str]]:
     for name in spec.secrets:
         yield _SECRET.fullmatch(name), f"secrets: {name!r} is not a file name: A-Z a-z 0-9 . _ -"
     for bind in spec.binds if spec.secrets else ():
-        target = posixpath.normpath(f"/{bind.target.lstrip('/')}")
-        if f"{target}/".startswith("/var/run/"):  # a symlink to /run in most images
+        target = posixpath.normpath(f"/{bind.target.lstrip('/')}").rstrip("/") + "/"
+        if target.startswith("/var/run/"):  # a symlink to /run in most images
             target = target.removeprefix("/var")
-        inside = f"{target}/".startswith(f"{SECRETS}/") or f"{SECRETS}/".startswith(f"{target}/")
-        yield not inside, f"volumes: {bind.target} is in the way of {SECRETS}"
+        near = target.startswith(f"{SECRETS}/") or f"{SECRETS}/".startswith(target)
+        yield not near, f"volumes: {bind.target} is in the way of {SECRETS}"
 
 
 def check_need(need: Need) -> None:

@@ -67,7 +67,8 @@ def must_be_jobs_or_errors(data: bytes) -> None:
         text = json.dumps(dataclasses.asdict(job), allow_nan=False)
         assert decode(JobRequest, json.loads(text)) == job
         assert convert.parse(JobRequest, text.encode()) == job
-        assert convert.parse_document(convert.document(job)) == job
+        named = job.without_contents()
+        assert convert.parse_document(convert.document(named)) == named
 
 
 @pytest.mark.parametrize("name", CORPUS)
