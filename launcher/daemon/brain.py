@@ -77,11 +77,15 @@ class Brain:
 
         Raises what ``decide`` raises, ``ReadOnlyState`` where the store takes no commits.
         """
-        if self.read_only:
-            raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
+        self.must_commit()
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._queue.put_nowait(Asked(event, answer, audit.present()))
         return await answer
+
+    def must_commit(self) -> None:
+        """Raise ``ReadOnlyState`` where the store takes no commits now."""
+        if self.read_only:
+            raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
 
     async def ask_each(self, events: Iterable[ev.Event], *passed_over: type[LauncherError]) -> None:
         """Have many events decided together; refusals of these kinds are passed over.

@@ -49,6 +49,7 @@ async def _queue(
     """Queue jobs, their secrets first: a job that is on record has them, or never gets them."""
     if not bundles:
         return cast(list[Job], await context.brain.ask(event))
+    context.brain.must_commit()
     await asyncio.to_thread(context.secrets.keep, bundles)
     with context.secrets.held(bundle.key for bundle in bundles):
         jobs: list[Job] = await context.brain.ask(event)
