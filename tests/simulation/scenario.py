@@ -92,7 +92,7 @@ def request(rng: Random, number: int) -> wire.JobRequest:
     asked["time_limit"] = rng.choice([None, None, 10.0, 120.0])
     if rng.random() < 0.2:
         asked["depends_on"] = {"any": rng.choice(["afterok", "afternotok", "afterany"])}
-    if rng.random() < 0.2:
+    if number % 5 == 4:
         asked["secrets"] = {"token": "aGlkZGVu"}
     if rng.random() < 0.2:
         asked["time_limit"] = 30.0
