@@ -136,8 +136,9 @@ class Rehearsal:
         """Look at a decision that is durable."""
         for line in changes.history:
             self.tell("job", line.job, line.event, line.detail)
-            if "secrets: " in line.detail:
-                self.ledger.wrong.append(f"job {line.job}: {line.detail}")
+        for attempt in changes.attempts.values():
+            if (attempt.cause or "").startswith("secrets: "):
+                self.ledger.blame(f"{attempt.container_name}: {attempt.cause}")
         self.ledger.check(daemon.brain.world, changes)
 
     def pass_point(self, name: str) -> None:
@@ -531,7 +532,7 @@ class Rehearsal:
 
         judge(self.config.state_dir, self.ledger, self.docker)
         if kept := list((self.config.state_dir / "secrets").glob("*/*")):
-            self.ledger.wrong.append(f"{len(kept)} files of secrets are left")
+            self.ledger.blame(f"{len(kept)} files of secrets are left")
         self.ended = {job: self._end_of(job) for job in self.ledger.acknowledged}
 
     def _end_of(self, job: int) -> tuple[str, int | None]:
