@@ -214,6 +214,10 @@ class Daemon:
         self.hub.changed(changes)
         self.secrets.changed(changes)
 
+    def _container_names(self) -> list[str]:
+        """Return the names of the live attempts' containers, from any thread."""
+        return [attempt.container_name for attempt in list(self.brain.world.attempts.values())]
+
     def _live(self) -> Callable[[Mapping[str, str]], bool]:
         """Return what knows the labels of the attempts that hold slices now, from any thread."""
         leases = list(self.brain.world.leases.values())
@@ -248,7 +252,6 @@ class Daemon:
     async def _observe(self) -> None:
         self.xids.start()
         await self._reconcile()
-        live = {attempt.container_name for attempt in self.brain.world.attempts.values()}
         await asyncio.to_thread(
             mounts.sweep,
             self.config,
@@ -256,7 +259,7 @@ class Daemon:
             self.places,
             self.containers,
             self.store_id,
-            live,
+            self._container_names,
         )
         self.reconciled.set()
         self.xids.ready.set()

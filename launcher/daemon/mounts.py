@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,10 @@ def pins_of(config: Config) -> Pins:
     """Return the pins of a daemon; their helper is started when it is first needed."""
     if config.pins_socket is not None:
         return Pins.at(config.pins_socket)
-    return spawned(config.pins_directory)
+    pins = spawned(config.pins_directory)
+    if not Path(config.pins_directory).exists():
+        pins.begin_anew()
+    return pins
 
 
 def sweep(
@@ -37,18 +40,23 @@ def sweep(
     places: SecretPlaces,
     containers: Containers,
     store: str,
-    live: Iterable[str],
+    live: Callable[[], Iterable[str]],
 ) -> None:
-    """Take away what containers of before had mounted; ``live`` are the names still in use."""
-    keep = set(live)
-    try:
+    """Take away what containers of before had mounted; ``live`` tells the names still in use."""
+
+    def keep() -> set[str]:
+        """Return whose mounts are in use, or will be taken away when their container is."""
+        names = set(live())
         for found in containers.ours(store):
-            keep.update(name.lstrip("/") for name in found["Names"])
-        places.sweep(keep, container_prefix(store))
+            names.update(name.lstrip("/") for name in found["Names"])
+        return names
+
+    prefix = container_prefix(store)
+    try:
+        places.sweep(keep, prefix)
         if config.pins_socket is None and not Path(config.pins_directory).exists():
             return
-        left = pins.sweep(keep, container_prefix(store))
-        pins.take_over(container_prefix(store))
+        left = pins.sweep(keep, prefix)
     except LauncherError as error:
         log.warning("mounts of ended jobs may be left: %s", error.message)
     else:

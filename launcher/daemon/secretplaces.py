@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +39,7 @@ class SecretPlaces(Protocol):
     def clear(self, container: str) -> None:
         """Take a container's files away, if it has any; pins go with ``Pins.release``."""
 
-    def sweep(self, keep: Collection[str], prefix: str) -> None:
+    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
         """Take away what is left of containers that begin so and are not to be kept."""
 
     def check(self) -> None:
@@ -73,7 +73,7 @@ class Pinned:
     def clear(self, container: str) -> None:
         """Leave it to the pins."""
 
-    def sweep(self, keep: Collection[str], prefix: str) -> None:
+    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
         """Leave it to the pins."""
 
     def check(self) -> None:
@@ -117,10 +117,12 @@ class InRuntime:
             place.chmod(0o700)
             shutil.rmtree(place)
 
-    def sweep(self, keep: Collection[str], prefix: str) -> None:
+    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
         """Remove the directories of others."""
-        for place in self._directory.glob(f"{prefix}*"):
-            if place.name not in keep:
+        there = list(self._directory.glob(f"{prefix}*"))
+        kept = keep() if there else ()  # after: a job that starts meanwhile is not there, or kept
+        for place in there:
+            if place.name not in kept:
                 log.info("took away the secrets of %s", place.name)
                 self.clear(place.name)
 

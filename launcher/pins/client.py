@@ -51,6 +51,8 @@ class Pins:
     def __init__(self, connect: Connect, seconds: float = SECONDS) -> None:
         self._connect, self._seconds = connect, seconds
         self._held: set[str] = set()
+        self._knows = False
+        """Whether what was pinned before this began is known."""
 
     @classmethod
     def at(cls, path: str, seconds: float = SECONDS) -> Pins:
@@ -124,24 +126,33 @@ class Pins:
         self._held.discard(container)
         return removed
 
-    def take_over(self, prefix: str) -> None:
-        """Know of what was pinned before for containers that begin with ``prefix``."""
-        self._held.update(self._ask("list", prefix=prefix)["containers"])
-
     def release(self, container: str) -> None:
-        """Take a container's pins away where it is known to have any."""
-        if container in self._held:
+        """Take a container's pins away where it has any, or may have some of before a ``sweep``."""
+        if not self._knows or container in self._held:
             self.unpin(container)
 
-    def sweep(self, keep: Collection[str], prefix: str) -> list[str]:
-        """Take away the pins of the containers that begin with ``prefix`` and are not to be kept.
+    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> list[str]:
+        """Know of what was pinned before for containers that begin with ``prefix``, and take away
+        what is not to be kept; returns those containers.
 
-        What was pinned here is left to ``unpin``: ``keep`` may be older than that. Returns the
-        containers.
+        ``keep`` is asked once all of it is known: whoever is over by then, and not before, is known
+        to ``release``. What was pinned here is left to that.
         """
-        there = self._ask("list", prefix=prefix)["containers"]
-        left = [name for name in there if name not in keep and name not in self._held]
-        return list(self._ask("sweep", containers=left)["removed"]) if left else []
+        try:
+            there = self._ask("list", prefix=prefix)["containers"]
+            before = [name for name in there if name not in self._held]
+            self._held.update(before)
+        finally:
+            self._knows = True
+        kept = keep()
+        left = [name for name in before if name not in kept]
+        removed = list(self._ask("sweep", containers=left)["removed"]) if left else []
+        self._held.difference_update(left)
+        return removed
+
+    def begin_anew(self) -> None:
+        """Know that nothing was pinned before."""
+        self._knows = True
 
     def ping(self) -> Ping:
         """Return how the helper is."""

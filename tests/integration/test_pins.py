@@ -121,8 +121,8 @@ def test_no_swap_gets_a_pin_out_of_the_root_however_it_is_timed(
     tell(f"swaps while pinning: {dict(found)}, escapes {found['escaped']}")
     assert found["escaped"] == 0
     assert found["pinned"] > 50 < found["refused"]
-    assert len(pins.sweep([], "launch-race-")) == 0  # its own are left
-    assert len(ground.helper()[0].sweep([], "launch-race-")) <= 8
+    assert len(pins.sweep(list, "launch-race-")) == 0  # its own are left
+    assert len(ground.helper()[0].sweep(list, "launch-race-")) <= 8
     assert ground.mounts() == []
 
 
@@ -361,10 +361,31 @@ def test_a_sweep_takes_away_all_but_what_is_to_be_kept_and_what_is_of_others(
     for name in ("launch-a-1-1", "launch-a-2-1", "launch-a-10-1", "launch-b-1-1"):
         pins.pin(name, [Mount(str(ground.alice), "")], ALICE)
     after, _ = ground.helper()  # of a daemon that was started again
-    assert after.sweep(["launch-a-1-1"], "launch-a-") == ["launch-a-10-1", "launch-a-2-1"]
+    kept = ["launch-a-1-1"]
+    assert after.sweep(lambda: kept, "launch-a-") == ["launch-a-10-1", "launch-a-2-1"]
     assert ground.names() == ["launch-a-1-1", "launch-b-1-1"]
-    assert after.sweep([], "") == ["launch-a-1-1", "launch-b-1-1"]
+    assert after.sweep(list, "") == ["launch-b-1-1"]
+    after.release("launch-a-1-1")  # what was kept is known from then on
     assert ground.mounts() == []
+
+
+def test_a_job_that_is_over_before_its_pins_are_known_leaves_none(
+    ground: Ground, pins: Pins
+) -> None:
+    """Also one that is over while the sweep asks which are to be kept."""
+    first, second = "launch-a-1-1", "launch-a-2-1"
+    for name in (first, second):
+        pins.pin(name, [Mount(str(ground.alice), "")], ALICE)
+    after, _ = ground.helper()
+    after.release(first)
+    assert ground.names() == [second]
+
+    def keep() -> list[str]:
+        after.release(second)
+        return [second]
+
+    assert after.sweep(keep, "launch-a-") == []
+    assert ground.mounts() == ground.names() == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -377,7 +398,7 @@ def test_a_dockerd_that_ends_leaves_no_mount_once_swept(
     boxes.start(NAME)
     sandbox.stop_dockerd(how)
     try:
-        assert ground.helper()[0].sweep([], "launch-test-") == [NAME]
+        assert ground.helper()[0].sweep(list, "launch-test-") == [NAME]
         assert ground.mounts() == []
     finally:
         sandbox.start_dockerd()

@@ -197,7 +197,7 @@ def test_what_killed_helpers_left_behind_is_swept(
     running.close()
     partly = [name for name in ground.names() if len(list((ground.pins / name).iterdir())) != 8]
     left = len(ground.mounts())
-    swept = ground.helper()[0].sweep([], "launch-a-")
+    swept = ground.helper()[0].sweep(list, "launch-a-")
     tell(
         f"helpers killed: {KILLS} among {made[0]} pins; swept {len(swept)} containers "
         f"({len(partly)} in the middle), mounts {left} before, {len(ground.mounts())} after"

@@ -106,11 +106,11 @@ def test_they_are_made_anew_beside_the_pins_and_go_with_them(ground: Ground) -> 
         assert (place / "token").read_bytes() == content
         assert Path(pinned).stat().st_ino == ground.alice.stat().st_ino
         assert len(ground.mounts()) == 2
-    assert pins.sweep([], "launch-a-") == [], "what is in use is left to unpin"
+    assert pins.sweep(list, "launch-a-") == [], "what is in use is left to unpin"
     pins.release(NAME)
     assert ground.mounts() == ground.names() == []
     pins.put_secrets(NAME, FILES, ALICE)
-    assert ground.helper()[0].sweep([], "launch-a-") == [NAME]
+    assert ground.helper()[0].sweep(list, "launch-a-") == [NAME]
     assert ground.mounts() == ground.names() == []
 
 
@@ -169,7 +169,7 @@ def test_killed_helpers_leave_whole_secrets_or_none_and_all_is_swept(
     places = [line.split()[4] for line in ground.mounts()]
     for place in places:
         assert {p.name: p.read_bytes() for p in Path(place).iterdir()} == files
-    swept = len(ground.helper()[0].sweep([], "launch-a-"))
+    swept = len(ground.helper()[0].sweep(list, "launch-a-"))
     tell(f"helpers killed: {KILLS} among {made[0]} containers' secrets; swept {swept}")
     assert len(places) == len(set(places)) > 0
     assert ground.mounts() == ground.names() == []

@@ -53,9 +53,15 @@ def test_a_start_takes_away_what_is_left_of_its_own(
     places = InRuntime(runtime)
     for name in (NAME, "launch-feed-2-1", "launch-other-1-1"):
         places.fill(name, ALICE, {"token": b"x"}, None)
-    places.sweep({NAME}, "launch-feed-")
+    new = "launch-feed-3-1"
+
+    def keep() -> set[str]:
+        places.fill(new, ALICE, {"token": b"x"}, None)  # it begins while the sweep looks
+        return {NAME}
+
+    places.sweep(keep, "launch-feed-")
     left = sorted(path.name for path in (runtime / "launcher-secrets").iterdir())
-    assert left == [NAME, "launch-other-1-1"]
+    assert left == [NAME, new, "launch-other-1-1"]
     assert "took away the secrets of launch-feed-2-1" in caplog.text
 
 
