@@ -29,6 +29,8 @@ GOING_SECONDS = 20.0
 """So long at most a dockerd that is to go takes (15 s by default) with those whose start it was
 still carrying out: it ends them although live-restore is on (moby daemon.go, Shutdown).
 """
+TICK_SECONDS = 0.05
+"""As exactly is known when dockerd began: an end of before that it has not made up."""
 CLOCK_SECONDS = 1.0
 """How far the times that Docker and the kernel tell may be apart."""
 
@@ -93,8 +95,9 @@ def why_lost(
         return None
     if now is None or seen == now or started > now.started_at:
         return None
-    restored = -CLOCK_SECONDS <= ended - now.started_at <= RESTORE_SECONDS
-    code = found.exit_code
+    code, after = found.exit_code, ended - now.started_at
+    earliest = -TICK_SECONDS if code == UNWRITTEN else -CLOCK_SECONDS
+    restored = earliest <= after <= RESTORE_SECONDS
     if restored and (code == FORGOTTEN or (code == UNWRITTEN and not saw_end())):
         return "Docker was restarted and does not know how it ended"
     if code not in KILLED:

@@ -152,12 +152,8 @@ class FakeContainers:
         self._port.call("start", name, lambda: self._docker.start(name))
 
     def inspect(self, name: str) -> Container | None:
-        def look() -> dict[str, Any]:
-            self._docker.untold.discard(self._docker.get(name).name)
-            return self._docker.inspect(name)
-
         try:
-            return parse(self._port.call("inspect", name, look))
+            return parse(self._port.call("inspect", name, lambda: self._docker.inspect(name)))
         except Refused as refused:
             if refused.refusal is Refusal.MISSING:
                 return None

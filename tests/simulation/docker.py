@@ -128,8 +128,9 @@ class FakeDocker:
     busy: dict[str, float] = field(default_factory=dict)
     """Container name -> until when dockerd holds its lock."""
     untold: set[str] = field(default_factory=set)
-    """Containers of whose end it made up 0, and nobody has looked at them since. It is not ended
-    meanwhile: what one life made up the next cannot tell from what it knew, nor can anybody."""
+    """Containers of whose end it made up 0, and what became of them is not decided yet. It is not
+    ended meanwhile: what one life made up the next cannot tell from what it knew, nor can anybody.
+    """
     unwritten: set[str] = field(default_factory=set)
     """Containers over whose end dockerd was killed, before it had written that down."""
     dies_at_start: bool = False
@@ -263,6 +264,7 @@ class FakeDocker:
             self._end(box.life, self.timeline.mono, 137)
         self.gone[box.id] = box
         self.ghosts.discard(box.name)
+        self.untold.discard(box.name)
 
     def inspect(self, name: str) -> dict[str, Any]:
         box = self.get(name)
