@@ -81,6 +81,7 @@ def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("started", job.started_at),
         ("ended", job.ended_at),
         ("container", job.container_id),
+        ("policy", None if detail.policy_version is None else f"version {detail.policy_version}"),
     ]
 
 

@@ -29,7 +29,8 @@ class StartAttempt:
 
     ``resumed``: a daemon before this one may have made the container already: look first; with
     ``before_boot`` one that has run did so before the machine was booted.
-    ``index`` is the job's place in its array.
+    ``index`` is the job's place in its array; ``policy_version`` that of the policy under which it
+    was queued, None where nobody knows.
     """
 
     job: int
@@ -40,6 +41,7 @@ class StartAttempt:
     resumed: bool = False
     before_boot: bool = False
     index: int | None = None
+    policy_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

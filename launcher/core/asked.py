@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from launcher.core.arrays import Array
 from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Need, Outcome, Owner
@@ -14,7 +14,7 @@ class NewElement:
 
     array: int
     index: int
-    values: tuple[tuple[str, str], ...] = ()
+    values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class NewJob:
     """
 
     spec: JobSpec
-    document: str
+    document: str = field(repr=False)
     image: ImageKey
     beside: tuple[tuple[int, After], ...] = ()
     after: tuple[tuple[Dependency, Outcome | None], ...] = ()

@@ -5,7 +5,7 @@ State, outcome and reason are three fields: where a job is, how it ended, why it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -156,7 +156,7 @@ class Element:
 
     array: int
     index: int
-    values: tuple[tuple[str, str], ...] = ()
+    values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,7 @@ class JobSpec:
     """What was asked, typed and checked. Sizes in bytes, times in seconds, ``cpus`` in cores.
 
     ``secrets`` are the names of its secrets; what is in them is kept elsewhere, under ``kept``.
+    The values of variables may be secrets: they are in no ``repr``, and so in no log.
     """
 
     name: str
@@ -171,7 +172,7 @@ class JobSpec:
     need: Need
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     working_dir: str | None = None
     binds: tuple[Bind, ...] = ()
     shm_size: int = 64 * 1024 * 1024
@@ -223,7 +224,8 @@ class Job:
     ``stop_asked`` is when the end of its attempt was asked for (seconds since 1970): an attempt
     that had ended before that has ended by itself. ``again`` says why it is queued again once its
     slices are free: it has no outcome then. ``retried`` counts the retries it has used,
-    ``pulls_failed`` the pulls that were nobody's fault. ``held`` says why it is kept from starting
+    ``pulls_failed`` the pulls that were nobody's fault. ``policy_version`` is that of the policy
+    under which it was queued, None where nobody knows. ``held`` says why it is kept from starting
     until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
     ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not.
 
@@ -269,6 +271,7 @@ class Job:
     stop_asked: float | None = None
     retried: int = 0
     pulls_failed: int = 0
+    policy_version: int | None = None
     warn_at: float | None = None
     idle_since: float | None = None
 

@@ -16,6 +16,9 @@ from launcher.core.gpu import Gpu
 from launcher.core.layout import Board, Place, board_of, largest, solve
 from launcher.errors import ImpossibleLayout
 
+MOST_INSTANCES = 64
+"""More than any GPU has room for: a greater number is refused before anything is made of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Want:
@@ -94,6 +97,7 @@ def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> _Asked:
         wanted = profile_id(gpu, want.profile)
         if want.start is None:
             free[wanted] += want.count
+            _must_be_few(gpu, free.total())
             continue
         starts = board.shape(wanted).starts
         if want.start not in starts:
@@ -111,14 +115,23 @@ def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> _Asked:
     return _Asked(tuple(fixed), free)
 
 
+def _must_be_few(gpu: Gpu, count: int) -> None:
+    if count > MOST_INSTANCES:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {count} GPU instances cannot stand on any GPU",
+            fix="`launch layout profiles` shows what there is.",
+        )
+
+
 def profile_id(gpu: Gpu, text: str) -> int:
     """Return the profile id of a profile's name or number; the error names those there are."""
     names = {p.name.lower(): p.profile_id for p in gpu.profiles}
     if text.lower() in names:
         return names[text.lower()]
-    if text.isdecimal() and int(text) in names.values():
-        return int(text)
-    near = difflib.get_close_matches(text.lower(), names, 1)
+    numbers = {str(number): number for number in names.values()}
+    if text in numbers:
+        return numbers[text]
+    near = difflib.get_close_matches(text[:80].lower(), names, 1)
     raise ImpossibleLayout(
         f"GPU {gpu.index} ({gpu.name}) has no profile {text!r}",
         fix=(f"Do you mean {near[0]}? " if near else "") + f"It has: {' '.join(names)}.",

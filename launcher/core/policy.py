@@ -17,7 +17,7 @@ from launcher.core.job import Bind, JobSpec, Owner
 from launcher.errors import NotAllowed
 from launcher.imageref import is_allowed, repository_of, tag_of
 
-VERSION = 1
+VERSION = 2
 """Counts up with every change of what the rules below let pass; records name it."""
 MAX_USER_PRIORITY = 50
 MIB = 2**20
@@ -197,6 +197,7 @@ _TOOLKITS = re.compile(r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE
 ENVIRONMENT_BYTES = 64 * 1024
 MOST_MOUNTS = 8
 _KEPT_TARGETS = re.compile(r"/(proc|sys|dev|run|var/run|etc|usr|lib[^/]*|bin|sbin|boot)(/.*)?")
+_KERNELS = re.compile(r"/+(proc|sys|dev)(/.*)?")
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]+|[0-9a-f]{64}")
 """A shorter one is a name as well: what Docker finds must have that name (``Images.find``)."""
 
@@ -268,6 +269,13 @@ def _targets_are_free(asked: Asked) -> Iterator[Refusal]:
         taken.append(target)
 
 
+def _directory_is_the_jobs_own(asked: Asked) -> Iterator[Refusal]:
+    """Through /proc/self/fd an old runc let a program out of its container (CVE-2024-21626)."""
+    directory = asked.spec.working_dir
+    if directory is not None and _KERNELS.fullmatch(posixpath.normpath(f"/{directory}")):
+        yield f"{directory} belongs to the kernel", "a directory such as /work"
+
+
 def _memory_is_the_slices(asked: Asked) -> Iterator[Refusal]:
     most, wanted = asked.most_memory, asked.spec.mem_limit
     if wanted is not None and wanted > most:
@@ -318,6 +326,7 @@ RULES: tuple[Rule, ...] = (
     Rule("mount-roots", "volumes", "below `mount_roots`", _mounts_are_below_a_root),
     Rule("mount-count", "volumes", f"{MOST_MOUNTS} at most", _mounts_are_few),
     Rule("mount-targets", "volumes", "outside the system's places", _targets_are_free),
+    Rule("working-dir", "working_dir", "outside /proc, /sys and /dev", _directory_is_the_jobs_own),
     Rule("memory", "mem_limit", "the slices' share of the host's", _memory_is_the_slices),
     Rule("shm-size", "shm_size", "half of the job's memory", _shared_memory_is_half),
     Rule("network", "network_mode", "`default` or `none`", _network_is_the_jobs),

@@ -79,6 +79,7 @@ def _start_again(world: World, job: Job) -> StartAttempt:
         resumed=True,
         before_boot=world.is_of_before(job.id),
         index=job.index,
+        policy_version=job.policy_version,
     )
 
 

@@ -235,4 +235,12 @@ def grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> StartA
     world.activate(job)
     world.note(job, now.wall, "granted", f"attempt {job.attempt}: {', '.join(job.slices) or 'CPU'}")
     world.stories.setdefault(job.id, []).append(f"Granted -> STARTING as attempt {job.attempt}")
-    return StartAttempt(job.id, job.attempt, name, slices, job.image_id, index=job.index)
+    return StartAttempt(
+        job.id,
+        job.attempt,
+        name,
+        slices,
+        job.image_id,
+        index=job.index,
+        policy_version=job.policy_version,
+    )

@@ -182,4 +182,5 @@ def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev
         warn=spec.warn,
         idle_timeout=spec.idle_timeout,
         preemptible=spec.preemptible,
+        policy_version=policy.VERSION,
     )

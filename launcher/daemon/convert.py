@@ -10,6 +10,7 @@ from pydantic_core import SchemaValidator
 
 from launcher import wire
 from launcher.core.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
+from launcher.core.wellformed import LATEST
 from launcher.errors import InternalError, UserError
 
 T = TypeVar("T")
@@ -140,4 +141,7 @@ def moment(text: str, what: str = "begin") -> float:
         raise UserError(f"{what}: {text!r} is no moment such as 2026-12-01T02:00:00Z") from None
     if found.tzinfo is None:
         raise UserError(f"{what}: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
-    return found.timestamp()
+    seconds = found.timestamp()
+    if not 0 <= seconds <= LATEST:
+        raise UserError(f"{what}: {text} is too far away")
+    return seconds

@@ -13,7 +13,8 @@ import functools
 import logging
 import resource
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ from launcher import __version__, wire
 from launcher.daemon import convert
 from launcher.daemon.identity import peer_of
 from launcher.daemon.limits import Limiter
+from launcher.errors import InternalError, LauncherError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,34 @@ def most_connections() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     return max(soft - KEPT_FILES, KEPT_FILES) if soft != resource.RLIM_INFINITY else FILES
+
+
+class Spoken(web.RequestHandler):
+    """Speaks HTTP with one guest: what is none is refused as all is refused, and not sent back."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to what no handler has seen; the connection is closed after it."""
+        plain = super().handle_error(request, status, exc, message)  # raises if one has begun
+        error: LauncherError = InternalError("the daemon failed; its log has the details")
+        if plain.status < 500:
+            error = UserError(
+                "that is no request: it is not HTTP/1.1, or a line of it is longer than 8190 bytes"
+            )
+        told = wire.ErrorReply(kind=error.kind, message=error.message)
+        answer = web.Response(
+            status=plain.status,
+            body=convert.dump(wire.ErrorReply, told),
+            content_type="application/json",
+            headers={"Launcher-Version": __version__},
+        )
+        answer.force_close()
+        return answer
 
 
 class Guest(asyncio.Protocol):
@@ -106,6 +136,8 @@ class House:
         self.limiter = limiter
         self.guests: dict[asyncio.BaseTransport, Guest] = {}
         self.server: web.Server | None = None
+        self.options: Mapping[str, Any] = {}
+        """How aiohttp is to speak with guests."""
         self.refused: Callable[[int], None] = lambda uid: None
         """Is told of every uid that was not let in."""
         self._most = most_connections() if most is None else most
@@ -113,7 +145,7 @@ class House:
     def inner(self) -> asyncio.Protocol:
         """Return what speaks HTTP with one guest."""
         assert self.server is not None, "the site is started first"
-        return self.server()
+        return Spoken(self.server, loop=asyncio.get_running_loop(), **self.options)
 
     @contextlib.contextmanager
     def serving(self, request: web.BaseRequest) -> Iterator[None]:

@@ -47,9 +47,12 @@ def _check_indices(array: ArrayRequest) -> None:
     if len(set(indices)) < len(indices):
         twice = next(index for index, times in Counter(indices).items() if times > 1)
         raise UserError(f"array: the index {twice} is there twice")
-    if array.max_parallel is not None and array.max_parallel < 1:
+    parallel = array.max_parallel
+    if parallel is not None and parallel > ArrayRequest.MAX_INDEX:
+        raise UserError(f"array: max_parallel is {parallel}, {ArrayRequest.MAX_INDEX} can be")
+    if parallel is not None and parallel < 1:
         raise UserError(
-            f"array: max_parallel is {array.max_parallel}, so that no element could ever run",
+            f"array: max_parallel is {parallel}, so that no element could ever run",
             fix="Give 1 or more, or leave it out for no limit.",
         )
 

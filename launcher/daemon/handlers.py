@@ -8,7 +8,6 @@ import heapq
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from launcher import __version__, wire
 from launcher.core.confine import confinement
@@ -20,7 +19,6 @@ from launcher.daemon import clock, convert, views
 from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
-from launcher.errors import UserError
 from launcher.store import Reader
 
 AT_A_TIME = 1000
@@ -107,6 +105,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         attempts=[views.attempt_view(a) for a in attempts],
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
         limits=_limits(context, job, spec) if spec and job.id in context.world.jobs else None,
+        policy_version=job.policy_version if mine else None,
     )
 
 
@@ -175,21 +174,3 @@ async def audit(
     since = 0.0 if ago is None else clock.now().wall - ago
     lines = await context.committer.read(Reader.audit, user, since, most)
     return [views.audit_view(line) for line in lines]
-
-
-def wait_timeout(text: str | None) -> float:
-    """Return the seconds that a long poll may take, 30 at most."""
-    try:
-        return min(30.0, max(0.0, float(text if text is not None else 30.0)))
-    except ValueError:
-        raise UserError(f"timeout={text}: that is not a number of seconds") from None
-
-
-def whole_number(query: Any, name: str) -> int | None:
-    """Return a whole number of the query string, None where it is not there."""
-    text = query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal()) or len(text) > 20:
-        raise UserError(f"{name}={text}: that is not a whole number")
-    return int(text)

@@ -47,8 +47,15 @@ def select(world: World, entry: wire.LayoutEntry, *, clears: bool = False) -> li
             fix=f"MIG-capable GPUs here: {which}.",
         )
     named = [find_gpu(world, text) for text in entry.gpus] if entry.gpus else capable
-    models = {int(text, 16) for text in entry.models}
+    models = {_model(text) for text in entry.models}
     return [g for g in named if not models or g.pci_device_id in models]
+
+
+def _model(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        raise UserError(f"{text!r} is no PCI id of a model such as 0x20B710DE") from None
 
 
 def find_gpu(world: World, text: str) -> Gpu:
@@ -91,7 +98,7 @@ def _slice_place(world: World, text: str) -> tuple[str, int]:
     if state is not None and state.slice.gi is not None:
         return state.slice.gpu_uuid, state.slice.gi
     gpu, slash, gi = text.rpartition("/")
-    if slash and gi.isdecimal():
+    if slash and gi.isdecimal() and len(gi) < 10:
         place = (find_gpu(world, gpu).uuid, int(gi))
         if place in world.instances:
             return place

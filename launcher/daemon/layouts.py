@@ -17,7 +17,7 @@ from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.layoutrequest import find_gpu, wishes
 from launcher.daemon.layoutviews import change_view, gpu_views, plan_view, profile_views
-from launcher.errors import LauncherError, NoSuchJob, StaleRequest
+from launcher.errors import NoSuchJob, StaleRequest
 from launcher.store import Reader
 
 SAVED = "saved_layout"
@@ -167,10 +167,10 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
 
 
 async def saved(context: Context) -> list[wire.SavedGpu]:
-    """Return the remembered layout; raises ``LauncherError`` where none was saved."""
+    """Return the remembered layout; raises ``NoSuchJob`` where none was saved."""
     text = await context.committer.read(Reader.meta, SAVED)
     if text is None:
-        raise LauncherError("no layout was saved", fix="`launch layout save` saves what stands.")
+        raise NoSuchJob("no layout was saved", fix="`launch layout save` saves what stands.")
     return convert.parse(list[wire.SavedGpu], text.encode())
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from launcher import __version__, wire
 from launcher.daemon import convert
+from launcher.daemon.parameters import of_path
+from launcher.errors import by_kind
 
 if TYPE_CHECKING:
     from launcher.daemon.routes import Route
 
 _TEMPLATE = "#/components/schemas/{model}"
+_OF_A_BODY = (408, 413)
+"""What only a request with a body can be answered."""
+_RETRY_AFTER = {
+    "description": "After how many seconds the same request may be served.",
+    "schema": {"type": "integer", "minimum": 0},
+}
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -24,15 +31,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "operationId": route.handler.__name__.lstrip("_"),
             "description": f"May be called by: {route.access.value}.",
             "parameters": [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-                for name in re.findall(r"{(\w+)}", route.path)
+                *(parameter.told("path") for parameter in of_path(route.path)),
+                *(parameter.told("query") for parameter in route.query),
             ],
             "responses": {
                 str(route.status): {"description": "done", "content": _content(route, schemas)},
-                "default": {
-                    "description": "an error",
-                    "content": _json(_schema(wire.ErrorReply, schemas)),
-                },
+                **_refusals(route, schemas),
             },
         }
         if route.asks is not None:
@@ -47,6 +51,22 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": schemas},
     }
+
+
+def _refusals(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return what a route may answer instead: the error tree's, which knows every status."""
+    told: dict[str, Any] = {}
+    for status in sorted({error.http_status for error in by_kind().values()}):
+        if status in _OF_A_BODY and route.asks is None:
+            continue
+        kinds = sorted(kind for kind, error in by_kind().items() if error.http_status == status)
+        told[str(status)] = {
+            "description": f"An error, by its kind: {', '.join(kinds)}.",
+            "content": _json(_schema(wire.ErrorReply, schemas)),
+        }
+        if status == 429:
+            told[str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return told
 
 
 def _content(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

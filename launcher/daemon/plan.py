@@ -68,8 +68,32 @@ class Plan:
             wellformed.check(self.asked.spec)
             policy.check(self.asked)
         except LauncherError as refused:
-            text = f"{refused.message}. {refused.fix or ''}".strip()
+            text = f"{refused.message}. {refused.fix or ''} {self._since_it_was_queued()}".strip()
             raise NotStarted(StartFailure.USER, text) from refused
+
+    def _since_it_was_queued(self) -> str:
+        """Say what may have changed since the same was allowed."""
+        before = self.action.policy_version
+        if before is None:
+            return ""
+        if before != policy.VERSION:
+            return (
+                f"It was queued under version {before} of the policy, this is version "
+                f"{policy.VERSION}."
+            )
+        return (
+            "When it was queued that was allowed: since then launcher.toml was changed, or who "
+            "is in which group."
+        )
+
+    def masked(self, text: str) -> str:
+        """Return what Docker said without the values of variables, should it quote some."""
+        entries = [
+            (f"{name}={value}", name) for name, value in self.asked.spec.environment if value
+        ]
+        for entry, name in sorted(entries, key=lambda each: -len(each[0])):  # one may end another
+            text = text.replace(entry, f"{name}=***")
+        return text
 
     def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
         """Have the owner's mounts and secrets held in place; raises ``NotStarted``.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import pickle
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from launcher.errors import InternalError, LauncherError, from_wire
 
 if TYPE_CHECKING:
     from launcher.daemon.context import Context
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ async def _ask(question: Question) -> Any:
             child.kill()
             await child.wait()
     if child.returncode != 0:
-        raise InternalError(f"the replay failed: {wrong.decode(errors='replace')[-500:]}")
+        log.error("a replay failed: %s", wrong.decode(errors="replace")[-2000:])
+        raise InternalError("the replay failed; the daemon's log has the details")
     answer = json.loads(told)
     if "error" in answer:
         raise from_wire(*answer["error"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +21,7 @@ from launcher.daemon import (
     handlers,
     layouts,
     login,
+    parameters,
     queue,
     reservations,
     streams,
@@ -28,6 +31,7 @@ from launcher.daemon import (
 )
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.identity import Caller
+from launcher.daemon.parameters import RESUMED, TIMEOUT, Parameter, flag, is_set, number, text
 from launcher.errors import NoSuchJob
 
 
@@ -46,7 +50,7 @@ class Route:
     """One line of the API. ``reply`` None means a stream of frames.
 
     ``costly`` requests of one user, unless he is an admin, come one after the other; ``large`` ones
-    may have the longest bodies.
+    may have the longest bodies. ``query`` are the parameters that it may have.
     """
 
     method: str
@@ -58,6 +62,7 @@ class Route:
     status: int = 200
     costly: bool = False
     large: bool = False
+    query: tuple[Parameter, ...] = ()
 
     @property
     def waits(self) -> bool:
@@ -79,12 +84,11 @@ async def _submit(context: Context, caller: Caller, request: web.Request) -> Any
 
 async def _list(context: Context, caller: Caller, request: web.Request) -> Any:
     refs = request.query.getall("ref", [])
-    everything = request.query.get("all", "0") == "1"
-    return await handlers.list_jobs(context, caller, refs, everything)
+    return await handlers.list_jobs(context, caller, refs, is_set(request.query, "all"))
 
 
 async def _head(context: Context, caller: Caller, request: web.Request) -> Any:
-    most = handlers.whole_number(request.query, "most") or 50
+    most = parameters.whole_number(request.query, "most") or 50
     return await handlers.head(context, caller, min(most, 1000))
 
 
@@ -124,7 +128,7 @@ async def _retry(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _queue(context: Context, caller: Caller, request: web.Request) -> Any:
-    most = handlers.whole_number(request.query, "most") or 50
+    most = parameters.whole_number(request.query, "most") or 50
     return await queue.order(context, caller, min(most, 100_000))
 
 
@@ -157,7 +161,7 @@ async def _signal(context: Context, caller: Caller, request: web.Request) -> Any
 
 
 async def _wait(context: Context, caller: Caller, request: web.Request) -> Any:
-    seconds = handlers.wait_timeout(request.query.get("timeout"))
+    seconds = parameters.wait_timeout(request.query)
     job = await streams.wait_for_outcome(context, await _one(context, caller, request), seconds)
     return (await handlers.job_views(context, caller, [job]))[0]
 
@@ -174,11 +178,11 @@ async def _own(context: Context, caller: Caller, request: web.Request) -> Job:
 
 async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
     job = await _own(context, caller, request)
-    attempt = handlers.whole_number(request.query, "attempt")
+    attempt = parameters.whole_number(request.query, "attempt")
     if attempt is not None and not 0 < attempt <= job.attempt:
         raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
-    follow = request.query.get("follow", "0") == "1"
-    tail = handlers.whole_number(request.query, "tail")
+    follow = is_set(request.query, "follow")
+    tail = parameters.whole_number(request.query, "tail")
     resume = _resume(request)
     frames = streams.log_frames(context, job, attempt, follow=follow, tail=tail)
     return streams.resumed(frames, resume)
@@ -190,8 +194,8 @@ async def _follow(context: Context, caller: Caller, request: web.Request) -> Any
 
 
 def _resume(request: web.Request) -> streams.Resume:
-    after = handlers.whole_number(request.query, "after_ns") or 0
-    return streams.Resume(after, handlers.whole_number(request.query, "skip") or 0)
+    after = parameters.whole_number(request.query, "after_ns") or 0
+    return streams.Resume(after, parameters.whole_number(request.query, "skip") or 0)
 
 
 async def _slices(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -212,8 +216,8 @@ async def _doctor_fix(context: Context, caller: Caller, request: web.Request) ->
 
 async def _audit(context: Context, caller: Caller, request: web.Request) -> Any:
     query = request.query
-    most = min(handlers.whole_number(query, "most") or 100, 100_000)
-    ago = handlers.whole_number(query, "since")
+    most = min(parameters.whole_number(query, "most") or 100, 100_000)
+    ago = parameters.whole_number(query, "since")
     return await handlers.audit(context, query.get("user"), ago, most)
 
 
@@ -235,11 +239,11 @@ async def _change(context: Context, caller: Caller, request: web.Request) -> Any
 
 
 async def _changes(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.changes(context, handlers.whole_number(request.query, "most") or 50)
+    return await layouts.changes(context, parameters.whole_number(request.query, "most") or 50)
 
 
 async def _wait_for_change(context: Context, caller: Caller, request: web.Request) -> Any:
-    seconds = handlers.wait_timeout(request.query.get("timeout"))
+    seconds = parameters.wait_timeout(request.query)
     return await layouts.wait_for_change(context, _change_id(request), seconds)
 
 
@@ -248,7 +252,7 @@ async def _cancel_change(context: Context, caller: Caller, request: web.Request)
 
 
 def _change_id(request: web.Request) -> int:
-    return handlers.whole_number(request.match_info, "id") or 0
+    return parameters.whole_number(request.match_info, "id") or 0
 
 
 async def _save(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -274,7 +278,7 @@ async def _drain(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
-    if request.query.get("drain") == "1":
+    if is_set(request.query, "drain"):
         await context.brain.ask(ev.DaemonDrained())
         return await handlers.status(context, caller)
     reply = await handlers.status(context, caller)
@@ -288,20 +292,54 @@ async def _login(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _openapi(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await asyncio.to_thread(_document)
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    """Return the OpenAPI document; it takes a fifth of a second, so it is made once."""
     from launcher.daemon.openapi import document
 
     return document(ROUTES)
 
 
+ALL = flag("all", "Jobs that have ended as well.")
+ATTEMPT = number("attempt", "Which attempt, from 1; the last one where it is not there.")
+DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
+FOLLOW = flag("follow", "Stay until all is told.")
+GPU = text("gpu", "A GPU's index or UUID.")
+MOST = number("most", "How many at most.")
+REFS = text("ref", "The jobs that are meant.", repeated=True)
+SINCE = number("since", "Not older than so many seconds.")
+TAIL = number("tail", "Only so many of the last lines.")
+USER = text("user", "Only what this user asked.")
+
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, _status),
     Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor, costly=True),
     Route("POST", "/v1/doctor/fix", Access.ADMIN, None, list[wire.Check], _doctor_fix),
-    Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop),
-    Route("GET", "/v1/audit", Access.ADMIN, None, list[wire.AuditView], _audit, costly=True),
+    Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop, query=(DRAIN,)),
+    Route(
+        "GET",
+        "/v1/audit",
+        Access.ADMIN,
+        None,
+        list[wire.AuditView],
+        _audit,
+        costly=True,
+        query=(MOST, SINCE, USER),
+    ),
     Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
     Route("GET", "/v1/layout", Access.ANYONE, None, list[wire.GpuView], _layout),
-    Route("GET", "/v1/layout/profiles", Access.ANYONE, None, list[wire.ProfileView], _profiles),
+    Route(
+        "GET",
+        "/v1/layout/profiles",
+        Access.ANYONE,
+        None,
+        list[wire.ProfileView],
+        _profiles,
+        query=(GPU,),
+    ),
     Route("GET", "/v1/layout/current", Access.ANYONE, None, list[wire.SavedGpu], _current),
     Route("GET", "/v1/layout/saved", Access.ANYONE, None, list[wire.SavedGpu], _saved),
     Route("POST", "/v1/layout/save", Access.ADMIN, None, list[wire.SavedGpu], _save),
@@ -315,7 +353,15 @@ ROUTES: tuple[Route, ...] = (
         _plan,
         costly=True,
     ),
-    Route("GET", "/v1/layout/changes", Access.ANYONE, None, list[wire.LayoutChange], _changes),
+    Route(
+        "GET",
+        "/v1/layout/changes",
+        Access.ANYONE,
+        None,
+        list[wire.LayoutChange],
+        _changes,
+        query=(MOST,),
+    ),
     Route(
         "POST", "/v1/layout/changes", Access.ADMIN, wire.LayoutRequest, wire.LayoutChange, _change
     ),
@@ -326,6 +372,7 @@ ROUTES: tuple[Route, ...] = (
         None,
         wire.LayoutChange,
         _wait_for_change,
+        query=(TIMEOUT,),
     ),
     Route(
         "POST",
@@ -343,7 +390,7 @@ ROUTES: tuple[Route, ...] = (
         list[wire.SliceView],
         _drain,
     ),
-    Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list),
+    Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list, query=(ALL, REFS)),
     Route(
         "POST",
         "/v1/jobs",
@@ -355,8 +402,17 @@ ROUTES: tuple[Route, ...] = (
         costly=True,
         large=True,
     ),
-    Route("GET", "/v1/queue/head", Access.ANYONE, None, wire.QueueHead, _head),
-    Route("GET", "/v1/queue", Access.ANYONE, None, list[wire.QueueEntry], _queue, costly=True),
+    Route("GET", "/v1/queue/head", Access.ANYONE, None, wire.QueueHead, _head, query=(MOST,)),
+    Route(
+        "GET",
+        "/v1/queue",
+        Access.ANYONE,
+        None,
+        list[wire.QueueEntry],
+        _queue,
+        costly=True,
+        query=(MOST,),
+    ),
     Route(
         "POST",
         "/v1/whatif",
@@ -407,15 +463,23 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why, costly=True),
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
-    Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait),
+    Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait, query=(TIMEOUT,)),
     Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),
     Route("POST", "/v1/jobs/{ref}/hold", Access.OWNER, None, list[wire.JobView], _hold),
     Route("POST", "/v1/jobs/{ref}/release", Access.OWNER, None, list[wire.JobView], _release),
     Route("POST", "/v1/jobs/{ref}/requeue", Access.OWNER, None, list[wire.JobView], _requeue),
     Route("POST", "/v1/jobs/{ref}/edit", Access.OWNER, wire.EditRequest, list[wire.JobView], _edit),
     Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
-    Route("GET", "/v1/jobs/{ref}/logs", Access.OWNER, None, None, _logs),
-    Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow),
+    Route(
+        "GET",
+        "/v1/jobs/{ref}/logs",
+        Access.OWNER,
+        None,
+        None,
+        _logs,
+        query=(ATTEMPT, FOLLOW, TAIL, *RESUMED),
+    ),
+    Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow, query=RESUMED),
     Route("POST", "/v1/login", Access.ANYONE, wire.LoginRequest, wire.LoginReply, _login),
     Route("GET", "/v1/openapi.json", Access.ANYONE, None, dict[str, Any], _openapi),
 )

@@ -21,6 +21,7 @@ from launcher.daemon.audit import READS, Audit, Entry
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.door import BACKLOG, House, Site
 from launcher.daemon.identity import Caller, Roles, caller_of
+from launcher.daemon.parameters import must_be_known
 from launcher.daemon.routes import ROUTES, Access, Route
 from launcher.errors import (
     ConfigError,
@@ -100,15 +101,14 @@ async def served(
     app: web.Application, listener: socket.socket, house: House
 ) -> AsyncIterator[None]:
     """Serve an application on a socket meanwhile. Bodies are taken as they come, never unpacked."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=1.0,
-        auto_decompress=False,
-        lingering_time=LINGER_SECONDS,
-        logger=_NOT_HTTP,
-        keepalive_timeout=house.limiter.limits.idle_time,
-    )
+    house.options = {
+        "access_log": None,
+        "auto_decompress": False,
+        "lingering_time": LINGER_SECONDS,
+        "logger": _NOT_HTTP,
+        "keepalive_timeout": house.limiter.limits.idle_time,
+    }
+    runner = web.AppRunner(app, shutdown_timeout=1.0, **house.options)
     await runner.setup()
     try:
         await Site(runner, listener, house).start()
@@ -145,6 +145,7 @@ async def _answer(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> web.StreamResponse:
     await _check_access(context, route, caller, request)
+    must_be_known(request.query, route.query)
     if route.asks is not None:
         await _read_body(request, route.most_bytes(caller), context.limiter.limits.body_time)
         if route.large:
@@ -230,6 +231,7 @@ async def _stream(
 
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error leaves as an ErrorReply; what we did not foresee is logged whole, told short."""
+    headers: dict[str, str] = {}
     try:
         return await handler(request)
     except TooMany as refused:
@@ -241,12 +243,14 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as refused:
         text = f"{request.method} {request.path}: {refused.reason}"
         status, told = refused.status, UserError(text)
+        headers = {name: refused.headers[name] for name in ("Allow",) if name in refused.headers}
     except (ConnectionResetError, BrokenPipeError):
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         status, told = 500, InternalError("the daemon failed; its log has the details")
     answer = reply(status, error_body(told))
+    answer.headers.update(headers)
     if not request.content.is_eof():
         answer.force_close()  # the rest of its body is not worth waiting for
     return answer

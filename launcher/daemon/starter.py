@@ -87,7 +87,7 @@ class Starter:
             runs = self._ensure(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
             self.under.pop(action.container_name, None)  # nobody will follow it
-            return _told(action, failed)
+            return _told(action, failed, plan.masked if isinstance(plan, Plan) else str)
         return AttemptStarted(action.job, action.attempt, runs.id, runs.started_at or "")
 
     def _plan(self, action: StartAttempt, asked: Asked, deadline: str | None) -> Plan:
@@ -323,15 +323,17 @@ class Starter:
             clock.sleep(0.05)
 
 
-def _told(action: StartAttempt, failed: Vanished | NotStarted) -> AttemptLost | StartFailed:
+def _told(
+    action: StartAttempt, failed: Vanished | NotStarted, masked: Callable[[str], str]
+) -> AttemptLost | StartFailed:
     if isinstance(failed, Vanished):
-        text, container_id = str(failed), failed.container_id
+        text, container_id = masked(str(failed)), failed.container_id
         return AttemptLost(action.job, action.attempt, text, container_id=container_id)
     return StartFailed(
         action.job,
         action.attempt,
         failed.failure,
-        failed.message,
+        masked(failed.message),
         failed.exit_code,
         failed.slice,
     )

@@ -160,7 +160,7 @@ def _rules(
         if rule is None:
             yield f"unexpected field {where}{name}"
         elif not rule(value):
-            yield f"{where}{name} must not be {value!r}"
+            yield f"{where}{name} must not be {'what it is' if name == 'Env' else repr(value)}"
 
 
 def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
@@ -187,10 +187,12 @@ def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
 
 
 def _environment_faults(env: list[str], uuids: list[str]) -> Iterator[str]:
+    """Yield what is wrong with the environment, without its values: they may be secrets."""
     ours = [entry for entry in env if entry.startswith(_OURS)]
     expected = [] if uuids else ["NVIDIA_VISIBLE_DEVICES=void"]
     if ours != expected:
-        yield f"environment has {ours or 'nothing'} of the toolkit's, must have {expected}"
+        names = [entry.partition("=")[0] for entry in ours]
+        yield f"environment has {names or 'nothing'} of the toolkit's, must have {expected}"
     told = [entry for entry in env if entry.startswith("LAUNCHER_SLICES=")]
     if told != [f"LAUNCHER_SLICES={','.join(uuids)}"]:
         yield f"environment has {told}, leased is {uuids}"

@@ -20,7 +20,7 @@ def parse_array(text: str) -> ArrayRequest:
     """Return the elements of ``N``, ``N-M`` and ``N-M:STEP`` with commas, and ``%K`` at once.
 
     >>> parse_array("0-6:3,8%2")
-    ArrayRequest(indices=[0, 3, 6, 8], matrix=[], max_parallel=2)
+    ArrayRequest(indices=[0, 3, 6, 8], max_parallel=2)
     """
     listed, percent, most = text.strip().partition("%")
     indices: list[int] = []

@@ -87,6 +87,7 @@ _PLAIN_JOB = (
     "stop_asked",
     "retried",
     "pulls_failed",
+    "policy_version",
 )
 
 

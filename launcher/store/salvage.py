@@ -23,6 +23,8 @@ TABLES = (
 )  # fmt: skip
 SINCE = {"audit": 7, "private_images": 8}
 """The schema that a table came with, where a file of an older one may be met."""
+ADDED = {"jobs": 1}
+"""How many columns a table got behind its first ones, each empty in the rows of before."""
 BY_ROWID = ("jobs", "arrays")
 """The tables whose rows are looked for one by one, and in the file's pages."""
 UNREADABLE = (sqlite3.Error, UnicodeError)
@@ -142,12 +144,18 @@ class Salvage:
         """
         known = {t: {r[0] for r in self._into.execute(f"SELECT id FROM {t}")} for t in BY_ROWID}
         columns = {table: _columns(self._into, table) for table in BY_ROWID}
+        # A column that was added later is not in the rows of before.
+        added = {
+            table: range(len(columns[table]) - ADDED.get(table, 0), len(columns[table]) + 1)
+            for table in BY_ROWID
+        }
         best: dict[tuple[str, int], tuple[Any, ...]] = {}
         wal = self._source.with_name(f"{self._source.name}-wal")
         for rowid, values in Pages(self._source, wal).rows():
             for table in BY_ROWID:
-                if len(values) == len(columns[table]) and rowid not in known[table]:
-                    row = (rowid, *values[1:])
+                if len(values) in added[table] and rowid not in known[table]:
+                    lacking = (None,) * (len(columns[table]) - len(values))
+                    row = (rowid, *values[1:], *lacking)
                     before = best.get((table, rowid))
                     if before is None or _further(columns[table], row, before):
                         best[table, rowid] = row

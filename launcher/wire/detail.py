@@ -93,7 +93,8 @@ class LimitsView:
 class JobDetail:
     """What ``show`` prints: the job, its whole spec, its attempts, its history, its blockers.
 
-    Values of environment variables are the owner's alone to see.
+    Values of environment variables are the owner's alone to see. ``policy_version`` is that of the
+    policy under which it was queued, None where nobody knows.
     """
 
     job: JobView
@@ -104,3 +105,4 @@ class JobDetail:
     attempts: list[AttemptView]
     events: list[EventView]
     limits: LimitsView | None = None
+    policy_version: int | None = None

@@ -79,7 +79,7 @@ class ArrayRequest:
     MAX_INDEX: ClassVar[int] = 2**31 - 1
 
     indices: list[int]
-    matrix: list[dict[str, str]] = field(default_factory=list)
+    matrix: list[dict[str, str]] = field(default_factory=list, repr=False)
     max_parallel: int | None = None
 
 
@@ -107,7 +107,7 @@ class JobRequest:
     command: list[str] | None = None
     entrypoint: list[str] | None = None
     gpus: GpuRequest = field(default_factory=GpuRequest)
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
     working_dir: str | None = None
     volumes: list[Mount] = field(default_factory=list)
     shm_size: int = 64 * 1024 * 1024

@@ -7,6 +7,7 @@ import pwd
 
 import pytest
 
+from launcher.core.policy import VERSION
 from launcher.errors import LauncherError, NotAllowed, UserError
 from launcher.wire import (
     AuditView,
@@ -53,7 +54,7 @@ def test_every_change_is_on_record_once_with_its_jobs_and_who_asked(daemon: Daem
         ("root", "admin", "POST /v1/jobs/{ref}/cancel", ids, "ok"),
     ]
     assert found[1].detail == "priority"
-    assert {one.policy_version for one in found} == {1}
+    assert {one.policy_version for one in found} == {VERSION}
     assert {one.uid for one in found} == {0, ALICE.pw_uid}
 
 

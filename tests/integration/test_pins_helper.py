@@ -206,6 +206,19 @@ def test_what_killed_helpers_left_behind_is_swept(
     assert ground.mounts() == ground.names() == []
 
 
+def test_who_leaves_before_his_answer_is_no_trouble_of_the_helpers(
+    ground: Ground, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pins, running = ground.helper()
+    for _ in range(8):
+        with running.connect() as connection:
+            connection.sendall(frames.encoded({"do": "ping"}))
+            connection.shutdown(socket.SHUT_WR)
+    assert pins.ping().trouble is None
+    wait_until(lambda: not workers(running.pid or 0), what="all are answered")
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_pins_of_one_container_that_are_made_at_once_become_one(ground: Ground) -> None:
     pins, _ = ground.helper()
     with ThreadPoolExecutor(8) as threads:

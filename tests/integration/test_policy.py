@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pwd
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from launcher.core.policy import VERSION
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import NotAllowed
@@ -114,15 +117,41 @@ def strict(make_daemon: MakeDaemon) -> DaemonProcess:
 def test_a_policy_that_became_stricter_while_a_job_waited_is_applied_at_its_start(
     strict: DaemonProcess,
 ) -> None:
-    held = submit_as(strict, ALICE, request("true", hold=True))
+    held, older = (submit_as(strict, ALICE, request("true", hold=True)) for _ in range(2))
+    assert strict.client.show(str(held.id)).policy_version == VERSION
     strict.stop()
     strict.config.write_text('[policy]\nimages = ["nvcr.io/nvidia/*"]\n')
+    with contextlib.closing(sqlite3.connect(strict.state / "launcher.db")) as db:
+        db.execute("UPDATE jobs SET policy_version = ? WHERE id = ?", (VERSION - 1, older.id))
+        db.commit()
     strict.start()
-    strict.client.release(str(held.id))
-    ended = strict.done(held)
-    assert (ended.outcome, ended.exit_code) == ("FAILED", None)
-    assert "(rule image-allowed)" in (ended.message or "")
-    assert strict.client.show(str(held.id)).attempts[0].container_id is None
+    for job, why in (
+        (held, "since then launcher.toml was changed"),
+        (older, f"version {VERSION - 1} of the policy, this is version {VERSION}."),
+    ):
+        strict.client.release(str(job.id))
+        ended = strict.done(job)
+        assert (ended.outcome, ended.exit_code) == ("FAILED", None)
+        assert "(rule image-allowed)" in (ended.message or "")
+        assert why in (ended.message or "")
+        assert strict.client.show(str(job.id)).attempts[0].container_id is None
+
+
+def test_under_which_policy_a_job_was_queued_is_its_owners_and_an_admins_to_see(
+    strict: DaemonProcess,
+) -> None:
+    job = submit_as(strict, ALICE, request("true", hold=True))
+    shown = [line.split() for line in strict.cli("show", str(job.id)).stdout.splitlines()]
+    assert ["policy:", "version", str(VERSION)] in shown
+    told = json.loads(strict.cli("show", "-o", "json", str(job.id)).stdout)
+    assert told["policy_version"] == VERSION
+    with as_user(ALICE.pw_uid):
+        assert strict.client.show(str(job.id)).policy_version == VERSION
+    with as_user(BOB.pw_uid):
+        assert strict.client.show(str(job.id)).policy_version is None
+    strict.kill()
+    strict.start()
+    assert strict.client.show(str(job.id)).policy_version == VERSION
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,22 @@ CORPUS = {
             {"binds": (Bind("/home/alice/a", "/w/in", False), Bind("/home/alice/b", "/w", False))},
         ],
     ),
+    "working-dir": Corpus(
+        [{}, *({"working_dir": d} for d in ("/work", "/", "/process", "/work/proc", "/srv/dev"))],
+        [
+            {"working_dir": directory}
+            for directory in (
+                "/proc",
+                "/proc/self/fd/8",
+                "//proc/self/fd/8",
+                "proc/self/fd/8",
+                "/work/../proc/1/root",
+                "/sys/fs/cgroup",
+                "/dev/fd/8",
+                "/./dev",
+            )
+        ],
+    ),
     "memory": Corpus(
         [{}, {"mem_limit": SHARE}, {"mem_limit": GIB}],
         [{"mem_limit": SHARE + 1}, {"mem_limit": 2**62}],

@@ -10,6 +10,7 @@ import pytest
 
 from launcher.core.changes import AuditLine, Changes
 from launcher.core.job import Owner
+from launcher.core.policy import VERSION
 from launcher.daemon import audit
 from launcher.daemon.audit import FOLD_SECONDS, MOST_LETTERS, MOST_WAITING, Audit, Entry
 from launcher.errors import InternalError, LauncherError, NotAllowed, StateDirError, UserError
@@ -62,7 +63,7 @@ def test_a_change_without_a_decision_is_recorded_with_what_it_was_about() -> Non
     machine.serve("POST /x", lambda: audit.about([5, 3, 4, 9, 3], "SIGUSR1"))
     (line,) = machine.written()
     assert line == AuditLine(
-        1001, 1000.0, 1000.0, "alice", "user", "POST /x", "3-5,9", "ok", "SIGUSR1", 1, 1
+        1001, 1000.0, 1000.0, "alice", "user", "POST /x", "3-5,9", "ok", "SIGUSR1", 1, VERSION
     )
 
 

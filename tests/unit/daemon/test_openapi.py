@@ -13,6 +13,7 @@ import pytest
 from launcher import wire
 from launcher.daemon.openapi import document
 from launcher.daemon.routes import ROUTES, Access, Route
+from launcher.errors import by_kind
 
 MADE: dict[str, Any] = json.loads(json.dumps(document(ROUTES)))
 
@@ -36,7 +37,17 @@ def test_every_route_is_there_with_who_may_call_it(route: Route) -> None:
         r"{(\w+)}", route.path
     )
     assert ("requestBody" in operation) == (route.asks is not None)
-    assert set(operation["responses"]) == {str(route.status), "default"}
+    refusals = set(operation["responses"]) - {str(route.status)}
+    told = {str(error.http_status) for error in by_kind().values()}
+    assert refusals == (told if route.asks is not None else told - {"408", "413"})
+    queried = [p["name"] for p in operation["parameters"] if p["in"] == "query"]
+    assert queried == [parameter.name for parameter in route.query]
+
+
+def test_who_is_refused_for_asking_too_much_is_told_when_to_come_again() -> None:
+    refused = MADE["paths"]["/v1/status"]["get"]["responses"]["429"]
+    assert list(refused["headers"]) == ["Retry-After"]
+    assert "too-many" in refused["description"]
 
 
 def test_there_is_nothing_but_the_routes() -> None:

@@ -112,12 +112,13 @@ FIELDS: dict[str, Any] = {
     "stop_asked": st.one_of(st.none(), seconds),
     "retried": st.integers(0, 9),
     "pulls_failed": st.integers(0, 9),
+    "policy_version": st.one_of(st.none(), st.integers(1, 99)),
 }
 NOT_STORED = {"id", "deadline", "warn_at", "idle_since"}
 """The id is given; times of this boot are made anew, from ``started_wall``."""
 NEVER_UPDATED = {
     "owner", "name", "image", "submitted_at", "stop_grace", "element", "retries", "warn",
-    "idle_timeout", "preemptible", "depends_on",
+    "idle_timeout", "preemptible", "depends_on", "policy_version",
 }  # fmt: skip
 
 ids = itertools.count(1)

@@ -15,9 +15,11 @@ import pytest
 from launcher.core.changes import HistoryLine
 from launcher.core.job import Element
 from launcher.store import Reader, Store, jobrows
-from launcher.store.connect import FILE_NAME
+from launcher.store.connect import FILE_NAME, connect
+from launcher.store.jobrows import job_row
 from launcher.store.pages import Pages
 from launcher.store.rebuild import Rebuilding, copy_readable
+from launcher.store.sql import migrations
 from tests.drills.histories import History
 from tests.unit.store.worlds import AT, changes, done, job
 
@@ -105,6 +107,27 @@ def test_what_only_the_log_has_is_found_too(state: Path) -> None:
     database.write_bytes(bytes(4096) + content[4096:])
     log.write_bytes(frames)
     assert JOBS + 1 in {rowid for rowid, values in Pages(database, log).rows() if len(values) > 40}
+
+
+def test_rows_of_before_a_column_was_added_are_found_in_their_pages(tmp_path: Path) -> None:
+    """SQLite adds a column to the schema alone: rows that are there stay as short as they are."""
+    old, steps = connect(tmp_path / FILE_NAME), migrations()
+    for number, script in enumerate(steps[:8], start=1):
+        old.executescript(f"{script}; PRAGMA user_version = {number};")
+    row = job_row(job(1), "{}")
+    names = [name for name in row if name != "policy_version"]
+    marks = ", ".join(f":{name}" for name in names)
+    old.execute(f"INSERT INTO jobs ({', '.join(names)}) VALUES ({marks})", row)
+    old.close()
+    store = Store.open(tmp_path)
+    store.commit(changes(new=(job(2, policy_version=7),)))
+    store.close()
+    database = tmp_path / FILE_NAME
+    database.write_bytes(bytes(4096) + database.read_bytes()[4096:])
+    with Rebuilding(tmp_path) as work:
+        work.salvage("12345678")
+        found = work.store.load(1).jobs
+    assert {number: one.policy_version for number, one in found.items()} == {1: None, 2: 7}
 
 
 @pytest.mark.parametrize("seed", range(4))
