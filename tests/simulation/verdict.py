@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from launcher.daemon.ending import GOING_SECONDS
 from launcher.daemon.logfile import LogReader, path_of
 from tests.drills.checker import check
 from tests.simulation.docker import Box, FakeDocker
@@ -57,9 +58,11 @@ def _compare(ledger: Ledger, docker: FakeDocker, box: Box, job: Any, attempt: An
     if job["attempt"] == attempt["number"]:
         right = {0: ("COMPLETED",)}.get(box.life.exit, ("FAILED", "OUT_OF_MEMORY"))
         honest = [*right, *(["CANCELLED", "TIMEOUT", "LOST"] if asked else [])]
-        if box.life.exit in (137, 143) and not docker.live_restore:
+        went = docker.incarnation > 1 or docker.timeline.boots > 1
+        as_it_began = went and box.life.ends - box.life.started <= GOING_SECONDS
+        if box.life.exit in (137, 143) and (as_it_began or not docker.live_restore):
             honest.append("LOST")  # dockerd may have ended it: nobody knows
-        forgets = docker.incarnation > 1 or docker.timeline.boots > 1 or box.name in docker.missed
+        forgets = went or box.name in docker.missed
         if box.life.exit == 255 and forgets:
             honest.append("LOST")  # what dockerd says of those it does not know
         if job["outcome"] not in honest:
