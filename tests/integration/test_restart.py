@@ -25,7 +25,7 @@ COUNT = "i=0; while [ $i -lt %d ]; do echo $i; sleep 0.2; i=$((i+1)); done; exit
 def test_i6_a_killed_daemon_disturbs_no_running_job_and_learns_its_true_exit_code(
     daemon: DaemonProcess, docker: Containers
 ) -> None:
-    job = daemon.until(daemon.submit("sh", "-c", COUNT % (15, 9)), "RUNNING")
+    job = daemon.until(daemon.submit("sh", "-c", COUNT % (40, 9)), "RUNNING")
     before = docker.inspect(job.container_id or "")
     assert before is not None
     daemon.kill()
@@ -34,7 +34,7 @@ def test_i6_a_killed_daemon_disturbs_no_running_job_and_learns_its_true_exit_cod
     assert after is not None
     assert (after.id, after.pid, after.running) == (before.id, before.pid, True)
     assert daemon.done(job).exit_code == 9
-    assert daemon.output(job) == b"".join(b"%d\n" % i for i in range(15))
+    assert daemon.output(job) == b"".join(b"%d\n" % i for i in range(40))
 
 
 def test_a_job_that_ends_while_no_daemon_runs_keeps_its_exit_code_and_its_log(
