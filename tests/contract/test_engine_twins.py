@@ -167,7 +167,7 @@ def test_a_command_that_is_not_there_leaves_a_created_container_with_code_and_er
 @pytest.mark.parametrize(
     ("program", "grace", "code"),
     [
-        (Program(30.0), 5.0, 143),
+        (Program(30.0, lines=2), 5.0, 143),
         (Program(30.0, exit=4, kind=True), 5.0, 4),
         (Program(30.0, stubborn=True), 0.0, 137),
         (Program(30.0, stubborn=True), 1.0, 137),

@@ -183,16 +183,22 @@ def test_looking_at_the_heads_of_lanes_is_as_good_as_looking_at_every_job(
 
 
 def _schedule_by_looking_at_every_job(machine: Machine) -> None:
-    """The rule as it reads: in order, each job starts, or keeps what it may."""
-    world = machine.world
-    walk = Walk(world, machine.time)
-    left = [world.jobs[i] for i in world.queue.ids()]
-    while left:
-        left.sort(key=walk.key)
-        job = left.pop(0)
-        chosen = walk.choose(job)
-        if chosen is None:
-            walk.refuse(job)
-        else:
-            grant(world, job, chosen, machine.time)
-            walk.standing.started(job)
+    """The rule as it reads: in order, each job starts, or keeps what it may.
+
+    Where somebody keeps slices a start may change who is in front: then all are looked at again.
+    """
+    world, started = machine.world, True
+    while started:
+        walk, started = Walk(world, machine.time), False
+        left = [world.jobs[i] for i in world.queue.ids()]
+        while left:
+            left.sort(key=walk.key)
+            job = left.pop(0)
+            chosen = walk.choose(job)
+            if chosen is None:
+                walk.refuse(job)
+            else:
+                grant(world, job, chosen, machine.time)
+                walk.standing.started(job)
+                started = True
+        started = started and bool(walk.kept)
