@@ -20,7 +20,7 @@ from launcher.pins import Mount, Pins, User
 from tests.support.pins import ALICE, BOB, Boxes, Ground, mount, share, swapping
 from tests.support.wait import wait_until
 
-ATTEMPTS = 2000
+ATTEMPTS = 1000
 NAME = "launch-test-1-1"
 
 

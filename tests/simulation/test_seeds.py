@@ -36,6 +36,6 @@ def test_a_thousand_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_tr
 def test_a_daemon_that_is_cut_off_at_any_point_of_a_day_goes_on_as_if_nothing_had_been(
     tell: Tell,
 ) -> None:
-    total = run_everywhere(1, 4)
+    total = run_everywhere(1, 3)
     assert_well(total, tell)
     assert set(total.points) == set(POINTS)
