@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypothesis import settings
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.fakegpu import Machine
+from launcher.fakegpu.processes import unmount_below
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.listening import listening
@@ -44,6 +47,15 @@ def docker(sandbox: Sandbox) -> Iterator[Containers]:
     connection = Connection(sandbox.docker_host)
     for left in connection.api().containers(all=True):
         containers.remove(left["Id"])
+
+
+@pytest.fixture
+def pins() -> Iterator[Path]:
+    """Where this test's pins are; none is left when it is over."""
+    made = Path("/run") / f"launcher-test-{secrets.token_hex(6)}"
+    yield made
+    unmount_below(made)
+    shutil.rmtree(made, ignore_errors=True)
 
 
 MakeDaemon = Callable[..., DaemonProcess]

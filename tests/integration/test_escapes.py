@@ -21,7 +21,6 @@ from launcher.engine.connection import Connection
 from launcher.errors import LauncherError
 from launcher.fakegpu.build import compile_c
 from launcher.fakegpu.image import busybox_tar
-from launcher.fakegpu.processes import unmount_below
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest, JobRequest, Mount
 from tests.conftest import MakeDaemon
@@ -76,14 +75,6 @@ def home() -> Iterator[Path]:
     os.chown(own, ALICE.pw_uid, ALICE.pw_gid)
     yield own
     shutil.rmtree(roots)
-
-
-@pytest.fixture
-def pins() -> Iterator[Path]:
-    made = Path("/run") / f"launcher-test-{secrets.token_hex(6)}"
-    yield made
-    unmount_below(made)
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pytest
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, NotAllowed, PinRefused
-from launcher.fakegpu.processes import unmount_below
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest, JobRequest, JobView, Mount
 from tests.conftest import MakeDaemon
@@ -46,15 +45,6 @@ def place() -> Iterator[Path]:
     (home / "team" / "bobs").chmod(0o700)
     yield home
     shutil.rmtree(home)
-
-
-@pytest.fixture
-def pins() -> Iterator[Path]:
-    """Where this test's pins are; none is left when it is over."""
-    made = Path("/run") / f"launcher-test-{secrets.token_hex(6)}"
-    yield made
-    unmount_below(made)
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture

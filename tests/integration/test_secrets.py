@@ -7,9 +7,7 @@ import hashlib
 import json
 import pwd
 import re
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -36,15 +34,6 @@ grep ' /run/secrets ' /proc/mounts | cut -d' ' -f3
 touch /run/secrets/x 2>/dev/null || echo 'no new file'
 (echo x > /run/secrets/token) 2>/dev/null || echo 'no other content'
 """
-
-
-@pytest.fixture
-def pins() -> Iterator[Path]:
-    """Where this test's pins are; none is left when it is over."""
-    made = Path("/run") / f"launcher-test-{token_hex(6)}"
-    yield made
-    unmount_below(made)
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture
@@ -185,9 +174,8 @@ def test_a_secret_outlives_a_killed_daemon_while_its_job_waits_and_while_it_runs
     wait_until(lambda: not mounted(pins) and not kept(daemon), what="all of it is gone")
 
 
-def test_a_container_that_was_made_before_a_reboot_is_started_with_its_secrets(
-    daemon: DaemonProcess, pins: Path, secret: str
-) -> None:
+def cut_off_before_the_start(daemon: DaemonProcess, secret: str) -> JobView:
+    """Let the daemon die between the create and the start of a job's container."""
     daemon.stop()
     daemon.extra = {"LAUNCHER_CRASH_AT": "start:before"}
     daemon.start()
@@ -195,6 +183,13 @@ def test_a_container_that_was_made_before_a_reboot_is_started_with_its_secrets(
     assert daemon.process is not None
     daemon.process.wait(20)
     daemon.extra = {}
+    return job
+
+
+def test_a_container_that_was_made_before_a_reboot_is_started_with_its_secrets(
+    daemon: DaemonProcess, pins: Path, secret: str
+) -> None:
+    job = cut_off_before_the_start(daemon, secret)
     unmount_below(pins)
     daemon.start()
     assert daemon.done(job).outcome == "COMPLETED"
@@ -204,13 +199,7 @@ def test_a_container_that_was_made_before_a_reboot_is_started_with_its_secrets(
 def test_a_container_whose_record_is_lost_is_started_with_its_secrets(
     daemon: DaemonProcess, secret: str
 ) -> None:
-    daemon.stop()
-    daemon.extra = {"LAUNCHER_CRASH_AT": "start:before"}
-    daemon.start()
-    job = submit(daemon, asked(secret, "cat", "/run/secrets/token"))
-    assert daemon.process is not None
-    daemon.process.wait(20)
-    daemon.extra = {}
+    job = cut_off_before_the_start(daemon, secret)
     for beside in ("", "-wal", "-shm"):
         (daemon.state / f"{FILE_NAME}{beside}").unlink(missing_ok=True)
     daemon.words = ["--rebuild-from-docker"]
