@@ -11,7 +11,7 @@ GPU ?=
 # More than there are cores: many tests wait for something most of their time.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
-.PHONY: help system venv demo lint format test test-engines soak bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-engines test-compose soak bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -52,11 +52,19 @@ OF_ENGINES := tests/contract tests/drills/test_dockerd.py $(addprefix tests/inte
 	mounts.py pins.py policy.py images_from_a_registry.py secrets.py pins_secrets.py escapes.py)
 
 test-engines: system $(STAMP) ## Run what touches Docker on the engines of Debian's newer suites, unpacked here
-	$(SUDO) bash .ci/engines $(ENGINES)
+	$(SUDO) bash .ci/unpack $(ENGINES) "trixie sid" docker.io containerd
 	@for engine in $(CURDIR)/$(ENGINES)/*; do \
 	    path="$$engine/usr/sbin:$$engine/usr/bin:$$PATH"; PATH="$$path" dockerd --version; \
 	    $(SUDO) env PATH="$$path" $(BIN)/python -m pytest -n 2 --dist worksteal $(OF_ENGINES) || exit 1; \
 	done
+
+COMPOSE := .sandbox/compose
+
+test-compose: system $(STAMP) ## Run compose/ on a real Compose v2 of Debian 13, with an image built here
+	@$(SUDO) bash .ci/system-packages --compose
+	$(SUDO) bash .ci/unpack $(COMPOSE) trixie docker-compose docker-cli
+	$(SUDO) bash .ci/base-image $(COMPOSE)/base.tar
+	$(SUDO) $(BIN)/python -m pytest tests/compose
 
 soak: system $(STAMP) ## Drill for SECONDS=n: crashes, faults, power loss; SEED=n for the same again
 	$(SUDO) $(BIN)/python -m tests.drills.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

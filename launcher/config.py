@@ -70,6 +70,7 @@ _VARIABLES = {
     "state_dir": "LAUNCHER_STATE_DIR",
     "docker_host": "DOCKER_HOST",
     "pins_socket": "LAUNCHER_PINS_SOCKET",
+    "pins_directory": "LAUNCHER_PINS_DIRECTORY",
 }
 _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "socket": str,
@@ -113,7 +114,7 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Confi
     named = given.pop("config", None) or env.get("LAUNCHER_CONFIG")
     default = places.SYSTEM_CONFIG if system else places.own_config(env)
     values: dict[str, Any] = {
-        "socket": places.SYSTEM_SOCKET if system else places.own_socket(env),
+        "socket": places.default_socket(env),
         "state_dir": places.SYSTEM_STATE if system else places.own_state(env),
         "docker_host": DEFAULT_DOCKER_HOST,
         "lock_dir": SYSTEM_LOCKS if system else None,

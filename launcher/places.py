@@ -13,6 +13,11 @@ SYSTEM_STATE = "/var/lib/launcher"
 SYSTEM_CONFIG = "/etc/launcher/launcher.toml"
 
 
+def default_socket(env: Mapping[str, str] = os.environ) -> str:
+    """Return the socket of the caller's daemon: the system's for root."""
+    return SYSTEM_SOCKET if os.getuid() == 0 else own_socket(env)
+
+
 def own_socket(env: Mapping[str, str] = os.environ) -> str:
     """Return the socket of the user's own daemon: in the runtime directory if there is one."""
     runtime = env.get("XDG_RUNTIME_DIR")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
+
+from launcher import last_words, places
+from launcher.client.sockets import answers
+from launcher.errors import LauncherError
 
 
 @click.command("serve", short_help="Run the daemon in the foreground.")
@@ -48,15 +54,23 @@ def command(
     """
     from launcher.daemon.main import serve
 
-    return serve(
-        socket=socket,
-        state_dir=state_dir,
-        config=config,
-        docker_host=docker_host,
-        fake_gpu=fake_gpu,
-        idle_exit=idle_exit,
-        drain=drain or None,
-        rebuild=rebuild,
-        log_level=log_level,
-        log_format=log_format,
-    )
+    place = socket or os.environ.get("LAUNCHER_SOCKET") or places.default_socket()
+    if not answers(place):
+        last_words.clear(place)
+    try:
+        return serve(
+            socket=socket,
+            state_dir=state_dir,
+            config=config,
+            docker_host=docker_host,
+            fake_gpu=fake_gpu,
+            idle_exit=idle_exit,
+            drain=drain or None,
+            rebuild=rebuild,
+            log_level=log_level,
+            log_format=log_format,
+        )
+    except LauncherError as error:
+        if not answers(place):
+            last_words.leave(place, error)
+        raise

@@ -32,7 +32,7 @@ def _print(status: Status) -> None:
     rows += [
         ("jobs", _counts(status.jobs)),
         ("slices", _counts(status.slices)),
-        ("gpus", status.gpus),
+        ("gpus", f"{status.gpus}, not real (a fake GPU)" if status.fake_gpu else status.gpus),
         ("driver", status.driver),
         ("docker", status.docker),
         ("version", _versions(status.version)),

@@ -154,6 +154,12 @@ def must_be_short(refused: errors.TooMany) -> None:
 
 
 def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
+    from launcher import last_words
+
+    told = next(filter(None, (last_words.read(path) for path, _ in failed)), None)
+    if told is not None:
+        message, fix = told
+        return errors.DaemonUnreachable(f"no launcher daemon is running: {message}", fix=fix)
     for path, error in failed:
         if isinstance(error, PermissionError):
             return errors.DaemonUnreachable(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import pwd
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from launcher.core.changes import AuditLine, Changes
 from launcher.core.job import Job, Owner
 from launcher.core.policy import VERSION
 from launcher.daemon.committer import Committer
+from launcher.daemon.usernames import name_of
 from launcher.errors import InternalError, LauncherError, NotAllowed, TooMany
 from launcher.indices import ranges
 
@@ -140,11 +140,7 @@ class Audit:
         if fold is not None:
             fold.add(self._now())
             return
-        try:
-            name = pwd.getpwuid(uid).pw_name
-        except KeyError:
-            name = str(uid)
-        owner = Owner(uid, uid, name)
+        owner = Owner(uid, uid, name_of(uid))
         refused = TooMany("too many connections at once, or too often")
         self.refuse(Entry(owner, "admin" if uid == 0 else "user", CONNECT, False), refused)
 

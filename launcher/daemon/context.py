@@ -18,6 +18,7 @@ from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
+from launcher.daemon.devices import Devices
 from launcher.daemon.door import House
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
@@ -53,6 +54,9 @@ class Context:
     secrets: SecretStore
     places: SecretPlaces
     gpu: GpuReader
+    devices: Devices
+    container: str | None
+    """The id of the container that the daemon runs in."""
     prover: Prover
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
     log_directory: Path

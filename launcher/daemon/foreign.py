@@ -1,7 +1,8 @@
 """Who else uses a slice: other people's containers, another launcher's, processes without either.
 
 A container of a live attempt of ours never counts; one of an attempt that is over, or with another
-``launcher.store`` label, does (I13). What launcher.toml allows does not count either.
+``launcher.store`` label, does (I13). What launcher.toml allows does not count either, nor does the
+container that the daemon itself runs in, which sees every GPU.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ class ForeignUse:
         store: str,
         allowed: Allowed = NOBODY,
         live: Callable[[], Callable[[Mapping[str, str]], bool]] = lambda: lambda labels: True,
+        devices: Callable[[], bool] = lambda: True,
+        own: str | None = None,
     ) -> None:
-        """``live`` looks which attempts hold slices, and returns what knows their labels."""
+        """``live`` looks which attempts hold slices, and returns what knows their labels.
+
+        ``devices``: whether containers are given devices at all. ``own``: the id of the daemon's
+        own container, if it runs in one.
+        """
+        self._devices_are_given, self._own = devices, own
         self._live = live
         self._containers, self._gpu, self._store = containers, gpu, store
         self._allowed = allowed
@@ -64,6 +72,8 @@ class ForeignUse:
 
     def by_containers(self, slices: Iterable[Slice]) -> dict[str, str]:
         """Return slice UUID -> which running container of others has it; raises as Docker does."""
+        if not self._devices_are_given():
+            return {}
         # Looked at first: an attempt that ends between the two looks was still there then.
         is_live = self._live()
         running = {c["Id"]: c for c in self._containers.running()}
@@ -75,7 +85,7 @@ class ForeignUse:
             labels = listed.get("Labels") or {}
             if labels.get(LABEL_STORE) == self._store and is_live(labels):
                 continue
-            if self._allowed.container(listed):
+            if container_id == self._own or self._allowed.container(listed):
                 continue
             ids = self._devices(container_id)
             name = (listed.get("Names") or [container_id[:12]])[0].lstrip("/")

@@ -161,6 +161,7 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         docker=health.docker_version,
         driver=health.driver_version,
         gpus=len(world.gpus),
+        fake_gpu=health.fake_gpu,
         slices=words,
         jobs=await context.committer.read(Reader.counts),
         started_at=context.started_at,

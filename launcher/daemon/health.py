@@ -15,6 +15,7 @@ class Health:
         self.processes_hidden = False
         self.docker_version: str | None = None
         self.driver_version: str | None = None
+        self.fake_gpu = False
 
     def set(self, topic: str, problem: str | None) -> None:
         """Note a problem of a topic, or that it is gone; the log has each once."""

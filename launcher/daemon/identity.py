@@ -16,6 +16,7 @@ from launcher.config import Config
 from launcher.core.job import JobSpec, Owner
 from launcher.core.policy import Asked, Person, Policy
 from launcher.core.rules import Rules
+from launcher.daemon.usernames import lent_by, name_of
 from launcher.errors import NotAllowed
 
 _UCRED = struct.Struct("3i")
@@ -57,7 +58,7 @@ class Roles:
 
     def caller(self, owner: Owner) -> Caller:
         """Return a user with his role."""
-        gids = _gids(owner) if self.admin_group or self.trusted_group else frozenset()
+        gids = gids_of(owner) if self.admin_group or self.trusted_group else frozenset()
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
         return Caller(owner, admin, trusted=_gid(self.trusted_group) in gids)
 
@@ -67,7 +68,7 @@ class Roles:
 
     def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
         """Return a user as the policy sees him; ``keeps`` are groups that containers may keep."""
-        caller, gids = self.caller(owner), _gids(owner)
+        caller, gids = self.caller(owner), gids_of(owner)
         kept = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
         return Person(owner, groups_of(owner), kept, caller.trusted, caller.admin)
 
@@ -78,8 +79,14 @@ def roles_of(config: Config) -> Roles:
     return Roles(uids, config.admin_group, config.trusted_group)
 
 
-def _gids(owner: Owner) -> frozenset[int]:
-    return frozenset(os.getgrouplist(owner.name, owner.gid))
+def gids_of(owner: Owner) -> frozenset[int]:
+    """Return the ids of a user's groups: of one without a name, or whose name is another's now,
+    only the group that the kernel reported."""
+    try:
+        is_known = pwd.getpwnam(owner.name).pw_uid == owner.uid
+    except KeyError:
+        is_known = False
+    return frozenset(os.getgrouplist(owner.name, owner.gid) if is_known else (owner.gid,))
 
 
 def _gid(group: str | None) -> int | None:
@@ -110,7 +117,7 @@ def unknown_names(rules: Rules) -> list[str]:
 def groups_of(owner: Owner) -> frozenset[str]:
     """Return the names of a user's groups; a group without a name is left out."""
     found = set()
-    for gid in _gids(owner):
+    for gid in gids_of(owner):
         with contextlib.suppress(KeyError):
             found.add(grp.getgrgid(gid).gr_name)
     return frozenset(found)
@@ -124,7 +131,10 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
 
 
 def caller_of(request: web.Request, roles: Roles) -> Caller:
-    """Return who sent a request; raises ``NotAllowed`` for a uid that the system does not know."""
+    """Return who sent a request; a uid without a name is shown as its number.
+
+    Raises ``NotAllowed`` for a uid that was given to another user for user namespaces.
+    """
     transport = request.transport
     connection: socket.socket | None = (
         transport.get_extra_info("socket") if transport is not None else None
@@ -132,8 +142,11 @@ def caller_of(request: web.Request, roles: Roles) -> Caller:
     if connection is None:
         raise NotAllowed("the connection is gone")
     uid, gid = peer_of(connection)
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        raise NotAllowed(f"uid {uid} is not a user of this machine") from None
+    name = name_of(uid)
+    lender = lent_by(uid) if name == str(uid) else None
+    if lender is not None:
+        raise NotAllowed(
+            f"uid {uid} is a subordinate uid of {lender} (/etc/subuid)",
+            fix=f"Run the command as {lender}, outside of a user namespace.",
+        )
     return roles.caller(Owner(uid, gid, name))

@@ -13,6 +13,7 @@ from launcher.core.layouts import plans
 from launcher.core.plan import name_of
 from launcher.core.world import World
 from launcher.daemon import audit, convert
+from launcher.daemon.contained import must_be_able_to_change_layouts
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.layoutrequest import find_gpu, wishes
@@ -46,9 +47,16 @@ async def plan(context: Context, asked: wire.LayoutRequest) -> wire.LayoutPlan:
     return plan_view(context.world, meant, plans(context.world, meant))
 
 
+def is_empty(planned: wire.LayoutPlan) -> bool:
+    """Return whether a change would have nothing to do."""
+    todo = (planned.destroy, planned.create, planned.complete, planned.modes)
+    return not any(todo)
+
+
 async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutChange:
     """Begin a change; it goes on whether or not anybody waits for it."""
     audit.about(detail=asked.request)
+    must_be_able_to_change_layouts(context.container, fake_gpu=context.health.fake_gpu)
     meant = wishes(context.world, asked)
     event = ev.LayoutAsked(caller.owner, asked.verb, asked.request, meant, Busy(asked.busy))
     return change_view(await context.brain.ask(event))

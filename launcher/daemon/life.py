@@ -13,6 +13,7 @@ from launcher.core.world import World
 from launcher.daemon import clock
 from launcher.daemon.notify import Notifier
 from launcher.daemon.space import lack_of_space
+from launcher.dockerd import socket_was_replaced
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier
                 notifier.ready() if told else notifier.still_starting(PATIENCE_SECONDS)
             if notifier.listening:
                 notifier.status(daemon.brain.read_only or in_short(world))
+            if world.engine_down and _is_cut_off(daemon):
+                log.warning("Docker's socket was replaced: ending, to be started with the new one")
+                return
             if _is_drained(daemon):
                 log.info("drained: nothing runs any more")
                 return
@@ -57,6 +61,12 @@ async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier
     finally:
         watchdog.cancel()
         notifier.stopping()
+
+
+def _is_cut_off(daemon: Daemon) -> bool:
+    """Return whether only a new start of the daemon's own container can reach Docker again."""
+    is_contained = daemon.own_container is not None
+    return is_contained and socket_was_replaced(daemon.config.docker_host)
 
 
 def in_short(world: World) -> str:

@@ -20,9 +20,8 @@ from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.changes import Changes
-from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, layouts, life, logs, mounts, recovery, server
+from launcher.daemon import clock, life, logs, mounts, recovery, restoring, server
 from launcher.daemon.allowed import Allowed
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
@@ -31,13 +30,14 @@ from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
 from launcher.daemon.context import Context
 from launcher.daemon.convert import kept_as
+from launcher.daemon.devices import Devices
 from launcher.daemon.doctor.escapes import toolkit_fixed
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import Caller, groups_of, roles_of, unknown_names
+from launcher.daemon.identity import groups_of, roles_of, unknown_names
 from launcher.daemon.limits import Limiter
 from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
@@ -54,7 +54,7 @@ from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
-from launcher.engine.spec import gpu_driver
+from launcher.engine.own import own_container
 from launcher.errors import (
     DatabaseDamaged,
     InternalError,
@@ -68,7 +68,6 @@ from launcher.store import Reader, Store
 
 log = logging.getLogger(__name__)
 
-RESTORE_SECONDS = 120.0
 NICE = -5
 """Jobs may take every core; between two of them a slice must not wait for the launcher."""
 SWITCH_SECONDS = 0.001
@@ -99,7 +98,8 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
         return asyncio.run(recovery.serve(config, trouble))
     store.reserve(config.disk_reserve_mib)
     if config.system:
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        with contextlib.suppress(PermissionError):  # a container without CAP_SYS_NICE
+            os.setpriority(os.PRIO_PROCESS, 0, NICE)
     sys.setswitchinterval(SWITCH_SECONDS)
     config = _with_fake_gpu(config)
     return asyncio.run(_run(config, store))
@@ -151,11 +151,21 @@ class Daemon:
         self.containers, self.gpu = self.outside.containers, self.outside.gpu
         self.roles = roles_of(config)
         self.health = Health()
+        self.devices = Devices(self.gpu, self.containers, self.health)
         self.hub = Hub()
         self.committer = Committer(store)
         self.claims = Claims(config.lock_dir, store.id, self.gpu.device_node)
         self.allowed = Allowed(config.foreign_allow)
-        self.foreign = ForeignUse(self.containers, self.gpu, store.id, self.allowed, self._live)
+        self.own_container = own_container()
+        self.foreign = ForeignUse(
+            self.containers,
+            self.gpu,
+            store.id,
+            self.allowed,
+            self._live,
+            self.devices.are_given,
+            self.own_container,
+        )
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.pins = self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets")
@@ -275,7 +285,7 @@ class Daemon:
                 self.containers,
                 self.gpu,
                 self.store_id,
-                self._gpu_driver,
+                self.devices,
                 marks,
                 self.foreign,
                 self.pins,
@@ -294,10 +304,6 @@ class Daemon:
             log_limit=self.config.log_limit_mib * 2**20,
         )
 
-    def _gpu_driver(self) -> str:
-        """Return how this Docker wants GPUs asked for; it may have been upgraded meanwhile."""
-        return gpu_driver(self.health.docker_version or self.containers.engine_version())
-
     async def _reconcile(self) -> None:
         """Schedule once Docker and NVML were looked at."""
         problem = await asyncio.to_thread(self.observers.ping)
@@ -307,31 +313,13 @@ class Daemon:
         await self.observers.sweep_containers()
         await self.observers.look_at_gpus()
         if self.rebooted:
-            await self._restore_layout()
+            self.health.set("restore", await restoring.restore(self.context()))
         with contextlib.suppress(LauncherError):  # else it is restored once more at the next start
             await self.committer.remember("boot_id", clock.boot_id())
         try:
             await self.brain.ask(ev.Reconciled())
         except LauncherError:  # read-only: what was observed is decided anew when commits work
             self.brain.tell(ev.Reconciled())
-
-    async def _restore_layout(self) -> None:
-        """Bring the saved layout back before anything is scheduled: a reboot has cleared it."""
-        context = self.context()
-        try:
-            wanted = await layouts.saved(context)
-        except LauncherError:
-            return
-        try:
-            await self.brain.ask(ev.Tick())  # what NVML showed is in the world from here on
-            request = layouts.restoring(self.brain.world, wanted)
-            caller = Caller(Owner(0, 0, "root"), admin=True)
-            begun = await layouts.change(context, caller, request)
-            ended = await layouts.wait_for_change(context, begun.id, RESTORE_SECONDS)
-            problem = None if ended.result == "applied" else ended.message or ended.state
-        except LauncherError as error:
-            problem = error.message
-        self.health.set("restore", problem and f"the saved layout is not restored: {problem}")
 
     def context(self) -> Context:
         """Return what requests work with."""
@@ -349,6 +337,8 @@ class Daemon:
             remember=self.runners.remember,
             log_directory=self.logs_directory,
             gpu=self.gpu,
+            devices=self.devices,
+            container=self.own_container,
             prover=self.prover,
             roles=self.roles,
             started_at=clock.rfc3339(clock.now().wall),

@@ -16,6 +16,7 @@ from launcher.config import Config
 from launcher.core.ids import container_prefix
 from launcher.core.job import Bind
 from launcher.core.policy import Asked, root_of
+from launcher.daemon.identity import gids_of
 from launcher.daemon.secretplaces import SecretPlaces
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
@@ -83,7 +84,7 @@ def mounts_of(asked: Asked) -> list[Mount]:
 def user_of(asked: Asked) -> User:
     """Return the owner with all of his groups: what he may open himself he may mount."""
     owner = asked.person.owner
-    return User(owner.uid, owner.gid, tuple(os.getgrouplist(owner.name, owner.gid)))
+    return User(owner.uid, owner.gid, tuple(sorted(gids_of(owner))))
 
 
 def as_mounted(asked: Asked, directory: str, container: str) -> tuple[Bind, ...]:

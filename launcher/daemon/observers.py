@@ -132,6 +132,7 @@ class Observers:
         except (GpuUnavailable, GpuFault) as error:
             return ev.InventoryFailed(error.message)
         self.health.driver_version = inventory.driver_version
+        self.health.fake_gpu = self.gpu.is_stand_in()
         others = self.claims.refused(inventory)
         self.health.set("claims", "; ".join(sorted(others.values())) or None)
         used = {s.uuid: others[s.gpu_uuid] for s in inventory.slices if s.gpu_uuid in others}

@@ -11,6 +11,7 @@ from launcher.core.confine import Confinement, confinement
 from launcher.core.event import StartFailure
 from launcher.core.ids import LABEL_SECRETS, labels
 from launcher.core.job import Bind
+from launcher.daemon.devices import Devices
 from launcher.daemon.mounts import are_pinned, as_mounted, mounts_of, user_of
 from launcher.daemon.notstarted import NotStarted
 from launcher.daemon.secretplaces import SecretPlaces
@@ -33,6 +34,7 @@ class Plan:
     pins_directory: str
     secrets: SecretStore
     places: SecretPlaces
+    devices: Devices
 
     @property
     def secrets_place(self) -> str | None:
@@ -45,7 +47,7 @@ class Plan:
         return as_mounted(self.asked, self.pins_directory, self.action.container_name)
 
     def bounds(self) -> Bounds:
-        """Return what the container may be given."""
+        """Return what the container may be given; raises as ``Devices.are_given`` does."""
         owner, kept = self.asked.person.owner, confinement(self.asked)
         return Bounds(
             uuids=[s.uuid for s in self.action.slices],
@@ -60,6 +62,7 @@ class Plan:
             memory=kept.memory,
             pids=kept.pids,
             nofile=kept.nofile,
+            real=self.devices.are_given(),
         )
 
     def check(self) -> None:
@@ -122,17 +125,17 @@ class Plan:
             raise NotStarted(StartFailure.USER, "secrets: they are gone; submit the job again")
         self.places.fill(self.action.container_name, owner, found, dockerd)
 
-    def body(self, driver: Callable[[], str]) -> dict[str, object]:
-        """Return the body of the create call, looked at twice; raises ``NotStarted``.
+    def body(self) -> dict[str, object]:
+        """Return the body of the create call, looked at twice.
 
-        ``driver`` tells how this Docker wants GPUs asked for.
+        Raises ``NotStarted``, and what ``Devices.driver`` does.
         """
-        body = create_body(self._launch(confinement(self.asked), driver()))
+        body = create_body(self._launch(confinement(self.asked)))
         if faults := validate.body_faults(body, self.bounds()):
             raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
         return body
 
-    def _launch(self, kept: Confinement, driver: str) -> Launch:
+    def _launch(self, kept: Confinement) -> Launch:
         action, uid = self.action, self.asked.person.owner.uid
         uuids = tuple(s.uuid for s in action.slices)
         place, kept_as = self.secrets_place, self.asked.spec.kept
@@ -147,7 +150,7 @@ class Plan:
             confinement=kept,
             labels=labels(self.store, action.job, action.attempt, uuids, uid) | kept_label,
             binds=(*self.binds, *secrets),
-            gpu_driver=driver,
+            gpu_driver=self.devices.driver(),
             deadline=self.deadline,
             index=action.index,
         )

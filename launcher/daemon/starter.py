@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from launcher.core.action import StartAttempt
 from launcher.core.event import AttemptLost, AttemptStarted, StartFailed, StartFailure
@@ -18,6 +19,7 @@ from launcher.core.ids import LABEL_SLICES
 from launcher.core.policy import Asked
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
+from launcher.daemon.devices import Devices
 from launcher.daemon.ending import why_rebooted
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
@@ -45,6 +47,7 @@ from launcher.gpu import GpuReader
 from launcher.pins import Pins
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.5
 SETTLE_SECONDS = 1.0
@@ -59,7 +62,7 @@ class Starter:
     containers: Containers
     gpu: GpuReader
     store: str
-    gpu_driver: Callable[[], str]
+    devices: Devices
     marks: Marks
     foreign: ForeignUse
     pins: Pins
@@ -92,7 +95,14 @@ class Starter:
 
     def _plan(self, action: StartAttempt, asked: Asked, deadline: str | None) -> Plan:
         return Plan(
-            action, asked, self.store, deadline, self.pins_directory, self.secrets, self.places
+            action,
+            asked,
+            self.store,
+            deadline,
+            self.pins_directory,
+            self.secrets,
+            self.places,
+            self.devices,
         )
 
     def _ensure(
@@ -127,8 +137,10 @@ class Starter:
         self, found: Container, action: StartAttempt, plan: Plan | str, *, made_now: bool
     ) -> None:
         """Kill a container that has what was not leased or granted (I9)."""
+        given = self._when_docker_tells(self.devices.are_given, action.container_name)
         if isinstance(plan, str):
-            faults = list(made.device_faults(found.info, [s.uuid for s in action.slices]))
+            devices = [s.uuid for s in action.slices] if given else []
+            faults = list(made.device_faults(found.info, devices))
         else:
             faults = made.inspect_faults(found.info, plan.bounds(), limits=made_now)
         if faults:
@@ -183,7 +195,7 @@ class Starter:
         """Create the container; returns its id."""
         plan.check()
         plan.pin(self.pins, self._dockerd_pid)
-        name, body = action.container_name, plan.body(self._driver)
+        name, body = action.container_name, self._body(plan)
         while True:
             try:
                 return self.containers.create(name, body)
@@ -200,9 +212,9 @@ class Starter:
                     self._must_be_ours(found, action)
                     return found.id
 
-    def _driver(self) -> str:
+    def _body(self, plan: Plan) -> dict[str, object]:
         try:
-            return self.gpu_driver()
+            return plan.body()
         except (EngineUnavailable, Unknown, Refused) as away:
             raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
 
@@ -285,9 +297,13 @@ class Starter:
         return None
 
     def _dockerd_now(self, name: str) -> str:
+        return _life(self._when_docker_tells(self.containers.incarnation, name))
+
+    def _when_docker_tells(self, ask: Callable[[], T], name: str) -> T:
+        """Return what Docker answers; waits while it is away."""
         while True:
             try:
-                return _life(self.containers.incarnation())
+                return ask()
             except (EngineUnavailable, Unknown, Refused) as away:
                 about_container(log, name).warning("waiting for Docker: %s", away.message)
                 clock.sleep(LOOK_AGAIN_SECONDS)
@@ -303,14 +319,7 @@ class Starter:
 
     def _look(self, name: str) -> Container | None:
         """Inspect until Docker answers: there is no other way to know (I3)."""
-        while True:
-            try:
-                return self.containers.inspect(name)
-            except (EngineUnavailable, Unknown, Refused) as error:
-                about_container(log, name).warning(
-                    "cannot inspect %s, trying again: %s", name, error.message
-                )
-                clock.sleep(LOOK_AGAIN_SECONDS)
+        return self._when_docker_tells(lambda: self.containers.inspect(name), name)
 
     def _kill(self, name: str) -> None:
         while (found := self._look(name)) is not None and found.running:

@@ -104,6 +104,10 @@ class Containers:
             self._known = replace(found, live_restore=live)
         return self._known if found is not None else None
 
+    def has_label(self, label: str) -> bool:
+        """Return whether dockerd itself has this label (``dockerd --label``, GET /info)."""
+        return label in (self._connection.info().get("Labels") or [])
+
     def create(self, name: str, body: dict[str, Any]) -> str:
         """Create a container under a name that only this attempt has; returns its id."""
         with around("create"), self._connection.borrow() as api:

@@ -34,26 +34,26 @@ def inspect_faults(info: dict[str, Any], bounds: Bounds, *, limits: bool = True)
     before this one made it, under the limits of its day.
     """
     host = info.get("HostConfig") or {}
-    faults = [*device_faults(info, bounds.uuids), *_shared(host, bounds)]
+    faults = [*device_faults(info, bounds.devices), *_shared(host, bounds)]
     faults += [f"it has {name} {host[name]}" for name in _NOTHING if host.get(name)]
     if bounds.uid != 0:
         faults += _ordinary(info.get("Config") or {}, host, bounds)
     return faults + (list(_amounts(host, bounds)) if limits else [])
 
 
-def device_faults(info: dict[str, Any], uuids: list[str]) -> Iterator[str]:
+def device_faults(info: dict[str, Any], devices: list[str]) -> Iterator[str]:
     """Yield where its devices are not exactly those that were leased."""
     host = info.get("HostConfig") or {}
     given = [i for r in host.get("DeviceRequests") or [] for i in r.get("DeviceIDs") or []]
     counted = any(r.get("Count") for r in host.get("DeviceRequests") or [])
-    if given != uuids or counted:
-        yield f"it was given {given or 'nothing'}, leased is {uuids or 'nothing'}"
+    if given != devices or counted:
+        yield f"it was given {given or 'nothing'}, leased is {devices or 'nothing'}"
     if host.get("Privileged"):
         yield "it is privileged"
     yield from (f"it has the device {d.get('PathOnHost')}" for d in host.get("Devices") or [])
     yield from (f"it has the device rule {r}" for r in host.get("DeviceCgroupRules") or [])
-    if not uuids and str(host.get("Runtime") or "runc") != "runc":
-        yield f"a CPU job has the runtime {host['Runtime']}"
+    if not devices and str(host.get("Runtime") or "runc") != "runc":
+        yield f"a job without devices has the runtime {host['Runtime']}"
 
 
 def _shared(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:

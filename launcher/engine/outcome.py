@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from enum import Enum
 from http.client import HTTPException
+from pathlib import Path
 
 from launcher.errors import EngineError, EngineUnavailable
 
@@ -200,10 +201,21 @@ def mapped(host: str) -> Iterator[None]:
             late = "timed out" in str(error)
             why = "it gave none in time (timed out)" if late else str(error)
             raise Unknown(f"the answer of Docker at {host} was lost: {why}") from error
-        what = "permission denied" if isinstance(first, PermissionError) else "it does not answer"
-        fix = (
-            "Run as root, or as a user who may use Docker."
-            if isinstance(first, PermissionError)
-            else "Start it (`systemctl start docker`), or set DOCKER_HOST to its unix socket."
-        )
+        what, fix = _why_never_sent(host, first)
         raise EngineUnavailable(f"cannot reach Docker at {host}: {what}", fix=fix) from error
+
+
+def _why_never_sent(host: str, error: BaseException) -> tuple[str, str]:
+    """Return why nothing was sent to Docker, and what to do."""
+    if isinstance(error, PermissionError):
+        return "permission denied", "Run as root, or as a user who may use Docker."
+    if Path(host.removeprefix("unix://")).is_dir():
+        fix = (
+            "Docker makes one where it is to mount what is not there: name its socket in "
+            "compose/.env (DOCKER_SOCKET)."
+        )
+        return "that is a directory, not a socket", fix
+    return (
+        "it does not answer",
+        "Start it (`systemctl start docker`), or set DOCKER_HOST to its unix socket.",
+    )

@@ -38,7 +38,8 @@ class Launch:
     confinement: Confinement
     labels: dict[str, str]
     binds: tuple[Bind, ...] = ()
-    gpu_driver: str = ""
+    gpu_driver: str | None = ""
+    """None: the slices have no devices that Docker could hand out."""
     deadline: str | None = None
     index: int | None = None
 
@@ -88,10 +89,14 @@ def environment(launch: Launch) -> dict[str, str]:
         env["LAUNCHER_ARRAY_INDEX"] = str(launch.index)
     if launch.deadline is not None:
         env["LAUNCHER_DEADLINE"] = launch.deadline
-    if not launch.slices:
+    if not _has_devices(launch):
         # `void`, not `none`: old toolkits gave every GPU for `none`.
         env["NVIDIA_VISIBLE_DEVICES"] = "void"
     return env
+
+
+def _has_devices(launch: Launch) -> bool:
+    return bool(launch.slices) and launch.gpu_driver is not None
 
 
 def _host_config(launch: Launch) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def _host_config(launch: Launch) -> dict[str, Any]:
         ],
         "Tmpfs": _tmpfs(launch),
     }
-    if launch.slices:
+    if launch.gpu_driver is not None and launch.slices:
         config["DeviceRequests"] = [device_request(launch.slices, launch.gpu_driver)]
     else:
         config["Runtime"] = "runc"

@@ -28,7 +28,7 @@ class Bounds:
     ``unbound`` owners have Docker anyway: uid 0, or who runs a daemon of his own. ``mounts`` are
     (source, target, read-only), all others' below ``pins``. ``secrets`` is the source of the one
     mount more that a job with secrets has. ``memory`` is in bytes, None for no limit; so are
-    ``pids`` and ``nofile``.
+    ``pids`` and ``nofile``. Not ``real``: the slices are the fake GPU's, and have no devices.
     """
 
     uuids: list[str]
@@ -43,6 +43,12 @@ class Bounds:
     memory: int | None = None
     pids: int | None = None
     nofile: int | None = None
+    real: bool = True
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices that Docker is asked for."""
+        return self.uuids if self.real else []
 
     @property
     def all_mounts(self) -> tuple[tuple[str, str, bool], ...]:
@@ -139,8 +145,8 @@ def body_faults(body: dict[str, Any], bounds: Bounds) -> list[str]:
     faults += _rules(host, _HOST, _HOST_MAY, "HostConfig.")
     if faults:
         return faults
-    faults += _device_faults(host, bounds.uuids)
-    faults += _environment_faults(body["Env"], bounds.uuids)
+    faults += _device_faults(host, bounds.devices)
+    faults += _environment_faults(body["Env"], bounds)
     faults += _label_faults(body["Labels"], bounds.uuids, bounds.uid)
     faults += _mount_faults(host["Mounts"], bounds)
     faults += _granted_faults(host, bounds)
@@ -167,9 +173,9 @@ def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
     requests = host.get("DeviceRequests")
     if not uuids:
         if requests is not None:
-            yield "a CPU job has a device request"
+            yield "a job without devices has a device request"
         if "Runtime" not in host:
-            yield "a CPU job must run with runtime runc"
+            yield "a job without devices must run with runtime runc"
         return
     if "Runtime" in host:
         yield "a GPU job must not name a runtime"
@@ -186,16 +192,16 @@ def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
         yield f"the device request asks for {request['Capabilities']}"
 
 
-def _environment_faults(env: list[str], uuids: list[str]) -> Iterator[str]:
+def _environment_faults(env: list[str], bounds: Bounds) -> Iterator[str]:
     """Yield what is wrong with the environment, without its values: they may be secrets."""
     ours = [entry for entry in env if entry.startswith(_OURS)]
-    expected = [] if uuids else ["NVIDIA_VISIBLE_DEVICES=void"]
+    expected = [] if bounds.devices else ["NVIDIA_VISIBLE_DEVICES=void"]
     if ours != expected:
         names = [entry.partition("=")[0] for entry in ours]
         yield f"environment has {names or 'nothing'} of the toolkit's, must have {expected}"
     told = [entry for entry in env if entry.startswith("LAUNCHER_SLICES=")]
-    if told != [f"LAUNCHER_SLICES={','.join(uuids)}"]:
-        yield f"environment has {told}, leased is {uuids}"
+    if told != [f"LAUNCHER_SLICES={','.join(bounds.uuids)}"]:
+        yield f"environment has {told}, leased is {bounds.uuids}"
     yield from (
         f"environment has {entry!r}, which sets nothing" for entry in env if "=" not in entry
     )

@@ -19,6 +19,8 @@ FLAGS = (
     f"-Wl,-soname,{SONAME}",
 )  # fmt: skip
 COMPILE_SECONDS = 120.0
+INSTALLED = Path(str(files("launcher.fakegpu"))) / "built"
+"""Where an image has the library, built with it: ``build_library(INSTALLED)``."""
 
 
 def sources() -> list[Path]:
@@ -54,18 +56,26 @@ def compile_c(inputs: list[Path], output: Path, flags: list[str]) -> None:
         )
 
 
+def _digest(inputs: list[Path]) -> str:
+    digest = hashlib.sha256(" ".join([*compiler(), *FLAGS, platform.machine()]).encode())
+    for path in inputs:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
 def build_library(directory: Path) -> Path:
     """Return the compiled library, compiling it into ``directory`` if it is not there yet.
 
     The file is ``directory/<hash of sources and flags>/libnvidia-ml.so.1``, so the folder it is in
     can be put on ``LD_LIBRARY_PATH``. It appears by rename: a killed compile leaves nothing half
-    made, and two at once do not disturb each other.
+    made, and two at once do not disturb each other. An installation may have it already.
     """
     inputs = sources()
-    digest = hashlib.sha256(" ".join([*compiler(), *FLAGS, platform.machine()]).encode())
-    for path in inputs:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    folder = directory / digest.hexdigest()[:16]
+    name = _digest(inputs)
+    installed = INSTALLED / name / SONAME
+    if installed.exists():
+        return installed
+    folder = directory / name
     library = folder / SONAME
     if library.exists():
         return library

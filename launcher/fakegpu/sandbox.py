@@ -21,6 +21,7 @@ from launcher.errors import LauncherError, UserError
 from launcher.fakegpu import dockerapi
 from launcher.fakegpu.hook import Hook
 from launcher.fakegpu.image import CHANGES, busybox_tar
+from launcher.fakegpu.label import HOOK_LABEL
 from launcher.fakegpu.processes import is_running, stop_pid, unmount_below, with_argument
 
 RUN = Path("/run/launcher-sandbox")
@@ -49,7 +50,8 @@ class Sandbox:
     short directory under /run, since a unix socket's path has at most 107 bytes. containerd is
     separate from dockerd, and live-restore is on: a killed dockerd loses neither containers nor
     exit codes. Whatever a killed earlier run left behind is taken over or cleaned up at ``start``.
-    Without ``gpu_support`` dockerd does not find the hook: it runs CPU jobs only. Without
+    Without ``gpu_support`` dockerd does not find the hook that its label promises: it runs CPU jobs
+    only. A ``plain`` dockerd has neither, as on a machine without any NVIDIA part. Without
     ``live_restore`` a dockerd that ends takes its containers along, and without ``own_containerd``
     dockerd starts one itself: both as many machines have it.
     """
@@ -59,11 +61,12 @@ class Sandbox:
         directory: Path,
         *,
         gpu_support: bool = True,
+        plain: bool = False,
         live_restore: bool = True,
         own_containerd: bool = True,
     ) -> None:
         self.directory = directory.resolve()
-        self.gpu_support = gpu_support
+        self.gpu_support, self.plain = gpu_support and not plain, plain
         self.live_restore, self.own_containerd = live_restore, own_containerd
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         self.run = RUN / name
@@ -147,6 +150,7 @@ class Sandbox:
             "--ip-masq=false",
             "--userland-proxy=false",
             *(["--live-restore"] if self.live_restore else []),
+            *([] if self.plain else [f"--label={HOOK_LABEL}"]),
             "--group=root",
         ]
         (self.run / "dockerd.pid").unlink(missing_ok=True)

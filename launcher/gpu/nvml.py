@@ -152,6 +152,11 @@ def _pynvml() -> Any:
     return pynvml
 
 
+def is_stand_in() -> bool:
+    """Return whether the loaded library is ``launcher.fakegpu``'s, by a symbol that only it has."""
+    return hasattr(_pynvml().nvmlLib, "fakegpu_use")
+
+
 def code_name(code: int) -> str:
     """Return NVML's name of a return code: ``IN_USE`` for 19."""
     prefix = "NVML_ERROR_"

@@ -1,4 +1,8 @@
-"""``python -m launcher.pins``: the helper, on the socket that systemd or a daemon passed to it."""
+"""``python -m launcher.pins``: the helper, on a socket that systemd or a daemon passed, or its own.
+
+In a container it joins the mount namespace of dockerd first (``--docker-host``): everything that it
+needs of its own image is imported by then.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,15 @@ import socket
 import sys
 from collections.abc import Iterator
 
-from launcher.errors import LauncherError, UserError
+from launcher.dockerd import dockerd_pid
+from launcher.errors import LauncherError, PinsUnavailable, UserError
 from launcher.pins.requests import OPENING_SECONDS, Settings, answer
-from launcher.pins.server import accepted, handed_over, serve, systemd_listener
+from launcher.pins.server import accepted, bound, handed_over, serve, systemd_listener
+from launcher.pins.syscalls import join_mounts_of
 from launcher.pins.values import MOST_ID, MOST_MOUNTS, check_root
 
 _MORE_SECONDS = 60.0
+_CONNECT_SECONDS = 10.0
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 """What /proc/PID/mountinfo shows as it is."""
 
@@ -29,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_root(asked.directory)
         if not _PLAIN.fullmatch(asked.directory):
             raise UserError(f"directory of pins: {asked.directory!r} has more than a-z A-Z 0-9 ._-")
-        connections = _connections(asked.channel)
+        connections = _connections(asked)
     except LauncherError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
@@ -41,16 +48,40 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _connections(channel: int | None) -> Iterator[socket.socket]:
-    if channel is not None:
-        return handed_over(socket.socket(fileno=channel))
+def _connections(asked: argparse.Namespace) -> Iterator[socket.socket]:
+    try:
+        if asked.docker_host is not None:
+            join_mounts_of(_dockerd(asked.docker_host))
+        if asked.listen is not None:
+            return accepted(bound(asked.listen))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise PinsUnavailable(
+            f"the helper that makes mounts cannot start: {place}{error.strerror}",
+            fix="In a container it needs `pid: host` and the capabilities of compose/compose.yaml.",
+        ) from error
+    if asked.channel is not None:
+        return handed_over(socket.socket(fileno=asked.channel))
     listener = systemd_listener()
     if listener is None:
         raise UserError(
             "nobody passed a socket",
-            fix="systemd does (sd_listen_fds(3)), or a daemon with --channel.",
+            fix="systemd does (sd_listen_fds(3)), or a daemon with --channel; or name --listen.",
         )
     return accepted(listener)
+
+
+def _dockerd(host: str) -> int:
+    try:
+        pid = dockerd_pid(host, _CONNECT_SECONDS)
+    except OSError as error:
+        raise PinsUnavailable(f"cannot reach Docker at {host}: {error.strerror}") from error
+    if pid is None:
+        raise PinsUnavailable(
+            f"cannot tell which process is the dockerd of {host}",
+            fix="In a container the helper needs `pid: host`.",
+        )
+    return pid
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
         help="how long one place may take to open (default: %(default)g)",
     )
     parser.add_argument("--channel", type=int, metavar="FD", help="a socket pair's end")
+    parser.add_argument("--listen", metavar="PATH", help="a socket to make, root's alone")
+    parser.add_argument(
+        "--docker-host", metavar="URL", help="work in the mount namespace of this dockerd"
+    )
     return parser
 
 

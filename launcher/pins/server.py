@@ -36,6 +36,22 @@ def accepted(listener: socket.socket) -> Iterator[socket.socket]:
         yield listener.accept()[0]
 
 
+def bound(path: str) -> socket.socket:
+    """Return a listening socket that root alone may connect to, in place of an earlier helper's."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    new = f"{path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)  # noqa: PTH108
+    before = os.umask(0o177)
+    try:
+        listener.bind(new)
+    finally:
+        os.umask(before)
+    listener.listen()
+    os.rename(new, path)  # noqa: PTH104
+    return listener
+
+
 def handed_over(channel: socket.socket) -> Iterator[socket.socket]:
     """Yield the connections that the other end of a socket pair passes, until it is closed."""
     while True:

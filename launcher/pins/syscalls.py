@@ -29,6 +29,7 @@ _FS_CLOEXEC, _SET_FLAG, _SET_STRING, _CMD_CREATE = 1, 0, 1, 6
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _STATX_TYPE, _STATX_MNT_ID = 0x1, 0x1000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_CLONE_NEWNS = 0x00020000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -116,6 +117,19 @@ def detach(path: str) -> None:
     """Take the topmost mount off a path, also where it is in use: umount2(2)."""
     if _libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW):
         raise _failed("umount2")
+
+
+def join_mounts_of(pid: int) -> None:
+    """Enter the mount namespace of a process, at its root: setns(2).
+
+    Needs CAP_SYS_ADMIN, CAP_SYS_CHROOT and, for another's namespace, CAP_SYS_PTRACE.
+    """
+    fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.setns(fd, _CLONE_NEWNS):
+            raise _failed("setns")
+    finally:
+        os.close(fd)
 
 
 def kind_of(fd: int) -> tuple[int, int]:

@@ -33,7 +33,10 @@ class SliceView:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The daemon's own health. ``state`` is healthy or degraded, ``problems`` says why."""
+    """The daemon's own health. ``state`` is healthy or degraded, ``problems`` says why.
+
+    ``fake_gpu``: the GPUs are not real.
+    """
 
     state: Literal["healthy", "degraded"]
     problems: list[str]
@@ -49,6 +52,7 @@ class Status:
     slices: dict[str, int]
     jobs: dict[str, int]
     started_at: str
+    fake_gpu: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,9 +107,13 @@ def test_an_ordinary_user_may_not_stop_the_daemon(daemon: DaemonProcess) -> None
     assert daemon.client.status().state == "healthy"
 
 
-def test_a_uid_without_a_name_is_refused(daemon: DaemonProcess) -> None:
-    with as_user(54321), pytest.raises(NotAllowed, match="54321"):
-        daemon.client.status()
+def test_a_uid_without_a_name_is_served_and_shown_as_a_number(daemon: DaemonProcess) -> None:
+    with as_user(54321):
+        job = daemon.submit("id", "-u", gpus=GpuRequest(kind="none"))
+        assert daemon.done(job).user == "54321"
+        assert daemon.output(job) == b"54321\n"
+    with as_user(ALICE.pw_uid):
+        assert daemon.client.show(str(job.id)).job.command is None
 
 
 def test_two_users_connecting_at_once_are_never_taken_for_each_other(

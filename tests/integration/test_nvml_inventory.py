@@ -25,7 +25,12 @@ from launcher.errors import (
 from launcher.fakegpu import Machine
 from launcher.fakegpu.boards import boards
 from launcher.gpu import GpuProcess, GpuReader
-from tests.support.machines import MakeMachine, build_directory, make_machine  # noqa: F401
+from tests.support.machines import (  # noqa: F401
+    MakeMachine,
+    build_directory,
+    library_without_mark,
+    make_machine,
+)
 from tests.support.nvidia import create, gpu, spanning_ci
 from tests.support.wait import wait_until
 
@@ -80,6 +85,25 @@ def test_every_slice_is_read_with_its_identity(made) -> None:
     }
     assert {s.uuid for s in slices} == set(machine.mig_uuids())
     assert {(s.gpu_uuid, s.gpu_index) for s in slices} == {(gpu_uuid, 0)}
+
+
+def test_the_fake_library_is_known_as_one_and_no_other_is(made, tmp_path: Path) -> None:
+    machine, reader = made("A30:1g.6gb")
+    assert reader.is_stand_in()
+    library_without_mark(tmp_path)
+    code = (
+        "from launcher.gpu import GpuReader; reader = GpuReader();"
+        "print(len(reader.inventory().slices), reader.is_stand_in())"
+    )
+    places = {"LD_LIBRARY_PATH": str(tmp_path), "FAKEGPU_STATE": str(machine.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | places,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1 False\n"
 
 
 def test_a_gpu_is_a_full_slice_only_where_mig_mode_is_off(made) -> None:

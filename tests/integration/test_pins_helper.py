@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from launcher.client.sockets import answers
 from launcher.errors import NotAllowed, PinRefused, PinsUnavailable, UserError
+from launcher.fakegpu.sandbox import Sandbox
 from launcher.pins import Mount, Pins, User, frames, syscalls
 from launcher.pins.client import HELPER
 from launcher.pins.tree import check_server
@@ -115,6 +117,49 @@ def test_a_helper_that_nobody_passed_a_socket_to_says_so() -> None:
         [*HELPER, "--directory", "/run/x"], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stderr.startswith("error: nobody passed a socket")) == (2, True)
+
+
+@contextlib.contextmanager
+def apart(ground: Ground, *arguments: str) -> Iterator[Pins]:
+    """Run a helper with mounts of its own, as in a container, on a socket that it makes."""
+    path = ground.place / "own.sock"
+    words = ["unshare", "--mount", "--propagation", "private", *HELPER]
+    words += ["--directory", str(ground.pins), "--listen", str(path), *arguments]
+    path.touch()  # an earlier helper's, which was killed
+    helper = subprocess.Popen(words)
+    try:
+        wait_until(lambda: answers(str(path)), what="the helper listens")
+        assert path.stat().st_mode & 0o777 == 0o600
+        yield Pins.at(str(path))
+    finally:
+        helper.terminate()
+        helper.wait()
+
+
+def test_a_helper_in_a_container_mounts_where_dockerd_is(ground: Ground, sandbox: Sandbox) -> None:
+    dockerd = sandbox.pid("dockerd")
+    with apart(ground) as pins, pytest.raises(PinsUnavailable, match="does not see"):
+        pins.pin("launcher-x-1-1", home(ground), ALICE, dockerd)
+    with apart(ground, "--docker-host", sandbox.docker_host) as pins:
+        (place,) = pins.pin("launcher-x-1-1", home(ground), ALICE, dockerd)
+        assert sorted(os.listdir(place)) == sorted(os.listdir(ground.alice))  # noqa: PTH208
+        secrets = pins.put_secrets("launcher-x-1-2", {"token": b"secret"}, ALICE, dockerd)
+        assert Path(secrets, "token").read_bytes() == b"secret"
+        assert pins.ping().trouble is None
+        assert pins.unpin("launcher-x-1-1")
+        assert pins.unpin("launcher-x-1-2")
+
+
+def test_a_helper_that_does_not_find_dockerd_says_so(ground: Ground, tmp_path: Path) -> None:
+    words = [*HELPER, "--directory", str(ground.pins), "--listen", str(tmp_path / "x.sock")]
+    for host, why in (
+        (f"unix://{tmp_path}/none.sock", "cannot reach Docker"),
+        ("unix:///nowhere/docker.sock", "cannot reach Docker"),
+    ):
+        done = subprocess.run(
+            [*words, "--docker-host", host], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert (done.returncode, why in done.stderr) == (3, True)
 
 
 def test_root_is_pinned_for_only_where_the_helper_was_told_so(ground: Ground) -> None:

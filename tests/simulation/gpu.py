@@ -57,6 +57,9 @@ class FakeGpu:
             return f"{expected.uuid} does not exist now"
         return None if seen.identity == expected.identity else f"{expected.uuid} is another now"
 
+    def is_stand_in(self) -> bool:
+        return False
+
     def device_node(self, gpu_uuid: str) -> Path | None:
         return None
 

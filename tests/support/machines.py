@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from launcher.fakegpu import Machine
+from launcher.fakegpu.build import FLAGS, SONAME, compile_c, sources
 
 MakeMachine = Callable[[str], Machine]
 
@@ -39,3 +40,11 @@ def make_machine(tmp_path: Path, build_directory: Path) -> Iterator[MakeMachine]
     for machine in made:
         machine.clear_faults()
         machine.close()
+
+
+def library_without_mark(directory: Path) -> Path:
+    """Compile the fake library so that it does not say that it is one: a real card's, to us."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = [path for path in sources() if path.suffix == ".c"]
+    compile_c(files, directory / SONAME, [*FLAGS, "-Dfakegpu_use=another_use"])
+    return directory / SONAME

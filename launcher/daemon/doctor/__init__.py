@@ -62,9 +62,15 @@ async def findings(context: Context) -> list[Finding]:
     is_gpu_machine = bool(world.gpus)
     told = await asyncio.gather(
         _within(
-            "docker", docker.check, config.docker_host, world.gpu_support, host, is_gpu_machine
+            "docker",
+            docker.check,
+            config.docker_host,
+            world.gpu_support,
+            host,
+            is_gpu_machine,
+            context.devices,
         ),
-        _within("nvml", nvml.check, host, context.gpu, seen),
+        _within("nvml", nvml.check, host, context.gpu, seen, context.container is not None),
         _within("tools", _tools, host, context.health.driver_version),
         _within("disk", _host, context),
         _within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),

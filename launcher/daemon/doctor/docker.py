@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from launcher.daemon.devices import Devices
 from launcher.daemon.doctor import disks, escapes
 from launcher.daemon.doctor.dockerd import HOOK, Hook, hook_of
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
@@ -18,19 +19,23 @@ Answer = Mapping[str, Any]
 
 PATIENCE_SECONDS = 10.0
 DRIVER_FIX = "Run nvidia-smi and look at dmesg; where both are well, try docker run --gpus all."
+NOT_REAL = ok("gpu-support", "the GPU is not real: Docker is asked for no device")
 HOOK_FIX = "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start."
 
 
-def check(docker_host: str, refused: str | None, host: Host, gpus: bool) -> list[Finding]:
+def check(
+    docker_host: str, refused: str | None, host: Host, gpus: bool, devices: Devices
+) -> list[Finding]:
     """Ask Docker; ``refused``: why it did not start a GPU job the last time, None if it did."""
     connection = Connection(docker_host, PATIENCE_SECONDS)
     try:
         version, info = connection.version(), connection.info()
+        are_given = devices.are_given()
     except (EngineUnavailable, EngineError) as error:
         return [problem("docker", error.message, error.fix)]
     return [
         reachable(docker_host, version),
-        gpu_support(version, info, refused, hook_of(docker_host)),
+        gpu_support(version, info, refused, hook_of(docker_host)) if are_given else NOT_REAL,
         *(cgroup_driver(info) if gpus else ()),
         live_restore(info),
         *limits(info),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.daemon.doctor.tools import SYSTEM_FOLDERS
-from launcher.engine.incarnation import dockerd_pid
+from launcher.dockerd import dockerd_pid
 
 HOOK = "nvidia-container-runtime-hook"
 CONNECT_SECONDS = 2.0
@@ -31,9 +32,22 @@ def hook_of(docker_host: str, proc: Path = Path("/proc"), usual: str = SYSTEM_FO
     with contextlib.suppress(OSError):
         pid = dockerd_pid(docker_host, CONNECT_SECONDS, proc)
     folders = None if pid is None else path_of(pid, proc)
-    if folders is None:
+    root = proc / str(pid) / "root"
+    if folders is None or not os.access(root, os.X_OK):
         return Hook(shutil.which(HOOK, path=usual), certain=False)
-    return Hook(shutil.which(HOOK, path=folders), certain=True)
+    return Hook(_found(root, folders), certain=True)
+
+
+def _found(root: Path, folders: str) -> str | None:
+    """Return the hook on the PATH of a process that has another root, such as the host's.
+
+    A link there may be absolute: it is not followed.
+    """
+    for folder in filter(None, folders.split(":")):
+        place = root / folder.lstrip("/") / HOOK
+        if place.is_symlink() or os.access(place, os.X_OK):
+            return f"{folder}/{HOOK}"
+    return None
 
 
 def path_of(pid: int, proc: Path = Path("/proc")) -> str | None:

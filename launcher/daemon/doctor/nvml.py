@@ -26,8 +26,11 @@ class Seen:
     used: Mapping[str, str]
 
 
-def check(host: Host, reader: GpuReader, seen: Seen) -> list[Finding]:
-    """Ask NVML and look at the files that must fit it."""
+def check(host: Host, reader: GpuReader, seen: Seen, contained: bool = False) -> list[Finding]:
+    """Ask NVML and look at the files that must fit it.
+
+    A daemon that is ``contained`` has only some of the machine's device nodes.
+    """
     found = seen.inventory
     uuids = [gpu.uuid for gpu in found.gpus]
     modes = {uuid: _asked(lambda u=uuid: reader.persistence(u)) for uuid in uuids}  # type: ignore[misc]
@@ -36,7 +39,7 @@ def check(host: Host, reader: GpuReader, seen: Seen) -> list[Finding]:
     needed = {s.uuid: nodes.nodes_of(s, minors[s.gpu_uuid], known) for s in found.slices}
     return [
         gpus.persistence(found, modes),
-        *nodes.check(host, found.slices, minors),
+        *(() if contained else nodes.check(host, found.slices, minors)),
         *cdi.check(host, found.slices, needed),
         *gpus.foreign(seen.used, {uuid: _users(reader, uuid) for uuid in seen.used}),
     ]

@@ -98,6 +98,7 @@ def a_process(proc: Path, pid: int, name: str, environ: bytes) -> None:
     entry.mkdir(parents=True)
     (entry / "comm").write_text(f"{name}\n")
     (entry / "environ").write_bytes(environ)
+    (entry / "root").symlink_to("/")
 
 
 def test_the_hook_is_looked_for_on_dockerds_path_not_on_ours(
@@ -111,6 +112,21 @@ def test_the_hook_is_looked_for_on_dockerds_path_not_on_ours(
     tool(theirs, HOOK, "exit 0")
     found = hook_of(listening, proc, ours.folders)
     assert found == Hook(f"{theirs.folders}/{HOOK}", certain=True)
+
+
+def test_the_hook_is_looked_for_below_dockerds_own_root(
+    proc: Path, tmp_path: Path, listening: str
+) -> None:
+    """A daemon in a container sees the host's files there; links lead nowhere in the container."""
+    root = tmp_path / "host"
+    (root / "opt/bin").mkdir(parents=True)
+    (root / "opt/bin" / HOOK).symlink_to("/opt/bin/nvidia-container-toolkit")
+    place = proc / str(os.getpid()) / "root"
+    place.unlink()
+    place.symlink_to(root)
+    assert hook_of(listening, proc, "") == Hook(f"/opt/bin/{HOOK}", certain=True)
+    place.unlink()
+    assert hook_of(listening, proc, "") == Hook(None, certain=False)
 
 
 def test_where_dockerds_path_cannot_be_read_the_usual_folders_are_looked_at(

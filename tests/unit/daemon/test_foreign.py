@@ -112,6 +112,20 @@ def test_a_container_has_the_slices_that_its_device_names_mean(
     assert set(found.values()) <= {"is used by the container web"}
 
 
+def test_the_daemons_own_container_is_no_use_and_one_beside_it_is() -> None:
+    machine = Machine({"mine": requested("all"), "minet": requested("0:1")})
+    foreign = ForeignUse(machine, machine, "feed", own="mine")  # type: ignore[arg-type]
+    told = (("MIG-a-0", 0), ("MIG-a-1", 1))
+    assert set(foreign.find(inventory(*A, indexes=told), frozenset())[0]) == {"MIG-a-1"}
+
+
+def test_where_containers_are_given_no_devices_none_has_a_slice() -> None:
+    machine = Machine({"web": requested("all")}, on={"MIG-a-1": [7]})
+    foreign = ForeignUse(machine, machine, "feed", devices=lambda: False)  # type: ignore[arg-type]
+    used, _ = foreign.find(inventory(*A), frozenset())
+    assert used == {"MIG-a-1": "is used by process 7"}
+
+
 def test_the_beginning_of_a_uuid_means_it() -> None:
     slice_ = Slice(UUID, "GPU-a", 0, "1g.6gb", 14, 5952, 3, 0)
     machine = Machine({"web": requested(UUID[:12])})

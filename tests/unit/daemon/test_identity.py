@@ -13,7 +13,15 @@ import pytest
 
 from launcher.core.job import Owner
 from launcher.core.rules import FairShare, Quota, Rules
-from launcher.daemon.identity import Caller, Roles, caller_of, groups_of, unknown_names
+from launcher.daemon.identity import (
+    Caller,
+    Roles,
+    caller_of,
+    gids_of,
+    groups_of,
+    unknown_names,
+)
+from launcher.daemon.usernames import lent_by
 from launcher.errors import NotAllowed
 
 ROOT_ONLY = Roles(frozenset({0}))
@@ -72,10 +80,29 @@ def test_an_admin_is_one_by_uid_alone(listener: Any) -> None:
         assert caller_of(request(server), Roles(frozenset({0, 5}))).admin
 
 
-def test_a_uid_without_a_name_is_nobody_here(listener: Any) -> None:
-    client = connect_as(54321, 54321, listener.path)
-    with client, listener.accept() as server, pytest.raises(NotAllowed, match="54321"):
-        caller_of(request(server), ROOT_ONLY)
+def test_a_uid_without_a_name_is_a_number_with_its_own_group_alone(listener: Any) -> None:
+    client = connect_as(54321, 54322, listener.path)
+    with client, listener.accept() as server:
+        caller = caller_of(request(server), ROOT_ONLY)
+    assert (caller.owner, caller.role) == (Owner(54321, 54322, "54321"), "user")
+    assert gids_of(caller.owner) == {54322}
+
+
+def test_a_name_that_is_another_users_now_brings_none_of_its_groups() -> None:
+    assert gids_of(Owner(54321, 54321, "root")) == {54321}
+
+
+def test_a_subordinate_uid_is_refused_and_its_owner_named(tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.write_text("alice:100000:65536\nbob:x:1\n# no row\n4242:200000:10\n")
+    asked = (99_999, 100_000, 165_535, 165_536, 200_009)
+    assert [lent_by(uid, file) for uid in asked] == [None, "alice", "alice", None, "4242"]
+    new = tmp_path / "new"
+    new.write_text("carol:100000:65536\n")
+    new.rename(file)
+    assert lent_by(100_000, file) == "carol"
+    file.unlink()
+    assert lent_by(100_000, file) is None
 
 
 def test_each_connection_keeps_its_own_user(listener: Any) -> None:

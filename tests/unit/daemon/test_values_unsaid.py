@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,7 +38,9 @@ SPEC = convert.core_spec(REQUEST)
 ASKED = Asked(SPEC, Person(OWNER), Policy(host_memory=2**34), 2**34)
 ACTION = StartAttempt(1, 1, "launch-x-1-1", (), "sha256:1", policy_version=VERSION)
 PLACES = Pinned(Pins(socket.socket), "/run/nobodys")
-PLAN = Plan(ACTION, ASKED, "x", None, "/run/pins", SecretStore(Path("/nowhere")), PLACES)
+STORE = SecretStore(Path("/nowhere"))
+DEVICES = SimpleNamespace(driver=lambda: "", are_given=lambda: True)
+PLAN = Plan(ACTION, ASKED, "x", None, "/run/pins", STORE, PLACES, DEVICES)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_what_docker_quotes_is_masked_entry_by_entry() -> None:
 
 @pytest.mark.parametrize("name", ["NVIDIA_VISIBLE_DEVICES", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES"])
 def test_a_fault_of_a_body_names_the_variable_alone(name: str) -> None:
-    body = PLAN.body(lambda: "")
+    body = PLAN.body()
     env = body["Env"]
     assert isinstance(env, list)
     for wrong in ([*env, f"{name}={VALUE}"], [*env, 5, VALUE], f"{name}={VALUE}"):

@@ -23,7 +23,7 @@ ONE, TWO = (mig(0),), (mig(0), mig(1))
 def launch(
     owner: Owner = ALICE,
     slices: tuple[Slice, ...] = ONE,
-    driver: str = "",
+    driver: str | None = "",
     policy: Policy = DEFAULT,
     gids: tuple[int, ...] = (),
     secrets: str | None = None,
@@ -65,6 +65,7 @@ def bounds_of(made: Launch) -> Bounds:
         memory=made.spec.mem_limit or (SHARE if ordinary else None),
         pids=4096 if ordinary else None,
         nofile=16384 if ordinary else None,
+        real=made.gpu_driver is not None,
     )
 
 

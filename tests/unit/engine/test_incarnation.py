@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
-from launcher.engine.incarnation import Incarnation, dockerd_pid, incarnation
+from launcher.dockerd import dockerd_pid, socket_was_replaced
+from launcher.engine.incarnation import Incarnation, incarnation
 
 OTHER, THIRD = 2**22 + 1, 2**22 + 2
 
@@ -63,3 +65,15 @@ def test_a_life_begins_when_its_process_did(listening: str, tmp_path: Path) -> N
 def test_two_lives_of_one_pid_differ_and_a_set_clock_makes_no_new_one() -> None:
     assert Incarnation(7, 100, 5.0) == Incarnation(7, 100, 6.0)
     assert Incarnation(7, 100, 5.0) != Incarnation(7, 101, 5.0)
+
+
+def test_a_socket_that_was_made_anew_is_not_the_one_that_is_mounted_here(tmp_path: Path) -> None:
+    """An open file stands for the mount: it keeps the inode that dockerd has removed."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"/tmp/launcher-replaced-{os.getpid()}.sock")
+        path = Path(listener.getsockname())
+        host = f"unix:///proc/self/fd/{os.open(path, os.O_PATH)}"
+        assert not socket_was_replaced(host)
+        path.unlink()
+        assert socket_was_replaced(host)
+        assert not socket_was_replaced(f"unix://{path}")

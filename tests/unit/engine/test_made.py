@@ -137,7 +137,10 @@ def test_a_cpu_container_that_was_given_a_slice_or_a_runtime_is_found_out() -> N
     none = Bounds([], 0, 0)
     assert inspect_faults(roots(), none) == ["it was given ['MIG-a-0'], leased is nothing"]
     found = inspect_faults(roots(DeviceRequests=None, Runtime="nvidia"), none)
-    assert found == ["a CPU job has the runtime nvidia"]
+    assert found == ["a job without devices has the runtime nvidia"]
+    fake = Bounds(["MIG-a-0"], 0, 0, real=False)
+    assert inspect_faults(roots(DeviceRequests=None), fake) == []
+    assert inspect_faults(roots(), fake) == ["it was given ['MIG-a-0'], leased is nothing"]
 
 
 def test_secrets_are_mounted_where_they_are_read_only_and_nowhere_else() -> None:

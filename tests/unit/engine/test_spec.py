@@ -217,6 +217,16 @@ def test_the_driver_is_named_from_the_version_on_that_tries_cdi_first(
     assert gpu_driver(version) == driver
 
 
+def test_slices_of_a_fake_gpu_are_named_and_no_device_is_asked_for() -> None:
+    made = launch(slices=TWO, driver=None)
+    body = create_body(made)
+    assert "DeviceRequests" not in body["HostConfig"]
+    assert body["HostConfig"]["Runtime"] == "runc"
+    told = environment(made)
+    assert told["LAUNCHER_SLICES"] == ",".join(uuids_of(made))
+    assert told["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
 anything = st.text(max_size=40)
 hostile = st.one_of(
     anything,

@@ -24,6 +24,7 @@ GOOD = {
     "granted": launch(gids=(60,), network="none", binds=(Bind("/run/pins/0", "/work", True),)),
     "secrets": launch(secrets="/run/pins/secrets", binds=(Bind("/run/pins/0", "/work", False),)),
     "driver": launch(driver="nvidia.runtime-hook"),
+    "fake": launch(driver=None),
 }
 
 
@@ -203,10 +204,10 @@ def test_a_cpu_job_with_a_device_or_without_runc_is_refused() -> None:
     made = GOOD["cpu"]
     body = create_body(made)
     del body["HostConfig"]["Runtime"]
-    assert faults(made, body) == ["a CPU job must run with runtime runc"]
+    assert faults(made, body) == ["a job without devices must run with runtime runc"]
     body = create_body(made)
     body["HostConfig"]["DeviceRequests"] = []
-    assert faults(made, body) == ["a CPU job has a device request"]
+    assert faults(made, body) == ["a job without devices has a device request"]
 
 
 def test_a_root_job_gets_no_tmpfs_and_only_plain_binds() -> None:

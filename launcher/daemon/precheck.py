@@ -1,0 +1,85 @@
+"""``python -m launcher.daemon.precheck``: whether Docker can give the daemon's container the GPUs.
+
+For Docker Compose, before the daemon's own container: that asks Docker for every GPU, so where
+Docker cannot hand any out it never starts, and could tell nobody why.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from launcher import last_words
+from launcher.client.sockets import answers
+from launcher.config import load
+from launcher.daemon.notstarted import never_ran, refused_start
+from launcher.engine.connection import Connection
+from launcher.engine.containers import Containers
+from launcher.engine.outcome import Refused, Unknown
+from launcher.engine.own import own_container
+from launcher.errors import EngineUnavailable, GpuUnavailable, LauncherError
+
+FAKE = "On a machine without a GPU: docker compose --profile fake up -d"
+
+
+def check(containers: Containers, own: str, environment: Mapping[str, str]) -> None:
+    """Start a container of this image with the GPUs as the daemon's has them, and remove it.
+
+    Raises ``GpuUnavailable`` where Docker cannot start it, and as Docker does.
+    """
+    found = containers.inspect(own)
+    if found is None:
+        return
+    name = f"launcher-precheck-{secrets.token_hex(4)}"
+    try:
+        containers.create(name, _body(found.info["Image"], environment))
+        refused = None
+        try:
+            containers.start(name)
+        except Refused as error:
+            refused = error
+        made = containers.inspect(name)
+        if made is not None and not made.ever_started:
+            raise GpuUnavailable(never_ran(made, refused, ()).message, fix=FAKE)
+    except Refused as error:
+        raise GpuUnavailable(refused_start(error, ()).message, fix=FAKE) from error
+    finally:
+        containers.remove(name)
+
+
+def _body(image: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    request = {
+        "Driver": environment.get("GPU_DRIVER", "nvidia"),
+        "Count": -1,
+        "Capabilities": [["gpu", "utility"]],
+    }
+    return {
+        "Image": image,
+        "Entrypoint": ["true"],
+        "HostConfig": {"NetworkMode": "none", "DeviceRequests": [request]},
+    }
+
+
+def main(environment: Mapping[str, str] = os.environ) -> int:
+    """Run the check; returns the exit status. What Docker itself lacks the daemon says better."""
+    config = load({})
+    own = own_container()
+    if own is None or answers(str(config.socket)):
+        return 0
+    last_words.clear(str(config.socket))
+    try:
+        check(Containers(Connection(config.docker_host)), own, environment)
+    except GpuUnavailable as error:
+        last_words.leave(str(config.socket), error)
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except (EngineUnavailable, Unknown, LauncherError) as error:
+        print(f"not checked: {error}", file=sys.stderr)  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

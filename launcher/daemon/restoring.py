@@ -1,0 +1,34 @@
+"""Brings the saved layout back after a reboot, before anything is scheduled."""
+
+from __future__ import annotations
+
+from launcher.core import event as ev
+from launcher.core.job import Owner
+from launcher.daemon import layouts
+from launcher.daemon.context import Context
+from launcher.daemon.identity import Caller
+from launcher.errors import LauncherError
+
+SECONDS = 120.0
+
+
+async def restore(context: Context) -> str | None:
+    """Restore the saved layout, if there is one; return why it is not restored."""
+    try:
+        wanted = await layouts.saved(context)
+    except LauncherError:
+        return None
+    try:
+        await context.brain.ask(ev.Tick())  # what NVML showed is in the world from here on
+        request = layouts.restoring(context.world, wanted)
+        if layouts.is_empty(await layouts.plan(context, request)):
+            return None
+        begun = await layouts.change(context, Caller(Owner(0, 0, "root"), admin=True), request)
+        ended = await layouts.wait_for_change(context, begun.id, SECONDS)
+    except LauncherError as error:
+        return _problem(f"{error.message}. {error.fix}" if error.fix else error.message)
+    return None if ended.result == "applied" else _problem(ended.message or ended.state)
+
+
+def _problem(why: str) -> str:
+    return f"the saved layout is not restored: {why}"

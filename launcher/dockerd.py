@@ -1,0 +1,50 @@
+"""Which process is the dockerd behind a socket."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from pathlib import Path
+
+_UCRED = struct.Struct("3i")
+PROC = Path("/proc")
+
+
+def dockerd_pid(host: str, timeout: float, proc: Path = PROC) -> int | None:
+    """Return the pid of the dockerd behind a unix socket, None where it cannot be told.
+
+    The kernel names who made the socket: dockerd, or systemd on its behalf (``-H fd://``); then the
+    one dockerd of the machine is meant. Raises ``OSError`` while nobody listens.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(timeout)
+        peer.connect(host.removeprefix("unix://"))
+        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid: int = _UCRED.unpack(raw)[0]
+    name = _name(proc, pid)
+    if name == "dockerd":
+        return pid
+    if name != "systemd":  # a proxy, or a process that we do not see: any dockerd may be behind it
+        return None
+    pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
+    found = [each for each in pids if _name(proc, each) == "dockerd"]
+    return found[0] if len(found) == 1 else None
+
+
+def _name(proc: Path, pid: int) -> str | None:
+    try:
+        return (proc / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return None
+
+
+def socket_was_replaced(host: str) -> bool:
+    """Return whether this path still leads to a socket that was removed meanwhile.
+
+    So it is where the socket itself is mounted into a container: a dockerd that makes it anew is
+    not seen there. An inode without a name has no links (inode(7)).
+    """
+    try:
+        return Path(host.removeprefix("unix://")).stat().st_nlink == 0
+    except OSError:
+        return False

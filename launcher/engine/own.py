@@ -1,0 +1,28 @@
+"""The container that this process itself runs in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+MOUNTS = Path("/proc/self/mountinfo")
+_HOSTNAME = re.compile(r"/containers/([0-9a-f]{64})/hostname")
+
+
+def own_container(mountinfo: Path = MOUNTS) -> str | None:
+    """Return the full id of the Docker container that this process runs in, None outside of one.
+
+    Docker mounts /etc/hostname into every container from the container's own directory (moby
+    daemon/container_operations_unix.go). The kernel tells the source: field 4 of
+    proc_pid_mountinfo(5). A hostname or an environment could be set by anybody.
+    """
+    try:
+        lines = mountinfo.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        source, target = line.split(" ")[3:5]
+        found = _HOSTNAME.search(source)
+        if found and target == "/etc/hostname":
+            return found[1]
+    return None
