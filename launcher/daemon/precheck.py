@@ -18,10 +18,12 @@ from launcher.config import load
 from launcher.daemon.notstarted import never_ran, refused_start
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
-from launcher.engine.outcome import Refused, Unknown
+from launcher.engine.outcome import Refused
 from launcher.engine.own import own_container
-from launcher.errors import EngineUnavailable, GpuUnavailable, LauncherError
+from launcher.engine.spec import gpu_driver
+from launcher.errors import GpuUnavailable, LauncherError
 
+DRIVER, ANY_DRIVER = "GPU_DRIVER", "nvidia"
 FAKE = "On a machine without a GPU: docker compose --profile fake up -d"
 
 
@@ -50,9 +52,23 @@ def check(containers: Containers, own: str, environment: Mapping[str, str]) -> N
         containers.remove(name)
 
 
+def advice(engine_version: str, environment: Mapping[str, str]) -> str | None:
+    """Return what to set for this Docker, None where the settings fit it.
+
+    From 29.2 on the driver ``nvidia`` means CDI first, which knows no monitor device (moby 51942).
+    """
+    driver = gpu_driver(engine_version)
+    if not driver or environment.get(DRIVER, ANY_DRIVER) != ANY_DRIVER:
+        return None
+    return (
+        f"Docker {engine_version} gives GPUs by CDI, without the MIG monitor device: the daemon may "
+        f"not see new slices. Set {DRIVER}={driver} in compose/.env."
+    )
+
+
 def _body(image: str, environment: Mapping[str, str]) -> dict[str, Any]:
     request = {
-        "Driver": environment.get("GPU_DRIVER", "nvidia"),
+        "Driver": environment.get(DRIVER, ANY_DRIVER),
         "Count": -1,
         "Capabilities": [["gpu", "utility"]],
     }
@@ -70,13 +86,16 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     if own is None or answers(str(config.socket)):
         return 0
     last_words.clear(str(config.socket))
+    containers = Containers(Connection(config.docker_host))
     try:
-        check(Containers(Connection(config.docker_host)), own, environment)
+        if told := advice(containers.engine_version(), environment):
+            print(f"warning: {told}", file=sys.stderr)  # noqa: T201
+        check(containers, own, environment)
     except GpuUnavailable as error:
         last_words.leave(str(config.socket), error)
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
-    except (EngineUnavailable, Unknown, LauncherError) as error:
+    except LauncherError as error:
         print(f"not checked: {error}", file=sys.stderr)  # noqa: T201
     return 0
 

@@ -311,7 +311,8 @@ def _remove_stale(path: Path) -> None:
             return
     raise ConfigError(
         f"another daemon listens on {path}",
-        fix="Use that one, stop it with `launch stop`, or choose another --socket.",
+        fix="Use that one, or stop it: `launch stop`, or `systemctl disable --now launcher.service "
+        "launcher.socket` where it is a service. Or choose another --socket.",
     )
 
 

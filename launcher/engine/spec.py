@@ -89,14 +89,17 @@ def environment(launch: Launch) -> dict[str, str]:
         env["LAUNCHER_ARRAY_INDEX"] = str(launch.index)
     if launch.deadline is not None:
         env["LAUNCHER_DEADLINE"] = launch.deadline
-    if not _has_devices(launch):
+    if not _device_requests(launch):
         # `void`, not `none`: old toolkits gave every GPU for `none`.
         env["NVIDIA_VISIBLE_DEVICES"] = "void"
     return env
 
 
-def _has_devices(launch: Launch) -> bool:
-    return bool(launch.slices) and launch.gpu_driver is not None
+def _device_requests(launch: Launch) -> list[dict[str, Any]]:
+    """Return the device request of a container, if it has one; two would overwrite each other."""
+    if launch.gpu_driver is None or not launch.slices:
+        return []
+    return [device_request(launch.slices, launch.gpu_driver)]
 
 
 def _host_config(launch: Launch) -> dict[str, Any]:
@@ -124,8 +127,8 @@ def _host_config(launch: Launch) -> dict[str, Any]:
         ],
         "Tmpfs": _tmpfs(launch),
     }
-    if launch.gpu_driver is not None and launch.slices:
-        config["DeviceRequests"] = [device_request(launch.slices, launch.gpu_driver)]
+    if requests := _device_requests(launch):
+        config["DeviceRequests"] = requests
     else:
         config["Runtime"] = "runc"
     if spec.cpus is not None:
@@ -155,7 +158,7 @@ def _kept_in(kept: Confinement) -> dict[str, Any]:
 
 
 def device_request(slices: tuple[Slice, ...], driver: str) -> dict[str, Any]:
-    """Return the one device request of a container; two would overwrite each other."""
+    """Return the request for exactly these slices."""
     return {
         "Driver": driver,
         "Count": 0,

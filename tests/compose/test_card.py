@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from launcher.errors import NotAllowed
+from launcher import Client
+from launcher.client.sockets import answers
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import Mount
 from tests.compose.stack import IMAGE, NONE, Stack
-from tests.support.daemon import as_user
+from tests.support.daemon import LAUNCH, as_user
 from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
@@ -138,6 +142,56 @@ def test_a_docker_that_made_its_socket_anew_is_found_again(
     assert stack.client.wait(str(stack.submit("true").id), timeout=30).outcome == "COMPLETED"
 
 
+@contextlib.contextmanager
+def another_daemon(stack: Stack, machine: Machine, place: Path, socket: Path) -> Iterator[Client]:
+    """Run a daemon on the host as systemd does: the same GPUs, the same locks."""
+    config = place / "launcher.toml"
+    config.write_text(f'lock_dir = "{stack.run}"\n')
+    words = ["serve", "--socket", str(socket), "--state-dir", str(place / "state")]
+    words += ["--config", str(config), "--docker-host", stack.sandbox.docker_host]
+    card = {
+        "LD_LIBRARY_PATH": str(machine.directory / "card"),
+        "FAKEGPU_STATE": str(machine.path),
+    }
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen([*LAUNCH, *words], env=os.environ | card, stderr=log)
+    try:
+        wait_until(lambda: answers(str(socket)), what="the host's daemon answers")
+        yield Client(str(socket))
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_second_daemon_on_the_same_gpus_leases_nothing_and_says_why(
+    stack: Stack, machine: Machine, tmp_path: Path
+) -> None:
+    with another_daemon(stack, machine, tmp_path, tmp_path / "l.sock") as first:
+        wait_until(lambda: first.status().gpus == 1, what="the host's daemon has the GPU")
+        stack.up()
+        done = stack.launch("status")
+        words = f"is claimed by another launcher daemon (pid {first.status().pid}, store "
+        assert done.returncode == 1
+        for told in (done.stdout, stack.logs("launcher")):
+            assert words in told
+        assert {s.state for s in stack.client.slices()} == {"foreign"}
+    wait_until(
+        lambda: stack.client.status().state == "healthy", timeout=20, what="it takes the GPU over"
+    )
+
+
+def test_a_daemon_that_listens_on_the_same_socket_is_named_in_the_logs(
+    stack: Stack, machine: Machine, tmp_path: Path
+) -> None:
+    stack.run.mkdir()
+    with another_daemon(stack, machine, tmp_path, stack.socket) as first:
+        stack.compose("up", "-d")
+        words = "another daemon listens on /run/launcher/launcher.sock"
+        wait_until(lambda: words in stack.logs("launcher"), timeout=30, what="it says so")
+        assert first.status().state == "healthy"
+        assert stack.launch("status").returncode == 0
+
+
 def test_users_mount_what_they_may_open_and_have_secrets(stack: Stack, tmp_path: Path) -> None:
     home = Path(f"/home/{ALICE.pw_name}")
     made = not home.exists()
@@ -160,28 +214,6 @@ def test_users_mount_what_they_may_open_and_have_secrets(stack: Stack, tmp_path:
         (home / "words").unlink()
         if made:
             home.rmdir()
-
-
-def test_names_are_the_hosts_and_a_uid_without_one_is_a_number(
-    stack: Stack, tmp_path: Path
-) -> None:
-    etc = tmp_path / "etc"
-    etc.mkdir()
-    line = "{}:x:" + f"{ALICE.pw_uid}:{ALICE.pw_gid}::/:/bin/sh\n"
-    (etc / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n" + line.format("alice"))
-    (etc / "group").write_text("root:x:0:\n")
-    (etc / "subuid").write_text("alice:100000:65536\n")
-    stack.changes["launcher"]["volumes"].append(f"{etc}:/host/etc:ro")
-    stack.up()
-    assert stack.submit("true", uid=ALICE.pw_uid).user == "alice"
-    (etc / "passwd.new").write_text("root:x:0:0:root:/root:/bin/sh\n" + line.format("alicia"))
-    (etc / "passwd.new").rename(etc / "passwd")
-    assert stack.submit("true", uid=ALICE.pw_uid).user == "alicia"
-    job = stack.submit("id", "-u", uid=54321)
-    assert job.user == "54321"
-    assert stack.client.wait(str(job.id), timeout=30).outcome == "COMPLETED"
-    with pytest.raises(NotAllowed, match="100005 is a subordinate uid of alice"):
-        stack.submit("true", uid=100005)
 
 
 def test_layouts_are_changed_by_a_daemon_that_ends_after_it_alone(stack: Stack) -> None:

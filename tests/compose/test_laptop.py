@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from launcher import __version__
+from launcher.engine.connection import Connection
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from tests.compose.conftest import MakeStack
@@ -42,6 +44,24 @@ def test_the_fake_profile_runs_gpu_jobs_where_there_is_nothing_of_nvidia(laptop:
     assert laptop.client.wait(str(fifth.id), timeout=30).outcome == "COMPLETED"
     done = laptop.launch("layout", "apply", "--exact", "2g.12gb:2")
     assert (done.returncode, "applied and verified" in done.stderr) == (0, True), done.stderr
+
+
+def test_the_image_has_what_the_daemon_needs_and_no_more(laptop: Stack) -> None:
+    laptop.compose("build", laptop.service)
+    script = (
+        "for each in cc gcc pip3 git; do command -v $each; done; ls /src /pip /opt/launcher/bin/pip"
+    )
+    found = laptop.compose("run", "--rm", "--no-deps", "fake", "sh", "-c", script, check=False)
+    assert found.stdout == ""
+    labels = (
+        Connection(laptop.sandbox.docker_host).api().inspect_image("launcher")["Config"]["Labels"]
+    )
+    assert labels["org.opencontainers.image.version"] == __version__
+    names = laptop.compose(
+        "run", "--rm", "--no-deps", "fake", "sh", "-c", "ls -d /opt/launcher/lib/*/site-packages/*"
+    ).stdout
+    assert "/launcher" in names
+    assert not [name for name in ("pytest", "mypy", "ruff", "/tests") if name in names]
 
 
 def test_serve_with_a_fake_gpu_does_the_same_outside_of_compose(
@@ -81,6 +101,8 @@ def test_no_toolkit_is_said_in_the_logs_and_by_status(
 def test_a_socket_that_is_not_there_is_said_by_the_daemon(laptop: Stack, tmp_path: Path) -> None:
     laptop.extra["DOCKER_SOCKET"] = str(tmp_path / "docker.sock")
     laptop.up()
+    wait_until(lambda: laptop.health() != "starting", timeout=60, what="Docker asks for its health")
+    assert laptop.health() == "healthy", "a degraded daemon serves"
     status = laptop.launch("status")
     assert status.returncode == 1
     for told in (status.stdout, laptop.logs("fake")):
