@@ -61,8 +61,8 @@ def advice(engine_version: str, environment: Mapping[str, str]) -> str | None:
     if not driver or environment.get(DRIVER, ANY_DRIVER) != ANY_DRIVER:
         return None
     return (
-        f"Docker {engine_version} gives GPUs by CDI, without the MIG monitor device: the daemon may "
-        f"not see new slices. Set {DRIVER}={driver} in compose/.env."
+        f"Docker {engine_version} gives GPUs by CDI, without the MIG monitor device: the daemon "
+        f"may not see every slice. Set {DRIVER}={driver} in compose/.env."
     )
 
 
