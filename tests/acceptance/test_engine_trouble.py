@@ -38,6 +38,8 @@ def without_docker(
 ) -> tuple[DaemonProcess, Sandbox]:
     """A daemon whose Docker does not run yet."""
     sandbox = make_sandbox()
+    with sandbox:  # its image is there when it comes: no job looks for it elsewhere
+        sandbox.import_busybox(BUSYBOX)
     return make_daemon(docker_host=sandbox.docker_host).start(), sandbox
 
 
@@ -80,7 +82,6 @@ def test_without_docker_jobs_wait_and_say_why_and_run_once_it_is_there(
     assert "EngineUnavailable" in launch("show", "last").ok().text
     assert "EngineUnavailable" in launch("ps").ok().text
     sandbox.start()
-    sandbox.import_busybox(BUSYBOX)
     ended = running.end()
     assert (ended.code, ended.out) == (0, b"at last\n")
     wait_until(lambda: launch("status").code == 0, what="the daemon is healthy again")
