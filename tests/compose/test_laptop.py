@@ -23,8 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_the_fake_profile_runs_gpu_jobs_where_there_is_nothing_of_nvidia(laptop: Stack) -> None:
-    laptop.compose("build", "--no-cache", laptop.service)
-    laptop.up()
+    laptop.up("--build")
     done = laptop.launch("status")
     assert done.returncode == 0
     assert "not real" in done.stdout
