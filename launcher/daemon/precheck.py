@@ -75,7 +75,7 @@ def _body(image: str, environment: Mapping[str, str]) -> dict[str, Any]:
     return {
         "Image": image,
         "Entrypoint": ["true"],
-        "HostConfig": {"NetworkMode": "none", "DeviceRequests": [request]},
+        "HostConfig": {"NetworkMode": "none", "CapDrop": ["ALL"], "DeviceRequests": [request]},
     }
 
 

@@ -9,13 +9,15 @@ from typing import TypeVar
 
 from launcher.core.gpu import Inventory
 from launcher.daemon.doctor import cdi, gpus, nodes
-from launcher.daemon.doctor.finding import Finding
+from launcher.daemon.doctor.finding import Finding, ok
 from launcher.daemon.doctor.tools import Host
 from launcher.errors import GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
 from launcher.gpu.holders import Holder, describe
 
 T = TypeVar("T")
+
+NODES_UNSEEN = ok("device nodes", "unknown: a daemon in a container does not see the machine's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def check(host: Host, reader: GpuReader, seen: Seen, contained: bool = False) ->
     needed = {s.uuid: nodes.nodes_of(s, minors[s.gpu_uuid], known) for s in found.slices}
     return [
         gpus.persistence(found, modes),
-        *(() if contained else nodes.check(host, found.slices, minors)),
+        *([NODES_UNSEEN] if contained else nodes.check(host, found.slices, minors)),
         *cdi.check(host, found.slices, needed),
         *gpus.foreign(seen.used, {uuid: _users(reader, uuid) for uuid in seen.used}),
     ]
