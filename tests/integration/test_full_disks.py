@@ -88,6 +88,7 @@ def test_a_burst_of_submits_while_the_disk_fills_keeps_exactly_what_was_acknowle
     known = {job.name: job.id for job in daemon.client.jobs(all=True)}
     assert acknowledged.items() <= known.items()
     assert not refused & known.keys()
+    wait_until(lambda: daemon.client.status().state == "healthy", what="the daemon has healed")
     assert daemon.submit("true").id > max(acknowledged.values())
 
 
