@@ -126,13 +126,36 @@ class Context:
             first, last_id = _number(found[1]), _number(found[2])
             jobs = await self.committer.read(Reader.jobs_between, first, last_id)
         else:
-            named = await self.committer.read(Reader.jobs_named, ref)
-            jobs = [job for job in named if caller.may_see(job.owner)]
+            owner = None if caller.admin else caller.uid
+            jobs = await self.committer.read(Reader.jobs_named, ref, owner)
         if not jobs:
             raise NoSuchJob(
                 f"there is no job {ref}", fix="`launch ps -a` lists your jobs, also ended ones."
             )
         return [self.world.jobs.get(job.id, job) for job in jobs]
+
+    async def resolve_all(
+        self, refs: Iterable[str], caller: Caller, *, own: bool = False
+    ) -> list[Job]:
+        """Return the jobs that several references mean, each once, by id.
+
+        Ranges that overlap are read once. With ``own`` of ranges only what the caller may change.
+        Raises as ``resolve`` does; a range without a job means none.
+        """
+        found: dict[int, Job] = {}
+        spans: list[tuple[int, int]] = []
+        for ref in dict.fromkeys(refs):
+            if span := _RANGE.fullmatch(ref):
+                spans.append((_number(span[1]), _number(span[2])))
+            else:
+                found |= {job.id: job for job in await self.resolve(ref, caller)}
+        owner = caller.uid if own and not caller.admin else None
+        for first, last in merged(spans):
+            some = await self.committer.read(Reader.jobs_between, first, last, owner)
+            found |= {job.id: self.world.jobs.get(job.id, job) for job in some}
+        if not found:
+            raise NoSuchJob("none of these is a job", fix="`launch ps -a` lists your jobs.")
+        return [found[job_id] for job_id in sorted(found)]
 
     async def _elements(self, array: int, indices: str) -> list[Job]:
         """Return the elements of an array that ``3``, ``0-9`` or ``0,3,7-9`` means."""
@@ -164,6 +187,17 @@ class Context:
         """Return what was asked."""
         document = await self.committer.read(Reader.spec, job_id)
         return convert.parse_document(document) if document is not None else None
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the ranges of numbers, both ends included, without overlaps, in order."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(span for span in spans if span[0] <= span[1]):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
 
 
 def must_own(job: Job, caller: Caller) -> None:

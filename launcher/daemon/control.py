@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import fnmatch
 import signal as signals
 from collections.abc import Callable, Iterable
 
@@ -12,6 +11,7 @@ from launcher import wire
 from launcher.core import event as ev
 from launcher.core.arrays import Array
 from launcher.core.job import Job, Outcome, State
+from launcher.core.patterns import compiled
 from launcher.daemon import audit, convert
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.handlers import job_views
@@ -19,6 +19,8 @@ from launcher.daemon.identity import Caller, groups_of
 from launcher.daemon.secretstore import Key
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.store import Reader
+
+NAMES_AT_A_TIME = 100
 
 
 async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
@@ -45,23 +47,35 @@ async def cancel_all(
 ) -> list[wire.JobView]:
     """Cancel the caller's live jobs that are meant; an admin's word is for everybody's."""
     if asked.refs:
-        jobs = [job for ref in asked.refs for job in await context.resolve(ref, caller)]
+        jobs = await context.resolve_all(asked.refs, caller, own=True)
     else:
         jobs = list(context.world.jobs.values())
     user = caller.owner.name if asked.user == "me" else asked.user
     state = (asked.state or "").upper()
     meant = [
         job
-        for job in {job.id: job for job in jobs}.values()
+        for job in jobs
         if caller.may_see(job.owner)
         and job.state is not State.DONE
         and user in (None, job.owner.name)
         and state in ("", job.state.value)
-        and fnmatch.fnmatchcase(job.name, asked.name or "*")
     ]
+    if asked.name is not None:
+        meant = await _named(asked.name, meant)
     audit.about(job.id for job in meant)
     await _cancel(context, caller, meant)
     return await _now(context, caller, meant)
+
+
+async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs whose names match, some at a time: nobody waits for all of them."""
+    matches, found = compiled(pattern), []
+    for number, job in enumerate(jobs):
+        if matches(job.name):
+            found.append(job)
+        if number % NAMES_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
@@ -121,8 +135,8 @@ async def _now(context: Context, caller: Caller, jobs: list[Job]) -> list[wire.J
 
 async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list[wire.JobView]:
     """Queue the ended jobs that references mean again, together."""
-    found = {j.id: j for ref in asked.refs for j in await context.resolve(ref, caller)}
-    jobs = [job for job in found.values() if job.state is State.DONE]
+    found = await context.resolve_all(asked.refs, caller)
+    jobs = [job for job in found if job.state is State.DONE]
     if asked.failed:
         jobs = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
     for job in jobs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from launcher import wire
 from launcher.core.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
 from launcher.core.wellformed import LATEST
 from launcher.errors import InternalError, UserError
+from launcher.wire.bounds import MOST_CHARACTERS, MOST_ITEMS, MOST_NUMBER
 
 T = TypeVar("T")
 
@@ -32,17 +34,37 @@ def adapter(cls: Any) -> TypeAdapter[Any]:
 def _validator(cls: Any) -> SchemaValidator:
     """Return what reads a wire type; a list's first fault is enough, for only one is told."""
     if cls not in _VALIDATORS:
-        _VALIDATORS[cls] = SchemaValidator(_failing_fast(adapter(cls).core_schema))
+        _VALIDATORS[cls] = SchemaValidator(bounded(adapter(cls).core_schema))
     return _VALIDATORS[cls]
 
 
-def _failing_fast(schema: Any) -> Any:
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "str": {"max_length": MOST_CHARACTERS},
+    "list": {"max_length": MOST_ITEMS, "fail_fast": True},
+    "dict": {"max_length": MOST_ITEMS},
+    "int": {"ge": -MOST_NUMBER, "le": MOST_NUMBER},
+    "float": {"ge": -float(MOST_NUMBER), "le": float(MOST_NUMBER)},
+}
+
+
+def bounded(schema: Any) -> Any:
+    """Return a core schema in which every text, list, mapping and number has a bound."""
     if isinstance(schema, list):
-        return [_failing_fast(each) for each in schema]
+        return [bounded(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _failing_fast(each) for key, each in schema.items()}
-    return made | {"fail_fast": True} if made.get("type") == "list" else made
+    made = {key: bounded(each) for key, each in schema.items()}
+    kind = made.get("type")
+    return _BOUNDS.get(kind, {}) | made if isinstance(kind, str) else made
+
+
+def _unbounded(schema: Any) -> Any:
+    """Return a core schema without bounds of length, for what was stored under other ones."""
+    if isinstance(schema, list):
+        return [_unbounded(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _unbounded(each) for key, each in schema.items() if key != "max_length"}
 
 
 def parse(cls: type[T], body: bytes) -> T:
@@ -56,9 +78,15 @@ def parse(cls: type[T], body: bytes) -> T:
     return parsed
 
 
+@functools.cache
+def _of_documents() -> SchemaValidator:
+    return SchemaValidator(_unbounded(adapter(wire.JobRequest).core_schema))
+
+
 def parse_document(document: str) -> wire.JobRequest:
-    """Return the request that a stored document holds."""
-    return parse(wire.JobRequest, document.encode())
+    """Return the request that a stored document holds; it was checked when it was stored."""
+    made: wire.JobRequest = _of_documents().validate_json(document)
+    return made
 
 
 def document(request: wire.JobRequest) -> str:

@@ -29,8 +29,7 @@ async def list_jobs(
 ) -> list[wire.JobView]:
     """Return the jobs that ``ps`` lists: the live ones, the named ones, or all."""
     if refs:
-        found = {job.id: job for ref in refs for job in await context.resolve(ref, caller)}
-        jobs = [found[i] for i in sorted(found)]
+        jobs = await context.resolve_all(refs, caller)
     elif everything:
         stored = await context.committer.read(Reader.jobs)
         jobs = [context.world.jobs.get(job.id, job) for job in stored]

@@ -130,6 +130,11 @@ class LogReader:
         self._path = path
         self._position = 0
 
+    @property
+    def position(self) -> int:
+        """How many bytes of the file were read."""
+        return self._position
+
     def read(self, most: int = 1 << 18) -> Iterator[Frame]:
         """Yield the frames that were appended since the last call, about ``most`` bytes."""
         try:

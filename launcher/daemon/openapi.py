@@ -42,7 +42,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         if route.asks is not None:
             operation["requestBody"] = {
                 "required": True,
-                "content": _json(_schema(route.asks, schemas)),
+                "content": _json(_asked(route.asks, schemas)),
             }
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
@@ -79,8 +79,20 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
+def _asked(cls: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a body, with the bounds that it is read with."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    core_schema = convert.bounded(convert.adapter(cls).core_schema)
+    made = GenerateJsonSchema(ref_template=_TEMPLATE).generate(core_schema)
+    return _named(cls, made, schemas)
+
+
 def _schema(cls: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = convert.adapter(cls).json_schema(ref_template=_TEMPLATE)
+    return _named(cls, convert.adapter(cls).json_schema(ref_template=_TEMPLATE), schemas)
+
+
+def _named(cls: Any, made: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     schemas.update(made.pop("$defs", {}))
     name = getattr(cls, "__name__", "")
     if made.get("type") == "object" and hasattr(cls, "__dataclass_fields__"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
 from launcher import wire
@@ -15,6 +15,8 @@ from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.logfile import LOST, LogReader, is_loss, path_of
+from launcher.daemon.tail import Lines, Tail
+from launcher.daemon.threads import in_thread
 from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Frame
 
 LOOK_SECONDS = 2.0
@@ -31,6 +33,7 @@ class Attempt:
         self.path = path_of(context.log_directory, job, number)
         self.ended = False
         self.told_lost = False
+        self._tail: Tail | None = None
         self._grew = time.monotonic()
 
     def quiet_for(self) -> float:
@@ -45,7 +48,24 @@ class Attempt:
                 return
             self._grew = time.monotonic()
             self.told_lost = self.told_lost or is_loss(frame)
-            yield frame
+            if self._tail is None or self._tail.shows(frame):
+                yield frame
+
+    def skip_to_tail(self, most: int) -> list[Frame]:
+        """Leave out all but the last lines, ``most`` of them; returns the first frame of these.
+
+        Blocking: it goes through the log twice, whatever its size, and holds nothing of it.
+        """
+        lines, counting = Lines(), LogReader(self.path)
+        while lines.add(frame for frame in counting.read() if frame.stream != END):
+            pass
+        self._tail = Tail(lines.count - most)
+        position = -1
+        while position != self._reader.position:
+            position = self._reader.position
+            for frame in self.new_frames():
+                return [frame]
+        return []
 
 
 async def log_frames(
@@ -71,10 +91,14 @@ async def log_frames(
                 yield []
                 await _wake(woken)
                 continue
-            batch = list(reading.new_frames()) if reading else []
             if reading and tail is not None:
-                batch = await asyncio.to_thread(_all_then_tail, reading, batch, tail)
+                async with context.limiter.alone(job.owner.uid, "tail"):
+                    skip = functools.partial(reading.skip_to_tail, tail)
+                    first = await in_thread("tail", skip)
                 tail = None
+                batch = [*first, *reading.new_frames()]
+            else:
+                batch = list(reading.new_frames()) if reading else []
             yield batch
             if _complete(context, reading, now, number):
                 break
@@ -106,22 +130,6 @@ def _is_over(context: Context, reading: Attempt) -> bool:
     if context.hub.log_owed(job, number):
         return False
     return not reading.path.exists() or reading.quiet_for() > JUST_ENDED_SECONDS
-
-
-def _all_then_tail(reading: Attempt, batch: list[Frame], tail: int) -> list[Frame]:
-    """Return the last ``tail`` lines of what is there; a long line comes in several frames."""
-    lines: deque[list[Frame]] = deque(maxlen=tail)
-    unfinished: dict[int, list[Frame]] = {}
-    while batch:
-        for frame in batch:
-            line = unfinished.pop(frame.stream, None)
-            if line is None:
-                lines.append(line := [])
-            line.append(frame)
-            if frame.stream != NOTE and not frame.data.endswith(b"\n"):
-                unfinished[frame.stream] = line
-        batch = list(reading.new_frames())
-    return [frame for line in lines for frame in line]
 
 
 async def _wake(woken: asyncio.Event) -> None:

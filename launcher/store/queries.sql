@@ -199,7 +199,7 @@ SELECT * FROM jobs WHERE id = ?;
 SELECT * FROM jobs ORDER BY id;
 
 -- name: jobs_between
-SELECT * FROM jobs WHERE id BETWEEN ? AND ? ORDER BY id;
+SELECT * FROM jobs WHERE id BETWEEN ? AND ? AND uid = coalesce(?, uid) ORDER BY id;
 
 -- name: last_of_user
 SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;
@@ -208,7 +208,7 @@ SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;
 SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: jobs_named
-SELECT * FROM jobs WHERE name = ? ORDER BY id;
+SELECT * FROM jobs WHERE name = ? AND uid = coalesce(?, uid) ORDER BY id;
 
 -- name: spec
 SELECT spec FROM jobs WHERE id = ?;

@@ -51,9 +51,9 @@ class Reader:
         """Return every job there ever was, by id."""
         return self._jobs(self._rows("all_jobs"))
 
-    def jobs_between(self, first: int, last: int) -> list[Job]:
-        """Return the jobs with these ids, both ends included."""
-        return self._jobs(self._rows("jobs_between", first, last))
+    def jobs_between(self, first: int, last: int, uid: int | None = None) -> list[Job]:
+        """Return the jobs with these ids, both ends included; of one user, or of all."""
+        return self._jobs(self._rows("jobs_between", first, last, uid))
 
     def world(self, cpu_slots: int, rules: Rules) -> World:
         """Return a world of its own, of what is committed: for who plays with it."""
@@ -87,9 +87,9 @@ class Reader:
         """Return the jobs with these ids."""
         return self._jobs(self._rows("jobs_of", json.dumps(list(job_ids))))
 
-    def jobs_named(self, name: str) -> list[Job]:
-        """Return the jobs of this name, by id."""
-        return self._jobs(self._rows("jobs_named", name))
+    def jobs_named(self, name: str, uid: int | None = None) -> list[Job]:
+        """Return the jobs of this name, by id; of one user, or of all."""
+        return self._jobs(self._rows("jobs_named", name, uid))
 
     def last_of(self, uid: int) -> Job | None:
         """Return the job that this user submitted last."""

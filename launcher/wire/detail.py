@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from launcher.wire.bounds import Most
 from launcher.wire.jobs import GpuRequest, JobRequest
 from launcher.wire.shown import JobView
 
+MOST_REF = 1024
+"""Of one reference to jobs, in characters; a request has at most 1000 of them."""
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 
 
@@ -26,7 +29,7 @@ class RetryJobs:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    refs: list[str]
+    refs: list[Annotated[str, Most(MOST_REF)]]
     failed: bool = False
 
 

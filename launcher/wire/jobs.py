@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from launcher.wire.bounds import Most
+
+MOST_ARGUMENT = 128 * 1024
+"""Of one argument or variable, in characters: what Linux lets a program have (MAX_ARG_STRLEN)."""
+MOST_ARGUMENTS = 20_000
+MOST_DEPENDENCIES = 10_000
+MOST_TOKEN = 64 * 1024
+MOST_REGISTRIES = 64
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 
 
@@ -78,8 +86,10 @@ class ArrayRequest:
     MAX_ELEMENTS: ClassVar[int] = 100_000
     MAX_INDEX: ClassVar[int] = 2**31 - 1
 
-    indices: list[int]
-    matrix: list[dict[str, str]] = field(default_factory=list, repr=False)
+    indices: Annotated[list[int], Most(MAX_ELEMENTS)]
+    matrix: Annotated[list[dict[str, str]], Most(MAX_ELEMENTS)] = field(
+        default_factory=list, repr=False
+    )
     max_parallel: int | None = None
 
 
@@ -102,12 +112,18 @@ class JobRequest:
     MOST_SECRETS: ClassVar[int] = 16
     MOST_SECRET_BYTES: ClassVar[int] = 64 * 1024
 
-    name: str
+    name: Annotated[str, Most(128)]
     image: str
-    command: list[str] | None = None
-    entrypoint: list[str] | None = None
+    command: Annotated[list[Annotated[str, Most(MOST_ARGUMENT)]], Most(MOST_ARGUMENTS)] | None = (
+        None
+    )
+    entrypoint: (
+        Annotated[list[Annotated[str, Most(MOST_ARGUMENT)]], Most(MOST_ARGUMENTS)] | None
+    ) = None
     gpus: GpuRequest = field(default_factory=GpuRequest)
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    environment: dict[str, Annotated[str, Most(MOST_ARGUMENT)]] = field(
+        default_factory=dict, repr=False
+    )
     working_dir: str | None = None
     volumes: list[Mount] = field(default_factory=list)
     shm_size: int = 64 * 1024 * 1024
@@ -122,15 +138,17 @@ class JobRequest:
     time_limit: float | None = None
     begin: str | None = None
     hold: bool = False
-    depends_on: dict[str, Literal["afterok", "afternotok", "afterany"]] = field(
-        default_factory=dict
-    )
+    depends_on: Annotated[
+        dict[str, Literal["afterok", "afternotok", "afterany"]], Most(MOST_DEPENDENCIES)
+    ] = field(default_factory=dict)
     retries: RetryRequest | None = None
     signal: SignalBefore | None = None
     idle_timeout: float | None = None
     preemptible: bool = False
     array: ArrayRequest | None = None
-    secrets: dict[str, str | None] = field(default_factory=dict, repr=False)
+    secrets: dict[str, Annotated[str, Most(2 * MOST_SECRET_BYTES)] | None] = field(
+        default_factory=dict, repr=False
+    )
 
     def without_contents(self) -> JobRequest:
         """Return the request with the names of its secrets alone."""
@@ -144,8 +162,8 @@ class RegistryAuth:
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
     username: str = ""
-    password: str = field(default="", repr=False)
-    identitytoken: str = field(default="", repr=False)
+    password: Annotated[str, Most(MOST_TOKEN)] = field(default="", repr=False)
+    identitytoken: Annotated[str, Most(MOST_TOKEN)] = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +172,8 @@ class SubmitRequest:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    jobs: list[JobRequest]
-    credentials: dict[str, RegistryAuth] = field(default_factory=dict, repr=False)
+    jobs: Annotated[list[JobRequest], Most(ArrayRequest.MAX_ELEMENTS)]
+    credentials: Annotated[dict[str, RegistryAuth], Most(MOST_REGISTRIES)] = field(
+        default_factory=dict, repr=False
+    )
     dry_run: bool = False

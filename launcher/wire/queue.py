@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from launcher.wire.detail import Blocker
-from launcher.wire.jobs import JobRequest
+from launcher.wire.bounds import Most
+from launcher.wire.detail import MOST_REF, Blocker
+from launcher.wire.jobs import ArrayRequest, JobRequest
 from launcher.wire.layout import LayoutSpec
 from launcher.wire.shown import JobView
 
@@ -23,10 +24,10 @@ class SelectRequest:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    refs: list[str] = field(default_factory=list)
+    refs: list[Annotated[str, Most(MOST_REF)]] = field(default_factory=list)
     user: str | None = None
     state: str | None = None
-    name: str | None = None
+    name: Annotated[str, Most(128)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,7 @@ class WhatIfRequest:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    jobs: list[JobRequest] | None = None
+    jobs: Annotated[list[JobRequest], Most(ArrayRequest.MAX_ELEMENTS)] | None = None
     layouts: list[WhatIfLayout] = field(default_factory=list)
     runtime: Literal["limit", "history"] = "limit"
 
