@@ -13,8 +13,9 @@ PROC = Path("/proc")
 def dockerd_pid(host: str, timeout: float, proc: Path = PROC) -> int | None:
     """Return the pid of the dockerd behind a unix socket, None where it cannot be told.
 
-    The kernel names who made the socket: dockerd, or systemd on its behalf (``-H fd://``); then the
-    one dockerd of the machine is meant. Raises ``OSError`` while nobody listens.
+    The kernel names who made the socket: dockerd, or systemd on its behalf (``-H fd://``); then
+    root's one process of that name is meant. Any user can name a process like that, and run a
+    dockerd of their own. Raises ``OSError`` while nobody listens.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(timeout)
@@ -27,8 +28,15 @@ def dockerd_pid(host: str, timeout: float, proc: Path = PROC) -> int | None:
     if name != "systemd":  # a proxy, or a process that we do not see: any dockerd may be behind it
         return None
     pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
-    found = [each for each in pids if _name(proc, each) == "dockerd"]
+    found = [each for each in pids if _name(proc, each) == "dockerd" and _is_roots(proc, each)]
     return found[0] if len(found) == 1 else None
+
+
+def _is_roots(proc: Path, pid: int) -> bool:
+    try:
+        return (proc / str(pid)).stat().st_uid == 0
+    except OSError:
+        return False
 
 
 def _name(proc: Path, pid: int) -> str | None:

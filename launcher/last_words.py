@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import time
 
 from launcher.errors import LauncherError
 
-MOST_BYTES = 8192
+MOST_BYTES = 32 * 1024
 _MOST_LETTERS = 2000
 
 
@@ -31,14 +32,17 @@ def leave(socket: str, error: LauncherError) -> None:
     }
     new = f"{path_of(socket)}.new"
     with contextlib.suppress(OSError):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(new, flags, 0o644), "w", encoding="utf-8") as file:
-            json.dump(words, file)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)  # noqa: PTH108
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(new, flags), "w", encoding="utf-8", errors="replace") as file:
+            os.fchmod(file.fileno(), 0o644)  # whatever the umask: it is for everybody to read
+            json.dump(words, file, ensure_ascii=False)
         os.rename(new, path_of(socket))  # noqa: PTH104
 
 
 def clear(socket: str) -> None:
-    """Forget an earlier failure: the daemon starts again."""
+    """Forget an earlier failure: the daemon has started."""
     with contextlib.suppress(OSError):
         os.unlink(path_of(socket))  # noqa: PTH108
 
@@ -49,8 +53,10 @@ def read(socket: str) -> tuple[str, str | None] | None:
     Only what root or the caller wrote is believed.
     """
     try:
-        with open(path_of(socket), "rb") as file:  # noqa: PTH123
-            if os.fstat(file.fileno()).st_uid not in (0, os.getuid()):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # it may be a pipe
+        with os.fdopen(os.open(path_of(socket), flags), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.getuid()):
                 return None
             words = json.loads(file.read(MOST_BYTES))
         fix = words["fix"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -54,23 +56,32 @@ def command(
     """
     from launcher.daemon.main import serve
 
-    place = socket or os.environ.get("LAUNCHER_SOCKET") or places.default_socket()
-    if not answers(place):
-        last_words.clear(place)
+    flags = {
+        "socket": socket,
+        "state_dir": state_dir,
+        "config": config,
+        "docker_host": docker_host,
+        "fake_gpu": fake_gpu,
+        "idle_exit": idle_exit,
+        "drain": drain or None,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
     try:
-        return serve(
-            socket=socket,
-            state_dir=state_dir,
-            config=config,
-            docker_host=docker_host,
-            fake_gpu=fake_gpu,
-            idle_exit=idle_exit,
-            drain=drain or None,
-            rebuild=rebuild,
-            log_level=log_level,
-            log_format=log_format,
-        )
+        return serve(rebuild=rebuild, **flags)
     except LauncherError as error:
-        if not answers(place):
+        place = _socket_of(flags)
+        # systemd's socket takes connections also while no daemon is there.
+        if "LISTEN_FDS" in os.environ or not answers(place):
             last_words.leave(place, error)
         raise
+
+
+def _socket_of(flags: Mapping[str, Any]) -> str:
+    """Return where the daemon would have listened."""
+    from launcher.config import load
+
+    try:
+        return str(load(flags).socket)
+    except LauncherError:
+        return flags["socket"] or os.environ.get("LAUNCHER_SOCKET") or places.default_socket()

@@ -19,6 +19,10 @@ PATIENCE_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0
 """Who is told to come back later than that hears of it at once."""
 
+_START = (
+    "One that is being started answers in a moment. Else start it as it was installed "
+    "(`systemctl start launcher`, `docker compose up -d`), or with `launch serve`."
+)
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -173,12 +177,12 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
             why = "nobody answers on it" if isinstance(error, ConnectionError) else error.strerror
             return errors.DaemonUnreachable(
                 f"no launcher daemon is running: {path} is there, but {why}",
-                fix="Start it with `launch serve`, or as the service it was installed as.",
+                fix=_START,
             )
     where = ", ".join(path for path, _ in failed)
     return errors.DaemonUnreachable(
         f"no launcher daemon is running (there is no {where})",
-        fix="Start one with `launch serve`, or name its socket in LAUNCHER_SOCKET.",
+        fix=f"{_START} Its socket may be elsewhere: name it in LAUNCHER_SOCKET.",
     )
 
 

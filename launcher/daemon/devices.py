@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
+from launcher.config import Config
 from launcher.daemon.health import Health
 from launcher.engine.containers import Containers
 from launcher.engine.spec import gpu_driver
@@ -40,3 +44,18 @@ class Devices:
         if not self.are_given():
             return None
         return gpu_driver(self._health.docker_version or self._containers.engine_version())
+
+
+def with_fake_gpu(config: Config) -> Config:
+    """Load the fake library before anyone asks for NVML, once; its claims stay with its machine."""
+    from launcher.fakegpu import Machine
+
+    spec = config.fake_gpu
+    if spec is None:
+        return config
+    place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
+    if config.lock_dir == place:
+        return config
+    machine = Machine.open(place) if spec.startswith("/") else Machine.create(place, spec)
+    machine.load()
+    return dataclasses.replace(config, lock_dir=place)

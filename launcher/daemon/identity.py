@@ -49,7 +49,7 @@ class Caller:
 class Roles:
     """Who administers a daemon and whom it trusts: these uids, the members of the groups named.
 
-    Groups are looked up at every call, and never taken from the caller.
+    Groups are looked up at every call; of the caller only what the kernel reported counts.
     """
 
     admin_uids: frozenset[int]
@@ -98,9 +98,9 @@ def _gid(group: str | None) -> int | None:
         return None
 
 
-def unknown_names(rules: Rules) -> list[str]:
-    """Return the users and groups of the rules that this machine does not have."""
-    found = []
+def unknown_names(rules: Rules, *groups: str | None) -> list[str]:
+    """Return the users and groups of the rules, and of these, that this machine does not have."""
+    found = [f"group {name}" for name in groups if name is not None and _gid(name) is None]
     for name in sorted({*rules.user_quotas, *rules.fair_share.shares}):
         try:
             pwd.getpwnam(name)
@@ -143,10 +143,22 @@ def caller_of(request: web.Request, roles: Roles) -> Caller:
         raise NotAllowed("the connection is gone")
     uid, gid = peer_of(connection)
     name = name_of(uid)
-    lender = lent_by(uid) if name == str(uid) else None
+    if name == str(uid):
+        _must_be_nobodys(uid)
+    return roles.caller(Owner(uid, gid, name))
+
+
+def _must_be_nobodys(uid: int) -> None:
+    """Raise ``NotAllowed`` for a uid that another user may have in user namespaces."""
+    try:
+        lender = lent_by(uid)
+    except OSError as error:
+        raise NotAllowed(
+            f"uid {uid} has no name, and whose it is cannot be read in {error.filename}: "
+            f"{error.strerror}"
+        ) from error
     if lender is not None:
         raise NotAllowed(
             f"uid {uid} is a subordinate uid of {lender} (/etc/subuid)",
             fix=f"Run the command as {lender}, outside of a user namespace.",
         )
-    return roles.caller(Owner(uid, gid, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 from typing import TYPE_CHECKING
 
 from launcher.core import event as ev
@@ -24,6 +25,19 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
 """How much longer systemd is asked to wait for a start: a layout that is restored takes a while."""
+
+
+def stopped_by_signals(daemon: Daemon) -> asyncio.Event:
+    """Stop the daemon at SIGTERM and SIGINT; returns what is set then."""
+    terminated, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop() -> None:
+        terminated.set()
+        daemon.stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return terminated
 
 
 async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier) -> None:

@@ -9,11 +9,9 @@ import gc
 import logging
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from launcher import crashpoints
@@ -28,9 +26,10 @@ from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
+from launcher.daemon.contained import stop_container
 from launcher.daemon.context import Context
 from launcher.daemon.convert import kept_as
-from launcher.daemon.devices import Devices
+from launcher.daemon.devices import Devices, with_fake_gpu
 from launcher.daemon.doctor.escapes import toolkit_fixed
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
@@ -86,12 +85,12 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # it would hold users' secrets
     logs.configure(config.log_level, config.log_format)
-    for name in unknown_names(config.rules):
+    for name in unknown_names(config.rules, config.admin_group, config.trusted_group):
         log.warning("launcher.toml names the %s, which this machine does not have", name)
     crashpoints.arm_from_environment()
     try:
         if rebuild and is_damaged(config):
-            config = _with_fake_gpu(config)
+            config = with_fake_gpu(config)
             rebuild_database(config)
         store = Store.open(config.state_dir)
     except (DatabaseDamaged, SchemaTooNew) as trouble:
@@ -101,25 +100,8 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
         with contextlib.suppress(PermissionError):  # a container without CAP_SYS_NICE
             os.setpriority(os.PRIO_PROCESS, 0, NICE)
     sys.setswitchinterval(SWITCH_SECONDS)
-    config = _with_fake_gpu(config)
+    config = with_fake_gpu(config)
     return asyncio.run(_run(config, store))
-
-
-def _with_fake_gpu(config: Config) -> Config:
-    """Load the fake library before anyone asks for NVML, once; its claims stay with its machine."""
-    import dataclasses
-
-    from launcher.fakegpu import Machine
-
-    spec = config.fake_gpu
-    if spec is None:
-        return config
-    place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
-    if config.lock_dir == place:
-        return config
-    machine = Machine.open(place) if spec.startswith("/") else Machine.create(place, spec)
-    machine.load()
-    return dataclasses.replace(config, lock_dir=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,9 +363,7 @@ async def _run(config: Config, store: Store) -> int:
         gc.enable()
         daemon.committer.close()
         return await recovery.serve(config, trouble, listener)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, daemon.stop.set)
+    terminated = life.stopped_by_signals(daemon)
     async with server.served(server.application(daemon.context()), listener, daemon.house):
         log.info("listening on %s, store %s", config.socket, daemon.store_id)
         try:
@@ -392,6 +372,7 @@ async def _run(config: Config, store: Store) -> int:
             log.critical("%s", failed.message)
             return _leave(1)
         log.info("stopping; running jobs go on")
+        await stop_container(daemon.containers, daemon.own_container, terminated)
     await daemon.close()
     server.remove_socket(config)
     return _leave(0)

@@ -6,14 +6,13 @@ Docker cannot hand any out it never starts, and could tell nobody why.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from launcher import last_words
-from launcher.client.sockets import answers
 from launcher.config import load
 from launcher.daemon.notstarted import never_ran, refused_start
 from launcher.engine.connection import Connection
@@ -35,7 +34,8 @@ def check(containers: Containers, own: str, environment: Mapping[str, str]) -> N
     found = containers.inspect(own)
     if found is None:
         return
-    name = f"launcher-precheck-{secrets.token_hex(4)}"
+    name = f"launcher-precheck-{own[:12]}"
+    containers.remove(name)  # of an earlier check that was cut off
     try:
         containers.create(name, _body(found.info["Image"], environment))
         refused = None
@@ -49,7 +49,8 @@ def check(containers: Containers, own: str, environment: Mapping[str, str]) -> N
     except Refused as error:
         raise GpuUnavailable(refused_start(error, ()).message, fix=FAKE) from error
     finally:
-        containers.remove(name)
+        with contextlib.suppress(LauncherError):
+            containers.remove(name)
 
 
 def advice(engine_version: str, environment: Mapping[str, str]) -> str | None:
@@ -83,9 +84,8 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     """Run the check; returns the exit status. What Docker itself lacks the daemon says better."""
     config = load({})
     own = own_container()
-    if own is None or answers(str(config.socket)):
+    if own is None:
         return 0
-    last_words.clear(str(config.socket))
     containers = Containers(Connection(config.docker_host))
     try:
         if told := advice(containers.engine_version(), environment):

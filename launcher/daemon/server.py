@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from launcher import __version__, wire
+from launcher import __version__, last_words, wire
 from launcher.config import Config
 from launcher.daemon import convert
 from launcher.daemon.audit import READS, Audit, Entry
@@ -112,6 +112,7 @@ async def served(
     await runner.setup()
     try:
         await Site(runner, listener, house).start()
+        last_words.clear(listener.getsockname())
         yield
     finally:
         await runner.cleanup()

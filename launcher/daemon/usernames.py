@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import pwd
+import re
 from pathlib import Path
 
 SUBORDINATE = Path("/etc/subuid")
-MOST_BYTES = 2**20
-"""What is read of that file."""
+MOST_BYTES = 2**24
+"""A larger file is not read."""
+_ROW = re.compile(r"([^:]+):(\d{1,10}):(\d{1,10})", re.ASCII)
+
+
+_known: dict[int, str] = {}
+MOST_KNOWN = 10_000
 
 
 def name_of(uid: int) -> str:
-    """Return a user's name; of a uid without a name its number."""
+    """Return a user's name; of a uid without a name its number.
+
+    A name that was found before is kept: a service that looks names up may be away for a while.
+    """
     try:
-        return pwd.getpwuid(uid).pw_name
+        name = pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(uid)
+        return _known.get(uid, str(uid))
+    if len(_known) >= MOST_KNOWN:
+        _known.clear()
+    _known[uid] = name
+    return name
 
 
 def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:
     """Return the user, by name or uid, who was given a uid for use in user namespaces (subuid(5)).
 
     None where nobody was. Such a user can connect under each of some 65,536 uids: with limits for
-    each of these, the user would have none.
+    each of these, the user would have none. Raises ``OSError`` where that cannot be known.
     """
     try:
         found = file.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
+    if found.st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
     ranges = _ranges(str(file), found.st_ino, found.st_mtime_ns)
     return next((name for name, first, count in ranges if 0 <= uid - first < count), None)
 
 
 @functools.lru_cache(maxsize=1)
 def _ranges(path: str, inode: int, changed_ns: int) -> list[tuple[str, int, int]]:
-    """Read the file again where it was replaced or changed."""
-    try:
-        with Path(path).open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(MOST_BYTES).splitlines()
-    except OSError:
-        return []
-    rows = [line.split(":") for line in lines]
-    return [
-        (row[0], int(row[1]), int(row[2]))
-        for row in rows
-        if len(row) == 3 and row[1].isdecimal() and row[2].isdecimal()
-    ]
+    """Read the file again where it was replaced or changed; an error is not remembered."""
+    lines = Path(path).read_text("utf-8", "replace").splitlines()
+    found = (_ROW.fullmatch(line.strip()) for line in lines)
+    return [(row[1], int(row[2]), int(row[3])) for row in found if row]

@@ -68,7 +68,6 @@ class GpuReader:
         self._walks: dict[str, Walk] = {}
         self._last: dict[int, Found] = {}
         self._index: dict[str, int] = {}
-        self._stand_in: bool | None = None
 
     def _forget(self) -> None:
         self._profiles.clear()
@@ -106,16 +105,11 @@ class GpuReader:
         return self.session.read(MACHINE, nvml.driver_version)
 
     def is_stand_in(self) -> bool:
-        """Return whether NVML is the fake GPU's: it has no devices that Docker could hand out.
-
-        False while NVML cannot be opened. Blocking at the first call alone.
-        """
-        if self._stand_in is None:
-            try:
-                self._stand_in = self.session.read(MACHINE, nvml.is_stand_in)
-            except GpuUnavailable:
-                return False
-        return self._stand_in
+        """Return whether NVML is the fake GPU's: it has no devices that Docker could hand out."""
+        try:
+            return nvml.is_stand_in()
+        except OSError:
+            return False
 
     def device_node(self, gpu_uuid: str) -> Path | None:
         """Return the GPU's device node, None where NVML does not tell its number."""

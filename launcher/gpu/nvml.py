@@ -8,6 +8,7 @@ Every other code becomes an error of ``launcher.errors`` by the one table below.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from collections.abc import Callable
@@ -152,9 +153,13 @@ def _pynvml() -> Any:
     return pynvml
 
 
+@cache
 def is_stand_in() -> bool:
-    """Return whether the loaded library is ``launcher.fakegpu``'s, by a symbol that only it has."""
-    return hasattr(_pynvml().nvmlLib, "fakegpu_use")
+    """Return whether NVML is ``launcher.fakegpu``'s, by a symbol that only that library has.
+
+    The library that pynvml loads, or has loaded; nothing is asked of it. OSError: there is none.
+    """
+    return hasattr(ctypes.CDLL("libnvidia-ml.so.1"), "fakegpu_use")
 
 
 def code_name(code: int) -> str:

@@ -28,6 +28,10 @@ SECONDS = 60.0
 HELPER = (sys.executable, "-P", "-m", "launcher.pins")
 """-P: nothing is imported from whatever directory this runs in."""
 _END_SECONDS = 5.0
+_START = (
+    "Start it: `systemctl start launcher-pins.socket`, or with Docker Compose "
+    "`docker compose up -d mounts`."
+)
 
 Connect = Callable[[], socket.socket]
 
@@ -175,11 +179,15 @@ class Pins:
                     f"the helper that makes mounts does not answer within {self._seconds:g} s"
                 ) from None
             except OSError as error:
-                why = ended if isinstance(error, ConnectionResetError) else str(error)
+                why = ended if isinstance(error, ConnectionResetError) else _words(error)
                 continue
             if data:
                 return _read(data)
-        raise PinsUnavailable(f"the helper that makes mounts cannot be reached: {why}")
+        raise PinsUnavailable(f"the helper that makes mounts cannot be reached: {why}", fix=_START)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _asked(mounts: Iterable[Mount], user: User) -> dict[str, Any]:

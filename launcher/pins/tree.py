@@ -245,8 +245,9 @@ def check_seen(pid: int, paths: Iterable[str]) -> None:
         if path.encode() not in places:
             raise PinsUnavailable(
                 f"dockerd (pid {pid}) does not see what is mounted at {path}",
-                fix="Run the helper where dockerd runs: not in a container, and as a unit without "
-                "ProtectSystem, PrivateTmp and other settings that give it mounts of its own.",
+                fix="Run the helper where dockerd runs: as a unit without ProtectSystem, "
+                "PrivateTmp and other settings that give it mounts of its own; in a container with "
+                "--docker-host.",
             )
 
 

@@ -25,7 +25,6 @@ REPOSITORY = Path(__file__).parents[2]
 TOOLS = REPOSITORY / ".sandbox" / "compose"
 BASE = "launcher-test/base:latest"
 IMAGE = "busybox:latest"
-SERVICES = ("launcher", "fake", "mounts", "check", "layout")
 PROFILE = GpuRequest(kind="profile", profile="1g.6gb")
 NONE = GpuRequest(kind="none")
 
@@ -61,12 +60,12 @@ class Stack:
         self.extra: dict[str, str] = {}
         """More variables of Compose's environment."""
         self.changes: dict[str, dict[str, Any]] = {
-            name: {"build": {"network": "host"}} for name in SERVICES
+            "mounts": {"build": {"network": "host"}},
+            service: {"healthcheck": {"interval": "1s"}},
         }
-        self.changes[service]["healthcheck"] = {"interval": "1s"}
         if machine is not None:
             for name in ("launcher", "layout"):
-                self.changes[name] |= _card(machine)
+                self.changes.setdefault(name, {}).update(_card(machine))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -224,7 +224,10 @@ def test_layouts_are_changed_by_a_daemon_that_ends_after_it_alone(stack: Stack) 
     assert refused.returncode == 1
     assert "the device nodes of new slices do not appear in a running container" in refused.stderr
     assert "docker compose run --rm layout" in refused.stderr
-    assert "1g.6gb" in stack.compose("run", "--rm", "layout", "show").stdout
+    done = stack.compose("run", "--rm", "layout", "show", check=False)
+    assert (done.returncode, "docker compose stop launcher" in done.stderr) == (1, True)
+    inside = stack.compose("exec", "-T", "launcher", "launch", "layout", "show")
+    assert "1g.6gb" in inside.stdout
     stack.compose("stop", "launcher")
     done = stack.compose("run", "--rm", "layout", "apply", "--exact", "1g.6gb@0", "2g.12gb@2")
     assert "create 2g.12gb@2" in done.stdout

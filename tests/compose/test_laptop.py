@@ -41,12 +41,15 @@ def test_the_fake_profile_runs_gpu_jobs_where_there_is_nothing_of_nvidia(laptop:
     words = ("exec", "-T", "fake", "launch", "cancel", *(str(job.id) for job in jobs))
     laptop.compose(*words)
     assert laptop.client.wait(str(fifth.id), timeout=30).outcome == "COMPLETED"
+    before = laptop.container()["Id"], laptop.container("mounts")["Id"]
+    laptop.up("--build")
+    assert (laptop.container()["Id"], laptop.container("mounts")["Id"]) == before, "nothing is new"
     done = laptop.launch("layout", "apply", "--exact", "2g.12gb:2")
     assert (done.returncode, "applied and verified" in done.stderr) == (0, True), done.stderr
 
 
 def test_the_image_has_what_the_daemon_needs_and_no_more(laptop: Stack) -> None:
-    laptop.compose("build", laptop.service)
+    laptop.compose("build")
     script = (
         "for each in cc gcc pip3 git; do command -v $each; done; ls /src /pip /opt/launcher/bin/pip"
     )
@@ -142,6 +145,14 @@ def test_a_mistake_in_the_configuration_is_said_in_the_logs_and_by_status(
     assert laptop.client.status().state == "healthy"
 
 
+def test_a_fake_gpu_that_cannot_be_is_said_in_the_logs_and_by_status(laptop: Stack) -> None:
+    laptop.extra["FAKE_GPU"] = "B30:1g"
+    laptop.compose("up", "-d")
+    laptop.until_failed()
+    for told in (laptop.launch("status").stderr, laptop.logs("fake")):
+        assert "B30" in told
+
+
 def test_a_newer_state_volume_is_left_alone_and_said(laptop: Stack) -> None:
     laptop.up()
     laptop.compose("down")
@@ -179,3 +190,21 @@ def test_the_example_configuration_is_valid_and_its_comments_are_the_defaults() 
     assert tomllib.loads(text) is not None
     opened = "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line)
     assert json.dumps(tomllib.loads(opened))
+
+
+def test_a_daemon_that_is_told_to_stop_is_not_started_again_until_it_is_asked_for(
+    laptop: Stack,
+) -> None:
+    laptop.up()
+    job = laptop.running(laptop.submit("sh", "-c", "sleep 2; exit 5"))
+    assert laptop.launch("stop", "--drain").returncode == 0
+    later = laptop.submit("true")
+    wait_until(lambda: not laptop.container()["State"]["Running"], timeout=30, what="it is drained")
+    laptop.compose("ps")  # a while in which Docker would have started it again
+    state = laptop.container()
+    assert (state["State"]["Status"], state["RestartCount"]) == ("exited", 0)
+    laptop.up()
+    assert laptop.client.show(str(job.id)).job.exit_code == 5
+    assert laptop.client.wait(str(later.id), timeout=30).outcome == "COMPLETED"
+    assert laptop.launch("stop").returncode == 0
+    wait_until(lambda: not laptop.container()["State"]["Running"], timeout=30, what="it has ended")

@@ -32,7 +32,8 @@ def test_they_are_told_with_what_to_do_until_the_next_start(socket: str) -> None
 
 
 def test_they_are_cut_and_replaced_whole(socket: str) -> None:
-    last_words.leave(socket, LauncherError("x" * 100_000))
+    last_words.leave(socket, LauncherError("é" * 100_000, fix="\u4e2d" * 100_000))
+    assert last_words.read(socket) is not None
     assert Path(last_words.path_of(socket)).stat().st_size < last_words.MOST_BYTES
     last_words.leave(socket, LauncherError("short"))
     found = last_words.read(socket)
@@ -45,6 +46,20 @@ def test_they_are_cut_and_replaced_whole(socket: str) -> None:
 def test_what_is_not_theirs_is_not_told(text: str, socket: str) -> None:
     Path(last_words.path_of(socket)).write_text(text)
     assert last_words.read(socket) is None
+
+
+def test_a_pipe_in_their_place_holds_nobody_up(socket: str) -> None:
+    os.mkfifo(last_words.path_of(socket))
+    assert last_words.read(socket) is None
+
+
+def test_everybody_may_read_them_whatever_the_umask(socket: str) -> None:
+    before = os.umask(0o077)
+    try:
+        last_words.leave(socket, LauncherError("x"))
+    finally:
+        os.umask(before)
+    assert Path(last_words.path_of(socket)).stat().st_mode & 0o777 == 0o644
 
 
 def test_what_another_user_wrote_is_not_believed(socket: str) -> None:

@@ -32,10 +32,9 @@ def hook_of(docker_host: str, proc: Path = Path("/proc"), usual: str = SYSTEM_FO
     with contextlib.suppress(OSError):
         pid = dockerd_pid(docker_host, CONNECT_SECONDS, proc)
     folders = None if pid is None else path_of(pid, proc)
-    root = proc / str(pid) / "root"
-    if folders is None or not os.access(root, os.X_OK):
-        return Hook(shutil.which(HOOK, path=usual), certain=False)
-    return Hook(_found(root, folders), certain=True)
+    if folders is not None and os.access(root := proc / str(pid) / "root", os.X_OK):
+        return Hook(_found(root, folders), certain=True)
+    return Hook(shutil.which(HOOK, path=usual), certain=False)
 
 
 def _found(root: Path, folders: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import threading
 from pathlib import Path
@@ -21,7 +22,7 @@ from launcher.daemon.identity import (
     groups_of,
     unknown_names,
 )
-from launcher.daemon.usernames import lent_by
+from launcher.daemon.usernames import lent_by, name_of
 from launcher.errors import NotAllowed
 
 ROOT_ONLY = Roles(frozenset({0}))
@@ -98,11 +99,33 @@ def test_a_subordinate_uid_is_refused_and_its_owner_named(tmp_path: Path) -> Non
     asked = (99_999, 100_000, 165_535, 165_536, 200_009)
     assert [lent_by(uid, file) for uid in asked] == [None, "alice", "alice", None, "4242"]
     new = tmp_path / "new"
-    new.write_text("carol:100000:65536\n")
+    new.write_text("carol:100000:65536\ndave:" + "9" * 5000 + ":1\n")
     new.rename(file)
     assert lent_by(100_000, file) == "carol"
     file.unlink()
     assert lent_by(100_000, file) is None
+
+
+def test_where_subordinate_uids_cannot_be_read_it_is_not_taken_for_none(tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.mkdir()
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError):
+            lent_by(100_000, file)
+    file.rmdir()
+    with file.open("w") as large:
+        large.truncate(2**24 + 1)
+    with pytest.raises(OSError, match="too large"):
+        lent_by(100_000, file)
+
+
+def test_a_name_that_was_known_is_kept_while_nobody_can_look_it_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert name_of(5) == "games"
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])  # SSSD that is away raises KeyError
+    assert name_of(5) == "games"
+    assert name_of(54321) == "54321"
 
 
 def test_each_connection_keeps_its_own_user(listener: Any) -> None:

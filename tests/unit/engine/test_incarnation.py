@@ -44,6 +44,16 @@ def test_behind_a_socket_that_a_proxy_made_none_is_guessed(listening: str, tmp_p
     assert dockerd_pid(listening, 1.0, proc(tmp_path, me="socat", other="dockerd")) is None
 
 
+def test_a_users_process_of_that_name_behind_systemds_socket_is_not_dockerd(
+    listening: str, tmp_path: Path
+) -> None:
+    place = proc(tmp_path, me="systemd", other="dockerd", third="dockerd")
+    os.chown(place / str(THIRD), 65534, 65534)
+    assert dockerd_pid(listening, 1.0, place) == OTHER
+    os.chown(place / str(OTHER), 65534, 65534)
+    assert dockerd_pid(listening, 1.0, place) is None
+
+
 def test_of_two_behind_systemds_socket_none_is_guessed(listening: str, tmp_path: Path) -> None:
     place = proc(tmp_path, me="systemd", other="dockerd", third="dockerd")
     assert dockerd_pid(listening, 1.0, place) is None
