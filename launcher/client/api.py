@@ -21,6 +21,10 @@ POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
 REPAIR_SECONDS = 180.0
 _RETRY_SECONDS = 0.1
+MOST_REFS = 1000
+"""References to jobs in one request: the daemon takes no more."""
+REFS_IN_A_QUERY = 100
+"""In a URL, whose line has at most 8190 bytes."""
 
 Ref = int | str
 
@@ -87,8 +91,13 @@ class Client:
 
     def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[wire.JobView]:
         """Return what is pending and running, with ``all`` everything; or the named jobs."""
-        pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in refs)]
-        return decode_list(wire.JobView, self._get(f"/v1/jobs?{query(pairs)}"))
+        found: dict[int, wire.JobView] = {}
+        for first in range(0, max(1, len(refs)), REFS_IN_A_QUERY):
+            some = refs[first : first + REFS_IN_A_QUERY]
+            pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in some)]
+            views = decode_list(wire.JobView, self._get(f"/v1/jobs?{query(pairs)}"))
+            found |= {view.id: view for view in views}
+        return list(found.values())
 
     def head(self, most: int = 50) -> wire.QueueHead:
         """Return what runs, the first of what waits, and how many there are."""
@@ -125,8 +134,20 @@ class Client:
         return decode_list(wire.JobView, reply)
 
     def cancel_all(self, select: wire.SelectRequest) -> list[wire.JobView]:
-        """End all live jobs that are meant; return them."""
-        return decode_list(wire.JobView, self._post("/v1/jobs/cancel", dataclasses.asdict(select)))
+        """End all live jobs that are meant; return them. Many references take several requests."""
+        ended: dict[int, wire.JobView] = {}
+        none: errors.NoSuchJob | None = None
+        for first in range(0, max(1, len(select.refs)), MOST_REFS):
+            some = dataclasses.replace(select, refs=select.refs[first : first + MOST_REFS])
+            try:
+                reply = self._post("/v1/jobs/cancel", dataclasses.asdict(some))
+            except errors.NoSuchJob as error:
+                none = error
+            else:
+                ended |= {view.id: view for view in decode_list(wire.JobView, reply)}
+        if none is not None and not ended:
+            raise none
+        return list(ended.values())
 
     def signal(self, ref: Ref, signal: str) -> wire.JobView:
         """Send a signal, by name, to a running job's container."""

@@ -91,14 +91,12 @@ async def log_frames(
                 yield []
                 await _wake(woken)
                 continue
+            batch = []
             if reading and tail is not None:
-                async with context.limiter.alone(job.owner.uid, "tail"):
-                    skip = functools.partial(reading.skip_to_tail, tail)
-                    first = await in_thread("tail", skip)
+                batch = await _first_of_tail(context, reading, job.owner.uid, tail)
                 tail = None
-                batch = [*first, *reading.new_frames()]
-            else:
-                batch = list(reading.new_frames()) if reading else []
+            if reading:
+                batch += reading.new_frames()
             yield batch
             if _complete(context, reading, now, number):
                 break
@@ -109,6 +107,12 @@ async def log_frames(
             if not batch:
                 await _wake(woken)
     yield [*_loss(context, reading, now), Frame(END, 0, b"")]
+
+
+async def _first_of_tail(context: Context, reading: Attempt, uid: int, tail: int) -> list[Frame]:
+    """Skip to the last lines of a log, for one reader of a user's logs at a time."""
+    async with context.limiter.alone(uid, "tail"):
+        return await in_thread("tail", functools.partial(reading.skip_to_tail, tail))
 
 
 def _reading(

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from launcher.wire import SelectRequest
 from tests.acceptance.shell import Shell
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
@@ -377,3 +378,11 @@ def test_a_verb_that_could_do_nothing_says_so(launch: Shell) -> None:
     for words in (("requeue", array), ("edit", array, "--time", "1h"), ("hold", array)):
         assert launch(*words).code == 1
     assert launch("cancel", array, "-o", "name").ok().text == ""
+
+
+def test_more_jobs_than_one_request_may_name_are_named_in_several(daemon: DaemonProcess) -> None:
+    job = daemon.submit("true", hold=True)
+    many = [str(job.id)] * 250 + [f"{n}-{n + 1}" for n in range(1, 1800)]
+    assert [found.id for found in daemon.client.jobs(many[:250])] == [job.id]
+    ended = daemon.client.cancel_all(SelectRequest(refs=many, name="t?s*"))
+    assert [found.id for found in ended] == [job.id]
