@@ -17,6 +17,9 @@ YEAR = 366 * 86400.0
 LATEST = 4e9
 """No job begins later (seconds since 1970): that is some time after the year 2090."""
 MOST_SLICES = 1024
+MOST_WORDS = 128 * 1024
+"""Of command and entrypoint together, in bytes; Linux lets one argument have as much
+(MAX_ARG_STRLEN)."""
 
 SECRETS = "/run/secrets"
 """Where a container finds its secrets."""
@@ -45,6 +48,11 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     named = _NAME.fullmatch(spec.name)
     yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
     yield spec.image.strip() == spec.image != "", f"image: {spec.image!r} is not an image"
+    words = sum(len(word.encode()) for word in (*(spec.command or ()), *(spec.entrypoint or ())))
+    yield (
+        words < MOST_WORDS,
+        f"command: it has {words} bytes with the entrypoint, less than {MOST_WORDS} can be",
+    )
     yield spec.begin is None or 0 <= spec.begin <= LATEST, "begin: that is too far away"
     yield 0 <= spec.stop_grace <= 86400, "stop_grace_period: must be 0s to 24h"
     yield spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"

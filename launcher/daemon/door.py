@@ -65,15 +65,28 @@ class Spoken(web.RequestHandler):
             error = UserError(
                 "that is no request: it is not HTTP/1.1, or a line of it is longer than 8190 bytes"
             )
-        told = wire.ErrorReply(kind=error.kind, message=error.message)
-        answer = web.Response(
-            status=plain.status,
-            body=convert.dump(wire.ErrorReply, told),
-            content_type="application/json",
-            headers={"Launcher-Version": __version__},
-        )
-        answer.force_close()
-        return answer
+        return _in_json(plain.status, error)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; a refusal of aiohttp's own, such as of `Expect`, as every refusal is."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = _in_json(resp.status, UserError(f"{request.method}: {resp.reason}"))
+        return await super().finish_response(request, resp, start_time)
+
+
+def _in_json(status: int, error: LauncherError) -> web.Response:
+    """Return the standard error, after which the connection is closed."""
+    told = wire.ErrorReply(kind=error.kind, message=error.message)
+    answer = web.Response(
+        status=status,
+        body=convert.dump(wire.ErrorReply, told),
+        content_type="application/json",
+        headers={"Launcher-Version": __version__},
+    )
+    answer.force_close()
+    return answer
 
 
 class Guest(asyncio.Protocol):

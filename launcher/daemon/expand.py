@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from launcher.core.wellformed import MOST_WORDS
 from launcher.errors import UserError
 from launcher.interpolation import KEY, Template, template
 from launcher.wire import ArrayRequest, JobRequest, Mount
 
-MAX_MADE_BYTES = 256 * 1024 * 1024
+MAX_MADE_BYTES = 64 * 1024 * 1024
 """What all the strings, lists and mappings that a matrix makes anew may take, roughly."""
 
 _BYTES_PER_ENTRY = 32
@@ -102,7 +103,13 @@ class _Elements:
 
     def _render(self, found: Template, values: Mapping[str, str]) -> str:
         pieces = found.pieces(values)
-        self._count(sum(map(len, pieces)))
+        size = sum(map(len, pieces))
+        if size > MOST_WORDS:
+            raise UserError(
+                f"array: a text of an element has {size} characters, {MOST_WORDS} can be",
+                fix="Put what is long into a file or the image, and only its name into the matrix.",
+            )
+        self._count(size)
         return "".join(pieces)
 
     def _copy(self, whole: list[str] | dict[str, str] | None) -> Make | None:

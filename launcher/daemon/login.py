@@ -9,16 +9,19 @@ from launcher import wire
 from launcher.core import event as ev
 from launcher.core import policy
 from launcher.daemon.context import Context
+from launcher.daemon.credentials import MOST_REGISTRIES
 from launcher.daemon.identity import Caller
 from launcher.errors import UserError
 
-MOST_REGISTRIES = 32
+
+def must_be_few(given: Mapping[str, wire.RegistryAuth]) -> None:
+    """Raise ``UserError`` for credentials for more registries than are kept of a user."""
+    if len(given) > MOST_REGISTRIES:
+        raise UserError(f"credentials for {len(given)} registries; {MOST_REGISTRIES} can be given")
 
 
 def keep(context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth]) -> None:
     """Keep credentials in memory; images that waited for them are pulled now."""
-    if len(given) > MOST_REGISTRIES:
-        raise UserError(f"credentials for {len(given)} registries; {MOST_REGISTRIES} can be given")
     if given:
         context.credentials.keep(caller.uid, given)
         context.brain.tell(ev.CredentialsGiven(caller.uid, frozenset(given)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -36,6 +36,8 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     told, bundles = parted(asked.jobs, None if asked.dry_run else caller.uid)
     event = await event_of(context, caller, replace(asked, jobs=told))
     await _check_mounts(context, event)
+    if not asked.dry_run:
+        login.keep(context, caller, asked.credentials)
     jobs = await _queue(context, caller, event, bundles)
     made = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, one.spec) for job, one in made if job.id)
@@ -91,8 +93,8 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
     expanded = [expand(request) for request in asked.jobs]
-    login.keep(context, caller, asked.credentials)
-    new, arrays = await _new_jobs(context, caller, asked.jobs, expanded)
+    login.must_be_few(asked.credentials)
+    new, arrays = await _new_jobs(context, caller, asked, expanded)
     groups = groups_of(caller.owner)
     return ev.Submitted(
         caller.owner, new, asked.dry_run, arrays, groups, caller.admin, caller.trusted
@@ -102,15 +104,15 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
 async def _new_jobs(
     context: Context,
     caller: Caller,
-    asked: Sequence[wire.JobRequest],
+    asked: wire.SubmitRequest,
     expanded: Sequence[Sequence[wire.JobRequest]],
 ) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
     """Return the jobs of a submit in order, and its arrays."""
-    places = _places(asked, expanded)
+    places = _places(asked.jobs, expanded)
     new: list[ev.NewJob] = []
     arrays: list[ev.NewArray] = []
     waits = 0
-    for request, elements in zip(asked, expanded, strict=True):
+    for request, elements in zip(asked.jobs, expanded, strict=True):
         beside, after = await _dependencies(context, caller, request, places)
         waits += (len(beside) + len(after)) * len(elements)
         if waits > MAX_DEPENDENCIES:
@@ -119,7 +121,7 @@ async def _new_jobs(
                 "others in all",
                 fix="Let them wait for one array, or for one job that waits for the others.",
             )
-        made = _Made(context, caller.uid)
+        made = _Made(context, caller.uid, asked.credentials)
         for number, element in enumerate(elements):
             spec, document, key = made.parts(element)
             place = _place(request.array, len(arrays), number)
@@ -142,14 +144,14 @@ def _place(array: wire.ArrayRequest | None, which: int, number: int) -> ev.NewEl
 class _Made:
     """What is made of a request; the elements of an array are often one and the same."""
 
-    def __init__(self, context: Context, uid: int) -> None:
-        self._context, self._uid = context, uid
+    def __init__(self, context: Context, uid: int, given: Container[str]) -> None:
+        self._context, self._uid, self._given = context, uid, given
         self._last: tuple[wire.JobRequest, tuple[JobSpec, str, ImageKey]] | None = None
 
     def parts(self, request: wire.JobRequest) -> tuple[JobSpec, str, ImageKey]:
         """Return the spec, the document that is stored, and whose pull the job shares."""
         if self._last is None or self._last[0] is not request:
-            owner = self._context.credentials.owner(self._uid, request.image)
+            owner = self._context.credentials.owner(self._uid, request.image, self._given)
             key = ImageKey(request.image, request.pull_policy, owner)
             made = (convert.core_spec(request), convert.document(request), key)
             self._last = (request, made)
