@@ -1,4 +1,4 @@
-"""How many registries' credentials are kept of a user: the last ones, and of others all the same."""
+"""How many registries' credentials are kept of a user: the last ones; others are not counted."""
 
 from __future__ import annotations
 
