@@ -144,11 +144,11 @@ def caller_of(request: web.Request, roles: Roles) -> Caller:
     uid, gid = peer_of(connection)
     name = name_of(uid)
     if name == str(uid):
-        _must_be_nobodys(uid)
+        _must_not_be_subordinate(uid)
     return roles.caller(Owner(uid, gid, name))
 
 
-def _must_be_nobodys(uid: int) -> None:
+def _must_not_be_subordinate(uid: int) -> None:
     """Raise ``NotAllowed`` for a uid that another user may have in user namespaces."""
     try:
         lender = lent_by(uid)

@@ -23,8 +23,8 @@ async def restore(context: Context) -> str | None:
         request = layouts.restoring(context.world, wanted)
         if layouts.is_empty(await layouts.plan(context, request)):
             return None
-        begun = await layouts.change(context, Caller(Owner(0, 0, "root"), admin=True), request)
-        ended = await layouts.wait_for_change(context, begun.id, SECONDS)
+        started = await layouts.change(context, Caller(Owner(0, 0, "root"), admin=True), request)
+        ended = await layouts.wait_for_change(context, started.id, SECONDS)
     except LauncherError as error:
         return _problem(f"{error.message}. {error.fix}" if error.fix else error.message)
     return None if ended.result == "applied" else _problem(ended.message or ended.state)
