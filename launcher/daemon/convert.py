@@ -69,13 +69,18 @@ def _unbounded(schema: Any) -> Any:
 
 def parse(cls: type[T], body: bytes) -> T:
     """Return the typed request of a JSON body; raises ``UserError`` naming field and fault."""
+    parsed: T = _parsed(_validator(cls), body or b"{}")
+    return parsed
+
+
+def _parsed(validator: SchemaValidator, body: bytes) -> Any:
+    """Return what a validator reads; no fault quotes a value, which may be a secret."""
     try:
-        parsed: T = _validator(cls).validate_json(body or b"{}")
+        return validator.validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the request"
         raise UserError(f"{where}: {first['msg']}") from None
-    return parsed
 
 
 @functools.cache
@@ -85,7 +90,7 @@ def _of_documents() -> SchemaValidator:
 
 def parse_document(document: str) -> wire.JobRequest:
     """Return the request that a stored document holds; it was checked when it was stored."""
-    made: wire.JobRequest = _of_documents().validate_json(document)
+    made: wire.JobRequest = _parsed(_of_documents(), document.encode())
     return made
 
 

@@ -74,3 +74,11 @@ def test_more_than_that_is_refused_and_the_field_named(asked: Any, value: Any, w
 def test_what_was_stored_under_other_bounds_is_still_read() -> None:
     request = wire.JobRequest(name="j", image="i" * 10_000, command=["x" * 200_000])
     assert convert.parse_document(convert.document(request)) == request
+
+
+def test_a_stored_document_that_cannot_be_read_is_told_without_its_values() -> None:
+    document = json.dumps({"name": "j", "image": "i", "environment": {"TOKEN": ["hunter2"]}})
+    with pytest.raises(UserError, match=r"^environment\.TOKEN") as refused:
+        convert.parse_document(document)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
