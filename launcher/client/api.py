@@ -12,6 +12,7 @@ from launcher import errors, wire
 from launcher.client.decode import decode, decode_list
 from launcher.client.http import CutStream, Transport, must_be_short, query, quote
 from launcher.client.sockets import socket_candidates
+from launcher.wire.bounds import MOST_ITEMS
 
 if TYPE_CHECKING:
     from launcher.client.layout import Layout
@@ -21,8 +22,6 @@ POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
 REPAIR_SECONDS = 180.0
 _RETRY_SECONDS = 0.1
-MOST_REFS = 1000
-"""References to jobs in one request: the daemon takes no more."""
 REFS_IN_A_QUERY = 100
 """In a URL, whose line has at most 8190 bytes."""
 
@@ -137,8 +136,8 @@ class Client:
         """End all live jobs that are meant; return them. Many references take several requests."""
         ended: dict[int, wire.JobView] = {}
         none: errors.NoSuchJob | None = None
-        for first in range(0, max(1, len(select.refs)), MOST_REFS):
-            some = dataclasses.replace(select, refs=select.refs[first : first + MOST_REFS])
+        for first in range(0, max(1, len(select.refs)), MOST_ITEMS):
+            some = dataclasses.replace(select, refs=select.refs[first : first + MOST_ITEMS])
             try:
                 reply = self._post("/v1/jobs/cancel", dataclasses.asdict(some))
             except errors.NoSuchJob as error:

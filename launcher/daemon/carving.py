@@ -45,10 +45,10 @@ class LayoutRunner:
         try:
             gi, made = await in_thread("carve", lambda: self._step(action.step))
         except ResetNeeded as pending:
-            return LayoutStepDone(action.op, action.step, pending=_words(pending))
+            return LayoutStepDone(action.op, action.step, pending=in_one_line(pending))
         except LauncherError as error:
             log.warning("layout change %d: %s: %s", action.op, action.step, error.message)
-            return LayoutStepFailed(action.op, action.step, _words(error))
+            return LayoutStepFailed(action.op, action.step, in_one_line(error))
         except Exception as bug:
             log.exception("layout change %d: %s", action.op, action.step)
             return LayoutStepFailed(action.op, action.step, f"a bug in the launcher: {bug}")
@@ -81,6 +81,6 @@ class LayoutRunner:
         return LayoutSeen(action.op, found.message)
 
 
-def _words(error: LauncherError) -> str:
+def in_one_line(error: LauncherError) -> str:
     """Return an error with what to do next, on one line."""
     return f"{error.message.rstrip('.')}. {error.fix}" if error.fix else error.message

@@ -59,6 +59,9 @@ class Roles:
     def caller(self, owner: Owner) -> Caller:
         """Return a user with his role."""
         gids = gids_of(owner) if self.admin_group or self.trusted_group else frozenset()
+        return self._with_role(owner, gids)
+
+    def _with_role(self, owner: Owner, gids: frozenset[int]) -> Caller:
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
         return Caller(owner, admin, trusted=_gid(self.trusted_group) in gids)
 
@@ -68,9 +71,10 @@ class Roles:
 
     def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
         """Return a user as the policy sees him; ``keeps`` are groups that containers may keep."""
-        caller, gids = self.caller(owner), gids_of(owner)
+        gids = gids_of(owner)
+        caller = self._with_role(owner, gids)
         kept = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
-        return Person(owner, groups_of(owner), kept, caller.trusted, caller.admin)
+        return Person(owner, _names_of(gids), kept, caller.trusted, caller.admin)
 
 
 def roles_of(config: Config) -> Roles:
@@ -116,8 +120,12 @@ def unknown_names(rules: Rules, *groups: str | None) -> list[str]:
 
 def groups_of(owner: Owner) -> frozenset[str]:
     """Return the names of a user's groups; a group without a name is left out."""
+    return _names_of(gids_of(owner))
+
+
+def _names_of(gids: frozenset[int]) -> frozenset[str]:
     found = set()
-    for gid in gids_of(owner):
+    for gid in gids:
         with contextlib.suppress(KeyError):
             found.add(grp.getgrgid(gid).gr_name)
     return frozenset(found)

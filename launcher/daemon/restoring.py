@@ -5,6 +5,7 @@ from __future__ import annotations
 from launcher.core import event as ev
 from launcher.core.job import Owner
 from launcher.daemon import layouts
+from launcher.daemon.carving import in_one_line
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.errors import LauncherError
@@ -26,7 +27,7 @@ async def restore(context: Context) -> str | None:
         started = await layouts.change(context, Caller(Owner(0, 0, "root"), admin=True), request)
         ended = await layouts.wait_for_change(context, started.id, SECONDS)
     except LauncherError as error:
-        return _problem(f"{error.message}. {error.fix}" if error.fix else error.message)
+        return _problem(in_one_line(error))
     return None if ended.result == "applied" else _problem(ended.message or ended.state)
 
 

@@ -58,12 +58,16 @@ def test_a_selection_that_cannot_be_meant_is_refused_before_it_costs_anything(
     assert cost(daemon)[0] - before < 1.0
 
 
+def matrix(elements: int, *, letters: int, times: int) -> JobRequest:
+    """Return a matrix whose command has a value of so many letters so many times."""
+    values = [{"a": "x" * letters} for _ in range(elements)]
+    array = ArrayRequest(indices=list(range(elements)), matrix=values)
+    command = ["echo", "${a}" * times]
+    return JobRequest(name="m", image=BUSYBOX, gpus=NONE, command=command, array=array)
+
+
 def test_a_matrix_that_would_be_a_thousand_times_its_size_is_refused(daemon: DaemonProcess) -> None:
-    values = [{"a": "x" * 200} for _ in range(1000)]
-    array = ArrayRequest(indices=list(range(1000)), matrix=values)
-    request = JobRequest(
-        name="m", image=BUSYBOX, gpus=NONE, command=["echo", "${a}" * 6000], array=array
-    )
+    request = matrix(1000, letters=200, times=6000)
     before = cost(daemon)
     with as_user(ALICE), pytest.raises(UserError, match="1200000 characters, 131072 can be"):
         daemon.client.submit([request])
@@ -75,11 +79,7 @@ def test_a_matrix_that_would_be_a_thousand_times_its_size_is_refused(daemon: Dae
 def test_a_matrix_of_many_elements_near_the_limit_is_refused_by_what_all_would_take(
     daemon: DaemonProcess,
 ) -> None:
-    values = [{"a": "x" * 20} for _ in range(5000)]
-    array = ArrayRequest(indices=list(range(5000)), matrix=values)
-    request = JobRequest(
-        name="m", image=BUSYBOX, gpus=NONE, command=["echo", "${a}" * 5000], array=array
-    )
+    request = matrix(5000, letters=20, times=5000)
     before = cost(daemon)
     with as_user(ALICE), pytest.raises(UserError, match="more than 64 MiB"):
         daemon.client.submit([request])
