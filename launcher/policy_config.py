@@ -11,7 +11,7 @@ from typing import Any
 from launcher.core.policy import MountRoot, Policy, Profile
 from launcher.errors import ConfigError
 from launcher.jobfile.units import parse_size
-from launcher.tables import Read, count, mapping, names, read
+from launcher.tables import Read, count, mapping, names, read, seconds
 
 TABLES = ("policy", "profiles")
 
@@ -99,7 +99,12 @@ _LIMITS: dict[str, Read] = {
     "pids": _some,
     "nofile": _some,
 }
-_POLICY: dict[str, Read] = {**_LIMITS, "latest": _flag, "groups": _kept_groups}
+_POLICY: dict[str, Read] = {
+    **_LIMITS,
+    "latest": _flag,
+    "groups": _kept_groups,
+    "max_stop_grace": seconds,
+}
 _PROFILE: dict[str, Read] = {
     **_LIMITS,
     "network": _network,

@@ -106,9 +106,9 @@ class Client:
         """Return all there is to know of one job."""
         return decode(wire.JobDetail, self._get(_job(ref)))
 
-    def cancel(self, ref: Ref) -> list[wire.JobView]:
-        """End a job, or all jobs of a range or array; return them."""
-        return decode_list(wire.JobView, self._post(f"{_job(ref)}/cancel"))
+    def cancel(self, ref: Ref, *, now: bool = False) -> list[wire.JobView]:
+        """End a job, or all jobs of a range or array; return them. ``now``: no grace period."""
+        return decode_list(wire.JobView, self._post(f"{_job(ref)}/cancel{'?now=1' if now else ''}"))
 
     def hold(self, ref: Ref) -> list[wire.JobView]:
         """Keep pending jobs from starting."""

@@ -61,12 +61,21 @@ class FollowAttempt:
 
 @dataclass(frozen=True, slots=True)
 class StopAttempt:
-    """End the container: TERM, ``grace`` seconds, KILL."""
+    """Send the container its stop signal (the image's STOPSIGNAL, else TERM)."""
 
     job: int
     attempt: int
     container_name: str
-    grace: float
+    container_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KillAttempt:
+    """Send the container KILL until it does not run."""
+
+    job: int
+    attempt: int
+    container_name: str
     container_id: str | None = None
 
 
@@ -125,6 +134,7 @@ Action = (
     | StartAttempt
     | FollowAttempt
     | StopAttempt
+    | KillAttempt
     | SignalAttempt
     | ProveIdle
     | RemoveContainer

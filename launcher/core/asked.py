@@ -62,10 +62,11 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """Somebody who may do so wants a job ended."""
+    """A user or an admin wants a job ended; ``kill``: without a grace period."""
 
     job: int
     uid: int
+    kill: bool = False
 
 
 @dataclass(frozen=True, slots=True)

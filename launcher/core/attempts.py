@@ -27,7 +27,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
         event.started_at,
         now.wall,
     )
-    job.idle_since = job.deadline = job.warn_at = None
+    job.idle_since = job.deadline = job.warn_at = job.kill_at = None
     attempt = world.attempts[job.id]
     attempt.container_id, attempt.started_at = event.container_id, event.started_at
     attempt.boot = world.boot
@@ -38,7 +38,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
         world.gpu_support_wait = FIRST_WAIT_SECONDS
         failing.worked(world, job.slices)
     actions: list[Action] = [follow(world, job)]
-    return actions + stop(world, job) if job.stopping else actions
+    return actions + stop(world, job, now) if job.stopping else actions
 
 
 def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Action]:
@@ -92,6 +92,7 @@ def _requeue(world: World, job: Job, event: ev.StartFailed, now: ev.Now) -> list
     world.release_cpu(job, now.wall)
     world.deactivate(job)
     job.slices, job.message, job.again, job.stop_asked = (), event.message, None, None
+    job.kill_now = False
     if event.failure in (StartFailure.INFRA, StartFailure.SLICE_CHANGED):
         job.never_started += 1
         if job.never_started >= MAX_STARTS_NEVER_STARTED:
@@ -179,7 +180,8 @@ def _complete(
     if job.retries is not None and job.retried > used:
         job.begin = now.wall + retries.delay(job.retries, job.retried)
     limit = job.message if job.timed_out else None
-    job.message, job.deadline, job.warn_at = job.again or message or limit, None, None
+    job.message = job.again or message or limit
+    job.deadline = job.warn_at = job.kill_at = None
     code = "" if job.exit_code is None else f" exit {job.exit_code}"
     move(world, job, event, State.COMPLETING, now, f"{outcome.value}{code}")
     if job.again is None:
@@ -250,5 +252,5 @@ def _queue_again(world: World, job: Job, event: type, now: ev.Now) -> list[Actio
     world.deactivate(job)
     job.slices, job.container_id, job.exit_code = (), None, None
     job.started_at = job.ended_at = job.started_wall = job.idle_since = None
-    job.timed_out, job.stop_asked = False, None
+    job.timed_out, job.stop_asked, job.kill_now = False, None, False
     return gates.admit(world, job, now)

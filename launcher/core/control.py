@@ -8,20 +8,24 @@ from launcher.core.action import Action, SignalAttempt
 from launcher.core.job import Job, Outcome, Reason, State
 from launcher.core.policy import MAX_USER_PRIORITY, check_priority
 from launcher.core.possible import check_possible
-from launcher.core.steps import finish, move, stop
+from launcher.core.steps import finish, kill, move, stop
 from launcher.core.submit import check_limit, left_of, limit_without, missed_of
 from launcher.core.world import World
 from launcher.errors import LauncherError, NoSuchJob, NotAllowed, StaleRequest, UserError
 
 
 def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
-    """End a job: one that waits never starts, one that runs is stopped."""
+    """End a job: one that waits never starts, one that runs is stopped.
+
+    A second request, or one that says so, leaves it no grace period.
+    """
     job = _live(world, event.job)
     if job.state is State.PENDING:
         images.forget_waiter(world, job)
         job.cancelled_by = event.uid
         finish(world, job, ev.CancelAsked, Outcome.CANCELLED, now)
         return []
+    at_once = event.kill or job.cancelled_by is not None
     if job.cancelled_by is None and job.outcome is None:
         job.cancelled_by = event.uid
         job.stop_asked = job.stop_asked or now.wall
@@ -29,7 +33,14 @@ def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
         if job.state is State.COMPLETING:  # it was to run again
             job.again, job.message, job.outcome = None, None, Outcome.CANCELLED
             world.ended.append((job.id, Outcome.CANCELLED))
-    return stop(world, job) if job.state is State.RUNNING else []
+    if job.state not in (State.STARTING, State.RUNNING) or job.kill_now:
+        return []
+    if job.state is State.RUNNING:
+        return kill(world, job, now, "asked") if at_once else stop(world, job, now)
+    if at_once:
+        job.kill_now = True
+        world.note(job, now.wall, "kill asked", f"by uid {event.uid}")
+    return []
 
 
 def signal(world: World, event: ev.SignalAsked, now: ev.Now) -> list[Action]:
@@ -56,7 +67,7 @@ def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
         raise StaleRequest(f"job {job.id} is {state}: only a running job can be requeued")
     move(world, job, ev.RequeueAsked, job.state, now, f"by uid {event.uid}")
     job.again, job.stop_asked = f"requeued by uid {event.uid}", now.wall
-    return stop(world, job) if job.state is State.RUNNING else []
+    return stop(world, job, now) if job.state is State.RUNNING else []
 
 
 def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
@@ -145,6 +156,7 @@ def _reset(job: Job, now: ev.Now) -> None:
     job.started_at = job.ended_at = job.started_wall = None
     job.slices, job.waits_for, job.timed_out, job.stop_asked = (), (), False, None
     job.never_started = job.retried = job.pulls_failed = 0
+    job.kill_now = False
 
 
 def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:

@@ -229,8 +229,12 @@ class Job:
     until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
     ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not.
 
+    ``kill_at`` is when the grace period of an attempt that is being stopped ends, ``kill_now``
+    whether the attempt gets no grace period, or no more of it.
+
     Docker's own start and end times are RFC 3339 text; ``submitted_at`` and ``started_wall`` are
-    seconds since 1970; ``deadline``, ``warn_at`` and ``idle_since`` are CLOCK_BOOTTIME seconds.
+    seconds since 1970; ``deadline``, ``warn_at``, ``kill_at`` and ``idle_since`` are
+    CLOCK_BOOTTIME seconds.
     """
 
     id: int
@@ -273,6 +277,8 @@ class Job:
     pulls_failed: int = 0
     policy_version: int | None = None
     warn_at: float | None = None
+    kill_now: bool = False
+    kill_at: float | None = None
     idle_since: float | None = None
 
     @property

@@ -1,26 +1,30 @@
-"""Time limits, their warnings, idle timeouts, and the end of the grace of a job that gives way."""
+"""Time limits, their warnings, idle timeouts, and the ends of grace periods."""
 
 from __future__ import annotations
 
 from launcher.core import event as ev
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.job import Job, State
-from launcher.core.steps import move, stop
+from launcher.core.steps import kill, move, stop
 from launcher.core.world import World
 
 
 def tick(world: World, now: ev.Now) -> list[Action]:
-    """Warn and stop the running jobs whose time has come."""
+    """Warn, stop and kill the running jobs for which it is time."""
     actions: list[Action] = []
     for job in world.due(now.boot):
-        if job.state is not State.RUNNING or job.cancelled_by is not None or job.timed_out:
+        if job.state is not State.RUNNING:
+            continue
+        if job.kill_at is not None and job.kill_at <= now.boot:
+            actions += kill(world, job, now, "its grace period is over")
+        if job.cancelled_by is not None or job.timed_out:
             continue
         if job.warn_at is not None and job.warn_at <= now.boot:
             job.warn_at = None
             actions += warn(world, job, now)
         if job.deadline is not None and job.deadline <= now.boot:
             job.deadline = None
-            actions += stop(world, job) if job.again else _over(world, job, now, _limit(job))
+            actions += stop(world, job, now) if job.again else _over(world, job, now, _limit(job))
     return actions
 
 
@@ -31,7 +35,7 @@ def _limit(job: Job) -> str:
 def _over(world: World, job: Job, now: ev.Now, why: str) -> list[Action]:
     move(world, job, ev.Tick, State.RUNNING, now, why)
     job.timed_out, job.message, job.stop_asked = True, why, now.wall
-    return stop(world, job)
+    return stop(world, job, now)
 
 
 def warn(world: World, job: Job, now: ev.Now) -> list[Action]:

@@ -53,6 +53,7 @@ class Policy:
     """The limits of everybody's jobs. Sizes are bytes.
 
     ``memory``: the most a job may have; None is the host's memory times the share of its slices.
+    ``max_stop_grace`` (seconds): the longest grace period between stop signal and kill.
     ``groups``: those of his groups that a user's container keeps. ``unbound``: the uids that have
     Docker anyway.
     """
@@ -73,6 +74,7 @@ class Policy:
     memory: int | None = None
     pids: int = 4096
     nofile: int = 16384
+    max_stop_grace: float = 300.0
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     host_memory: int = 2**63 - 1
     unbound: frozenset[int] = frozenset({0})
@@ -181,6 +183,24 @@ def check(asked: Asked) -> None:
                 raise NotAllowed(
                     f"{rule.field}: {wrong} (rule {rule.id})", fix=f"Allowed: {allowed}."
                 )
+
+
+def stop_grace(policy: Policy, owner: Owner, wanted: float) -> float:
+    """Return the seconds between stop signal and kill that a user's job gets."""
+    return wanted if owner.uid in policy.unbound else min(wanted, policy.max_stop_grace)
+
+
+def check_stop_grace(policy: Policy, owner: Owner, wanted: float) -> None:
+    """Raise ``NotAllowed`` for a longer grace period than the policy allows.
+
+    Checked at submit only: a job that was queued under another policy gets a shorter one.
+    """
+    most = stop_grace(policy, owner, wanted)
+    if wanted > most:
+        raise NotAllowed(
+            f"stop_grace_period: {wanted:g} s is above {most:g} s (rule stop-grace)",
+            fix=f"Allowed: up to {most:g} s.",
+        )
 
 
 def check_priority(priority: int, *, admin: bool) -> None:

@@ -91,7 +91,7 @@ def _give_way(world: World, victim: Job, job: Job, now: Now) -> list[Action]:
     move(world, victim, Preempted, State.RUNNING, now, why)
     victim.again, victim.message, victim.stop_asked = why, why, now.wall
     if victim.warn is None:
-        return stop(world, victim)
+        return stop(world, victim, now)
     before = min(victim.warn.before, LONGEST_NOTICE_SECONDS)
     if victim.deadline is not None:
         before = min(before, max(0.0, victim.deadline - now.boot))

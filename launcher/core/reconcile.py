@@ -59,7 +59,7 @@ def take_up(world: World, now: Now) -> list[Action]:
             if job.warn_at is not None and job.warn_at <= now.boot:
                 job.warn_at = None  # it was warned before
         if job.state is State.RUNNING and job.stopping:
-            actions += stop(world, job)
+            actions += stop(world, job, now)
         if job.state is State.PENDING:
             actions += gates.admit(world, job, now)
     return actions

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from launcher.core import event as ev
 from launcher.core import lifecycle
-from launcher.core.action import Action, FollowAttempt, StopAttempt
+from launcher.core.action import Action, FollowAttempt, KillAttempt, StopAttempt
 from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.policy import stop_grace
 from launcher.core.world import World
 
 
@@ -34,11 +35,27 @@ def finish(
     world.forget(job)
 
 
-def stop(world: World, job: Job) -> list[Action]:
-    """Return the action that ends the job's container."""
+def stop(world: World, job: Job, now: ev.Now) -> list[Action]:
+    """Return the action that asks the job's container to end, and set when it is killed.
+
+    An attempt is asked once: what wants its end later does not prolong its grace period.
+    """
+    if job.kill_now:
+        return kill(world, job, now, "asked before")
+    if job.kill_at is not None:
+        return []
+    grace = stop_grace(world.rules.policy, job.owner, job.stop_grace)
+    world.set_kill(job, now.boot + grace)
     attempt = world.attempts[job.id]
-    name, container = attempt.container_name, attempt.container_id
-    return [StopAttempt(job.id, job.attempt, name, job.stop_grace, container)]
+    return [StopAttempt(job.id, job.attempt, attempt.container_name, attempt.container_id)]
+
+
+def kill(world: World, job: Job, now: ev.Now, why: str) -> list[Action]:
+    """Return the action that kills the job's container, which has no grace period left."""
+    job.kill_now, job.kill_at = True, None
+    world.note(job, now.wall, "killed", why)
+    attempt = world.attempts[job.id]
+    return [KillAttempt(job.id, job.attempt, attempt.container_name, attempt.container_id)]
 
 
 def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:

@@ -57,6 +57,7 @@ def _check(world: World, event: ev.Submitted) -> None:
                 _check_spec(world, new.spec, person)
                 checked = new.spec
             check_limit(world, new.spec.time_limit, admin=event.admin)
+            policy.check_stop_grace(world.rules.policy, event.owner, new.spec.stop_grace)
             check_possible(world, new.spec.need)
             missed_of(world, new.after)  # raises where what it depends on ended just now
         except LauncherError as refused:

@@ -281,22 +281,27 @@ class World:
             job.warn_at = at_boot - job.warn.before
             heapq.heappush(self.alarms, (job.warn_at, job.id))
 
+    def set_kill(self, job: Job, at_boot: float) -> None:
+        """Note when the grace period of a job that is being stopped ends (CLOCK_BOOTTIME)."""
+        job.kill_at = at_boot
+        heapq.heappush(self.alarms, (at_boot, job.id))
+
     def due(self, boot: float) -> list[Job]:
-        """Return the jobs whose warning or deadline has come, each once, earliest first."""
+        """Return the jobs whose warning, deadline or kill is due, each once, earliest first."""
         found: dict[int, Job] = {}
         while self.alarms and self.alarms[0][0] <= boot:
             at, job_id = heapq.heappop(self.alarms)
             job = self.jobs.get(job_id)
-            if job is not None and at in (job.deadline, job.warn_at):
+            if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
                 found[job_id] = job
         return list(found.values())
 
     def next_alarm(self) -> float | None:
-        """Return the earliest warning or deadline that counts, in CLOCK_BOOTTIME seconds."""
+        """Return the earliest warning, deadline or kill to come, in CLOCK_BOOTTIME seconds."""
         while self.alarms:
             at, job_id = self.alarms[0]
             job = self.jobs.get(job_id)
-            if job is not None and at in (job.deadline, job.warn_at):
+            if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
                 return at
             heapq.heappop(self.alarms)
         return None

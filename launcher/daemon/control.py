@@ -23,20 +23,30 @@ from launcher.store import Reader
 NAMES_AT_A_TIME = 100
 
 
-async def cancel(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
+async def cancel(
+    context: Context, caller: Caller, ref: str, *, at_once: bool = False
+) -> list[wire.JobView]:
     """Cancel every live job that a reference means; ended ones stay as they are."""
     jobs = await context.resolve(ref, caller)
     for job in jobs:
         must_own(job, caller)
     live = [job for job in jobs if job.state is not State.DONE]
     audit.about(job.id for job in live)
-    await _cancel(context, caller, live)
+    await _cancel(context, caller, live, at_once=at_once)
     return await _now(context, caller, jobs if len(jobs) == 1 else live)
 
 
-async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job]) -> None:
-    """Cancel jobs; one that has ended meanwhile has ended."""
-    asked = [context.brain.ask(ev.CancelAsked(job.id, caller.uid)) for job in jobs]
+async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job], *, at_once: bool) -> None:
+    """Cancel jobs; one that has ended meanwhile has ended.
+
+    An admin's cancel of another user's job leaves it no grace period.
+    """
+    asked = [
+        context.brain.ask(
+            ev.CancelAsked(job.id, caller.uid, kill=at_once or caller.uid != job.owner.uid)
+        )
+        for job in jobs
+    ]
     for answer in await asyncio.gather(*asked, return_exceptions=True):
         if isinstance(answer, BaseException) and not isinstance(answer, NoSuchJob):
             raise answer
@@ -63,7 +73,7 @@ async def cancel_all(
     if asked.name is not None:
         meant = await _named(asked.name, meant)
     audit.about(job.id for job in meant)
-    await _cancel(context, caller, meant)
+    await _cancel(context, caller, meant, at_once=asked.now)
     return await _now(context, caller, meant)
 
 

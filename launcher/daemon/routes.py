@@ -97,7 +97,8 @@ async def _show(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _cancel(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await control.cancel(context, caller, request.match_info["ref"])
+    at_once = parameters.is_set(request.query, "now")
+    return await control.cancel(context, caller, request.match_info["ref"], at_once=at_once)
 
 
 async def _hold(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -464,7 +465,15 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why, costly=True),
     Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
     Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait, query=(TIMEOUT,)),
-    Route("POST", "/v1/jobs/{ref}/cancel", Access.OWNER, None, list[wire.JobView], _cancel),
+    Route(
+        "POST",
+        "/v1/jobs/{ref}/cancel",
+        Access.OWNER,
+        None,
+        list[wire.JobView],
+        _cancel,
+        query=(parameters.flag("now", "Kill running jobs without their grace period."),),
+    ),
     Route("POST", "/v1/jobs/{ref}/hold", Access.OWNER, None, list[wire.JobView], _hold),
     Route("POST", "/v1/jobs/{ref}/release", Access.OWNER, None, list[wire.JobView], _release),
     Route("POST", "/v1/jobs/{ref}/requeue", Access.OWNER, None, list[wire.JobView], _requeue),

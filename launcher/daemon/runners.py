@@ -19,6 +19,7 @@ from launcher.core import imagerules
 from launcher.core.job import ImageKey, JobSpec, Owner
 from launcher.core.policy import Asked
 from launcher.core.shares import memory_with
+from launcher.crashpoints import around
 from launcher.daemon import clock, convert
 from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
@@ -101,6 +102,7 @@ class Runners:
             act.StartAttempt: self._start,
             act.FollowAttempt: self._follow,
             act.StopAttempt: self._stop,
+            act.KillAttempt: self._kill,
             act.SignalAttempt: self._signal,
             act.ProveIdle: self._prove,
             act.RemoveContainer: self._remove,
@@ -262,17 +264,27 @@ class Runners:
         follower.start()
 
     async def _stop(self, action: act.StopAttempt) -> None:
-        def stop() -> None:
-            while True:
-                self._containers.stop(action.container_name, action.grace)
-                found = self._containers.find(action.container_name, action.container_id)
-                if found is None or not found.running:
-                    return
-                if found.name != action.container_name:
-                    self._containers.stop(found.id, action.grace)
-                clock.sleep(TRY_AGAIN_SECONDS)
+        await self._in_quick(self._ask_to_stop, action)
 
-        await self._in_patient(stop)
+    def _ask_to_stop(self, action: act.StopAttempt) -> None:
+        container = self._containers.find(action.container_name, action.container_id)
+        if container is not None and container.running:
+            with around("stop"):
+                self._containers.kill(container.id, container.stop_signal)
+
+    async def _kill(self, action: act.KillAttempt) -> None:
+        while True:
+            if await self._in_quick(self._killed, action):
+                return
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+    def _killed(self, action: act.KillAttempt) -> bool:
+        """Send KILL where the container runs; returns whether it ran no longer."""
+        container = self._containers.find(action.container_name, action.container_id)
+        if container is None or not container.running:
+            return True
+        self._containers.kill(container.id, "SIGKILL")
+        return False
 
     async def _signal(self, action: act.SignalAttempt) -> None:
         try:

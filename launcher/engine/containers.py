@@ -46,6 +46,11 @@ class Container:
     info: dict[str, Any]
 
     @property
+    def stop_signal(self) -> str:
+        """The signal that asks it to end: the image's STOPSIGNAL, else TERM (as docker stop)."""
+        return str(self.info["Config"].get("StopSignal") or "SIGTERM")
+
+    @property
     def ever_started(self) -> bool:
         """Whether its process ever ran; only then may it have done anything."""
         return self.started_at is not None

@@ -59,6 +59,7 @@ def job_row(job: Job, spec: str | None = None) -> Row:
         "retries": _retries_text(job.retries),
         "warn": json.dumps([job.warn.name, job.warn.before]) if job.warn else None,
         "preemptible": int(job.preemptible),
+        "kill_now": int(job.kill_now),
     }
     row |= _element_columns(job.element)
     row |= {name: getattr(job, name) for name in _PLAIN_JOB}
@@ -142,6 +143,7 @@ class JobReader:
             retries=None if v["retries"] is None else self._retried(v["retries"]),
             warn=Warn(*json.loads(v["warn"])) if v["warn"] else None,
             preemptible=bool(v["preemptible"]),
+            kill_now=bool(v["kill_now"]),
             **{name: v[name] for name in _PLAIN_JOB},
         )
 

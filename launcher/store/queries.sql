@@ -4,14 +4,15 @@ INSERT INTO jobs (
     time_limit, stop_grace, state, outcome, reason, message, attempt, slices, image_id,
     container_id, exit_code, started_at, ended_at, started_wall, cancelled_by, timed_out,
     never_started, held, begin_at, waits_for, depends_on, array_id, array_index, params, retries, warn,
-    idle_timeout, preemptible, again, stop_asked, retried, pulls_failed, policy_version, spec
+    idle_timeout, preemptible, again, stop_asked, retried, pulls_failed, policy_version, kill_now,
+    spec
 ) VALUES (
     :id, :uid, :gid, :user, :name, :image, :pull_policy, :credentials_uid, :need, :priority,
     :submitted_at, :time_limit, :stop_grace, :state, :outcome, :reason, :message, :attempt,
     :slices, :image_id, :container_id, :exit_code, :started_at, :ended_at, :started_wall,
     :cancelled_by, :timed_out, :never_started, :held, :begin_at, :waits_for, :depends_on, :array_id,
     :array_index, :params, :retries, :warn, :idle_timeout, :preemptible, :again, :stop_asked, :retried,
-    :pulls_failed, :policy_version, :spec
+    :pulls_failed, :policy_version, :kill_now, :spec
 );
 
 -- name: update_job
@@ -22,7 +23,8 @@ UPDATE jobs SET
     started_at = :started_at, ended_at = :ended_at, started_wall = :started_wall,
     cancelled_by = :cancelled_by, timed_out = :timed_out, never_started = :never_started,
     held = :held, begin_at = :begin_at, waits_for = :waits_for, again = :again,
-    stop_asked = :stop_asked, retried = :retried, pulls_failed = :pulls_failed
+    stop_asked = :stop_asked, retried = :retried, pulls_failed = :pulls_failed,
+    kill_now = :kill_now
 WHERE id = :id AND state <> 'DONE';
 
 -- name: reopen_job

@@ -23,7 +23,7 @@ TABLES = (
 )  # fmt: skip
 SINCE = {"audit": 7, "private_images": 8}
 """The schema that a table came with, where a file of an older one may be met."""
-ADDED = {"jobs": 1}
+ADDED = {"jobs": 2}
 """How many columns a table got behind its first ones, each empty in the rows of before."""
 BY_ROWID = ("jobs", "arrays")
 """The tables whose rows are looked for one by one, and in the file's pages."""

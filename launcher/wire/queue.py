@@ -19,7 +19,7 @@ class SelectRequest:
     """Which jobs are meant: those of ``refs`` (all, where empty) that pass every filter.
 
     ``user`` is a name or ``me``, ``state`` a state in any case, ``name`` a pattern with
-    ``*`` and ``?``.
+    ``*`` and ``?``. ``now``: running jobs get no grace period.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -28,6 +28,7 @@ class SelectRequest:
     user: str | None = None
     state: str | None = None
     name: Annotated[str, Most(128)] | None = None
+    now: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -186,6 +186,20 @@ def test_stop_asks_waits_and_kills(twin: Twin, program: Program, grace: float, c
     twin.containers.kill(name, "SIGTERM")
 
 
+def test_a_program_that_ignores_term_runs_on_until_it_is_killed(twin: Twin) -> None:
+    name = twin.run(Program(30.0, stubborn=True), HostConfig={"Init": True})
+    wait_until(lambda: twin.look(name).running)
+    _until_trapped(twin, Program(30.0, stubborn=True))
+    assert twin.look(name).stop_signal == "SIGTERM"
+    twin.containers.kill(name, "SIGTERM")
+    since = time.monotonic()
+    wait_until(lambda: time.monotonic() - since > 0.3)
+    assert twin.look(name).running
+    twin.containers.kill(name, "SIGKILL")
+    wait_until(lambda: not twin.look(name).running, what="it ended")
+    assert twin.look(name).exit_code == 137
+
+
 def _until_trapped(twin: Twin, program: Program) -> None:
     """A shell that has just begun has not set its trap yet."""
     if program.kind or program.stubborn:

@@ -182,8 +182,10 @@ class FakeContainers:
             clock.sleep(min(1.0, max(0.01, grace)))
 
     def kill(self, name: str, signal: str) -> None:
-        kill = signal in ("SIGKILL", "KILL")
-        self._tolerant("kill", name, lambda: kill and self._docker.signal(name, kill=True))
+        what = {"SIGKILL": True, "SIGTERM": False}.get(signal)
+        self._tolerant(
+            "kill", name, lambda: what is not None and self._docker.signal(name, kill=what)
+        )
 
     def remove(self, name: str) -> None:
         self._tolerant("remove", name, lambda: self._docker.remove(name))

@@ -229,8 +229,8 @@ class FakeDocker:
         ended = box.life is not None and not self.alive(box)
         return ended and box.told is None and box.life is not None and box.life.ends >= self._came
 
-    def signal(self, name: str, *, kill: bool, grace: float = 0.0) -> None:
-        """TERM or KILL a container; with a grace KILL follows."""
+    def signal(self, name: str, *, kill: bool, grace: float | None = None) -> None:
+        """TERM or KILL a container; with a grace KILL follows TERM."""
         box = self.get(name)
         if name in self.ghosts and not self.alive(box):
             self.ghosts.discard(name)
@@ -249,7 +249,7 @@ class FakeDocker:
             self._end(life, now, box.program.exit)
         elif not box.program.stubborn:
             self._end(life, now, 143)
-        elif now + grace < life.ends:
+        elif grace is not None and now + grace < life.ends:
             self._end(life, now + grace, 137)
 
     @staticmethod

@@ -142,6 +142,7 @@ def test_saying_too_little_is_wrong_usage(
     ("args", "asked"),
     [
         (["--user", "me"], {"user": "me"}),
+        (["--user", "me", "--now"], {"user": "me", "now": True}),
         (["--state", "PENDING"], {"state": "pending"}),
         (["--name", "train-*", "10-20", "12[3]"], {"name": "train-*", "refs": ["10-20", "12[3]"]}),
     ],
@@ -154,7 +155,8 @@ def test_cancel_with_a_filter_is_one_request(
     assert (result.code, result.err) == (0, "")
     assert [job["id"] for job in json.loads(result.out)] == [2]
     assert stub.did() == ["POST /v1/jobs/cancel"]
-    assert stub.asked[0].body == {"refs": [], "user": None, "state": None, "name": None} | asked
+    base = {"refs": [], "user": None, "state": None, "name": None, "now": False}
+    assert stub.asked[0].body == base | asked
 
 
 def test_cancel_says_when_no_job_is_meant(stub: StubDaemon, launch: Launch) -> None:

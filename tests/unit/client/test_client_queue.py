@@ -121,7 +121,7 @@ def test_jobs_are_ended_retried_requeued_and_changed(stub: StubDaemon) -> None:
     assert client.requeue(12) == [job_view()]
     assert client.edit(12, EditRequest(gpus=GpuRequest(kind="all"))) == [job_view()]
     bodies = [each.body for each in stub.asked]
-    assert bodies[0] == {"refs": [], "user": "me", "state": None, "name": None}
+    assert bodies[0] == {"refs": [], "user": "me", "state": None, "name": None, "now": False}
     assert bodies[1] == {"refs": ["12"], "failed": True}
     assert bodies[3]["gpus"]["kind"] == "all"
     assert bodies[3]["priority"] is None

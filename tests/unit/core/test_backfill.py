@@ -6,6 +6,7 @@ import pytest
 
 from launcher.core.explain import blockers
 from launcher.core.job import Job, Need, NeedKind, Reason, State
+from launcher.core.policy import Policy
 from launcher.core.queue import limit_class
 from launcher.core.rules import HOUR, Quota, Rules
 from tests.support.builders import BOB, Machine, memory, mig, profile
@@ -123,6 +124,7 @@ def test_limits_share_a_class_of_an_eighth_of_an_octave_and_none_is_its_own() ->
 
 def test_a_long_grace_does_not_keep_the_short_ones_behind_from_backfilling() -> None:
     machine, _, _ = waiting_gang()
+    machine.world.rules = Rules(policy=Policy(max_stop_grace=80_000.0))
     (slow_to_end,) = machine.submit(profile(), time_limit=600.0, stop_grace=80_000.0)
     (short,) = machine.submit(profile(), time_limit=600.0)
     assert (slow_to_end.state, short.state) == (State.PENDING, State.STARTING)

@@ -296,7 +296,7 @@ def test_a_time_limit_still_counts_after_a_commit_that_failed(disk: SmallDisk) -
         disk.free()
         await until(lambda: made.brain.read_only is None)
         await until(lambda: made.brain.tell(ev.Tick()) or _stops(made.actions))
-        assert _stops(made.actions) == [StopAttempt(job.id, 1, _name(made, job), 10.0, "c1")]
+        assert _stops(made.actions) == [StopAttempt(job.id, 1, _name(made, job), "c1")]
 
     play(body, disk.path)
 

@@ -113,8 +113,9 @@ FIELDS: dict[str, Any] = {
     "retried": st.integers(0, 9),
     "pulls_failed": st.integers(0, 9),
     "policy_version": st.one_of(st.none(), st.integers(1, 99)),
+    "kill_now": st.booleans(),
 }
-NOT_STORED = {"id", "deadline", "warn_at", "idle_since"}
+NOT_STORED = {"id", "deadline", "warn_at", "kill_at", "idle_since"}
 """The id is given; times of this boot are made anew, from ``started_wall``."""
 NEVER_UPDATED = {
     "owner", "name", "image", "submitted_at", "stop_grace", "element", "retries", "warn",
