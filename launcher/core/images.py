@@ -6,6 +6,7 @@ A job enters the queue only with its image pinned, so a slice is never held whil
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 
 from launcher.core import event as ev
 from launcher.core.action import Action, FindImage, PullImage
@@ -16,6 +17,8 @@ from launcher.core.world import World
 from launcher.imageref import registry_of
 
 PULLS_AT_ONCE = 2
+MOST_PULLS = 8
+"""With those that start because their user has none running."""
 PULLS_BEFORE_HOLD = 3
 PULL_AGAIN_SECONDS = 10.0
 """How long after a pull that found no registry the next is tried; then twice as long."""
@@ -27,10 +30,11 @@ def want(world: World, job: Job) -> list[Action]:
     if state is not None:
         state.waiting[job.id] = None
         return []
-    pull = job.image.policy == "always"
-    state = ImageState(Having.WANTED if pull else Having.FINDING, {job.id: None})
-    world.images[job.image] = state
-    return start_pulls(world) if pull else [FindImage(job.image)]
+    world.images[job.image] = ImageState(Having.FINDING, job.owner.uid, {job.id: None})
+    if job.image.policy != "always":
+        return [FindImage(job.image)]
+    _to_pull(world, job.image)
+    return start_pulls(world)
 
 
 def enqueue(world: World, job: Job) -> None:
@@ -45,21 +49,56 @@ def is_open(job: Job, now: ev.Now) -> bool:
 
 
 def start_pulls(world: World) -> list[Action]:
-    """Start pulls in the order of their first waiter, two at a time."""
-    world.pulling &= world.images.keys()
-    if len(world.pulling) >= PULLS_AT_ONCE:
-        return []
-    wanted = [
-        (min(world.jobs[i].order for i in s.waiting), key)
-        for key, s in world.images.items()
-        if s.having is Having.WANTED and s.waiting
-    ]
+    """Start pulls, two at a time and one for each user who has none.
+
+    So nobody waits for another's slow pulls. Users are served in turn, the images of each in the
+    order of the jobs that wait for them.
+    """
+    world.pulling = {key for key in world.pulling if key in world.images}
     actions: list[Action] = []
-    for _, key in heapq.nsmallest(PULLS_AT_ONCE - len(world.pulling), wanted, key=lambda x: x[0]):
-        world.images[key].having = Having.PULLING
+    while len(world.pulling) < MOST_PULLS and (key := _next_pull(world)) is not None:
+        state = world.images[key]
+        state.having = Having.PULLING
         world.pulling.add(key)
+        world.pulls += 1
+        world.pulled[state.uid] = world.pulls
         actions.append(PullImage(key))
     return actions
+
+
+def _next_pull(world: World) -> ImageKey | None:
+    """Return the image whose turn it is, None where no pull may start."""
+    busy = Counter(world.images[key].uid for key in world.pulling)
+    more = len(world.pulling) < PULLS_AT_ONCE
+    best = {uid: key for uid in list(world.wanted) if (key := _first_wanted(world, uid))}
+    world.pulled = {uid: turn for uid, turn in world.pulled.items() if uid in best or busy[uid]}
+    may = [uid for uid in best if more or not busy[uid]]
+
+    def place(uid: int) -> tuple[int, int, tuple[int, int]]:
+        return busy[uid], world.pulled.get(uid, 0), world.wanted[uid][0][0]
+
+    return best[min(may, key=place)] if may else None
+
+
+def _first_wanted(world: World, uid: int) -> ImageKey | None:
+    """Return the image that a user waits for first; what is not wanted any more is dropped."""
+    heap = world.wanted[uid]
+    while heap:
+        key = heap[0][1]
+        state = world.images.get(key)
+        if state is not None and state.having is Having.WANTED and state.waiting:
+            return key
+        heapq.heappop(heap)
+    del world.wanted[uid]
+    return None
+
+
+def _to_pull(world: World, key: ImageKey) -> None:
+    """Let an image wait for its turn to be pulled, in the place of its first job."""
+    state = world.images[key]
+    state.having = Having.WANTED
+    first = world.jobs[next(iter(state.waiting))]
+    heapq.heappush(world.wanted.setdefault(state.uid, []), (first.order, key))
 
 
 def forget_waiter(world: World, job: Job) -> None:
@@ -129,7 +168,7 @@ def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
     if state is not None and not state.waiting:
         del world.images[event.image]
     elif state is not None:
-        state.having = Having.WANTED
+        _to_pull(world, event.image)
     return start_pulls(world)
 
 
@@ -163,7 +202,7 @@ def with_credentials(world: World, event: ev.CredentialsGiven, now: ev.Now) -> l
     for key, state in world.images.items():
         mine = key.credentials_uid == event.uid and registry_of(key.reference) in event.registries
         if state.having is Having.LOGIN and mine:
-            state.having = Having.WANTED
+            _to_pull(world, key)
     return start_pulls(world)
 
 

@@ -68,4 +68,6 @@ class ImageState:
     """An image that somebody waits for, and who."""
 
     having: Having
+    #: Whose job asked for it first: the pull is charged to this user.
+    uid: int
     waiting: dict[int, None] = field(default_factory=dict)

@@ -63,6 +63,12 @@ class World:
     next_layout: int = 1
     images: dict[ImageKey, ImageState] = field(default_factory=dict)
     pulling: set[ImageKey] = field(default_factory=set)
+    wanted: dict[int, list[tuple[tuple[int, int], ImageKey]]] = field(default_factory=dict)
+    """The images to pull for each user, by uid: heaps; an entry may be out of date."""
+    pulls: int = 0
+    """How many pulls were started."""
+    pulled: dict[int, int] = field(default_factory=dict)
+    """The number of the last pull that was started for each user who waits for one, by uid."""
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
     """The uids to whom a registry gave an image for their credentials, by its id."""
     cpu_running: set[int] = field(default_factory=set)

@@ -16,6 +16,7 @@ from typing import Any
 from launcher.core import action as act
 from launcher.core import event as ev
 from launcher.core import imagerules
+from launcher.core.images import MOST_PULLS
 from launcher.core.job import ImageKey, JobSpec, Owner
 from launcher.core.policy import Asked
 from launcher.core.shares import memory_with
@@ -25,6 +26,7 @@ from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
+from launcher.daemon.fairpool import FairPool
 from launcher.daemon.follower import Follower
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Roles
@@ -77,11 +79,14 @@ class Runners:
         self._log_directory, self._log_limit = log_directory, log_limit
         self._roles, self._toolkit_fixed = roles, toolkit_fixed
         self._harmless: set[str] = set()
-        # Starts never wait behind what may take a minute, or a user's grace period; nor does
-        # anything wait behind starts, which may hang in one GPU's driver, one for each slice.
+        # No kind of work waits behind another: a start may hang in one GPU's driver, a proof takes
+        # a minute, a pull as long as a registry wants. What users cause is charged to them.
         self._starts = ThreadPoolExecutor(256, thread_name_prefix="start")
-        self._quick = ThreadPoolExecutor(16, thread_name_prefix="quick")
-        self._patient = ThreadPoolExecutor(256, thread_name_prefix="patient")
+        self._proofs = ThreadPoolExecutor(256, thread_name_prefix="proof")
+        self._removals = ThreadPoolExecutor(64, thread_name_prefix="removal")
+        self._looks = FairPool("image", threads=16, share=4)
+        self._pulls = FairPool("pull", threads=MOST_PULLS, share=MOST_PULLS)
+        self._signals = FairPool("signal", threads=64, share=8)
         self._removing: set[str] = set()
         # Removing is as much work for Docker as starting; nobody waits for it.
         self._one_removal = asyncio.Semaphore(1)
@@ -135,14 +140,23 @@ class Runners:
                 about_event(log, action).exception("%s failed, it will be tried again", action)
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
-    async def _in_quick(self, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._quick, call, *args)
+    @staticmethod
+    async def _on(pool: ThreadPoolExecutor, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
 
-    async def _in_patient(self, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._patient, call, *args)
+    async def _signalled(self, job_id: int, call: Callable[..., Any], *args: Any) -> Any:
+        """Call Docker for the signal of a job, at its owner's expense."""
+        job = self.brain.world.jobs.get(job_id)
+        return await self._signals.run(0 if job is None else job.owner.uid, call, *args)
+
+    def _payer(self, key: ImageKey) -> int:
+        """Return the uid to which looking for an image, or pulling it, is charged."""
+        state = self.brain.world.images.get(key)
+        return 0 if state is None else state.uid
 
     async def _find_image(self, action: act.FindImage) -> None:
-        found = await self._in_quick(self._images.find, action.image.reference)
+        payer = self._payer(action.image)
+        found = await self._looks.run(payer, self._images.find, action.image.reference)
         missing = ev.ImageMissing(action.image)
         self.brain.tell(await self._judged(action.image, found) if found else missing)
 
@@ -151,7 +165,7 @@ class Runners:
     ) -> ev.ImageResolved | ev.ImageFailed:
         """Return what became of an image that is here: what it brings along is looked at once."""
         if image_id not in self._harmless:
-            faults = await self._in_quick(self._image_faults, image_id)
+            faults = await self._looks.run(self._payer(key), self._image_faults, image_id)
             if faults:
                 return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
             self._harmless.add(image_id)
@@ -174,7 +188,9 @@ class Runners:
             self._hub.pulling(key.reference, told)
 
         try:
-            image_id = await self._in_patient(self._images.pull, key.reference, auth, report)
+            image_id = await self._pulls.run(
+                self._payer(key), self._images.pull, key.reference, auth, report
+            )
             self.brain.tell(await self._judged(key, image_id, pulled=True))
         except (PullFailed, Refused) as failed:
             text = f"cannot pull {key.reference}: {failed.message}"
@@ -264,7 +280,7 @@ class Runners:
         follower.start()
 
     async def _stop(self, action: act.StopAttempt) -> None:
-        await self._in_quick(self._ask_to_stop, action)
+        await self._signalled(action.job, self._ask_to_stop, action)
 
     def _ask_to_stop(self, action: act.StopAttempt) -> None:
         container = self._containers.find(action.container_name, action.container_id)
@@ -274,7 +290,7 @@ class Runners:
 
     async def _kill(self, action: act.KillAttempt) -> None:
         while True:
-            if await self._in_quick(self._killed, action):
+            if await self._signalled(action.job, self._killed, action):
                 return
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
@@ -288,14 +304,16 @@ class Runners:
 
     async def _signal(self, action: act.SignalAttempt) -> None:
         try:
-            await self._in_quick(self._containers.kill, action.container_name, action.signal)
+            await self._signalled(
+                action.job, self._containers.kill, action.container_name, action.signal
+            )
         except (Refused, Unknown, EngineUnavailable) as error:
             about_container(log, action.container_name).warning(
                 "no %s for it: %s", action.signal, error.message
             )
 
     async def _prove(self, action: act.ProveIdle) -> None:
-        await self._in_patient(self._prover.prove, action, self.brain.tell)
+        await self._on(self._proofs, self._prover.prove, action, self.brain.tell)
 
     async def _remove(self, action: act.RemoveContainer) -> None:
         if action.container_name in self._removing:
@@ -304,15 +322,16 @@ class Runners:
         key = (action.job, action.attempt)
         try:
             await self._calm_moment()
-            await self._in_patient(self._complete_log, action, self._followers.get(key))
+            follower = self._followers.get(key)
+            await self._on(self._removals, self._complete_log, action, follower)
             self._hub.log_written(*key)
             async with self._one_removal:
                 await self._calm_moment()
-                await self._in_patient(self._containers.remove, action.container_name)
+                await self._on(self._removals, self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
         self._marks.clear(action.container_name)
-        await self._in_patient(self._unpin, action)
+        await self._on(self._removals, self._unpin, action)
         self._followers.pop(key, None)
 
     def _unpin(self, action: act.RemoveContainer) -> None:
@@ -356,5 +375,7 @@ class Runners:
         """Let running calls end on their own; jobs go on without us."""
         for task in self._tasks:
             task.cancel()
-        for pool in (self._starts, self._quick, self._patient):
+        for pool in (self._starts, self._proofs, self._removals):
             pool.shutdown(wait=False, cancel_futures=True)
+        for shared in (self._looks, self._pulls, self._signals):
+            shared.close()

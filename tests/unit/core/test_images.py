@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from launcher.core import event as ev
+from launcher.core import images
 from launcher.core.action import FindImage, PullImage
 from launcher.core.handle import submit
-from launcher.core.job import ImageKey, Job, JobSpec, Outcome, Reason, State
-from tests.support.builders import ALICE, IMAGE, Machine, profile
+from launcher.core.images import MOST_PULLS
+from launcher.core.job import ImageKey, Job, JobSpec, Outcome, Owner, Reason, State
+from launcher.core.states import ImageState
+from tests.support.builders import ALICE, BOB, IMAGE, Machine, profile
 
 
-def submit_image(machine: Machine, reference: str, policy: str = "missing") -> Job:
+def submit_image(
+    machine: Machine, reference: str, policy: str = "missing", owner: Owner = ALICE
+) -> Job:
     key = ImageKey(reference, policy)
     new = ev.NewJob(JobSpec("job", reference, profile(), pull_policy=policy), "{}", key)
-    (job,), actions = submit(machine.world, ev.Submitted(ALICE, (new,)), machine.time)
+    (job,), actions = submit(machine.world, ev.Submitted(owner, (new,)), machine.time)
     machine.actions += actions
     return job
 
@@ -97,3 +104,52 @@ def test_an_image_that_vanished_is_found_again_but_never_replaced_by_another() -
     machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
     machine.tell(ev.ImageResolved(IMAGE, "sha256:2"))
     assert (job.outcome, job.reason) == (Outcome.FAILED, Reason.IMAGE_GONE)
+
+
+class Unwalked(dict[ImageKey, ImageState]):
+    """Images of which each costs a look: none may go through all of them."""
+
+    def __iter__(self) -> Iterator[ImageKey]:
+        raise AssertionError("all images are looked at")
+
+    items = values = __iter__  # type: ignore[assignment]
+
+
+def pulls_of(machine: Machine) -> list[str]:
+    return [a.image.reference for a in machine.actions if isinstance(a, PullImage)]
+
+
+def test_a_user_waits_for_nobody_elses_pulls() -> None:
+    machine = Machine()
+    for number in range(8):
+        submit_image(machine, f"a{number}", "always")
+    submit_image(machine, "b", "always", owner=BOB)
+    submit_image(machine, "b2", "always", owner=BOB)
+    assert pulls_of(machine) == ["a0", "a1", "b"]
+
+
+def test_users_are_served_in_turn_where_more_want_to_pull_than_may_at_once() -> None:
+    machine = Machine()
+    users = [Owner(2000 + n, 2000, f"user{n}") for n in range(10)]
+    for owner in users:
+        for image in range(3):
+            submit_image(machine, f"{owner.name}-{image}", "always", owner=owner)
+    assert len(machine.world.pulling) == MOST_PULLS
+    while machine.world.pulling:
+        key = min(machine.world.pulling, key=lambda key: key.reference)
+        machine.tell(ev.ImageResolved(key, "sha256:1"))
+    first = {name.partition("-")[0] for name in pulls_of(machine)[:11]}
+    assert first == {owner.name for owner in users}
+    assert len(pulls_of(machine)) == 30
+
+
+def test_five_thousand_images_that_are_not_there_cost_no_more_each_than_one() -> None:
+    machine = Machine()
+    machine.world.reconciling = "not yet"
+    keys = [ImageKey(f"image-{n}", "missing") for n in range(3000)]
+    for key in keys:
+        submit_image(machine, key.reference)
+    for key in keys:
+        machine.tell(ev.ImageMissing(key))
+    machine.world.images = Unwalked(machine.world.images)
+    images.failed(machine.world, ev.ImageFailed(keys[0], "refused"), machine.time)
