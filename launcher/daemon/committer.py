@@ -12,8 +12,8 @@ from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.store import Reader, Store
 
-LONG = (Reader.jobs, Reader.jobs_between, Reader.elements, Reader.audit)
-"""What may read every job there ever was: nobody who asks for less waits behind it."""
+LONG = (Reader.jobs_after, Reader.jobs_between, Reader.elements, Reader.audit)
+"""What may read many jobs: who asks for less does not wait behind it."""
 P = ParamSpec("P")
 T = TypeVar("T")
 

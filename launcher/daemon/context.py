@@ -20,11 +20,13 @@ from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.devices import Devices
 from launcher.daemon.door import House
+from launcher.daemon.fairpool import FairPool
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller, Roles
 from launcher.daemon.limits import Limiter
 from launcher.daemon.proof import Prover
+from launcher.daemon.replies import Replies
 from launcher.daemon.secretplaces import SecretPlaces
 from launcher.daemon.secretstore import SecretStore
 from launcher.engine.images import Images
@@ -36,6 +38,8 @@ from launcher.store import Reader
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _ELEMENTS = re.compile(r"(\d+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
 MAX_ID = 2**53
+MOST_MEANT = 10_000
+"""As many jobs may a range, or all references of a request, mean."""
 FIRST_LOOK_SECONDS = 3.0
 
 
@@ -66,6 +70,9 @@ class Context:
     reconciled: asyncio.Event
     house: House
     audit: Audit
+    replies: Replies
+    users: FairPool
+    """Threads for what requests have to wait for."""
 
     @property
     def limiter(self) -> Limiter:
@@ -124,10 +131,10 @@ class Context:
             )
         elif found := _RANGE.fullmatch(ref):
             first, last_id = _number(found[1]), _number(found[2])
-            jobs = await self.committer.read(Reader.jobs_between, first, last_id)
+            jobs = await self._between(first, last_id, None, caller)
         else:
             owner = None if caller.admin else caller.uid
-            jobs = await self.committer.read(Reader.jobs_named, ref, owner)
+            jobs = await self.committer.read(Reader.jobs_named, ref, owner, MOST_MEANT)
         if not jobs:
             raise NoSuchJob(
                 f"there is no job {ref}", fix="`launch ps -a` lists your jobs, also ended ones."
@@ -149,13 +156,22 @@ class Context:
                 spans.append((_number(span[1]), _number(span[2])))
             else:
                 found |= {job.id: job for job in await self.resolve(ref, caller)}
+                must_be_few(len(found), caller)
         owner = caller.uid if own and not caller.admin else None
         for first, last in merged(spans):
-            some = await self.committer.read(Reader.jobs_between, first, last, owner)
+            some = await self._between(first, last, owner, caller)
             found |= {job.id: self.world.jobs.get(job.id, job) for job in some}
+            must_be_few(len(found), caller)
         if not found:
             raise NoSuchJob("none of these is a job", fix="`launch ps -a` lists your jobs.")
         return [found[job_id] for job_id in sorted(found)]
+
+    async def _between(self, first: int, last: int, owner: int | None, caller: Caller) -> list[Job]:
+        """Return the jobs of a range of ids, of one user or of all; raises ``UserError``."""
+        most = -1 if caller.admin else MOST_MEANT + 1
+        some = await self.committer.read(Reader.jobs_between, first, last, owner, most)
+        must_be_few(len(some), caller)
+        return some
 
     async def _elements(self, array: int, indices: str) -> list[Job]:
         """Return the elements of an array that ``3``, ``0-9`` or ``0,3,7-9`` means."""
@@ -187,6 +203,15 @@ class Context:
         """Return what was asked."""
         document = await self.committer.read(Reader.spec, job_id)
         return convert.parse_document(document) if document is not None else None
+
+
+def must_be_few(count: int, caller: Caller) -> None:
+    """Raise ``UserError`` where references mean more jobs than a user's request may name."""
+    if count > MOST_MEANT and not caller.admin:
+        raise UserError(
+            f"more than {MOST_MEANT} jobs are meant",
+            fix="Name fewer at once, such as 10-20; `launch ps -a` lists all.",
+        )
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

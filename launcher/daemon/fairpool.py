@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
+STUCK_SECONDS = 10.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -22,14 +24,16 @@ class FairPool:
 
     def __init__(self, name: str, *, threads: int, share: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._threads, self._share = threads, share
+        self.name, self._threads, self._share = name, threads, share
         self._shares: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
         self._busy = 0
+        self._full_since: float | None = None
 
     @property
-    def exhausted(self) -> bool:
-        """Whether no thread is left for another call."""
-        return self._busy >= self._threads
+    def stuck(self) -> bool:
+        """Whether no thread has been free for another call for ``STUCK_SECONDS``."""
+        since = self._full_since
+        return since is not None and time.monotonic() - since >= STUCK_SECONDS
 
     async def run(self, uid: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``call`` returns; its thread is charged to the user until it returns.
@@ -40,15 +44,22 @@ class FairPool:
         if share is None:
             self._shares[uid] = share = asyncio.Semaphore(self._share)
         await share.acquire()
-        self._busy += 1
+        self._count(1)
         work = functools.partial(call, *args, **kwargs)
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         future.add_done_callback(lambda _: self._returned(share))
         return await asyncio.shield(future)
 
     def _returned(self, share: asyncio.Semaphore) -> None:
-        self._busy -= 1
+        self._count(-1)
         share.release()
+
+    def _count(self, more: int) -> None:
+        self._busy += more
+        if self._busy < self._threads:
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = time.monotonic()
 
     def close(self) -> None:
         """Start nothing more; calls that run end on their own."""

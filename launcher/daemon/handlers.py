@@ -7,7 +7,7 @@ import dataclasses
 import heapq
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from launcher import __version__, wire
 from launcher.core.confine import confinement
@@ -25,18 +25,42 @@ AT_A_TIME = 1000
 
 
 async def list_jobs(
-    context: Context, caller: Caller, refs: Sequence[str], everything: bool
-) -> list[wire.JobView]:
-    """Return the jobs that ``ps`` lists: the live ones, the named ones, or all."""
+    context: Context, caller: Caller, refs: Sequence[str], everything: bool, cursor: Cursor
+) -> AsyncIterator[list[wire.JobView]]:
+    """Yield the jobs that ``ps`` lists, some at a time: the live, the named, or all."""
+    left = cursor.most
+    async for page in _pages(context, caller, refs, everything, cursor.after):
+        yield await job_views(context, caller, page[:left])
+        if left is not None:
+            left -= len(page)
+            if left <= 0:
+                return
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cursor:
+    """Which part of a list is wanted: jobs with higher ids than ``after``, at most ``most``."""
+
+    after: int = 0
+    most: int | None = None
+
+
+async def _pages(
+    context: Context, caller: Caller, refs: Sequence[str], everything: bool, after: int
+) -> AsyncIterator[list[Job]]:
+    live = context.world.jobs
+    if everything and not refs:
+        while stored := await context.committer.read(Reader.jobs_after, after, AT_A_TIME):
+            yield [live.get(job.id, job) for job in stored]
+            after = stored[-1].id
+        return
     if refs:
-        jobs = await context.resolve_all(refs, caller)
-    elif everything:
-        stored = await context.committer.read(Reader.jobs)
-        jobs = [context.world.jobs.get(job.id, job) for job in stored]
+        jobs = [job for job in await context.resolve_all(refs, caller) if job.id > after]
     else:
-        live = (j for j in context.world.jobs.values() if j.state is not State.COMPLETING)
-        jobs = sorted(live, key=lambda j: j.id)
-    return await job_views(context, caller, jobs)
+        shown = (j for j in live.values() if j.state is not State.COMPLETING and j.id > after)
+        jobs = sorted(shown, key=lambda j: j.id)
+    for first in range(0, len(jobs), AT_A_TIME):
+        yield [live.get(job.id, job) for job in jobs[first : first + AT_A_TIME]]
 
 
 async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:

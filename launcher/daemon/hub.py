@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from launcher.core.changes import Changes
 from launcher.core.job import Job, State
 
 REMEMBERED = 2000
-PROGRESS_SECONDS = 0.1
+PROGRESS_SECONDS = 0.2
 
 
 class Hub:
@@ -23,27 +24,30 @@ class Hub:
 
     def __init__(self) -> None:
         self._watchers: dict[int, set[asyncio.Event]] = {}
+        self._pull_watchers: dict[str, set[asyncio.Event]] = {}
         self._loop = asyncio.get_running_loop()
         self._ended: OrderedDict[int, Job] = OrderedDict()
         self.progress: dict[str, list[dict[str, Any]]] = {}
-        self._telling = False
+        self._telling: set[str] = set()
         self._touched: set[int] = set()
         self.layout_changed = asyncio.Event()
         self._lost_logs: set[tuple[int, int]] = set()
         self._owed_logs: set[tuple[int, int]] = set()
 
     @contextlib.contextmanager
-    def watch(self, job_id: int) -> Iterator[asyncio.Event]:
-        """Yield an event that is set whenever the job changed or its log grew."""
+    def watch(self, job_id: int, image: str = "") -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever the job changed or its log grew.
+
+        With an ``image`` also whenever a pull of it got on.
+        """
         woken = asyncio.Event()
-        self._watchers.setdefault(job_id, set()).add(woken)
+        _add(self._watchers, job_id, woken)
+        _add(self._pull_watchers, image, woken)
         try:
             yield woken
         finally:
-            watchers = self._watchers[job_id]
-            watchers.discard(woken)
-            if not watchers:
-                del self._watchers[job_id]
+            _discard(self._watchers, job_id, woken)
+            _discard(self._pull_watchers, image, woken)
 
     def watched(self, job_id: int) -> bool:
         """Whether anybody watches a job, from any thread."""
@@ -108,17 +112,27 @@ class Hub:
         return (job_id, attempt) in self._lost_logs
 
     def pulling(self, reference: str, layers: list[dict[str, Any]]) -> None:
-        """Note how far a pull is, from its thread; watchers hear of it ten times a second."""
+        """Note how far a pull is, from its thread; who waits for it hears of it at intervals."""
         self.progress[reference] = layers
-        if not self._telling:
-            self._telling = True
-            self._loop.call_soon_threadsafe(self._loop.call_later, PROGRESS_SECONDS, self._tell)
+        if reference not in self._telling:
+            self._telling.add(reference)
+            tell = functools.partial(self._tell, reference)
+            self._loop.call_soon_threadsafe(self._loop.call_later, PROGRESS_SECONDS, tell)
 
-    def _tell(self) -> None:
-        self._telling = False
-        self.wake_all()
+    def _tell(self, reference: str) -> None:
+        self._telling.discard(reference)
+        for woken in self._pull_watchers.get(reference, ()):
+            woken.set()
 
-    def wake_all(self) -> None:
-        """Wake everybody who watches any job."""
-        for job_id in tuple(self._watchers):
-            self.wake(job_id)
+
+K = TypeVar("K")
+
+
+def _add(watchers: dict[K, set[asyncio.Event]], key: K, woken: asyncio.Event) -> None:
+    watchers.setdefault(key, set()).add(woken)
+
+
+def _discard(watchers: dict[K, set[asyncio.Event]], key: K, woken: asyncio.Event) -> None:
+    watchers[key].discard(woken)
+    if not watchers[key]:
+        del watchers[key]

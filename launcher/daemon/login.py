@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from launcher import wire
@@ -36,8 +35,8 @@ async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> w
     rules = context.world.rules.policy
     policy.check_registry(context.roles.person(caller.owner, rules.groups), rules, asked.registry)
     auth = asked.auth
-    text = await asyncio.to_thread(
-        context.images.login, asked.registry, auth.username, auth.password
+    text = await context.users.run(
+        caller.uid, context.images.login, asked.registry, auth.username, auth.password
     )
     keep(context, caller, {asked.registry: auth})
     return wire.LoginReply(registry=asked.registry, message=text)

@@ -44,6 +44,7 @@ from launcher.daemon.observers import Observers, attempt_of
 from launcher.daemon.proof import Prover
 from launcher.daemon.rebuild import is_damaged
 from launcher.daemon.rebuild import rebuild as rebuild_database
+from launcher.daemon.replies import Replies
 from launcher.daemon.runners import Runners
 from launcher.daemon.secretplaces import places_of
 from launcher.daemon.secretstore import SecretStore
@@ -328,6 +329,8 @@ class Daemon:
             reconciled=self.reconciled,
             house=self.house,
             audit=self.audit,
+            replies=Replies(),
+            users=self.runners.pools.requests,
         )
 
     def check(self) -> None:

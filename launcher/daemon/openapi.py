@@ -11,7 +11,7 @@ from launcher.daemon.parameters import of_path
 from launcher.errors import by_kind
 
 if TYPE_CHECKING:
-    from launcher.daemon.routes import Route
+    from launcher.daemon.route import Route
 
 _TEMPLATE = "#/components/schemas/{model}"
 _OF_A_BODY = (408, 413)

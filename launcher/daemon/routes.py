@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from aiohttp import web
@@ -31,49 +28,9 @@ from launcher.daemon import (
 )
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.identity import Caller
-from launcher.daemon.parameters import RESUMED, TIMEOUT, Parameter, flag, is_set, number, text
+from launcher.daemon.parameters import RESUMED, TIMEOUT, flag, is_set, number, text
+from launcher.daemon.route import Access, Route
 from launcher.errors import NoSuchJob
-
-
-class Access(Enum):
-    """Who may call a route."""
-
-    #: Every user the system knows; the handler leaves out what is not his to see.
-    ANYONE = "anyone"
-    #: The owner of the job it names, and admins.
-    OWNER = "owner"
-    ADMIN = "admin"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One line of the API. ``reply`` None means a stream of frames.
-
-    ``costly`` requests of one user, unless he is an admin, come one after the other; ``large`` ones
-    may have the longest bodies. ``query`` are the parameters that it may have.
-    """
-
-    method: str
-    path: str
-    access: Access
-    asks: Any
-    reply: Any
-    handler: Callable[[Context, Caller, web.Request], Awaitable[Any]]
-    status: int = 200
-    costly: bool = False
-    large: bool = False
-    query: tuple[Parameter, ...] = ()
-
-    @property
-    def waits(self) -> bool:
-        """Whether a request stays open until something happens."""
-        return self.reply is None or self.path.endswith("/wait")
-
-    def most_bytes(self, caller: Caller) -> int:
-        """Return how long its body may be."""
-        if not self.large:
-            return wire.MAX_SMALL_BODY_BYTES
-        return wire.MAX_BODY_BYTES if caller.admin else wire.MAX_USERS_BODY_BYTES
 
 
 async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -83,8 +40,10 @@ async def _submit(context: Context, caller: Caller, request: web.Request) -> Any
 
 
 async def _list(context: Context, caller: Caller, request: web.Request) -> Any:
-    refs = request.query.getall("ref", [])
-    return await handlers.list_jobs(context, caller, refs, is_set(request.query, "all"))
+    refs, query = request.query.getall("ref", []), request.query
+    after = parameters.whole_number(query, "after") or 0
+    cursor = handlers.Cursor(after, parameters.whole_number(query, "most"))
+    return handlers.list_jobs(context, caller, refs, is_set(query, "all"), cursor)
 
 
 async def _head(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -304,6 +263,7 @@ def _document() -> dict[str, Any]:
     return document(ROUTES)
 
 
+AFTER = number("after", "Only those with a higher id: the last one of the page before.")
 ALL = flag("all", "Jobs that have ended as well.")
 ATTEMPT = number("attempt", "Which attempt, from 1; the last one where it is not there.")
 DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
@@ -391,7 +351,16 @@ ROUTES: tuple[Route, ...] = (
         list[wire.SliceView],
         _drain,
     ),
-    Route("GET", "/v1/jobs", Access.ANYONE, None, list[wire.JobView], _list, query=(ALL, REFS)),
+    Route(
+        "GET",
+        "/v1/jobs",
+        Access.ANYONE,
+        None,
+        list[wire.JobView],
+        _list,
+        query=(ALL, REFS, AFTER, MOST),
+        costly=True,
+    ),
     Route(
         "POST",
         "/v1/jobs",

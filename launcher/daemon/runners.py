@@ -16,7 +16,6 @@ from typing import Any
 from launcher.core import action as act
 from launcher.core import event as ev
 from launcher.core import imagerules
-from launcher.core.images import MOST_PULLS
 from launcher.core.job import ImageKey, JobSpec, Owner
 from launcher.core.policy import Asked
 from launcher.core.shares import memory_with
@@ -26,7 +25,6 @@ from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
-from launcher.daemon.fairpool import FairPool
 from launcher.daemon.follower import Follower
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Roles
@@ -34,6 +32,7 @@ from launcher.daemon.logcopy import write_log
 from launcher.daemon.logfile import path_of
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks
+from launcher.daemon.pools import Pools
 from launcher.daemon.proof import Prover
 from launcher.daemon.starter import Starter
 from launcher.engine.containers import Containers
@@ -79,14 +78,7 @@ class Runners:
         self._log_directory, self._log_limit = log_directory, log_limit
         self._roles, self._toolkit_fixed = roles, toolkit_fixed
         self._harmless: set[str] = set()
-        # No kind of work waits behind another: a start may hang in one GPU's driver, a proof takes
-        # a minute, a pull as long as a registry wants. What users cause is charged to them.
-        self._starts = ThreadPoolExecutor(256, thread_name_prefix="start")
-        self._proofs = ThreadPoolExecutor(256, thread_name_prefix="proof")
-        self._removals = ThreadPoolExecutor(64, thread_name_prefix="removal")
-        self._looks = FairPool("image", threads=16, share=4)
-        self._pulls = FairPool("pull", threads=MOST_PULLS, share=MOST_PULLS)
-        self._signals = FairPool("signal", threads=64, share=8)
+        self.pools = Pools()
         self._removing: set[str] = set()
         # Removing is as much work for Docker as starting; nobody waits for it.
         self._one_removal = asyncio.Semaphore(1)
@@ -147,7 +139,7 @@ class Runners:
     async def _signalled(self, job_id: int, call: Callable[..., Any], *args: Any) -> Any:
         """Call Docker for the signal of a job, at its owner's expense."""
         job = self.brain.world.jobs.get(job_id)
-        return await self._signals.run(0 if job is None else job.owner.uid, call, *args)
+        return await self.pools.signals.run(0 if job is None else job.owner.uid, call, *args)
 
     def _payer(self, key: ImageKey) -> int:
         """Return the uid to which looking for an image, or pulling it, is charged."""
@@ -156,7 +148,7 @@ class Runners:
 
     async def _find_image(self, action: act.FindImage) -> None:
         payer = self._payer(action.image)
-        found = await self._looks.run(payer, self._images.find, action.image.reference)
+        found = await self.pools.looks.run(payer, self._images.find, action.image.reference)
         missing = ev.ImageMissing(action.image)
         self.brain.tell(await self._judged(action.image, found) if found else missing)
 
@@ -165,7 +157,7 @@ class Runners:
     ) -> ev.ImageResolved | ev.ImageFailed:
         """Return what became of an image that is here: what it brings along is looked at once."""
         if image_id not in self._harmless:
-            faults = await self._looks.run(self._payer(key), self._image_faults, image_id)
+            faults = await self.pools.looks.run(self._payer(key), self._image_faults, image_id)
             if faults:
                 return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
             self._harmless.add(image_id)
@@ -188,7 +180,7 @@ class Runners:
             self._hub.pulling(key.reference, told)
 
         try:
-            image_id = await self._pulls.run(
+            image_id = await self.pools.pulls.run(
                 self._payer(key), self._images.pull, key.reference, auth, report
             )
             self.brain.tell(await self._judged(key, image_id, pulled=True))
@@ -213,7 +205,7 @@ class Runners:
         self._starting += 1
         try:
             event = await asyncio.get_running_loop().run_in_executor(
-                self._starts,
+                self.pools.starts,
                 lambda: self._starter.run(
                     action,
                     spec if isinstance(spec, str) else self._asked(action, spec, job.owner),
@@ -313,7 +305,7 @@ class Runners:
             )
 
     async def _prove(self, action: act.ProveIdle) -> None:
-        await self._on(self._proofs, self._prover.prove, action, self.brain.tell)
+        await self._on(self.pools.proofs, self._prover.prove, action, self.brain.tell)
 
     async def _remove(self, action: act.RemoveContainer) -> None:
         if action.container_name in self._removing:
@@ -323,15 +315,15 @@ class Runners:
         try:
             await self._calm_moment()
             follower = self._followers.get(key)
-            await self._on(self._removals, self._complete_log, action, follower)
+            await self._on(self.pools.removals, self._complete_log, action, follower)
             self._hub.log_written(*key)
             async with self._one_removal:
                 await self._calm_moment()
-                await self._on(self._removals, self._containers.remove, action.container_name)
+                await self._on(self.pools.removals, self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
         self._marks.clear(action.container_name)
-        await self._on(self._removals, self._unpin, action)
+        await self._on(self.pools.removals, self._unpin, action)
         self._followers.pop(key, None)
 
     def _unpin(self, action: act.RemoveContainer) -> None:
@@ -375,7 +367,4 @@ class Runners:
         """Let running calls end on their own; jobs go on without us."""
         for task in self._tasks:
             task.cancel()
-        for pool in (self._starts, self._proofs, self._removals):
-            pool.shutdown(wait=False, cancel_futures=True)
-        for shared in (self._looks, self._pulls, self._signals):
-            shared.close()
+        self.pools.close()

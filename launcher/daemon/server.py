@@ -22,7 +22,9 @@ from launcher.daemon.context import Context, must_own
 from launcher.daemon.door import BACKLOG, House, Site
 from launcher.daemon.identity import Caller, Roles, caller_of
 from launcher.daemon.parameters import must_be_known
-from launcher.daemon.routes import ROUTES, Access, Route
+from launcher.daemon.replies import LARGE_BYTES, PIECE_BYTES
+from launcher.daemon.route import Access, Route
+from launcher.daemon.routes import ROUTES
 from launcher.errors import (
     ConfigError,
     InternalError,
@@ -46,7 +48,6 @@ PAUSE_SECONDS = 1.0
 """So long an answer to who asks too much is kept back."""
 LINGER_SECONDS = 1.0
 """So long the rest of a body is read that nobody wants any more."""
-AT_A_TIME = 1000
 AT_ONCE = ("/v1/status", "/v1/stop", "/v1/doctor", "/v1/openapi.json")
 """What is answered whatever the daemon still waits for."""
 
@@ -64,6 +65,7 @@ def application(context: Context) -> web.Application:
 
 def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> web.Application:
     """Return an application without routes: who asks is known and counted, every error is told."""
+    unfinished: set[asyncio.Task[web.StreamResponse]] = set()
 
     @web.middleware
     async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -74,8 +76,16 @@ def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> 
                 house.limiter.request(caller)
                 return await handler(request)
 
-        with house.serving(request):
-            return await errors(request, counted)
+        async def served() -> web.StreamResponse:
+            with house.serving(request):
+                return await errors(request, counted)
+
+        if not _changes_something(request):
+            return await served()  # it ends when its client leaves
+        task = asyncio.create_task(served())
+        unfinished.add(task)
+        task.add_done_callback(unfinished.discard)
+        return await asyncio.shield(task)
 
     return web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[attended])
 
@@ -84,8 +94,12 @@ def entry_of(request: web.Request, caller: Caller) -> Entry:
     """Return what the audit is to know of a request: its route as the table has it, no values."""
     resource = request.match_info.route.resource
     path = "another path" if resource is None else resource.canonical
-    changing = request.method == "POST" and path not in READS
-    return Entry(caller.owner, caller.role, f"{request.method} {path}", changing)
+    return Entry(caller.owner, caller.role, f"{request.method} {path}", _changes_something(request))
+
+
+def _changes_something(request: web.Request) -> bool:
+    """Whether a request is carried out to its end once it has come, as its route tells."""
+    return request.method == "POST" and request.path not in READS
 
 
 async def _known(request: web.Request, roles: Roles) -> Caller:
@@ -108,7 +122,7 @@ async def served(
         "logger": _NOT_HTTP,
         "keepalive_timeout": house.limiter.limits.idle_time,
     }
-    runner = web.AppRunner(app, shutdown_timeout=1.0, **house.options)
+    runner = web.AppRunner(app, shutdown_timeout=1.0, handler_cancellation=True, **house.options)
     await runner.setup()
     try:
         await Site(runner, listener, house).start()
@@ -153,8 +167,67 @@ async def _answer(
             context.limiter.submit(caller, request.content_length or 0)
     result = await route.handler(context, caller, request)
     if route.reply is None:
-        return await _stream(request, result)
-    return reply(route.status, await _dumped(route.reply, result))
+        return await _stream(context, caller, request, result)
+    if not isinstance(result, AsyncIterator):
+        body = convert.dump(route.reply, result)
+        if len(body) <= LARGE_BYTES:
+            return reply(route.status, body)
+        del result
+        return await _in_pieces(context, caller, request, route.status, _cut(body))
+    return await _in_pieces(context, caller, request, route.status, _listed(route.reply, result))
+
+
+async def _in_pieces(
+    context: Context,
+    caller: Caller,
+    request: web.Request,
+    status: int,
+    pieces: AsyncIterator[bytes],
+) -> web.StreamResponse:
+    """Send a long reply: one of a user at a time, and the client takes each piece in time."""
+    seconds = context.limiter.limits.body_time
+    async with context.limiter.alone(caller.uid, "long reply"):
+        first = await anext(pieces)  # its errors are answers of their own
+        answer = web.StreamResponse(status=status, headers={VERSION_HEADER: __version__})
+        answer.content_type = "application/json"
+        await answer.prepare(request)
+        try:
+            await _taken(context, caller, request, answer, first, seconds)
+            async for piece in pieces:
+                await _taken(context, caller, request, answer, piece, seconds)
+            await answer.write_eof()
+        except TimeoutError:
+            log.warning("%s does not take a reply: the connection is closed", caller.owner.name)
+            if request.transport is not None:
+                request.transport.abort()
+    return answer
+
+
+async def _taken(
+    context: Context,
+    caller: Caller,
+    request: web.Request,
+    answer: web.StreamResponse,
+    piece: bytes,
+    seconds: float,
+) -> None:
+    async with asyncio.timeout(seconds):
+        await context.replies.write(caller.uid, request, answer, piece)
+
+
+async def _cut(body: bytes) -> AsyncIterator[bytes]:
+    for first in range(0, len(body), PIECE_BYTES):
+        yield body[first : first + PIECE_BYTES]
+
+
+async def _listed(kind: Any, pages: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+    """Yield a list as JSON, page by page."""
+    before = b"["
+    async for page in pages:
+        if page:
+            yield before + convert.dump(kind, page)[1:-1]
+            before = b","
+    yield b"[]" if before == b"[" else b"]"
 
 
 async def _read_body(request: web.Request, most: int, seconds: float) -> None:
@@ -184,17 +257,6 @@ def too_large(most: int) -> LauncherError:
     )
 
 
-async def _dumped(kind: Any, result: Any) -> bytes:
-    """Return a reply as JSON; a long list piece by piece: it is nobody else's business."""
-    if not isinstance(result, list) or len(result) <= AT_A_TIME:
-        return convert.dump(kind, result)
-    pieces = []
-    for first in range(0, len(result), AT_A_TIME):
-        pieces.append(convert.dump(kind, result[first : first + AT_A_TIME])[1:-1])
-        await asyncio.sleep(0)
-    return b"[" + b",".join(pieces) + b"]"
-
-
 async def _check_access(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> None:
@@ -215,7 +277,10 @@ def reply(status: int, body: bytes) -> web.Response:
 
 
 async def _stream(
-    request: web.Request, batches: AsyncIterator[list[wire.Frame]]
+    context: Context,
+    caller: Caller,
+    request: web.Request,
+    batches: AsyncIterator[list[wire.Frame]],
 ) -> web.StreamResponse:
     answer = web.StreamResponse(headers={VERSION_HEADER: __version__})
     answer.content_type = "application/octet-stream"
@@ -225,7 +290,8 @@ async def _stream(
             if request.transport is None:
                 break
             if batch:
-                await answer.write(b"".join(frame.encode() for frame in batch))
+                data = b"".join(frame.encode() for frame in batch)
+                await context.replies.write(caller.uid, request, answer, data)
         await answer.write_eof()
     return answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -166,17 +167,19 @@ async def follow_frames(
 ) -> AsyncIterator[list[Frame]]:
     """Yield what happens to a job: EVENT frames on every change, its output, END with the job."""
     spec = await context.spec(job.id)
-    command = spec.command if spec else None
+    command = views.cut(spec.command) if spec else None
+    del spec
     reading: Attempt | None = None
     told = b""
-    with context.hub.watch(job.id) as woken:
+    with context.hub.watch(job.id, job.image.reference) as woken:
         while True:
             woken.clear()
             now = await context.find(job.id) or job
             event = _event(context, now, caller, command)
-            if event != told:
-                told = event
+            if (digest := hashlib.sha256(event).digest()) != told:
+                told = digest
                 yield [Frame(EVENT, 0, event)]
+            del event
             reading = _reading(context, reading, now.id, now.attempt, first=1)
             output = list(reading.new_frames()) if reading else []
             yield [frame for frame in output if resume.is_new(frame)]

@@ -32,7 +32,7 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     if not asked.dry_run:
         must_have_room(context.config)
     if any(one.secrets for one in asked.jobs):
-        await asyncio.to_thread(context.places.check)
+        await context.users.run(caller.uid, context.places.check)
     told, bundles = parted(asked.jobs, None if asked.dry_run else caller.uid)
     event = await event_of(context, caller, replace(asked, jobs=told))
     await _check_mounts(context, event)
@@ -52,7 +52,7 @@ async def _queue(
     if not bundles:
         return cast(list[Job], await context.brain.ask(event))
     context.brain.must_commit()
-    await asyncio.to_thread(context.secrets.keep, bundles)
+    await context.users.run(caller.uid, context.secrets.keep, bundles)
     with context.secrets.held(bundle.key for bundle in bundles):
         jobs: list[Job] = await context.brain.ask(event)
         for job, new in zip(jobs, event.jobs, strict=True):
@@ -72,7 +72,8 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
         asked = context.roles.asked(spec, event.owner, rules, rules.host_memory)
         wanted = mounts.mounts_of(asked)
         if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
-            await asyncio.to_thread(context.pins.check, wanted, mounts.user_of(asked))
+            user = mounts.user_of(asked)
+            await context.users.run(event.owner.uid, context.pins.check, wanted, user)
 
 
 def _command(spec: JobSpec) -> list[str] | None:

@@ -14,6 +14,23 @@ from launcher.core.world import World
 from launcher.daemon import advice, clock
 from launcher.daemon.identity import Caller
 
+COMMAND_CHARACTERS = 4096
+"""A longer command is cut where jobs are listed or followed; `show` has all of it."""
+
+
+def cut(command: list[str] | None) -> list[str] | None:
+    """Return a command as it is listed: its first words, and an ellipsis where there are more."""
+    if command is None or sum(map(len, command)) + len(command) <= COMMAND_CHARACTERS:
+        return command
+    found: list[str] = []
+    left = COMMAND_CHARACTERS
+    for word in command:
+        if len(word) >= left:
+            return [*found, f"{word[:left]}…"]
+        found.append(word)
+        left -= len(word) + 1
+    return found
+
 
 def job_view(
     explainer: Explainer, job: Job, caller: Caller, command: list[str] | None
@@ -34,7 +51,7 @@ def job_view(
         count=count_of(job.need),
         slices=list(job.slices),
         image=job.image.reference if mine else None,
-        command=command if mine else None,
+        command=cut(command) if mine else None,
         priority=job.priority,
         array=_element(job.element, mine),
         attempt=job.attempt,

@@ -197,11 +197,11 @@ SELECT * FROM layouts ORDER BY id DESC LIMIT ?;
 -- name: job
 SELECT * FROM jobs WHERE id = ?;
 
--- name: all_jobs
-SELECT * FROM jobs ORDER BY id;
+-- name: jobs_after
+SELECT * FROM jobs WHERE id > ? ORDER BY id LIMIT ?;
 
 -- name: jobs_between
-SELECT * FROM jobs WHERE id BETWEEN ? AND ? AND uid = coalesce(?, uid) ORDER BY id;
+SELECT * FROM jobs WHERE id BETWEEN ? AND ? AND uid = coalesce(?, uid) ORDER BY id LIMIT ?;
 
 -- name: last_of_user
 SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;
@@ -210,7 +210,7 @@ SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;
 SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: jobs_named
-SELECT * FROM jobs WHERE name = ? AND uid = coalesce(?, uid) ORDER BY id;
+SELECT * FROM jobs WHERE name = ? AND uid = coalesce(?, uid) ORDER BY id DESC LIMIT ?;
 
 -- name: spec
 SELECT spec FROM jobs WHERE id = ?;

@@ -47,13 +47,15 @@ class Reader:
         """Return a job, ended or not."""
         return next(iter(self._jobs(self._rows("job", job_id))), None)
 
-    def jobs(self) -> list[Job]:
-        """Return every job there ever was, by id."""
-        return self._jobs(self._rows("all_jobs"))
+    def jobs_after(self, job_id: int, most: int) -> list[Job]:
+        """Return the next jobs, ended or not, by id."""
+        return self._jobs(self._rows("jobs_after", job_id, most))
 
-    def jobs_between(self, first: int, last: int, uid: int | None = None) -> list[Job]:
-        """Return the jobs with these ids, both ends included; of one user, or of all."""
-        return self._jobs(self._rows("jobs_between", first, last, uid))
+    def jobs_between(
+        self, first: int, last: int, uid: int | None = None, most: int = -1
+    ) -> list[Job]:
+        """Return the first jobs with these ids, both ends included; of one user, or of all."""
+        return self._jobs(self._rows("jobs_between", first, last, uid, most))
 
     def world(self, cpu_slots: int, rules: Rules) -> World:
         """Return a world of its own, of what is committed: for who plays with it."""
@@ -87,9 +89,9 @@ class Reader:
         """Return the jobs with these ids."""
         return self._jobs(self._rows("jobs_of", json.dumps(list(job_ids))))
 
-    def jobs_named(self, name: str, uid: int | None = None) -> list[Job]:
-        """Return the jobs of this name, by id; of one user, or of all."""
-        return self._jobs(self._rows("jobs_named", name, uid))
+    def jobs_named(self, name: str, uid: int | None = None, most: int = -1) -> list[Job]:
+        """Return the newest jobs of this name, by id; of one user, or of all."""
+        return self._jobs(self._rows("jobs_named", name, uid, most))[::-1]
 
     def last_of(self, uid: int) -> Job | None:
         """Return the job that this user submitted last."""

@@ -79,9 +79,10 @@ def test_a_lost_log_wakes_who_waits_for_its_end() -> None:
     on_a_loop(body)
 
 
-def test_a_pull_tells_everybody_and_not_at_every_layer() -> None:
+def test_a_pull_tells_those_who_wait_for_it_and_not_at_every_layer() -> None:
     async def body(hub: Hub) -> None:
-        with hub.watch(1) as first, hub.watch(2) as second:
+        app = "app:1"
+        with hub.watch(1, app) as first, hub.watch(2, app) as second, hub.watch(3, "b") as other:
 
             def pull() -> None:
                 for size in range(1000):
@@ -91,6 +92,7 @@ def test_a_pull_tells_everybody_and_not_at_every_layer() -> None:
             thread.start()
             await asyncio.gather(first.wait(), second.wait())
             await asyncio.to_thread(thread.join)
+            assert not other.is_set()
             assert hub.progress["app:1"] == [{"id": "a", "current": 999}]
 
     on_a_loop(body)

@@ -12,7 +12,8 @@ import pytest
 
 from launcher import wire
 from launcher.daemon.openapi import document
-from launcher.daemon.routes import ROUTES, Access, Route
+from launcher.daemon.route import Access, Route
+from launcher.daemon.routes import ROUTES
 from launcher.errors import by_kind
 
 MADE: dict[str, Any] = json.loads(json.dumps(document(ROUTES)))

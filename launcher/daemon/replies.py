@@ -1,0 +1,80 @@
+"""Long replies: sent piece by piece, with one budget of bytes for all that are not taken yet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
+LARGE_BYTES = 16 * 1024
+"""A longer reply of one user waits for the end of the user's other long replies."""
+PIECE_BYTES = 64 * 1024
+BUDGET_BYTES = 64 * 2**20
+PRESSURE_SECONDS = 1.0
+"""For at most this time a piece waits for room before the reader that holds most is dropped."""
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """Bytes that were handed to a connection and that its client has not taken."""
+
+    uid: int
+    size: int
+    transport: asyncio.Transport | None
+    loop_time: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+
+
+class Replies:
+    """What all open replies hold. Above the budget readers wait, then the largest is dropped."""
+
+    def __init__(self, most: int = BUDGET_BYTES) -> None:
+        self._most, self._total = most, 0
+        self._held: set[Held] = set()
+        self._room = asyncio.Event()
+
+    @property
+    def total(self) -> int:
+        """How many bytes are held."""
+        return self._total
+
+    async def write(
+        self, uid: int, request: web.BaseRequest, answer: web.StreamResponse, data: bytes
+    ) -> None:
+        """Send a piece and wait until the client takes it; raises ``ConnectionError``."""
+        while self._total and self._total + len(data) > self._most:
+            await self._wait_for_room()
+        held = Held(uid, len(data), request.transport)
+        self._held.add(held)
+        self._total += held.size
+        try:
+            await answer.write(data)
+        finally:
+            self._held.discard(held)
+            self._total -= held.size
+            self._room.set()
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        try:
+            async with asyncio.timeout(PRESSURE_SECONDS):
+                await self._room.wait()
+        except TimeoutError:
+            self._drop_largest()
+
+    def _drop_largest(self) -> None:
+        """Close the oldest connection of the user whose readers hold most."""
+        by_user: dict[int, int] = {}
+        for held in self._held:
+            by_user[held.uid] = by_user.get(held.uid, 0) + held.size
+        if not by_user:
+            return
+        uid = max(by_user, key=lambda uid: by_user[uid])
+        oldest = min((h for h in self._held if h.uid == uid), key=lambda h: h.loop_time)
+        log.warning("uid %d holds %d bytes of replies without taking them: one of its connections "
+                    "is closed", uid, by_user[uid])  # fmt: skip
+        if oldest.transport is not None:
+            oldest.transport.abort()

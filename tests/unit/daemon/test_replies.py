@@ -1,0 +1,95 @@
+"""One budget of bytes for all replies that their clients have not taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from launcher.daemon import replies
+from launcher.daemon.replies import Replies
+from launcher.daemon.views import COMMAND_CHARACTERS, cut
+
+ALICE, BOB = 1000, 1001
+
+
+class Connection:
+    """A client that takes what it is sent once ``reads`` is set; closed it breaks off."""
+
+    def __init__(self) -> None:
+        self.reads, self.closed = asyncio.Event(), False
+        self.transport = self
+        self.got = 0
+
+    def abort(self) -> None:
+        self.closed = True
+        self.reads.set()
+
+    async def write(self, data: bytes) -> None:
+        await self.reads.wait()
+        if self.closed:
+            raise ConnectionResetError
+        self.got += len(data)
+
+
+def play(body: Callable[[], Awaitable[None]]) -> None:
+    """Run a body on a loop of its own."""
+    asyncio.run(asyncio.wait_for(body(), 20))  # type: ignore[arg-type]
+
+
+def send(held: Replies, uid: int, to: Connection, size: int) -> asyncio.Task[None]:
+    """Begin to send so many bytes."""
+    connection = cast(Any, to)
+    return asyncio.create_task(held.write(uid, connection, connection, bytes(size)))
+
+
+def test_a_reader_that_takes_nothing_is_dropped_where_another_needs_the_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replies, "PRESSURE_SECONDS", 0.01)
+
+    async def body() -> None:
+        held = Replies(1000)
+        idle = [Connection() for _ in range(9)]
+        tasks = [send(held, ALICE, one, 100) for one in idle]
+        await asyncio.sleep(0)
+        assert held.total == 900
+        reader = Connection()
+        reader.reads.set()
+        await send(held, BOB, reader, 200)
+        assert (reader.got, reader.closed) == (200, False)
+        assert [one.closed for one in idle] == [True] + [False] * 8
+        for one in idle:
+            one.abort()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(one) for one in ended} == {ConnectionResetError}
+        assert held.total == 0
+
+    play(body)
+
+
+def test_a_piece_that_is_larger_than_the_budget_is_sent_alone() -> None:
+    async def body() -> None:
+        held, reader = Replies(1000), Connection()
+        reader.reads.set()
+        await send(held, ALICE, reader, 5000)
+        assert (reader.got, held.total) == (5000, 0)
+
+    play(body)
+
+
+@pytest.mark.parametrize(
+    "command", [["x" * 200_000], ["echo", "x" * 5000, "y"], ["x"] * 60_000, ["é" * 4095, "z" * 9]]
+)
+def test_a_long_command_is_cut_where_jobs_are_listed(command: list[str]) -> None:
+    shown = cut(command)
+    assert shown is not None
+    assert shown[-1].endswith("…")
+    assert sum(map(len, shown)) <= COMMAND_CHARACTERS + 1
+
+
+@pytest.mark.parametrize("command", [None, [], ["true"], ["x" * 4000, "y"]])
+def test_an_ordinary_command_is_listed_whole(command: list[str] | None) -> None:
+    assert cut(command) == command
