@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from dataclasses import asdict
 
@@ -30,13 +31,14 @@ async def show(context: Context) -> list[wire.GpuView]:
     return gpu_views(context.world)
 
 
-async def profiles(context: Context, gpu: str | None) -> list[wire.ProfileView]:
+async def profiles(context: Context, caller: Caller, gpu: str | None) -> list[wire.ProfileView]:
     """Return what the GPUs offer, with how many more of each fit now."""
     world = context.world
     chosen = [find_gpu(world, gpu)] if gpu else [g for g in world.gpus.values() if g.mig_capable]
     found: list[wire.ProfileView] = []
     for one in sorted(chosen, key=lambda g: g.index):
-        fit = await asyncio.to_thread(context.gpu.capacity, one.uuid) if one.mig_current else {}
+        capacity = functools.partial(context.gpu.capacity, one.uuid)
+        fit = await context.users.run(caller.uid, capacity) if one.mig_current else {}
         found += profile_views(one, fit)
     return found
 
@@ -114,19 +116,19 @@ async def drain(
     uuid = ref if known else find_gpu(world, ref).uuid
     audit.about(detail=f"undrain {uuid}" if reason is None else f"drain {uuid}: {reason}")
     if reason is None:
-        await _end_quarantines(context, uuid)
+        await _end_quarantines(context, caller, uuid)
     await context.brain.ask(ev.DrainAsked(caller.owner, uuid, reason))
     return [v for v in views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
 
 
-async def _end_quarantines(context: Context, uuid: str) -> None:
+async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
     """End the quarantines of a slice, or of all slices of a GPU, if each is proven clean."""
     states = [s for s in context.world.slices.values() if uuid in (s.slice.uuid, s.slice.gpu_uuid)]
     quarantined = [state for state in states if state.quarantine]
     bad: list[str] = []
     for state in quarantined:
         why = f"job {state.lease.job} is on it" if state.lease is not None else None
-        why = why or await asyncio.to_thread(context.prover.probe, state.slice)
+        why = why or await context.users.run(caller.uid, context.prover.probe, state.slice)
         if why is not None:
             bad.append(f"{state.slice.uuid} stays quarantined ({state.quarantine}): {why}")
     if bad:

@@ -19,7 +19,7 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.changes import Changes
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, life, logs, mounts, recovery, restoring, server
+from launcher.daemon import clock, life, logs, mounts, recovery, restoring, server, slowness
 from launcher.daemon.allowed import Allowed
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
@@ -187,6 +187,8 @@ class Daemon:
         self.xids = XidWatcher(self.outside.events, self.brain.tell)
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
         self._tasks.append(asyncio.create_task(self.audit.run(), name="audit"))
+        watching = slowness.watch(self.health, self.runners)
+        self._tasks.append(asyncio.create_task(watching, name="watch"))
         for action in actions:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()

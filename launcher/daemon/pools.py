@@ -23,7 +23,7 @@ class Pools:
         self.looks = FairPool("image", threads=16, share=4)
         self.pulls = FairPool("pull", threads=MOST_PULLS, share=MOST_PULLS)
         self.signals = FairPool("signal", threads=64, share=8)
-        self.requests = FairPool("request", threads=64, share=4)
+        self.requests = FairPool("request", threads=64, share=8)
 
     @property
     def _shared(self) -> tuple[FairPool, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from typing import Any
 
@@ -167,11 +166,11 @@ async def _status(context: Context, caller: Caller, request: web.Request) -> Any
 
 
 async def _doctor(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await doctor.checks(context)
+    return await doctor.checks(context, caller.uid)
 
 
 async def _doctor_fix(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await doctor.fix(context)
+    return await doctor.fix(context, caller.uid)
 
 
 async def _audit(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -186,7 +185,7 @@ async def _layout(context: Context, caller: Caller, request: web.Request) -> Any
 
 
 async def _profiles(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.profiles(context, request.query.get("gpu"))
+    return await layouts.profiles(context, caller, request.query.get("gpu"))
 
 
 async def _plan(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -252,7 +251,7 @@ async def _login(context: Context, caller: Caller, request: web.Request) -> Any:
 
 
 async def _openapi(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await asyncio.to_thread(_document)
+    return await context.users.run(caller.uid, _document)
 
 
 @functools.cache

@@ -7,8 +7,9 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ class Runners:
         self._starting = 0
         self._calm = asyncio.Event()
         self._specs: OrderedDict[int, JobSpec] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[act.Action, float]] = {}
         self._followers: dict[tuple[int, int], Follower] = {}
         self.credentials = Credentials()
         self.brain: Brain
@@ -109,12 +110,17 @@ class Runners:
 
     def dispatch(self, action: act.Action) -> None:
         """Start carrying out an action; it is repeated until it had a result."""
-        self._spawn(self._insist(action))
+        task = asyncio.create_task(self._insist(action))
+        self._tasks[task] = (action, time.monotonic())
+        task.add_done_callback(self._tasks.pop)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def under_way(self) -> Iterator[tuple[act.Action, float]]:
+        """Yield each action that has no result yet, and when it was decided on (monotonic)."""
+        yield from self._tasks.values()
+
+    def stuck_pools(self) -> Iterator[str]:
+        """Yield the pools that have had no free thread for a while."""
+        return self.pools.exhausted()
 
     async def _insist(self, action: act.Action) -> None:
         """Every action is idempotent: where one failed unforeseen, it is done again."""

@@ -19,17 +19,18 @@ from launcher.daemon.context import Context
 from launcher.daemon.doctor import clocks, disks, docker, escapes, gpus, mounts, nvml
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host, host_of
+from launcher.daemon.fairpool import FairPool
 from launcher.errors import Unavailable
 
 PATIENCE_SECONDS = 20.0
 
 
-async def checks(context: Context) -> list[wire.Check]:
+async def checks(context: Context, uid: int) -> list[wire.Check]:
     """Return every check, in the order in which things must be right."""
-    return [finding.line for finding in await findings(context)]
+    return [finding.line for finding in await findings(context, uid)]
 
 
-async def fix(context: Context) -> list[wire.Check]:
+async def fix(context: Context, uid: int) -> list[wire.Check]:
     """Make the harmless repairs; returns what was done, then every check as it is now.
 
     Raises ``Unavailable`` while the layout is changed: a tool that uses NVML stands in its way.
@@ -41,11 +42,11 @@ async def fix(context: Context) -> list[wire.Check]:
             fix="Wait for its end: `launch layout changes`.",
         )
     host = host_of(context.config)
-    commands = dict.fromkeys(f.repair for f in await findings(context) if f.repair is not None)
-    done = [(await asyncio.to_thread(_repair, host, command)).line for command in commands]
+    commands = dict.fromkeys(f.repair for f in await findings(context, uid) if f.repair is not None)
+    done = [(await context.users.run(uid, _repair, host, command)).line for command in commands]
     if not done:
         done = [ok("fix", "there is nothing that the launcher mends by itself").line]
-    return [*done, *await checks(context)]
+    return [*done, *await checks(context, uid)]
 
 
 def _repair(host: Host, command: tuple[str, ...]) -> Finding:
@@ -55,13 +56,14 @@ def _repair(host: Host, command: tuple[str, ...]) -> Finding:
     return ok("fix", f"ran `{shlex.join(command)}`")
 
 
-async def findings(context: Context) -> list[Finding]:
+async def findings(context: Context, uid: int) -> list[Finding]:
     """Look at everything, side by side; what does not answer holds up nothing else."""
     world, config = context.world, context.config
     host, seen = host_of(config), _seen(context)
     is_gpu_machine = bool(world.gpus)
+    within = functools.partial(_within, context.users, uid)
     told = await asyncio.gather(
-        _within(
+        within(
             "docker",
             docker.check,
             config.docker_host,
@@ -70,10 +72,10 @@ async def findings(context: Context) -> list[Finding]:
             is_gpu_machine,
             context.devices,
         ),
-        _within("nvml", nvml.check, host, context.gpu, seen, context.container is not None),
-        _within("tools", _tools, host, context.health.driver_version),
-        _within("disk", _host, context),
-        _within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
+        within("nvml", nvml.check, host, context.gpu, seen, context.container is not None),
+        within("tools", _tools, host, context.health.driver_version),
+        within("disk", _host, context),
+        within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
     )
     engine, extra, tools, machine, mounting = told
     return [
@@ -88,11 +90,13 @@ async def findings(context: Context) -> list[Finding]:
     ]
 
 
-async def _within(name: str, check: Callable[..., list[Finding]], *values: Any) -> list[Finding]:
-    """Run a group of checks in a thread, for so long and no longer."""
+async def _within(
+    pool: FairPool, uid: int, name: str, check: Callable[..., list[Finding]], *values: Any
+) -> list[Finding]:
+    """Run a group of checks in a thread, and wait for it for a limited time."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await asyncio.to_thread(check, *values)
+            return await pool.run(uid, check, *values)
     except TimeoutError:
         text = f"gave no answer within {PATIENCE_SECONDS:g} s"
         return [problem(name, text, "Look at dmesg, and whether a disk or the driver hangs.")]

@@ -9,6 +9,7 @@ import pytest
 
 from launcher.daemon import doctor
 from launcher.daemon.doctor.finding import Finding, ok
+from launcher.daemon.fairpool import FairPool
 
 
 def test_checks_that_hang_are_a_problem_and_the_others_are_told(
@@ -22,10 +23,13 @@ def test_checks_that_hang_are_a_problem_and_the_others_are_told(
         return []
 
     async def both() -> list[list[Finding]]:
+        pool = FairPool("test", threads=2, share=2)
         found = await asyncio.gather(
-            doctor._within("nvml", hangs), doctor._within("disk", lambda: [ok("disk", "is well")])
+            doctor._within(pool, 0, "nvml", hangs),
+            doctor._within(pool, 0, "disk", lambda: [ok("disk", "is well")]),
         )
         release.set()
+        pool.close()
         return found
 
     (stuck,), (well,) = asyncio.run(both())
