@@ -47,10 +47,12 @@ class FairPool:
         self._count(1)
         work = functools.partial(call, *args, **kwargs)
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        future.add_done_callback(lambda _: self._returned(share))
+        future.add_done_callback(functools.partial(self._returned, share))
         return await asyncio.shield(future)
 
-    def _returned(self, share: asyncio.Semaphore) -> None:
+    def _returned(self, share: asyncio.Semaphore, future: asyncio.Future[object]) -> None:
+        if not future.cancelled():
+            future.exception()  # where the caller has left, nobody else looks at it
         self._count(-1)
         share.release()
 

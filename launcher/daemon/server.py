@@ -67,6 +67,11 @@ def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> 
     """Return an application without routes: who asks is known and counted, every error is told."""
     unfinished: set[asyncio.Task[web.StreamResponse]] = set()
 
+    def ended(task: asyncio.Task[web.StreamResponse]) -> None:
+        unfinished.discard(task)
+        if not task.cancelled():
+            task.exception()  # where the client has left, nobody else looks at it
+
     @web.middleware
     async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
         async def counted(request: web.Request) -> web.StreamResponse:
@@ -84,7 +89,7 @@ def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> 
             return await served()  # it ends when its client leaves
         task = asyncio.create_task(served())
         unfinished.add(task)
-        task.add_done_callback(unfinished.discard)
+        task.add_done_callback(ended)
         return await asyncio.shield(task)
 
     return web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[attended])
