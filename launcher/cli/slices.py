@@ -20,7 +20,9 @@ def command(why: bool, output: str) -> None:
     """List the slices of this machine's GPUs and who is on them.
 
     STATE is free, leased, releasing, foreign (somebody else's container or process is on it),
-    drained, quarantined, lost or silent (NVML does not answer for its GPU).
+    drained, quarantined, lost or silent (NVML does not answer for its GPU). A slice whose MEMORY is
+    shared has it together with others of its GPU instance: only a job that asks for exactly its
+    profile (such as 1c.3g.20gb) or its UUID gets it.
     """
     found = connect().slices()
     if not why:
@@ -59,6 +61,6 @@ def print_slices(found: Sequence[SliceView], output: str) -> None:
 
 
 def _row(each: SliceView) -> tuple[object, ...]:
-    memory = f"{each.memory_mib}MiB"
+    memory = f"{each.memory_mib}MiB{' shared' if each.memory_shared else ''}"
     user = each.user
     return (each.gpu_index, each.profile, memory, each.state, each.job, user, each.uuid, each.why)

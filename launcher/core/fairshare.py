@@ -46,7 +46,7 @@ def accrued(rate: float, seconds: float, half_life: float) -> float:
 
 def rate_of(leases: Iterable[Lease], rules: FairShare) -> float:
     """Return how many GiB an attempt with these leases holds; a CPU job holds none and counts."""
-    gib = sum(lease.slice.memory_mib for lease in leases) / 1024
+    gib = sum(lease.slice.share_mib for lease in leases) / 1024
     return gib or rules.cpu_slot_gib
 
 

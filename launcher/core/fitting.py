@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-from launcher.core.gpu import FULL, Profile, Slice, name_gb
+from launcher.core.gpu import FULL, Profile, Slice, name_gb, split_of
 from launcher.core.job import Need, NeedKind
 from launcher.core.states import SliceState
 from launcher.core.world import World
 
 
 def fits(need: Need, what: Slice) -> bool:
-    """Whether this slice is of the kind that the need asks for, free or not."""
+    """Whether this slice is of the kind that the need asks for, free or not.
+
+    A device with shared memory has none to promise: it fits its own profile and UUID only (I15).
+    """
     match need.kind:
         case NeedKind.UUID:
             return what.uuid in need.uuids
         case NeedKind.FULL | NeedKind.ALL:
             return what.profile == FULL
-        case _:
-            return _is_of_kind(need, what.profile, what.memory_mib)
-
-
-def is_offered(need: Need, profile: Profile) -> bool:
-    """Whether a slice of this profile would be of the kind that the need asks for."""
-    return _is_of_kind(need, profile.name, profile.memory_mib)
-
-
-def _is_of_kind(need: Need, profile: str, memory_mib: int) -> bool:
-    match need.kind:
         case NeedKind.PROFILE:
-            return profile == need.profile
-        case NeedKind.MEMORY if need.memory_gb is not None:
-            return name_gb(profile, memory_mib) >= need.memory_gb
-        case NeedKind.MEMORY:
-            return memory_mib >= (need.memory_mib or 0)
+            return what.profile == need.profile
         case _:
-            return False
+            return not what.memory_shared and _is_large(need, what.profile, what.memory_mib)
+
+
+def in_vain(need: Need, what: Slice) -> bool:
+    """Whether only its shared memory, or its smaller share, keeps a slice from a need."""
+    if not what.memory_shared:
+        return False
+    if need.kind is NeedKind.PROFILE:
+        return split_of(what.profile)[1] == need.profile
+    return _is_large(need, what.profile, what.memory_mib)
+
+
+def most_offered(need: Need, profile: Profile) -> int:
+    """Return how many slices of what a need asks for the GPU instances of a profile can be."""
+    if need.kind is not NeedKind.PROFILE:
+        return profile.max_instances * _is_large(need, profile.name, profile.memory_mib)
+    compute, of = split_of(need.profile or "")
+    if profile.name != of or compute >= profile.slice_count > 0:
+        return 0
+    return profile.max_instances * (profile.slice_count // compute if compute else 1)
+
+
+def _is_large(need: Need, profile: str, memory_mib: int) -> bool:
+    if need.kind is not NeedKind.MEMORY:
+        return False
+    if need.memory_gb is not None:
+        return name_gb(profile, memory_mib) >= need.memory_gb
+    return memory_mib >= (need.memory_mib or 0)
 
 
 def _smallest_first(state: SliceState) -> tuple[int, int, int, str]:

@@ -13,6 +13,7 @@ FULL = "full"
 """The profile of a whole GPU whose MIG mode is off."""
 
 _NAME_GB = re.compile(r"^(?:\d+c\.)?\d+g\.(\d+)gb")
+_SPLIT = re.compile(r"(\d{1,2})c\.((\d{1,2})g\..+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,25 @@ class Slice:
     placement: Placement | None = None
 
     @property
-    def identity(self) -> tuple[str, str, int | None, int | None, int | None, Placement | None]:
+    def compute(self) -> int:
+        """Its compute slices if its compute instance spans less than its GPU instance, else 0."""
+        return split_of(self.profile)[0]
+
+    @property
+    def memory_shared(self) -> bool:
+        """Whether other devices have the same memory now, or may get it at any time."""
+        return self.compute > 0
+
+    @property
+    def share_mib(self) -> int:
+        """The memory to count it with: of shared memory, as much as of the compute slices."""
+        return share_mib(self.profile, self.memory_mib)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
         """What must be unchanged for a lease to hold: MIG UUIDs recur after re-creation."""
-        return (self.uuid, self.gpu_uuid, self.gi, self.ci, self.profile_id, self.placement)
+        where = (self.uuid, self.gpu_uuid, self.gi, self.ci)
+        return (*where, self.profile_id, self.placement, self.compute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +153,17 @@ class Inventory:
     lost: int = 0
 
     @property
+    def cuts(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """(GPU, GI id) -> the compute slices of its devices, largest first; () for a whole one."""
+        found: dict[tuple[str, int], tuple[int, ...]] = {}
+        for s in self.slices:
+            if s.gi is not None:
+                more = (s.compute,) if s.memory_shared else ()
+                kept = found.get((s.gpu_uuid, s.gi), ())
+                found[s.gpu_uuid, s.gi] = tuple(sorted((*kept, *more), reverse=True))
+        return found
+
+    @property
     def bare(self) -> tuple[Instance, ...]:
         """The GPU instances without a compute instance: they take room and can run nothing."""
         used = {(s.gpu_uuid, s.gi) for s in self.slices}
@@ -150,3 +178,26 @@ def name_gb(profile: str, memory_mib: int) -> int:
     """
     found = _NAME_GB.match(profile)
     return int(found.group(1)) if found else round(memory_mib / 1024)
+
+
+def split_of(profile: str) -> tuple[int, str]:
+    """Return the compute slices of a device's profile, and the profile of its GPU instance.
+
+    0 compute slices: the device spans its GPU instance, and its profile is that one's. NVML names
+    devices so (nvml.h, ``nvmlComputeInstanceProfileInfo_v2_t.name``).
+
+    >>> split_of("1c.3g.20gb"), split_of("3g.20gb")
+    ((1, '3g.20gb'), (0, '3g.20gb'))
+    """
+    found = _SPLIT.fullmatch(profile)
+    return (int(found[1]), found[2]) if found else (0, profile)
+
+
+def share_mib(profile: str, memory_mib: int) -> int:
+    """Return the part of a GPU instance's memory that a device of this profile counts with.
+
+    >>> share_mib("1c.3g.20gb", 19968), share_mib("3g.20gb", 19968)
+    (6656, 19968)
+    """
+    found = _SPLIT.fullmatch(profile)
+    return memory_mib * int(found[1]) // max(1, int(found[3])) if found else memory_mib

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from launcher.core.fitting import fits
 from launcher.core.job import NeedKind, State
 from launcher.core.world import World
 
@@ -25,6 +26,9 @@ def _leases(world: World) -> Iterator[str]:
             seen.add(uuid)
             if world.slices[uuid].lease is not lease:
                 yield f"I1: the lease of job {job_id} on {uuid} is not the slice's"
+            starts = job is not None and job.state is State.STARTING
+            if job is not None and starts and not fits(job.need, lease.slice):
+                yield f"I15: {uuid} ({lease.slice.profile}) is not what job {job_id} asked for"
             if job is None or job.state in (State.PENDING, State.DONE):
                 yield f"I2: {uuid} is leased by job {job_id}, which holds nothing"
             elif job.attempt != lease.attempt:

@@ -18,10 +18,19 @@ from launcher.core.gpu import Placement, Profile
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A GPU instance as a place: it may stand there, or shall. ``start`` is in memory units."""
+    """A GPU instance as a place: it may stand there, or shall. ``start`` is in memory units.
+
+    ``cut`` are the compute slices of its compute instances, largest first; () is one over all.
+    """
 
     profile_id: int
     start: int
+    cut: tuple[int, ...] = ()
+
+    @property
+    def whole(self) -> Place:
+        """The same place, however it is divided."""
+        return Place(self.profile_id, self.start) if self.cut else self
 
 
 @dataclass(frozen=True, slots=True)

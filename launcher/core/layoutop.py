@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from launcher.core.divide import specs
 from launcher.core.gpu import Placement
 from launcher.core.job import Owner
 from launcher.core.layout import Place
@@ -22,9 +23,9 @@ class StepKind(Enum):
     MODE_OFF = "mode-off"
     #: Compute instances first, then the GPU instance.
     DESTROY = "destroy"
-    #: Make the compute instance that a GPU instance lacks.
+    #: Make the compute instances that a GPU instance lacks.
     COMPLETE = "complete"
-    #: GPU instance at its placement, then one compute instance over all of it.
+    #: GPU instance at its placement, then its compute instances.
     CREATE = "create"
 
 
@@ -32,7 +33,8 @@ class StepKind(Enum):
 class Step:
     """One step on one GPU; ``gi`` is known for what stands, and of a CREATE once it is done.
 
-    ``gpu_index`` is for people's eyes only.
+    ``gpu_index`` is for people's eyes only. ``cut`` are the compute slices of all its compute
+    instances, () is one over all.
     """
 
     kind: StepKind
@@ -42,9 +44,11 @@ class Step:
     profile_id: int = 0
     placement: Placement | None = None
     gi: int | None = None
+    cut: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        at = self.profile if self.placement is None else f"{self.profile}@{self.placement.start}"
+        start = None if self.placement is None else self.placement.start
+        at = " ".join(specs(self.profile, self.cut, start))
         match self.kind:
             case StepKind.MODE_ON:
                 return f"switch MIG mode on at GPU {self.gpu_index}"

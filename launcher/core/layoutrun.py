@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from launcher.core import event as ev
 from launcher.core.action import Action, CarveStep, LookAtLayout
+from launcher.core.divide import specs
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp, OpResult, OpState, Step, StepKind
 from launcher.core.layouts import bar, going, plans, steps_for, users_of
@@ -189,7 +190,11 @@ def _stands(world: World, op: LayoutOp) -> str:
         (i for i in world.instances.values() if i.gpu_uuid in gpus),
         key=lambda i: (world.gpus[i.gpu_uuid].index, i.placement.start),
     )
-    names = [f"{i.profile}@{i.placement.start} on GPU {world.gpus[i.gpu_uuid].index}" for i in on]
+    names = []
+    for i in on:
+        cut = world.cuts.get((i.gpu_uuid, i.gi), ())
+        what = " ".join(specs(i.profile, cut, i.placement.start))
+        names.append(f"{what} on GPU {world.gpus[i.gpu_uuid].index}")
     return ", ".join(names) or "nothing"
 
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from launcher.core import event as ev
+from launcher.core.divide import WHOLE, Device, Standing
 from launcher.core.gpu import Gpu, Placement
 from launcher.core.job import Owner
 from launcher.core.layout import Place, board_of
 from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
-from launcher.core.plan import GpuPlan, Standing, name_of, plan, profile_id
+from launcher.core.plan import GpuPlan, Want, device_of, name_of, plan
 from launcher.core.states import SliceState
 from launcher.core.world import World
 from launcher.errors import ImpossibleLayout, StaleRequest, UserError
@@ -35,7 +36,7 @@ def _plan(world: World, wish: Wish) -> GpuPlan:
         )
     standing = standing_on(world, gpu.uuid)
     if wish.wants is None or _must_wait_for_mode(gpu, wish):
-        gone = tuple(s for s in standing if (s.gi, s.place) in wish.drop)
+        gone = tuple(s for s in standing if (s.gi, s.place.whole) in wish.drop)
         return GpuPlan(gpu.uuid, tuple(s for s in standing if s not in gone), gone, ())
     if wish.exact and not wish.wants:
         return GpuPlan(gpu.uuid, (), tuple(standing), ())
@@ -60,22 +61,24 @@ def resolved(world: World, wish: Wish) -> Wish:
     gpu = _gpu(world, wish.gpu_uuid)
     _needs_mode(gpu, wish)
     standing = standing_on(world, gpu.uuid)
-    usable = Counter(s.place.profile_id for s in standing if not s.bare)
-    wants = []
-    for want in wish.wants:
-        wanted = profile_id(gpu, want.profile)
-        if want.start is None:
-            wants.append(replace(want, count=want.count + usable[wanted]))
-            continue
-        if Place(wanted, want.start) in [s.place for s in standing if not s.bare]:
-            raise ImpossibleLayout(
-                f"GPU {gpu.index}: {want.profile}@{want.start} stands already",
-                fix="Leave the place out for one more of them anywhere.",
-            )
-        wants.append(want)
-    total = replace(wish, wants=tuple(wants), add=False)
+    total = replace(wish, wants=tuple(_total(gpu, standing, w) for w in wish.wants), add=False)
     _has_room(world, gpu, wish, total)
     return total
+
+
+def _total(gpu: Gpu, standing: Sequence[Standing], more: Want) -> Want:
+    """Return a want for more as the total that it comes to."""
+    wanted = device_of(gpu, more.profile)
+    there: Counter[Device] = Counter()
+    for s in standing:
+        if more.start is None or s.place.whole == Place(wanted.profile_id, more.start):
+            there += Counter({Device(s.place.profile_id, c): n for c, n in s.devices.items()})
+    if more.start is not None and wanted.compute == WHOLE and there:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {more.profile}@{more.start} stands already",
+            fix="Leave the place out for one more of them anywhere.",
+        )
+    return replace(more, count=more.count + there[wanted])
 
 
 def _has_room(world: World, gpu: Gpu, more: Wish, total: Wish) -> None:
@@ -115,8 +118,9 @@ def standing_on(world: World, gpu_uuid: str) -> list[Standing]:
         if uuid == gpu_uuid:
             on = [s for s in world.slices.values() if (s.slice.gpu_uuid, s.slice.gi) == (uuid, gi)]
             busy = next((text for s in on if (text := user_of(s)) is not None), None)
-            place = Place(instance.profile_id, instance.placement.start)
-            found.append(Standing(place, gi, busy, bare=not on))
+            cut = world.cuts.get((uuid, gi))
+            place = Place(instance.profile_id, instance.placement.start, cut or ())
+            found.append(Standing(place, gi, busy, bare=cut is None))
     return sorted(found, key=lambda s: (s.place.start, s.gi))
 
 
@@ -224,7 +228,8 @@ def _step(kind: StepKind, gpu: Gpu, place: Place, gi: int | None = None) -> Step
     board = board_of(gpu.profiles)
     size = board.shape(place.profile_id).size if board and board.offers(place.profile_id) else 0
     name = name_of(gpu, place.profile_id)
-    return Step(kind, gpu.uuid, gpu.index, name, place.profile_id, Placement(place.start, size), gi)
+    at = Placement(place.start, size)
+    return Step(kind, gpu.uuid, gpu.index, name, place.profile_id, at, gi, place.cut)
 
 
 def going(world: World, made: Sequence[GpuPlan], wishes: Sequence[Wish]) -> list[SliceState]:

@@ -12,7 +12,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from launcher.core.gpu import Gpu
+from launcher.core.divide import (
+    SIZES,
+    WHOLE,
+    Asked,
+    Device,
+    Division,
+    Standing,
+    can_hold,
+    devices_in,
+    divide,
+)
+from launcher.core.gpu import Gpu, split_of
 from launcher.core.layout import Board, Place, board_of, largest, solve
 from launcher.errors import ImpossibleLayout
 
@@ -22,7 +33,10 @@ MOST_INSTANCES = 64
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """So many instances of a profile, by name or profile id, at one place or anywhere."""
+    """So many instances of a profile, by name or profile id, at one place or anywhere.
+
+    ``1c.3g.20gb`` asks for compute instances of one slice each; with ``start`` all in one instance.
+    """
 
     profile: str
     count: int = 1
@@ -30,18 +44,11 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A GPU instance that stands. ``busy`` says who uses it; ``bare``: no compute instance."""
-
-    place: Place
-    gi: int
-    busy: str | None = None
-    bare: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class GpuPlan:
-    """What becomes of one GPU. ``complete`` are those of ``keep`` that are asked for and bare."""
+    """What becomes of one GPU.
+
+    ``complete`` are those of ``keep`` that lack compute instances asked for, as they shall be.
+    """
 
     gpu_uuid: str
     keep: tuple[Standing, ...]
@@ -74,45 +81,49 @@ def plan(
             fix="MIG mode must be on (`launch layout enable`), and the daemon must run as root.",
         )
     asked = _asked(gpu, board, wants)
-    for kept in _kept(standing, asked, exact):
-        made = _completed(board, kept, asked)
-        if made is not None:
+    for kept in _kept(standing, exact):
+        division = divide(board, kept, asked, exact=exact)
+        made = None if division is None else _placed(board, kept, division)
+        if division is not None and made is not None:
             gone = tuple(s for s in standing if s not in kept)
-            return GpuPlan(gpu.uuid, kept, gone, made, _lacking(kept, asked))
+            return GpuPlan(gpu.uuid, kept, gone, made, division.complete)
     raise _impossible(gpu, board, standing, wants, exact)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request by profile ids: these places, and so many of each profile anywhere else."""
-
-    fixed: tuple[Place, ...]
-    free: Counter[int]
-
-
-def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> _Asked:
-    fixed: list[Place] = []
-    free: Counter[int] = Counter()
+def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> Asked:
+    fixed: dict[Place, Counter[int]] = {}
+    free: Counter[Device] = Counter()
     for want in wants:
-        wanted = profile_id(gpu, want.profile)
+        wanted = device_of(gpu, want.profile)
         if want.start is None:
             free[wanted] += want.count
             _must_be_few(gpu, free.total())
             continue
-        starts = board.shape(wanted).starts
+        starts = board.shape(wanted.profile_id).starts
         if want.start not in starts:
             raise ImpossibleLayout(
-                f"GPU {gpu.index}: {name_of(gpu, wanted)} cannot stand at {want.start}",
+                f"GPU {gpu.index}: {device_name(gpu, wanted)} cannot stand at {want.start}",
                 fix=f"It can stand at {', '.join(map(str, starts))}.",
             )
-        place = Place(wanted, want.start)
-        if place in fixed:
-            raise ImpossibleLayout(
-                f"GPU {gpu.index}: {words(gpu, [place], Counter())} is asked for twice",
-                fix="Name each place once.",
-            )
-        fixed.append(place)
-    return _Asked(tuple(fixed), free)
+        devices = fixed.setdefault(Place(wanted.profile_id, want.start), Counter())
+        devices[wanted.compute] += want.count
+        _must_fit(gpu, board, wanted, want.start, devices)
+    return Asked(fixed, free)
+
+
+def _must_fit(gpu: Gpu, board: Board, wanted: Device, start: int, devices: Counter[int]) -> None:
+    if can_hold(board, wanted.profile_id, devices):
+        return
+    if devices == Counter({WHOLE: devices.total()}):
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {device_name(gpu, wanted)}@{start} is asked for twice",
+            fix="Name each place once.",
+        )
+    name, slices = name_of(gpu, wanted.profile_id), board.shape(wanted.profile_id).costs[0]
+    raise ImpossibleLayout(
+        f"GPU {gpu.index}: what is asked for at {start} does not fit in one {name}",
+        fix=f"It has {slices} compute slices.",
+    )
 
 
 def _must_be_few(gpu: Gpu, count: int) -> None:
@@ -138,53 +149,40 @@ def profile_id(gpu: Gpu, text: str) -> int:
     )
 
 
-def _kept(
-    standing: Sequence[Standing], asked: _Asked, exact: bool
-) -> Iterator[tuple[Standing, ...]]:
+def device_of(gpu: Gpu, text: str) -> Device:
+    """Return the kind of device that a profile names: ``3g.20gb``, ``1c.3g.20gb``, a profile id."""
+    compute, of = split_of(text.lower())
+    found = profile_id(gpu, of)
+    slices = next(p.slice_count for p in gpu.profiles if p.profile_id == found)
+    if compute in (WHOLE, slices):
+        return Device(found)
+    sizes = [size for size in SIZES if size < slices]
+    if compute not in sizes:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {of} cannot be divided into {text!r}",
+            fix="It can hold: " + " ".join([of, *(f"{size}c.{of}" for size in sizes)]) + ".",
+        )
+    return Device(found, compute)
+
+
+def _kept(standing: Sequence[Standing], exact: bool) -> Iterator[tuple[Standing, ...]]:
     """Yield what might be kept: whatever spares most of what is busy, then the most, first."""
     if not exact:
         yield tuple(standing)
         return
     parts = [part for count in range(len(standing) + 1) for part in combinations(standing, count)]
-    parts.sort(key=lambda part: (-sum(s.busy is not None for s in part), -len(part)))
-    for part in parts:
-        if _within(part, asked):
-            yield part
+    yield from sorted(parts, key=lambda part: (-sum(s.busy is not None for s in part), -len(part)))
 
 
-def _within(part: Sequence[Standing], asked: _Asked) -> bool:
-    """Whether each of these is asked for."""
-    extra = Counter(s.place for s in part) - Counter(asked.fixed)
-    return not Counter(place.profile_id for place in extra.elements()) - asked.free
-
-
-def _completed(board: Board, kept: Sequence[Standing], asked: _Asked) -> tuple[Place, ...] | None:
+def _placed(board: Board, kept: Sequence[Standing], division: Division) -> tuple[Place, ...] | None:
     """Return what is to be created beside what is kept, None where it has no room."""
     places = [s.place for s in kept]
-    missing: list[Place] = []
-    for place in asked.fixed:
-        if place not in places:
-            if not board.can_stand([*places, *missing], place):
-                return None
-            missing.append(place)
-    others = Counter(p.profile_id for p in (Counter(places) - Counter(asked.fixed)).elements())
-    rest = solve(board, (*places, *missing), [*(asked.free - others).elements()])
-    return None if rest is None else (*missing, *rest)
-
-
-def _lacking(kept: Sequence[Standing], asked: _Asked) -> tuple[Standing, ...]:
-    """Return the bare instances that the request counts on; what it does not is left alone."""
-    left = Counter(asked.free)
-    for s in kept:
-        if not s.bare and s.place not in asked.fixed:
-            left[s.place.profile_id] -= 1
-    found = []
-    for s in kept:
-        if s.bare and s.place not in asked.fixed:
-            left[s.place.profile_id] -= 1
-        if s.bare and (s.place in asked.fixed or left[s.place.profile_id] >= 0):
-            found.append(s)
-    return tuple(found)
+    for place in division.fixed:
+        if not board.can_stand(places, place):
+            return None
+        places.append(place)
+    rest = solve(board, places, [profile for profile, _ in division.new])
+    return None if rest is None else (*division.fixed, *division.cut(rest))
 
 
 def name_of(gpu: Gpu, profile_id: int) -> str:
@@ -192,17 +190,25 @@ def name_of(gpu: Gpu, profile_id: int) -> str:
     return next((p.name for p in gpu.profiles if p.profile_id == profile_id), str(profile_id))
 
 
+def device_name(gpu: Gpu, device: Device) -> str:
+    """Return the name of a kind of device, as NVML has it."""
+    name = name_of(gpu, device.profile_id)
+    return name if device.compute == WHOLE else f"{device.compute}c.{name}"
+
+
 def _impossible(
     gpu: Gpu, board: Board, standing: Sequence[Standing], wants: Sequence[Want], exact: bool
 ) -> ImpossibleLayout:
-    request = _asked(gpu, board, wants)
-    fixed, free = request.fixed, request.free
-    beside = [] if exact else [s.place for s in standing]
-    missing = [place for place in fixed if place not in beside]
-    used = Counter(p.profile_id for p in (Counter(beside) - Counter(fixed)).elements())
-    places, ids = largest(board, beside, missing, [*(free - used).elements()])
-    all_of_it = words(gpu, fixed, free)
-    best = words(gpu, places, Counter(ids)) or "nothing more"
+    asked = _asked(gpu, board, wants)
+    beside = [] if exact else standing
+    division = divide(board, beside, asked, exact=exact) or Division([])
+    ids = [profile for profile, _ in division.new]
+    places, chosen = largest(board, [s.place for s in beside], division.fixed, ids)
+    part: Counter[Device] = Counter()
+    for place in division.cut(Place(profile, 0) for profile in chosen):
+        part += _devices_of(place)
+    all_of_it = words(gpu, asked.places, asked.free)
+    best = words(gpu, places, part) or "nothing more"
     if beside and _could_alone(gpu, standing, wants):
         return ImpossibleLayout(
             f"GPU {gpu.index}: {all_of_it} cannot stand beside what is there",
@@ -223,7 +229,19 @@ def _could_alone(gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want]) 
     return True
 
 
-def words(gpu: Gpu, fixed: Sequence[Place], free: Counter[int]) -> str:
+def _devices_of(place: Place) -> Counter[Device]:
+    counted = devices_in(place).items()
+    return Counter({Device(place.profile_id, compute): count for compute, count in counted})
+
+
+def words(gpu: Gpu, fixed: Sequence[Place], free: Counter[Device]) -> str:
     """Return a request as people write it: ``1g.6gb:2 2g.12gb@2``."""
-    parts = [f"{name_of(gpu, i)}:{n}" if n > 1 else name_of(gpu, i) for i, n in free.items() if n]
-    return " ".join([*parts, *(f"{name_of(gpu, p.profile_id)}@{p.start}" for p in fixed)])
+    parts = [_counted(device_name(gpu, device), n) for device, n in free.items() if n]
+    for place in fixed:
+        each = _devices_of(place).items()
+        parts += [f"{_counted(device_name(gpu, d), n)}@{place.start}" for d, n in each]
+    return " ".join(parts)
+
+
+def _counted(name: str, count: int) -> str:
+    return f"{name}:{count}" if count > 1 else name

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from launcher.core.fitting import fits, is_offered
-from launcher.core.gpu import FULL
+from launcher.core.fitting import fits, most_offered
+from launcher.core.gpu import FULL, split_of
 from launcher.core.job import Need, NeedKind
 from launcher.core.world import World
 from launcher.errors import ImpossibleRequest
@@ -41,15 +41,17 @@ def _check_profiles(world: World, need: Need) -> None:
     most = sum(fits(need, s.slice) for s in world.slices.values())
     could = 0
     for gpu in world.gpus.values():
-        could += max((p.max_instances for p in gpu.profiles if is_offered(need, p)), default=0)
+        could += max((most_offered(need, p) for p in gpu.profiles), default=0)
     if max(could, most) < need.count:
-        offered = sorted(
-            {p.name for g in world.gpus.values() for p in g.profiles}
-            | {s.slice.profile for s in world.slices.values()}
-        )
-        have = ", ".join(offered) or FULL
+        offered = {p.name for g in world.gpus.values() for p in g.profiles}
+        offered |= {s.slice.profile for s in world.slices.values()}
+        have = ", ".join(map(_told, sorted(offered))) or FULL
         much = f"at most {max(could, most)} at once" if max(could, most) else "nothing like it"
         raise ImpossibleRequest(
             f"gpus: {need} asked, but the GPUs of this machine can give {much}",
             fix=f"What can be had here: {have}.",
         )
+
+
+def _told(profile: str) -> str:
+    return f"{profile} (shares its memory)" if split_of(profile)[0] else profile

@@ -62,13 +62,13 @@ def _asked(world: World, need: Need, slices: tuple[Slice, ...] | None) -> tuple[
     if slices is None:
         count = slices_wanted(world, need)
         least = wanted(world, need)[:count]
-        return count, round(sum(s.slice.memory_mib for s in least) / 1024, 3)
-    return len(slices), round(sum(s.memory_mib for s in slices) / 1024, 3)
+        return count, round(sum(s.slice.share_mib for s in least) / 1024, 3)
+    return len(slices), round(sum(s.share_mib for s in slices) / 1024, 3)
 
 
 def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
     held = [
-        lease.slice.memory_mib
+        lease.slice.share_mib
         for job_id, leases in world.leases.items()
         if leases and world.jobs[job_id].owner.uid in members
         for lease in leases

@@ -116,7 +116,7 @@ class Walk:
         """Return how much memory a job with this need would be charged for, in GiB."""
         if need not in self._gibs:
             least = wanted(self.world, need)[: slices_wanted(self.world, need)]
-            mib = sum(state.slice.memory_mib for state in least)
+            mib = sum(state.slice.share_mib for state in least)
             self._gibs[need] = mib / 1024 or self.world.rules.fair_share.cpu_slot_gib
         return self._gibs[need]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from launcher.core.fitting import is_offered, slices_wanted, wanted
-from launcher.core.gpu import Gpu, Slice
+from launcher.core.fitting import most_offered, slices_wanted, wanted
+from launcher.core.gpu import Gpu, Slice, share_mib
 from launcher.core.job import Need, NeedKind
 from launcher.core.world import World
 
@@ -35,16 +35,16 @@ def _part(slices: list[Slice], gpus: dict[str, Gpu]) -> float:
     parts = 0.0
     for each in slices:
         gpu = gpus.get(each.gpu_uuid)
-        parts += each.memory_mib / max(1, each.memory_mib, gpu.memory_mib if gpu else 0)
+        parts += each.share_mib / max(1, each.memory_mib, gpu.memory_mib if gpu else 0)
     return min(1.0, parts / max(1, len(gpus)))
 
 
 def _part_of_profile(world: World, need: Need) -> float:
     """What a slice will be that does not stand yet; all of it where nothing is known of it."""
     sizes = [
-        p.memory_mib / max(gpu.memory_mib, p.memory_mib)
+        share_mib(need.profile or p.name, p.memory_mib) / max(gpu.memory_mib, p.memory_mib)
         for gpu in world.gpus.values()
         for p in gpu.profiles
-        if is_offered(need, p)
+        if most_offered(need, p)
     ]
     return min(1.0, need.count * min(sizes, default=1.0) / max(1, len(world.gpus)))

@@ -50,6 +50,9 @@ class World:
     """GPU UUID -> why another daemon has it."""
     slices: dict[str, SliceState] = field(default_factory=dict)
     instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
+    cuts: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+    """The compute slices of the compute instances that NVML shows, by GPU and GI id: largest first,
+    () for one that spans its GPU instance. A GPU instance without any is left out."""
     hidden: frozenset[str] = frozenset()
     """The GPUs of which NVML does not tell what GPU instances stand."""
     silent: dict[str, str] = field(default_factory=dict)
@@ -330,6 +333,7 @@ class World:
         self.not_ours = dict(read.not_ours)
         self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
         self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
+        self.cuts = inventory.cuts
         self.hidden = frozenset(inventory.hidden)
         self.silent, self.gpus_lost = dict(inventory.silent), inventory.lost
         if self.layout is None:

@@ -62,9 +62,9 @@ class LayoutRunner:
                 self._carver.set_mode(gpu, on=step.kind is StepKind.MODE_ON)
                 return None, True
             case StepKind.CREATE if place is not None:
-                return self._carver.create(gpu, step.profile_id, place)
+                return self._carver.create(gpu, step.profile_id, place, step.cut)
             case StepKind.COMPLETE if gi is not None:
-                return self._carver.complete(gpu, gi), False
+                return self._carver.complete(gpu, gi, step.cut), False
             case StepKind.DESTROY if place is not None and gi is not None:
                 self._carver.destroy(gpu, gi, step.profile_id, place)
                 return None, True

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from launcher.core.divide import counted
 from launcher.core.gpu import Gpu, Placement, Slice
 from launcher.core.handle import handle
 from launcher.core.job import Job, State
@@ -91,11 +92,14 @@ def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
         assert board is not None, "a plan was made with it"
         offered = next(p for p in gpu.profiles if p.profile_id == place.profile_id)
         at = Placement(place.start, board.shape(place.profile_id).size)
-        uuid = f"{gpu.uuid}/{offered.name}@{place.start}"
-        found.append(
-            Slice(uuid, gpu.uuid, gpu.index, offered.name, offered.profile_id, offered.memory_mib,
-                  gi, 0, at)
-        )  # fmt: skip
+        devices = counted(offered.name, place.cut)
+        names = [name for name, count in devices for _ in range(count)]
+        for ci, name in enumerate(names):
+            uuid = f"{gpu.uuid}/{name}@{place.start}" + (f".{ci}" if place.cut else "")
+            found.append(
+                Slice(uuid, gpu.uuid, gpu.index, name, offered.profile_id, offered.memory_mib,
+                      gi, ci, at)
+            )  # fmt: skip
     return found
 
 
@@ -138,7 +142,7 @@ def _waits(ran: Sequence[Ran], running: set[int], since: float) -> list[float]:
 
 def _use(ran: Sequence[Ran], slices: Sequence[Slice], since: float, makespan: float) -> float:
     """Return the part of the slices' memory that was in use, over the whole time."""
-    memory = {s.uuid: s.memory_mib for s in slices}
+    memory = {s.uuid: s.share_mib for s in slices}
     there = sum(memory.values()) * makespan
     used = sum(
         memory.get(uuid, 0) * (one.end - max(one.start, since))
@@ -155,7 +159,7 @@ def _place(s: Slice) -> tuple[int, int, str]:
 def _lane(s: Slice) -> dict[str, Any]:
     at = f"@{s.placement.start}" if s.placement else ""
     label = f"{s.gpu_index}:{s.profile}{at}"
-    return {"uuid": s.uuid, "label": label, "memory_mib": s.memory_mib}
+    return {"uuid": s.uuid, "label": label, "memory_mib": s.share_mib}
 
 
 def _cpu_lane(ran: Sequence[Ran]) -> list[dict[str, Any]]:

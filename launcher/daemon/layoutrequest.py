@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from launcher import wire
-from launcher.core.gpu import Gpu
+from launcher.core.gpu import Gpu, split_of
 from launcher.core.layout import Place
 from launcher.core.layoutop import Wish
 from launcher.core.plan import Want
@@ -83,8 +83,22 @@ def _wish(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
     return Wish(gpu.uuid, wants, entry.exact, entry.add, drop, entry.mode)
 
 
+def also_gone(world: World, request: wire.LayoutRequest) -> str:
+    """Return, to be added to a request to destroy slices, which others go with them: a GPU instance
+    goes with all of its compute instances."""
+    dropped = [text for entry in request.entries for text in entry.drop]
+    places = {_slice_place(world, text) for text in dropped}
+    others = sorted(
+        uuid
+        for uuid, state in world.slices.items()
+        if (state.slice.gpu_uuid, state.slice.gi) in places and uuid not in dropped
+    )
+    return f" (and of the same GPU instance {', '.join(others)})" if others else ""
+
+
 def _want(spec: wire.LayoutSpec) -> Want:
-    if spec.count < 1 or (spec.start is not None and spec.count > 1):
+    divided = split_of(spec.profile.lower())[0] > 0
+    if spec.count < 1 or (spec.start is not None and spec.count > 1 and not divided):
         raise ImpossibleLayout(
             f"{spec.profile}: {spec.count} at one place cannot be",
             fix="Write one SPEC for each place, such as 1g.6gb@0 1g.6gb@2.",

@@ -9,15 +9,16 @@ from dataclasses import asdict
 
 from launcher import wire
 from launcher.core import event as ev
+from launcher.core.divide import counted
 from launcher.core.layoutop import Busy, LayoutOp, OpState
-from launcher.core.layouts import plans
+from launcher.core.layouts import plans, standing_on
 from launcher.core.plan import name_of
 from launcher.core.world import World
 from launcher.daemon import audit, convert
 from launcher.daemon.contained import must_be_able_to_change_layouts
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
-from launcher.daemon.layoutrequest import find_gpu, wishes
+from launcher.daemon.layoutrequest import also_gone, find_gpu, wishes
 from launcher.daemon.layoutviews import change_view, gpu_views, plan_view, profile_views
 from launcher.errors import NoSuchJob, StaleRequest
 from launcher.store import Reader
@@ -60,7 +61,8 @@ async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) ->
     audit.about(detail=asked.request)
     must_be_able_to_change_layouts(context.container, fake_gpu=context.health.fake_gpu)
     meant = wishes(context.world, asked)
-    event = ev.LayoutAsked(caller.owner, asked.verb, asked.request, meant, Busy(asked.busy))
+    words = asked.request + also_gone(context.world, asked)
+    event = ev.LayoutAsked(caller.owner, asked.verb, words, meant, Busy(asked.busy))
     return change_view(await context.brain.ask(event))
 
 
@@ -146,11 +148,9 @@ def current(world: World) -> list[wire.SavedGpu]:
     for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
         if gpu.mig_capable:
             places = [
-                wire.LayoutSpec(
-                    profile=name_of(gpu, i.profile_id), count=1, start=i.placement.start
-                )
-                for i in sorted(world.instances.values(), key=lambda i: i.placement.start)
-                if i.gpu_uuid == gpu.uuid
+                wire.LayoutSpec(profile=name, count=count, start=s.place.start)
+                for s in standing_on(world, gpu.uuid)
+                for name, count in counted(name_of(gpu, s.place.profile_id), s.place.cut)
             ]
             found.append(
                 wire.SavedGpu(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcher import wire
+from launcher.core.divide import Standing, counted
 from launcher.core.gpu import ENGINES, Gpu, Instance
+from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp, Wish
-from launcher.core.plan import GpuPlan, Standing, name_of
+from launcher.core.plan import GpuPlan, name_of
 from launcher.core.world import World
 from launcher.daemon import clock, views
 
@@ -55,7 +57,7 @@ def _instance_view(
     memory = next((p.memory_mib for p in gpu.profiles if p.profile_id == instance.profile_id), 0)
     return wire.InstanceView(
         gi=instance.gi,
-        profile=instance.profile,
+        profile=device.profile if device else instance.profile,
         profile_id=instance.profile_id,
         start=instance.placement.start,
         size=instance.placement.size,
@@ -67,6 +69,7 @@ def _instance_view(
         job=device.job if device else None,
         user=device.user if device else None,
         why=device.why if device else "it has no compute instance",
+        memory_shared=device.memory_shared if device else False,
     )
 
 
@@ -95,18 +98,18 @@ def plan_view(world: World, wishes: Sequence[Wish], plans: Sequence[GpuPlan]) ->
     """Return what a change would do."""
 
     def places(standing: Sequence[Standing], plan: GpuPlan) -> list[wire.PlaceView]:
-        return [
-            _place(world.gpus[plan.gpu_uuid], s.place.profile_id, s.place.start) for s in standing
-        ]
+        gpu = world.gpus[plan.gpu_uuid]
+        return [view for s in standing for view in _place(gpu, s.place)]
 
     busy = [text for plan in plans for text in plan.touches_busy]
     return wire.LayoutPlan(
         keep=[v for p in plans for v in places(p.keep, p)],
         destroy=[v for p in plans for v in places(p.destroy, p)],
         create=[
-            _place(world.gpus[p.gpu_uuid], place.profile_id, place.start)
+            view
             for p in plans
             for place in p.create
+            for view in _place(world.gpus[p.gpu_uuid], place)
         ],
         complete=[v for p in plans for v in places(p.complete, p)],
         modes={
@@ -119,8 +122,13 @@ def plan_view(world: World, wishes: Sequence[Wish], plans: Sequence[GpuPlan]) ->
     )
 
 
-def _place(gpu: Gpu, profile_id: int, start: int) -> wire.PlaceView:
-    return wire.PlaceView(gpu=gpu.uuid, profile=name_of(gpu, profile_id), start=start)
+def _place(gpu: Gpu, place: Place) -> list[wire.PlaceView]:
+    """Return a GPU instance by its devices: one that is divided, each sort of them."""
+    devices = counted(name_of(gpu, place.profile_id), place.cut)
+    return [
+        wire.PlaceView(gpu=gpu.uuid, profile=name, start=place.start, count=count)
+        for name, count in devices
+    ]
 
 
 def change_view(op: LayoutOp) -> wire.LayoutChange:

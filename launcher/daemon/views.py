@@ -196,6 +196,7 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         why=state.unusable or world.gpu_down or proof or reserved,
         since=advice.since(world, state),
         fix=advice.fix(world, state, reserved),
+        memory_shared=s.memory_shared,
     )
 
 

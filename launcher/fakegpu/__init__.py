@@ -15,7 +15,8 @@ For other rooms, and kept stable::
     machine.add_process(uuid, pid) ...             # scripting: see script.Script
     launcher.fakegpu.sandbox.Sandbox(directory)    # a private dockerd with a stub NVIDIA hook
 
-In a spec a comma separates GPUs; behind ``:`` a layout joins profiles by ``/``, each with ``*n``. A
+In a spec a comma separates GPUs; behind ``:`` a layout joins profiles by ``/``, each with ``*n``.
+``1c.3g.20gb*3`` is one 3g.20gb with three compute instances. A
 MIG-capable board without ``:`` has MIG mode off, with a bare ``:`` it is on and empty.
 """
 

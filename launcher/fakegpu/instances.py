@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from launcher.errors import LauncherError, UserError
 from launcher.fakegpu.boards import Board, boards
-from launcher.fakegpu.layout import Stands, fits, gi_id
+from launcher.fakegpu.layout import Stands, can_be_divided, fits, gi_id
 from launcher.fakegpu.state import NOT_A_MIG_ID, Gpu, GpuInstance, State
 
 CI_SHAPE_OF_SLICES = {1: 0, 2: 1, 3: 2, 4: 3, 7: 4, 8: 5, 6: 6}
@@ -36,9 +36,16 @@ def standing(gpu: Gpu) -> list[Stands]:
     return [Stands(profiles[gi.profile], gi.start) for gi in gpu.gis if gi.serial]
 
 
-def add_gi(state: State, index: int, board: Board, stands: Stands, *, bare: bool) -> Instance:
-    """Put a GPU instance on GPU ``index``, with one compute instance over all of it unless bare."""
+def add_gi(
+    state: State, index: int, board: Board, stands: Stands, cut: tuple[int, ...] | None = ()
+) -> Instance:
+    """Put a GPU instance on GPU ``index`` with compute instances of these slices, side by side.
+
+    () is one compute instance over all of it, None is none.
+    """
     gpu = state.gpus[index]
+    if cut and not can_be_divided(stands.profile, cut):
+        raise UserError(f"{stands.profile.name} cannot hold compute instances of {cut} slices")
     if not fits(board, standing(gpu), stands):
         raise UserError(
             f"{stands.profile.name} cannot stand at {stands.start} on GPU {index} ({board.key})"
@@ -51,10 +58,12 @@ def add_gi(state: State, index: int, board: Board, stands: Stands, *, bare: bool
         ci.serial = 0
     state.serials += 1
     gi.serial = state.serials
-    if not bare:
-        slices = stands.profile.engines[0]
-        ci = gi.cis[0]
-        ci.id, ci.shape, ci.start, ci.size = 0, CI_SHAPE_OF_SLICES[slices], 0, slices
+    sizes = () if cut is None else cut or (stands.profile.engines[0],)
+    start = 0
+    for number, slices in enumerate(sizes):
+        ci = gi.cis[number]
+        ci.id, ci.shape, ci.start, ci.size = number, CI_SHAPE_OF_SLICES[slices], start, slices
+        start += slices
         state.serials += 1
         ci.serial = state.serials
     return view(gpu, gi)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launcher.errors import UserError
-from launcher.fakegpu.boards import Board, BoardProfile
+from launcher.fakegpu.boards import Board, BoardProfile, compute_instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,38 @@ def fits(board: Board, standing: Sequence[Stands], new: Stands) -> bool:
     taken = [new.profile.engines, *(other.profile.engines for other in standing)]
     sums = [sum(column) for column in zip(*taken, strict=True)]
     return all(used <= limit for used, limit in zip(sums, board.limits, strict=True))
+
+
+def can_be_divided(profile: BoardProfile, cut: Sequence[int]) -> bool:
+    """Whether compute instances of these slices can stand side by side in a GPU instance."""
+    offered = compute_instances().get(profile.engines[0], {})
+    start = 0
+    for slices in cut:
+        if start % slices or start // slices >= offered.get(slices, 0):
+            return False
+        start += slices
+    return start <= profile.engines[0]
+
+
+def divide(board: Board, names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the GPU instances that the named profiles come to, with their compute slices.
+
+    ``1c.3g.20gb`` fills GPU instances one after the other, the largest compute instances first;
+    any other name is a GPU instance with one compute instance over all of it, ().
+    """
+    whole = [name for name in names if "c." not in name]
+    parts = [(of, int(size)) for size, _, of in (n.partition("c.") for n in names if "c." in n)]
+    divided: list[tuple[str, tuple[int, ...]]] = []
+    for of, size in sorted(parts, key=lambda part: -part[1]):
+        for number, (name, cut) in enumerate(divided):
+            if name == of and can_be_divided(board.profile(of), (*cut, size)):
+                divided[number] = (of, (*cut, size))
+                break
+        else:
+            if not can_be_divided(board.profile(of), (size,)):
+                raise UserError(f"{of} cannot hold a compute instance of {size} slices")
+            divided.append((of, (size,)))
+    return [*((name, ()) for name in whole), *divided]
 
 
 def gi_id(board: Board, new: Stands) -> int:

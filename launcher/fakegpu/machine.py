@@ -156,8 +156,8 @@ def _first_state(specs: list[BoardSpec]) -> layout.State:
     for index, spec in enumerate(specs):
         _fill_gpu(state.gpus[index], index, spec.board)
         state.gpus[index].mig_current = state.gpus[index].mig_pending = int(spec.mig)
-        for stands in spec.instances:
-            add_gi(state, index, spec.board, stands, bare=False)
+        for stands, cut in zip(spec.instances, spec.cuts, strict=True):
+            add_gi(state, index, spec.board, stands, cut)
     return state
 
 

@@ -178,16 +178,26 @@ class Script:
     # layout and power
 
     def add_instance(
-        self, gpu_uuid: str, profile: str, start: int | None = None, *, bare: bool = False
+        self,
+        gpu_uuid: str,
+        profile: str,
+        start: int | None = None,
+        *,
+        bare: bool = False,
+        cut: tuple[int, ...] = (),
     ) -> Instance:
-        """Create a GPU instance as another administrator would; bare: without compute instance."""
+        """Create a GPU instance as another administrator would.
+
+        ``cut``: compute instances of these compute slices instead of one over all; ``bare``: none.
+        """
         with self.locked() as state:
             index, _, _ = locate(state, gpu_uuid)
             gpu = state.gpus[index]
             if not gpu.mig_current:
                 raise UserError(f"MIG mode is off on {gpu_uuid}")
             board = board_of(gpu)
-            return add_gi(state, index, board, _choose(board, gpu, profile, start), bare=bare)
+            where = _choose(board, gpu, profile, start)
+            return add_gi(state, index, board, where, None if bare else cut)
 
     def remove_instance(self, gpu_uuid: str, gi: int) -> None:
         """Destroy a GPU instance and its compute instances as another administrator would."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from launcher.errors import UserError
 from launcher.fakegpu.boards import Board, find_board
-from launcher.fakegpu.layout import Stands, solve
+from launcher.fakegpu.layout import Stands, divide, solve
 from launcher.fakegpu.state import MAX_GPUS
 
 
 @dataclass(frozen=True, slots=True)
 class BoardSpec:
-    """One GPU of a machine: its board, whether MIG mode is on, and what stands on it."""
+    """One GPU of a machine: its board, whether MIG mode is on, and what stands on it.
+
+    ``cuts``: of each instance the slices of its compute instances, () for one over all of it.
+    """
 
     board: Board
     mig: bool
     instances: tuple[Stands, ...] = ()
+    cuts: tuple[tuple[int, ...], ...] = ()
 
 
 def parse_spec(text: str) -> list[BoardSpec]:
@@ -24,8 +29,8 @@ def parse_spec(text: str) -> list[BoardSpec]:
 
     A comma separates GPUs. Behind ``:`` stands a layout: profile names joined by ``/``, each with
     ``*n`` for n of them. A board alone has MIG mode off (or cannot do MIG), a board with a bare
-    ``:`` has MIG mode on and nothing on it. Unknown boards and profiles, and layouts that cannot
-    stand, are a UserError that says what there is.
+    ``:`` has MIG mode on and nothing on it. ``1c.3g.20gb*3`` is one 3g.20gb in three parts. Unknown
+    boards and profiles, and layouts that cannot stand, are a UserError that says what there is.
 
     >>> [spec.board.key for spec in parse_spec("A30:1g.6gb*4,T4")]
     ['A30', 'T4']
@@ -54,7 +59,20 @@ def _parse_gpu(text: str) -> BoardSpec:
     names: list[str] = []
     for item in layout.split("/") if layout.strip() else []:
         names.extend(_parse_item(board, item.strip(), text))
-    return BoardSpec(board, mig=True, instances=tuple(solve(board, names)))
+    divided = divide(board, names)
+    stands = solve(board, [name for name, _ in divided])
+    return BoardSpec(board, mig=True, instances=tuple(stands), cuts=tuple(_cuts(stands, divided)))
+
+
+def _cuts(
+    stands: list[Stands], divided: list[tuple[str, tuple[int, ...]]]
+) -> Iterator[tuple[int, ...]]:
+    """Yield for each instance, in their order, how it is divided."""
+    left = list(divided)
+    for one in stands:
+        found = next(each for each in left if each[0] == one.profile.name)
+        left.remove(found)
+        yield found[1]
 
 
 def _parse_item(board: Board, item: str, text: str) -> list[str]:
@@ -65,13 +83,19 @@ def _parse_item(board: Board, item: str, text: str) -> list[str]:
             fix=f"Write it as {name}*2.",
         )
     count = int(times) if star else 1
-    return [board.profile(name).name] * min(count, board.units + 1)
+    part, dot, of = name.partition("c.")
+    known = board.profile(of if dot and part.isdecimal() else name).name
+    return [f"{part}c.{known}" if known != name else name] * min(count, board.units + 1)
 
 
 def format_spec(specs: list[BoardSpec]) -> str:
     """Return the spec in its one normal form, to compare two."""
     parts = []
     for spec in specs:
-        names = sorted(stands.profile.name for stands in spec.instances)
+        names = sorted(
+            f"{size}c.{stands.profile.name}" if size else stands.profile.name
+            for stands, cut in zip(spec.instances, spec.cuts, strict=True)
+            for size in cut or (0,)
+        )
         parts.append(spec.board.key + (":" + "/".join(names) if spec.mig else ""))
     return ",".join(parts)

@@ -6,7 +6,8 @@ crash. One that fails takes back what it had begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,21 +36,27 @@ class Carver:
 
     reader: GpuReader
 
-    def create(self, gpu_uuid: str, profile_id: int, placement: Placement) -> tuple[int, bool]:
-        """Make a GPU instance at a placement with one compute instance over all.
+    def create(
+        self, gpu_uuid: str, profile_id: int, placement: Placement, cut: tuple[int, ...] = ()
+    ) -> tuple[int, bool]:
+        """Make a GPU instance at a placement with compute instances of these compute slices.
 
-        Returns its id, and False if it stood there already: then it is somebody else's.
+        Without ``cut`` it is one over all. Returns the GPU instance's id, and False if it stood
+        there already: then it is somebody else's.
         """
-        return self.reader.changing(gpu_uuid, lambda: _create(gpu_uuid, profile_id, placement))
+        return self.reader.changing(gpu_uuid, lambda: _create(gpu_uuid, profile_id, placement, cut))
 
-    def complete(self, gpu_uuid: str, gi: int) -> int:
-        """Make the compute instance that a GPU instance lacks; returns the GPU instance's id."""
+    def complete(self, gpu_uuid: str, gi: int, cut: tuple[int, ...] = ()) -> int:
+        """Make the compute instances that a GPU instance lacks of ``cut``, or the one over all.
+
+        Returns the GPU instance's id.
+        """
 
         def complete() -> int:
             instance = nvml.gpu_instance_by_id(_gpu(gpu_uuid), gi)
             if instance is None:
                 raise GpuFault(f"GPU instance {gi} is not there any more")
-            _fill(instance)
+            _fill(instance, cut)
             return gi
 
         return self.reader.changing(gpu_uuid, complete)
@@ -79,7 +86,9 @@ def _at(device: nvml.Handle, profile_id: int, placement: Placement) -> nvml.Hand
     return None
 
 
-def _create(gpu_uuid: str, profile_id: int, placement: Placement) -> tuple[int, bool]:
+def _create(
+    gpu_uuid: str, profile_id: int, placement: Placement, cut: tuple[int, ...]
+) -> tuple[int, bool]:
     device = _gpu(gpu_uuid)
     instance = _at(device, profile_id, placement)
     made = instance is None
@@ -95,22 +104,47 @@ def _create(gpu_uuid: str, profile_id: int, placement: Placement) -> tuple[int, 
     try:
         if info is None:
             raise GpuFault("the GPU instance is gone as soon as it was made")
-        _fill(instance)
+        _fill(instance, cut)
     except LauncherError:
         if made:
-            _patiently(lambda: nvml_change.destroy_gpu_instance(instance))
+            list(_take_away(instance))
         raise
     return info.gi, made
 
 
-def _fill(instance: nvml.Handle) -> None:
-    """Make one compute instance over all of a GPU instance, unless it has one."""
-    if nvml.compute_instances(instance):
-        return
-    whole = max(nvml.compute_profiles(instance), key=lambda p: p[1], default=None)
-    if whole is None:
+def _fill(instance: nvml.Handle, cut: tuple[int, ...]) -> None:
+    """Make what a GPU instance lacks of these compute instances; without any, the one over all."""
+    there = nvml.compute_instances(instance)
+    offered = nvml.compute_profiles(instance)
+    if not offered:
         raise GpuFault("NVML names no compute instance profile for the GPU instance")
-    _patiently(lambda: nvml_change.create_compute_instance(instance, whole[0]))
+    if not cut:
+        lacking = [] if there else [max(slices for _, slices, _ in offered)]
+    else:
+        had = Counter(slices for _, slices, _ in there)
+        lacking = sorted((Counter(cut) - had).elements(), reverse=True)
+    for size in lacking:
+        profile = next((number for number, slices, _ in offered if slices == size), None)
+        if profile is None:
+            raise GpuFault(f"NVML offers no compute instance of {size} slices here")
+        _patiently(lambda number=profile: nvml_change.create_compute_instance(instance, number))  # type: ignore[misc]
+
+
+def _take_away(instance: nvml.Handle) -> Iterator[int]:
+    """Destroy a GPU instance after its compute instances; yields the profile id of each of those.
+
+    What was yielded is gone whatever happens next, and can be put back.
+    """
+    for profile_id, _, compute in nvml.compute_instances(instance):
+        _patiently(lambda one=compute: nvml_change.destroy_compute_instance(one))  # type: ignore[misc]
+        yield profile_id
+    _patiently(lambda: nvml_change.destroy_gpu_instance(instance))
+
+
+def _put_back(instance: nvml.Handle, gone: list[int]) -> None:
+    """Make compute instances of these profile ids again."""
+    for number in gone:
+        _patiently(lambda one=number: nvml_change.create_compute_instance(instance, one))  # type: ignore[misc]
 
 
 def _destroy(gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> None:
@@ -124,17 +158,16 @@ def _destroy(gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> N
             f"GPU instance {gi} is another one now (profile {info.profile_id} at {info.start}): "
             "somebody changed the layout meanwhile"
         )
+    gone: list[int] = []
     try:
-        for compute in nvml.compute_instances(instance):
-            _patiently(lambda compute=compute: nvml_change.destroy_compute_instance(compute))  # type: ignore[misc]
-        _patiently(lambda: nvml_change.destroy_gpu_instance(instance))
+        gone.extend(_take_away(instance))
     except Refused as refused:
         if refused.code in nvml.GONE:
             return
-        _fill(instance)
+        _put_back(instance, gone)
         raise _in_the_way(device, gpu_uuid, refused, gi) from refused
     except LauncherError:
-        _fill(instance)
+        _put_back(instance, gone)
         raise
 
 

@@ -17,6 +17,7 @@ from launcher.core.gpu import (
     Placement,
     Profile,
     Slice,
+    split_of,
 )
 from launcher.errors import (
     GpuFault,
@@ -265,12 +266,6 @@ class GpuReader:
             )
             for info in seen.instances or ()
         )
-        for mig in seen.devices:
-            if mig.ci_slices != mig.gi_slices:
-                found.warnings.append(
-                    f"{mig.uuid} has {mig.ci_slices} of the {mig.gi_slices} compute slices of its "
-                    "GPU instance: memory and engines are shared with the others on it"
-                )
         if seen.instances is None:
             found.warnings.append(
                 f"GPU {gpu.index} ({gpu.uuid}): without privileges NVML tells neither placements "
@@ -323,16 +318,17 @@ def _name_gb(memory_mib: int, total_mib: int) -> int:
 
 def _slice(gpu: Gpu, profiles: dict[int, Profile], mig: Device, seen: Walk) -> Slice:
     info = seen.instance(mig.gi)
-    name = mig.profile_name or f"{mig.gi_slices}g.{_name_gb(mig.memory_mib, gpu.memory_mib)}gb"
+    shares = mig.ci_slices < mig.gi_slices or seen.devices_of(mig.gi) > 1
+    part = f"{mig.ci_slices}c." if shares else ""
+    size = _name_gb(mig.memory_mib, gpu.memory_mib)
+    name = mig.profile_name or f"{part}{mig.gi_slices}g.{size}gb"
     profile_id: int | None = None
     if info is not None:
         profile_id = info.profile_id
     if profile_id in profiles:
-        name = profiles[profile_id].name
-        if mig.ci_slices != mig.gi_slices:
-            name = f"{mig.ci_slices}c.{name}"
+        name = part + profiles[profile_id].name
     elif profile_id is None:
-        matching = [profile for profile in profiles.values() if profile.name == name]
+        matching = [profile for profile in profiles.values() if profile.name == split_of(name)[1]]
         profile_id = matching[0].profile_id if matching else None
     return Slice(
         uuid=mig.uuid,

@@ -289,8 +289,9 @@ def persistence_mode(device: Handle) -> bool | None:
 
 
 def memory_total(device: Handle) -> int | None:
-    """Return a device's memory in MiB; None without the privilege MIG asks for on a GPU."""
-    found = _ask("nvmlDeviceGetMemoryInfo", device, unknown=UNKNOWABLE | {NO_PERMISSION})
+    """Return a device's memory in MiB; None if it is gone or without MIG's privilege on a GPU."""
+    unknown = UNKNOWABLE | GONE | {NO_PERMISSION}
+    found = _ask("nvmlDeviceGetMemoryInfo", device, unknown=unknown)
     return None if found is None else int(found.total) // MIB
 
 
@@ -413,17 +414,18 @@ def compute_profiles(instance: Handle) -> list[tuple[int, int, int]]:
     return [(i.id, i.sliceCount, i.instanceCount) for i in infos if i is not None]
 
 
-def compute_instances(instance: Handle) -> list[Handle]:
-    """Return the compute instances of a GPU instance, of every shape."""
+def compute_instances(instance: Handle) -> list[tuple[int, int, Handle]]:
+    """Return the compute instances of a GPU instance as (profile id, compute slices, handle)."""
     nvml = _pynvml()
     refused = UNKNOWABLE | GONE | {NO_PERMISSION}
-    found: list[Handle] = []
-    for profile_id, _, most in compute_profiles(instance):
+    found: list[tuple[int, int, Handle]] = []
+    for profile_id, slices, most in compute_profiles(instance):
         handles = (nvml.c_nvmlComputeInstance_t * max(1, most))()
         count = nvml.c_uint(0)
         call = "nvmlGpuInstanceGetComputeInstances"
         told = _ask(call, instance, profile_id, handles, nvml.byref(count), unknown=refused)
-        found += [] if told is None else handles[: count.value]
+        there = [] if told is None else handles[: count.value]
+        found += [(profile_id, slices, handle) for handle in there]
     return found
 
 

@@ -9,6 +9,7 @@ without a device really has no compute instance.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from launcher.core.gpu import Profile
@@ -16,6 +17,7 @@ from launcher.errors import GpuFault
 from launcher.gpu import nvml
 
 TRIES = 8
+_NAME = re.compile(r" MIG (?:(?P<ci>\d+)c\.)?(?P<gi>\d+)g\.", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Walk:
 
     devices: tuple[Device, ...]
     instances: tuple[nvml.InstanceInfo, ...] | None
+
+    def devices_of(self, gi: int) -> int:
+        """Return how many MIG devices a GPU instance has: they share its memory."""
+        return sum(device.gi == gi for device in self.devices)
 
     def instance(self, gi: int) -> nvml.InstanceInfo | None:
         """Return the GPU instance with that id, None if it was not listed."""
@@ -111,12 +117,22 @@ def _instance(gpu: nvml.Handle, gi: int) -> nvml.InstanceInfo | None:
 def _device(mig: nvml.Handle, index: int) -> Device | None:
     uuid = nvml.device_uuid(mig)
     ids = nvml.gi_and_ci(mig)
-    sizes = nvml.attributes(mig)
     name = nvml.device_name(mig)
+    sizes = nvml.attributes(mig) or _named(mig, name)
     if uuid is None or ids is None or sizes is None:
         return None
     profile = (name or "").partition(" MIG ")[2] or None
     return Device(uuid, *ids, profile, sizes.gi_slices, sizes.ci_slices, sizes.memory_mib, index)
+
+
+def _named(mig: nvml.Handle, name: str | None) -> nvml.Attributes | None:
+    """Return the sizes that a device's name tells, for a driver that has no attributes."""
+    found = _NAME.search(name or "")
+    memory = nvml.memory_total(mig) if found else None
+    if found is None or memory is None:
+        return None
+    slices = int(found["gi"])
+    return nvml.Attributes(slices, int(found["ci"] or slices), memory)
 
 
 def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.InstanceInfo] | None:

@@ -1,4 +1,7 @@
-"""SPECs of a layout: ``PROFILE[:COUNT][@START]``, as ``launch layout`` takes them."""
+"""SPECs of a layout: ``PROFILE[:COUNT][@START]``, as ``launch layout`` takes them.
+
+``1c.3g.20gb:3`` is one 3g.20gb with three compute instances; with a place they stand in that one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import re
 from launcher.wire import LayoutSpec
 
 _SPEC = re.compile(
-    r"(?P<profile>\d+g\.\d+gb(?:[+-][a-z.]+)*|\d+)(?::(?P<count>\d{1,2}))?(?:@(?P<start>\d{1,2}))?",
+    r"(?P<profile>(?P<part>\d{1,2}c\.)?\d+g\.\d+gb(?:[+-][a-z.]+)*|\d+)"
+    r"(?::(?P<count>\d{1,2}))?(?:@(?P<start>\d{1,2}))?",
     re.IGNORECASE,
 )
 
@@ -15,7 +19,7 @@ _SPEC = re.compile(
 def parse_spec(text: str) -> LayoutSpec:
     """Return a SPEC; ``ValueError`` says what it looks like.
 
-    >>> parse_spec("1g.6gb:2"), parse_spec("2g.12gb@2").start
+    >>> parse_spec("1g.6gb:2"), parse_spec("1c.2g.12gb:2@2").start
     (LayoutSpec(profile='1g.6gb', count=2, start=None), 2)
     """
     found = _SPEC.fullmatch(text.strip())
@@ -27,7 +31,7 @@ def parse_spec(text: str) -> LayoutSpec:
     start = None if found["start"] is None else int(found["start"])
     if count < 1:
         raise ValueError(f"'{text}': a count is at least 1")
-    if start is not None and count > 1:
+    if start is not None and count > 1 and not found["part"]:
         raise ValueError(f"'{text}': {count} cannot stand at one place; write one SPEC for each")
     return LayoutSpec(profile=found["profile"].lower(), count=count, start=start)
 

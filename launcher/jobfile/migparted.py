@@ -114,7 +114,9 @@ def dump(gpus: Sequence[SavedGpu], name: str = "current") -> str:
     for gpu in gpus:
         lines += [f"  - devices: [{gpu.index}]", f"    mig-enabled: {str(gpu.mode).lower()}"]
         if gpu.mode:
-            counts = Counter(place.profile for place in gpu.places)
+            counts: Counter[str] = Counter()
+            for place in gpu.places:
+                counts[place.profile] += place.count
             lines.append("    mig-devices:" if counts else "    mig-devices: {}")
             lines += [f"      {json.dumps(each)}: {n}" for each, n in sorted(counts.items())]
     return "\n".join(lines) + "\n"

@@ -10,7 +10,11 @@ _STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": 
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceView:
-    """A GPU instance; ``ci`` and ``uuid`` are None where it has no compute instance."""
+    """A GPU instance, once for each of its MIG devices.
+
+    ``ci`` and ``uuid`` are None where it has no compute instance. ``memory_shared``: other devices
+    of the GPU instance have the same memory, or may get it.
+    """
 
     gi: int
     profile: str
@@ -25,6 +29,7 @@ class InstanceView:
     user: str | None
     why: str | None
     made_by: str
+    memory_shared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,10 @@ class ProfileView:
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutSpec:
-    """So many instances of a profile (by name or profile id), at ``start`` or anywhere."""
+    """So many instances of a profile (by name or profile id), at ``start`` or anywhere.
+
+    ``1c.3g.20gb`` are compute instances; several with one ``start`` stand in one GPU instance.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -109,16 +117,17 @@ class LayoutRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceView:
-    """A GPU instance of a plan. ``gpu`` is the GPU's UUID."""
+    """A GPU instance of a plan, or so many of its compute instances. ``gpu`` is the GPU's UUID."""
 
     gpu: str
     profile: str
     start: int
+    count: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutPlan:
-    """What a change would do; ``complete`` are kept ones that lack their compute instance."""
+    """What a change would do; ``complete`` are kept ones that lack compute instances."""
 
     keep: list[PlaceView]
     destroy: list[PlaceView]

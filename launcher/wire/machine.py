@@ -10,6 +10,8 @@ from typing import Literal
 class SliceView:
     """A slice as ``slices`` shows it. ``placement`` is in the board's memory units.
 
+    ``memory_shared``: other slices of its GPU instance have the same memory, or may get it; it is
+    given only to jobs that ask for exactly its profile or UUID.
     ``why`` it cannot be used now, ``since`` when if that is known, and what to do (``fix``).
     """
 
@@ -29,6 +31,7 @@ class SliceView:
     why: str | None = None
     since: str | None = None
     fix: str | None = None
+    memory_shared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

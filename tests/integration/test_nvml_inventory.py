@@ -393,7 +393,7 @@ def test_i12_a_uuid_that_came_back_at_another_place_is_not_the_leased_slice(made
     assert "was placed at Placement(start=0, size=2)" in str(reader.verify(leased))
 
 
-def test_a_device_that_shares_its_gpu_instance_is_named_so_and_warned_of(made) -> None:
+def test_a_device_that_shares_its_gpu_instance_is_named_so(made) -> None:
     _, reader = made("A100-40GB:")
     pynvml.nvmlInit()
     instance = create(gpu(), "3g.20gb", 0)
@@ -403,13 +403,41 @@ def test_a_device_that_shares_its_gpu_instance_is_named_so_and_warned_of(made) -
         ("2c.3g.20gb", 9, 0),
         ("1c.3g.20gb", 9, 1),
     }
-    assert len([w for w in inventory.warnings if "are shared" in w]) == 2
+    assert all(s.memory_shared and s.memory_mib == 19968 for s in inventory.slices)
+    assert inventory.warnings == ()
     assert [reader.verify(s) for s in inventory.slices] == [None, None]
     pynvml.nvmlComputeInstanceDestroy(two)
     pynvml.nvmlComputeInstanceDestroy(one)
     spanning_ci(instance)
     first = next(s for s in inventory.slices if s.ci == 0)
     assert reader.verify(first) == f"{first.uuid} was a 2c.3g.20gb and has now 3 slices"
+
+
+def test_a_lone_compute_instance_that_does_not_span_its_gpu_instance_is_named_so(made) -> None:
+    _, reader = made("A100-40GB:")
+    pynvml.nvmlInit()
+    pynvml.nvmlGpuInstanceCreateComputeInstance(create(gpu(), "3g.20gb", 0), 0)
+    (only,) = reader.inventory().slices
+    assert (only.profile, only.memory_shared) == ("1c.3g.20gb", True)
+
+
+@pytest.mark.parametrize("unknown", ["nvmlDeviceGetAttributes_v2", "nvmlDeviceGetName"])
+@pytest.mark.parametrize("privilege", ["everyone", "nobody"])
+def test_shared_memory_is_seen_without_one_of_the_calls_that_tell_of_it(
+    made, unknown: str, privilege: str
+) -> None:
+    machine, reader = made("A100-40GB:2g.10gb")
+    pynvml.nvmlInit()
+    instance = create(gpu(), "3g.20gb", 4)
+    for shape in (1, 0):
+        pynvml.nvmlGpuInstanceCreateComputeInstance(instance, shape)
+    machine.set_privilege(privilege)
+    machine.absent(unknown)
+    assert {(s.profile, s.memory_mib) for s in reader.inventory().slices} == {
+        ("2g.10gb", 9856),
+        ("2c.3g.20gb", 19968),
+        ("1c.3g.20gb", 19968),
+    }
 
 
 def test_i12_a_whole_gpu_whose_mode_was_switched_on_is_not_the_leased_slice(made) -> None:

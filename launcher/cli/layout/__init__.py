@@ -41,6 +41,7 @@ def command() -> None:
     """Cut the GPUs into slices, verify, save, and clean up.
 
     A SPEC is PROFILE[:COUNT][@START]: 1g.6gb:2 for two of them, 2g.12gb@2 for one at memory unit 2;
-    the profile may be its id. Changes need root or a member of the admin group. --gpu may be left
+    the profile may be its id. 1c.3g.20gb:3 is one 3g.20gb divided into three slices that share its
+    memory. Changes need root or a member of the admin group. --gpu may be left
     out where only one GPU can be meant.
     """

@@ -15,7 +15,11 @@ from launcher.wire import LayoutEntry
 @gpu_option
 @output_option
 def command(profile: str, gpu: str | None, output: str) -> int:
-    """Add one GPU instance with its compute instance beside what stands."""
+    """Add one GPU instance with its compute instance beside what stands.
+
+    With a profile such as 1c.3g.20gb: one more compute instance, in a GPU instance that has room
+    for it or in a new one.
+    """
     entry = LayoutEntry(gpus=named(gpu), specs=[spec(profile)], add=True)
     client = connect()
     return follow(client, client.layout.change(request("create", [profile], [entry])), output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import terminal
 from launcher.cli.common import connect, output_option
 from launcher.cli.layout.changing import busy_options, follow, request
 from launcher.wire import LayoutEntry
@@ -16,10 +17,14 @@ from launcher.wire import LayoutEntry
 def command(slices: tuple[str, ...], waiting: bool, cancel_jobs: bool, output: str) -> int:
     """Remove slices: the compute instance first, then the GPU instance.
 
-    SLICE is a MIG UUID; a GPU instance without one is named GPU/GI, such as 0/5. Nothing in use is
-    touched without --wait or --cancel-jobs.
+    SLICE is a MIG UUID; a GPU instance without one is named GPU/GI, such as 0/5. Slices that share
+    a GPU instance go together, and it is said which. Nothing in use is touched without --wait or
+    --cancel-jobs.
     """
-    entries = [LayoutEntry(drop=[each]) for each in slices]
+    entries = [LayoutEntry(drop=[*slices])]
     client = connect()
     wanted = request("destroy", slices, entries, waiting=waiting, cancel_jobs=cancel_jobs)
-    return follow(client, client.layout.change(wanted), output)
+    begun = client.layout.change(wanted)
+    if begun.request != wanted.request:
+        terminal.say(f"destroys {begun.request}")
+    return follow(client, begun, output)

@@ -10,7 +10,7 @@ from launcher.cli import render, terminal
 from launcher.cli.common import connect, output_option
 from launcher.cli.layout.asking import asked, asking_options
 from launcher.cli.layout.changing import request
-from launcher.wire import LayoutPlan
+from launcher.wire import LayoutPlan, PlaceView
 
 
 @click.command("plan", short_help="Say what `apply` would do.")
@@ -33,7 +33,7 @@ def command(
         return
     parts = ("keep", "complete", "destroy", "create")
     index = {gpu.uuid: gpu.index for gpu in client.layout.show()}
-    rows = [(part, index[v.gpu], v.profile, v.start) for part in parts for v in getattr(plan, part)]
+    rows = [(part, index[v.gpu], _what(v), v.start) for part in parts for v in getattr(plan, part)]
     modes = [
         (f"mode {'on' if on else 'off'}", index[gpu], None, None) for gpu, on in plan.modes.items()
     ]
@@ -42,6 +42,10 @@ def command(
         return
     render.print_table(("WHAT", "GPU", "PROFILE", "START"), [*modes, *rows])
     _tell(plan)
+
+
+def _what(place: PlaceView) -> str:
+    return f"{place.profile}:{place.count}" if place.count > 1 else place.profile
 
 
 def _tell(plan: LayoutPlan) -> None:

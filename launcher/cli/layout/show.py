@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 import click
 
@@ -21,7 +22,8 @@ def command(output: str) -> None:
     """Show every GPU with its MIG mode, a picture of its memory units, and what stands on it.
 
     AT and SIZE are memory units. A GPU instance without a compute instance is shown as bare: it
-    takes room and can run nothing; `launch layout apply` completes it, `destroy` removes it.
+    takes room and can run nothing; `launch layout apply` completes it, `destroy` removes it. One
+    that is divided has a line for each of its devices, which share its memory.
     """
     gpus = connect().layout.show()
     if output == "json":
@@ -69,20 +71,24 @@ def picture(units: int, instances: list[InstanceView]) -> list[str]:
      |·········|·········|
     """
     wide = max(4, min(UNIT_COLUMNS, 96 // units))
-    starts = {i.start: i for i in instances}
+    starts = {i.start: [x for x in instances if x.gi == i.gi] for i in instances}
     scale, bar, at = "", "", 0
     while at < units:
-        instance = starts.get(at)
-        size = instance.size if instance else 1
+        devices = starts.get(at, [])
+        size = devices[0].size if devices else 1
         inside = wide * size - 1
         scale += f"{at:<{wide * size}}"
-        name = _label(instance, inside) if instance else ""
-        bar += "|" + (name.center(inside) if instance else "·" * inside)
+        name = _label(devices, inside) if devices else ""
+        bar += "|" + (name.center(inside) if devices else "·" * inside)
         at += max(1, size)
     return [f"  {scale}".rstrip(), f" {bar}|"]
 
 
-def _label(instance: InstanceView, most: int) -> str:
+def _label(devices: list[InstanceView], most: int) -> str:
+    instance, *others = devices
+    if others:
+        counts = Counter(i.profile for i in devices).items()
+        return " ".join(f"{name}:{n}" if n > 1 else name for name, n in counts)[:most]
     job = f" #{instance.job}" if instance.job is not None else ""
     mark = "" if instance.uuid else "?"
     for text in (f"{instance.profile}{mark}{job}", f"{instance.profile}{mark}", instance.profile):
@@ -92,5 +98,6 @@ def _label(instance: InstanceView, most: int) -> str:
 
 
 def _row(i: InstanceView) -> tuple[object, ...]:
-    return (i.gi, i.profile, i.profile_id, i.start, i.size, i.ci, f"{i.memory_mib}MiB", i.state,
+    memory = f"{i.memory_mib}MiB{' shared' if i.memory_shared else ''}"
+    return (i.gi, i.profile, i.profile_id, i.start, i.size, i.ci, memory, i.state,
             i.job, i.user, i.uuid, i.why)  # fmt: skip

@@ -1,0 +1,238 @@
+"""GPU instances divided into compute instances: asked for, kept, filled up, saved and destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from launcher.core.layout import Place
+from launcher.core.layoutop import OpResult, Wish
+from launcher.core.plan import Want
+from launcher.daemon import layouts
+from launcher.daemon.layoutrequest import also_gone, wishes
+from launcher.daemon.layoutviews import gpu_views, plan_view
+from launcher.errors import ImpossibleLayout, StaleRequest
+from launcher.gpu import carve
+from launcher.jobfile import migparted
+from launcher.jobfile.layoutspec import format_specs, parse_spec
+from launcher.wire import LayoutEntry, LayoutRequest
+from tests.support.carving import Changer
+from tests.support.machines import MakeMachine, build_directory, make_machine
+
+__all__ = ["build_directory", "make_machine"]
+
+MakeChanger = Callable[[str], Changer]
+
+
+@pytest.fixture
+def changer(make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeChanger]:
+    monkeypatch.setattr(carve, "IN_USE_SECONDS", 0.05)
+    made: list[Changer] = []
+
+    def make(spec: str) -> Changer:
+        made.append(Changer(make_machine(spec)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def devices(changer: Changer) -> list[str]:
+    """The profiles of the MIG devices that NVML shows."""
+    return sorted(s.profile for s in changer.reader.inventory().slices)
+
+
+def saved(changer: Changer) -> str:
+    """What stands, as SPECs."""
+    return format_specs(layouts.current(changer.world)[0].places)
+
+
+def test_a_request_for_parts_is_one_gpu_instance_with_so_many_compute_instances(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A100-40GB:")
+    op = one.ask(one.wish(Want("1c.3g.20gb", 3)))
+    assert op.result is OpResult.APPLIED, op.message
+    assert one.told == ["create 1c.3g.20gb:3@0 on GPU 0"]
+    assert one.standing() == [("3g.20gb", 0, 3)]
+    assert devices(one) == ["1c.3g.20gb"] * 3
+    assert not one.ask(one.wish(Want("1c.3g.20gb", 3), exact=True)).done
+
+
+def test_parts_fill_gpu_instances_one_after_the_other_the_largest_first(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A100-40GB:")
+    op = one.ask(one.wish(Want("1c.3g.20gb", 2), Want("2c.3g.20gb", 2)))
+    assert op.result is OpResult.APPLIED, op.message
+    assert saved(one) in (
+        "2c.3g.20gb@0 1c.3g.20gb@0 2c.3g.20gb@4 1c.3g.20gb@4",
+        "2c.3g.20gb@4 1c.3g.20gb@4 2c.3g.20gb@0 1c.3g.20gb@0",
+    )
+
+
+def test_exact_for_the_whole_replaces_the_parts_that_stand(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:1c.3g.20gb*3/2g.10gb")
+    op = one.ask(one.wish(Want("3g.20gb"), Want("2g.10gb"), exact=True))
+    assert op.result is OpResult.APPLIED, op.message
+    assert [told.partition("@")[0] for told in one.told] == [
+        "destroy 1c.3g.20gb:3", "create 3g.20gb",
+    ]  # fmt: skip
+    assert devices(one) == ["2g.10gb", "3g.20gb"]
+
+
+def test_exact_for_the_parts_replaces_the_whole_that_stands(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:3g.20gb")
+    op = one.ask(one.wish(Want("1c.3g.20gb", 3), exact=True))
+    assert op.result is OpResult.APPLIED, op.message
+    assert devices(one) == ["1c.3g.20gb"] * 3
+
+
+def test_without_exact_the_whole_is_made_beside_the_parts(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:1c.3g.20gb*3")
+    op = one.ask(one.wish(Want("3g.20gb")))
+    assert op.result is OpResult.APPLIED, op.message
+    assert devices(one) == ["1c.3g.20gb"] * 3 + ["3g.20gb"]
+
+
+@pytest.mark.parametrize(("bare", "cut"), [(True, ()), (False, (1,)), (False, (2,))])
+def test_a_gpu_instance_with_room_is_filled_before_another_is_made(
+    changer: MakeChanger, bare: bool, cut: tuple[int, ...]
+) -> None:
+    one = changer("A100-40GB:")
+    one.machine.add_instance(one.gpu, "3g.20gb", 4, bare=bare, cut=cut)
+    one.look()
+    total = (3 - sum(cut)) + cut.count(1)
+    op = one.ask(one.wish(Want("1c.3g.20gb", total)))
+    assert op.result is OpResult.APPLIED, op.message
+    assert [told.split()[0] for told in one.told] == ["complete"]
+    assert one.standing() == [("3g.20gb", 4, 3 if 2 not in cut else 2)]
+
+
+def test_one_more_part_goes_where_there_is_room_and_then_into_a_new_instance(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A100-40GB:1c.3g.20gb*2")
+    for expected in ([("3g.20gb", 0, 3)], [("3g.20gb", 0, 3), ("3g.20gb", 4, 1)]):
+        op = one.ask(one.wish(Want("1c.3g.20gb"), add=True))
+        assert op.result is OpResult.APPLIED, op.message
+        assert one.standing() == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ([Want("5c.7g.40gb")], "cannot be divided"),
+        ([Want("4c.3g.20gb")], "cannot be divided"),
+        ([Want("1c.3g.20gb", 4, 0)], "does not fit in one 3g.20gb"),
+        ([Want("1c.3g.20gb", 7)], "cannot stand together"),
+        ([Want("1c.3g.20gb", 1, 0), Want("3g.20gb", 1, 0)], "does not fit in one 3g.20gb"),
+        ([Want("1c.9g.20gb")], "has no profile"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused_before_anything_is_changed(
+    changer: MakeChanger, wanted: list[Want], why: str
+) -> None:
+    one = changer("A100-40GB:")
+    with pytest.raises(ImpossibleLayout, match=why):
+        one.ask(one.wish(*wanted))
+    assert one.told == []
+
+
+def test_what_spans_its_gpu_instance_is_the_whole_however_it_is_written(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A100-40GB:3g.20gb")
+    assert not one.ask(one.wish(Want("3c.3g.20gb"), exact=True)).done
+
+
+def test_a_saved_layout_with_parts_is_restored_place_by_place(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:2c.3g.20gb/1c.3g.20gb/2g.10gb")
+    before = layouts.current(one.world)
+    assert format_specs(before[0].places) == saved(one)
+    assert all(parse_spec(text) for text in saved(one).split())
+    stands = one.standing()
+    one.ask(Wish(one.gpu, (), exact=True))
+    assert one.standing() == []
+    one.ask(*wishes(one.world, layouts.restoring(one.world, before)))
+    assert one.standing() == stands
+    assert layouts.current(one.world) == before
+
+
+def test_an_exported_layout_with_parts_is_read_back(changer: MakeChanger, tmp_path) -> None:
+    one = changer("A100-40GB:1c.3g.20gb*3/2g.10gb")
+    text = migparted.dump(layouts.current(one.world))
+    assert '"1c.3g.20gb": 3' in text
+    (tmp_path / "config.yaml").write_text(text)
+    entries = migparted.load(str(tmp_path / "config.yaml"), None, exact=True)
+    request = LayoutRequest(verb="apply", request="-f", entries=entries)
+    assert not one.ask(*wishes(one.world, request)).done
+    one.ask(Wish(one.gpu, (), exact=True))
+    one.ask(*wishes(one.world, request))
+    assert devices(one) == ["1c.3g.20gb"] * 3 + ["2g.10gb"]
+
+
+def test_destroying_one_part_names_and_destroys_the_others(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:1c.3g.20gb*3/2g.10gb")
+    first, *others = sorted(s.uuid for s in one.reader.inventory().slices if s.memory_shared)
+    entry = LayoutEntry(drop=[first])
+    request = LayoutRequest(verb="destroy", request=first, entries=[entry])
+    also = also_gone(one.world, request)
+    assert also == f" (and of the same GPU instance {', '.join(others)})"
+    assert (
+        also_gone(one.world, replace(request, entries=[replace(entry, drop=[first, *others])]))
+        == ""
+    )
+    one.ask(*wishes(one.world, request))
+    assert devices(one) == ["2g.10gb"]
+
+
+def test_a_part_in_use_keeps_the_others_and_is_named(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:1c.3g.20gb*3")
+    uuids = [s.uuid for s in one.reader.inventory().slices]
+    one.look({uuids[1]: "has a process on it"})
+    with pytest.raises(StaleRequest, match=f"{uuids[1]} has a process"):
+        one.ask(*wishes(one.world, _destroy(uuids[0])))
+    one.look()
+    one.machine.add_process(uuids[2], 1)
+    op = one.ask(*wishes(one.world, _destroy(uuids[0])))
+    assert op.result is OpResult.FAILED
+    assert "in use: process 1" in (op.message or "")
+    assert "What stands now: 1c.3g.20gb:3@0" in (op.message or "")
+    assert [s.uuid for s in one.reader.inventory().slices] == uuids
+
+
+def _destroy(uuid: str) -> LayoutRequest:
+    return LayoutRequest(verb="destroy", request=uuid, entries=[LayoutEntry(drop=[uuid])])
+
+
+def test_a_division_that_fails_half_way_is_taken_back(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:")
+    one.machine.fail("nvmlGpuInstanceCreateComputeInstance", "INSUFFICIENT_RESOURCES", at=3)
+    op = one.ask(one.wish(Want("1c.3g.20gb", 3)))
+    assert op.result is OpResult.FAILED
+    assert one.standing() == []
+
+
+def test_parts_are_shown_with_their_profile_and_their_shared_memory(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:2c.3g.20gb/1c.3g.20gb/2g.10gb")
+    (gpu,) = gpu_views(one.world)
+    assert sorted((i.profile, i.memory_shared) for i in gpu.instances) == [
+        ("1c.3g.20gb", True), ("2c.3g.20gb", True), ("2g.10gb", False),
+    ]  # fmt: skip
+    wish = one.wish(Want("3g.20gb"), exact=True)
+    shown = plan_view(one.world, [wish], layouts.plans(one.world, [wish]))
+    assert sorted((v.profile, v.count) for v in shown.destroy) == [
+        ("1c.3g.20gb", 1), ("2c.3g.20gb", 1), ("2g.10gb", 1),
+    ]  # fmt: skip
+
+
+def test_a_drop_of_a_divided_instance_holds_for_what_stood_there(changer: MakeChanger) -> None:
+    one = changer("A100-40GB:1c.3g.20gb*3")
+    (gi,) = [gi for _, gi in one.world.instances]
+    op = one.ask(Wish(one.gpu, drop=frozenset({(gi, Place(9, 0))})), verb="destroy")
+    assert op.result is OpResult.APPLIED
+    assert one.standing() == []
