@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.core.divide import SIZES, WHOLE
 from launcher.core.gpu import FULL, Profile, Slice, name_gb, split_of
 from launcher.core.job import Need, NeedKind
 from launcher.core.states import SliceState
@@ -38,9 +39,12 @@ def most_offered(need: Need, profile: Profile) -> int:
     if need.kind is not NeedKind.PROFILE:
         return profile.max_instances * _is_large(need, profile.name, profile.memory_mib)
     compute, of = split_of(need.profile or "")
-    if profile.name != of or compute >= profile.slice_count > 0:
+    if profile.name != of:
         return 0
-    return profile.max_instances * (profile.slice_count // compute if compute else 1)
+    if compute == WHOLE:
+        return profile.max_instances
+    divisible = compute in SIZES and compute < profile.slice_count
+    return profile.max_instances * (profile.slice_count // compute) * divisible
 
 
 def _is_large(need: Need, profile: str, memory_mib: int) -> bool:

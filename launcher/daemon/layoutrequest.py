@@ -86,7 +86,7 @@ def _wish(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
 def also_gone(world: World, request: wire.LayoutRequest) -> str:
     """Return, to be added to a request to destroy slices, which others go with them: a GPU instance
     goes with all of its compute instances."""
-    dropped = [text for entry in request.entries for text in entry.drop]
+    dropped = {text for entry in request.entries for text in entry.drop if text in world.slices}
     places = {_slice_place(world, text) for text in dropped}
     others = sorted(
         uuid

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from launcher.core.gpu import Placement
 from launcher.errors import GpuFault, LauncherError
-from launcher.gpu import nvml, nvml_change
+from launcher.gpu import nvml, nvml_change, nvml_compute
 from launcher.gpu.holders import Holder, holders_of
 from launcher.gpu.inventory import GpuReader
 from launcher.gpu.nvml_change import IN_USE, RESET_REQUIRED, Refused
@@ -114,8 +114,8 @@ def _create(
 
 def _fill(instance: nvml.Handle, cut: tuple[int, ...]) -> None:
     """Make what a GPU instance lacks of these compute instances; without any, the one over all."""
-    there = nvml.compute_instances(instance)
-    offered = nvml.compute_profiles(instance)
+    there = nvml_compute.compute_instances(instance)
+    offered = nvml_compute.compute_profiles(instance)
     if not offered:
         raise GpuFault("NVML names no compute instance profile for the GPU instance")
     if not cut:
@@ -135,7 +135,7 @@ def _take_away(instance: nvml.Handle) -> Iterator[int]:
 
     What was yielded is gone whatever happens next, and can be put back.
     """
-    for profile_id, _, compute in nvml.compute_instances(instance):
+    for profile_id, _, compute in nvml_compute.compute_instances(instance):
         _patiently(lambda one=compute: nvml_change.destroy_compute_instance(one))  # type: ignore[misc]
         yield profile_id
     _patiently(lambda: nvml_change.destroy_gpu_instance(instance))

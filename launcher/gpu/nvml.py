@@ -9,6 +9,7 @@ Every other code becomes an error of ``launcher.errors`` by the one table below.
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -58,6 +59,8 @@ GONE = frozenset({INVALID_ARGUMENT, NOT_FOUND})
 TRANSIENT = frozenset({INSUFFICIENT_SIZE, TIMEOUT, IN_USE, NOT_READY, UNKNOWN})
 """Worth asking again for a read: the list grew between the two calls, the driver is starting or
 busy with a change of instances. All others say the same thing every time."""
+
+_MIG_NAME = re.compile(r" MIG (?:(?P<ci>\d+)c\.)?(?P<gi>\d+)g\.", re.ASCII)
 
 ATTEMPTS = 3
 FIRST_WAIT_S = 0.02
@@ -405,30 +408,6 @@ def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
     return InstanceInfo(info.id, info.profileId, info.placement.start, info.placement.size)
 
 
-def compute_profiles(instance: Handle) -> list[tuple[int, int, int]]:
-    """Return (profile id, compute slices, most instances) of what a GPU instance can hold."""
-    call = "nvmlGpuInstanceGetComputeInstanceProfileInfo"
-    refused = UNKNOWABLE | GONE | {NO_PERMISSION}
-    shapes = range(_pynvml().NVML_COMPUTE_INSTANCE_PROFILE_COUNT)
-    infos = [_ask(call, instance, shape, 0, 1, unknown=refused) for shape in shapes]
-    return [(i.id, i.sliceCount, i.instanceCount) for i in infos if i is not None]
-
-
-def compute_instances(instance: Handle) -> list[tuple[int, int, Handle]]:
-    """Return the compute instances of a GPU instance as (profile id, compute slices, handle)."""
-    nvml = _pynvml()
-    refused = UNKNOWABLE | GONE | {NO_PERMISSION}
-    found: list[tuple[int, int, Handle]] = []
-    for profile_id, slices, most in compute_profiles(instance):
-        handles = (nvml.c_nvmlComputeInstance_t * max(1, most))()
-        count = nvml.c_uint(0)
-        call = "nvmlGpuInstanceGetComputeInstances"
-        told = _ask(call, instance, profile_id, handles, nvml.byref(count), unknown=refused)
-        there = [] if told is None else handles[: count.value]
-        found += [(profile_id, slices, handle) for handle in there]
-    return found
-
-
 def remaining_capacity(device: Handle, profile_id: int) -> int | None:
     """Return how many more instances of a profile fit now; None where NVML does not tell."""
     call = "nvmlDeviceGetGpuInstanceRemainingCapacity"
@@ -460,13 +439,25 @@ def gi_and_ci(mig: Handle) -> tuple[int, int] | None:
 
 
 def attributes(mig: Handle) -> Attributes | None:
-    """Return the sizes of a MIG device, None if it is gone or this driver does not tell."""
+    """Return the sizes of a MIG device, None if it is gone or this driver does not tell.
+
+    A driver that has no attributes tells them by the device's name.
+    """
     found = _ask("nvmlDeviceGetAttributes_v2", mig, unknown=GONE | UNKNOWABLE)
     if found is None:
-        return None
+        return _named(mig)
     return Attributes(
         found.gpuInstanceSliceCount, found.computeInstanceSliceCount, int(found.memorySizeMB)
     )
+
+
+def _named(mig: Handle) -> Attributes | None:
+    found = _MIG_NAME.search(device_name(mig) or "")
+    memory = memory_total(mig) if found else None
+    if found is None or memory is None:
+        return None
+    slices = int(found["gi"])
+    return Attributes(slices, int(found["ci"] or slices), memory)
 
 
 def running(device: Handle, kind: str) -> list[tuple[int, int | None]] | None:

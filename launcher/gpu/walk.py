@@ -9,15 +9,13 @@ without a device really has no compute instance.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from launcher.core.gpu import Profile
 from launcher.errors import GpuFault
-from launcher.gpu import nvml
+from launcher.gpu import nvml, nvml_compute
 
 TRIES = 8
-_NAME = re.compile(r" MIG (?:(?P<ci>\d+)c\.)?(?P<gi>\d+)g\.", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
 
 def _has_compute_instance(gpu: nvml.Handle, gi: int) -> bool:
     instance = nvml.gpu_instance_by_id(gpu, gi)
-    return instance is not None and bool(nvml.compute_instances(instance))
+    return instance is not None and bool(nvml_compute.compute_instances(instance))
 
 
 def _instance(gpu: nvml.Handle, gi: int) -> nvml.InstanceInfo | None:
@@ -118,21 +116,11 @@ def _device(mig: nvml.Handle, index: int) -> Device | None:
     uuid = nvml.device_uuid(mig)
     ids = nvml.gi_and_ci(mig)
     name = nvml.device_name(mig)
-    sizes = nvml.attributes(mig) or _named(mig, name)
+    sizes = nvml.attributes(mig)
     if uuid is None or ids is None or sizes is None:
         return None
     profile = (name or "").partition(" MIG ")[2] or None
     return Device(uuid, *ids, profile, sizes.gi_slices, sizes.ci_slices, sizes.memory_mib, index)
-
-
-def _named(mig: nvml.Handle, name: str | None) -> nvml.Attributes | None:
-    """Return the sizes that a device's name tells, for a driver that has no attributes."""
-    found = _NAME.search(name or "")
-    memory = nvml.memory_total(mig) if found else None
-    if found is None or memory is None:
-        return None
-    slices = int(found["gi"])
-    return nvml.Attributes(slices, int(found["ci"] or slices), memory)
 
 
 def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.InstanceInfo] | None:
