@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import bisect
 import functools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from launcher.core import quota, reservations
 from launcher.core.event import Now
-from launcher.core.fitting import in_vain, slices_wanted, wanted
+from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.holdback import Key, limit_in
+from launcher.core.instead import told_instead
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.queue import Lane
 from launcher.core.scheduler import Walk, gate, settled
@@ -196,9 +196,7 @@ class Explainer:
         if unread is None and self.world.gpus_lost:
             unread = f"{self.world.gpus_lost} GPU(s) fell off the bus: look at dmesg"
         if unread is None:
-            return Blocker(
-                Reason.NO_SUCH_PROFILE, str(need), have + shared_instead(self.world, need)
-            )
+            return Blocker(Reason.NO_SUCH_PROFILE, str(need), have + told_instead(self.world, need))
         return Blocker(Reason.GPU_UNAVAILABLE, str(need), f"{have}; {unread}")
 
     def _kept(self, job: Job) -> Blocker | None:
@@ -293,18 +291,6 @@ _OUT_OF_QUEUE = frozenset(
     }
 )
 """What of a job's own keeps it out of the queue, and its image from being looked for."""
-
-
-def shared_instead(world: World, need: Need) -> str:
-    """Return, to be added to what exists, which devices have the size but share their memory."""
-    found = Counter(s.slice.profile for s in world.slices.values() if in_vain(need, s.slice))
-    if not found:
-        return ""
-    names = " and ".join(f"{count} x {profile}" for profile, count in sorted(found.items()))
-    return (
-        f"; {names} share the memory of their GPU instance with others: "
-        f"only a request for exactly that profile gets one (`--profile {min(found)}`)"
-    )
 
 
 def blockers(world: World, job: Job, now: Now) -> list[Blocker]:

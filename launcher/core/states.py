@@ -11,11 +11,15 @@ from launcher.core.lease import Lease
 
 @dataclass(slots=True)
 class SliceState:
-    """A slice and its use. ``lost``: recorded, not reported by NVML now."""
+    """A slice and its use. ``lost``: recorded, not reported by NVML now, or not as recorded."""
 
     slice: Slice
     lease: Lease | None = None
     lost: bool = False
+    #: What NVML reports under the UUID of a lost slice: MIG UUIDs recur.
+    instead: Slice | None = None
+    #: Which job still has another part of the GPU, or all of it, as half a sentence.
+    beside: str | None = None
     foreign: str | None = None
     quarantine: str | None = None
     #: The quarantine ends only by an admin's word, not by idle samples.
@@ -42,9 +46,21 @@ class SliceState:
         if self.silent is not None:
             return f"cannot be used now: {self.silent}"
         if self.lost:
-            return "is not reported by NVML"
+            return self._lost
+        if self.beside is not None:
+            return self.beside
         quarantined = self.quarantine and f"is quarantined: {self.quarantine}"
         return self.foreign or quarantined or self.drained
+
+    @property
+    def _lost(self) -> str:
+        now = self.instead
+        if now is None:
+            return "is not reported by NVML"
+        at = "" if now.placement is None else f" at {now.placement.start}"
+        was = self.slice.placement
+        before = "" if was is None else f" at {was.start}"
+        return f"was a {self.slice.profile}{before}, and NVML reports it as a {now.profile}{at} now"
 
     @property
     def free(self) -> bool:

@@ -16,7 +16,7 @@ from launcher.core.arrays import Array
 from launcher.core.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.event import InventoryRead
 from launcher.core.fairshare import Use, charge, rate_of
-from launcher.core.gpu import Gpu, Instance, Slice
+from launcher.core.gpu import FULL, Gpu, Instance, Slice
 from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, State, wall_of
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
@@ -220,6 +220,8 @@ class World:
         charge(self, job, rate, lease.granted_at, used_until)
         state = self.slices[lease.slice.uuid]
         state.lease = None
+        if state.lost:
+            self._mark_beside()
         self.leases[lease.job].remove(lease)
         self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
         if quarantine is not None:
@@ -347,7 +349,8 @@ class World:
             if seen is None and state.silent is not None:
                 continue  # nothing is known: it stays what it was
             leased = state.lease.slice if state.lease else None
-            state.lost = seen is None or (leased is not None and leased.identity != seen.identity)
+            other = leased is not None and seen is not None and leased.identity != seen.identity
+            state.lost, state.instead = seen is None or other, seen if other else None
             if seen is not None and leased is None:
                 state.slice = seen
             if state.lost and not state.lease and not state.quarantine:
@@ -361,6 +364,25 @@ class World:
         for uuid, state in self.slices.items():
             state.foreign = None if state.lease else foreign.get(uuid)
         self._mark_drained()
+        self._mark_beside()
+
+    def _mark_beside(self) -> None:
+        """Keep a GPU whole where a part of it is leased, and its parts where all of it is (I15).
+
+        Both are here only after somebody switched MIG mode under a lease.
+        """
+        held: dict[tuple[str, bool], Lease] = {}
+        for state in self.slices.values():
+            if state.lease is not None:
+                held[state.slice.gpu_uuid, state.slice.profile == FULL] = state.lease
+        for state in self.slices.values():
+            found = held.get((state.slice.gpu_uuid, state.slice.profile != FULL))
+            state.beside = None
+            if found is not None:
+                state.beside = (
+                    f"cannot be used while job {found.job} has {found.slice.uuid} "
+                    f"({found.slice.profile}) of the same GPU"
+                )
 
     def why_silent(self, gpu_uuid: str) -> str | None:
         """Return why a GPU cannot be asked, None where it can.

@@ -31,6 +31,8 @@ def fix(world: World, state: SliceState, reserved: str | None) -> str | None:
             )
         case "lost":
             return "It was taken away: `launch layout show` tells what stands now."
+        case "beside":
+            return "It is used again when that job has ended; `launch cancel` ends it now."
         case "foreign":
             return (
                 "It is free again when that has ended (`launch doctor` names it); what may stay is "
@@ -57,6 +59,7 @@ def _reason(state: SliceState) -> str | None:
         ("changing", state.changing is not None),
         ("silent", state.silent is not None),
         ("lost", state.lost),
+        ("beside", state.beside is not None),
         ("foreign", state.foreign is not None),
         ("quarantine", state.quarantine is not None),
         ("drained", state.drained is not None),

@@ -170,6 +170,8 @@ async def status(context: Context, caller: Caller) -> wire.Status:
     for state in world.slices.values():
         word = views.slice_word(world, state)
         words[word] = words.get(word, 0) + 1
+        if state.lost and state.lease is not None:
+            problems.append(f"job {state.lease.job} has {state.slice.uuid}, which {state.unusable}")
         if state.quarantine:
             problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
     return wire.Status(

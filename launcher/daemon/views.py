@@ -147,6 +147,7 @@ def slice_word(world: World, state: SliceState) -> str:
         ("silent", state.silent or world.gpu_down),
         ("lost", state.lost),
         ("foreign", state.foreign),
+        ("drained", state.beside),
         ("drained", state.drained or state.changing is not None),
     )
     return next((word for word, holds in words if holds), "free")

@@ -167,20 +167,27 @@ def test_a_slice_that_goes_under_its_job_is_not_leased_again_until_the_job_is_ov
     daemon: DaemonProcess,
 ) -> None:
     machine = daemon.machine
-    job = daemon.until(daemon.submit("sh", "-c", "sleep 3; exit 5"), "RUNNING")
+    job = daemon.until(daemon.submit("sh", "-c", "sleep 5; exit 5"), "RUNNING")
     (uuid,) = job.slices
     gone = next(i for i in machine.instances() if uuid in i.uuids)
     machine.remove_instance(gone.gpu_uuid, gone.gi)
     wait_until(lambda: on(daemon, uuid).state == "lost", what="it is seen to be gone")
+    lost = f"job {job.id} has {uuid}, which is not reported by NVML"
+    wait_until(lambda: lost in problems(daemon), what="status says so")
+    assert daemon.client.status().state == "degraded"
     again = machine.add_instance(gone.gpu_uuid, "1g.6gb+me", gone.start)
     assert again.uuids == (uuid,), "MIG UUIDs recur"
     other = daemon.submit("true", gpus=GpuRequest(kind="profile", profile="1g.6gb+me"))
-    wait_until(lambda: "exist now" in why(daemon, other), what="the job waits")
+    now = f"was a 1g.6gb at {gone.start}, and NVML reports it as a 1g.6gb+me at {gone.start} now"
+    wait_until(lambda: now in (on(daemon, uuid).why or ""), what="it is told what it is now")
+    assert now in problems(daemon)
+    wait_until(lambda: f"{now}, and job {job.id} has it" in why(daemon, other), what="it waits")
     shown = on(daemon, uuid)
     assert (shown.state, shown.profile, shown.job) == ("lost", "1g.6gb", job.id)
     assert daemon.state_of(job) == "RUNNING", "its job is left alone"
     assert daemon.done(job).exit_code == 5
     assert daemon.done(other).slices == [uuid]
+    assert f"job {job.id}" not in problems(daemon)
     assert on(daemon, uuid).profile == "1g.6gb+me"
     machine.remove_instance(gone.gpu_uuid, again.gi)
     wait_until(lambda: uuid not in {s.uuid for s in daemon.client.slices()}, what="it is gone")
@@ -248,3 +255,19 @@ def why(daemon: DaemonProcess, job: JobView) -> str:
 
 def quarantined(daemon: DaemonProcess) -> set[str]:
     return {s.uuid for s in daemon.client.slices() if "is quarantined" in (s.why or "")}
+
+
+def test_a_gpu_whose_mode_goes_under_a_job_is_leased_whole_only_after_it(
+    daemon: DaemonProcess,
+) -> None:
+    machine = daemon.machine
+    job = daemon.until(daemon.submit("sh", "-c", "sleep 4; exit 5"), "RUNNING")
+    (gpu,) = machine.gpu_uuids()
+    machine.set_mig_mode(gpu, on=False)
+    whole = daemon.submit("true", gpus=GpuRequest(kind="full"))
+    told = f"cannot be used while job {job.id} has {job.slices[0]} (1g.6gb) of the same GPU"
+    wait_until(lambda: told in why(daemon, whole), what="it waits for the job")
+    assert on(daemon, gpu).why == told
+    assert daemon.client.status().state == "degraded"
+    assert daemon.done(job).exit_code == 5
+    assert daemon.done(whole).outcome == "COMPLETED"

@@ -10,7 +10,7 @@ from launcher.core.explain import blockers
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import Need, NeedKind, Reason, State
 from launcher.errors import ImpossibleRequest
-from tests.support.builders import Machine, memory, mig, profile
+from tests.support.builders import Machine, a30, memory, mig, profile, whole
 
 SPLIT = "1c.2g.12gb"
 
@@ -108,3 +108,45 @@ def test_i12_a_device_that_came_back_as_a_part_of_its_gpu_instance_is_not_the_le
 def test_jobs_on_shared_memory_are_charged_for_their_part_of_it() -> None:
     assert sum(s.share_mib for s in splits()) == splits()[0].memory_mib
     assert replace(split(0), profile="2g.12gb").share_mib == 11968
+
+
+def test_i15_a_gpu_is_not_leased_whole_while_a_job_still_has_a_part_of_it() -> None:
+    machine = Machine([mig(0)])
+    (old,) = machine.submit(profile("1g.6gb"))
+    machine.run(old)
+    machine.gpus = [a30(mig_mode=False)]
+    machine.see([whole("GPU-a")])
+    (job,) = machine.submit(Need(NeedKind.FULL))
+    assert job.state is State.PENDING
+    (blocker,) = blockers(machine.world, job, machine.time)
+    assert f"cannot be used while job {old.id} has {mig(0).uuid} (1g.6gb)" in blocker.have
+    machine.end(old)
+    assert job.state is State.STARTING
+
+
+def test_i15_no_part_of_a_gpu_is_leased_while_a_job_still_has_all_of_it() -> None:
+    machine = Machine([whole("GPU-a")], gpus=[a30(mig_mode=False)])
+    (old,) = machine.submit(Need(NeedKind.FULL))
+    machine.run(old)
+    machine.gpus = [a30()]
+    machine.see([mig(0), mig(1)])
+    (job,) = machine.submit(profile("1g.6gb"))
+    assert job.state is State.PENDING
+    assert f"job {old.id} has GPU-a (full)" in blockers(machine.world, job, machine.time)[0].have
+    machine.end(old)
+    assert job.state is State.STARTING
+
+
+def test_a_uuid_that_came_back_as_something_else_is_told_as_what_it_is_now() -> None:
+    machine = Machine([mig(0, "2g.12gb")])
+    (job,) = machine.submit(profile("2g.12gb"))
+    machine.run(job)
+    now = replace(mig(0, "1g.6gb", start=3), uuid=job.slices[0])
+    machine.see([now])
+    state = machine.world.slices[job.slices[0]]
+    assert state.unusable == "was a 2g.12gb at 0, and NVML reports it as a 1g.6gb at 3 now"
+    machine.see([])
+    assert state.unusable == "is not reported by NVML"
+    machine.end(job)
+    machine.see([now])
+    assert machine.world.slices[now.uuid].free
