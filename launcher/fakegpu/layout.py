@@ -67,7 +67,10 @@ def divide(board: Board, names: Sequence[str]) -> list[tuple[str, tuple[int, ...
                 break
         else:
             if not can_be_divided(board.profile(of), (size,)):
-                raise UserError(f"{of} cannot hold a compute instance of {size} slices")
+                raise UserError(
+                    f"{of} cannot hold a compute instance of {size} slices",
+                    fix=f"Write {of} for one that spans it.",
+                )
             divided.append((of, (size,)))
     return [*((name, ()) for name in whole), *divided]
 

@@ -27,6 +27,16 @@ def test_a_plus_belongs_to_the_name_of_a_profile() -> None:
     assert names("A30:1g.6gb+me/1g.6gb*3") == [["1g.6gb+me", "1g.6gb", "1g.6gb", "1g.6gb"]]
 
 
+def test_a_part_of_a_profile_stands_in_a_gpu_instance_with_others() -> None:
+    spec = "A100-40GB:1c.3g.20gb*4/2c.3g.20gb/1g.5gb"
+    with pytest.raises(UserError, match="cannot stand"):
+        parse_spec(spec)
+    (gpu,) = parse_spec("A100-40GB:1c.3g.20gb*4/2c.3g.20gb")
+    assert [stands.profile.name for stands in gpu.instances] == ["3g.20gb", "3g.20gb"]
+    assert gpu.cuts == ((2, 1), (1, 1, 1))
+    assert parse_spec(format_spec([gpu])) == [gpu]
+
+
 def test_a_bare_board_has_mig_off_and_a_bare_colon_has_it_on_and_empty() -> None:
     assert [(gpu.mig, gpu.instances) for gpu in parse_spec("A30,A30:")] == [
         (False, ()),
@@ -51,6 +61,8 @@ def test_every_board_asked_for_is_there() -> None:
         ("V100", "no board is called 'V100'", "There is: A30 "),
         ("A30:1g.5gb", "no profile '1g.5gb'", "It has: 1g.6gb 1g.6gb+me 2g.12gb"),
         ("A30:1g.6gb*5", "cannot stand", "fewer or smaller"),
+        ("A30:3c.4g.24gb", "cannot hold a compute instance of 3", "4g.24gb"),
+        ("A30:xc.4g.24gb", "no profile 'xc.4g.24gb'", "It has: 1g.6gb"),
         ("A30:1g.6gb+me*2", "cannot stand", "fewer or smaller"),
         ("A30:1g.6gb*0", "not a profile and a count", "1g.6gb*2"),
         ("A30:1g.6gb*x", "not a profile and a count", "1g.6gb*2"),

@@ -22,6 +22,8 @@ from launcher.wire import LayoutEntry, LayoutSpec, SavedGpu
         ("1g.24gb-me:3", LayoutSpec(profile="1g.24gb-me", count=3)),
         ("14:4", LayoutSpec(profile="14", count=4)),
         ("0@0", LayoutSpec(profile="0", start=0)),
+        ("1c.3g.20gb:3@4", LayoutSpec(profile="1c.3g.20gb", count=3, start=4)),
+        ("2c.2g.24gb+me", LayoutSpec(profile="2c.2g.24gb+me")),
     ],
 )
 def test_a_spec_is_profile_count_and_place(text: str, spec: LayoutSpec) -> None:
@@ -30,7 +32,7 @@ def test_a_spec_is_profile_count_and_place(text: str, spec: LayoutSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1g", "1g.6", "1g.6gb:0", "1g.6gb:2@1", "1g.6gb@", "x:1", "1g.6gb:-1"]
+    "text", ["", "1g", "1g.6", "1g.6gb:0", "1g.6gb:2@1", "1g.6gb@", "x:1", "1g.6gb:-1", "c.1g.6gb"]
 )
 def test_what_is_no_spec_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="'"):

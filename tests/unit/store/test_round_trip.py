@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import sqlite3
 from typing import Any
 
 import pytest
@@ -251,7 +252,7 @@ def test_a_drain_stays_over_a_restart_until_it_is_ended(store: Store) -> None:
 def test_a_layout_change_comes_back_as_it_was_and_only_an_open_one_is_taken_up(
     store: Store, reader: Reader
 ) -> None:
-    step = Step(StepKind.CREATE, "GPU-1", 0, "1g.6gb", 14, Placement(2, 1), gi=5)
+    step = Step(StepKind.CREATE, "GPU-1", 0, "4g.24gb", 0, Placement(0, 4), gi=5, cut=(2, 1))
     wish = Wish(
         "GPU-1",
         (Want("14", 2), Want("2g.12gb", 1, 0)),
@@ -272,6 +273,22 @@ def test_a_layout_change_comes_back_as_it_was_and_only_an_open_one_is_taken_up(
     assert store.load(1).layout is None
     assert reader.layout(1) == op
     assert reader.layouts(5) == [op]
+
+
+def test_a_layout_change_from_before_gpu_instances_were_divided_is_read(
+    store: Store, reader: Reader
+) -> None:
+    op = LayoutOp(1, "destroy", "x", Owner(0, 0, "root"), AT)
+    op.wishes = (Wish("GPU-1", drop=frozenset({(3, Place(14, 2))})),)
+    op.steps = [Step(StepKind.DESTROY, "GPU-1", 0, "1g.6gb", 14, Placement(2, 1), gi=3)]
+    store.commit(changes(layouts={1: op}))
+    db = sqlite3.connect(store.path)
+    (document,) = db.execute("SELECT document FROM layouts").fetchone()
+    assert document.count(',"cut":[]') == 2
+    with db:
+        db.execute("UPDATE layouts SET document = ?", (document.replace(',"cut":[]', ""),))
+    db.close()
+    assert reader.layout(1) == op
 
 
 def test_two_layout_changes_at_once_are_refused(store: Store) -> None:
