@@ -118,7 +118,8 @@ def can_hold(board: Board, profile_id: int, devices: Counter[int]) -> bool:
     """Whether a GPU instance has the compute slices for all of these; one that spans it, alone."""
     if devices[WHOLE]:
         return devices.total() == 1
-    return sum(devices.elements()) <= board.shape(profile_id).costs[0]
+    used = sum(compute * count for compute, count in devices.items())
+    return used <= board.shape(profile_id).costs[0]
 
 
 def divide(board: Board, kept: Sequence[Standing], asked: Asked, *, exact: bool) -> Division | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 FULL = "full"
 """The profile of a whole GPU whose MIG mode is off."""
@@ -189,8 +190,15 @@ def split_of(profile: str) -> tuple[int, str]:
     >>> split_of("1c.3g.20gb"), split_of("3g.20gb")
     ((1, '3g.20gb'), (0, '3g.20gb'))
     """
+    compute, _, of = _parts(profile)
+    return compute, of
+
+
+@lru_cache(maxsize=256)
+def _parts(profile: str) -> tuple[int, int, str]:
+    """Return compute slices of the device (0: all), those of its GPU instance, and its profile."""
     found = _SPLIT.fullmatch(profile)
-    return (int(found[1]), found[2]) if found else (0, profile)
+    return (int(found[1]), int(found[3]), found[2]) if found else (0, 0, profile)
 
 
 def share_mib(profile: str, memory_mib: int) -> int:
@@ -199,5 +207,5 @@ def share_mib(profile: str, memory_mib: int) -> int:
     >>> share_mib("1c.3g.20gb", 19968), share_mib("3g.20gb", 19968)
     (6656, 19968)
     """
-    found = _SPLIT.fullmatch(profile)
-    return memory_mib * int(found[1]) // max(1, int(found[3])) if found else memory_mib
+    compute, of_slices, _ = _parts(profile)
+    return memory_mib * compute // max(1, of_slices) if compute else memory_mib

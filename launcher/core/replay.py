@@ -195,7 +195,7 @@ def idle_copy(world: World, jobs: Sequence[Job]) -> World:
     copy.reservations = dict(world.reservations)
     copy.reconciling = None
     for uuid, state in world.slices.items():
-        copy.slices[uuid] = dataclasses.replace(state, lease=None)
+        copy.slices[uuid] = dataclasses.replace(state, lease=None, beside=None)
     for array_id in {job.element.array for job in jobs if job.element is not None}:
         array = world.arrays[array_id]
         copy.arrays[array_id] = Array(

@@ -42,6 +42,9 @@ def test_i15_seven_parts_of_one_gpu_instance_promise_its_memory_to_nobody(
 def test_parts_are_made_whole_and_parted_again_by_layout_apply(
     launch: Shell, daemon: DaemonProcess
 ) -> None:
+    forecast = launch("whatif", "--layout", f"{PART}:7", "--layout", "2c.7g.80gb:3", "-o", "json")
+    lanes = [len([x for x in f["lanes"] if x["uuid"] != "cpu"]) for f in forecast.ok().json]
+    assert sorted(lanes) == [3, 7, 7]
     planned = launch("layout", "plan", "--exact", "7g.80gb").ok().text
     assert f"destroy  0    {PART}:7" in planned
     job = daemon.submit("true", gpus=GpuRequest(kind="memory", memory_gb=80))
