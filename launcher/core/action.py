@@ -30,7 +30,8 @@ class StartAttempt:
     ``resumed``: a daemon before this one may have made the container already: look first; with
     ``before_boot`` one that has run did so before the machine was booted.
     ``index`` is the job's place in its array; ``policy_version`` that of the policy under which it
-    was queued, None where nobody knows.
+    was queued, None where nobody knows. ``unfit``: why nothing may be started on these slices; what
+    has started goes on.
     """
 
     job: int
@@ -42,6 +43,7 @@ class StartAttempt:
     before_boot: bool = False
     index: int | None = None
     policy_version: int | None = None
+    unfit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

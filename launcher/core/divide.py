@@ -83,15 +83,19 @@ class Asked:
     @property
     def places(self) -> tuple[Place, ...]:
         """The places that it names, with their cuts."""
-        return tuple(replace(at, cut=cut_of(devices)) for at, devices in self.fixed.items())
+        return _with_cuts(self.fixed)
+
+
+def _with_cuts(fixed: dict[Place, Counter[int]]) -> tuple[Place, ...]:
+    return tuple(replace(at, cut=cut_of(devices)) for at, devices in fixed.items())
 
 
 @dataclass(slots=True)
 class Division:
     """What is made of a request: the kept with what they shall hold, and what is to be created."""
 
-    kept: list[tuple[Standing, Counter[int]]]
-    fixed: list[Place] = field(default_factory=list)
+    kept: list[tuple[Standing, Counter[int]]] = field(default_factory=list)
+    fixed: dict[Place, Counter[int]] = field(default_factory=dict)
     new: list[tuple[int, Counter[int]]] = field(default_factory=list)
 
     @property
@@ -102,6 +106,11 @@ class Division:
             for s, total in self.kept
             if total != s.devices
         )
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The places at which something is to be created, with their cuts."""
+        return _with_cuts(self.fixed)
 
     def cut(self, places: Iterable[Place]) -> tuple[Place, ...]:
         """Return places that were found for ``new`` with their cuts."""
@@ -122,38 +131,50 @@ def can_hold(board: Board, profile_id: int, devices: Counter[int]) -> bool:
     return used <= board.shape(profile_id).costs[0]
 
 
+def can_become(board: Board, s: Standing, total: Counter[int]) -> bool:
+    """Whether a GPU instance that stands can be filled up to these.
+
+    Where its compute instances are is not known: only another of one slice surely finds a place.
+    """
+    more = total - s.devices
+    sure = not s.devices or set(more) <= {1}
+    return sure and can_hold(board, s.place.profile_id, total)
+
+
 def divide(board: Board, kept: Sequence[Standing], asked: Asked, *, exact: bool) -> Division | None:
     """Return how a request is met with these kept; None where it is not.
 
     ``exact``: nothing may be kept that is not asked for.
     """
-    left, fixed = Counter(asked.free), dict(asked.fixed)
-    made = Division([])
+    left = Counter(asked.free)
+    made = Division(fixed={at: Counter(devices) for at, devices in asked.fixed.items()})
     for s in kept:
         has = s.devices
-        at = fixed.pop(s.place.whole, Counter())
+        at = made.fixed.pop(s.place.whole, Counter())
         made.kept.append((s, has | at))
         for compute, count in (has - at).items():
             device = Device(s.place.profile_id, compute)
             if exact and left[device] < count:
                 return None
             left[device] = max(0, left[device] - count)
-    made.fixed = [replace(at, cut=cut_of(devices)) for at, devices in fixed.items()]
     for device in sorted((+left).elements(), key=lambda d: (d.profile_id, d.compute or 99))[::-1]:
         _add(board, made, device)
     if exact and not all(total for _, total in made.kept):
         return None
-    held = all(can_hold(board, s.place.profile_id, total) for s, total in made.kept)
+    held = all(can_become(board, s, total) for s, total in made.kept)
     return made if held else None
 
 
 def _add(board: Board, made: Division, device: Device) -> None:
     """Put a device where there is room: divided instances first, then bare ones, then new ones."""
-    there = [(s.place.profile_id, total) for s, total in made.kept]
-    there.sort(key=lambda each: not each[1])
-    for profile_id, total in (*there, *made.new):
-        more = total + Counter([device.compute])
-        if profile_id == device.profile_id and can_hold(board, profile_id, more):
-            total[device.compute] += 1
-            return
-    made.new.append((device.profile_id, Counter([device.compute])))
+    wanted, one = device.profile_id, Counter([device.compute])
+    there = [total for s, total in made.kept if s.place.profile_id == wanted
+             and can_become(board, s, total + one)]  # fmt: skip
+    coming = [(at.profile_id, total) for at, total in made.fixed.items()] + made.new
+    new = [total for profile_id, total in coming if profile_id == wanted
+           and can_hold(board, wanted, total + one)]  # fmt: skip
+    found = next(iter([*sorted(there, key=lambda total: not total), *new]), None)
+    if found is None:
+        made.new.append((wanted, one))
+    else:
+        found[device.compute] += 1

@@ -177,12 +177,12 @@ def _kept(standing: Sequence[Standing], exact: bool) -> Iterator[tuple[Standing,
 def _placed(board: Board, kept: Sequence[Standing], division: Division) -> tuple[Place, ...] | None:
     """Return what is to be created beside what is kept, None where it has no room."""
     places = [s.place for s in kept]
-    for place in division.fixed:
+    for place in division.places:
         if not board.can_stand(places, place):
             return None
         places.append(place)
     rest = solve(board, places, [profile for profile, _ in division.new])
-    return None if rest is None else (*division.fixed, *division.cut(rest))
+    return None if rest is None else (*division.places, *division.cut(rest))
 
 
 def name_of(gpu: Gpu, profile_id: int) -> str:
@@ -201,9 +201,9 @@ def _impossible(
 ) -> ImpossibleLayout:
     asked = _asked(gpu, board, wants)
     beside = [] if exact else standing
-    division = divide(board, beside, asked, exact=exact) or Division([])
+    division = divide(board, beside, asked, exact=exact) or Division()
     ids = [profile for profile, _ in division.new]
-    places, chosen = largest(board, [s.place for s in beside], division.fixed, ids)
+    places, chosen = largest(board, [s.place for s in beside], division.places, ids)
     part: Counter[Device] = Counter()
     for place in division.cut(Place(profile, 0) for profile in chosen):
         part += _devices_of(place)

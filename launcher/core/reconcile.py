@@ -16,6 +16,8 @@ from launcher.core.action import (
     StartAttempt,
 )
 from launcher.core.event import Now, SlicesIdle
+from launcher.core.fitting import fits
+from launcher.core.gpu import Slice
 from launcher.core.job import Job, State
 from launcher.core.steps import follow, stop
 from launcher.core.wallclock import keep_pace
@@ -80,7 +82,16 @@ def _start_again(world: World, job: Job) -> StartAttempt:
         before_boot=world.is_of_before(job.id),
         index=job.index,
         policy_version=job.policy_version,
+        unfit=_unfit(job, slices),
     )
+
+
+def _unfit(job: Job, slices: tuple[Slice, ...]) -> str | None:
+    """Return why an older version's lease may not be used: its memory is shared (I15)."""
+    found = next((s for s in slices if s.memory_shared and not fits(job.need, s)), None)
+    if found is None:
+        return None
+    return f"{found.uuid} ({found.profile}) shares its memory; {job.need} was asked"
 
 
 def _let_go(world: World, job: Job, now: Now) -> list[Action]:

@@ -118,6 +118,8 @@ class Starter:
                 raise Vanished(why, found.id)
             self._must_not_have_run(found, action.container_name)
         if found is None or not found.ever_started:
+            if action.unfit is not None:
+                raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
             self._check_slices(action.slices)
         if found is None:
             _must_be(wanted)

@@ -126,7 +126,7 @@ def _fill(instance: nvml.Handle, cut: tuple[int, ...]) -> None:
     for size in lacking:
         profile = next((number for number, slices, _ in offered if slices == size), None)
         if profile is None:
-            raise GpuFault(f"NVML offers no compute instance of {size} slices here")
+            raise GpuFault(f"NVML offers no compute instance of {size} slices in this GPU instance")
         _patiently(lambda number=profile: nvml_change.create_compute_instance(instance, number))  # type: ignore[misc]
 
 

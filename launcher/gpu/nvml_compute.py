@@ -7,10 +7,14 @@ from launcher.gpu import nvml
 
 def compute_profiles(instance: nvml.Handle) -> list[tuple[int, int, int]]:
     """Return (profile id, compute slices, most instances) of what a GPU instance can hold."""
+    return _compute_profiles(instance, 1) or _compute_profiles(instance, 2)
+
+
+def _compute_profiles(instance: nvml.Handle, version: int) -> list[tuple[int, int, int]]:
     call = "nvmlGpuInstanceGetComputeInstanceProfileInfo"
     refused = nvml.UNKNOWABLE | nvml.GONE | {nvml.NO_PERMISSION}
     shapes = range(nvml._pynvml().NVML_COMPUTE_INSTANCE_PROFILE_COUNT)
-    infos = [nvml._ask(call, instance, shape, 0, 1, unknown=refused) for shape in shapes]
+    infos = [nvml._ask(call, instance, shape, 0, version, unknown=refused) for shape in shapes]
     return [(i.id, i.sliceCount, i.instanceCount) for i in infos if i is not None]
 
 

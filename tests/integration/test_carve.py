@@ -84,6 +84,22 @@ def test_a_bare_instance_gets_its_compute_instance_once(
     assert standing(machine) == [("2g.12gb", 0, 1)]
 
 
+@pytest.mark.parametrize("absent", ["", "V"])
+def test_a_bare_instance_is_divided_once_with_either_call_for_what_it_can_hold(
+    make_machine: MakeMachine, carver: Carver, absent: str
+) -> None:
+    machine = make_machine("A100-40GB:")
+    machine.absent(f"nvmlGpuInstanceGetComputeInstanceProfileInfo{absent}")
+    bare = machine.add_instance(gpu(machine), "3g.20gb", 0, bare=True)
+    for cut in ((2,), (2, 1), (2, 1)):
+        carver.complete(gpu(machine), bare.gi, cut)
+    assert standing(machine) == [("3g.20gb", 0, 2)]
+    with pytest.raises(GpuFault, match="no compute instance of 5 slices"):
+        carver.complete(gpu(machine), bare.gi, (5,))
+    carver.destroy(gpu(machine), bare.gi, 9, Placement(0, 4))
+    assert standing(machine) == []
+
+
 def test_an_instance_is_destroyed_and_asking_again_is_no_error(
     make_machine: MakeMachine, carver: Carver
 ) -> None:

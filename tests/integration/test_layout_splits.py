@@ -112,6 +112,20 @@ def test_a_gpu_instance_with_room_is_filled_before_another_is_made(
     assert one.standing() == [("3g.20gb", 4, 3 if 2 not in cut else 2)]
 
 
+def test_a_larger_part_is_not_put_beside_smaller_ones_that_may_be_in_its_place(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A100-40GB:")
+    one.machine.add_instance(one.gpu, "3g.20gb", 0, cut=(1,))
+    one.look()
+    op = one.ask(one.wish(Want("1c.3g.20gb"), Want("2c.3g.20gb")))
+    assert op.result is OpResult.APPLIED, op.message
+    assert one.told == ["create 2c.3g.20gb@4 on GPU 0"]
+    op = one.ask(one.wish(Want("1c.3g.20gb"), Want("2c.3g.20gb", 1, 0), exact=True))
+    assert op.result is OpResult.APPLIED, op.message
+    assert saved(one) == "2c.3g.20gb@0 1c.3g.20gb@0"
+
+
 def test_one_more_part_goes_where_there_is_room_and_then_into_a_new_instance(
     changer: MakeChanger,
 ) -> None:

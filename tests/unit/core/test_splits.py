@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from launcher.core.action import StartAttempt
 from launcher.core.explain import blockers
 from launcher.core.gpu import Placement, Slice
 from launcher.core.job import Need, NeedKind, Reason, State
+from launcher.core.reconcile import resume
 from launcher.errors import ImpossibleRequest
 from tests.support.builders import Machine, a30, memory, mig, profile, whole
 
@@ -150,3 +152,18 @@ def test_a_uuid_that_came_back_as_something_else_is_told_as_what_it_is_now() -> 
     machine.end(job)
     machine.see([now])
     assert machine.world.slices[now.uuid].free
+
+
+def test_i15_a_lease_of_shared_memory_for_a_request_of_memory_is_not_begun_after_a_restart() -> (
+    None
+):
+    machine = Machine(splits())
+    exact, old = machine.submit(profile(SPLIT), profile(SPLIT))
+    old.need = memory(12)
+    told = {
+        a.job: a.unfit for a in resume(machine.world, machine.time) if isinstance(a, StartAttempt)
+    }
+    assert told == {
+        exact.id: None,
+        old.id: f"{old.slices[0]} (1c.2g.12gb) shares its memory; {old.need} was asked",
+    }
