@@ -17,8 +17,22 @@ from launcher.core.layout import Board, Place
 WHOLE = 0
 """Stands for the compute slices of a compute instance that spans its GPU instance."""
 
-SIZES = (1, 2, 3, 4, 6, 7, 8)
+_SIZES = (1, 2, 3, 4, 6, 7, 8)
 """The compute slices of NVML's profiles (nvml.h, ``NVML_COMPUTE_INSTANCE_PROFILE_*``)."""
+
+_NOT_OFFERED = ((3, 4), (6, 7))
+
+
+def sizes_in(slices: int) -> tuple[int, ...]:
+    """Return the compute slices of the parts that a GPU instance of so many can be divided into.
+
+    NVML tells it of GPU instances that stand only. A 4g offers no part of 3 and a 7g none of 6
+    (github.com/NVIDIA/go-nvml, pkg/nvml/mock).
+
+    >>> sizes_in(4), sizes_in(7)
+    ((1, 2), (1, 2, 3, 4))
+    """
+    return tuple(size for size in _SIZES if size < slices and (size, slices) not in _NOT_OFFERED)
 
 
 class Device(NamedTuple):

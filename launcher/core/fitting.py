@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.core.divide import SIZES, WHOLE
+from launcher.core.divide import WHOLE, sizes_in
 from launcher.core.gpu import FULL, Profile, Slice, name_gb, split_of
 from launcher.core.job import Need, NeedKind
 from launcher.core.states import SliceState
@@ -43,7 +43,7 @@ def most_offered(need: Need, profile: Profile) -> int:
         return 0
     if compute == WHOLE:
         return profile.max_instances
-    divisible = compute in SIZES and compute < profile.slice_count
+    divisible = compute in sizes_in(profile.slice_count)
     return profile.max_instances * (profile.slice_count // compute) * divisible
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from launcher.core.divide import (
-    SIZES,
     WHOLE,
     Asked,
     Device,
@@ -22,6 +21,7 @@ from launcher.core.divide import (
     can_hold,
     devices_in,
     divide,
+    sizes_in,
 )
 from launcher.core.gpu import Gpu, split_of
 from launcher.core.layout import Board, Place, board_of, largest, solve
@@ -156,7 +156,7 @@ def device_of(gpu: Gpu, text: str) -> Device:
     slices = next(p.slice_count for p in gpu.profiles if p.profile_id == found)
     if compute in (WHOLE, slices):
         return Device(found)
-    sizes = [size for size in SIZES if size < slices]
+    sizes = sizes_in(slices)
     if compute not in sizes:
         raise ImpossibleLayout(
             f"GPU {gpu.index}: {of} cannot be divided into {text!r}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -141,6 +142,7 @@ def test_one_more_part_goes_where_there_is_room_and_then_into_a_new_instance(
     [
         ([Want("5c.7g.40gb")], "cannot be divided"),
         ([Want("4c.3g.20gb")], "cannot be divided"),
+        ([Want("3c.4g.20gb")], "cannot be divided"),
         ([Want("1c.3g.20gb", 4, 0)], "does not fit in one 3g.20gb"),
         ([Want("1c.3g.20gb", 7)], "cannot stand together"),
         ([Want("1c.3g.20gb", 1, 0), Want("3g.20gb", 1, 0)], "does not fit in one 3g.20gb"),
@@ -250,3 +252,22 @@ def test_a_drop_of_a_divided_instance_holds_for_what_stood_there(changer: MakeCh
     op = one.ask(Wish(one.gpu, drop=frozenset({(gi, Place(9, 0))})), verb="destroy")
     assert op.result is OpResult.APPLIED
     assert one.standing() == []
+
+
+@pytest.mark.parametrize("key", ["A30", "A100-40GB", "RTX-PRO-6000"])
+def test_a_planned_division_is_one_that_the_card_can_make(changer: MakeChanger, key: str) -> None:
+    one, drawn, applied = changer(f"{key}:"), random.Random(key), 0
+    shapes = {p.name: p.slice_count for p in one.world.gpus[one.gpu].profiles}
+    for _ in range(150):
+        wants = []
+        for name in drawn.choices(sorted(shapes), k=2):
+            size = drawn.choice([1, 2, 4])
+            part = name if size >= shapes[name] else f"{size}c.{name}"
+            wants.append(Want(part, drawn.randint(1, 3)))
+        try:
+            op = one.ask(one.wish(*wants, exact=drawn.random() < 0.7))
+        except ImpossibleLayout:
+            continue
+        assert op.result is OpResult.APPLIED, (wants, op.message)
+        applied += 1
+    assert applied > 10

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.core.divide import Device, Standing, can_hold, devices_in
+from launcher.core.divide import Device, Standing, can_hold, devices_in, sizes_in
 from launcher.core.layout import Place, stands
 from launcher.core.plan import GpuPlan, Want, device_name, plan
 from launcher.errors import ImpossibleLayout
@@ -21,7 +21,7 @@ KEYS = ["A30", "A100-40GB", "RTX-PRO-6000"]
 def cuts(key: str, profile_id: int) -> st.SearchStrategy[tuple[int, ...]]:
     """A division that a GPU instance can have; () is none."""
     slices = board(key).shape(profile_id).costs[0]
-    sizes = [size for size in (1, 2, 3, 4) if size < slices]
+    sizes = sizes_in(slices)
     if not sizes:
         return st.just(())
     some = st.lists(st.sampled_from(sizes), max_size=slices)
