@@ -183,7 +183,7 @@ class Explainer:
         if usable >= count:
             return None
         why = "; ".join(f"{s.slice.uuid} {s.unusable}" for s in fit if not s.usable)
-        reason = Reason.SLICE_DRAINED
+        reason = Reason.RESOURCES if any(s.beside for s in fit) else Reason.SLICE_DRAINED
         if any(s.silent for s in fit):
             reason = Reason.GPU_UNAVAILABLE
         if any(s.foreign for s in fit):

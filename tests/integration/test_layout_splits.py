@@ -271,3 +271,15 @@ def test_a_planned_division_is_one_that_the_card_can_make(changer: MakeChanger, 
         assert op.result is OpResult.APPLIED, (wants, op.message)
         applied += 1
     assert applied > 10
+
+
+@pytest.mark.parametrize("stands", ["7g.40gb", "2c.7g.40gb*2/1c.7g.40gb*2"])
+def test_a_division_that_the_card_refuses_gives_back_what_stood_there(
+    changer: MakeChanger, stands: str
+) -> None:
+    one = changer(f"A100-40GB:{stands}")
+    before = one.reader.inventory().slices
+    op = one.ask(one.wish(Want("4c.7g.40gb"), Want("3c.7g.40gb"), exact=True))
+    assert op.result is OpResult.FAILED
+    assert "INSUFFICIENT_RESOURCES" in (op.message or "")
+    assert one.reader.inventory().slices == before

@@ -121,6 +121,7 @@ def test_i15_a_gpu_is_not_leased_whole_while_a_job_still_has_a_part_of_it() -> N
     (job,) = machine.submit(Need(NeedKind.FULL))
     assert job.state is State.PENDING
     (blocker,) = blockers(machine.world, job, machine.time)
+    assert blocker.reason is Reason.RESOURCES
     assert f"cannot be used while job {old.id} has {mig(0).uuid} (1g.6gb)" in blocker.have
     machine.end(old)
     assert job.state is State.STARTING
