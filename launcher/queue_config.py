@@ -82,4 +82,5 @@ _QUOTA: dict[str, Read] = {
     "running_slices": count,
     "running_gib": _number,
     "queued_jobs": count,
+    "running_cpu_slots": count,
 }

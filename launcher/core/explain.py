@@ -156,7 +156,7 @@ class Explainer:
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
             return [] if world.queue.leads(job.id) else [_behind(need, ahead)]
-        if need.kind is not NeedKind.NONE and (kept := self._kept(job)):
+        if kept := self._kept(job):
             return [kept]
         return [_behind(need, ahead)] if ahead else [self._busy(job)]
 
@@ -201,6 +201,8 @@ class Explainer:
 
     def _kept(self, job: Job) -> Blocker | None:
         """Return who keeps free slices that this job could use: a gang in front, an admin."""
+        if job.need.kind is NeedKind.NONE:
+            return self._kept_slots(job)
         free = [s for s in wanted(self.world, job.need) if s.free]
         if len(free) < slices_wanted(self.world, job.need):
             return None
@@ -212,6 +214,18 @@ class Explainer:
             have = f"{len(kept)} free, kept for {names} for up to {seconds:.0f} s"
             return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
         return self._reserved(job, free)
+
+    def _kept_slots(self, job: Job) -> Blocker | None:
+        """Return who keeps free CPU slots that would do for this job."""
+        world, slots = self.world, self.walk.kept_slots
+        keepers = slots.keepers(job, self.walk.key(job))
+        if not keepers or world.cpu_slots - world.cpu_used < job.need.count:
+            return None
+        jobs = tuple(sorted(kept.job for kept, _ in keepers))
+        names = " and ".join(f"job {i}" for i in jobs)
+        count, seconds = sum(n for _, n in keepers), max(kept.seconds for kept, _ in keepers)
+        have = f"{count} CPU slots free, kept for {names} for up to {seconds:.0f} s"
+        return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
 
     def _reserved(self, job: Job, free: list[SliceState]) -> Blocker | None:
         for state in free:
@@ -225,8 +239,8 @@ class Explainer:
     def _busy(self, job: Job) -> Blocker:
         world, need = self.world, job.need
         if need.kind is NeedKind.NONE:
-            used = f"{len(world.cpu_running)} of {world.cpu_slots} CPU slots are in use"
-            return Blocker(Reason.RESOURCES, "a CPU slot", used, tuple(sorted(world.cpu_running)))
+            used = f"{world.cpu_used} of {world.cpu_slots} CPU slots are in use"
+            return Blocker(Reason.RESOURCES, str(need), used, tuple(sorted(world.cpu_running)))
         fit = wanted(world, need)
         busy = [s.lease.job for s in fit if s.lease is not None]
         jobs = tuple(sorted(set(busy)))

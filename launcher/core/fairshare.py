@@ -44,10 +44,10 @@ def accrued(rate: float, seconds: float, half_life: float) -> float:
     return rate * scale * -math.expm1(-max(0.0, seconds) / scale)
 
 
-def rate_of(leases: Iterable[Lease], rules: FairShare) -> float:
-    """Return how many GiB an attempt with these leases holds; a CPU job holds none and counts."""
+def rate_of(leases: Iterable[Lease], rules: FairShare, cpu_slots: int = 1) -> float:
+    """Return how many GiB an attempt with these leases holds; a CPU job counts by its slots."""
     gib = sum(lease.slice.share_mib for lease in leases) / 1024
-    return gib or rules.cpu_slot_gib
+    return gib or rules.cpu_slot_gib * cpu_slots
 
 
 def weight(use: Use, half_life: float) -> float:
@@ -78,21 +78,24 @@ class Standing:
                 used = self._used(leases, leases[0].granted_at)
                 found[uid] = found.get(uid, 0.0) + used
         for job_id in world.cpu_running:
-            uid = world.jobs[job_id].owner.uid
-            used = self._used((), world.attempts[job_id].granted_at)
+            job = world.jobs[job_id]
+            uid = job.owner.uid
+            used = self._used((), world.attempts[job_id].granted_at, job.need.count)
             found[uid] = found.get(uid, 0.0) + used
         return found
 
-    def _used(self, leases: Iterable[Lease], since: float) -> float:
+    def _used(self, leases: Iterable[Lease], since: float, cpu_slots: int = 1) -> float:
         seconds = max(self._wall - since, self._rules.entry_charge)
-        return accrued(rate_of(leases, self._rules), seconds, self._rules.half_life)
+        rate = rate_of(leases, self._rules, cpu_slots)
+        return accrued(rate, seconds, self._rules.half_life)
 
     def started(self, job: Job) -> None:
         """Count a job that was just given its slices."""
         uid = job.owner.uid
         self._of.pop(uid, None)
         if "_running" in self.__dict__:
-            more = self._used(self._world.leases.get(job.id, ()), self._wall)
+            leases = self._world.leases.get(job.id, ())
+            more = self._used(leases, self._wall, job.need.count)
             self._running[uid] = self._running.get(uid, 0.0) + more
 
     def served(self, uid: int, gib: float) -> None:

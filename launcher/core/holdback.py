@@ -68,7 +68,7 @@ def keep(world: World, key: Key, usable: list[SliceState], kept: dict[str, Kept]
     job = world.jobs[key[2]]
     count = slices_wanted(world, job.need)
     free = [s for s in usable if s.free]
-    if len(usable) < count or not free or not _may_keep(world, job, now):
+    if len(usable) < count or not free or not may_keep(world, job, now):
         return
     seconds = starts_in(world, usable, count, now)
     for state in free[:count]:
@@ -83,7 +83,7 @@ def starts_in(world: World, usable: list[SliceState], count: int, now: Now) -> f
     return ends[count - 1]
 
 
-def _may_keep(world: World, job: Job, now: Now) -> bool:
+def may_keep(world: World, job: Job, now: Now) -> bool:
     """Whether it is the gang's turn: it keeps slices for a while, then leaves them as long."""
     since = world.keeping.get(job.id, now.boot)
     return int((now.boot - since) // world.rules.holdback_idle) % 2 == 0

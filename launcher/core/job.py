@@ -74,7 +74,10 @@ class NeedKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The slices a job asks for. Equal needs form one queue, so a blocked one is met once."""
+    """The slices a job asks for; ``count`` of a CPU job are CPU slots.
+
+    Equal needs form one queue, so a blocked one is met once.
+    """
 
     kind: NeedKind
     profile: str | None = None
@@ -86,7 +89,7 @@ class Need:
     def __str__(self) -> str:
         match self.kind:
             case NeedKind.NONE:
-                return "a CPU slot"
+                return "a CPU slot" if self.count == 1 else f"{self.count} CPU slots"
             case NeedKind.PROFILE:
                 return f"{self.count} x {self.profile}"
             case NeedKind.MEMORY if self.memory_gb is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.core import cpuslots
 from launcher.core.fitting import fits, most_offered
 from launcher.core.gpu import FULL, split_of
 from launcher.core.job import Need, NeedKind
@@ -15,6 +16,7 @@ def check_possible(world: World, need: Need) -> None:
     Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
     not be read refuses nothing, and neither does a machine whose GPUs are not all known yet.
     """
+    cpuslots.check_possible(world, need)
     unknown = world.gpu_down or "" in world.silent or world.gpus_lost
     if need.kind is NeedKind.NONE or not world.gpus or unknown:
         return

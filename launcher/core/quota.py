@@ -31,7 +31,7 @@ def exceeded(world: World, job: Job, slices: tuple[Slice, ...] | None) -> Exceed
     Without ``slices`` the least that its need could take counts.
     """
     if job.need.kind is NeedKind.NONE:
-        return None
+        return _exceeded_by_slots(world, job)
     for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):
         if quota.running_slices is None and quota.running_gib is None:
             continue
@@ -44,6 +44,20 @@ def exceeded(world: World, job: Job, slices: tuple[Slice, ...] | None) -> Exceed
         if quota.running_gib is not None and has_gib + gib > quota.running_gib:
             have = f"{has_gib:g} of {quota.running_gib:g} GiB in use"
             return Exceeded(whose, f"{gib:g} GiB more of running slices", have)
+    return None
+
+
+def _exceeded_by_slots(world: World, job: Job) -> Exceeded | None:
+    """Return the first quota of CPU slots that starting this job would exceed."""
+    more = job.need.count
+    for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):
+        most = quota.running_cpu_slots
+        if most is None:
+            continue
+        running = (world.jobs[job_id] for job_id in world.cpu_running)
+        has = sum(other.need.count for other in running if other.owner.uid in members)
+        if has + more > most:
+            return Exceeded(whose, f"{more} more CPU slot(s)", f"{has} of {most} in use")
     return None
 
 
@@ -92,6 +106,13 @@ def check_submit(
                     f"that {whose} may have",
                     fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
                 )
+        slots = max((n.count for n in needs if n.kind is NeedKind.NONE), default=0)
+        if quota.running_cpu_slots is not None and slots > quota.running_cpu_slots:
+            raise NotAllowed(
+                f"cpus: {slots} CPU slots at once are more than the {quota.running_cpu_slots} "
+                f"that {whose} may have",
+                fix="Ask for fewer cores, or let an admin raise the quota in launcher.toml.",
+            )
         queued_jobs = quota.queued_jobs
         if queued_jobs is None and whose == f"user {owner.name}" and not admin:
             queued_jobs = ORDINARY_QUEUED_JOBS

@@ -18,12 +18,13 @@ DAY = 24 * HOUR
 class Quota:
     """How much one user, or all members of a group together, may have; None is no limit.
 
-    ``running_gib`` counts the memory of the slices; a CPU job counts for none of the first two.
+    ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs.
     """
 
     running_slices: int | None = None
     running_gib: float | None = None
     queued_jobs: int | None = None
+    running_cpu_slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

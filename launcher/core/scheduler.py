@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from launcher.core import lifecycle, quota, reservations
 from launcher.core.action import Action, StartAttempt
+from launcher.core.cpuslots import KeptSlots
 from launcher.core.event import Now
 from launcher.core.fairshare import Standing
 from launcher.core.fitting import least_missed, slices_wanted, wanted
@@ -40,6 +41,7 @@ class Walk:
         self.world, self.now = world, now
         self.standing = Standing(world, now.wall)
         self.kept: dict[str, Kept] = {}
+        self.kept_slots = KeptSlots(world)
         self._gibs: dict[Need, float] = {}
 
     def key(self, job: Job) -> Key:
@@ -117,14 +119,14 @@ class Walk:
         if need not in self._gibs:
             least = wanted(self.world, need)[: slices_wanted(self.world, need)]
             mib = sum(state.slice.share_mib for state in least)
-            self._gibs[need] = mib / 1024 or self.world.rules.fair_share.cpu_slot_gib
+            self._gibs[need] = mib / 1024 or need.count * self.world.rules.fair_share.cpu_slot_gib
         return self._gibs[need]
 
     def _any_free(self, need: Need) -> bool:
         if gate(self.world, need):
             return False
         if need.kind is NeedKind.NONE:
-            return len(self.world.cpu_running) < self.world.cpu_slots
+            return self.world.cpu_used < self.world.cpu_slots
         return any(s.free for s in wanted(self.world, need))
 
     def choose(self, job: Job) -> tuple[Slice, ...] | None:
@@ -133,7 +135,8 @@ class Walk:
         if gate(world, need):
             return None
         if need.kind is NeedKind.NONE:
-            return () if len(world.cpu_running) < world.cpu_slots else None
+            fits = self.kept_slots.free_for(job, self.key(job)) >= need.count
+            return () if fits and quota.exceeded(world, job, ()) is None else None
         free = least_missed(world, need, [s for s in wanted(world, need) if self.open(job, s)])
         count = slices_wanted(world, need)
         if len(free) < count:
@@ -161,6 +164,10 @@ class Walk:
     def refuse(self, job: Job) -> None:
         """Let a job that cannot start keep what it may from those behind it."""
         world = self.world
+        if job.need.kind is NeedKind.NONE:
+            if quota.exceeded(world, job, ()) is None:
+                self.kept_slots.keep(job, self.key(job), self.now)
+            return
         gang = slices_wanted(world, job.need) > 1
         if not gang or quota.exceeded(world, job, None) is not None:
             return
@@ -194,7 +201,7 @@ def schedule(world: World, now: Now) -> list[Action]:
         walk = Walk(world, now)
         started = _start(walk)
         actions += started
-        if not started or not walk.kept:
+        if not started or not (walk.kept or walk.kept_slots.kept):
             break
     return actions
 
@@ -209,7 +216,7 @@ def _start(walk: Walk) -> list[Action]:
             continue
         actions.append(grant(walk.world, job, slices, walk.now))
         walk.standing.started(job)
-    for kept in walk.kept.values():
+    for kept in (*walk.kept.values(), *(kept for kept, _ in walk.kept_slots.kept)):
         walk.world.keeping.setdefault(kept.job, walk.now.boot)
     return actions
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from launcher.core.cpuslots import slots_for
 from launcher.core.fitting import most_offered, slices_wanted, wanted
 from launcher.core.gpu import Gpu, Slice, share_mib
 from launcher.core.job import Need, NeedKind
@@ -27,7 +28,7 @@ def memory_for(world: World, need: Need, cpus: float | None) -> int:
 
 
 def _part_of_cores(world: World, cpus: float | None) -> float:
-    return min(1.0, (cpus or 1.0) / max(1, world.cpu_slots))
+    return min(1.0, slots_for(cpus) / max(1, world.cpu_slots))
 
 
 def _part(slices: list[Slice], gpus: dict[str, Gpu]) -> float:

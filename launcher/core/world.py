@@ -120,6 +120,11 @@ class World:
     """When it is tried again, in CLOCK_BOOTTIME seconds, and how long is waited the next time."""
     gpu_support_wait: float = FIRST_WAIT_SECONDS
 
+    @property
+    def cpu_used(self) -> int:
+        """How many CPU slots are in use."""
+        return sum(self.jobs[job_id].need.count for job_id in self.cpu_running)
+
     def is_of_before(self, job_id: int) -> bool:
         """Whether the machine was booted since a job's live attempt was seen."""
         boot = self.attempts[job_id].boot
@@ -228,11 +233,11 @@ class World:
             self.quarantine(lease.slice.uuid, Quarantine(quarantine, lasting, at))
 
     def release_cpu(self, job: Job, at: float) -> None:
-        """Give back the CPU slot of a job that has one."""
+        """Give back the CPU slots of a job that has some."""
         if job.id in self.cpu_running:
             self.cpu_running.discard(job.id)
             used_until = min(at, wall_of(job.ended_at) or at)
-            rate = rate_of((), self.rules.fair_share)
+            rate = rate_of((), self.rules.fair_share, job.need.count)
             charge(self, job, rate, self.attempts[job.id].granted_at, used_until)
 
     def quarantine(self, uuid: str, found: Quarantine) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from launcher import wire
 from launcher.core import event as ev
 from launcher.core.arrays import Array
-from launcher.core.job import Job, Outcome, State
+from launcher.core.cpuslots import with_slots
+from launcher.core.job import Job, NeedKind, Outcome, State
 from launcher.core.patterns import compiled
 from launcher.daemon import audit, convert
 from launcher.daemon.context import Context, must_own
@@ -116,10 +117,16 @@ async def edit(
 ) -> list[wire.JobView]:
     """Change the pending jobs that a reference means, or the time limit of running ones."""
     need = None if asked.gpus is None else convert.core_need(asked.gpus)
+    cores: dict[int, float | None] = {}
+    if need is not None and need.kind is NeedKind.NONE:
+        for job in await context.resolve(ref, caller):
+            spec = await context.spec(job.id) if job.state is State.PENDING else None
+            cores[job.id] = None if spec is None else spec.cpus
 
     def event(job: Job) -> ev.Event:
+        wants = None if need is None else with_slots(need, cores.get(job.id))
         return ev.EditAsked(
-            job.id, caller.owner, caller.admin, asked.priority, asked.time_limit, need, asked.hold
+            job.id, caller.owner, caller.admin, asked.priority, asked.time_limit, wants, asked.hold
         )
 
     changed = [name for name, value in dataclasses.asdict(asked).items() if value is not None]

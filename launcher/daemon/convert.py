@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
 from launcher import wire
+from launcher.core.cpuslots import with_slots
 from launcher.core.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
 from launcher.core.wellformed import LATEST
 from launcher.errors import InternalError, UserError
@@ -124,7 +125,7 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
     return JobSpec(
         name=request.name,
         image=request.image,
-        need=core_need(request.gpus),
+        need=with_slots(core_need(request.gpus), request.cpus),
         command=None if request.command is None else tuple(request.command),
         entrypoint=None if request.entrypoint is None else tuple(request.entrypoint),
         environment=tuple(request.environment.items()),

@@ -12,7 +12,7 @@ from typing import Any
 
 from launcher.core.confine import Confinement
 from launcher.core.gpu import Slice
-from launcher.core.job import Bind, JobSpec
+from launcher.core.job import Bind, JobSpec, NeedKind
 
 LOG_MAX_SIZE = "50m"
 LOG_MAX_FILES = "4"
@@ -131,8 +131,11 @@ def _host_config(launch: Launch) -> dict[str, Any]:
         config["DeviceRequests"] = requests
     else:
         config["Runtime"] = "runc"
-    if spec.cpus is not None:
-        config["NanoCpus"] = round(min(spec.cpus * 1e9, MAX_NANO_CPUS))
+    cpus = spec.cpus
+    if cpus is None and spec.need.kind is NeedKind.NONE:
+        cpus = 1.0  # it has one CPU slot
+    if cpus is not None:
+        config["NanoCpus"] = round(min(cpus * 1e9, MAX_NANO_CPUS))
     return config | _kept_in(launch.confinement)
 
 

@@ -11,7 +11,7 @@ from tests.support.builders import CPU, Machine
 
 
 def queued(priorities: list[int]) -> tuple[PendingQueue, list[Job]]:
-    machine, queue = Machine(slices=[], cpu_slots=0), PendingQueue()
+    machine, queue = Machine(slices=[], ready=False), PendingQueue()
     jobs = [machine.submit(CPU, priority=number)[0] for number in priorities]
     for job in jobs:
         queue.push(job)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher import wire
-from launcher.core.job import JobSpec, Need
+from launcher.core.cpuslots import slots_for
+from launcher.core.job import JobSpec, Need, NeedKind
 from launcher.daemon import convert
 from launcher.errors import InternalError, UserError
 
@@ -105,6 +106,9 @@ def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRe
         told = None if ours is None else dataclasses.asdict(ours)
         asked = None if theirs is None else dataclasses.asdict(theirs)
         assert told == (None if asked is None else {n: _plain(v) for n, v in asked.items()})
+    if spec.need.kind is NeedKind.NONE:  # what else is said of slices has no meaning
+        assert spec.need == Need(NeedKind.NONE, count=slots_for(request.cpus))
+        return
     need = dataclasses.asdict(spec.need)
     assert need | {"kind": need["kind"].value, "uuids": list(need["uuids"])} == dataclasses.asdict(
         request.gpus

@@ -155,7 +155,7 @@ def test_who_runs_a_daemon_of_his_own_has_no_limits_but_those_he_asks_for() -> N
 
 def test_the_body_of_a_cpu_job_runs_with_runc_and_sees_no_gpu() -> None:
     body = create_body(launch(ROOT, slices=()))
-    assert body["HostConfig"] == HOST | {"Runtime": "runc"}
+    assert body["HostConfig"] == HOST | {"Runtime": "runc", "NanoCpus": 10**9}
     assert body["Env"][2:] == [
         "LAUNCHER_SLICES=",
         "LAUNCHER_PROFILE=none",
@@ -273,7 +273,7 @@ def test_i8_whatever_a_user_writes_the_body_is_ours(made: Launch) -> None:
         "User",
     }
     host = body["HostConfig"]
-    assert set(host) <= {*HOST, *CONFINED, "DeviceRequests", "Runtime"}
+    assert set(host) <= {*HOST, *CONFINED, "DeviceRequests", "Runtime", "NanoCpus"}
     assert host.get("DeviceRequests", []) == (request(*uuids) if uuids else [])
     assert body["Image"] == IMAGE_ID, "what is run is the pinned id, never the user's text"
     assert body["Labels"] == labels(",".join(uuids), int(made.labels["launcher.uid"]))
