@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from launcher import Client
 from launcher.errors import TooMany
+from launcher.fakegpu import Machine
+from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest, JobRequest
 from tests.abuse.test_costly_requests import cost
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
@@ -107,6 +109,22 @@ def besieged(daemon: DaemonProcess, users: int, seed: int) -> Iterator[None]:
             assert process.stdout is not None
             assert process.stdout.readline() == b"on\n"
         yield
+
+
+def sieges(
+    sandbox: Sandbox, place: Path, seed: int, seconds: float, users: Iterable[int] = (1, 2, 10)
+) -> Iterator[tuple[int, Felt, Felt]]:
+    """Yield (hostile users, felt without them, felt beside them) of a daemon for each number."""
+    for count in users:
+        machine = Machine.create(place / f"machine-{count}", "A30:1g.6gb*4")
+        daemon = DaemonProcess(sandbox.docker_host, machine, place / f"state-{count}").start()
+        try:
+            quiet = live(daemon, seconds / 4)
+            with besieged(daemon, count, seed):
+                loud = live(daemon, seconds)
+            yield count, quiet, loud
+        finally:
+            daemon.close()
 
 
 def live(daemon: DaemonProcess, seconds: float) -> Felt:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tests.drills.matrix import job_cells, machine_cells
 
 if TYPE_CHECKING:
+    from tests.abuse.siege import Felt
     from tests.drills.chaos import Beaten, Steady
     from tests.drills.checker import Verdict
     from tests.simulation.seeds import Total
@@ -70,6 +71,11 @@ class Figures:
         self.tell("leases checked", verdict.leases)
         self.tell("leases overlapping", len(verdict.overlapping))
         self.tell("leases leaked", len(verdict.leaked))
+
+    def add_siege(self, users: int, quiet: Felt, loud: Felt) -> None:
+        """Add what a normal user felt beside so many hostile ones."""
+        self.tell(f"besieged by {users}", loud.against(quiet))
+        self.wrong += [f"besieged by {users}: {what}" for what in loud.broken(quiet)]
 
     def add_steady(self, steady: Steady) -> None:
         """Add how the daemon grew that was left alone."""

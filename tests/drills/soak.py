@@ -2,8 +2,9 @@
 
 A simulated machine lives through seed after seed, beside it two real daemons run jobs on a real
 dockerd: one is killed again and again, as is Docker; the other is left alone, to see whether it
-grows. Every crash point is passed once for real, every call of Docker meets every fault, and
-databases are cut as a power loss cuts them. Fails where a figure is not 0 that must be.
+grows. Then hostile users besiege one, beside a normal user. Every crash point is passed once for
+real, every call of Docker meets every fault, and databases are cut as a power loss cuts them.
+Fails where a figure is not 0 that must be.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from random import Random
 
 from launcher.crashpoints import POINTS
 from launcher.fakegpu.sandbox import Sandbox
+from tests.abuse.siege import sieges
 from tests.drills import powerloss
 from tests.drills.chaos import Beaten, Steady
 from tests.drills.figures import Figures
@@ -83,6 +85,8 @@ def soak(seconds: float, seed: int) -> Figures:
             figures.cuts, figures.cuts_failed = cut.result()
         figures.add_beaten(beaten)
         figures.add_steady(steady)
+        for users, quiet, loud in sieges(sandbox, Path(name), seed, max(10.0, seconds / 60)):
+            figures.add_siege(users, quiet, loud)
     once = [f"tests/drills/test_{what}.py" for what in ("crashpoints", "faulty_docker")]
     passed, output = pytest(*once)
     figures.add_tests(passed, output, len(POINTS))
