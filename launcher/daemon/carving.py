@@ -26,7 +26,7 @@ class LayoutRunner:
     """Steps run in threads of their own: an NVML call that hangs holds up nothing else.
 
     ``look`` reads NVML, reports that, and returns what it reported; ``refresh`` lets device nodes
-    and CDI follow, and returns what could not be done.
+    and CDI follow, and returns what could not be done. ``moving`` is told that a step begins.
     """
 
     def __init__(
@@ -35,13 +35,15 @@ class LayoutRunner:
         health: Health,
         look: Callable[[], Awaitable[InventoryRead | InventoryFailed]],
         refresh: Callable[[], list[str]],
+        moving: Callable[[], None] = lambda: None,
     ) -> None:
         self._carver, self._health = carver, health
-        self._look, self._refresh = look, refresh
+        self._look, self._refresh, self._moving = look, refresh, moving
 
     async def carve(self, action: CarveStep) -> LayoutStepDone | LayoutStepFailed:
         """Carry out one step; every way it can end is an event."""
         log.info("layout change %d: %s", action.op, action.step)
+        self._moving()
         try:
             gi, made = await in_thread("carve", lambda: self._step(action.step))
         except ResetNeeded as pending:

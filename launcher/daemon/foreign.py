@@ -7,15 +7,31 @@ container that the daemon itself runs in, which sees every GPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.core.gpu import Inventory, Slice
 from launcher.core.ids import LABEL_STORE
 from launcher.daemon.allowed import NOBODY, Allowed
-from launcher.engine.containers import Containers, gpu_ids
+from launcher.daemon.capnodes import CapNodes
+from launcher.daemon.numbers import Number, Numbers, identity, number_of
+from launcher.engine.containers import Container, Containers, gpu_ids
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
+
+
+@dataclass(frozen=True, slots=True)
+class _Has:
+    """What one start of a container was given.
+
+    ``ids`` name slices or GPUs for certain, or device nodes. ``unsure`` are names that may mean
+    other slices today, by the index of the GPU they are on, None where even that is not known.
+    """
+
+    ids: frozenset[str] = frozenset()
+    unsure: Mapping[str, int | None] = field(default_factory=dict)
 
 
 class ForeignUse:
@@ -30,19 +46,22 @@ class ForeignUse:
         live: Callable[[], Callable[[Mapping[str, str]], bool]] = lambda: lambda labels: True,
         devices: Callable[[], bool] = lambda: True,
         own: str | None = None,
+        nodes: CapNodes | None = None,
     ) -> None:
         """``live`` looks which attempts hold slices, and returns what knows their labels.
 
         ``devices``: whether containers are given devices at all. ``own``: the id of the daemon's
-        own container, if it runs in one.
+        own container, if it runs in one. ``nodes``: how device nodes in containers are seen.
         """
         self._devices_are_given, self._own = devices, own
         self._live = live
         self._containers, self._gpu, self._store = containers, gpu, store
         self._allowed = allowed
-        self._ids: dict[str, set[str]] = {}
-        self._all: tuple[Slice, ...] = ()
-        self._indexes: dict[str, int] = {}
+        self._in_container = nodes
+        self.numbers = Numbers()
+        self._named: dict[str, _Has] = {}
+        self._opened: dict[str, frozenset[str]] = {}
+        self._gpus: dict[int, str] = {}
         self._nodes: dict[str, str] = {}
 
     def find(self, inventory: Inventory, ours: frozenset[str]) -> tuple[dict[str, str], str | None]:
@@ -53,10 +72,11 @@ class ForeignUse:
         """
         used: dict[str, str] = {}
         blind = None
-        self._indexes, self._all = dict(inventory.indexes), inventory.slices
+        self._gpus = {s.gpu_index: s.gpu_uuid for s in inventory.slices}
         try:
-            used = self.by_containers(inventory.slices)
+            used = self._learning(inventory)
         except (EngineUnavailable, EngineError) as error:
+            self.numbers.forget_last()
             blind = error.message
         for s in inventory.slices:
             if s.uuid in ours or s.uuid in used:
@@ -70,15 +90,31 @@ class ForeignUse:
                 used[s.uuid] = f"is used by process {pids}"
         return used, blind
 
-    def by_containers(self, slices: Iterable[Slice]) -> dict[str, str]:
-        """Return slice UUID -> which running container of others has it; raises as Docker does."""
+    def _learning(self, inventory: Inventory) -> dict[str, str]:
+        """Return which running container has what, and learn what new ones' numbers mean."""
+        starts: dict[str, tuple[Number, ...]] = {}
+        used = self.by_containers(inventory.slices, starts)
+        try:
+            learnt = self.numbers.look(inventory, starts, self._gpu.inventory)
+        except (GpuUnavailable, GpuFault):
+            return used
+        return self.by_containers(inventory.slices) if learnt else used
+
+    def by_containers(
+        self, slices: Iterable[Slice], starts: dict[str, tuple[Number, ...]] | None = None
+    ) -> dict[str, str]:
+        """Return slice UUID -> which running container of others has it; raises as Docker does.
+
+        ``starts`` is filled with the starts of containers that were given numbers, and with these.
+        """
         if not self._devices_are_given():
             return {}
         # Looked at first: an attempt that ends between the two looks was still there then.
         is_live = self._live()
         running = {c["Id"]: c for c in self._containers.running()}
         self._allowed.note(running.values())
-        self._ids = {i: ids for i, ids in self._ids.items() if i in running}
+        self._named = {i: has for i, has in self._named.items() if i in running}
+        self._opened = {s: ids for s, ids in self._opened.items() if s.split(" ")[0] in running}
         used: dict[str, str] = {}
         slices = list(slices)
         for container_id, listed in running.items():
@@ -87,46 +123,90 @@ class ForeignUse:
                 continue
             if container_id == self._own or self._allowed.container(listed):
                 continue
-            ids = self._devices(container_id)
+            has = self._devices(container_id, {} if starts is None else starts)
             name = (listed.get("Names") or [container_id[:12]])[0].lstrip("/")
             for s in slices:
-                if ids and self._has(ids, s):
+                if has.ids and self._has(has.ids, s):
                     used[s.uuid] = f"is used by the container {name}"
+                elif (asked := self._may_mean(has.unsure, s)) is not None:
+                    used.setdefault(s.uuid, _perhaps(name, asked))
         return used
 
-    def _devices(self, container_id: str) -> set[str]:
-        """Return the container's device ids; they never change, so each is inspected once.
+    def _devices(self, container_id: str, starts: dict[str, tuple[Number, ...]]) -> _Has:
+        """Return what a container was given.
 
-        MIG indexes move with the layout: what they mean is looked up now, when it is first seen.
-        Raises as Docker does: a container that cannot be looked at may have anything.
+        That never changes, but what its numbers mean does, each time that it is started: with
+        numbers it is inspected at every look. Raises as Docker does: a container that cannot be
+        looked at may have anything.
         """
-        known = self._ids.get(container_id)
-        if known is None:
-            found = self._containers.inspect(container_id)
-            asked = gpu_ids(found.info) if found else set()
-            known = {name for each in asked for name in self._meant(each)}
-            if self._all:  # before the first look nobody knows what an index means
-                self._ids[container_id] = known
-        return known
+        known = self._named.get(container_id)
+        if known is not None:
+            return known
+        found = self._containers.inspect(container_id)
+        if found is None:
+            return _Has()
+        asked = gpu_ids(found.info) - {""}
+        doubtful = {name for name in asked if not _IS_PLAIN.match(name)}
+        start = f"{found.id} {found.started_at}"
+        opened = self._can_open(found, start) if asked else frozenset()
+        if not doubtful:
+            has = self._named[container_id] = _Has(frozenset(asked) | opened)
+            return has
+        starts[start] = tuple(n for name in doubtful if (n := number_of(name)) is not None)
+        return self._meant(start, asked - doubtful, doubtful, opened)
 
-    def _meant(self, name: str) -> Iterator[str]:
-        gpu, is_mig, index = name.removeprefix("mig").partition(":")
-        meant = [
-            s.uuid
-            for s in self._all
-            if is_mig and (str(s.gpu_index), str(self._indexes.get(s.uuid))) == (gpu, index)
-        ]
-        yield from meant or [name]
+    def _meant(
+        self, start: str, sure: set[str], doubtful: set[str], opened: frozenset[str]
+    ) -> _Has:
+        """Return what names mean: what the container can open, or what was remembered of them."""
+        ids, unsure = set(sure) | opened, dict[str, int | None]()
+        numbers = {name: number_of(name) for name in doubtful}
+        for name, number in numbers.items():
+            if number is None:
+                if not opened:
+                    unsure[name] = None
+                continue
+            node = self._node(self._gpus.get(number[0], ""))
+            on_gpu = {n for n in numbers.values() if n is not None and n[0] == number[0]}
+            if sum(each.startswith(f"{node}/") for each in opened) >= len(on_gpu):
+                continue
+            remembered = self.numbers.meant(start, number)
+            if remembered is None:
+                unsure[name] = number[0]
+            else:
+                ids |= remembered
+        return _Has(frozenset(ids), unsure)
 
-    def _has(self, ids: set[str], s: Slice) -> bool:
+    def _can_open(self, found: Container, start: str) -> frozenset[str]:
+        """Return which MIG devices a container has the nodes of, as they were when first seen.
+
+        A privileged one has all nodes of the machine, which says nothing of what it uses.
+        """
+        if self._in_container is None or (found.info.get("HostConfig") or {}).get("Privileged"):
+            return frozenset()
+        if start not in self._opened:
+            self._opened[start] = self._in_container.of(found)
+        return self._opened[start]
+
+    def _may_mean(self, unsure: Mapping[str, int | None], s: Slice) -> str | None:
+        """Return the first of the names that may mean a slice."""
+        may = (
+            n for n, gpu in sorted(unsure.items()) if gpu == s.gpu_index or gpu not in self._gpus
+        )
+        return next(may, None)
+
+    def _has(self, ids: frozenset[str], s: Slice) -> bool:
         """Whether one of the names means this slice, or the GPU that it is on."""
         index = str(s.gpu_index)
-        if ids & {"all", s.uuid, s.gpu_uuid, index, f"gpu{index}", _old_name(s)}:
+        if ids & ({"all", s.gpu_uuid, index, f"gpu{index}"} | identity(s)):
             return True
         if any(s.uuid.startswith(i) or s.gpu_uuid.startswith(i) for i in ids if _is_short(i)):
             return True
         nodes = {i for i in ids if i.startswith("/dev/")}
-        return bool(nodes) and self._node(s.gpu_uuid) in nodes
+        if not nodes:
+            return False
+        node = self._node(s.gpu_uuid)
+        return node is None or bool(nodes & {node, f"{node}/{s.gi}/{s.ci}"})
 
     def _node(self, gpu_uuid: str) -> str | None:
         if gpu_uuid not in self._nodes:
@@ -140,9 +220,17 @@ class ForeignUse:
         return self._nodes[gpu_uuid]
 
 
-def _old_name(s: Slice) -> str:
-    """Return how drivers before R470 named a MIG device."""
-    return f"MIG-{s.gpu_uuid}/{s.gi}/{s.ci}"
+_IS_PLAIN = re.compile(r"all$|(?:gpu)?\d{1,4}$|GPU-|MIG-|/dev/")
+"""A name that means the same all the time, or a whole GPU by its index, which does not move while
+the driver is loaded."""
+
+
+def _perhaps(container: str, asked: str) -> str:
+    what = f"MIG device {asked}" if number_of(asked) else asked
+    return (
+        f"may be used by the container {container}, which was given {what}: which slice that was "
+        "when it was started is not known"
+    )
 
 
 def _is_short(name: str) -> bool:

@@ -19,10 +19,21 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.changes import Changes
 from launcher.core.reconcile import resume
-from launcher.daemon import clock, life, logs, mounts, recovery, restoring, server, slowness
+from launcher.daemon import (
+    clock,
+    life,
+    logs,
+    mounts,
+    numbers,
+    recovery,
+    restoring,
+    server,
+    slowness,
+)
 from launcher.daemon.allowed import Allowed
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
+from launcher.daemon.capnodes import CapNodes
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
@@ -148,6 +159,7 @@ class Daemon:
             self._live,
             self.devices.are_given,
             self.own_container,
+            CapNodes(host_of(config)),
         )
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.pins = self.outside.pins
@@ -171,7 +183,8 @@ class Daemon:
         owners = {job.owner.uid: job.owner for job in world.jobs.values()}
         world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
         world.boot = clock.boot_id()
-        before = await self.committer.read(Reader.meta, "boot_id")
+        before, meant = await self.committer.read(Reader.metas, "boot_id", numbers.KEPT)
+        self.foreign.numbers.recall(meant)
         self.rebooted = before not in (None, world.boot)
         if self.rebooted:
             world.clock = None  # CLOCK_BOOTTIME began anew
@@ -242,6 +255,7 @@ class Daemon:
             self.health,
             self.observers.look_at_gpus,
             functools.partial(refresh, host.root, host.repair, host.which),
+            self.foreign.numbers.moved,
         )
 
     async def _observe(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from launcher.config import Config
 from launcher.core import event as ev
 from launcher.core.action import Action, RemoveContainer
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB
-from launcher.daemon import clock
+from launcher.daemon import clock, numbers
 from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.brain import Brain
 from launcher.daemon.claims import Claims
@@ -22,7 +23,13 @@ from launcher.daemon.health import Health
 from launcher.daemon.logs import about
 from launcher.daemon.proof import Prover
 from launcher.engine.containers import Containers
-from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
+from launcher.errors import (
+    EngineError,
+    EngineUnavailable,
+    GpuFault,
+    GpuUnavailable,
+    LauncherError,
+)
 from launcher.gpu import GpuReader
 from launcher.store import Reader
 
@@ -53,6 +60,10 @@ class Observers:
     _orphans: dict[str, float] = field(default_factory=dict)
     _idle: dict[str, int] = field(default_factory=dict)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _numbers: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._numbers = self.foreign.numbers.text()  # as it was recalled from the store
 
     async def run(self) -> None:
         """Look for ever."""
@@ -108,11 +119,23 @@ class Observers:
         )
         watched = self._watched_for_idleness()
         event = await asyncio.to_thread(self._read_gpus, leased, watched)
+        await self._remember_numbers()
         self.health.set("gpu", event.message if isinstance(event, ev.InventoryFailed) else None)
         if isinstance(event, ev.InventoryRead):
             self.health.set("gpu-warnings", "; ".join(event.inventory.warnings) or None)
         self.brain.tell(event)
         return event
+
+    async def _remember_numbers(self) -> None:
+        """Keep what others' containers have, for the daemon after this one.
+
+        Where that fails it is not known after a restart, and more slices count as used.
+        """
+        text = self.foreign.numbers.text()
+        if text != self._numbers:
+            with contextlib.suppress(LauncherError):
+                await self.committer.remember(numbers.KEPT, text)
+                self._numbers = text
 
     def _watched_for_idleness(self) -> frozenset[str]:
         """Return the slices of jobs that end when nothing runs on them for a while."""

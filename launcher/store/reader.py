@@ -138,6 +138,10 @@ class Reader:
         found = self._rows("get_meta", key)
         return str(found[0][0]) if found else None
 
+    def metas(self, *keys: str) -> list[str | None]:
+        """Return remembered values, in the order of their keys."""
+        return [self.meta(key) for key in keys]
+
     def layout(self, op_id: int) -> LayoutOp | None:
         """Return a change of the layout, under way or over."""
         return next(iter(map(layouts.from_row, self._rows("layout", op_id))), None)
