@@ -13,6 +13,7 @@ from launcher.core.event import (
     LayoutStepDone,
     LayoutStepFailed,
 )
+from launcher.core.gpu import Inventory
 from launcher.core.layoutop import Step, StepKind
 from launcher.daemon.health import Health
 from launcher.daemon.threads import in_thread
@@ -26,7 +27,8 @@ class LayoutRunner:
     """Steps run in threads of their own: an NVML call that hangs holds up nothing else.
 
     ``look`` reads NVML, reports that, and returns what it reported; ``refresh`` lets device nodes
-    and CDI follow, and returns what could not be done. ``moving`` is told that a step begins.
+    and CDI follow, and returns what could not be done; ``unfit`` returns what did not follow.
+    ``moving`` is told that a step begins.
     """
 
     def __init__(
@@ -35,10 +37,12 @@ class LayoutRunner:
         health: Health,
         look: Callable[[], Awaitable[InventoryRead | InventoryFailed]],
         refresh: Callable[[], list[str]],
+        unfit: Callable[[Inventory], list[str]] = lambda found: [],
         moving: Callable[[], None] = lambda: None,
     ) -> None:
         self._carver, self._health = carver, health
-        self._look, self._refresh, self._moving = look, refresh, moving
+        self._look, self._refresh, self._unfit = look, refresh, unfit
+        self._moving = moving
 
     async def carve(self, action: CarveStep) -> LayoutStepDone | LayoutStepFailed:
         """Carry out one step; every way it can end is an event."""
@@ -74,10 +78,13 @@ class LayoutRunner:
 
     async def look(self, action: LookAtLayout) -> LayoutSeen:
         """Read what stands; device nodes and CDI follow what was changed."""
-        if action.changed:
-            problems = await in_thread("refresh", self._refresh)
-            self._health.set("refresh", "; ".join(problems) or None)
+        problems = await in_thread("refresh", self._refresh) if action.changed else []
         found = await self._look()
+        if action.changed:
+            if isinstance(found, InventoryRead):
+                # A tool that may not make a node says nothing of it: nvidia-smi -L ends with 0.
+                problems += await in_thread("refresh", lambda: self._unfit(found.inventory))
+            self._health.refreshed(action.op, problems)
         if isinstance(found, InventoryRead):
             return LayoutSeen(action.op, blind=found.blind)
         return LayoutSeen(action.op, found.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,7 @@ class Health:
         self.docker_version: str | None = None
         self.driver_version: str | None = None
         self.fake_gpu = False
+        self._unrefreshed: tuple[int, str] | None = None
 
     def set(self, topic: str, problem: str | None) -> None:
         """Note a problem of a topic, or that it is gone; the log has each once."""
@@ -26,6 +28,17 @@ class Health:
                 log.warning("%s: %s", topic, problem)
         elif before is not None:
             log.warning("%s: well again", topic)
+
+    def refreshed(self, op: int, problems: Sequence[str]) -> None:
+        """Note what of device nodes and CDI did not follow a change of the layout."""
+        text = "; ".join(problems) or None
+        self._unrefreshed = (op, text) if text is not None else None
+        self.set("refresh", text and f"after layout change {op}: {text}")
+
+    def unrefreshed(self, op: int) -> str | None:
+        """Return what did not follow a change, None where it all did, or a later one was made."""
+        noted = self._unrefreshed
+        return noted[1] if noted is not None and noted[0] == op else None
 
     def problems(self) -> list[str]:
         """Return every present problem."""

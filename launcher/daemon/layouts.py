@@ -69,7 +69,7 @@ async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) ->
 async def changes(context: Context, most: int) -> list[wire.LayoutChange]:
     """Return the last changes, newest first."""
     found = await context.committer.read(Reader.layouts, most)
-    return [change_view(op) for op in found]
+    return [change_view(op, context.health.unrefreshed(op.id)) for op in found]
 
 
 async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.LayoutChange:
@@ -81,7 +81,7 @@ async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.
         op = await _find(context, op_id)
         left = until - loop.time()
         if op.state is OpState.DONE or left <= 0:
-            return change_view(op)
+            return change_view(op, context.health.unrefreshed(op.id))
         try:
             async with asyncio.timeout(left):
                 await changed.wait()

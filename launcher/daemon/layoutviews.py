@@ -131,8 +131,8 @@ def _place(gpu: Gpu, place: Place) -> list[wire.PlaceView]:
     ]
 
 
-def change_view(op: LayoutOp) -> wire.LayoutChange:
-    """Return a change as it is shown."""
+def change_view(op: LayoutOp, warning: str | None = None) -> wire.LayoutChange:
+    """Return a change as it is shown; ``warning``: what did not follow it."""
     return wire.LayoutChange(
         id=op.id,
         verb=op.verb,
@@ -141,6 +141,7 @@ def change_view(op: LayoutOp) -> wire.LayoutChange:
         state=op.state.value,
         result=op.result.value if op.result else None,
         message=op.message,
+        warning=warning,
         todo=[str(step) for step in (*op.undo, *op.steps)],
         done=[str(step) for step in op.done],
         asked_at=clock.rfc3339(op.asked_at),

@@ -42,6 +42,7 @@ from launcher.daemon.context import Context
 from launcher.daemon.convert import kept_as
 from launcher.daemon.devices import Devices, with_fake_gpu
 from launcher.daemon.doctor.escapes import toolkit_fixed
+from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
 from launcher.daemon.foreign import ForeignUse
@@ -255,6 +256,7 @@ class Daemon:
             self.health,
             self.observers.look_at_gpus,
             functools.partial(refresh, host.root, host.repair, host.which),
+            functools.partial(unfit, host, self.gpu, self.own_container is not None),
             self.foreign.numbers.moved,
         )
 

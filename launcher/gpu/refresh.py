@@ -6,8 +6,9 @@ and knows nothing of a change until it is written anew; nvidia-ctk writes it.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 SPEC_FOLDERS = ("etc/cdi", "var/run/cdi")
@@ -41,14 +42,36 @@ def refresh(root: Path, run: Run, which: Callable[[str], str | None]) -> list[st
         problems.append(run(["nvidia-smi", "-L"]))
     elif (root / "proc/driver/nvidia").exists():
         problems.append("nvidia-smi is not installed: nobody makes the device nodes of new slices")
-    problems += [_rewrite(path, root, run, which) for path in specs(root)]
-    return [problem for problem in problems if problem]
+    return [problem for problem in [*problems, *_rewrite(root, run, which)] if problem]
 
 
-def _rewrite(path: Path, root: Path, run: Run, which: Callable[[str], str | None]) -> str | None:
+def _rewrite(root: Path, run: Run, which: Callable[[str], str | None]) -> Iterator[str | None]:
+    """Have each spec written anew: by the toolkit's own unit, and what that does not write by us.
+
+    Docker takes a device from /var/run/cdi before /etc/cdi, but from there what only that names: a
+    spec that is left as it was still hands out slices that are gone.
+    """
+    found = {path: _written(path) for path in specs(root)}
     units = ("etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system")
-    if any((root / folder / UNIT).exists() for folder in units) and which("systemctl"):
-        return run(["systemctl", "restart", UNIT])
-    if which("nvidia-ctk"):
-        return run(["nvidia-ctk", "cdi", "generate", f"--output={path}"])
-    return f"{path} does not follow the layout: nvidia-ctk is not installed"
+    if found and which("systemctl") and any((root / folder / UNIT).exists() for folder in units):
+        yield run(["systemctl", "restart", UNIT])
+        found = {path: at for path, at in found.items() if _written(path) == at}
+    for path in found:
+        if not which("nvidia-ctk"):
+            yield f"{path} does not follow the layout: nvidia-ctk is not installed"
+        elif not os.access(path.parent, os.W_OK):
+            yield (
+                f"{path} does not follow the layout: the daemon cannot write in {path.parent}. A "
+                "service can where the folder was there at its start: `systemctl restart launcher`"
+            )
+        else:
+            yield run(["nvidia-ctk", "cdi", "generate", f"--output={path}"])
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written anew: its inode, or when it was changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

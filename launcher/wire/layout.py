@@ -140,7 +140,10 @@ class LayoutPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutChange:
-    """A change of the layout: who asked for it, how far it is, what came of it."""
+    """A change of the layout: who asked for it, how far it is, what came of it.
+
+    ``warning``: which device nodes and CDI specs did not follow; told of the last change only.
+    """
 
     id: int
     verb: str
@@ -153,6 +156,7 @@ class LayoutChange:
     done: list[str]
     asked_at: str
     ended_at: str | None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

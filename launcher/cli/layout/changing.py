@@ -78,6 +78,8 @@ def follow(client: Client, begun: LayoutChange, output: str) -> int:
     else:
         for step in ended.done:
             sys.stdout.write(f"{terminal.safe(step)}\n")
+    if ended.warning is not None:
+        terminal.complain(f"device nodes or CDI did not follow: {ended.warning}")
     if ended.result == "applied":
         if output == "table":
             terminal.say("applied and verified" if ended.done else "nothing to change")

@@ -36,15 +36,27 @@ def check(host: Host, reader: GpuReader, seen: Seen, contained: bool = False) ->
     found = seen.inventory
     uuids = [gpu.uuid for gpu in found.gpus]
     modes = {uuid: _asked(lambda u=uuid: reader.persistence(u)) for uuid in uuids}  # type: ignore[misc]
-    minors = {uuid: _minor(reader, uuid) for uuid in uuids}
+    return [
+        gpus.persistence(found, modes),
+        *files(host, reader, found, contained),
+        *gpus.foreign(seen.used, {uuid: _users(reader, uuid) for uuid in seen.used}),
+    ]
+
+
+def files(host: Host, reader: GpuReader, found: Inventory, contained: bool) -> list[Finding]:
+    """Look whether the device nodes and the CDI specs fit what stands."""
+    minors = {gpu.uuid: _minor(reader, gpu.uuid) for gpu in found.gpus}
     known = nodes.minors(host)
     needed = {s.uuid: nodes.nodes_of(s, minors[s.gpu_uuid], known) for s in found.slices}
     return [
-        gpus.persistence(found, modes),
         *([NODES_UNSEEN] if contained else nodes.check(host, found.slices, minors)),
         *cdi.check(host, found.slices, needed),
-        *gpus.foreign(seen.used, {uuid: _users(reader, uuid) for uuid in seen.used}),
     ]
+
+
+def unfit(host: Host, reader: GpuReader, contained: bool, found: Inventory) -> list[str]:
+    """Return which device nodes and CDI specs do not fit what stands: sentences."""
+    return [f.message for f in files(host, reader, found, contained) if f.state != "ok"]
 
 
 def _asked(question: Callable[[], T]) -> T | None:

@@ -72,6 +72,7 @@ def _run(tool: str, words: Sequence[str], seconds: float) -> subprocess.Complete
         timeout=seconds,
         check=False,
         stdin=subprocess.DEVNULL,
+        umask=0o022,  # what a repair writes is for everybody, the service's own umask is not
     )
 
 

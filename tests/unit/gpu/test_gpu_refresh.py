@@ -16,9 +16,14 @@ class Machine:
     def __init__(self, root: Path, *tools: str, failing: str | None = None) -> None:
         self.root, self.tools, self.failing = root, tools, failing
         self.ran: list[str] = []
+        self.writes: str | None = None
+        """What the toolkit's unit writes anew."""
 
     def run(self, command: Sequence[str]) -> str | None:
         self.ran.append(" ".join(command))
+        if command[0] == "systemctl" and self.writes is not None:
+            (self.root / self.writes).unlink()
+            self.add(self.writes, SPEC + "devices: []\n")
         return f"{command[0]}: it failed" if command[0] == self.failing else None
 
     def refresh(self) -> list[str]:
@@ -62,10 +67,24 @@ def test_a_cdi_spec_is_written_anew_where_it_stands(tmp_path: Path) -> None:
 
 def test_where_the_toolkit_has_a_unit_for_it_that_is_used(tmp_path: Path) -> None:
     machine = Machine(tmp_path, "nvidia-smi", "nvidia-ctk", "systemctl")
-    machine.add("etc/cdi/nvidia.json", '{"kind": "nvidia.com/gpu", "devices": []}')
+    machine.add("var/run/cdi/nvidia.yaml", SPEC)
+    machine.writes = "var/run/cdi/nvidia.yaml"
     machine.add("usr/lib/systemd/system/nvidia-cdi-refresh.service")
     assert machine.refresh() == []
     assert machine.ran[1:] == ["systemctl restart nvidia-cdi-refresh.service"]
+
+
+def test_a_spec_that_the_toolkits_unit_does_not_write_is_written_anew_too(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "nvidia-smi", "nvidia-ctk", "systemctl")
+    machine.add("etc/cdi/nvidia.json", '{"kind": "nvidia.com/gpu", "devices": []}')
+    machine.add("var/run/cdi/nvidia.yaml", SPEC)
+    machine.writes = "var/run/cdi/nvidia.yaml"
+    machine.add("usr/lib/systemd/system/nvidia-cdi-refresh.service")
+    assert machine.refresh() == []
+    assert machine.ran[1:] == [
+        "systemctl restart nvidia-cdi-refresh.service",
+        f"nvidia-ctk cdi generate --output={tmp_path}/etc/cdi/nvidia.json",
+    ]
 
 
 def test_what_cannot_be_refreshed_is_said(tmp_path: Path) -> None:
