@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "layout": "Cut the GPUs into slices, verify, save, and clean up.",
         "drain": "Take no new jobs on a slice or GPU.",
         "undrain": "Let a slice or GPU take jobs again.",
+        "images": "Say whose the images of this machine are.",
     },
     "The daemon": {
         "serve": "Run the daemon in the foreground.",

@@ -69,6 +69,12 @@ class Client:
         request = wire.LoginRequest(registry=registry, auth=auth)
         return decode(wire.LoginReply, self._post("/v1/login", dataclasses.asdict(request)))
 
+    def publish(self, images: Sequence[str] | None) -> list[wire.ImageView]:
+        """Make these images everybody's; None: all of which it is not known whose they are."""
+        asked = wire.PublishRequest(images=None if images is None else list(images))
+        reply = self._post("/v1/images/publish", dataclasses.asdict(asked))
+        return decode_list(wire.ImageView, reply)
+
     def submit(
         self,
         jobs: Sequence[wire.JobRequest],

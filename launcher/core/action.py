@@ -24,6 +24,14 @@ class PullImage:
 
 
 @dataclass(frozen=True, slots=True)
+class SettlePull:
+    """Look what a pull with credentials left behind whose end is not on record."""
+
+    reference: str
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
 class StartAttempt:
     """Make the attempt's container run on the leased slices, or prove that it does not.
 
@@ -133,6 +141,7 @@ class LookAtLayout:
 Action = (
     FindImage
     | PullImage
+    | SettlePull
     | StartAttempt
     | FollowAttempt
     | StopAttempt

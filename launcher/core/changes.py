@@ -86,6 +86,9 @@ class Changes:
     uses: dict[int, Use] = field(default_factory=dict)
     reservations: dict[str, Reservation | None] = field(default_factory=dict)
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
+    public_images: set[str] = field(default_factory=set)
+    pulls: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """Whether a pull is open, by reference and uid."""
     history: list[HistoryLine] = field(default_factory=list)
     audit: list[AuditLine] = field(default_factory=list)
     clock: float | None = None

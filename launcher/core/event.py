@@ -46,12 +46,30 @@ class Now:
 class ImageResolved:
     """The image is here; ``image_id`` is what will be run.
 
-    ``pulled``: the registry has just given it, to the key's owner or to anybody.
+    ``pulled``: the registry has just given it, to the key's owner or to anybody. ``admins`` are
+    those who wait for it and administer the machine.
     """
 
     image: ImageKey
     image_id: str
     pulled: bool = False
+    admins: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PullSettled:
+    """What a pull with credentials left behind whose end is not on record; None: nothing."""
+
+    reference: str
+    uid: int
+    image_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesPublished:
+    """An admin makes images everybody's, by id."""
+
+    image_ids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +303,8 @@ Event = (
     | UnreserveAsked
     | Submitted
     | ImageResolved
+    | PullSettled
+    | ImagesPublished
     | ImageMissing
     | ImageFailed
     | CredentialsMissing

@@ -149,6 +149,8 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.ReleaseAsked: gates.release,
     ev.SignalAsked: control.signal,
     ev.ImageResolved: images.resolved,
+    ev.PullSettled: images.settled,
+    ev.ImagesPublished: images.published,
     ev.ImageMissing: images.missing,
     ev.ImageFailed: images.failed,
     ev.CredentialsMissing: images.without_credentials,

@@ -1,15 +1,19 @@
 """Images while jobs wait: found or pulled once for all who wait, then pinned to each of them.
 
 A job enters the queue only with its image pinned, so a slice is never held while one is pulled.
+Whose an image is: everybody's if a registry gave it without credentials, or an admin published it;
+theirs to whom a registry gave it for their credentials; else the admins'. That somebody is about to
+pull one is on record before it can be here.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Set
 
 from launcher.core import event as ev
-from launcher.core.action import Action, FindImage, PullImage
+from launcher.core.action import Action, FindImage, PullImage, SettlePull
 from launcher.core.job import ImageKey, Job, Outcome, Reason, State
 from launcher.core.states import Having, ImageState
 from launcher.core.steps import finish, move
@@ -22,6 +26,10 @@ MOST_PULLS = 8
 PULLS_BEFORE_HOLD = 3
 PULL_AGAIN_SECONDS = 10.0
 """How long after a pull that found no registry the next is tried; then twice as long."""
+NOT_THEIRS = (
+    "It is on this machine, for others or the admins only: an admin makes it everybody's with "
+    "`launch images publish {}`"
+)
 
 
 def want(world: World, job: Job) -> list[Action]:
@@ -60,8 +68,9 @@ def start_pulls(world: World) -> list[Action]:
         state = world.images[key]
         state.having = Having.PULLING
         world.pulling.add(key)
-        world.pulls += 1
-        world.pulled[state.uid] = world.pulls
+        world.pulls_started += 1
+        world.pulled[state.uid] = world.pulls_started
+        _open_pull(world, key)
         actions.append(PullImage(key))
     return actions
 
@@ -112,57 +121,119 @@ def forget_waiter(world: World, job: Job) -> None:
 
 
 def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]:
-    """Pin the image for everyone who waited; a job pinned to another image before cannot run.
+    """Pin the image for everyone who waited and may run it.
 
-    One that is here because a registry gave it to somebody else is not here: whoever asks for it
-    must be given it himself.
+    For others it is not here: a registry must give it to them. A job pinned to another image before
+    cannot run.
     """
     if event.pulled:
         _given(world, event.image, event.image_id)
-    elif not _may_run(world, event.image, event.image_id):
-        return missing(world, ev.ImageMissing(event.image), now)
-    state = world.images.pop(event.image, None)
-    for job_id in state.waiting if state else ():
+    else:
+        claims = {uid for reference, uid in world.pulls if reference == event.image.reference}
+        _make_private(world, event.image_id, claims)
+    state = world.images.get(event.image)
+    for job_id in list(state.waiting) if state else ():
         job = world.jobs[job_id]
-        if job.image_id not in (None, event.image_id):
-            message = (
-                f"image {event.image.reference} is not the one this job was queued with any more "
-                f"(now {event.image_id}, then {job.image_id})"
-            )
-            finish(world, job, ev.ImageResolved, Outcome.FAILED, now, Reason.IMAGE_GONE, message)
-            continue
-        job.image_id = event.image_id
-        world.note(job, now.wall, "image", f"{event.image.reference} is {event.image_id}")
-        job.pulls_failed = 0
-        if is_open(job, now):
-            enqueue(world, job)
+        if event.pulled or _may_run(world, job, event):
+            del state.waiting[job_id]  # type: ignore[union-attr]
+            _pin(world, job, event, now)
+    if state is not None and state.waiting:
+        state.here = True
+        return missing(world, ev.ImageMissing(event.image), now)
+    world.images.pop(event.image, None)
     return start_pulls(world)
+
+
+def _pin(world: World, job: Job, event: ev.ImageResolved, now: ev.Now) -> None:
+    if job.image_id not in (None, event.image_id):
+        message = (
+            f"image {event.image.reference} is not the one this job was queued with any more "
+            f"(now {event.image_id}, then {job.image_id})"
+        )
+        finish(world, job, ev.ImageResolved, Outcome.FAILED, now, Reason.IMAGE_GONE, message)
+        return
+    job.image_id = event.image_id
+    world.note(job, now.wall, "image", f"{event.image.reference} is {event.image_id}")
+    job.pulls_failed = 0
+    if is_open(job, now):
+        enqueue(world, job)
+
+
+def _may_run(world: World, job: Job, event: ev.ImageResolved) -> bool:
+    """Whether an image that is here is this job's owner's to run.
+
+    Nobody knows whose one is that the launcher did not pull: it is the admins'.
+    """
+    if event.image_id in world.public_images:
+        return True
+    owners = world.private_images.get(event.image_id, event.admins)
+    return job.owner.uid in owners
 
 
 def _given(world: World, key: ImageKey, image_id: str) -> None:
     """Note to whom a registry gave an image; what it gives without credentials is everybody's."""
+    if key.credentials_uid is None:
+        _make_public(world, image_id)
+        return
+    _make_private(world, image_id, {key.credentials_uid})
+    _close_pull(world, key.reference, key.credentials_uid)
+
+
+def _make_public(world: World, image_id: str) -> None:
+    if image_id not in world.public_images:
+        world.public_images.add(image_id)
+        world.changes.public_images.add(image_id)
+    if world.private_images.pop(image_id, None):
+        world.changes.private_images[image_id] = frozenset()
+
+
+def _make_private(world: World, image_id: str, uids: Set[int]) -> None:
+    """Let these users run an image too; what is everybody's stays so."""
     before = world.private_images.get(image_id, frozenset())
-    uid = key.credentials_uid
-    after = frozenset[int]() if uid is None else before | {uid}
-    if after != before:
-        world.changes.private_images[image_id] = after
-        world.private_images.pop(image_id, None)
-        if after:
-            world.private_images[image_id] = after
+    if image_id not in world.public_images and not uids <= before:
+        world.private_images[image_id] = before | uids
+        world.changes.private_images[image_id] = before | uids
 
 
-def _may_run(world: World, key: ImageKey, image_id: str) -> bool:
-    owners = world.private_images.get(image_id)
-    return owners is None or key.credentials_uid in owners
+def _open_pull(world: World, key: ImageKey) -> None:
+    """Put on record who is about to pull: committed before the pull starts."""
+    if key.credentials_uid is not None:
+        world.pulls.add((key.reference, key.credentials_uid))
+        world.changes.pulls[key.reference, key.credentials_uid] = True
+
+
+def _close_pull(world: World, reference: str, uid: int) -> None:
+    if (reference, uid) in world.pulls:
+        world.pulls.discard((reference, uid))
+        world.changes.pulls[reference, uid] = False
+
+
+def unsettled(world: World) -> list[Action]:
+    """Return the looks at what pulls left behind that a daemon before this one had begun."""
+    return [SettlePull(reference, uid) for reference, uid in sorted(world.pulls)]
+
+
+def settled(world: World, event: ev.PullSettled, now: ev.Now) -> list[Action]:
+    """Close a pull whose end was not on record; what it left behind is its user's."""
+    pulls = ((key.reference, key.credentials_uid) for key in world.pulling)
+    if (event.reference, event.uid) in world.pulls and (event.reference, event.uid) not in pulls:
+        if event.image_id is not None:
+            _make_private(world, event.image_id, {event.uid})
+        _close_pull(world, event.reference, event.uid)
+    return []
+
+
+def published(world: World, event: ev.ImagesPublished, now: ev.Now) -> list[Action]:
+    """Make images everybody's."""
+    for image_id in sorted(event.image_ids):
+        _make_public(world, image_id)
+    return []
 
 
 def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
     """Queue a pull, or fail who waits where the job says never to pull."""
     if event.image.policy == "never":
-        text = (
-            f"image {event.image.reference} is not on this machine, or is here for others only, "
-            "and pull_policy is never"
-        )
+        text = f"image {event.image.reference} is not on this machine, and pull_policy is never"
         return failed(world, ev.ImageFailed(event.image, text), now)
     state = world.images.get(event.image)
     if state is not None and not state.waiting:
@@ -178,14 +249,21 @@ def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
     Where the registry could not be asked they wait and try again; after three times they are held.
     """
     state = world.images.pop(event.image, None)
+    world.pulling.discard(event.image)
+    uid, reference = event.image.credentials_uid, event.image.reference
+    open_pull = uid is not None and (reference, uid) in world.pulls
+    actions: list[Action] = [SettlePull(reference, uid)] if open_pull and uid is not None else []
+    message = event.message
+    if state is not None and state.here:
+        message = f"{message}. {NOT_THEIRS.format(reference)}"
     for job_id in state.waiting if state else ():
         job = world.jobs[job_id]
         if event.transient:
             _later(world, job, event, now)
         else:
             reason = Reason.IMAGE_PULL_FAILED
-            finish(world, job, ev.ImageFailed, Outcome.FAILED, now, reason, event.message)
-    return start_pulls(world)
+            finish(world, job, ev.ImageFailed, Outcome.FAILED, now, reason, message)
+    return actions + start_pulls(world)
 
 
 def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now) -> list[Action]:
@@ -194,7 +272,9 @@ def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now)
     if state is not None and state.having is Having.PULLING:
         state.having = Having.LOGIN
     world.pulling.discard(event.image)
-    return start_pulls(world)
+    uid = event.image.credentials_uid
+    left = [] if uid is None else [SettlePull(event.image.reference, uid)]
+    return [*left, *start_pulls(world)]
 
 
 def with_credentials(world: World, event: ev.CredentialsGiven, now: ev.Now) -> list[Action]:

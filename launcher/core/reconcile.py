@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from launcher.core import attempts, gates, layoutrun
+from launcher.core import attempts, gates, images, layoutrun
 from launcher.core.action import (
     Action,
     ProveIdle,
@@ -30,7 +30,7 @@ def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
     No process on a slice outlives a reboot: what an attempt of before it holds is free.
     ``rebooted``: the machine was, since a daemon was there last.
     """
-    actions = take_up(world, now)
+    actions = [*images.unsettled(world), *take_up(world, now)]
     layoutrun.taken_up(world, now)
     for job in list(world.jobs.values()):
         match job.state:

@@ -99,7 +99,7 @@ class Replay:
         for key, state in list(self.world.images.items()):
             for job_id in state.waiting:
                 self.world.jobs[job_id].image_id = None
-            self._do(handle(self.world, ev.ImageResolved(key, "replayed"), self.now))
+            self._do(handle(self.world, ev.ImageResolved(key, "replayed", pulled=True), self.now))
 
     def _do(self, actions: list[Action]) -> None:
         """Carry out in no time what the core asks for."""

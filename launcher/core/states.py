@@ -81,9 +81,10 @@ class Having(Enum):
 
 @dataclass(slots=True)
 class ImageState:
-    """An image that somebody waits for, and who."""
+    """An image that somebody waits for, and who. ``here``: it is here, but not theirs to run."""
 
     having: Having
     #: Whose job asked for it first: the pull is charged to this user.
     uid: int
     waiting: dict[int, None] = field(default_factory=dict)
+    here: bool = False

@@ -68,12 +68,16 @@ class World:
     pulling: set[ImageKey] = field(default_factory=set)
     wanted: dict[int, list[tuple[tuple[int, int], ImageKey]]] = field(default_factory=dict)
     """The images to pull for each user, by uid: heaps; an entry may be out of date."""
-    pulls: int = 0
+    pulls_started: int = 0
     """How many pulls were started."""
     pulled: dict[int, int] = field(default_factory=dict)
     """The number of the last pull that was started for each user who waits for one, by uid."""
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
     """The uids to whom a registry gave an image for their credentials, by its id."""
+    public_images: set[str] = field(default_factory=set)
+    """The images that a registry gave without credentials, or that an admin published, by id."""
+    pulls: set[tuple[str, int]] = field(default_factory=set)
+    """(reference, uid) of pulls with credentials that were started and have no end on record."""
     cpu_running: set[int] = field(default_factory=set)
     alarms: list[tuple[float, int]] = field(default_factory=list)
     begins: list[tuple[float, int]] = field(default_factory=list)

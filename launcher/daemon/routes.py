@@ -15,6 +15,7 @@ from launcher.daemon import (
     convert,
     doctor,
     handlers,
+    images,
     layouts,
     login,
     parameters,
@@ -250,6 +251,11 @@ async def _login(context: Context, caller: Caller, request: web.Request) -> Any:
     return await login.login(context, caller, asked)
 
 
+async def _publish(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.PublishRequest, await request.read())
+    return await images.publish(context, caller.uid, asked)
+
+
 async def _openapi(context: Context, caller: Caller, request: web.Request) -> Any:
     return await context.users.run(caller.uid, _document)
 
@@ -457,6 +463,14 @@ ROUTES: tuple[Route, ...] = (
         query=(ATTEMPT, FOLLOW, TAIL, *RESUMED),
     ),
     Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow, query=RESUMED),
+    Route(
+        "POST",
+        "/v1/images/publish",
+        Access.ADMIN,
+        wire.PublishRequest,
+        list[wire.ImageView],
+        _publish,
+    ),
     Route("POST", "/v1/login", Access.ANYONE, wire.LoginRequest, wire.LoginReply, _login),
     Route("GET", "/v1/openapi.json", Access.ANYONE, None, dict[str, Any], _openapi),
 )

@@ -9,7 +9,7 @@ import functools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ class Runners:
         return {
             act.FindImage: self._find_image,
             act.PullImage: self._pull_image,
+            act.SettlePull: self._settle_pull,
             act.StartAttempt: self._start,
             act.FollowAttempt: self._follow,
             act.StopAttempt: self._stop,
@@ -167,7 +168,19 @@ class Runners:
             if faults:
                 return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
             self._harmless.add(image_id)
-        return ev.ImageResolved(key, image_id, pulled)
+        state = self.brain.world.images.get(key)
+        owners = {self.brain.world.jobs[job].owner for job in (state.waiting if state else ())}
+        asked = frozenset[Owner]() if pulled else owners
+        admins = await self.pools.looks.run(self._payer(key), self._admins, asked)
+        return ev.ImageResolved(key, image_id, pulled, admins)
+
+    def _admins(self, owners: Set[Owner]) -> frozenset[int]:
+        named = {owner.uid for owner in owners if self._roles.caller(owner).admin}
+        return self._roles.admin_uids | named
+
+    async def _settle_pull(self, action: act.SettlePull) -> None:
+        found = await self.pools.looks.run(action.uid, self._images.find, action.reference)
+        self.brain.tell(ev.PullSettled(action.reference, action.uid, found))
 
     def _image_faults(self, image_id: str) -> list[str]:
         environment = self._images.environment(image_id)

@@ -105,6 +105,12 @@ class Images:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def all(self) -> dict[str, str]:
+        """Return every image by id with a tag of it, or its id where it has none."""
+        with self._connection.borrow() as api:
+            found = api.images()
+        return {str(i["Id"]): str((i.get("RepoTags") or [i["Id"]])[0]) for i in found}
+
     def name_of(self, image_id: str) -> str:
         """Return a tag of a local image; its id where it has none, or is gone."""
         try:

@@ -61,6 +61,8 @@ def _machine(db: sqlite3.Connection, world: World) -> None:
     for image_id, uid in db.execute(_Q["private_images"]):
         owners = world.private_images.get(image_id, frozenset())
         world.private_images[image_id] = owners | {uid}
+    world.public_images.update(row[0] for row in db.execute(_Q["public_images"]))
+    world.pulls.update((row[0], row[1]) for row in db.execute(_Q["pulls"]))
     for row in db.execute(_Q["drains"]):
         world.drains[row["uuid"]] = rows.drain_from(row)
     for row in db.execute(_Q["made"]):

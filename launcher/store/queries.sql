@@ -49,6 +49,21 @@ DELETE FROM reservations WHERE name = ?;
 -- name: put_private_image
 INSERT INTO private_images (image_id, uid) VALUES (?, ?);
 
+-- name: put_public_image
+INSERT OR IGNORE INTO public_images (image_id) VALUES (?);
+
+-- name: public_images
+SELECT image_id FROM public_images;
+
+-- name: put_pull
+INSERT OR IGNORE INTO pulls (reference, uid) VALUES (?, ?);
+
+-- name: delete_pull
+DELETE FROM pulls WHERE reference = ? AND uid = ?;
+
+-- name: pulls
+SELECT reference, uid FROM pulls;
+
 -- name: delete_private_image
 DELETE FROM private_images WHERE image_id = ?;
 

@@ -19,9 +19,10 @@ from launcher.store.pages import Pages
 
 TABLES = (
     "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
-    "uses", "reservations", "private_images", "history", "audit",
+    "uses", "reservations", "private_images", "public_images",
+    "pulls", "history", "audit",
 )  # fmt: skip
-SINCE = {"audit": 7, "private_images": 8}
+SINCE = {"audit": 7, "private_images": 8, "public_images": 11, "pulls": 11}
 """The schema that a table came with, where a file of an older one may be met."""
 ADDED = {"jobs": 2}
 """How many columns a table got behind its first ones, each empty in the rows of before."""

@@ -188,15 +188,24 @@ class Store:
             db.execute(_Q["delete_reservation"], (name,))
             if reservation is not None:
                 db.execute(_Q["put_reservation"], rows.reservation_row(reservation))
-        for image_id, uids in changes.private_images.items():
-            db.execute(_Q["delete_private_image"], (image_id,))
-            db.executemany(_Q["put_private_image"], [(image_id, uid) for uid in sorted(uids)])
+        self._write_images(changes)
         for (gpu, gi), place in changes.made.items():
             if place is None:
                 db.execute(_Q["delete_made"], (gpu, gi))
             else:
                 db.execute(_Q["put_made"], (gpu, gi, place.profile_id, place.start))
         db.executemany(_Q["put_layout"], [layouts.row(op) for op in changes.layouts.values()])
+
+    def _write_images(self, changes: Changes) -> None:
+        """Write whose images are, and which pulls with credentials are under way."""
+        db = self._db
+        for image_id, uids in changes.private_images.items():
+            db.execute(_Q["delete_private_image"], (image_id,))
+            db.executemany(_Q["put_private_image"], [(image_id, uid) for uid in sorted(uids)])
+        db.executemany(_Q["put_public_image"], [(image,) for image in changes.public_images])
+        opened = [pull for pull, is_open in changes.pulls.items() if is_open]
+        db.executemany(_Q["put_pull"], opened)
+        db.executemany(_Q["delete_pull"], [p for p in changes.pulls if not changes.pulls[p]])
 
     def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
         """Read the live jobs, their attempts, leases and the quarantines into a new world.

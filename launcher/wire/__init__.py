@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from launcher.wire.frames import Frame as Frame
     from launcher.wire.frames import decode_header as decode_header
     from launcher.wire.frames import read_frames as read_frames
+    from launcher.wire.images import ImageView as ImageView
+    from launcher.wire.images import PublishRequest as PublishRequest
     from launcher.wire.jobs import ArrayRequest as ArrayRequest
     from launcher.wire.jobs import GpuRequest as GpuRequest
     from launcher.wire.jobs import JobRequest as JobRequest
@@ -89,6 +91,7 @@ _HOMES = {
     "queue": "Ahead Forecast Gate Lane QueueEntry ReservationView ReserveRequest Run SelectRequest "
     "WhatIfLayout WhatIfRequest Why",
     "login": "LoginRequest LoginReply",
+    "images": "ImageView PublishRequest",
     "machine": "SliceView Status Check",
     "audit": "AuditView",
     "error": "ErrorReply",

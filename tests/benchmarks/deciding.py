@@ -50,7 +50,7 @@ def _submit(world: World, count: int) -> None:
             for _ in range(count // USERS)
         )
         handle(world, ev.Submitted(owner, new), NOW)
-    handle(world, ev.ImageResolved(IMAGE, "sha256:1"), NOW)
+    handle(world, ev.ImageResolved(IMAGE, "sha256:1", pulled=True), NOW)
 
 
 NEEDS = [Need(NeedKind.PROFILE, profile=name) for name in A100]
@@ -91,7 +91,7 @@ def _rates(queued: int) -> dict[str, float]:
         serve(world, now)
         ended = time.perf_counter()
         handle(world, ev.Submitted(owner, new), now)
-        handle(world, ev.ImageResolved(IMAGE, "sha256:1"), now)
+        handle(world, ev.ImageResolved(IMAGE, "sha256:1", pulled=True), now)
         serve(world, now)
         submitted = time.perf_counter()
         handle(world, ev.Tick(), now)

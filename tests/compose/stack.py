@@ -126,6 +126,7 @@ class Stack:
         """Bring it up; returns once the daemon schedules."""
         self.compose("up", "-d", *words)
         wait_until(self.answers, timeout=60, what="the daemon answers")
+        self.client.publish([IMAGE])  # everybody's, as an admin makes it
         return self
 
     def until_answers(self) -> None:

@@ -31,11 +31,16 @@ def held(**fields: object) -> JobRequest:
 
 
 def recorded(daemon: DaemonProcess, count: int) -> list[AuditView]:
-    """Return the lines once there are so many: refusals are gathered for a moment."""
-    return wait_until(
-        lambda: found if len(found := daemon.client.audit()) >= count else [],
-        what=f"{count} lines",
-    )
+    """Return the lines once there are so many: refusals are gathered for a moment.
+
+    That the tests' image was made everybody's is left out.
+    """
+
+    def lines() -> list[AuditView]:
+        found = [a for a in daemon.client.audit() if a.route != "POST /v1/images/publish"]
+        return found if len(found) >= count else []
+
+    return wait_until(lines, what=f"{count} lines")
 
 
 def test_every_change_is_on_record_once_with_its_jobs_and_who_asked(daemon: DaemonProcess) -> None:
@@ -62,7 +67,7 @@ def test_what_was_answered_is_on_record_after_a_crash(daemon: DaemonProcess) -> 
     (job,) = daemon.client.submit([held()])
     daemon.kill()
     daemon.start()
-    (line,) = daemon.client.audit()
+    (line,) = recorded(daemon, 1)
     assert (line.route, line.jobs, line.outcome) == ("POST /v1/jobs", str(job.id), "ok")
 
 

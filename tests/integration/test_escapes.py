@@ -126,6 +126,7 @@ def test_a_job_finds_no_way_out_of_its_container(
     daemon: DaemonProcess, image: str, sandbox: Sandbox, home: Path, pins: Path, count: Count
 ) -> None:
     name = f"launcher-{secrets.token_hex(6)}"
+    daemon.client.publish([image])
     with listening_as(name):
         words = ("/escapes", name, *map(str, places(daemon, sandbox, pins)))
         found: dict[str, str] = {}
@@ -271,6 +272,7 @@ def test_a_job_gets_the_slice_that_was_leased_and_no_other_by_any_image(
     daemon: DaemonProcess, image: str, sandbox: Sandbox, count: Count
 ) -> None:
     show = ("sh", "-c", "env; id; ls /dev")
+    daemon.client.publish([image])
     mine = submit(daemon, asked("sleep", "600", gpus=ONE))
     wait_until(lambda: daemon.client.show(str(mine)).job.state == "RUNNING", what="it runs")
     leased = daemon.client.show(str(mine)).job.slices
@@ -299,6 +301,7 @@ def test_a_mount_where_the_image_has_a_link_goes_nowhere_else(
 ) -> None:
     (home / "core_pattern").write_text("|/work/evil")
     before = Path("/proc/sys/kernel/core_pattern").read_text()
+    daemon.client.publish([image])
     script = "echo '|/evil' > /way/core_pattern; cat /proc/sys/kernel/core_pattern"
     mounts = [Mount(source=str(home), target="/way")]
     job = submit(daemon, asked("sh", "-c", script, image=image, volumes=mounts))

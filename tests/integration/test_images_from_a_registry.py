@@ -10,12 +10,17 @@ import pytest
 
 from launcher.engine.connection import Connection
 from launcher.engine.images import Images, Layer
+from launcher.errors import NotAllowed
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import EVENT, GpuRequest, JobRequest, RegistryAuth
-from tests.support.daemon import BUSYBOX, DaemonProcess
+from launcher.wire import EVENT, GpuRequest, JobRequest, JobView, RegistryAuth
+from tests.conftest import MakeDaemon
+from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.registry import HTPASSWD, Registry
+from tests.support.wait import wait_until
 
 ONE = GpuRequest(kind="profile", profile="1g.6gb")
+NONE = GpuRequest(kind="none")
+ANN_UID, BOB_UID = 4001, 4002
 ANN = {"username": "ann", "password": "secret"}
 
 
@@ -145,3 +150,71 @@ def test_always_pulls_what_changed_and_never_does_not(
     always = daemon.submit("ls", "/data", image=reference, pull_policy="always")
     assert daemon.output(always) == b"/data\n"
     assert images.find(reference) != old
+
+
+def ask(
+    daemon: DaemonProcess, reference: str, uid: int, policy: str, **credentials: RegistryAuth
+) -> JobView:
+    """Submit a CPU job of an image as a user."""
+    request = JobRequest(
+        name="private", image=reference, command=["true"], gpus=NONE, pull_policy=policy
+    )
+    with as_user(uid):
+        (job,) = daemon.client.submit([request], credentials=credentials)
+    return job
+
+
+def test_an_image_pulled_with_credentials_is_its_users_also_where_the_daemon_died_right_after(
+    make_daemon: MakeDaemon, private: Registry, sandbox: Sandbox, images: Images, fresh: str
+) -> None:
+    reference = private.push(sandbox.docker_host, fresh, "ann/crash:1", ANN)
+    forget(sandbox, fresh)
+    daemon = make_daemon()
+    daemon.extra["LAUNCHER_CRASH_AT"] = "pull:after"
+    daemon.start()
+    job = ask(daemon, reference, ANN_UID, "missing", **{private.host: RegistryAuth(**ANN)})
+    process = daemon.process
+    assert process is not None
+    wait_until(lambda: process.poll() is not None, timeout=20, what="it dies after the pull")
+    image_id = images.find(reference)
+    assert image_id is not None, "Docker has the image, and no record says whose it is"
+    daemon.extra.clear()
+    daemon.start()
+    for name in (reference, images.digest(image_id) or ""):
+        refused = daemon.done(ask(daemon, name, BOB_UID, "never"))
+        assert (refused.outcome, refused.reason) == ("FAILED", "ImagePullFailed")
+    assert daemon.done(job).outcome == "COMPLETED"
+    assert daemon.done(ask(daemon, reference, ANN_UID, "never")).outcome == "COMPLETED"
+    denied = daemon.done(ask(daemon, reference, BOB_UID, "missing"))
+    assert "`launch images publish " in (denied.message or "")
+
+
+def test_an_image_that_was_there_is_the_admins_until_one_publishes_it(
+    daemon: DaemonProcess, sandbox: Sandbox, fresh: str
+) -> None:
+    assert daemon.done(ask(daemon, fresh, 0, "never")).outcome == "COMPLETED"
+    refused = daemon.done(ask(daemon, fresh, BOB_UID, "never"))
+    assert refused.outcome == "FAILED"
+    assert f"`launch images publish {fresh}`" in (refused.message or "")
+    (told,) = [check for check in daemon.client.doctor() if check.check == "images"]
+    assert "`launch images publish --all`" in (told.fix or "")
+    with as_user(BOB_UID), pytest.raises(NotAllowed):
+        daemon.client.publish([fresh])
+    done = daemon.cli("images", "publish", fresh)
+    assert (done.returncode, fresh in done.stdout) == (0, True), done.stderr
+    assert daemon.done(ask(daemon, fresh, BOB_UID, "never")).outcome == "COMPLETED"
+    daemon.stop()
+    daemon.start()
+    assert daemon.done(ask(daemon, fresh, BOB_UID, "never")).outcome == "COMPLETED"
+    assert daemon.cli("images", "publish", "--all").returncode == 0
+    (told,) = [check for check in daemon.client.doctor() if check.check == "images"]
+    assert told.state == "ok"
+    assert daemon.cli("images", "publish", "no/such").returncode == 2
+
+
+def test_what_a_registry_gives_without_credentials_is_everybodys(
+    daemon: DaemonProcess, registry: Registry, sandbox: Sandbox, fresh: str
+) -> None:
+    reference = registry.push(sandbox.docker_host, fresh, "team/open:1")
+    for uid, policy in ((ANN_UID, "missing"), (BOB_UID, "never")):
+        assert daemon.done(ask(daemon, reference, uid, policy)).outcome == "COMPLETED"

@@ -184,6 +184,7 @@ def test_an_image_that_asks_for_every_gpu_gets_what_was_leased_and_a_cpu_job_non
     daemon: DaemonProcess, sandbox: Sandbox
 ) -> None:
     image = image_of(sandbox, "launcher/cuda:1", {"NVIDIA_VISIBLE_DEVICES": "all"})
+    daemon.client.publish([image])
     show = ("sh", "-c", "env | grep NVIDIA_VISIBLE_DEVICES")
     job = submit_as(daemon, ALICE, request(*show, image=image))
     leased = daemon.done(job).slices

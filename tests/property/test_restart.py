@@ -64,7 +64,7 @@ class Restarts(Histories):
     @rule(found=st.booleans())
     def image_is_found_or_its_registry_is_away(self, found: bool) -> None:
         away = ev.ImageFailed(IMAGE, "no route to host", transient=True)
-        self.machine.tell(ev.ImageResolved(IMAGE, "sha256:1") if found else away)
+        self.machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True) if found else away)
 
     def ended(self) -> list[Job]:
         live = self.machine.world.jobs

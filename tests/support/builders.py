@@ -105,7 +105,7 @@ class Machine:
         )  # type: ignore[arg-type]
         jobs, actions = submit(self.world, ev.Submitted(owner, new), self.time)
         self.actions += actions
-        self.tell(*([ev.ImageResolved(IMAGE, "sha256:1")] if pinned else []))
+        self.tell(*([ev.ImageResolved(IMAGE, "sha256:1", pulled=True)] if pinned else []))
         return jobs
 
     def submit_array(
@@ -119,7 +119,7 @@ class Machine:
         arrays = (ev.NewArray("job", most),)
         jobs, actions = submit(self.world, ev.Submitted(ALICE, new, arrays=arrays), self.time)
         self.actions += actions
-        self.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        self.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         return jobs
 
     def reasons(self, job: Job) -> list[Reason]:

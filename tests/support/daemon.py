@@ -46,6 +46,7 @@ class DaemonProcess:
         self.log = self.place / "daemon.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.client = Client(str(self.socket))
+        self._published = False
         self.extra: dict[str, str] = {}
         """Variables of the daemon's own environment."""
         self.words: list[str] = []
@@ -72,7 +73,14 @@ class DaemonProcess:
             )
         if wait:
             wait_until(self.answers, timeout=20, what=f"the daemon answers; {self.tail()}")
+            self._publish_once()
         return self
+
+    def _publish_once(self) -> None:
+        """Make the image of most tests everybody's, where Docker is there."""
+        if not self._published:
+            with contextlib.suppress(LauncherError):
+                self._published = bool(self.client.publish([BUSYBOX]))
 
     def answers(self) -> bool:
         """Whether it answers and schedules; fails at once where it has ended."""

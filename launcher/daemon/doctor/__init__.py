@@ -14,13 +14,13 @@ from typing import Any
 
 from launcher import wire
 from launcher.core.gpu import Inventory
-from launcher.daemon import clock
+from launcher.daemon import clock, images
 from launcher.daemon.context import Context
 from launcher.daemon.doctor import clocks, disks, docker, escapes, gpus, mounts, nvml
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host, host_of
 from launcher.daemon.fairpool import FairPool
-from launcher.errors import Unavailable
+from launcher.errors import EngineError, EngineUnavailable, Unavailable
 
 PATIENCE_SECONDS = 20.0
 
@@ -87,6 +87,7 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         *gpus.quarantined(world.slices.values()),
         *mounting,
         *machine,
+        *await _images(context, uid),
     ]
 
 
@@ -145,6 +146,26 @@ def _gpus(context: Context, found: Inventory) -> Iterator[Finding]:
     yield from gpus.modes(found)
     if world.layout is None:  # a change under way makes them and ends them
         yield from gpus.bare(found)
+
+
+async def _images(context: Context, uid: int) -> list[Finding]:
+    """Say which images only admins may run, because it is not known whose they are."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            found = await images.undecided(context, uid)
+    except (TimeoutError, EngineUnavailable, EngineError):
+        return []  # the checks of Docker say why
+    if not context.config.system or not found:
+        return [ok("images", "it is known of every image whose it is")] if not found else []
+    return [
+        warning(
+            "images",
+            f"{len(found)} image(s) that the launcher did not pull, such as {found[0].name}: only "
+            "admins may run them from here",
+            "`launch images publish IMAGE` makes one everybody's, `launch images publish --all` "
+            "all of these.",
+        )
+    ]
 
 
 def _tools(host: Host, driver_version: str | None) -> list[Finding]:

@@ -54,6 +54,7 @@ VERBS: dict[str, list[list[str]]] = {
     ],
     "drain": [["0"]],
     "undrain": [["0"]],
+    "images": [["publish", "--all"], ["publish", "busybox", "-o", "name"]],
     "stop": [[]],
     "status": [[], ["-o", "name"]],
     "audit": [[]],

@@ -169,7 +169,7 @@ def test_a_begin_time_is_the_wall_clocks() -> None:
     machine.tick(60)
     assert job.state is State.PENDING
     set_clock(machine, DAY)
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert job.state is State.STARTING
 
 
@@ -180,7 +180,7 @@ def test_a_clock_set_back_makes_who_waits_for_a_time_wait_longer() -> None:
     machine.tick(120)
     assert machine.reasons(job) == [Reason.BEGIN_TIME]
     machine.tick(DAY)
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert job.state is State.STARTING
 
 
@@ -190,7 +190,7 @@ def test_a_job_whose_time_has_come_is_not_forgotten_when_the_clock_is_set_back()
     machine.tick(61)
     assert list(machine.world.images[IMAGE].waiting) == [job.id]
     set_clock(machine, -DAY)
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert job.state is State.STARTING
 
 
@@ -199,7 +199,7 @@ def test_a_job_that_queues_and_whose_time_has_come_keeps_its_place() -> None:
     holder = started(machine)
     (job,) = machine.submit(profile(), begin=machine.time.wall + 60)
     machine.tick(61)
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     set_clock(machine, -DAY)
     assert machine.reasons(job) == [Reason.RESOURCES]
     machine.end(holder)

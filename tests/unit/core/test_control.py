@@ -128,7 +128,7 @@ def test_jobs_that_are_retried_together_wait_for_each_other_again() -> None:
     machine.world.depend(second)
     for job in (first, second):
         machine.tell(ev.ReleaseAsked(job.id, 1000))
-        machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         machine.run(job)
         machine.end(job, 1)
     retry(machine, second, first)
@@ -316,7 +316,7 @@ def test_a_retry_of_a_job_whose_dependency_is_passed_over_is_passed_over_too() -
     second.depends_on = (Dependency(first.id, After.OK),)
     for job, code in ((first, 1), (second, 1)):
         machine.tell(ev.ReleaseAsked(job.id, 1000))
-        machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         machine.run(job)
         machine.end(job, code)
     first.need = profile("9g.99gb")

@@ -18,7 +18,7 @@ def queue(machine: Machine, *new: ev.NewJob) -> list[Job]:
     """Queue jobs whose image is here."""
     jobs, actions = submit(machine.world, ev.Submitted(ALICE, new), machine.time)
     machine.actions += actions
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     return jobs
 
 
@@ -39,7 +39,7 @@ def test_a_held_job_waits_for_its_release_and_asks_for_no_image() -> None:
     assert reasons(machine, job) == [Reason.JOB_HELD_USER]
     assert not any(isinstance(a, FindImage) for a in machine.actions)
     machine.tell(ev.ReleaseAsked(job.id, 1000))
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert job.state is State.STARTING
 
 
@@ -68,7 +68,7 @@ def test_a_job_begins_when_its_time_has_come_and_not_before() -> None:
     assert reasons(machine, job) == [Reason.BEGIN_TIME]
     machine.wait(61)
     machine.tell(ev.Tick())
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert job.state is State.STARTING
 
 
@@ -86,7 +86,7 @@ def test_a_dependency_is_told_the_end_it_waits_for(
     machine.run(first)
     machine.end(first, code)
     if after.holds(outcome):
-        machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         assert job.state is State.STARTING
     else:
         ended = (job.state, job.outcome, job.reason)
@@ -131,7 +131,7 @@ def test_a_dependency_that_can_never_hold_holds_the_job_where_that_is_configured
     machine.end(first, 1)
     assert reasons(machine, job) == [Reason.DEPENDENCY_NEVER_SATISFIED]
     machine.tell(ev.ReleaseAsked(job.id, 1000))
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert job.state is State.STARTING
 
 
@@ -154,7 +154,7 @@ def test_a_diamond_is_no_cycle() -> None:
         new("d", (1, After.OK), (2, After.OK)),
     )
     for job in (a, b, c, d):
-        machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         assert job.state is State.STARTING
         machine.run(job)
         machine.end(job)

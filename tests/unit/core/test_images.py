@@ -28,7 +28,7 @@ def test_many_waiters_ask_once_and_all_are_pinned() -> None:
     machine = Machine()
     jobs = [machine.submit(profile(), pinned=False)[0] for _ in range(3)]
     assert machine.actions == [FindImage(IMAGE)]
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert {job.image_id for job in jobs} == {"sha256:1"}
 
 
@@ -49,7 +49,7 @@ def test_two_pulls_at_a_time_and_the_first_in_the_queue_first() -> None:
         machine.tell(ev.ImageMissing(ImageKey(letter, "missing")))
     pulls = [a.image.reference for a in machine.actions if isinstance(a, PullImage)]
     assert pulls == ["a", "b"]
-    machine.tell(ev.ImageResolved(ImageKey("b", "missing"), "sha256:b"))
+    machine.tell(ev.ImageResolved(ImageKey("b", "missing"), "sha256:b", pulled=True))
     pulls = [a.image.reference for a in machine.actions if isinstance(a, PullImage)]
     assert pulls == ["a", "b", "c"]
 
@@ -89,7 +89,7 @@ def test_who_comes_while_the_question_is_open_shares_the_answer_and_later_ones_a
     machine.submit(profile(), profile(), pinned=False)
     machine.submit(profile(), pinned=False)
     assert machine.actions.count(FindImage(IMAGE)) == 1
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     machine.submit(profile(), pinned=False)
     assert machine.actions.count(FindImage(IMAGE)) == 2
 
@@ -99,10 +99,10 @@ def test_an_image_that_vanished_is_found_again_but_never_replaced_by_another() -
     (job,) = machine.submit(profile())
     machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
     assert job.state is State.PENDING
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert (job.state, job.attempt) == (State.STARTING, 2)
     machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:2"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:2", pulled=True))
     assert (job.outcome, job.reason) == (Outcome.FAILED, Reason.IMAGE_GONE)
 
 

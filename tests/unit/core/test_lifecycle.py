@@ -40,7 +40,7 @@ def event_for(kind: type, job: Job) -> ev.Event:
         ev.RetryAsked: ev.RetryAsked((ev.Retried(job),), 1000),
         ev.EditAsked: ev.EditAsked(job.id, ALICE, False, time_limit=30.0),
         ev.SignalAsked: ev.SignalAsked(job.id, "SIGINT"),
-        ev.ImageResolved: ev.ImageResolved(IMAGE, "sha256:1"),
+        ev.ImageResolved: ev.ImageResolved(IMAGE, "sha256:1", pulled=True),
         ev.ImageFailed: ev.ImageFailed(IMAGE, "manifest unknown"),
         ev.AttemptStarted: ev.AttemptStarted(job.id, job.attempt, "c", "t"),
         ev.StartFailed: ev.StartFailed(job.id, job.attempt, ev.StartFailure.USER, "no", 127),

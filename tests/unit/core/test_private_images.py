@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from launcher.core import event as ev
-from launcher.core.action import FindImage, PullImage
+from launcher.core.action import FindImage, PullImage, SettlePull
 from launcher.core.explain import blockers
 from launcher.core.handle import submit
 from launcher.core.job import ImageKey, Job, JobSpec, Outcome, Owner, State
+from launcher.core.reconcile import resume
 from tests.support.builders import ALICE, BOB, Machine, profile
 
 HERS = ImageKey("nvcr.io/nvidia/secret:1", "missing", ALICE.uid)
@@ -61,7 +64,7 @@ def test_what_the_registry_gives_to_anybody_is_everybodys() -> None:
     machine = with_hers()
     ask(machine, BOB, OPEN)
     machine.tell(ev.ImageResolved(OPEN, ID), ev.ImageResolved(OPEN, ID, pulled=True))
-    assert machine.world.private_images == {}
+    assert (machine.world.private_images, machine.world.public_images) == ({}, {ID})
     assert machine.world.changes.private_images[ID] == frozenset()
 
 
@@ -71,14 +74,72 @@ def test_a_job_that_never_pulls_is_not_given_anothers_image() -> None:
     job = ask(machine, BOB, key)
     machine.tell(ev.ImageResolved(key, ID))
     assert job.outcome is Outcome.FAILED
-    assert "for others only" in (job.message or "")
+    assert "`launch images publish nvcr.io/nvidia/secret:1`" in (job.message or "")
 
 
-def test_an_image_that_nobody_pulled_here_is_the_admins_gift_to_all() -> None:
+def test_an_image_that_the_launcher_did_not_pull_is_the_admins_until_one_publishes_it() -> None:
     machine = Machine()
+    key = ImageKey(OPEN.reference, "never")
+    his = ask(machine, BOB, key)
+    hers = ask(machine, ALICE, key)
+    machine.tell(ev.ImageResolved(key, ID, admins=frozenset({ALICE.uid})))
+    assert (hers.image_id, his.outcome) == (ID, Outcome.FAILED)
+    machine.tell(ev.ImagesPublished(frozenset({ID})))
+    job = ask(machine, BOB, key)
+    machine.tell(ev.ImageResolved(key, ID))
+    assert job.image_id == ID
+
+
+def test_a_published_image_is_everybodys_also_if_it_was_somebodys() -> None:
+    machine = with_hers()
+    machine.tell(ev.ImagesPublished(frozenset({ID})))
     job = ask(machine, BOB, OPEN)
     machine.tell(ev.ImageResolved(OPEN, ID))
     assert job.image_id == ID
+    ask(machine, ALICE, HERS)
+    machine.tell(ev.ImageMissing(HERS), ev.ImageResolved(HERS, ID, pulled=True))
+    assert machine.world.public_images == {ID}, "her pull takes it from nobody"
+    assert machine.world.private_images == {}
+
+
+def pulling_hers() -> Machine:
+    """A machine that pulls with Alice's credentials."""
+    machine = Machine()
+    ask(machine, ALICE, HERS)
+    machine.tell(ev.ImageMissing(HERS))
+    return machine
+
+
+def test_whose_a_pull_is_is_on_record_with_the_decision_to_pull() -> None:
+    machine = pulling_hers()
+    assert machine.world.changes.pulls == {(HERS.reference, ALICE.uid): True}
+    assert machine.actions[-1] == PullImage(HERS)
+    machine.tell(ev.ImageResolved(HERS, ID, pulled=True))
+    assert machine.world.changes.pulls == {(HERS.reference, ALICE.uid): False}
+    open_to_all = ask(machine, BOB, ImageKey("busybox", "always"))
+    assert open_to_all.image_id is None
+    assert machine.world.pulls == set(), "a pull without credentials needs no record"
+
+
+def test_an_image_found_under_an_open_pull_is_its_users_alone() -> None:
+    machine = pulling_hers()
+    for key, owner in ((OPEN, BOB), (ImageKey(OPEN.reference, "never"), ALICE)):
+        job = ask(machine, owner, key)
+        machine.tell(ev.ImageResolved(key, ID))
+        assert (job.image_id == ID) is (owner is ALICE)
+    assert machine.world.private_images == {ID: {ALICE.uid}}
+
+
+def test_a_pull_whose_end_is_not_known_is_looked_at() -> None:
+    look = SettlePull(HERS.reference, ALICE.uid)
+    machine = pulling_hers()
+    assert look in resume(machine.world, machine.time), "after a restart"
+    machine.tell(ev.PullSettled(*dataclasses.astuple(look), ID))
+    assert machine.world.pulls == {(HERS.reference, ALICE.uid)}, "it is being pulled again"
+    assert look in machine.tell(ev.ImageFailed(HERS, "timeout", transient=True))
+    machine.tell(ev.PullSettled(*dataclasses.astuple(look), ID))
+    assert machine.world.pulls == set()
+    assert machine.world.private_images == {ID: {ALICE.uid}}
 
 
 def waiting_for_a_login() -> tuple[Machine, Job]:

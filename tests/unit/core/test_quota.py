@@ -50,7 +50,7 @@ def test_a_group_shares_its_quota() -> None:
         new = (ev.NewJob(JobSpec("job", IMAGE.reference, profile()), "{}", IMAGE),)
         asked = ev.Submitted(owner, new, groups=frozenset({"students", "users"}))
         submit(machine.world, asked, machine.time)
-    machine.tell(ev.ImageResolved(ImageKey(IMAGE.reference, IMAGE.policy), "sha256:1"))
+    machine.tell(ev.ImageResolved(ImageKey(IMAGE.reference, IMAGE.policy), "sha256:1", pulled=True))
     assert sorted(j.state.value for j in machine.world.jobs.values()) == ["PENDING", "STARTING"]
 
 

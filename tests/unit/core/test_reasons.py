@@ -121,7 +121,7 @@ def gpu_unavailable() -> Scenario:
 def image_gone() -> Scenario:
     machine, job = waits(one_slice())
     machine.fail_start(job, ev.StartFailure.IMAGE_GONE)
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:2"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:2", pulled=True))
     return machine, job
 
 

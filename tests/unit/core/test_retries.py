@@ -138,7 +138,7 @@ def test_a_registry_that_cannot_be_asked_is_tried_three_times_then_the_job_is_he
     machine.tell(ev.ImageFailed(IMAGE, "no route to host", transient=True))
     assert machine.reasons(job) == [Reason.IMAGE_PULL_FAILED]
     machine.tell(ev.ReleaseAsked(job.id, 1000))
-    machine.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+    machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert job.state is State.STARTING
 
 

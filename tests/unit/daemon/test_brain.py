@@ -57,7 +57,7 @@ class Daemon:
     async def running(self, **spec: Any) -> Job:
         """Bring one job to RUNNING."""
         (job,) = await self.submit(**spec)
-        self.brain.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        self.brain.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: any(isinstance(a, StartAttempt) for a in self.actions))
         self.brain.tell(ev.AttemptStarted(job.id, 1, "c1", AT))
         await until(lambda: any(isinstance(a, FollowAttempt) for a in self.actions))
@@ -265,7 +265,7 @@ def test_the_world_after_a_failure_is_the_one_on_disk_and_still_knows_the_machin
         assert states == {mig(0).uuid: (False, True), mig(1).uuid: (False, False)}
         assert world.reconciling is None
         (second,) = await made.submit()
-        made.brain.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        made.brain.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: world.jobs[second.id].state is State.STARTING)
         assert world.jobs[second.id].slices == (mig(1).uuid,)
 
@@ -281,7 +281,7 @@ def test_a_job_that_waited_for_its_image_waits_for_it_again(disk: SmallDisk) -> 
         disk.free()
         await until(lambda: made.brain.read_only is None)
         assert [a for a in made.actions if isinstance(a, FindImage)] == [FindImage(IMAGE)] * 2
-        made.brain.tell(ev.ImageResolved(IMAGE, "sha256:1"))
+        made.brain.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: made.brain.world.jobs[1].state is State.STARTING)
 
     play(body, disk.path)

@@ -1,0 +1,25 @@
+"""Images, and whose they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishRequest:
+    """Make images everybody's: those named; None: all of which it is not known whose they are."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    images: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageView:
+    """An image of this machine; ``name`` is a tag of it, or its id."""
+
+    id: str
+    name: str
