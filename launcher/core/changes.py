@@ -86,7 +86,7 @@ class Changes:
     uses: dict[int, Use] = field(default_factory=dict)
     reservations: dict[str, Reservation | None] = field(default_factory=dict)
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
-    public_images: set[str] = field(default_factory=set)
+    public_images: dict[str, bool] = field(default_factory=dict)
     pulls: dict[tuple[str, int], bool] = field(default_factory=dict)
     """Whether a pull is open, by reference and uid."""
     history: list[HistoryLine] = field(default_factory=list)

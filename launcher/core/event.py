@@ -66,6 +66,13 @@ class PullSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagesGone:
+    """Images of which it is on record whose they are were removed from the machine."""
+
+    image_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ImagesPublished:
     """An admin makes images everybody's, by id."""
 
@@ -305,6 +312,7 @@ Event = (
     | ImageResolved
     | PullSettled
     | ImagesPublished
+    | ImagesGone
     | ImageMissing
     | ImageFailed
     | CredentialsMissing

@@ -151,6 +151,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.ImageResolved: images.resolved,
     ev.PullSettled: images.settled,
     ev.ImagesPublished: images.published,
+    ev.ImagesGone: images.forget,
     ev.ImageMissing: images.missing,
     ev.ImageFailed: images.failed,
     ev.CredentialsMissing: images.without_credentials,

@@ -182,7 +182,7 @@ def _given(world: World, key: ImageKey, image_id: str) -> None:
 def _make_public(world: World, image_id: str) -> None:
     if image_id not in world.public_images:
         world.public_images.add(image_id)
-        world.changes.public_images.add(image_id)
+        world.changes.public_images[image_id] = True
     if world.private_images.pop(image_id, None):
         world.changes.private_images[image_id] = frozenset()
 
@@ -227,6 +227,17 @@ def published(world: World, event: ev.ImagesPublished, now: ev.Now) -> list[Acti
     """Make images everybody's."""
     for image_id in sorted(event.image_ids):
         _make_public(world, image_id)
+    return []
+
+
+def forget(world: World, event: ev.ImagesGone, now: ev.Now) -> list[Action]:
+    """Forget whose images were that are not here any more: they come back by a pull."""
+    for image_id in sorted(event.image_ids):
+        if image_id in world.public_images:
+            world.public_images.discard(image_id)
+            world.changes.public_images[image_id] = False
+        if world.private_images.pop(image_id, None):
+            world.changes.private_images[image_id] = frozenset()
     return []
 
 

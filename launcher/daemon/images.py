@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from launcher import wire
 from launcher.core import event as ev
+from launcher.core.world import World
 from launcher.daemon import audit
 from launcher.daemon.context import Context
-from launcher.errors import UserError
+from launcher.engine.images import Images
+from launcher.errors import EngineError, EngineUnavailable, UserError
 
 SHOWN = 10
 """So many of the images that one request published are named in the audit."""
@@ -22,6 +27,20 @@ async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
     world = context.world
     known = world.public_images | world.private_images.keys()
     return [wire.ImageView(id=id_, name=name) for id_, name in found.items() if id_ not in known]
+
+
+async def forget_gone(world: World, images: Images, tell: Callable[[ev.Event], None]) -> None:
+    """Forget whose images were that are not on this machine any more, so that records do not grow.
+
+    What is on record is looked at first: what comes onto it meanwhile is not missed.
+    """
+    known = world.public_images | world.private_images.keys()
+    try:
+        here = await asyncio.to_thread(images.all) if known else {}
+    except (EngineUnavailable, EngineError):
+        return
+    if gone := frozenset(known - here.keys()):
+        tell(ev.ImagesGone(gone))
 
 
 async def publish(context: Context, uid: int, asked: wire.PublishRequest) -> list[wire.ImageView]:

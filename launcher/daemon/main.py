@@ -238,6 +238,7 @@ class Daemon:
             self.config,
             self.brain,
             self.containers,
+            self.outside.images,
             self.gpu,
             self.claims,
             self.foreign,

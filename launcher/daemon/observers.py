@@ -13,7 +13,7 @@ from launcher.config import Config
 from launcher.core import event as ev
 from launcher.core.action import Action, RemoveContainer
 from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB
-from launcher.daemon import clock, numbers
+from launcher.daemon import clock, images, numbers
 from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.brain import Brain
 from launcher.daemon.claims import Claims
@@ -23,6 +23,7 @@ from launcher.daemon.health import Health
 from launcher.daemon.logs import about
 from launcher.daemon.proof import Prover
 from launcher.engine.containers import Containers
+from launcher.engine.images import Images
 from launcher.errors import (
     EngineError,
     EngineUnavailable,
@@ -39,6 +40,8 @@ TICK_SECONDS = 0.5
 PING_SECONDS = 2.0
 FOREIGN_SECONDS = 1.0
 IDLE_SAMPLES = 3
+IMAGES_SECONDS = 3600.0
+"""How often it is looked which images are gone, whose owners are on record."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class Observers:
     config: Config
     brain: Brain
     containers: Containers
+    images: Images
     gpu: GpuReader
     claims: Claims
     foreign: ForeignUse
@@ -73,6 +77,7 @@ class Observers:
             self._every(self.config.inventory_seconds, self.look_at_gpus),
             self._every(FOREIGN_SECONDS, self._look_again_at_foreign),
             self._every(self.config.sweep_seconds, self._sweep),
+            self._every(IMAGES_SECONDS, self._forget_images),
         )
 
     async def _every(self, seconds: float, look: Callable[[], Any]) -> None:
@@ -175,6 +180,9 @@ class Observers:
             return not self.allowed.others(self.gpu.processes(uuid))
         except (GpuUnavailable, GpuFault):
             return False
+
+    async def _forget_images(self) -> None:
+        await images.forget_gone(self.brain.world, self.images, self.brain.tell)
 
     async def _sweep(self) -> None:
         await self.sweep_containers()

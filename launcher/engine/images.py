@@ -20,6 +20,7 @@ from launcher.imageref import full_name
 QUIET_TIMES = 2
 """A pull that says nothing for so many time-outs of a call has hung; Docker never gives up."""
 
+DIGEST = "Digest: "
 LAST_WORD = "Status: "
 """What Docker says at the end of a pull that succeeded (moby distribution/pull.go, writeStatus)."""
 
@@ -186,13 +187,18 @@ class Images:
             reraise=True,
         )
         with around("pull"):
-            retrying(self._pull_once, reference, auth, progress)
-        found = self.find(reference)
+            digest = retrying(self._pull_once, reference, auth, progress)
+        # By its digest: the name may be another pull's by now, with other credentials.
+        found = digest and self.find(f"{parse_reference(reference)[0]}@{digest}")
+        found = found or (None if digest else self.find(reference))
         if found is None:
             raise PullFailed(f"{reference} was pulled and is not there", transient=False)
         return found
 
-    def _pull_once(self, reference: str, auth: dict[str, str] | None, progress: Progress) -> None:
+    def _pull_once(
+        self, reference: str, auth: dict[str, str] | None, progress: Progress
+    ) -> str | None:
+        """Pull once; returns the digest that the registry gave, None where Docker told none."""
         # docker-py's own pull drops the stream's errors, has no timeout, and would send the
         # credentials of the user that runs the daemon.
         repository, tag = parse_reference(reference)
@@ -209,12 +215,12 @@ class Images:
                 if answer.status_code != 200:
                     text = error_text(answer.text)
                     raise PullFailed(text, transient=_passing(text))
-                self._read(answer.iter_lines(chunk_size=4096), progress)
+                return self._read(answer.iter_lines(chunk_size=4096), progress)
 
     @staticmethod
-    def _read(lines: Any, progress: Progress) -> None:
+    def _read(lines: Any, progress: Progress) -> str | None:
         layers: dict[str, Layer] = {}
-        whole = False
+        whole, digest = False, None
         for line in lines:
             if not line:
                 continue
@@ -225,7 +231,9 @@ class Images:
             if "error" in told:
                 text = str((told.get("errorDetail") or {}).get("message") or told["error"])
                 raise PullFailed(text, transient=_passing(text))
-            whole = whole or str(told.get("status", "")).startswith(LAST_WORD)
+            status = str(told.get("status", ""))
+            whole = whole or status.startswith(LAST_WORD)
+            digest = status.removeprefix(DIGEST) if status.startswith(DIGEST) else digest
             if told.get("id") and "progressDetail" in told:  # a tag has an id too, and no detail
                 detail = told.get("progressDetail") or {}
                 layers[told["id"]] = Layer(
@@ -237,6 +245,7 @@ class Images:
                 progress(layers)
         if not whole:  # an older image of that name may be here: it is not what was asked for
             raise PullFailed("the pull's stream ended in the middle", transient=True)
+        return digest
 
 
 def _has_name(info: dict[str, Any], reference: str) -> bool:

@@ -52,6 +52,9 @@ INSERT INTO private_images (image_id, uid) VALUES (?, ?);
 -- name: put_public_image
 INSERT OR IGNORE INTO public_images (image_id) VALUES (?);
 
+-- name: delete_public_image
+DELETE FROM public_images WHERE image_id = ?;
+
 -- name: public_images
 SELECT image_id FROM public_images;
 

@@ -202,7 +202,10 @@ class Store:
         for image_id, uids in changes.private_images.items():
             db.execute(_Q["delete_private_image"], (image_id,))
             db.executemany(_Q["put_private_image"], [(image_id, uid) for uid in sorted(uids)])
-        db.executemany(_Q["put_public_image"], [(image,) for image in changes.public_images])
+        public = changes.public_images
+        db.executemany(_Q["put_public_image"], [(image,) for image in public if public[image]])
+        gone = [(image,) for image in public if not public[image]]
+        db.executemany(_Q["delete_public_image"], gone)
         opened = [pull for pull, is_open in changes.pulls.items() if is_open]
         db.executemany(_Q["put_pull"], opened)
         db.executemany(_Q["delete_pull"], [p for p in changes.pulls if not changes.pulls[p]])

@@ -234,6 +234,10 @@ class FakeImages:
         found = self._port.call("find", reference, lambda: self._port.docker.images.get(reference))
         return None if found is None else str(found)
 
+    def all(self) -> dict[str, str]:
+        here = self._port.call("find", "*", lambda: dict(self._port.docker.images))
+        return {image_id: name for name, image_id in here.items()}
+
     def environment(self, image_id: str) -> dict[str, str]:
         return dict(self._port.call("find", image_id, dict))
 

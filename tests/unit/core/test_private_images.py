@@ -102,6 +102,16 @@ def test_a_published_image_is_everybodys_also_if_it_was_somebodys() -> None:
     assert machine.world.private_images == {}
 
 
+def test_whose_an_image_was_is_forgotten_once_it_is_gone() -> None:
+    machine = with_hers()
+    machine.tell(ev.ImagesPublished(frozenset({"sha256:6"})))
+    machine.tell(ev.ImagesGone(frozenset({ID, "sha256:6"})))
+    assert (machine.world.private_images, machine.world.public_images) == ({}, set())
+    job = ask(machine, ALICE, ImageKey(OPEN.reference, "never"))
+    machine.tell(ev.ImageResolved(job.image, ID))
+    assert job.outcome is Outcome.FAILED
+
+
 def pulling_hers() -> Machine:
     """A machine that pulls with Alice's credentials."""
     machine = Machine()

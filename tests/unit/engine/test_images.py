@@ -153,7 +153,6 @@ def test_layers_are_reported_as_they_move(docker_wire: WireDocker, connection: C
         layer("a", "Downloading", 1, 9),
         layer("b", "Waiting"),
         layer("a", "Pull complete"),
-        {"status": "Digest: sha256:aa"},
         DONE,
     )
     docker_wire.on(PULL, chunked(told[:30], told[30:]))
@@ -161,6 +160,21 @@ def test_layers_are_reported_as_they_move(docker_wire: WireDocker, connection: C
     assert seen[1]["a"] == Layer("a", "Downloading", 1, 9)
     assert (seen[-1]["a"].status, seen[-1]["b"].status) == ("Pull complete", "Waiting")
     assert any("fromImage=host%3A5000%2Fapp&tag=1" in r for r in docker_wire.requests)
+
+
+def test_what_was_pulled_is_found_by_the_digest_that_the_registry_gave(
+    docker_wire: WireDocker, connection: Connection
+) -> None:
+    """By its name another pull, with other credentials, may have put another image there."""
+    name = f"host:5000/app@{DIGEST}"
+    other = {"Id": "sha256:" + "b" * 64, "RepoTags": ["host:5000/app:1"], "RepoDigests": []}
+    docker_wire.on("GET /images/host:5000/app:1/json", reply(200, other))
+    docker_wire.on(
+        f"GET /images/{name.replace('@', '%40')}/json",
+        reply(200, {"Id": DIGEST, "RepoDigests": [name]}),
+    )
+    docker_wire.on(PULL, chunked(lines({"status": f"Digest: {DIGEST}"}, DONE)))
+    pull(connection)
 
 
 def test_only_the_credentials_that_were_given_are_sent(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.core.arrays import Array
-from launcher.core.changes import Drain, HistoryLine, Quarantine
+from launcher.core.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.event import Now
 from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
@@ -240,6 +240,21 @@ def test_a_quarantine_stays_over_a_restart_until_it_is_cleared(store: Store) -> 
     slices = store.load(1).slices
     told = {u: (s.quarantine, s.lasting, s.quarantined_at) for u, s in slices.items()}
     assert told == {"MIG-1": ("why not", True, AT)}
+
+
+def test_whose_images_are_and_which_pulls_are_open_stays_over_a_restart(store: Store) -> None:
+    mine = ("host:5000/app:1", 1000)
+    store.commit(
+        Changes(
+            private_images={"sha256:1": frozenset({1000, 1001})},
+            public_images={"sha256:2": True, "sha256:3": True},
+            pulls={mine: True, ("app", 1001): True},
+        )
+    )
+    store.commit(Changes(public_images={"sha256:3": False}, pulls={("app", 1001): False}))
+    world = store.load(4)
+    assert world.private_images == {"sha256:1": {1000, 1001}}
+    assert (world.public_images, world.pulls) == ({"sha256:2"}, {mine})
 
 
 def test_a_drain_stays_over_a_restart_until_it_is_ended(store: Store) -> None:
