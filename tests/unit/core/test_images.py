@@ -137,7 +137,7 @@ def test_users_are_served_in_turn_where_more_want_to_pull_than_may_at_once() -> 
     assert len(machine.world.pulling) == MOST_PULLS
     while machine.world.pulling:
         key = min(machine.world.pulling, key=lambda key: key.reference)
-        machine.tell(ev.ImageResolved(key, "sha256:1"))
+        machine.tell(ev.ImageResolved(key, "sha256:1", pulled=True))
     first = {name.partition("-")[0] for name in pulls_of(machine)[:11]}
     assert first == {owner.name for owner in users}
     assert len(pulls_of(machine)) == 30
