@@ -21,7 +21,7 @@ from launcher.core.world import World
 from launcher.imageref import registry_of
 
 PULLS_AT_ONCE = 2
-MOST_PULLS = 8
+MOST_PULLS = 16
 """With those that start because their user has none running."""
 PULLS_BEFORE_HOLD = 3
 PULL_AGAIN_SECONDS = 10.0

@@ -20,10 +20,10 @@ class Pools:
         self.starts = ThreadPoolExecutor(256, thread_name_prefix="start")
         self.proofs = ThreadPoolExecutor(256, thread_name_prefix="proof")
         self.removals = ThreadPoolExecutor(64, thread_name_prefix="removal")
-        self.looks = FairPool("image", threads=16, share=4)
+        self.looks = FairPool("image", threads=64, share=4)
         self.pulls = FairPool("pull", threads=MOST_PULLS, share=MOST_PULLS)
-        self.signals = FairPool("signal", threads=64, share=8)
-        self.requests = FairPool("request", threads=64, share=8)
+        self.signals = FairPool("signal", threads=256, share=8)
+        self.requests = FairPool("request", threads=256, share=8)
 
     @property
     def _shared(self) -> tuple[FairPool, ...]:

@@ -201,8 +201,9 @@ async def _in_pieces(
             async for piece in pieces:
                 await _taken(context, caller, request, answer, piece, seconds)
             await answer.write_eof()
-        except TimeoutError:
-            log.warning("%s does not take a reply: the connection is closed", caller.owner.name)
+        except (TimeoutError, LauncherError) as error:
+            why = error.message if isinstance(error, LauncherError) else "it is not taken"
+            log.warning("a long reply to %s broke off: %s", caller.owner.name, why)
             if request.transport is not None:
                 request.transport.abort()
     return answer

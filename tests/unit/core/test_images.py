@@ -130,7 +130,7 @@ def test_a_user_waits_for_nobody_elses_pulls() -> None:
 
 def test_users_are_served_in_turn_where_more_want_to_pull_than_may_at_once() -> None:
     machine = Machine()
-    users = [Owner(2000 + n, 2000, f"user{n}") for n in range(10)]
+    users = [Owner(2000 + n, 2000, f"user{n}") for n in range(18)]
     for owner in users:
         for image in range(3):
             submit_image(machine, f"{owner.name}-{image}", "always", owner=owner)
@@ -138,15 +138,15 @@ def test_users_are_served_in_turn_where_more_want_to_pull_than_may_at_once() -> 
     while machine.world.pulling:
         key = min(machine.world.pulling, key=lambda key: key.reference)
         machine.tell(ev.ImageResolved(key, "sha256:1", pulled=True))
-    first = {name.partition("-")[0] for name in pulls_of(machine)[:11]}
+    first = {name.partition("-")[0] for name in pulls_of(machine)[:19]}
     assert first == {owner.name for owner in users}
-    assert len(pulls_of(machine)) == 30
+    assert len(pulls_of(machine)) == 54
 
 
-def test_five_thousand_images_that_are_not_there_cost_no_more_each_than_one() -> None:
+def test_an_image_that_is_not_there_costs_no_look_at_the_others() -> None:
     machine = Machine()
     machine.world.reconciling = "not yet"
-    keys = [ImageKey(f"image-{n}", "missing") for n in range(3000)]
+    keys = [ImageKey(f"image-{n}", "missing") for n in range(300)]
     for key in keys:
         submit_image(machine, key.reference)
     for key in keys:
