@@ -61,3 +61,21 @@ def test_a_list_can_be_read_in_pages(daemon: DaemonProcess) -> None:
         assert len(page) <= 700
         ids += [one["id"] for one in page]
     assert ids == [job.id for job in made]
+
+
+def test_requests_whose_clients_have_left_are_not_answered_one_after_the_other(
+    daemon: DaemonProcess,
+) -> None:
+    with as_user(ALICE):
+        daemon.client.submit([held(3000)])
+        before, _ = cost(daemon)
+        daemon.client.jobs(all=True)
+        one = cost(daemon)[0] - before
+        before, _ = cost(daemon)
+        for _ in range(100):
+            with socket.socket(socket.AF_UNIX) as left:
+                left.connect(str(daemon.socket))
+                left.sendall(b"GET /v1/jobs?all=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    with as_user(BOB):
+        assert daemon.client.jobs(), "it is answered after all of those"
+    assert cost(daemon)[0] - before < 20 * max(one, 0.05)
