@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
+
+from launcher.daemon import convert
+from launcher.errors import LauncherError
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +62,34 @@ class Replies:
             self._total -= held.size
             self._room.set()
 
+    async def send(
+        self,
+        uid: int,
+        request: web.BaseRequest,
+        answer: web.StreamResponse,
+        pieces: AsyncIterator[bytes],
+        seconds: float,
+    ) -> web.StreamResponse:
+        """Send a whole reply; a client that does not take a piece in ``seconds`` is dropped.
+
+        Raises what the first piece raises: nothing is sent before it.
+        """
+        piece = await anext(pieces)
+        await answer.prepare(request)
+        try:
+            while True:
+                async with asyncio.timeout(seconds):
+                    await self.write(uid, request, answer, piece)
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            await answer.write_eof()
+        except (TimeoutError, LauncherError) as error:
+            why = error.message if isinstance(error, LauncherError) else "it is not taken"
+            log.warning("a long reply to uid %d broke off: %s", uid, why)
+            if request.transport is not None:
+                request.transport.abort()
+        return answer
+
     async def _wait_for_room(self) -> None:
         self._room.clear()
         try:
@@ -78,3 +111,19 @@ class Replies:
                     "is closed", uid, by_user[uid])  # fmt: skip
         if oldest.transport is not None:
             oldest.transport.abort()
+
+
+async def cut(body: bytes) -> AsyncIterator[bytes]:
+    """Yield a body in pieces."""
+    for first in range(0, len(body), PIECE_BYTES):
+        yield body[first : first + PIECE_BYTES]
+
+
+async def listed(kind: Any, pages: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+    """Yield a list as JSON, page by page; ``kind`` is the type of the whole list."""
+    before = b"["
+    async for page in pages:
+        if page:
+            yield before + convert.dump(kind, page)[1:-1]
+            before = b","
+    yield b"[]" if before == b"[" else b"]"

@@ -22,7 +22,7 @@ from launcher.daemon.context import Context, must_own
 from launcher.daemon.door import BACKLOG, House, Site
 from launcher.daemon.identity import Caller, Roles, caller_of
 from launcher.daemon.parameters import must_be_known
-from launcher.daemon.replies import LARGE_BYTES, PIECE_BYTES
+from launcher.daemon.replies import LARGE_BYTES, cut, listed
 from launcher.daemon.route import Access, Route
 from launcher.daemon.routes import ROUTES
 from launcher.errors import (
@@ -178,8 +178,8 @@ async def _answer(
         if len(body) <= LARGE_BYTES:
             return reply(route.status, body)
         del result
-        return await _in_pieces(context, caller, request, route.status, _cut(body))
-    return await _in_pieces(context, caller, request, route.status, _listed(route.reply, result))
+        return await _in_pieces(context, caller, request, route.status, cut(body))
+    return await _in_pieces(context, caller, request, route.status, listed(route.reply, result))
 
 
 async def _in_pieces(
@@ -190,50 +190,11 @@ async def _in_pieces(
     pieces: AsyncIterator[bytes],
 ) -> web.StreamResponse:
     """Send a long reply: one of a user at a time, and the client takes each piece in time."""
+    answer = web.StreamResponse(status=status, headers={VERSION_HEADER: __version__})
+    answer.content_type = "application/json"
     seconds = context.limiter.limits.body_time
     async with context.limiter.alone(caller.uid, "long reply"):
-        first = await anext(pieces)  # its errors are answers of their own
-        answer = web.StreamResponse(status=status, headers={VERSION_HEADER: __version__})
-        answer.content_type = "application/json"
-        await answer.prepare(request)
-        try:
-            await _taken(context, caller, request, answer, first, seconds)
-            async for piece in pieces:
-                await _taken(context, caller, request, answer, piece, seconds)
-            await answer.write_eof()
-        except (TimeoutError, LauncherError) as error:
-            why = error.message if isinstance(error, LauncherError) else "it is not taken"
-            log.warning("a long reply to %s broke off: %s", caller.owner.name, why)
-            if request.transport is not None:
-                request.transport.abort()
-    return answer
-
-
-async def _taken(
-    context: Context,
-    caller: Caller,
-    request: web.Request,
-    answer: web.StreamResponse,
-    piece: bytes,
-    seconds: float,
-) -> None:
-    async with asyncio.timeout(seconds):
-        await context.replies.write(caller.uid, request, answer, piece)
-
-
-async def _cut(body: bytes) -> AsyncIterator[bytes]:
-    for first in range(0, len(body), PIECE_BYTES):
-        yield body[first : first + PIECE_BYTES]
-
-
-async def _listed(kind: Any, pages: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
-    """Yield a list as JSON, page by page."""
-    before = b"["
-    async for page in pages:
-        if page:
-            yield before + convert.dump(kind, page)[1:-1]
-            before = b","
-    yield b"[]" if before == b"[" else b"]"
+        return await context.replies.send(caller.uid, request, answer, pieces, seconds)
 
 
 async def _read_body(request: web.Request, most: int, seconds: float) -> None:

@@ -353,7 +353,7 @@ OUT_OF_RANGE: tuple[tuple[str, str, object], ...] = (
     ("GET", "jobs/{held}/logs?tail=99999999999999999999", None),
     ("GET", "jobs/{held}/logs?after_ns=99999999999999999999", None),
     ("GET", "jobs/{held}/wait?timeout=nan", None),
-    ("GET", "jobs?most=1", None),
+    ("GET", "jobs?mist=1", None),
     ("GET", "jobs?all=yes", None),
     ("GET", "jobs/99999999999999999999", None),
     ("GET", "jobs/1-99999999999999999999", None),
