@@ -297,7 +297,7 @@ class Runners:
         container = self._containers.find(action.container_name, action.container_id)
         if container is not None and container.running:
             with around("stop"):
-                self._containers.kill(container.id, container.stop_signal)
+                self._containers.kill(container.name, container.stop_signal)
 
     async def _kill(self, action: act.KillAttempt) -> None:
         while True:
@@ -310,7 +310,7 @@ class Runners:
         container = self._containers.find(action.container_name, action.container_id)
         if container is None or not container.running:
             return True
-        self._containers.kill(container.id, "SIGKILL")
+        self._containers.kill(container.name, "SIGKILL")
         return False
 
     async def _signal(self, action: act.SignalAttempt) -> None:

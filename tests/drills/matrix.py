@@ -18,8 +18,9 @@ CONTAINER = {
     "start": r"^POST \S*/containers/launch-\w+-{id}-1/start",
     "inspect": r"^GET \S*/containers/launch-\w+-{id}-1/json",
     "wait": r"^POST \S*/containers/launch-\w+-{id}-1/wait",
-    "stop": r"^POST \S*/containers/launch-\w+-{id}-1/stop",
-    "kill": r"^POST \S*/containers/launch-\w+-{id}-1/kill",
+    "stop": r"^POST \S*/containers/launch-\w+-{id}-1/kill\?signal=SIGTERM",
+    "kill": r"^POST \S*/containers/launch-\w+-{id}-1/kill\?signal=SIGKILL",
+    "signal": r"^POST \S*/containers/launch-\w+-{id}-1/kill\?signal=SIGUSR1",
     "remove": r"^DELETE \S*/containers/launch-\w+-{id}-1\b",
     "logs": r"^GET \S*/containers/launch-\w+-{id}-1/logs",
 }
@@ -68,9 +69,9 @@ class Cell:
             "name": f"{self.call}-{self.fault}".replace(" ", "-"),
         }
         match self.call:
-            case "stop":
+            case "stop" | "kill":
                 return job("sleep", "60", **fields)
-            case "kill":
+            case "signal":
                 warned = SignalBefore(name="SIGUSR1", before=1.0)
                 script = "trap '' USR1; sleep 60"
                 return job("sh", "-c", script, time_limit=2.0, signal=warned, **fields)
@@ -86,9 +87,9 @@ class Cell:
         """Return how the job must end: outcome, and exit code where one is known for certain."""
         if (self.call == "pull" and self.fault in ERRORS) or (self.call, self.fault) == NOT_HERE:
             return "FAILED", None  # the words of a registry, or of a Docker that denies the image
-        return {"stop": ("CANCELLED", None), "kill": ("TIMEOUT", None)}.get(
-            self.call, ("FAILED", CODE)
-        )
+        if self.call in ("stop", "kill"):
+            return "CANCELLED", None
+        return ("TIMEOUT", None) if self.call == "signal" else ("FAILED", CODE)
 
 
 def job_cells() -> list[Cell]:

@@ -76,10 +76,10 @@ def test_every_call_of_docker_with_every_fault_ends_as_is_known(
 
     def cancel(cell: Cell) -> None:
         wait_for_state(cell.id, "RUNNING")(drill)
-        drill.daemon.client.cancel(str(cell.id))
+        drill.daemon.client.cancel(str(cell.id), now=cell.call == "kill")
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(cancel, [cell for cell in cells if cell.call == "stop"]))
+        list(pool.map(cancel, [cell for cell in cells if cell.call in ("stop", "kill")]))
     drill.until_quiet()
     wrong = [problem for cell in cells for problem in faults(drill, cell, rules[cell])]
     wrong += drill.verdict()
