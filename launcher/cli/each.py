@@ -17,7 +17,7 @@ def each(do: Callable[[Client, str], list[JobView]], refs: Sequence[str], output
     client = connect()
     changed: list[JobView] = []
     status = 0
-    for ref in refs:
+    for ref in dict.fromkeys(refs):
         try:
             changed += do(client, ref)
         except Unavailable:

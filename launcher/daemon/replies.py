@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ LARGE_BYTES = 16 * 1024
 """A longer reply of one user waits for the end of the user's other long replies."""
 PIECE_BYTES = 64 * 1024
 BUDGET_BYTES = 64 * 2**20
+SHARE_BYTES = 4 * 2**20
+"""What each user may hold, also where others have filled the budget."""
 PRESSURE_SECONDS = 1.0
 """For at most this time a piece waits for room before the reader that holds most is dropped."""
 
@@ -36,8 +39,9 @@ class Held:
 class Replies:
     """What all open replies hold. Above the budget readers wait, then the largest is dropped."""
 
-    def __init__(self, most: int = BUDGET_BYTES) -> None:
-        self._most, self._total = most, 0
+    def __init__(self, most: int = BUDGET_BYTES, share: int = SHARE_BYTES) -> None:
+        self._most, self._share, self._total = most, share, 0
+        self._of: Counter[int] = Counter()
         self._held: set[Held] = set()
         self._room = asyncio.Event()
 
@@ -50,17 +54,24 @@ class Replies:
         self, uid: int, request: web.BaseRequest, answer: web.StreamResponse, data: bytes
     ) -> None:
         """Send a piece and wait until the client takes it; raises ``ConnectionError``."""
-        while self._total and self._total + len(data) > self._most:
+        while self._is_full_for(uid, len(data)):
             await self._wait_for_room()
         held = Held(uid, len(data), request.transport)
         self._held.add(held)
         self._total += held.size
+        self._of[uid] += held.size
         try:
             await answer.write(data)
         finally:
             self._held.discard(held)
             self._total -= held.size
+            self._of[uid] -= held.size
             self._room.set()
+
+    def _is_full_for(self, uid: int, size: int) -> bool:
+        """Whether a piece must wait; one of a user who holds little never does."""
+        mine = self._of[uid]
+        return bool(mine) and mine + size > self._share and self._total + size > self._most
 
     async def send(
         self,
@@ -100,15 +111,12 @@ class Replies:
 
     def _drop_largest(self) -> None:
         """Close the oldest connection of the user whose readers hold most."""
-        by_user: dict[int, int] = {}
-        for held in self._held:
-            by_user[held.uid] = by_user.get(held.uid, 0) + held.size
-        if not by_user:
+        if not self._held:
             return
-        uid = max(by_user, key=lambda uid: by_user[uid])
+        uid = max(self._of, key=lambda uid: self._of[uid])
         oldest = min((h for h in self._held if h.uid == uid), key=lambda h: h.loop_time)
         log.warning("uid %d holds %d bytes of replies without taking them: one of its connections "
-                    "is closed", uid, by_user[uid])  # fmt: skip
+                    "is closed", uid, self._of[uid])  # fmt: skip
         if oldest.transport is not None:
             oldest.transport.abort()
 

@@ -51,21 +51,41 @@ def test_a_reader_that_takes_nothing_is_dropped_where_another_needs_the_room(
     monkeypatch.setattr(replies, "PRESSURE_SECONDS", 0.01)
 
     async def body() -> None:
-        held = Replies(1000)
+        held = Replies(1000, share=0)
         idle = [Connection() for _ in range(9)]
         tasks = [send(held, ALICE, one, 100) for one in idle]
         await asyncio.sleep(0)
         assert held.total == 900
-        reader = Connection()
+        reader, other = Connection(), Connection()
         reader.reads.set()
+        waits = send(held, BOB, other, 50)
         await send(held, BOB, reader, 200)
         assert (reader.got, reader.closed) == (200, False)
-        assert [one.closed for one in idle] == [True] + [False] * 8
+        other.reads.set()
+        await waits
+        assert [one.closed for one in idle] == [True, True] + [False] * 7
         for one in idle:
             one.abort()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert {type(one) for one in ended} == {ConnectionResetError}
         assert held.total == 0
+
+    play(body)
+
+
+def test_a_user_who_holds_little_waits_for_nobody() -> None:
+    async def body() -> None:
+        held = Replies(1000, share=300)
+        idle = [Connection() for _ in range(10)]
+        tasks = [send(held, ALICE, one, 100) for one in idle]
+        reader, slow = Connection(), Connection()
+        reader.reads.set()
+        waits = send(held, BOB, slow, 100)
+        await asyncio.wait_for(send(held, BOB, reader, 200), replies.PRESSURE_SECONDS / 2)
+        assert not any(one.closed for one in idle)
+        for one in (*idle, slow):
+            one.reads.set()
+        await asyncio.gather(*tasks, waits)
 
     play(body)
 
