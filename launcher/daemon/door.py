@@ -253,7 +253,7 @@ class Site(web.BaseSite):
     def _receive(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         try:
-            uid, _ = peer_of(connection)
+            uid = peer_of(connection)
         except OSError:
             connection.close()
             return

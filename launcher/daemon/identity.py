@@ -8,7 +8,7 @@ import os
 import pwd
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -16,7 +16,7 @@ from launcher.config import Config
 from launcher.core.job import JobSpec, Owner
 from launcher.core.policy import Asked, Person, Policy
 from launcher.core.rules import Rules
-from launcher.daemon.usernames import lent_by, name_of
+from launcher.daemon.usernames import NO_GROUP, lent_by, name_of, primary_gid
 from launcher.errors import NotAllowed
 
 _UCRED = struct.Struct("3i")
@@ -70,8 +70,13 @@ class Roles:
         return Asked(spec, self.person(owner, policy.groups), policy, memory)
 
     def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
-        """Return a user as the policy sees him; ``keeps`` are groups that containers may keep."""
+        """Return a user as the policy sees him; ``keeps`` are groups that containers may keep.
+
+        The owner's gid is the primary group now: one that an earlier version recorded was that of
+        the process that connected.
+        """
         gids = gids_of(owner)
+        owner = replace(owner, gid=primary_gid(owner.uid, owner.name))
         caller = self._with_role(owner, gids)
         kept = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
         return Person(owner, _names_of(gids), kept, caller.trusted, caller.admin)
@@ -84,13 +89,10 @@ def roles_of(config: Config) -> Roles:
 
 
 def gids_of(owner: Owner) -> frozenset[int]:
-    """Return the ids of a user's groups: of one without a name, or whose name is another's now,
-    only the group that the kernel reported."""
-    try:
-        is_known = pwd.getpwnam(owner.name).pw_uid == owner.uid
-    except KeyError:
-        is_known = False
-    return frozenset(os.getgrouplist(owner.name, owner.gid) if is_known else (owner.gid,))
+    """Return the ids of a user's groups, by passwd and group alone; none where the user has no
+    passwd entry, or the name is another user's now."""
+    gid = primary_gid(owner.uid, owner.name)
+    return frozenset() if gid == NO_GROUP else frozenset(os.getgrouplist(owner.name, gid))
 
 
 def _gid(group: str | None) -> int | None:
@@ -131,15 +133,17 @@ def _names_of(gids: frozenset[int]) -> frozenset[str]:
     return frozenset(found)
 
 
-def peer_of(connection: socket.socket) -> tuple[int, int]:
-    """Return the uid and gid that the kernel saw at connect() (SO_PEERCRED, unix(7))."""
+def peer_of(connection: socket.socket) -> int:
+    """Return the uid that the kernel saw at connect() (SO_PEERCRED, unix(7)).
+
+    Not the gid: it may be any group that a process could change to.
+    """
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _, uid, gid = _UCRED.unpack(raw)
-    return uid, gid
+    return int(_UCRED.unpack(raw)[1])
 
 
 def caller_of(request: web.Request, roles: Roles) -> Caller:
-    """Return who sent a request; a uid without a name is shown as its number.
+    """Return who sent a request; a uid without a name is shown as its number, without a group.
 
     Raises ``NotAllowed`` for a uid that was given to another user for user namespaces.
     """
@@ -149,11 +153,11 @@ def caller_of(request: web.Request, roles: Roles) -> Caller:
     )
     if connection is None:
         raise NotAllowed("the connection is gone")
-    uid, gid = peer_of(connection)
+    uid = peer_of(connection)
     name = name_of(uid)
     if name == str(uid):
         _must_not_be_subordinate(uid)
-    return roles.caller(Owner(uid, gid, name))
+    return roles.caller(Owner(uid, primary_gid(uid, name), name))
 
 
 def _must_not_be_subordinate(uid: int) -> None:

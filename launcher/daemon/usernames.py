@@ -15,8 +15,11 @@ MOST_BYTES = 2**24
 _ROW = re.compile(r"([^:]+):(\d{1,10}):(\d{1,10})", re.ASCII)
 
 
-_known: dict[int, str] = {}
+_known: dict[int, tuple[str, int]] = {}
+"""uid -> name and primary gid, as they were found last."""
 MOST_KNOWN = 10_000
+NO_GROUP = 65534
+"""The kernel's overflow gid, Debian's nogroup: it owns nothing."""
 
 
 def name_of(uid: int) -> str:
@@ -25,13 +28,28 @@ def name_of(uid: int) -> str:
     A name that was found before is kept: a service that looks names up may be away for a while.
     """
     try:
-        name = pwd.getpwuid(uid).pw_name
+        found = pwd.getpwuid(uid)
     except KeyError:
-        return _known.get(uid, str(uid))
+        return _known[uid][0] if uid in _known else str(uid)
     if len(_known) >= MOST_KNOWN:
         _known.clear()
-    _known[uid] = name
-    return name
+    _known[uid] = found.pw_name, found.pw_gid
+    return found.pw_name
+
+
+def primary_gid(uid: int, name: str) -> int:
+    """Return the primary group of a user: that of the passwd entry with this name and uid.
+
+    ``NO_GROUP`` where there is no such entry. An entry that was found before counts as long as
+    the name cannot be looked up. A process's own gid never counts: sg(1), a group's password and
+    set-group-id programs change it.
+    """
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        before, gid = _known.get(uid, (None, NO_GROUP))
+        return gid if before == name else NO_GROUP
+    return found.pw_gid if found.pw_uid == uid else NO_GROUP
 
 
 def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:

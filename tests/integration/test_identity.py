@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import threading
@@ -87,6 +88,18 @@ def test_an_ordinary_users_container_is_confined_to_his_uid(
     status = dict(line.split(":\t") for line in lines[4:] if line)
     assert status["CapEff"] == status["CapBnd"] == "0" * 16
     assert status["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("uid", "expected"), [(ALICE.pw_uid, ALICE.pw_gid), (54321, 65534)], ids=["named", "nameless"]
+)
+def test_a_group_that_a_process_changed_to_is_not_in_the_container(
+    daemon: DaemonProcess, uid: int, expected: int
+) -> None:
+    mail = grp.getgrnam("mail").gr_gid
+    with as_user(uid, mail):
+        (job,) = daemon.client.submit([request("sh", "-c", "id -g; id -G")])
+    assert daemon.output(job).decode().split() == [str(expected)] * 2
 
 
 def test_an_ordinary_users_mounts_are_refused_and_roots_are_not(

@@ -157,13 +157,17 @@ class DaemonProcess:
 
 
 @contextlib.contextmanager
-def as_user(uid: int) -> Iterator[None]:
-    """Connect as another user: the kernel reports the effective uid at connect()."""
+def as_user(uid: int, gid: int | None = None) -> Iterator[None]:
+    """Connect as another user: the kernel reports the effective uid at connect().
+
+    ``gid`` is another group than the user's own, as sg(1) has it.
+    """
     before = os.getegid()
-    try:
-        gid = pwd.getpwuid(uid).pw_gid
-    except KeyError:
-        gid = uid
+    if gid is None:
+        try:
+            gid = pwd.getpwuid(uid).pw_gid
+        except KeyError:
+            gid = uid
     os.setegid(gid)
     os.seteuid(uid)
     try:

@@ -22,9 +22,10 @@ from launcher.daemon.identity import (
     groups_of,
     unknown_names,
 )
-from launcher.daemon.usernames import lent_by, name_of
+from launcher.daemon.usernames import NO_GROUP, lent_by, name_of, primary_gid
 from launcher.errors import NotAllowed
 
+MAIL = 8
 ROOT_ONLY = Roles(frozenset({0}))
 
 
@@ -81,16 +82,34 @@ def test_an_admin_is_one_by_uid_alone(listener: Any) -> None:
         assert caller_of(request(server), Roles(frozenset({0, 5}))).admin
 
 
-def test_a_uid_without_a_name_is_a_number_with_its_own_group_alone(listener: Any) -> None:
-    client = connect_as(54321, 54322, listener.path)
+def test_a_uid_without_a_name_is_a_number_without_any_group(listener: Any) -> None:
+    client = connect_as(54321, MAIL, listener.path)
     with client, listener.accept() as server:
-        caller = caller_of(request(server), ROOT_ONLY)
-    assert (caller.owner, caller.role) == (Owner(54321, 54322, "54321"), "user")
-    assert gids_of(caller.owner) == {54322}
+        caller = caller_of(request(server), Roles(frozenset({0}), "mail", "mail"))
+    assert (caller.owner, caller.role) == (Owner(54321, NO_GROUP, "54321"), "user")
+    assert gids_of(caller.owner) == frozenset()
+
+
+def test_the_group_that_a_process_changed_to_is_not_the_users(listener: Any) -> None:
+    client = connect_as(5, MAIL, listener.path)
+    with client, listener.accept() as server:
+        caller = caller_of(request(server), Roles(frozenset({0}), "mail", "mail"))
+    assert (caller.owner, caller.role) == (Owner(5, 60, "games"), "user")
+    assert MAIL not in gids_of(caller.owner)
+
+
+def test_the_group_of_a_job_that_an_earlier_version_recorded_is_the_primary_one_at_its_start() -> (
+    None
+):
+    person = ROOT_ONLY.person(Owner(5, MAIL, "games"), frozenset({"mail"}))
+    assert (person.owner, person.gids) == (Owner(5, 60, "games"), ())
+    unknown = ROOT_ONLY.person(Owner(54321, MAIL, "54321"), frozenset({"mail"}))
+    assert (unknown.owner.gid, unknown.groups, unknown.gids) == (NO_GROUP, frozenset(), ())
 
 
 def test_a_name_that_is_another_users_now_brings_none_of_its_groups() -> None:
-    assert gids_of(Owner(54321, 54321, "root")) == {54321}
+    assert gids_of(Owner(54321, 54321, "root")) == frozenset()
+    assert ROOT_ONLY.person(Owner(54321, 0, "root"), frozenset()).owner.gid == NO_GROUP
 
 
 def test_a_subordinate_uid_is_refused_and_its_owner_named(tmp_path: Path) -> None:
@@ -124,8 +143,10 @@ def test_a_name_that_was_known_is_kept_while_nobody_can_look_it_up(
 ) -> None:
     assert name_of(5) == "games"
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])  # SSSD that is away raises KeyError
-    assert name_of(5) == "games"
-    assert name_of(54321) == "54321"
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: {}[name])
+    assert (name_of(5), primary_gid(5, "games")) == ("games", 60)
+    assert primary_gid(5, "another") == NO_GROUP
+    assert (name_of(54321), primary_gid(54321, "54321")) == ("54321", NO_GROUP)
 
 
 def test_each_connection_keeps_its_own_user(listener: Any) -> None:
