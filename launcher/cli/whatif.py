@@ -47,7 +47,7 @@ def _output(text: str) -> str:
     "--runtime",
     type=click.Choice(["limit", "history"]),
     default="limit",
-    help="Jobs take their time limit, or the median of earlier jobs of their name.",
+    help="Jobs take their time limit, or the median of your earlier jobs of their name.",
 )
 @click.option(
     "-o",

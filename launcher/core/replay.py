@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from launcher.core import event as ev
@@ -167,15 +167,19 @@ class Replay:
         self._do(handle(self.world, event, self.now))
 
 
-def runtimes(world: World, medians: dict[str, float]) -> Callable[[Job], float]:
-    """Return how long a job takes: the median of its name if there is one, else its limit.
+Medians = Mapping[tuple[int, str], float]
+"""Seconds that a user's completed jobs of one name took, by (uid, name)."""
+
+
+def runtimes(world: World, medians: Medians) -> Callable[[Job], float]:
+    """Return how long a job takes: the median of its owner and name if known, else its limit.
 
     A job without a limit takes as long as the rules assume; none takes longer than its limit.
     """
 
     def seconds(job: Job) -> float:
         limit = math.inf if job.time_limit is None else job.time_limit
-        known = medians.get(job.name)
+        known = medians.get((job.owner.uid, job.name))
         if known is None:
             return limit if limit < math.inf else world.rules.assumed_time_limit
         return min(known, limit)

@@ -19,7 +19,7 @@ from launcher.core.job import Job, State
 from launcher.core.layout import board_of
 from launcher.core.plan import Want, plan
 from launcher.core.reconcile import take_up
-from launcher.core.replay import Ran, Replay, idle_copy, runtimes
+from launcher.core.replay import Medians, Ran, Replay, idle_copy, runtimes
 from launcher.core.states import SliceState
 from launcher.core.world import World
 from launcher.daemon.replaying import Question
@@ -48,7 +48,7 @@ def _answer(question: Question) -> Any:
     world.groups = question.groups
     if question.inventory is not None:
         world.take_inventory(question.inventory)
-    medians = reader.medians() if question.history else {}
+    medians = reader.medians(question.history_of) if question.history else {}
     if question.job is not None:
         return _start_of(question, world, medians)
     if not question.layouts and question.submitted is None:
@@ -64,7 +64,7 @@ def _answer(question: Question) -> Any:
     return found
 
 
-def _start_of(question: Question, world: World, medians: dict[str, float]) -> float | None:
+def _start_of(question: Question, world: World, medians: Medians) -> float | None:
     """Return when a job starts in the replay (seconds since 1970), None where it does not."""
     job = world.jobs.get(question.job or 0)
     if job is None or job.state is not State.PENDING:
@@ -104,7 +104,7 @@ def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
 
 
 def _forecast(
-    name: str, world: World, question: Question, medians: dict[str, float]
+    name: str, world: World, question: Question, medians: Medians
 ) -> dict[str, Any]:
     """Play a world to its end and tell what came of it."""
     now = question.now

@@ -29,7 +29,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be played: a queue or a submit, over layouts, or until one job starts."""
+    """What is to be played: a queue or a submit, over layouts, or until one job starts.
+
+    ``history``: jobs take as long as earlier ones of their owner and name did; only jobs of the uid
+    ``history_of`` where it is set.
+    """
 
     state_dir: Path
     cpu_slots: int
@@ -38,6 +42,7 @@ class Question:
     inventory: ev.InventoryRead | None
     now: ev.Now
     history: bool = False
+    history_of: int | None = None
     job: int | None = None
     submitted: ev.Submitted | None = None
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = ()
@@ -86,6 +91,7 @@ def question_of(
     *,
     job: int | None = None,
     history: bool = False,
+    history_of: int | None = None,
     submitted: ev.Submitted | None = None,
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = (),
 ) -> Question:
@@ -99,6 +105,7 @@ def question_of(
         inventory=context.brain.inventory,
         now=clock.now(),
         history=history,
+        history_of=history_of,
         job=job,
         submitted=submitted,
         layouts=layouts,

@@ -28,7 +28,11 @@ async def whatif(
         for each in asked.layouts
     )
     question = question_of(
-        context, history=asked.runtime == "history", submitted=submitted, layouts=layouts
+        context,
+        history=asked.runtime == "history",
+        history_of=None if caller.admin else caller.uid,  # run times of others are theirs to see
+        submitted=submitted,
+        layouts=layouts,
     )
     found = await replaying.ask(question, WHATIF_SECONDS, _TURN)
     best = min(found, key=lambda f: (len(f["never"]), f["makespan"]))  # of equals the first

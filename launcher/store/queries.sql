@@ -256,14 +256,15 @@ SELECT COALESCE(outcome, state) AS word, COUNT(*) AS n FROM jobs GROUP BY word;
 
 -- name: medians
 WITH took AS (
-    SELECT name, (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
+    SELECT uid, name, (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
     FROM jobs WHERE outcome = 'COMPLETED' AND started_at IS NOT NULL AND ended_at >= started_at
+        AND uid = COALESCE(?, uid)
 ), ranked AS (
     SELECT
-        name, seconds,
-        ROW_NUMBER() OVER (PARTITION BY name ORDER BY seconds) AS place,
-        COUNT(*) OVER (PARTITION BY name) AS n
+        uid, name, seconds,
+        ROW_NUMBER() OVER (PARTITION BY uid, name ORDER BY seconds) AS place,
+        COUNT(*) OVER (PARTITION BY uid, name) AS n
     FROM took
 )
-SELECT name, AVG(seconds) AS seconds FROM ranked
-WHERE place IN ((n + 1) / 2, (n + 2) / 2) GROUP BY name;
+SELECT uid, name, AVG(seconds) AS seconds FROM ranked
+WHERE place IN ((n + 1) / 2, (n + 2) / 2) GROUP BY uid, name;

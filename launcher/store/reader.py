@@ -67,9 +67,10 @@ class Reader:
             finally:
                 self._db.execute("ROLLBACK")
 
-    def medians(self) -> dict[str, float]:
-        """Return by name how many seconds completed jobs took, the median of each name."""
-        return {row["name"]: row["seconds"] for row in self._rows("medians")}
+    def medians(self, uid: int | None = None) -> dict[tuple[int, str], float]:
+        """Return the median seconds of completed jobs by (uid, name); of one user, or of all."""
+        rows = self._rows("medians", uid)
+        return {(row["uid"], row["name"]): row["seconds"] for row in rows}
 
     def elements(self, array_id: int, first: int = 0, last: int | None = None) -> list[Job]:
         """Return the elements of an array, or those with indices from ``first`` to ``last``."""

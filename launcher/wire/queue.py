@@ -115,7 +115,8 @@ class WhatIfRequest:
 
     Without ``layouts`` it is the present layout, with the jobs that run on it. With some, each is
     replayed from an idle machine, and the present one beside them, so that they can be compared.
-    ``runtime``: how long jobs take: their time limit, or the median of earlier jobs of their name.
+    ``runtime``: how long jobs take: their time limit, or the median of earlier jobs of
+    their owner and name: the caller's own, an admin's replay takes everybody's.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT

@@ -49,6 +49,29 @@ def test_another_user_may_neither_cancel_nor_read_nor_signal(daemon: DaemonProce
         daemon.client.cancel(job)
 
 
+def test_how_long_a_users_jobs_took_is_not_told_to_others_by_a_replay(
+    daemon: DaemonProcess,
+) -> None:
+    hers = submit_as(daemon, ALICE.pw_uid, "true")
+    daemon.client.wait(str(hers), timeout=30)
+
+    def makespan(uid: int) -> float:
+        limited = [request("true", time_limit=500.0)]
+        with as_user(uid):
+            (found,) = daemon.client.queue.whatif(limited, [], history=True)
+        return found.makespan
+
+    assert makespan(ALICE.pw_uid) < 60
+    assert makespan(BOB.pw_uid) == 500
+    assert makespan(0) == 500, "root's own jobs of that name"
+    running = submit_as(daemon, ALICE.pw_uid, "sleep", "60", time_limit=400.0)
+    for uid, told in ((BOB.pw_uid, (300, 400)), (ALICE.pw_uid, (0, 60)), (0, (0, 60))):
+        with as_user(uid):
+            (found,) = daemon.client.queue.whatif(None, [], history=True)
+        assert told[0] <= found.makespan <= told[1], uid
+    daemon.client.cancel(str(running))
+
+
 def test_another_user_sees_that_a_job_is_there_and_nothing_private(daemon: DaemonProcess) -> None:
     job = submit_as(daemon, ALICE.pw_uid, "sleep", "20", environment={"TOKEN": "s3cret"})
     with as_user(BOB.pw_uid):

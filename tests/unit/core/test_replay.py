@@ -11,13 +11,14 @@ from launcher.core.job import After, Dependency, Job, JobSpec, State, Warn
 from launcher.core.replay import Replay, idle_copy, runtimes
 from launcher.core.reservations import Reservation
 from launcher.core.rules import HOUR, Rules
-from tests.support.builders import BOB, CPU, ROOT, Machine, mig, profile
+from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, mig, profile
 
 
 def play(machine: Machine, **medians: float) -> Replay:
     """Replay what a machine has, on a copy."""
     world = copy.deepcopy(machine.world)
-    replay = Replay(world, machine.time, runtimes(world, medians))
+    known = {(ALICE.uid, name): seconds for name, seconds in medians.items()}
+    replay = Replay(world, machine.time, runtimes(world, known))
     replay.run()
     return replay
 
@@ -50,6 +51,12 @@ def test_a_job_without_a_limit_takes_what_is_assumed_and_a_known_name_its_median
     (job,) = machine.submit(profile())
     assert spans(play(machine), machine)[job.id] == (0, 3600)
     assert spans(play(machine, job=7.0), machine)[job.id] == (0, 7)
+
+
+def test_how_long_a_users_jobs_took_says_nothing_of_anothers_jobs_of_that_name() -> None:
+    machine = Machine(slices=[mig(0)])
+    (job,) = machine.submit(profile(), owner=BOB, time_limit=100)
+    assert spans(play(machine, job=7.0), machine)[job.id] == (0, 100)
 
 
 def test_a_gang_a_backfill_and_a_dependency_happen_as_in_earnest() -> None:
