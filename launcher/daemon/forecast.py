@@ -103,9 +103,7 @@ def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
     return found
 
 
-def _forecast(
-    name: str, world: World, question: Question, medians: Medians
-) -> dict[str, Any]:
+def _forecast(name: str, world: World, question: Question, medians: Medians) -> dict[str, Any]:
     """Play a world to its end and tell what came of it."""
     now = question.now
     running = {j.id for j in world.jobs.values() if j.state is not State.PENDING}
