@@ -172,15 +172,19 @@ def device_request(slices: tuple[Slice, ...], driver: str) -> dict[str, Any]:
 
 
 def _tmpfs(launch: Launch) -> dict[str, str]:
-    """Give an ordinary user's container the writable places that frameworks' caches need."""
+    """Give an ordinary user's container the writable places that frameworks' caches need.
+
+    None at or below a mount: runc follows symlinks to a place, and those in a mount are a user's,
+    who could have it over /etc. An image's symlinks reach nothing that the image does not own.
+    """
     kept = launch.confinement
     if kept.login is None or kept.user is None:
         return {}
     uid, gid = kept.user.split(":")
-    mounted = {bind.target.rstrip("/") for bind in launch.binds}
+    mounts = [f"{posixpath.normpath(bind.target)}/" for bind in launch.binds]
     home = dict(launch.spec.environment).get("HOME", f"/home/{kept.login}")
     places = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
     # Only a plain path below /home: `/home/../etc` would hide what the image has there.
     if home.startswith("/home/") and posixpath.normpath(home) == home and "\0" not in home:
         places[home] = f"rw,exec,nosuid,nodev,mode=0700,uid={uid},gid={gid}"
-    return {path: how for path, how in places.items() if path not in mounted}
+    return {path: how for path, how in places.items() if not f"{path}/".startswith(tuple(mounts))}

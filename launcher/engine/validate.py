@@ -274,3 +274,6 @@ def _ordinary_faults(body: dict[str, Any], host: dict[str, Any], bounds: Bounds)
         owned = [o for o in options if o.startswith("uid=")] in ([], [f"uid={bounds.uid}"])
         if not (home or place == "/tmp") or not {"nosuid", "nodev"} <= set(options) or not owned:
             yield f"tmpfs {place} ({how}) is not allowed"
+        for target in (posixpath.normpath(str(mount.get("Target"))) for mount in host["Mounts"]):
+            if place == target or place.startswith(f"{target}/"):
+                yield f"tmpfs {place} is in a mount, {target}"

@@ -191,6 +191,31 @@ def test_no_text_of_a_user_mounts_anything_outside_home(home: str) -> None:
     assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
 
 
+@pytest.mark.parametrize(
+    ("target", "home"),
+    [
+        ("/home/alice", "/home/alice"),
+        ("/home/alice", "/home/alice/link"),
+        ("/home/./alice/", "/home/alice/a/b"),
+        ("/home", "/home/alice"),
+    ],
+)
+def test_no_tmpfs_is_put_at_or_below_a_users_mount_where_a_symlink_could_lead_it_elsewhere(
+    target: str, home: str
+) -> None:
+    made = launch(binds=(Bind("/run/pins/0", target, True),), environment=(("HOME", home),))
+    body = create_body(made)
+    assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
+    assert body_faults(body, bounds_of(made)) == []
+
+
+def test_a_mount_below_home_leaves_home_writable() -> None:
+    made = launch(binds=(Bind("/run/pins/0", "/home/alice/work", True),))
+    assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/alice"}
+    made = launch(binds=(Bind("/run/pins/0", "/tmp", True),))
+    assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/home/alice"}
+
+
 @pytest.mark.parametrize("cpus", [1e300, float("inf"), 1e18])
 def test_more_cores_than_there_can_be_still_make_a_number_that_docker_can_read(cpus: float) -> None:
     config = create_body(launch(cpus=cpus))["HostConfig"]

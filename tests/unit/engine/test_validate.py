@@ -278,6 +278,14 @@ def test_a_pin_over_what_belongs_to_the_system_is_refused(target: str) -> None:
     assert any("hides" in fault for fault in faults(made, create_body(made)))
 
 
+@pytest.mark.parametrize("place", ["/home/alice/link", "/home/alice"])
+def test_a_tmpfs_at_or_below_a_mount_is_refused(place: str) -> None:
+    made = launch(binds=(Bind("/run/pins/0", "/home/./alice/", True),))
+    body = create_body(made)
+    body["HostConfig"]["Tmpfs"][place] = "rw,nosuid,nodev"
+    assert any("is in a mount" in fault for fault in faults(made, body))
+
+
 def test_who_has_docker_anyway_mounts_paths_as_they_are() -> None:
     made = launch(binds=(Bind("/home/alice", "/etc", True),))
     own = dataclasses.replace(bounds_of(made), unbound=True)
