@@ -19,6 +19,7 @@ from launcher.dockerd import dockerd_pid
 from launcher.errors import LauncherError, PinsUnavailable, UserError
 from launcher.pins.requests import OPENING_SECONDS, Settings, answer
 from launcher.pins.server import accepted, bound, handed_over, serve, systemd_listener
+from launcher.pins.slots import Slots
 from launcher.pins.syscalls import join_mounts_of
 from launcher.pins.values import MOST_ID, MOST_MOUNTS, check_root
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     os.umask(0o022)
-    settings = Settings(asked.directory, asked.opening_seconds, asked.allow_root)
+    settings = Settings(asked.directory, Slots(), asked.opening_seconds, asked.allow_root)
     uids = frozenset({0, *asked.daemon_uid})
     seconds = asked.opening_seconds * MOST_MOUNTS + _MORE_SECONDS
     serve(connections, functools.partial(answer, settings), uids, seconds)

@@ -1,7 +1,7 @@
 """The other side of ``opening``: forks the child that becomes the user, takes the files it opened.
 
 A file server that is gone holds up the child and not the helper: an opening has its time, then the
-child is killed.
+child is killed. One that hangs in the kernel all the same keeps a slot of its user (``slots``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NoReturn
 from launcher.errors import LauncherError, PinRefused, PinsUnavailable
 from launcher.pins import frames
 from launcher.pins.opening import become, open_mount
+from launcher.pins.slots import Slots
 from launcher.pins.values import Mount, User
 
 _MOST_BYTES = 64 * 1024
@@ -25,28 +26,36 @@ _END_SECONDS = 1.0
 
 
 @contextlib.contextmanager
-def opened(user: User, mounts: Sequence[Mount], seconds: float) -> Iterator[list[int]]:
+def opened(
+    user: User, mounts: Sequence[Mount], seconds: float, slots: Slots
+) -> Iterator[list[int]]:
     """Lend an O_PATH file of each mount, opened as the user within ``seconds`` each.
 
-    Raises ``PinRefused`` for what he may not have, is not there, or does not answer.
+    Raises ``PinRefused`` for what the user may not have, is not there, or does not answer.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        _open_all(parent, theirs, user, mounts)
-    theirs.close()
     files: list[int] = []
     try:
-        try:
-            ours.settimeout(seconds)
-            files.extend(_taken(ours, mount) for mount in mounts)
-        finally:
-            _end(child, ours)
+        with slots.taken(user.uid) as slot:
+            _open(user, mounts, seconds, slot, files)
         yield files
     finally:
         for fd in files:
             os.close(fd)
+
+
+def _open(user: User, mounts: Sequence[Mount], seconds: float, slot: int, files: list[int]) -> None:
+    """Add a file of each mount, opened by a child that holds the slot as long as it is there."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _open_all(parent, theirs, slot, user, mounts)
+    theirs.close()
+    try:
+        ours.settimeout(seconds)
+        files.extend(_taken(ours, mount) for mount in mounts)
+    finally:
+        _end(child, ours)
 
 
 def _taken(ours: socket.socket, mount: Mount) -> int:
@@ -76,10 +85,12 @@ def _end(child: int, ours: socket.socket) -> None:
         os.waitpid(child, 0)
 
 
-def _open_all(parent: int, theirs: socket.socket, user: User, mounts: Sequence[Mount]) -> NoReturn:
+def _open_all(
+    parent: int, theirs: socket.socket, slot: int, user: User, mounts: Sequence[Mount]
+) -> NoReturn:
     """Send a file for each mount, or why there is none; the life of the child."""
     try:
-        _close_all_but(theirs.fileno())
+        _close_all_but(theirs.fileno(), slot)
         become(user)
         if os.getppid() != parent:  # it ended before its end would have ended this
             os._exit(1)
@@ -95,9 +106,9 @@ def _open_all(parent: int, theirs: socket.socket, user: User, mounts: Sequence[M
         os._exit(0)
 
 
-def _close_all_but(kept: int) -> None:
+def _close_all_but(*kept: int) -> None:
     """Take nothing along that is the helper's: its connections, its directory."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        if int(name) > 2 and int(name) != kept:
+        if int(name) > 2 and int(name) not in kept:
             with contextlib.suppress(OSError):
                 os.close(int(name))

@@ -15,6 +15,8 @@ from launcher import __version__
 from launcher.errors import LauncherError, PinRefused, UserError
 from launcher.pins import values
 from launcher.pins.borrowing import opened
+from launcher.pins.served import check_open
+from launcher.pins.slots import Slots
 from launcher.pins.tree import Tree
 from launcher.pins.values import Fields, Mount
 
@@ -26,6 +28,7 @@ class Settings:
     """What the helper was started with: where pins are, and how long an opening may take."""
 
     directory: str
+    slots: Slots
     opening_seconds: float = OPENING_SECONDS
     root_allowed: bool = False
 
@@ -40,7 +43,7 @@ def pin(settings: Settings, fields: Fields) -> Reply:
     user = values.user_of(fields, root_allowed=settings.root_allowed)
     mounts = _mounts(settings, fields)
     with (
-        opened(user, mounts, settings.opening_seconds) as files,
+        opened(user, mounts, settings.opening_seconds, settings.slots) as files,
         Tree.locked(settings.directory) as tree,
     ):
         return {"paths": tree.pin(container, list(zip(files, mounts, strict=True)), dockerd)}
@@ -61,8 +64,11 @@ def check(settings: Settings, fields: Fields) -> Reply:
     """Open as the user and mount nothing: what can be said before a job waits for its start."""
     values.only(fields, "mounts", "uid", "gid", "groups")
     user = values.user_of(fields, root_allowed=settings.root_allowed)
-    with opened(user, _mounts(settings, fields), settings.opening_seconds):
-        return {}
+    mounts = _mounts(settings, fields)
+    with opened(user, mounts, settings.opening_seconds, settings.slots) as files:
+        for fd, mount in zip(files, mounts, strict=True):
+            check_open(fd, mount)
+    return {}
 
 
 def unpin(settings: Settings, fields: Fields) -> Reply:

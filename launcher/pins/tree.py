@@ -20,7 +20,8 @@ from pathlib import Path
 from launcher.errors import LauncherError, PinRefused, PinsUnavailable
 from launcher.pins import syscalls
 from launcher.pins.memory import filled
-from launcher.pins.opening import check_kind, kernel_lacks, open_directory
+from launcher.pins.opening import kernel_lacks, open_directory
+from launcher.pins.served import check_below, check_open, mountinfo
 from launcher.pins.values import Mount, User, is_container
 
 SECRETS = "secrets"
@@ -80,6 +81,7 @@ class Tree:
                 for number, (fd, mount) in enumerate(files):
                     with _told(str(mount)):
                         _mount(fd, mount, folder, str(number))
+                        check_below(mountinfo(), paths[number], mount)
             if dockerd is not None:
                 check_seen(dockerd, paths)
         except BaseException:
@@ -173,10 +175,7 @@ class Tree:
 
 
 def _mount(fd: int, mount: Mount, folder: int, name: str) -> None:
-    mode, mount_id = syscalls.kind_of(fd)
-    check_kind(mode, mount)
-    mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-    check_server(mounts, mount_id, mount)
+    mode = check_open(fd, mount)
     with _file(syscalls.clone_tree(fd)) as tree:
         syscalls.restrict(tree, _HARMLESS | (mount.read_only * syscalls.MOUNT_ATTR_RDONLY))
         _attach(tree, folder, name, is_directory=stat.S_ISDIR(mode))
@@ -214,24 +213,6 @@ def _unmountable(error: OSError, what: str) -> LauncherError:
     if error.errno == errno.EINVAL:
         return PinRefused(f"{what}: is on a mount that cannot be mounted elsewhere")
     return PinsUnavailable(f"{what}: {error}")
-
-
-def check_server(mountinfo: str, mount_id: int, mount: Mount) -> None:
-    """Refuse a file system that a user serves (FUSE): it could hold up root, and dockerd, for ever.
-
-    proc_pid_mountinfo(5): the file system's own options have ``user_id`` of who mounted it.
-    """
-    for line in mountinfo.splitlines():
-        ours, _, theirs = line.partition(" - ")
-        kind, _, options = theirs.split(" ")[:3]
-        if ours.split(" ", 1)[0] != str(mount_id):
-            continue
-        if kind.split(".")[0] in ("fuse", "fuseblk") and "user_id=0" not in options.split(","):
-            raise PinRefused(
-                f"{mount}: is on a file system that a user serves ({kind})",
-                fix="Let an admin mount it, or copy what the job needs.",
-            )
-        return
 
 
 def check_seen(pid: int, paths: Iterable[str]) -> None:

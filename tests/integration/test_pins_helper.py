@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -17,10 +19,11 @@ import pytest
 from launcher.client.sockets import answers
 from launcher.errors import NotAllowed, PinRefused, PinsUnavailable, UserError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.pins import Mount, Pins, User, frames, syscalls
+from launcher.pins import Mount, Pins, User, frames, syscalls, tree
 from launcher.pins.client import HELPER
-from launcher.pins.tree import check_server
-from tests.support.pins import ALICE, Ground, mount
+from launcher.pins.served import check_server
+from launcher.pins.slots import MOST
+from tests.support.pins import ALICE, BOB, Ground, mount
 from tests.support.wait import wait_until
 
 KILLS = 30
@@ -290,6 +293,63 @@ def test_many_threads_pin_and_unpin_at_once(ground: Ground) -> None:
 # --- what may hang
 
 
+@contextlib.contextmanager
+def answering_only_init(target: Path) -> Iterator[None]:
+    """Mount a file system whose server takes requests and never answers: no signal ends a wait."""
+    device = os.open("/dev/fuse", os.O_RDWR | os.O_NONBLOCK)
+    stop = threading.Event()
+
+    def answer() -> None:
+        while not stop.is_set():
+            if not select.select([device], [], [], 0.05)[0]:
+                continue
+            with contextlib.suppress(BlockingIOError):
+                request = os.read(device, 1 << 17)
+                length, opcode, unique = struct.unpack_from("IIQ", request)
+                assert length == len(request)
+                if opcode == 26:  # FUSE_INIT, linux/fuse.h
+                    out = struct.pack("IIIIHHIIHHI28x", 7, 31, 4096, 0, 8, 8, 4096, 1, 1, 0, 0)
+                    os.write(device, struct.pack("IiQ", 16 + len(out), 0, unique) + out)
+
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            mount("fuse", target, f"fd={device},rootmode=40000,{DEAD_SERVER}")
+            answering = threads.submit(answer)
+            yield
+        finally:
+            stop.set()
+            answering.result()
+            os.close(device)  # whoever hangs is let go
+
+
+def test_what_hangs_for_good_takes_a_few_processes_of_its_user_and_none_of_others(
+    ground: Ground,
+) -> None:
+    pins, _ = ground.helper("--opening-seconds", "0.3")
+    dead = ground.directory(ground.alice / "dead", ALICE)
+
+    def hanging() -> int:
+        """Count the processes that wait in the kernel as alice."""
+        found = 0
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                text = status.read_text()
+                found += "\nUid:\t61001\t" in text and "\nState:\tD" in text
+        return found
+
+    with answering_only_init(dead):
+        for _ in range(MOST):
+            with pytest.raises(PinRefused, match="does not answer within"):
+                pins.check(home(ground, "dead/x"), ALICE)
+        for path in ("dead/x", ""):
+            with pytest.raises(PinRefused, match=r"4 mounts of uid 61001 .* still do not answer"):
+                pins.check(home(ground, path), ALICE)
+        assert hanging() == MOST
+        pins.check([Mount(str(ground.bob), "")], BOB)
+    wait_until(lambda: not hanging(), what="they are let go")
+    pins.check(home(ground), ALICE)
+
+
 def test_a_place_that_does_not_answer_holds_up_nobody_else(ground: Ground) -> None:
     pins, running = ground.helper()
     pins.ping()
@@ -330,6 +390,42 @@ def test_a_killed_helper_takes_along_who_hangs_for_it(ground: Ground) -> None:
             assert not hanging.done()  # it has asked again
         with pytest.raises(PinRefused):
             hanging.result()
+
+
+def test_what_a_user_serves_below_a_place_is_refused_with_the_place(ground: Ground) -> None:
+    pins, _ = ground.helper()
+    inner = ground.directory(ground.directory(ground.alice / "a", ALICE) / "ssh", ALICE)
+    told = rf"{ground.alice}: {inner} is on a file system that a user serves \(fuse\)"
+    with unanswered(inner, "user_id=61001,group_id=61001,allow_other"):
+        for ask in (
+            lambda: pins.check(home(ground), ALICE),
+            lambda: pins.pin("launch-a-1-1", home(ground), ALICE),
+        ):
+            with pytest.raises(PinRefused, match=told):
+                ask()
+        assert ground.mounts() == ground.names() == []
+        beside = ground.directory(ground.alice / "beside", ALICE)
+        mount("tmpfs", ground.directory(beside / "below", ALICE))
+        assert pins.pin("launch-a-1-1", home(ground, beside.name), ALICE)
+        assert len(ground.mounts()) == 2, "what root mounted comes along"
+
+
+def test_what_a_user_serves_is_found_in_what_was_mounted_and_not_before_alone(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = ground.directory(ground.alice / "late", ALICE)
+    monkeypatch.setattr(tree, "check_open", lambda fd, mount: os.fstat(fd).st_mode)
+    fd = os.open(ground.alice, os.O_PATH)
+    try:
+        with (
+            unanswered(inner, "user_id=61001,group_id=61001,allow_other"),
+            tree.Tree.locked(str(ground.pins)) as made,
+            pytest.raises(PinRefused, match=f"{inner} is on a file system that a user serves"),
+        ):
+            made.pin("launch-a-1-1", [(fd, home(ground)[0])])
+    finally:
+        os.close(fd)
+    assert ground.mounts() == ground.names() == []
 
 
 def test_root_asks_nothing_of_a_file_system_that_a_user_serves(ground: Ground) -> None:

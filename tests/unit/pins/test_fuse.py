@@ -6,7 +6,7 @@ import pytest
 
 from launcher.errors import PinRefused
 from launcher.pins import Mount
-from launcher.pins.tree import check_server
+from launcher.pins.served import check_below, check_server
 
 MOUNTS = """\
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
@@ -29,3 +29,22 @@ def test_what_root_mounted_is_used(mount_id: int) -> None:
 def test_what_a_user_mounted_is_refused(mount_id: int) -> None:
     with pytest.raises(PinRefused, match="/home/alice/ssh: is on a file system that a user serves"):
         check_server(MOUNTS, mount_id, MOUNT)
+
+
+@pytest.mark.parametrize("place", ["/home/alice/ssh", "/home/alice", "/home"])
+def test_what_a_user_mounted_at_or_below_a_place_is_refused_and_named(place: str) -> None:
+    below = str(Mount(place, "")) + "/home/alice/ssh".removeprefix(place)
+    what = "is" if below == place else f"{below} is"
+    with pytest.raises(PinRefused, match=f"^{place}: {what} on a file system that a user serves"):
+        check_below(MOUNTS, place, Mount(place, ""))
+
+
+@pytest.mark.parametrize("place", ["/home/alice/ss", "/home/alice/ssh/in", "/data", "/host", "/i"])
+def test_a_user_may_mount_what_has_nothing_of_users_below(place: str) -> None:
+    check_below(MOUNTS, place, MOUNT)
+
+
+def test_a_place_with_a_space_in_its_name_is_found_in_the_kernels_list() -> None:
+    line = r"9 1 0:9 / /a\040b/c rw - fuse x rw,user_id=7,group_id=0"
+    with pytest.raises(PinRefused, match="/a b: /a b/c is on"):
+        check_below(line, "/a b", Mount("/a b", ""))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from launcher.errors import LauncherError, PinRefused, UserError
 from launcher.pins import frames
 from launcher.pins.requests import REQUESTS, Settings, answer
+from launcher.pins.slots import Slots
 from launcher.pins.values import (
     MOST_ID,
     MOST_MOUNTS,
@@ -25,7 +26,7 @@ from launcher.pins.values import (
     user_of,
 )
 
-SETTINGS = Settings("/proc/launcher/pins")
+SETTINGS = Settings("/proc/launcher/pins", Slots())
 MOUNT = {"root": "/home/alice", "path": "proj", "read_only": True}
 PIN = {
     "do": "pin",
