@@ -1,4 +1,5 @@
-"""What an image may bring along in its own environment: NVIDIA's toolkit reads it before the job.
+"""What an image may bring along: its environment, which NVIDIA's toolkit reads before the job does,
+and its working directory, which is judged as a job's own.
 
 The hook runs as root on the host with the container's environment: LD_PRELOAD there took over the
 host (CVE-2025-23266, fixed in toolkit 1.17.8), a resource's variable names other devices than the
@@ -8,6 +9,8 @@ leased ones (nvidia-container-toolkit, internal/config/image).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+
+from launcher.core.policy import has_no_controls, is_kernels
 
 _LOADER = ("LD_PRELOAD", "LD_AUDIT")
 _DEVICES = ("DOCKER_RESOURCE_", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_", "NVIDIA_MIG_MONITOR_")
@@ -19,11 +22,17 @@ def names_a_library(environment: Mapping[str, str]) -> bool:
     return any(environment.get(name) for name in _LOADER)
 
 
-def faults(environment: Mapping[str, str], *, toolkit_fixed: bool) -> Iterator[str]:
-    """Yield why nobody's job may run an image with this environment.
+def faults(
+    environment: Mapping[str, str], working_dir: str | None, *, toolkit_fixed: bool
+) -> Iterator[str]:
+    """Yield why no job may run an image with this environment and WORKDIR.
 
     ``toolkit_fixed``: NVIDIA's toolkit of this machine does not load what an image names.
     """
+    if working_dir is not None and is_kernels(working_dir):
+        yield f"its WORKDIR {working_dir!r} belongs to the kernel (rule image-directory)"
+    elif working_dir is not None and not has_no_controls(working_dir):
+        yield f"its WORKDIR {working_dir!r} has a control character (rule image-directory)"
     for name, value in environment.items():
         if name in _LOADER and value and not toolkit_fixed:
             yield (

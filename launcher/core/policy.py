@@ -17,7 +17,7 @@ from launcher.core.job import Bind, JobSpec, Owner
 from launcher.errors import NotAllowed
 from launcher.imageref import is_allowed, repository_of, tag_of
 
-VERSION = 2
+VERSION = 3
 """Counts up with every change of what the rules below let pass; records name it."""
 MAX_USER_PRIORITY = 50
 MIB = 2**20
@@ -213,13 +213,34 @@ def check_priority(priority: int, *, admin: bool) -> None:
         )
 
 
-_TOOLKITS = re.compile(r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES")
+_TOOLKITS = re.compile(
+    r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES", re.DOTALL
+)
 ENVIRONMENT_BYTES = 64 * 1024
 MOST_MOUNTS = 8
-_KEPT_TARGETS = re.compile(r"/(proc|sys|dev|run|var/run|etc|usr|lib[^/]*|bin|sbin|boot)(/.*)?")
-_KERNELS = re.compile(r"/+(proc|sys|dev)(/.*)?")
+_KEPT_TARGETS = re.compile(
+    r"/(proc|sys|dev|run|var/run|etc|usr|lib[^/]*|bin|sbin|boot)(/.*)?", re.DOTALL
+)
+_KERNELS = re.compile(r"/(proc|sys|dev)(/.*)?", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]+|[0-9a-f]{64}")
 """A shorter one is a name as well: what Docker finds must have that name (``Images.find``)."""
+
+
+def has_no_controls(path: str) -> bool:
+    """Whether a path is without control characters: a pattern, a list of mounts or a log could
+    read one with a line's end as two."""
+    return _CONTROL.search(path) is None
+
+
+def normal(path: str) -> str:
+    """Return an absolute path of a container without ``.``, ``..`` and more than one slash."""
+    return posixpath.normpath(f"/{path.lstrip('/')}")
+
+
+def is_kernels(path: str) -> bool:
+    """Whether a path of a container is in /proc, /sys or /dev."""
+    return _KERNELS.fullmatch(normal(path)) is not None
 
 
 def _image_is_a_reference(asked: Asked) -> Iterator[Refusal]:
@@ -292,7 +313,7 @@ def _targets_are_free(asked: Asked) -> Iterator[Refusal]:
 def _directory_is_the_jobs_own(asked: Asked) -> Iterator[Refusal]:
     """Through /proc/self/fd an old runc let a program out of its container (CVE-2024-21626)."""
     directory = asked.spec.working_dir
-    if directory is not None and _KERNELS.fullmatch(posixpath.normpath(f"/{directory}")):
+    if directory is not None and is_kernels(directory):
         yield f"{directory} belongs to the kernel", "a directory such as /work"
 
 
@@ -334,7 +355,7 @@ RULES: tuple[Rule, ...] = (
     Rule("image-reference", "image", "a repository's name, never an id", _image_is_a_reference),
     Rule("image-allowed", "image", "of the repositories in `images`", _image_is_allowed),
     Rule("image-latest", "image", "`latest`, unless `latest = false`", _image_has_a_tag),
-    Rule("own-user", "user", "the submitter's own uid:gid", _user_is_ones_own),
+    Rule("own-user", "user", "the submitter's own uid and primary group", _user_is_ones_own),
     Rule(
         "environment-names",
         "environment",
@@ -346,7 +367,12 @@ RULES: tuple[Rule, ...] = (
     Rule("mount-roots", "volumes", "below `mount_roots`", _mounts_are_below_a_root),
     Rule("mount-count", "volumes", f"{MOST_MOUNTS} at most", _mounts_are_few),
     Rule("mount-targets", "volumes", "outside the system's places", _targets_are_free),
-    Rule("working-dir", "working_dir", "outside /proc, /sys and /dev", _directory_is_the_jobs_own),
+    Rule(
+        "working-dir",
+        "working_dir",
+        "outside /proc, /sys and /dev; below a mount only a directory that is there",
+        _directory_is_the_jobs_own,
+    ),
     Rule("memory", "mem_limit", "the slices' share of the host's", _memory_is_the_slices),
     Rule("shm-size", "shm_size", "half of the job's memory", _shared_memory_is_half),
     Rule("network", "network_mode", "`default` or `none`", _network_is_the_jobs),

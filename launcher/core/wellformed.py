@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from launcher.core.job import Job, JobSpec, Need, NeedKind
+from launcher.core.policy import has_no_controls
 from launcher.errors import UserError
 
 MAX_PRIORITY = 1000
@@ -64,9 +65,15 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     for bind in spec.binds:
         absolute = bind.source.startswith("/") and bind.target.startswith("/")
         yield absolute, f"volumes: {bind.source}:{bind.target} must be absolute paths"
+        printable = has_no_controls(bind.source) and has_no_controls(bind.target)
+        yield printable, f"volumes: {bind.source!r}:{bind.target!r} has a control character"
+    directory = spec.working_dir
+    if directory is not None:
+        yield directory.startswith("/"), f"working_dir: {directory!r} must be an absolute path"
+        yield has_no_controls(directory), f"working_dir: {directory!r} has a control character"
     yield from _rules_of_secrets(spec)
     texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
-    nul = any("\0" in text for text in (*texts, spec.working_dir or ""))
+    nul = any("\0" in text for text in texts)
     yield not nul, "command: a NUL character cannot be passed to a program"
 
 

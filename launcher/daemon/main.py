@@ -41,7 +41,8 @@ from launcher.daemon.contained import stop_container
 from launcher.daemon.context import Context
 from launcher.daemon.convert import kept_as
 from launcher.daemon.devices import Devices, with_fake_gpu
-from launcher.daemon.doctor.escapes import toolkit_fixed
+from launcher.daemon.directories import Directories
+from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
@@ -294,6 +295,7 @@ class Daemon:
                 self.config.pins_directory,
                 self.secrets,
                 self.places,
+                Directories(self.outside.images.config, self._runc_fixed),
                 self.allowed,
             ),
             marks=marks,
@@ -305,6 +307,9 @@ class Daemon:
             log_directory=self.logs_directory,
             log_limit=self.config.log_limit_mib * 2**20,
         )
+
+    def _runc_fixed(self) -> bool:
+        return keeps_working_dir(self.containers.version(), host_of(self.config))
 
     async def _reconcile(self) -> None:
         """Schedule once Docker and NVML were looked at."""

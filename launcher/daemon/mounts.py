@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from launcher.config import Config
 from launcher.core.ids import container_prefix
 from launcher.core.job import Bind
 from launcher.core.policy import Asked, root_of
+from launcher.daemon.directories import Place, inside
 from launcher.daemon.identity import gids_of
 from launcher.daemon.secretplaces import SecretPlaces
 from launcher.engine.containers import Containers
@@ -70,14 +71,18 @@ def are_pinned(asked: Asked) -> bool:
     return bool(asked.spec.binds) and asked.person.owner.uid not in asked.policy.unbound
 
 
-def mounts_of(asked: Asked) -> list[Mount]:
-    """Return what is to be pinned: each mount below its root, read-only where the root is."""
+def mounts_of(asked: Asked, places: Sequence[Place]) -> list[Mount]:
+    """Return what is to be pinned: each mount below its root, read-only where the root is.
+
+    ``places`` are directories of the container that must be there where they are in a mount.
+    """
     found = []
     for bind in asked.spec.binds:
         root = root_of(bind, asked.roots)
         if root is not None:  # else the policy has refused it
             path = os.path.relpath(bind.source, root.path)
-            found.append(Mount(root.path, path, bind.read_only or root.read_only))
+            read_only = bind.read_only or root.read_only
+            found.append(Mount(root.path, path, read_only, tuple(inside(bind, places))))
     return found
 
 

@@ -12,14 +12,16 @@ from launcher.core.event import StartFailure
 from launcher.core.ids import LABEL_SECRETS, labels
 from launcher.core.job import Bind
 from launcher.daemon.devices import Devices
+from launcher.daemon.directories import Directories
 from launcher.daemon.mounts import are_pinned, as_mounted, mounts_of, user_of
 from launcher.daemon.notstarted import NotStarted
 from launcher.daemon.secretplaces import SecretPlaces
 from launcher.daemon.secretstore import SecretStore
 from launcher.engine import validate
+from launcher.engine.outcome import Refused, Unknown
 from launcher.engine.spec import Launch, create_body
 from launcher.engine.validate import Bounds
-from launcher.errors import LauncherError, PinRefused
+from launcher.errors import EngineUnavailable, LauncherError, PinRefused
 from launcher.pins import Pins
 
 
@@ -35,6 +37,7 @@ class Plan:
     secrets: SecretStore
     places: SecretPlaces
     devices: Devices
+    directories: Directories
 
     @property
     def secrets_place(self) -> str | None:
@@ -106,11 +109,16 @@ class Plan:
         name = self.action.container_name
         try:
             if are_pinned(self.asked):
-                pins.pin(name, mounts_of(self.asked), user_of(self.asked), dockerd())
+                places = self.directories.checked(self.asked.spec, self.action.image_id)
+                pins.pin(name, mounts_of(self.asked, places), user_of(self.asked), dockerd())
+            elif self.asked.spec.binds:
+                self.directories.check_local(self.asked, self.action.image_id)
             if self.asked.spec.secrets:
                 self._put_secrets(dockerd())
         except PinRefused as refused:
-            raise NotStarted(StartFailure.USER, f"volumes: {refused.message}") from refused
+            raise NotStarted(StartFailure.USER, _words(refused)) from refused
+        except (EngineUnavailable, Unknown, Refused) as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
         except LauncherError as trouble:
             raise NotStarted(StartFailure.INFRA, trouble.message) from trouble
 
@@ -154,3 +162,7 @@ class Plan:
             deadline=self.deadline,
             index=action.index,
         )
+
+
+def _words(refused: PinRefused) -> str:
+    return f"volumes: {refused.message}" + (f". {refused.fix}" if refused.fix else "")

@@ -183,9 +183,9 @@ class Runners:
         self.brain.tell(ev.PullSettled(action.reference, action.uid, found))
 
     def _image_faults(self, image_id: str) -> list[str]:
-        environment = self._images.environment(image_id)
-        fixed = not imagerules.names_a_library(environment) or self._toolkit_fixed()
-        return list(imagerules.faults(environment, toolkit_fixed=fixed))
+        image = self._images.config(image_id)
+        fixed = not imagerules.names_a_library(image.environment) or self._toolkit_fixed()
+        return list(imagerules.faults(image.environment, image.working_dir, toolkit_fixed=fixed))
 
     async def _pull_image(self, action: act.PullImage) -> None:
         key = action.image

@@ -20,6 +20,7 @@ from launcher.core.policy import Asked
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.devices import Devices
+from launcher.daemon.directories import Directories
 from launcher.daemon.ending import why_rebooted
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
@@ -69,6 +70,7 @@ class Starter:
     pins_directory: str
     secrets: SecretStore
     places: SecretPlaces
+    directories: Directories
     allowed: Allowed = NOBODY
     under: dict[str, Incarnation | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it: for who follows it."""
@@ -103,6 +105,7 @@ class Starter:
             self.secrets,
             self.places,
             self.devices,
+            self.directories,
         )
 
     def _ensure(

@@ -13,6 +13,7 @@ from launcher.core.explain import Explainer
 from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Outcome
 from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
+from launcher.daemon.directories import own
 from launcher.daemon.expand import expand
 from launcher.daemon.identity import Caller, groups_of
 from launcher.daemon.secretstore import Bundle, parted
@@ -67,10 +68,10 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     Only of some: what an array's elements mount is mostly the same.
     """
     rules = context.world.rules.policy
-    specs = {job.spec.binds: job.spec for job in event.jobs if job.spec.binds}
+    specs = {(s.binds, s.working_dir): s for s in (job.spec for job in event.jobs) if s.binds}
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
         asked = context.roles.asked(spec, event.owner, rules, rules.host_memory)
-        wanted = mounts.mounts_of(asked)
+        wanted = mounts.mounts_of(asked, own(spec))
         if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
             user = mounts.user_of(asked)
             await context.users.run(event.owner.uid, context.pins.check, wanted, user)

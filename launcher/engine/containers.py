@@ -98,7 +98,11 @@ class Containers:
 
     def engine_version(self) -> str:
         """Return Docker's version; the cheapest proof that it answers."""
-        return str(self._pinger.version()["Version"])
+        return str(self.version()["Version"])
+
+    def version(self) -> dict[str, Any]:
+        """Return the versions of Docker and its components: GET /version."""
+        return self._pinger.version()
 
     def incarnation(self) -> Incarnation | None:
         """Return which dockerd answers now, None where the kernel does not tell."""

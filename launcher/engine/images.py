@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import tenacity
@@ -100,6 +100,15 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, Unknown) or (isinstance(error, PullFailed) and error.transient)
 
 
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """What an image brings along: its environment, and paths of its containers."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str | None = None
+    volumes: tuple[str, ...] = ()
+
+
 class Images:
     """The image calls."""
 
@@ -138,16 +147,20 @@ class Images:
                 return None
             raise
 
-    def environment(self, image_id: str) -> dict[str, str]:
-        """Return the environment that an image brings along; nothing where it is gone."""
+    def config(self, image_id: str) -> ImageConfig:
+        """Return what an image brings along; nothing where it is gone."""
         try:
             with self._connection.borrow() as api:
                 config = api.inspect_image(image_id).get("Config") or {}
         except Refused as refused:
             if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING):
-                return {}
+                return ImageConfig()
             raise
-        return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+        return ImageConfig(
+            dict(entry.partition("=")[::2] for entry in config.get("Env") or []),
+            config.get("WorkingDir") or None,
+            tuple(config.get("Volumes") or ()),
+        )
 
     def digest(self, image_id: str) -> str | None:
         """Return the repository digest of a local image, None for one never pulled or pushed."""

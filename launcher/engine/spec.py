@@ -13,6 +13,7 @@ from typing import Any
 from launcher.core.confine import Confinement
 from launcher.core.gpu import Slice
 from launcher.core.job import Bind, JobSpec, NeedKind
+from launcher.core.policy import normal
 
 LOG_MAX_SIZE = "50m"
 LOG_MAX_FILES = "4"
@@ -69,7 +70,7 @@ def create_body(launch: Launch) -> dict[str, Any]:
     if spec.entrypoint is not None:
         body["Entrypoint"] = list(spec.entrypoint)
     if spec.working_dir is not None:
-        body["WorkingDir"] = spec.working_dir
+        body["WorkingDir"] = normal(spec.working_dir)
     if launch.confinement.user is not None:
         body["User"] = launch.confinement.user
     return body

@@ -17,6 +17,7 @@ _DRIVERS = ("", "nvidia.runtime-hook")
 _CAPABILITIES = [["gpu", "compute", "utility"]]
 _REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}
 _CLOSED = re.compile(r"/{1,2}($|(proc|sys|dev|run|var/run|etc|usr|lib\w*|bin|sbin|boot)(/|$))")
+_KERNELS = re.compile(r"/*(proc|sys|dev)(/|$)|[^/]|.*[\0-\x1f\x7f]", re.DOTALL)
 _SECRETS = ("/run/secrets", True)
 _MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
 
@@ -260,6 +261,8 @@ def _granted_faults(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
 def _ordinary_faults(body: dict[str, Any], host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
     if body.get("User") != f"{bounds.uid}:{bounds.gid}":
         yield f"the container of uid {bounds.uid} would run as {body.get('User') or 'root'}"
+    if not bounds.unbound and _KERNELS.match(posixpath.normpath(body.get("WorkingDir", "/"))):
+        yield f"it would start in {body['WorkingDir']!r}"
     if "CapDrop" not in host:
         yield "capabilities are not dropped"
     if "SecurityOpt" not in host:

@@ -62,7 +62,27 @@ def open_mount(mount: Mount) -> int:
     if not any(syscalls.accessible(fd, way) for way in ways):
         verb = "enter" if stat.S_ISDIR(mode) else "read"
         raise PinRefused(f"{mount}: permission denied: uid {os.getuid()} may not {verb} it")
+    for what, path in mount.inside:
+        _check_inside(fd, what, path, mount)
     return fd
+
+
+def _check_inside(place: int, what: str, path: str, mount: Mount) -> None:
+    """Refuse a directory that is not there, or only by a symlink: runc would make or follow it."""
+    try:
+        os.close(syscalls.openat2(place, path, _DIRECTORY, _NO_LINKS | syscalls.RESOLVE_BENEATH))
+    except OSError as error:
+        reasons = {
+            errno.ENOENT: f"does not exist in {mount}",
+            errno.ELOOP: f"is a symlink in {mount}, or below one",
+            errno.ENOTDIR: f"is not a directory in {mount}",
+        }
+        why = reasons.get(error.errno or 0, f"cannot be opened in {mount}: {error.strerror}")
+        fixes = {
+            errno.ENOENT: "Make it first: a container makes no directories in what is mounted.",
+            errno.ELOOP: "Name the place that it points to.",
+        }
+        raise PinRefused(f"{what} {why}", fix=fixes.get(error.errno or 0)) from error
 
 
 def open_directory(path: str, what: str, *, sticky: bool = False, make: bool = False) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from launcher.errors import UserError
 
-MOST_MOUNTS, MOST_GROUPS, MOST_NAMES = 32, 4096, 20_000
+MOST_MOUNTS, MOST_GROUPS, MOST_NAMES, MOST_INSIDE = 32, 4096, 20_000, 128
 MOST_SECRETS, MOST_SECRET_BYTES = 16, 64 * 1024
 MOST_ID = 2**32 - 2
 """The last one means "leave it as it is" (setresuid(2))."""
@@ -24,18 +24,24 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A place beneath a root; ``path`` is relative to it, empty or ``.`` for the root itself."""
+    """A place beneath a root; ``path`` is relative to it, empty or ``.`` for the root itself.
+
+    ``inside`` are directories that must be there, reached without a symlink: (what people call it,
+    path from the place).
+    """
 
     root: str
     path: str
     read_only: bool = True
+    inside: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return str(PurePosixPath(self.root, self.path))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as it is sent."""
-        return asdict(self)
+        fields = asdict(self)
+        return fields if self.inside else {k: v for k, v in fields.items() if k != "inside"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ def _mount(where: str, found: Any) -> Mount:
     if not isinstance(found, dict):
         raise UserError(f"{where}: must be an object")
     try:
-        only(found, "root", "path", "read_only")
+        only({"inside": [], **found}, "root", "path", "read_only", "inside")
     except UserError as error:
         raise UserError(f"{where}.{error.message}", fix=error.fix) from None
     root, path = (_text(f"{where}.{name}", found[name]) for name in ("root", "path"))
@@ -144,7 +150,19 @@ def _mount(where: str, found: Any) -> Mount:
     check_root(root)
     if path.startswith("/"):
         raise UserError(f"{where}.path: {path!r} must be relative to the root {root}")
-    return Mount(root, path, read_only)
+    return Mount(root, path, read_only, _inside(f"{where}.inside", found.get("inside", [])))
+
+
+def _inside(where: str, found: Any) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for each in _list(where, found, MOST_INSIDE):
+        if not isinstance(each, list) or len(each) != 2:
+            raise UserError(f"{where}: must be pairs of a name and a path")
+        what, path = (_text(where, text) for text in each)
+        if path.startswith("/"):
+            raise UserError(f"{where}: {path!r} must be relative to the mount")
+        pairs.append((what, path))
+    return tuple(pairs)
 
 
 def check_root(root: str) -> None:

@@ -204,3 +204,86 @@ def test_a_container_that_was_made_before_the_daemon_died_is_started_with_its_mo
     assert daemon.done(job).outcome == "COMPLETED"
     assert (place / "games" / "file").read_text() == "x\n"
     assert Connection(sandbox.docker_host).version()["Version"]
+
+
+# --- directories of the container that are in a mount
+
+
+def image_of(sandbox: Sandbox, name: str, **conf: object) -> str:
+    """Make an image with this configuration."""
+    api = Connection(sandbox.docker_host).api()
+    made = api.create_container_from_config({"Image": BUSYBOX, "Cmd": ["true"]})
+    repository, tag = name.split(":")
+    api.commit(made["Id"], repository, tag, conf=conf)
+    api.remove_container(made["Id"])
+    return name
+
+
+def sub_of(place: Path, name: str) -> Path:
+    """Make a directory of alice's in her home."""
+    sub = place / "games" / name
+    sub.mkdir()
+    os.chown(sub, ALICE.pw_uid, ALICE.pw_gid)
+    return sub
+
+
+def test_a_job_starts_in_a_directory_below_a_mount(daemon: DaemonProcess, place: Path) -> None:
+    sub_of(place, "sub")
+    mounts = [Mount(source=f"{place}/games", target="/work")]
+    for directory in ("/work", "/work/sub", "/work/./sub/"):
+        script = "pwd; ls -di ."
+        job = submit(daemon, asked("sh", "-c", script, mounts=mounts, working_dir=directory))
+        told, inode = daemon.output(job).decode().split()[:2]
+        assert told == directory.replace("/./", "/").rstrip("/")
+        assert int(inode) == (place / "games" / told.removeprefix("/work").strip("/")).stat().st_ino
+
+
+def test_a_directory_below_a_mount_that_is_missing_is_refused_and_not_made(
+    daemon: DaemonProcess, place: Path
+) -> None:
+    mounts = [Mount(source=f"{place}/games", target="/work")]
+    told = rf"working_dir /work/x/y does not exist in {place}/games"
+    with pytest.raises(PinRefused, match=told):
+        submit(daemon, asked("true", mounts=mounts, working_dir="/work/x/y"))
+    sub = sub_of(place, "x")
+    job = submit(daemon, asked("true", mounts=mounts, working_dir="/work/x", hold=True))
+    sub.rmdir()
+    daemon.client.release(str(job.id))
+    ended = daemon.done(job)
+    assert (ended.outcome, ended.exit_code) == ("FAILED", None)
+    assert f"volumes: working_dir /work/x does not exist in {place}/games" in (ended.message or "")
+    assert list((place / "games").iterdir()) == []
+
+
+@pytest.mark.parametrize("link", ["/proc/self/fd/7", "/proc/1/root", "sub", "/etc"])
+@pytest.mark.parametrize("below", ["", "/x"])
+def test_a_directory_below_a_mount_is_reached_by_no_symlink(
+    daemon: DaemonProcess, place: Path, count: Callable[[str, int], None], link: str, below: str
+) -> None:
+    sub_of(place, "sub")
+    (place / "games" / "link").symlink_to(link)
+    mounts = [Mount(source=f"{place}/games", target="/work")]
+    count("escapes tried", 1)
+    with pytest.raises(PinRefused, match=rf"working_dir /work/link{below} is a symlink in"):
+        submit(daemon, asked("pwd", mounts=mounts, working_dir=f"/work/link{below}"))
+    count("escapes successful", 0)
+
+
+def test_an_images_own_directories_are_not_made_in_a_users_tree(
+    daemon: DaemonProcess, place: Path, sandbox: Sandbox
+) -> None:
+    mounts = [Mount(source=f"{place}/games", target="/app")]
+    of = {
+        "the image's WORKDIR": image_of(sandbox, "launcher/dir:1", WorkingDir="/app/src"),
+        "the image's VOLUME": image_of(sandbox, "launcher/vol:1", Volumes={"/app/src": {}}),
+    }
+    for what, image in of.items():
+        ended = daemon.done(submit(daemon, asked("pwd", mounts=mounts, image=image)))
+        assert ended.outcome == "FAILED"
+        assert f"{what} /app/src does not exist in {place}/games" in (ended.message or "")
+        assert list((place / "games").iterdir()) == []
+    sub_of(place, "src")
+    for what, image in of.items():
+        job = submit(daemon, asked("pwd", mounts=mounts, image=image))
+        expected = b"/app/src\n" if what.endswith("WORKDIR") else b"/\n"
+        assert daemon.output(job) == expected

@@ -43,11 +43,11 @@ def ran(daemon: DaemonProcess, user: pwd.struct_passwd, asked: JobRequest) -> st
     return daemon.output(submit_as(daemon, user, asked)).decode()
 
 
-def image_of(sandbox: Sandbox, name: str, env: dict[str, str]) -> str:
-    """Make an image that brings this environment."""
+def image_of(sandbox: Sandbox, name: str, env: dict[str, str], **more: object) -> str:
+    """Make an image that brings this environment, and more of an image's configuration."""
     api = Connection(sandbox.docker_host).api()
     made = api.create_container_from_config({"Image": BUSYBOX, "Cmd": ["true"]})
-    conf = {"Env": [f"{key}={value}" for key, value in env.items()]}
+    conf = {"Env": [f"{key}={value}" for key, value in env.items()], **more}
     repository, tag = name.split(":")
     api.commit(made["Id"], repository, tag, conf=conf)
     api.remove_container(made["Id"])
@@ -178,6 +178,16 @@ def test_an_image_that_speaks_to_the_toolkit_is_not_run(
     ended = daemon.done(submit_as(daemon, ALICE, request("true", image=image)))
     assert (ended.outcome, ended.slices) == ("FAILED", [])
     assert f"(rule {rule}" in (ended.message or "")
+
+
+def test_an_image_that_starts_in_a_file_of_runcs_is_not_run(
+    daemon: DaemonProcess, sandbox: Sandbox
+) -> None:
+    image = image_of(sandbox, "launcher/leaky:1", {}, WorkingDir="/proc/self/fd/7")
+    for user in (ALICE, pwd.getpwuid(0)):
+        ended = daemon.done(submit_as(daemon, user, request("true", image=image)))
+        assert (ended.outcome, ended.slices) == ("FAILED", [])
+        assert "(rule image-directory)" in (ended.message or "")
 
 
 def test_an_image_that_asks_for_every_gpu_gets_what_was_leased_and_a_cpu_job_none(

@@ -16,7 +16,7 @@ from launcher.core.ids import LABEL_STORE
 from launcher.crashpoints import crashpoint
 from launcher.daemon import clock
 from launcher.engine.containers import Container, Containers, parse
-from launcher.engine.images import PullFailed
+from launcher.engine.images import ImageConfig, PullFailed
 from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Entry
 from launcher.engine.outcome import Refusal, Refused, Unknown
@@ -238,8 +238,8 @@ class FakeImages:
         here = self._port.call("find", "*", lambda: dict(self._port.docker.images))
         return {image_id: name for name, image_id in here.items()}
 
-    def environment(self, image_id: str) -> dict[str, str]:
-        return dict(self._port.call("find", image_id, dict))
+    def config(self, image_id: str) -> ImageConfig:
+        return ImageConfig(dict(self._port.call("find", image_id, dict)))
 
     def pull(self, reference: str, auth: Any, progress: Any) -> str:
         def do() -> str:

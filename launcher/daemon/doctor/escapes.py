@@ -10,10 +10,20 @@ from launcher.core.imagerules import TOOLKIT_FIXED
 from launcher.daemon.doctor.dockerd import HOOK
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host
-from launcher.daemon.doctor.versions import RUNC, TOOLKIT, Escape, escapes_of, key, older
+from launcher.daemon.doctor.versions import (
+    RUNC,
+    RUNC_WORKING_DIR,
+    TOOLKIT,
+    Escape,
+    escapes_of,
+    key,
+    older,
+)
 
 _NVIDIA = re.compile(r"^NVIDIA Container .*?version:? v?(\d\S*)", re.MULTILINE)
 _RUNC = re.compile(r"^runc version (\d\S*)", re.MULTILINE)
+_MENDED = re.compile(r"^1\.1\.5\+ds1-1\+deb12u[1-9]")
+"""Debian 12 (DSA-5615-1). Docker tells the package's version as runc's commit."""
 TOOLKIT_COMMANDS = ("nvidia-ctk", "nvidia-container-runtime")
 
 
@@ -69,6 +79,26 @@ def runc(version: Mapping[str, Any], host: Host) -> Finding:
         "has mended them",
         f"Upgrade runc to {RUNC[-1].fixed[0]} or later, or see your distribution's advisories.",
     )
+
+
+def keeps_working_dir(version: Mapping[str, Any], host: Host) -> bool:
+    """Whether runc is known to refuse a working directory outside of its container.
+
+    CVE-2024-21626: by its version, or by the revision with which a distribution mended an older
+    one. False where neither is known.
+    """
+    number = runc_version(version, host)
+    if number is None:
+        return False
+    left = {escape.name for escape in escapes_of(number, RUNC)}
+    return RUNC_WORKING_DIR not in left or bool(_MENDED.search(_revision(version)))
+
+
+def _revision(version: Mapping[str, Any]) -> str:
+    for component in version.get("Components") or []:
+        if component.get("Name") == "runc":
+            return str((component.get("Details") or {}).get("GitCommit", ""))
+    return ""
 
 
 def runc_version(version: Mapping[str, Any], host: Host) -> str | None:

@@ -91,8 +91,9 @@ TOOLKIT = (
     Escape("CVE-2025-23266", ("1.17.8",)),
     Escape("CVE-2026-24260", ("1.20.0",), published=False),
 )
+RUNC_WORKING_DIR = "CVE-2024-21626"
 RUNC = (
-    Escape("CVE-2024-21626", ("1.1.12",)),
+    Escape(RUNC_WORKING_DIR, ("1.1.12",)),
     Escape("CVE-2025-31133", ("1.2.8", "1.3.3", "1.4.0-rc.3")),
     Escape("CVE-2025-52565", ("1.2.8", "1.3.3", "1.4.0-rc.3")),
     Escape("CVE-2025-52881", ("1.2.8", "1.3.3", "1.4.0-rc.3")),

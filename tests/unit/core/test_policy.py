@@ -138,6 +138,8 @@ CORPUS = {
                     "/lib64",
                     "/work/../etc",
                     "//etc",
+                    "/etc/ld.so.preload\n",
+                    "/usr/a\nb/c",
                 )
             ),
             {"binds": (Bind("/home/alice/a", "/w", False), Bind("/home/alice/b", "/w/in", False))},
@@ -157,6 +159,9 @@ CORPUS = {
                 "/sys/fs/cgroup",
                 "/dev/fd/8",
                 "/./dev",
+                "/proc/self/fd/8\n",
+                "/proc/self/fd/../fd/8\n/x",
+                "/sys/\n",
             )
         ],
     ),

@@ -194,6 +194,26 @@ def test_the_runc_that_docker_uses_is_held_against_the_known_escapes(
     assert (found.state, version in found.message) == (state, True)
 
 
+@pytest.mark.parametrize(
+    ("version", "commit", "keeps"),
+    [
+        ("1.1.5+ds1", "", False),
+        ("1.1.5+ds1", "1.1.5+ds1-1", False),
+        ("1.1.5+ds1", "1.1.5+ds1-1+deb12u1", True),
+        ("1.1.11", "v1.1.11-0-g4bccb38", False),
+        ("1.1.12", "v1.1.12-0-g51d5e94", True),
+        ("1.3.0", "", True),
+        ("N/A", "1.1.5+ds1-1+deb12u1", False),
+    ],
+)
+def test_a_runc_that_lets_a_working_directory_lead_out_is_told_from_a_mended_one(
+    tmp_path: Path, version: str, commit: str, keeps: bool
+) -> None:
+    told = with_runc(version)
+    told["Components"][1]["Details"] = {"GitCommit": commit}
+    assert escapes.keeps_working_dir(told, host(tmp_path)) is keeps
+
+
 @pytest.mark.parametrize("told", [{}, {"Components": None}, with_runc("N/A")])
 def test_where_docker_does_not_tell_its_runc_the_one_on_the_path_is_asked(
     tmp_path: Path, told: dict[str, Any]

@@ -15,11 +15,13 @@ from launcher.core.asked import NewElement, NewJob, Submitted
 from launcher.core.job import Element, ImageKey, Owner
 from launcher.core.policy import VERSION, Asked, Person, Policy
 from launcher.daemon import convert
+from launcher.daemon.directories import Directories
 from launcher.daemon.notstarted import NotStarted
 from launcher.daemon.plan import Plan
 from launcher.daemon.secretplaces import Pinned
 from launcher.daemon.secretstore import SecretStore
 from launcher.engine import validate
+from launcher.engine.images import ImageConfig
 from launcher.pins import Pins
 
 VALUE = "hunter2-is-told-to-nobody"
@@ -40,7 +42,8 @@ ACTION = StartAttempt(1, 1, "launch-x-1-1", (), "sha256:1", policy_version=VERSI
 PLACES = Pinned(Pins(socket.socket), "/run/nobodys")
 STORE = SecretStore(Path("/nowhere"))
 DEVICES = SimpleNamespace(driver=lambda: "", are_given=lambda: True)
-PLAN = Plan(ACTION, ASKED, "x", None, "/run/pins", STORE, PLACES, DEVICES)  # type: ignore[arg-type]
+DIRECTORIES = Directories(lambda image_id: ImageConfig(), lambda: True)
+PLAN = Plan(ACTION, ASKED, "x", None, "/run/pins", STORE, PLACES, DEVICES, DIRECTORIES)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,16 @@ def test_the_owner_and_an_admin_see_everything() -> None:
     assert (hers.name, hers.image, hers.command) == ("job", "busybox:1", ["train"])
     assert hers.container_id == f"c{job.id}"
     assert view_of(machine, job, ADMIN) == hers
+
+
+def test_the_readme_names_exactly_what_others_see_of_a_job() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    named = re.search(r"<!-- others:begin -->(.*?)<!-- others:end -->", readme, re.DOTALL)
+    assert named is not None
+    fields = {field.name for field in dataclasses.fields(wire.JobView)} - PRIVATE
+    assert fields == set(re.findall(r"`(\w+)`", named[1])) - {"ps", "show", "why", "queue"}
+    texts = set(re.findall(r"`([A-Z]\w+)`", readme[named.end() :].partition("alone.")[0]))
+    assert texts == {reason.value for reason in views._PRIVATE}
 
 
 def test_another_user_sees_that_it_is_there_and_nothing_private() -> None:

@@ -230,6 +230,22 @@ def test_a_file_name_that_is_not_utf8_arrives_byte_by_byte() -> None:
     assert mounts_of(sent) == (odd,)
 
 
+def test_a_mount_arrives_with_what_must_be_in_it_and_without_where_that_is_nothing() -> None:
+    whole = Mount("/home/alice", "a", True, (("working_dir /work/x", "x"), ("VOLUME /w/y", "y/z")))
+    sent = frames.decoded(frames.encoded({"mounts": [whole.as_json()]}))
+    assert mounts_of(sent) == (whole,)
+    assert Mount("/home/alice", "a").as_json().keys() == MOUNT.keys()
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [None, {}, ["x"], [["a"]], [["a", "/etc"]], [["a", 1]], [["a", "x\0"]], [["a", "x"]] * 129],
+)
+def test_what_must_be_in_a_mount_is_read_strictly(inside: Any) -> None:
+    with pytest.raises(UserError, match="inside"):
+        mounts_of({"mounts": [MOUNT | {"inside": inside}]})
+
+
 @given(JSON)
 def test_whatever_json_comes_is_refused_as_a_request(found: Any) -> None:
     text = json.dumps(found).encode()
