@@ -18,7 +18,7 @@ from typing import NoReturn
 from launcher.errors import LauncherError, PinRefused, PinsUnavailable
 from launcher.pins import frames
 from launcher.pins.opening import become, open_mount
-from launcher.pins.slots import Slots
+from launcher.pins.slots import Slot, Slots
 from launcher.pins.values import Mount, User
 
 _MOST_BYTES = 64 * 1024
@@ -35,7 +35,7 @@ def opened(
     """
     files: list[int] = []
     try:
-        with slots.taken(user.uid) as slot:
+        with slots.taken(user.uid, seconds) as slot:
             _open(user, mounts, seconds, slot, files)
         yield files
     finally:
@@ -43,19 +43,21 @@ def opened(
             os.close(fd)
 
 
-def _open(user: User, mounts: Sequence[Mount], seconds: float, slot: int, files: list[int]) -> None:
+def _open(
+    user: User, mounts: Sequence[Mount], seconds: float, slot: Slot, files: list[int]
+) -> None:
     """Add a file of each mount, opened by a child that holds the slot as long as it is there."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _open_all(parent, theirs, slot, user, mounts)
+        _open_all(parent, theirs, slot.fd, user, mounts)
     theirs.close()
     try:
         ours.settimeout(seconds)
         files.extend(_taken(ours, mount) for mount in mounts)
     finally:
-        _end(child, ours)
+        _end(child, ours, slot)
 
 
 def _taken(ours: socket.socket, mount: Mount) -> int:
@@ -74,13 +76,19 @@ def _taken(ours: socket.socket, mount: Mount) -> int:
     return files[0]
 
 
-def _end(child: int, ours: socket.socket) -> None:
+def _end(child: int, ours: socket.socket, slot: Slot) -> None:
     """Kill the child and wait for its end, unless not even that helps it out of the kernel."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
-    with ours, contextlib.suppress(OSError):
+    with ours:
         ours.settimeout(_END_SECONDS)
-        while ours.recv(_MOST_BYTES):
+        try:
+            while ours.recv(_MOST_BYTES):
+                pass
+        except TimeoutError:
+            slot.hangs()
+            return
+        except ConnectionResetError:
             pass
         os.waitpid(child, 0)
 

@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -325,7 +326,7 @@ def answering_only_init(target: Path) -> Iterator[None]:
 def test_what_hangs_for_good_takes_a_few_processes_of_its_user_and_none_of_others(
     ground: Ground,
 ) -> None:
-    pins, _ = ground.helper("--opening-seconds", "0.3")
+    pins, _ = ground.helper("--opening-seconds", "5")
     dead = ground.directory(ground.alice / "dead", ALICE)
 
     def hanging() -> int:
@@ -338,12 +339,16 @@ def test_what_hangs_for_good_takes_a_few_processes_of_its_user_and_none_of_other
         return found
 
     with answering_only_init(dead):
-        for _ in range(MOST):
+        with ThreadPoolExecutor(MOST) as threads:
+            asked = [threads.submit(pins.check, home(ground, "dead/x"), ALICE) for _ in range(MOST)]
+        for each in asked:
             with pytest.raises(PinRefused, match="does not answer within"):
-                pins.check(home(ground, "dead/x"), ALICE)
+                each.result()
+        since = time.monotonic()
         for path in ("dead/x", ""):
             with pytest.raises(PinRefused, match=r"4 mounts of uid 61001 .* still do not answer"):
                 pins.check(home(ground, path), ALICE)
+        assert time.monotonic() - since < 5, "it is not waited for what hangs"
         assert hanging() == MOST
         pins.check([Mount(str(ground.bob), "")], BOB)
     wait_until(lambda: not hanging(), what="they are let go")
