@@ -1,10 +1,13 @@
 """Directories of a container that are in its mounts: they must be there before it starts.
 
-runc makes a working directory that is missing, and the place of an image's volume, as root: below a
-mount that is in a user's tree, and where a symlink leads it. So the user's own process opens each
-without following a symlink when the mount is pinned. The user may swap in a symlink after that.
-Out of the container it leads with a runc that has CVE-2024-21626 alone, and there a working
-directory below a mount is refused. Otherwise it gains an empty directory in the job's own mounts.
+runc makes a missing working directory, and the place of an image's volume, as root. Below a mount
+that is in the user's tree, or where a symlink there leads. So the helper of pins opens each as the
+user, without following a symlink, when it pins the mount.
+
+The user can put a symlink there between the pin and the start, which no pin can prevent. With
+a runc that has CVE-2024-21626 that symlink could lead out of the container, so such a runc gets no
+working directory below a mount. With any other the symlink stays inside the container: at worst
+runc makes an empty directory in another of the job's writable mounts.
 """
 
 from __future__ import annotations

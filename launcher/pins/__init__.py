@@ -9,6 +9,9 @@ Mounts must be made by root, in the mount namespace of dockerd. So a small helpe
 (``python -m launcher.pins``: ``server`` answers, ``requests`` is what it can do), asked by ``Pins``
 in ``client``. It is started by a daemon that is root, or by systemd for one that is not.
 
+What users serve themselves is refused (``served``), and a user has a few openings at a time
+(``slots``).
+
 A job's secrets are one more mount there: files in memory (``memory``), that only he can read.
 
 The privileged side never opens a path that a user had a hand in. Standard library only; may import
