@@ -277,6 +277,7 @@ def test_an_images_own_directories_are_not_made_in_a_users_tree(
         "the image's WORKDIR": image_of(sandbox, "launcher/dir:1", WorkingDir="/app/src"),
         "the image's VOLUME": image_of(sandbox, "launcher/vol:1", Volumes={"/app/src": {}}),
     }
+    daemon.client.publish(list(of.values()))
     for what, image in of.items():
         ended = daemon.done(submit(daemon, asked("pwd", mounts=mounts, image=image)))
         assert ended.outcome == "FAILED"
