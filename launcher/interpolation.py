@@ -26,6 +26,16 @@ class Template:
         found[1::2] = [values.get(key, "") for key in self.parts[1::2]]
         return found
 
+    def head(self, values: Mapping[str, str], most: int) -> str:
+        """Return the string with these values; of a long one only more than ``most`` characters."""
+        found: list[str] = []
+        for number, part in enumerate(self.parts):
+            found.append(values.get(part, "") if number % 2 else part)
+            most -= len(found[-1])
+            if most < 0:
+                break
+        return "".join(found)
+
     def render(self, values: Mapping[str, str]) -> str:
         """Return the string with these values.
 

@@ -12,6 +12,17 @@ from dataclasses import dataclass, field
 from launcher.core.job import Job, Outcome, Owner
 
 
+@dataclass(frozen=True, slots=True)
+class ArrayTemplate:
+    """What the elements of an array are made of: its request, and the keys of its matrix.
+
+    ``document`` is the request without ``array``, with its ``${key}`` unreplaced.
+    """
+
+    document: str = field(repr=False)
+    keys: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Array:
     """An array with elements that have not ended; ``ended`` counts the others by outcome.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from launcher.core.arrays import Array
+from launcher.core.arrays import Array, ArrayTemplate
 from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Need, Outcome, Owner
 
 
@@ -23,7 +23,8 @@ class NewJob:
 
     ``beside`` are jobs of the same submit by their place in it that must end first, ``after`` are
     others with how they ended, None for those that have not. With ``element`` it is one of an
-    array; a place in ``beside`` that is an element means its whole array.
+    array: it is stored as its array's template and its values, and its ``document`` is empty. A
+    place in ``beside`` that is an element means its whole array.
     """
 
     spec: JobSpec
@@ -39,6 +40,7 @@ class NewArray:
     """An array of a submit: the name of its jobs, and how many run at once at most."""
 
     name: str
+    template: ArrayTemplate
     max_parallel: int | None = None
     indices: str = ""
 

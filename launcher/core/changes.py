@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from launcher.core.arrays import Array
+from launcher.core.arrays import Array, ArrayTemplate
 from launcher.core.fairshare import Use
 from launcher.core.job import Job, Owner
 from launcher.core.layout import Place
@@ -81,7 +81,8 @@ class Changes:
     drains: dict[str, Drain | None] = field(default_factory=dict)
     layouts: dict[int, LayoutOp] = field(default_factory=dict)
     made: dict[tuple[str, int], Place | None] = field(default_factory=dict)
-    arrays: dict[int, Array] = field(default_factory=dict)
+    arrays: dict[int, tuple[Array, ArrayTemplate]] = field(default_factory=dict)
+    """New arrays."""
     reopened: set[int] = field(default_factory=set)
     uses: dict[int, Use] = field(default_factory=dict)
     reservations: dict[str, Reservation | None] = field(default_factory=dict)

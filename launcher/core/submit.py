@@ -102,7 +102,8 @@ def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
         most, indices = new_array.max_parallel, new_array.indices
         array = Array(world.next_id, event.owner, new_array.name, size, most, indices)
         world.next_id += 1
-        world.arrays[array.id] = world.changes.arrays[array.id] = array
+        world.arrays[array.id] = array
+        world.changes.arrays[array.id] = (array, new_array.template)
         made.append(array)
     return made
 

@@ -13,13 +13,13 @@ from launcher import wire
 from launcher.config import Config
 from launcher.core.job import Job, JobSpec
 from launcher.core.world import World
-from launcher.daemon import convert
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.devices import Devices
 from launcher.daemon.door import House
+from launcher.daemon.expand import made_again
 from launcher.daemon.fairpool import FairPool
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
@@ -200,9 +200,9 @@ class Context:
         return jobs[-1]
 
     async def spec(self, job_id: int) -> wire.JobRequest | None:
-        """Return what was asked."""
-        document = await self.committer.read(Reader.spec, job_id)
-        return convert.parse_document(document) if document is not None else None
+        """Return what was asked; None where that is lost, or the job is."""
+        stored = await self.committer.read(Reader.spec, job_id)
+        return made_again(stored) if stored is not None else None
 
 
 def must_be_few(count: int, caller: Caller) -> None:

@@ -1,15 +1,22 @@
-"""The elements of an array or a matrix: one request each. Pure; what a client sent is checked."""
+"""The elements of an array or a matrix: one request each. Pure; what a client sent is checked.
+
+An array is stored as it was asked, and an element as its values: it is made again when it is read.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from launcher.core.arrays import ArrayTemplate
 from launcher.core.wellformed import MOST_WORDS
+from launcher.daemon import convert
 from launcher.errors import UserError
 from launcher.interpolation import KEY, Template, template
+from launcher.store import Stored
 from launcher.wire import ArrayRequest, JobRequest, Mount
 
 MAX_MADE_BYTES = 64 * 1024 * 1024
@@ -20,11 +27,28 @@ _BYTES_PER_ENTRY = 32
 Make = Callable[[Mapping[str, str]], Any]
 
 
-def expand(request: JobRequest) -> list[JobRequest]:
+class Budget:
+    """How much may still be made anew, roughly in bytes."""
+
+    def __init__(self) -> None:
+        self._left = MAX_MADE_BYTES
+
+    def take(self, size: int) -> None:
+        """Refuse what would fill the daemon's memory, before it is made."""
+        self._left -= size
+        if self._left < 0:
+            raise UserError(
+                f"array: its elements would take more than {MAX_MADE_BYTES // 2**20} MiB, with "
+                "those of the other jobs of this submit",
+                fix="Put what is long into a file or the image, and only its name into the matrix.",
+            )
+
+
+def expand(request: JobRequest, budget: Budget | None = None) -> list[JobRequest]:
     """Return the elements of a request in the order of its indices; itself if it is no array.
 
     An element has no ``array``, and its combination's values in place of ``${key}``. Elements that
-    do not differ are one object. Raises ``UserError``.
+    do not differ are one object. Requests of one submit share a ``budget``. Raises ``UserError``.
     """
     array = request.array
     if array is None:
@@ -34,8 +58,60 @@ def expand(request: JobRequest) -> list[JobRequest]:
     one = replace(request, array=None)
     if not array.matrix:
         return [one] * len(array.indices)
-    elements = _Elements(one, {key for values in array.matrix for key in values})
+    elements = _Elements(one, _keys(array), budget or Budget())
     return [elements.make(values) for values in array.matrix]
+
+
+def template_of(request: JobRequest) -> ArrayTemplate:
+    """Return what is stored of an array; with an element's values ``made_again`` gives the element.
+
+    The keys are those of all combinations: one that a combination lacks becomes nothing there.
+    """
+    assert request.array is not None, "a plain job is stored as it is"
+    document = convert.document(replace(request, array=None))
+    return ArrayTemplate(document, tuple(sorted(_keys(request.array))))
+
+
+def made_again(stored: Stored) -> JobRequest:
+    """Return the request of a job as it was when the job was submitted, from what is stored."""
+    request = convert.parse_document(stored.document)
+    return _Elements(request, stored.keys, Budget()).make(stored.values)
+
+
+class Commands:
+    """Reads stored commands; elements of one array that follow each other are parsed once."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, tuple[str, ...]] | None = None
+        self._words: list[str | Template] | None = None
+
+    def head(self, stored: Stored, most: int) -> list[str] | None:
+        """Return a command, None for the image's own.
+
+        Of a command longer than ``most`` characters it returns more than that, not all: the rest
+        is not needed by a list.
+        """
+        if not stored.keys:
+            whole: list[str] | None = json.loads(stored.document)
+            return whole
+        if self._last != (stored.document, stored.keys):
+            words = json.loads(stored.document)
+            self._words = words and [template(word, stored.keys) or word for word in words]
+            self._last = (stored.document, stored.keys)
+        if self._words is None:
+            return None
+        found: list[str] = []
+        for word in self._words:
+            made = word.head(stored.values, most) if isinstance(word, Template) else word
+            found.append(made)
+            most -= len(made) + 1
+            if most < 0:
+                break
+        return found
+
+
+def _keys(array: ArrayRequest) -> set[str]:
+    return {key for values in array.matrix for key in values}
 
 
 def _check_indices(array: ArrayRequest) -> None:
@@ -64,7 +140,7 @@ def _check_matrix(array: ArrayRequest) -> None:
             f"array: the matrix has {len(array.matrix)} combinations"
             f" for {len(array.indices)} indices; there must be one for each, or no matrix"
         )
-    for key in {key for values in array.matrix for key in values}:
+    for key in _keys(array):
         if not KEY.fullmatch(key):
             raise UserError(
                 f"array: '{key[:80]}' is no key of a matrix",
@@ -75,10 +151,10 @@ def _check_matrix(array: ArrayRequest) -> None:
 class _Elements:
     """Makes the elements of one matrix: only what holds a ``${key}`` is made anew for each."""
 
-    def __init__(self, request: JobRequest, keys: Collection[str]) -> None:
+    def __init__(self, request: JobRequest, keys: Collection[str], budget: Budget) -> None:
         self._request = request
         self._keys = keys
-        self._made = 0
+        self._budget = budget
         makers = {
             "image": self._text(request.image),
             "command": self._copy(request.command),
@@ -109,7 +185,7 @@ class _Elements:
                 f"array: a text of an element has {size} characters, {MOST_WORDS} can be",
                 fix="Put what is long into a file or the image, and only its name into the matrix.",
             )
-        self._count(size)
+        self._budget.take(size)
         return "".join(pieces)
 
     def _copy(self, whole: list[str] | dict[str, str] | None) -> Make | None:
@@ -122,7 +198,7 @@ class _Elements:
 
     def _copier(self, whole: Any, makers: Sequence[tuple[Any, Make]]) -> Make:
         def make(values: Mapping[str, str]) -> Any:
-            self._count(len(whole) * _BYTES_PER_ENTRY)
+            self._budget.take(len(whole) * _BYTES_PER_ENTRY)
             made = whole.copy()
             for at, make_one in makers:
                 made[at] = make_one(values)
@@ -140,12 +216,3 @@ class _Elements:
         if not makers:
             return None
         return lambda values: replace(volume, **{end: make(values) for end, make in makers.items()})
-
-    def _count(self, size: int) -> None:
-        """Refuse what would fill the daemon's memory, before it is made."""
-        self._made += size
-        if self._made > MAX_MADE_BYTES:
-            raise UserError(
-                f"array: its elements would take more than {MAX_MADE_BYTES // 2**20} MiB",
-                fix="Put what is long into a file or the image, and only its name into the matrix.",
-            )

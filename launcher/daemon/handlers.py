@@ -18,10 +18,13 @@ from launcher.core.shares import memory_for, memory_with
 from launcher.daemon import clock, convert, views
 from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
+from launcher.daemon.expand import Commands
 from launcher.daemon.identity import Caller
 from launcher.store import Reader
 
 AT_A_TIME = 1000
+COMMANDS_AT_A_TIME = 4
+"""How many commands are made between two turns of other requests: a template may be long."""
 
 
 async def list_jobs(
@@ -97,17 +100,25 @@ def waiting_first(explainer: Explainer, most: int, keep: Callable[[Job], bool]) 
 
 async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> list[wire.JobView]:
     """Return jobs as they are shown, with the commands that the caller may see."""
-    mine = [job.id for job in jobs if caller.may_see(job.owner)]
-    commands = await context.committer.read(Reader.commands, mine)
     shown: list[wire.JobView] = []
     for first in range(0, len(jobs), AT_A_TIME):
+        page = jobs[first : first + AT_A_TIME]
+        commands = await _commands(context, [job.id for job in page if caller.may_see(job.owner)])
         explainer = Explainer(context.world, clock.now())
-        shown += [
-            views.job_view(explainer, job, caller, commands.get(job.id))
-            for job in jobs[first : first + AT_A_TIME]
-        ]
-        await asyncio.sleep(0)  # a long list is nobody else's business
+        shown += [views.job_view(explainer, job, caller, commands.get(job.id)) for job in page]
+        await asyncio.sleep(0)  # a long list must not block other requests
     return shown
+
+
+async def _commands(context: Context, job_ids: Sequence[int]) -> dict[int, list[str] | None]:
+    """Return the commands of jobs by their ids, as long as a list shows them."""
+    stored = await context.committer.read(Reader.commands, job_ids)
+    commands, found = Commands(), dict[int, list[str] | None]()
+    for number, (job_id, one) in enumerate(stored.items()):
+        found[job_id] = views.cut(commands.head(one, views.COMMAND_CHARACTERS))
+        if number % COMMANDS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:

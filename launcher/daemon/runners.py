@@ -26,6 +26,7 @@ from launcher.daemon.brain import Brain
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
+from launcher.daemon.expand import made_again
 from launcher.daemon.follower import Follower
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Roles
@@ -265,10 +266,10 @@ class Runners:
         known = self._specs.get(job_id)
         if known is not None:
             return known
-        document = await self._committer.read(Reader.spec, job_id)
-        if document is None:
-            raise LauncherError(f"job {job_id} is not in the store")
-        return convert.core_spec(convert.parse_document(document))
+        stored = await self._committer.read(Reader.spec, job_id)
+        if stored is None:
+            raise LauncherError(f"nothing is stored of what job {job_id} was asked to run")
+        return convert.core_spec(made_again(stored))
 
     async def _follow(self, action: act.FollowAttempt) -> None:
         follower = Follower(

@@ -14,7 +14,7 @@ from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Outcome
 from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
 from launcher.daemon.directories import own
-from launcher.daemon.expand import expand
+from launcher.daemon.expand import Budget, expand, template_of
 from launcher.daemon.identity import Caller, groups_of
 from launcher.daemon.secretstore import Bundle, parted
 from launcher.daemon.space import must_have_room
@@ -94,7 +94,8 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     count = count_of(asked.jobs)
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
-    expanded = [expand(request) for request in asked.jobs]
+    budget = Budget()
+    expanded = [expand(request, budget) for request in asked.jobs]
     login.must_be_few(asked.credentials)
     new, arrays = await _new_jobs(context, caller, asked, expanded)
     groups = groups_of(caller.owner)
@@ -124,15 +125,17 @@ async def _new_jobs(
                 fix="Let them wait for one array, or for one job that waits for the others.",
             )
         made = _Made(context, caller.uid, asked.credentials)
+        document = convert.document(request) if request.array is None else ""
         for number, element in enumerate(elements):
-            spec, document, key = made.parts(element)
+            spec, key = made.parts(element)
             place = _place(request.array, len(arrays), number)
             new.append(ev.NewJob(spec, document, key, beside, after, place))
             if len(new) % AT_A_TIME == 0:
                 await asyncio.sleep(0)  # a long list is nobody else's business
         if request.array is not None:
             indices = ranges(request.array.indices)
-            arrays.append(ev.NewArray(request.name, request.array.max_parallel, indices))
+            template, most = template_of(request), request.array.max_parallel
+            arrays.append(ev.NewArray(request.name, template, most, indices))
     return tuple(new), tuple(arrays)
 
 
@@ -148,15 +151,14 @@ class _Made:
 
     def __init__(self, context: Context, uid: int, given: Container[str]) -> None:
         self._context, self._uid, self._given = context, uid, given
-        self._last: tuple[wire.JobRequest, tuple[JobSpec, str, ImageKey]] | None = None
+        self._last: tuple[wire.JobRequest, tuple[JobSpec, ImageKey]] | None = None
 
-    def parts(self, request: wire.JobRequest) -> tuple[JobSpec, str, ImageKey]:
-        """Return the spec, the document that is stored, and whose pull the job shares."""
+    def parts(self, request: wire.JobRequest) -> tuple[JobSpec, ImageKey]:
+        """Return the spec, and whose pull the job shares."""
         if self._last is None or self._last[0] is not request:
             owner = self._context.credentials.owner(self._uid, request.image, self._given)
             key = ImageKey(request.image, request.pull_policy, owner)
-            made = (convert.core_spec(request), convert.document(request), key)
-            self._last = (request, made)
+            self._last = (request, (convert.core_spec(request), key))
         return self._last[1]
 
 

@@ -6,6 +6,7 @@ must never be (two live leases on one slice, a job that ended without an outcome
 """
 
 from launcher.store.reader import Reader
+from launcher.store.rows import Stored
 from launcher.store.store import Store
 
-__all__ = ["Reader", "Store"]
+__all__ = ["Reader", "Store", "Stored"]

@@ -22,6 +22,7 @@ from launcher.core.job import (
     State,
     Warn,
 )
+from launcher.store.rows import values_from
 
 Row = dict[str, Any]
 
@@ -177,7 +178,5 @@ def _dependencies(text: str) -> tuple[Dependency, ...]:
 
 
 def _element(v: Row) -> Element:
-    values = json.loads(v["params"]) if v["params"] else {}
-    if not isinstance(values, dict):
-        raise ValueError(f"the values of job {v['id']} in its matrix are no mapping")  # noqa: TRY004
+    values = values_from(v["params"], v["id"])
     return Element(v["array_id"], v["array_index"], tuple(values.items()))

@@ -31,8 +31,8 @@ WHERE id = :id AND state <> 'DONE';
 UPDATE jobs SET state = 'PENDING', outcome = NULL WHERE id = ? AND state = 'DONE';
 
 -- name: insert_array
-INSERT INTO arrays (id, uid, gid, user, name, size, max_parallel, indices)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO arrays (id, uid, gid, user, name, size, max_parallel, indices, template, keys)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: put_use
 INSERT INTO uses (uid, user, amount, at) VALUES (?, ?, ?, ?)
@@ -162,7 +162,7 @@ SELECT 1 + MAX(
 SELECT * FROM jobs INDEXED BY jobs_live WHERE state <> 'DONE' ORDER BY id;
 
 -- name: live_arrays
-SELECT * FROM arrays WHERE id IN (
+SELECT id, uid, gid, user, name, size, max_parallel, indices FROM arrays WHERE id IN (
     SELECT array_id FROM jobs INDEXED BY jobs_live WHERE state <> 'DONE' AND array_id IS NOT NULL
 );
 
@@ -170,7 +170,7 @@ SELECT * FROM arrays WHERE id IN (
 SELECT outcome, COUNT(*) AS n FROM jobs WHERE array_id = ? AND state = 'DONE' GROUP BY outcome;
 
 -- name: array
-SELECT * FROM arrays WHERE id = ?;
+SELECT id, uid, gid, user, name, size, max_parallel, indices FROM arrays WHERE id = ?;
 
 -- name: uses
 SELECT * FROM uses;
@@ -231,18 +231,42 @@ SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?));
 SELECT * FROM jobs WHERE name = ? AND uid = coalesce(?, uid) ORDER BY id DESC LIMIT ?;
 
 -- name: spec
-SELECT spec FROM jobs WHERE id = ?;
+SELECT
+    CASE j.spec WHEN '' THEN a.template ELSE j.spec END AS document,
+    CASE j.spec WHEN '' THEN a.keys END AS keys,
+    CASE j.spec WHEN '' THEN j.params END AS params
+FROM jobs j LEFT JOIN arrays a ON a.id = j.array_id
+WHERE j.id = ?;
 
 -- name: specs_with_secrets
 SELECT id, spec FROM jobs
 WHERE id IN (SELECT value FROM json_each(?)) AND instr(spec, '"secrets":{');
 
+-- name: templates_with_secrets
+SELECT id, template FROM arrays
+WHERE id IN (SELECT array_id FROM jobs WHERE id IN (SELECT value FROM json_each(?)))
+AND instr(template, '"secrets":{');
+
 -- name: live_specs_with_secrets
 SELECT id, uid, spec FROM jobs INDEXED BY jobs_live
 WHERE state <> 'DONE' AND instr(spec, '"secrets":{');
 
+-- name: live_templates_with_secrets
+SELECT id, template FROM arrays
+WHERE id IN (SELECT array_id FROM jobs INDEXED BY jobs_live WHERE state <> 'DONE')
+AND instr(template, '"secrets":{');
+
+-- name: made_of_template
+SELECT id, uid, state FROM jobs WHERE array_id = ? AND spec = '';
+
 -- name: commands
-SELECT id, spec ->> '$.command' AS command FROM jobs
+SELECT
+    id, CASE spec WHEN '' THEN NULL ELSE spec ->> '$.command' END AS command, params,
+    CASE spec WHEN '' THEN array_id END AS template_of
+FROM jobs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY array_id;
+
+-- name: commands_of_templates
+SELECT id, template ->> '$.command' AS command, keys FROM arrays
 WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: attempts_of

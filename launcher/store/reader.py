@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from launcher.store import audit, layouts, rows
 from launcher.store.connect import FILE_NAME, connect, explained
 from launcher.store.jobrows import JobReader
 from launcher.store.load import load
+from launcher.store.rows import Stored
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -98,25 +99,56 @@ class Reader:
         """Return the job that this user submitted last."""
         return next(iter(self._jobs(self._rows("last_of_user", uid))), None)
 
-    def spec(self, job_id: int) -> str | None:
-        """Return the document that the job was submitted with."""
-        found = self._rows("spec", job_id)
-        return str(found[0][0]) if found else None
+    def spec(self, job_id: int) -> Stored | None:
+        """Return what the job was submitted with; None where nothing of it is stored any more."""
+        row = next(iter(self._rows("spec", job_id)), None)
+        if row is None or row["document"] is None:
+            return None
+        values = rows.values_from(row["params"], job_id)
+        return Stored(row["document"], rows.keys_from(row["keys"]), values)
 
     def secrets_of_live(self) -> list[tuple[int, int, str]]:
         """Return (job, uid, where its secrets are kept) of jobs that may still need theirs."""
         found = self._rows("live_specs_with_secrets")
-        return [(r["id"], r["uid"], at) for r in found if (at := _kept(r["spec"])) is not None]
+        own = [(r["id"], r["uid"], at) for r in found if (at := _kept(r["spec"])) is not None]
+        elements = self._made_of(self._rows("live_templates_with_secrets"))
+        return own + [(r["id"], r["uid"], at) for r, at in elements if r["state"] != "DONE"]
 
     def secrets_of(self, job_ids: Iterable[int]) -> dict[int, str]:
         """Return job id -> where its secrets were kept, of those jobs that have some."""
-        found = self._rows("specs_with_secrets", json.dumps(list(job_ids)))
-        return {r["id"]: at for r in found if (at := _kept(r["spec"])) is not None}
+        wanted = set(job_ids)
+        ids = json.dumps(list(wanted))
+        found = self._rows("specs_with_secrets", ids)
+        own = {r["id"]: at for r in found if (at := _kept(r["spec"])) is not None}
+        elements = self._made_of(self._rows("templates_with_secrets", ids))
+        return own | {r["id"]: at for r, at in elements if r["id"] in wanted}
 
-    def commands(self, job_ids: Iterable[int]) -> dict[int, list[str] | None]:
-        """Return job id -> the command that was asked for, None for the image's own."""
+    def _made_of(self, templates: Iterable[Any]) -> Iterator[tuple[Any, str]]:
+        """Yield the elements that are stored as a template, with where its secrets are kept."""
+        for template in templates:
+            if (at := _kept(template["template"])) is not None:
+                for row in self._rows("made_of_template", template["id"]):
+                    yield row, at
+
+    def commands(self, job_ids: Iterable[int]) -> dict[int, Stored]:
+        """Return job id -> the command that was asked for, as ``spec`` does; null is the image's.
+
+        Elements of one array follow each other and share the document.
+        """
         found = self._rows("commands", json.dumps(list(job_ids)))
-        return {row["id"]: json.loads(row["command"] or "null") for row in found}
+        arrays = json.dumps(list({row["template_of"] for row in found} - {None}))
+        templates = {
+            row["id"]: (row["command"] or "null", rows.keys_from(row["keys"]))
+            for row in self._rows("commands_of_templates", arrays)
+        }
+        commands: dict[int, Stored] = {}
+        for row in found:
+            if row["template_of"] is None:
+                commands[row["id"]] = Stored(row["command"] or "null")
+            else:
+                values = rows.values_from(row["params"], row["id"])
+                commands[row["id"]] = Stored(*templates[row["template_of"]], values)
+        return commands
 
     def attempts(self, job_id: int) -> list[Attempt]:
         """Return the attempts of a job, first to last."""

@@ -163,6 +163,11 @@ class Told:
         )
         lines += [f"jobs that {what}: {_few(ids)}" for what, ids in named if ids]
         lines += [f"{len(back.waiting)} jobs wait", *back.doubts]
+        if read.unasked:
+            lines.append(
+                f"of {read.unasked} elements of arrays the request is lost: those that run go on, "
+                "those that wait fail when they are started; submit them again"
+            )
         if self.missing:
             lines.append(f"of these ids nothing is left: {_few(self.missing)}")
         return [*lines, f"the next job is {self.next_id}"]

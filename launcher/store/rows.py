@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.core.arrays import Array
+from launcher.core.arrays import Array, ArrayTemplate
 from launcher.core.changes import Drain
 from launcher.core.fairshare import Use
 from launcher.core.gpu import Placement, Slice
@@ -15,6 +17,19 @@ from launcher.core.lease import Attempt, Lease
 from launcher.core.reservations import Reservation
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a job was submitted with, as it is stored.
+
+    ``document`` is JSON; of an element of an array it is the one of its array, in which each
+    ``${key}`` of ``keys`` stands for one of ``values``.
+    """
+
+    document: str = field(repr=False)
+    keys: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 _ATTEMPT = (
@@ -30,6 +45,19 @@ _ATTEMPT = (
     "cause",
     "boot",
 )
+
+
+def values_from(params: str | None, job_id: int) -> dict[str, str]:
+    """Return the values of an element in its matrix; raises ``ValueError`` for anything else."""
+    values = json.loads(params) if params else {}
+    if not isinstance(values, dict):
+        raise ValueError(f"the values of job {job_id} in its matrix are not a mapping")  # noqa: TRY004
+    return values
+
+
+def keys_from(keys: str | None) -> tuple[str, ...]:
+    """Return the keys of an array's matrix; raises ``ValueError`` where they are damaged."""
+    return tuple(json.loads(keys)) if keys else ()
 
 
 def attempt_row(attempt: Attempt) -> Row:
@@ -90,12 +118,12 @@ def drain_from(row: sqlite3.Row) -> Drain:
     return Drain(row["uuid"], row["reason"], owner, row["at"])
 
 
-def array_row(array: Array) -> tuple[Any, ...]:
+def array_row(array: Array, template: ArrayTemplate) -> tuple[Any, ...]:
     """Return an array's columns, in order."""
     owner = array.owner
     return (
         array.id, owner.uid, owner.gid, owner.name, array.name, array.size, array.max_parallel,
-        array.indices,
+        array.indices, template.document, json.dumps(template.keys),
     )  # fmt: skip
 
 

@@ -24,8 +24,8 @@ TABLES = (
 )  # fmt: skip
 SINCE = {"audit": 7, "private_images": 8, "public_images": 11, "pulls": 11}
 """The schema that a table came with, where a file of an older one may be met."""
-ADDED = {"jobs": 2}
-"""How many columns a table got behind its first ones, each empty in the rows of before."""
+ADDED = {"jobs": 2, "arrays": 2}
+"""Columns that migrations appended, by table; NULL in older rows."""
 BY_ROWID = ("jobs", "arrays")
 """The tables whose rows are looked for one by one, and in the file's pages."""
 UNREADABLE = (sqlite3.Error, UnicodeError)
@@ -45,6 +45,8 @@ class Salvaged:
     highest: int = 0
     """The highest id of a job or array that was seen."""
     whole: bool = True
+    unasked: int = 0
+    """How many waiting or running elements have lost their array's template."""
 
 
 class Salvage:
@@ -145,7 +147,7 @@ class Salvage:
         """
         known = {t: {r[0] for r in self._into.execute(f"SELECT id FROM {t}")} for t in BY_ROWID}
         columns = {table: _columns(self._into, table) for table in BY_ROWID}
-        # A column that was added later is not in the rows of before.
+        # Older rows lack the columns that were added later.
         added = {
             table: range(len(columns[table]) - ADDED.get(table, 0), len(columns[table]) + 1)
             for table in BY_ROWID
@@ -196,6 +198,10 @@ class Salvage:
             "WHERE array_id IS NOT NULL AND array_id NOT IN (SELECT id FROM arrays) "
             "GROUP BY array_id"
         )
+        (self.found.unasked,) = db.execute(
+            "SELECT COUNT(*) FROM jobs j JOIN arrays a ON a.id = j.array_id "
+            "WHERE j.spec = '' AND j.state <> 'DONE' AND a.template IS NULL"
+        ).fetchone()
         db.execute(
             "UPDATE layouts SET state = 'done', result = 'failed', ended_at = asked_at, "
             "message = 'the database was rebuilt meanwhile' WHERE state <> 'done'"

@@ -149,7 +149,9 @@ class Store:
         if not changes:  # a probe: does the disk take a write again?
             db.execute(_Q["put_meta"], ("probe", secrets.token_hex(4)))
         new = {job.id for job, _ in changes.new_jobs}
-        db.executemany(_Q["insert_array"], [rows.array_row(a) for a in changes.arrays.values()])
+        db.executemany(
+            _Q["insert_array"], [rows.array_row(*new) for new in changes.arrays.values()]
+        )
         db.executemany(_Q["reopen_job"], [(job_id,) for job_id in changes.reopened])
         db.executemany(_Q["insert_job"], [job_row(job, spec) for job, spec in changes.new_jobs])
         db.executemany(

@@ -9,6 +9,7 @@ from typing import Any
 
 from launcher.core import event as ev
 from launcher.core.action import Action
+from launcher.core.arrays import ArrayTemplate
 from launcher.core.explain import blockers
 from launcher.core.gpu import FULL, Gpu, Inventory, Placement, Profile, Slice
 from launcher.core.handle import handle, serve
@@ -60,6 +61,7 @@ def memory(gb: int, count: int = 1) -> Need:
 
 
 CPU = Need(NeedKind.NONE)
+TEMPLATE = ArrayTemplate("{}")
 
 
 @dataclass
@@ -114,9 +116,9 @@ class Machine:
         """Queue an array whose image is here."""
         made = JobSpec("job", IMAGE.reference, need or CPU, **spec)  # type: ignore[arg-type]
         new = tuple(
-            ev.NewJob(made, "{}", IMAGE, element=ev.NewElement(0, index)) for index in range(size)
+            ev.NewJob(made, "", IMAGE, element=ev.NewElement(0, index)) for index in range(size)
         )
-        arrays = (ev.NewArray("job", most),)
+        arrays = (ev.NewArray("job", TEMPLATE, most),)
         jobs, actions = submit(self.world, ev.Submitted(ALICE, new, arrays=arrays), self.time)
         self.actions += actions
         self.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))

@@ -9,7 +9,7 @@ from launcher.core.handle import handle
 from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
 from launcher.core.submit import submit
 from launcher.errors import StaleRequest
-from tests.support.builders import ALICE, CPU, IMAGE, Machine, profile
+from tests.support.builders import ALICE, CPU, IMAGE, TEMPLATE, Machine, profile
 
 
 def finish(machine: Machine, job: Job, code: int = 0) -> None:
@@ -73,7 +73,7 @@ def test_who_depends_on_an_array_waits_for_all_of_it() -> None:
         *(ev.NewJob(made, "{}", IMAGE, element=ev.NewElement(0, i)) for i in range(2)),
         ev.NewJob(JobSpec("after", IMAGE.reference, CPU), "{}", IMAGE, ((1, After.OK),)),
     )
-    asked = ev.Submitted(ALICE, new, arrays=(ev.NewArray("a"),))
+    asked = ev.Submitted(ALICE, new, arrays=(ev.NewArray("a", TEMPLATE),))
     (first, second, after), actions = submit(machine.world, asked, machine.time)
     machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     assert after.waits_for == (Dependency(1, After.OK),)
@@ -103,7 +103,7 @@ def test_ten_thousand_elements_cost_one_image_lookup() -> None:
     new = tuple(
         ev.NewJob(made, "{}", IMAGE, element=ev.NewElement(0, index)) for index in range(10_000)
     )
-    asked = ev.Submitted(ALICE, new, arrays=(ev.NewArray("a"),))
+    asked = ev.Submitted(ALICE, new, arrays=(ev.NewArray("a", TEMPLATE),))
     assert len(handle(machine.world, asked, machine.time)) == 1
 
 
@@ -116,6 +116,10 @@ def test_a_submit_that_depends_on_what_ended_just_now_is_refused_whole() -> None
         ev.NewJob(spec, "{}", IMAGE, after=gone),
     )
     with pytest.raises(StaleRequest):
-        submit(machine.world, ev.Submitted(ALICE, new, arrays=(ev.NewArray("a"),)), machine.time)
+        submit(
+            machine.world,
+            ev.Submitted(ALICE, new, arrays=(ev.NewArray("a", TEMPLATE),)),
+            machine.time,
+        )
     world = machine.world
     assert (world.jobs, world.arrays, world.next_id, world.changes.new_jobs) == ({}, {}, 1, [])

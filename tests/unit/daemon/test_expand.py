@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from launcher import interpolation
 from launcher.daemon import expand as expand_module
-from launcher.daemon.expand import expand
+from launcher.daemon.expand import Budget, Commands, expand
 from launcher.errors import UserError
+from launcher.store import Stored
 from launcher.wire import ArrayRequest, JobRequest, Mount
 
 
@@ -141,6 +143,33 @@ def test_what_does_not_change_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     request = job([{"a": "1"}, {"a": "2"}], command=["x" * 1000])
     first, second = expand(request)
     assert first is second
+
+
+def test_requests_of_one_submit_share_what_their_elements_may_take() -> None:
+    requests = [job([{"a": "x" * 10_000}] * 1000, command=["${a}"]) for _ in range(7)]
+    budget = Budget()
+    for request in requests[:6]:
+        expand(request, budget)
+    with pytest.raises(UserError, match="would take more than 64 MiB"):
+        expand(requests[6], budget)
+
+
+def test_the_commands_of_an_array_are_read_with_one_look_at_its_template(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+
+    def template(text: str, keys: Any) -> Any:
+        read.append(text)
+        return interpolation.template(text, keys)
+
+    monkeypatch.setattr(expand_module, "template", template)
+    commands = Commands()
+    stored = [Stored('["run","${a}"]', ("a",), {"a": str(number)}) for number in range(1000)]
+    assert [commands.head(one, 100) for one in stored][999] == ["run", "999"]
+    assert read == ["run", "${a}"]
+    assert commands.head(Stored("null", ("a",), {}), 100) is None
+    assert commands.head(Stored("[]", ("a",), {}), 100) == []
 
 
 def test_ten_thousand_elements_take_no_time() -> None:

@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from launcher.core.arrays import Array, ArrayTemplate
 from launcher.core.changes import HistoryLine
 from launcher.core.job import Element
-from launcher.store import Reader, Store, jobrows
+from launcher.core.rebuild import Restored
+from launcher.store import Reader, Store, Stored, jobrows
 from launcher.store.connect import FILE_NAME, connect
 from launcher.store.jobrows import job_row
 from launcher.store.pages import Pages
-from launcher.store.rebuild import Rebuilding, copy_readable
+from launcher.store.rebuild import Rebuilding, Told, copy_readable
+from launcher.store.salvage import Salvaged
 from launcher.store.sql import migrations
 from tests.drills.histories import History
+from tests.support.builders import ALICE
 from tests.unit.store.worlds import AT, changes, done, job
 
 JOBS = 400
@@ -50,7 +54,7 @@ def salvaged(state: Path) -> tuple[dict[int, str], set[int], int]:
         world = work.store.load(1)
         next_id = work.begin_ids_after(0)
         reader = Reader(state / "rebuilding")
-        specs = {one.id: reader.spec(one.id) or "" for one in reader.jobs_after(0, 10**6)}
+        specs = {one.id: _spec(reader, one.id) for one in reader.jobs_after(0, 10**6)}
         reader.close()
         assert work.store._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         assert work.store._db.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -60,6 +64,11 @@ def salvaged(state: Path) -> tuple[dict[int, str], set[int], int]:
     assert store.load(1).next_id == next_id
     store.close()
     return specs, set(world.jobs), next_id
+
+
+def _spec(reader: Reader, job_id: int) -> str:
+    stored = reader.spec(job_id)
+    return "" if stored is None else stored.document
 
 
 WAITING = {n for n in range(1, JOBS + 1) if n % 4}
@@ -195,6 +204,74 @@ def test_elements_of_an_array_that_is_lost_keep_together(tmp_path: Path) -> None
         assert (array.size, array.live) == (2, {2, 3})
 
 
+def with_sweep(directory: Path, document: str) -> None:
+    """A store with an array of two elements, and so many jobs that it takes several pages."""
+    store = Store.open(directory)
+    made = changes(new=tuple(job(n) for n in range(4, 100)))
+    made.arrays[1] = (Array(1, ALICE, "sweep", 2, None, "0-1"), ArrayTemplate(document, ("lr",)))
+    made.new_jobs += [(job(2 + n, element=Element(1, n, (("lr", str(n)),))), "") for n in range(2)]
+    store.commit(made)
+    store.close()
+
+
+def specs_after(directory: Path) -> tuple[Salvaged, list[Stored | None]]:
+    """Rebuild a store; returns what the elements 2 and 3 are made of in the new one."""
+    with Rebuilding(directory) as work:
+        found = work.salvage("12345678")
+        assert {2, 3} <= set(work.store.load(1).jobs)
+        reader = Reader(directory / "rebuilding")
+        specs = [reader.spec(2), reader.spec(3)]
+        reader.close()
+    return found, specs
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_templates_are_salvaged_with_their_arrays(tmp_path: Path, length: int) -> None:
+    document = json.dumps({"command": ["${lr}" + "x" * length]})
+    with_sweep(tmp_path, document)
+    expected = [Stored(document, ("lr",), {"lr": str(n)}) for n in range(2)]
+    assert specs_after(tmp_path)[1] == expected
+    database = tmp_path / FILE_NAME
+    database.write_bytes(bytes(4096) + database.read_bytes()[4096:])
+    found, specs = specs_after(tmp_path)
+    assert (found.whole, specs, found.unasked) == (False, expected, 0)
+
+
+def test_an_array_of_an_older_version_is_found_in_its_page(tmp_path: Path) -> None:
+    """Its row is shorter: it has no template, and its elements have specs of their own."""
+    old, steps = connect(tmp_path / FILE_NAME), migrations()
+    for number, script in enumerate(steps[:11], start=1):
+        old.executescript(f"{script}; PRAGMA user_version = {number};")
+    old.execute("INSERT INTO arrays VALUES (1, 1000, 1000, 'alice', 'sweep', 5, 2, '0-4')")
+    row = job_row(job(2, element=Element(1, 0, (("lr", "1"),))), '{"command":["1"]}')
+    names = [r[1] for r in old.execute("PRAGMA table_info(jobs)")]
+    marks = ", ".join(f":{name}" for name in names)
+    old.execute(f"INSERT INTO jobs VALUES ({marks})", row)
+    old.close()
+    Store.open(tmp_path).close()
+    database = tmp_path / FILE_NAME
+    database.write_bytes(bytes(4096) + database.read_bytes()[4096:])
+    with Rebuilding(tmp_path) as work:
+        work.salvage("12345678")
+        array = work.store.load(1).arrays[1]
+        assert (array.size, array.max_parallel, array.indices) == (5, 2, "0-4")
+        reader = Reader(tmp_path / "rebuilding")
+        assert reader.spec(2) == Stored('{"command":["1"]}')
+        reader.close()
+
+
+def test_elements_whose_template_is_lost_are_kept_and_told(tmp_path: Path) -> None:
+    with_sweep(tmp_path, '{"command":["${lr}"]}')
+    store = Store.open(tmp_path)
+    store._db.execute("PRAGMA foreign_keys = OFF")
+    store._db.execute("DELETE FROM arrays")
+    store.close()
+    found, specs = specs_after(tmp_path)
+    assert (specs, found.unasked) == ([None, None], 2)
+    told = Told(found, Restored(), 100, []).lines()
+    assert [line for line in told if line.startswith("of 2 elements of arrays the request is lost")]
+
+
 def test_the_damaged_file_is_kept_under_another_name(state: Path) -> None:
     content = b"\xa5" * 40960
     (state / FILE_NAME).write_bytes(content)
@@ -222,5 +299,5 @@ def _dump(path: Path) -> list[str]:
 
 def test_values_of_a_matrix_that_are_no_mapping_are_damage() -> None:
     row = {"id": 5, "array_id": 1, "array_index": 0, "params": "7"}
-    with pytest.raises(ValueError, match=r"job 5 .* no mapping"):
+    with pytest.raises(ValueError, match=r"job 5 .* not a mapping"):
         jobrows._element(row)

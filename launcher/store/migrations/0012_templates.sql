@@ -1,0 +1,4 @@
+-- The request of an array, stored once, and the keys of its matrix as a JSON list. An element keeps
+-- its values in `params` and has an empty `spec`. NULL in older rows: their elements have specs.
+ALTER TABLE arrays ADD COLUMN template TEXT;
+ALTER TABLE arrays ADD COLUMN keys TEXT;
