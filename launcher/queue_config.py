@@ -83,4 +83,5 @@ _QUOTA: dict[str, Read] = {
     "running_gib": _number,
     "queued_jobs": count,
     "running_cpu_slots": count,
+    "queued_bytes": count,
 }

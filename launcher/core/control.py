@@ -79,9 +79,10 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
     opened = _that_can(world, event)
     world.groups.update(event.groups)
     for owner in {one.job.owner for one in opened}:
-        needs = [one.job.need for one in opened if one.job.owner == owner]
+        theirs = [one.job for one in opened if one.job.owner == owner]
+        needs, kept = [job.need for job in theirs], sum(job.kept_bytes for job in theirs)
         groups = world.groups.get(owner.uid, frozenset())
-        quota.check_submit(world, owner, groups, needs, admin=event.admin)
+        quota.check_submit(world, owner, groups, needs, kept, admin=event.admin)
     ours = {one.job.element.array for one in opened if one.job.element is not None}
     for array in event.arrays:
         if array.id in ours:

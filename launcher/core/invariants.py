@@ -41,6 +41,11 @@ def _leases(world: World) -> Iterator[str]:
 def _jobs(world: World) -> Iterator[str]:
     if +world.live != Counter(job.owner.uid for job in world.jobs.values()):
         yield f"the jobs of users are not {dict(world.live)}"
+    kept: Counter[int] = Counter()
+    for job in world.jobs.values():
+        kept[job.owner.uid] += job.kept_bytes
+    if +world.kept != +kept:
+        yield f"the bytes that users keep are not {dict(world.kept)}"
     for job in world.jobs.values():
         if job.state is State.DONE:
             yield f"job {job.id} is DONE and still in memory"

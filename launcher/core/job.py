@@ -228,7 +228,8 @@ class Job:
     that had ended before that has ended by itself. ``again`` says why it is queued again once its
     slices are free: it has no outcome then. ``retried`` counts the retries it has used,
     ``pulls_failed`` the pulls that were nobody's fault. ``policy_version`` is that of the policy
-    under which it was queued, None where nobody knows. ``held`` says why it is kept from starting
+    under which it was queued, None where nobody knows. ``kept_bytes`` is about what it takes in the
+    database, 0 where an older version queued it. ``held`` says why it is kept from starting
     until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
     ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not.
 
@@ -279,6 +280,7 @@ class Job:
     retried: int = 0
     pulls_failed: int = 0
     policy_version: int | None = None
+    kept_bytes: int = 0
     warn_at: float | None = None
     kill_now: bool = False
     kill_at: float | None = None

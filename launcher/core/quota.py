@@ -13,7 +13,9 @@ from launcher.core.world import World
 from launcher.errors import NotAllowed
 
 ORDINARY_QUEUED_JOBS = 10_000
-"""So many jobs may an ordinary user have queued where launcher.toml does not say."""
+"""How many jobs an ordinary user may have queued unless launcher.toml says otherwise."""
+ORDINARY_QUEUED_BYTES = 64 * 1024 * 1024
+"""How many bytes these may take in the database unless launcher.toml says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,12 @@ def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
 
 
 def check_submit(
-    world: World, owner: Owner, groups: frozenset[str], needs: list[Need], *, admin: bool
+    world: World, owner: Owner, groups: frozenset[str], needs: list[Need], kept: int, *, admin: bool
 ) -> None:
     """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run.
 
-    Where the rules say nothing, an ordinary user may have ``ORDINARY_QUEUED_JOBS``.
+    ``kept`` is how many bytes they take in the database. Where the rules say nothing, an ordinary
+    user may have ``ORDINARY_QUEUED_JOBS`` and ``ORDINARY_QUEUED_BYTES``.
     """
     for whose, members, quota in _quotas(world, owner, groups):
         if quota.running_slices is not None:
@@ -113,11 +116,29 @@ def check_submit(
                 f"that {whose} may have",
                 fix="Ask for fewer cores, or let an admin raise the quota in launcher.toml.",
             )
+        ordinary = not admin and whose == f"user {owner.name}"
         queued_jobs = quota.queued_jobs
-        if queued_jobs is None and whose == f"user {owner.name}" and not admin:
+        if queued_jobs is None and ordinary:
             queued_jobs = ORDINARY_QUEUED_JOBS
         if queued_jobs is not None:
             _check_queued(world, whose, members, queued_jobs, len(needs))
+        queued_bytes = quota.queued_bytes
+        if queued_bytes is None and ordinary:
+            queued_bytes = ORDINARY_QUEUED_BYTES
+        if queued_bytes is not None:
+            _check_kept(world, whose, members, queued_bytes, kept)
+
+
+def _check_kept(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
+    has = sum(world.kept[uid] for uid in members)
+    if has + more > most:
+        raise NotAllowed(
+            f"{whose} has jobs of {has} bytes, {more} more would be above the quota "
+            f"queued_bytes of {most}",
+            fix="Submit fewer jobs, or again when some have ended. A matrix keeps its command once "
+            "and only the values for each job; put long texts into files or the image. An admin "
+            "can raise queued_bytes in the [quota] of launcher.toml.",
+        )
 
 
 def _check_queued(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:

@@ -15,6 +15,7 @@ from launcher.core.changes import Quarantine
 from launcher.core.gpu import Slice
 from launcher.core.ids import container_name
 from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, Owner, Reason, State, wall_of
+from launcher.core.kept import document_bytes
 from launcher.core.lease import Attempt, Lease
 from launcher.core.states import SliceState
 from launcher.core.steps import finish
@@ -138,6 +139,7 @@ class Rebuild:
             submitted_at=wall_of(found.started_at) or self.now.wall,
             time_limit=found.time_limit,
             image_id=found.image_id,
+            kept_bytes=document_bytes(found.document),
         )
         self.world.add(job)
         self.world.changes.new_jobs.append((job, found.document))

@@ -18,13 +18,15 @@ DAY = 24 * HOUR
 class Quota:
     """How much one user, or all members of a group together, may have; None is no limit.
 
-    ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs.
+    ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs,
+    ``queued_bytes`` what waiting and running jobs take in the database.
     """
 
     running_slices: int | None = None
     running_gib: float | None = None
     queued_jobs: int | None = None
     running_cpu_slots: int | None = None
+    queued_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from launcher.core import gates, policy, quota, wellformed
 from launcher.core.action import Action
 from launcher.core.arrays import Array
 from launcher.core.job import Dependency, Element, Job, JobSpec, Outcome, Reason
+from launcher.core.kept import kept_bytes
 from launcher.core.possible import check_possible
 from launcher.core.shares import memory_for
 from launcher.core.world import World
@@ -18,15 +19,17 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
 
     With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere.
     """
-    _check(world, event)
+    kept = kept_bytes(event)
+    _check(world, event, sum(kept))
     if event.dry_run:
         return [_planned(world, new, event, now) for new in event.jobs], []
     world.groups[event.owner.uid] = event.groups
     arrays = _new_arrays(world, event)
     first = world.next_id
     made: list[Job] = []
-    for new in event.jobs:
+    for new, size in zip(event.jobs, kept, strict=True):
         job = _job(world, world.next_id, new, event, now)
+        job.kept_bytes = size
         job.depends_on = _depends_on(event, new, first, arrays)
         job.waits_for = left_of(world, job.depends_on, new.after)
         if new.element is not None:
@@ -47,8 +50,11 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
     return made, actions
 
 
-def _check(world: World, event: ev.Submitted) -> None:
-    """Refuse the whole submit for one job that may not be or could never run."""
+def _check(world: World, event: ev.Submitted, kept: int) -> None:
+    """Refuse the whole submit for one job that may not be or could never run.
+
+    ``kept`` is how many bytes all of it takes in the database.
+    """
     person = policy.Person(event.owner, event.groups, trusted=event.trusted, admin=event.admin)
     checked: JobSpec | None = None
     for new in event.jobs:
@@ -66,7 +72,7 @@ def _check(world: World, event: ev.Submitted) -> None:
             raise
     gates.check_cycles(event.jobs)
     needs = [new.spec.need for new in event.jobs]
-    quota.check_submit(world, event.owner, event.groups, needs, admin=event.admin)
+    quota.check_submit(world, event.owner, event.groups, needs, kept, admin=event.admin)
 
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:

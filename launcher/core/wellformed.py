@@ -18,6 +18,13 @@ YEAR = 366 * 86400.0
 LATEST = 4e9
 """No job begins later (seconds since 1970): that is some time after the year 2090."""
 MOST_SLICES = 1024
+MOST_IMAGE = 600
+"""Of an image, in characters: a name has 255 at most, a tag 128, a digest of SHA-512 135
+(github.com/distribution/reference). Every element of an array has its image in its row."""
+MOST_NAME = 64
+"""Of a profile or UUID, in characters."""
+MOST_ENDS = 100
+"""How many ends of a job may be named to be retried."""
 MOST_WORDS = 128 * 1024
 """Of command and entrypoint together, in bytes; Linux lets one argument have as much
 (MAX_ARG_STRLEN)."""
@@ -48,6 +55,8 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (what must hold, what is said otherwise) of what is run."""
     named = _NAME.fullmatch(spec.name)
     yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
+    long = len(spec.image)
+    yield long <= MOST_IMAGE, f"image: it has {long} characters, {MOST_IMAGE} can be"
     yield spec.image.strip() == spec.image != "", f"image: {spec.image!r} is not an image"
     words = sum(len(word.encode()) for word in (*(spec.command or ()), *(spec.entrypoint or ())))
     yield (
@@ -104,6 +113,11 @@ def check_need(need: Need) -> None:
             kind is not NeedKind.UUID or len(set(need.uuids)) == len(need.uuids) > 0,
             "gpus: the UUIDs are missing or one is named twice",
         ),
+        (
+            len(need.uuids) <= MOST_SLICES
+            and all(len(name) <= MOST_NAME for name in (need.profile or "", *need.uuids)),
+            f"gpus: at most {MOST_SLICES} names of {MOST_NAME} characters can be",
+        ),
     )
     for holds, message in rules:
         if not holds:
@@ -129,6 +143,8 @@ def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
         yield before, "signal: `before` must be more than 0 and no longer than the time limit"
     if retries is not None:
         yield 0 <= retries.max <= 100, f"retries: {retries.max} is not 0 to 100"
+        few = len(retries.on) <= MOST_ENDS
+        yield few, f"retries: {len(retries.on)} ends are named, {MOST_ENDS} can be"
         for word in retries.on:
             yield _RETRY_ON.fullmatch(word), f"retries: {word!r} is not an end that can be retried"
         backoff = 0 <= retries.backoff <= retries.max_backoff <= YEAR

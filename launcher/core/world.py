@@ -87,6 +87,8 @@ class World:
     """Ends that the dependents have not been told of yet."""
     live: Counter[int] = field(default_factory=Counter)
     """How many jobs each user has here, by uid."""
+    kept: Counter[int] = field(default_factory=Counter)
+    """How many bytes these jobs take in the database, by uid."""
     _names: dict[int, str] = field(default_factory=dict)
     uses: dict[int, Use] = field(default_factory=dict)
     """What each user used before now, by uid."""
@@ -148,6 +150,7 @@ class World:
         """Take a job into the indexes: at submit, or when the store is read."""
         if job.id not in self.jobs:
             self.live[job.owner.uid] += 1
+            self.kept[job.owner.uid] += job.kept_bytes
         self.jobs[job.id] = job
         self._names[job.owner.uid] = job.owner.name
         if job.element is not None:
@@ -188,6 +191,7 @@ class World:
         self.queue.discard(job.id)
         if self.jobs.pop(job.id, None) is not None:
             self.live[job.owner.uid] -= 1
+            self.kept[job.owner.uid] -= job.kept_bytes
         self.attempts.pop(job.id, None)
         self.leases.pop(job.id, None)
         self.stories.pop(job.id, None)

@@ -109,14 +109,16 @@ def dump(cls: Any, value: Any) -> bytes:
 
 
 def core_need(gpus: wire.GpuRequest) -> Need:
-    """Return what the scheduler knows of a GPU request."""
+    """Return what the scheduler knows of a GPU request: the fields that count for its kind."""
+    kind = NeedKind(gpus.kind)
+    of_memory = kind is NeedKind.MEMORY
     return Need(
-        kind=NeedKind(gpus.kind),
-        profile=gpus.profile,
+        kind=kind,
+        profile=gpus.profile if kind is NeedKind.PROFILE else None,
         count=gpus.count,
-        memory_gb=gpus.memory_gb,
-        memory_mib=gpus.memory_mib,
-        uuids=tuple(gpus.uuids),
+        memory_gb=gpus.memory_gb if of_memory else None,
+        memory_mib=gpus.memory_mib if of_memory else None,
+        uuids=tuple(gpus.uuids) if kind is NeedKind.UUID else (),
     )
 
 

@@ -53,6 +53,8 @@ CALM_SECONDS = 2.0
 LEFT_OVER = 64
 """So many ended containers may wait for a moment without a start before they are removed."""
 REMEMBERED_SPECS = 1000
+REMEMBERED_CHARACTERS = 16 * 1024
+"""A longer spec is read from the store when its job starts, so that all of these take little."""
 
 
 class Runners:
@@ -256,8 +258,8 @@ class Runners:
         return bool(self._removing)
 
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
-        """Keep the specs of jobs that were just queued: the next ones to start, most likely."""
-        self._specs.update(specs)
+        """Keep the short specs of jobs that were just queued: the next ones to start, probably."""
+        self._specs.update((job_id, spec) for job_id, spec in specs if _is_short(spec))
         while len(self._specs) > REMEMBERED_SPECS:
             self._specs.popitem(last=False)
 
@@ -388,3 +390,9 @@ class Runners:
         for task in self._tasks:
             task.cancel()
         self.pools.close()
+
+
+def _is_short(spec: JobSpec) -> bool:
+    mounts = ((bind.source, bind.target) for bind in spec.binds)
+    texts = (spec.command or (), spec.entrypoint or (), *spec.environment, *mounts)
+    return sum(len(text) for some in texts for text in some) <= REMEMBERED_CHARACTERS

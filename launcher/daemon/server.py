@@ -271,7 +271,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except TooMany as refused:
         return await _held_back(refused)
     except LauncherError as error:
-        status, told = error.http_status, error
+        # Its traceback refers to this frame and to a large request: a cycle would keep both.
+        status, told = error.http_status, error.with_traceback(None)
     except web.HTTPRequestEntityTooLarge:
         status, told = 413, too_large(wire.MAX_BODY_BYTES)
     except web.HTTPException as refused:

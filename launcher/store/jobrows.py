@@ -61,6 +61,7 @@ def job_row(job: Job, spec: str | None = None) -> Row:
         "warn": json.dumps([job.warn.name, job.warn.before]) if job.warn else None,
         "preemptible": int(job.preemptible),
         "kill_now": int(job.kill_now),
+        "kept_bytes": job.kept_bytes,
     }
     row |= _element_columns(job.element)
     row |= {name: getattr(job, name) for name in _PLAIN_JOB}
@@ -145,6 +146,7 @@ class JobReader:
             warn=Warn(*json.loads(v["warn"])) if v["warn"] else None,
             preemptible=bool(v["preemptible"]),
             kill_now=bool(v["kill_now"]),
+            kept_bytes=v["kept_bytes"] or 0,
             **{name: v[name] for name in _PLAIN_JOB},
         )
 

@@ -24,7 +24,7 @@ TABLES = (
 )  # fmt: skip
 SINCE = {"audit": 7, "private_images": 8, "public_images": 11, "pulls": 11}
 """The schema that a table came with, where a file of an older one may be met."""
-ADDED = {"jobs": 2, "arrays": 2}
+ADDED = {"jobs": 3, "arrays": 2}
 """Columns that migrations appended, by table; NULL in older rows."""
 BY_ROWID = ("jobs", "arrays")
 """The tables whose rows are looked for one by one, and in the file's pages."""
@@ -219,6 +219,7 @@ def _plausible_job(row: sqlite3.Row) -> Job:
         all(at is None or 0.0 <= at < LATEST for at in times)
         and all(s is None or 0.0 < s < LATEST for s in (job.time_limit, job.idle_timeout))
         and 0.0 <= job.stop_grace < LATEST
+        and 0 <= job.kept_bytes < 1 << 31
         and 0 <= job.attempt < 1 << 31
         and 0 < job.need.count < 1 << 31
         and abs(job.priority) < 1 << 31

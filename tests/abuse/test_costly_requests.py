@@ -7,17 +7,20 @@ machine's other work.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pwd
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from launcher.errors import LauncherError, TooLarge, UserError
+from launcher.errors import LauncherError, NotAllowed, TooLarge, UserError
 from launcher.wire import ArrayRequest, GpuRequest, JobRequest, RegistryAuth, SelectRequest
 from tests.conftest import MakeDaemon
 from tests.integration.test_limits import answer, connected
-from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
+from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 
 ALICE = pwd.getpwnam("games").pw_uid
 MIB = 2**20
@@ -84,6 +87,83 @@ def test_a_matrix_of_many_elements_near_the_limit_is_refused_by_what_all_would_t
     with as_user(ALICE), pytest.raises(UserError, match="more than 64 MiB"):
         daemon.client.submit([request])
     assert cost(daemon)[1] - before[1] < 200
+
+
+def on_disk(daemon: DaemonProcess) -> int:
+    """Return how many bytes the database takes, with what waits in its log written into it."""
+    connection = sqlite3.connect(daemon.state / "launcher.db", timeout=30)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+    return sum(path.stat().st_size for path in daemon.state.glob("launcher.db*"))
+
+
+def sent(request: JobRequest) -> int:
+    return len(json.dumps(dataclasses.asdict(request)))
+
+
+def test_what_a_matrix_at_the_limits_makes_of_itself_is_never_stored(
+    make_daemon: MakeDaemon, tell: Callable[[object], None]
+) -> None:
+    """A quarter of a megabyte becomes 62 MiB of commands: of them nothing stays."""
+    daemon = make_daemon().start()
+    request = dataclasses.replace(matrix(500, letters=400, times=320), hold=True)
+    assert sent(request) < 240_000
+    before = on_disk(daemon), cost(daemon)[1]
+    with as_user(ALICE):
+        jobs = daemon.client.submit([request])
+    assert len(jobs) == 500
+    more = on_disk(daemon) - before[0]
+    tell(f"a matrix: {sent(request)} bytes sent, {more} bytes stored")
+    assert more < 2 * sent(request), "of each of 500 jobs there are a row and two lines as well"
+    with as_user(ALICE):
+        assert daemon.client.show(str(jobs[499].id)).spec.command == ["echo", "x" * 400 * 320]
+        listed = daemon.client.jobs([f"{jobs[0].id}-{jobs[499].id}"])
+        assert {len("".join(one.command or ())) for one in listed} == {4096}
+    assert cost(daemon)[1] - before[1] < 300
+
+
+def test_an_image_of_a_matrix_is_not_long_in_every_row(daemon: DaemonProcess) -> None:
+    array = ArrayRequest(indices=[0, 1], matrix=[{"a": "x" * 4000}] * 2)
+    request = JobRequest(name="m", image="${a}" * 30, gpus=NONE, array=array)
+    with as_user(ALICE), pytest.raises(UserError, match="image: it has 120000 characters"):
+        daemon.client.submit([request])
+
+
+def test_requests_of_one_submit_together_take_no_more_memory_than_one(
+    daemon: DaemonProcess,
+) -> None:
+    request = matrix(500, letters=400, times=320)
+    before = cost(daemon)
+    with as_user(ALICE), pytest.raises(UserError, match="more than 64 MiB"):
+        daemon.client.submit([request] * 10)
+    assert cost(daemon)[1] - before[1] < 300
+
+
+def test_more_than_the_quota_of_bytes_is_refused_and_costs_nothing(
+    make_daemon: MakeDaemon,
+) -> None:
+    daemon = make_daemon(config=CONFIG + "[quota]\nqueued_bytes = 1000000\n").start()
+    held = JobRequest(name="j", image=BUSYBOX, gpus=NONE, hold=True, command=["x" * 100_000])
+    with as_user(ALICE):
+        first = daemon.client.submit([held] * 9)
+        with pytest.raises(NotAllowed, match=r"quota queued_bytes of 1000000") as refused:
+            daemon.client.submit([held])
+        assert "launcher.toml" in (refused.value.fix or "")
+    before = on_disk(daemon), cost(daemon)[1]
+    for _ in range(20):
+        with as_user(ALICE), pytest.raises(NotAllowed):
+            daemon.client.submit([held] * 9)
+    assert on_disk(daemon) - before[0] < 100_000
+    assert cost(daemon)[1] - before[1] < 50
+    daemon.stop()
+    daemon.start()  # what is kept is counted again from the database
+    with as_user(ALICE):
+        with pytest.raises(NotAllowed):
+            daemon.client.submit([held])
+        daemon.client.cancel(str(first[0].id))
+        daemon.client.submit([held])
 
 
 def test_the_tail_of_a_large_log_takes_no_more_memory_than_a_small_one(

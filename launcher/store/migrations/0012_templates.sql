@@ -2,3 +2,7 @@
 -- its values in `params` and has an empty `spec`. NULL in older rows: their elements have specs.
 ALTER TABLE arrays ADD COLUMN template TEXT;
 ALTER TABLE arrays ADD COLUMN keys TEXT;
+
+-- About what a job takes here, as far as its owner decides it; an element has a part of its array's
+-- template. NULL in older rows.
+ALTER TABLE jobs ADD COLUMN kept_bytes INTEGER;

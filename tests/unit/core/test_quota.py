@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 
 from launcher.core import event as ev
+from launcher.core.arrays import ArrayTemplate
 from launcher.core.explain import blockers
-from launcher.core.job import ImageKey, JobSpec, Reason, State
+from launcher.core.job import After, ImageKey, JobSpec, Owner, Reason, Retries, State
+from launcher.core.kept import DEPENDENCY_BYTES, kept_bytes
 from launcher.core.reservations import Reservation
 from launcher.core.rules import HOUR, Quota, Rules
 from launcher.core.submit import submit
@@ -76,6 +78,84 @@ def test_more_queued_jobs_than_the_quota_are_refused_and_none_is_queued() -> Non
         machine.submit(profile(), profile())
     machine.submit(profile())
     assert len(machine.world.jobs) == 3
+
+
+def asked(*documents: str, owner: Owner = ALICE, admin: bool = False) -> ev.Submitted:
+    """A submit of plain jobs that are stored as these documents."""
+    spec = JobSpec("job", IMAGE.reference, profile())
+    new = tuple(ev.NewJob(spec, document, IMAGE) for document in documents)
+    return ev.Submitted(owner, new, admin=admin)
+
+
+ROW = len("job" + IMAGE.reference + "1g.6gb")
+"""What a job of these takes in columns beside its document."""
+
+
+def test_more_bytes_than_the_quota_are_refused_and_come_back_as_jobs_end() -> None:
+    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_bytes=2 * (100 + ROW))))
+    (first, _), _ = submit(machine.world, asked("x" * 100, "x" * 100), machine.time)
+    has = 2 * (100 + ROW)
+    with pytest.raises(NotAllowed) as refused:
+        submit(machine.world, asked("x"), machine.time)
+    assert refused.value.message == (
+        f"user alice has jobs of {has} bytes, {1 + ROW} more would be above the quota "
+        f"queued_bytes of {has}"
+    )
+    assert refused.value.fix is not None
+    assert "launcher.toml" in refused.value.fix
+    assert len(machine.world.jobs) == 2
+    machine.tell(ev.CancelAsked(first.id, ALICE.uid))
+    submit(machine.world, asked("x" * 100), machine.time)
+    machine.tell()
+    assert machine.world.kept == {ALICE.uid: has}
+
+
+def test_an_ordinary_user_has_a_quota_of_bytes_and_an_admin_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("launcher.core.quota.ORDINARY_QUEUED_BYTES", 100)
+    world, now = Machine(slices=[]).world, ev.Now(1.0, 1.0)
+    with pytest.raises(NotAllowed, match="quota queued_bytes of 100"):
+        submit(world, asked("x" * 100), now)
+    submit(world, asked("x" * 100, admin=True), now)
+    submit(world, asked("x" * 50, owner=BOB), now)
+
+
+def test_letters_count_as_the_bytes_that_they_take() -> None:
+    assert kept_bytes(asked("é" * 10)) == [20 + ROW]
+
+
+def test_a_template_counts_once_however_many_elements_it_has() -> None:
+    spec = JobSpec("job", IMAGE.reference, profile())
+    elements = tuple(
+        ev.NewJob(spec, "", IMAGE, element=ev.NewElement(0, n, (("a", "1"),))) for n in range(10)
+    )
+    array = ev.NewArray("job", ArrayTemplate("x" * 1000))
+    kept = kept_bytes(ev.Submitted(ALICE, elements, arrays=(array,)))
+    assert kept == [100 + ROW + len('{"a": "1"}')] * 10
+
+
+def test_what_every_element_repeats_in_its_row_counts_for_each() -> None:
+    spec = JobSpec(
+        "job", "i" * 500, profile(), retries=Retries(1, ("exit:1", "exit:2")), command=("x" * 9999,)
+    )
+    elements = tuple(
+        ev.NewJob(spec, "", IMAGE, ((0, After.OK),) * 5, element=ev.NewElement(0, n))
+        for n in range(2)
+    )
+    array = ev.NewArray("job", ArrayTemplate(""))
+    each = len("job" + "1g.6gb" + "exit:1exit:2") + 500 + 5 * DEPENDENCY_BYTES
+    assert kept_bytes(ev.Submitted(ALICE, elements, arrays=(array,))) == [each] * 2
+
+
+def test_a_retry_counts_against_the_quota_of_bytes() -> None:
+    machine = Machine(slices=[mig(0)], rules=Rules(user_quota=Quota(queued_bytes=150)))
+    (over,) = machine.submit(profile())
+    machine.run(over)
+    machine.end(over, 1)
+    submit(machine.world, asked("x" * (149 - ROW)), machine.time)
+    with pytest.raises(NotAllowed, match="quota queued_bytes of 150"):
+        machine.tell(ev.RetryAsked((ev.Retried(over),), ALICE.uid))
 
 
 def test_what_could_never_start_under_the_quota_is_refused_at_once() -> None:

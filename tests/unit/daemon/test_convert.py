@@ -78,6 +78,11 @@ def test_a_request_travels_as_json_and_arrives_as_it_was(request: wire.JobReques
     assert convert.parse(wire.SubmitRequest, body).jobs == [request]
 
 
+OF_KIND = {
+    NeedKind.PROFILE: ("profile",),
+    NeedKind.MEMORY: ("memory_gb", "memory_mib"),
+    NeedKind.UUID: ("uuids",),
+}
 SAME = {"name", "image", "working_dir", "shm_size", "mem_limit", "cpus", "user", "pull_policy"} | {
     "priority",
     "time_limit",
@@ -109,10 +114,12 @@ def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRe
     if spec.need.kind is NeedKind.NONE:  # what else is said of slices has no meaning
         assert spec.need == Need(NeedKind.NONE, count=slots_for(request.cpus))
         return
-    need = dataclasses.asdict(spec.need)
-    assert need | {"kind": need["kind"].value, "uuids": list(need["uuids"])} == dataclasses.asdict(
-        request.gpus
-    )
+    need, gpus = dataclasses.asdict(spec.need), dataclasses.asdict(request.gpus)
+    counts = {"kind", "count", *OF_KIND.get(spec.need.kind, ())}
+    assert need | {"kind": need["kind"].value, "uuids": list(need["uuids"])} == {
+        name: value if name in counts else [] if name == "uuids" else None
+        for name, value in gpus.items()
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -37,7 +37,7 @@ def test_the_example_of_the_readme_says_what_its_comments_say(tmp_path: Path) ->
     assert [getattr(read, n) for n in same] == [getattr(DEFAULT_RULES, n) for n in same]
     assert read.fair_share.half_life == DEFAULT_RULES.fair_share.half_life
     assert read.fair_share.shares == {"alice": 2.0}
-    assert read.user_quota == Quota(4, 40.0, 10000, 8)
+    assert read.user_quota == Quota(4, 40.0, 10000, 8, 64 * 1024 * 1024)
     assert read.quota_of("alice") == Quota(running_slices=8)
     assert read.quota_of("bob") == read.user_quota
     assert read.group_quotas == {"students": Quota(running_slices=6)}
@@ -58,6 +58,7 @@ def test_the_example_of_the_readme_says_what_its_comments_say(tmp_path: Path) ->
         ("[fair_share]\nshares = {alice = 0}", "above 0"),
         ("[fair_share]\nshares = 3", "it must be { user = number"),
         ("[quota]\nrunning_slices = 1.5", "a whole number"),
+        ("[quota]\nqueued_bytes = '64m'", "quota.queued_bytes is '64m'"),
         ("[quota]\nrunning_gib = true", "must be a number"),
         ("[quota.users]\nalice = 3", "quota.users.alice is 3, it must be a table"),
         ("[quota.groups.x]\nqueued = 3", "unknown key 'queued' in [quota.groups.x]"),

@@ -115,12 +115,13 @@ FIELDS: dict[str, Any] = {
     "pulls_failed": st.integers(0, 9),
     "policy_version": st.one_of(st.none(), st.integers(1, 99)),
     "kill_now": st.booleans(),
+    "kept_bytes": st.integers(0, 2**40),
 }
 NOT_STORED = {"id", "deadline", "warn_at", "kill_at", "idle_since"}
 """The id is given; times of this boot are made anew, from ``started_wall``."""
 NEVER_UPDATED = {
     "owner", "name", "image", "submitted_at", "stop_grace", "element", "retries", "warn",
-    "idle_timeout", "preemptible", "depends_on", "policy_version",
+    "idle_timeout", "preemptible", "depends_on", "policy_version", "kept_bytes",
 }  # fmt: skip
 
 ids = itertools.count(1)

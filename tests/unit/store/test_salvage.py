@@ -124,12 +124,12 @@ def test_rows_of_before_a_column_was_added_are_found_in_their_pages(tmp_path: Pa
     for number, script in enumerate(steps[:8], start=1):
         old.executescript(f"{script}; PRAGMA user_version = {number};")
     row = job_row(job(1), "{}")
-    names = [name for name in row if name not in ("policy_version", "kill_now")]
+    names = [name for name in row if name not in ("policy_version", "kill_now", "kept_bytes")]
     marks = ", ".join(f":{name}" for name in names)
     old.execute(f"INSERT INTO jobs ({', '.join(names)}) VALUES ({marks})", row)
     old.close()
     store = Store.open(tmp_path)
-    store.commit(changes(new=(job(2, policy_version=7),)))
+    store.commit(changes(new=(job(2, policy_version=7, kept_bytes=5),)))
     store.close()
     database = tmp_path / FILE_NAME
     database.write_bytes(bytes(4096) + database.read_bytes()[4096:])
@@ -137,6 +137,7 @@ def test_rows_of_before_a_column_was_added_are_found_in_their_pages(tmp_path: Pa
         work.salvage("12345678")
         found = work.store.load(1).jobs
     assert {number: one.policy_version for number, one in found.items()} == {1: None, 2: 7}
+    assert [one.kept_bytes for one in found.values()] == [0, 5]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,0 +1,49 @@
+"""What every element of an array repeats in its row is short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from launcher.core import wellformed
+from launcher.core.job import JobSpec, Need, NeedKind, Retries
+from launcher.errors import UserError
+from tests.support.builders import CPU
+
+LONGEST_NAME = f"{'n' * 255}:{'t' * 128}@sha512:{'0' * 128}"
+
+
+def spec(**fields: Any) -> JobSpec:
+    return JobSpec(**{"name": "job", "image": "busybox", "need": CPU, **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"image": LONGEST_NAME},
+        {"need": Need(NeedKind.UUID, count=2, uuids=(f"MIG-GPU-{'0' * 36}/12/10", "b"))},
+        {"retries": Retries(1, ("exit:1",) * 100)},
+    ],
+)
+def test_what_is_as_long_as_it_can_be_is_well_formed(fields: dict[str, Any]) -> None:
+    wellformed.check(spec(**fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"image": "i" * 601}, "image: it has 601 characters, 600 can be"),
+        ({"need": Need(NeedKind.PROFILE, profile="p" * 65)}, "names of 64 characters"),
+        ({"need": Need(NeedKind.UUID, uuids=("u" * 65,))}, "names of 64 characters"),
+        (
+            {"need": Need(NeedKind.UUID, uuids=tuple(map(str, range(1025))))},
+            "at most 1024 names",
+        ),
+        ({"retries": Retries(1, ("oom",) * 101)}, "101 ends are named, 100 can be"),
+    ],
+)
+def test_what_would_make_each_row_long_is_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        wellformed.check(spec(**fields))
+    assert said in refused.value.message
