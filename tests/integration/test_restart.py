@@ -13,7 +13,7 @@ from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import DaemonUnreachable, LauncherError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobRequest
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
 from tests.support.wait import wait_until
@@ -111,6 +111,34 @@ def test_a_restart_with_jobs_waiting_starts_them_in_their_order(daemon: DaemonPr
     ended = [daemon.done(job) for job in [blocker, *waiting]]
     starts = [job.started_at or "" for job in ended]
     assert starts[0] < starts[2] < starts[3] < starts[1]
+
+
+def test_elements_of_a_matrix_are_after_a_restart_what_they_were_before(
+    daemon: DaemonProcess,
+) -> None:
+    """They are made again of what is stored: for a start, a list, `show` and a retry."""
+    matrix = [{"a": "1"}, {"a": "$x ${b}", "b": "2"}]
+    request = JobRequest(
+        name="m",
+        image=BUSYBOX,
+        command=["sh", "-c", "echo $0 $E; exit 3", "${a}-${b}-$${a}"],
+        environment={"E": "<${b}>"},
+        hold=True,
+        array=ArrayRequest(indices=[5, 7], matrix=matrix),
+    )
+    jobs = daemon.client.submit([request])
+    daemon.kill()
+    daemon.start()
+    assert [one.command for one in daemon.client.jobs()] == [one.command for one in jobs]
+    shown = [daemon.client.show(str(job.id)).spec for job in jobs]
+    assert [one.command[3] for one in shown] == ["1--${a}", "$x ${b}-2-${a}"]
+    said = [b"1--${a} <>\n", b"$x ${b}-2-${a} <2>\n"]
+    for job in jobs:
+        daemon.client.release(str(job.id))
+    assert [daemon.done(job).exit_code for job in jobs] == [3, 3]
+    assert [daemon.output(job) for job in jobs] == said
+    daemon.client.retry([str(jobs[1].id)])
+    assert daemon.done(jobs[1]).attempt == 2
 
 
 def test_stop_leaves_jobs_running_and_clients_are_told(daemon: DaemonProcess) -> None:
