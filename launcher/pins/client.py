@@ -19,7 +19,8 @@ from typing import Any
 
 from launcher.errors import InternalError, PinsUnavailable, UserError
 from launcher.pins import frames
-from launcher.pins.values import Mount, User
+from launcher.pins.turns import Turns
+from launcher.pins.values import MOST_OPENINGS, Mount, User
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Pins:
     def __init__(self, connect: Connect, seconds: float = SECONDS) -> None:
         self._connect, self._seconds = connect, seconds
         self._held: set[str] = set()
+        self._turns = Turns(MOST_OPENINGS)
         self._knows = False
         """Whether what was pinned before this began is known."""
 
@@ -87,7 +89,8 @@ class Pins:
         self._held.add(container)
         try:
             asked = {"container": container, "dockerd": dockerd, **_asked(mounts, user)}
-            paths = self._ask("pin", **asked)["paths"]
+            with self._turns.of(user.uid, self._seconds):
+                paths = self._ask("pin", **asked)["paths"]
         except BaseException:
             if is_new:
                 self._held.discard(container)
@@ -122,7 +125,8 @@ class Pins:
 
     def check(self, mounts: Sequence[Mount], user: User) -> None:
         """Raise ``PinRefused`` for what the user may not mount as things are now."""
-        self._ask("check", **_asked(mounts, user))
+        with self._turns.of(user.uid, self._seconds):
+            self._ask("check", **_asked(mounts, user))
 
     def unpin(self, container: str) -> bool:
         """Take a container's pins away, also while it runs; whether it had any."""

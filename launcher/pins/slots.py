@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from launcher.errors import PinRefused
+from launcher.pins.values import MOST_OPENINGS as MOST
 
-MOST = 4
 _HANGING = 1 << 40
 """Where the bytes of openings that hang begin: above those of every uid."""
 _POLL_SECONDS = 0.01

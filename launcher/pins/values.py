@@ -12,6 +12,8 @@ from typing import Any
 from launcher.errors import UserError
 
 MOST_MOUNTS, MOST_GROUPS, MOST_NAMES, MOST_INSIDE = 32, 4096, 20_000, 128
+MOST_OPENINGS = 4
+"""Of one user at a time."""
 MOST_SECRETS, MOST_SECRET_BYTES = 16, 64 * 1024
 MOST_ID = 2**32 - 2
 """The last one means "leave it as it is" (setresuid(2))."""

@@ -23,7 +23,7 @@ from launcher.fakegpu.sandbox import Sandbox
 from launcher.pins import Mount, Pins, User, frames, syscalls, tree
 from launcher.pins.client import HELPER
 from launcher.pins.served import check_server
-from launcher.pins.slots import MOST
+from launcher.pins.values import MOST_OPENINGS as MOST
 from tests.support.pins import ALICE, BOB, Ground, mount
 from tests.support.wait import wait_until
 

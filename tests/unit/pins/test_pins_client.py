@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ import pytest
 from launcher.errors import InternalError, NotAllowed, PinRefused, PinsUnavailable
 from launcher.pins import Mount, Pins, User, frames
 from launcher.pins.server import peer_uid
+from launcher.pins.turns import Turns
+from launcher.pins.values import MOST_OPENINGS
+from tests.support.wait import wait_until
 
 ALICE = User(61001, 61001, (61005,))
 MOUNT = Mount("/home/alice", "proj")
@@ -67,6 +71,43 @@ def test_a_pin_names_the_container_the_places_and_the_user(helper: Helper) -> No
             "groups": [61005],
         }
     ]
+
+
+def test_the_helper_is_asked_for_one_user_a_few_times_at_once_and_for_others_meanwhile() -> None:
+    held: list[socket.socket] = []
+
+    def connect() -> socket.socket:
+        ours, theirs = socket.socketpair()
+        held.append(theirs)
+        return ours
+
+    pins = Pins(connect, 30)
+    bob = User(61002, 61002)
+    with ThreadPoolExecutor(8) as threads:
+        hers = [threads.submit(pins.check, [MOUNT], ALICE) for _ in range(7)]
+        wait_until(lambda: len(held) == MOST_OPENINGS, what="some are asked")
+        his = threads.submit(pins.check, [MOUNT], bob)
+        wait_until(lambda: len(held) == MOST_OPENINGS + 1, what="another's is asked")
+        for number in range(8):
+            wait_until(lambda: len(held) > number, what="the next is asked")  # noqa: B023
+            with held[number] as theirs:
+                frames.receive(theirs)
+                theirs.sendall(b"{}")
+        for each in (*hers, his):
+            each.result(30)
+
+
+def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_for_the_helper() -> None:
+    turns = Turns(1)
+    with (
+        turns.of(7, 0),
+        turns.of(8, 0),
+        pytest.raises(PinsUnavailable, match="mounts of uid 7"),
+        turns.of(7, 0.05),
+    ):
+        pass
+    with turns.of(7, 0):
+        pass
 
 
 def test_a_helper_that_went_away_is_asked_once_more(helper: Helper) -> None:

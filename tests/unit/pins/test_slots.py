@@ -11,8 +11,9 @@ from contextlib import ExitStack
 import pytest
 
 from launcher.errors import PinRefused
-from launcher.pins.slots import MOST, Slot, Slots
+from launcher.pins.slots import Slot, Slots
 from launcher.pins.values import MOST_ID
+from launcher.pins.values import MOST_OPENINGS as MOST
 
 
 def held_by_a_child(slots: Slots, uid: int, before: Callable[[Slot], None]) -> int:
