@@ -16,7 +16,7 @@ from launcher.config import Config
 from launcher.core.job import JobSpec, Owner
 from launcher.core.policy import Asked, Person, Policy
 from launcher.core.rules import Rules
-from launcher.daemon.usernames import NO_GROUP, lent_by, name_of, primary_gid
+from launcher.daemon.usernames import NO_GROUP, account_of, lent_by, primary_gid
 from launcher.errors import NotAllowed
 
 _UCRED = struct.Struct("3i")
@@ -154,10 +154,10 @@ def caller_of(request: web.Request, roles: Roles) -> Caller:
     if connection is None:
         raise NotAllowed("the connection is gone")
     uid = peer_of(connection)
-    name = name_of(uid)
+    name, gid = account_of(uid)
     if name == str(uid):
         _must_not_be_subordinate(uid)
-    return roles.caller(Owner(uid, primary_gid(uid, name), name))
+    return roles.caller(Owner(uid, gid, name))
 
 
 def _must_not_be_subordinate(uid: int) -> None:

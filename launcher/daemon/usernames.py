@@ -23,18 +23,23 @@ NO_GROUP = 65534
 
 
 def name_of(uid: int) -> str:
-    """Return a user's name; of a uid without a name its number.
+    """Return a user's name; of a uid without a name its number."""
+    return account_of(uid)[0]
 
-    A name that was found before is kept: a service that looks names up may be away for a while.
+
+def account_of(uid: int) -> tuple[str, int]:
+    """Return a user's name and primary group; of a uid without them its number and ``NO_GROUP``.
+
+    Those that were found before are kept: a service that looks them up may be away for a while.
     """
     try:
         found = pwd.getpwuid(uid)
     except KeyError:
-        return _known[uid][0] if uid in _known else str(uid)
+        return _known.get(uid, (str(uid), NO_GROUP))
     if len(_known) >= MOST_KNOWN:
         _known.clear()
-    _known[uid] = found.pw_name, found.pw_gid
-    return found.pw_name
+    _known[uid] = account = found.pw_name, found.pw_gid
+    return account
 
 
 def primary_gid(uid: int, name: str) -> int:

