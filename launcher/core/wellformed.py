@@ -29,6 +29,12 @@ MOST_WORDS = 128 * 1024
 """Of command and entrypoint together, in bytes; Linux lets one argument have as much
 (MAX_ARG_STRLEN)."""
 
+MOST_ENVIRONMENT = 2 * 1024 * 1024
+"""Of all variables, in bytes; Linux lets a program have no more by default (execve(2): a quarter of
+its stack's limit of 8 MiB)."""
+MOST_PATH = 4096
+"""In characters; Linux takes no longer one (PATH_MAX)."""
+
 SECRETS = "/run/secrets"
 """Where a container finds its secrets."""
 MOST_SECRETS = 16
@@ -69,6 +75,14 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     yield spec.shm_size > 0, "shm_size: must be more than 0"
     enough = spec.mem_limit is None or spec.mem_limit >= _MIN_MEMORY
     yield enough, "mem_limit: Docker takes no less than 6m"
+    taken = sum(len(name) + len(value.encode()) + 2 for name, value in spec.environment)
+    yield (
+        taken <= MOST_ENVIRONMENT,
+        f"environment: it has {taken} bytes, {MOST_ENVIRONMENT} can be; put the rest into files",
+    )
+    paths = (spec.working_dir or "", *(path for b in spec.binds for path in (b.source, b.target)))
+    longest = max(map(len, paths))
+    yield longest <= MOST_PATH, f"volumes: a path has {longest} characters, {MOST_PATH} can be"
     for name, _ in spec.environment:
         yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
     for bind in spec.binds:

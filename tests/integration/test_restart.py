@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 import threading
 
 import pytest
@@ -139,6 +141,29 @@ def test_elements_of_a_matrix_are_after_a_restart_what_they_were_before(
     assert [daemon.output(job) for job in jobs] == said
     daemon.client.retry([str(jobs[1].id)])
     assert daemon.done(jobs[1]).attempt == 2
+
+
+def test_an_element_whose_template_a_rebuild_has_lost_fails_when_it_is_started(
+    daemon: DaemonProcess,
+) -> None:
+    request = JobRequest(
+        name="m",
+        image=BUSYBOX,
+        command=["echo", "${a}"],
+        hold=True,
+        array=ArrayRequest(indices=[0], matrix=[{"a": "1"}]),
+    )
+    (job,) = daemon.client.submit([request])
+    daemon.stop()
+    with contextlib.closing(sqlite3.connect(daemon.state / "launcher.db")) as database, database:
+        database.execute("UPDATE arrays SET template = NULL, keys = NULL")
+    daemon.start()
+    shown = daemon.client.show(str(job.id))
+    assert (shown.spec, shown.job.command) == (None, None)
+    daemon.client.release(str(job.id))
+    ended = daemon.done(job)
+    assert ended.outcome == "FAILED"
+    assert "nothing is stored of what job" in (ended.message or "")
 
 
 def test_stop_leaves_jobs_running_and_clients_are_told(daemon: DaemonProcess) -> None:
