@@ -91,9 +91,6 @@ class Commands:
         Of a command longer than ``most`` characters it returns more than that, not all: the rest
         is not needed by a list.
         """
-        if not stored.keys:
-            whole: list[str] | None = json.loads(stored.document)
-            return whole
         if self._last != (stored.document, stored.keys):
             words = json.loads(stored.document)
             self._words = words and [template(word, stored.keys) or word for word in words]
