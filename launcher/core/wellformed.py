@@ -80,11 +80,20 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
         taken <= MOST_ENVIRONMENT,
         f"environment: it has {taken} bytes, {MOST_ENVIRONMENT} can be; put the rest into files",
     )
+    for name, _ in spec.environment:
+        yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
+    yield from _rules_of_paths(spec)
+    yield from _rules_of_secrets(spec)
+    texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
+    nul = any("\0" in text for text in texts)
+    yield not nul, "command: a NUL character cannot be passed to a program"
+
+
+def _rules_of_paths(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of mounts and the working directory."""
     paths = (spec.working_dir or "", *(path for b in spec.binds for path in (b.source, b.target)))
     longest = max(map(len, paths))
     yield longest <= MOST_PATH, f"volumes: a path has {longest} characters, {MOST_PATH} can be"
-    for name, _ in spec.environment:
-        yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
     for bind in spec.binds:
         absolute = bind.source.startswith("/") and bind.target.startswith("/")
         yield absolute, f"volumes: {bind.source}:{bind.target} must be absolute paths"
@@ -94,10 +103,6 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     if directory is not None:
         yield directory.startswith("/"), f"working_dir: {directory!r} must be an absolute path"
         yield has_no_controls(directory), f"working_dir: {directory!r} has a control character"
-    yield from _rules_of_secrets(spec)
-    texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
-    nul = any("\0" in text for text in texts)
-    yield not nul, "command: a NUL character cannot be passed to a program"
 
 
 def _rules_of_secrets(spec: JobSpec) -> Iterator[tuple[object, str]]:
