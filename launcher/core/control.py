@@ -13,6 +13,9 @@ from launcher.core.submit import check_limit, left_of, limit_without, missed_of
 from launcher.core.world import World
 from launcher.errors import LauncherError, NoSuchJob, NotAllowed, StaleRequest, UserError
 
+MOST_CHANGES = 1000
+"""A job's history stays as short as its users need it; counted since the daemon's start."""
+
 
 def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
     """End a job: one that waits never starts, one that runs is stopped.
@@ -50,6 +53,22 @@ def signal(world: World, event: ev.SignalAsked, now: ev.Now) -> list[Action]:
         raise StaleRequest(f"job {job.id} is {job.state.value}, it gets no signals")
     name = world.attempts[job.id].container_name
     return [SignalAttempt(job.id, name, event.signal)]
+
+
+def check_changes(world: World, job_id: int) -> None:
+    """Raise ``NotAllowed`` for a job that was changed too often: each change leaves a line."""
+    job = world.jobs.get(job_id)
+    if job is not None and job.changes >= MOST_CHANGES:
+        raise NotAllowed(
+            f"job {job_id} was held, released, edited or requeued {MOST_CHANGES} times",
+            fix="Cancel it, and submit it anew.",
+        )
+
+
+def count_change(world: World, job_id: int) -> None:
+    """Count a change that a user made to a job."""
+    if job_id in world.jobs:
+        world.jobs[job_id].changes += 1
 
 
 def _live(world: World, job_id: int) -> Job:

@@ -51,6 +51,10 @@ def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action
             answer, actions = submit(world, event, now)
         case ev.LayoutAsked():
             answer, actions = _layout(world, event, now)
+        case ev.HoldAsked() | ev.ReleaseAsked() | ev.EditAsked() | ev.RequeueAsked():
+            control.check_changes(world, event.job)
+            actions = _HANDLERS[type(event)](world, event, now)
+            control.count_change(world, event.job)
         case _:
             handler: Callable[[World, Any, ev.Now], list[Action]] = _HANDLERS[type(event)]
             actions = handler(world, event, now)

@@ -233,8 +233,9 @@ class Job:
     until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
     ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not.
 
-    ``kill_at`` is when the grace period of an attempt that is being stopped ends, ``kill_now``
-    whether the attempt gets no grace period, or no more of it.
+    ``changes`` is how often users changed it since the daemon's start. ``kill_at`` is when the
+    grace period of an attempt that is being stopped ends, ``kill_now`` whether the attempt gets
+    no grace period, or no more of it.
 
     Docker's own start and end times are RFC 3339 text; ``submitted_at`` and ``started_wall`` are
     seconds since 1970; ``deadline``, ``warn_at``, ``kill_at`` and ``idle_since`` are
@@ -285,6 +286,7 @@ class Job:
     kill_now: bool = False
     kill_at: float | None = None
     idle_since: float | None = None
+    changes: int = 0
 
     @property
     def order(self) -> tuple[int, int]:

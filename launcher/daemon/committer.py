@@ -12,7 +12,14 @@ from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.store import Reader, Store
 
-LONG = (Reader.jobs_after, Reader.jobs_between, Reader.elements, Reader.audit)
+LONG = (
+    Reader.jobs_after,
+    Reader.jobs_between,
+    Reader.jobs_named,
+    Reader.elements,
+    Reader.counts,
+    Reader.audit,
+)
 """What may read many jobs: who asks for less does not wait behind it."""
 P = ParamSpec("P")
 T = TypeVar("T")

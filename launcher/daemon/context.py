@@ -16,6 +16,7 @@ from launcher.core.world import World
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer
+from launcher.daemon.counts import Counts
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.devices import Devices
 from launcher.daemon.door import House
@@ -71,6 +72,7 @@ class Context:
     house: House
     audit: Audit
     replies: Replies
+    counts: Counts
     users: FairPool
     """Threads for what requests have to wait for."""
 

@@ -199,7 +199,7 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         gpus=len(world.gpus),
         fake_gpu=health.fake_gpu,
         slices=words,
-        jobs=await context.committer.read(Reader.counts),
+        jobs=await context.counts.now(),
         started_at=context.started_at,
     )
 

@@ -40,6 +40,7 @@ from launcher.daemon.committer import Committer
 from launcher.daemon.contained import stop_container
 from launcher.daemon.context import Context
 from launcher.daemon.convert import kept_as
+from launcher.daemon.counts import Counts
 from launcher.daemon.devices import Devices, with_fake_gpu
 from launcher.daemon.directories import Directories
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
@@ -354,6 +355,7 @@ class Daemon:
             house=self.house,
             audit=self.audit,
             replies=Replies(),
+            counts=Counts(self.committer),
             users=self.runners.pools.requests,
         )
 

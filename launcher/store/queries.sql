@@ -219,7 +219,11 @@ SELECT * FROM jobs WHERE id = ?;
 SELECT * FROM jobs WHERE id > ? ORDER BY id LIMIT ?;
 
 -- name: jobs_between
-SELECT * FROM jobs WHERE id BETWEEN ? AND ? AND uid = coalesce(?, uid) ORDER BY id LIMIT ?;
+SELECT * FROM jobs WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?;
+
+-- name: jobs_between_of_user
+SELECT * FROM jobs INDEXED BY jobs_by_user WHERE uid = ? AND id BETWEEN ? AND ?
+ORDER BY id LIMIT ?;
 
 -- name: last_of_user
 SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;

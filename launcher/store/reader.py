@@ -56,7 +56,9 @@ class Reader:
         self, first: int, last: int, uid: int | None = None, most: int = -1
     ) -> list[Job]:
         """Return the first jobs with these ids, both ends included; of one user, or of all."""
-        return self._jobs(self._rows("jobs_between", first, last, uid, most))
+        if uid is None:
+            return self._jobs(self._rows("jobs_between", first, last, most))
+        return self._jobs(self._rows("jobs_between_of_user", uid, first, last, most))
 
     def world(self, cpu_slots: int, rules: Rules) -> World:
         """Return a world of its own, of what is committed: for who plays with it."""

@@ -27,7 +27,7 @@ from launcher.store import Reader, Store
 from tests.property.test_scheduler import NEEDS, Histories
 from tests.support.builders import IMAGE
 
-OF_THIS_BOOT = {"deadline", "warn_at", "kill_at", "idle_since"}
+OF_THIS_BOOT = {"deadline", "warn_at", "kill_at", "idle_since", "changes"}
 """Made anew from what is stored."""
 
 

@@ -11,6 +11,7 @@ import pytest
 from launcher.core import event as ev
 from launcher.core.action import SignalAttempt, StopAttempt
 from launcher.core.arrays import Array
+from launcher.core.control import MOST_CHANGES
 from launcher.core.job import (
     After,
     Dependency,
@@ -444,3 +445,20 @@ def test_a_job_that_was_stopped_when_a_commit_failed_is_stopped_again() -> None:
     world = copy.deepcopy(machine.world)
     world.alarms = []
     assert next(type(a).__name__ for a in take_up(world, machine.time)) == "StopAttempt"
+
+
+def test_a_job_is_not_changed_without_end() -> None:
+    machine = Machine(slices=[])
+    (job,) = machine.submit(profile(), pinned=False)
+    for _ in range(MOST_CHANGES // 2):
+        machine.tell(ev.HoldAsked(job.id, ALICE.uid), ev.ReleaseAsked(job.id, ALICE.uid))
+    for event in (
+        ev.HoldAsked(job.id, ALICE.uid),
+        ev.ReleaseAsked(job.id, ALICE.uid),
+        ev.EditAsked(job.id, ALICE, False, priority=3),
+        ev.RequeueAsked(job.id, ALICE.uid),
+    ):
+        with pytest.raises(NotAllowed, match="1000 times"):
+            machine.tell(event)
+    machine.tell(ev.CancelAsked(job.id, ALICE.uid))
+    assert job.outcome is Outcome.CANCELLED

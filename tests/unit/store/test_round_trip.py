@@ -117,7 +117,7 @@ FIELDS: dict[str, Any] = {
     "kill_now": st.booleans(),
     "kept_bytes": st.integers(0, 2**40),
 }
-NOT_STORED = {"id", "deadline", "warn_at", "kill_at", "idle_since"}
+NOT_STORED = {"id", "deadline", "warn_at", "kill_at", "idle_since", "changes"}
 """The id is given; times of this boot are made anew, from ``started_wall``."""
 NEVER_UPDATED = {
     "owner", "name", "image", "submitted_at", "stop_grace", "element", "retries", "warn",

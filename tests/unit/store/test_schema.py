@@ -119,7 +119,13 @@ def test_every_query_fits_the_schema(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "index"), [("live_jobs", "jobs_live"), ("jobs_named", "jobs_by_name")]
+    ("name", "index"),
+    [
+        ("live_jobs", "jobs_live"),
+        ("jobs_named", "jobs_by_name"),
+        ("last_of_user", "jobs_by_user"),
+        ("jobs_between_of_user", "jobs_by_user"),
+    ],
 )
 def test_what_is_asked_often_does_not_read_every_job(name: str, index: str, tmp_path: Path) -> None:
     made = connect(tmp_path / "x.db")
