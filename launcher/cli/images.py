@@ -19,7 +19,7 @@ def command() -> None:
 
 
 @command.command("publish", short_help="Make images everybody's (admins).")
-@click.option("--all", "everything", is_flag=True, help="All that are known to be nobody's.")
+@click.option("--all", "everything", is_flag=True, help="All images whose owner is not known.")
 @output_option
 @click.argument("images", nargs=-1, type=params.TEXT, metavar="[IMAGE]...")
 def publish(images: tuple[str, ...], everything: bool, output: str) -> None:
