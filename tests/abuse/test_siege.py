@@ -10,6 +10,8 @@ from tests.support.daemon import DaemonProcess
 QUIET_SECONDS, LOUD_SECONDS = 2.0, 6.0
 ROUNDS = 3
 """Tried again where it did not hold: the machine may have had other work just then."""
+SLACK = 3.0
+"""Other tests run beside this one; `make soak` allows none."""
 SEED = 20_260
 
 
@@ -22,7 +24,7 @@ def test_hostile_users_at_their_limits_do_not_keep_a_normal_one_waiting(
         with besieged(daemon, 2, SEED + number):
             loud = live(daemon, LOUD_SECONDS)
         told = loud.against(quiet)
-        broken = loud.broken(quiet)
+        broken = loud.broken(quiet, slack=SLACK)
         if not broken:
             break
     tell(f"siege by 2: {told}")

@@ -14,7 +14,7 @@ from launcher.daemon.routes import ROUTES
 from launcher.errors import UserError
 from launcher.wire.bounds import MOST_CHARACTERS, MOST_ITEMS
 
-ASKED = {route.asks for route in ROUTES if route.asks is not None}
+ASKED = list(dict.fromkeys(route.asks for route in ROUTES if route.asks is not None))
 BOUNDS = {
     "str": ("max_length",),
     "list": ("max_length",),
