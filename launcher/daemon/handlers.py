@@ -77,24 +77,33 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
     running = [j for j in begun if j.state in (State.STARTING, State.RUNNING)]
     waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in begun)
     single = [job for job in running if job.element is None]
-    first = waiting_first(explainer, most, lambda job: job.element is None)
+    first = await waiting_first(explainer, most, lambda job: job.element is None)
     shown = await job_views(context, caller, [*single[:most], *first])
     some = list(itertools.islice(world.arrays.values(), most))
     arrays = [array_view(explainer, array, caller) for array in some]
     return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays)
 
 
-def waiting_first(explainer: Explainer, most: int, keep: Callable[[Job], bool]) -> list[Job]:
-    """Return the first waiting jobs: those in the queue in its order, then the others by age."""
+async def waiting_first(explainer: Explainer, most: int, keep: Callable[[Job], bool]) -> list[Job]:
+    """Return the first waiting jobs: those in the queue in its order, then the others by age.
+
+    The others are looked through some at a time: users may hold many.
+    """
     jobs, queue = explainer.world.jobs, explainer.world.queue
     first = Walk(explainer.world, explainer.now).first(most, lambda i: keep(jobs[i]))
     if len(first) < most:  # the rest waits for something of its own, or for its image
-        others = (
-            (-job.priority, job.id)
-            for job in jobs.values()
-            if job.state is State.PENDING and keep(job) and job.id not in queue
-        )
-        first += [jobs[i] for _, i in heapq.nsmallest(most - len(first), others)]
+        others: list[tuple[int, int]] = []
+        everyone = tuple(jobs.values())
+        for start in range(0, len(everyone), AT_A_TIME):
+            some = (
+                (-job.priority, job.id)
+                for job in everyone[start : start + AT_A_TIME]
+                if job.state is State.PENDING and keep(job) and job.id not in queue
+            )
+            others = heapq.nsmallest(most - len(first), itertools.chain(others, some))
+            await asyncio.sleep(0)
+        shown = {job.id for job in first}
+        first += [jobs[i] for _, i in others if i in jobs and i not in shown]
     return first
 
 

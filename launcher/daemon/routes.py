@@ -377,7 +377,16 @@ ROUTES: tuple[Route, ...] = (
         costly=True,
         large=True,
     ),
-    Route("GET", "/v1/queue/head", Access.ANYONE, None, wire.QueueHead, _head, query=(MOST,)),
+    Route(
+        "GET",
+        "/v1/queue/head",
+        Access.ANYONE,
+        None,
+        wire.QueueHead,
+        _head,
+        costly=True,
+        query=(MOST,),
+    ),
     Route(
         "GET",
         "/v1/queue",
