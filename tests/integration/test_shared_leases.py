@@ -53,11 +53,13 @@ def test_i15_a_job_that_runs_on_shared_memory_goes_on_over_the_upgrade(
     daemon: DaemonProcess,
 ) -> None:
     daemon.start()
-    job = daemon.until(daemon.submit("sh", "-c", "sleep 3; exit 7", gpus=PART), "RUNNING")
+    script = "trap 'exit 7' USR1; while :; do sleep 0.1; done"
+    job = daemon.until(daemon.submit("sh", "-c", script, gpus=PART), "RUNNING")
     daemon.kill()
     granted_for_memory(daemon, job.id)
     daemon.start()
     assert daemon.state_of(job) == "RUNNING"
     second = daemon.submit("true", gpus=PART)
     assert daemon.done(second).outcome == "COMPLETED"
+    daemon.client.signal(job.id, "SIGUSR1")
     assert daemon.done(job).exit_code == 7
