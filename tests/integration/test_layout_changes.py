@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,35 +17,20 @@ from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.health import Health
 from launcher.errors import ImpossibleLayout, StaleRequest
 from launcher.fakegpu.script import CODES
-from launcher.gpu import Carver, carve
+from launcher.gpu import Carver
 from tests.property.test_layouts import feasible_cached
 from tests.support.boards import MIG_BOARDS, board
-from tests.support.carving import NOW, ROOT, Changer
-from tests.support.machines import MakeMachine, build_directory, make_machine
+from tests.support.carving import NOW, ROOT, Changer, MakeChanger, changer
+from tests.support.machines import build_directory, make_machine
 
-__all__ = ["build_directory", "make_machine"]
+__all__ = ["build_directory", "changer", "make_machine"]
 
-MakeChanger = Callable[[str], Changer]
 CHANGING = (
     "nvmlDeviceCreateGpuInstanceWithPlacement",
     "nvmlGpuInstanceCreateComputeInstance",
     "nvmlComputeInstanceDestroy",
     "nvmlGpuInstanceDestroy",
 )
-
-
-@pytest.fixture
-def changer(make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeChanger]:
-    monkeypatch.setattr(carve, "IN_USE_SECONDS", 0.05)
-    made: list[Changer] = []
-
-    def make(spec: str) -> Changer:
-        made.append(Changer(make_machine(spec)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def changes_made(changer: Changer) -> int:

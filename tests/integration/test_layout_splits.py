@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,30 +14,13 @@ from launcher.daemon import layouts
 from launcher.daemon.layoutrequest import also_gone, wishes
 from launcher.daemon.layoutviews import gpu_views, plan_view
 from launcher.errors import ImpossibleLayout, StaleRequest
-from launcher.gpu import carve
 from launcher.jobfile import migparted
 from launcher.jobfile.layoutspec import format_specs, parse_spec
 from launcher.wire import LayoutEntry, LayoutRequest
-from tests.support.carving import Changer
-from tests.support.machines import MakeMachine, build_directory, make_machine
+from tests.support.carving import Changer, MakeChanger, changer
+from tests.support.machines import build_directory, make_machine
 
-__all__ = ["build_directory", "make_machine"]
-
-MakeChanger = Callable[[str], Changer]
-
-
-@pytest.fixture
-def changer(make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeChanger]:
-    monkeypatch.setattr(carve, "IN_USE_SECONDS", 0.05)
-    made: list[Changer] = []
-
-    def make(spec: str) -> Changer:
-        made.append(Changer(make_machine(spec)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+__all__ = ["build_directory", "changer", "make_machine"]
 
 
 def devices(changer: Changer) -> list[str]:

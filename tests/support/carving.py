@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
 
 from launcher.core import event as ev
 from launcher.core.action import Action, CarveStep, LookAtLayout
@@ -16,7 +18,8 @@ from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.health import Health
 from launcher.errors import GpuFault, GpuUnavailable
 from launcher.fakegpu import Machine
-from launcher.gpu import Carver, GpuReader
+from launcher.gpu import Carver, GpuReader, carve
+from tests.support.machines import MakeMachine
 
 ROOT = Owner(0, 0, "root")
 NOW = ev.Now(1_800_000_000.0, 1000.0)
@@ -82,3 +85,21 @@ class Changer:
 
     def close(self) -> None:
         self.reader.close()
+
+
+MakeChanger = Callable[[str], Changer]
+
+
+@pytest.fixture
+def changer(make_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeChanger]:
+    """Return a maker of changers, closed when the test is over; waits are short."""
+    monkeypatch.setattr(carve, "IN_USE_SECONDS", 0.05)
+    made: list[Changer] = []
+
+    def make(spec: str) -> Changer:
+        made.append(Changer(make_machine(spec)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
