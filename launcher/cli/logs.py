@@ -10,6 +10,7 @@ import click
 from launcher.cli import terminal
 from launcher.cli.common import connect
 from launcher.cli.escapes import Cleaner
+from launcher.cli.params import MOMENT
 from launcher.wire import NOTE, STDERR, Frame
 
 
@@ -17,20 +18,42 @@ from launcher.wire import NOTE, STDERR, Frame
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="An earlier attempt's.")
+@click.option(
+    "--since", type=MOMENT, metavar="TIME", help="Only from then on (10m ago, or a time)."
+)
+@click.option("--until", type=MOMENT, metavar="TIME", help="Only what was printed before.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
 @click.option("--raw", is_flag=True, help="Every byte, on a terminal too.")
 @click.argument("ref", metavar="JOB")
 def command(
-    ref: str, follow: bool, tail: int | None, attempt: int | None, timestamps: bool, raw: bool
+    ref: str,
+    follow: bool,
+    tail: int | None,
+    attempt: int | None,
+    since: float | None,
+    until: float | None,
+    timestamps: bool,
+    raw: bool,
 ) -> None:
     """Print a job's output, its stdout on stdout and its stderr on stderr.
+
+    TIME of --since and --until is a time ago (10m, 2h), or a moment: 2026-12-01T02:00 (local time),
+    2026-12-01T02:00:00Z.
 
     On a terminal, control sequences other than colours are left out; elsewhere every byte is
     passed on.
     """
     stamper = Stamper() if timestamps else None
     cleaner = Cleaner(raw=raw)
-    for frame in connect().logs(ref, follow=follow, tail=tail, attempt=attempt):
+    frames = connect().logs(
+        ref,
+        follow=follow,
+        tail=tail,
+        attempt=attempt,
+        since_ns=round((since or 0) * 1e9),
+        until_ns=None if until is None else round(until * 1e9),
+    )
+    for frame in frames:
         if frame.stream == NOTE:
             terminal.complain(frame.data.decode(errors="replace"))
             continue

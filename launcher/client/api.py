@@ -193,15 +193,24 @@ class Client:
         follow: bool = False,
         tail: int | None = None,
         attempt: int | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
     ) -> Iterator[wire.Frame]:
-        """Yield a job's output, frame by frame; with ``follow`` until it ends."""
+        """Yield a job's output, frame by frame; with ``follow`` until it ends.
+
+        Only what was printed from ``since_ns`` on and before ``until_ns`` (nanoseconds since 1970).
+        """
         pairs = [("follow", str(int(follow)))]
         pairs += [("tail", str(tail))] if tail is not None else []
         pairs += [("attempt", str(attempt))] if attempt is not None else []
+        pairs += [("since_ns", str(since_ns))] if since_ns else []
         for frame in self._resumed(f"{_job(ref)}/logs", pairs):
             if frame.stream == wire.END:
                 return
-            yield frame
+            if frame.stream == wire.NOTE or since_ns <= frame.time_ns:
+                if until_ns is not None and frame.time_ns >= until_ns:
+                    return
+                yield frame
 
     def follow(self, ref: Ref) -> Iterator[wire.Frame]:
         """Yield a job's changes (EVENT) and output until END, which carries its final view.
@@ -214,19 +223,20 @@ class Client:
     def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[wire.Frame]:
         """Yield a stream's frames up to END, over as many connections as that takes."""
         patience = _Patience(self)
-        after_ns, seen = 0, 0
+        position, seen = "", 0
         while True:
-            since = [("after_ns", str(after_ns)), ("skip", str(seen))] if seen else []
-            again = [pair for pair in pairs if not (seen and pair[0] == "tail")]
+            since = [("position", position), ("skip", str(seen))] if position else []
+            again = [pair for pair in pairs if not (position and pair[0] == "tail")]
             asked = query([*again, *since])
             try:
                 for frame in self._transport.frames(
                     f"{path}?{asked}" if asked else path, timeout=self.timeout, wakeup=self.wakeup
                 ):
                     patience.renew()
-                    if frame.stream not in (wire.EVENT, wire.END):
-                        seen = seen + 1 if frame.time_ns == after_ns else 1
-                        after_ns = frame.time_ns
+                    if frame.stream == wire.POSITION:
+                        position, seen = frame.data.decode("ascii"), 0
+                        continue
+                    seen += frame.stream not in (wire.EVENT, wire.END)
                     yield frame
                     if frame.stream == wire.END:
                         return

@@ -11,8 +11,7 @@ from typing import TypeVar
 from launcher.core.action import FollowAttempt
 from launcher.core.event import AttemptEnded, AttemptLost, Event
 from launcher.daemon import clock, ending
-from launcher.daemon.logcopy import write_log
-from launcher.daemon.logfile import path_of
+from launcher.daemon.log_copier import write_log
 from launcher.daemon.logs import about_event
 from launcher.daemon.marks import Marks
 from launcher.engine.containers import Container, Containers
@@ -20,6 +19,7 @@ from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
+from launcher.output.log_file import path_of
 
 T = TypeVar("T")
 

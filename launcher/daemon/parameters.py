@@ -76,9 +76,14 @@ TIMEOUT = Parameter(
     f"After so many seconds it is answered at the latest; {LONGEST_WAIT_SECONDS:g} are the most.",
     {"type": "number", "minimum": 0},
 )
+_POSITION = re.compile(r"([0-9]{1,9})\.([0-9]{1,18})\.([0-9]{1,9})", re.ASCII)
 RESUMED = (
-    number("after_ns", "The time of the last frame that was seen (nanoseconds since 1970)."),
-    number("skip", "How many frames of that time were seen; 0 for a stream from its beginning."),
+    Parameter(
+        "position",
+        "Go on there: the last position that the stream told (a frame of stream 5).",
+        {"type": "string", "pattern": f"^{_POSITION.pattern}$"},
+    ),
+    number("skip", "How many frames of output came after that position."),
 )
 
 
@@ -114,6 +119,19 @@ def whole_number(query: Mapping[str, str], name: str) -> int | None:
     if not (value.isascii() and value.isdecimal()) or len(value) > 20 or int(value) > MOST:
         raise UserError(f"{name}={value}: that is not a whole number up to {MOST}")
     return int(value)
+
+
+def log_position(query: Mapping[str, str]) -> tuple[int, int, int] | None:
+    """Return the attempt, position and bytes to go on after, None without the parameter."""
+    value = query.get("position")
+    if value is None:
+        return None
+    found = _POSITION.fullmatch(value)
+    if found is None:
+        raise UserError(
+            f"position={value!r} is not a valid position: send the last one that the stream told"
+        )
+    return int(found[1]), int(found[2]), int(found[3])
 
 
 def wait_timeout(query: Mapping[str, str]) -> float:

@@ -30,7 +30,7 @@ from launcher.daemon.context import Context, must_own
 from launcher.daemon.identity import Caller
 from launcher.daemon.parameters import RESUMED, TIMEOUT, flag, is_set, number, text
 from launcher.daemon.route import Access, Route
-from launcher.errors import NoSuchJob
+from launcher.errors import NoSuchJob, UserError
 
 
 async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -141,21 +141,30 @@ async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
     attempt = parameters.whole_number(request.query, "attempt")
     if attempt is not None and not 0 < attempt <= job.attempt:
         raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
-    follow = is_set(request.query, "follow")
-    tail = parameters.whole_number(request.query, "tail")
-    resume = _resume(request)
-    frames = streams.log_frames(context, job, attempt, follow=follow, tail=tail)
-    return streams.resumed(frames, resume)
+    query = streams.LogQuery(
+        attempt,
+        follow=is_set(request.query, "follow"),
+        tail=parameters.whole_number(request.query, "tail"),
+        since_ns=parameters.whole_number(request.query, "since_ns"),
+        resume=_resume(request, job),
+    )
+    return streams.log_frames(context, job, query)
 
 
 async def _follow(context: Context, caller: Caller, request: web.Request) -> Any:
     job = await _own(context, caller, request)
-    return streams.follow_frames(context, job, caller, _resume(request))
+    return streams.follow_frames(context, job, caller, _resume(request, job))
 
 
-def _resume(request: web.Request) -> streams.Resume:
-    after = parameters.whole_number(request.query, "after_ns") or 0
-    return streams.Resume(after, parameters.whole_number(request.query, "skip") or 0)
+def _resume(request: web.Request, job: Job) -> streams.Resume | None:
+    position = parameters.log_position(request.query)
+    skip = parameters.whole_number(request.query, "skip") or 0
+    if position is None:
+        return None
+    resume = streams.Resume(*position, skip=skip)
+    if not 0 < resume.attempt <= job.attempt:
+        raise UserError(f"job {job.id} has no attempt {resume.attempt}; it had {job.attempt}")
+    return resume
 
 
 async def _slices(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -277,6 +286,7 @@ GPU = text("gpu", "A GPU's index or UUID.")
 MOST = number("most", "How many at most.")
 REFS = text("ref", "The jobs that are meant.", repeated=True)
 SINCE = number("since", "Not older than so many seconds.")
+SINCE_NS = number("since_ns", "Begin near the output of this time (nanoseconds since 1970).")
 TAIL = number("tail", "Only so many of the last lines.")
 USER = text("user", "Only what this user asked.")
 
@@ -469,7 +479,7 @@ ROUTES: tuple[Route, ...] = (
         None,
         None,
         _logs,
-        query=(ATTEMPT, FOLLOW, TAIL, *RESUMED),
+        query=(ATTEMPT, FOLLOW, TAIL, SINCE_NS, *RESUMED),
     ),
     Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow, query=RESUMED),
     Route(

@@ -30,8 +30,7 @@ from launcher.daemon.expand import made_again
 from launcher.daemon.follower import Follower
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Roles
-from launcher.daemon.logcopy import write_log
-from launcher.daemon.logfile import path_of
+from launcher.daemon.log_copier import write_log
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Marks
 from launcher.daemon.pools import Pools
@@ -42,6 +41,7 @@ from launcher.engine.images import Images, Layer, PullFailed
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refused, Unknown
 from launcher.errors import EngineUnavailable, LauncherError
+from launcher.output.log_file import path_of
 from launcher.store import Reader
 
 log = logging.getLogger(__name__)

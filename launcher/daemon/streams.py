@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
 
 from launcher import wire
 from launcher.core.explain import Explainer
@@ -15,64 +16,107 @@ from launcher.core.job import Job
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
-from launcher.daemon.logfile import LOST, LogReader, is_loss, path_of
-from launcher.daemon.tail import Lines, Tail
-from launcher.daemon.threads import in_thread
-from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Frame
+from launcher.output.log_file import LOST, is_loss, path_of
+from launcher.output.old_format import convert_if_old
+from launcher.output.reader import LogReader, opened
+from launcher.output.search import last_lines, since
+from launcher.wire import END, EVENT, NOTE, POSITION, Frame
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LOOK_SECONDS = 2.0
 JUST_ENDED_SECONDS = 5.0
-OUTPUT = (STDOUT, STDERR, NOTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a reading of an attempt's log begins.
+
+    At the frame that stands at ``position`` bytes of the file, without its first ``cut`` bytes;
+    ``skip`` frames are left out, of which this is the first.
+    """
+
+    attempt: int
+    position: int = 0
+    cut: int = 0
+    skip: int = 0
 
 
 class Attempt:
     """The log of one attempt as far as it was read; ``ended`` once its END frame was."""
 
-    def __init__(self, context: Context, job: int, number: int) -> None:
-        self.job, self.number = job, number
-        self._reader = LogReader(path_of(context.log_directory, job, number))
-        self.path = path_of(context.log_directory, job, number)
+    def __init__(self, context: Context, job: Job, number: int, resume: Resume | None) -> None:
+        self.job, self.number = job.id, number
+        self.path = path_of(context.log_directory, job.id, number)
+        self._context, self._uid = context, job.owner.uid
+        self._from = resume if resume and resume.attempt == number else Resume(number)
+        self._reader: LogReader | None = None
         self.ended = False
         self.told_lost = False
-        self._tail: Tail | None = None
         self._grew = time.monotonic()
 
     def quiet_for(self) -> float:
         """Return for how many seconds nothing more was read."""
         return time.monotonic() - self._grew
 
-    def new_frames(self) -> Iterator[Frame]:
-        """Yield the output that was written since the last call."""
-        for frame in self._reader.read():
-            if frame.stream == END:
-                self.ended = True
-                return
-            self._grew = time.monotonic()
-            self.told_lost = self.told_lost or is_loss(frame)
-            if self._tail is None or self._tail.shows(frame):
-                yield frame
+    async def start(self, query: LogQuery) -> None:
+        """Begin where the query tells."""
+        if query.resume is not None:
+            return
+        if query.tail is not None:
+            await self._blocking(convert_if_old, self.path)
+            self._from = Resume(
+                self.number, *await self._blocking(last_lines, self.path, query.tail)
+            )
+        elif query.since_ns is not None:
+            await self._blocking(convert_if_old, self.path)
+            self._from = Resume(self.number, await self._blocking(since, self.path, query.since_ns))
 
-    def skip_to_tail(self, most: int) -> list[Frame]:
-        """Leave out all but the last lines, ``most`` of them; returns the first frame of these.
+    async def new_frames(self) -> list[Frame]:
+        """Return the output written since the last call, behind a frame with its position."""
+        if self._reader is None:
+            begin = self._from
+            self._reader = await self._blocking(opened, self.path, begin.position, begin.skip)
+        before = self._reader.position
+        frames = self._reader.read_cached()
+        if frames is None:
+            frames = await self._blocking(self._reader.read)
+        if frames and frames[-1].stream == END:
+            self.ended = True
+            frames.pop()
+        if not frames:
+            return []
+        self._grew = time.monotonic()
+        self.told_lost = self.told_lost or any(map(is_loss, frames))
+        cut = 0 if self._from.skip else self._from.cut
+        self._from = Resume(self.number)
+        if cut:
+            frames[0] = replace(frames[0], data=frames[0].data[cut:])
+        return [Frame(POSITION, 0, f"{self.number}.{before}.{cut}".encode()), *frames]
 
-        Blocking: it goes through the log twice, whatever its size, and holds nothing of it.
-        """
-        lines, counting = Lines(), LogReader(self.path)
-        while lines.add(frame for frame in counting.read() if frame.stream != END):
-            pass
-        self._tail = Tail(lines.count - most)
-        position = -1
-        while position != self._reader.position:
-            position = self._reader.position
-            for frame in self.new_frames():
-                return [frame]
-        return []
+    async def _blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a call returns that blocks on the disk."""
+        return await self._context.users.run(self._uid, call, *args, **kwargs)
 
 
-async def log_frames(
-    context: Context, job: Job, attempt: int | None, *, follow: bool, tail: int | None
-) -> AsyncIterator[list[Frame]]:
-    """Yield the output of an attempt, or of the job's last one where None. Ends with END.
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """What to read of a job's logs: of one attempt, or of the last one where None.
+
+    It begins at ``resume``, at the last ``tail`` lines, or near the first output since ``since_ns``
+    (nanoseconds since 1970), in this order.
+    """
+
+    attempt: int | None
+    follow: bool
+    tail: int | None = None
+    since_ns: int | None = None
+    resume: Resume | None = None
+
+
+async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterator[list[Frame]]:
+    """Yield the output of an attempt. Ends with END.
 
     With ``follow`` until it is complete; a job that waits is waited for. Without, the log of a job
     that has ended is read to its end, also where a loud one's is still being written; its ``tail``
@@ -85,45 +129,34 @@ async def log_frames(
         while True:
             woken.clear()
             now = await context.find(job.id) or job
-            number = attempt or now.attempt
-            reading = _reading(context, reading, job.id, number, first=number)
+            number = query.attempt or now.attempt
             owed = bool(now.outcome) and context.hub.log_owed(job.id, number)
-            if owed and tail is not None:
+            if owed and query.tail is not None and reading is None:
                 yield []
                 await _wake(woken)
                 continue
-            batch = []
-            if reading and tail is not None:
-                batch = await _first_of_tail(context, reading, job.owner.uid, tail)
-                tail = None
-            if reading:
-                batch += reading.new_frames()
+            if reading is None and number:
+                reading = Attempt(context, job, number, query.resume)
+                await reading.start(query)
+            elif reading is not None:
+                reading = _next(context, reading, job, number)
+            batch = await reading.new_frames() if reading else []
             yield batch
             if _complete(context, reading, now, number):
                 break
             if batch:
                 until = loop.time() + JUST_ENDED_SECONDS
-            if not (batch or follow or owed or (now.outcome and loop.time() < until)):
+            if not (batch or query.follow or owed or (now.outcome and loop.time() < until)):
                 break
             if not batch:
                 await _wake(woken)
     yield [*_loss(context, reading, now), Frame(END, 0, b"")]
 
 
-async def _first_of_tail(context: Context, reading: Attempt, uid: int, tail: int) -> list[Frame]:
-    """Skip to the last lines of a log, for one reader of a user's logs at a time."""
-    async with context.limiter.alone(uid, "tail"):
-        return await in_thread("tail", functools.partial(reading.skip_to_tail, tail))
-
-
-def _reading(
-    context: Context, reading: Attempt | None, job: int, number: int, *, first: int
-) -> Attempt | None:
-    """Return the log to read now: from that of attempt ``first`` on, each to its end."""
-    if reading is None:
-        return Attempt(context, job, first) if number else None
-    if reading.number < number and _is_over(context, reading):
-        return Attempt(context, job, reading.number + 1)
+def _next(context: Context, reading: Attempt, job: Job, last: int) -> Attempt:
+    """Return the log to read now: each one is read to its end, up to that of attempt ``last``."""
+    if reading.number < last and _is_over(context, reading):
+        return Attempt(context, job, reading.number + 1, None)
     return reading
 
 
@@ -145,25 +178,8 @@ async def _wake(woken: asyncio.Event) -> None:
         return
 
 
-class Resume:
-    """Leaves out what a reconnecting client has seen: all up to its last frame, in file order.
-
-    Not by time: stdout and stderr are stamped apart, so times are not quite in order.
-    """
-
-    def __init__(self, after_ns: int, skip: int) -> None:
-        self._after, self._left = after_ns, skip
-
-    def is_new(self, frame: Frame) -> bool:
-        """Whether the client has not seen this frame."""
-        if self._left == 0:
-            return True
-        self._left -= frame.time_ns == self._after
-        return False
-
-
 async def follow_frames(
-    context: Context, job: Job, caller: Caller, resume: Resume
+    context: Context, job: Job, caller: Caller, resume: Resume | None
 ) -> AsyncIterator[list[Frame]]:
     """Yield what happens to a job: EVENT frames on every change, its output, END with the job."""
     spec = await context.spec(job.id)
@@ -180,9 +196,12 @@ async def follow_frames(
                 told = digest
                 yield [Frame(EVENT, 0, event)]
             del event
-            reading = _reading(context, reading, now.id, now.attempt, first=1)
-            output = list(reading.new_frames()) if reading else []
-            yield [frame for frame in output if resume.is_new(frame)]
+            if reading is not None:
+                reading = _next(context, reading, now, now.attempt)
+            elif now.attempt:
+                reading = Attempt(context, now, resume.attempt if resume else 1, resume)
+            output = await reading.new_frames() if reading else []
+            yield output
             if now.outcome is not None and _complete(context, reading, now, now.attempt):
                 yield _loss(context, reading, now)
                 explainer = Explainer(context.world, clock.now())
@@ -234,14 +253,6 @@ def _event(context: Context, job: Job, caller: Caller, command: list[str] | None
             "progress": None if layers is None else {"layers": layers},
         }
     ).encode()
-
-
-async def resumed(
-    batches: AsyncIterator[list[Frame]], resume: Resume
-) -> AsyncIterator[list[Frame]]:
-    """Leave out what a reconnecting client has seen."""
-    async for batch in batches:
-        yield [f for f in batch if f.stream not in OUTPUT or resume.is_new(f)]
 
 
 async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:

@@ -33,25 +33,24 @@ class Entry:
 
 
 class Logs:
-    """Reads one container's log from a moment on."""
+    """Reads one container's log from its beginning."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def read(self, name: str, since_ns: int, follow: bool) -> Iterator[list[Entry]]:
-        """Yield entries from ``since_ns`` (included) on, those that came together together.
+    def read(self, name: str, *, follow: bool) -> Iterator[list[Entry]]:
+        """Yield the entries, those that came together together.
 
         With ``follow`` until the stream ends, which says nothing about the container (I4). Raises
         Unknown where it was cut in the middle, Refused where there is no such container or its log
         is damaged.
         """
-        since = f"{since_ns // 10**9}.{since_ns % 10**9:09d}" if since_ns else "0"
         params: dict[str, str | int] = {
             "stdout": 1,
             "stderr": 1,
             "timestamps": 1,
             "follow": int(follow),
-            "since": since,
+            "since": "0",
         }
         with self._connection.borrow() as api:
             answer = api.get(

@@ -76,6 +76,24 @@ def parse_begin(text: str, now: datetime | None = None) -> str:
     return _rfc3339(found.astimezone(UTC))
 
 
+def parse_moment(text: str, now: datetime | None = None) -> float:
+    """Return seconds since 1970 of a moment, or of a time ago (``10m``); no zone is local time."""
+    from datetime import UTC, datetime
+
+    word = text.strip()
+    try:
+        return (now or datetime.now(UTC)).timestamp() - parse_duration(word)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(word).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"'{text[:40]}' is not a valid time: write 10m (ago), 2026-12-01T02:00 (local time)"
+            " or 2026-12-01T02:00:00Z"
+        ) from None
+
+
 def _rfc3339(moment: datetime) -> str:
     from datetime import UTC
 

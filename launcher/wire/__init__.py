@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from launcher.wire.frames import EVENT as EVENT
     from launcher.wire.frames import FRAME_HEADER_BYTES as FRAME_HEADER_BYTES
     from launcher.wire.frames import NOTE as NOTE
+    from launcher.wire.frames import POSITION as POSITION
     from launcher.wire.frames import STDERR as STDERR
     from launcher.wire.frames import STDOUT as STDOUT
     from launcher.wire.frames import Frame as Frame
@@ -95,7 +96,8 @@ _HOMES = {
     "machine": "SliceView Status Check",
     "audit": "AuditView",
     "error": "ErrorReply",
-    "frames": "STDOUT STDERR NOTE EVENT END FRAME_HEADER_BYTES Frame decode_header read_frames",
+    "frames": "STDOUT STDERR NOTE EVENT POSITION END FRAME_HEADER_BYTES Frame decode_header "
+    "read_frames",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-STDOUT, STDERR, NOTE, EVENT, END = 1, 2, 3, 4, 0
+STDOUT, STDERR, NOTE, EVENT, POSITION, END = 1, 2, 3, 4, 5, 0
 _HEADER = struct.Struct(">BQI")
 FRAME_HEADER_BYTES = _HEADER.size
 
@@ -17,8 +17,9 @@ class Frame:
 
     ``stream``: STDOUT and STDERR carry the job's bytes; NOTE a sentence of the launcher (UTF-8:
     a cut log); EVENT a JobView as JSON (follow streams only); END closes the stream and carries
-    nothing in a file, and the final JobView as JSON in a follow stream. ``time_ns`` is Docker's
-    timestamp, nanoseconds since 1970.
+    nothing in a file, and the final JobView as JSON in a follow stream. POSITION names the place of
+    the next frame of output, as text; a client that reconnects sends it, and how many frames of
+    output came after it. ``time_ns`` is nanoseconds since 1970.
     """
 
     stream: int

@@ -192,8 +192,8 @@ def logs(sandbox: Sandbox) -> Logs:
     return Logs(Connection(sandbox.docker_host))
 
 
-def read(logs: Logs, name: str, since: int = 0, *, follow: bool = True) -> list[Entry]:
-    return [entry for batch in logs.read(name, since, follow) for entry in batch]
+def read(logs: Logs, name: str, *, follow: bool = True) -> list[Entry]:
+    return [entry for batch in logs.read(name, follow=follow) for entry in batch]
 
 
 def test_output_and_errors_come_apart_each_with_its_time(docker: Containers, logs: Logs) -> None:
@@ -209,15 +209,6 @@ def test_following_goes_on_to_the_end_of_the_container(docker: Containers, logs:
     assert [e.data for e in read(logs, name)] == [b"1\n", b"2\n", b"3\n"]
 
 
-def test_reading_from_an_entry_on_gives_that_entry_and_all_after_it(
-    docker: Containers, logs: Logs
-) -> None:
-    name = start(docker, "sh", "-c", "for i in 1 2 3 4; do echo $i; sleep 0.02; done")
-    entries = read(logs, name)
-    for position, entry in enumerate(entries):
-        assert read(logs, name, entry.time_ns) == entries[position:]
-
-
 def test_a_line_longer_than_dockers_buffer_comes_in_pieces_that_make_it_whole(
     docker: Containers, logs: Logs
 ) -> None:
@@ -230,7 +221,7 @@ def test_a_line_longer_than_dockers_buffer_comes_in_pieces_that_make_it_whole(
 def test_reading_that_is_given_up_leaves_the_engine_usable(docker: Containers, logs: Logs) -> None:
     name = start(docker, "sh", "-c", "while :; do echo on; sleep 0.01; done")
     for _ in range(5):
-        stream = logs.read(name, 0, follow=True)
+        stream = logs.read(name, follow=True)
         assert next(stream)[0].data == b"on\n"
         stream.close()  # type: ignore[attr-defined]
     assert look(docker, name).running

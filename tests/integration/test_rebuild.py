@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.daemon.logfile import path_of
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, RecoveryMode
+from launcher.output.log_file import path_of
 from launcher.store.connect import FILE_NAME
 from launcher.wire import GpuRequest
 from tests.support.daemon import DaemonProcess

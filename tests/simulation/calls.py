@@ -263,12 +263,12 @@ class FakeLogs:
     def __init__(self, port: Port) -> None:
         self._port, self._docker = port, port.docker
 
-    def read(self, name: str, since_ns: int, follow: bool) -> Iterator[list[Entry]]:
+    def read(self, name: str, *, follow: bool) -> Iterator[list[Entry]]:
         box = self._port.call("logs", name, lambda: self._docker.get(name))
         incarnation, told = self._docker.incarnation, 0
         while True:
-            new = [(round(at * 1e9), line) for at, line in self._docker.lines(box)]
-            entries = [Entry(1, at, line) for at, line in new if at >= since_ns][told:]
+            lines = self._docker.lines(box)[told:]
+            entries = [Entry(1, round(at * 1e9), line) for at, line in lines]
             if entries and self._port.weather.fault("log stream") is not None:
                 yield entries[: len(entries) // 2]
                 raise Unknown(f"the answer of Docker at {HOST} was lost: cut")

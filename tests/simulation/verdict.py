@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher.daemon.ending import GOING_SECONDS
-from launcher.daemon.logfile import LogReader, path_of
+from launcher.output.log_file import path_of
+from launcher.output.reader import LogReader
 from tests.drills.checker import check
 from tests.simulation.docker import Box, FakeDocker
 from tests.simulation.ledger import Ledger, job_of

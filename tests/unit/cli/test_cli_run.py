@@ -25,6 +25,7 @@ from tests.unit.client.stub_daemon import (
     event,
     job_view,
     out,
+    position,
 )
 
 MIG = "MIG-11111111-2222-3333-4444-555555555555"
@@ -331,13 +332,14 @@ def test_it_follows_on_where_a_restarted_daemon_left_off(stub: StubDaemon, launc
     stub.on("POST", "/v1/jobs", Json([job_view()], 201))
     stub.on(
         "GET", "/v1/jobs/12/follow",
-        Stream([event(RUNNING), out("a", 5), out("b", 9), err("c", 9)], cut=True),
+        Stream([event(RUNNING), position("1.0.0"), out("a", 5), position("1.9.0"), out("b", 9),
+                err("c", 9)], cut=True),
         Raw(b""),
         Stream([event(RUNNING), out("d", 9), end(ended("COMPLETED", 0))]),
     )  # fmt: skip
     result = launch("run", "--profile", "1g.6gb", "busybox")
     assert (result.code, result.out) == (0, "abd")
-    assert [each.query for each in stub.asked[1:]] == ["", *["after_ns=9&skip=2"] * 2]
+    assert [each.query for each in stub.asked[1:]] == ["", *["position=1.9.0&skip=2"] * 2]
     assert result.err.count("waiting for it") == 1
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import launcher
-from launcher.wire import END, EVENT, STDERR, STDOUT, Frame, JobView, SliceView, Status
+from launcher.wire import END, EVENT, POSITION, STDERR, STDOUT, Frame, JobView, SliceView, Status
 
 
 @dataclasses.dataclass
@@ -190,6 +190,11 @@ def status_view(**changes: Any) -> Status:
         "started_at": "2026-01-02T03:04:05.000006Z",
     }  # fmt: skip
     return Status(**{**fields, **changes})
+
+
+def position(text: str) -> Frame:
+    """Return the frame that tells where the next output stands."""
+    return Frame(POSITION, 0, text.encode())
 
 
 def out(text: str, time_ns: int = 1) -> Frame:

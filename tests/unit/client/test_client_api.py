@@ -23,6 +23,7 @@ from tests.unit.client.stub_daemon import (
     event,
     job_view,
     out,
+    position,
     slice_view,
     status_view,
 )
@@ -241,13 +242,21 @@ def test_logs_are_frames_up_to_the_end(stub: StubDaemon) -> None:
 def test_logs_go_on_too_and_do_not_ask_for_the_tail_again(stub: StubDaemon) -> None:
     stub.on(
         "GET", "/v1/jobs/1/logs",
-        Stream([out("a", 3)], cut=True),
+        Stream([position("2.40.7"), out("a", 3)], cut=True),
         Stream([out("b", 4), end(ended("COMPLETED", 0))]),
     )  # fmt: skip
     assert [frame.data for frame in Client(stub.path).logs(1, tail=1)] == [b"a", b"b"]
     assert [each.query for each in stub.asked] == [
-        "follow=0&tail=1", "follow=0&after_ns=3&skip=1",
+        "follow=0&tail=1", "follow=0&position=2.40.7&skip=1",
     ]  # fmt: skip
+
+
+def test_logs_of_a_time_are_those_that_were_printed_in_it(stub: StubDaemon) -> None:
+    some = [position("1.0.0"), out("a", 3), out("b", 4), err("c", 5), out("d", 6), out("e", 9)]
+    stub.on("GET", "/v1/jobs/1/logs", Stream([*some, end(ended("COMPLETED", 0))]))
+    frames = Client(stub.path).logs(1, since_ns=4, until_ns=6)
+    assert [frame.data for frame in frames] == [b"b", b"c"]
+    assert stub.asked[0].query == "follow=0&since_ns=4"
 
 
 def test_logs_of_a_daemon_that_does_not_come_back_are_given_up(stub: StubDaemon) -> None:
@@ -261,14 +270,14 @@ def test_a_follow_goes_on_after_the_last_frame_of_output(stub: StubDaemon) -> No
     stub.on(
         "GET", "/v1/jobs/12/follow",
         Stream([event(job_view())], cut=True),
-        Stream([event(job_view()), out("a", 5), out("b", 7)]),
-        Stream([event(job_view()), out("c", 7), err("d", 7)], cut=True),
+        Stream([event(job_view()), position("1.9.0"), out("a", 5), out("b", 7)]),
+        Stream([event(job_view()), position("1.30.0"), out("c", 7), err("d", 7)], cut=True),
         Stream([out("e", 8), end(done)]),
     )  # fmt: skip
     frames = list(Client(stub.path).follow(12))
     assert b"".join(frame.data for frame in frames if frame.stream in (1, 2)) == b"abcde"
     assert [each.query for each in stub.asked] == [
-        "", "", "after_ns=7&skip=1", "after_ns=7&skip=3",
+        "", "", "position=1.9.0&skip=2", "position=1.30.0&skip=2",
     ]  # fmt: skip
 
 

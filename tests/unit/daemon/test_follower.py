@@ -8,7 +8,7 @@ from typing import Any
 
 from launcher.core.action import FollowAttempt
 from launcher.daemon.follower import Follower
-from launcher.daemon.logfile import path_of
+from launcher.output.log_file import path_of
 from tests.support.wait import wait_until
 
 PATIENCE = 0.5

@@ -32,8 +32,8 @@ def entry(data: bytes, stream: int = 1, stamp: str = AT) -> bytes:
     return struct.pack(">BxxxL", stream, len(payload)) + payload
 
 
-def read(connection: Connection, since: int = 0) -> list[Entry]:
-    return [e for batch in Logs(connection).read("x", since, follow=True) for e in batch]
+def read(connection: Connection) -> list[Entry]:
+    return [e for batch in Logs(connection).read("x", follow=True) for e in batch]
 
 
 def test_entries_come_with_their_stream_and_time(
@@ -74,7 +74,7 @@ def test_what_came_before_a_cut_is_kept_and_the_cut_is_unknown(
     docker_wire: WireDocker, connection: Connection
 ) -> None:
     docker_wire.on(LOGS, chunked(entry(b"one\n"), entry(b"two\n")[:11], end=False))
-    seen = Logs(connection).read("x", 0, follow=True)
+    seen = Logs(connection).read("x", follow=True)
     assert [e.data for e in next(seen)] == [b"one\n"]
     with pytest.raises(Unknown):
         next(seen)
@@ -84,7 +84,7 @@ def test_many_lines_that_come_together_are_one_batch(
     docker_wire: WireDocker, connection: Connection
 ) -> None:
     docker_wire.on(LOGS, chunked(*([entry(b"line\n")] * 500)))
-    found = list(Logs(connection).read("x", 0, follow=True))
+    found = list(Logs(connection).read("x", follow=True))
     assert sum(map(len, found)) == 500
     assert len(found) < 50
 
@@ -179,19 +179,11 @@ def test_a_damaged_log_ends_in_words_and_not_in_a_crash(
     docker_wire: WireDocker, connection: Connection, broken: bytes
 ) -> None:
     docker_wire.on(LOGS, chunked(entry(b"good\n"), broken))
-    seen = Logs(connection).read("x", 0, follow=True)
+    seen = Logs(connection).read("x", follow=True)
     assert [e.data for e in next(seen)] == [b"good\n"]
     with pytest.raises(Refused, match="cannot be read on") as caught:
         next(seen)
     assert caught.value.refusal is Refusal.INFRA
-
-
-def test_reading_goes_on_from_a_nanosecond(docker_wire: WireDocker, connection: Connection) -> None:
-    docker_wire.on(LOGS, chunked())
-    assert read(connection, since=AT_NS) == []
-    assert "since=1767323045.000000001" in docker_wire.requests[-1]
-    assert read(connection) == []
-    assert "since=0&" in docker_wire.requests[-1] + "&"
 
 
 @given(

@@ -1,0 +1,121 @@
+"""Copying a container's log from Docker into its file, to the last entry that Docker has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from launcher.daemon import clock
+from launcher.daemon.logs import about_container
+from launcher.engine.logs import Logs
+from launcher.engine.outcome import Refusal, Refused, Unknown
+from launcher.errors import EngineUnavailable
+from launcher.output.continuation import Continuation, Rotated
+from launcher.output.log_file import LogWriter
+from launcher.output.old_format import convert_if_old
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN = 0.5
+MOST_REFUSALS = 20
+"""So often Docker may refuse to read a log on, half a second apart, before the rest is given up."""
+MOST_MISSING = 3
+"""So often it may say that there is no such container."""
+
+
+def write_log(
+    logs: Logs,
+    name: str,
+    path: Path,
+    limit: int,
+    over: clock.Flag,
+    grew: Callable[[], None],
+) -> bool:
+    """Write a container's log to its end and mark it complete; False where the disk fails."""
+    try:
+        convert_if_old(path)
+        writer = LogWriter(path, limit)
+        try:
+            Copier(logs, name, path, writer, grew).copy(over)
+            writer.end(now_ns())
+        except OSError as error:
+            writer.lose(error.strerror or str(error), now_ns())
+            raise
+        finally:
+            writer.close()
+    except OSError as error:
+        about_container(log, name).error("the log of %s cannot be written: %s", name, error)
+        return False
+    return True
+
+
+def now_ns() -> int:
+    """Return the time in nanoseconds since 1970."""
+    return round(clock.now().wall * 1e9)
+
+
+class Copier:
+    """Copies a container's log into its file, from where that ends."""
+
+    def __init__(
+        self, logs: Logs, name: str, path: Path, writer: LogWriter, grew: Callable[[], None]
+    ) -> None:
+        self._logs, self._name, self._path = logs, name, path
+        self._writer, self._grew = writer, grew
+        self._log = about_container(log, name)
+        self._refusals = 0
+        self._rotated = False
+
+    def copy(self, over: clock.Flag) -> None:
+        """Copy to the end of the log, whatever comes between.
+
+        ``over`` is set once the container is seen not running: only then its log is complete, the
+        end of a stream says nothing (I4). And a stream that follows ends with the container,
+        wherever it stood (Docker 20.10 drops what a loud program wrote last): the rest is read
+        without following.
+        """
+        while not self._writer.ended:
+            ended, size = over.is_set(), self._writer.size
+            try:
+                whole = self._copy_once(follow=not ended)
+            except Refused as refused:
+                self._refusals = 1 if self._writer.size > size else self._refusals + 1
+                if self._gives_up(refused):
+                    return
+                whole = False
+            except EngineUnavailable:
+                whole = False
+            if ended and whole:
+                return
+            over.wait(LOOK_AGAIN) if whole else clock.sleep(LOOK_AGAIN)
+
+    def _gives_up(self, refused: Refused) -> bool:
+        if refused.refusal is Refusal.MISSING and self._refusals >= MOST_MISSING:
+            return True
+        self._log.warning("cannot read the log of %s: %s", self._name, refused.message)
+        if self._refusals < MOST_REFUSALS:
+            return False
+        told = f"the rest of the log cannot be read: {refused.message}"
+        self._writer.note(told, now_ns())
+        return True
+
+    def _copy_once(self, *, follow: bool) -> bool:
+        """Read from the beginning, write what is new; returns False where the stream broke off."""
+        totals = self._writer.totals
+        known = Continuation(self._path, totals, by_time=self._rotated)
+        try:
+            for batch in self._logs.read(self._name, follow=follow):
+                new = [frame for entry in batch if (frame := known.rest(entry)) is not None]
+                if new:
+                    self._writer.write(new)
+                    self._grew()
+        except Rotated as rotated:
+            first, last = (clock.rfc3339(ns / 1e9) for ns in (totals.time_ns, rotated.at_ns))
+            gap = f"output is missing here, from {first} to {last}: Docker's log was rotated"
+            self._writer.note(gap, now_ns())
+            self._rotated = True
+            return False
+        except Unknown:
+            return False
+        return True

@@ -1,0 +1,77 @@
+"""The format of a log file: blocks of 64 KiB that hold whole frames.
+
+A block begins with a header: a magic number and totals of everything before it. Frames follow, in
+the encoding of ``launcher.wire.frames``; none crosses the end of a block. What is too short for the
+next frame is filled with 0xFF. So a reader can begin at any block, and damage ends with its block.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from launcher.wire.frames import FRAME_HEADER_BYTES, STDERR, STDOUT
+
+BLOCK_BYTES = 1 << 16
+MAGIC = b"LLG2"
+FILLER = 0xFF
+_HEADER = struct.Struct(">4sB3xQQQQ")
+HEADER_BYTES = _HEADER.size
+SHORTEST = FRAME_HEADER_BYTES + 1
+_OPEN = {STDOUT: 1, STDERR: 2}
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a log holds before some position.
+
+    ``stdout`` and ``stderr`` are bytes, ``newlines`` those of both, ``time_ns`` the newest time
+    (nanoseconds since 1970), ``unfinished`` one bit for each stream that stands within a line.
+    """
+
+    stdout: int = 0
+    stderr: int = 0
+    newlines: int = 0
+    time_ns: int = 0
+    unfinished: int = 0
+
+    def add(self, stream: int, time_ns: int, data: bytes | memoryview) -> None:
+        """Count a frame in; only the job's own output counts."""
+        bit = _OPEN.get(stream)
+        if bit is None or not data:
+            return
+        if stream == STDOUT:
+            self.stdout += len(data)
+        else:
+            self.stderr += len(data)
+        self.newlines += bytes(data).count(b"\n")
+        self.time_ns = max(self.time_ns, time_ns)
+        self.unfinished &= ~bit
+        if data[-1] != 0x0A:
+            self.unfinished |= bit
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are, unfinished ones included."""
+        return self.newlines + self.unfinished.bit_count()
+
+    def encode(self) -> bytes:
+        """Return the header of a block that begins here."""
+        return _HEADER.pack(
+            MAGIC, self.unfinished, self.stdout, self.stderr, self.newlines, self.time_ns
+        )
+
+    @classmethod
+    def decode(cls, header: bytes) -> Totals | None:
+        """Return the totals that a block's header tells, None where it is not a header."""
+        if len(header) < HEADER_BYTES:
+            return None
+        magic, unfinished, stdout, stderr, newlines, time_ns = _HEADER.unpack_from(header)
+        if magic != MAGIC:
+            return None
+        return cls(stdout, stderr, newlines, time_ns, unfinished)
+
+
+def start_of_block(position: int) -> int:
+    """Return where the block of a position begins."""
+    return position - position % BLOCK_BYTES
