@@ -57,6 +57,8 @@ class Config:
     """Where users' mounts are held in place; root's alone."""
     pins_socket: str | None = None
     """Where the helper listens that holds them; None: the daemon, which is root, starts its own."""
+    output_socket: str | None = None
+    """Where the output keeper listens; None: the daemon starts one of its own."""
     limits: Limits = DEFAULT_LIMITS
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
     """Processes, containers or image repositories that may be on a slice: they are no use of it."""
@@ -70,6 +72,7 @@ _VARIABLES = {
     "state_dir": "LAUNCHER_STATE_DIR",
     "docker_host": "DOCKER_HOST",
     "pins_socket": "LAUNCHER_PINS_SOCKET",
+    "output_socket": "LAUNCHER_OUTPUT_SOCKET",
     "pins_directory": "LAUNCHER_PINS_DIRECTORY",
 }
 _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -91,6 +94,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "trusted_group": str,
     "pins_directory": str,
     "pins_socket": str,
+    "output_socket": str,
 }
 
 

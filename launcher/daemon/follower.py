@@ -11,9 +11,10 @@ from typing import TypeVar
 from launcher.core.action import FollowAttempt
 from launcher.core.event import AttemptEnded, AttemptLost, Event
 from launcher.daemon import clock, ending
-from launcher.daemon.log_copier import write_log
+from launcher.daemon.capture import Capture, Output
+from launcher.daemon.log_copier import end_log, write_log
 from launcher.daemon.logs import about_event
-from launcher.daemon.marks import Marks
+from launcher.daemon.marks import Marks, life_of
 from launcher.engine.containers import Container, Containers
 from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Logs
@@ -32,6 +33,8 @@ GHOST_GRACE = 1.0
 UNWATCHED_SECONDS = 0.5
 """A log that nobody watches is not followed at once: most short jobs are over by then, and one
 plain read, when nothing else is to be done, costs Docker less than a stream."""
+STREAM_FIRST_SECONDS = 2.0
+"""By so much a container's stream may end before Docker says that the container has ended."""
 AWAY = (EngineUnavailable, Unknown)
 
 
@@ -53,6 +56,7 @@ class Follower:
         marks: Marks,
         directory: Path,
         log_limit: int,
+        capture: Capture,
         under: Incarnation | None = None,
     ) -> None:
         """``under``: the dockerd that was asked to start it, where that is known."""
@@ -63,6 +67,7 @@ class Follower:
         self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
+        self._capture = capture
         self._seen = under
         self._marks = marks
         self._missed: float | None = None
@@ -188,20 +193,41 @@ class Follower:
         self._tell(event)
 
     def _write_log(self) -> None:
-        job = self._action.job
-        unwatched = not self._watched(job) and self._over.wait(UNWATCHED_SECONDS)
-        if unwatched and not self._watched(job):
+        a = self._action
+        output = self._capture.of(a.job, a.attempt)
+        if output is not None:
+            output.over.wait()
+        if output is not None and self._has_all(output):
+            self._end_log(end_log(a.container_name, self._path, self._log_limit))
+        elif output is None and self._nobody_waits_for_it():
             self.log_left = True
         else:
-            name = self._action.container_name
-            written = write_log(
-                self._logs, name, self._path, self._log_limit, self._over, self._log_grew
+            name = a.container_name
+            self._end_log(
+                write_log(self._logs, name, self._path, self._log_limit, self._over, self._log_grew)
             )
-            if not written:
-                self._log_lost(job, self._action.attempt)
-            self._log_written(job, self._action.attempt)
         self.log_over.set()
         self._log_grew()
+
+    def _nobody_waits_for_it(self) -> bool:
+        """Whether it was over before anybody watched the job."""
+        job = self._action.job
+        unwatched = not self._watched(job) and self._over.wait(UNWATCHED_SECONDS)
+        return unwatched and not self._watched(job)
+
+    def _has_all(self, output: Output) -> bool:
+        """Whether the keeper read all of it: the stream ended with the container.
+
+        A dockerd that goes away ends the stream as well; its next life tells of the container.
+        """
+        if not (output.whole and output.under and self._over.wait(STREAM_FIRST_SECONDS)):
+            return False
+        return output.under == life_of(self._insist(self._containers.incarnation))
+
+    def _end_log(self, written: bool) -> None:
+        if not written:
+            self._log_lost(self._action.job, self._action.attempt)
+        self._log_written(self._action.job, self._action.attempt)
 
     def _log_grew(self) -> None:
         self._grown(self._action.job)

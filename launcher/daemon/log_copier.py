@@ -33,11 +33,20 @@ def write_log(
     grew: Callable[[], None],
 ) -> bool:
     """Write a container's log to its end and mark it complete; False where the disk fails."""
+    return _written(name, path, limit, lambda w: Copier(logs, name, path, w, grew).copy(over))
+
+
+def end_log(name: str, path: Path, limit: int) -> bool:
+    """Mark a log complete that the output keeper has written; False where the disk fails."""
+    return _written(name, path, limit, lambda _: None)
+
+
+def _written(name: str, path: Path, limit: int, write: Callable[[LogWriter], None]) -> bool:
     try:
         convert_if_old(path)
         writer = LogWriter(path, limit)
         try:
-            Copier(logs, name, path, writer, grew).copy(over)
+            write(writer)
             writer.end(now_ns())
         except OSError as error:
             writer.lose(error.strerror or str(error), now_ns())

@@ -34,6 +34,7 @@ from launcher.daemon.allowed import Allowed
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
 from launcher.daemon.capnodes import CapNodes
+from launcher.daemon.capture import Capture
 from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.claims import Claims
 from launcher.daemon.committer import Committer
@@ -77,6 +78,7 @@ from launcher.errors import (
 )
 from launcher.gpu import Carver, Events, GpuReader
 from launcher.gpu.refresh import refresh
+from launcher.output.keeper_client import OutputKeeper
 from launcher.pins import Pins
 from launcher.store import Reader, Store
 
@@ -129,6 +131,7 @@ class Outside:
     gpu: GpuReader
     pins: Pins
     events: Events | None = None
+    keeper: OutputKeeper | None = None
 
     @classmethod
     def of(cls, config: Config) -> Outside:
@@ -136,7 +139,8 @@ class Outside:
         connection = Connection(config.docker_host, config.docker_timeout_seconds)
         gpu = GpuReader(config.nvml_seconds)
         engine = (Containers(connection), Images(connection), Logs(connection))
-        return cls(*engine, gpu, mounts.pins_of(config), Events(gpu))
+        keeper = OutputKeeper(config.state_dir, config.output_socket)
+        return cls(*engine, gpu, mounts.pins_of(config), Events(gpu), keeper)
 
 
 class Daemon:
@@ -170,10 +174,22 @@ class Daemon:
         self.places = places_of(config, self.pins)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
+        self.capture = self._capture()
         self.audit = Audit(self.committer, lambda: clock.now().wall)
         self.house = House(Limiter(config.limits))
         self.house.refused = self.audit.refuse_connection
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
+
+    def _capture(self) -> Capture:
+        return Capture(
+            self.outside.keeper,
+            self.config.docker_host,
+            self.config.docker_timeout_seconds,
+            self.logs_directory,
+            self.config.log_limit_mib * 2**20,
+            grew=self.hub.touch,
+            trouble=functools.partial(self.health.set, "output"),
+        )
 
     async def start(self) -> Brain:
         """Read the store and go on with what is recorded; returns once requests can be served.
@@ -201,6 +217,7 @@ class Daemon:
         self.observers = self._observers()
         self.runners.layouts = self._layout_runner()
         self.xids = XidWatcher(self.outside.events, self.brain.tell)
+        self.capture.start()
         self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
         self._tasks.append(asyncio.create_task(self.audit.run(), name="audit"))
         watching = slowness.watch(self.health, self.runners)
@@ -297,6 +314,7 @@ class Daemon:
                 self.secrets,
                 self.places,
                 Directories(self.outside.images.config, self._runc_fixed),
+                self.capture,
                 self.allowed,
             ),
             marks=marks,

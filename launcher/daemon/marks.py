@@ -14,7 +14,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.daemon import clock
 from launcher.daemon.logs import about_container
+from launcher.engine.incarnation import Incarnation
 
 log = logging.getLogger(__name__)
 
@@ -73,3 +75,8 @@ class Marks:
         """Forget a container: what became of it is on record, and it is gone."""
         with contextlib.suppress(OSError):
             (self._directory / name).unlink(missing_ok=True)
+
+
+def life_of(dockerd: Incarnation | None) -> str:
+    """Return what tells one life of dockerd from all others, "" where none is known."""
+    return "" if dockerd is None else f"{clock.boot_id()} {dockerd.pid} {dockerd.ticks}"

@@ -287,6 +287,7 @@ class Runners:
             marks=self._marks,
             directory=self._log_directory,
             log_limit=self._log_limit,
+            capture=self._starter.capture,
             under=self._starter.under.pop(action.container_name, None),
         )
         self._followers[(action.job, action.attempt)] = follower
@@ -349,6 +350,7 @@ class Runners:
         self._followers.pop(key, None)
 
     def _unpin(self, action: act.RemoveContainer) -> None:
+        self._starter.capture.forget(action.job, action.attempt)
         try:
             self._starter.places.clear(action.container_name)
             self._starter.pins.release(action.container_name)

@@ -19,12 +19,13 @@ from launcher.core.ids import LABEL_SLICES
 from launcher.core.policy import Asked
 from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
+from launcher.daemon.capture import Capture
 from launcher.daemon.devices import Devices
 from launcher.daemon.directories import Directories
 from launcher.daemon.ending import why_rebooted
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
-from launcher.daemon.marks import Mark, Marks
+from launcher.daemon.marks import Mark, Marks, life_of
 from launcher.daemon.notstarted import NotStarted, Vanished, never_ran, refused_start
 from launcher.daemon.plan import Plan
 from launcher.daemon.secretplaces import SecretPlaces
@@ -71,6 +72,7 @@ class Starter:
     secrets: SecretStore
     places: SecretPlaces
     directories: Directories
+    capture: Capture
     allowed: Allowed = NOBODY
     under: dict[str, Incarnation | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it: for who follows it."""
@@ -239,7 +241,9 @@ class Starter:
                 raise never_ran(found, None, action.slices)
             self._note_dockerd(name, sent=sent)
             _must_be(wanted)
-            self.marks.set(name, Mark(_life(self.under[name]), container_id))
+            under = life_of(self.under[name])
+            self.marks.set(name, Mark(under, container_id))
+            self.capture.attach(action, under)
             try:
                 self.containers.start(name)
             except EngineUnavailable as away:
@@ -302,7 +306,7 @@ class Starter:
         return None
 
     def _dockerd_now(self, name: str) -> str:
-        return _life(self._when_docker_tells(self.containers.incarnation, name))
+        return life_of(self._when_docker_tells(self.containers.incarnation, name))
 
     def _when_docker_tells(self, ask: Callable[[], T], name: str) -> T:
         """Return what Docker answers; waits while it is away."""
@@ -351,11 +355,6 @@ def _told(
         failed.exit_code,
         failed.slice,
     )
-
-
-def _life(dockerd: Incarnation | None) -> str:
-    """Return what tells one life of dockerd from all others, "" where none is known."""
-    return "" if dockerd is None else f"{clock.boot_id()} {dockerd.pid} {dockerd.ticks}"
 
 
 def _must_be(wanted: Callable[[], bool]) -> None:

@@ -11,7 +11,7 @@ import functools
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launcher.engine.body import pieces
 from launcher.engine.connection import Connection
@@ -19,6 +19,9 @@ from launcher.engine.outcome import Refusal, Refused, error_text, refusal
 
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = (1, 2)
+_PIECE_BYTES = 16 * 1024
+_MENDED_API = (1, 42)
+"""Docker 20.10 speaks 1.41; 26 (1.45) was seen to keep the newline."""
 QUIET_TIMES = 2
 """A stream that is quiet for so many time-outs of a call may have hung: it is opened anew."""
 
@@ -63,7 +66,51 @@ class Logs:
                 if answer.status_code != 200:
                     text = error_text(answer.text)
                     raise Refused(refusal(answer.status_code, text), answer.status_code, text)
-                yield from batches(pieces(answer.raw))
+                mender = NewlineMender(may_lose_last=_api_before(api.api_version, _MENDED_API))
+                for batch in batches(pieces(answer.raw)):
+                    yield mender.mended(batch)
+                yield mender.rest()
+
+
+class NewlineMender:
+    """Puts back the newline after a line of over 16 KiB, which Docker 20.10's ``local`` drops.
+
+    Docker cuts such a line into pieces of 16 KiB under one time. A shorter piece of the same time
+    without a newline is held until the next entry of its stream proves that the line was over. At
+    the end of the log nothing proves it: then the newline is put back if ``may_lose_last``.
+    """
+
+    def __init__(self, *, may_lose_last: bool) -> None:
+        self._may_lose_last = may_lose_last
+        self._line: dict[int, int] = {}
+        """The time of the line of each stream whose pieces are coming."""
+        self._held: dict[int, Entry] = {}
+
+    def mended(self, batch: list[Entry]) -> list[Entry]:
+        """Return the entries that are certain."""
+        found = []
+        for entry in batch:
+            if (held := self._held.pop(entry.stream, None)) is not None:
+                found.append(replace(held, data=held.data + b"\n"))
+            within = self._line.pop(entry.stream, None) == entry.time_ns
+            whole = entry.data.endswith(b"\n")
+            if len(entry.data) == _PIECE_BYTES and not whole:
+                self._line[entry.stream] = entry.time_ns
+            elif within and not whole:
+                self._held[entry.stream] = entry
+                continue
+            found.append(entry)
+        return found
+
+    def rest(self) -> list[Entry]:
+        """Return what is held when the log ends."""
+        end = b"\n" if self._may_lose_last else b""
+        return [replace(held, data=held.data + end) for held in self._held.values()]
+
+
+def _api_before(version: str, other: tuple[int, int]) -> bool:
+    major, minor = version.split(".")[:2]
+    return (int(major), int(minor)) < other
 
 
 def batches(come: Iterable[bytes]) -> Iterator[list[Entry]]:

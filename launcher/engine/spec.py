@@ -15,8 +15,12 @@ from launcher.core.gpu import Slice
 from launcher.core.job import Bind, JobSpec, NeedKind
 from launcher.core.policy import normal
 
-LOG_MAX_SIZE = "50m"
-LOG_MAX_FILES = "4"
+LOG_CONFIG: dict[str, Any] = {
+    "Type": "local",
+    "Config": {"max-size": "50m", "max-file": "5", "compress": "false"},
+}
+"""``local`` keeps every byte; ``json-file`` replaces invalid UTF-8. It is read only where the
+output keeper could not read a container's output itself."""
 CAPABILITIES = ("gpu", "compute", "utility")
 MAX_NANO_CPUS = 9e18
 """Docker reads 64 bits; it names the range of this machine where a job asks for more."""
@@ -112,10 +116,7 @@ def _host_config(launch: Launch) -> dict[str, Any]:
         "IpcMode": "private",
         "CgroupnsMode": "private",
         "ShmSize": spec.shm_size,
-        "LogConfig": {
-            "Type": "json-file",
-            "Config": {"max-size": LOG_MAX_SIZE, "max-file": LOG_MAX_FILES},
-        },
+        "LogConfig": LOG_CONFIG,
         "Mounts": [
             {
                 "Type": "bind",

@@ -89,9 +89,9 @@ def _log_config(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and value.keys() == {"Type", "Config"}
-        and value["Type"] == "json-file"
+        and value["Type"] == "local"
         and isinstance(value["Config"], dict)
-        and value["Config"].keys() == {"max-size", "max-file"}
+        and value["Config"].keys() == {"max-size", "max-file", "compress"}
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,6 +45,7 @@ class LogWriter:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)  # waits for a keeper that lets go of it
         self._limit = limit_bytes
         self._size = os.fstat(self._fd).st_size
         self.totals = Totals()

@@ -58,7 +58,7 @@ def _one(api: docker.APIClient, work: Work, uuid: str) -> str:
             )
         ],
         log_config=docker.types.LogConfig(
-            type="json-file", config={"max-size": "50m", "max-file": "4"}
+            type="local", config={"max-size": "50m", "max-file": "5", "compress": "false"}
         ),
     )
     name = f"bare-{next(_NUMBERS)}"

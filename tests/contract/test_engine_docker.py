@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from launcher.core.confine import confinement
 from launcher.core.ids import container_name, labels
 from launcher.core.job import JobSpec
 from launcher.core.policy import Asked, Person, Policy
+from launcher.engine.attach import Demultiplexer, attach
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Container, Containers, cgroup_is_empty, gpu_ids
 from launcher.engine.images import Images
 from launcher.engine.logs import Entry, Logs
 from launcher.engine.made import inspect_faults
-from launcher.engine.spec import Launch, create_body
+from launcher.engine.outcome import Refusal, Refused
+from launcher.engine.spec import LOG_CONFIG, Launch, create_body
 from launcher.engine.validate import Bounds, body_faults
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.builders import ALICE, CPU, ROOT, mig, profile
@@ -129,7 +132,7 @@ def test_every_field_of_the_body_reaches_docker(docker: Containers, sandbox: San
     host, config = info["HostConfig"], info["Config"]
     assert (host["Memory"], host["NanoCpus"], host["ShmSize"]) == (2**26, 500_000_000, 2**25)
     assert (host["Init"], host["AutoRemove"], host["RestartPolicy"]["Name"]) == (True, False, "no")
-    assert host["LogConfig"]["Config"] == {"max-size": "50m", "max-file": "4"}
+    assert host["LogConfig"]["Config"] == LOG_CONFIG["Config"]
     assert (config["WorkingDir"], config["User"], config["Tty"]) == ("/tmp", "1000:1000", False)
     assert "A=b c" in config["Env"]
     assert config["Healthcheck"] == {"Test": ["NONE"]}
@@ -216,6 +219,57 @@ def test_a_line_longer_than_dockers_buffer_comes_in_pieces_that_make_it_whole(
     entries = read(logs, name)
     assert len(entries) > 1
     assert b"".join(e.data for e in entries) == b"x" * 40000 + b"\n"
+
+
+BYTES = {
+    "invalid UTF-8 without a final newline": "printf '\\377\\376\\200'",
+    "every byte": 'i=0; while [ $i -lt 256 ]; do printf "\\\\$(printf %03o $i)"; i=$((i+1)); done',
+    "UTF-8 across the buffer": "head -c 16383 /dev/zero | tr '\\0' x; printf '\\303\\251\\n'",
+    "a line of a megabyte": "head -c 1000000 /dev/zero; echo; echo end",
+    "empty lines": "printf '\\n\\n\\n'; printf ' \\n'",
+    "carriage returns": "printf '\\r10%%\\r20%%'; sleep 0.1; printf '\\r100%%\\n'",
+}
+
+
+@pytest.mark.parametrize("script", BYTES.values(), ids=BYTES)
+def test_dockers_log_has_every_byte_that_was_written(
+    docker: Containers, logs: Logs, script: str, sandbox: Sandbox
+) -> None:
+    name = start(docker, "sh", "-c", f"{script}; exit 0", HostConfig={"LogConfig": LOG_CONFIG})
+    docker.wait(name)
+    direct = subprocess.run(
+        ["docker", "-H", sandbox.docker_host, "run", "--rm", BUSYBOX, "sh", "-c", script],
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert b"".join(e.data for e in read(logs, name, follow=False)) == direct
+
+
+def test_an_attached_socket_carries_every_byte_from_the_start_to_the_end(
+    docker: Containers, sandbox: Sandbox
+) -> None:
+    script = "".join(f"{one}; echo; " for one in BYTES.values()) + "echo err >&2"
+    name = f"attached-{next(numbers)}"
+    docker.create(name, PLAIN | {"Cmd": ["sh", "-c", script]})
+    streams, found = Demultiplexer(), {1: b"", 2: b""}
+    with attach(sandbox.docker_host, name, 10) as attached:
+        docker.start(name)
+        while data := attached.recv(1 << 16):
+            for stream, piece in streams.feed(data):
+                found[stream] += piece
+    docker.wait(name)
+    direct = subprocess.run(
+        ["docker", "-H", sandbox.docker_host, "run", "--rm", BUSYBOX, "sh", "-c", script],
+        check=True,
+        capture_output=True,
+    )
+    assert (found[1], found[2]) == (direct.stdout, b"err\n")
+
+
+def test_attaching_to_no_container_says_so(sandbox: Sandbox) -> None:
+    with pytest.raises(Refused, match="No such container") as caught:
+        attach(sandbox.docker_host, "nobody", 10)
+    assert caught.value.refusal is Refusal.MISSING
 
 
 def test_reading_that_is_given_up_leaves_the_engine_usable(docker: Containers, logs: Logs) -> None:

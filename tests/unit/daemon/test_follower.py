@@ -29,6 +29,7 @@ def follower(directory: Path) -> Follower:
         marks=nothing,
         directory=directory,
         log_limit=0,
+        capture=nothing,
     )
 
 

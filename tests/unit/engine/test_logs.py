@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from launcher.engine.body import pieces
 from launcher.engine.connection import Connection
-from launcher.engine.logs import Entry, Logs, batches, parse_time_ns
+from launcher.engine.logs import Entry, Logs, NewlineMender, batches, parse_time_ns
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from tests.unit.engine.wire_docker import WireDocker, chunked, cut, raw, reply, until_close
 
@@ -195,3 +195,41 @@ def test_a_time_is_read_to_the_nanosecond(when: datetime, nanos: int) -> None:
     seconds = int(when.replace(tzinfo=UTC, microsecond=0).timestamp())
     assert parse_time_ns(f"{text}Z") == seconds * 10**9 + when.microsecond * 1000 + nanos
     assert parse_time_ns(f"{text.rstrip('0').rstrip('.')}Z") == parse_time_ns(f"{text}Z")
+
+
+PIECE = b"x" * 16384
+
+
+def mended(*entries: Entry, may_lose_last: bool = True) -> list[tuple[int, bytes]]:
+    mender = NewlineMender(may_lose_last=may_lose_last)
+    found = [one for entry in entries for one in mender.mended([entry])]
+    return [(one.stream, one.data) for one in [*found, *mender.rest()]]
+
+
+def test_the_newline_after_a_long_line_is_put_back_when_another_line_follows() -> None:
+    lost = [Entry(1, 5, PIECE), Entry(1, 5, b"rest"), Entry(2, 6, b"err\n"), Entry(1, 7, b"end\n")]
+    kept = [
+        Entry(1, 5, PIECE),
+        Entry(1, 5, b"rest\n"),
+        Entry(2, 6, b"err\n"),
+        Entry(1, 7, b"end\n"),
+    ]
+    assert (
+        sorted(mended(*lost))
+        == sorted(mended(*kept))
+        == sorted([(1, PIECE), (1, b"rest\n"), (2, b"err\n"), (1, b"end\n")])
+    )
+    assert mended(Entry(1, 5, PIECE), Entry(1, 5, b""), Entry(1, 6, b"\n"))[1:] == [
+        (1, b"\n"), (1, b"\n"),
+    ]  # fmt: skip
+
+
+def test_the_newline_at_the_end_of_a_log_is_put_back_only_where_docker_drops_it() -> None:
+    long = [Entry(1, 5, PIECE), Entry(1, 5, b"rest")]
+    assert mended(*long)[1:] == [(1, b"rest\n")]
+    assert mended(*long, may_lose_last=False)[1:] == [(1, b"rest")]
+
+
+def test_short_lines_without_a_newline_stay_as_they_are() -> None:
+    some = [Entry(1, 5, b"10%"), Entry(1, 5, b"20%"), Entry(1, 6, PIECE), Entry(1, 7, b"end")]
+    assert mended(*some) == [(entry.stream, entry.data) for entry in some]

@@ -32,7 +32,10 @@ HOST = {
     "IpcMode": "private",
     "CgroupnsMode": "private",
     "ShmSize": 67108864,
-    "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "4"}},
+    "LogConfig": {
+        "Type": "local",
+        "Config": {"max-size": "50m", "max-file": "5", "compress": "false"},
+    },
     "Mounts": [],
     "Tmpfs": {},
 }

@@ -155,7 +155,7 @@ ATTACKS: dict[str, Callable[[Body], None]] = {
     "a restart policy": on_host(RestartPolicy={"Name": "always"}),
     "another log driver": on_host(LogConfig={"Type": "none", "Config": {}}),
     "a log driver's option": on_host(
-        LogConfig={"Type": "json-file", "Config": {"max-size": "1", "max-file": "1", "labels": ""}}
+        LogConfig={"Type": "local", "Config": {"max-size": "1", "max-file": "1", "labels": ""}}
     ),
     "a mount": mounts("/", "/host"),
     "a mount that is no pin": mounts("/home/bob", "/data"),

@@ -23,9 +23,11 @@ SECOND = 10**9
 def go_on(path: Path, entries: list[Entry], *, by_time: bool = False) -> None:
     """Append what is new of Docker's log."""
     writer = LogWriter(path, LIMIT)
-    known = Continuation(path, writer.totals, by_time=by_time)
-    writer.write([frame for entry in entries if (frame := known.rest(entry)) is not None])
-    writer.close()
+    try:
+        known = Continuation(path, writer.totals, by_time=by_time)
+        writer.write([frame for entry in entries if (frame := known.rest(entry)) is not None])
+    finally:
+        writer.close()
 
 
 @settings(deadline=None)

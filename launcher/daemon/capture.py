@@ -1,0 +1,142 @@
+"""Which attempts' output the keeper reads: attached before they start, heard of until they end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.core.action import StartAttempt
+from launcher.daemon import clock
+from launcher.daemon.logs import about_event
+from launcher.engine.attach import attach
+from launcher.engine.outcome import Refused, Unknown
+from launcher.errors import EngineUnavailable
+from launcher.output.keeper_client import OutputKeeper
+from launcher.output.log_file import path_of
+from launcher.output.old_format import convert_if_old
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS = 5.0
+AGAIN_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Output:
+    """One attempt's output as the keeper reads it.
+
+    ``under`` tells the life of dockerd in which it was attached; ``over`` is set when nothing more
+    is read, ``whole`` tells then whether the stream came to its end.
+    """
+
+    job: int
+    under: str
+    over: clock.Flag = field(default_factory=clock.flag)
+    whole: bool = False
+
+
+class Capture:
+    """The outputs by log file. Safe in any thread. Without a keeper there are none."""
+
+    def __init__(
+        self,
+        keeper: OutputKeeper | None,
+        docker_host: str,
+        timeout: float,
+        directory: Path,
+        limit: int,
+        *,
+        grew: Callable[[int], None],
+        trouble: Callable[[str | None], None],
+    ) -> None:
+        self._keeper = keeper
+        self._docker_host, self._timeout = docker_host, timeout
+        self._directory, self._limit = directory, limit
+        self._grew, self._trouble = grew, trouble
+        self._outputs: dict[Path, Output] = {}
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        """Begin to listen to the keeper."""
+        if self._keeper is not None:
+            clock.spawn("output-keeper", self._listen)
+
+    def attach(self, action: StartAttempt, under: str) -> None:
+        """Have the keeper read an attempt's output, whose container has not started yet.
+
+        Where that fails the output is read from Docker's own log.
+        """
+        path = path_of(self._directory, action.job, action.attempt)
+        if self._keeper is None or path in self._outputs:
+            return
+        try:
+            convert_if_old(path)
+            with attach(self._docker_host, action.container_name, self._timeout) as attached:
+                with self._lock:
+                    self._outputs[path] = Output(action.job, under)
+                self._keeper.keep(path, f"{action.job} {under}", self._limit, attached)
+        except (OSError, EngineUnavailable, Refused, Unknown) as error:
+            self._outputs.pop(path, None)
+            about_event(log, action).warning("its output is read from Docker's log: %s", error)
+
+    def of(self, job: int, attempt: int) -> Output | None:
+        """Return an attempt's output, None where the keeper does not have it."""
+        if self._keeper is None:
+            return None
+        self._ready.wait(READY_SECONDS)
+        return self._outputs.get(path_of(self._directory, job, attempt))
+
+    def forget(self, job: int, attempt: int) -> None:
+        """Let go of an output whose container is to be removed."""
+        path = path_of(self._directory, job, attempt)
+        if self._keeper is None or self._outputs.pop(path, None) is None:
+            return
+        try:
+            self._keeper.forget(path)
+        except OSError as error:
+            log.warning("%s", error)
+
+    def _listen(self) -> None:
+        assert self._keeper is not None
+        while True:
+            try:
+                self._hear_all(self._keeper)
+                why = "the output keeper has ended; it is started again"
+            except (OSError, ValueError, KeyError) as error:
+                why = f"the output keeper cannot be reached: {error}"
+            self._lose_all(why)
+            clock.sleep(AGAIN_SECONDS)
+
+    def _hear_all(self, keeper: OutputKeeper) -> None:
+        expected = None
+        for message in keeper.watch():
+            if expected is None:
+                expected = int(message["kept"])
+                self._trouble(None)
+            else:
+                self._hear(message)
+                expected -= 1
+            if expected <= 0:
+                self._ready.set()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        path = Path(message["path"])
+        job, _, under = str(message["token"]).partition(" ")
+        with self._lock:
+            output = self._outputs.setdefault(path, Output(int(job), under))
+        if message["whole"] is not None:
+            output.whole = bool(message["whole"])
+            output.over.set()
+        self._grew(output.job)
+
+    def _lose_all(self, why: str) -> None:
+        log.warning("%s", why)
+        self._trouble(why)
+        self._ready.set()
+        for output in list(self._outputs.values()):
+            output.over.set()

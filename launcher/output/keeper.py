@@ -1,0 +1,213 @@
+"""The output keeper: a process that reads containers' output and writes the log files.
+
+A daemon that is restarted, or stands still, costs no output: this process goes on. The daemon
+attaches to a container and passes the socket here; the keeper needs no rights but to write the log
+files. It does not decide anything: what it kept and how that ended is told to watchers.
+
+Requests and answers are JSON objects, one a message (SOCK_SEQPACKET). One thread, nothing blocks
+but the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher import __version__
+from launcher.output.attachment import Attachment
+from launcher.output.log_file import LogWriter
+
+log = logging.getLogger(__name__)
+
+MOST_MESSAGE_BYTES = 1 << 16
+MOST_CLIENTS = 64
+MOST_ENDED = 10_000
+"""So many outputs that ended are remembered; of others the daemon asks Docker's own log."""
+TOLD_SECONDS = 0.01
+"""Watchers hear of what grew at most so often."""
+IDLE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Kept:
+    """One output: ``whole`` is None while it is being read, then whether it came to its end."""
+
+    path: str
+    token: str
+    attachment: Attachment | None
+    whole: bool | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as watchers hear of it."""
+        return {"path": self.path, "token": self.token, "whole": self.whole}
+
+
+class Client:
+    """A connection of the daemon: asks, and with ``watch`` hears of what happens."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self.connection = connection
+        self.watches = False
+        self.news: dict[str, bool] = {}
+        """Paths that grew or ended and are still to be told, at most one entry each."""
+
+
+class Keeper:
+    """Serves the connections of one listening socket until nothing is left to do."""
+
+    def __init__(self, listener: socket.socket, idle_seconds: float = IDLE_SECONDS) -> None:
+        listener.setblocking(False)
+        self._listener = listener
+        self._idle_seconds = idle_seconds
+        self._selector = selectors.DefaultSelector()
+        self._kept: dict[str, Kept] = {}
+        self._clients: set[Client] = set()
+        self._reading = 0
+        self._told_at = 0.0
+        self._quiet_since = time.monotonic()
+
+    def serve(self) -> None:
+        """Work until no output is read and no daemon is connected for a while."""
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        while not self._is_idle():
+            for key, _ in self._selector.select(self._patience()):
+                key.data()
+            self._tell()
+
+    def _is_idle(self) -> bool:
+        if self._reading or self._clients:
+            self._quiet_since = time.monotonic()
+        return time.monotonic() - self._quiet_since > self._idle_seconds
+
+    def _patience(self) -> float:
+        if any(client.news for client in self._clients):
+            return max(0.0, self._told_at + TOLD_SECONDS - time.monotonic())
+        return self._idle_seconds
+
+    def _accept(self) -> None:
+        try:
+            connection = self._listener.accept()[0]
+        except OSError as error:
+            log.warning("cannot accept a connection: %s", error)
+            return
+        if len(self._clients) >= MOST_CLIENTS:
+            connection.close()
+            return
+        client = Client(connection)
+        self._clients.add(client)
+        self._selector.register(connection, selectors.EVENT_READ, lambda: self._answer(client))
+
+    def _answer(self, client: Client) -> None:
+        files: list[int] = []
+        try:
+            data, files, _, _ = socket.recv_fds(client.connection, MOST_MESSAGE_BYTES, 1)
+            if not data:
+                self._leave(client)
+                return
+            reply = self._do(client, json.loads(data), files)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("a request failed: %s", error)
+            reply = {"error": str(error)}
+        finally:
+            for fd in files:
+                os.close(fd)
+        self._send(client, reply)
+
+    def _do(self, client: Client, asked: dict[str, Any], files: list[int]) -> dict[str, Any]:
+        do: Callable[[], dict[str, Any]] = {
+            "keep": lambda: self._keep(asked, files),
+            "watch": lambda: self._watch(client),
+            "forget": lambda: self._forget(asked["path"]),
+        }[asked["do"]]
+        return do()
+
+    def _keep(self, asked: dict[str, Any], files: list[int]) -> dict[str, Any]:
+        """Take over an attached socket; one output is never read twice."""
+        path, (fd,) = str(asked["path"]), files
+        if path in self._kept:
+            return {"error": "this output is kept already"}
+        writer = LogWriter(Path(path), int(asked["limit"]))
+        attachment = Attachment(socket.socket(fileno=os.dup(fd)), writer)
+        kept = Kept(path, str(asked["token"]), attachment)
+        self._kept[path] = kept
+        self._reading += 1
+        self._selector.register(attachment, selectors.EVENT_READ, lambda: self._move(kept))
+        return {}
+
+    def _watch(self, client: Client) -> dict[str, Any]:
+        client.watches = True
+        client.news = dict.fromkeys(self._kept, True)
+        return {"version": __version__, "kept": len(self._kept)}
+
+    def _forget(self, path: str) -> dict[str, Any]:
+        """Stop reading an output, and know nothing of it any more."""
+        kept = self._kept.pop(path, None)
+        if kept is not None:
+            self._close(kept, whole=False)
+        return {}
+
+    def _close(self, kept: Kept, *, whole: bool) -> None:
+        if kept.attachment is not None:
+            self._selector.unregister(kept.attachment)
+            kept.attachment.close()
+            kept.attachment, kept.whole = None, whole
+            self._reading -= 1
+
+    def _move(self, kept: Kept) -> None:
+        assert kept.attachment is not None
+        whole = kept.attachment.read()
+        if whole is not None:
+            self._close(kept, whole=whole)
+            self._forget_oldest()
+        for client in self._clients:
+            if client.watches:
+                client.news[kept.path] = True
+
+    def _forget_oldest(self) -> None:
+        if len(self._kept) - self._reading > MOST_ENDED:
+            ended = (path for path, kept in self._kept.items() if kept.attachment is None)
+            del self._kept[next(ended)]
+
+    def _tell(self) -> None:
+        """Tell watchers what grew or ended; whoever does not listen hears of it later."""
+        now = time.monotonic()
+        if now < self._told_at + TOLD_SECONDS:
+            return
+        for client in list(self._clients):
+            while client.news:
+                path = next(iter(client.news))
+                kept = self._kept.get(path)
+                self._told_at = now
+                if kept is not None and not self._send(client, kept.as_json()):
+                    break
+                client.news.pop(path, None)
+
+    def _send(self, client: Client, message: dict[str, Any]) -> bool:
+        try:
+            client.connection.send(json.dumps(message).encode())
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._leave(client)
+            return False
+        return True
+
+    def _leave(self, client: Client) -> None:
+        if client in self._clients:
+            self._clients.discard(client)
+            client.news.clear()
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(client.connection)
+            client.connection.close()

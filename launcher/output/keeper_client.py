@@ -1,0 +1,141 @@
+"""What the daemon asks of the output keeper, from any thread. A keeper that is gone is started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from launcher.output.keeper import MOST_MESSAGE_BYTES
+
+log = logging.getLogger(__name__)
+
+SECONDS = 10.0
+"""After so long a keeper that does not answer counts as gone."""
+_KEEPER = (sys.executable, "-P", "-m", "launcher.output")
+_NAME = "output.sock"
+_LOG_NAME = "output.log"
+_MOST_LOG_BYTES = 1 << 20
+
+
+class OutputKeeper:
+    """A keeper on the socket of its systemd unit, or one of the daemon's own in ``directory``.
+
+    Every method raises ``OSError`` where it cannot be reached.
+    """
+
+    def __init__(self, directory: Path, systemd_socket: str | None = None) -> None:
+        self._directory, self._systemd_socket = directory, systemd_socket
+        self._starting = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def keep(self, path: Path, token: str, limit: int, attached: socket.socket) -> None:
+        """Have an attached socket read into a log file until it ends."""
+        asked = {"do": "keep", "path": str(path), "token": token, "limit": limit}
+        self._ask(asked, attached.fileno())
+
+    def forget(self, path: Path) -> None:
+        """Let the keeper stop reading an output, and know nothing of it any more."""
+        self._ask({"do": "forget", "path": str(path)})
+
+    def watch(self) -> Iterator[dict[str, Any]]:
+        """Yield the keeper's version and how many outputs it has; then each that grew or ended.
+
+        Those that it has come first. It ends, or raises ``OSError``, when the keeper is gone.
+        """
+        with self._connect() as connection:
+            connection.send(json.dumps({"do": "watch"}).encode())
+            connection.settimeout(None)
+            while message := connection.recv(MOST_MESSAGE_BYTES):
+                yield json.loads(message)
+
+    def _ask(self, asked: dict[str, Any], *files: int) -> None:
+        for again in (True, False):
+            with self._connect() as connection:
+                socket.send_fds(connection, [json.dumps(asked).encode()], files)
+                data = connection.recv(MOST_MESSAGE_BYTES)
+            if data:
+                break
+            if not again:
+                raise ConnectionResetError("the output keeper ended before it answered")
+        error = json.loads(data).get("error")
+        if error:
+            raise OSError(f"the output keeper: {error}")
+
+    def _connect(self) -> socket.socket:
+        with self._starting:
+            try:
+                return self._connected()
+            except (FileNotFoundError, ConnectionRefusedError):
+                if self._systemd_socket is not None:
+                    raise
+                self._start()
+                return self._connected()
+
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.settimeout(SECONDS)
+            if self._systemd_socket is not None:
+                connection.connect(self._systemd_socket)
+            else:
+                with _short(self._directory) as place:
+                    connection.connect(f"{place}/{_NAME}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _start(self) -> None:
+        """Start a keeper in a session of its own: it goes on when the daemon ends."""
+        if self._process is not None:
+            self._process.poll()
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
+            _short(self._directory) as place,
+            self._log_file() as errors,
+        ):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{place}/{_NAME}")  # noqa: PTH108
+            listener.bind(f"{place}/{_NAME}")
+            listener.listen()
+            fd = listener.fileno()
+            self._process = subprocess.Popen(
+                [*_KEEPER, "--listener", str(fd)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=(fd,),
+                start_new_session=True,
+                cwd="/",
+            )
+
+    @contextlib.contextmanager
+    def _log_file(self) -> Iterator[int]:
+        path = self._directory / _LOG_NAME
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
+        try:
+            if os.fstat(fd).st_size > _MOST_LOG_BYTES:
+                os.ftruncate(fd, 0)
+            yield fd
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def _short(directory: Path) -> Iterator[str]:
+    """Yield a path to a directory that is short enough for a socket's (108 bytes, unix(7))."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
