@@ -9,7 +9,7 @@ from collections import Counter
 
 from launcher.engine.attach import Demultiplexer
 from launcher.output.log_file import LogWriter
-from launcher.wire.frames import STDERR, STDOUT, Frame
+from launcher.wire.frames import NOTE, STDERR, STDOUT, Frame
 
 PIECE_BYTES = 1 << 18
 _NAMES = {STDOUT: "stdout", STDERR: "stderr"}
@@ -50,11 +50,10 @@ class Attachment:
         return None
 
     def _write(self, frames: list[Frame], now: int) -> None:
+        note = [Frame(NOTE, now, self._what_is_missing().encode())] if self._missing else []
         try:
-            if self._missing:
-                self._writer.note(self._what_is_missing(), now)
-                self._missing.clear()
-            self._writer.write(frames)
+            self._writer.write([*note, *frames])
+            self._missing.clear()
         except OSError as error:
             self._why = error.strerror or str(error)
             for frame in frames:
