@@ -12,7 +12,7 @@ from launcher.cli.brief import element, gpus, matrix, why
 from launcher.cli.common import connect, output_option
 from launcher.cli.showarray import show_array
 from launcher.cli.times import duration
-from launcher.wire import JobDetail, JobRequest, JobView
+from launcher.wire import AttemptView, JobDetail, JobRequest, JobView
 
 
 @click.command("show", short_help="Show all there is to know of one job.")
@@ -45,10 +45,10 @@ def _print(detail: JobDetail) -> None:
         sys.stdout.write("\n")
         rows = [
             (each.attempt, each.started_at, each.ended_at, each.exit_code, each.cause,
-             each.container_name, ",".join(each.slices))
+             each.container_name, ",".join(each.slices), _output(each))
             for each in detail.attempts
         ]  # fmt: skip
-        headings = ("ATTEMPT", "STARTED", "ENDED", "EXIT", "CAUSE", "CONTAINER", "SLICES")
+        headings = ("ATTEMPT", "STARTED", "ENDED", "EXIT", "CAUSE", "CONTAINER", "SLICES", "OUTPUT")
         render.print_table(headings, rows)
     if detail.events:
         sys.stdout.write("\n")
@@ -56,6 +56,12 @@ def _print(detail: JobDetail) -> None:
             ("AT", "EVENT", "DETAIL"),
             [(each.at, each.event, each.detail) for each in detail.events],
         )
+
+
+def _output(attempt: AttemptView) -> str | None:
+    """Return whether all that an attempt printed is in its log."""
+    gaps = attempt.output_gaps
+    return None if gaps is None else f"{gaps} gap{'s' * (gaps > 1)}" if gaps else "whole"
 
 
 def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:

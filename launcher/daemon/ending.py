@@ -17,6 +17,8 @@ from launcher.engine.containers import Container
 from launcher.engine.incarnation import Incarnation
 
 KILLED = (137, 143)
+INIT_FAILED = 2
+"""runc init is a Go program, whose runtime ends with 2: of a start that dockerd broke off."""
 FORGOTTEN = 255
 """moby daemon.go, restore: "task not found" becomes this code."""
 UNWRITTEN = 0
@@ -37,7 +39,7 @@ CLOCK_SECONDS = 1.0
 
 def is_doubtful(found: Container) -> bool:
     """Whether an end is one that a dockerd that was restarted may have made up."""
-    return found.exit_code in (*KILLED, FORGOTTEN, UNWRITTEN) and not found.oom
+    return found.exit_code in (*KILLED, INIT_FAILED, FORGOTTEN, UNWRITTEN) and not found.oom
 
 
 def why_unknown(found: Container) -> str | None:
@@ -100,9 +102,9 @@ def why_lost(
     restored = earliest <= after <= RESTORE_SECONDS
     if restored and (code == FORGOTTEN or (code == UNWRITTEN and not saw_end())):
         return "Docker was restarted and does not know how it ended"
-    if code not in KILLED:
+    if code not in (*KILLED, INIT_FAILED):
         return None
-    if not (seen or now).live_restore:
+    if code in KILLED and not (seen or now).live_restore:
         return f"Docker was restarted without live-restore, and ended it (exit {code})"
     if ended <= now.started_at + CLOCK_SECONDS and ended - started <= GOING_SECONDS:
         return f"Docker was restarted as it began, and may have ended it (exit {code})"

@@ -20,9 +20,12 @@ from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
 from launcher.daemon.expand import Commands
 from launcher.daemon.identity import Caller
+from launcher.output.log_file import path_of
+from launcher.output.search import totals_of
 from launcher.store import Reader
 
 AT_A_TIME = 1000
+MOST_LOGS_LOOKED_AT = 20
 COMMANDS_AT_A_TIME = 4
 """How many commands are made between two turns of other requests: a template may be long."""
 
@@ -137,6 +140,8 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     spec = await context.spec(job.id) if mine else None
     attempts = await context.committer.read(Reader.attempts, job.id) if mine else []
     history = await context.committer.read(Reader.history, job.id) if mine else []
+    shown = [a.number for a in attempts[-MOST_LOGS_LOOKED_AT:]]
+    gaps = await context.users.run(job.owner.uid, _output_gaps, context, job.id, shown)
     explainer = Explainer(context.world, clock.now())
     why = explainer.blockers(job) if job.id in context.world.jobs else []
     return wire.JobDetail(
@@ -145,11 +150,18 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         image_id=job.image_id if mine else None,
         blockers=[views.blocker_view(b, mine=mine) for b in why],
         position=explainer.position(job),
-        attempts=[views.attempt_view(a) for a in attempts],
+        attempts=[views.attempt_view(a, gaps.get(a.number)) for a in attempts],
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
         limits=_limits(context, job, spec) if spec and job.id in context.world.jobs else None,
         policy_version=job.policy_version if mine else None,
     )
+
+
+def _output_gaps(context: Context, job: int, attempts: Sequence[int]) -> dict[int, int]:
+    """Return how many marks the log of each of these attempts has. Blocks on the disk."""
+    return {
+        number: totals_of(path_of(context.log_directory, job, number)).notes for number in attempts
+    }
 
 
 def _shown(spec: wire.JobRequest | None, job: Job, caller: Caller) -> wire.JobRequest | None:

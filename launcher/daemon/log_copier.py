@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher.daemon import clock
 from launcher.daemon.logs import about_container
-from launcher.engine.logs import Logs
+from launcher.engine.logs import Entry, Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
 from launcher.output.continuation import Continuation, Rotated
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN = 0.5
 MOST_REFUSALS = 20
 """So often Docker may refuse to read a log on, half a second apart, before the rest is given up."""
+READING_SHARE = 5
+"""Without following, a log is read at most for one part in so many of the time."""
 MOST_MISSING = 3
 """So often it may say that there is no such container."""
 
@@ -75,6 +77,7 @@ class Copier:
         self._log = about_container(log, name)
         self._refusals = 0
         self._rotated = False
+        self._follows = True
 
     def copy(self, over: clock.Flag) -> None:
         """Copy to the end of the log, whatever comes between.
@@ -85,9 +88,9 @@ class Copier:
         without following.
         """
         while not self._writer.ended:
-            ended, size = over.is_set(), self._writer.size
+            ended, size, began = over.is_set(), self._writer.size, clock.now().boot
             try:
-                whole = self._copy_once(follow=not ended)
+                whole = self._copy_once(follow=not ended and self._follows)
             except Refused as refused:
                 self._refusals = 1 if self._writer.size > size else self._refusals + 1
                 if self._gives_up(refused):
@@ -97,7 +100,8 @@ class Copier:
                 whole = False
             if ended and whole:
                 return
-            over.wait(LOOK_AGAIN) if whole else clock.sleep(LOOK_AGAIN)
+            pause = max(LOOK_AGAIN, READING_SHARE * (clock.now().boot - began))
+            over.wait(pause) if whole and not ended else clock.sleep(LOOK_AGAIN)
 
     def _gives_up(self, refused: Refused) -> bool:
         if refused.refusal is Refusal.MISSING and self._refusals >= MOST_MISSING:
@@ -113,8 +117,12 @@ class Copier:
         """Read from the beginning, write what is new; returns False where the stream broke off."""
         totals = self._writer.totals
         known = Continuation(self._path, totals, by_time=self._rotated)
+        newest: dict[int, int] = {}
         try:
             for batch in self._logs.read(self._name, follow=follow):
+                if follow and _goes_back(batch, newest):
+                    self._follows = False
+                    return False
                 new = [frame for entry in batch if (frame := known.rest(entry)) is not None]
                 if new:
                     self._writer.write(new)
@@ -128,3 +136,16 @@ class Copier:
         except Unknown:
             return False
         return True
+
+
+def _goes_back(batch: list[Entry], newest: dict[int, int]) -> bool:
+    """Whether an entry is older than one before it of its stream: ``newest`` has their times.
+
+    Docker 20.10 that was restarted while it followed a ``local`` log may repeat some of it (seen:
+    11 KiB). What is read without following is right.
+    """
+    for entry in batch:
+        if entry.time_ns < newest.get(entry.stream, 0):
+            return True
+        newest[entry.stream] = entry.time_ns
+    return False

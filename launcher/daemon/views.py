@@ -120,7 +120,7 @@ _PRIVATE = frozenset(
 """Reasons whose texts may hold an image, or what a registry or Docker said of it."""
 
 
-def attempt_view(attempt: Attempt) -> wire.AttemptView:
+def attempt_view(attempt: Attempt, output_gaps: int | None) -> wire.AttemptView:
     """Return an attempt as ``show`` lists it."""
     return wire.AttemptView(
         attempt=attempt.number,
@@ -133,6 +133,7 @@ def attempt_view(attempt: Attempt) -> wire.AttemptView:
         exit_code=attempt.exit_code,
         oom=attempt.oom,
         cause=attempt.cause,
+        output_gaps=output_gaps,
     )
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from launcher.wire.frames import FRAME_HEADER_BYTES, STDERR, STDOUT
+from launcher.wire.frames import FRAME_HEADER_BYTES, NOTE, STDERR, STDOUT
 
 BLOCK_BYTES = 1 << 16
 MAGIC = b"LLG2"
 FILLER = 0xFF
-_HEADER = struct.Struct(">4sB3xQQQQ")
+_HEADER = struct.Struct(">4sBxHQQQQ")
 HEADER_BYTES = _HEADER.size
 SHORTEST = FRAME_HEADER_BYTES + 1
+_MOST_NOTES = 0xFFFF
 _OPEN = {STDOUT: 1, STDERR: 2}
 
 
@@ -26,7 +27,8 @@ class Totals:
     """What a log holds before some position.
 
     ``stdout`` and ``stderr`` are bytes, ``newlines`` those of both, ``time_ns`` the newest time
-    (nanoseconds since 1970), ``unfinished`` one bit for each stream that stands within a line.
+    (nanoseconds since 1970), ``unfinished`` one bit for each stream that stands within a line,
+    ``notes`` those of the launcher: that something is missing, or was cut.
     """
 
     stdout: int = 0
@@ -34,9 +36,12 @@ class Totals:
     newlines: int = 0
     time_ns: int = 0
     unfinished: int = 0
+    notes: int = 0
 
     def add(self, stream: int, time_ns: int, data: bytes | memoryview) -> None:
-        """Count a frame in; only the job's own output counts."""
+        """Count a frame in."""
+        if stream == NOTE:
+            self.notes = min(self.notes + 1, _MOST_NOTES)
         bit = _OPEN.get(stream)
         if bit is None or not data:
             return
@@ -58,7 +63,13 @@ class Totals:
     def encode(self) -> bytes:
         """Return the header of a block that begins here."""
         return _HEADER.pack(
-            MAGIC, self.unfinished, self.stdout, self.stderr, self.newlines, self.time_ns
+            MAGIC,
+            self.unfinished,
+            self.notes,
+            self.stdout,
+            self.stderr,
+            self.newlines,
+            self.time_ns,
         )
 
     @classmethod
@@ -66,10 +77,10 @@ class Totals:
         """Return the totals that a block's header tells, None where it is not a header."""
         if len(header) < HEADER_BYTES:
             return None
-        magic, unfinished, stdout, stderr, newlines, time_ns = _HEADER.unpack_from(header)
+        magic, unfinished, notes, stdout, stderr, newlines, time_ns = _HEADER.unpack_from(header)
         if magic != MAGIC:
             return None
-        return cls(stdout, stderr, newlines, time_ns, unfinished)
+        return cls(stdout, stderr, newlines, time_ns, unfinished, notes)
 
 
 def start_of_block(position: int) -> int:

@@ -11,6 +11,12 @@ from launcher.output.parsing import frames_of
 from launcher.wire.frames import STDERR, STDOUT
 
 
+def totals_of(path: Path) -> Totals:
+    """Return what a log holds, nothing of one of 0.1.0. Blocks on the disk."""
+    with _Blocks(path) as blocks:
+        return blocks.totals()
+
+
 def last_lines(path: Path, count: int) -> tuple[int, int]:
     """Return where the last ``count`` lines begin: a frame's position, and a byte of its data.
 

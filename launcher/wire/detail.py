@@ -60,7 +60,8 @@ class Blocker:
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptView:
-    """One try at running a job."""
+    """One try at running a job. ``output_gaps``: in how many places its log says something is
+    missing or cut; None where that was not looked at."""
 
     attempt: int
     slices: list[str]
@@ -72,6 +73,7 @@ class AttemptView:
     exit_code: int | None
     oom: bool
     cause: str | None
+    output_gaps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

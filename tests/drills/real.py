@@ -58,6 +58,9 @@ class Drill:
     spec: str = SPEC
     """The GPUs of its machine."""
 
+    variables: dict[str, str] = field(default_factory=dict)
+    """More variables of the daemon's environment."""
+
     def __post_init__(self) -> None:
         self.place.mkdir(parents=True, exist_ok=True)
         machine = Machine.create(self.place / "machine", self.spec)
@@ -73,7 +76,7 @@ class Drill:
 
     def start(self, crash_at: str | None = None) -> None:
         """Start it; with ``crash_at`` it will end there by itself."""
-        self.daemon.extra = {} if crash_at is None else {VARIABLE: crash_at}
+        self.daemon.extra = self.variables | ({} if crash_at is None else {VARIABLE: crash_at})
         since = time.monotonic()
         self.daemon.start(wait=False)
         wait_until(lambda: not self.alive or self._schedules(), timeout=30, what="it schedules")

@@ -120,14 +120,14 @@ def test_a_full_log_directory_costs_the_log_and_never_the_job(
             target=lambda: frames.extend(daemon.client.logs(str(loud.id), follow=True))
         )
         following.start()
-        wait_until(lambda: "cannot be written" in daemon.tail(), timeout=20, what="the disk fills")
-        assert f"job {loud.id} attempt 1: the log of" in daemon.tail()
+        wait_until(disk.is_full, timeout=20, what="the disk fills")
         disk.fill()
         quiet = daemon.done(daemon.submit("echo", "said"))
         assert quiet.outcome == "COMPLETED", "jobs go on"
         assert daemon.state_of(loud) == "RUNNING"
         let_go(docker, loud.container_id or "")
         assert daemon.done(loud).exit_code == 5
+        wait_until(lambda: f"job {loud.id} attempt 1: the log of" in daemon.tail())
         following.join(20)
         assert not following.is_alive()
         assert frames[-1].data.startswith(b"the rest of the log is lost")

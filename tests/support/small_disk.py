@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,10 @@ class SmallDisk:
                     file.write(b"x" * 4096)
             except OSError:
                 return
+
+    def is_full(self) -> bool:
+        """Whether no page is free."""
+        return os.statvfs(self.path).f_bavail == 0
 
     def free(self) -> None:
         """Give the space back."""

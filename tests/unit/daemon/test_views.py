@@ -167,9 +167,10 @@ def test_slices_are_listed_gpu_by_gpu_and_place_by_place() -> None:
 def test_an_attempt_is_shown_whole() -> None:
     attempt = attempt_of(starting(3, attempt=2))
     attempt.exit_code, attempt.oom, attempt.cause = 137, True, "why"
-    view = views.attempt_view(attempt)
+    view = views.attempt_view(attempt, 3)
     assert (view.attempt, view.container_name) == (2, "launch-feed-3-2")
     assert (view.exit_code, view.oom, view.cause) == (137, True, "why")
+    assert view.output_gaps == 3
     told = {f.name for f in dataclasses.fields(wire.AttemptView)}
     kept = {f.name for f in dataclasses.fields(attempt)}
     assert kept - told == {"job", "number", "granted_at", "boot"}
