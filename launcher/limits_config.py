@@ -30,6 +30,8 @@ class Limits:
     #: New jobs, the elements of arrays among them, and retried ones; five times as many may be
     #: held, released, edited or requeued.
     jobs_per_minute: float = 10_000.0
+    #: Of the time of the daemon's event loop; a user above it waits while others want the loop.
+    loop_share: float = 0.1
     #: From the connection to the whole head of the first request.
     head_time: float = 10.0
     #: From the head of a request to the end of its body.
@@ -60,9 +62,17 @@ def _rate(value: Any) -> float:
     return float(value)
 
 
+def _share(value: Any) -> float:
+    if _rate(value) > 1:
+        raise ValueError("it must be a number above 0, and 1 at most")
+    return float(value)
+
+
 def _reader(name: str) -> Read:
     if name.endswith("_time"):
         return some_seconds
+    if name.endswith("_share"):
+        return _share
     return _rate if "_per_" in name else _some
 
 

@@ -8,8 +8,10 @@ until a commit works the daemon is read-only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +62,15 @@ class Brain:
         committer: Committer,
         dispatch: Callable[[Action], None],
         changed: Callable[[Changes], None],
+        spent: Callable[[int], AbstractContextManager[None]] = lambda _: contextlib.nullcontext(),
     ) -> None:
+        """``spent`` charges a block's time to the uid of the request that it is for."""
         self.world = world
         self.read_only: str | None = None
         self._committer = committer
         self._dispatch = dispatch
         self._changed = changed
+        self._spent = spent
         self._queue: asyncio.Queue[Asked] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self.inventory: ev.InventoryRead | None = None
@@ -145,7 +150,8 @@ class Brain:
         error: LauncherError | None = None
         actions: list[Action] = []
         try:
-            answer, actions = decide(self.world, asked.event, now)
+            with self._spent(asked.entry.owner.uid) if asked.entry else contextlib.nullcontext():
+                answer, actions = decide(self.world, asked.event, now)
             if asked.entry is not None:
                 asked.entry.accept(asked.event, answer)
                 entries[asked.entry] = None

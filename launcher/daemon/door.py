@@ -22,6 +22,7 @@ from launcher import __version__, wire
 from launcher.daemon import convert
 from launcher.daemon.identity import peer_of
 from launcher.daemon.limits import Limiter
+from launcher.daemon.looptime import LoopTime
 from launcher.errors import InternalError, LauncherError, UserError
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,13 @@ def most_connections() -> int:
 class Spoken(web.RequestHandler):
     """Speaks HTTP with one guest: what is none is refused as all is refused, and not sent back."""
 
+    uid = -1
+    time: LoopTime
+
+    async def start(self) -> None:
+        """Serve one request after the other, at the guest's expense."""
+        await self.time.run(self.uid, super().start)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -73,7 +81,14 @@ class Spoken(web.RequestHandler):
         """Send an answer; a refusal of aiohttp's own, such as of `Expect`, as every refusal is."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _in_json(resp.status, UserError(f"{request.method}: {resp.reason}"))
-        return await super().finish_response(request, resp, start_time)
+        finish = super().finish_response
+        return await self.time.run(self.uid, finish, request, resp, start_time)
+
+
+def uid_of(request: web.BaseRequest) -> int:
+    """Return whose time a request takes: the uid that its connection is counted for."""
+    assert isinstance(request.protocol, Spoken)
+    return request.protocol.uid
 
 
 def _in_json(status: int, error: LauncherError) -> web.Response:
@@ -94,7 +109,7 @@ class Guest(asyncio.Protocol):
 
     def __init__(self, house: House, uid: int) -> None:
         self._house, self._uid = house, uid
-        self._inner: asyncio.Protocol = house.inner()
+        self._inner: asyncio.Protocol = house.inner(uid)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -104,7 +119,8 @@ class Guest(asyncio.Protocol):
         self._transport = transport
         self._house.guests[transport] = self
         self.expect(self._house.limiter.limits.head_time)
-        self._inner.connection_made(transport)
+        with self._house.time.spent(self._uid):
+            self._inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it no more."""
@@ -112,11 +128,13 @@ class Guest(asyncio.Protocol):
         if self._transport is not None:
             self._house.guests.pop(self._transport, None)
         self._house.limiter.disconnected(self._uid)
-        self._inner.connection_lost(exc)
+        with self._house.time.spent(self._uid):
+            self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
-        self._inner.data_received(data)
+        with self._house.time.spent(self._uid):
+            self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Pass it on."""
@@ -147,6 +165,7 @@ class House:
 
     def __init__(self, limiter: Limiter, most: int | None = None) -> None:
         self.limiter = limiter
+        self.time = LoopTime(limiter.limits.loop_share)
         self.guests: dict[asyncio.BaseTransport, Guest] = {}
         self.server: web.Server | None = None
         self.options: Mapping[str, Any] = {}
@@ -155,10 +174,12 @@ class House:
         """Is told of every uid that was not let in."""
         self._most = most_connections() if most is None else most
 
-    def inner(self) -> asyncio.Protocol:
+    def inner(self, uid: int) -> asyncio.Protocol:
         """Return what speaks HTTP with one guest."""
         assert self.server is not None, "the site is started first"
-        return Spoken(self.server, loop=asyncio.get_running_loop(), **self.options)
+        spoken = Spoken(self.server, loop=asyncio.get_running_loop(), **self.options)
+        spoken.uid, spoken.time = uid, self.time
+        return spoken
 
     @contextlib.contextmanager
     def serving(self, request: web.BaseRequest) -> Iterator[None]:
@@ -263,7 +284,7 @@ class Site(web.BaseSite):
             self._house.refused(uid)
             return
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._open(connection, uid))
+        task = loop.create_task(self._house.time.run(uid, self._open, connection, uid))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 

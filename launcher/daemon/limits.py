@@ -31,7 +31,7 @@ class Bucket:
     __slots__ = ("_at", "_burst", "_level", "_rate")
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
-        self._rate, self._burst = rate, max(burst, 1.0)
+        self._rate, self._burst = rate, burst
         self._level, self._at = self._burst, now
 
     def take(self, cost: float, now: float) -> float:
@@ -39,13 +39,28 @@ class Bucket:
 
         One that costs more than can be saved up passes when the bucket is full, and leaves a debt.
         """
-        self._level = min(self._burst, self._level + (now - self._at) * self._rate)
-        self._at = now
+        self._level, self._at = self._saved(now), now
         lacking = min(cost, self._burst) - self._level
         if lacking > 0:
             return lacking / self._rate
         self._level -= cost
         return 0.0
+
+    def spend(self, cost: float, now: float, most_owed: float) -> None:
+        """Take ``cost`` that was used already; it leaves a debt of ``most_owed`` at most."""
+        self._level = max(-most_owed, self._saved(now) - cost)
+        self._at = now
+
+    def owes(self, now: float) -> float:
+        """Return what was taken above what there was, negative while there is some left."""
+        return -self._saved(now)
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing that was taken is left to make up for."""
+        return self._saved(now) >= self._burst
+
+    def _saved(self, now: float) -> float:
+        return min(self._burst, self._level + (now - self._at) * self._rate)
 
 
 class Limiter:
@@ -108,7 +123,7 @@ class Limiter:
         found = self._buckets.get((uid, name))
         if found is None:
             rate, burst = self._rates[name]
-            found = self._buckets[uid, name] = Bucket(rate, burst, self._now())
+            found = self._buckets[uid, name] = Bucket(rate, max(burst, 1.0), self._now())
         return found
 
     @contextlib.contextmanager

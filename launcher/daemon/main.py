@@ -212,7 +212,9 @@ class Daemon:
         )
         self.runners = self._runners()
         await self._take_over_secrets()
-        self.brain = Brain(world, self.committer, self.runners.dispatch, self._changed)
+        self.brain = Brain(
+            world, self.committer, self.runners.dispatch, self._changed, self.house.time.spent
+        )
         self.runners.brain = self.brain
         self.observers = self._observers()
         self.runners.layouts = self._layout_runner()

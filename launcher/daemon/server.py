@@ -19,7 +19,7 @@ from launcher.config import Config
 from launcher.daemon import convert
 from launcher.daemon.audit import READS, Audit, Entry
 from launcher.daemon.context import Context, must_own
-from launcher.daemon.door import BACKLOG, House, Site
+from launcher.daemon.door import BACKLOG, House, Site, uid_of
 from launcher.daemon.identity import Caller, Roles, caller_of
 from launcher.daemon.parameters import must_be_known
 from launcher.daemon.replies import LARGE_BYTES, cut, listed
@@ -83,7 +83,7 @@ def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> 
 
         async def served() -> web.StreamResponse:
             with house.serving(request):
-                return await errors(request, counted)
+                return await house.time.run(uid_of(request), errors, request, counted)
 
         if not _changes_something(request):
             return await served()  # it ends when its client leaves

@@ -189,9 +189,9 @@ def test_the_readme_shows_the_defaults() -> None:
 
 def test_every_limit_can_be_set() -> None:
     names = [each.name for each in dataclasses.fields(Limits)]
-    table = {name: "2m" if name.endswith("_time") else 7 for name in names}
+    table = {name: "2m" if name.endswith("_time") else 7 for name in names} | {"loop_share": 0.5}
     found = limits_from(table, "f")
-    wanted = {name: 120.0 if name.endswith("_time") else 7 for name in names}
+    wanted = {name: 120.0 if name.endswith("_time") else 7 for name in names} | {"loop_share": 0.5}
     assert dataclasses.asdict(found) == wanted
 
 
@@ -206,6 +206,10 @@ def test_every_limit_can_be_set() -> None:
         ("[limits]\nrequests_per_second = 0", "limits.requests_per_second is 0: it must be a num"),
         ("[limits]\nrequests_per_second = nan", "limits.requests_per_second is nan"),
         ("[limits]\njobs_per_minute = '5'", "limits.jobs_per_minute is '5'"),
+        (
+            "[limits]\nloop_share = 1.1",
+            "limits.loop_share is 1.1: it must be a number above 0, and",
+        ),
         ("[limits]\nbody_time = 30", "limits.body_time is 30"),
         ("[limits]\nhead_time = '0s'", "limits.head_time is '0s': it must be more than nothing"),
     ],
