@@ -200,6 +200,7 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
     gates.leave(world, job)
     job.priority = job.priority if event.priority is None else event.priority
     job.need, job.time_limit = event.need or job.need, limit
+    world.set_aside(job)
     if event.hold:
         job.held = job.held or Reason.JOB_HELD_USER
     elif event.hold is False:

@@ -48,7 +48,7 @@ def want(world: World, job: Job) -> list[Action]:
 def enqueue(world: World, job: Job) -> None:
     """Put a job whose image is here into the queue; an element of an array when its turn comes."""
     if job.element is None or world.arrays[job.element.array].take(job):
-        world.queue.push(job)
+        world.enqueue(job)
 
 
 def is_open(job: Job, now: ev.Now) -> bool:

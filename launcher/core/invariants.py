@@ -46,6 +46,14 @@ def _jobs(world: World) -> Iterator[str]:
         kept[job.owner.uid] += job.kept_bytes
     if +world.kept != +kept:
         yield f"the bytes that users keep are not {dict(world.kept)}"
+    aside = [i for i in world.aside if world.jobs[i].state is State.PENDING]
+    outside = [
+        (-job.priority, job.id)
+        for job in world.jobs.values()
+        if job.state is State.PENDING and job.element is None and job.id not in world.queue
+    ]
+    if aside != [job_id for _, job_id in sorted(outside)]:
+        yield f"outside the queue wait {sorted(outside)}, and not {aside}"
     for job in world.jobs.values():
         if job.state is State.DONE:
             yield f"job {job.id} is DONE and still in memory"

@@ -10,9 +10,11 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from launcher.core.job import Job, Need
+
+T = TypeVar("T", tuple[int, int], tuple[int, int, int])
 
 Order = tuple[int, int, int]
 """Priority (negative, so that the highest is first), id, and which push of the job it is."""
@@ -44,7 +46,7 @@ def limit_class(seconds: float | None) -> float | None:
     return math.ceil(seconds / step) * step
 
 
-def _ascending(heap: list[Order]) -> Iterator[Order]:
+def _ascending(heap: list[T]) -> Iterator[T]:
     """Yield a heap's entries from the smallest on, each in O(log n), and leave it as it is."""
     fringe = [(order, 0) for order in heap[:1]]
     while fringe:
@@ -53,6 +55,44 @@ def _ascending(heap: list[Order]) -> Iterator[Order]:
         for child in (2 * at + 1, 2 * at + 2):
             if child < len(heap):
                 heapq.heappush(fringe, (heap[child], child))
+
+
+class Aside:
+    """Jobs that wait outside the queue, by priority and id; a change is O(log n)."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int]] = []
+        self._where: dict[int, int] = {}
+
+    def __contains__(self, job_id: int) -> bool:
+        return job_id in self._where
+
+    def put(self, job: Job) -> None:
+        """Add a job, or give it another place."""
+        if self._where.get(job.id) != -job.priority:
+            self._where[job.id] = -job.priority
+            heapq.heappush(self._heap, (-job.priority, job.id))
+            self._tidy()
+
+    def discard(self, job_id: int) -> None:
+        """Take a job out, if it is in; its heap entry goes later."""
+        if self._where.pop(job_id, None) is not None:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        if len(self._heap) > 2 * len(self._where) + SPARE:
+            self._heap = [(priority, job_id) for job_id, priority in self._where.items()]
+            heapq.heapify(self._heap)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the ids in their order, the first N in O(N log N); nothing may change meanwhile."""
+        while self._heap and self._where.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        last = None
+        for priority, job_id in _ascending(self._heap):
+            if self._where.get(job_id) == priority and job_id != last:  # a job may be in twice
+                yield job_id
+                last = job_id
 
 
 class PendingQueue:

@@ -152,6 +152,7 @@ class Rebuild:
         world, wall = self.world, wall_of(found.started_at) or self.now.wall
         world.queue.discard(job.id)
         world.deactivate(job)
+        world.aside.discard(job.id)
         job.state = State.RUNNING if found.started_at else State.STARTING
         job.outcome = job.again = job.exit_code = job.ended_at = job.held = job.reason = None
         job.attempt, job.container_id = found.attempt, found.container_id

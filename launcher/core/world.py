@@ -21,7 +21,7 @@ from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, State, wal
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
-from launcher.core.queue import PendingQueue
+from launcher.core.queue import Aside, PendingQueue
 from launcher.core.rules import Rules
 from launcher.core.states import ImageState, SliceState
 
@@ -45,6 +45,8 @@ class World:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     leases: dict[int, list[Lease]] = field(default_factory=dict)
     queue: PendingQueue = field(default_factory=PendingQueue)
+    aside: Aside = field(default_factory=Aside)
+    """The pending jobs that are not in the queue, and no elements of arrays."""
     gpus: dict[str, Gpu] = field(default_factory=dict)
     not_ours: dict[str, str] = field(default_factory=dict)
     """GPU UUID -> why another daemon has it."""
@@ -158,6 +160,18 @@ class World:
         self.depend(job)
         if job.state not in (State.PENDING, State.DONE):
             self.activate(job)
+        else:
+            self.set_aside(job)
+
+    def set_aside(self, job: Job) -> None:
+        """Note that a job waits outside the queue, or that its place there is another one."""
+        if job.element is None and job.id in self.jobs and job.id not in self.queue:
+            self.aside.put(job)
+
+    def enqueue(self, job: Job) -> None:
+        """Put a job into the queue."""
+        self.queue.push(job)
+        self.aside.discard(job.id)
 
     def depend(self, job: Job) -> None:
         """Note whose ends a job waits for."""
@@ -178,6 +192,7 @@ class World:
     def deactivate(self, job: Job) -> None:
         """Note that a job holds nothing any more and is pending again, or out of the queue."""
         self.preemptible.discard(job.id)
+        self.set_aside(job)
         if job.element is not None:
             array = self.arrays[job.element.array]
             array.active.discard(job.id)
@@ -189,6 +204,7 @@ class World:
         if job.attempt > 1:
             self.last_attempts[job.id] = job.attempt
         self.queue.discard(job.id)
+        self.aside.discard(job.id)
         if self.jobs.pop(job.id, None) is not None:
             self.live[job.owner.uid] -= 1
             self.kept[job.owner.uid] -= job.kept_bytes

@@ -7,7 +7,7 @@ import dataclasses
 import heapq
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from launcher import __version__, wire
 from launcher.core.confine import confinement
@@ -80,20 +80,32 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
     running = [j for j in begun if j.state in (State.STARTING, State.RUNNING)]
     waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in begun)
     single = [job for job in running if job.element is None]
-    first = await waiting_first(explainer, most, lambda job: job.element is None)
+    first = waiting_alone(explainer, most)
     shown = await job_views(context, caller, [*single[:most], *first])
     some = list(itertools.islice(world.arrays.values(), most))
     arrays = [array_view(explainer, array, caller) for array in some]
     return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays)
 
 
-async def waiting_first(explainer: Explainer, most: int, keep: Callable[[Job], bool]) -> list[Job]:
+def waiting_alone(explainer: Explainer, most: int) -> list[Job]:
+    """Return the first waiting jobs that are no elements of arrays, without looking at the others.
+
+    Those in the queue in its order, then those outside it, by priority and age.
+    """
+    jobs = explainer.world.jobs
+    first = Walk(explainer.world, explainer.now).first(most, lambda i: jobs[i].element is None)
+    outside = (jobs[i] for i in explainer.world.aside)
+    waiting = (job for job in outside if job.state is State.PENDING)
+    return [*first, *itertools.islice(waiting, most - len(first))]
+
+
+async def waiting_first(explainer: Explainer, most: int) -> list[Job]:
     """Return the first waiting jobs: those in the queue in its order, then the others by age.
 
     The others are looked through some at a time: users may hold many.
     """
     jobs, queue = explainer.world.jobs, explainer.world.queue
-    first = Walk(explainer.world, explainer.now).first(most, lambda i: keep(jobs[i]))
+    first = Walk(explainer.world, explainer.now).first(most, lambda _: True)
     if len(first) < most:  # the rest waits for something of its own, or for its image
         others: list[tuple[int, int]] = []
         everyone = tuple(jobs.values())
@@ -101,7 +113,7 @@ async def waiting_first(explainer: Explainer, most: int, keep: Callable[[Job], b
             some = (
                 (-job.priority, job.id)
                 for job in everyone[start : start + AT_A_TIME]
-                if job.state is State.PENDING and keep(job) and job.id not in queue
+                if job.state is State.PENDING and job.id not in queue
             )
             others = heapq.nsmallest(most - len(first), itertools.chain(others, some))
             await asyncio.sleep(0)

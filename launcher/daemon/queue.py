@@ -22,7 +22,7 @@ async def order(context: Context, caller: Caller, most: int) -> list[wire.QueueE
     explainer = Explainer(world, clock.now())
     standing = explainer.walk.standing
     entries: list[wire.QueueEntry] = []
-    first = await waiting_first(explainer, most, lambda _: True)
+    first = await waiting_first(explainer, most)
     for place, job in enumerate(first, start=1):
         if place % AT_A_TIME == 0:
             await asyncio.sleep(0)

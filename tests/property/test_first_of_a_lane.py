@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.core.job import Job
-from launcher.core.queue import PendingQueue
+from launcher.core.queue import SPARE, Aside, PendingQueue
 from tests.support.builders import CPU, Machine
 
 
@@ -40,3 +40,22 @@ def test_also_where_most_of_a_long_lane_are_left_out() -> None:
     queue, jobs = queued([50] * 200)
     lane, last = queue.lane_of(jobs[0].id), [job.id for job in jobs[-3:]]
     assert queue.first(lane, 2, lambda i: i in last) == last[:2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50), st.booleans()), max_size=200))
+def test_what_waits_outside_the_queue_is_in_order_however_often_it_came_and_left(
+    changes: list[tuple[int, int, bool]],
+) -> None:
+    machine, aside = Machine(slices=[], ready=False), Aside()
+    jobs = [machine.submit(CPU)[0] for _ in range(10)]
+    for number, priority, comes in changes:
+        job = jobs[number]
+        job.priority = priority if comes else job.priority
+        if comes:
+            aside.put(job)
+        else:
+            aside.discard(job.id)
+    here = [(-job.priority, job.id) for job in jobs if job.id in aside]
+    assert list(aside) == [job_id for _, job_id in sorted(here)]
+    assert len(aside._heap) <= 2 * len(here) + SPARE
