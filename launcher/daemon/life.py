@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.core import event as ev
@@ -25,6 +27,23 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
 """How much longer systemd is asked to wait for a start: a layout that is restored takes a while."""
+
+NICE = -5
+"""Jobs may take every core; between two of them a slice must not wait for the launcher."""
+AUTOGROUP = Path("/proc/self/autogroup")
+"""The nice value of the whole session. Where sched(7) has autogroups, others count within it."""
+
+
+def go_first() -> None:
+    """Have the kernel prefer this process to jobs, as far as it may.
+
+    The session is the daemon's alone if the daemon leads it, as one of systemd does.
+    """
+    with contextlib.suppress(PermissionError):  # a container without CAP_SYS_NICE
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            AUTOGROUP.write_text(str(NICE))
 
 
 def stopped_by_signals(daemon: Daemon) -> asyncio.Event:

@@ -84,8 +84,6 @@ from launcher.store import Reader, Store
 
 log = logging.getLogger(__name__)
 
-NICE = -5
-"""Jobs may take every core; between two of them a slice must not wait for the launcher."""
 SWITCH_SECONDS = 0.001
 """So long a thread that computes keeps the others waiting, the loop among them."""
 
@@ -114,8 +112,7 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
         return asyncio.run(recovery.serve(config, trouble))
     store.reserve(config.disk_reserve_mib)
     if config.system:
-        with contextlib.suppress(PermissionError):  # a container without CAP_SYS_NICE
-            os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        life.go_first()
     sys.setswitchinterval(SWITCH_SECONDS)
     config = with_fake_gpu(config)
     return asyncio.run(_run(config, store))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -172,3 +174,13 @@ def test_the_log_is_json_where_that_is_asked_and_carries_the_job(
     assert {"time", "level", "logger", "message"} <= told[0].keys()
     (orphan,) = [one for one in told if "orphan" in one["message"]]
     assert (orphan["job"], orphan["attempt"], orphan["level"]) == (999, 4, "WARNING")
+
+
+def test_a_daemon_that_leads_its_session_goes_before_jobs_in_other_sessions(
+    daemon: DaemonProcess,
+) -> None:
+    assert daemon.process is not None
+    place = Path(f"/proc/{daemon.process.pid}")
+    assert os.getpriority(os.PRIO_PROCESS, daemon.process.pid) == -5
+    if (place / "autogroup").exists():  # a kernel without it prefers by the nice value alone
+        assert (place / "autogroup").read_text().split()[-2:] == ["nice", "-5"]
