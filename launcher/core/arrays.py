@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from launcher.core.job import Job, Outcome, Owner
 
+SPARE = 64
+"""How many entries of elements that have left may be in a heap beside as many as there are."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayTemplate:
@@ -44,7 +47,30 @@ class Array:
     taken: set[int] = field(default_factory=set)
     waiting: set[int] = field(default_factory=set)
     _turns: list[int] = field(default_factory=list)
+    _idle: list[int] = field(default_factory=list)
+    """A heap of the live elements that are not active; entries of others go when they come up."""
     ended: Counter[Outcome] = field(default_factory=Counter)
+
+    def add(self, job_id: int) -> None:
+        """Note an element that has not ended."""
+        if job_id not in self.live:
+            self.live.add(job_id)
+            heapq.heappush(self._idle, job_id)
+
+    def rest(self, job_id: int) -> None:
+        """Note that an element holds nothing any more."""
+        if job_id in self.active:
+            self.active.discard(job_id)
+            heapq.heappush(self._idle, job_id)
+            if len(self._idle) > 2 * len(self.live) + SPARE:
+                self._idle = sorted(self.live - self.active)
+        self.taken.discard(job_id)
+
+    def first_idle(self) -> int | None:
+        """Return the first element that holds nothing, None where each holds something."""
+        while self._idle and (self._idle[0] not in self.live or self._idle[0] in self.active):
+            heapq.heappop(self._idle)
+        return self._idle[0] if self._idle else None
 
     def take(self, job: Job) -> bool:
         """Let an element into the queue if there is room; else it waits for its turn."""
@@ -75,7 +101,7 @@ class Array:
 
     def reopen(self, job_id: int, outcome: Outcome) -> None:
         """Count an ended element as one that has not: it is tried again."""
-        self.live.add(job_id)
+        self.add(job_id)
         self.ended[outcome] -= 1
 
     @property

@@ -156,7 +156,7 @@ class World:
         self.jobs[job.id] = job
         self._names[job.owner.uid] = job.owner.name
         if job.element is not None:
-            self.arrays[job.element.array].live.add(job.id)
+            self.arrays[job.element.array].add(job.id)
         self.depend(job)
         if job.state not in (State.PENDING, State.DONE):
             self.activate(job)
@@ -195,8 +195,7 @@ class World:
         self.set_aside(job)
         if job.element is not None:
             array = self.arrays[job.element.array]
-            array.active.discard(job.id)
-            array.taken.discard(job.id)
+            array.rest(job.id)
             self.room.add(array.id)
 
     def forget(self, job: Job) -> None:

@@ -19,7 +19,8 @@ def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.Array
         counts[word] = counts.get(word, 0) + 1
     if (pending := len(array.live) - len(array.active)) > 0:
         counts["PENDING"] = pending
-    one = world.jobs[min(array.live - array.active, default=min(array.live))]
+    idle = array.first_idle()
+    one = world.jobs[min(array.live) if idle is None else idle]
     view = views.job_view(explainer, one, caller, None)
     return wire.ArrayView(
         id=array.id,

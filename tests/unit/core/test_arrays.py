@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.core import event as ev
+from launcher.core.arrays import Array
 from launcher.core.handle import handle
 from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
 from launcher.core.submit import submit
@@ -123,3 +124,30 @@ def test_a_submit_that_depends_on_what_ended_just_now_is_refused_whole() -> None
         )
     world = machine.world
     assert (world.jobs, world.arrays, world.next_id, world.changes.new_jobs) == ({}, {}, 1, [])
+
+
+def test_the_first_element_that_holds_nothing_is_known_without_looking_at_all() -> None:
+    array = Array(1, ALICE, "a", 4)
+    for job_id in (3, 2, 4, 5):
+        array.add(job_id)
+    assert array.first_idle() == 2
+    array.active |= {2, 3}
+    assert array.first_idle() == 4
+    array.rest(3)
+    assert array.first_idle() == 3
+    array.end(3, Outcome.FAILED)
+    assert array.first_idle() == 4
+    array.reopen(3, Outcome.FAILED)
+    assert array.first_idle() == 3
+    array.active |= {3, 4, 5}
+    assert array.first_idle() is None
+
+
+def test_an_element_that_is_tried_again_and_again_leaves_nothing_behind() -> None:
+    array = Array(1, ALICE, "a", 1)
+    array.add(2)
+    for _ in range(1000):
+        array.active.add(2)
+        array.rest(2)
+    assert len(array._idle) < 100
+    assert array.first_idle() == 2
