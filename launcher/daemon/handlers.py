@@ -24,7 +24,8 @@ from launcher.output.log_file import path_of
 from launcher.output.search import totals_of
 from launcher.store import Reader
 
-AT_A_TIME = 1000
+AT_A_TIME = 250
+"""How many jobs are looked at or shown between two turns of other requests."""
 MOST_LOGS_LOOKED_AT = 20
 COMMANDS_AT_A_TIME = 4
 """How many commands are made between two turns of other requests: a template may be long."""

@@ -42,8 +42,13 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     jobs = await _queue(context, caller, event, bundles)
     made = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, one.spec) for job, one in made if job.id)
-    explainer = Explainer(context.world, clock.now())
-    return [views.job_view(explainer, job, caller, _command(one.spec)) for job, one in made]
+    shown: list[wire.JobView] = []
+    for first in range(0, len(made), AT_A_TIME):
+        explainer = Explainer(context.world, clock.now())
+        some = made[first : first + AT_A_TIME]
+        shown += [views.job_view(explainer, job, caller, _command(one.spec)) for job, one in some]
+        await asyncio.sleep(0)
+    return shown
 
 
 async def _queue(
