@@ -111,7 +111,7 @@ class LoopTime:
 
     def _charge(self, uid: int, seconds: float, now: float) -> None:
         account = self._account(uid, now)
-        if account.owes(now) > 0:
+        if uid not in self._own and account.owes(now) > 0:
             self._open_at = now + min(PAUSE * seconds, MOST_PAUSE_SECONDS)
         account.spend(seconds, now, MOST_OWED_SECONDS)
 
@@ -126,11 +126,10 @@ class LoopTime:
         return found
 
     def _must_wait(self, uid: int) -> bool:
-        """Whether a step has to queue; notes who wants the loop and who takes its turn."""
+        """Whether a step has to wait for its turn; if not, it is taken."""
         now = self._now()
-        if uid in self._own or (
-            uid not in self._waiting and self._account(uid, now).owes(now) <= 0
-        ):
+        within = uid not in self._waiting and self._account(uid, now).owes(now) <= 0
+        if within or uid in self._own:
             if self._wanted[0] != uid:
                 self._wanted_before = self._wanted
             self._wanted = (uid, now + WANTED_SECONDS)

@@ -155,6 +155,18 @@ def test_root_is_charged_and_does_not_wait() -> None:
     play(body)
 
 
+def test_root_that_never_rests_does_not_starve_the_others() -> None:
+    async def body(stage: Stage) -> None:
+        with stage.time.spent(HOG):
+            stage.clock.now += 0.1
+        root = stage.start(0, 500, 0.001)
+        await stage.start(HOG, 20, 0.001)
+        assert not root.done()
+        await root
+
+    play(body)
+
+
 def test_a_user_owes_no_more_than_a_moment_and_is_forgotten_once_that_is_paid() -> None:
     stage = Stage()
     with stage.time.spent(HOG):
