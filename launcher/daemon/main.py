@@ -19,6 +19,7 @@ from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.changes import Changes
 from launcher.core.reconcile import resume
+from launcher.core.world import World
 from launcher.daemon import (
     clock,
     life,
@@ -195,10 +196,7 @@ class Daemon:
         the scheduler runs.
         """
         gc.disable()  # what is read now stays: looking through it over and over takes a second
-        world = await self.committer.load(self.config.cpu_slots, self.config.rules)
-        owners = {job.owner.uid: job.owner for job in world.jobs.values()}
-        world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
-        world.boot = clock.boot_id()
+        world = await self._read_world()
         before, meant = await self.committer.read(Reader.metas, "boot_id", numbers.KEPT)
         self.foreign.numbers.recall(meant)
         self.rebooted = before not in (None, world.boot)
@@ -229,6 +227,13 @@ class Daemon:
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
+
+    async def _read_world(self) -> World:
+        world = await self.committer.load(self.config.cpu_slots, self.config.rules)
+        owners = {job.owner.uid: job.owner for job in world.jobs.values()}
+        world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
+        world.boot = clock.boot_id()
+        return world
 
     async def _take_over_secrets(self) -> None:
         """Let secrets that no job needs any more go, before anybody can submit new ones."""
