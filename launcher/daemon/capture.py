@@ -37,6 +37,8 @@ class Output:
     under: str
     over: clock.Flag = field(default_factory=clock.flag)
     whole: bool = False
+    ended_ns: int | None = None
+    """When it was over, in nanoseconds since 1970."""
 
 
 class Capture:
@@ -130,7 +132,7 @@ class Capture:
         with self._lock:
             output = self._outputs.setdefault(path, Output(int(job), under))
         if message["whole"] is not None:
-            output.whole = bool(message["whole"])
+            output.whole, output.ended_ns = bool(message["whole"]), int(message["ended_ns"])
             output.over.set()
         self._grew(output.job)
 

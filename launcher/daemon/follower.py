@@ -202,12 +202,20 @@ class Follower:
         elif output is None and self._nobody_waits_for_it():
             self.log_left = True
         else:
-            name = a.container_name
-            self._end_log(
-                write_log(self._logs, name, self._path, self._log_limit, self._over, self._log_grew)
-            )
+            self._end_log(self._copy_log(output.ended_ns if output else None))
         self.log_over.set()
         self._log_grew()
+
+    def _copy_log(self, broke_off_ns: int | None) -> bool:
+        return write_log(
+            self._logs,
+            self._action.container_name,
+            self._path,
+            self._log_limit,
+            self._over,
+            self._log_grew,
+            broke_off_ns,
+        )
 
     def _nobody_waits_for_it(self) -> bool:
         """Whether it was over before anybody watched the job."""

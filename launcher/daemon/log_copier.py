@@ -11,7 +11,7 @@ from launcher.daemon.logs import about_container
 from launcher.engine.logs import Entry, Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
-from launcher.output.continuation import Continuation, Rotated
+from launcher.output.continuation import Continuation, Misfit
 from launcher.output.log_file import LogWriter
 from launcher.output.old_format import convert_if_old
 
@@ -33,9 +33,17 @@ def write_log(
     limit: int,
     over: clock.Flag,
     grew: Callable[[], None],
+    broke_off_ns: int | None = None,
 ) -> bool:
-    """Write a container's log to its end and mark it complete; False where the disk fails."""
-    return _written(name, path, limit, lambda w: Copier(logs, name, path, w, grew).copy(over))
+    """Write a container's log to its end and mark it complete; False where the disk fails.
+
+    ``broke_off_ns``: when the output keeper's reading ended, where it has written a part.
+    """
+
+    def write(writer: LogWriter) -> None:
+        Copier(logs, name, path, writer, grew, broke_off_ns).copy(over)
+
+    return _written(name, path, limit, write)
 
 
 def end_log(name: str, path: Path, limit: int) -> bool:
@@ -70,9 +78,16 @@ class Copier:
     """Copies a container's log into its file, from where that ends."""
 
     def __init__(
-        self, logs: Logs, name: str, path: Path, writer: LogWriter, grew: Callable[[], None]
+        self,
+        logs: Logs,
+        name: str,
+        path: Path,
+        writer: LogWriter,
+        grew: Callable[[], None],
+        broke_off_ns: int | None,
     ) -> None:
         self._logs, self._name, self._path = logs, name, path
+        self._broke_off_ns = broke_off_ns
         self._writer, self._grew = writer, grew
         self._log = about_container(log, name)
         self._refusals = 0
@@ -116,19 +131,21 @@ class Copier:
     def _copy_once(self, *, follow: bool) -> bool:
         """Read from the beginning, write what is new; returns False where the stream broke off."""
         totals = self._writer.totals
-        known = Continuation(self._path, totals, by_time=self._rotated)
+        known = Continuation(
+            self._path, totals, broke_off_ns=self._broke_off_ns, by_time=self._rotated
+        )
         newest: dict[int, int] = {}
         try:
             for batch in self._logs.read(self._name, follow=follow):
                 if follow and _goes_back(batch, newest):
                     self._follows = False
                     return False
-                new = [frame for entry in batch if (frame := known.rest(entry)) is not None]
+                new = [frame for entry in batch for frame in known.rest(entry)]
                 if new:
                     self._writer.write(new)
                     self._grew()
-        except Rotated as rotated:
-            first, last = (clock.rfc3339(ns / 1e9) for ns in (totals.time_ns, rotated.at_ns))
+        except Misfit as misfit:
+            first, last = (clock.rfc3339(ns / 1e9) for ns in (totals.time_ns, misfit.at_ns))
             gap = f"output is missing here, from {first} to {last}: Docker's log was rotated"
             self._writer.note(gap, now_ns())
             self._rotated = True

@@ -45,10 +45,16 @@ class Kept:
     token: str
     attachment: Attachment | None
     whole: bool | None = None
+    ended_ns: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it as watchers hear of it."""
-        return {"path": self.path, "token": self.token, "whole": self.whole}
+        return {
+            "path": self.path,
+            "token": self.token,
+            "whole": self.whole,
+            "ended_ns": self.ended_ns,
+        }
 
 
 class Client:
@@ -162,7 +168,7 @@ class Keeper:
         if kept.attachment is not None:
             self._selector.unregister(kept.attachment)
             kept.attachment.close()
-            kept.attachment, kept.whole = None, whole
+            kept.attachment, kept.whole, kept.ended_ns = None, whole, time.time_ns()
             self._reading -= 1
 
     def _move(self, kept: Kept) -> None:

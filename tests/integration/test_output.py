@@ -22,9 +22,7 @@ WAIT = "until [ -e /tmp/go ]; do sleep 0.05; done"
 NONE = GpuRequest(kind="none")
 LINES = 400_000
 EXPECTED = b"".join(b"%d\n" % number for number in range(1, LINES + 1))
-HALVES = (
-    f"seq 1 {LINES // 2}; until [ -e /tmp/go ]; do sleep 0.05; done; seq {LINES // 2 + 1} {LINES}"
-)
+HALVES = f"trap 'touch /tmp/go' USR1; seq 1 {LINES // 2}; {WAIT}; seq {LINES // 2 + 1} {LINES}"
 
 
 def md5(data: bytes) -> str:
@@ -109,9 +107,10 @@ def dockers_word(sandbox: Sandbox, *words: str) -> str:
 
 
 def let_go(sandbox: Sandbox) -> None:
-    """Let the one running job go on."""
+    """Let the one running job go on; a dockerd whose containerd was killed needs a while."""
     (container,) = dockers_word(sandbox, "ps", "--quiet").split()
-    dockers_word(sandbox, "exec", container, "touch", "/tmp/go")
+    command = ["docker", "-H", sandbox.docker_host, "kill", "--signal", "USR1", container]
+    wait_until(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0)
 
 
 def kill_keeper(daemon: DaemonProcess, sandbox: Sandbox) -> None:
@@ -154,12 +153,18 @@ def test_a_kill_in_the_middle_of_a_job_costs_no_byte_and_repeats_none(
     wait_until(lambda: reader.has(half), timeout=60)
     kill(own, docker_here)
     let_go(docker_here)
-    code, _ = reader.ends()
+    code, said = reader.ends()
     assert code == 0, own.tail()
     assert differences(bytes(reader.data)) == ""
     frames = list(own.client.logs("last"))
     assert b"".join(frame.data for frame in frames if frame.stream == STDOUT) == EXPECTED
-    assert [frame.data for frame in frames if frame.stream == NOTE] == []
+    notes = [frame.data.decode() for frame in frames if frame.stream == NOTE]
+    if kill in (kill_dockerd, end_dockerd):  # what was on its way through it is lost, if any was
+        assert all("may be missing here" in note for note in notes)
+        assert len(notes) <= 1
+    else:
+        assert notes == []
+    assert all(note in said for note in notes)
 
 
 def test_a_daemon_that_stands_still_stops_no_job_and_costs_no_output(

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.engine.logs import Entry
-from launcher.output.continuation import APART_NS, Continuation, Rotated
+from launcher.output.continuation import APART_NS, QUIET_NS, Continuation, Misfit
 from launcher.output.log_file import LogWriter
-from launcher.wire import STDERR, STDOUT, Frame
+from launcher.wire import NOTE, STDERR, STDOUT, Frame
 from tests.support.logs import LIMIT, bytes_of, read_all, write
 
 OUTPUT = st.lists(
@@ -20,12 +20,14 @@ OUTPUT = st.lists(
 SECOND = 10**9
 
 
-def go_on(path: Path, entries: list[Entry], *, by_time: bool = False) -> None:
+def go_on(
+    path: Path, entries: list[Entry], *, by_time: bool = False, broke_off_ns: int | None = None
+) -> None:
     """Append what is new of Docker's log."""
     writer = LogWriter(path, LIMIT)
     try:
-        known = Continuation(path, writer.totals, by_time=by_time)
-        writer.write([frame for entry in entries if (frame := known.rest(entry)) is not None])
+        known = Continuation(path, writer.totals, broke_off_ns=broke_off_ns, by_time=by_time)
+        writer.write([frame for entry in entries for frame in known.rest(entry)])
     finally:
         writer.close()
 
@@ -51,21 +53,41 @@ def test_every_byte_comes_once_wherever_the_file_ends_and_however_docker_cuts_it
     assert bytes_of(read_all(path)) == whole
 
 
-def test_a_log_that_begins_with_other_bytes_was_rotated(tmp_path: Path) -> None:
+def test_a_log_that_does_not_fit_is_gone_on_with_by_time(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    write(path, Frame(STDOUT, 1, b"one\ntwo\n"))
-    with pytest.raises(Rotated):
-        go_on(path, [Entry(STDOUT, 2, b"two\n"), Entry(STDOUT, 3, b"three\n")])
-    go_on(path, [Entry(STDOUT, 1, b"two\n"), Entry(STDOUT, 3, b"three\n")], by_time=True)
+    write(path, Frame(STDOUT, 5, b"one\ntwo\n"))
+    with pytest.raises(Misfit):
+        go_on(path, [Entry(STDOUT, 5, b"two\n"), Entry(STDOUT, 6, b"three\n")])
+    go_on(path, [Entry(STDOUT, 5, b"two\n"), Entry(STDOUT, 6, b"three\n")], by_time=True)
     assert bytes_of(read_all(path))[0] == b"one\ntwo\nthree\n"
 
 
-def test_a_log_that_begins_with_the_same_bytes_much_later_was_rotated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("same", [True, False])
+def test_what_docker_has_not_logged_is_kept_and_what_came_later_follows_once(
+    tmp_path: Path, same: bool
+) -> None:
+    """A dockerd that dies loses what its logger was behind a reader of the streams."""
     path = tmp_path / "log"
-    write(path, Frame(STDOUT, SECOND, b"step\n"), Frame(STDOUT, 2 * SECOND, b"step\n"))
-    with pytest.raises(Rotated) as rotated:
-        go_on(path, [Entry(STDOUT, 9 * SECOND, b"step\n")])
-    assert rotated.value.at_ns == 9 * SECOND
+    lines = [b"step\n" if same else b"step %d\n" % n for n in range(6)]
+    write(path, Frame(STDOUT, SECOND, b"".join(lines[:2])), Frame(STDOUT, 2 * SECOND, lines[2]))
+    later = [Entry(STDOUT, n * 10 * SECOND, lines[n]) for n in (3, 4, 5)]
+    logged = [Entry(STDOUT, SECOND, lines[0])] if not same else []
+    for _ in range(2):
+        go_on(path, [*logged, *later], broke_off_ns=2 * SECOND + QUIET_NS + 1)
+        assert bytes_of(read_all(path))[0] == b"".join(lines)
+    assert [frame for frame in read_all(path) if frame.stream == NOTE] == []
+
+
+def test_what_may_have_been_on_its_way_is_marked_once(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    write(path, Frame(STDOUT, SECOND, b"one\ntwo\n"))
+    for _ in range(2):
+        go_on(path, [Entry(STDOUT, SECOND, b"one\n"), Entry(STDOUT, 9 * SECOND, b"four\n")])
+    assert [frame.stream for frame in read_all(path)] == [STDOUT, NOTE, STDOUT]
+    assert read_all(path)[1].data == (
+        b"output may be missing here, between 1970-01-01T00:00:01.000000Z and"
+        b" 1970-01-01T00:00:09.000000Z: Docker was restarted"
+    )
 
 
 def test_a_line_that_was_finished_late_is_not_taken_for_a_rotation(tmp_path: Path) -> None:
