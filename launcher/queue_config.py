@@ -84,4 +84,5 @@ _QUOTA: dict[str, Read] = {
     "queued_jobs": count,
     "running_cpu_slots": count,
     "queued_bytes": count,
+    "queued_kinds": count,
 }

@@ -8,6 +8,7 @@ from launcher.core.action import Action, SignalAttempt
 from launcher.core.job import Job, Outcome, Reason, State
 from launcher.core.policy import MAX_USER_PRIORITY, check_priority
 from launcher.core.possible import check_possible
+from launcher.core.queue import lane_for, lane_of
 from launcher.core.steps import finish, kill, move, stop
 from launcher.core.submit import check_limit, left_of, limit_without, missed_of
 from launcher.core.world import World
@@ -99,9 +100,9 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
     world.groups.update(event.groups)
     for owner in {one.job.owner for one in opened}:
         theirs = [one.job for one in opened if one.job.owner == owner]
-        needs, kept = [job.need for job in theirs], sum(job.kept_bytes for job in theirs)
+        lanes, kept = [lane_of(job) for job in theirs], sum(job.kept_bytes for job in theirs)
         groups = world.groups.get(owner.uid, frozenset())
-        quota.check_submit(world, owner, groups, needs, kept, admin=event.admin)
+        quota.check_submit(world, owner, groups, lanes, kept, admin=event.admin)
     ours = {one.job.element.array for one in opened if one.job.element is not None}
     for array in event.arrays:
         if array.id in ours:
@@ -196,16 +197,26 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
         raise StaleRequest(f"job {job.id} is {job.state.value}: it cannot be edited now")
     if event.hold is False:
         gates.check_release(job, admin=event.admin)
+    _check_kind(world, job, event, limit)
     move(world, job, ev.EditAsked, State.PENDING, now, _told(event, limit))
     gates.leave(world, job)
     job.priority = job.priority if event.priority is None else event.priority
+    world.count_kind(job, -1)
     job.need, job.time_limit = event.need or job.need, limit
+    world.count_kind(job, 1)
     world.set_aside(job)
     if event.hold:
         job.held = job.held or Reason.JOB_HELD_USER
     elif event.hold is False:
         gates.let_go(job)
     return gates.admit(world, job, now)
+
+
+def _check_kind(world: World, job: Job, event: ev.EditAsked, limit: float | None) -> None:
+    """Raise ``NotAllowed`` where the changed job would be of one kind more than may be."""
+    kind = lane_for(event.need or job.need, job.owner.uid, limit, job.stop_grace)
+    groups = world.groups.get(job.owner.uid, frozenset())
+    quota.check_kinds(world, job.owner, groups, {kind}, admin=event.admin, instead_of=lane_of(job))
 
 
 def _limit_asked(world: World, job: Job, event: ev.EditAsked) -> float | None:
@@ -237,7 +248,9 @@ def _edit_running(
             fix="Ask an admin to extend it.",
         )
     move(world, job, ev.EditAsked, State.RUNNING, now, _told(event, limit))
+    world.count_kind(job, -1)
     job.time_limit = limit
+    world.count_kind(job, 1)
     job.deadline = job.warn_at = None
     if limit is not None:
         ran = now.wall - (job.started_wall or now.wall)

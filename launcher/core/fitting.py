@@ -85,18 +85,37 @@ def slices_wanted(world: World, need: Need) -> int:
             return need.count
 
 
-def least_missed(world: World, need: Need, free: list[SliceState]) -> list[SliceState]:
-    """Return the free slices in the order in which the need should take them.
+class Missed:
+    """How many kinds of waiting jobs would miss each slice, as long as nothing starts.
 
-    A request by memory may have the choice between profiles. It takes the slice whose loss blocks
-    least: one that no other waiting job would start on, and of those the smallest.
+    Each kind is looked at once, however many jobs choose a slice.
     """
-    if need.kind is not NeedKind.MEMORY or len({s.slice.memory_mib for s in free}) < 2:
-        return free
-    others = [n for n in world.queue.needs() if n != need and n.kind is not NeedKind.NONE]
-    scarce = [n for n in others if _scarce(world, n)]
-    missed = {s.slice.uuid: sum(fits(n, s.slice) for n in scarce) for s in free}
-    return sorted(free, key=lambda s: (missed[s.slice.uuid], *_smallest_first(s)))
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._scarce: list[Need] | None = None
+        self._missed: dict[str, int] = {}
+
+    def least_first(self, need: Need, free: list[SliceState]) -> list[SliceState]:
+        """Return the free slices in the order in which the need should take them.
+
+        A request by memory may have the choice between profiles. It takes the slice whose loss
+        blocks least: one that no other waiting job would start on, and of those the smallest.
+        """
+        if need.kind is not NeedKind.MEMORY or len({s.slice.memory_mib for s in free}) < 2:
+            return free
+        # The need itself counts the same for all of them: each fits it.
+        return sorted(free, key=lambda s: (self._by(s), *_smallest_first(s)))
+
+    def _by(self, state: SliceState) -> int:
+        if self._scarce is None:
+            needs = self._world.queue.needs()
+            gpus = (need for need in needs if need.kind is not NeedKind.NONE)
+            self._scarce = [need for need in gpus if _scarce(self._world, need)]
+        uuid = state.slice.uuid
+        if uuid not in self._missed:
+            self._missed[uuid] = sum(fits(need, state.slice) for need in self._scarce)
+        return self._missed[uuid]
 
 
 def _scarce(world: World, need: Need) -> bool:

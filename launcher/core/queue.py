@@ -95,6 +95,16 @@ class Aside:
                 last = job_id
 
 
+def lane_for(need: Need, uid: int, time_limit: float | None, stop_grace: float) -> Lane:
+    """Return the lane of a job that asks for this; times are seconds."""
+    return Lane(need, uid, limit_class(None if time_limit is None else time_limit + stop_grace))
+
+
+def lane_of(job: Job) -> Lane:
+    """Return the lane of a job, whether it is in the queue or not."""
+    return lane_for(job.need, job.owner.uid, job.time_limit, job.stop_grace)
+
+
 class PendingQueue:
     """Heaps by lane with lazy deletion: push and discard in O(log n), heads in O(lanes)."""
 
@@ -113,8 +123,7 @@ class PendingQueue:
     def push(self, job: Job) -> None:
         """Add a job, or give it another place."""
         self.discard(job.id)
-        held = None if job.time_limit is None else job.time_limit + job.stop_grace
-        lane = Lane(job.need, job.owner.uid, limit_class(held))
+        lane = lane_of(job)
         self._pushes += 1
         order = (-job.priority, job.id, self._pushes)
         heap = self._lanes.setdefault(job.need, {}).setdefault(lane, [])

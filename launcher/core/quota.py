@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from launcher.core.fitting import slices_wanted, wanted
 from launcher.core.gpu import Slice
 from launcher.core.job import Job, Need, NeedKind, Owner, State
+from launcher.core.queue import Lane
 from launcher.core.rules import Quota
 from launcher.core.world import World
 from launcher.errors import NotAllowed
@@ -16,6 +17,11 @@ ORDINARY_QUEUED_JOBS = 10_000
 """How many jobs an ordinary user may have queued unless launcher.toml says otherwise."""
 ORDINARY_QUEUED_BYTES = 64 * 1024 * 1024
 """How many bytes these may take in the database unless launcher.toml says otherwise."""
+
+ORDINARY_QUEUED_KINDS = 100
+"""How many kinds of jobs an ordinary user may have unless launcher.toml says otherwise. Jobs are of
+one kind if they ask for the same GPUs and about the same time: every decision looks at one job of
+each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,40 +99,88 @@ def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
 
 
 def check_submit(
-    world: World, owner: Owner, groups: frozenset[str], needs: list[Need], kept: int, *, admin: bool
+    world: World,
+    owner: Owner,
+    groups: frozenset[str],
+    lanes: list[Lane],
+    kept: int,
+    *,
+    admin: bool,
 ) -> None:
     """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run.
 
-    ``kept`` is how many bytes they take in the database. Where the rules say nothing, an ordinary
-    user may have ``ORDINARY_QUEUED_JOBS`` and ``ORDINARY_QUEUED_BYTES``.
+    ``lanes`` has that of each job, ``kept`` is how many bytes they take in the database. Where the
+    rules say nothing, an ordinary user may have ``ORDINARY_QUEUED_JOBS``, ``ORDINARY_QUEUED_BYTES``
+    and ``ORDINARY_QUEUED_KINDS``.
     """
+    kinds = frozenset(lanes)
+    needs = {lane.need for lane in kinds}
+    check_kinds(world, owner, groups, kinds, admin=admin)
     for whose, members, quota in _quotas(world, owner, groups):
-        if quota.running_slices is not None:
-            most = max((slices_wanted(world, n) for n in needs), default=0)
-            if most > quota.running_slices:
-                raise NotAllowed(
-                    f"gpus: {most} slices at once are more than the {quota.running_slices} "
-                    f"that {whose} may have",
-                    fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
-                )
-        slots = max((n.count for n in needs if n.kind is NeedKind.NONE), default=0)
-        if quota.running_cpu_slots is not None and slots > quota.running_cpu_slots:
-            raise NotAllowed(
-                f"cpus: {slots} CPU slots at once are more than the {quota.running_cpu_slots} "
-                f"that {whose} may have",
-                fix="Ask for fewer cores, or let an admin raise the quota in launcher.toml.",
-            )
+        _check_running(world, whose, quota, needs)
         ordinary = not admin and whose == f"user {owner.name}"
         queued_jobs = quota.queued_jobs
         if queued_jobs is None and ordinary:
             queued_jobs = ORDINARY_QUEUED_JOBS
         if queued_jobs is not None:
-            _check_queued(world, whose, members, queued_jobs, len(needs))
+            _check_queued(world, whose, members, queued_jobs, len(lanes))
         queued_bytes = quota.queued_bytes
         if queued_bytes is None and ordinary:
             queued_bytes = ORDINARY_QUEUED_BYTES
         if queued_bytes is not None:
             _check_kept(world, whose, members, queued_bytes, kept)
+
+
+def _check_running(world: World, whose: str, quota: Quota, needs: Set[Need]) -> None:
+    """Raise ``NotAllowed`` where one of these asks for more than may run at once."""
+    if quota.running_slices is not None:
+        most = max((slices_wanted(world, n) for n in needs), default=0)
+        if most > quota.running_slices:
+            raise NotAllowed(
+                f"gpus: {most} slices at once are more than the {quota.running_slices} "
+                f"that {whose} may have",
+                fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
+            )
+    slots = max((n.count for n in needs if n.kind is NeedKind.NONE), default=0)
+    if quota.running_cpu_slots is not None and slots > quota.running_cpu_slots:
+        raise NotAllowed(
+            f"cpus: {slots} CPU slots at once are more than the {quota.running_cpu_slots} "
+            f"that {whose} may have",
+            fix="Ask for fewer cores, or let an admin raise the quota in launcher.toml.",
+        )
+
+
+def check_kinds(
+    world: World,
+    owner: Owner,
+    groups: frozenset[str],
+    kinds: Set[Lane],
+    *,
+    admin: bool,
+    instead_of: Lane | None = None,
+) -> None:
+    """Raise ``NotAllowed`` where jobs of these kinds would be more kinds than a user may have.
+
+    ``instead_of`` is the kind that a job has before it is changed.
+    """
+    for whose, members, quota in _quotas(world, owner, groups):
+        most = quota.queued_kinds
+        if most is None and whose == f"user {owner.name}":
+            most = None if admin else ORDINARY_QUEUED_KINDS
+        if most is None:
+            continue
+        has = {lane for uid in members for lane in world.kinds.get(uid, ())}
+        if instead_of is not None and world.kinds[owner.uid][instead_of] == 1:
+            has.discard(instead_of)
+        more = len(kinds - has)
+        if more and len(has) + more > most:
+            raise NotAllowed(
+                f"{whose} has jobs of {len(has)} kinds, {more} more would be above the quota "
+                f"queued_kinds of {most}",
+                fix="Give jobs that differ little the same GPUs and time limit, or submit them "
+                "when others have ended. An admin can raise queued_kinds in the [quota] of "
+                "launcher.toml.",
+            )
 
 
 def _check_kept(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:

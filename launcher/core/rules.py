@@ -19,7 +19,8 @@ class Quota:
     """How much one user, or all members of a group together, may have; None is no limit.
 
     ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs,
-    ``queued_bytes`` what waiting and running jobs take in the database.
+    ``queued_bytes`` what waiting and running jobs take in the database, ``queued_kinds`` in how
+    many ways they differ in their GPUs and time limits.
     """
 
     running_slices: int | None = None
@@ -27,6 +28,7 @@ class Quota:
     queued_jobs: int | None = None
     running_cpu_slots: int | None = None
     queued_bytes: int | None = None
+    queued_kinds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from launcher.core.action import Action, StartAttempt
 from launcher.core.cpuslots import KeptSlots
 from launcher.core.event import Now
 from launcher.core.fairshare import Standing
-from launcher.core.fitting import least_missed, slices_wanted, wanted
+from launcher.core.fitting import Missed, slices_wanted, wanted
 from launcher.core.gpu import Slice
 from launcher.core.holdback import Kept, Key, keep, runs_for
 from launcher.core.ids import container_name
@@ -42,6 +42,7 @@ class Walk:
         self.standing = Standing(world, now.wall)
         self.kept: dict[str, Kept] = {}
         self.kept_slots = KeptSlots(world)
+        self._missed = Missed(world)
         self._gibs: dict[Need, float] = {}
 
     def key(self, job: Job) -> Key:
@@ -137,13 +138,19 @@ class Walk:
         if need.kind is NeedKind.NONE:
             fits = self.kept_slots.free_for(job, self.key(job)) >= need.count
             return () if fits and quota.exceeded(world, job, ()) is None else None
-        free = least_missed(world, need, [s for s in wanted(world, need) if self.open(job, s)])
+        free = [s for s in wanted(world, need) if self.open(job, s)]
+        free = self._missed.least_first(need, free)
         count = slices_wanted(world, need)
         if len(free) < count:
             return None
         free.sort(key=lambda s: s.failed_starts)  # a bad slice must not take all of a job's tries
         chosen = tuple(s.slice for s in free[:count])
         return chosen if quota.exceeded(world, job, chosen) is None else None
+
+    def started(self, job: Job) -> None:
+        """Note that a job was granted slices: less is free now, and its owner uses more."""
+        self.standing.started(job)
+        self._missed = Missed(self.world)
 
     def open(self, job: Job, state: SliceState) -> bool:
         """Whether this job may have this slice now."""
@@ -215,7 +222,7 @@ def _start(walk: Walk) -> list[Action]:
             walk.refuse(job)
             continue
         actions.append(grant(walk.world, job, slices, walk.now))
-        walk.standing.started(job)
+        walk.started(job)
     for kept in (*walk.kept.values(), *(kept for kept, _ in walk.kept_slots.kept)):
         walk.world.keeping.setdefault(kept.job, walk.now.boot)
     return actions

@@ -9,6 +9,7 @@ from launcher.core.arrays import Array
 from launcher.core.job import Dependency, Element, Job, JobSpec, Outcome, Reason
 from launcher.core.kept import kept_bytes
 from launcher.core.possible import check_possible
+from launcher.core.queue import Lane, lane_for
 from launcher.core.shares import memory_for
 from launcher.core.world import World
 from launcher.errors import LauncherError, NotAllowed, StaleRequest
@@ -71,8 +72,22 @@ def _check(world: World, event: ev.Submitted, kept: int) -> None:
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
     gates.check_cycles(event.jobs)
-    needs = [new.spec.need for new in event.jobs]
-    quota.check_submit(world, event.owner, event.groups, needs, kept, admin=event.admin)
+    lanes = _lanes(world, event)
+    quota.check_submit(world, event.owner, event.groups, lanes, kept, admin=event.admin)
+
+
+def _lanes(world: World, event: ev.Submitted) -> list[Lane]:
+    """Return the lane of each job of a submit."""
+    without = limit_without(world, admin=event.admin)
+    found: list[Lane] = []
+    last: JobSpec | None = None
+    for spec in (new.spec for new in event.jobs):
+        if spec is last:  # the elements of an array are often one and the same
+            found.append(found[-1])
+            continue
+        last, limit = spec, spec.time_limit or without
+        found.append(lane_for(spec.need, event.owner.uid, limit, spec.stop_grace))
+    return found
 
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:

@@ -21,7 +21,7 @@ from launcher.core.job import ImageKey, Job, Need, NeedKind, Outcome, State, wal
 from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
-from launcher.core.queue import Aside, PendingQueue
+from launcher.core.queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.rules import Rules
 from launcher.core.states import ImageState, SliceState
 
@@ -91,6 +91,8 @@ class World:
     """How many jobs each user has here, by uid."""
     kept: Counter[int] = field(default_factory=Counter)
     """How many bytes these jobs take in the database, by uid."""
+    kinds: dict[int, Counter[Lane]] = field(default_factory=dict)
+    """How many jobs of each lane each user has here, by uid: each lane costs every decision."""
     _names: dict[int, str] = field(default_factory=dict)
     uses: dict[int, Use] = field(default_factory=dict)
     """What each user used before now, by uid."""
@@ -153,6 +155,7 @@ class World:
         if job.id not in self.jobs:
             self.live[job.owner.uid] += 1
             self.kept[job.owner.uid] += job.kept_bytes
+            self.count_kind(job, 1)
         self.jobs[job.id] = job
         self._names[job.owner.uid] = job.owner.name
         if job.element is not None:
@@ -172,6 +175,14 @@ class World:
         """Put a job into the queue."""
         self.queue.push(job)
         self.aside.discard(job.id)
+
+    def count_kind(self, job: Job, more: int) -> None:
+        """Count a job in its lane, or no more: before and after what makes its lane changes."""
+        kinds = self.kinds.setdefault(job.owner.uid, Counter())
+        lane = lane_of(job)
+        kinds[lane] += more
+        if not kinds[lane]:
+            del kinds[lane]
 
     def depend(self, job: Job) -> None:
         """Note whose ends a job waits for."""
@@ -207,6 +218,7 @@ class World:
         if self.jobs.pop(job.id, None) is not None:
             self.live[job.owner.uid] -= 1
             self.kept[job.owner.uid] -= job.kept_bytes
+            self.count_kind(job, -1)
         self.attempts.pop(job.id, None)
         self.leases.pop(job.id, None)
         self.stories.pop(job.id, None)

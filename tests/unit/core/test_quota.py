@@ -9,7 +9,17 @@ import pytest
 from launcher.core import event as ev
 from launcher.core.arrays import ArrayTemplate
 from launcher.core.explain import blockers
-from launcher.core.job import After, ImageKey, JobSpec, Owner, Reason, Retries, State
+from launcher.core.job import (
+    After,
+    ImageKey,
+    JobSpec,
+    Need,
+    NeedKind,
+    Owner,
+    Reason,
+    Retries,
+    State,
+)
 from launcher.core.kept import DEPENDENCY_BYTES, kept_bytes
 from launcher.core.reservations import Reservation
 from launcher.core.rules import HOUR, Quota, Rules
@@ -156,6 +166,62 @@ def test_a_retry_counts_against_the_quota_of_bytes() -> None:
     submit(machine.world, asked("x" * (149 - ROW)), machine.time)
     with pytest.raises(NotAllowed, match="quota queued_bytes of 150"):
         machine.tell(ev.RetryAsked((ev.Retried(over),), ALICE.uid))
+
+
+def kinds(*mib: int) -> list[Need]:
+    """Requests by memory, each of another kind."""
+    return [Need(NeedKind.MEMORY, memory_mib=each) for each in mib]
+
+
+def test_more_kinds_of_jobs_than_the_quota_are_refused_and_come_back_as_jobs_end() -> None:
+    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_kinds=2)))
+    first, _ = machine.submit(*kinds(1, 2))
+    machine.submit(*kinds(1, 2, 1, 2))
+    with pytest.raises(NotAllowed) as refused:
+        machine.submit(*kinds(2, 3))
+    assert refused.value.message == (
+        "user alice has jobs of 2 kinds, 1 more would be above the quota queued_kinds of 2"
+    )
+    with pytest.raises(NotAllowed, match="queued_kinds"):
+        machine.submit(*kinds(1), time_limit=60.0)
+    machine.submit(*kinds(3), owner=BOB)
+    for job in [job for job in machine.world.jobs.values() if job.need == first.need]:
+        machine.tell(ev.CancelAsked(job.id, ALICE.uid))
+    machine.submit(*kinds(3))
+    machine.tell()
+    assert {uid: len(found) for uid, found in machine.world.kinds.items()} == {
+        ALICE.uid: 2, BOB.uid: 1,
+    }  # fmt: skip
+
+
+def test_an_ordinary_user_has_a_quota_of_kinds_and_an_admin_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("launcher.core.quota.ORDINARY_QUEUED_KINDS", 2)
+    machine = Machine(slices=[])
+    with pytest.raises(NotAllowed, match="queued_kinds of 2"):
+        machine.submit(*kinds(1, 2, 3))
+    new = tuple(ev.NewJob(JobSpec("job", IMAGE.reference, n), "{}", IMAGE) for n in kinds(1, 2, 3))
+    submit(machine.world, ev.Submitted(ALICE, new, admin=True), machine.time)
+
+
+def test_an_edit_and_a_retry_count_against_the_quota_of_kinds() -> None:
+    machine = Machine(slices=[mig(0)], rules=Rules(user_quota=Quota(queued_kinds=2)))
+    (over,) = machine.submit(*kinds(1))
+    machine.run(over)
+    machine.end(over, 1)
+    one, two, _ = machine.submit(*kinds(2, 3, 3))
+    with pytest.raises(NotAllowed, match="queued_kinds of 2"):
+        machine.tell(ev.RetryAsked((ev.Retried(over),), ALICE.uid))
+    with pytest.raises(NotAllowed, match="queued_kinds of 2"):
+        machine.tell(ev.EditAsked(two.id, ALICE, admin=False, need=kinds(4)[0]))
+    with pytest.raises(NotAllowed, match="queued_kinds of 2"):
+        machine.tell(ev.EditAsked(two.id, ALICE, admin=False, time_limit=60.0))
+    machine.tell(ev.EditAsked(two.id, ALICE, admin=False, need=one.need))
+    machine.run(one)
+    machine.tell(ev.EditAsked(one.id, ALICE, admin=False, time_limit=60.0))
+    for job in (one, two):
+        machine.tell(ev.CancelAsked(job.id, ALICE.uid))
 
 
 def test_what_could_never_start_under_the_quota_is_refused_at_once() -> None:

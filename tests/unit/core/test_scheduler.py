@@ -6,9 +6,11 @@ import pytest
 
 from launcher.core import event as ev
 from launcher.core.explain import blockers
-from launcher.core.gpu import Gpu
+from launcher.core.fitting import fits
+from launcher.core.gpu import Gpu, Slice
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.possible import check_possible
+from launcher.core.rules import Quota, Rules
 from launcher.core.scheduler import Walk
 from launcher.errors import ImpossibleRequest, NotAllowed, UserError
 from tests.support.builders import ALICE, CPU, ROOT, Machine, a30, memory, mig, profile, whole
@@ -43,6 +45,26 @@ def test_profiles_do_not_wait_for_each_other() -> None:
     machine = Machine(slices=MIXED)
     jobs = machine.submit(profile("2g.12gb"), profile("2g.12gb"), profile())
     assert started(*jobs) == [True, False, True]
+
+
+def test_requests_by_memory_look_at_each_other_once_however_many_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where each looked at all others a user's hundred kinds cost ten thousand looks a decision."""
+    machine = Machine(slices=MIXED, rules=Rules(user_quota=Quota(running_slices=1)))
+    (running,) = machine.submit(profile())
+    looks: list[Need] = []
+
+    def counted(need: Need, what: Slice) -> bool:
+        looks.append(need)
+        return fits(need, what)
+
+    needs = [Need(NeedKind.MEMORY, memory_mib=1 + n) for n in range(99)]
+    waiting = machine.submit(*needs, *needs)
+    monkeypatch.setattr("launcher.core.fitting.fits", counted)
+    machine.tick(1.0)
+    assert started(running, *waiting) == [True] + [False] * 198
+    assert len(looks) < 10 * len(needs)
 
 
 def test_a_gang_takes_all_or_nothing_and_keeps_what_is_free_for_itself() -> None:
