@@ -1,6 +1,7 @@
 """The program that answers a ``Question``: it plays with a world that it reads from the store.
 
-The answer goes to stdout as JSON, times in seconds from the replay's beginning.
+The answer goes to stdout as JSON, as the API gives it: times in seconds from the replay's
+beginning. The daemon passes it on and never reads it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import os
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from launcher.core.divide import counted
@@ -22,13 +23,15 @@ from launcher.core.reconcile import take_up
 from launcher.core.replay import Medians, Ran, Replay, idle_copy, runtimes
 from launcher.core.states import SliceState
 from launcher.core.world import World
-from launcher.daemon.replaying import Question
-from launcher.errors import LauncherError
+from launcher.daemon.replaying import ANSWERED, REFUSED, Question
+from launcher.errors import LauncherError, UserError
 from launcher.store import Reader
 
 PRESENT = "present"
 CPU_LANE = "cpu"
 NICE = 10
+MOST_BYTES = 64 * 2**20
+"""Of all forecasts of one answer together."""
 
 
 def main() -> None:
@@ -36,32 +39,59 @@ def main() -> None:
     os.nice(NICE)
     question: Question = pickle.load(sys.stdin.buffer)
     try:
-        answer = {"result": _answer(question)}
+        answer = ANSWERED + answer_to(question).encode()
     except LauncherError as error:
-        answer = {"error": [error.kind, error.message, error.fix]}
-    json.dump(answer, sys.stdout)
+        answer = REFUSED + json.dumps([error.kind, error.message, error.fix]).encode()
+    sys.stdout.buffer.write(answer)
 
 
-def _answer(question: Question) -> Any:
+def answer_to(question: Question) -> str:
+    """Return the answer as JSON; raises ``UserError`` where it would be too long."""
     reader = Reader(question.state_dir)
     world = reader.world(question.cpu_slots, question.rules)
     world.groups = question.groups
     if question.inventory is not None:
         world.take_inventory(question.inventory)
-    medians = reader.medians(question.history_of) if question.history else {}
+    medians = reader.medians(question.seen_by) if question.history else {}
     if question.job is not None:
-        return _start_of(question, world, medians)
+        return json.dumps(_start_of(question, world, medians))
+    return told(_forecasts(question, world, medians), len(question.layouts) + 1, MOST_BYTES)
+
+
+def _forecasts(question: Question, world: World, medians: Medians) -> Iterator[dict[str, Any]]:
+    """Yield what came of each layout, of the present one first."""
     if not question.layouts and question.submitted is None:
-        return [_forecast(PRESENT, world, question, medians)]
+        yield _forecast(PRESENT, world, question, medians)
+        return
     waiting = [j for j in world.jobs.values() if j.state is State.PENDING]
     jobs = [] if question.submitted is not None else waiting
-    found = []
     for name, wants in ((PRESENT, None), *question.layouts):
         copy = idle_copy(world, jobs)
         if wants is not None:
             _lay_out(copy, wants)
-        found.append(_forecast(name, copy, question, medians))
-    return found
+        yield _forecast(name, copy, question, medians)
+
+
+def told(forecasts: Iterable[dict[str, Any]], count: int, most: int) -> str:
+    """Return forecasts as a JSON list in which the best is marked: the first of equals.
+
+    Each is made, told and forgotten before the next. ``most`` is in bytes; raises ``UserError``
+    where more would be told of ``count`` layouts.
+    """
+    ranks: list[tuple[int, float]] = []
+    texts: list[str] = []
+    for forecast in forecasts:
+        ranks.append((len(forecast["never"]), forecast["makespan"]))
+        texts.append(json.dumps(forecast, separators=(",", ":"))[:-1])
+        if sum(map(len, texts)) > most:
+            raise UserError(
+                f"the forecast is larger than {most // 2**20} MiB after {len(texts)} of {count} "
+                "layouts",
+                fix="Ask for fewer layouts at once, or for fewer jobs.",
+            )
+    best = ranks.index(min(ranks))
+    ends = (f',"best":{json.dumps(number == best)}}}' for number in range(len(texts)))
+    return f"[{','.join(map(''.join, zip(texts, ends, strict=True)))}]"
 
 
 def _start_of(question: Question, world: World, medians: Medians) -> float | None:
@@ -126,7 +156,7 @@ def _forecast(name: str, world: World, question: Question, medians: Medians) -> 
         "jobs": len({ran.job.id for ran in replay.ran}),
         "never": sorted(jobs.keys() - {ran.job.id for ran in replay.ran}),
         "lanes": [_lane(s) for s in sorted(slices, key=_place)] + _cpu_lane(replay.ran),
-        "runs": [_run(ran, now.wall) for ran in replay.ran],
+        "runs": [_run(ran, now.wall, question.seen_by) for ran in replay.ran],
     }
 
 
@@ -166,12 +196,11 @@ def _cpu_lane(ran: Sequence[Ran]) -> list[dict[str, Any]]:
     return [{"uuid": CPU_LANE, "label": "CPU", "memory_mib": 0}]
 
 
-def _run(ran: Ran, since: float) -> dict[str, Any]:
+def _run(ran: Ran, since: float, seen_by: int | None) -> dict[str, Any]:
     job: Job = ran.job
     return {
         "job": job.id,
-        "uid": job.owner.uid,
-        "name": job.name,
+        "name": job.name if seen_by in (None, job.owner.uid) else None,
         "user": job.owner.name,
         "lanes": list(ran.slices) or [CPU_LANE],
         "start": max(0.0, ran.start - since),

@@ -12,7 +12,7 @@ import pickle
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from launcher.core import event as ev
 from launcher.core.plan import Want
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ANSWERED, REFUSED = b"+", b"-"
+"""What an answer of the child begins with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is to be played: a queue or a submit, over layouts, or until one job starts.
 
-    ``history``: jobs take as long as earlier ones of their owner and name did; only jobs of the uid
-    ``history_of`` where it is set.
+    ``history``: jobs take as long as earlier ones of their owner and name did. ``seen_by`` is the
+    uid that may learn run times and names of its own jobs only; None: of all.
     """
 
     state_dir: Path
@@ -42,14 +45,15 @@ class Question:
     inventory: ev.InventoryRead | None
     now: ev.Now
     history: bool = False
-    history_of: int | None = None
+    seen_by: int | None = None
     job: int | None = None
     submitted: ev.Submitted | None = None
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = ()
 
 
-async def ask(question: Question, seconds: float, turn: asyncio.Semaphore) -> Any:
-    """Return the answer of a process of its own; raises what it raised, or that it took too long.
+async def ask(question: Question, seconds: float, turn: asyncio.Semaphore) -> bytes:
+    """Return the answer of a process of its own, as JSON; raises what it raised, or that it took
+    too long.
 
     ``seconds`` is the longest that is waited, also for a ``turn``: jobs need the cores.
     """
@@ -60,7 +64,7 @@ async def ask(question: Question, seconds: float, turn: asyncio.Semaphore) -> An
         raise LauncherError(f"the replay took more than {seconds:g} s and was given up") from None
 
 
-async def _ask(question: Question) -> Any:
+async def _ask(question: Question) -> bytes:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",  # never a module from where the daemon happens to stand
@@ -80,10 +84,9 @@ async def _ask(question: Question) -> Any:
     if child.returncode != 0:
         log.error("a replay failed: %s", wrong.decode(errors="replace")[-2000:])
         raise InternalError("the replay failed; the daemon's log has the details")
-    answer = json.loads(told)
-    if "error" in answer:
-        raise from_wire(*answer["error"])
-    return answer["result"]
+    if told.startswith(REFUSED):
+        raise from_wire(*json.loads(told.removeprefix(REFUSED)))
+    return told.removeprefix(ANSWERED)
 
 
 def question_of(
@@ -91,7 +94,7 @@ def question_of(
     *,
     job: int | None = None,
     history: bool = False,
-    history_of: int | None = None,
+    seen_by: int | None = None,
     submitted: ev.Submitted | None = None,
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = (),
 ) -> Question:
@@ -105,7 +108,7 @@ def question_of(
         inventory=context.brain.inventory,
         now=clock.now(),
         history=history,
-        history_of=history_of,
+        seen_by=seen_by,
         job=job,
         submitted=submitted,
         layouts=layouts,

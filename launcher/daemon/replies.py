@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +44,8 @@ class Replies:
         self._most, self._share, self._total = most, share, 0
         self._of: Counter[int] = Counter()
         self._held: set[Held] = set()
+        self._whole: dict[Held, None] = {}
+        """The replies that were made as a whole, the oldest first."""
         self._room = asyncio.Event()
 
     @property
@@ -67,6 +70,27 @@ class Replies:
             self._total -= held.size
             self._of[uid] -= held.size
             self._room.set()
+
+    @contextlib.contextmanager
+    def whole(self, uid: int, request: web.BaseRequest, size: int) -> Iterator[None]:
+        """Count a reply of ``size`` bytes that was made as a whole, until it is sent.
+
+        Where those are more than the budget together, the oldest break off: its client had the
+        longest time to take it.
+        """
+        held = Held(uid, size, request.transport)
+        self._whole[held] = None
+        while len(self._whole) > 1 and sum(each.size for each in self._whole) > self._most:
+            oldest = next(iter(self._whole))
+            del self._whole[oldest]
+            log.warning("uid %d has not taken a reply of %d bytes: its connection is closed",
+                        oldest.uid, oldest.size)  # fmt: skip
+            if oldest.transport is not None:
+                oldest.transport.abort()
+        try:
+            yield
+        finally:
+            self._whole.pop(held, None)
 
     def _is_full_for(self, uid: int, size: int) -> bool:
         """Whether a piece must wait; one of a user who holds little never does."""

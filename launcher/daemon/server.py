@@ -174,11 +174,12 @@ async def _answer(
     if route.reply is None:
         return await _stream(context, caller, request, result)
     if not isinstance(result, AsyncIterator):
-        body = convert.dump(route.reply, result)
+        body = result if isinstance(result, bytes) else convert.dump(route.reply, result)
         if len(body) <= LARGE_BYTES:
             return reply(route.status, body)
         del result
-        return await _in_pieces(context, caller, request, route.status, cut(body))
+        with context.replies.whole(caller.uid, request, len(body)):
+            return await _in_pieces(context, caller, request, route.status, cut(body))
     return await _in_pieces(context, caller, request, route.status, listed(route.reply, result))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 
 from launcher import wire
@@ -88,9 +89,8 @@ async def _estimate(context: Context, job: Job) -> tuple[float | None, str]:
     if (closed := gate(context.world, job.need)) is not None:
         return None, f"nobody knows until when {closed}"
     try:
-        start: float | None = await replaying.ask(
-            question_of(context, job=job.id), ESTIMATE_SECONDS, _TURN
-        )
+        told = await replaying.ask(question_of(context, job=job.id), ESTIMATE_SECONDS, _TURN)
+        start: float | None = json.loads(told)
     except LauncherError as error:
         return None, f"no estimate: {error.message}"
     if start is None:

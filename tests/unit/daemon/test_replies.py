@@ -113,3 +113,22 @@ def test_a_long_command_is_cut_where_jobs_are_listed(command: list[str]) -> None
 @pytest.mark.parametrize("command", [None, [], ["true"], ["x" * 4000, "y"]])
 def test_an_ordinary_command_is_listed_whole(command: list[str] | None) -> None:
     assert cut(command) == command
+
+
+def test_replies_that_were_made_as_a_whole_are_within_the_budget_together() -> None:
+    """Each is as large as its user could make it: they stay until their clients have taken them."""
+
+    async def body() -> None:
+        held = Replies(1000)
+        slow, newer, newest = Connection(), Connection(), Connection()
+        with (
+            held.whole(ALICE, cast(Any, slow), 600),
+            held.whole(BOB, cast(Any, newer), 400),
+        ):
+            assert (slow.closed, newer.closed) == (False, False)
+            with held.whole(ALICE, cast(Any, newest), 300):
+                assert (slow.closed, newer.closed, newest.closed) == (True, False, False)
+        with held.whole(BOB, cast(Any, newest), 5000):
+            assert not newest.closed, "alone it may be larger than the budget"
+
+    play(body)
