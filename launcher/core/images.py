@@ -2,8 +2,9 @@
 
 A job enters the queue only with its image pinned, so a slice is never held while one is pulled.
 Whose an image is: everybody's if a registry gave it without credentials, or an admin published it;
-theirs to whom a registry gave it for their credentials; else the admins'. That somebody is about to
-pull one is on record before it can be here.
+theirs to whom a registry gave it for their credentials; else the admins'. Only a pull that
+succeeded tells it: whoever makes up credentials can begin one. That somebody is about to pull one
+is on record before it can be here: so no admin publishes unawares what a daemon that died pulled.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ MOST_PULLS = 16
 PULLS_BEFORE_HOLD = 3
 PULL_AGAIN_SECONDS = 10.0
 """How long after a pull that found no registry the next is tried; then twice as long."""
+ROOT = 0
 NOT_THEIRS = (
-    "It is on this machine, for others or the admins only: an admin makes it everybody's with "
+    "It is on this machine, for admins only: an admin makes it everybody's with "
     "`launch images publish {}`"
 )
 
@@ -128,9 +130,6 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
     """
     if event.pulled:
         _given(world, event.image, event.image_id)
-    else:
-        claims = {uid for reference, uid in world.pulls if reference == event.image.reference}
-        _make_private(world, event.image_id, claims)
     state = world.images.get(event.image)
     for job_id in list(state.waiting) if state else ():
         job = world.jobs[job_id]
@@ -138,7 +137,7 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
             del state.waiting[job_id]  # type: ignore[union-attr]
             _pin(world, job, event, now)
     if state is not None and state.waiting:
-        state.here = True
+        state.here = event.image_id not in world.private_images  # others' are not told of
         return missing(world, ev.ImageMissing(event.image), now)
     world.images.pop(event.image, None)
     return start_pulls(world)
@@ -176,7 +175,7 @@ def _given(world: World, key: ImageKey, image_id: str) -> None:
         _make_public(world, image_id)
         return
     _make_private(world, image_id, {key.credentials_uid})
-    _close_pull(world, key.reference, key.credentials_uid)
+    _end_pull(world, key)
 
 
 def _make_public(world: World, image_id: str) -> None:
@@ -208,17 +207,35 @@ def _close_pull(world: World, reference: str, uid: int) -> None:
         world.changes.pulls[reference, uid] = False
 
 
+def _end_pull(world: World, key: ImageKey) -> None:
+    """Close the record of a pull, unless its user pulls the same name under another policy."""
+    if key.credentials_uid is not None and not _pulls(
+        world, key.reference, key.credentials_uid, key
+    ):
+        _close_pull(world, key.reference, key.credentials_uid)
+
+
+def _pulls(world: World, reference: str, uid: int, but: ImageKey | None = None) -> bool:
+    return any(
+        key != but and (key.reference, key.credentials_uid) == (reference, uid)
+        for key in world.pulling
+    )
+
+
 def unsettled(world: World) -> list[Action]:
     """Return the looks at what pulls left behind that a daemon before this one had begun."""
     return [SettlePull(reference, uid) for reference, uid in sorted(world.pulls)]
 
 
 def settled(world: World, event: ev.PullSettled, now: ev.Now) -> list[Action]:
-    """Close a pull whose end was not on record; what it left behind is its user's."""
-    pulls = ((key.reference, key.credentials_uid) for key in world.pulling)
-    if (event.reference, event.uid) in world.pulls and (event.reference, event.uid) not in pulls:
-        if event.image_id is not None:
-            _make_private(world, event.image_id, {event.uid})
+    """Close a pull whose end was not on record; what it may have left behind is root's.
+
+    Its user gets it by another pull: that this one succeeded is not known.
+    """
+    image_id, is_open = event.image_id, (event.reference, event.uid) in world.pulls
+    if is_open and image_id is not None and image_id not in world.private_images:
+        _make_private(world, image_id, {ROOT})
+    if not _pulls(world, event.reference, event.uid):
         _close_pull(world, event.reference, event.uid)
     return []
 
@@ -261,12 +278,10 @@ def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
     """
     state = world.images.pop(event.image, None)
     world.pulling.discard(event.image)
-    uid, reference = event.image.credentials_uid, event.image.reference
-    open_pull = uid is not None and (reference, uid) in world.pulls
-    actions: list[Action] = [SettlePull(reference, uid)] if open_pull and uid is not None else []
+    _end_pull(world, event.image)
     message = event.message
     if state is not None and state.here:
-        message = f"{message}. {NOT_THEIRS.format(reference)}"
+        message = f"{message}. {NOT_THEIRS.format(event.image.reference)}"
     for job_id in state.waiting if state else ():
         job = world.jobs[job_id]
         if event.transient:
@@ -274,7 +289,7 @@ def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
         else:
             reason = Reason.IMAGE_PULL_FAILED
             finish(world, job, ev.ImageFailed, Outcome.FAILED, now, reason, message)
-    return actions + start_pulls(world)
+    return start_pulls(world)
 
 
 def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now) -> list[Action]:
@@ -283,9 +298,8 @@ def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now)
     if state is not None and state.having is Having.PULLING:
         state.having = Having.LOGIN
     world.pulling.discard(event.image)
-    uid = event.image.credentials_uid
-    left = [] if uid is None else [SettlePull(event.image.reference, uid)]
-    return [*left, *start_pulls(world)]
+    _end_pull(world, event.image)
+    return start_pulls(world)
 
 
 def with_credentials(world: World, event: ev.CredentialsGiven, now: ev.Now) -> list[Action]:

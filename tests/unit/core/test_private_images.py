@@ -52,6 +52,27 @@ def test_another_user_must_be_given_it_by_the_registry_himself() -> None:
         assert machine.world.private_images == {ID: {ALICE.uid}}
 
 
+def test_nobody_is_told_that_another_user_has_an_image() -> None:
+    machine = with_hers()
+    for key in (OPEN, HIS, dataclasses.replace(OPEN, policy="never")):
+        job = ask(machine, BOB, key)
+        machine.tell(ev.ImageResolved(key, ID), ev.ImageFailed(key, "denied"))
+        told = job.message
+        absent = ask(machine, BOB, key)
+        machine.tell(ev.ImageMissing(key), ev.ImageFailed(key, "denied"))
+        assert (told, job.outcome) == (absent.message, Outcome.FAILED)
+
+
+def test_a_user_is_told_of_an_image_that_an_admin_may_publish() -> None:
+    machine = Machine()
+    job = ask(machine, BOB, OPEN)
+    machine.tell(ev.ImageResolved(OPEN, ID), ev.ImageFailed(OPEN, "denied"))
+    assert job.message == (
+        "denied. It is on this machine, for admins only: an admin makes it everybody's with "
+        f"`launch images publish {OPEN.reference}`"
+    )
+
+
 def test_whom_the_registry_gives_it_too_may_run_it_and_the_first_still_may() -> None:
     machine = with_hers()
     job = ask(machine, BOB, HIS)
@@ -74,7 +95,6 @@ def test_a_job_that_never_pulls_is_not_given_anothers_image() -> None:
     job = ask(machine, BOB, key)
     machine.tell(ev.ImageResolved(key, ID))
     assert job.outcome is Outcome.FAILED
-    assert "`launch images publish nvcr.io/nvidia/secret:1`" in (job.message or "")
 
 
 def test_an_image_that_the_launcher_did_not_pull_is_the_admins_until_one_publishes_it() -> None:
@@ -131,25 +151,60 @@ def test_whose_a_pull_is_is_on_record_with_the_decision_to_pull() -> None:
     assert machine.world.pulls == set(), "a pull without credentials needs no record"
 
 
-def test_an_image_found_under_an_open_pull_is_its_users_alone() -> None:
+def test_an_open_pull_gives_nobody_the_image_that_has_its_name() -> None:
+    """Whoever makes up credentials can begin a pull of any name."""
     machine = pulling_hers()
-    for key, owner in ((OPEN, BOB), (ImageKey(OPEN.reference, "never"), ALICE)):
+    for key, owner in ((OPEN, BOB), (ImageKey(OPEN.reference, "never", ALICE.uid), ALICE)):
         job = ask(machine, owner, key)
         machine.tell(ev.ImageResolved(key, ID))
-        assert (job.image_id == ID) is (owner is ALICE)
-    assert machine.world.private_images == {ID: {ALICE.uid}}
+        assert job.image_id is None
+    assert machine.world.private_images == {}
 
 
-def test_a_pull_whose_end_is_not_known_is_looked_at() -> None:
+def test_a_pull_that_failed_gives_nobody_an_image_and_leaves_no_record() -> None:
+    for transient in (False, True):
+        machine = pulling_hers()
+        actions = machine.tell(ev.ImageFailed(HERS, "denied", transient))
+        assert not [action for action in actions if isinstance(action, SettlePull)]
+        assert machine.world.pulls == set()
+        assert machine.world.changes.pulls == {(HERS.reference, ALICE.uid): False}
+        assert machine.world.private_images == {}
+
+
+def test_the_end_of_one_pull_is_not_that_of_another_of_the_same_name() -> None:
+    machine = pulling_hers()
+    always = dataclasses.replace(HERS, policy="always")
+    ask(machine, ALICE, always)
+    machine.tell(ev.ImageFailed(dataclasses.replace(HERS, policy="never"), "it is not here"))
+    assert machine.world.pulls == {(HERS.reference, ALICE.uid)}
+    machine.tell(ev.ImageFailed(HERS, "denied"))
+    assert machine.world.pulls == {(HERS.reference, ALICE.uid)}, "the other one goes on"
+    machine.tell(ev.ImageFailed(always, "denied"))
+    assert machine.world.pulls == set()
+
+
+def test_what_a_pull_may_have_left_whose_end_no_record_has_is_roots_until_it_is_pulled_again() -> (
+    None
+):
     look = SettlePull(HERS.reference, ALICE.uid)
     machine = pulling_hers()
+    machine.world.pulling.clear()
     assert look in resume(machine.world, machine.time), "after a restart"
     machine.tell(ev.PullSettled(*dataclasses.astuple(look), ID))
-    assert machine.world.pulls == {(HERS.reference, ALICE.uid)}, "it is being pulled again"
-    assert look in machine.tell(ev.ImageFailed(HERS, "timeout", transient=True))
-    machine.tell(ev.PullSettled(*dataclasses.astuple(look), ID))
     assert machine.world.pulls == set()
+    assert machine.world.private_images == {ID: {0}}
+    machine.tell(ev.ImageResolved(HERS, ID, pulled=True))
+    assert machine.world.private_images == {ID: {0, ALICE.uid}}
+
+
+def test_an_image_whose_owners_are_known_stays_theirs_whoever_pulled_its_name_last() -> None:
+    machine = with_hers()
+    ask(machine, BOB, HIS)
+    machine.tell(ev.ImageResolved(HIS, ID))
+    machine.world.pulling.clear()
+    machine.tell(ev.PullSettled(HIS.reference, BOB.uid, ID))
     assert machine.world.private_images == {ID: {ALICE.uid}}
+    assert machine.world.pulls == set()
 
 
 def waiting_for_a_login() -> tuple[Machine, Job]:
