@@ -85,4 +85,5 @@ _QUOTA: dict[str, Read] = {
     "running_cpu_slots": count,
     "queued_bytes": count,
     "queued_kinds": count,
+    "queued_dependencies": count,
 }

@@ -102,7 +102,8 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
         theirs = [one.job for one in opened if one.job.owner == owner]
         lanes, kept = [lane_of(job) for job in theirs], sum(job.kept_bytes for job in theirs)
         groups = world.groups.get(owner.uid, frozenset())
-        quota.check_submit(world, owner, groups, lanes, kept, admin=event.admin)
+        waits = sum(len(job.depends_on) for job in theirs)
+        quota.check_submit(world, owner, groups, lanes, kept, waits, admin=event.admin)
     ours = {one.job.element.array for one in opened if one.job.element is not None}
     for array in event.arrays:
         if array.id in ours:
@@ -175,7 +176,7 @@ def _reset(job: Job, now: ev.Now) -> None:
         job.begin = None
     job.exit_code = job.cancelled_by = job.container_id = None
     job.started_at = job.ended_at = job.started_wall = None
-    job.slices, job.waits_for, job.timed_out, job.stop_asked = (), (), False, None
+    job.slices, job.waits_for, job.timed_out, job.stop_asked = (), {}, False, None
     job.never_started = job.retried = job.pulls_failed = 0
     job.kill_now = False
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from launcher.core import quota, reservations
 from launcher.core.event import Now
 from launcher.core.fitting import slices_wanted, wanted
+from launcher.core.gates import MOST_TOLD
 from launcher.core.holdback import Key, limit_in
 from launcher.core.instead import told_instead
 from launcher.core.job import Job, Need, NeedKind, Reason, State
@@ -359,13 +361,15 @@ def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
     if job.begin is not None and job.begin > now.wall:
         have = job.message or "it is not yet that late"
         yield Blocker(Reason.BEGIN_TIME, f"the time {_moment(job.begin)}", have)
-    for dependency in job.waits_for:
+    for dependency in itertools.islice(job.waits_for, MOST_TOLD):
         other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
         have = other.state.value if other else "over"
         if array is not None:
             have = f"{len(array.live)} of {array.size} have not ended"
         need = f"{dependency.after.value} of job {dependency.job}"
         yield Blocker(Reason.DEPENDENCY, need, have, (dependency.job,))
+    if (more := len(job.waits_for) - MOST_TOLD) > 0:
+        yield Blocker(Reason.DEPENDENCY, f"{more} other jobs", "they have not ended")
 
 
 def _turn(world: World, job: Job) -> Blocker | None:

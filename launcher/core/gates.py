@@ -13,10 +13,13 @@ from launcher.core import event as ev
 from launcher.core import images, lifecycle
 from launcher.core.action import Action
 from launcher.core.images import is_open
-from launcher.core.job import Dependency, Job, Outcome, Reason, State
+from launcher.core.job import After, Dependency, Job, Outcome, Reason, State
 from launcher.core.steps import finish, move
 from launcher.core.world import World
 from launcher.errors import NotAllowed, StaleRequest, UserError
+
+MOST_TOLD = 100
+"""A job that waits for more others than these has a line in its history for the last end alone."""
 
 
 def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> list[Action]:
@@ -118,11 +121,15 @@ def settle(world: World, now: ev.Now) -> list[Action]:
 
 
 def _tell(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> list[Action]:
-    told = [d for d in job.waits_for if d.job == ended]
+    told = [d for d in (Dependency(ended, after) for after in After) if d in job.waits_for]
     missed = [d for d in told if not d.after.holds(outcome)]
     if missed:
         return never(world, job, missed[0], outcome, now)
-    job.waits_for = tuple(d for d in job.waits_for if d.job != ended)
+    for dependency in told:
+        del job.waits_for[dependency]
+    if job.waits_for and len(job.depends_on) > MOST_TOLD:
+        world.changes.jobs[job.id] = job  # no line for each of thousands
+        return []
     move(world, job, lifecycle.Settled, State.PENDING, now, f"job {ended} is {outcome.value}")
     return admit(world, job, now)
 
@@ -134,7 +141,7 @@ def never(
     message = f"job {missed.job} is {outcome.value}, {missed.after.value} was asked"
     reason = Reason.DEPENDENCY_NEVER_SATISFIED
     if world.rules.hold_unsatisfied:
-        job.waits_for = tuple(d for d in job.waits_for if d != missed)
+        job.waits_for.pop(missed, None)
         held_by_admin = job.held is Reason.JOB_HELD_ADMIN
         job.held, job.message = job.held if held_by_admin else reason, message
         move(world, job, lifecycle.Settled, State.PENDING, now, message)

@@ -126,6 +126,10 @@ class Dependency:
     after: After = After.OK
 
 
+_NOTHING: dict[Dependency, None] = {}
+"""What jobs wait for that wait for nothing: one for all of them, never filled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
     """A bind mount: absolute host path, absolute container path."""
@@ -231,7 +235,8 @@ class Job:
     under which it was queued, None where nobody knows. ``kept_bytes`` is about what it takes in the
     database, 0 where an older version queued it. ``held`` says why it is kept from starting
     until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
-    ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not.
+    ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not (the
+    keys, in order: one of thousands is taken out each time that one ends).
 
     ``changes`` is how often users changed it since the daemon's start. ``kill_at`` is when the
     grace period of an attempt that is being stopped ends, ``kill_now`` whether the attempt gets
@@ -269,7 +274,7 @@ class Job:
     held: Reason | None = None
     begin: float | None = None
     depends_on: tuple[Dependency, ...] = ()
-    waits_for: tuple[Dependency, ...] = ()
+    waits_for: dict[Dependency, None] = field(default_factory=lambda: _NOTHING)
     deadline: float | None = None
     element: Element | None = None
     retries: Retries | None = None

@@ -40,8 +40,8 @@ def limit_class(seconds: float | None) -> float | None:
     >>> limit_class(3600.0) == limit_class(3700.0), limit_class(None)
     (True, None)
     """
-    if seconds is None:
-        return None
+    if not seconds:
+        return seconds
     step = 2.0 ** (math.floor(math.log2(seconds)) - 3)
     return math.ceil(seconds / step) * step
 

@@ -23,6 +23,10 @@ ORDINARY_QUEUED_KINDS = 100
 one kind if they ask for the same GPUs and about the same time: every decision looks at one job of
 each kind."""
 
+ORDINARY_QUEUED_DEPENDENCIES = 20_000
+"""For how many others an ordinary user's jobs may wait in all unless launcher.toml says otherwise:
+what a job still waits for is written again whenever one of them ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
@@ -104,14 +108,15 @@ def check_submit(
     groups: frozenset[str],
     lanes: list[Lane],
     kept: int,
+    waits: int,
     *,
     admin: bool,
 ) -> None:
     """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run.
 
-    ``lanes`` has that of each job, ``kept`` is how many bytes they take in the database. Where the
-    rules say nothing, an ordinary user may have ``ORDINARY_QUEUED_JOBS``, ``ORDINARY_QUEUED_BYTES``
-    and ``ORDINARY_QUEUED_KINDS``.
+    ``lanes`` has that of each job, ``kept`` is how many bytes they take in the database, ``waits``
+    for how many others they wait in all. Where the rules say nothing, an ordinary user may have
+    ``ORDINARY_QUEUED_JOBS``, ``_BYTES``, ``_KINDS`` and ``_DEPENDENCIES``.
     """
     kinds = frozenset(lanes)
     needs = {lane.need for lane in kinds}
@@ -129,6 +134,11 @@ def check_submit(
             queued_bytes = ORDINARY_QUEUED_BYTES
         if queued_bytes is not None:
             _check_kept(world, whose, members, queued_bytes, kept)
+        queued_dependencies = quota.queued_dependencies
+        if queued_dependencies is None and ordinary:
+            queued_dependencies = ORDINARY_QUEUED_DEPENDENCIES
+        if queued_dependencies is not None and waits:
+            _check_waits(world, whose, members, queued_dependencies, waits)
 
 
 def _check_running(world: World, whose: str, quota: Quota, needs: Set[Need]) -> None:
@@ -181,6 +191,17 @@ def check_kinds(
                 "when others have ended. An admin can raise queued_kinds in the [quota] of "
                 "launcher.toml.",
             )
+
+
+def _check_waits(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
+    has = sum(world.waits[uid] for uid in members)
+    if has + more > most:
+        raise NotAllowed(
+            f"{whose} has jobs that wait for {has} others, {more} more would be above the quota "
+            f"queued_dependencies of {most}",
+            fix="Let them wait for one array, or for one job that waits for the others. An admin "
+            "can raise queued_dependencies in the [quota] of launcher.toml.",
+        )
 
 
 def _check_kept(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:

@@ -245,7 +245,7 @@ class Rebuild:
             self.restored.lost.append(job.id)
             return
         known = world.jobs.keys() | world.arrays.keys()
-        for dependency in job.waits_for:
+        for dependency in tuple(job.waits_for):
             if dependency.job in known or any(i == dependency.job for i, _ in world.ended):
                 continue
             other = self.ended(dependency.job)
@@ -254,7 +254,7 @@ class Rebuild:
                 continue
             job.held = Reason.JOB_HELD_ADMIN
             job.message = f"it waits for job {dependency.job}, of which nothing is known any more"
-            job.waits_for = tuple(d for d in job.waits_for if d.job != dependency.job)
+            del job.waits_for[dependency]
             world.note(job, self.now.wall, "rebuilt", job.message)
             self.restored.doubts.append(f"job {job.id} is held: {job.message}")
 

@@ -208,6 +208,6 @@ def idle_copy(world: World, jobs: Sequence[Job]) -> World:
         copy.arrays[array_id].ended.update(array.ended)
     left = {job.id for job in jobs} | copy.arrays.keys()
     for job in jobs:
-        waits_for = tuple(d for d in job.waits_for if d.job in left)
+        waits_for = {d: None for d in job.waits_for if d.job in left}
         copy.add(dataclasses.replace(job, waits_for=waits_for))
     return copy

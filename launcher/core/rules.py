@@ -20,7 +20,8 @@ class Quota:
 
     ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs,
     ``queued_bytes`` what waiting and running jobs take in the database, ``queued_kinds`` in how
-    many ways they differ in their GPUs and time limits.
+    many ways they differ in their GPUs and time limits, ``queued_dependencies`` for how many others
+    they wait in all.
     """
 
     running_slices: int | None = None
@@ -29,6 +30,7 @@ class Quota:
     running_cpu_slots: int | None = None
     queued_bytes: int | None = None
     queued_kinds: int | None = None
+    queued_dependencies: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

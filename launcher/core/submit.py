@@ -73,7 +73,8 @@ def _check(world: World, event: ev.Submitted, kept: int) -> None:
             raise
     gates.check_cycles(event.jobs)
     lanes = _lanes(world, event)
-    quota.check_submit(world, event.owner, event.groups, lanes, kept, admin=event.admin)
+    waits = sum(len(new.beside) + len(new.after) for new in event.jobs)
+    quota.check_submit(world, event.owner, event.groups, lanes, kept, waits, admin=event.admin)
 
 
 def _lanes(world: World, event: ev.Submitted) -> list[Lane]:
@@ -144,10 +145,11 @@ def left_of(
     world: World,
     depends_on: tuple[Dependency, ...],
     after: tuple[tuple[Dependency, Outcome | None], ...],
-) -> tuple[Dependency, ...]:
+) -> dict[Dependency, None]:
     """Return what of this has not ended; ``after`` tells what the store knows of some."""
     told = dict(after)
-    return tuple(d for d in depends_on if d not in told or end_of(world, d, told[d]) is None)
+    left = (d for d in depends_on if d not in told or end_of(world, d, told[d]) is None)
+    return dict.fromkeys(left)
 
 
 def end_of(world: World, dependency: Dependency, told: Outcome | None) -> Outcome | None:

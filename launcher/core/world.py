@@ -91,6 +91,8 @@ class World:
     """How many jobs each user has here, by uid."""
     kept: Counter[int] = field(default_factory=Counter)
     """How many bytes these jobs take in the database, by uid."""
+    waits: Counter[int] = field(default_factory=Counter)
+    """For how many other jobs these jobs wait, or waited, in all, by uid."""
     kinds: dict[int, Counter[Lane]] = field(default_factory=dict)
     """How many jobs of each lane each user has here, by uid: each lane costs every decision."""
     _names: dict[int, str] = field(default_factory=dict)
@@ -155,6 +157,7 @@ class World:
         if job.id not in self.jobs:
             self.live[job.owner.uid] += 1
             self.kept[job.owner.uid] += job.kept_bytes
+            self.waits[job.owner.uid] += len(job.depends_on)
             self.count_kind(job, 1)
         self.jobs[job.id] = job
         self._names[job.owner.uid] = job.owner.name
@@ -218,6 +221,7 @@ class World:
         if self.jobs.pop(job.id, None) is not None:
             self.live[job.owner.uid] -= 1
             self.kept[job.owner.uid] -= job.kept_bytes
+            self.waits[job.owner.uid] -= len(job.depends_on)
             self.count_kind(job, -1)
         self.attempts.pop(job.id, None)
         self.leases.pop(job.id, None)

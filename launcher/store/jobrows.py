@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from launcher.core.job import (
@@ -107,7 +107,7 @@ def _retries_text(retries: Retries | None) -> str | None:
     return json.dumps([retries.max, retries.on, retries.backoff, retries.max_backoff])
 
 
-def _dependencies_text(dependencies: Sequence[Dependency]) -> str:
+def _dependencies_text(dependencies: Iterable[Dependency]) -> str:
     if not dependencies:
         return "[]"
     return json.dumps([[d.job, d.after.value] for d in dependencies])
@@ -139,8 +139,8 @@ class JobReader:
             timed_out=bool(v["timed_out"]),
             held=Reason(v["held"]) if v["held"] else None,
             begin=v["begin_at"],
-            waits_for=() if v["waits_for"] == "[]" else _dependencies(v["waits_for"]),
-            depends_on=() if v["depends_on"] == "[]" else _dependencies(v["depends_on"]),
+            waits_for=dict.fromkeys(_dependencies(v["waits_for"])),
+            depends_on=_dependencies(v["depends_on"]),
             element=None if v["array_id"] is None else _element(v),
             retries=None if v["retries"] is None else self._retried(v["retries"]),
             warn=Warn(*json.loads(v["warn"])) if v["warn"] else None,
@@ -176,6 +176,8 @@ class JobReader:
 
 
 def _dependencies(text: str) -> tuple[Dependency, ...]:
+    if text == "[]":
+        return ()
     return tuple(Dependency(job, After(how)) for job, how in json.loads(text))
 
 

@@ -77,7 +77,7 @@ def test_who_depends_on_an_array_waits_for_all_of_it() -> None:
     asked = ev.Submitted(ALICE, new, arrays=(ev.NewArray("a", TEMPLATE),))
     (first, second, after), actions = submit(machine.world, asked, machine.time)
     machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
-    assert after.waits_for == (Dependency(1, After.OK),)
+    assert list(after.waits_for) == [Dependency(1, After.OK)]
     finish(machine, first)
     assert machine.reasons(after) == [Reason.DEPENDENCY]
     finish(machine, second)

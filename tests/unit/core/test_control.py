@@ -125,7 +125,8 @@ def test_a_job_whose_dependency_still_fails_is_not_retried() -> None:
 def test_jobs_that_are_retried_together_wait_for_each_other_again() -> None:
     machine = Machine(cpu_slots=9)
     first, second = machine.submit(CPU, CPU, hold=True)
-    second.depends_on = second.waits_for = (Dependency(first.id, After.ANY),)
+    second.depends_on = (Dependency(first.id, After.ANY),)
+    second.waits_for = dict.fromkeys(second.depends_on)
     machine.world.depend(second)
     for job in (first, second):
         machine.tell(ev.ReleaseAsked(job.id, 1000))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from launcher.core import event as ev
 from launcher.core.action import FindImage
 from launcher.core.explain import blockers
+from launcher.core.gates import MOST_TOLD
+from launcher.core.handle import handle
 from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
 from launcher.core.rules import Quota, Rules
 from launcher.core.submit import submit
 from launcher.errors import StaleRequest, UserError
-from tests.support.builders import ALICE, CPU, IMAGE, Machine
+from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine
 
 
 def queue(machine: Machine, *new: ev.NewJob) -> list[Job]:
@@ -109,7 +113,7 @@ def test_a_cancelled_job_satisfies_afterany_and_afternotok() -> None:
         machine, new(), new("a", hold=True), new("b", (1, After.ANY)), new("c", (1, After.NOT_OK))
     )
     machine.tell(ev.CancelAsked(first.id, 1000))
-    assert [j.waits_for for j in jobs] == [(), ()]
+    assert [j.waits_for for j in jobs] == [{}, {}]
 
 
 def test_a_dependency_that_ended_before_is_known_at_once() -> None:
@@ -168,3 +172,37 @@ def test_an_admins_hold_outlives_a_dependency_that_cannot_hold() -> None:
     machine.run(first)
     machine.end(first, 1)
     assert job.held is Reason.JOB_HELD_ADMIN
+
+
+def test_a_job_that_waits_for_thousands_is_told_of_each_end_in_no_time_and_no_line() -> None:
+    """Forty jobs that each waited for 4000 kept the daemon for half a minute when those ended."""
+    machine = Machine(slices=[], cpu_slots=1)
+    others = machine.submit(*[CPU] * 1000, hold=True, owner=ROOT)
+    looked: list[Dependency] = []
+
+    class Watched(dict[Dependency, None]):
+        def __iter__(self) -> Iterator[Dependency]:
+            for each in super().__iter__():
+                looked.append(each)
+                yield each
+
+    (job,) = machine.submit(CPU, owner=ROOT, hold=True)
+    job.depends_on = tuple(Dependency(other.id, After.ANY) for other in others)
+    job.waits_for = Watched.fromkeys(job.depends_on)
+    machine.world.depend(job)
+    told = [b for b in blockers(machine.world, job, machine.time) if b.jobs]
+    assert len(told) == MOST_TOLD
+    more = blockers(machine.world, job, machine.time)[-1]
+    assert (more.need, more.have) == ("900 other jobs", "they have not ended")
+    looked.clear()
+    lines = len(machine.world.changes.history)
+    for other in others[:-1]:
+        handle(machine.world, ev.CancelAsked(other.id, 0), machine.time)
+    assert looked == []
+    assert list(dict.keys(job.waits_for)) == [Dependency(others[-1].id, After.ANY)]
+    assert not [x for x in machine.world.changes.history[lines:] if x.job == job.id]
+    handle(machine.world, ev.CancelAsked(others[-1].id, 0), machine.time)
+    assert not job.waits_for
+    assert [x.detail for x in machine.world.changes.history if x.job == job.id][-1] == (
+        f"job {others[-1].id} is CANCELLED"
+    )

@@ -224,6 +224,41 @@ def test_an_edit_and_a_retry_count_against_the_quota_of_kinds() -> None:
         machine.tell(ev.CancelAsked(job.id, ALICE.uid))
 
 
+def waiting(owner: Owner, *counts: int, admin: bool = False) -> ev.Submitted:
+    """A held job, and for each count one that waits for so many others: all the same ones."""
+    spec = JobSpec("job", IMAGE.reference, profile(), hold=True)
+    others = [ev.NewJob(spec, "", IMAGE) for _ in range(max(counts))]
+    after = [
+        ev.NewJob(spec, "", IMAGE, tuple((at, After.ANY) for at in range(count)))
+        for count in counts
+    ]
+    return ev.Submitted(owner, (*others, *after), admin=admin)
+
+
+def test_more_dependencies_than_the_quota_are_refused_and_come_back_as_jobs_end() -> None:
+    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_dependencies=5)))
+    (_, _, _, first), _ = submit(machine.world, waiting(ALICE, 3), machine.time)
+    with pytest.raises(NotAllowed) as refused:
+        submit(machine.world, waiting(ALICE, 3), machine.time)
+    assert refused.value.message == (
+        "user alice has jobs that wait for 3 others, 3 more would be above the quota "
+        "queued_dependencies of 5"
+    )
+    machine.tell(ev.CancelAsked(first.id, ALICE.uid))
+    submit(machine.world, waiting(ALICE, 2, 3), machine.time)
+    assert machine.world.waits == {ALICE.uid: 5}
+
+
+def test_an_ordinary_user_has_a_quota_of_dependencies_and_an_admin_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("launcher.core.quota.ORDINARY_QUEUED_DEPENDENCIES", 2)
+    world, now = Machine(slices=[]).world, ev.Now(1.0, 1.0)
+    with pytest.raises(NotAllowed, match="queued_dependencies of 2"):
+        submit(world, waiting(ALICE, 3), now)
+    submit(world, waiting(ALICE, 3, admin=True), now)
+
+
 def test_what_could_never_start_under_the_quota_is_refused_at_once() -> None:
     machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
     with pytest.raises(NotAllowed, match="2 slices at once"):

@@ -47,7 +47,7 @@ def dependency() -> Scenario:
 
 def never_satisfied() -> Scenario:
     machine, job = dependency()
-    first = machine.world.jobs[job.waits_for[0].job]
+    first = machine.world.jobs[next(iter(job.waits_for)).job]
     machine.run(first)
     machine.end(first, 1)
     return machine, job

@@ -137,7 +137,8 @@ def test_who_waits_for_a_job_that_is_lost_hears_of_it() -> None:
     (job,) = machine.submit(profile())
     machine.run(job)
     (after,) = machine.submit(profile())
-    after.waits_for = after.depends_on = (Dependency(job.id),)
+    after.depends_on = (Dependency(job.id),)
+    after.waits_for = dict.fromkeys(after.depends_on)
     after.state = State.PENDING
     machine.world.depend(after)
     for lease in list(machine.world.leases.get(after.id, ())):
@@ -149,7 +150,7 @@ def test_who_waits_for_a_job_that_is_lost_hears_of_it() -> None:
 def test_who_waits_for_a_job_of_which_nothing_is_known_is_held() -> None:
     machine = Machine(ready=False)
     (job,) = machine.submit(profile())
-    job.waits_for = (Dependency(999),)
+    job.waits_for = {Dependency(999): None}
     restored = rebuild(machine.world)
     assert (job.state, job.held) == (State.PENDING, Reason.JOB_HELD_ADMIN)
     assert "job 999" in (job.message or "")

@@ -67,7 +67,7 @@ def test_a_gang_a_backfill_and_a_dependency_happen_as_in_earnest() -> None:
     (short,) = machine.submit(profile(), time_limit=200)
     (after,) = machine.submit(CPU, time_limit=10, hold=True)
     after.held = None
-    after.waits_for = (Dependency(gang.id, After.OK),)
+    after.waits_for = {Dependency(gang.id, After.OK): None}
     machine.world.dependents[gang.id] = {after.id}
     found = spans(play(machine), machine)
     assert found[short.id] == (0, 200)
@@ -148,10 +148,10 @@ def test_an_idle_copy_has_the_waiting_jobs_and_what_they_waited_for_is_done() ->
     machine.run(first)
     (after,) = machine.submit(CPU, time_limit=5.0, hold=True)
     after.held = None
-    after.waits_for = (Dependency(first.id), Dependency(second.id))
+    after.waits_for = dict.fromkeys((Dependency(first.id), Dependency(second.id)))
     copied = idle_copy(machine.world, [second, after])
     assert all(state.free for state in copied.slices.values())
-    assert copied.jobs[after.id].waits_for == (Dependency(second.id),)
+    assert list(copied.jobs[after.id].waits_for) == [Dependency(second.id)]
     assert copied.arrays[1].live == {second.id}
     assert machine.world.arrays[1].live == {first.id, second.id}
 

@@ -88,7 +88,7 @@ FIELDS: dict[str, Any] = {
     "held": st.one_of(st.none(), st.sampled_from(Reason)),
     "begin": st.one_of(st.none(), seconds),
     "waits_for": st.lists(st.builds(Dependency, number, st.sampled_from(After)), max_size=3).map(
-        tuple
+        dict.fromkeys
     ),
     "depends_on": st.lists(st.builds(Dependency, number, st.sampled_from(After)), max_size=2).map(
         tuple
