@@ -23,11 +23,13 @@ class Pools:
         self.looks = FairPool("image", threads=64, share=4)
         self.pulls = FairPool("pull", threads=MOST_PULLS, share=MOST_PULLS)
         self.signals = FairPool("signal", threads=256, share=8)
+        self.ends = FairPool("end", threads=256, share=32)
+        """Stops and kills: what users send to their jobs must not keep these from ending."""
         self.requests = FairPool("request", threads=256, share=8)
 
     @property
     def _shared(self) -> tuple[FairPool, ...]:
-        return (self.looks, self.pulls, self.signals, self.requests)
+        return (self.looks, self.pulls, self.signals, self.ends, self.requests)
 
     def exhausted(self) -> Iterator[str]:
         """Yield the names of the shared pools that have had no free thread for a while.

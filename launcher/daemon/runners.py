@@ -27,6 +27,7 @@ from launcher.daemon.carving import LayoutRunner
 from launcher.daemon.committer import Committer
 from launcher.daemon.credentials import Credentials
 from launcher.daemon.expand import made_again
+from launcher.daemon.fairpool import FairPool
 from launcher.daemon.follower import Follower
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Roles
@@ -146,10 +147,10 @@ class Runners:
     async def _on(pool: ThreadPoolExecutor, call: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
 
-    async def _signalled(self, job_id: int, call: Callable[..., Any], *args: Any) -> Any:
-        """Call Docker for the signal of a job, at its owner's expense."""
+    async def _for(self, job_id: int, pool: FairPool, call: Callable[..., Any], *args: Any) -> Any:
+        """Call Docker for a job, at its owner's expense."""
         job = self.brain.world.jobs.get(job_id)
-        return await self.pools.signals.run(0 if job is None else job.owner.uid, call, *args)
+        return await pool.run(0 if job is None else job.owner.uid, call, *args)
 
     def _payer(self, key: ImageKey) -> int:
         """Return the uid to which looking for an image, or pulling it, is charged."""
@@ -295,7 +296,7 @@ class Runners:
         follower.start()
 
     async def _stop(self, action: act.StopAttempt) -> None:
-        await self._signalled(action.job, self._ask_to_stop, action)
+        await self._for(action.job, self.pools.ends, self._ask_to_stop, action)
 
     def _ask_to_stop(self, action: act.StopAttempt) -> None:
         container = self._containers.find(action.container_name, action.container_id)
@@ -305,7 +306,7 @@ class Runners:
 
     async def _kill(self, action: act.KillAttempt) -> None:
         while True:
-            if await self._signalled(action.job, self._killed, action):
+            if await self._for(action.job, self.pools.ends, self._killed, action):
                 return
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
@@ -319,8 +320,9 @@ class Runners:
 
     async def _signal(self, action: act.SignalAttempt) -> None:
         try:
-            await self._signalled(
-                action.job, self._containers.kill, action.container_name, action.signal
+            kill = self._containers.kill
+            await self._for(
+                action.job, self.pools.signals, kill, action.container_name, action.signal
             )
         except (Refused, Unknown, EngineUnavailable) as error:
             about_container(log, action.container_name).warning(

@@ -8,9 +8,11 @@ import time
 import pytest
 
 from launcher.errors import NotAllowed
+from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest, JobRequest, JobView, SelectRequest
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
+from tests.support.proxy import FaultyDocker, Rule
 
 ALICE = pwd.getpwnam("games").pw_uid
 BOB = pwd.getpwnam("news").pw_uid
@@ -67,3 +69,19 @@ def test_jobs_in_their_grace_period_keep_no_time_limit_waiting_and_end_by_a_seco
             daemon.client.cancel_all(SelectRequest(user="me"))
     for job in jobs:
         assert daemon.done(job).outcome == "CANCELLED"
+
+
+def test_signals_that_docker_does_not_answer_keep_no_time_limit_of_their_user_waiting(
+    make_daemon: MakeDaemon, sandbox: Sandbox
+) -> None:
+    with FaultyDocker(sandbox.docker_host) as proxy:
+        daemon = make_daemon(docker_host=proxy.docker_host).start()
+        job = stubborn(daemon, time_limit=8.0, stop_grace_period=1.0)
+        proxy.rules.append(Rule("/kill.*signal=SIGUSR1", "hang", times=100))
+        with as_user(ALICE):
+            for _ in range(30):
+                daemon.client.signal(job.id, "SIGUSR1")
+        since = time.monotonic()
+        ended = daemon.done(job)
+        assert (ended.outcome, ended.exit_code) == ("TIMEOUT", 137)
+        assert time.monotonic() - since < 20.0
