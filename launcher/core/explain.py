@@ -44,9 +44,11 @@ class Explainer:
 
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
-        self._heads: dict[Need, list[Key]] = {}
         self._of_lane: dict[Lane, Reason | None] = {}
-        self._rivals: dict[Need, tuple[Need, ...]] = {}
+        self._slices: dict[Need, frozenset[str]] = {}
+        # Of needs that could use the same slices these are the same: there are few such sets.
+        self._rivals: dict[frozenset[str], tuple[Need, ...]] = {}
+        self._heads: dict[frozenset[str] | Need, list[Key]] = {}
 
     @functools.cached_property
     def walk(self) -> Walk:
@@ -79,14 +81,19 @@ class Explainer:
 
     def _competing(self, need: Need) -> tuple[Need, ...]:
         """Return the needs that could take from this one, itself among them."""
-        if need not in self._rivals:
-            mine = {s.slice.uuid for s in wanted(self.world, need)}
-            self._rivals[need] = tuple(
-                other
-                for other in self.world.queue.needs()
-                if other == need or any(s.slice.uuid in mine for s in wanted(self.world, other))
-            )
-        return self._rivals[need]
+        mine = self._could_use(need)
+        if not mine:
+            return (need,)
+        if mine not in self._rivals:
+            others = self.world.queue.needs()
+            self._rivals[mine] = tuple(n for n in others if self._could_use(n) & mine)
+        return self._rivals[mine]
+
+    def _could_use(self, need: Need) -> frozenset[str]:
+        """Return the UUIDs of the slices that a need could use, free or not."""
+        if need not in self._slices:
+            self._slices[need] = frozenset(s.slice.uuid for s in wanted(self.world, need))
+        return self._slices[need]
 
     def blockers(self, job: Job) -> list[Blocker]:
         """Return what keeps a pending job from starting; empty for a job that is not pending."""
@@ -164,15 +171,17 @@ class Explainer:
 
     def _ahead(self, job: Job) -> tuple[int, ...]:
         """Return the first jobs of the lanes that are in front and want the same slices."""
-        heads = self._heads.get(job.need)
+        rivals = self._competing(job.need)
+        wants = self._could_use(job.need) or job.need
+        heads = self._heads.get(wants)
         if heads is None:
             found = (
                 self.world.jobs[i]
-                for need in self._competing(job.need)
+                for need in rivals
                 for _, (_, i, _) in self.world.queue.heads(need)
             )
             held_up = (j for j in found if quota.exceeded(self.world, j, None) is None)
-            heads = self._heads[job.need] = sorted(self.walk.key(other) for other in held_up)
+            heads = self._heads[wants] = sorted(self.walk.key(other) for other in held_up)
         before = bisect.bisect_left(heads, self.walk.key(job))
         return tuple(job_id for _, _, job_id in heads[:before])
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from launcher.core import event as ev
-from launcher.core.explain import blockers
-from launcher.core.fitting import fits
+from launcher.core.explain import Explainer, blockers
+from launcher.core.fitting import fits, wanted
 from launcher.core.gpu import Gpu, Slice
 from launcher.core.job import Job, Need, NeedKind, Reason, State
 from launcher.core.possible import check_possible
 from launcher.core.rules import Quota, Rules
 from launcher.core.scheduler import Walk
+from launcher.core.states import SliceState
+from launcher.core.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, UserError
 from tests.support.builders import ALICE, CPU, ROOT, Machine, a30, memory, mig, profile, whole
 
@@ -64,6 +66,26 @@ def test_requests_by_memory_look_at_each_other_once_however_many_they_are(
     monkeypatch.setattr("launcher.core.fitting.fits", counted)
     machine.tick(1.0)
     assert started(running, *waiting) == [True] + [False] * 198
+    assert len(looks) < 10 * len(needs)
+
+
+def test_a_list_looks_at_the_slices_of_each_kind_of_request_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where each job looked at all others, 50 jobs beside 500 kinds took a tenth of a second."""
+    machine = Machine(slices=MIXED)
+    machine.submit(profile())
+    needs = [Need(NeedKind.MEMORY, memory_mib=1 + n, count=3) for n in range(99)]
+    jobs = machine.submit(*needs)
+    looks: list[Need] = []
+
+    def counted(world: World, need: Need) -> list[SliceState]:
+        looks.append(need)
+        return wanted(world, need)
+
+    monkeypatch.setattr("launcher.core.explain.wanted", counted)
+    explainer = Explainer(machine.world, machine.time)
+    assert {explainer.reason(job) for job in jobs} <= {Reason.RESOURCES, Reason.PRIORITY}
     assert len(looks) < 10 * len(needs)
 
 
