@@ -7,7 +7,14 @@ from pathlib import Path
 
 from launcher.errors import UserError
 
-NAMES = ("launcher.service", "launcher.socket", "launcher-pins.service", "launcher-pins.socket")
+NAMES = (
+    "launcher.service",
+    "launcher.socket",
+    "launcher-pins.service",
+    "launcher-pins.socket",
+    "launcher-output.service",
+    "launcher-output.socket",
+)
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 """What the daemon's unit does not see (ProtectHome=, PrivateTmp=; systemd.exec(5))."""
 

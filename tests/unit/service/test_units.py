@@ -19,6 +19,7 @@ def test_every_unit_has_the_paths_of_this_installation() -> None:
     assert "@" not in "".join(found.values()).replace("@system-service", "").replace("@mount", "")
     assert f"ExecStart={LAUNCH} serve\n" in found["launcher.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.pins " in found["launcher-pins.service"]
+    assert f"ExecStart={PYTHON} -P -m launcher.output\n" in found["launcher-output.service"]
 
 
 def test_everybody_may_ask_or_the_members_of_a_group() -> None:
@@ -26,6 +27,7 @@ def test_everybody_may_ask_or_the_members_of_a_group() -> None:
     for_group = units(LAUNCH, PYTHON, "gpu-users")["launcher.socket"]
     assert "SocketMode=0660\nSocketUser=root\nSocketGroup=gpu-users\n" in for_group
     assert "SocketMode=0600\n" in units(LAUNCH, PYTHON, "gpu-users")["launcher-pins.socket"]
+    assert "SocketMode=0600\n" in units(LAUNCH, PYTHON, "gpu-users")["launcher-output.socket"]
 
 
 @pytest.mark.parametrize("place", ["/home/alice/venv", "/root/venv", "/tmp/venv", "/run/user/1/v"])
