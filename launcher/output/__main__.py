@@ -10,6 +10,8 @@ import sys
 
 from launcher.output.keeper import Keeper
 
+NICE = 5
+"""A loud job takes time from itself, not from the daemon that started this."""
 _SD_LISTEN_FDS_START = 3
 
 
@@ -25,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     if fd is None:
         parser.error("no socket was passed: use --listener, or start it by its systemd socket")
     os.umask(0o077)
+    os.setpriority(os.PRIO_PROCESS, 0, NICE)
     Keeper(socket.socket(fileno=fd)).serve()
     return 0
 

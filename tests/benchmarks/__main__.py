@@ -9,7 +9,7 @@ import time
 
 from launcher import __version__
 from launcher.engine.connection import Connection
-from tests.benchmarks import deciding, measure, queue
+from tests.benchmarks import deciding, measure, output, queue
 from tests.benchmarks.setup import Result, Stand, stand
 
 
@@ -44,6 +44,8 @@ def main() -> int:
         results: list[Result] = []
         if not wanted or "run" in wanted:
             results.append(measure.run(bench))
+        if not wanted or "output" in wanted:
+            results += output.output(bench)
         if not wanted or "layout" in wanted:
             results.append(measure.layout_show(bench))
         if not wanted or "queue" in wanted:
