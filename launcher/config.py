@@ -57,6 +57,8 @@ class Config:
     """Where users' mounts are held in place; root's alone."""
     pins_socket: str | None = None
     """Where the helper listens that holds them; None: the daemon, which is root, starts its own."""
+    kernel_exit_status: bool = True
+    """Whether the kernel is asked for exit codes (Linux 6.15 and later)."""
     output_socket: str | None = None
     """Where the output keeper listens; None: the daemon starts one of its own."""
     limits: Limits = DEFAULT_LIMITS
@@ -64,7 +66,11 @@ class Config:
     """Processes, containers or image repositories that may be on a slice: they are no use of it."""
 
 
-_NUMBERS: dict[Any, str] = {int: "a whole number", (int, float): "a number"}
+_NUMBERS: dict[Any, str] = {
+    int: "a whole number",
+    (int, float): "a number",
+    bool: "true or false",
+}
 _TABLES = (*QUEUE_TABLES, *POLICY_TABLES)
 SYSTEM_LOCKS = "/run/launcher"
 _VARIABLES = {
@@ -95,6 +101,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "pins_directory": str,
     "pins_socket": str,
     "output_socket": str,
+    "kernel_exit_status": bool,
 }
 
 
@@ -175,7 +182,8 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
                 [*_FILE_KEYS, *(f"[{name}]" for name in (*_TABLES, LIMITS, "foreign"))]
             )
             raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {known}")
-        if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool):
+        is_bool = _FILE_KEYS[key] is bool
+        if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool) != is_bool:
             kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
             raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
     return values | foreign | {"rules": _rules(tables, path), "limits": limits}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from launcher.core.job import wall_of
 from launcher.daemon import clock
+from launcher.daemon.exit_witness import Witnessed
 from launcher.engine.containers import Container
 from launcher.engine.incarnation import Incarnation
 
@@ -35,6 +36,31 @@ TICK_SECONDS = 0.05
 """As exactly is known when dockerd began: an end of before that it has not made up."""
 CLOCK_SECONDS = 1.0
 """How far the times that Docker and the kernel tell may be apart."""
+
+
+SAME_MOMENT_SECONDS = 0.1
+"""How far the end that containerd tells and the one that the kernel tells are apart at most."""
+
+
+def is_genuine(found: Container, seen: Witnessed) -> bool:
+    """Whether an exit code is the program's own: told by the kernel, or by containerd.
+
+    containerd's has the kernel's time; one that Docker made up at its restart has not. Whether
+    dockerd itself ended the program is another question (``why_lost``).
+    """
+    if found.exit_code in (*KILLED, INIT_FAILED):
+        return False
+    ended = wall_of(found.finished_at)
+    same = ended is not None and abs(ended - seen.at) <= SAME_MOMENT_SECONDS
+    return seen.exit_code is not None or same
+
+
+def true_end(found: Container, seen: Witnessed) -> str | None:
+    """Return when a container ended, RFC 3339: as the kernel says where Docker made it up."""
+    ended = wall_of(found.finished_at)
+    if seen.exit_code is None or (ended is not None and abs(ended - seen.at) <= CLOCK_SECONDS):
+        return found.finished_at
+    return clock.rfc3339(seen.at)
 
 
 def is_doubtful(found: Container) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from launcher.core.action import FollowAttempt
 from launcher.core.event import AttemptEnded, AttemptLost, Event
 from launcher.daemon import clock, ending
 from launcher.daemon.capture import Capture, Output
+from launcher.daemon.exit_witness import ExitWitness, Witnessed
 from launcher.daemon.log_copier import end_log, write_log
 from launcher.daemon.logs import about_event
 from launcher.daemon.marks import Marks, life_of
@@ -33,6 +35,8 @@ GHOST_GRACE = 1.0
 UNWATCHED_SECONDS = 0.5
 """A log that nobody watches is not followed at once: most short jobs are over by then, and one
 plain read, when nothing else is to be done, costs Docker less than a stream."""
+WITNESS_SECONDS = 1.0
+"""Within this time after Docker has seen an end the kernel has told it too."""
 STREAM_FIRST_SECONDS = 2.0
 """By so much a container's stream may end before Docker says that the container has ended."""
 AWAY = (EngineUnavailable, Unknown)
@@ -57,6 +61,7 @@ class Follower:
         directory: Path,
         log_limit: int,
         capture: Capture,
+        witness: ExitWitness,
         under: Incarnation | None = None,
     ) -> None:
         """``under``: the dockerd that was asked to start it, where that is known."""
@@ -67,7 +72,7 @@ class Follower:
         self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
-        self._capture = capture
+        self._capture, self._witness = capture, witness
         self._seen = under
         self._marks = marks
         self._missed: float | None = None
@@ -106,6 +111,8 @@ class Follower:
 
     def _wait(self) -> None:
         backoff = FIRST_BACKOFF
+        if self._seen is None and (found := self._inspect()) is not None:
+            self._witness.watch(found)  # one that is taken over: its starter holds any other
         while True:
             try:
                 self._containers.wait(self._action.container_name)
@@ -119,6 +126,7 @@ class Follower:
             if found is None or not found.running:
                 break
             self._seen = dockerd  # asked before: the next one's word would be taken for this one's
+            self._witness.watch(found)
             self._wake_if_ghost(found)
             clock.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
@@ -177,20 +185,51 @@ class Follower:
     def _report(self, found: Container | None) -> None:
         a = self._action
         if found is None:
-            message = f"the container {a.container_name} is gone: somebody removed it"
-            self._tell(AttemptLost(a.job, a.attempt, message, self._idle(a.slices, "")))
+            self._report_removed()
             return
         # Nothing survives a reboot.
         idle = a.slices if a.before_boot else self._idle(a.slices, found.id)
+        seen = self._witness.end_of(found, WITNESS_SECONDS)
+        if seen is not None:
+            found = self._as_witnessed(found, seen)
         times = found.started_at, found.finished_at
         event: Event
-        if (why := self._why_lost(found)) is not None:
+        if (why := self._why_not_believed(found, seen)) is not None:
             event = AttemptLost(a.job, a.attempt, why, idle, *times)
         else:
             event = AttemptEnded(
                 a.job, a.attempt, found.exit_code, found.oom, *times, idle, found.error or None
             )
         self._tell(event)
+
+    def _as_witnessed(self, found: Container, seen: Witnessed) -> Container:
+        """Return a container as the kernel tells its end, where that differs from Docker's word."""
+        code = found.exit_code if seen.exit_code is None else seen.exit_code
+        if code != found.exit_code:
+            about_event(log, self._action).error(
+                "Docker says that %s ended with %d; the kernel says %d, which counts",
+                found.name,
+                found.exit_code,
+                code,
+            )
+        oom, at = found.oom or seen.oom, ending.true_end(found, seen)
+        return replace(found, exit_code=code, oom=oom, finished_at=at)
+
+    def _why_not_believed(self, found: Container, seen: Witnessed | None) -> str | None:
+        genuine = seen is not None and ending.is_genuine(found, seen)
+        return None if genuine else self._why_lost(found)
+
+    def _report_removed(self) -> None:
+        """Report a container that is gone: its end counts if the kernel told it."""
+        a = self._action
+        idle = self._idle(a.slices, "")
+        seen = self._witness.end_of_removed(a.container_name, WITNESS_SECONDS)
+        if seen is None or seen.exit_code is None or seen.exit_code in ending.KILLED:
+            message = f"the container {a.container_name} is gone: somebody removed it"
+            self._tell(AttemptLost(a.job, a.attempt, message, idle))
+        else:
+            at = clock.rfc3339(seen.at)
+            self._tell(AttemptEnded(a.job, a.attempt, seen.exit_code, seen.oom, None, at, idle))
 
     def _write_log(self) -> None:
         a = self._action

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from launcher import crashpoints
@@ -49,6 +49,7 @@ from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
+from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
@@ -130,6 +131,7 @@ class Outside:
     pins: Pins
     events: Events | None = None
     keeper: OutputKeeper | None = None
+    witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
 
     @classmethod
     def of(cls, config: Config) -> Outside:
@@ -138,7 +140,8 @@ class Outside:
         gpu = GpuReader(config.nvml_seconds)
         engine = (Containers(connection), Images(connection), Logs(connection))
         keeper = OutputKeeper(config.state_dir, config.output_socket)
-        return cls(*engine, gpu, mounts.pins_of(config), Events(gpu), keeper)
+        witness = ExitWitness(statuses=config.kernel_exit_status)
+        return cls(*engine, gpu, mounts.pins_of(config), Events(gpu), keeper, witness)
 
 
 class Daemon:
@@ -319,6 +322,7 @@ class Daemon:
                 self.places,
                 Directories(self.outside.images.config, self._runc_fixed),
                 self.capture,
+                self.outside.witness,
                 self.allowed,
             ),
             marks=marks,

@@ -289,6 +289,7 @@ class Runners:
             directory=self._log_directory,
             log_limit=self._log_limit,
             capture=self._starter.capture,
+            witness=self._starter.witness,
             under=self._starter.under.pop(action.container_name, None),
         )
         self._followers[(action.job, action.attempt)] = follower
@@ -353,6 +354,7 @@ class Runners:
 
     def _unpin(self, action: act.RemoveContainer) -> None:
         self._starter.capture.forget(action.job, action.attempt)
+        self._starter.witness.forget(action.container_name)
         try:
             self._starter.places.clear(action.container_name)
             self._starter.pins.release(action.container_name)

@@ -23,6 +23,7 @@ from launcher.daemon.capture import Capture
 from launcher.daemon.devices import Devices
 from launcher.daemon.directories import Directories
 from launcher.daemon.ending import why_rebooted
+from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Mark, Marks, life_of
@@ -73,6 +74,7 @@ class Starter:
     places: SecretPlaces
     directories: Directories
     capture: Capture
+    witness: ExitWitness
     allowed: Allowed = NOBODY
     under: dict[str, Incarnation | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it: for who follows it."""
@@ -328,7 +330,10 @@ class Starter:
 
     def _look(self, name: str) -> Container | None:
         """Inspect until Docker answers: there is no other way to know (I3)."""
-        return self._when_docker_tells(lambda: self.containers.inspect(name), name)
+        found = self._when_docker_tells(lambda: self.containers.inspect(name), name)
+        if found is not None:
+            self.witness.watch(found)
+        return found
 
     def _kill(self, name: str) -> None:
         while (found := self._look(name)) is not None and found.running:

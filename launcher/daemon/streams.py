@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from launcher import wire
 from launcher.core.explain import Explainer
-from launcher.core.job import Job
+from launcher.core.job import Job, State
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
@@ -200,7 +200,9 @@ async def follow_frames(
                 reading = _next(context, reading, now, now.attempt)
             elif now.attempt:
                 reading = Attempt(context, now, resume.attempt if resume else 1, resume)
-            output = await reading.new_frames() if reading else []
+            # That it runs is told first: what a client does with signals depends on it.
+            begins = now.state is State.STARTING and reading and reading.number == now.attempt
+            output = await reading.new_frames() if reading and not begins else []
             yield output
             if now.outcome is not None and _complete(context, reading, now, now.attempt):
                 yield _loss(context, reading, now)

@@ -30,6 +30,7 @@ def follower(directory: Path) -> Follower:
         directory=directory,
         log_limit=0,
         capture=nothing,
+        witness=nothing,
     )
 
 

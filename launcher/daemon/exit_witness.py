@@ -1,0 +1,177 @@
+"""Ends of containers as the kernel tells them: also while Docker is away, or makes one up.
+
+The init of each running container is held by a pidfd. Its end is seen at once, with its status
+where the kernel tells that (``pidfd``). That a container runs no longer is for Docker alone to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher.daemon import pidfd
+from launcher.daemon.logs import about_container
+from launcher.engine.containers import Container
+
+log = logging.getLogger(__name__)
+
+PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_OOM_FILES = ("memory.events", "memory.oom_control")
+"""Of cgroup v2, and of v1: each has a line "oom_kill N"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """An end: when (seconds since 1970), and exit code and OOM kill where they are known."""
+
+    at: float
+    exit_code: int | None
+    oom: bool
+
+
+@dataclass(slots=True)
+class _Watched:
+    name: str
+    pidfd: int
+    started_at: str
+    oom_file: Path | None
+    oom: bool = False
+    at: float | None = None
+    end: Witnessed | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class ExitWitness:
+    """Holds one pidfd for each container; safe in any thread.
+
+    ``statuses``: ask for exit codes. ``blind``: hold none, where there are no real processes.
+    """
+
+    def __init__(self, *, statuses: bool = True, blind: bool = False) -> None:
+        self._statuses, self._blind = statuses, blind
+        self._watched: dict[str, _Watched] = {}
+        self._by_fd: dict[int, _Watched] = {}
+        self._lock = threading.Lock()
+        self._epoll = select.epoll()
+        self._started = False
+
+    def watch(self, found: Container) -> None:
+        """Hold a container that runs; does nothing where it is held or its init is not seen."""
+        if self._blind or not found.running or not found.pid:
+            return
+        started = _started(found)
+        with self._lock:
+            held = self._watched.get(found.name)
+            if held is not None and held.started_at == started:
+                return
+            try:
+                fd = os.pidfd_open(found.pid)
+            except OSError:
+                return
+            groups = _cgroups_of(found.pid)
+            # The id in its cgroup proves that the pid was not given to another process meanwhile.
+            if found.id not in groups or pidfd.is_over(fd):
+                os.close(fd)
+                return
+            self._release(held)
+            watched = _Watched(found.name, fd, started, _oom_file(groups))
+            self._watched[found.name] = self._by_fd[fd] = watched
+            self._epoll.register(fd, select.EPOLLIN)
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
+
+    def end_of(self, found: Container, seconds: float) -> Witnessed | None:
+        """Return how a container ended that Docker says does not run, None where nobody saw it.
+
+        An end of an earlier start does not count: whoever restarts a container has a new init.
+        Waits so many seconds for its parent to reap it.
+        """
+        watched = self._watched.get(found.name)
+        if watched is None or watched.started_at != _started(found):
+            return None
+        watched.over.wait(seconds)
+        return watched.end
+
+    def end_of_removed(self, name: str, seconds: float) -> Witnessed | None:
+        """Return how a container ended that is gone, None where nobody saw it."""
+        watched = self._watched.get(name)
+        if watched is None:
+            return None
+        watched.over.wait(seconds)
+        return watched.end
+
+    def forget(self, name: str) -> None:
+        """Let go of a container."""
+        with self._lock:
+            self._release(self._watched.pop(name, None))
+
+    def _release(self, watched: _Watched | None) -> None:
+        if watched is not None and self._by_fd.pop(watched.pidfd, None) is not None:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(watched.pidfd)
+            os.close(watched.pidfd)
+
+    def _look(self) -> None:
+        while True:
+            for fd, events in self._epoll.poll():
+                with self._lock:
+                    watched = self._by_fd.get(fd)
+                    if watched is not None:
+                        self._see(watched, events)
+
+    def _see(self, watched: _Watched, events: int) -> None:
+        """Note an end: EPOLLIN when it has ended, EPOLLHUP when it was reaped as well."""
+        if watched.at is None:
+            watched.at = time.time()
+            watched.oom = _oom_killed(watched.oom_file)
+            self._epoll.modify(watched.pidfd, 0)
+        if not events & select.EPOLLHUP:
+            return
+        status = pidfd.exit_status(watched.pidfd) if self._statuses else None
+        code = None if status is None else pidfd.exit_code(status)
+        watched.end = Witnessed(watched.at, code, watched.oom)
+        about_container(log, watched.name).debug("its init ended: %s", watched.end)
+        self._release(watched)
+        watched.over.set()
+
+
+def _started(found: Container) -> str:
+    """Return Docker's own time of the start, unrounded: it names one start of a container."""
+    return str(found.info["State"].get("StartedAt"))
+
+
+def _cgroups_of(pid: int) -> str:
+    try:
+        return (PROC / str(pid) / "cgroup").read_text()
+    except OSError:
+        return ""
+
+
+def _oom_file(groups: str) -> Path | None:
+    """Return the file that counts a cgroup's OOM kills (cgroups(7); v1's controller is memory)."""
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            for name in _OOM_FILES:
+                place = CGROUPS / controllers / path.lstrip("/") / name
+                if place.exists():
+                    return place
+    return None
+
+
+def _oom_killed(place: Path | None) -> bool:
+    """Whether a process of a cgroup was killed for want of memory; False once it is gone."""
+    if place is None:
+        return False
+    try:
+        lines = place.read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)

@@ -1,0 +1,115 @@
+"""Ends that the kernel tells while Docker is away: exit codes, times, OOM kills."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.daemon import pidfd
+from launcher.fakegpu import Machine
+from launcher.fakegpu.sandbox import Sandbox
+from launcher.wire import JobView
+from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
+from tests.support.wait import wait_until
+
+MakeOwn = Callable[[str], DaemonProcess]
+ENDS = {0: "COMPLETED", 5: "FAILED", 255: "FAILED"}
+
+
+@pytest.fixture
+def docker_here(tmp_path: Path) -> Iterator[Sandbox]:
+    """A dockerd of this test's own, which may be killed."""
+    with Sandbox(tmp_path / "sandbox") as running:
+        running.import_busybox(BUSYBOX)
+        yield running
+
+
+@pytest.fixture
+def make_own(docker_here: Sandbox, tmp_path: Path) -> Iterator[MakeOwn]:
+    made: list[DaemonProcess] = []
+
+    def make(config: str) -> DaemonProcess:
+        machine = Machine.create(tmp_path / "machine", "A30:1g.6gb*4")
+        state = tmp_path / "state"
+        made.append(DaemonProcess(docker_here.docker_host, machine, state, config=CONFIG + config))
+        return made[-1].start()
+
+    yield make
+    for daemon in made:
+        daemon.close()
+
+
+def waiting(daemon: DaemonProcess) -> dict[int, JobView]:
+    """Start a job for each exit code, which ends when a file is there."""
+    script = "until [ -e /go/go ]; do sleep 0.05; done; exit {}"
+    jobs = {code: daemon.submit("sh", "-c", script.format(code)) for code in ENDS}
+    return {code: daemon.until(job, "RUNNING") for code, job in jobs.items()}
+
+
+def end_all(jobs: dict[int, JobView]) -> None:
+    """Let them end, without Docker: through the init's view of its files."""
+    for job in jobs.values():
+        pid = pid_of(job)
+        (Path("/proc") / str(pid) / "root" / "go").mkdir(exist_ok=True)
+        (Path("/proc") / str(pid) / "root" / "go" / "go").touch()
+    wait_until(lambda: all(pid_of(job) is None for job in jobs.values()), what="all have ended")
+
+
+def pid_of(job: JobView) -> int | None:
+    """Return the pid of a job's init, by its cgroup; None once it has ended."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                groups = (entry / "cgroup").read_text()
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(job.container_id) in groups and b"docker-init" in command:
+                return int(entry.name)
+    return None
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_jobs_that_end_while_docker_is_away_end_as_they_did(
+    make_own: MakeOwn, docker_here: Sandbox, how: signal.Signals
+) -> None:
+    daemon = make_own("")
+    jobs = waiting(daemon)
+    docker_here.stop_dockerd(how)
+    end_all(jobs)
+    docker_here.start_dockerd()
+    ended = {code: daemon.done(job, timeout=60) for code, job in jobs.items()}
+    told = {code: (job.outcome, job.exit_code) for code, job in ended.items()}
+    if pidfd.kernel_tells():
+        assert told == {code: (outcome, code) for code, outcome in ENDS.items()}, daemon.tail()
+    wait_until(lambda: all(s.state == "free" for s in daemon.client.slices()), timeout=60)
+
+
+def test_without_the_kernels_status_no_code_is_wrong(
+    make_own: MakeOwn, docker_here: Sandbox
+) -> None:
+    daemon = make_own("kernel_exit_status = false\n")
+    jobs = waiting(daemon)
+    docker_here.stop_dockerd(signal.SIGKILL)
+    end_all(jobs)
+    docker_here.start_dockerd()
+    for code, job in jobs.items():
+        ended = daemon.done(job, timeout=60)
+        assert (ended.outcome, ended.exit_code) in ((ENDS[code], code), ("LOST", None))
+
+
+def test_jobs_that_end_while_containerd_is_away_end_as_they_did(
+    make_own: MakeOwn, docker_here: Sandbox
+) -> None:
+    daemon = make_own("")
+    jobs = waiting(daemon)
+    docker_here.stop_containerd(signal.SIGKILL)
+    end_all(jobs)
+    docker_here.start_containerd()
+    ended = {code: daemon.done(job, timeout=90) for code, job in jobs.items()}
+    told = {code: (job.outcome, job.exit_code) for code, job in ended.items()}
+    if pidfd.kernel_tells():
+        assert told == {code: (outcome, code) for code, outcome in ENDS.items()}, daemon.tail()
