@@ -21,7 +21,7 @@ from launcher.core.changes import AuditLine, Changes
 from launcher.core.job import Job, Owner
 from launcher.core.policy import VERSION
 from launcher.daemon.committer import Committer
-from launcher.daemon.usernames import name_of
+from launcher.daemon.usernames import known_name
 from launcher.errors import InternalError, LauncherError, NotAllowed, TooMany
 from launcher.indices import ranges
 
@@ -140,7 +140,7 @@ class Audit:
         if fold is not None:
             fold.add(self._now())
             return
-        owner = Owner(uid, uid, name_of(uid))
+        owner = Owner(uid, uid, known_name(uid))
         refused = TooMany("too many connections at once, or too often")
         self.refuse(Entry(owner, "admin" if uid == 0 else "user", CONNECT, False), refused)
 

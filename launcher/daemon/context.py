@@ -13,6 +13,7 @@ from launcher import wire
 from launcher.config import Config
 from launcher.core.job import Job, JobSpec
 from launcher.core.world import World
+from launcher.daemon.accounts import Accounts
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
 from launcher.daemon.committer import Committer
@@ -24,7 +25,7 @@ from launcher.daemon.expand import made_again
 from launcher.daemon.fairpool import FairPool
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import Caller, Roles
+from launcher.daemon.identity import Caller
 from launcher.daemon.limits import Limiter
 from launcher.daemon.proof import Prover
 from launcher.daemon.replies import Replies
@@ -65,7 +66,7 @@ class Context:
     prover: Prover
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
     log_directory: Path
-    roles: Roles
+    accounts: Accounts
     started_at: str
     stop: asyncio.Event
     reconciled: asyncio.Event

@@ -16,7 +16,7 @@ from launcher.core.patterns import compiled
 from launcher.daemon import audit, convert
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.handlers import job_views
-from launcher.daemon.identity import Caller, groups_of
+from launcher.daemon.identity import Caller
 from launcher.daemon.secretstore import Key
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.store import Reader
@@ -201,7 +201,7 @@ async def _retry(context: Context, caller: Caller, jobs: list[Job]) -> None:
         caller.uid,
         caller.admin,
         await _arrays(context, jobs),
-        tuple((uid, groups_of(owner)) for uid, owner in owners.items()),
+        tuple((await context.accounts.groups(caller.uid, owners.values())).items()),
     )
     await context.brain.ask(event)
 

@@ -13,6 +13,7 @@ from launcher import __version__, wire
 from launcher.core.confine import confinement
 from launcher.core.explain import Explainer
 from launcher.core.job import Job, State
+from launcher.core.policy import Asked
 from launcher.core.scheduler import Walk
 from launcher.core.shares import memory_for, memory_with
 from launcher.daemon import clock, convert, views
@@ -20,6 +21,7 @@ from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
 from launcher.daemon.expand import Commands
 from launcher.daemon.identity import Caller
+from launcher.errors import Unavailable
 from launcher.output.log_file import path_of
 from launcher.output.search import totals_of
 from launcher.store import Reader
@@ -165,7 +167,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
         position=explainer.position(job),
         attempts=[views.attempt_view(a, gaps.get(a.number)) for a in attempts],
         events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
-        limits=_limits(context, job, spec) if spec and job.id in context.world.jobs else None,
+        limits=await _limits(context, caller, job, spec) if spec else None,
         policy_version=job.policy_version if mine else None,
     )
 
@@ -189,15 +191,27 @@ def _masked(spec: wire.JobRequest) -> wire.JobRequest:
     return dataclasses.replace(spec, environment=dict.fromkeys(spec.environment, "***"))
 
 
-def _limits(context: Context, job: Job, spec: wire.JobRequest) -> wire.LimitsView:
-    """Return what the policy gives a live job; for one that waits, what it can count on."""
-    world, made = context.world, convert.core_spec(spec)
+async def _limits(
+    context: Context, caller: Caller, job: Job, spec: wire.JobRequest
+) -> wire.LimitsView | None:
+    """Return what the policy gives a live job; for one that waits, what it can count on.
+
+    None for one that has ended, and while nobody can tell in which groups its owner is.
+    """
+    rules, made = context.world.rules.policy, convert.core_spec(spec)
+    try:
+        person = await context.accounts.person(caller.uid, job.owner, rules.groups)
+    except Unavailable:
+        return None
+    world = context.world
+    if job.id not in world.jobs:
+        return None
     leased = [lease.slice for lease in world.leases.get(job.id, ())]
     if leased or job.state is not State.PENDING:
         memory = memory_with(world, leased, made.cpus)
     else:
         memory = memory_for(world, job.need, made.cpus)
-    kept = confinement(context.roles.asked(made, job.owner, world.rules.policy, memory))
+    kept = confinement(Asked(made, person, rules, memory))
     return wire.LimitsView(memory=kept.memory, pids=kept.pids, nofile=kept.nofile)
 
 

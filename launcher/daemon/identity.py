@@ -16,10 +16,10 @@ from launcher.config import Config
 from launcher.core.job import JobSpec, Owner
 from launcher.core.policy import Asked, Person, Policy
 from launcher.core.rules import Rules
-from launcher.daemon.usernames import NO_GROUP, account_of, lent_by, primary_gid
+from launcher.daemon.usernames import NO_GROUP, account_of, group_ids, lent_by, primary_gid
 from launcher.errors import NotAllowed
 
-_UCRED = struct.Struct("3i")
+_UCRED = struct.Struct("iII")  # pid, uid, gid: uids above 2^31 are uids as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Caller:
     owner: Owner
     admin: bool
     trusted: bool = False
+    groups: frozenset[str] = frozenset()
+    """The names of the user's groups."""
 
     @property
     def uid(self) -> int:
@@ -49,7 +51,7 @@ class Caller:
 class Roles:
     """Who administers a daemon and whom it trusts: these uids, the members of the groups named.
 
-    Groups are looked up at every call; of the caller only what the kernel reported counts.
+    Every method but ``asked`` asks NSS, which may take long: on the event loop ``Accounts`` does.
     """
 
     admin_uids: frozenset[int]
@@ -58,12 +60,21 @@ class Roles:
 
     def caller(self, owner: Owner) -> Caller:
         """Return a user with his role."""
-        gids = gids_of(owner) if self.admin_group or self.trusted_group else frozenset()
-        return self._with_role(owner, gids)
+        return self._with_role(owner, gids_of(owner))
+
+    def known(self, uid: int) -> Caller:
+        """Return who a uid is; one without a name is shown as its number, without a group.
+
+        Raises ``NotAllowed`` for a uid that was given to another user for user namespaces.
+        """
+        name, gid = account_of(uid)
+        if name == str(uid):
+            _must_not_be_subordinate(uid)
+        return self.caller(Owner(uid, gid, name))
 
     def _with_role(self, owner: Owner, gids: frozenset[int]) -> Caller:
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
-        return Caller(owner, admin, trusted=_gid(self.trusted_group) in gids)
+        return Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
 
     def asked(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> Asked:
         """Return what the policy judges, with the owner as he is now; ``memory`` in bytes."""
@@ -79,7 +90,7 @@ class Roles:
         owner = replace(owner, gid=primary_gid(owner.uid, owner.name))
         caller = self._with_role(owner, gids)
         kept = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
-        return Person(owner, _names_of(gids), kept, caller.trusted, caller.admin)
+        return Person(owner, caller.groups, kept, caller.trusted, caller.admin)
 
 
 def roles_of(config: Config) -> Roles:
@@ -92,7 +103,7 @@ def gids_of(owner: Owner) -> frozenset[int]:
     """Return the ids of a user's groups, by passwd and group alone; none where the user has no
     passwd entry, or the name is another user's now."""
     gid = primary_gid(owner.uid, owner.name)
-    return frozenset() if gid == NO_GROUP else frozenset(os.getgrouplist(owner.name, gid))
+    return frozenset() if gid == NO_GROUP else frozenset(group_ids(owner.name, gid))
 
 
 def _gid(group: str | None) -> int | None:
@@ -142,22 +153,15 @@ def peer_of(connection: socket.socket) -> int:
     return int(_UCRED.unpack(raw)[1])
 
 
-def caller_of(request: web.Request, roles: Roles) -> Caller:
-    """Return who sent a request; a uid without a name is shown as its number, without a group.
-
-    Raises ``NotAllowed`` for a uid that was given to another user for user namespaces.
-    """
+def sender_of(request: web.Request) -> int:
+    """Return the uid that sent a request; raises ``NotAllowed`` where its connection is gone."""
     transport = request.transport
     connection: socket.socket | None = (
         transport.get_extra_info("socket") if transport is not None else None
     )
     if connection is None:
         raise NotAllowed("the connection is gone")
-    uid = peer_of(connection)
-    name, gid = account_of(uid)
-    if name == str(uid):
-        _must_not_be_subordinate(uid)
-    return roles.caller(Owner(uid, gid, name))
+    return peer_of(connection)
 
 
 def _must_not_be_subordinate(uid: int) -> None:

@@ -33,7 +33,8 @@ async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> w
     the policy allows no image.
     """
     rules = context.world.rules.policy
-    policy.check_registry(context.roles.person(caller.owner, rules.groups), rules, asked.registry)
+    person = await context.accounts.person(caller.uid, caller.owner, rules.groups)
+    policy.check_registry(person, rules, asked.registry)
     auth = asked.auth
     text = await context.users.run(
         caller.uid, context.images.login, asked.registry, auth.username, auth.password

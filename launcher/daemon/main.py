@@ -18,8 +18,8 @@ from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.changes import Changes
+from launcher.core.job import Owner
 from launcher.core.reconcile import resume
-from launcher.core.world import World
 from launcher.daemon import (
     clock,
     life,
@@ -31,6 +31,7 @@ from launcher.daemon import (
     server,
     slowness,
 )
+from launcher.daemon.accounts import Accounts
 from launcher.daemon.allowed import Allowed
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
@@ -53,7 +54,7 @@ from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
-from launcher.daemon.identity import groups_of, roles_of, unknown_names
+from launcher.daemon.identity import roles_of, unknown_names
 from launcher.daemon.limits import Limiter
 from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
@@ -151,7 +152,7 @@ class Daemon:
         self.config = config
         self.outside = outside or Outside.of(config)
         self.containers, self.gpu = self.outside.containers, self.outside.gpu
-        self.roles = roles_of(config)
+        self.accounts = Accounts(roles_of(config))
         self.health = Health()
         self.devices = Devices(self.gpu, self.containers, self.health)
         self.hub = Hub()
@@ -199,7 +200,10 @@ class Daemon:
         the scheduler runs.
         """
         gc.disable()  # what is read now stays: looking through it over and over takes a second
-        world = await self._read_world()
+        world = await self.committer.load(self.config.cpu_slots, self.config.rules)
+        owners = {job.owner.uid: job.owner for job in world.jobs.values()}
+        unknown = await self.accounts.learn(world.groups, owners)
+        world.boot = clock.boot_id()
         before, meant = await self.committer.read(Reader.metas, "boot_id", numbers.KEPT)
         self.foreign.numbers.recall(meant)
         self.rebooted = before not in (None, world.boot)
@@ -218,10 +222,7 @@ class Daemon:
         self.runners.layouts = self._layout_runner()
         self.xids = XidWatcher(self.outside.events, self.brain.tell)
         self.capture.start()
-        self._tasks = [asyncio.create_task(self.brain.run(), name="brain")]
-        self._tasks.append(asyncio.create_task(self.audit.run(), name="audit"))
-        watching = slowness.watch(self.health, self.runners)
-        self._tasks.append(asyncio.create_task(watching, name="watch"))
+        self._tasks = self._begin(unknown)
         for action in actions:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
@@ -231,12 +232,16 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
 
-    async def _read_world(self) -> World:
-        world = await self.committer.load(self.config.cpu_slots, self.config.rules)
-        owners = {job.owner.uid: job.owner for job in world.jobs.values()}
-        world.groups = {uid: groups_of(owner) for uid, owner in owners.items()}
-        world.boot = clock.boot_id()
-        return world
+    def _begin(self, unknown: Mapping[int, Owner]) -> list[asyncio.Task[None]]:
+        """Begin what goes on for ever; of the unknown users the groups are looked up again."""
+        works = {
+            "brain": self.brain.run(),
+            "audit": self.audit.run(),
+            "watch": slowness.watch(self.health, self.runners),
+        }
+        if unknown:
+            works["groups"] = self.accounts.learn_all(lambda: self.brain.world.groups, unknown)
+        return [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def _take_over_secrets(self) -> None:
         """Let secrets that no job needs any more go, before anybody can submit new ones."""
@@ -326,7 +331,7 @@ class Daemon:
                 self.allowed,
             ),
             marks=marks,
-            roles=self.roles,
+            roles=self.accounts.roles,
             toolkit_fixed=functools.partial(toolkit_fixed, host_of(self.config)),
             prover=self.prover,
             committer=self.committer,
@@ -374,7 +379,7 @@ class Daemon:
             devices=self.devices,
             container=self.own_container,
             prover=self.prover,
-            roles=self.roles,
+            accounts=self.accounts,
             started_at=clock.rfc3339(clock.now().wall),
             stop=self.stop,
             reconciled=self.reconciled,
@@ -405,6 +410,7 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.audit.close()
         self.runners.close()
+        self.accounts.close()
         self.committer.close()
         self.claims.release()
 

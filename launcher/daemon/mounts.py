@@ -15,7 +15,7 @@ from pathlib import Path
 from launcher.config import Config
 from launcher.core.ids import container_prefix
 from launcher.core.job import Bind
-from launcher.core.policy import Asked, root_of
+from launcher.core.policy import Asked, Person, root_of
 from launcher.daemon.directories import Place, inside
 from launcher.daemon.identity import gids_of
 from launcher.daemon.secretplaces import SecretPlaces
@@ -86,9 +86,9 @@ def mounts_of(asked: Asked, places: Sequence[Place]) -> list[Mount]:
     return found
 
 
-def user_of(asked: Asked) -> User:
-    """Return the owner with all of his groups: what he may open himself he may mount."""
-    owner = asked.person.owner
+def user_of(person: Person) -> User:
+    """Return a user with all of the groups: what users may open themselves they may mount."""
+    owner = person.owner
     return User(owner.uid, owner.gid, tuple(sorted(gids_of(owner))))
 
 

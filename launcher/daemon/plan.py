@@ -110,7 +110,7 @@ class Plan:
         try:
             if are_pinned(self.asked):
                 places = self.directories.checked(self.asked.spec, self.action.image_id)
-                pins.pin(name, mounts_of(self.asked, places), user_of(self.asked), dockerd())
+                pins.pin(name, mounts_of(self.asked, places), user_of(self.asked.person), dockerd())
             elif self.asked.spec.binds:
                 self.directories.check_local(self.asked, self.action.image_id)
             if self.asked.spec.secrets:

@@ -20,8 +20,9 @@ from launcher.config import Config
 from launcher.core.action import Action
 from launcher.core.ids import LABEL_STORE
 from launcher.daemon import clock, convert, server
+from launcher.daemon.accounts import Accounts
 from launcher.daemon.door import House
-from launcher.daemon.identity import caller_of, roles_of
+from launcher.daemon.identity import roles_of
 from launcher.daemon.limits import Limiter
 from launcher.daemon.notify import Notifier
 from launcher.engine.connection import Connection
@@ -60,7 +61,7 @@ class Recovery:
         self.house = House(Limiter(config.limits))
         self.stop = asyncio.Event()
         self.asked = asyncio.Event()
-        self._roles = roles_of(config)
+        self._accounts = Accounts(roles_of(config))
         self._containers = Containers(Connection(config.docker_host))
         self._started_at = clock.rfc3339(clock.now().wall)
 
@@ -72,7 +73,7 @@ class Recovery:
 
     def application(self) -> web.Application:
         """Return the application: two routes, and a refusal."""
-        app = server.bare_application(self.house, self._roles)
+        app = server.bare_application(self.house, self._accounts)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/stop", self._stop)
         app.router.add_route("*", "/{path:.*}", self._refuse)
@@ -87,7 +88,7 @@ class Recovery:
         return server.reply(200, body)
 
     async def _stop(self, request: web.Request) -> web.Response:
-        if not caller_of(request, self._roles).admin:
+        if not request[server.CALLER].admin:
             raise NotAllowed("only an admin of this daemon may stop it")
         answer = await self._reply()
         self.stop.set()

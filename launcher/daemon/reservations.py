@@ -52,7 +52,7 @@ async def reserve(
         raise UserError(
             f"{asked.name!r} is no name for a reservation", fix="Use letters, digits and ._- only."
         )
-    _check_known(asked)
+    await context.accounts.ask(caller.uid, _check_known, asked)
     await context.brain.ask(
         ev.ReserveAsked(
             asked.name,

@@ -17,10 +17,11 @@ from aiohttp import web
 from launcher import __version__, last_words, wire
 from launcher.config import Config
 from launcher.daemon import convert
+from launcher.daemon.accounts import Accounts
 from launcher.daemon.audit import READS, Audit, Entry
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.door import BACKLOG, House, Site, uid_of
-from launcher.daemon.identity import Caller, Roles, caller_of
+from launcher.daemon.identity import Caller
 from launcher.daemon.parameters import must_be_known
 from launcher.daemon.replies import LARGE_BYTES, cut, listed
 from launcher.daemon.route import Access, Route
@@ -52,18 +53,22 @@ AT_ONCE = ("/v1/status", "/v1/stop", "/v1/doctor", "/v1/openapi.json")
 """What is answered whatever the daemon still waits for."""
 
 
+CALLER = web.RequestKey("caller", Caller)
+"""Who sent the request, as it was looked up once for all who serve it."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(context: Context) -> web.Application:
     """Return the application: every route of the table, and nothing else."""
-    app = bare_application(context.house, context.roles, context.audit)
+    app = bare_application(context.house, context.accounts, context.audit)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
     return app
 
 
-def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> web.Application:
+def bare_application(
+    house: House, accounts: Accounts, audit: Audit | None = None
+) -> web.Application:
     """Return an application without routes: who asks is known and counted, every error is told."""
     unfinished: set[asyncio.Task[web.StreamResponse]] = set()
 
@@ -75,7 +80,7 @@ def bare_application(house: House, roles: Roles, audit: Audit | None = None) -> 
     @web.middleware
     async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
         async def counted(request: web.Request) -> web.StreamResponse:
-            caller = await _known(request, roles)
+            caller = request[CALLER] = await _known(request, accounts)
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 house.limiter.request(caller)
@@ -107,9 +112,9 @@ def _changes_something(request: web.Request) -> bool:
     return request.method == "POST" and request.path not in READS
 
 
-async def _known(request: web.Request, roles: Roles) -> Caller:
+async def _known(request: web.Request, accounts: Accounts) -> Caller:
     try:
-        return caller_of(request, roles)
+        return await accounts.sender(request)
     except NotAllowed:
         await asyncio.sleep(PAUSE_SECONDS)  # nobody counts what he asks
         raise
@@ -139,7 +144,7 @@ async def served(
 
 def _endpoint(context: Context, route: Route) -> Any:
     async def serve(request: web.Request) -> web.StreamResponse:
-        caller = caller_of(request, context.roles)
+        caller = request[CALLER]
         if route.path not in AT_ONCE:
             await context.first_look()
         if route.waits:

@@ -11,11 +11,12 @@ from launcher import wire
 from launcher.core import event as ev
 from launcher.core.explain import Explainer
 from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Outcome
+from launcher.core.policy import Asked
 from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
 from launcher.daemon.directories import own
 from launcher.daemon.expand import Budget, expand, template_of
-from launcher.daemon.identity import Caller, groups_of
+from launcher.daemon.identity import Caller
 from launcher.daemon.secretstore import Bundle, parted
 from launcher.daemon.space import must_have_room
 from launcher.errors import UserError
@@ -74,12 +75,16 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     """
     rules = context.world.rules.policy
     specs = {(s.binds, s.working_dir): s for s in (job.spec for job in event.jobs) if s.binds}
+    if not specs:
+        return
+    uid = event.owner.uid
+    person = await context.accounts.person(uid, event.owner, rules.groups)
+    user = await context.accounts.ask(uid, mounts.user_of, person)
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
-        asked = context.roles.asked(spec, event.owner, rules, rules.host_memory)
+        asked = Asked(spec, person, rules, rules.host_memory)
         wanted = mounts.mounts_of(asked, own(spec))
         if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
-            user = mounts.user_of(asked)
-            await context.users.run(event.owner.uid, context.pins.check, wanted, user)
+            await context.users.run(uid, context.pins.check, wanted, user)
 
 
 def _command(spec: JobSpec) -> list[str] | None:
@@ -103,9 +108,8 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     expanded = [expand(request, budget) for request in asked.jobs]
     login.must_be_few(asked.credentials)
     new, arrays = await _new_jobs(context, caller, asked, expanded)
-    groups = groups_of(caller.owner)
     return ev.Submitted(
-        caller.owner, new, asked.dry_run, arrays, groups, caller.admin, caller.trusted
+        caller.owner, new, asked.dry_run, arrays, caller.groups, caller.admin, caller.trusted
     )
 
 

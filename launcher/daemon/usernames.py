@@ -1,7 +1,12 @@
-"""Users' names, from the system's databases (getpwuid(3)), and whose a uid without a name is."""
+"""Users' names and groups, from the system's databases (getpwuid(3), getgrouplist(3)), and whose a
+uid without a name is.
+
+Everything here asks NSS, which may be a service that is away: never on the event loop.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import functools
 import os
@@ -22,9 +27,9 @@ NO_GROUP = 65534
 """The kernel's overflow gid, Debian's nogroup: it owns nothing."""
 
 
-def name_of(uid: int) -> str:
-    """Return a user's name; of a uid without a name its number."""
-    return account_of(uid)[0]
+def known_name(uid: int) -> str:
+    """Return a user's name as it was found last, else the number; asks nobody."""
+    return _known.get(uid, (str(uid), NO_GROUP))[0]
 
 
 def account_of(uid: int) -> tuple[str, int]:
@@ -55,6 +60,29 @@ def primary_gid(uid: int, name: str) -> int:
         before, gid = _known.get(uid, (None, NO_GROUP))
         return gid if before == name else NO_GROUP
     return found.pw_gid if found.pw_uid == uid else NO_GROUP
+
+
+_libc = ctypes.CDLL(None)
+FIRST_GROUPS = 64
+MOST_GROUPS = 65_536
+"""The kernel's NGROUPS_MAX (limits.h)."""
+
+
+def group_ids(name: str, gid: int) -> list[int]:
+    """Return the ids of the groups that a name is in, and ``gid``; raises ``OSError``.
+
+    As os.getgrouplist() does, which keeps every other thread waiting meanwhile: it does not let go
+    of the interpreter's lock (CPython 3.11 to 3.13), so that a slow service would stop them all.
+    """
+    count = ctypes.c_int(FIRST_GROUPS)
+    while count.value <= MOST_GROUPS:
+        room = count.value
+        found = (ctypes.c_uint32 * room)()
+        user, group = os.fsencode(name), ctypes.c_uint32(gid)
+        if _libc.getgrouplist(user, group, found, ctypes.byref(count)) >= 0:
+            return list(found[: count.value])
+        count.value = max(count.value, 2 * room)
+    raise OSError(errno.E2BIG, f"{name} is in more than {MOST_GROUPS} groups")
 
 
 def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:

@@ -13,6 +13,7 @@ from launcher.core.job import Owner
 from launcher.core.policy import VERSION
 from launcher.daemon import audit
 from launcher.daemon.audit import FOLD_SECONDS, MOST_LETTERS, MOST_WAITING, Audit, Entry
+from launcher.daemon.usernames import account_of
 from launcher.errors import InternalError, LauncherError, NotAllowed, StateDirError, UserError
 
 ALICE = Owner(1001, 1001, "alice")
@@ -130,6 +131,7 @@ def test_a_full_disk_keeps_the_lines_and_a_line_that_cannot_be_written_is_droppe
 
 def test_who_is_not_let_in_is_on_record_by_name() -> None:
     machine = Machine()
+    account_of(0)  # as for an earlier request: of who is refused nothing is looked up
     for uid in (0, 0, 0, 54321):
         machine.audit.refuse_connection(uid)
     found = [(line.user, line.role, line.route, line.count) for line in machine.written()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import struct
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,12 +18,20 @@ from launcher.core.rules import FairShare, Quota, Rules
 from launcher.daemon.identity import (
     Caller,
     Roles,
-    caller_of,
     gids_of,
     groups_of,
+    peer_of,
+    sender_of,
     unknown_names,
 )
-from launcher.daemon.usernames import NO_GROUP, lent_by, name_of, primary_gid
+from launcher.daemon.usernames import (
+    NO_GROUP,
+    account_of,
+    group_ids,
+    known_name,
+    lent_by,
+    primary_gid,
+)
 from launcher.errors import NotAllowed
 
 MAIL = 8
@@ -33,6 +42,11 @@ def request(connection: socket.socket | None, **headers: str) -> Any:
     """Return what identity reads of a request: the transport with its socket."""
     transport = SimpleNamespace(get_extra_info={"socket": connection}.get)
     return SimpleNamespace(transport=transport, headers=headers)
+
+
+def caller_of(request: Any, roles: Roles) -> Caller:
+    """Return who sent a request, as the daemon finds it in two steps."""
+    return roles.known(sender_of(request))
 
 
 def test_a_pair_of_sockets_names_this_process() -> None:
@@ -141,12 +155,13 @@ def test_where_subordinate_uids_cannot_be_read_it_is_not_taken_for_none(tmp_path
 def test_a_name_that_was_known_is_kept_while_nobody_can_look_it_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert name_of(5) == "games"
+    assert account_of(5)[0] == "games"
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])  # SSSD that is away raises KeyError
     monkeypatch.setattr(pwd, "getpwnam", lambda name: {}[name])
-    assert (name_of(5), primary_gid(5, "games")) == ("games", 60)
+    assert (account_of(5), primary_gid(5, "games")) == (("games", 60), 60)
     assert primary_gid(5, "another") == NO_GROUP
-    assert (name_of(54321), primary_gid(54321, "54321")) == ("54321", NO_GROUP)
+    assert (account_of(54321), primary_gid(54321, "54321")) == (("54321", NO_GROUP), NO_GROUP)
+    assert (known_name(5), known_name(54321)) == ("games", "54321")
 
 
 def test_each_connection_keeps_its_own_user(listener: Any) -> None:
@@ -208,6 +223,18 @@ def test_names_of_the_rules_that_nobody_has_here_are_told() -> None:
         group_quotas={"root": Quota(), "nogroupofthis": Quota()},
     )
     assert unknown_names(rules) == ["user alsonot", "user nosuch", "group nogroupofthis"]
+
+
+def test_group_ids_are_those_that_the_system_gives_however_many() -> None:
+    for entry in pwd.getpwall():
+        wanted = os.getgrouplist(entry.pw_name, entry.pw_gid)
+        assert sorted(group_ids(entry.pw_name, entry.pw_gid)) == sorted(wanted)
+
+
+def test_a_uid_above_half_of_all_is_no_negative_number() -> None:
+    high = 2**32 - 10
+    client = SimpleNamespace(getsockopt=lambda *_: struct.pack("iII", 1, high, high))
+    assert peer_of(client) == high  # type: ignore[arg-type]
 
 
 def test_the_groups_of_a_user_are_those_of_the_system() -> None:
