@@ -38,11 +38,17 @@ def _print(status: Status) -> None:
         ("version", _versions(status.version)),
         ("pid", status.pid),
         ("since", status.started_at),
+        ("held up", _lag(status)),
         ("socket", status.socket),
         ("state dir", status.state_dir),
         ("store", status.store),
     ]
     render.print_pairs(rows)
+
+
+def _lag(status: Status) -> str:
+    own = f"{status.loop_step * 1e3:.0f} ms of it its own work"
+    return f"{status.loop_lag * 1e3:.0f} ms at most in the last minute, {own}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ from launcher.core import event as ev
 from launcher.core import gates, images, quota, wellformed
 from launcher.core.action import Action, SignalAttempt
 from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.pieces import PIECE, Pieces
 from launcher.core.policy import MAX_USER_PRIORITY, check_priority
 from launcher.core.possible import check_possible
 from launcher.core.queue import lane_for, lane_of
@@ -90,13 +91,13 @@ def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
     return stop(world, job, now) if job.state is State.RUNNING else []
 
 
-def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
-    """Queue ended jobs again; each keeps its id and takes the next attempt.
+def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action]]:
+    """In pieces: queue ended jobs again; each keeps its id and takes the next attempt.
 
     Of several, those that cannot are passed over; a single one is refused. All are open again
     before any is admitted: they wait for each other as they did before.
     """
-    opened = _that_can(world, event)
+    opened = yield from _that_can(world, event)
     world.groups.update(event.groups)
     for owner in {one.job.owner for one in opened}:
         theirs = [one.job for one in opened if one.job.owner == owner]
@@ -108,17 +109,21 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> list[Action]:
     for array in event.arrays:
         if array.id in ours:
             world.arrays.setdefault(array.id, array)
-    for one in opened:
+    for number, one in enumerate(opened):
         _reopen(world, one.job, event, now)
+        if number % PIECE == 0:
+            yield
     actions: list[Action] = []
-    for one in opened:
+    for number, one in enumerate(opened):
+        if number % PIECE == 0:
+            yield
         one.job.waits_for = left_of(world, one.job.depends_on, one.after)
         world.depend(one.job)
         actions += gates.admit(world, one.job, now)
     return actions
 
 
-def _that_can(world: World, event: ev.RetryAsked) -> list[ev.Retried]:
+def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
     """Return the jobs that can be opened; one that depends on another that cannot, cannot."""
     known = world.arrays.keys() | {array.id for array in event.arrays}
     left = list(event.jobs)
@@ -126,7 +131,9 @@ def _that_can(world: World, event: ev.RetryAsked) -> list[ev.Retried]:
         again = {one.job.id for one in left}
         again |= {one.job.element.array for one in left if one.job.element is not None}
         found: list[ev.Retried] = []
-        for one in left:
+        for number, one in enumerate(left):
+            if number % PIECE == 0:
+                yield
             try:
                 _check_retry(world, one, known, again)
                 found.append(one)

@@ -14,6 +14,7 @@ from launcher.core import images, lifecycle
 from launcher.core.action import Action
 from launcher.core.images import is_open
 from launcher.core.job import After, Dependency, Job, Outcome, Reason, State
+from launcher.core.pieces import PIECE, Pieces
 from launcher.core.steps import finish, move
 from launcher.core.world import World
 from launcher.errors import NotAllowed, StaleRequest, UserError
@@ -150,10 +151,12 @@ def never(
     return []
 
 
-def check_cycles(jobs: Sequence[ev.NewJob]) -> None:
-    """Raise ``UserError`` naming the cycle where jobs of one submit wait for each other."""
+def check_cycles(jobs: Sequence[ev.NewJob]) -> Pieces[None]:
+    """In pieces: raise ``UserError`` naming the cycle where jobs wait for each other."""
     done: set[int] = set()
     for start in range(len(jobs)):
+        if start % PIECE == 0:
+            yield
         path: list[int] = []
         todo = [(start, iter(jobs[start].beside))]
         on_path = {start}

@@ -24,9 +24,10 @@ from launcher.core import event as ev
 from launcher.core.action import Action
 from launcher.core.changes import Drain
 from launcher.core.layoutop import LayoutOp
+from launcher.core.pieces import Pieces, whole
 from launcher.core.preempt import preempt
 from launcher.core.scheduler import schedule
-from launcher.core.submit import submit
+from launcher.core.submit import submit_in_pieces
 from launcher.core.wallclock import keep_pace
 from launcher.core.world import World
 from launcher.errors import UserError
@@ -44,11 +45,20 @@ def handle(world: World, event: ev.Event, now: ev.Now) -> list[Action]:
 
 def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action]]:
     """As ``handle``, with what whoever asked is answered: jobs, a layout change, or None."""
+    return whole(decide_in_pieces(world, event, now))
+
+
+def decide_in_pieces(
+    world: World, event: ev.Event, now: ev.Now
+) -> Pieces[tuple[Any, list[Action]]]:
+    """As ``decide``; what means many jobs comes in pieces. Nothing else is decided meanwhile."""
     answer: Any = None
     keep_pace(world, now)
     match event:
         case ev.Submitted():
-            answer, actions = submit(world, event, now)
+            answer, actions = yield from submit_in_pieces(world, event, now)
+        case ev.RetryAsked():
+            actions = yield from control.retry(world, event, now)
         case ev.LayoutAsked():
             answer, actions = _layout(world, event, now)
         case ev.HoldAsked() | ev.ReleaseAsked() | ev.EditAsked() | ev.RequeueAsked():
@@ -147,7 +157,6 @@ def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
 _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.CancelAsked: control.cancel,
     ev.RequeueAsked: control.requeue,
-    ev.RetryAsked: control.retry,
     ev.EditAsked: control.edit,
     ev.HoldAsked: gates.hold,
     ev.ReleaseAsked: gates.release,
@@ -189,4 +198,4 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
 
 def handles() -> Sequence[type]:
     """Return every event type that ``handle`` knows."""
-    return (ev.Submitted, ev.LayoutAsked, *_HANDLERS)
+    return (ev.Submitted, ev.RetryAsked, ev.LayoutAsked, *_HANDLERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from launcher.core.asked import NewJob, Submitted
 from launcher.core.job import JobSpec
@@ -12,7 +13,12 @@ DEPENDENCY_BYTES = 40
 
 
 def kept_bytes(event: Submitted) -> list[int]:
-    """Return about how many bytes each job of a submit takes, in order.
+    """Return about how many bytes each job of a submit takes, in order."""
+    return list(each_kept(event))
+
+
+def each_kept(event: Submitted) -> Iterator[int]:
+    """Yield ``kept_bytes`` job by job.
 
     An array's template counts once: each of its elements has an equal part of it.
     """
@@ -24,13 +30,11 @@ def kept_bytes(event: Submitted) -> list[int]:
         -(-(_size(a.template.document) + _size(a.indices)) // max(1, size))
         for a, size in zip(event.arrays, sizes, strict=True)
     ]
-    found: list[int] = []
     last: tuple[JobSpec, int] | None = None
     for new in event.jobs:
         if last is None or last[0] is not new.spec:  # elements of an array often share a spec
             last = (new.spec, _columns(new.spec))
-        found.append(last[1] + _own(new) + (shares[new.element.array] if new.element else 0))
-    return found
+        yield last[1] + _own(new) + (shares[new.element.array] if new.element else 0)
 
 
 def document_bytes(document: str) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from launcher.core import event as ev
 from launcher.core import gates, policy, quota, wellformed
 from launcher.core.action import Action
 from launcher.core.arrays import Array
 from launcher.core.job import Dependency, Element, Job, JobSpec, Outcome, Reason
-from launcher.core.kept import kept_bytes
+from launcher.core.kept import each_kept
+from launcher.core.pieces import PIECE, Pieces, whole
 from launcher.core.possible import check_possible
 from launcher.core.queue import Lane, lane_for
 from launcher.core.shares import memory_for
@@ -16,15 +19,49 @@ from launcher.errors import LauncherError, NotAllowed, StaleRequest
 
 
 def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
+    """As ``submit_in_pieces``, all at once."""
+    return whole(submit_in_pieces(world, event, now))
+
+
+def submit_in_pieces(
+    world: World, event: ev.Submitted, now: ev.Now
+) -> Pieces[tuple[list[Job], list[Action]]]:
     """Queue all jobs of a submit or none; returns them with the actions.
 
-    With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere.
+    With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere. All checks come
+    before the first change.
     """
-    kept = kept_bytes(event)
-    _check(world, event, sum(kept))
+    kept: list[int] = []
+    for size in each_kept(event):
+        kept.append(size)
+        if len(kept) % PIECE == 0:
+            yield
+    yield from _check(world, event, sum(kept))
     if event.dry_run:
-        return [_planned(world, new, event, now) for new in event.jobs], []
+        planned: list[Job] = []
+        for new in event.jobs:
+            planned.append(_planned(world, new, event, now))
+            if len(planned) % PIECE == 0:
+                yield
+        return planned, []
     world.groups[event.owner.uid] = event.groups
+    made = yield from _queue(world, event, kept, now)
+    actions: list[Action] = []
+    for number, (job, new) in enumerate(zip(made, event.jobs, strict=True), start=1):
+        missed = missed_of(world, new.after)
+        if missed is not None:
+            actions += gates.never(world, job, *missed, now)
+        else:
+            actions += gates.admit(world, job, now)
+        if number % PIECE == 0:
+            yield
+    return made, actions
+
+
+def _queue(
+    world: World, event: ev.Submitted, kept: Sequence[int], now: ev.Now
+) -> Pieces[list[Job]]:
+    """Take the jobs of a submit, with their sizes, into the world; none is admitted yet."""
     arrays = _new_arrays(world, event)
     first = world.next_id
     made: list[Job] = []
@@ -41,24 +78,21 @@ def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], l
         world.changes.new_jobs.append((job, new.document))
         world.note(job, now.wall, "submitted", f"by {event.owner.name}")
         made.append(job)
-    actions: list[Action] = []
-    for job, new in zip(made, event.jobs, strict=True):
-        missed = missed_of(world, new.after)
-        if missed is not None:
-            actions += gates.never(world, job, *missed, now)
-        else:
-            actions += gates.admit(world, job, now)
-    return made, actions
+        if len(made) % PIECE == 0:
+            yield
+    return made
 
 
-def _check(world: World, event: ev.Submitted, kept: int) -> None:
+def _check(world: World, event: ev.Submitted, kept: int) -> Pieces[None]:
     """Refuse the whole submit for one job that may not be or could never run.
 
     ``kept`` is how many bytes all of it takes in the database.
     """
     person = policy.Person(event.owner, event.groups, trusted=event.trusted, admin=event.admin)
     checked: JobSpec | None = None
-    for new in event.jobs:
+    for number, new in enumerate(event.jobs):
+        if number % PIECE == 0:
+            yield
         try:
             if new.spec is not checked:  # the elements of an array are often one and the same
                 _check_spec(world, new.spec, person)
@@ -71,18 +105,20 @@ def _check(world: World, event: ev.Submitted, kept: int) -> None:
             if len(event.jobs) > 1:
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
-    gates.check_cycles(event.jobs)
-    lanes = _lanes(world, event)
+    yield from gates.check_cycles(event.jobs)
+    lanes = yield from _lanes(world, event)
     waits = sum(len(new.beside) + len(new.after) for new in event.jobs)
     quota.check_submit(world, event.owner, event.groups, lanes, kept, waits, admin=event.admin)
 
 
-def _lanes(world: World, event: ev.Submitted) -> list[Lane]:
+def _lanes(world: World, event: ev.Submitted) -> Pieces[list[Lane]]:
     """Return the lane of each job of a submit."""
     without = limit_without(world, admin=event.admin)
     found: list[Lane] = []
     last: JobSpec | None = None
-    for spec in (new.spec for new in event.jobs):
+    for number, spec in enumerate(new.spec for new in event.jobs):
+        if number % PIECE == 0:
+            yield
         if spec is last:  # the elements of an array are often one and the same
             found.append(found[-1])
             continue

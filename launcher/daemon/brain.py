@@ -13,12 +13,12 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from launcher.core import event as ev
 from launcher.core.action import Action
 from launcher.core.changes import Changes
-from launcher.core.handle import decide, serve
+from launcher.core.handle import decide_in_pieces, serve
 from launcher.core.reconcile import take_up
 from launcher.core.world import World
 from launcher.crashpoints import crashpoint
@@ -26,6 +26,7 @@ from launcher.daemon import audit, clock
 from launcher.daemon.audit import Entry
 from launcher.daemon.committer import Committer
 from launcher.daemon.logs import about_event
+from launcher.daemon.pauses import Pauses
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError
 
 log = logging.getLogger(__name__)
@@ -124,8 +125,10 @@ class Brain:
         actions: list[Action] = []
         answers: list[Decided] = []
         entries: dict[Entry, None] = {}
+        pauses = Pauses()
         for asked in batch:
-            actions += self._apply(asked, now, answers, entries)
+            actions += await self._apply(asked, now, answers, entries, pauses)
+            await pauses.rest()
         actions += serve(self.world, now)
         changes = self.world.take_changes()
         changes.audit = [entry.line(now.wall) for entry in entries if entry.unwritten]
@@ -143,15 +146,19 @@ class Brain:
             self._dispatch(action)
         self._changed(changes)
 
-    def _apply(
-        self, asked: Asked, now: ev.Now, answers: list[Decided], entries: dict[Entry, None]
+    async def _apply(
+        self,
+        asked: Asked,
+        now: ev.Now,
+        answers: list[Decided],
+        entries: dict[Entry, None],
+        pauses: Pauses,
     ) -> list[Action]:
         answer: Any = None
         error: LauncherError | None = None
         actions: list[Action] = []
         try:
-            with self._spent(asked.entry.owner.uid) if asked.entry else contextlib.nullcontext():
-                answer, actions = decide(self.world, asked.event, now)
+            answer, actions = await self._decided(asked, now, pauses)
             if asked.entry is not None:
                 asked.entry.accept(asked.event, answer)
                 entries[asked.entry] = None
@@ -167,6 +174,18 @@ class Brain:
         elif error is not None and not isinstance(error, InternalError):
             about_event(log, asked.event).warning("an observation was refused: %s", error)
         return actions
+
+    async def _decided(self, asked: Asked, now: ev.Now, pauses: Pauses) -> tuple[Any, list[Action]]:
+        """Decide one event; between two pieces others may look at the world, none changes it."""
+        pieces = decide_in_pieces(self.world, asked.event, now)
+        while True:
+            with self._spent(asked.entry.owner.uid) if asked.entry else contextlib.nullcontext():
+                try:
+                    while not pauses.due:
+                        next(pieces)
+                except StopIteration as done:
+                    return cast(tuple[Any, list[Action]], done.value)
+            await pauses.rest()
 
     @staticmethod
     def _answer(decided: Decided) -> None:

@@ -5,9 +5,10 @@ An array is stored as it was asked, and an element as its values: it is made aga
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,21 +46,28 @@ class Budget:
 
 
 def expand(request: JobRequest, budget: Budget | None = None) -> list[JobRequest]:
-    """Return the elements of a request in the order of its indices; itself if it is no array.
+    """Return the elements of a request: see ``each_element``."""
+    return list(each_element(request, budget))
+
+
+def each_element(request: JobRequest, budget: Budget | None = None) -> Iterator[JobRequest]:
+    """Yield the elements of a request in the order of its indices; itself if it is no array.
 
     An element has no ``array``, and its combination's values in place of ``${key}``. Elements that
     do not differ are one object. Requests of one submit share a ``budget``. Raises ``UserError``.
     """
     array = request.array
     if array is None:
-        return [request]
+        yield request
+        return
     _check_indices(array)
     _check_matrix(array)
     one = replace(request, array=None)
     if not array.matrix:
-        return [one] * len(array.indices)
+        yield from itertools.repeat(one, len(array.indices))
+        return
     elements = _Elements(one, _keys(array), budget or Budget())
-    return [elements.make(values) for values in array.matrix]
+    yield from map(elements.make, array.matrix)
 
 
 def template_of(request: JobRequest) -> ArrayTemplate:

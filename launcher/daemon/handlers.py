@@ -16,7 +16,7 @@ from launcher.core.job import Job, State
 from launcher.core.policy import Asked
 from launcher.core.scheduler import Walk
 from launcher.core.shares import memory_for, memory_with
-from launcher.daemon import clock, convert, views
+from launcher.daemon import clock, convert, lag, views
 from launcher.daemon.arrays import array_view
 from launcher.daemon.context import Context
 from launcher.daemon.expand import Commands
@@ -85,7 +85,8 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
     single = [job for job in running if job.element is None]
     first = waiting_alone(explainer, most)
     shown = await job_views(context, caller, [*single[:most], *first])
-    some = list(itertools.islice(world.arrays.values(), most))
+    here = (array for array in world.arrays.values() if array.live)  # one is being submitted
+    some = list(itertools.islice(here, most))
     arrays = [array_view(explainer, array, caller) for array in some]
     return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays)
 
@@ -233,6 +234,7 @@ async def status(context: Context, caller: Caller) -> wire.Status:
             problems.append(f"job {state.lease.job} has {state.slice.uuid}, which {state.unusable}")
         if state.quarantine:
             problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
+    lasted, computed = lag.present().largest()
     return wire.Status(
         state="degraded" if problems else "healthy",
         problems=problems,
@@ -249,6 +251,8 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         slices=words,
         jobs=await context.counts.now(),
         started_at=context.started_at,
+        loop_lag=round(lasted, 6),
+        loop_step=round(computed, 6),
     )
 
 

@@ -60,9 +60,10 @@ class Hub:
                 self._ended[job.id] = job
                 if len(self._ended) > REMEMBERED:
                     self._ended.popitem(last=False)
-            else:  # one that ended may be tried again
-                self._ended.pop(job.id, None)
-            self.wake(job.id)
+            elif job.id in self._ended:  # it is tried again
+                del self._ended[job.id]
+            if job.id in self._watchers:
+                self.wake(job.id)
         if changes.layouts:
             self.layout_changed.set()
             self.layout_changed = asyncio.Event()

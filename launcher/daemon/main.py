@@ -22,6 +22,8 @@ from launcher.core.job import Owner
 from launcher.core.reconcile import resume
 from launcher.daemon import (
     clock,
+    garbage,
+    lag,
     life,
     logs,
     mounts,
@@ -118,7 +120,8 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
         life.go_first()
     sys.setswitchinterval(SWITCH_SECONDS)
     config = with_fake_gpu(config)
-    return asyncio.run(_run(config, store))
+    with asyncio.Runner(loop_factory=lag.MeasuredLoop) as runner:
+        return runner.run(_run(config, store))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +230,7 @@ class Daemon:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
         await self.brain.ask(first)  # what was cut off is on record before anybody is served
-        gc.enable()
-        gc.freeze()
+        garbage.begin()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
 
@@ -238,6 +240,7 @@ class Daemon:
             "brain": self.brain.run(),
             "audit": self.audit.run(),
             "watch": slowness.watch(self.health, self.runners),
+            "garbage": garbage.collect(),
         }
         if unknown:
             works["groups"] = self.accounts.learn_all(lambda: self.brain.world.groups, unknown)
@@ -426,6 +429,7 @@ async def _run(config: Config, store: Store) -> int:
         return await recovery.serve(config, trouble, listener)
     terminated = life.stopped_by_signals(daemon)
     async with server.served(server.application(daemon.context()), listener, daemon.house):
+        lag.present().forget()
         log.info("listening on %s, store %s", config.socket, daemon.store_id)
         try:
             await life.until_over(daemon, config.idle_exit, Notifier())

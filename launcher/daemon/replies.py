@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 LARGE_BYTES = 16 * 1024
 """A longer reply of one user waits for the end of the user's other long replies."""
 PIECE_BYTES = 64 * 1024
+PAGE = 250
+"""So many items of a list are written as JSON in one step."""
 BUDGET_BYTES = 64 * 2**20
 SHARE_BYTES = 4 * 2**20
 """What each user may hold, also where others have filled the budget."""
@@ -149,6 +151,13 @@ async def cut(body: bytes) -> AsyncIterator[bytes]:
     """Yield a body in pieces."""
     for first in range(0, len(body), PIECE_BYTES):
         yield body[first : first + PIECE_BYTES]
+
+
+async def paged(items: list[Any]) -> AsyncIterator[list[Any]]:
+    """Yield a long list some items at a time, so that none takes long to be written as JSON."""
+    for first in range(0, len(items), PAGE):
+        yield items[first : first + PAGE]
+        await asyncio.sleep(0)
 
 
 async def listed(kind: Any, pages: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:

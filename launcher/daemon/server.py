@@ -23,7 +23,7 @@ from launcher.daemon.context import Context, must_own
 from launcher.daemon.door import BACKLOG, House, Site, uid_of
 from launcher.daemon.identity import Caller
 from launcher.daemon.parameters import must_be_known
-from launcher.daemon.replies import LARGE_BYTES, cut, listed
+from launcher.daemon.replies import LARGE_BYTES, PAGE, cut, listed, paged
 from launcher.daemon.route import Access, Route
 from launcher.daemon.routes import ROUTES
 from launcher.errors import (
@@ -178,6 +178,8 @@ async def _answer(
     result = await route.handler(context, caller, request)
     if route.reply is None:
         return await _stream(context, caller, request, result)
+    if isinstance(result, list) and len(result) > PAGE:
+        result = paged(result)
     if not isinstance(result, AsyncIterator):
         body = result if isinstance(result, bytes) else convert.dump(route.reply, result)
         if len(body) <= LARGE_BYTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -15,8 +15,9 @@ from launcher.core.policy import Asked
 from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
 from launcher.daemon.directories import own
-from launcher.daemon.expand import Budget, expand, template_of
+from launcher.daemon.expand import Budget, each_element, template_of
 from launcher.daemon.identity import Caller
+from launcher.daemon.pauses import Pauses
 from launcher.daemon.secretstore import Bundle, parted
 from launcher.daemon.space import must_have_room
 from launcher.errors import UserError
@@ -26,11 +27,16 @@ from launcher.store import Reader
 MAX_JOBS = 100_000
 MAX_DEPENDENCIES = 200_000
 MOUNTS_LOOKED_AT = 32
-AT_A_TIME = 500
+SHOWN_AT_A_TIME = 250
 
 
-async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) -> list[wire.JobView]:
-    """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued."""
+async def submit(
+    context: Context, caller: Caller, asked: wire.SubmitRequest
+) -> list[wire.JobView] | AsyncIterator[list[wire.JobView]]:
+    """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued.
+
+    Returns the jobs as they are shown; many come some at a time, and are queued, read or not.
+    """
     if not asked.dry_run:
         must_have_room(context.config)
     if any(one.secrets for one in asked.jobs):
@@ -43,13 +49,18 @@ async def submit(context: Context, caller: Caller, asked: wire.SubmitRequest) ->
     jobs = await _queue(context, caller, event, bundles)
     made = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, one.spec) for job, one in made if job.id)
-    shown: list[wire.JobView] = []
-    for first in range(0, len(made), AT_A_TIME):
+    shown = _shown(context, caller, made)
+    return shown if len(made) > SHOWN_AT_A_TIME else await anext(shown)
+
+
+async def _shown(
+    context: Context, caller: Caller, made: Sequence[tuple[Job, ev.NewJob]]
+) -> AsyncIterator[list[wire.JobView]]:
+    for first in range(0, len(made), SHOWN_AT_A_TIME):
         explainer = Explainer(context.world, clock.now())
-        some = made[first : first + AT_A_TIME]
-        shown += [views.job_view(explainer, job, caller, _command(one.spec)) for job, one in some]
+        some = made[first : first + SHOWN_AT_A_TIME]
+        yield [views.job_view(explainer, job, caller, _command(one.spec)) for job, one in some]
         await asyncio.sleep(0)
-    return shown
 
 
 async def _queue(
@@ -105,12 +116,26 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
     budget = Budget()
-    expanded = [expand(request, budget) for request in asked.jobs]
+    expanded: list[Sequence[wire.JobRequest]] = []
+    pauses = Pauses()
+    for request in asked.jobs:
+        expanded.append(await _expanded(request, budget, pauses))
     login.must_be_few(asked.credentials)
     new, arrays = await _new_jobs(context, caller, asked, expanded)
     return ev.Submitted(
         caller.owner, new, asked.dry_run, arrays, caller.groups, caller.admin, caller.trusted
     )
+
+
+async def _expanded(
+    request: wire.JobRequest, budget: Budget, pauses: Pauses
+) -> Sequence[wire.JobRequest]:
+    """Return the elements of a request, made some at a time."""
+    found: list[wire.JobRequest] = []
+    for element in each_element(request, budget):
+        found.append(element)
+        await pauses.rest()
+    return found
 
 
 async def _new_jobs(
@@ -124,6 +149,7 @@ async def _new_jobs(
     new: list[ev.NewJob] = []
     arrays: list[ev.NewArray] = []
     waits = 0
+    pauses = Pauses()
     for request, elements in zip(asked.jobs, expanded, strict=True):
         beside, after = await _dependencies(context, caller, request, places)
         waits += (len(beside) + len(after)) * len(elements)
@@ -139,8 +165,7 @@ async def _new_jobs(
             spec, key = made.parts(element)
             place = _place(request.array, len(arrays), number)
             new.append(ev.NewJob(spec, document, key, beside, after, place))
-            if len(new) % AT_A_TIME == 0:
-                await asyncio.sleep(0)  # a long list is nobody else's business
+            await pauses.rest()  # a long list is nobody else's business
         if request.array is not None:
             indices = ranges(request.array.indices)
             template, most = template_of(request), request.array.max_parallel

@@ -38,7 +38,9 @@ class SliceView:
 class Status:
     """The daemon's own health. ``state`` is healthy or degraded, ``problems`` says why.
 
-    ``fake_gpu``: the GPUs are not real.
+    ``fake_gpu``: the GPUs are not real. ``loop_lag``: for how many seconds the daemon was held up
+    at most, within the last minute, before it came to a request or an event; ``loop_step``: the
+    same in processor time of its own, which other programs on the machine do not lengthen.
     """
 
     state: Literal["healthy", "degraded"]
@@ -56,6 +58,8 @@ class Status:
     jobs: dict[str, int]
     started_at: str
     fake_gpu: bool = False
+    loop_lag: float = 0.0
+    loop_step: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

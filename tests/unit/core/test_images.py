@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from launcher.core import event as ev
 from launcher.core import images
 from launcher.core.action import FindImage, PullImage
-from launcher.core.handle import submit
 from launcher.core.images import MOST_PULLS
 from launcher.core.job import ImageKey, Job, JobSpec, Outcome, Owner, Reason, State
 from launcher.core.states import ImageState
+from launcher.core.submit import submit
 from tests.support.builders import ALICE, BOB, IMAGE, Machine, profile
 
 

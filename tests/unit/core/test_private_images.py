@@ -7,9 +7,9 @@ import dataclasses
 from launcher.core import event as ev
 from launcher.core.action import FindImage, PullImage, SettlePull
 from launcher.core.explain import blockers
-from launcher.core.handle import submit
 from launcher.core.job import ImageKey, Job, JobSpec, Outcome, Owner, State
 from launcher.core.reconcile import resume
+from launcher.core.submit import submit
 from tests.support.builders import ALICE, BOB, Machine, profile
 
 HERS = ImageKey("nvcr.io/nvidia/secret:1", "missing", ALICE.uid)

@@ -1,0 +1,45 @@
+"""Python's collector of cycles: what lives long is looked through once, never over and over.
+
+With 100,000 jobs a full collection takes a quarter of a second, in one piece. Jobs are no garbage:
+they go when nobody refers to them any more. So the collector forgets what there is
+(``gc.freeze``) whenever much is new, and collects whenever little is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+LOOK_SECONDS = 1.0
+FEW = 4
+MANY = 16
+"""So many middle collections, of about 7,000 new objects each, are few or many since the last."""
+NEVER = 1_000_000_000
+
+
+def begin() -> None:
+    """Collect young garbage only, from now on; what there is now stays."""
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, NEVER)
+    gc.enable()
+    gc.freeze()
+
+
+async def collect() -> None:
+    """Collect what is new, for ever."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        step()
+
+
+def step() -> None:
+    """Look through what is new, if that is little; else only what is youngest.
+
+    A cycle that is whole when much is new, and garbage later, stays: of requests under way a few.
+    """
+    new = gc.get_count()[2]
+    if new > MANY:
+        gc.collect(1)
+        gc.freeze()
+    if new > FEW:
+        gc.collect()  # after a freeze it finds nothing to look through, and counts from 0 again
