@@ -11,6 +11,7 @@ from launcher import wire
 from launcher.core import event as ev
 from launcher.core.job import Job
 from launcher.daemon import (
+    bodies,
     control,
     convert,
     doctor,
@@ -34,7 +35,7 @@ from launcher.errors import NoSuchJob, UserError
 
 
 async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.SubmitRequest, await request.read())
+    asked = await bodies.submit_request(await request.read())
     context.limiter.jobs(caller, submit.count_of(asked.jobs), dry_run=asked.dry_run)
     return await submit.submit(context, caller, asked)
 
