@@ -11,16 +11,17 @@ import asyncio
 import gc
 
 LOOK_SECONDS = 1.0
+YOUNG = 1_000
+"""So many new objects are looked through at once; a command of the client has them wait longer."""
 FEW = 4
 MANY = 16
-"""So many middle collections, of about 7,000 new objects each, are few or many since the last."""
+"""So many middle collections, of about 10,000 new objects each, are few or many since the last."""
 NEVER = 1_000_000_000
 
 
 def begin() -> None:
     """Collect young garbage only, from now on; what there is now stays."""
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, NEVER)
+    gc.set_threshold(YOUNG, 10, NEVER)
     gc.enable()
     gc.freeze()
 

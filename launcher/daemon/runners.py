@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import itertools
 import logging
 import time
 from collections import OrderedDict
@@ -259,8 +260,9 @@ class Runners:
         return bool(self._removing)
 
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
-        """Keep the short specs of jobs that were just queued: the next ones to start, probably."""
-        self._specs.update((job_id, spec) for job_id, spec in specs if _is_short(spec))
+        """Keep the short specs of the first jobs that were just queued: the next ones to start."""
+        first = itertools.islice(specs, REMEMBERED_SPECS)
+        self._specs.update((job_id, spec) for job_id, spec in first if _is_short(spec))
         while len(self._specs) > REMEMBERED_SPECS:
             self._specs.popitem(last=False)
 

@@ -24,12 +24,14 @@ def keeping() -> Runners:
     return made
 
 
-def test_only_the_last_specs_are_remembered(
+def test_only_the_first_specs_of_a_submit_and_the_last_submits_are_remembered(
     keeping: Runners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runners, "REMEMBERED_SPECS", 3)
     keeping.remember((number, spec()) for number in range(5))
-    assert list(keeping._specs) == [2, 3, 4]
+    assert list(keeping._specs) == [0, 1, 2]
+    keeping.remember((number, spec()) for number in range(5, 7))
+    assert list(keeping._specs) == [2, 5, 6]
 
 
 @pytest.mark.parametrize(
