@@ -17,7 +17,8 @@ LONG = (
     Reader.jobs_between,
     Reader.jobs_named,
     Reader.elements,
-    Reader.counts,
+    Reader.array,
+    Reader.ended,
     Reader.audit,
 )
 """What may read many jobs: who asks for less does not wait behind it."""

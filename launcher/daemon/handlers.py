@@ -249,7 +249,7 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         gpus=len(world.gpus),
         fake_gpu=health.fake_gpu,
         slices=words,
-        jobs=await context.counts.now(),
+        jobs=await context.counts.now(world),
         started_at=context.started_at,
         loop_lag=round(lasted, 6),
         loop_step=round(computed, 6),

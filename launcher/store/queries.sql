@@ -226,13 +226,18 @@ SELECT * FROM jobs INDEXED BY jobs_by_user WHERE uid = ? AND id BETWEEN ? AND ?
 ORDER BY id LIMIT ?;
 
 -- name: last_of_user
-SELECT * FROM jobs WHERE uid = ? ORDER BY id DESC LIMIT 1;
+SELECT * FROM jobs INDEXED BY jobs_by_user WHERE uid = ? ORDER BY id DESC LIMIT 1;
 
 -- name: jobs_of
 SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: jobs_named
-SELECT * FROM jobs WHERE name = ? AND uid = coalesce(?, uid) ORDER BY id DESC LIMIT ?;
+SELECT * FROM jobs WHERE id IN (
+    SELECT id FROM jobs INDEXED BY jobs_by_name WHERE name = ? ORDER BY id DESC LIMIT ?
+) ORDER BY id DESC;
+
+-- name: jobs_named_of_user
+SELECT * FROM jobs INDEXED BY jobs_by_name WHERE name = ? AND uid = ? ORDER BY id DESC LIMIT ?;
 
 -- name: spec
 SELECT
@@ -279,8 +284,8 @@ SELECT * FROM attempts WHERE job = ? ORDER BY number;
 -- name: history_of
 SELECT at, event, detail FROM history WHERE job = ? ORDER BY seq;
 
--- name: counts
-SELECT COALESCE(outcome, state) AS word, COUNT(*) AS n FROM jobs GROUP BY word;
+-- name: ended
+SELECT outcome, COUNT(*) AS n FROM jobs INDEXED BY jobs_ended WHERE state = 'DONE' GROUP BY outcome;
 
 -- name: medians
 WITH took AS (

@@ -95,7 +95,9 @@ class Reader:
 
     def jobs_named(self, name: str, uid: int | None = None, most: int = -1) -> list[Job]:
         """Return the newest jobs of this name, by id; of one user, or of all."""
-        return self._jobs(self._rows("jobs_named", name, uid, most))[::-1]
+        if uid is None:
+            return self._jobs(self._rows("jobs_named", name, most))[::-1]
+        return self._jobs(self._rows("jobs_named_of_user", name, uid, most))[::-1]
 
     def last_of(self, uid: int) -> Job | None:
         """Return the job that this user submitted last."""
@@ -160,9 +162,9 @@ class Reader:
         """Return (seconds since 1970, event, detail) of everything that happened to a job."""
         return [tuple(row) for row in self._rows("history_of", job_id)]
 
-    def counts(self) -> dict[str, int]:
-        """Return how many jobs there are by the word that the CLI shows."""
-        return {row["word"]: row["n"] for row in self._rows("counts")}
+    def ended(self) -> dict[str, int]:
+        """Return how many jobs ended, by outcome."""
+        return {row["outcome"]: row["n"] for row in self._rows("ended")}
 
     def audit(self, user: str | None, since: float, most: int) -> list[AuditLine]:
         """Return the last lines of the audit, newest last; ``since`` is seconds since 1970."""

@@ -122,8 +122,9 @@ def test_every_query_fits_the_schema(name: str, tmp_path: Path) -> None:
     ("name", "index"),
     [
         ("live_jobs", "jobs_live"),
-        ("jobs_named", "jobs_by_name"),
+        ("jobs_named_of_user", "jobs_by_name"),
         ("last_of_user", "jobs_by_user"),
+        ("ended", "COVERING INDEX jobs_ended"),
         ("jobs_between_of_user", "jobs_by_user"),
     ],
 )
