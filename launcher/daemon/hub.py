@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from launcher.core.changes import Changes
-from launcher.core.job import Job, State
+from launcher.core.job import ImageKey, Job, State
 
 REMEMBERED = 2000
 PROGRESS_SECONDS = 0.2
@@ -24,30 +24,32 @@ class Hub:
 
     def __init__(self) -> None:
         self._watchers: dict[int, set[asyncio.Event]] = {}
-        self._pull_watchers: dict[str, set[asyncio.Event]] = {}
+        self._pull_watchers: dict[ImageKey, set[asyncio.Event]] = {}
         self._loop = asyncio.get_running_loop()
         self._ended: OrderedDict[int, Job] = OrderedDict()
-        self.progress: dict[str, list[dict[str, Any]]] = {}
-        self._telling: set[str] = set()
+        self.progress: dict[ImageKey, list[dict[str, Any]]] = {}
+        self._telling: set[ImageKey] = set()
         self._touched: set[int] = set()
         self.layout_changed = asyncio.Event()
         self._lost_logs: set[tuple[int, int]] = set()
         self._owed_logs: set[tuple[int, int]] = set()
 
     @contextlib.contextmanager
-    def watch(self, job_id: int, image: str = "") -> Iterator[asyncio.Event]:
+    def watch(self, job_id: int, image: ImageKey | None = None) -> Iterator[asyncio.Event]:
         """Yield an event that is set whenever the job changed or its log grew.
 
-        With an ``image`` also whenever a pull of it got on.
+        With an ``image`` also whenever the pull that serves it got on.
         """
         woken = asyncio.Event()
         _add(self._watchers, job_id, woken)
-        _add(self._pull_watchers, image, woken)
+        if image is not None:
+            _add(self._pull_watchers, image, woken)
         try:
             yield woken
         finally:
             _discard(self._watchers, job_id, woken)
-            _discard(self._pull_watchers, image, woken)
+            if image is not None:
+                _discard(self._pull_watchers, image, woken)
 
     def watched(self, job_id: int) -> bool:
         """Whether anybody watches a job, from any thread."""
@@ -112,17 +114,20 @@ class Hub:
         """Whether the end of an attempt's log will never come."""
         return (job_id, attempt) in self._lost_logs
 
-    def pulling(self, reference: str, layers: list[dict[str, Any]]) -> None:
-        """Note how far a pull is, from its thread; who waits for it hears of it at intervals."""
-        self.progress[reference] = layers
-        if reference not in self._telling:
-            self._telling.add(reference)
-            tell = functools.partial(self._tell, reference)
+    def pulling(self, image: ImageKey, layers: list[dict[str, Any]]) -> None:
+        """Note how far a pull is, from its thread; who waits for it hears of it at intervals.
+
+        A pull with credentials is private: the same name pulled by others is another key.
+        """
+        self.progress[image] = layers
+        if image not in self._telling:
+            self._telling.add(image)
+            tell = functools.partial(self._tell, image)
             self._loop.call_soon_threadsafe(self._loop.call_later, PROGRESS_SECONDS, tell)
 
-    def _tell(self, reference: str) -> None:
-        self._telling.discard(reference)
-        for woken in self._pull_watchers.get(reference, ()):
+    def _tell(self, image: ImageKey) -> None:
+        self._telling.discard(image)
+        for woken in self._pull_watchers.get(image, ()):
             woken.set()
 
 

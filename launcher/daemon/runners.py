@@ -201,7 +201,7 @@ class Runners:
 
         def report(layers: dict[str, Layer]) -> None:
             told = [dataclasses.asdict(layer) for layer in layers.values()]
-            self._hub.pulling(key.reference, told)
+            self._hub.pulling(key, told)
 
         try:
             image_id = await self.pools.pulls.run(
@@ -213,7 +213,7 @@ class Runners:
             transient = isinstance(failed, PullFailed) and failed.transient
             self.brain.tell(ev.ImageFailed(key, text, transient))
         finally:
-            self._hub.progress.pop(key.reference, None)
+            self._hub.progress.pop(key, None)
 
     async def _start(self, action: act.StartAttempt) -> None:
         job = self.brain.world.jobs.get(action.job)

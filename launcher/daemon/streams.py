@@ -187,7 +187,7 @@ async def follow_frames(
     del spec
     reading: Attempt | None = None
     told = b""
-    with context.hub.watch(job.id, job.image.reference) as woken:
+    with context.hub.watch(job.id, job.image) as woken:
         while True:
             woken.clear()
             now = await context.find(job.id) or job
@@ -247,7 +247,7 @@ def _event(context: Context, job: Job, caller: Caller, command: list[str] | None
     explainer = Explainer(context.world, clock.now())
     view = views.job_view(explainer, job, caller, command)
     why = explainer.blockers(job) if job.id in context.world.jobs else []
-    layers = context.hub.progress.get(job.image.reference) if view.reason == "ImagePull" else None
+    layers = context.hub.progress.get(job.image) if view.reason == "ImagePull" else None
     return json.dumps(
         {
             "job": json.loads(convert.dump(wire.JobView, view)),

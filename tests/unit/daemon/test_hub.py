@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launcher.core.job import State
+from launcher.core.job import ImageKey, State
 from launcher.daemon import hub as hubs
 from launcher.daemon.hub import Hub
 from tests.unit.store.worlds import changes, done, job
@@ -81,19 +81,23 @@ def test_a_lost_log_wakes_who_waits_for_its_end() -> None:
 
 def test_a_pull_tells_those_who_wait_for_it_and_not_at_every_layer() -> None:
     async def body(hub: Hub) -> None:
-        app = "app:1"
-        with hub.watch(1, app) as first, hub.watch(2, app) as second, hub.watch(3, "b") as other:
+        app, other_app = ImageKey("app:1", "missing", 1000), ImageKey("b", "missing", 1000)
+        with (
+            hub.watch(1, app) as first,
+            hub.watch(2, app) as second,
+            hub.watch(3, other_app) as other,
+        ):
 
             def pull() -> None:
                 for size in range(1000):
-                    hub.pulling("app:1", [{"id": "a", "current": size}])
+                    hub.pulling(app, [{"id": "a", "current": size}])
 
             thread = threading.Thread(target=pull)
             thread.start()
             await asyncio.gather(first.wait(), second.wait())
             await asyncio.to_thread(thread.join)
             assert not other.is_set()
-            assert hub.progress["app:1"] == [{"id": "a", "current": 999}]
+            assert hub.progress[app] == [{"id": "a", "current": 999}]
 
     on_a_loop(body)
 
