@@ -10,7 +10,7 @@ from launcher import wire
 from launcher.client.decode import decode, decode_list
 from launcher.client.http import quote
 
-REPLAY_SECONDS = 300.0
+REPLAY_SECONDS = 450.0
 """A replay of a long queue takes its time."""
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from launcher import __version__
 from launcher.core.divide import counted
 from launcher.core.gpu import Gpu, Placement, Slice
 from launcher.core.handle import handle
@@ -23,7 +24,7 @@ from launcher.core.reconcile import take_up
 from launcher.core.replay import Medians, Ran, Replay, idle_copy, runtimes
 from launcher.core.states import SliceState
 from launcher.core.world import World
-from launcher.daemon.replaying import ANSWERED, REFUSED, Question
+from launcher.daemon.replaying import ANSWERED, OTHER_VERSION, REFUSED, Question
 from launcher.errors import LauncherError, UserError
 from launcher.store import Reader
 
@@ -35,8 +36,11 @@ MOST_BYTES = 64 * 2**20
 
 
 def main() -> None:
-    """Answer the question on stdin."""
+    """Answer the question on stdin, of a daemon whose version is the argument."""
     os.nice(NICE)
+    if sys.argv[1] != __version__:
+        sys.stdout.buffer.write(OTHER_VERSION + __version__.encode())
+        return
     question: Question = pickle.load(sys.stdin.buffer)
     try:
         answer = ANSWERED + answer_to(question).encode()

@@ -1,11 +1,12 @@
 """Asking for a replay, in a process of its own: it may take a minute, and the daemon has none.
 
-The child (``launcher.daemon.forecast``) is of this very version: what it is asked is pickled.
+The child (``launcher.daemon.forecast``) must be of this very version: what it is asked is pickled.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import pickle
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import launcher
 from launcher.core import event as ev
 from launcher.core.plan import Want
 from launcher.core.rules import Rules
 from launcher.daemon import clock
+from launcher.daemon.turns import Turns, Used
 from launcher.errors import InternalError, LauncherError, from_wire
 
 if TYPE_CHECKING:
@@ -26,8 +29,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWERED, REFUSED = b"+", b"-"
+ANSWERED, REFUSED, OTHER_VERSION = b"+", b"-", b"?"
 """What an answer of the child begins with."""
+
+ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS = 10.0, 20.0
+"""So long may one job's start wait for a turn, then be looked for."""
+WAIT_SECONDS = 180.0
+"""So long a what-if waits for its turn."""
+ORDINARY_SECONDS = 60.0
+ADMIN_SECONDS = 240.0
+"""So long may a what-if play, of an ordinary user and of an admin: others wait for it."""
+_USED = Used()
+_ESTIMATES, _WHATIFS = Turns(2, _USED), Turns(2, _USED)
+"""What-ifs take minutes: estimates do not wait for them."""
+_SINCE = clock.now().wall
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +66,40 @@ class Question:
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = ()
 
 
-async def ask(question: Question, seconds: float, turn: asyncio.Semaphore) -> bytes:
-    """Return the answer of a process of its own, as JSON; raises what it raised, or that it took
-    too long.
+async def estimate(question: Question, uid: int) -> bytes:
+    """Return the answer about one job's start as JSON; raises as ``whatif`` does."""
+    return await _in_turn(question, uid, _ESTIMATES, ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS)
 
-    ``seconds`` is the longest that is waited, also for a ``turn``: jobs need the cores.
+
+async def whatif(question: Question, uid: int, *, admin: bool) -> bytes:
+    """Return the answer of a process of its own, as JSON.
+
+    Raises what it raised, or that its turn did not come or it took too long: jobs need the cores.
     """
-    try:
-        async with asyncio.timeout(seconds), turn:
-            return await _ask(question)
-    except TimeoutError:
-        raise LauncherError(f"the replay took more than {seconds:g} s and was given up") from None
+    seconds = ADMIN_SECONDS if admin else ORDINARY_SECONDS
+    return await _in_turn(question, uid, _WHATIFS, WAIT_SECONDS, seconds)
+
+
+async def _in_turn(
+    question: Question, uid: int, turns: Turns, wait_seconds: float, seconds: float
+) -> bytes:
+    async with contextlib.AsyncExitStack() as held:
+        try:
+            await held.enter_async_context(turns.turn(uid, wait_seconds))
+        except TimeoutError:
+            raise LauncherError(
+                f"replays for other users took all of {wait_seconds:g} s",
+                fix="Ask again in a moment.",
+            ) from None
+        try:
+            async with asyncio.timeout(seconds):
+                return await _ask(question)
+        except TimeoutError:
+            raise LauncherError(
+                f"the replay took more than {seconds:g} s and was given up",
+                fix="Ask for fewer layouts or fewer jobs at once; an admin's what-if may take "
+                f"{ADMIN_SECONDS:g} s.",
+            ) from None
 
 
 async def _ask(question: Question) -> bytes:
@@ -70,6 +108,7 @@ async def _ask(question: Question) -> bytes:
         "-P",  # never a module from where the daemon happens to stand
         "-m",
         "launcher.daemon.forecast",
+        launcher.__version__,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -81,12 +120,33 @@ async def _ask(question: Question) -> bytes:
         if child.returncode is None:
             child.kill()
             await child.wait()
+    if told.startswith(OTHER_VERSION):
+        raise _other_version(f" ({told.removeprefix(OTHER_VERSION).decode()})")
     if child.returncode != 0:
         log.error("a replay failed: %s", wrong.decode(errors="replace")[-2000:])
+        if await asyncio.to_thread(changed_since, Path(launcher.__file__).parent, _SINCE):
+            raise _other_version()
         raise InternalError("the replay failed; the daemon's log has the details")
     if told.startswith(REFUSED):
         raise from_wire(*json.loads(told.removeprefix(REFUSED)))
     return told.removeprefix(ANSWERED)
+
+
+def _other_version(version: str = "") -> LauncherError:
+    return LauncherError(
+        f"the installed launcher{version} is not the one that this daemon "
+        f"({launcher.__version__}) was started from: it cannot replay",
+        fix="Restart the daemon; jobs go on.",
+    )
+
+
+def changed_since(package: Path, since: float) -> bool:
+    """Whether the installed program was changed or removed since then (seconds since 1970)."""
+    try:
+        files = list(package.rglob("*.py"))
+        return not files or any(file.stat().st_ctime > since for file in files)
+    except OSError:  # one was removed just now
+        return True
 
 
 def question_of(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from launcher import wire
 from launcher.core.plan import Want
 from launcher.daemon import replaying, submit
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.replaying import question_of
-
-WHATIF_SECONDS = 240.0
-_TURN = asyncio.Semaphore(1)
 
 
 async def whatif(context: Context, caller: Caller, asked: wire.WhatIfRequest) -> bytes:
@@ -35,4 +30,4 @@ async def whatif(context: Context, caller: Caller, asked: wire.WhatIfRequest) ->
         submitted=submitted,
         layouts=layouts,
     )
-    return await replaying.ask(question, WHATIF_SECONDS, _TURN)
+    return await replaying.whatif(question, caller.uid, admin=caller.admin)

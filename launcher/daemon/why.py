@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable
 
@@ -18,9 +17,7 @@ from launcher.daemon.identity import Caller
 from launcher.daemon.replaying import question_of
 from launcher.errors import LauncherError
 
-ESTIMATE_SECONDS = 20.0
 MOST_AHEAD = 20
-_TURN = asyncio.Semaphore(2)
 
 
 async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
@@ -35,7 +32,7 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     front = explainer.in_front(job, MOST_AHEAD) if position is not None else []
     ahead = [_ahead(explainer, i) for i in _in_the_way(explainer, front, blockers)]
     view = (await job_views(context, caller, [job]))[0]
-    start, told = await _estimate(context, job) if waits else (None, "it does not wait")
+    start, told = await _estimate(context, job, caller.uid) if waits else (None, "it does not wait")
     return wire.Why(
         job=view,
         position=position,
@@ -82,14 +79,14 @@ def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
     )
 
 
-async def _estimate(context: Context, job: Job) -> tuple[float | None, str]:
+async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None, str]:
     """Return when a job starts if everyone takes his whole limit, and how that was told."""
     if job.held is not None:
         return None, "it is held: nobody knows until when"
     if (closed := gate(context.world, job.need)) is not None:
         return None, f"nobody knows until when {closed}"
     try:
-        told = await replaying.ask(question_of(context, job=job.id), ESTIMATE_SECONDS, _TURN)
+        told = await replaying.estimate(question_of(context, job=job.id), uid)
         start: float | None = json.loads(told)
     except LauncherError as error:
         return None, f"no estimate: {error.message}"
