@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 
 from launcher.core.policy import has_no_controls, is_kernels
 
-_LOADER = ("LD_PRELOAD", "LD_AUDIT")
+_LOADER = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH")
 _DEVICES = ("DOCKER_RESOURCE_", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_", "NVIDIA_MIG_MONITOR_")
 TOOLKIT_FIXED = "1.17.8"
 
 
 def names_a_library(environment: Mapping[str, str]) -> bool:
-    """Whether an image has a library loaded everywhere: then the toolkit's version counts."""
+    """Whether an image changes what the loader does: then the toolkit's version counts."""
     return any(environment.get(name) for name in _LOADER)
 
 
@@ -27,7 +27,7 @@ def faults(
 ) -> Iterator[str]:
     """Yield why no job may run an image with this environment and WORKDIR.
 
-    ``toolkit_fixed``: NVIDIA's toolkit of this machine does not load what an image names.
+    ``toolkit_fixed``: NVIDIA's toolkit of this machine does not obey what an image sets.
     """
     if working_dir is not None and is_kernels(working_dir):
         yield f"its WORKDIR {working_dir!r} belongs to the kernel (rule image-directory)"
@@ -36,7 +36,7 @@ def faults(
     for name, value in environment.items():
         if name in _LOADER and value and not toolkit_fixed:
             yield (
-                f"it sets {name}, which this machine's nvidia-container-toolkit would load as root "
+                f"it sets {name}, which this machine's nvidia-container-toolkit would obey as root "
                 f"(rule image-preload; allowed from toolkit {TOOLKIT_FIXED} on)"
             )
         if name.startswith(_DEVICES) and value:

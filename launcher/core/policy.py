@@ -17,7 +17,7 @@ from launcher.core.job import Bind, JobSpec, Owner
 from launcher.errors import NotAllowed
 from launcher.imageref import is_allowed, repository_of, tag_of
 
-VERSION = 3
+VERSION = 4
 """Counts up with every change of what the rules below let pass; records name it."""
 MAX_USER_PRIORITY = 50
 MIB = 2**20
@@ -214,8 +214,11 @@ def check_priority(priority: int, *, admin: bool) -> None:
 
 
 _TOOLKITS = re.compile(
-    r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES", re.DOTALL
+    r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES|GLIBC_TUNABLES|GCONV_PATH",
+    re.DOTALL,
 )
+"""Before 1.17.8 the toolkit's hooks ran as root with these (CVE-2025-23266). XDG_CONFIG_HOME may
+pass: only the toolkit's runtime and prestart hook read it, never in a container's environment."""
 ENVIRONMENT_BYTES = 64 * 1024
 MOST_MOUNTS = 8
 _KEPT_TARGETS = re.compile(
@@ -359,7 +362,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "environment-names",
         "environment",
-        "any name but NVIDIA_*, CUDA_VISIBLE_DEVICES, DOCKER_RESOURCE_*, LD_*, LAUNCHER_*",
+        "any name but NVIDIA_*, CUDA_VISIBLE_DEVICES, DOCKER_RESOURCE_*, LD_*, GLIBC_TUNABLES, "
+        "GCONV_PATH, LAUNCHER_*",
         _environment_is_free,
         always=True,
     ),

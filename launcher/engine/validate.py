@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_OURS = ("NVIDIA_", "LD_", "DOCKER_RESOURCE_", "CUDA_VISIBLE_DEVICES")
+_OURS = (
+    "NVIDIA_",
+    "LD_",
+    "GLIBC_TUNABLES=",
+    "GCONV_PATH=",
+    "DOCKER_RESOURCE_",
+    "CUDA_VISIBLE_DEVICES",
+)
 _DRIVERS = ("", "nvidia.runtime-hook")
 _CAPABILITIES = [["gpu", "compute", "utility"]]
 _REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}

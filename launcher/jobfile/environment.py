@@ -19,6 +19,11 @@ _REFUSED = (
     ("NVIDIA_", "it says which GPUs a container sees, and the launcher sets that"),
     ("CUDA_VISIBLE_DEVICES", "it says which GPUs a program sees, and the launcher sets that"),
     ("LD_", "it changes which libraries are loaded; set it in the image or in the command"),
+    (
+        "GLIBC_TUNABLES",
+        "it changes the loader, also that of NVIDIA's toolkit; set it in the command",
+    ),
+    ("GCONV_PATH", "it changes which libraries are loaded; set it in the command"),
     ("DOCKER_RESOURCE_", "it can name GPUs to the container runtime, and the launcher does that"),
     ("LAUNCHER_", "these are what the launcher tells a job"),
 )

@@ -158,6 +158,7 @@ def test_under_which_policy_a_job_was_queued_is_its_owners_and_an_admins_to_see(
     ("env", "rule"),
     [
         ({"LD_PRELOAD": "/proc/self/cwd/poc.so"}, "image-preload"),
+        ({"GLIBC_TUNABLES": "glibc.rtld.nns=9"}, "image-preload"),
         ({"DOCKER_RESOURCE_GPU": "all"}, "image-devices"),
         ({"NVIDIA_MIG_CONFIG_DEVICES": "all"}, "image-devices"),
         ({"NVIDIA_IMEX_CHANNELS": "all"}, "image-devices"),

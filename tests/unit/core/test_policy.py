@@ -77,7 +77,10 @@ CORPUS = {
         [{"user": u} for u in ("0", "root", "1000:0", "0:1000", "bob", "1001", ":0", "")],
     ),
     "environment-names": Corpus(
-        [{"environment": ((n, "1"),)} for n in ("A", "ld_lr", "NV", "CUDA_HOME", "MYLD_PATH")],
+        [
+            {"environment": ((n, "1"),)}
+            for n in ("A", "ld_lr", "NV", "CUDA_HOME", "MYLD_PATH", "XDG_CONFIG_HOME")
+        ],
         [
             {"environment": (("OK", "1"), (n, "all"))}
             for n in (
@@ -90,6 +93,8 @@ CORPUS = {
                 "LD_PRELOAD",
                 "LD_LIBRARY_PATH",
                 "LD_AUDIT",
+                "GLIBC_TUNABLES",
+                "GCONV_PATH",
                 "LAUNCHER_SLICES",
             )
         ],

@@ -166,6 +166,8 @@ ATTACKS: dict[str, Callable[[Body], None]] = {
     "the drivers of another": add_env("NVIDIA_DRIVER_CAPABILITIES=all"),
     "the mig monitor": add_env("NVIDIA_MIG_MONITOR_DEVICES=all"),
     "a preloaded library": add_env("LD_PRELOAD=/x.so"),
+    "the loader's tunables": add_env("GLIBC_TUNABLES=glibc.rtld.nns=9"),
+    "the loader's modules": add_env("GCONV_PATH=/x"),
     "cuda's devices": add_env("CUDA_VISIBLE_DEVICES=0"),
     "a device by resource": add_env("DOCKER_RESOURCE_NVIDIA=x"),
     "a name without a value": add_env("HOSTNAME"),

@@ -188,6 +188,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "NVIDIA_": ("image: x\nenvironment: {NVIDIA_VISIBLE_DEVICES: all}", "cannot be set by a job"),
     "CUDA": ("image: x\nenvironment: [CUDA_VISIBLE_DEVICES=0]", "cannot be set by a job"),
     "LD_PRELOAD": ("image: x\nenvironment: {LD_PRELOAD: a}", "LD_PRELOAD cannot be set"),
+    "GLIBC_TUNABLES": ("image: x\nenvironment: {GLIBC_TUNABLES: a}", "cannot be set by a job"),
+    "GCONV_PATH": ("image: x\nenvironment: {GCONV_PATH: a}", "cannot be set by a job"),
     "LAUNCHER_": ("image: x\nenvironment: {LAUNCHER_JOB_ID: a}", "cannot be set by a job"),
     "DOCKER_RESOURCE_": ("image: x\nenvironment: {DOCKER_RESOURCE_A: a}", "cannot be set"),
     "a variable's name": ("image: x\nenvironment: {'a-b': 1}", "2:15: a variable: 'a-b' is no"),
