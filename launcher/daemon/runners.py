@@ -314,12 +314,14 @@ class Runners:
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
     def _killed(self, action: act.KillAttempt) -> bool:
-        """Send KILL where the container runs; returns whether it ran no longer."""
+        """Send KILL, then look; returns whether it runs no longer.
+
+        While a container ends Docker answers no look at it: that takes seconds where its log is
+        behind.
+        """
+        self._containers.kill(action.container_id or action.container_name, "SIGKILL")
         container = self._containers.find(action.container_name, action.container_id)
-        if container is None or not container.running:
-            return True
-        self._containers.kill(container.name, "SIGKILL")
-        return False
+        return container is None or not container.running
 
     async def _signal(self, action: act.SignalAttempt) -> None:
         try:
