@@ -19,15 +19,10 @@ MANY = 16
 NEVER = 1_000_000_000
 
 
-def begin() -> None:
-    """Collect young garbage only, from now on; what there is now stays."""
-    gc.set_threshold(YOUNG, 10, NEVER)
-    gc.enable()
-    gc.freeze()
-
-
 async def collect() -> None:
-    """Collect what is new, for ever."""
+    """Collect what is new, for ever; Python itself collects young garbage only from now on."""
+    gc.set_threshold(YOUNG, 10, NEVER)
+    gc.freeze()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         step()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from launcher import wire
@@ -10,6 +9,7 @@ from launcher.core import event as ev
 from launcher.core.world import World
 from launcher.daemon import audit
 from launcher.daemon.context import Context
+from launcher.daemon.threads import in_thread
 from launcher.engine.images import Images
 from launcher.errors import EngineError, EngineUnavailable, UserError
 
@@ -36,7 +36,7 @@ async def forget_gone(world: World, images: Images, tell: Callable[[ev.Event], N
     """
     known = world.public_images | world.private_images.keys()
     try:
-        here = await asyncio.to_thread(images.all) if known else {}
+        here = await in_thread("images", images.all) if known else {}
     except (EngineUnavailable, EngineError):
         return
     if gone := frozenset(known - here.keys()):

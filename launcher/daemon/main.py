@@ -69,6 +69,7 @@ from launcher.daemon.runners import Runners
 from launcher.daemon.secretplaces import places_of
 from launcher.daemon.secretstore import SecretStore
 from launcher.daemon.starter import Starter
+from launcher.daemon.threads import in_thread
 from launcher.daemon.xids import XidWatcher
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
@@ -175,7 +176,7 @@ class Daemon:
         )
         self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
         self.pins = self.outside.pins
-        self.secrets = SecretStore(config.state_dir / "secrets")
+        self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
@@ -184,6 +185,10 @@ class Daemon:
         self.house = House(Limiter(config.limits))
         self.house.refused = self.audit.refuse_connection
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
+
+    def _in_thread(self, call: Callable[[], None]) -> None:
+        """Have the disk wait in a thread; nobody waits for that."""
+        asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
 
     def _capture(self) -> Capture:
         return Capture(
@@ -230,7 +235,8 @@ class Daemon:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
         await self.brain.ask(first)  # what was cut off is on record before anybody is served
-        garbage.begin()
+        gc.enable()
+        gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.brain
 
@@ -240,7 +246,6 @@ class Daemon:
             "brain": self.brain.run(),
             "audit": self.audit.run(),
             "watch": slowness.watch(self.health, self.runners),
-            "garbage": garbage.collect(),
         }
         if unknown:
             works["groups"] = self.accounts.learn_all(lambda: self.brain.world.groups, unknown)
@@ -298,8 +303,13 @@ class Daemon:
     async def _observe(self) -> None:
         self.xids.start()
         await self._reconcile()
-        await asyncio.to_thread(
-            mounts.sweep,
+        await in_thread("mounts", self._sweep_mounts)
+        self.reconciled.set()
+        self.xids.ready.set()
+        await self.observers.run()
+
+    def _sweep_mounts(self) -> None:
+        mounts.sweep(
             self.config,
             self.pins,
             self.places,
@@ -307,9 +317,6 @@ class Daemon:
             self.store_id,
             self._container_names,
         )
-        self.reconciled.set()
-        self.xids.ready.set()
-        await self.observers.run()
 
     def _runners(self) -> Runners:
         marks = Marks(self.config.state_dir / "starts")
@@ -348,7 +355,7 @@ class Daemon:
 
     async def _reconcile(self) -> None:
         """Schedule once Docker and NVML were looked at."""
-        problem = await asyncio.to_thread(self.observers.ping)
+        problem = await in_thread("ping", self.observers.ping)
         self.health.set("engine", problem)
         if problem:
             self.brain.tell(ev.EngineDown(problem))
@@ -427,6 +434,7 @@ async def _run(config: Config, store: Store) -> int:
         gc.enable()
         daemon.committer.close()
         return await recovery.serve(config, trouble, listener)
+    collecting = asyncio.create_task(garbage.collect())
     terminated = life.stopped_by_signals(daemon)
     async with server.served(server.application(daemon.context()), listener, daemon.house):
         lag.present().forget()
@@ -438,6 +446,7 @@ async def _run(config: Config, store: Store) -> int:
             return _leave(1)
         log.info("stopping; running jobs go on")
         await stop_container(daemon.containers, daemon.own_container, terminated)
+    collecting.cancel()
     await daemon.close()
     server.remove_socket(config)
     return _leave(0)

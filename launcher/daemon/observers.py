@@ -22,6 +22,7 @@ from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.logs import about
 from launcher.daemon.proof import Prover
+from launcher.daemon.threads import in_thread
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.errors import (
@@ -92,7 +93,7 @@ class Observers:
         self.brain.tell(ev.Tick())
 
     async def _ping(self) -> None:
-        problem = await asyncio.to_thread(self.ping)
+        problem = await in_thread("ping", self.ping)
         if problem and not self.brain.world.engine_down:
             self.brain.tell(ev.EngineDown(problem))
         elif not problem and self.brain.world.engine_down:
@@ -123,7 +124,7 @@ class Observers:
             s.slice.uuid for s in self.brain.world.slices.values() if s.lease or s.quarantine
         )
         watched = self._watched_for_idleness()
-        event = await asyncio.to_thread(self._read_gpus, leased, watched)
+        event = await in_thread("gpus", lambda: self._read_gpus(leased, watched))
         await self._remember_numbers()
         self.health.set("gpu", event.message if isinstance(event, ev.InventoryFailed) else None)
         if isinstance(event, ev.InventoryRead):
@@ -186,7 +187,7 @@ class Observers:
 
     async def _sweep(self) -> None:
         await self.sweep_containers()
-        await asyncio.to_thread(self._probe_quarantined)
+        await in_thread("quarantine", self._probe_quarantined)
 
     async def sweep_containers(self) -> None:
         """Remove our containers that no live attempt has (I7).
@@ -195,7 +196,7 @@ class Observers:
         knows goes after a grace.
         """
         try:
-            found = await asyncio.to_thread(self.containers.ours, self.store)
+            found = await in_thread("sweep", lambda: self.containers.ours(self.store))
         except (EngineUnavailable, EngineError):
             return
         self._look_at_ids(attempt_of(listed["Labels"])[0] for listed in found)
@@ -211,7 +212,7 @@ class Observers:
                 self.dispatch(RemoveContainer(job_id, number, name))
             else:
                 unknown[listed["Id"]] = job_id, number
-        await asyncio.to_thread(self._remove_orphans, unknown)
+        await in_thread("orphans", lambda: self._remove_orphans(unknown))
 
     def _look_at_ids(self, jobs: Iterable[int]) -> None:
         highest = max(jobs, default=0)

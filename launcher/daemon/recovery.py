@@ -25,6 +25,7 @@ from launcher.daemon.door import House
 from launcher.daemon.identity import roles_of
 from launcher.daemon.limits import Limiter
 from launcher.daemon.notify import Notifier
+from launcher.daemon.threads import in_thread
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import (
@@ -84,7 +85,7 @@ class Recovery:
         return await self._reply()
 
     async def _reply(self) -> web.Response:
-        body = convert.dump(wire.Status, await asyncio.to_thread(self.status))
+        body = convert.dump(wire.Status, await in_thread("status", self.status))
         return server.reply(200, body)
 
     async def _stop(self, request: web.Request) -> web.Response:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
@@ -98,8 +99,11 @@ class SecretStore:
     ``keep`` and ``read`` are blocking and may be called from any thread, all else is the loop's.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(
+        self, directory: Path, later: Callable[[Callable[[], None]], object] = lambda call: call()
+    ) -> None:
+        """``later`` has a blocking call made in another thread."""
+        self._directory, self._later = directory, later
         self._users: dict[Key, set[object]] = {}
         self._of: dict[int, Key] = {}
 
@@ -122,7 +126,7 @@ class SecretStore:
             _sync(place)
         except OSError as error:
             for key in written:
-                self._remove(key)
+                self._later(functools.partial(self._remove, key))
             why = error.strerror or type(error).__name__
             text = f"the jobs' secrets cannot be kept in {self._directory}: {why}"
             raise ReadOnlyState(text) from None

@@ -24,7 +24,7 @@ from launcher.config import Config
 from launcher.core import event as ev
 from launcher.core import lifecycle
 from launcher.core.changes import Changes
-from launcher.core.handle import decide
+from launcher.core.handle import decide_in_pieces
 from launcher.core.job import Owner, State
 from launcher.core.rules import Rules
 from launcher.core.world import World
@@ -187,7 +187,7 @@ class Rehearsal:
             with (
                 patch.object(lifecycle, "check", checked),
                 patch.object(store_module, "secrets", self),
-                patch.object(brain, "decide", self._decide),
+                patch.object(brain, "decide_in_pieces", self._decide),
                 patch.object(observers, "TICK_SECONDS", 2.0),
                 patch.object(observers, "PING_SECONDS", 4.0),
                 patch.object(observers, "FOREIGN_SECONDS", 4.0),
@@ -211,7 +211,7 @@ class Rehearsal:
         job = world.jobs.get(getattr(event, "job", 0))
         if job is not None:
             self.report.pairs.add((job.state.name, type(event).__name__))
-        return decide(world, event, now)
+        return decide_in_pieces(world, event, now)
 
     def token_hex(self, count: int) -> str:
         """Stand in for ``secrets``: nothing here is left to chance."""
