@@ -53,6 +53,10 @@ class Timekeeper(Protocol):
         """Return when the machine booted, in seconds since 1970."""
         ...
 
+    def computed(self) -> float:
+        """Return for how many seconds this thread has computed."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Block this thread."""
         ...
@@ -84,6 +88,10 @@ class System:
         at = self.now()
         return at.wall - at.boot
 
+    def computed(self) -> float:
+        """Return for how many seconds this thread has computed."""
+        return time.thread_time()
+
     def sleep(self, seconds: float) -> None:
         """Block this thread."""
         time.sleep(seconds)
@@ -114,6 +122,11 @@ def kept_by(keeper: Timekeeper) -> Iterator[None]:
 def now() -> Now:
     """Return wall clock and CLOCK_BOOTTIME (which counts suspend), in seconds."""
     return _keeper.now()
+
+
+def computed() -> float:
+    """Return for how many seconds this thread has computed."""
+    return _keeper.computed()
 
 
 def sleep(seconds: float) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
+
+from launcher.daemon import clock
 
 STEP_SECONDS = 0.005
 
@@ -12,15 +13,15 @@ class Pauses:
     """Lets others have the loop whenever a step has taken ``STEP_SECONDS`` of processor time."""
 
     def __init__(self) -> None:
-        self._since = time.thread_time()
+        self._since = clock.computed()
 
     @property
     def due(self) -> bool:
         """Whether it is time for a pause."""
-        return time.thread_time() - self._since >= STEP_SECONDS
+        return clock.computed() - self._since >= STEP_SECONDS
 
     async def rest(self) -> None:
         """Let others have the loop, if it is time."""
         if self.due:
             await asyncio.sleep(0)
-            self._since = time.thread_time()
+            self._since = clock.computed()
