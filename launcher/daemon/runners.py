@@ -319,8 +319,10 @@ class Runners:
         While a container ends Docker answers no look at it: that takes seconds where its log is
         behind.
         """
-        self._containers.kill(action.container_id or action.container_name, "SIGKILL")
+        self._containers.kill(action.container_name, "SIGKILL")
         container = self._containers.find(action.container_name, action.container_id)
+        if container is not None and container.name != action.container_name:  # it was renamed
+            self._containers.kill(container.name, "SIGKILL")
         return container is None or not container.running
 
     async def _signal(self, action: act.SignalAttempt) -> None:

@@ -19,6 +19,7 @@ from random import Random
 
 import pytest
 
+from launcher.daemon import pidfd
 from launcher.fakegpu.processes import with_argument
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import RetryRequest
@@ -198,11 +199,19 @@ def test_no_end_is_made_up_whatever_happens_to_docker_in_any_of_the_four_setups(
     assert not wrong, "\n".join(wrong)
 
 
-def test_an_end_that_dockerd_was_killed_over_is_lost_and_no_exit_0(tmp_path: Path) -> None:
+@pytest.mark.parametrize("witnessed", [True, False])
+def test_an_end_that_dockerd_was_killed_over_is_what_the_kernel_tells_or_lost(
+    tmp_path: Path, witnessed: bool
+) -> None:
     """It takes a container that ended out of containerd before it writes the end down; one that is
     killed in between tells exit 0, at the time of its own restart (seen in 2 of 324 such ends)."""
     with docker(tmp_path, Setup(live_restore=True, own_containerd=True)) as made:
         drill, again = made.drill, RetryRequest(max=1, on=["infra"])
+        if not witnessed:
+            with drill.daemon.config.open("a") as config:
+                config.write("kernel_exit_status = false\n")
+            drill.daemon.stop()
+            drill.start()
         once = drill.submit(job("sh", "-c", SHORT), 7)
         twice = drill.submit(job("sh", "-c", SHORT, retries=again), 7)
         true = drill.submit(job("sh", "-c", COUNT.format(40, 0)), 0)
@@ -216,7 +225,8 @@ def test_an_end_that_dockerd_was_killed_over_is_lost_and_no_exit_0(tmp_path: Pat
         drill.until_quiet()
         ends = [drill.daemon.client.show(str(n)).job for n in (once, twice, true)]
         told = [(end.outcome, end.exit_code) for end in ends]
-        assert told == [("LOST", None), ("FAILED", 7), ("COMPLETED", 0)]
+        known = witnessed and pidfd.kernel_tells()
+        assert told == [("FAILED", 7) if known else ("LOST", None), ("FAILED", 7), ("COMPLETED", 0)]
         assert drill.verdict() == []
 
 
