@@ -9,6 +9,7 @@ ended. Such a code is nobody's: the attempt is lost.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from launcher.core.job import wall_of
@@ -50,17 +51,20 @@ def is_genuine(found: Container, seen: Witnessed) -> bool:
     """
     if found.exit_code in (*KILLED, INIT_FAILED):
         return False
-    ended = wall_of(found.finished_at)
-    same = ended is not None and abs(ended - seen.at) <= SAME_MOMENT_SECONDS
-    return seen.exit_code is not None or same
+    return seen.exit_code is not None or _apart(found, seen) <= SAME_MOMENT_SECONDS
 
 
 def true_end(found: Container, seen: Witnessed) -> str | None:
     """Return when a container ended, RFC 3339: as the kernel says where Docker made it up."""
-    ended = wall_of(found.finished_at)
-    if seen.exit_code is None or (ended is not None and abs(ended - seen.at) <= CLOCK_SECONDS):
+    if seen.exit_code is None or seen.at is None or _apart(found, seen) <= CLOCK_SECONDS:
         return found.finished_at
     return clock.rfc3339(seen.at)
+
+
+def _apart(found: Container, seen: Witnessed) -> float:
+    """Return by how many seconds Docker and the kernel tell another time of an end."""
+    ended = wall_of(found.finished_at)
+    return math.inf if ended is None or seen.at is None else abs(ended - seen.at)
 
 
 def is_doubtful(found: Container) -> bool:

@@ -12,11 +12,14 @@ import os
 import select
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.daemon import pidfd
 from launcher.daemon.logs import about_container
+from launcher.daemon.notify import Notifier
+from launcher.daemon.passed_fds import STORED
 from launcher.engine.containers import Container
 
 log = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ _OOM_FILES = ("memory.events", "memory.oom_control")
 class Witnessed:
     """An end: when (seconds since 1970), and exit code and OOM kill where they are known."""
 
-    at: float
+    at: float | None
     exit_code: int | None
     oom: bool
 
@@ -39,9 +42,11 @@ class Witnessed:
 class _Watched:
     name: str
     pidfd: int
-    started_at: str
+    start: str
+    """Names this start of the container."""
     oom_file: Path | None
     oom: bool = False
+    seen: bool = False
     at: float | None = None
     end: Witnessed | None = None
     over: threading.Event = field(default_factory=threading.Event)
@@ -51,24 +56,39 @@ class ExitWitness:
     """Holds one pidfd for each container; safe in any thread.
 
     ``statuses``: ask for exit codes. ``blind``: hold none, where there are no real processes.
+    ``stored`` are pidfds that systemd kept over a restart, by container and start.
     """
 
-    def __init__(self, *, statuses: bool = True, blind: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        statuses: bool = True,
+        blind: bool = False,
+        notifier: Notifier | None = None,
+        stored: Mapping[str, int] | None = None,
+    ) -> None:
         self._statuses, self._blind = statuses, blind
+        self._notifier = notifier or Notifier({})
         self._watched: dict[str, _Watched] = {}
         self._by_fd: dict[int, _Watched] = {}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
         self._started = False
+        for stored_name, fd in (stored or {}).items():
+            os.set_inheritable(fd, False)
+            name, _, start = stored_name.rpartition("_")
+            # When one ended that has ended by now is not known.
+            self._hold(_Watched(name, fd, start, None, seen=pidfd.is_over(fd)))
 
     def watch(self, found: Container) -> None:
         """Hold a container that runs; does nothing where it is held or its init is not seen."""
         if self._blind or not found.running or not found.pid:
             return
-        started = _started(found)
+        start = _start_of(found)
         with self._lock:
             held = self._watched.get(found.name)
-            if held is not None and held.started_at == started:
+            if held is not None and held.start == start:
+                held.oom_file = held.oom_file or _oom_file(_cgroups_of(found.pid))
                 return
             try:
                 fd = os.pidfd_open(found.pid)
@@ -80,12 +100,16 @@ class ExitWitness:
                 os.close(fd)
                 return
             self._release(held)
-            watched = _Watched(found.name, fd, started, _oom_file(groups))
-            self._watched[found.name] = self._by_fd[fd] = watched
-            self._epoll.register(fd, select.EPOLLIN)
-            if not self._started:
-                self._started = True
-                threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
+            self._forget_stored(held)
+            self._hold(_Watched(found.name, fd, start, _oom_file(groups)))
+            self._notifier.store(f"{STORED}{found.name}_{start}", fd)
+
+    def _hold(self, watched: _Watched) -> None:
+        self._watched[watched.name] = self._by_fd[watched.pidfd] = watched
+        self._epoll.register(watched.pidfd, select.EPOLLIN)
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
 
     def end_of(self, found: Container, seconds: float) -> Witnessed | None:
         """Return how a container ended that Docker says does not run, None where nobody saw it.
@@ -94,7 +118,7 @@ class ExitWitness:
         Waits so many seconds for its parent to reap it.
         """
         watched = self._watched.get(found.name)
-        if watched is None or watched.started_at != _started(found):
+        if watched is None or watched.start != _start_of(found):
             return None
         watched.over.wait(seconds)
         return watched.end
@@ -110,13 +134,19 @@ class ExitWitness:
     def forget(self, name: str) -> None:
         """Let go of a container."""
         with self._lock:
-            self._release(self._watched.pop(name, None))
+            watched = self._watched.pop(name, None)
+            self._release(watched)
+            self._forget_stored(watched)
 
     def _release(self, watched: _Watched | None) -> None:
         if watched is not None and self._by_fd.pop(watched.pidfd, None) is not None:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(watched.pidfd)
             os.close(watched.pidfd)
+
+    def _forget_stored(self, watched: _Watched | None) -> None:
+        if watched is not None:
+            self._notifier.unstore(f"{STORED}{watched.name}_{watched.start}")
 
     def _look(self) -> None:
         while True:
@@ -128,9 +158,10 @@ class ExitWitness:
 
     def _see(self, watched: _Watched, events: int) -> None:
         """Note an end: EPOLLIN when it has ended, EPOLLHUP when it was reaped as well."""
-        if watched.at is None:
-            watched.at = time.time()
+        if not watched.seen:
+            watched.seen, watched.at = True, time.time()
             watched.oom = _oom_killed(watched.oom_file)
+        if events & select.EPOLLIN:
             self._epoll.modify(watched.pidfd, 0)
         if not events & select.EPOLLHUP:
             return
@@ -142,9 +173,9 @@ class ExitWitness:
         watched.over.set()
 
 
-def _started(found: Container) -> str:
-    """Return Docker's own time of the start, unrounded: it names one start of a container."""
-    return str(found.info["State"].get("StartedAt"))
+def _start_of(found: Container) -> str:
+    """Return what names one start of a container: Docker's own time of it, unrounded, as digits."""
+    return "".join(filter(str.isdecimal, str(found.info["State"].get("StartedAt"))))
 
 
 def _cgroups_of(pid: int) -> str:

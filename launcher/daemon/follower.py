@@ -228,7 +228,7 @@ class Follower:
             message = f"the container {a.container_name} is gone: somebody removed it"
             self._tell(AttemptLost(a.job, a.attempt, message, idle))
         else:
-            at = clock.rfc3339(seen.at)
+            at = clock.rfc3339(clock.now().wall if seen.at is None else seen.at)
             self._tell(AttemptEnded(a.job, a.attempt, seen.exit_code, seen.oom, None, at, idle))
 
     def _write_log(self) -> None:

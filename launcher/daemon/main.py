@@ -28,6 +28,7 @@ from launcher.daemon import (
     logs,
     mounts,
     numbers,
+    passed_fds,
     recovery,
     restoring,
     server,
@@ -145,7 +146,11 @@ class Outside:
         gpu = GpuReader(config.nvml_seconds)
         engine = (Containers(connection), Images(connection), Logs(connection))
         keeper = OutputKeeper(config.state_dir, config.output_socket)
-        witness = ExitWitness(statuses=config.kernel_exit_status)
+        witness = ExitWitness(
+            statuses=config.kernel_exit_status,
+            notifier=Notifier(),
+            stored=passed_fds.stored(),
+        )
         return cls(*engine, gpu, mounts.pins_of(config), Events(gpu), keeper, witness)
 
 

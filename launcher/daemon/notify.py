@@ -6,6 +6,7 @@ systemd-python and cysystemd are built against libsystemd.
 
 from __future__ import annotations
 
+import array
 import logging
 import os
 import socket
@@ -51,14 +52,25 @@ class Notifier:
             self._status = line
             self._send(f"STATUS={line}")
 
-    def _send(self, message: str) -> None:
+    def store(self, name: str, fd: int) -> None:
+        """Have systemd keep a file descriptor for the next life of the service."""
+        # FDPOLL=0: else systemd drops one that hangs up, which is when it matters.
+        self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", fd)
+
+    def unstore(self, name: str) -> None:
+        """Have systemd close a file descriptor that it keeps."""
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
+
+    def _send(self, message: str, *files: int) -> None:
         if self._path is None:
             return
         # A name in the kernel's own space is written with @ (unix(7)).
         address = f"\0{self._path[1:]}" if self._path.startswith("@") else self._path
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out:
-                out.sendto(message.encode(), address)
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))
+                # Not socket.send_fds: it leaves the address out (Python 3.11).
+                out.sendmsg([message.encode()], [rights] if files else [], 0, address)
         except OSError as error:
             log.debug("systemd was not told %s: %s", message, error)
 

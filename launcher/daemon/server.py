@@ -16,7 +16,7 @@ from aiohttp import web
 
 from launcher import __version__, last_words, wire
 from launcher.config import Config
-from launcher.daemon import convert
+from launcher.daemon import convert, passed_fds
 from launcher.daemon.accounts import Accounts
 from launcher.daemon.audit import READS, Audit, Entry
 from launcher.daemon.context import Context, must_own
@@ -360,20 +360,17 @@ def _remove_stale(path: Path) -> None:
 
 
 def inherited() -> socket.socket | None:
-    """Return the socket that systemd passed (LISTEN_FDS), None where there is none."""
-    if not _is_passed():
+    """Return the socket that systemd passed, None where there is none."""
+    fd = passed_fds.listener()
+    if fd is None:
         return None
-    listener = socket.socket(fileno=3)
+    listener = socket.socket(fileno=fd)
     listener.set_inheritable(False)
     listener.setblocking(False)
     return listener
 
 
-def _is_passed() -> bool:
-    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
-
-
 def remove_socket(config: Config) -> None:
     """Remove our socket at the end; one that systemd passed is its own, and goes on to listen."""
-    if not _is_passed():
+    if passed_fds.listener() is None:
         config.socket.unlink(missing_ok=True)

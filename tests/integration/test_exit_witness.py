@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,3 +121,79 @@ def test_jobs_that_end_while_containerd_is_away_end_as_they_did(
     told = {code: (job.outcome, job.exit_code) for code, job in ended.items()}
     if pidfd.kernel_tells():
         assert told == {code: (outcome, code) for code, outcome in ENDS.items()}, daemon.tail()
+
+
+class Store:
+    """What systemd's notify socket and file descriptor store do (sd_notify(3))."""
+
+    def __init__(self, place: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(place))
+        self._socket.settimeout(0.05)
+        self.address = str(place)
+        self.kept: dict[str, int] = {}
+
+    def take(self) -> dict[str, int]:
+        """Take what came; returns what is kept."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                message, files, _, _ = socket.recv_fds(self._socket, 4096, 4)
+                fields = dict(line.split("=", 1) for line in message.decode().splitlines())
+                if fields.get("FDSTORE") == "1":
+                    assert fields["FDPOLL"] == "0"
+                    self.kept[fields["FDNAME"]] = files[0]
+                elif fields.get("FDSTOREREMOVE") == "1":
+                    os.close(self.kept.pop(fields["FDNAME"]))
+        return self.kept
+
+    def pass_on(self, command: list[str]) -> tuple[list[str], list[int]]:
+        """Return a command that gets what is kept as a service does, and what it inherits."""
+        script = (
+            "import os, sys; fds = [int(fd) for fd in sys.argv[1].split(',')];"
+            "[os.dup2(fd, 100 + n) for n, fd in enumerate(fds)];"
+            "[os.dup2(100 + n, 3 + n, inheritable=True) for n in range(len(fds))];"
+            "os.environ |= {'LISTEN_FDS': str(len(fds)), 'LISTEN_PID': str(os.getpid()),"
+            " 'LISTEN_FDNAMES': sys.argv[2]};"
+            "os.execv(sys.argv[3], sys.argv[3:])"
+        )
+        fds = list(self.kept.values())
+        words = [",".join(map(str, fds)), ":".join(self.kept)]
+        return [sys.executable, "-c", script, *words, *command], fds
+
+    def close(self) -> None:
+        self._socket.close()
+        for fd in self.kept.values():
+            os.close(fd)
+
+
+def test_ends_while_the_daemon_was_down_are_told_where_systemd_kept_its_pidfds(
+    make_own: MakeOwn, docker_here: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tempfile.mkdtemp(prefix="notify-")
+    store = Store(Path(place) / "n")
+    daemon = make_own("")
+    daemon.stop()
+    daemon.extra = {"NOTIFY_SOCKET": store.address}
+    daemon.start()
+    jobs = waiting(daemon)
+    wait_until(lambda: len(store.take()) == len(ENDS), what="systemd has all pidfds")
+    daemon.kill()
+    docker_here.stop_dockerd(signal.SIGKILL)
+    end_all(jobs)
+    docker_here.start_dockerd()
+    popen = subprocess.Popen
+
+    def passing(command: list[str], **options: Any) -> Any:
+        command, fds = store.pass_on(command)
+        return popen(command, pass_fds=fds, **options)
+
+    with monkeypatch.context() as during:
+        during.setattr("tests.support.daemon.subprocess.Popen", passing)
+        daemon.start()
+    for code, job in jobs.items():
+        ended = daemon.done(job, timeout=60)
+        if pidfd.kernel_tells():
+            assert (ended.outcome, ended.exit_code) == (ENDS[code], code), daemon.tail()
+    wait_until(lambda: store.take() == {}, timeout=30, what="nothing stays in systemd's store")
+    store.close()
+    shutil.rmtree(place)

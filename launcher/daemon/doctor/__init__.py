@@ -16,7 +16,7 @@ from launcher import wire
 from launcher.core.gpu import Inventory
 from launcher.daemon import clock, images
 from launcher.daemon.context import Context
-from launcher.daemon.doctor import clocks, disks, docker, escapes, gpus, mounts, nvml
+from launcher.daemon.doctor import clocks, disks, docker, escapes, exits, gpus, mounts, nvml
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.tools import Host, host_of
 from launcher.daemon.fairpool import FairPool
@@ -75,9 +75,10 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         within("nvml", nvml.check, host, context.gpu, seen, context.container is not None),
         within("tools", _tools, host, context.health.driver_version),
         within("disk", _host, context),
+        within("exits", exits.check, config.kernel_exit_status),
         within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
     )
-    engine, extra, tools, machine, mounting = told
+    engine, extra, tools, machine, ends, mounting = told
     return [
         *_daemon(context),
         *engine,
@@ -85,6 +86,7 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         *tools,
         *(extra if is_gpu_machine and not world.gpu_down else ()),
         *gpus.quarantined(world.slices.values()),
+        *ends,
         *mounting,
         *machine,
         *await _images(context, uid),
