@@ -20,8 +20,6 @@ from launcher.engine.outcome import Refusal, Refused, error_text, refusal
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS = (1, 2)
 _PIECE_BYTES = 16 * 1024
-_MENDED_API = (1, 42)
-"""Docker 20.10 speaks 1.41; 26 (1.45) was seen to keep the newline."""
 QUIET_TIMES = 2
 """A stream that is quiet for so many time-outs of a call may have hung: it is opened anew."""
 
@@ -66,7 +64,7 @@ class Logs:
                 if answer.status_code != 200:
                     text = error_text(answer.text)
                     raise Refused(refusal(answer.status_code, text), answer.status_code, text)
-                mender = NewlineMender(may_lose_last=_api_before(api.api_version, _MENDED_API))
+                mender = NewlineMender()
                 for batch in batches(pieces(answer.raw)):
                     yield mender.mended(batch)
                 yield mender.rest()
@@ -76,12 +74,11 @@ class NewlineMender:
     """Puts back the newline after a line of over 16 KiB, which Docker 20.10's ``local`` drops.
 
     Docker cuts such a line into pieces of 16 KiB under one time. A shorter piece of the same time
-    without a newline is held until the next entry of its stream proves that the line was over. At
-    the end of the log nothing proves it: then the newline is put back if ``may_lose_last``.
+    without a newline is held until the next entry of its stream proves that the line was over.
+    Nothing proves it at the end of the log: what is held then gets none.
     """
 
-    def __init__(self, *, may_lose_last: bool) -> None:
-        self._may_lose_last = may_lose_last
+    def __init__(self) -> None:
         self._line: dict[int, int] = {}
         """The time of the line of each stream whose pieces are coming."""
         self._held: dict[int, Entry] = {}
@@ -104,13 +101,7 @@ class NewlineMender:
 
     def rest(self) -> list[Entry]:
         """Return what is held when the log ends."""
-        end = b"\n" if self._may_lose_last else b""
-        return [replace(held, data=held.data + end) for held in self._held.values()]
-
-
-def _api_before(version: str, other: tuple[int, int]) -> bool:
-    major, minor = version.split(".")[:2]
-    return (int(major), int(minor)) < other
+        return list(self._held.values())
 
 
 def batches(come: Iterable[bytes]) -> Iterator[list[Entry]]:

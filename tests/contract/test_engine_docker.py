@@ -224,7 +224,7 @@ def test_a_line_longer_than_dockers_buffer_comes_in_pieces_that_make_it_whole(
 BYTES = {
     "invalid UTF-8 without a final newline": "printf '\\377\\376\\200'",
     "every byte": 'i=0; while [ $i -lt 256 ]; do printf "\\\\$(printf %03o $i)"; i=$((i+1)); done',
-    "UTF-8 across the buffer": "head -c 16383 /dev/zero | tr '\\0' x; printf '\\303\\251\\n'",
+    "UTF-8 across the buffer": "head -c 16383 /dev/zero | tr '\\0' x; printf '\\303\\251\\nend\\n'",
     "a line of a megabyte": "head -c 1000000 /dev/zero; echo; echo end",
     "empty lines": "printf '\\n\\n\\n'; printf ' \\n'",
     "carriage returns": "printf '\\r10%%\\r20%%'; sleep 0.1; printf '\\r100%%\\n'",

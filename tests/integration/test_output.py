@@ -16,6 +16,7 @@ from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import NOTE, STDERR, STDOUT, GpuRequest
 from tests.support.daemon import BUSYBOX, LAUNCH, DaemonProcess
+from tests.support.keepers import keeper_of
 from tests.support.wait import wait_until
 
 WAIT = "until [ -e /tmp/go ]; do sleep 0.05; done"
@@ -86,17 +87,6 @@ def own(docker_here: Sandbox, tmp_path: Path) -> Iterator[DaemonProcess]:
     daemon = DaemonProcess(docker_here.docker_host, machine, tmp_path / "state").start()
     yield daemon
     daemon.close()
-
-
-def keeper_of(daemon: DaemonProcess) -> int:
-    """Return the pid of the output keeper that a daemon started."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            log = entry / "fd" / "2"
-            if b"launcher.output" in command and log.readlink() == daemon.state / "output.log":
-                return int(entry.name)
-    raise AssertionError("no output keeper runs")
 
 
 def dockers_word(sandbox: Sandbox, *words: str) -> str:

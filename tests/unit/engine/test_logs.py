@@ -200,8 +200,8 @@ def test_a_time_is_read_to_the_nanosecond(when: datetime, nanos: int) -> None:
 PIECE = b"x" * 16384
 
 
-def mended(*entries: Entry, may_lose_last: bool = True) -> list[tuple[int, bytes]]:
-    mender = NewlineMender(may_lose_last=may_lose_last)
+def mended(*entries: Entry) -> list[tuple[int, bytes]]:
+    mender = NewlineMender()
     found = [one for entry in entries for one in mender.mended([entry])]
     return [(one.stream, one.data) for one in [*found, *mender.rest()]]
 
@@ -224,10 +224,8 @@ def test_the_newline_after_a_long_line_is_put_back_when_another_line_follows() -
     ]  # fmt: skip
 
 
-def test_the_newline_at_the_end_of_a_log_is_put_back_only_where_docker_drops_it() -> None:
-    long = [Entry(1, 5, PIECE), Entry(1, 5, b"rest")]
-    assert mended(*long)[1:] == [(1, b"rest\n")]
-    assert mended(*long, may_lose_last=False)[1:] == [(1, b"rest")]
+def test_no_newline_is_made_up_at_the_end_of_a_log() -> None:
+    assert mended(Entry(1, 5, PIECE), Entry(1, 5, b"rest"))[1:] == [(1, b"rest")]
 
 
 def test_short_lines_without_a_newline_stay_as_they_are() -> None:
