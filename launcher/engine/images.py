@@ -14,6 +14,7 @@ import tenacity
 from launcher.crashpoints import around
 from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
+from launcher.engine.slow_pulls import Speed, TooSlow
 from launcher.errors import EngineError, EngineUnavailable, NotAllowed
 from launcher.imageref import full_name
 
@@ -233,7 +234,7 @@ class Images:
     @staticmethod
     def _read(lines: Any, progress: Progress) -> str | None:
         layers: dict[str, Layer] = {}
-        whole, digest = False, None
+        whole, digest, speed = False, None, Speed()
         for line in lines:
             if not line:
                 continue
@@ -256,6 +257,10 @@ class Images:
                     int(detail.get("total") or 0),
                 )
                 progress(layers)
+                try:
+                    speed.check((one.id, one.status, one.current) for one in layers.values())
+                except TooSlow as slow:
+                    raise PullFailed(str(slow), transient=False) from slow
         if not whole:  # an older image of that name may be here: it is not what was asked for
             raise PullFailed("the pull's stream ended in the middle", transient=True)
         return digest
