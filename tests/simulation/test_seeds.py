@@ -1,4 +1,7 @@
-"""A thousand random lives of a daemon, and one cut off at every point: nothing lost or twice."""
+"""Random lives of a daemon, and one cut off at every point: nothing lost or twice.
+
+Two hundred seeds pass every (state, event) pair and every crash point; `make soak` runs others.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ def assert_well(total: Total, tell: Tell) -> None:
     assert total.mismatches == 0
 
 
-def test_a_thousand_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_trace(
+def test_many_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_trace(
     tell: Tell,
 ) -> None:
-    total = run_seeds(1, 1001)
+    total = run_seeds(1, 201)
     assert_well(total, tell)
-    assert total.seeds == 1000
-    assert total.again == 20
+    assert total.seeds == 200
+    assert total.again == 4
     possible = {(state.name, event.__name__) for state, event in TRANSITIONS}
     assert possible <= total.pairs
     assert set(total.points) == set(POINTS)
