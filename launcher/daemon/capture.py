@@ -96,8 +96,10 @@ class Capture:
     def forget(self, job: int, attempt: int) -> None:
         """Let go of an output whose container is to be removed."""
         path = path_of(self._directory, job, attempt)
-        if self._keeper is None or self._outputs.pop(path, None) is None:
+        output = self._outputs.pop(path, None)
+        if self._keeper is None or output is None:
             return
+        output.over.set()
         try:
             self._keeper.forget(path)
         except OSError as error:

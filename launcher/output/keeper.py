@@ -29,7 +29,7 @@ from launcher.output.log_file import LogWriter
 log = logging.getLogger(__name__)
 
 MOST_MESSAGE_BYTES = 1 << 16
-MOST_CLIENTS = 64
+MOST_CLIENTS = 512
 MOST_ENDED = 10_000
 """So many outputs that ended are remembered; of others the daemon asks Docker's own log."""
 TOLD_SECONDS = 0.01
@@ -144,7 +144,7 @@ class Keeper:
         path, (fd,) = str(asked["path"]), files
         if path in self._kept:
             return {"error": "this output is kept already"}
-        writer = LogWriter(Path(path), int(asked["limit"]))
+        writer = LogWriter(Path(path), int(asked["limit"]), wait=False)
         attachment = Attachment(socket.socket(fileno=os.dup(fd)), writer)
         kept = Kept(path, str(asked["token"]), attachment)
         self._kept[path] = kept

@@ -39,19 +39,22 @@ def is_loss(frame: Frame) -> bool:
 
 
 class LogWriter:
-    """Appends frames to a log file of at most ``limit_bytes``; raises ``OSError``."""
+    """Appends frames to a log file of at most ``limit_bytes``; raises ``OSError``.
 
-    def __init__(self, path: Path, limit_bytes: int) -> None:
+    One that another process writes is waited for, or refused (``BlockingIOError``).
+    """
+
+    def __init__(self, path: Path, limit_bytes: int, *, wait: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)  # waits for a keeper that lets go of it
         self._limit = limit_bytes
-        self._size = os.fstat(self._fd).st_size
         self.totals = Totals()
         self.ended = False
         """Whether nothing more is written: the log is complete, or was cut at its limit."""
         try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._size = os.fstat(self._fd).st_size
             self._recover()
         except BaseException:
             self.close()

@@ -137,6 +137,17 @@ def test_who_is_forgotten_is_let_go_of(keeper: OutputKeeper, watch: Watch, tmp_p
     LogWriter(tmp_path / "1", 1 << 20).close()
 
 
+def test_a_log_that_another_process_writes_is_refused_and_not_waited_for(
+    keeper: OutputKeeper, watch: Watch, tmp_path: Path
+) -> None:
+    watch(keeper)
+    writer = LogWriter(tmp_path / "1", 1 << 20)
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        attached(keeper, tmp_path / "1")
+    writer.close()
+    attached(keeper, tmp_path / "1").close()
+
+
 def test_bad_requests_are_answered_and_harm_nobody(
     keeper: OutputKeeper, watch: Watch, tmp_path: Path
 ) -> None:
