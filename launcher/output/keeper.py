@@ -114,22 +114,27 @@ class Keeper:
         self._selector.register(connection, selectors.EVENT_READ, lambda: self._answer(client))
 
     def _answer(self, client: Client) -> None:
-        files: list[int] = []
         try:
             data, files, _, _ = socket.recv_fds(client.connection, MOST_MESSAGE_BYTES, 1)
-            if not data:
-                self._leave(client)
-                return
-            reply = self._do(client, json.loads(data), files)
         except BlockingIOError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("a request failed: %s", error)
-            reply = {"error": str(error)}
+        except OSError:
+            data, files = b"", []
+        try:
+            if data:
+                self._send(client, self._reply(client, data, files))
+            else:
+                self._leave(client)
         finally:
             for fd in files:
                 os.close(fd)
-        self._send(client, reply)
+
+    def _reply(self, client: Client, data: bytes, files: list[int]) -> dict[str, Any]:
+        try:
+            return self._do(client, json.loads(data), files)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("a request failed: %s", error)
+            return {"error": str(error)}
 
     def _do(self, client: Client, asked: dict[str, Any], files: list[int]) -> dict[str, Any]:
         do: Callable[[], dict[str, Any]] = {
