@@ -13,8 +13,8 @@ import gc
 LOOK_SECONDS = 1.0
 YOUNG = 1_000
 """So many new objects are looked through at once; a command of the client has them wait longer."""
-FEW = 4
-MANY = 16
+FEW = 2
+MANY = 5
 """So many middle collections, of about 10,000 new objects each, are few or many since the last."""
 NEVER = 1_000_000_000
 
