@@ -51,6 +51,7 @@ def main() -> int:
         if not wanted or "queue" in wanted:
             results += queue.queue(bench)
             results.append(queue.burst(bench))
+            results.append(queue.lag(bench))
         if not wanted or "core" in wanted:
             results += deciding.rates()
             results.append(deciding.day())

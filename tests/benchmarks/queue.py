@@ -42,6 +42,23 @@ def burst(stand: Stand) -> Result:
     )
 
 
+def lag(stand: Stand) -> Result:
+    """The longest turn of the event loop while 100,000 jobs are submitted and listed."""
+    machine = Machine.create(stand.place / "lag-machine", "A100-40GB:1g.5gb*7")
+    daemon = DaemonProcess(NOWHERE, machine, stand.place / "lag-state", config="").start()
+    daemon.client.timeout = 120
+    try:
+        array = ArrayRequest(indices=list(range(JOBS)))
+        daemon.client.submit([dataclasses.replace(_requests(1)[0], array=array)])
+        longest = daemon.client.status().loop_step
+        daemon.client.jobs()
+        longest = max(longest, daemon.client.status().loop_step)
+    finally:
+        daemon.close()
+    what = f"the daemon's longest step while {JOBS} jobs are submitted and listed / 50 ms"
+    return Result("lag", what, longest, 0.05, 1.0)
+
+
 def _requests(count: int) -> list[JobRequest]:
     return [
         JobRequest(
