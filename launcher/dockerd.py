@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-import struct
 from pathlib import Path
 
-_UCRED = struct.Struct("3i")
+from launcher.peers import peer_of
+
 PROC = Path("/proc")
 
 
@@ -20,8 +20,7 @@ def dockerd_pid(host: str, timeout: float, proc: Path = PROC) -> int | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(timeout)
         peer.connect(host.removeprefix("unix://"))
-        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid: int = _UCRED.unpack(raw)[0]
+        pid = peer_of(peer).pid
     name = _name(proc, pid)
     if name == "dockerd":
         return pid

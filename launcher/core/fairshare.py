@@ -124,10 +124,19 @@ class Standing:
         running = self._running.get(uid)
         if running:
             shift = self._wall / self._rules.half_life
-            found = math.log2(math.exp2(found - shift) + running) + shift
+            found = _log2_of_sum(found - shift, math.log2(running)) + shift
         if self._rules.shares:
             found -= math.log2(self._rules.shares.get(self._world.user_name(uid), 1.0))
         return found
+
+
+def _log2_of_sum(some: float, more: float) -> float:
+    """Return the binary logarithm of a sum of two numbers that are given by theirs.
+
+    The numbers themselves may be too large: where the clock is a thousand half-lives behind.
+    """
+    larger = max(some, more)
+    return larger + math.log2(math.exp2(some - larger) + math.exp2(more - larger))
 
 
 def charge(world: World, job: Job, rate: float, since: float, until: float) -> None:

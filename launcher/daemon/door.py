@@ -20,10 +20,10 @@ from aiohttp import web
 
 from launcher import __version__, wire
 from launcher.daemon import convert
-from launcher.daemon.identity import peer_of
 from launcher.daemon.limits import Limiter
 from launcher.daemon.looptime import LoopTime
 from launcher.errors import InternalError, LauncherError, UserError
+from launcher.peers import peer_of
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +274,7 @@ class Site(web.BaseSite):
     def _receive(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         try:
-            uid = peer_of(connection)
+            uid = peer_of(connection).uid
         except OSError:
             connection.close()
             return

@@ -7,7 +7,6 @@ import grp
 import os
 import pwd
 import socket
-import struct
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -18,8 +17,7 @@ from launcher.core.policy import Asked, Person, Policy
 from launcher.core.rules import Rules
 from launcher.daemon.usernames import NO_GROUP, account_of, group_ids, lent_by, primary_gid
 from launcher.errors import NotAllowed
-
-_UCRED = struct.Struct("iII")  # pid, uid, gid: uids above 2^31 are uids as well
+from launcher.peers import peer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +142,6 @@ def _names_of(gids: frozenset[int]) -> frozenset[str]:
     return frozenset(found)
 
 
-def peer_of(connection: socket.socket) -> int:
-    """Return the uid that the kernel saw at connect() (SO_PEERCRED, unix(7)).
-
-    Not the gid: it may be any group that a process could change to.
-    """
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    return int(_UCRED.unpack(raw)[1])
-
-
 def sender_of(request: web.Request) -> int:
     """Return the uid that sent a request; raises ``NotAllowed`` where its connection is gone."""
     transport = request.transport
@@ -161,7 +150,7 @@ def sender_of(request: web.Request) -> int:
     )
     if connection is None:
         raise NotAllowed("the connection is gone")
-    return peer_of(connection)
+    return peer_of(connection).uid  # not the gid: a process may change to any of its groups
 
 
 def _must_not_be_subordinate(uid: int) -> None:

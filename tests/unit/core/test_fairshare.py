@@ -150,3 +150,16 @@ def test_nobody_is_charged_for_the_time_in_which_nothing_ran() -> None:
     machine.wait(3 * DAY)
     machine.end(job, ago=3 * DAY - 60)
     assert use(machine, ALICE.uid) < 61 * mig(0).memory_mib / 1024
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0, 1025 * 60.0, 400 * 365 * DAY])
+def test_a_clock_that_is_many_half_lives_behind_ends_nothing(seconds: float) -> None:
+    machine = Machine(rules=Rules(fair_share=FairShare(half_life=60.0)))
+    (job,) = machine.submit(profile(), owner=ALICE)
+    machine.run(job)
+    machine.wait(10)
+    machine.end(job)
+    (again,) = machine.submit(profile(), owner=ALICE)
+    machine.run(again)
+    standing = Standing(machine.world, machine.time.wall - seconds)
+    assert standing.of(ALICE.uid) > standing.of(BOB.uid)

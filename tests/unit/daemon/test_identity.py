@@ -20,7 +20,6 @@ from launcher.daemon.identity import (
     Roles,
     gids_of,
     groups_of,
-    peer_of,
     sender_of,
     unknown_names,
 )
@@ -33,6 +32,7 @@ from launcher.daemon.usernames import (
     primary_gid,
 )
 from launcher.errors import NotAllowed
+from launcher.peers import peer_of
 
 MAIL = 8
 ROOT_ONLY = Roles(frozenset({0}))
@@ -234,7 +234,7 @@ def test_group_ids_are_those_that_the_system_gives_however_many() -> None:
 def test_a_uid_above_half_of_all_is_no_negative_number() -> None:
     high = 2**32 - 10
     client = SimpleNamespace(getsockopt=lambda *_: struct.pack("iII", 1, high, high))
-    assert peer_of(client) == high  # type: ignore[arg-type]
+    assert peer_of(client).uid == high  # type: ignore[arg-type]
 
 
 def test_the_groups_of_a_user_are_those_of_the_system() -> None:
