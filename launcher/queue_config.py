@@ -86,4 +86,5 @@ _QUOTA: dict[str, Read] = {
     "queued_bytes": count,
     "queued_kinds": count,
     "queued_dependencies": count,
+    "log_bytes": count,
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from launcher.wire import Frame
 
 VERSION_HEADER = "Launcher-Version"
+NOTICE_HEADER = "Launcher-Notice"
 PATIENCE_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0
 """Who is told to come back later than that hears of it at once."""
@@ -105,6 +106,8 @@ class Transport:
             self._version(connection.headers.get(VERSION_HEADER.lower()))
             if not 200 <= connection.status < 300:
                 raise _error(connection, self._all(connection))
+            if notice := connection.headers.get(NOTICE_HEADER.lower()):
+                self.notice(notice)
         except TimeoutError as error:
             connection.close()
             raise self._slow() from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from launcher.core.fitting import slices_wanted, wanted
@@ -26,6 +26,23 @@ each kind."""
 ORDINARY_QUEUED_DEPENDENCIES = 20_000
 """For how many others an ordinary user's jobs may wait in all unless launcher.toml says otherwise:
 what a job still waits for is written again whenever one of them ends."""
+
+ORDINARY_LOG_BYTES = 20 * 1024**3
+"""How many bytes of logs an ordinary user may have unless launcher.toml says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRoom:
+    """A quota of logs: whose, how many bytes there are, and how many there may be."""
+
+    whose: str
+    has: int
+    most: int
+
+    @property
+    def left(self) -> int:
+        """How many bytes more there may be; negative where there are too many."""
+        return self.most - self.has
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,7 @@ def _quotas(
     yield f"user {owner.name}", frozenset((owner.uid,)), world.rules.quota_of(owner.name)
     for group, quota in world.rules.group_quotas.items():
         if group in (groups or ()):
-            members = {uid for uid, names in world.groups.items() if group in names}
+            members = {uid for uid, names in list(world.groups.items()) if group in names}
             yield f"group {group}", frozenset(members | {owner.uid}), quota
 
 
@@ -100,6 +117,23 @@ def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
         for lease in leases
     ]
     return len(held), round(sum(held) / 1024, 3)
+
+
+def log_room(
+    world: World, owner: Owner, held: Callable[[Set[int]], int], *, admin: bool
+) -> LogRoom | None:
+    """Return the quota of logs that leaves a user least, None where none binds.
+
+    ``held`` returns how many bytes of logs some users (by uid) have together.
+    """
+    rooms = []
+    for whose, members, quota in _quotas(world, owner, world.groups.get(owner.uid)):
+        most = quota.log_bytes
+        if most is None and not admin and whose == f"user {owner.name}":
+            most = ORDINARY_LOG_BYTES
+        if most is not None:
+            rooms.append(LogRoom(whose, held(members), most))
+    return min(rooms, key=lambda room: room.left, default=None)
 
 
 def check_submit(

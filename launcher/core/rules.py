@@ -21,7 +21,7 @@ class Quota:
     ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs,
     ``queued_bytes`` what waiting and running jobs take in the database, ``queued_kinds`` in how
     many ways they differ in their GPUs and time limits, ``queued_dependencies`` for how many others
-    they wait in all.
+    they wait in all, ``log_bytes`` what all logs take that are kept.
     """
 
     running_slices: int | None = None
@@ -31,6 +31,7 @@ class Quota:
     queued_bytes: int | None = None
     queued_kinds: int | None = None
     queued_dependencies: int | None = None
+    log_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

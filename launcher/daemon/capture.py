@@ -16,7 +16,7 @@ from launcher.engine.attach import attach
 from launcher.engine.outcome import Refused, Unknown
 from launcher.errors import EngineUnavailable
 from launcher.output.keeper_client import OutputKeeper
-from launcher.output.log_file import path_of
+from launcher.output.log_file import Limit, path_of
 from launcher.output.old_format import convert_if_old
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,10 @@ class Output:
 
 
 class Capture:
-    """The outputs by log file. Safe in any thread. Without a keeper there are none."""
+    """The outputs by log file. Safe in any thread. Without a keeper there are none.
+
+    ``limit`` returns how large the log of a job's attempt may be.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class Capture:
         docker_host: str,
         timeout: float,
         directory: Path,
-        limit: int,
+        limit: Callable[[int, int], Limit],
         *,
         grew: Callable[[int], None],
         trouble: Callable[[str | None], None],
@@ -81,7 +84,8 @@ class Capture:
             with attach(self._docker_host, action.container_name, self._timeout) as attached:
                 with self._lock:
                     self._outputs[path] = Output(action.job, under)
-                self._keeper.keep(path, f"{action.job} {under}", self._limit, attached)
+                limit = self._limit(action.job, action.attempt)
+                self._keeper.keep(path, f"{action.job} {under}", limit, attached)
         except (OSError, EngineUnavailable, Refused, Unknown) as error:
             self._outputs.pop(path, None)
             about_event(log, action).warning("its output is read from Docker's log: %s", error)

@@ -27,6 +27,7 @@ from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller
 from launcher.daemon.limits import Limiter
+from launcher.daemon.loguse import LogUse
 from launcher.daemon.proof import Prover
 from launcher.daemon.replies import Replies
 from launcher.daemon.secretplaces import SecretPlaces
@@ -74,6 +75,7 @@ class Context:
     audit: Audit
     replies: Replies
     counts: Counts
+    log_use: LogUse
     users: FairPool
     """Threads for what requests have to wait for."""
 

@@ -22,7 +22,7 @@ from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
-from launcher.output.log_file import path_of
+from launcher.output.log_file import Limit, path_of
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Follower:
         watched: Callable[[int], bool],
         marks: Marks,
         directory: Path,
-        log_limit: int,
+        log_limit: Limit,
         capture: Capture,
         witness: ExitWitness,
         under: Incarnation | None = None,

@@ -12,7 +12,7 @@ from launcher.engine.logs import Entry, Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
 from launcher.output.continuation import Continuation, Misfit
-from launcher.output.log_file import LogWriter
+from launcher.output.log_file import Limit, LogWriter
 from launcher.output.old_format import convert_if_old
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def write_log(
     logs: Logs,
     name: str,
     path: Path,
-    limit: int,
+    limit: Limit,
     over: clock.Flag,
     grew: Callable[[], None],
     broke_off_ns: int | None = None,
@@ -46,15 +46,15 @@ def write_log(
     return _written(name, path, limit, write)
 
 
-def end_log(name: str, path: Path, limit: int) -> bool:
+def end_log(name: str, path: Path, limit: Limit) -> bool:
     """Mark a log complete that the output keeper has written; False where the disk fails."""
     return _written(name, path, limit, lambda _: None)
 
 
-def _written(name: str, path: Path, limit: int, write: Callable[[LogWriter], None]) -> bool:
+def _written(name: str, path: Path, limit: Limit, write: Callable[[LogWriter], None]) -> bool:
     try:
         convert_if_old(path)
-        writer = LogWriter(path, limit)
+        writer = LogWriter(path, limit.bytes, limit.why)
         try:
             write(writer)
             writer.end(now_ns())

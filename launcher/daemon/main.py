@@ -59,6 +59,7 @@ from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import roles_of, unknown_names
 from launcher.daemon.limits import Limiter
+from launcher.daemon.loguse import LogUse
 from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
 from launcher.daemon.observers import Observers, attempt_of
@@ -185,6 +186,8 @@ class Daemon:
         self.places = places_of(config, self.pins)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
+        most = config.log_limit_mib * 2**20
+        self.log_use = LogUse(self.logs_directory, most, lambda: self.brain.world)
         self.capture = self._capture()
         self.audit = Audit(self.committer, lambda: clock.now().wall)
         self.house = House(Limiter(config.limits))
@@ -201,7 +204,7 @@ class Daemon:
             self.config.docker_host,
             self.config.docker_timeout_seconds,
             self.logs_directory,
-            self.config.log_limit_mib * 2**20,
+            self.log_use.limit,
             grew=self.hub.touch,
             trouble=functools.partial(self.health.set, "output"),
         )
@@ -251,6 +254,7 @@ class Daemon:
             "brain": self.brain.run(),
             "audit": self.audit.run(),
             "watch": slowness.watch(self.health, self.runners),
+            "logs": self._count_logs(),
         }
         if unknown:
             works["groups"] = self.accounts.learn_all(lambda: self.brain.world.groups, unknown)
@@ -305,6 +309,11 @@ class Daemon:
             self.foreign.numbers.moved,
         )
 
+    async def _count_logs(self) -> None:
+        await self.log_use.run(
+            lambda first, last: self.committer.read(Reader.owners_between, first, last)
+        )
+
     async def _observe(self) -> None:
         self.xids.start()
         await self._reconcile()
@@ -352,7 +361,7 @@ class Daemon:
             committer=self.committer,
             hub=self.hub,
             log_directory=self.logs_directory,
-            log_limit=self.config.log_limit_mib * 2**20,
+            log_use=self.log_use,
         )
 
     def _runc_fixed(self) -> bool:
@@ -402,6 +411,7 @@ class Daemon:
             audit=self.audit,
             replies=Replies(),
             counts=Counts(self.committer),
+            log_use=self.log_use,
             users=self.runners.pools.requests,
         )
 

@@ -14,6 +14,10 @@ from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.parameters import Parameter
 
+NOTICE = "Launcher-Notice"
+"""A header, and under which name a handler leaves its text with the request: what the caller should
+know beside the reply."""
+
 
 class Access(Enum):
     """Who may call a route."""

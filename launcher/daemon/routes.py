@@ -30,13 +30,16 @@ from launcher.daemon import (
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.identity import Caller
 from launcher.daemon.parameters import RESUMED, TIMEOUT, flag, is_set, number, text
-from launcher.daemon.route import Access, Route
+from launcher.daemon.route import NOTICE, Access, Route
 from launcher.errors import NoSuchJob, UserError
 
 
 async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = await bodies.submit_request(await request.read())
     context.limiter.jobs(caller, submit.count_of(asked.jobs), dry_run=asked.dry_run)
+    warning = context.log_use.warning(caller.owner, admin=caller.admin)
+    if warning is not None:
+        request[NOTICE] = warning
     return await submit.submit(context, caller, asked)
 
 

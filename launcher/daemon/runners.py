@@ -34,6 +34,7 @@ from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Roles
 from launcher.daemon.log_copier import write_log
 from launcher.daemon.logs import about_container, about_event
+from launcher.daemon.loguse import LogUse
 from launcher.daemon.marks import Marks
 from launcher.daemon.pools import Pools
 from launcher.daemon.proof import Prover
@@ -76,12 +77,12 @@ class Runners:
         roles: Roles,
         toolkit_fixed: Callable[[], bool],
         log_directory: Path,
-        log_limit: int,
+        log_use: LogUse,
     ) -> None:
         self._containers, self._images, self._logs = containers, images, logs
         self._starter, self._prover = starter, prover
         self._committer, self._hub, self._marks = committer, hub, marks
-        self._log_directory, self._log_limit = log_directory, log_limit
+        self._log_directory, self.log_use = log_directory, log_use
         self._roles, self._toolkit_fixed = roles, toolkit_fixed
         self._harmless: set[str] = set()
         self.pools = Pools()
@@ -228,20 +229,25 @@ class Runners:
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
         self._starting += 1
         try:
-            event = await asyncio.get_running_loop().run_in_executor(
-                self.pools.starts,
-                lambda: self._starter.run(
-                    action,
-                    spec if isinstance(spec, str) else self._asked(action, spec, job.owner),
-                    deadline,
-                    lambda: self._wanted(action),
-                ),
+            event = await self._on(
+                self.pools.starts, self._started, action, spec, job.owner, deadline
             )
         finally:
             self._starting -= 1
             if not self._starting:
                 self._calm.set()
         self.brain.tell(event)
+
+    def _started(
+        self, action: act.StartAttempt, spec: JobSpec | str, owner: Owner, deadline: str | None
+    ) -> ev.Event:
+        admin = self._roles.caller(owner).admin
+        self.log_use.begin(action.job, action.attempt, owner, admin=admin)
+        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
+        event = self._starter.run(action, asked, deadline, lambda: self._wanted(action))
+        if not isinstance(event, ev.AttemptStarted):
+            self.log_use.end(action.job, action.attempt)
+        return event
 
     def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> Asked:
         """Return what the policy judges, with the owner as he is now, from any thread."""
@@ -285,18 +291,25 @@ class Runners:
             idle=self._prover.idle_now,
             grown=self._hub.touch,
             log_lost=self._hub.lose_log,
-            log_written=self._hub.log_written,
+            log_written=self._log_written,
             watched=self._hub.watched,
             marks=self._marks,
             directory=self._log_directory,
-            log_limit=self._log_limit,
+            log_limit=self.log_use.limit(action.job, action.attempt),
             capture=self._starter.capture,
             witness=self._starter.witness,
             under=self._starter.under.pop(action.container_name, None),
         )
+        job = self.brain.world.jobs.get(action.job)
+        if job is not None:
+            self.log_use.follow(action.job, action.attempt, job.owner.uid)
         self._followers[(action.job, action.attempt)] = follower
         self._hub.owe_log(action.job, action.attempt)
         follower.start()
+
+    def _log_written(self, job_id: int, attempt: int) -> None:
+        self.log_use.end(job_id, attempt)
+        self._hub.log_written(job_id, attempt)
 
     async def _stop(self, action: act.StopAttempt) -> None:
         await self._for(action.job, self.pools.ends, self._ask_to_stop, action)
@@ -348,7 +361,7 @@ class Runners:
             await self._calm_moment()
             follower = self._followers.get(key)
             await self._on(self.pools.removals, self._complete_log, action, follower)
-            self._hub.log_written(*key)
+            await self._on(self.pools.removals, self._log_written, *key)
             async with self._one_removal:
                 await self._calm_moment()
                 await self._on(self.pools.removals, self._containers.remove, action.container_name)
@@ -387,7 +400,8 @@ class Runners:
         over.set()
         path = path_of(self._log_directory, action.job, action.attempt)
         touch = functools.partial(self._hub.touch, action.job)
-        if not write_log(self._logs, action.container_name, path, self._log_limit, over, touch):
+        limit = self.log_use.limit(action.job, action.attempt)
+        if not write_log(self._logs, action.container_name, path, limit, over, touch):
             self._hub.lose_log(action.job, action.attempt)
         touch()
 

@@ -24,7 +24,7 @@ from launcher.daemon.door import BACKLOG, House, Site, uid_of
 from launcher.daemon.identity import Caller
 from launcher.daemon.parameters import must_be_known
 from launcher.daemon.replies import LARGE_BYTES, PAGE, cut, listed, paged
-from launcher.daemon.route import Access, Route
+from launcher.daemon.route import NOTICE, Access, Route
 from launcher.daemon.routes import ROUTES
 from launcher.errors import (
     ConfigError,
@@ -61,9 +61,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def application(context: Context) -> web.Application:
     """Return the application: every route of the table, and nothing else."""
     app = bare_application(context.house, context.accounts, context.audit)
+    app.on_response_prepare.append(_add_notice)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
     return app
+
+
+async def _add_notice(request: web.Request, response: web.StreamResponse) -> None:
+    if NOTICE in request:
+        response.headers[NOTICE] = request[NOTICE].encode("ascii", "replace").decode()
 
 
 def bare_application(

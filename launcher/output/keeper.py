@@ -149,7 +149,8 @@ class Keeper:
         path, (fd,) = str(asked["path"]), files
         if path in self._kept:
             return {"error": "this output is kept already"}
-        writer = LogWriter(Path(path), int(asked["limit"]), wait=False)
+        why = str(asked.get("why", ""))
+        writer = LogWriter(Path(path), int(asked["limit"]), why, wait=False)
         attachment = Attachment(socket.socket(fileno=os.dup(fd)), writer)
         kept = Kept(path, str(asked["token"]), attachment)
         self._kept[path] = kept

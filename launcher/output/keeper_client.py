@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.output.keeper import MOST_MESSAGE_BYTES
+from launcher.output.log_file import Limit
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ class OutputKeeper:
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def keep(self, path: Path, token: str, limit: int, attached: socket.socket) -> None:
+    def keep(self, path: Path, token: str, limit: Limit, attached: socket.socket) -> None:
         """Have an attached socket read into a log file until it ends."""
-        asked = {"do": "keep", "path": str(path), "token": token, "limit": limit}
+        asked: dict[str, Any] = {"do": "keep", "path": str(path), "token": token}
+        asked |= {"limit": limit.bytes, "why": limit.why}
         self._ask(asked, attached.fileno())
 
     def forget(self, path: Path) -> None:

@@ -11,6 +11,7 @@ import copy
 import fcntl
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.crashpoints import around
@@ -38,17 +39,26 @@ def is_loss(frame: Frame) -> bool:
     return frame.stream == NOTE and frame.data.startswith(LOST.encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many bytes a log may have, and why where that is not what every log may have."""
+
+    bytes: int
+    why: str = ""
+
+
 class LogWriter:
     """Appends frames to a log file of at most ``limit_bytes``; raises ``OSError``.
 
-    One that another process writes is waited for, or refused (``BlockingIOError``).
+    ``why`` is what is told where the log is cut, instead of the limit. A log that another process
+    writes is waited for, or refused (``BlockingIOError``).
     """
 
-    def __init__(self, path: Path, limit_bytes: int, *, wait: bool = True) -> None:
+    def __init__(self, path: Path, limit_bytes: int, why: str = "", *, wait: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
-        self._limit = limit_bytes
+        self._limit, self._why = limit_bytes, why
         self.totals = Totals()
         self.ended = False
         """Whether nothing more is written: the log is complete, or was cut at its limit."""
@@ -96,7 +106,8 @@ class LogWriter:
             else:
                 self._put(out, totals, frame)
         if cut is not None:
-            note = f"the log was cut here: it reached {self._limit // 2**20} MiB"
+            why = self._why or f"it reached {self._limit // 2**20} MiB"
+            note = f"the log was cut here: {why}"
             self._put(out, totals, Frame(NOTE, cut.time_ns, note.encode()))
             self._put(out, totals, Frame(END, cut.time_ns, b""))
         if out:

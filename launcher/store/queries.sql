@@ -221,6 +221,9 @@ SELECT * FROM jobs WHERE id > ? ORDER BY id LIMIT ?;
 -- name: jobs_between
 SELECT * FROM jobs WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?;
 
+-- name: owners_between
+SELECT id, uid FROM jobs WHERE id BETWEEN ? AND ?;
+
 -- name: jobs_between_of_user
 SELECT * FROM jobs INDEXED BY jobs_by_user WHERE uid = ? AND id BETWEEN ? AND ?
 ORDER BY id LIMIT ?;

@@ -60,6 +60,10 @@ class Reader:
             return self._jobs(self._rows("jobs_between", first, last, most))
         return self._jobs(self._rows("jobs_between_of_user", uid, first, last, most))
 
+    def owners_between(self, first: int, last: int) -> dict[int, int]:
+        """Return the uids of the jobs with these ids, both ends included."""
+        return {row["id"]: row["uid"] for row in self._rows("owners_between", first, last)}
+
     def world(self, cpu_slots: int, rules: Rules) -> World:
         """Return a world of its own, of what is committed: for who plays with it."""
         with explained(self._path):

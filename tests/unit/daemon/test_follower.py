@@ -8,7 +8,7 @@ from typing import Any
 
 from launcher.core.action import FollowAttempt
 from launcher.daemon.follower import Follower
-from launcher.output.log_file import path_of
+from launcher.output.log_file import Limit, path_of
 from tests.support.wait import wait_until
 
 PATIENCE = 0.5
@@ -28,7 +28,7 @@ def follower(directory: Path) -> Follower:
         watched=nothing,
         marks=nothing,
         directory=directory,
-        log_limit=0,
+        log_limit=Limit(0),
         capture=nothing,
         witness=nothing,
     )

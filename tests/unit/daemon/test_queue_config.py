@@ -37,7 +37,7 @@ def test_the_example_of_the_readme_says_what_its_comments_say(tmp_path: Path) ->
     assert [getattr(read, n) for n in same] == [getattr(DEFAULT_RULES, n) for n in same]
     assert read.fair_share.half_life == DEFAULT_RULES.fair_share.half_life
     assert read.fair_share.shares == {"alice": 2.0}
-    assert read.user_quota == Quota(4, 40.0, 10000, 8, 64 * 1024 * 1024, 100, 20_000)
+    assert read.user_quota == Quota(4, 40.0, 10000, 8, 64 * 1024 * 1024, 100, 20_000, 20 * 1024**3)
     assert read.quota_of("alice") == Quota(running_slices=8)
     assert read.quota_of("bob") == read.user_quota
     assert read.group_quotas == {"students": Quota(running_slices=6)}

@@ -18,7 +18,7 @@ from launcher.engine.attach import Demultiplexer
 from launcher.output import attachment
 from launcher.output.keeper import Keeper
 from launcher.output.keeper_client import OutputKeeper
-from launcher.output.log_file import LogWriter
+from launcher.output.log_file import Limit, LogWriter
 from launcher.wire import NOTE
 from tests.support.logs import bytes_of, read_all
 from tests.support.wait import wait_until
@@ -89,7 +89,7 @@ def attached(keeper: OutputKeeper, path: Path, limit: int = 1 << 20) -> socket.s
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            keeper.keep(path, "7 life", limit, theirs)
+            keeper.keep(path, "7 life", Limit(limit), theirs)
         except BaseException:
             ours.close()
             raise

@@ -101,6 +101,13 @@ def test_past_the_limit_there_is_one_note_and_the_end(tmp_path: Path) -> None:
     assert path.read_bytes() == before, "it stays cut when it is opened again"
 
 
+def test_a_log_that_may_have_less_than_others_says_why_where_it_is_cut(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path / "log", 10, "the disk is his no more")
+    writer.write([Frame(STDOUT, 1, b"x" * 11)])
+    writer.close()
+    assert read_all(tmp_path / "log")[0].data == b"the log was cut here: the disk is his no more"
+
+
 def test_the_end_is_marked_once_however_often_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "log"
     for _ in range(3):
