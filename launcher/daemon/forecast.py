@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -30,14 +31,16 @@ from launcher.store import Reader
 
 PRESENT = "present"
 CPU_LANE = "cpu"
-NICE = 10
+NICE, LONG_NICE = 10, 19
+LONG_SECONDS = 3.0
+"""A replay that has taken this much processor time goes on behind shorter ones."""
 MOST_BYTES = 64 * 2**20
 """Of all forecasts of one answer together."""
 
 
 def main() -> None:
     """Answer the question on stdin, of a daemon whose version is the argument."""
-    os.nice(NICE)
+    be_nice(LONG_SECONDS)
     if sys.argv[1] != __version__:
         sys.stdout.buffer.write(OTHER_VERSION + __version__.encode())
         return
@@ -47,6 +50,13 @@ def main() -> None:
     except LauncherError as error:
         answer = REFUSED + json.dumps([error.kind, error.message, error.fix]).encode()
     sys.stdout.buffer.write(answer)
+
+
+def be_nice(seconds: float) -> None:
+    """Let jobs go first; after so much processor time also other replays."""
+    os.nice(NICE)
+    signal.signal(signal.SIGPROF, lambda *_: os.nice(LONG_NICE - NICE))
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def answer_to(question: Question) -> str:
