@@ -54,11 +54,14 @@ class Attempt:
         self._reader: LogReader | None = None
         self.ended = False
         self.told_lost = False
-        self._grew = time.monotonic()
+        self._quiet_since: float | None = time.monotonic()
 
     def quiet_for(self) -> float:
-        """Return for how many seconds nothing more was read."""
-        return time.monotonic() - self._grew
+        """Return for how many seconds nothing more was there to read.
+
+        The time that a client takes for what was read does not count.
+        """
+        return 0.0 if self._quiet_since is None else time.monotonic() - self._quiet_since
 
     async def start(self, query: LogQuery) -> None:
         """Begin where the query tells."""
@@ -86,8 +89,9 @@ class Attempt:
             self.ended = True
             frames.pop()
         if not frames:
+            self._quiet_since = self._quiet_since or time.monotonic()
             return []
-        self._grew = time.monotonic()
+        self._quiet_since = None
         self.told_lost = self.told_lost or any(map(is_loss, frames))
         cut = 0 if self._from.skip else self._from.cut
         self._from = Resume(self.number)
