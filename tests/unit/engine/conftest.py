@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 
+import docker  # noqa: F401 - a test that acts as another user may not read it any more
 import pytest
 
 from launcher.engine.connection import Connection

@@ -169,7 +169,7 @@ def test_a_reader_that_skips_stands_where_one_that_read_so_many_stands(
     some = frames_of(some)
     path = tmp_path_factory.mktemp("skip") / "log"
     write(path, *some)
-    assert opened(path, skip=skip).read() == read_all(path, as_written=True)[skip:]
+    assert opened(path, skip=skip).read(1 << 30) == read_all(path, as_written=True)[skip:]
 
 
 @pytest.mark.parametrize("at", [0, blocks.HEADER_BYTES])
