@@ -144,7 +144,7 @@ async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterat
                 await reading.start(query)
             elif reading is not None:
                 reading = _next(context, reading, job, number)
-            batch = await reading.new_frames() if reading else []
+            batch = await reading.new_frames() if reading and _is_told(now, reading) else []
             yield batch
             if _complete(context, reading, now, number):
                 break
@@ -162,6 +162,14 @@ def _next(context: Context, reading: Attempt, job: Job, last: int) -> Attempt:
     if reading.number < last and _is_over(context, reading):
         return Attempt(context, job, reading.number + 1, None)
     return reading
+
+
+def _is_told(job: Job, reading: Attempt) -> bool:
+    """Whether an attempt's output may be shown: that it runs is on record first.
+
+    What a client does with signals depends on it.
+    """
+    return job.state is not State.STARTING or reading.number != job.attempt
 
 
 def _is_over(context: Context, reading: Attempt) -> bool:
@@ -204,9 +212,7 @@ async def follow_frames(
                 reading = _next(context, reading, now, now.attempt)
             elif now.attempt:
                 reading = Attempt(context, now, resume.attempt if resume else 1, resume)
-            # That it runs is told first: what a client does with signals depends on it.
-            begins = now.state is State.STARTING and reading and reading.number == now.attempt
-            output = await reading.new_frames() if reading and not begins else []
+            output = await reading.new_frames() if reading and _is_told(now, reading) else []
             yield output
             if now.outcome is not None and _complete(context, reading, now, now.attempt):
                 yield _loss(context, reading, now)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from launcher.core import event as ev
-from launcher.core.job import ImageKey, Job, JobSpec, Owner
+from launcher.core.job import ImageKey, Job, JobSpec, Owner, State
 from launcher.core.submit import submit
 from launcher.daemon import streams
 from launcher.daemon.context import Context
@@ -50,6 +50,18 @@ def test_the_progress_of_a_private_pull_is_told_to_its_owner_alone() -> None:
         }
 
     assert asyncio.run(told()) == {"alice": {"layers": LAYERS}, "bob": None}
+
+
+@pytest.mark.parametrize(
+    ("state", "reading", "told"),
+    [("STARTING", 2, False), ("STARTING", 1, True), ("RUNNING", 2, True), ("PENDING", 2, True)],
+)
+def test_output_is_told_after_the_word_that_the_job_runs(
+    state: str, reading: int, told: bool
+) -> None:
+    job = SimpleNamespace(state=State[state], attempt=2)
+    shown = streams._is_told(cast("Job", job), cast("Any", SimpleNamespace(number=reading)))
+    assert shown is told
 
 
 def test_who_takes_output_slowly_gets_all_of_it(
