@@ -16,7 +16,7 @@ from launcher.daemon.pauses import Pauses
 from launcher.errors import UserError
 
 SHORT_BYTES = 64 * 1024
-"""A request that is no longer is read at once."""
+"""A shorter request is read at once."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
@@ -41,7 +41,7 @@ async def submit_request(body: bytes) -> wire.SubmitRequest:
                 jobs.append(_job(one, number))
                 await pauses.rest()
     except (ValueError, RecursionError) as error:
-        raise UserError(f"the request is no JSON that can be read: {error}") from None
+        raise UserError(f"the request is not valid JSON: {error}") from None
     if jobs is not None:
         others.append('"jobs":[]')
     asked = convert.parse(wire.SubmitRequest, f"{{{','.join(others)}}}".encode())
@@ -60,7 +60,7 @@ def _job(text: str, number: int) -> wire.JobRequest:
 def _parts(text: str) -> Iterator[tuple[str, str | Iterator[str]]]:
     """Yield the members of the object that ``text`` is: the texts of its jobs one by one.
 
-    Raises ``ValueError`` where it is no JSON object.
+    Raises ``ValueError`` unless it is a JSON object.
     """
     at = _after(text, 0, "{")
     while text[at] != "}":

@@ -14,7 +14,7 @@ from launcher.store import Reader
 SHARE = 0.05
 """The part of the time that counting may take."""
 PATIENCE_SECONDS = 0.05
-"""So long who asks waits for a new count, where there is an older one."""
+"""For at most this time a caller waits for a new count, if there is an older one."""
 
 
 class Counts:
@@ -55,12 +55,12 @@ class Counts:
 
 def live(world: World) -> dict[str, int]:
     """Return the number of live jobs by word, without looking at those that wait."""
-    begun = [world.jobs[i] for i in world.attempts]  # every other job is pending
+    active = [world.jobs[i] for i in world.attempts]  # every other job is pending
     found: dict[str, int] = {}
-    for job in begun:
+    for job in active:
         word = job.outcome.value if job.outcome else job.state.value
         found[word] = found.get(word, 0) + 1
-    return _sum(found, {State.PENDING.value: len(world.jobs) - len(begun)})
+    return _sum(found, {State.PENDING.value: len(world.jobs) - len(active)})
 
 
 def _sum(some: dict[str, int], more: dict[str, int]) -> dict[str, int]:

@@ -55,7 +55,7 @@ class _Watched:
 class ExitWitness:
     """Holds one pidfd for each container; safe in any thread.
 
-    ``statuses``: ask for exit codes. ``blind``: hold none, where there are no real processes.
+    ``statuses``: ask for exit codes. ``blind``: hold none, for tests without real processes.
     ``stored`` are pidfds that systemd kept over a restart, by container and start.
     """
 

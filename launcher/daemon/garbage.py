@@ -1,6 +1,6 @@
 """Python's collector of cycles: what lives long is looked through once, never over and over.
 
-With 100,000 jobs a full collection takes a quarter of a second, in one piece. Jobs are no garbage:
+With 100,000 jobs a full collection takes a quarter of a second, in one piece. Jobs are not garbage:
 they go when nobody refers to them any more. So the collector forgets what there is
 (``gc.freeze``) whenever much is new, and collects whenever little is.
 """
@@ -20,7 +20,7 @@ NEVER = 1_000_000_000
 
 
 async def collect() -> None:
-    """Collect what is new, for ever; Python itself collects young garbage only from now on."""
+    """Collect new objects until cancelled; from now on Python collects only young garbage."""
     gc.set_threshold(YOUNG, 10, NEVER)
     gc.freeze()
     while True:

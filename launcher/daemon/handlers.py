@@ -92,7 +92,7 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
 
 
 def waiting_alone(explainer: Explainer, most: int) -> list[Job]:
-    """Return the first waiting jobs that are no elements of arrays, without looking at the others.
+    """Return the first waiting jobs that are not elements of arrays, without looking at the others.
 
     Those in the queue in its order, then those outside it, by priority and age.
     """

@@ -249,7 +249,7 @@ class Daemon:
         return self.brain
 
     def _begin(self, unknown: Mapping[int, Owner]) -> list[asyncio.Task[None]]:
-        """Begin what goes on for ever; of the unknown users the groups are looked up again."""
+        """Start the tasks that run until the daemon ends; ``unknown`` users are looked up again."""
         works = {
             "brain": self.brain.run(),
             "audit": self.audit.run(),

@@ -20,7 +20,7 @@ from launcher.wire.frames import NOTE, STDERR, STDOUT, Frame
 APART_NS = 2 * 10**9
 """Both stamp a line within this time. Before a first entry that is later, Docker lacks some."""
 QUIET_NS = 10**9
-"""Nothing was on its way through a dockerd that died if so long nothing had come."""
+"""Nothing was in flight through a dockerd that died if no output came for this time."""
 
 
 class Misfit(Exception):

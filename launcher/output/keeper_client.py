@@ -20,7 +20,7 @@ from launcher.output.log_file import Limit
 log = logging.getLogger(__name__)
 
 SECONDS = 10.0
-"""After so long a keeper that does not answer counts as gone."""
+"""A keeper that does not answer within this time counts as gone."""
 _KEEPER = (sys.executable, "-P", "-m", "launcher.output")
 _NAME = "output.sock"
 _LOG_NAME = "output.log"

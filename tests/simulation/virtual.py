@@ -248,7 +248,7 @@ class Epoch:
         return self.timeline.booted_wall
 
     def computed(self) -> float:
-        """Count who asks: long work makes its pauses at the same places in every run."""
+        """Count the pauses: long work makes its pauses at the same places in every run."""
         self._computed += 0.002
         return self._computed
 

@@ -43,7 +43,7 @@ def measured(daemon: DaemonProcess, what: str, tell: Callable[[object], None]) -
     """Ask for the status all the while, as root; afterwards no turn may have been too long."""
     found, over = Figures(), threading.Event()
     client = Client(str(daemon.socket))
-    client.status()  # what is loaded for a first request is no burden of this test
+    client.status()  # what a first request loads is not measured
 
     def ask() -> None:
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What status counts is not counted anew for everyone, and nobody waits for a busy store."""
+"""Status counts are shared between callers, and no caller waits for a busy store."""
 
 from __future__ import annotations
 

@@ -102,10 +102,10 @@ def test_past_the_limit_there_is_one_note_and_the_end(tmp_path: Path) -> None:
 
 
 def test_a_log_that_may_have_less_than_others_says_why_where_it_is_cut(tmp_path: Path) -> None:
-    writer = LogWriter(tmp_path / "log", 10, "the disk is his no more")
+    writer = LogWriter(tmp_path / "log", 10, "the quota is used up")
     writer.write([Frame(STDOUT, 1, b"x" * 11)])
     writer.close()
-    assert read_all(tmp_path / "log")[0].data == b"the log was cut here: the disk is his no more"
+    assert read_all(tmp_path / "log")[0].data == b"the log was cut here: the quota is used up"
 
 
 def test_the_end_is_marked_once_however_often_it_is_opened(tmp_path: Path) -> None:
