@@ -53,8 +53,9 @@ def expand(request: JobRequest, budget: Budget | None = None) -> list[JobRequest
 def each_element(request: JobRequest, budget: Budget | None = None) -> Iterator[JobRequest]:
     """Yield the elements of a request in the order of its indices.
 
-    A request that is not an array is its own only element. An element has no ``array``, and its combination's values in place of ``${key}``. Elements that
-    do not differ are one object. Requests of one submit share a ``budget``. Raises ``UserError``.
+    A request that is not an array is its own only element. An element has no ``array``, and its
+    combination's values in place of ``${key}``. Elements that do not differ are one object.
+    Requests of one submit share a ``budget``. Raises ``UserError``.
     """
     array = request.array
     if array is None:
