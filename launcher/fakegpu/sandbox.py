@@ -153,6 +153,15 @@ class Sandbox:
             *([] if self.plain else [f"--label={HOOK_LABEL}"]),
             "--group=root",
         ]
+        try:
+            self._start_dockerd(command)
+        except LauncherError:
+            if self.own_containerd:
+                raise
+            # On a busy machine dockerd may give up waiting for the containerd that it starts.
+            self._start_dockerd(command)
+
+    def _start_dockerd(self, command: list[str]) -> None:
         (self.run / "dockerd.pid").unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
         pid = self._spawn("dockerd", command)
