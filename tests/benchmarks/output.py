@@ -85,17 +85,19 @@ def _live(stand: Stand) -> list[Result]:
 
 def _beside_a_loud_job(stand: Stand) -> list[Result]:
     """Others' requests beside a job as loud as it can be, against the same without it."""
-    client, daemon = stand.daemon.client, stand.daemon
-    asked: dict[str, Callable[[], object]] = {
-        "ps": client.head,
-        "submit": lambda: daemon.submit("true", hold=True),
+    daemon = stand.daemon
+    held = stand.place / "held.yaml"
+    held.write_text(f'image: {BUSYBOX}\ncommand: ["true"]\nschedule: {{hold: true}}\n')
+    asked: dict[str, Callable[[], subprocess.CompletedProcess[str]]] = {
+        "ps": lambda: daemon.cli("ps"),
+        "submit": lambda: daemon.cli("submit", str(held)),
         "run": lambda: daemon.cli("run", "-q", "--gpus", "none", BUSYBOX, "--", "true"),
     }
     quiet = {name: _median(ask) for name, ask in asked.items()}
     job = daemon.submit(*LOUD, gpus=GpuRequest(kind="none"))
     wait_until(lambda: daemon.state_of(job) == "RUNNING")
     loud = {name: _median(ask) for name, ask in asked.items()}
-    client.cancel(job.id, now=True)
+    daemon.client.cancel(job.id, now=True)
     daemon.done(job)
     return [
         Result("loud", f"{name} beside a job as loud as can be / without it", loud[name],
@@ -104,10 +106,11 @@ def _beside_a_loud_job(stand: Stand) -> list[Result]:
     ]  # fmt: skip
 
 
-def _median(ask: Callable[[], object]) -> float:
+def _median(ask: Callable[[], subprocess.CompletedProcess[str]]) -> float:
     took = []
     for _ in range(ASKED):
         began = time.perf_counter()
-        ask()
+        done = ask()
+        assert done.returncode == 0, done.stderr
         took.append(time.perf_counter() - began)
     return statistics.median(took)
