@@ -49,7 +49,7 @@ test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
 
 ENGINES := .sandbox/engines
 OF_ENGINES := tests/contract tests/drills/test_dockerd.py $(addprefix tests/integration/test_,identity.py jobs_on_docker.py \
-	mounts.py pins.py policy.py images_from_a_registry.py secrets.py pins_secrets.py escapes.py)
+	mounts.py pins.py policy.py images_from_a_registry.py secrets.py pins_secrets.py escapes.py output.py output_fuzz.py exit_witness.py)
 
 test-engines: system $(STAMP) ## Run what touches Docker on the engines of Debian's newer suites, unpacked here
 	$(SUDO) bash .ci/unpack $(ENGINES) "trixie sid" docker.io containerd
