@@ -76,7 +76,8 @@ def test_names_follow_the_hosts_files_and_a_uid_without_one_is_a_number(
     for name in ("alice", "alicia"):
         (etc / "passwd.new").write_text(f"{ROOT}{name}:x:{UID}:{UID}::/:/bin/sh\n")
         (etc / "passwd.new").rename(etc / "passwd")
-        assert laptop.submit("true", uid=UID).user == name
+        # A user is not looked up again within half a second.
+        wait_until(lambda name=name: laptop.submit("true", uid=UID).user == name)
     job = laptop.submit("id", "-u", uid=54321, gpus=NONE)
     assert job.user == "54321"
     assert laptop.client.wait(str(job.id), timeout=30).outcome == "COMPLETED"
