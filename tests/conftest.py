@@ -40,6 +40,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
+def docker_here(tmp_path: Path) -> Iterator[Sandbox]:
+    """A dockerd of this test's own, which may be killed."""
+    with Sandbox(tmp_path / "sandbox") as running:
+        running.import_busybox(BUSYBOX)
+        yield running
+
+
+@pytest.fixture
 def docker(sandbox: Sandbox) -> Iterator[Containers]:
     """The sandbox's containers; what a test leaves behind is removed."""
     containers = Containers(Connection(sandbox.docker_host))

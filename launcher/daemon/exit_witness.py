@@ -19,8 +19,8 @@ from pathlib import Path
 from launcher.daemon import pidfd
 from launcher.daemon.logs import about_container
 from launcher.daemon.notify import Notifier
-from launcher.daemon.passed_fds import STORED
 from launcher.engine.containers import Container
+from launcher.passed_fds import STORED
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +120,7 @@ class ExitWitness:
         watched = self._watched.get(found.name)
         if watched is None or watched.start != _start_of(found):
             return None
-        watched.over.wait(seconds)
-        return watched.end
+        return self.end_of_removed(found.name, seconds)
 
     def end_of_removed(self, name: str, seconds: float) -> Witnessed | None:
         """Return how a container ended that is gone, None where nobody saw it."""

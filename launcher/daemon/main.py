@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import crashpoints
+from launcher import crashpoints, passed_fds
 from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.changes import Changes
@@ -28,7 +28,6 @@ from launcher.daemon import (
     logs,
     mounts,
     numbers,
-    passed_fds,
     recovery,
     restoring,
     server,

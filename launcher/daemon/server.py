@@ -14,9 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
-from launcher import __version__, last_words, wire
+from launcher import __version__, last_words, passed_fds, wire
 from launcher.config import Config
-from launcher.daemon import convert, passed_fds
+from launcher.daemon import convert
 from launcher.daemon.accounts import Accounts
 from launcher.daemon.audit import READS, Audit, Entry
 from launcher.daemon.context import Context, must_own

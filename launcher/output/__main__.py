@@ -8,11 +8,11 @@ import os
 import socket
 import sys
 
+from launcher import passed_fds
 from launcher.output.keeper import Keeper
 
 NICE = 5
 """A loud job takes time from itself, not from the daemon that started this."""
-_SD_LISTEN_FDS_START = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,9 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--listener", type=int, metavar="FD", help="a listening socket")
     asked = parser.parse_args(arguments)
     logging.basicConfig(format="output keeper: %(message)s")
-    fd = asked.listener
-    if fd is None and os.environ.get("LISTEN_PID") == str(os.getpid()):
-        fd = _SD_LISTEN_FDS_START
+    fd = passed_fds.listener() if asked.listener is None else asked.listener
     if fd is None:
         parser.error("no socket was passed: use --listener, or start it by its systemd socket")
     os.umask(0o077)

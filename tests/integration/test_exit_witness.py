@@ -20,19 +20,11 @@ from launcher.daemon import pidfd
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import JobView
-from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
+from tests.support.daemon import CONFIG, DaemonProcess
 from tests.support.wait import wait_until
 
 MakeOwn = Callable[[str], DaemonProcess]
 ENDS = {0: "COMPLETED", 5: "FAILED", 255: "FAILED"}
-
-
-@pytest.fixture
-def docker_here(tmp_path: Path) -> Iterator[Sandbox]:
-    """A dockerd of this test's own, which may be killed."""
-    with Sandbox(tmp_path / "sandbox") as running:
-        running.import_busybox(BUSYBOX)
-        yield running
 
 
 @pytest.fixture
@@ -80,6 +72,15 @@ def pid_of(job: JobView) -> int | None:
     return None
 
 
+def must_end_as_they_did(
+    daemon: DaemonProcess, jobs: dict[int, JobView], timeout: float = 60
+) -> None:
+    ended = {code: daemon.done(job, timeout=timeout) for code, job in jobs.items()}
+    told = {code: (job.outcome, job.exit_code) for code, job in ended.items()}
+    if pidfd.kernel_tells():
+        assert told == {code: (outcome, code) for code, outcome in ENDS.items()}, daemon.tail()
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_jobs_that_end_while_docker_is_away_end_as_they_did(
     make_own: MakeOwn, docker_here: Sandbox, how: signal.Signals
@@ -89,10 +90,7 @@ def test_jobs_that_end_while_docker_is_away_end_as_they_did(
     docker_here.stop_dockerd(how)
     end_all(jobs)
     docker_here.start_dockerd()
-    ended = {code: daemon.done(job, timeout=60) for code, job in jobs.items()}
-    told = {code: (job.outcome, job.exit_code) for code, job in ended.items()}
-    if pidfd.kernel_tells():
-        assert told == {code: (outcome, code) for code, outcome in ENDS.items()}, daemon.tail()
+    must_end_as_they_did(daemon, jobs)
     wait_until(lambda: all(s.state == "free" for s in daemon.client.slices()), timeout=60)
 
 
@@ -117,10 +115,7 @@ def test_jobs_that_end_while_containerd_is_away_end_as_they_did(
     docker_here.stop_containerd(signal.SIGKILL)
     end_all(jobs)
     docker_here.start_containerd()
-    ended = {code: daemon.done(job, timeout=90) for code, job in jobs.items()}
-    told = {code: (job.outcome, job.exit_code) for code, job in ended.items()}
-    if pidfd.kernel_tells():
-        assert told == {code: (outcome, code) for code, outcome in ENDS.items()}, daemon.tail()
+    must_end_as_they_did(daemon, jobs, timeout=90)
 
 
 class Store:
@@ -190,10 +185,7 @@ def test_ends_while_the_daemon_was_down_are_told_where_systemd_kept_its_pidfds(
     with monkeypatch.context() as during:
         during.setattr("tests.support.daemon.subprocess.Popen", passing)
         daemon.start()
-    for code, job in jobs.items():
-        ended = daemon.done(job, timeout=60)
-        if pidfd.kernel_tells():
-            assert (ended.outcome, ended.exit_code) == (ENDS[code], code), daemon.tail()
+    must_end_as_they_did(daemon, jobs)
     wait_until(lambda: store.take() == {}, timeout=30, what="nothing stays in systemd's store")
     store.close()
     shutil.rmtree(place)

@@ -73,14 +73,6 @@ class Reader:
 
 
 @pytest.fixture
-def docker_here(tmp_path: Path) -> Iterator[Sandbox]:
-    """A dockerd of this test's own, which may be killed."""
-    with Sandbox(tmp_path / "sandbox") as running:
-        running.import_busybox(BUSYBOX)
-        yield running
-
-
-@pytest.fixture
 def own(docker_here: Sandbox, tmp_path: Path) -> Iterator[DaemonProcess]:
     """A daemon on a dockerd of this test's own."""
     machine = Machine.create(tmp_path / "machine", "A30:1g.6gb*4")
