@@ -13,11 +13,13 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Set
+from functools import partial
 from pathlib import Path
 
 from launcher.core.job import Owner
 from launcher.core.quota import LogRoom, log_room
 from launcher.core.world import World
+from launcher.daemon.threads import in_thread
 from launcher.errors import LauncherError
 from launcher.output.log_file import Limit, path_of
 
@@ -121,7 +123,7 @@ class LogUse:
             for _ in range(WALKS_APART):
                 await asyncio.sleep(LOOK_SECONDS)
                 if self._live:
-                    await asyncio.to_thread(self.look)
+                    await in_thread("logs", self.look)
 
     def look(self) -> None:
         """Look how large the logs are that are being written."""
@@ -136,8 +138,8 @@ class LogUse:
         totals: Counter[int] = Counter()
         with self._lock:
             self._ended = {}
-        for folder in await asyncio.to_thread(_folders, self._directory):
-            sizes = await asyncio.to_thread(self._sizes, folder)
+        for folder in await in_thread("logs", partial(_folders, self._directory)):
+            sizes = await in_thread("logs", partial(self._sizes, folder))
             if sizes:
                 found = await owners(min(sizes), max(sizes))
                 for job in sizes.keys() & found.keys():

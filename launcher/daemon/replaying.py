@@ -12,6 +12,7 @@ import logging
 import pickle
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from launcher.core import event as ev
 from launcher.core.plan import Want
 from launcher.core.rules import Rules
 from launcher.daemon import clock
+from launcher.daemon.threads import in_thread
 from launcher.daemon.turns import Turns, Used
 from launcher.errors import InternalError, LauncherError, from_wire
 
@@ -124,7 +126,8 @@ async def _ask(question: Question) -> bytes:
         raise _other_version(f" ({told.removeprefix(OTHER_VERSION).decode()})")
     if child.returncode != 0:
         log.error("a replay failed: %s", wrong.decode(errors="replace")[-2000:])
-        if await asyncio.to_thread(changed_since, Path(launcher.__file__).parent, _SINCE):
+        folder = Path(launcher.__file__).parent
+        if await in_thread("replay", partial(changed_since, folder, _SINCE)):
             raise _other_version()
         raise InternalError("the replay failed; the daemon's log has the details")
     if told.startswith(REFUSED):
