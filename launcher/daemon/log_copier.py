@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher.daemon import clock
 from launcher.daemon.logs import about_container
-from launcher.engine.logs import Entry, Logs
+from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
 from launcher.output.continuation import Continuation, Misfit
@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN = 0.5
 MOST_REFUSALS = 20
 """So often Docker may refuse to read a log on, half a second apart, before the rest is given up."""
-READING_SHARE = 5
-"""Without following, a log is read at most for one part in so many of the time."""
 MOST_MISSING = 3
 """So often it may say that there is no such container."""
 
@@ -92,7 +90,6 @@ class Copier:
         self._log = about_container(log, name)
         self._refusals = 0
         self._rotated = False
-        self._follows = True
 
     def copy(self, over: clock.Flag) -> None:
         """Copy to the end of the log, whatever comes between.
@@ -103,9 +100,9 @@ class Copier:
         without following.
         """
         while not self._writer.ended:
-            ended, size, began = over.is_set(), self._writer.size, clock.now().boot
+            ended, size = over.is_set(), self._writer.size
             try:
-                whole = self._copy_once(follow=not ended and self._follows)
+                whole = self._copy_once(follow=not ended)
             except Refused as refused:
                 self._refusals = 1 if self._writer.size > size else self._refusals + 1
                 if self._gives_up(refused):
@@ -115,8 +112,7 @@ class Copier:
                 whole = False
             if ended and whole:
                 return
-            pause = max(LOOK_AGAIN, READING_SHARE * (clock.now().boot - began))
-            over.wait(pause) if whole and not ended else clock.sleep(LOOK_AGAIN)
+            over.wait(LOOK_AGAIN) if whole else clock.sleep(LOOK_AGAIN)
 
     def _gives_up(self, refused: Refused) -> bool:
         if refused.refusal is Refusal.MISSING and self._refusals >= MOST_MISSING:
@@ -134,12 +130,8 @@ class Copier:
         known = Continuation(
             self._path, totals, broke_off_ns=self._broke_off_ns, by_time=self._rotated
         )
-        newest: dict[int, int] = {}
         try:
             for batch in self._logs.read(self._name, follow=follow):
-                if follow and _goes_back(batch, newest):
-                    self._follows = False
-                    return False
                 new = [frame for entry in batch for frame in known.rest(entry)]
                 if new:
                     self._writer.write(new)
@@ -153,16 +145,3 @@ class Copier:
         except Unknown:
             return False
         return True
-
-
-def _goes_back(batch: list[Entry], newest: dict[int, int]) -> bool:
-    """Whether an entry is older than one before it of its stream: ``newest`` has their times.
-
-    Docker 20.10 that was restarted while it followed a ``local`` log may repeat some of it (seen:
-    11 KiB). What is read without following is right.
-    """
-    for entry in batch:
-        if entry.time_ns < newest.get(entry.stream, 0):
-            return True
-        newest[entry.stream] = entry.time_ns
-    return False
