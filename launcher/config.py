@@ -18,6 +18,8 @@ from launcher import places
 from launcher.core.policy import Policy
 from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.errors import ConfigError
+from launcher.history_config import DEFAULT_HISTORY, History, history_from
+from launcher.history_config import TABLE as HISTORY
 from launcher.limits_config import DEFAULT_LIMITS, Limits, limits_from
 from launcher.limits_config import TABLE as LIMITS
 from launcher.policy_config import TABLES as POLICY_TABLES
@@ -62,6 +64,7 @@ class Config:
     output_socket: str | None = None
     """Where the output keeper listens; None: the daemon starts one of its own."""
     limits: Limits = DEFAULT_LIMITS
+    history: History = DEFAULT_HISTORY
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
     """Processes, containers or image repositories that may be on a slice: they are no use of it."""
 
@@ -175,18 +178,20 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
         raise ConfigError(f"{path}: {error}") from error
     foreign = _foreign(values.pop("foreign", {}), path)
     limits = limits_from(values.pop(LIMITS, {}), path)
+    history = history_from(values.pop(HISTORY, {}), path)
     tables = {name: values.pop(name) for name in _TABLES if name in values}
     for key, value in values.items():
         if key not in _FILE_KEYS:
             known = ", ".join(
-                [*_FILE_KEYS, *(f"[{name}]" for name in (*_TABLES, LIMITS, "foreign"))]
+                [*_FILE_KEYS, *(f"[{name}]" for name in (*_TABLES, LIMITS, HISTORY, "foreign"))]
             )
             raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {known}")
         is_bool = _FILE_KEYS[key] is bool
         if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool) != is_bool:
             kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
             raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
-    return values | foreign | {"rules": _rules(tables, path), "limits": limits}
+    rules = _rules(tables, path)
+    return values | foreign | {"rules": rules, "limits": limits, "history": history}
 
 
 def _rules(tables: Mapping[str, Any], path: Path) -> Rules:

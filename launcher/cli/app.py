@@ -51,6 +51,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "install-service": "Write the units of a system service.",
         "status": "Say whether the daemon is well.",
         "audit": "Say who asked what, and what was decided.",
+        "prune": "Delete jobs that ended long ago, or their logs.",
+        "backup": "Copy the daemon's database to a file.",
+        "restore": "Put a copy in the place of a lost database.",
         "doctor": "Check Docker, GPUs and the daemon, and say what to mend.",
     },
 }

@@ -57,6 +57,7 @@ def _later(module: str, function: str) -> Callable[[str], Any]:
 
 TEXT = Parsed("text", str)
 DURATION = Parsed("time", units.parse_duration)
+AGE = Parsed("time", lambda text: units.parse_duration(text, 100 * units.MAX_SECONDS))
 TIME_LIMIT = Parsed("time", _positive(units.parse_duration))
 SIZE = Parsed("size", _positive(units.parse_size))
 CPUS = Parsed("number", units.parse_cpus)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
 REPAIR_SECONDS = 180.0
+BACKUP_SECONDS = 600.0
+"""The daemon copies its database before it sends the first of it."""
 _RETRY_SECONDS = 0.1
 REFS_IN_A_QUERY = 100
 """In a URL, whose line has at most 8190 bytes."""
@@ -263,6 +265,28 @@ class Client:
         from launcher.client.layout import Layout
 
         return Layout(self._transport.json, self.timeout)
+
+    def prune(
+        self, *, older_than: float | None = None, logs: bool = False, dry_run: bool = False
+    ) -> wire.PruneReply:
+        """Delete the caller's jobs, or only their logs, that are too old; an admin's: everybody's.
+
+        ``older_than`` is in seconds; None: what ``[history]`` of launcher.toml says.
+        """
+        asked = wire.PruneRequest(older_than=older_than, logs=logs, dry_run=dry_run)
+        jobs, more = 0, True
+        while more:  # the daemon takes some at a time
+            reply = decode(wire.PruneReply, self._post("/v1/prune", dataclasses.asdict(asked)))
+            jobs, more = jobs + reply.jobs, reply.more
+        return dataclasses.replace(reply, jobs=jobs)
+
+    def backup(self) -> Iterator[bytes]:
+        """Yield a consistent copy of the daemon's database; raises ``CutStream``."""
+        for frame in self._transport.frames("/v1/backup", timeout=BACKUP_SECONDS):
+            if frame.stream == wire.END:
+                return
+            yield frame.data
+        raise CutStream("the daemon went away in the middle of the copy")
 
     def audit(
         self, *, user: str | None = None, since: float | None = None, limit: int = 100

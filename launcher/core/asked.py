@@ -114,7 +114,8 @@ class RetryAsked:
 
     ``arrays`` are those of the jobs that have ended, with the counts of their elements; ``groups``
     the groups of the jobs' owners, by uid. Priorities that only
-    an ``admin`` may give are lowered for others.
+    an ``admin`` may give are lowered for others. ``read_at`` is what ``RecentEnds`` counted before
+    the jobs were read.
     """
 
     jobs: tuple[Retried, ...]
@@ -122,6 +123,22 @@ class RetryAsked:
     admin: bool = False
     arrays: tuple[Array, ...] = ()
     groups: tuple[tuple[int, frozenset[str]], ...] = ()
+    read_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """An ended job that is old enough to be deleted, and the array that it is an element of."""
+
+    job: int
+    array: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PruneAsked:
+    """These ended jobs shall be deleted, as far as nothing that has not ended needs them."""
+
+    jobs: tuple[Prunable, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from launcher.core import event as ev
 from launcher.core import failing, gates, retries
 from launcher.core.action import Action, ProveIdle, RemoveContainer
 from launcher.core.event import StartFailure
-from launcher.core.job import Job, Outcome, Reason, State, wall_of
+from launcher.core.job import Job, Outcome, Reason, State, short_id, wall_of
 from launcher.core.steps import current, follow, move, stop
 from launcher.core.world import FIRST_WAIT_SECONDS, World
 
@@ -21,7 +21,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
     job = current(world, event.job, event.attempt, ev.AttemptStarted)
     if job is None:
         return []
-    move(world, job, ev.AttemptStarted, State.RUNNING, now, event.container_id)
+    move(world, job, ev.AttemptStarted, State.RUNNING, now, short_id(event.container_id))
     job.container_id, job.started_at, job.started_wall = (
         event.container_id,
         event.started_at,

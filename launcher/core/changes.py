@@ -90,6 +90,8 @@ class Changes:
     public_images: dict[str, bool] = field(default_factory=dict)
     pulls: dict[tuple[str, int], bool] = field(default_factory=dict)
     """Whether a pull is open, by reference and uid."""
+    pruned: dict[int, float] = field(default_factory=dict)
+    """The ended jobs to delete, and when that was decided (seconds since 1970)."""
     history: list[HistoryLine] = field(default_factory=list)
     audit: list[AuditLine] = field(default_factory=list)
     clock: float | None = None

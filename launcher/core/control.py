@@ -135,7 +135,7 @@ def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
             if number % PIECE == 0:
                 yield
             try:
-                _check_retry(world, one, known, again)
+                _check_retry(world, one, known, again, event.read_at)
                 found.append(one)
             except LauncherError:
                 if len(event.jobs) == 1:
@@ -147,10 +147,13 @@ def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
         left = found
 
 
-def _check_retry(world: World, one: ev.Retried, known: set[int], again: set[int]) -> None:
+def _check_retry(
+    world: World, one: ev.Retried, known: set[int], again: set[int], read_at: int
+) -> None:
     job = one.job
-    stale = job.attempt < world.last_attempts.get(job.id, 0)
-    if job.id in world.jobs or job.state is not State.DONE or job.outcome is None or stale:
+    if world.recent.is_stale(job.id, job.attempt, read_at):
+        raise StaleRequest(f"job {job.id} was changed or deleted just now", fix="Ask again.")
+    if job.id in world.jobs or job.state is not State.DONE or job.outcome is None:
         raise StaleRequest(f"job {job.id} has not ended: only an ended job can be retried")
     if job.element is not None and job.element.array not in known:
         raise StaleRequest(f"job {job.id}: its array ended just now", fix="Ask again.")

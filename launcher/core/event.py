@@ -16,6 +16,8 @@ from launcher.core.asked import HoldAsked as HoldAsked
 from launcher.core.asked import NewArray as NewArray
 from launcher.core.asked import NewElement as NewElement
 from launcher.core.asked import NewJob as NewJob
+from launcher.core.asked import Prunable as Prunable
+from launcher.core.asked import PruneAsked as PruneAsked
 from launcher.core.asked import ReleaseAsked as ReleaseAsked
 from launcher.core.asked import RequeueAsked as RequeueAsked
 from launcher.core.asked import ReserveAsked as ReserveAsked
@@ -308,6 +310,7 @@ Event = (
     | DrainAsked
     | ReserveAsked
     | UnreserveAsked
+    | PruneAsked
     | Submitted
     | ImageResolved
     | PullSettled

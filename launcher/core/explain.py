@@ -271,6 +271,7 @@ GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
                 Reason.JOB_HELD_USER,
                 Reason.JOB_HELD_ADMIN,
                 Reason.NEVER_STARTED,
+                Reason.RESTORED,
                 Reason.IMAGE_PULL_FAILED,
                 Reason.DEPENDENCY_NEVER_SATISFIED,
             }
@@ -309,6 +310,7 @@ _OUT_OF_QUEUE = frozenset(
         Reason.JOB_HELD_USER,
         Reason.JOB_HELD_ADMIN,
         Reason.NEVER_STARTED,
+        Reason.RESTORED,
         Reason.IMAGE_PULL_FAILED,
         Reason.DEPENDENCY_NEVER_SATISFIED,
         Reason.BEGIN_TIME,

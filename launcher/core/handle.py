@@ -17,6 +17,7 @@ from launcher.core import (
     layoutrun,
     layouts,
     limits,
+    pruning,
     reservations,
     xids,
 )
@@ -59,6 +60,8 @@ def decide_in_pieces(
             answer, actions = yield from submit_in_pieces(world, event, now)
         case ev.RetryAsked():
             actions = yield from control.retry(world, event, now)
+        case ev.PruneAsked():
+            answer, actions = pruning.prune(world, event, now), []
         case ev.LayoutAsked():
             answer, actions = _layout(world, event, now)
         case ev.HoldAsked() | ev.ReleaseAsked() | ev.EditAsked() | ev.RequeueAsked():
@@ -198,4 +201,4 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
 
 def handles() -> Sequence[type]:
     """Return every event type that ``handle`` knows."""
-    return (ev.Submitted, ev.RetryAsked, ev.LayoutAsked, *_HANDLERS)
+    return (ev.Submitted, ev.RetryAsked, ev.PruneAsked, ev.LayoutAsked, *_HANDLERS)

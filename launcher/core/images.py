@@ -15,7 +15,7 @@ from collections.abc import Set
 
 from launcher.core import event as ev
 from launcher.core.action import Action, FindImage, PullImage, SettlePull
-from launcher.core.job import ImageKey, Job, Outcome, Reason, State
+from launcher.core.job import ImageKey, Job, Outcome, Reason, State, short_id
 from launcher.core.states import Having, ImageState
 from launcher.core.steps import finish, move
 from launcher.core.world import World
@@ -152,7 +152,7 @@ def _pin(world: World, job: Job, event: ev.ImageResolved, now: ev.Now) -> None:
         finish(world, job, ev.ImageResolved, Outcome.FAILED, now, Reason.IMAGE_GONE, message)
         return
     job.image_id = event.image_id
-    world.note(job, now.wall, "image", f"{event.image.reference} is {event.image_id}")
+    world.note(job, now.wall, "image", f"{event.image.reference} is {short_id(event.image_id)}")
     job.pulls_failed = 0
     if is_open(job, now):
         enqueue(world, job)

@@ -58,6 +58,7 @@ class Reason(Enum):
     DRAINING = "DaemonDraining"
     IMAGE_GONE = "ImageGone"
     NEVER_STARTED = "NeverStarted"
+    RESTORED = "Restored"
     ARRAY_LIMIT = "JobArrayTaskLimit"
 
 
@@ -311,6 +312,11 @@ class Job:
     def gives_way_to(self, other: Job) -> bool:
         """Whether the other job may take this one's slices, once this has run for long enough."""
         return self.preemptible and self.priority < other.priority
+
+
+def short_id(whole: str) -> str:
+    """Return the first 12 digits of the id of a container or image, as Docker's tables show it."""
+    return whole.removeprefix("sha256:")[:12]
 
 
 def wall_of(text: str | None) -> float | None:

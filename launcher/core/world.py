@@ -22,6 +22,7 @@ from launcher.core.layout import Place
 from launcher.core.layoutop import LayoutOp
 from launcher.core.lease import Attempt, Lease
 from launcher.core.queue import Aside, Lane, PendingQueue, lane_of
+from launcher.core.recent import RecentEnds
 from launcher.core.rules import Rules
 from launcher.core.states import ImageState, SliceState
 
@@ -93,6 +94,8 @@ class World:
     """How many bytes these jobs take in the database, by uid."""
     waits: Counter[int] = field(default_factory=Counter)
     """For how many other jobs these jobs wait, or waited, in all, by uid."""
+    named: Counter[int] = field(default_factory=Counter)
+    """How often these jobs name other jobs and arrays that they depend on, by those ids."""
     kinds: dict[int, Counter[Lane]] = field(default_factory=dict)
     """How many jobs of each lane each user has here, by uid: each lane costs every decision."""
     _names: dict[int, str] = field(default_factory=dict)
@@ -109,8 +112,7 @@ class World:
     """The arrays in which the turn of a waiting element may have come."""
     preemptible: set[int] = field(default_factory=set)
     """The jobs that hold slices and give way to others."""
-    last_attempts: dict[int, int] = field(default_factory=dict)
-    """The last attempt of jobs that ended after more than one: an older word of them is stale."""
+    recent: RecentEnds = field(default_factory=RecentEnds)
     keeping: dict[int, float] = field(default_factory=dict)
     """Since when (CLOCK_BOOTTIME seconds) a waiting gang keeps free slices for itself."""
     fitting: dict[Need, list[SliceState]] = field(default_factory=dict)
@@ -158,6 +160,7 @@ class World:
             self.live[job.owner.uid] += 1
             self.kept[job.owner.uid] += job.kept_bytes
             self.waits[job.owner.uid] += len(job.depends_on)
+            self.named.update(each.job for each in job.depends_on)
             self.count_kind(job, 1)
         self.jobs[job.id] = job
         self._names[job.owner.uid] = job.owner.name
@@ -215,15 +218,16 @@ class World:
     def forget(self, job: Job) -> None:
         """Drop a DONE job: the store keeps it, deciding does not need it."""
         if job.attempt > 1:
-            self.last_attempts[job.id] = job.attempt
+            self.recent.ended(job.id, job.attempt)
         self.queue.discard(job.id)
         self.aside.discard(job.id)
         if self.jobs.pop(job.id, None) is not None:
             self.live[job.owner.uid] -= 1
             self.kept[job.owner.uid] -= job.kept_bytes
             self.waits[job.owner.uid] -= len(job.depends_on)
+            self._forget_named(job)
             self.count_kind(job, -1)
-        self.attempts.pop(job.id, None)
+        self._forget_attempt(job)
         self.leases.pop(job.id, None)
         self.stories.pop(job.id, None)
         self.keeping.pop(job.id, None)
@@ -235,6 +239,19 @@ class World:
             if array.outcome is not None:
                 self.ended.append((array.id, array.outcome))
                 del self.arrays[array.id]
+
+    def _forget_attempt(self, job: Job) -> None:
+        """Drop a job's live attempt; during which boot it ran only matters until here."""
+        attempt = self.attempts.pop(job.id, None)
+        if attempt is not None and attempt.boot is not None:
+            attempt.boot = None
+            self.changes.attempts[job.id, attempt.number] = attempt
+
+    def _forget_named(self, job: Job) -> None:
+        for each in job.depends_on:
+            self.named[each.job] -= 1
+            if not self.named[each.job]:
+                del self.named[each.job]
 
     def user_name(self, uid: int) -> str:
         """Return the name of a user who has used something, or the uid as text."""

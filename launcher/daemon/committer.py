@@ -11,6 +11,7 @@ from launcher.core.changes import Changes
 from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.store import Reader, Store
+from launcher.store.directory import mark_suspect
 
 LONG = (
     Reader.jobs_after,
@@ -18,7 +19,6 @@ LONG = (
     Reader.jobs_named,
     Reader.elements,
     Reader.array,
-    Reader.ended,
     Reader.audit,
 )
 """What may read many jobs: who asks for less does not wait behind it."""
@@ -34,6 +34,7 @@ class Committer:
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._short = _lane(store, "read")
         self._long = _lane(store, "long-read")
+        self._slow = _lane(store, "slow-read")
 
     @property
     def store_id(self) -> str:
@@ -68,6 +69,17 @@ class Committer:
         pool, reader = self._long if query in LONG else self._short
         return await self._on(pool, query, reader, *args, **kwargs)
 
+    async def read_slowly(
+        self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a query that may read everything; only others of this kind wait behind it."""
+        pool, reader = self._slow
+        return await self._on(pool, query, reader, *args, **kwargs)
+
+    def mark_suspect(self, why: str) -> None:
+        """Have the next start check the whole database before it uses it. Blocks on the disk."""
+        mark_suspect(self._store.directory, why)
+
     @staticmethod
     async def _on(
         pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -78,7 +90,9 @@ class Committer:
     def close(self) -> None:
         """End the threads, then close the database."""
         self._writes.shutdown()
-        for pool, reader in (self._short, self._long):
+        for pool, reader in (self._short, self._long, self._slow):
+            pool.shutdown(wait=False)
+            reader.interrupt()
             pool.shutdown()
             reader.close()
         self._store.close()

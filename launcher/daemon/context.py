@@ -13,6 +13,7 @@ from launcher import wire
 from launcher.config import Config
 from launcher.core.job import Job, JobSpec
 from launcher.core.world import World
+from launcher.daemon import clock
 from launcher.daemon.accounts import Accounts
 from launcher.daemon.audit import Audit
 from launcher.daemon.brain import Brain
@@ -30,6 +31,7 @@ from launcher.daemon.limits import Limiter
 from launcher.daemon.loguse import LogUse
 from launcher.daemon.proof import Prover
 from launcher.daemon.replies import Replies
+from launcher.daemon.retention import Retention
 from launcher.daemon.secretplaces import SecretPlaces
 from launcher.daemon.secretstore import SecretStore
 from launcher.engine.images import Images
@@ -76,6 +78,7 @@ class Context:
     replies: Replies
     counts: Counts
     log_use: LogUse
+    retention: Retention
     users: FairPool
     """Threads for what requests have to wait for."""
 
@@ -141,10 +144,22 @@ class Context:
             owner = None if caller.admin else caller.uid
             jobs = await self.committer.read(Reader.jobs_named, ref, owner, MOST_MEANT)
         if not jobs:
-            raise NoSuchJob(
-                f"there is no job {ref}", fix="`launch ps -a` lists your jobs, also ended ones."
-            )
+            raise await self._missing(ref)
         return [self.world.jobs.get(job.id, job) for job in jobs]
+
+    async def _missing(self, ref: str) -> NoSuchJob:
+        """Return the error for a reference that means no job; a deleted job's says since when."""
+        if ref.isascii() and ref.isdecimal():
+            at = await self.committer.read(Reader.pruned_at, _number(ref))
+            if at is not None:
+                day = clock.rfc3339(at)[:10]
+                return NoSuchJob(
+                    f"job {ref} was pruned on {day}: nothing of it is on record any more",
+                    fix="[history] of launcher.toml says how long jobs are kept.",
+                )
+        return NoSuchJob(
+            f"there is no job {ref}", fix="`launch ps -a` lists your jobs, also ended ones."
+        )
 
     async def resolve_all(
         self, refs: Iterable[str], caller: Caller, *, own: bool = False

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import signal as signals
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from launcher import wire
 from launcher.core import event as ev
 from launcher.core.arrays import Array
 from launcher.core.cpuslots import with_slots
-from launcher.core.job import Job, NeedKind, Outcome, State
+from launcher.core.job import After, Dependency, Job, NeedKind, Outcome, State
 from launcher.core.patterns import compiled
 from launcher.daemon import audit, convert
 from launcher.daemon.context import Context, must_own
@@ -152,6 +152,7 @@ async def _now(context: Context, caller: Caller, jobs: list[Job]) -> list[wire.J
 
 async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list[wire.JobView]:
     """Queue the ended jobs that references mean again, together."""
+    read_at = context.world.recent.count
     found = await context.resolve_all(asked.refs, caller)
     jobs = [job for job in found if job.state is State.DONE]
     if asked.failed:
@@ -173,7 +174,7 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
             fix="Submit it again.",
         )
     with context.secrets.held(kept[job.id] for job in there if job.id in kept):
-        await _retry(context, caller, there)
+        await _retry(context, caller, there, read_at)
         for job in there:
             if job.id in kept and job.id in context.world.jobs:
                 context.secrets.use(job.id, kept[job.id])
@@ -187,13 +188,15 @@ async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
     return {job: (owners[job], convert.kept_as(at)) for job, at in found.items()}
 
 
-async def _retry(context: Context, caller: Caller, jobs: list[Job]) -> None:
+async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int) -> None:
     ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
+    pruned = await _pruned(context, [number for number, end in ends.items() if end is None])
     retried = tuple(
         ev.Retried(  # a copy: others may look at this one
-            dataclasses.replace(job), tuple((d, ends.get(d.job)) for d in job.depends_on)
+            dataclasses.replace(job),
+            tuple((d, _end(d, ends, pruned)) for d in job.depends_on),
         )
-        for job in jobs
+        for job in _without(jobs, pruned)
     )
     owners = {job.owner.uid: job.owner for job in jobs}
     event = ev.RetryAsked(
@@ -202,6 +205,7 @@ async def _retry(context: Context, caller: Caller, jobs: list[Job]) -> None:
         caller.admin,
         await _arrays(context, jobs),
         tuple((await context.accounts.groups(caller.uid, owners.values())).items()),
+        read_at,
     )
     await context.brain.ask(event)
 
@@ -226,6 +230,41 @@ async def _ends(context: Context, ids: Iterable[int]) -> dict[int, Outcome | Non
         else:
             ends[number] = found.outcome
     return ends
+
+
+async def _pruned(context: Context, ids: Iterable[int]) -> set[int]:
+    """Return which of these jobs and arrays were deleted: how they ended is not known any more."""
+    deleted = {
+        number: await context.committer.read(Reader.pruned_at, number)
+        for number in ids
+        if number not in context.world.jobs and number not in context.world.arrays
+    }
+    return {number for number, at in deleted.items() if at is not None}
+
+
+def _end(
+    dependency: Dependency, ends: Mapping[int, Outcome | None], pruned: Set[int]
+) -> Outcome | None:
+    """Return how a job ended; of a deleted one only that it has matters here."""
+    return Outcome.COMPLETED if dependency.job in pruned else ends[dependency.job]
+
+
+def _without(jobs: Sequence[Job], pruned: Set[int]) -> list[Job]:
+    """Return the jobs that need no certain end of a deleted one; raises where none is left."""
+    refused: StaleRequest | None = None
+    left: list[Job] = []
+    for job in jobs:
+        needed = [d for d in job.depends_on if d.job in pruned and d.after is not After.ANY]
+        if not needed:
+            left.append(job)
+            continue
+        refused = StaleRequest(
+            f"job {job.id} cannot run again: job {needed[0].job}, on which it depends, was pruned",
+            fix="Submit it again without the dependency.",
+        )
+    if refused is not None and not left:
+        raise refused
+    return left
 
 
 async def send_signal(

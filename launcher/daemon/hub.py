@@ -31,7 +31,7 @@ class Hub:
         self._telling: set[ImageKey] = set()
         self._touched: set[int] = set()
         self.layout_changed = asyncio.Event()
-        self._lost_logs: set[tuple[int, int]] = set()
+        self._lost_logs: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._owed_logs: set[tuple[int, int]] = set()
 
     @contextlib.contextmanager
@@ -66,6 +66,8 @@ class Hub:
                 del self._ended[job.id]
             if job.id in self._watchers:
                 self.wake(job.id)
+        for job_id in changes.pruned:
+            self._ended.pop(job_id, None)
         if changes.layouts:
             self.layout_changed.set()
             self.layout_changed = asyncio.Event()
@@ -94,7 +96,9 @@ class Hub:
 
     def lose_log(self, job_id: int, attempt: int) -> None:
         """Note that an attempt's log could not be written to its end: nobody must wait for it."""
-        self._lost_logs.add((job_id, attempt))
+        self._lost_logs[job_id, attempt] = None
+        if len(self._lost_logs) > REMEMBERED:
+            self._lost_logs.popitem(last=False)
         self.touch(job_id)
 
     def owe_log(self, job_id: int, attempt: int) -> None:

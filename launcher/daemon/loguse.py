@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Callable, Set
 from functools import partial
 from pathlib import Path
 
 from launcher.core.job import Owner
 from launcher.core.quota import LogRoom, log_room
 from launcher.core.world import World
+from launcher.daemon.old_logs import Owners, folders, logs_in
 from launcher.daemon.threads import in_thread
 from launcher.errors import LauncherError
 from launcher.output.log_file import Limit, path_of
@@ -32,12 +31,9 @@ LOOK_SECONDS = 10.0
 WALKS_APART = 360
 """After so many looks everything is counted anew: an admin may have removed old logs."""
 MIB, GIB = 2**20, 2**30
-_NAME = re.compile(r"(\d+)\.(\d+)\.log", re.ASCII)
 
 Key = tuple[int, int]
 """A job and its attempt."""
-Owners = Callable[[int, int], Awaitable[Mapping[int, int]]]
-"""Returns the uids of the jobs with these ids, from the first to the last."""
 
 
 class LogUse:
@@ -138,7 +134,7 @@ class LogUse:
         totals: Counter[int] = Counter()
         with self._lock:
             self._ended = {}
-        for folder in await in_thread("logs", partial(_folders, self._directory)):
+        for folder in await in_thread("logs", partial(folders, self._directory)):
             sizes = await in_thread("logs", partial(self._sizes, folder))
             if sizes:
                 found = await owners(min(sizes), max(sizes))
@@ -152,21 +148,13 @@ class LogUse:
     def _sizes(self, folder: Path) -> Counter[int]:
         """Return the bytes of logs by job, without those that are counted otherwise."""
         sizes: Counter[int] = Counter()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                found = _NAME.fullmatch(entry.name)
-                if found is None:
-                    continue
-                key = int(found[1]), int(found[2])
-                with self._lock:
-                    counted = key in self._live or key in (self._ended or ())
-                if not counted:
-                    sizes[key[0]] += _size(Path(entry.path))
+        for file in logs_in(folder):
+            key = file.job, file.attempt
+            with self._lock:
+                counted = key in self._live or key in (self._ended or ())
+            if not counted:
+                sizes[file.job] += file.size
         return sizes
-
-
-def _folders(directory: Path) -> list[Path]:
-    return [path for path in directory.iterdir() if path.is_dir()] if directory.exists() else []
 
 
 def _told(size: int) -> str:

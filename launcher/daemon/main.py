@@ -62,10 +62,12 @@ from launcher.daemon.loguse import LogUse
 from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
 from launcher.daemon.observers import Observers, attempt_of
+from launcher.daemon.old_logs import OldLogs
 from launcher.daemon.proof import Prover
 from launcher.daemon.rebuild import is_damaged
 from launcher.daemon.rebuild import rebuild as rebuild_database
 from launcher.daemon.replies import Replies
+from launcher.daemon.retention import Retention
 from launcher.daemon.runners import Runners
 from launcher.daemon.secretplaces import places_of
 from launcher.daemon.secretstore import SecretStore
@@ -187,6 +189,7 @@ class Daemon:
         self.store_id = store.id
         most = config.log_limit_mib * 2**20
         self.log_use = LogUse(self.logs_directory, most, lambda: self.brain.world)
+        self.retention = self._retention()
         self.capture = self._capture()
         self.audit = Audit(self.committer, lambda: clock.now().wall)
         self.house = House(Limiter(config.limits))
@@ -196,6 +199,13 @@ class Daemon:
     def _in_thread(self, call: Callable[[], None]) -> None:
         """Have the disk wait in a thread; nobody waits for that."""
         asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
+
+    def _retention(self) -> Retention:
+        logs = OldLogs(self.logs_directory, self._owners, lambda job: job in self.brain.world.jobs)
+        return Retention(self.config.history, lambda: self.brain, self.committer, logs)
+
+    async def _owners(self, first: int, last: int) -> Mapping[int, int]:
+        return await self.committer.read_slowly(Reader.owners_between, first, last)
 
     def _capture(self) -> Capture:
         return Capture(
@@ -253,7 +263,8 @@ class Daemon:
             "brain": self.brain.run(),
             "audit": self.audit.run(),
             "watch": slowness.watch(self.health, self.runners),
-            "logs": self._count_logs(),
+            "logs": self.log_use.run(self._owners),
+            "retention": self.retention.run(),
         }
         if unknown:
             works["groups"] = self.accounts.learn_all(lambda: self.brain.world.groups, unknown)
@@ -306,11 +317,6 @@ class Daemon:
             functools.partial(refresh, host.root, host.repair, host.which),
             functools.partial(unfit, host, self.gpu, self.own_container is not None),
             self.foreign.numbers.moved,
-        )
-
-    async def _count_logs(self) -> None:
-        await self.log_use.run(
-            lambda first, last: self.committer.read(Reader.owners_between, first, last)
         )
 
     async def _observe(self) -> None:
@@ -411,6 +417,7 @@ class Daemon:
             replies=Replies(),
             counts=Counts(self.committer),
             log_use=self.log_use,
+            retention=self.retention,
             users=self.runners.pools.requests,
         )
 

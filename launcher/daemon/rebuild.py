@@ -86,12 +86,12 @@ def rebuild(config: Config) -> Told:
         seen = [one for c in inspected if (one := _found(c, images, secrets)) is not None]
         shown = _slices(seen)
         salvaged = work.salvage(store_id or "")
-        begun = _begun(config.state_dir)
+        seen_attempts = begun(config.state_dir)
         world = work.store.load(config.cpu_slots, config.rules)
-        restored = Rebuild(world, work.ended, begun, shown, clock.now()).run(seen)
+        restored = Rebuild(world, work.ended, seen_attempts, shown, clock.now()).run(seen)
         work.store.commit(world.take_changes())
-        highest = max([*begun, *(f.job for f in seen)], default=0)
-        told = Told(salvaged, restored, work.begin_ids_after(highest), work.missing())
+        highest = max([*seen_attempts, *(f.job for f in seen)], default=0)
+        told = Told(salvaged, restored, work.next_id_after(highest), work.missing())
         work.store.load(config.cpu_slots, config.rules)  # it can be read
         aside = work.finish("\n".join(told.lines()) + "\n")
     for line in told.lines():
@@ -192,7 +192,7 @@ def _slices(found: Iterable[Found]) -> dict[str, Slice]:
         return {}
 
 
-def _begun(state_dir: Path) -> dict[int, int]:
+def begun(state_dir: Path) -> dict[int, int]:
     """Return the highest attempt of which there is a log, or the mark of a start, by job."""
     logs = (_LOG_NAME.fullmatch(path.name) for path in state_dir.glob("logs/*/*.log"))
     seen = [(int(name[1]), int(name[2])) for name in logs if name]

@@ -16,6 +16,7 @@ from launcher.daemon import (
     convert,
     doctor,
     handlers,
+    history_routes,
     images,
     layouts,
     login,
@@ -187,13 +188,6 @@ async def _doctor_fix(context: Context, caller: Caller, request: web.Request) ->
     return await doctor.fix(context, caller.uid)
 
 
-async def _audit(context: Context, caller: Caller, request: web.Request) -> Any:
-    query = request.query
-    most = min(parameters.whole_number(query, "most") or 100, 100_000)
-    ago = parameters.whole_number(query, "since")
-    return await handlers.audit(context, query.get("user"), ago, most)
-
-
 async def _layout(context: Context, caller: Caller, request: web.Request) -> Any:
     return await layouts.show(context)
 
@@ -289,26 +283,15 @@ FOLLOW = flag("follow", "Stay until all is told.")
 GPU = text("gpu", "A GPU's index or UUID.")
 MOST = number("most", "How many at most.")
 REFS = text("ref", "The jobs that are meant.", repeated=True)
-SINCE = number("since", "Not older than so many seconds.")
 SINCE_NS = number("since_ns", "Begin near the output of this time (nanoseconds since 1970).")
 TAIL = number("tail", "Only so many of the last lines.")
-USER = text("user", "Only what this user asked.")
 
 ROUTES: tuple[Route, ...] = (
+    *history_routes.ROUTES,
     Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, _status),
     Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor, costly=True),
     Route("POST", "/v1/doctor/fix", Access.ADMIN, None, list[wire.Check], _doctor_fix),
     Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop, query=(DRAIN,)),
-    Route(
-        "GET",
-        "/v1/audit",
-        Access.ADMIN,
-        None,
-        list[wire.AuditView],
-        _audit,
-        costly=True,
-        query=(MOST, SINCE, USER),
-    ),
     Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
     Route("GET", "/v1/layout", Access.ANYONE, None, list[wire.GpuView], _layout),
     Route(

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from launcher import wire
 from launcher.core.explain import Explainer
-from launcher.core.job import Job, State
+from launcher.core.job import Job, State, wall_of
 from launcher.daemon import clock, convert, views
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 2.0
 JUST_ENDED_SECONDS = 5.0
+NOT_KEPT = "the log of attempt {} is not kept any more ([history] keep_logs and max_logs)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +236,18 @@ def _complete(context: Context, reading: Attempt | None, job: Job, last: int) ->
         return False
     if reading.ended or context.hub.log_lost(job.id, reading.number):
         return True
+    owed = context.hub.log_owed(job.id, reading.number)
     ran = job.started_at is not None or reading.number != job.attempt
-    if not ran and not reading.path.exists():
+    if not reading.path.exists() and not owed and (not ran or _ended_before(job)):
         return True
     # Nobody is writing it, and nobody will: its end was lost before this daemon began.
-    owed = context.hub.log_owed(job.id, reading.number)
     return not owed and reading.quiet_for() > JUST_ENDED_SECONDS
+
+
+def _ended_before(job: Job) -> bool:
+    """Whether a job ended so long ago that its log would be there."""
+    ended = wall_of(job.ended_at)
+    return ended is None or ended < clock.now().wall - JUST_ENDED_SECONDS
 
 
 def _loss(context: Context, reading: Attempt | None, job: Job) -> list[Frame]:
@@ -250,6 +257,8 @@ def _loss(context: Context, reading: Attempt | None, job: Job) -> list[Frame]:
     ran = job.started_at is not None or reading.number != job.attempt
     if not ran or context.hub.log_owed(job.id, reading.number):
         return []
+    if not reading.path.exists() and _ended_before(job):
+        return [Frame(NOTE, 0, NOT_KEPT.format(reading.number).encode())]
     return [Frame(NOTE, 0, f"{LOST}: it could not be written to its end".encode())]
 
 

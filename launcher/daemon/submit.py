@@ -241,6 +241,11 @@ async def _other(
         if array is not None:
             live = number in context.world.arrays
             return Dependency(number, after), None if live else array.outcome
+        if await context.committer.read(Reader.pruned_at, number) is not None:
+            raise UserError(
+                f"{name}: depends_on: job {wanted} ended and was pruned",
+                fix="Leave the dependency out.",
+            )
     raise UserError(
         f"{name}: depends_on: there is no job {wanted!r} in this submit or by that id",
         fix="Name a job of the same file, or an earlier one by its id.",

@@ -19,7 +19,7 @@ _FACTORS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _HOW = "write 4h, 90m, 30s, 1h30m or HH:MM:SS"
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
     """Return the seconds of ``4h``, ``90m``, ``1h30m``, ``2d`` or ``[D-]HH:MM:SS``.
 
     >>> parse_duration("1h30m"), parse_duration("1-00:00:30")
@@ -29,8 +29,9 @@ def parse_duration(text: str) -> float:
     if len(word) > 32:
         raise ValueError(f"'{word[:32]}…' is no duration: {_HOW}")
     seconds = _clock_seconds(word) if ":" in word else _part_seconds(word)
-    if seconds > MAX_SECONDS:
-        raise ValueError(f"'{text}' is more than a year")
+    if seconds > most:
+        years = round(most / MAX_SECONDS)
+        raise ValueError(f"'{text}' is more than {'a year' if years <= 1 else f'{years} years'}")
     return seconds
 
 

@@ -30,8 +30,13 @@ LOST = "the rest of the log is lost"
 
 
 def path_of(directory: Path, job: int, attempt: int) -> Path:
-    """Return where an attempt's log is: a thousand jobs to a folder."""
-    return directory / str(job // 1000) / f"{job}.{attempt}.log"
+    """Return where an attempt's log is."""
+    return folder_of(directory, job) / f"{job}.{attempt}.log"
+
+
+def folder_of(directory: Path, job: int) -> Path:
+    """Return where a job's logs are: a thousand jobs to a folder."""
+    return directory / str(job // 1000)
 
 
 def is_loss(frame: Frame) -> bool:

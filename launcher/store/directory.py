@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+from launcher import __version__
 from launcher.errors import StateDirError
 from launcher.store.connect import cannot, damaged
 
@@ -15,6 +16,12 @@ ID_FILE = "store-id"
 """Has the store's id, also where the database is lost: containers carry it."""
 CEILING_FILE = "highest-id"
 """Has a number that no job id was above: a database that is lost must not give one out again."""
+VERSION_FILE = "version"
+"""Has the version of the launcher that opened the store last."""
+SUSPECT_FILE = "check-failed"
+"""Is there, with the reason, after a check of a database in use has failed."""
+BACKUP_PREFIX = "backup-"
+"""Begins the names of copies that are sent to clients; what was left of them goes at a start."""
 IDS_AT_ONCE = 1000
 _ID = re.compile(r"[0-9a-f]{8}")
 
@@ -61,6 +68,43 @@ def remember_id(directory: Path, store: str) -> None:
     if remembered_id(directory) == store:
         return
     _replace(directory / ID_FILE, f"{store}\n")
+
+
+def remember_version(directory: Path) -> None:
+    """Write which version of the launcher uses the store now."""
+    if written_by(directory) != __version__:
+        _replace(directory / VERSION_FILE, f"{__version__}\n")
+
+
+def written_by(directory: Path) -> str | None:
+    """Return the version of the launcher that used the store last, None where it is unknown."""
+    try:
+        return (directory / VERSION_FILE).read_text("ascii", "replace").strip()[:40] or None
+    except OSError:
+        return None
+
+
+def mark_suspect(directory: Path, why: str) -> None:
+    """Have the next start check the whole database before it uses it."""
+    _replace(directory / SUSPECT_FILE, ascii(why)[:1000] + "\n")
+
+
+def is_suspect(directory: Path) -> bool:
+    """Whether the database was found damaged while it was in use."""
+    return (directory / SUSPECT_FILE).exists()
+
+
+def clear_suspicion(directory: Path) -> None:
+    """Forget that a check failed: the database is another one, or well."""
+    with contextlib.suppress(OSError):
+        (directory / SUSPECT_FILE).unlink(missing_ok=True)
+
+
+def clear_copies(directory: Path) -> None:
+    """Delete the copies for clients that a daemon left when it was killed."""
+    with contextlib.suppress(OSError):
+        for left in directory.glob(f"{BACKUP_PREFIX}*"):
+            left.unlink(missing_ok=True)
 
 
 def sync(directory: Path) -> None:

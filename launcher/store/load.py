@@ -17,6 +17,8 @@ from launcher.store.sql import queries
 _Q = queries()
 CLOCK = "clock"
 """The key of what the wall clock was ahead of CLOCK_BOOTTIME."""
+LIVE = "LIVE"
+"""Under which word the table ``tallies`` counts the jobs that have not ended."""
 
 
 def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Rules) -> World:
@@ -29,6 +31,7 @@ def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Rules) -> Wo
     reading = JobReader()
     for row in db.execute(_Q["live_jobs"]):
         world.add(reading.job(row))
+    _must_be_all(db, len(world.jobs))
     for row in db.execute(_Q["live_attempts"]):
         attempt = rows.attempt_from(row)
         world.attempts[attempt.job] = attempt
@@ -38,6 +41,16 @@ def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Rules) -> Wo
         world.leases.setdefault(lease.job, []).append(lease)
     _machine(db, world)
     return world
+
+
+def _must_be_all(db: sqlite3.Connection, count: int) -> None:
+    """Raise ``ValueError`` where another number of live jobs was found than is on record.
+
+    A damaged index hides rows without an error.
+    """
+    recorded = {row["word"]: row["jobs"] for row in db.execute(_Q["tallies"])}.get(LIVE, 0)
+    if recorded != count:
+        raise ValueError(f"{count} unfinished jobs were found, {recorded} are on record")
 
 
 def _queue(db: sqlite3.Connection, world: World) -> None:

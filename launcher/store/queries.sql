@@ -287,9 +287,6 @@ SELECT * FROM attempts WHERE job = ? ORDER BY number;
 -- name: history_of
 SELECT at, event, detail FROM history WHERE job = ? ORDER BY seq;
 
--- name: ended
-SELECT outcome, COUNT(*) AS n FROM jobs INDEXED BY jobs_ended WHERE state = 'DONE' GROUP BY outcome;
-
 -- name: medians
 WITH took AS (
     SELECT uid, name, (julianday(ended_at) - julianday(started_at)) * 86400.0 AS seconds
@@ -304,3 +301,113 @@ WITH took AS (
 )
 SELECT uid, name, AVG(seconds) AS seconds FROM ranked
 WHERE place IN ((n + 1) / 2, (n + 2) / 2) GROUP BY uid, name;
+
+-- name: arrays_of_jobs
+SELECT DISTINCT array_id FROM jobs
+WHERE id IN (SELECT value FROM json_each(?)) AND array_id IS NOT NULL;
+
+-- name: jobs_to_prune
+SELECT
+    id, uid, user, image, outcome, need,
+    COALESCE(
+        (SELECT at FROM history WHERE job = jobs.id ORDER BY seq DESC LIMIT 1), submitted_at
+    ) AS ended
+FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'DONE';
+
+-- name: uses_of_job
+SELECT a.granted_at, a.ended_at, l.profile, l.released_at
+FROM attempts a LEFT JOIN leases l ON l.job = a.job AND l.attempt = a.number
+WHERE a.job = ?;
+
+-- name: usage_images
+SELECT DISTINCT image FROM usage WHERE day = ? AND uid = ?;
+
+-- name: add_usage
+INSERT INTO usage (day, uid, profile, image, outcome, user, jobs, seconds)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (day, uid, profile, image, outcome) DO UPDATE SET
+    user = excluded.user, jobs = jobs + excluded.jobs, seconds = seconds + excluded.seconds;
+
+-- name: usage
+SELECT day, uid, user, profile, image, outcome, jobs, seconds FROM usage
+WHERE day >= ? AND day <= ? ORDER BY day, uid, profile, image, outcome;
+
+-- name: delete_history
+DELETE FROM history WHERE job IN (SELECT value FROM json_each(?));
+
+-- name: delete_leases
+DELETE FROM leases WHERE job IN (SELECT value FROM json_each(?));
+
+-- name: delete_attempts
+DELETE FROM attempts WHERE job IN (SELECT value FROM json_each(?));
+
+-- name: delete_jobs
+DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND state = 'DONE';
+
+-- name: delete_empty_arrays
+DELETE FROM arrays WHERE id IN (SELECT value FROM json_each(?))
+AND NOT EXISTS (SELECT 1 FROM jobs WHERE array_id = arrays.id) RETURNING id;
+
+-- name: pruned_before
+SELECT first, last, at FROM pruned WHERE first <= ? ORDER BY first DESC LIMIT 1;
+
+-- name: put_pruned
+INSERT INTO pruned (first, last, at) VALUES (?, ?, ?)
+ON CONFLICT (first) DO UPDATE SET last = excluded.last, at = excluded.at;
+
+-- name: forget_pruned
+DELETE FROM pruned WHERE first IN (
+    SELECT first FROM pruned ORDER BY at
+    LIMIT max(0, (SELECT COUNT(*) FROM pruned) - ?)
+);
+
+-- name: submitted_from
+SELECT id, submitted_at FROM jobs WHERE id >= ? ORDER BY id LIMIT 1;
+
+-- name: old_jobs
+SELECT id, array_id FROM jobs NOT INDEXED
+WHERE id > :after AND id < :below AND state = 'DONE' AND array_id IS NULL
+    AND COALESCE(
+        (SELECT at FROM history WHERE job = jobs.id ORDER BY seq DESC LIMIT 1), submitted_at
+    ) < :before
+ORDER BY id LIMIT :most;
+
+-- name: old_jobs_of_user
+SELECT id, array_id FROM jobs INDEXED BY jobs_by_user
+WHERE uid = :uid AND id > :after AND id < :below AND state = 'DONE' AND array_id IS NULL
+    AND COALESCE(
+        (SELECT at FROM history WHERE job = jobs.id ORDER BY seq DESC LIMIT 1), submitted_at
+    ) < :before
+ORDER BY id LIMIT :most;
+
+-- name: old_arrays
+SELECT id FROM arrays
+WHERE id < :below AND (:uid IS NULL OR uid = :uid) AND NOT EXISTS (
+    SELECT 1 FROM jobs INDEXED BY jobs_by_array
+    WHERE array_id = arrays.id AND (
+        state <> 'DONE' OR COALESCE(
+            (SELECT at FROM history WHERE job = jobs.id ORDER BY seq DESC LIMIT 1), submitted_at
+        ) >= :before
+    )
+) ORDER BY id;
+
+-- name: elements_after
+SELECT id, array_id FROM jobs WHERE array_id = :array AND id > :after ORDER BY id LIMIT :most;
+
+-- name: tallies
+SELECT word, jobs FROM tallies;
+
+-- name: tables
+SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name;
+
+-- name: highest_id
+SELECT COALESCE(MAX(id), 0) FROM jobs;
+
+-- name: forget_sequence
+DELETE FROM sqlite_sequence WHERE name = 'jobs';
+
+-- name: put_sequence
+INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?);
+
+-- name: forget_machine
+DELETE FROM meta;

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.core.arrays import Array
+from launcher.core.asked import Prunable
 from launcher.core.changes import AuditLine
 from launcher.core.job import Job
 from launcher.core.layoutop import LayoutOp
@@ -15,9 +16,10 @@ from launcher.core.lease import Attempt
 from launcher.core.rules import Rules
 from launcher.core.world import World
 from launcher.store import audit, layouts, rows
-from launcher.store.connect import FILE_NAME, connect, explained
+from launcher.store.connect import FILE_NAME, check, connect, explained
+from launcher.store.copying import copy_database
 from launcher.store.jobrows import JobReader
-from launcher.store.load import load
+from launcher.store.load import LIVE, load
 from launcher.store.rows import Stored
 from launcher.store.sql import queries
 
@@ -36,9 +38,9 @@ class Reader:
         """Close the connection."""
         self._db.close()
 
-    def _rows(self, query: str, *values: Any) -> list[Any]:
+    def _rows(self, query: str, *values: Any, **named: Any) -> list[Any]:
         with explained(self._path):
-            return self._db.execute(_Q[query], values).fetchall()
+            return self._db.execute(_Q[query], named or values).fetchall()
 
     def _jobs(self, found: Iterable[Any]) -> list[Job]:
         reading = JobReader()
@@ -168,7 +170,64 @@ class Reader:
 
     def ended(self) -> dict[str, int]:
         """Return how many jobs ended, by outcome."""
-        return {row["outcome"]: row["n"] for row in self._rows("ended")}
+        return {row["word"]: row["jobs"] for row in self._rows("tallies") if row["word"] != LIVE}
+
+    def highest_id(self) -> int:
+        """Return the highest id of a job that is stored, 0 where there is none."""
+        return int(self._rows("highest_id")[0][0])
+
+    def submitted_from(self, job_id: int) -> tuple[int, float] | None:
+        """Return (id, seconds since 1970) of the submit of the first job from this id on."""
+        return next((tuple(row) for row in self._rows("submitted_from", job_id)), None)
+
+    def old_jobs(
+        self, after: int, below: int, before: float, uid: int | None, most: int
+    ) -> list[Prunable]:
+        """Return jobs between two ids that ended before a time; no elements of arrays."""
+        ends: dict[str, Any] = {"after": after, "below": below, "before": before, "most": most}
+        if uid is None:
+            return [Prunable(*row) for row in self._rows("old_jobs", **ends)]
+        return [Prunable(*row) for row in self._rows("old_jobs_of_user", uid=uid, **ends)]
+
+    def old_arrays(self, below: int, before: float, uid: int | None) -> list[int]:
+        """Return the arrays of which every element ended before a time."""
+        return [row[0] for row in self._rows("old_arrays", below=below, before=before, uid=uid)]
+
+    def elements_after(self, array: int, after: int, most: int) -> list[Prunable]:
+        """Return the next elements of an array, by id."""
+        found = self._rows("elements_after", array=array, after=after, most=most)
+        return [Prunable(*row) for row in found]
+
+    def pruned_at(self, job_id: int) -> float | None:
+        """Return when a job was deleted, in seconds since 1970; None where that is not known."""
+        found = next(iter(self._rows("pruned_before", job_id)), None)
+        return found["at"] if found is not None and job_id <= found["last"] else None
+
+    def usage(self, first: str, last: str) -> list[dict[str, Any]]:
+        """Return what deleted jobs used from one day to another (``2026-11-28``, UTC), inclusive.
+
+        Keys: day, uid, user, profile, image, outcome, jobs, seconds.
+        """
+        return [dict(row) for row in self._rows("usage", first, last)]
+
+    def check(self, table: str) -> None:
+        """Raise ``DatabaseDamaged`` where a table's pages do not fit together; reads all of it."""
+        with explained(self._path):
+            check(self._db, self._path, table)
+
+    def copy_to(self, target: Path, at: str) -> None:
+        """Copy the database as it is now (``at``, RFC 3339) to a new file; raises
+        ``StateDirError``."""
+        with explained(self._path):
+            copy_database(self._db, target, at)
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables."""
+        return [row[0] for row in self._rows("tables")]
+
+    def interrupt(self) -> None:
+        """End a query that is under way in another thread; it raises ``StateDirError``."""
+        self._db.interrupt()
 
     def audit(self, user: str | None, since: float, most: int) -> list[AuditLine]:
         """Return the last lines of the audit, newest last; ``since`` is seconds since 1970."""

@@ -9,9 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 from launcher.core.job import Job
 from launcher.core.rebuild import Restored
@@ -19,41 +17,24 @@ from launcher.store import directory as statedir
 from launcher.store.connect import FILE_NAME, cannot
 from launcher.store.pages import Pages
 from launcher.store.reader import Reader
+from launcher.store.replacing import Replacing
 from launcher.store.salvage import MOST_LOOKS, Salvage, Salvaged
 from launcher.store.store import Store
 
 WORK = "rebuilding"
 ASIDE = f"{FILE_NAME}.damaged-"
-BESIDE = ("", "-wal", "-shm")
 BLOCK = 4096
 MARGIN = 1000
 """Where nothing tells how far ids went, so many are left out: nobody may get one twice."""
 
 
-class Rebuilding:
-    """The work on one state directory, locked meanwhile; left as it was unless ``finish`` ran."""
+class Rebuilding(Replacing):
+    """The work on the damaged database of one state directory."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory, self._work = directory, directory / WORK
-        self._lock = statedir.lock(directory)
+        super().__init__(directory, WORK, ASIDE)
         self.source = _source(directory)
         self.salvaged = Salvaged(whole=False)
-        self.store: Store
-        self._last = 0
-
-    def __enter__(self) -> Rebuilding:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if hasattr(self, "store"):
-            self.store.close()
-        shutil.rmtree(self._work, ignore_errors=True)
-        os.close(self._lock)
 
     def store_id(self) -> str | None:
         """Return the id that the store had, from the file beside it or from the database."""
@@ -100,42 +81,22 @@ class Rebuilding:
         return found if found is not None and found.outcome is not None else None
 
     def missing(self) -> list[int]:
-        """Return the ids below the highest that was seen of which nothing is left."""
-        rows = self.store._db.execute("SELECT id FROM jobs UNION SELECT id FROM arrays")
-        kept = {row[0] for row in rows}
+        """Return the ids below the highest that was seen of which nothing is left, though they were
+        not pruned."""
+        db = self.store._db
+        kept = {row[0] for row in db.execute("SELECT id FROM jobs UNION SELECT id FROM arrays")}
+        for first, last in db.execute("SELECT first, last FROM pruned"):
+            kept.update(range(first, min(last, MOST_LOOKS) + 1))
         seen = min(self.salvaged.highest, MOST_LOOKS)
         return [number for number in range(1, seen + 1) if number not in kept]
 
-    def begin_ids_after(self, highest: int) -> int:
+    def next_id_after(self, highest: int) -> int:
         """Never give out an id up to ``highest`` again; returns the next one."""
         ceiling = statedir.id_ceiling(self.directory)
         last = max(highest, self.salvaged.highest, ceiling)
         if not (ceiling or self.salvaged.whole):
             last += MARGIN
-        self.store._db.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
-        self.store._db.execute(
-            "INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (last,)
-        )
-        self._last = last
-        return last + 1
-
-    def finish(self, report: str) -> Path | None:
-        """Set the damaged file aside and put the new one in its place; returns the former."""
-        store_id = self.store.id
-        self.store.close()  # which writes its log into the file
-        del self.store
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        aside = self.directory / f"{ASIDE}{stamp}"
-        statedir.remember_id(self.directory, store_id)
-        (self.directory / f"{ASIDE}{stamp}.report").write_text(report, "utf-8")
-        for beside in BESIDE:
-            file = self.directory / f"{FILE_NAME}{beside}"
-            if file.exists():
-                file.rename(f"{aside}{beside}")
-        statedir.raise_ceiling(self.directory, self._last)
-        (self._work / FILE_NAME).rename(self.directory / FILE_NAME)
-        statedir.sync(self.directory)
-        return aside if aside.exists() else None
+        return self.begin_ids_after(last)
 
 
 @dataclass(frozen=True, slots=True)

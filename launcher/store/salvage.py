@@ -20,9 +20,11 @@ from launcher.store.pages import Pages
 TABLES = (
     "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
     "uses", "reservations", "private_images", "public_images",
-    "pulls", "history", "audit",
+    "pulls", "pruned", "usage", "history", "audit",
 )  # fmt: skip
-SINCE = {"audit": 7, "private_images": 8, "public_images": 11, "pulls": 11}
+SINCE = {
+    "audit": 7, "private_images": 8, "public_images": 11, "pulls": 11, "pruned": 15, "usage": 15,
+}  # fmt: skip
 """The schema that a table came with, where a file of an older one may be met."""
 ADDED = {"jobs": 3, "arrays": 2}
 """Columns that migrations appended, by table; NULL in older rows."""

@@ -14,11 +14,12 @@ from launcher.core.rules import DEFAULT_RULES, Rules
 from launcher.core.world import World
 from launcher.crashpoints import crashpoint
 from launcher.errors import StateDirError
-from launcher.store import audit, layouts, rows
+from launcher.store import audit, layouts, pruning, rows
 from launcher.store import directory as statedir
-from launcher.store.connect import FILE_NAME, cannot, check, connect, damaged, explained, migrate
+from launcher.store.connect import FILE_NAME, cannot, check, connect, damaged, explained
 from launcher.store.jobrows import job_row
 from launcher.store.load import CLOCK, load
+from launcher.store.schema import bring_up_to_date
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -44,9 +45,10 @@ class Store:
     def open(cls, directory: Path, store_id: str | None = None) -> Store:
         """Open or create the store of a state directory; a new one has ``store_id`` if given.
 
-        Raises ``StateDirError`` (with what to do) where it is full, read-only or used by another
-        daemon, ``DatabaseDamaged`` where it is damaged or gone, ``SchemaTooNew`` where a newer
-        launcher wrote it.
+        Pages are read as they are needed; the whole file only after a check has found damage
+        (``Reader.check``). Raises ``StateDirError`` (with what to do) where it is full, read-only
+        or used by another daemon, ``DatabaseDamaged`` where it is damaged or gone, ``SchemaTooNew``
+        where a newer launcher wrote it.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,10 +63,14 @@ class Store:
             with explained(path):
                 connection = connect(path)
                 undo.callback(connection.close)
-                check(connection, path)
-                migrate(connection, path)
+                if statedir.is_suspect(directory):
+                    check(connection, path)
+                    statedir.clear_suspicion(directory)
+                bring_up_to_date(connection, path)
                 store = cls(directory, connection, lock, store_id)
             statedir.remember_id(directory, store.id)
+            statedir.remember_version(directory)
+            statedir.clear_copies(directory)
             undo.pop_all()
         return store
 
@@ -92,6 +98,24 @@ class Store:
         """Remember a value."""
         with explained(self.path):
             self._db.execute(_Q["put_meta"], (key, value))
+
+    def begin_ids_after(self, last: int) -> None:
+        """Give no id up to ``last`` to a new job."""
+        with explained(self.path):
+            self._db.execute(_Q["forget_sequence"])
+            self._db.execute(_Q["put_sequence"], (last,))
+
+    def last_id(self) -> int:
+        """Return the highest id that a job or array has or had."""
+        with explained(self.path):
+            return int(self._db.execute(_Q["next_id"]).fetchone()[0]) - 1
+
+    def become(self, store_id: str) -> None:
+        """Take another id, and forget what is recorded of the machine that the store was on."""
+        with explained(self.path):
+            self._db.execute(_Q["forget_machine"])
+            self._db.execute(_Q["put_meta"], ("store", store_id))
+        self.id = store_id
 
     def reserve(self, mib: int) -> None:
         """Take room for the write-ahead log now, so that small commits work on a full disk.
@@ -171,6 +195,7 @@ class Store:
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
         db.executemany(_Q["insert_audit"], [audit.row(line) for line in changes.audit])
+        pruning.prune(db, changes.pruned)
 
     def _write_machine(self, changes: Changes) -> None:
         """Write what is recorded of the machine rather than of jobs."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from launcher.wire.frames import Frame as Frame
     from launcher.wire.frames import decode_header as decode_header
     from launcher.wire.frames import read_frames as read_frames
+    from launcher.wire.history import PruneReply as PruneReply
+    from launcher.wire.history import PruneRequest as PruneRequest
     from launcher.wire.images import ImageView as ImageView
     from launcher.wire.images import PublishRequest as PublishRequest
     from launcher.wire.jobs import ArrayRequest as ArrayRequest
@@ -93,6 +95,7 @@ _HOMES = {
     "WhatIfLayout WhatIfRequest Why",
     "login": "LoginRequest LoginReply",
     "images": "ImageView PublishRequest",
+    "history": "PruneReply PruneRequest",
     "machine": "SliceView Status Check",
     "audit": "AuditView",
     "error": "ErrorReply",

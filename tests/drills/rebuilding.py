@@ -127,7 +127,7 @@ def _rebuild(
         world = work.store.load(2)
         Rebuild(world, work.ended, begun, slices, now).run(shown)
         work.store.commit(world.take_changes())
-        next_id = work.begin_ids_after(max([*begun, *(f.job for f in shown)], default=0))
+        next_id = work.next_id_after(max([*begun, *(f.job for f in shown)], default=0))
         world = work.store.load(2)
         resume(world, now)
         _look(before, world, shown, begun, figures)

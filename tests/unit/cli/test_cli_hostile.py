@@ -58,11 +58,13 @@ VERBS: dict[str, list[list[str]]] = {
     "stop": [[]],
     "status": [[], ["-o", "name"]],
     "audit": [[]],
+    "prune": [["--dry-run"], ["--logs"]],
+    "backup": [["BACKUP"]],
     "login": [["-u", "me", "--password-stdin", "nvcr.io"]],
     "doctor": [[], ["--fix"], ["-o", "name"]],
 }  # fmt: skip
 CASES = [(verb, words) for verb, lines in VERBS.items() for words in lines]
-NO_JSON = {"run", "logs", "export", "login"}
+NO_JSON = {"run", "logs", "export", "login", "backup"}
 
 
 def hostile(kind: Any, pending: bool = False) -> Any:
@@ -138,7 +140,11 @@ def evil(
 def places(tmp_path: Path) -> dict[str, str]:
     file = tmp_path / "job.yaml"
     file.write_text("image: busybox\n")
-    return {"FILE": str(file), "svg=SVG": f"svg={tmp_path / 'x.svg'}"}
+    return {
+        "FILE": str(file),
+        "BACKUP": str(tmp_path / "backup"),
+        "svg=SVG": f"svg={tmp_path / 'x.svg'}",
+    }
 
 
 def must_be_harmless(text: str) -> None:
@@ -155,7 +161,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_every_verb_is_here() -> None:
-    silent = {"serve", "install-service"}  # they ask no daemon
+    silent = {"serve", "install-service", "restore"}  # they ask no daemon
     assert {verb for verbs in GROUPS.values() for verb in verbs} == VERBS.keys() | silent
 
 

@@ -10,6 +10,7 @@ from launcher.core import event as ev
 from launcher.core.explain import Explainer, gates
 from launcher.core.job import After, Dependency, Job, JobSpec, Outcome, Reason
 from launcher.core.reservations import Reservation
+from launcher.core.restore import restore
 from launcher.core.rules import HOUR, Quota, Rules
 from launcher.core.submit import submit
 from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
@@ -132,6 +133,13 @@ def never_started() -> Scenario:
     return machine, job
 
 
+def restored() -> Scenario:
+    machine, job = waits(one_slice())
+    restore(machine.world, machine.time, "2026-11-28T00:00:00.000000Z", {})
+    machine.world.queue.discard(job.id)
+    return machine, job
+
+
 def array_limit() -> Scenario:
     machine = one_slice()
     return machine, machine.submit_array(2, profile(), 1)[1]
@@ -159,6 +167,7 @@ SCENARIOS: dict[Reason, Callable[[], Scenario]] = {
     Reason.IMAGE_GONE: image_gone,
     Reason.NEVER_STARTED: never_started,
     Reason.ARRAY_LIMIT: array_limit,
+    Reason.RESTORED: restored,
 }
 
 

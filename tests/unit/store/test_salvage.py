@@ -52,7 +52,7 @@ def salvaged(state: Path) -> tuple[dict[int, str], set[int], int]:
     with Rebuilding(state) as work:
         found = work.salvage(work.store_id() or "12345678")
         world = work.store.load(1)
-        next_id = work.begin_ids_after(0)
+        next_id = work.next_id_after(0)
         reader = Reader(state / "rebuilding")
         specs = {one.id: _spec(reader, one.id) for one in reader.jobs_after(0, 10**6)}
         reader.close()

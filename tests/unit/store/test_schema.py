@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import SchemaTooNew
-from launcher.store import Reader, Store, load, reader, store
-from launcher.store.connect import FILE_NAME, connect, migrate
+from launcher.store import Reader, Store, load, pruning, reader, store
+from launcher.store.connect import FILE_NAME, connect
+from launcher.store.schema import migrate
 from launcher.store.sql import migrations, queries
 
 
@@ -70,7 +71,7 @@ def test_a_step_that_fails_leaves_the_schema_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = ("CREATE TABLE a (x);", "CREATE TABLE b (x); CREATE TABLE a (x);")
-    monkeypatch.setattr("launcher.store.connect.migrations", lambda: steps)
+    monkeypatch.setattr("launcher.store.schema.migrations", lambda: steps)
     made = connect(tmp_path / "x.db")
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
         migrate(made, tmp_path / "x.db")
@@ -102,7 +103,7 @@ def test_migrations_are_numbered_without_a_gap() -> None:
 
 
 def test_every_query_is_used_and_every_used_query_exists() -> None:
-    text = inspect.getsource(store) + inspect.getsource(load) + inspect.getsource(reader)
+    text = "".join(map(inspect.getsource, (store, load, reader, pruning)))
     used = set(re.findall(r"(?:_Q\[|self\._rows\()\"(\w+)\"", text))
     assert used == set(queries())
 
@@ -124,7 +125,7 @@ def test_every_query_fits_the_schema(name: str, tmp_path: Path) -> None:
         ("live_jobs", "jobs_live"),
         ("jobs_named_of_user", "jobs_by_name"),
         ("last_of_user", "jobs_by_user"),
-        ("ended", "COVERING INDEX jobs_ended"),
+        ("pruned_before", "INTEGER PRIMARY KEY"),
         ("jobs_between_of_user", "jobs_by_user"),
     ],
 )

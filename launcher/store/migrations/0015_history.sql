@@ -1,0 +1,77 @@
+-- How many jobs there are by outcome, and how many have not ended (LIVE): the triggers keep count,
+-- so that nothing counts a million rows, and a start sees whether an index has lost a live job.
+CREATE TABLE tallies (
+    word TEXT PRIMARY KEY,
+    jobs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO tallies (word, jobs)
+SELECT CASE state WHEN 'DONE' THEN outcome ELSE 'LIVE' END AS word, COUNT(*) FROM jobs GROUP BY word;
+
+CREATE TRIGGER job_is_new AFTER INSERT ON jobs
+BEGIN
+    INSERT INTO tallies (word, jobs)
+    VALUES (CASE NEW.state WHEN 'DONE' THEN NEW.outcome ELSE 'LIVE' END, 1)
+    ON CONFLICT (word) DO UPDATE SET jobs = jobs + 1;
+END;
+
+CREATE TRIGGER job_ends AFTER UPDATE OF state ON jobs WHEN (OLD.state = 'DONE') <> (NEW.state = 'DONE')
+BEGIN
+    UPDATE tallies SET jobs = jobs - 1
+    WHERE word = CASE OLD.state WHEN 'DONE' THEN OLD.outcome ELSE 'LIVE' END;
+    INSERT INTO tallies (word, jobs)
+    VALUES (CASE NEW.state WHEN 'DONE' THEN NEW.outcome ELSE 'LIVE' END, 1)
+    ON CONFLICT (word) DO UPDATE SET jobs = jobs + 1;
+END;
+
+CREATE TRIGGER job_is_gone AFTER DELETE ON jobs
+BEGIN
+    UPDATE tallies SET jobs = jobs - 1
+    WHERE word = CASE OLD.state WHEN 'DONE' THEN OLD.outcome ELSE 'LIVE' END;
+END;
+
+DROP INDEX jobs_ended;
+
+-- The same table without an index over container names: they follow from job and number.
+CREATE TABLE attempts_new (
+    job INTEGER NOT NULL REFERENCES jobs (id),
+    number INTEGER NOT NULL,
+    container_name TEXT NOT NULL,
+    slices TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    granted_at REAL NOT NULL,
+    container_id TEXT,
+    started_at TEXT,
+    ended_at TEXT,
+    exit_code INTEGER,
+    oom INTEGER NOT NULL,
+    cause TEXT,
+    -- The kernel's boot id, until the attempt has ended.
+    boot TEXT,
+    PRIMARY KEY (job, number)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO attempts_new SELECT * FROM attempts;
+DROP TABLE attempts;
+ALTER TABLE attempts_new RENAME TO attempts;
+
+-- Which jobs were deleted, and when (seconds since 1970): ids from `first` to `last`.
+CREATE TABLE pruned (
+    first INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,
+    at REAL NOT NULL
+) STRICT;
+
+-- What deleted jobs used, by day (UTC): slice-seconds, of CPU jobs slot-seconds. `jobs` counts those
+-- that ended on that day.
+CREATE TABLE usage (
+    day TEXT NOT NULL,
+    uid INTEGER NOT NULL,
+    profile TEXT NOT NULL,
+    image TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    user TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    PRIMARY KEY (day, uid, profile, image, outcome)
+) STRICT, WITHOUT ROWID;

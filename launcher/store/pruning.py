@@ -1,0 +1,99 @@
+"""Deleting ended jobs: what they used is added up first, and that they were there stays known."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+
+from launcher.core.job import wall_of
+from launcher.core.pruning import Used, by_day, day_of
+from launcher.store.sql import queries
+
+_Q = queries()
+MOST_RANGES = 100_000
+"""Of so many ranges of deleted ids the date is kept, of the oldest no longer."""
+MOST_IMAGES = 100
+"""So many images of a user are told apart on one day; the others are counted together."""
+OTHER_IMAGES = "(other)"
+
+Key = tuple[str, int, str, str, str]
+"""Day, uid, profile, image, outcome: the primary key of ``usage``."""
+
+
+def prune(db: sqlite3.Connection, pruned: Mapping[int, float]) -> None:
+    """Delete these ended jobs with all that belongs to them, within the open transaction."""
+    if not pruned:
+        return
+    ids = json.dumps(sorted(pruned))
+    arrays = [row[0] for row in db.execute(_Q["arrays_of_jobs"], (ids,))]
+    _add_usage(db, ids)
+    db.execute(_Q["delete_history"], (ids,))
+    db.execute(_Q["delete_leases"], (ids,))
+    db.execute(_Q["delete_attempts"], (ids,))
+    db.execute(_Q["delete_jobs"], (ids,))
+    gone = [row[0] for row in db.execute(_Q["delete_empty_arrays"], (json.dumps(arrays),))]
+    _remember(db, sorted([*pruned, *gone]), max(pruned.values()))
+
+
+def _add_usage(db: sqlite3.Connection, ids: str) -> None:
+    """Add what these jobs used to the table ``usage``."""
+    users: dict[int, str] = {}
+    found: dict[Key, tuple[int, float]] = {}
+    for row in db.execute(_Q["jobs_to_prune"], (ids,)).fetchall():
+        users[row["uid"]] = row["user"]
+        for day, profile, jobs, seconds in _used(db, row):
+            image = _image(db, day, row["uid"], row["image"], found)
+            key = (day, row["uid"], profile, image, row["outcome"])
+            before = found.get(key, (0, 0.0))
+            found[key] = before[0] + jobs, before[1] + seconds
+    db.executemany(
+        _Q["add_usage"],
+        [(*key, users[key[1]], jobs, seconds) for key, (jobs, seconds) in found.items()],
+    )
+
+
+def _used(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[tuple[str, str, int, float]]:
+    """Yield day, profile, how many jobs ended, and seconds; the job once, where it ended."""
+    uses = list(_uses(db, job))
+    last = max(uses, key=lambda use: use.end, default=Used("", job["ended"], job["ended"]))
+    yield day_of(last.end), last.profile, 1, 0.0
+    for use in uses:
+        for day, seconds in by_day(use.start, use.end):
+            yield day, use.profile, 0, seconds * use.units
+
+
+def _uses(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[Used]:
+    """Yield what each attempt of a job had; as for the fair share, until its container ended."""
+    slots = int(json.loads(job["need"]).get("count", 1))
+    for row in db.execute(_Q["uses_of_job"], (job["id"],)):
+        start, profile = row["granted_at"], row["profile"]
+        ended = wall_of(row["ended_at"])
+        ends = [end for end in (ended, row["released_at"]) if end is not None]
+        units = 1 if profile is not None else slots
+        yield Used(profile or "cpu", start, max(start, min(ends, default=start)), units)
+
+
+def _image(db: sqlite3.Connection, day: str, uid: int, image: str, found: Iterable[Key]) -> str:
+    """Return under which name an image counts, so that a user cannot fill the table."""
+    known = {key[3] for key in found if key[:2] == (day, uid)}
+    if image in known:
+        return image
+    known |= {row[0] for row in db.execute(_Q["usage_images"], (day, uid))}
+    return image if image in known or len(known) < MOST_IMAGES else OTHER_IMAGES
+
+
+def _remember(db: sqlite3.Connection, ids: list[int], at: float) -> None:
+    """Note which ids were deleted, joined with what was deleted before on the same day."""
+    first = last = ids[0]
+    for number in [*ids[1:], None]:
+        if number is not None and number == last + 1:
+            last = number
+            continue
+        before = db.execute(_Q["pruned_before"], (first,)).fetchone()
+        if before and before["last"] == first - 1 and day_of(before["at"]) == day_of(at):
+            first = before["first"]
+        db.execute(_Q["put_pruned"], (first, last, at))
+        if number is not None:
+            first = last = number
+    db.execute(_Q["forget_pruned"], (MOST_RANGES,))
