@@ -17,6 +17,8 @@ from launcher.errors import LauncherError, NoSuchJob, NotAllowed, StaleRequest, 
 
 MOST_CHANGES = 1000
 """A job's history stays as short as its users need it; counted since the daemon's start."""
+MOST_ATTEMPTS = 1000
+"""Each attempt leaves rows and a log."""
 
 
 def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
@@ -157,6 +159,11 @@ def _check_retry(
         raise StaleRequest(f"job {job.id} has not ended: only an ended job can be retried")
     if job.element is not None and job.element.array not in known:
         raise StaleRequest(f"job {job.id}: its array ended just now", fix="Ask again.")
+    if job.attempt >= MOST_ATTEMPTS:
+        raise NotAllowed(
+            f"job {job.id} has had {job.attempt} attempts, {MOST_ATTEMPTS} at most",
+            fix="Submit it anew.",
+        )
     check_possible(world, job.need)
     missed = missed_of(world, tuple(each for each in one.after if each[0].job not in again))
     if missed is not None:

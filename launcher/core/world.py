@@ -222,11 +222,7 @@ class World:
         self.queue.discard(job.id)
         self.aside.discard(job.id)
         if self.jobs.pop(job.id, None) is not None:
-            self.live[job.owner.uid] -= 1
-            self.kept[job.owner.uid] -= job.kept_bytes
-            self.waits[job.owner.uid] -= len(job.depends_on)
-            self._forget_named(job)
-            self.count_kind(job, -1)
+            self._count_no_more(job)
         self._forget_attempt(job)
         self.leases.pop(job.id, None)
         self.stories.pop(job.id, None)
@@ -247,7 +243,15 @@ class World:
             attempt.boot = None
             self.changes.attempts[job.id, attempt.number] = attempt
 
-    def _forget_named(self, job: Job) -> None:
+    def _count_no_more(self, job: Job) -> None:
+        uid = job.owner.uid
+        self.live[uid] -= 1
+        self.kept[uid] -= job.kept_bytes
+        self.waits[uid] -= len(job.depends_on)
+        self.count_kind(job, -1)
+        if not self.live[uid]:
+            for counts in (self.live, self.kept, self.waits, self.kinds):
+                counts.pop(uid, None)
         for each in job.depends_on:
             self.named[each.job] -= 1
             if not self.named[each.job]:

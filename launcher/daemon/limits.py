@@ -12,6 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from weakref import WeakValueDictionary
 
 from launcher.daemon.identity import Caller
 from launcher.errors import TooMany
@@ -23,6 +24,8 @@ PIECE = 64 * 1024
 CHANGES = 5
 """So many times may a job be changed for each that may be queued."""
 STREAM_RETRY_SECONDS = 5.0
+KEPT = 1000
+"""When there are this many buckets, and whenever their number has doubled, full ones go."""
 
 
 class Bucket:
@@ -74,7 +77,8 @@ class Limiter:
         self._connections: Counter[int] = Counter()
         self._streams: Counter[int] = Counter()
         self._buckets: dict[tuple[int, str], Bucket] = {}
-        self._alone: dict[tuple[int, str], asyncio.Lock] = {}
+        self._sweep_at = KEPT
+        self._alone: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
     def connected(self, uid: int) -> bool:
         """Count a connection; False where the user has as many as he may, and it is not counted."""
@@ -123,8 +127,16 @@ class Limiter:
         found = self._buckets.get((uid, name))
         if found is None:
             rate, burst = self._rates[name]
+            if len(self._buckets) >= self._sweep_at:
+                self._sweep()
             found = self._buckets[uid, name] = Bucket(rate, max(burst, 1.0), self._now())
         return found
+
+    def _sweep(self) -> None:
+        """Forget the buckets that are full: a new one is the same."""
+        now = self._now()
+        self._buckets = {key: one for key, one in self._buckets.items() if not one.is_full(now)}
+        self._sweep_at = max(KEPT, 2 * len(self._buckets))
 
     @contextlib.contextmanager
     def stream(self, caller: Caller) -> Iterator[None]:
@@ -142,7 +154,8 @@ class Limiter:
 
     def alone(self, uid: int, route: str) -> asyncio.Lock:
         """Return what one user's costly requests of a kind hold: they come one after the other."""
-        return self._alone.setdefault((uid, route), asyncio.Lock())
+        lock = self._alone.get((uid, route)) or asyncio.Lock()
+        return self._alone.setdefault((uid, route), lock)
 
 
 def _rates(limits: Limits) -> dict[str, tuple[float, float]]:

@@ -49,6 +49,8 @@ from launcher.store import Reader
 
 log = logging.getLogger(__name__)
 
+MOST_HARMLESS = 10_000
+"""So many images are remembered as looked at."""
 TRY_AGAIN_SECONDS = 1.0
 LOG_WAIT_SECONDS = 300.0
 """A container is kept for its log so long after the log last grew: some hung calls of Docker."""
@@ -173,6 +175,8 @@ class Runners:
             faults = await self.pools.looks.run(self._payer(key), self._image_faults, image_id)
             if faults:
                 return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
+            if len(self._harmless) >= MOST_HARMLESS:
+                self._harmless.clear()  # they are looked at once more
             self._harmless.add(image_id)
         state = self.brain.world.images.get(key)
         owners = {self.brain.world.jobs[job].owner for job in (state.waiting if state else ())}

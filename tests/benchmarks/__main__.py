@@ -9,7 +9,7 @@ import time
 
 from launcher import __version__
 from launcher.engine.connection import Connection
-from tests.benchmarks import deciding, measure, output, queue
+from tests.benchmarks import deciding, ended, measure, output, queue
 from tests.benchmarks.setup import Result, Stand, stand
 
 
@@ -52,6 +52,8 @@ def main() -> int:
             results += queue.queue(bench)
             results.append(queue.burst(bench))
             results.append(queue.lag(bench))
+        if not wanted or "ended" in wanted:
+            results += ended.ended(bench)
         if not wanted or "core" in wanted:
             results += deciding.rates()
             results.append(deciding.day())

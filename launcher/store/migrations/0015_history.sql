@@ -75,3 +75,9 @@ CREATE TABLE usage (
     seconds REAL NOT NULL,
     PRIMARY KEY (day, uid, profile, image, outcome)
 ) STRICT, WITHOUT ROWID;
+
+-- Of the changes of the layout the last 10,000 are kept.
+CREATE TRIGGER layouts_are_bounded AFTER INSERT ON layouts
+BEGIN
+    DELETE FROM layouts WHERE id <= NEW.id - 10000 AND state = 'done';
+END;

@@ -11,7 +11,7 @@ import pytest
 from launcher.core import event as ev
 from launcher.core.action import SignalAttempt, StopAttempt
 from launcher.core.arrays import Array
-from launcher.core.control import MOST_CHANGES
+from launcher.core.control import MOST_ATTEMPTS, MOST_CHANGES
 from launcher.core.job import (
     After,
     Dependency,
@@ -463,3 +463,12 @@ def test_a_job_is_not_changed_without_end() -> None:
             machine.tell(event)
     machine.tell(ev.CancelAsked(job.id, ALICE.uid))
     assert job.outcome is Outcome.CANCELLED
+
+
+def test_a_job_that_had_a_thousand_attempts_is_not_tried_again() -> None:
+    machine, job = running()
+    machine.end(job, 1)
+    job.attempt = MOST_ATTEMPTS
+    with pytest.raises(NotAllowed, match="1000 attempts"):
+        retry(machine, job)
+    assert machine.world.jobs == {}

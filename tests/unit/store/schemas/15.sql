@@ -283,6 +283,10 @@ BEGIN
     UPDATE tallies SET jobs = jobs - 1
     WHERE word = CASE OLD.state WHEN 'DONE' THEN OLD.outcome ELSE 'LIVE' END;
 END;
+CREATE TRIGGER layouts_are_bounded AFTER INSERT ON layouts
+BEGIN
+    DELETE FROM layouts WHERE id <= NEW.id - 10000 AND state = 'done';
+END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('jobs',6);
 COMMIT;
