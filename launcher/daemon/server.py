@@ -335,20 +335,27 @@ def bind(path: Path, *, mode: int) -> socket.socket:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         if path.exists():
             _remove_stale(path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o777 & ~mode)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(before)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-        return listener
+        return _listening(str(path), mode)
     except OSError as error:
         raise StateDirError(
             f"cannot listen on {path}: {error.strerror or error}",
             fix="Choose a place that you may write to with --socket or LAUNCHER_SOCKET.",
         ) from error
+
+
+def _listening(path: str, mode: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    listener.setblocking(False)
+    return listener
 
 
 def _remove_stale(path: Path) -> None:

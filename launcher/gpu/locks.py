@@ -43,8 +43,14 @@ def claim(gpu_uuid: str, directory: Path, *, store: str) -> GpuClaim:
             fix="Run the daemon as root, or let it write there.",
         ) from None
     held = _lock(fd, gpu_uuid, path)
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, json.dumps({"pid": os.getpid(), "store": store}).encode(), 0)
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps({"pid": os.getpid(), "store": store}).encode(), 0)
+    except OSError as error:
+        held.release()
+        raise Unavailable(
+            f"cannot claim {gpu_uuid}: {path}: {error.strerror}", fix="Free some space there."
+        ) from None
     return held
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
+import stat
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from launcher.engine.attach import Demultiplexer
 from launcher.output.log_file import LogWriter
@@ -29,6 +33,21 @@ class Attachment:
         self._streams = Demultiplexer()
         self._missing: Counter[int] = Counter()
         self._why = ""
+
+    @classmethod
+    def taken_over(cls, fd: int, writer: Callable[[], LogWriter]) -> Attachment:
+        """Return one of a file that was passed, which must be a socket; it stays open by itself.
+
+        Raises ``OSError``; then neither the socket nor the log is kept open.
+        """
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        connection = socket.socket(fileno=os.dup(fd))
+        try:
+            return cls(connection, writer())
+        except BaseException:
+            connection.close()
+            raise
 
     def fileno(self) -> int:
         """Return the socket's file descriptor."""

@@ -150,8 +150,10 @@ class Keeper:
         if path in self._kept:
             return {"error": "this output is kept already"}
         why = str(asked.get("why", ""))
-        writer = LogWriter(Path(path), int(asked["limit"]), why, wait=False)
-        attachment = Attachment(socket.socket(fileno=os.dup(fd)), writer)
+        limit = int(asked["limit"])
+        attachment = Attachment.taken_over(
+            fd, lambda: LogWriter(Path(path), limit, why, wait=False)
+        )
         kept = Kept(path, str(asked["token"]), attachment)
         self._kept[path] = kept
         self._reading += 1

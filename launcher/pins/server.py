@@ -38,17 +38,20 @@ def accepted(listener: socket.socket) -> Iterator[socket.socket]:
 
 def bound(path: str) -> socket.socket:
     """Return a listening socket that root alone may connect to, in place of an earlier helper's."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     new = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)  # noqa: PTH108
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
         listener.bind(new)
+        listener.listen()
+        os.rename(new, path)  # noqa: PTH104
+    except BaseException:
+        listener.close()
+        raise
     finally:
         os.umask(before)
-    listener.listen()
-    os.rename(new, path)  # noqa: PTH104
     return listener
 
 

@@ -6,6 +6,7 @@ no way to jobs, the file's pages are looked through. What cannot be understood i
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -69,6 +70,10 @@ class Salvage:
 
     def run(self) -> Salvaged:
         """Copy what can be read, and leave what does not fit together."""
+        with contextlib.closing(self._old):
+            return self._run()
+
+    def _run(self) -> Salvaged:
         self._into.execute("PRAGMA foreign_keys = OFF")
         self._into.execute("BEGIN IMMEDIATE")
         for table in TABLES:
@@ -80,7 +85,6 @@ class Salvage:
         self._fit_together()
         self._into.execute("COMMIT")
         self._into.execute("PRAGMA foreign_keys = ON")
-        self._old.close()
         return self.found
 
     def _copy(self, table: str) -> None:
