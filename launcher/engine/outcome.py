@@ -71,7 +71,8 @@ before it picks one, so that a single broken GPU fails every start with a detect
 # (status, pattern in the message) -> refusal; the first row that fits counts. Messages quote what
 # users wrote (commands, paths, names): the rows of such messages stand first and are anchored, so
 # that no user's text is taken for a word about the machine.
-# Texts: moby daemon/errors.go, nvidia-container-toolkit; each row has a captured body as its test.
+# Texts: moby daemon/errors.go, runc libcontainer/{init,env,rootfs}_linux.go of 1.1 to 1.5,
+# nvidia-container-toolkit; each row has a captured body as its test.
 TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
     (400, r"^the working directory '", Refusal.USER),
     (
@@ -79,7 +80,7 @@ TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
         r"^(lstat|cannot mkdir:?|mkdir) .*(not a directory|file exists|invalid arg)",
         Refusal.USER,
     ),
-    (None, r"^unable to find (user|group) ", Refusal.USER),
+    (None, r"^unable to find (user |groups? )", Refusal.USER),
     (
         None,
         r"unable to start container process: (error during container init: )?exec",
@@ -87,8 +88,10 @@ TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
     ),
     (None, r"container init: chdir to cwd |container process: chdir to cwd ", Refusal.USER),
     (None, r"container init: error mounting \".*: not a directory", Refusal.USER),
-    (None, r"cannot be mounted because it is (inside|on top of) /proc", Refusal.USER),
-    (None, r"environment variable value can't contain null", Refusal.USER),
+    (None, r"cannot be mounted because it is (inside /proc|not of type proc)", Refusal.USER),
+    # Up to runc 1.1.5, and since.
+    (None, r"container init: environment variable value can't contain null", Refusal.USER),
+    (None, r"container init: invalid environment variable", Refusal.USER),
     (None, r"^(invalid json: )?json: cannot unmarshal number", Refusal.USER),
     (None, r"^could not select device driver", Refusal.NO_GPU_SUPPORT),
     (None, r"^unknown (or invalid runtime name|runtime specified)", Refusal.INFRA),

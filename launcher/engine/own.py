@@ -6,15 +6,15 @@ import re
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
-_HOSTNAME = re.compile(r"/containers/([0-9a-f]{64})/hostname")
+_HOSTNAME = re.compile(r"/([0-9a-f]{64})/hostname$")
 
 
 def own_container(mountinfo: Path = MOUNTS) -> str | None:
     """Return the full id of the Docker container that this process runs in, None outside of one.
 
     Docker mounts /etc/hostname into every container from the container's own directory (moby
-    daemon/container_operations_unix.go). The kernel tells the source: field 4 of
-    proc_pid_mountinfo(5). A hostname or an environment could be set by anybody.
+    daemon/container_operations_unix.go). The kernel tells the source, from its file system's root
+    on: field 4 of proc_pid_mountinfo(5). A hostname or an environment could be set by anybody.
     """
     try:
         lines = mountinfo.read_text("utf-8", "surrogateescape").splitlines()

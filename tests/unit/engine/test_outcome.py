@@ -27,7 +27,8 @@ PRESTART = (
 )
 MERGED = "/var/lib/docker/overlay2/dcb60f/merged"
 
-# Captured from dockerd 20.10.24 and 28.5.2 with runc 1.1.5 and a stub hook.
+# Captured from dockerd 20.10.24, 26.1.5 and 28.5.2 with runc 1.1.5, 1.1.15 and 1.3.6 and a stub
+# hook; what differs in runc 1.2 and 1.5 and cannot be caused here has the words of its source.
 CAPTURED = [
     (400, "the working directory 'rel' is invalid, it needs to be an absolute path", Refusal.USER),
     (500, f"lstat {MERGED}/etc/passwd/x: not a directory", Refusal.USER),
@@ -35,6 +36,11 @@ CAPTURED = [
     (500, f"lstat {MERGED}/a\0b: invalid argument", Refusal.USER),
     (500, "unable to find user nobodyhere: no matching entries in passwd file", Refusal.USER),
     (500, "unable to find group nogrp: no matching entries in group file", Refusal.USER),
+    (
+        500,
+        "unable to find groups for spec user: bufio.Scanner: token too long",
+        Refusal.USER,
+    ),
     (400, RUNC + 'exec: "nope": executable file not found in $PATH: unknown', Refusal.USER),
     (400, RUNC + 'exec: "/nope": stat /nope: no such file or directory: unknown', Refusal.USER),
     (400, RUNC + 'exec: "/etc/passwd": permission denied: unknown', Refusal.USER),
@@ -62,6 +68,17 @@ CAPTURED = [
         RUNC + "error during container init: environment variable value can't contain "
         'null(\\x00): "A=a\\x00b": unknown',
         Refusal.USER,
+    ),
+    # runc 1.1.6 to 1.2, then 1.3 to 1.5.
+    *(
+        (500, f"{RUNC}error during container init: invalid environment variable{why}", Refusal.USER)
+        for why in (
+            ' "A": value contains nul byte (\\x00): unknown',
+            ' "A\\x00B": name contains nul byte (\\x00): unknown',
+            ' "A": contains nul byte (\\x00): unknown',
+            ": missing '=': unknown",
+            ": name cannot be empty: unknown",
+        )
     ),
     (
         500,

@@ -13,6 +13,7 @@ OTHER = "f" * 64
 BEFORE = "100 90 0:50 / / rw - overlay overlay rw\n"
 ROWS = {
     "its own hostname": (f"/var/lib/docker/containers/{ID}/hostname /etc/hostname", ID),
+    "containers on a disk of their own": (f"/{ID}/hostname /etc/hostname", ID),
     "another data root": (f"/data/docker/containers/{ID}/hostname /etc/hostname", ID),
     "another's, mounted elsewhere": (f"/docker/containers/{OTHER}/hostname /other/hostname", None),
     "another file": (f"/docker/containers/{OTHER}/hosts /etc/hosts", None),
