@@ -19,10 +19,11 @@ from launcher.fakegpu import Machine
 from launcher.fakegpu.processes import unmount_below
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.leftovers import pytest_sessionfinish, tell_leftovers
 from tests.support.listening import listening
 from tests.support.machines import build_directory, make_machine
 
-__all__ = ["build_directory", "listening", "make_machine"]
+__all__ = ["build_directory", "listening", "make_machine", "pytest_sessionfinish"]
 
 A30 = "A30:1g.6gb*4"
 FIGURES = "figures"
@@ -127,6 +128,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told:
         terminalreporter.section("figures")
         terminalreporter.write_line("\n".join(told))
+    tell_leftovers(terminalreporter)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -31,6 +32,33 @@ def with_argument(part: str) -> list[int]:
     """Return the pids of the processes that have ``part`` in their arguments."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return [pid for pid in pids if pid != os.getpid() and is_running(pid, part)]
+
+
+def in_cgroup(name: str) -> list[int]:
+    """Return the pids of the processes in a cgroup that stands at the root, or below it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it has ended
+            if entry.name.isdigit() and f":/{name}/" in (entry / "cgroup").read_text() + "/":
+                found.append(int(entry.name))
+    return found
+
+
+def remove_cgroup(name: str, root: Path = Path("/sys/fs/cgroup")) -> None:
+    """Remove a cgroup that stands at the root and what is below it, of v1 in every hierarchy.
+
+    A process that was killed may be in it for some milliseconds more.
+    """
+    end = time.monotonic() + 1.0
+    places = {root / name, *root.glob(f"*/{name}")}
+    while places := {place for place in places if place.is_dir()}:
+        for place in places:
+            for each, _, _ in os.walk(place, topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(each).rmdir()
+        if time.monotonic() > end:
+            return
+        time.sleep(POLL_S)
 
 
 def stop_pid(

@@ -22,13 +22,22 @@ from launcher.fakegpu import dockerapi
 from launcher.fakegpu.hook import Hook
 from launcher.fakegpu.image import CHANGES, busybox_tar
 from launcher.fakegpu.label import HOOK_LABEL
-from launcher.fakegpu.processes import is_running, stop_pid, unmount_below, with_argument
+from launcher.fakegpu.processes import (
+    command_line,
+    in_cgroup,
+    is_running,
+    remove_cgroup,
+    stop_pid,
+    unmount_below,
+    with_argument,
+)
 
 RUN = Path("/run/launcher-sandbox")
 START_SECONDS = 120.0
 """After a kill dockerd clears up after every container of the session, each takes 75 ms."""
 STOP_SECONDS = 20.0
 POLL_S = 0.02
+TOOLS = ("containerd-shim", "runc")
 
 CONTAINERD_CONFIG = """\
 version = 2
@@ -70,6 +79,7 @@ class Sandbox:
         self.live_restore, self.own_containerd = live_restore, own_containerd
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         self.run = RUN / name
+        self.cgroup = f"launcher-sandbox-{name}"
         self.socket = self.run / "docker.sock"
         self.docker_host = f"unix://{self.socket}"
         self.hook = Hook(self.directory / "hook")
@@ -118,7 +128,7 @@ class Sandbox:
             raise
 
     def stop(self) -> None:
-        """Remove every container, end both daemons, unmount what they mounted."""
+        """Remove every container, end both daemons and all that they started, unmount it."""
         if not self.running and self.shims():
             self.start()  # containers of a killed run: only their daemon can end them in order
         if self.running:
@@ -127,6 +137,9 @@ class Sandbox:
         self._end("containerd")
         for pid in with_argument(str(self.run / "exec" / "containerd")):
             stop_pid(pid, signal.SIGTERM, STOP_SECONDS, None)  # of a dockerd that was killed
+        for pid in self.left():
+            stop_pid(pid, signal.SIGKILL, STOP_SECONDS, None)
+        remove_cgroup(self.cgroup)
         for root in (self.run, self.directory):
             unmount_below(root)
         shutil.rmtree(self.run, ignore_errors=True)
@@ -143,6 +156,7 @@ class Sandbox:
             f"--data-root={self.directory / 'docker'}",
             f"--exec-root={self.run / 'exec'}",
             f"--pidfile={self.run / 'dockerd.pid'}",
+            f"--cgroup-parent=/{self.cgroup}",
             "--exec-opt=native.cgroupdriver=cgroupfs",
             "--bridge=none",
             "--iptables=false",
@@ -179,6 +193,18 @@ class Sandbox:
         """Return the pids of the shims: one of them holds each running container."""
         ours = {self.pid("dockerd"), self.pid("containerd")}
         return [pid for pid in with_argument(str(self._containerd_socket)) if pid not in ours]
+
+    def left(self) -> list[int]:
+        """Return the pids of containers, their shims and runc, also of those dockerd has lost.
+
+        A dockerd that is killed in the middle of a start does not know what it has started.
+        """
+        tools = [
+            pid
+            for pid in with_argument(str(self.run))
+            if Path((command_line(pid) or [""])[0]).name.startswith(TOOLS)
+        ]
+        return [*tools, *in_cgroup(self.cgroup)]
 
     def pid(self, daemon: str) -> int | None:
         """Return the pid of ``dockerd`` or ``containerd``, None if it does not run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,6 +181,24 @@ def test_a_leftover_container_is_ended_by_stop_alone(tmp_path: Path) -> None:
         sandbox._end(daemon, signal.SIGKILL)
     sandbox.stop()
     assert with_argument(str(sandbox.run)) == []
+
+
+def test_what_dockerd_has_lost_is_ended_by_stop(tmp_path: Path) -> None:
+    """As after a dockerd that was killed in the middle of a start: only containerd knows of it."""
+    (program := tmp_path / "root" / "busybox").parent.mkdir()
+    shutil.copy("/bin/busybox", program)
+    with Sandbox(tmp_path / "sandbox") as sandbox:
+        lost = ["ctr", "--address", str(sandbox.run / "containerd.sock"), "run", "--rootfs"]
+        lost += ["--detach", "--null-io", "--cgroup", f"/{sandbox.cgroup}/lost"]
+        subprocess.run(
+            [*lost, str(program.parent), "lost", "/busybox", "sleep", "600"], check=True, timeout=30
+        )
+        left = sandbox.left()
+        assert sorted(Path(command_line(pid)[0]).name for pid in left) == [
+            "busybox", "containerd-shim-runc-v2",
+        ]  # fmt: skip
+    assert [command_line(pid) for pid in left] == [[], []]
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/{sandbox.cgroup}"))
 
 
 def test_a_pid_of_somebody_else_in_the_pid_file_is_left_alone(tmp_path: Path) -> None:
