@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.client.autostart import UNITS
 from launcher.fakegpu.processes import command_line
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.places import SYSTEM_SOCKET
 from tests.acceptance.shell import Shell, no_traceback
 from tests.support.daemon import BUSYBOX
-from tests.support.user import OrdinaryUser
+from tests.support.user import ALONE, OrdinaryUser
 from tests.support.wait import wait_until
 
 STARTED = "launch: started a daemon of your own (it ends when it has been idle)\n"
@@ -22,8 +20,7 @@ STARTED = "launch: started a daemon of your own (it ends when it has been idle)\
 
 @pytest.fixture
 def user() -> Iterator[OrdinaryUser]:
-    """A user who has nothing yet, on a machine without a launcher for everybody."""
-    assert not any(Path(path).exists() for path in (SYSTEM_SOCKET, *UNITS))
+    """A user who has nothing yet."""
     made = OrdinaryUser()
     yield made
     made.close()
@@ -31,9 +28,9 @@ def user() -> Iterator[OrdinaryUser]:
 
 @pytest.fixture
 def launch(user: OrdinaryUser, sandbox: Sandbox) -> Iterator[Shell]:
-    """His command, with the sandbox's Docker; his daemon ends with the test."""
+    """His command, with the sandbox's Docker and no launcher for everybody; his daemon ends."""
     environment = user.environment | {"DOCKER_HOST": sandbox.docker_host}
-    shell = Shell(environment, user.home, user.command())
+    shell = Shell(environment, user.home, [*ALONE, *user.command()])
     yield shell
     shell.close()
     if shell("status").code != 3:
@@ -143,7 +140,7 @@ def test_it_is_not_started_where_that_is_forbidden(launch: Shell, user: Ordinary
 
 def test_without_leave_to_use_docker_it_says_so(user: OrdinaryUser, sandbox: Sandbox) -> None:
     environment = user.environment | {"DOCKER_HOST": sandbox.docker_host}
-    outsider = Shell(environment, user.home, user.command(docker=False))
+    outsider = Shell(environment, user.home, [*ALONE, *user.command(docker=False)])
     done = outsider("run", BUSYBOX, "true")
     assert done.code == 125
     assert f"you cannot use Docker on {sandbox.socket}" in done.err

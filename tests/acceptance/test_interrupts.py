@@ -11,6 +11,8 @@ from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
 
+TOLD = "trap 'told=1' USR1; until [ -n \"$told\" ]; do sleep 0.05; done"
+"""Goes on once it is sent SIGUSR1."""
 LISTENS = "trap 'echo interrupted; exit 5' INT; echo ready; while true; do sleep 0.05; done"
 ENDURES = "trap 'echo interrupted' INT; echo ready; while true; do sleep 0.05; done"
 
@@ -50,13 +52,14 @@ def test_after_one_interrupt_it_goes_on_with_a_program_that_goes_on(
 ) -> None:
     script = (
         "trap 'got=1' INT; echo ready; until [ -n \"$got\" ]; do sleep 0.05; done;"
-        " echo caught; sleep 0.5; echo done; exit 3"
+        f" echo caught; {TOLD}; echo done; exit 3"
     )
     running = start(launch, script)
     running.process.send_signal(signal.SIGINT)
     running.prints(b"caught\n")
     assert shared.client.show("last").job.state == "RUNNING"
     assert running.process.poll() is None
+    shared.client.signal("last", "SIGUSR1")
     ended = running.end()
     assert (ended.code, ended.out) == (3, b"ready\ncaught\ndone\n")
 
@@ -120,11 +123,12 @@ def test_sigterm_cancels_a_job_that_waits(launch: Shell, shared: DaemonProcess) 
 def test_a_killed_command_leaves_the_job_running_to_its_end(
     launch: Shell, shared: DaemonProcess
 ) -> None:
-    running = start(launch, "echo ready; sleep 1; echo to the end; exit 7")
+    running = start(launch, f"echo ready; {TOLD}; echo to the end; exit 7")
     running.process.kill()
     running.process.wait()
     job = shared.client.show("last").job
     assert job.state == "RUNNING"
+    shared.client.signal(str(job.id), "SIGUSR1")
     assert launch("wait", str(job.id)).code == 7
     assert launch("logs", "-f", str(job.id)).ok().out == b"ready\nto the end\n"
     wait_until(

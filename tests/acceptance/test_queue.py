@@ -307,7 +307,7 @@ def test_a_restart_forgets_nothing_of_the_queue(make_daemon: object, shell_for: 
     launch("reserve", "r", "--profile", "1g.6gb", "--user", "root", "--begin", "+1h", "--for", "1h")
     for _ in range(3):
         wait_until(
-            lambda: "RUNNING" in [j["state"] for j in launch("ps", "-o", "json").json],
+            lambda: any(job.state == "RUNNING" for job in daemon.client.jobs()),
             20,
             "an element runs",
         )

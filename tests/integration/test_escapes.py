@@ -324,7 +324,7 @@ def test_on_the_host_nobody_reads_what_the_daemon_keeps_or_holds_for_others(
     assert hers and (Path(hers[0]) / "key").read_text() == "hers"
     wanted = [Path(hers[0]) / "key", *(p for p in daemon.state.rglob("*") if p.is_file())]
     read = []
-    with as_user(BOB.pw_uid):
+    with as_user(BOB.pw_uid, reading=False):
         for place in wanted:
             for flags in (os.O_RDONLY, os.O_WRONLY):
                 try:

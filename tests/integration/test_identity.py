@@ -163,12 +163,11 @@ def test_two_users_connecting_at_once_are_never_taken_for_each_other(
     for user in (ALICE, BOB):
         pid = os.fork()
         if pid == 0:
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
             bad = 0
-            for _ in range(rounds):
-                (job,) = Client(str(daemon.socket)).submit([request("true")], dry_run=True)
-                bad += job.user != user.pw_name
+            with as_user(user.pw_uid):
+                for _ in range(rounds):
+                    (job,) = Client(str(daemon.socket)).submit([request("true")], dry_run=True)
+                    bad += job.user != user.pw_name
             os.write(wrong[1], bytes([bad]))
             os._exit(0)
         children.append(pid)

@@ -24,6 +24,7 @@ from launcher.pins import Mount, Pins, User, frames, syscalls, tree
 from launcher.pins.client import HELPER
 from launcher.pins.served import check_server
 from launcher.pins.values import MOST_OPENINGS as MOST
+from tests.support.daemon import as_user
 from tests.support.pins import ALICE, BOB, Ground, mount
 from tests.support.wait import wait_until
 
@@ -85,15 +86,12 @@ def test_only_root_and_the_daemons_uid_are_answered(ground: Ground) -> None:
         pins = Pins.at(path)
         assert pins.ping().trouble is None
         for uid, allowed in ((61009, True), (61001, False), (61002, False)):
-            os.seteuid(uid)
-            try:
+            with as_user(uid):
                 if allowed:
                     assert pins.pin("launch-a-1-1", home(ground), ALICE)
                     continue
                 with pytest.raises(NotAllowed, match=f"uid {uid} may not ask"):
                     pins.unpin("launch-a-1-1")
-            finally:
-                os.seteuid(0)
         assert ground.names() == ["launch-a-1-1"]
 
 

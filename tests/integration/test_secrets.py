@@ -98,7 +98,7 @@ def test_a_job_reads_its_secret_as_its_own_user_and_then_it_is_gone(
     assert (file.stat().st_mode & 0o777, file.parent.name) == (0o600, str(ALICE.pw_uid))
     place = f"{pins}/{daemon.client.show(job.id).attempts[0].container_name}/secrets"
     assert mounted(pins) == [place]
-    with as_user(BOB.pw_uid), pytest.raises(PermissionError):
+    with as_user(BOB.pw_uid, reading=False), pytest.raises(PermissionError):
         list(Path(place).iterdir())
     assert places_with(daemon, secret) == [str(file)]
     let_go(docker, job)

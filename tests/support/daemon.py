@@ -18,6 +18,7 @@ from launcher import Client
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.wire import Frame, GpuRequest, JobRequest, JobView
+from tests.support.user import may_read_all
 from tests.support.wait import wait_until
 
 BUSYBOX = "launcher/busybox:latest"
@@ -157,10 +158,11 @@ class DaemonProcess:
 
 
 @contextlib.contextmanager
-def as_user(uid: int, gid: int | None = None) -> Iterator[None]:
+def as_user(uid: int, gid: int | None = None, *, reading: bool = True) -> Iterator[None]:
     """Connect as another user: the kernel reports the effective uid at connect().
 
-    ``gid`` is another group than the user's own, as sg(1) has it.
+    ``gid`` is another group than the user's own, as sg(1) has it. With ``reading`` files are read
+    as root reads them: what is imported meanwhile may be below a home that is closed to the user.
     """
     before = os.getegid()
     if gid is None:
@@ -171,6 +173,8 @@ def as_user(uid: int, gid: int | None = None) -> Iterator[None]:
     os.setegid(gid)
     os.seteuid(uid)
     try:
+        if reading:
+            may_read_all()
         yield
     finally:
         os.seteuid(0)

@@ -43,6 +43,8 @@ class Ground:
         self.homes = self.place / "homes"
         self.homes.mkdir(0o755)
         self.alice, self.bob = self.home("alice", ALICE), self.home("bob", BOB)
+        self.of_alice = f"/{self.place.name}/homes/alice"
+        """How her home ends in mountinfo, whose paths begin at a file system's own root."""
         self.secret = self.place / "root" / "secret"
         self.secret.mkdir(parents=True)
         self.secret.parent.chmod(0o700)

@@ -34,7 +34,7 @@ def test_no_pattern_takes_long_on_any_name(pattern: str) -> None:
     began = time.process_time()
     for name in ("a" * 127 + "b", "a" * 128, "ab" * 64):
         matches(name)
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < 1, "one that tries all ways takes years"
 
 
 def test_a_long_pattern_is_refused() -> None:

@@ -27,8 +27,10 @@ def test_a_step_that_computes_is_seen_by_who_asks_next() -> None:
         return lag.present().largest()
 
     with asyncio.Runner(loop_factory=MeasuredLoop) as runner:
+        before = time.thread_time()
         lasted, computed = runner.run(play())
-    assert 0.05 <= computed < 0.08
+        whole = time.thread_time() - before
+    assert 0.05 <= computed <= whole
     assert lasted >= computed - 0.001
 
 
@@ -39,7 +41,8 @@ def test_waiting_is_no_lag() -> None:
         return lag.present().largest()
 
     with asyncio.Runner(loop_factory=MeasuredLoop) as runner:
-        assert runner.run(play())[1] < 0.05
+        before = time.thread_time()
+        assert runner.run(play())[1] <= time.thread_time() - before
 
 
 def test_what_is_older_than_a_minute_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
