@@ -8,10 +8,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
 GPU ?=
+TESTS ?=
 # More than there are cores: many tests wait for something most of their time.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
-.PHONY: help system venv demo lint format test test-engines test-compose soak bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose soak bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -44,18 +45,24 @@ format: $(STAMP) ## Format the code
 docs: $(STAMP) ## Write the generated documents anew
 	$(BIN)/python tests/lint_project.py --write
 
-test: system $(STAMP) ## Run the whole suite against a real dockerd in a sandbox
-	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+test: system $(STAMP) ## Run the suite, or TESTS, against a real dockerd in a sandbox
+	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
-ENGINES := .sandbox/engines
-OF_ENGINES := tests/contract tests/drills/test_dockerd.py $(addprefix tests/integration/test_,identity.py jobs_on_docker.py \
-	mounts.py pins.py policy.py images_from_a_registry.py secrets.py pins_secrets.py escapes.py output.py output_fuzz.py exit_witness.py)
+SUITE ?= trixie
+STEPS ?= demo lint test bench clean
+AS ?= $(if $(filter bookworm,$(SUITE)),root,user)
 
-test-engines: system $(STAMP) ## Run what touches Docker on the engines of Debian's newer suites, unpacked here
-	$(SUDO) bash .ci/unpack $(ENGINES) "trixie sid" docker.io containerd
-	@for engine in $(CURDIR)/$(ENGINES)/*; do \
-	    path="$$engine/usr/sbin:$$engine/usr/bin:$$PATH"; PATH="$$path" dockerd --version; \
-	    $(SUDO) env PATH="$$path" $(BIN)/python -m pytest -n 2 --dist worksteal $(OF_ENGINES) || exit 1; \
+test-python: $(STAMP) ## Run tests/unit and tests/property alone: without Docker, on any PYTHON
+	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/unit tests/property
+
+test-debian: ## Run STEPS on a bare Debian made here: SUITE=bookworm as root, trixie as a user with sudo
+	@$(SUDO) bash .ci/system-packages --debian
+	@$(SUDO) bash .ci/test-debian $(SUITE) $(AS) $(STEPS)
+
+test-engines: ## Run what touches Docker on the engines of Debian's newer suites, each on its machine
+	@$(SUDO) bash .ci/system-packages --debian
+	@for suite in trixie sid; do \
+	    $(SUDO) env TESTS="-m engine" bash .ci/test-debian $$suite root test || exit 1; \
 	done
 
 COMPOSE := .sandbox/compose
@@ -78,4 +85,4 @@ bench-peers: system $(STAMP) ## Measure against the queues that people use; inst
 
 clean: ## Remove what was built
 	$(SUDO) rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sandbox
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(SUDO) find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,11 +19,15 @@ from launcher.fakegpu import Machine
 from launcher.fakegpu.processes import unmount_below
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.daemon import BUSYBOX, DaemonProcess
+from tests.support.engine import pytest_collection_modifyitems
 from tests.support.leftovers import pytest_sessionfinish, tell_leftovers
 from tests.support.listening import listening
 from tests.support.machines import build_directory, make_machine
 
-__all__ = ["build_directory", "listening", "make_machine", "pytest_sessionfinish"]
+__all__ = [
+    "build_directory", "listening", "make_machine", "pytest_collection_modifyitems",
+    "pytest_sessionfinish",
+]  # fmt: skip
 
 A30 = "A30:1g.6gb*4"
 FIGURES = "figures"
