@@ -26,6 +26,7 @@ from launcher.jobfile.files import load_files, load_text
 from launcher.jobfile.words import split_command
 from launcher.wire import JobRequest
 from tests.property.make_nasty import made
+from tests.support.plain_work import plain_work
 
 FOLDER = Path(__file__).with_name("nasty")
 ROUNDS = 30
@@ -92,15 +93,8 @@ def test_there_are_nasty_files_enough() -> None:
 
 
 def most_seconds() -> float:
-    """Return the limit: on a slow machine six times what some plain work takes, which is 10 ms on
-    the machine where the worst file takes 40."""
-    took = []
-    for _ in range(10):
-        before = time.thread_time()
-        rows = [{"a": str(number), "b": number % 7} for number in range(20_000)]
-        sum(all(row[key] != value for key, value in (("a", "5"), ("b", 3))) for row in rows)
-        took.append(time.thread_time() - before)
-    return max(MOST_SECONDS, 6 * min(took))
+    """Return the limit: on a slow machine six times some plain work; the worst takes four."""
+    return max(MOST_SECONDS, 6 * plain_work())
 
 
 def test_a_nasty_file_costs_neither_time_nor_memory(tell: Callable[[object], None]) -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from launcher import Client
 from launcher.fakegpu.build import compile_c
 from tests.support.daemon import DaemonProcess
+from tests.support.plain_work import plain_work
 
 MOST_SECONDS = 0.05
-"""No turn of the loop computes longer. Time that other programs take does not count."""
+"""No turn of the loop computes longer, or than five times some plain work on a slow machine. Time
+that other programs take does not count."""
 FULL = bool(os.environ.get("LAUNCHER_FULL_LAG"))
 """Whether the burdens have their full size: some minutes and gigabytes more."""
 
@@ -64,7 +66,7 @@ def measured(daemon: DaemonProcess, what: str, tell: Callable[[object], None]) -
         thread.join()
     ask()
     tell(f"loop, {what}: {found}")
-    assert found.step <= MOST_SECONDS, f"{what}: {found}"
+    assert found.step <= max(MOST_SECONDS, 5 * plain_work()), f"{what}: {found}"
 
 
 def slow_nss(directory: Path) -> tuple[dict[str, str], Path]:

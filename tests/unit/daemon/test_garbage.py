@@ -20,7 +20,7 @@ gc.set_threshold(garbage.YOUNG, 10, garbage.NEVER)
 """
 LITTLE = """
 gone = weakref.ref(Thing())
-kept = [[number] for number in range((garbage.FEW + 4) * 11 * garbage.YOUNG)]
+kept = [[number] for number in range((garbage.FEW + 2) * 11 * garbage.YOUNG)]
 garbage.step()
 assert gone() is None
 assert kept
