@@ -130,9 +130,10 @@ def test_containers_and_exit_codes_survive_a_killed_dockerd(
     )
     ending.reload()
     pid = ending.attrs["State"]["Pid"]
-    (Path(f"/proc/{pid}/root") / "go").touch()
     sandbox.stop_dockerd(signal.SIGKILL)
     assert not sandbox.running
+    # Not before: a dockerd that is killed while it takes note of an end makes one up.
+    (Path(f"/proc/{pid}/root") / "go").touch()
     wait_until(lambda: not command_line(pid), what="the container to end")
     sandbox.start_dockerd()
     client.close()
