@@ -50,14 +50,14 @@ test: system $(STAMP) ## Run the suite, or TESTS, against a real dockerd in a sa
 
 SUITE ?= trixie
 STEPS ?= demo lint test bench clean
-AS ?= $(if $(filter bookworm,$(SUITE)),root,user)
+RUN_AS ?= $(if $(filter bookworm,$(SUITE)),root,user)
 
 test-python: $(STAMP) ## Run tests/unit and tests/property alone: without Docker, on any PYTHON
 	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/unit tests/property
 
 test-debian: ## Run STEPS on a bare Debian made here: SUITE=bookworm as root, trixie as a user with sudo
 	@$(SUDO) bash .ci/system-packages --debian
-	@$(SUDO) bash .ci/test-debian $(SUITE) $(AS) $(STEPS)
+	@$(SUDO) bash .ci/test-debian $(SUITE) $(RUN_AS) $(STEPS)
 
 test-engines: ## Run what touches Docker on the engines of Debian's newer suites, each on its machine
 	@$(SUDO) bash .ci/system-packages --debian

@@ -189,8 +189,9 @@ def test_what_dockerd_has_lost_is_ended_by_stop(tmp_path: Path) -> None:
     (program := tmp_path / "root" / "busybox").parent.mkdir()
     shutil.copy("/bin/busybox", program)
     with Sandbox(tmp_path / "sandbox") as sandbox:
-        lost = ["ctr", "--address", str(sandbox.run / "containerd.sock"), "run", "--rootfs"]
-        lost += ["--detach", "--null-io", "--cgroup", f"/{sandbox.cgroup}/lost"]
+        lost = ["ctr", "--address", str(sandbox.run / "containerd.sock"), "run"]
+        lost += ["--detach", "--null-io", "--runc-root", str(tmp_path / "runc")]
+        lost += ["--cgroup", f"/{sandbox.cgroup}/lost", "--rootfs"]
         subprocess.run(
             [*lost, str(program.parent), "lost", "/busybox", "sleep", "600"], check=True, timeout=30
         )
