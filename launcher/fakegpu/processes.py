@@ -39,7 +39,8 @@ def in_cgroup(name: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has ended
-            if entry.name.isdigit() and f":/{name}/" in (entry / "cgroup").read_text() + "/":
+            lines = (entry / "cgroup").read_text().splitlines() if entry.name.isdigit() else []
+            if any(f"{line.split(':', 2)[2]}/".startswith(f"/{name}/") for line in lines):
                 found.append(int(entry.name))
     return found
 
