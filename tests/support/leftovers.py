@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from launcher.fakegpu.processes import command_line
+from launcher.fakegpu.processes import command_line, with_argument
 from launcher.fakegpu.sandbox import Sandbox
+from tests.support.wait import wait_until
 
 LEFT = pytest.StashKey[list[str]]()
+
+
+def left_of(sandboxes: list[Sandbox]) -> set[int]:
+    """Return the pids of their containers and servers, and of what was told to use them."""
+    using = (pid for each in sandboxes for pid in with_argument(str(each.run)))
+    return {*using, *(pid for each in sandboxes for pid in each.left())}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -17,7 +26,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return  # its directory is in that of the session
     place = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
     sandboxes = [Sandbox(log.parent) for log in place.rglob("dockerd.log")]
-    left = [" ".join(command_line(pid)) for each in sandboxes for pid in each.left()]
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not left_of(sandboxes), timeout=5)  # what is ending may do so
+    left = [" ".join(command_line(pid)) for pid in left_of(sandboxes)]
     session.config.stash[LEFT] = left
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
