@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +33,9 @@ __all__ = [
 
 A30 = "A30:1g.6gb*4"
 FIGURES = "figures"
+# Without bytecode files each of the hundreds of processes compiles its modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # An example's time says more about the machine's other work than about the code.
 settings.register_profile("launcher", deadline=None)
 settings.load_profile("launcher")

@@ -12,34 +12,18 @@ from launcher.fakegpu.sandbox import Sandbox
 from tests.acceptance.shell import Shell, no_traceback
 from tests.conftest import A30, MakeDaemon
 from tests.support.daemon import DaemonProcess
-from tests.support.machines import build_directory
 from tests.support.wait import wait_until
-
-__all__ = ["build_directory"]
 
 MIXED = "A30:1g.6gb*2/2g.12gb,T4"
 """Slices of two sizes, and a whole GPU."""
 
 
-def compiled(directory: Path, spec: str, build: Path) -> Machine:
-    """Make a machine whose library is compiled once a run, not once a machine."""
-    machine = Machine.create(directory, spec)
-    (directory / "lib").symlink_to(build)
-    return machine
-
-
 @pytest.fixture
-def make_daemon(
-    make_daemon: MakeDaemon, tmp_path: Path, build_directory: Path
-) -> Iterator[MakeDaemon]:
-    """As everywhere, but on machines that are compiled already, and with no traceback in a log."""
-    made: list[Machine] = []
+def make_daemon(make_daemon: MakeDaemon) -> Iterator[MakeDaemon]:
+    """As everywhere, but with no traceback in a log."""
     daemons: list[DaemonProcess] = []
 
     def make(spec: str = A30, **options: object) -> DaemonProcess:
-        if "machine" not in options:
-            made.append(compiled(tmp_path / f"compiled-{len(made)}", spec, build_directory))
-            options["machine"] = made[-1]
         daemons.append(make_daemon(spec, **options))
         return daemons[-1]
 
@@ -52,13 +36,12 @@ def make_daemon(
 def shared(
     sandbox: Sandbox,
     tmp_path_factory: pytest.TempPathFactory,
-    build_directory: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[DaemonProcess]:
     """A daemon for all tests of a file; its ``SPEC`` says on which machine."""
     place = tmp_path_factory.mktemp("shared")
     spec = getattr(request.module, "SPEC", A30)
-    machine = compiled(place / "machine", spec, build_directory)
+    machine = Machine.create(place / "machine", spec)
     daemon = DaemonProcess(sandbox.docker_host, machine, place / "state")
     try:
         yield daemon.start()

@@ -19,6 +19,7 @@ from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.wire import Frame, GpuRequest, JobRequest, JobView
 from tests.support.user import may_read_all
+from tests.support.machines import compiled
 from tests.support.wait import wait_until
 
 BUSYBOX = "launcher/busybox:latest"
@@ -37,7 +38,7 @@ class DaemonProcess:
     def __init__(
         self, docker_host: str, machine: Machine, state: Path, *, config: str = CONFIG
     ) -> None:
-        self.docker_host, self.machine, self.state = docker_host, machine, state
+        self.docker_host, self.machine, self.state = docker_host, compiled(machine), state
         # A socket's path has at most 107 bytes: not below pytest's own directories.
         self.place = Path(tempfile.mkdtemp(prefix="launcher-"))
         self.place.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Fake machines for tests: compiled once per run, every test its own state.
+"""Fake machines for tests: compiled once, every test its own state.
 
 Import the fixtures where they are used: ``from tests.support.machines import build_directory,
 make_machine``.
@@ -15,14 +15,24 @@ from launcher.fakegpu import Machine
 from launcher.fakegpu.build import FLAGS, SONAME, compile_c, sources
 
 MakeMachine = Callable[[str], Machine]
+BUILT = Path(__file__).parents[2] / ".sandbox" / "fakegpu"
+"""Where the library is compiled, a folder for each version of its sources."""
+
+
+def compiled(machine: Machine) -> Machine:
+    """Return the machine; its library is compiled once for all machines, not once for each."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    library = machine.directory / "lib"
+    if not library.exists():
+        library.symlink_to(BUILT)
+    return machine
 
 
 @pytest.fixture(scope="session")
-def build_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build_directory() -> Path:
     """Where the library is compiled, once for all workers of a run."""
-    place = tmp_path_factory.getbasetemp().parent / "fakegpu-build"
-    place.mkdir(exist_ok=True)
-    return place
+    BUILT.mkdir(parents=True, exist_ok=True)
+    return BUILT
 
 
 @pytest.fixture
