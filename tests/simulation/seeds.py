@@ -17,7 +17,7 @@ from tests.simulation.rehearsal import Crash, Rehearsal, Report
 from tests.simulation.scenario import Scenario, calm_scenario, random_scenario
 
 ROOT = Path(__file__).parents[2]
-AGAIN = 50
+AGAIN = 20
 """Every so many-th seed is run twice: its trace must be the same."""
 
 
@@ -116,14 +116,19 @@ def here(first: int, end: int) -> Total:
     return total
 
 
-def everywhere(seed: int) -> Total:
-    """Run one scenario over and over: cut off at each point it passes, once in each run."""
+def everywhere(seed: int, every: int = 1) -> Total:
+    """Run one scenario over and over: cut off at each point it passes, once in each run.
+
+    With ``every`` only at each so many-th passing of a point, from its first one on.
+    """
     total = Total()
     whole = Rehearsal(seed, calm(seed))
     report = whole.run()
     total.add(report, f"calm {seed}")
-    for at in range(1, report.points.total() + 1):
-        total.add(Rehearsal(seed, calm(seed), crash=Crash(at)).run(), f"calm {seed} cut at {at}")
+    for point, passed in sorted(report.points.items()):
+        for at in range(1, passed + 1, every):
+            cut = Rehearsal(seed, calm(seed), crash=Crash(at, point))
+            total.add(cut.run(), f"calm {seed} cut at {point} {at}")
     return total
 
 
@@ -137,19 +142,25 @@ def run_seeds(first: int, end: int, *, processes: int | None = None) -> Total:
     return in_processes("here", first, end, processes)
 
 
-def run_everywhere(first: int, end: int, *, processes: int | None = None) -> Total:
+def run_everywhere(first: int, end: int, *, every: int = 1, processes: int | None = None) -> Total:
     """As ``everywhere``, for several scenarios."""
-    return in_processes("everywhere", first, end, processes)
+    return in_processes("everywhere", first, end, processes, str(every))
 
 
-def in_processes(what: str, first: int, end: int, processes: int | None = None) -> Total:
+def in_processes(
+    what: str, first: int, end: int, processes: int | None = None, *more: str
+) -> Total:
     count = min(processes or os.cpu_count() or 1, end - first)
     edges = [first + (end - first) * i // count for i in range(count + 1)]
     command = [sys.executable, "-m", "tests.simulation.seeds", what]
     environment = os.environ | {"PYTHONHASHSEED": "0"}
     running = [
         subprocess.Popen(
-            [*command, str(a), str(b)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+            [*command, str(a), str(b), *more],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for a, b in zip(edges, edges[1:], strict=False)  # noqa: RUF007
     ]
@@ -180,7 +191,7 @@ def main(what: str, *numbers: str) -> None:
     elif what == "everywhere":
         total = Total()
         for seed in range(int(numbers[0]), int(numbers[1])):
-            total.merge(everywhere(seed))
+            total.merge(everywhere(seed, int(numbers[2])))
         print(total.dump())
     else:
         print(here(int(numbers[0]), int(numbers[1])).dump())
