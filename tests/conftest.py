@@ -25,6 +25,8 @@ from tests.support.engine import pytest_collection_modifyitems
 from tests.support.leftovers import pytest_sessionfinish, tell_leftovers
 from tests.support.listening import listening
 from tests.support.machines import build_directory, make_machine
+from tests.support.nursery import Nursery
+from tests.support.whole import do_it_whole
 
 __all__ = [
     "build_directory", "listening", "make_machine", "pytest_collection_modifyitems",
@@ -39,6 +41,25 @@ sys.dont_write_bytecode = False
 # An example's time says more about the machine's other work than about the code.
 settings.register_profile("launcher", deadline=None)
 settings.load_profile("launcher")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--whole``, which `make soak` gives."""
+    parser.addoption("--whole", action="store_true", help="run drills and examples at full length")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the tests' modules, which are imported after this, how long they are to be."""
+    do_it_whole(config.getoption("--whole"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[None]:
+    """Daemons are forked from a process that has loaded their modules."""
+    DaemonProcess.nursery = Nursery()
+    yield
+    DaemonProcess.nursery.close()
+    DaemonProcess.nursery = None
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,7 @@ def test_a_name_service_that_answers_after_five_seconds(
     make_daemon: MakeDaemon, tell: Tell, tmp_path: Path
 ) -> None:
     daemon = make_daemon(config=LIMITS)
+    daemon.nursery = None  # a library is loaded before a program of its own
     daemon.extra, delay = slow_nss(tmp_path)
     daemon.start()
     delay.write_text("0")

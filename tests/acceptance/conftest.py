@@ -38,11 +38,12 @@ def shared(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> Iterator[DaemonProcess]:
-    """A daemon for all tests of a file; its ``SPEC`` says on which machine."""
+    """A daemon for all tests of a file, the command itself; its ``SPEC`` says on which machine."""
     place = tmp_path_factory.mktemp("shared")
     spec = getattr(request.module, "SPEC", A30)
     machine = Machine.create(place / "machine", spec)
     daemon = DaemonProcess(sandbox.docker_host, machine, place / "state")
+    daemon.nursery = None
     try:
         yield daemon.start()
         log = daemon.log.read_text()

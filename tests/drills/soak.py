@@ -3,7 +3,8 @@
 A simulated machine lives through seed after seed, beside it two real daemons run jobs on a real
 dockerd: one is killed again and again, as is Docker; the other is left alone, to see whether it
 grows. Then hostile users besiege one, beside a normal user. Every crash point is passed once for
-real, every call of Docker meets every fault, and databases are cut as a power loss cuts them.
+real, every call of Docker meets every fault, and databases are cut as a power loss cuts them. What
+`make test` does in part is done whole: seeds, examples, drills.
 Fails where a figure is not 0 that must be.
 """
 
@@ -28,6 +29,16 @@ from tests.drills.figures import Figures
 from tests.simulation.seeds import ROOT, Total, run_everywhere, run_seeds
 from tests.support.daemon import BUSYBOX
 
+ONCE = (
+    *(
+        f"tests/drills/test_{what}.py"
+        for what in ("crashpoints", "faulty_docker", "dockerd", "flood")
+    ),
+    *(f"tests/integration/test_{what}.py" for what in ("output", "output_fuzz", "jobs_on_docker")),
+    *(f"tests/integration/test_{what}.py" for what in ("pins", "pins_helper", "pins_secrets")),
+    "tests/property",
+)
+"""Tests of which `make test` does a part: here at full length (``--whole``), once."""
 AT_ONCE = 200
 """So many seeds are simulated between two looks at the clock."""
 
@@ -64,8 +75,8 @@ def cut_power(seed: int, until: float) -> tuple[int, list[str]]:
 
 
 def pytest(*what: str) -> tuple[bool, str]:
-    """Run drills that are tests; returns whether they passed, and their output."""
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:randomly", *what]
+    """Run tests at full length; returns whether they passed, and their output."""
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:randomly", "--whole", *what]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode == 0, done.stdout
 
@@ -92,8 +103,7 @@ def soak(seconds: float, seed: int) -> Figures:
         figures.add_steady(steady)
         for users, quiet, loud in sieges(sandbox, Path(name), seed, max(10.0, seconds / 60)):
             figures.add_siege(users, quiet, loud)
-    once = [f"tests/drills/test_{what}.py" for what in ("crashpoints", "faulty_docker")]
-    passed, output = pytest(*once)
+    passed, output = pytest(*ONCE)
     figures.add_tests(passed, output, len(POINTS))
     return figures
 

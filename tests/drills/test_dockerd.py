@@ -26,6 +26,7 @@ from launcher.wire import RetryRequest
 from tests.drills.real import Drill, job, wait_for_state
 from tests.support.daemon import BUSYBOX, CONFIG
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
 TIMEOUT = "docker_timeout_seconds = 2\n"
 COUNT = "i=0; while [ $i -lt {} ]; do echo $i; sleep 0.1; i=$((i+1)); done; exit {}"
@@ -172,10 +173,18 @@ STRIKES: dict[str, Strike] = {
 }
 
 
+def struck_by(what: str) -> list[Setup]:
+    """Return the setups in which it happens: all, but what is the same in all in two of them."""
+    alike = len({str(KNOWN[setup, what]) for setup in SETUPS}) == 1
+    return many([SETUPS[0], SETUPS[3]] if alike else SETUPS, SETUPS)
+
+
 def drilled(place: Path, setup: Setup, told: list[str]) -> list[str]:
     """Let everything happen to one machine's Docker; returns what is wrong."""
     with docker(place, setup) as machine:
         for what, strike in STRIKES.items():
+            if setup not in struck_by(what):
+                continue
             became = machine.run(f"{setup}, {what}", strike)
             long, short = KNOWN[setup, what]
             machine.expect(f"{setup}, {what}", "long", became, long)

@@ -19,9 +19,10 @@ from tests.drills.flood import KINDS
 from tests.support.daemon import BUSYBOX, LAUNCH, DaemonProcess, as_user
 from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
 VICTIM = pwd.getpwnam("games")
-COMMANDS, REQUESTS = 9, 30
+COMMANDS, REQUESTS = many(5, 9), many(10, 30)
 ROUNDS = 3
 MOST, BESIDE_OTHERS = 2.0, 8.0
 """By so much the median of a command may be longer: on a machine that does nothing else, and on one

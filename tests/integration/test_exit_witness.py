@@ -168,6 +168,7 @@ def test_ends_while_the_daemon_was_down_are_told_where_systemd_kept_its_pidfds(
     store = Store(Path(place) / "n")
     daemon = make_own("")
     daemon.stop()
+    daemon.nursery = None  # what systemd passes, it passes to the command
     daemon.extra = {"NOTIFY_SOCKET": store.address}
     daemon.start()
     jobs = waiting(daemon)

@@ -10,9 +10,11 @@ from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import GpuRequest, JobRequest
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
 TWO = GpuRequest(kind="profile", profile="1g.6gb", count=2)
 CPU = GpuRequest(kind="none")
+SHORT = many(40, 200)
 
 
 def test_a_job_runs_on_its_slice_and_its_exit_code_comes_out(
@@ -175,23 +177,21 @@ def test_a_process_left_on_the_slice_keeps_it_until_it_is_gone(daemon: DaemonPro
     daemon.until(job, "DONE")
 
 
-def test_one_hundred_short_jobs_never_share_a_slice(
-    daemon: DaemonProcess, sandbox: Sandbox
-) -> None:
+def test_many_short_jobs_never_share_a_slice(daemon: DaemonProcess, sandbox: Sandbox) -> None:
     request = JobRequest(
         name="short",
         image=BUSYBOX,
         command=["true"],
         gpus=GpuRequest(kind="profile", profile="1g.6gb"),
     )
-    jobs = [daemon.done(j, 100) for j in daemon.client.submit([request] * 100)]
+    jobs = [daemon.done(j, 100) for j in daemon.client.submit([request] * SHORT)]
     assert {job.outcome for job in jobs} == {"COMPLETED"}
     devices = {s.container: list(s.devices) for s in sandbox.hook.starts()}
     spans: dict[str, list[tuple[str, str]]] = {}
     for job in jobs:
         assert devices[job.container_id or ""] == job.slices
         spans.setdefault(job.slices[0], []).append((job.started_at or "", job.ended_at or ""))
-    assert sum(len(found) for found in spans.values()) == 100
+    assert sum(len(found) for found in spans.values()) == SHORT
     for found in spans.values():
         found.sort()
         for (_, ended), (started, _) in itertools.pairwise(found):

@@ -18,10 +18,11 @@ from launcher.wire import NOTE, STDERR, STDOUT, GpuRequest
 from tests.support.daemon import BUSYBOX, LAUNCH, DaemonProcess
 from tests.support.keepers import keeper_of
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
 WAIT = "until [ -e /tmp/go ]; do sleep 0.05; done"
 NONE = GpuRequest(kind="none")
-LINES = 400_000
+LINES = many(100_000, 400_000)
 EXPECTED = b"".join(b"%d\n" % number for number in range(1, LINES + 1))
 HALVES = f"trap 'touch /tmp/go' USR1; seq 1 {LINES // 2}; {WAIT}; seq {LINES // 2 + 1} {LINES}"
 

@@ -13,6 +13,7 @@ from launcher.wire import NOTE, STDERR, STDOUT, GpuRequest, JobView
 from tests.support.daemon import DaemonProcess
 from tests.support.keepers import keeper_of
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
 JOBS = 6
 PIECES = 12
@@ -51,7 +52,7 @@ class Printed:
         return f"{step}{' >&2' if stream == STDERR else ''}; {pause}"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(1, 1 + many(1, 6)))
 def test_what_random_jobs_print_is_in_their_logs_over_kills(
     daemon: DaemonProcess, seed: int
 ) -> None:

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import PinRefused, PinsUnavailable
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.pins import Mount, Pins, User
 from tests.support.pins import ALICE, BOB, Boxes, Ground, mount, share, swapping
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
-ATTEMPTS = 1000
+ATTEMPTS = many(400, 2000)
 NAME = "launch-test-1-1"
 
 
@@ -120,7 +122,7 @@ def test_no_swap_gets_a_pin_out_of_the_root_however_it_is_timed(
             found.update(threads.map(attempt, range(batch, batch + 8)))
     tell(f"swaps while pinning: {dict(found)}, escapes {found['escaped']}")
     assert found["escaped"] == 0
-    assert found["pinned"] > 50 < found["refused"]
+    assert found["pinned"] > ATTEMPTS // 20 < found["refused"]
     assert len(pins.sweep(list, "launch-race-")) == 0  # its own are left
     assert len(ground.helper()[0].sweep(list, "launch-race-")) <= 8
     assert ground.mounts() == []
@@ -390,19 +392,20 @@ def test_a_job_that_is_over_before_its_pins_are_known_leaves_none(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_dockerd_that_ends_leaves_no_mount_once_swept(
-    ground: Ground, pins: Pins, boxes: Boxes, sandbox: Sandbox, how: signal.Signals
+    ground: Ground, pins: Pins, docker_here: Sandbox, how: signal.Signals
 ) -> None:
+    boxes = Boxes(docker_here, Containers(Connection(docker_here.docker_host)))
     (pin,) = pins.pin(NAME, [Mount(str(ground.alice), "", read_only=False)], ALICE)
     script = "until [ -e /home/go ]; do sleep 0.05; done; echo > /home/out"
     boxes.create(NAME, script, {"/home": pin})
     boxes.start(NAME)
-    sandbox.stop_dockerd(how)
+    docker_here.stop_dockerd(how)
     try:
         assert ground.helper()[0].sweep(list, "launch-test-") == [NAME]
         assert ground.mounts() == []
     finally:
-        sandbox.start_dockerd()
-    assert ground.mounts(pid=sandbox.pid("dockerd") or 0) == []
+        docker_here.start_dockerd()
+    assert ground.mounts(pid=docker_here.pid("dockerd") or 0) == []
     ground.write(ground.alice / "go", "")
     wait_until((ground.alice / "out").exists, what="the container still has the directory")
     boxes.end(NAME)

@@ -27,8 +27,9 @@ from launcher.pins.values import MOST_OPENINGS as MOST
 from tests.support.daemon import as_user
 from tests.support.pins import ALICE, BOB, Ground, mount
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
-KILLS = 30
+KILLS = many(10, 50)
 DEAD_SERVER = "user_id=0,group_id=0,allow_other"
 
 

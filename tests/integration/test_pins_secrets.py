@@ -20,10 +20,11 @@ from launcher.service.units import units
 from tests.integration.test_pins_helper import listening
 from tests.support.pins import ALICE, BOB, Ground
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
 NAME = "launch-a-1-1"
 FILES = {"token": b"hid\0den\xff", "empty": b""}
-KILLS = 15
+KILLS = many(6, 25)
 
 
 @pytest.fixture

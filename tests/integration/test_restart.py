@@ -201,10 +201,11 @@ def test_following_a_job_goes_on_over_a_restart_without_losing_or_repeating(
 
 
 def test_docker_away_stops_new_starts_says_so_and_loses_nothing(
-    daemon: DaemonProcess, sandbox: Sandbox
+    make_daemon: MakeDaemon, docker_here: Sandbox
 ) -> None:
+    daemon = make_daemon(docker_host=docker_here.docker_host).start()
     running = daemon.until(daemon.submit("sh", "-c", COUNT % (20, 6)), "RUNNING")
-    sandbox.stop_dockerd(signal.SIGKILL)
+    docker_here.stop_dockerd(signal.SIGKILL)
     try:
         wait_until(lambda: daemon.client.status().state == "degraded", what="status says so")
         waiting = daemon.submit("true")
@@ -212,7 +213,7 @@ def test_docker_away_stops_new_starts_says_so_and_loses_nothing(
         kinds = {b.kind for b in daemon.client.show(str(waiting.id)).blockers}
         assert "EngineUnavailable" in kinds
     finally:
-        sandbox.start_dockerd()
+        docker_here.start_dockerd()
     assert daemon.done(running).exit_code == 6
     assert daemon.output(running) == b"".join(b"%d\n" % i for i in range(20))
     assert daemon.done(waiting).outcome == "COMPLETED"

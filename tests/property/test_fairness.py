@@ -14,6 +14,7 @@ from launcher.core.replay import Ran, Replay, runtimes
 from launcher.core.rules import DAY, HOUR, FairShare, Rules
 from launcher.core.scheduler import Walk, grant, schedule
 from tests.support.builders import ALICE, BOB, CPU, Machine, memory, mig, profile
+from tests.support.whole import many
 
 WEEK = 7 * DAY
 
@@ -93,7 +94,7 @@ limits = st.sampled_from([60.0, 200.0, 1000.0, 4000.0])
     behind=st.lists(st.tuples(limits, st.integers(1, 2)), max_size=12),
     later=st.lists(st.tuples(limits, st.floats(0, 3000)), max_size=6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(100, 500), deadline=None)
 def test_easy_the_head_never_starts_later_for_those_that_run_in_front_of_it(
     running: list[float],
     gang: int,
@@ -134,7 +135,7 @@ def _start(machine: Machine, job_id: int) -> float:
         max_size=20,
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(60, 400), deadline=None)
 def test_liveness_every_feasible_job_ends_before_all_would_one_after_another(
     asked: list[tuple[Need, Owner, int, float, bool]],
 ) -> None:
@@ -162,7 +163,7 @@ asks = st.tuples(
 
 
 @given(before=st.lists(asks, max_size=4), asked=st.lists(asks, max_size=10))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(100, 500), deadline=None)
 def test_looking_at_the_heads_of_lanes_is_as_good_as_looking_at_every_job(
     before: list[tuple[Need, Owner, int, float | None]],
     asked: list[tuple[Need, Owner, int, float | None]],

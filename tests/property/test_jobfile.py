@@ -15,6 +15,7 @@ from launcher.errors import JobFileError
 from launcher.jobfile import arrayspec, gpuspec, retryspec, signals, units
 from launcher.jobfile.files import load_text
 from launcher.wire import JobRequest
+from tests.support.whole import many
 
 WORDS = st.sampled_from([
     "image", "name", "jobs", "gpus", "schedule", "command", "environment", "volumes", "x-a", "cpus",
@@ -39,7 +40,9 @@ TEXTS = st.one_of(
     st.lists(st.one_of(LINES, WORDS), max_size=12).map("".join),
     st.lists(LINES, max_size=8, unique=True).map("".join),
 )
-SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=400)
+SETTINGS = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=many(300, 1000)
+)
 
 
 @SETTINGS

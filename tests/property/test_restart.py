@@ -26,6 +26,7 @@ from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest
 from launcher.store import Reader, Store
 from tests.property.test_scheduler import NEEDS, Histories
 from tests.support.builders import IMAGE
+from tests.support.whole import many
 
 OF_THIS_BOOT = {"deadline", "warn_at", "kill_at", "idle_since", "changes"}
 """Made anew from what is stored."""
@@ -166,7 +167,7 @@ def by_slice(world: World) -> dict[tuple[int, str], Lease]:
 
 TestRestarts = Restarts.TestCase
 TestRestarts.settings = settings(
-    max_examples=25,
+    max_examples=many(20, 100),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -21,6 +21,7 @@ from launcher.core.rules import Quota, Rules
 from launcher.core.scheduler import Walk, schedule
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, memory, mig, profile
+from tests.support.whole import many
 
 LAYOUTS = (
     [mig(0), mig(1), mig(2), mig(3)],
@@ -236,7 +237,7 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=many(40, 300), stateful_step_count=40, deadline=None)
 
 
 @given(
@@ -244,7 +245,7 @@ TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadl
     needs=st.lists(NEEDS, min_size=1, max_size=12),
     order=st.randoms(use_true_random=False),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=many(80, 400), deadline=None)
 def test_liveness_every_feasible_job_runs_when_running_ones_end(
     layout: list,
     needs: list[Need],
@@ -270,7 +271,7 @@ def test_liveness_every_feasible_job_runs_when_running_ones_end(
 
 
 @given(needs=st.lists(NEEDS, max_size=15))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=many(40, 300), deadline=None)
 def test_determinism_the_same_history_gives_the_same_actions(needs: list[Need]) -> None:
     def play() -> list[object]:
         machine = Machine()

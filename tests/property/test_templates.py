@@ -19,12 +19,13 @@ from launcher.daemon import convert, views
 from launcher.daemon.expand import Commands, expand, made_again, template_of
 from launcher.store import Reader, Store, Stored
 from tests.support.builders import ALICE
+from tests.support.whole import many
 from tests.unit.daemon.test_convert import requests
 from tests.unit.store.worlds import job
 
 SETTINGS = settings(
     deadline=None,
-    max_examples=200,
+    max_examples=many(100, 500),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 WORDS = st.lists(

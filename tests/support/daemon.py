@@ -20,6 +20,7 @@ from launcher.fakegpu import Machine
 from launcher.wire import Frame, GpuRequest, JobRequest, JobView
 from tests.support.user import may_read_all
 from tests.support.machines import compiled
+from tests.support.nursery import Nursery, Process
 from tests.support.wait import wait_until
 
 BUSYBOX = "launcher/busybox:latest"
@@ -35,6 +36,9 @@ policy.images = ["*"]
 class DaemonProcess:
     """``launch serve`` in a directory of its own; killed and started again at will."""
 
+    nursery: Nursery | None = None
+    """Where daemons are forked from; None: each is the command itself."""
+
     def __init__(
         self, docker_host: str, machine: Machine, state: Path, *, config: str = CONFIG
     ) -> None:
@@ -46,7 +50,7 @@ class DaemonProcess:
         self.config = self.place / "launcher.toml"
         self.config.write_text(config)
         self.log = self.place / "daemon.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.client = Client(str(self.socket))
         self._published = False
         self.extra: dict[str, str] = {}
@@ -62,17 +66,21 @@ class DaemonProcess:
 
     def start(self, *, wait: bool = True) -> DaemonProcess:
         """Start it; returns once it answers."""
-        command = [*LAUNCH, "serve", "--state-dir", str(self.state), "--config", str(self.config)]
-        command += ["--docker-host", self.docker_host]
-        command += ["--fake-gpu", str(self.machine.directory), *self.words]
+        words = ["serve", "--state-dir", str(self.state), "--config", str(self.config)]
+        words += ["--docker-host", self.docker_host]
+        words += ["--fake-gpu", str(self.machine.directory), *self.words]
+        environment = self.environment | self.extra
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                env=self.environment | self.extra,
-                start_new_session=True,
-            )
+            if self.nursery is not None:
+                self.process = self.nursery.spawn(words, environment, log.fileno())
+            else:
+                self.process = subprocess.Popen(
+                    [*LAUNCH, *words],
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
+                )
         if wait:
             wait_until(self.answers, timeout=20, what=f"the daemon answers; {self.tail()}")
             self._publish_once()
