@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import secrets
@@ -51,6 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tell the tests' modules, which are imported after this, how long they are to be."""
     do_it_whole(config.getoption("--whole"))
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look through five thousand tests: that takes 0.3 s each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

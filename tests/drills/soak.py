@@ -29,13 +29,14 @@ from tests.drills.figures import Figures
 from tests.simulation.seeds import ROOT, Total, run_everywhere, run_seeds
 from tests.support.daemon import BUSYBOX
 
+DRILLS = ("crashpoints", "faulty_docker", "dockerd", "flood")
+PARTS = (
+    "api_by_schema", "jobs_on_docker", "output", "output_fuzz", "pins", "pins_helper",
+    "pins_secrets",
+)  # fmt: skip
 ONCE = (
-    *(
-        f"tests/drills/test_{what}.py"
-        for what in ("crashpoints", "faulty_docker", "dockerd", "flood")
-    ),
-    *(f"tests/integration/test_{what}.py" for what in ("output", "output_fuzz", "jobs_on_docker")),
-    *(f"tests/integration/test_{what}.py" for what in ("pins", "pins_helper", "pins_secrets")),
+    *(f"tests/drills/test_{what}.py" for what in DRILLS),
+    *(f"tests/integration/test_{what}.py" for what in PARTS),
     "tests/property",
 )
 """Tests of which `make test` does a part: here at full length (``--whole``), once."""

@@ -36,6 +36,7 @@ from tests.conftest import MakeDaemon
 from tests.support.api import BASE, session
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.wait import wait_until
+from tests.support.whole import many
 
 ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
 NAMELESS = 54321
@@ -51,7 +52,7 @@ CHECKS = [
 ]
 ACCESS = {(route.method, route.path): route.access for route in ROUTES}
 ENDS_THE_DAEMON = ("POST", "/v1/stop")
-MOST, MOST_SLOW = 10, 2
+MOST, MOST_SLOW = many(5, 30), 2
 """So many requests of every operation, for each who asks; of what starts processes or looks at
 the whole machine."""
 SLOW = ("/v1/whatif", "/v1/jobs/{ref}/why", "/v1/doctor", "/v1/doctor/fix")
