@@ -29,7 +29,7 @@ from tests.support.pins import ALICE, BOB, Ground, mount
 from tests.support.wait import wait_until
 from tests.support.whole import many
 
-KILLS = many(10, 50)
+KILLS = many(10, 40)
 DEAD_SERVER = "user_id=0,group_id=0,allow_other"
 
 

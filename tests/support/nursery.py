@@ -1,11 +1,13 @@
 """Daemons without half a second of imports each: forked from a process that has them done.
 
 A forked daemon is what ``launch serve`` is once its modules are loaded: a session, an environment
-and files of its own. Acceptance tests, benchmarks and `make soak` start the command itself.
+and files of its own. Benchmarks, most of `make soak` and the daemons that acceptance tests share
+are the command itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -20,7 +22,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-LOADED = ("launcher.cli.serve", "launcher.daemon.main", "launcher.fakegpu", "docker", "tenacity")
+LOADED = (
+    "launcher.cli.app", "launcher.cli.serve", "launcher.daemon.main", "launcher.fakegpu", "docker",
+    "tenacity",
+)  # fmt: skip
 MOST_BYTES = 1 << 17
 
 
@@ -120,6 +125,7 @@ def main() -> None:
     channel.set_inheritable(False)
     for name in LOADED:
         importlib.import_module(name)
+    _build_types()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -131,6 +137,20 @@ def main() -> None:
             _mind(channel, json.loads(message), *files)
         for fd in files:
             os.close(fd)
+
+
+def _build_types() -> None:
+    """Have what a daemon builds of the wire's types at its first requests."""
+    from launcher.daemon import convert
+    from launcher.daemon.routes import ROUTES
+    from launcher.errors import UserError
+
+    for route in ROUTES:
+        if route.reply is not None:
+            convert.adapter(route.reply)
+        if route.asks is not None:
+            with contextlib.suppress(UserError):
+                convert.parse(route.asks, b"{}")
 
 
 def _mind(channel: socket.socket, asked: Mapping[str, object], log: int, status: int) -> NoReturn:
