@@ -18,9 +18,9 @@ from launcher import Client
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.wire import Frame, GpuRequest, JobRequest, JobView
-from tests.support.user import may_read_all
 from tests.support.machines import compiled
 from tests.support.nursery import Nursery, Process
+from tests.support.user import may_read_all
 from tests.support.wait import wait_until
 
 BUSYBOX = "launcher/busybox:latest"
