@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import select
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ class ExitWitness:
         notifier: Notifier | None = None,
         stored: Mapping[str, int] | None = None,
     ) -> None:
-        self._statuses, self._blind = statuses, blind
+        self._statuses, self.blind = statuses, blind
         self._notifier = notifier or Notifier({})
         self._watched: dict[str, _Watched] = {}
         self._by_fd: dict[int, _Watched] = {}
@@ -82,7 +83,7 @@ class ExitWitness:
 
     def watch(self, found: Container) -> None:
         """Hold a container that runs; does nothing where it is held or its init is not seen."""
-        if self._blind or not found.running or not found.pid:
+        if self.blind or not found.running or not found.pid:
             return
         start = _start_of(found)
         with self._lock:
@@ -103,6 +104,25 @@ class ExitWitness:
             self._forget_stored(held)
             self._hold(_Watched(found.name, fd, start, _oom_file(groups)))
             self._notifier.store(f"{STORED}{found.name}_{start}", fd)
+
+    def hold(self, found: Container, pid: int) -> None:
+        """Hold the init of a container that runs although Docker does not know it."""
+        with self._lock, contextlib.suppress(OSError):
+            fd, groups = os.pidfd_open(pid), _cgroups_of(pid)
+            self._release(self._watched.get(found.name))
+            self._hold(_Watched(found.name, fd, _start_of(found), _oom_file(groups)))
+            self._notifier.store(f"{STORED}{found.name}_{_start_of(found)}", fd)
+
+    def runs(self, found: Container) -> bool:
+        """Whether the init of this start of a container is held and has not ended."""
+        watched = self._watched.get(found.name)
+        return watched is not None and watched.start == _start_of(found) and not watched.seen
+
+    def signal(self, found: Container, name: str) -> None:
+        """Send a signal to the init of a container that Docker does not reach."""
+        with self._lock, contextlib.suppress(OSError, KeyError):
+            watched = self._watched[found.name]
+            signal.pidfd_send_signal(watched.pidfd, signal.Signals[name])
 
     def _hold(self, watched: _Watched) -> None:
         self._watched[watched.name] = self._by_fd[watched.pidfd] = watched

@@ -123,6 +123,9 @@ class Follower:
                 pass
             dockerd = self._insist(self._containers.incarnation)
             found = self._inspect()
+            if found is not None and not found.running and self._witness.runs(found):
+                clock.sleep(LOOK_AGAIN)  # Docker does not know it
+                continue
             if found is None or not found.running:
                 break
             self._seen = dockerd  # asked before: the next one's word would be taken for this one's

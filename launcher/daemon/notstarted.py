@@ -27,6 +27,10 @@ class Vanished(Exception):
         self.container_id = container_id
 
 
+class NeverBegan(Vanished):
+    """A start broke off before the command began, and what was there of it is dead."""
+
+
 class NotStarted(Exception):
     """The attempt provably has no running container; carries the event that says so."""
 

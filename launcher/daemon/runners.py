@@ -323,6 +323,8 @@ class Runners:
         if container is not None and container.running:
             with around("stop"):
                 self._containers.kill(container.name, container.stop_signal)
+        elif container is not None and self._starter.witness.runs(container):
+            self._starter.witness.signal(container, container.stop_signal)
 
     async def _kill(self, action: act.KillAttempt) -> None:
         while True:
@@ -340,7 +342,10 @@ class Runners:
         container = self._containers.find(action.container_name, action.container_id)
         if container is not None and container.name != action.container_name:  # it was renamed
             self._containers.kill(container.name, "SIGKILL")
-        return container is None or not container.running
+        if container is None or container.running:
+            return container is None
+        self._starter.witness.signal(container, "SIGKILL")
+        return not self._starter.witness.runs(container)
 
     async def _signal(self, action: act.SignalAttempt) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from launcher.core.action import StartAttempt
@@ -27,10 +27,17 @@ from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.logs import about_container, about_event
 from launcher.daemon.marks import Mark, Marks, life_of
-from launcher.daemon.notstarted import NotStarted, Vanished, never_ran, refused_start
+from launcher.daemon.notstarted import (
+    NeverBegan,
+    NotStarted,
+    Vanished,
+    never_ran,
+    refused_start,
+)
 from launcher.daemon.plan import Plan
 from launcher.daemon.secretplaces import SecretPlaces
 from launcher.daemon.secretstore import SecretStore
+from launcher.daemon.start_witness import must_have_begun
 from launcher.engine import made
 from launcher.engine.containers import Container, Containers
 from launcher.engine.incarnation import Incarnation
@@ -93,11 +100,12 @@ class Starter:
         """
         plan = self._plan(action, asked, deadline) if isinstance(asked, Asked) else asked
         try:
-            runs = self._ensure(action, plan, wanted)
+            runs = self._ensure_once_more(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
             self.under.pop(action.container_name, None)  # nobody will follow it
             return _told(action, failed, plan.masked if isinstance(plan, Plan) else str)
-        return AttemptStarted(action.job, action.attempt, runs.id, runs.started_at or "")
+        started_at = runs.started_at or clock.rfc3339(clock.now().wall)
+        return AttemptStarted(action.job, action.attempt, runs.id, started_at)
 
     def _plan(self, action: StartAttempt, asked: Asked, deadline: str | None) -> Plan:
         return Plan(
@@ -111,6 +119,19 @@ class Starter:
             self.devices,
             self.directories,
         )
+
+    def _ensure_once_more(
+        self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
+    ) -> Container:
+        """Make it run; a start that provably broke off before the command began is made again."""
+        try:
+            return self._ensure(action, plan, wanted)
+        except NeverBegan as broken:
+            name = action.container_name
+            about_event(log, action).warning("%s; it is started again", broken)
+            self.marks.clear(name)
+            self._when_docker_tells(lambda: self.containers.remove(name), name)
+            return self._ensure(replace(action, resumed=False), plan, wanted)
 
     def _ensure(
         self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
@@ -133,11 +154,11 @@ class Starter:
             if isinstance(plan, str):
                 raise NotStarted(StartFailure.USER, plan)
             found = self._start(action, self._create(action, plan), wanted)
-        elif not (found.ever_started or found.error):
+        elif not (self._has_started(found) or found.error):
             if isinstance(plan, Plan):  # a reboot, or another daemon, took its mounts away
                 plan.pin(self.pins, self._dockerd_pid)
             found = self._start(action, found.id, wanted)
-        if not found.ever_started:
+        if not self._has_started(found):
             raise never_ran(found, None, action.slices)
         self._must_be_as_planned(found, action, plan, made_now=earlier is None)
         return found
@@ -235,12 +256,12 @@ class Starter:
         while True:
             refused: Refused | None = None
             found = self._settled(name) if sent else None
-            if found is not None and found.ever_started:
-                return found
             if found is not None:
                 self._must_not_have_run(found, name)
-            if found is not None and found.error:
-                raise never_ran(found, None, action.slices)
+                if self._has_started(found):
+                    return found
+                if found.error:
+                    raise never_ran(found, None, action.slices)
             self._note_dockerd(name, sent=sent)
             _must_be(wanted)
             under = life_of(self.under[name])
@@ -292,14 +313,16 @@ class Starter:
         containerd did not answer.
         """
         mark = self.marks.asked(name)
-        if mark is None or found.ever_started:
+        if mark is None or self._has_started(found):
             return
         if broke_off(found.error):
-            text = "containerd's answer to its start was lost: it may have run"
-            raise Vanished(text, found.id)
-        if mark.dockerd and mark.dockerd != self._dockerd_now(name):
-            text = "Docker was restarted while it was being started: it may have run"
-            raise Vanished(text, found.id)
+            must_have_begun(found, self.witness, "containerd's answer to its start was lost")
+        elif mark.dockerd and mark.dockerd != self._dockerd_now(name):
+            must_have_begun(found, self.witness, "Docker was restarted while it was being started")
+
+    def _has_started(self, found: Container) -> bool:
+        """Whether it runs or ran: by Docker, or by a process of it that is held."""
+        return found.ever_started or self.witness.runs(found)
 
     def _dockerd_pid(self) -> int | None:
         with contextlib.suppress(EngineUnavailable, Unknown, Refused):

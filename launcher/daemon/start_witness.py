@@ -1,0 +1,173 @@
+"""Whether a container's command had begun when its dockerd died: told by its processes, frozen.
+
+Docker does not know. In the container's cgroup there is either ``runc init``, which waits for its
+start or prepares it, or what it has become by execve. A frozen process becomes nothing else, so
+what is seen then is certain (kernel: admin-guide/cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+
+from launcher.daemon import clock
+from launcher.daemon.exit_witness import ExitWitness
+from launcher.daemon.logs import about_container
+from launcher.daemon.notstarted import NeverBegan, Vanished
+from launcher.engine.containers import Container
+
+log = logging.getLogger(__name__)
+
+PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+PATIENCE_SECONDS = 2.0
+STEP_SECONDS = 0.01
+MOST_FOLDERS = 20_000
+FIFO = "exec.fifo"
+"""``runc init`` has this file open until it executes the command (libcontainer, exec.fifo)."""
+
+
+class Begun(Enum):
+    """What is known of a start that broke off."""
+
+    #: Only ``runc init`` was there, and it is dead now.
+    NO = "no"
+    #: The command, or the init in front of it, runs.
+    YES = "yes"
+    #: There are no processes to tell.
+    UNKNOWN = "unknown"
+
+
+class Freezer:
+    """One container's cgroup, of version 1 or 2; raises ``OSError``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._is_v2 = (folder / "cgroup.freeze").exists()
+
+    def freeze(self) -> bool:
+        """Stop all processes; returns whether all stand still."""
+        if self._is_v2:
+            (self._folder / "cgroup.freeze").write_text("1")
+            return _becomes(lambda: "frozen 1" in (self._folder / "cgroup.events").read_text())
+        state = self._folder / "freezer.state"
+        state.write_text("FROZEN")
+        return _becomes(lambda: state.read_text().strip() == "FROZEN")
+
+    def thaw(self) -> None:
+        """Let the processes go on."""
+        if self._is_v2:
+            (self._folder / "cgroup.freeze").write_text("0")
+        else:
+            (self._folder / "freezer.state").write_text("THAWED")
+
+    def pids(self) -> list[int]:
+        """Return the processes, also those in cgroups below."""
+        found: list[int] = []
+        for place in [self._folder, *self._folder.rglob("*/")]:
+            with contextlib.suppress(FileNotFoundError):
+                found += map(int, (place / "cgroup.procs").read_text().split())
+        return found
+
+    def kill(self) -> bool:
+        """Kill the frozen processes; returns whether they are gone. None of them runs before."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.thaw()
+        return _becomes(lambda: not self.pids())
+
+
+def must_have_begun(found: Container, witness: ExitWitness, why: str) -> None:
+    """Return for a container whose command runs: ``witness`` holds it from here on.
+
+    Raises ``NeverBegan`` for one whose command has not begun, ``Vanished`` where nothing tells;
+    ``why`` says how its start broke off.
+    """
+    told = Begun.UNKNOWN
+    if not witness.blind:
+        told = begun(found.id, functools.partial(witness.hold, found))
+    about_container(log, found.name).warning("%s; has it begun: %s", why, told.value)
+    if told is Begun.NO:
+        raise NeverBegan(f"{why}, and its command had not begun", found.id)
+    if told is Begun.UNKNOWN:
+        raise Vanished(f"{why}: it may have run", found.id)
+
+
+def begun(container_id: str, hold: Callable[[int], None]) -> Begun:
+    """Return whether a container's command has begun; if not, it never will.
+
+    ``hold`` is given the pid of the container's init while it is frozen.
+    """
+    folder = next(_folders_of(container_id), None)
+    if folder is None:
+        return Begun.UNKNOWN
+    try:
+        return _looked(Freezer(folder), container_id, hold)
+    except (OSError, ValueError) as error:
+        log.warning("cannot look at the processes of container %s: %s", container_id[:12], error)
+        return Begun.UNKNOWN
+
+
+def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) -> Begun:
+    try:
+        if not freezer.freeze():
+            return Begun.UNKNOWN
+        pids = freezer.pids()
+        if not pids:
+            return Begun.UNKNOWN
+        if all(_is_runc_init(pid, container_id) for pid in pids):
+            return Begun.NO if freezer.kill() else Begun.UNKNOWN
+        init = next((pid for pid in pids if _is_init(pid)), None)
+        if init is None:
+            return Begun.UNKNOWN
+        hold(init)
+        return Begun.YES
+    finally:
+        freezer.thaw()
+
+
+def _folders_of(container_id: str) -> Iterator[Path]:
+    """Yield the cgroup of a container where processes are frozen; none in another's namespace."""
+    root = CGROUPS if (CGROUPS / "cgroup.controllers").exists() else CGROUPS / "freezer"
+    for at, (place, _, _) in enumerate(os.walk(root)):
+        if container_id in place.rpartition("/")[2]:
+            yield Path(place)
+        if at >= MOST_FOLDERS:
+            return
+
+
+def _is_runc_init(pid: int, container_id: str) -> bool:
+    """Whether a process has not become the command yet; only a job itself can feign that."""
+    place = PROC / str(pid)
+    try:
+        words = (place / "cmdline").read_bytes().split(b"\0")
+        files = [str(file.readlink()) for file in (place / "fd").iterdir()]
+    except OSError:
+        return False
+    waits = any(file.endswith(f"{container_id}/{FIFO}") for file in files)
+    return waits and words[1:2] == [b"init"]
+
+
+def _is_init(pid: int) -> bool:
+    """Whether a process is the first of its pid namespace (proc_pid_status(5): NSpid)."""
+    try:
+        text = (PROC / str(pid) / "status").read_text()
+    except OSError:
+        return False
+    line = next((row for row in text.splitlines() if row.startswith("NSpid:")), "")
+    return len(line.split()) > 2 and line.split()[-1] == "1"
+
+
+def _becomes(true: Callable[[], bool]) -> bool:
+    until = clock.now().boot + PATIENCE_SECONDS
+    while not true():
+        if clock.now().boot > until:
+            return False
+        clock.sleep(STEP_SECONDS)
+    return True

@@ -1,0 +1,76 @@
+"""A real runc between create and start: what has not begun is told from what has, and is dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.daemon import start_witness
+from launcher.daemon.start_witness import Begun, begun
+from tests.support.wait import wait_until
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the id of a container that runc has made and not started, and runc's directory."""
+    number, root = secrets.token_hex(32), tmp_path / "runc"
+    bundle = tmp_path / "bundle"
+    (bundle / "rootfs/bin").mkdir(parents=True)
+    shutil.copy("/bin/busybox", bundle / "rootfs/bin/sh")
+    subprocess.run(["runc", "spec"], cwd=bundle, check=True)
+    spec = json.loads((bundle / "config.json").read_text())
+    spec["process"] |= {"terminal": False, "args": ["sh", "-c", "read never"]}
+    spec["linux"]["cgroupsPath"] = f"/launcher-test/{number}"
+    (bundle / "config.json").write_text(json.dumps(spec))
+    hold, end = os.pipe()
+    runc = ["runc", "--root", str(root)]
+    subprocess.run(
+        [*runc, "create", "--bundle", str(bundle), number],
+        stdin=hold, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    os.close(hold)
+    yield number, root
+    os.close(end)
+    subprocess.run([*runc, "delete", "--force", number], check=True)
+
+
+def test_what_has_not_begun_is_dead_afterwards(container: tuple[str, Path]) -> None:
+    number, root = container
+    held: list[int] = []
+    assert begun(number, held.append) is Begun.NO
+    assert held == []
+    (folder,) = start_witness._folders_of(number)
+    assert start_witness.Freezer(folder).pids() == []
+    refused = subprocess.run(["runc", "--root", str(root), "start", number], capture_output=True)
+    assert refused.returncode != 0
+
+
+def test_what_has_begun_goes_on_and_its_init_is_held(container: tuple[str, Path]) -> None:
+    number, root = container
+    subprocess.run(["runc", "--root", str(root), "start", number], check=True)
+    (folder,) = start_witness._folders_of(number)
+    freezer = start_witness.Freezer(folder)
+
+    def is_the_command() -> bool:
+        (pid,) = freezer.pids()
+        return b"never" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    wait_until(is_the_command)
+    held: list[int] = []
+    assert begun(number, held.append) is Begun.YES
+    assert held == freezer.pids()
+    (pid,) = held
+    wait_until(lambda: "frozen" not in Path(f"/proc/{pid}/wchan").read_text())
+    state = Path(f"/proc/{pid}/status").read_text()
+    assert "State:\tS" in state, "it sleeps in its read, and is not stopped"
+
+
+def test_no_process_tells_nothing() -> None:
+    assert begun(secrets.token_hex(32), lambda _: None) is Begun.UNKNOWN
