@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from launcher.core.action import KillAttempt
+from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.runners import Runners
 from launcher.engine.outcome import Unknown
 
@@ -32,6 +33,7 @@ class Ending:
 def killed(docker: Ending) -> bool:
     made = object.__new__(Runners)
     made._containers = cast("Any", docker)
+    made._starter = cast("Any", SimpleNamespace(witness=ExitWitness(blind=True)))
     return made._killed(KillAttempt(1, 1, NAME, "5e"))
 
 
