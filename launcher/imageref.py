@@ -2,9 +2,63 @@
 
 from __future__ import annotations
 
+import re
+
+LONGEST = 600
+"""In characters: a name has 255 at most, a tag 128, a digest of SHA-512 135. Every element of an
+array has its image in its row."""
+# The grammar of github.com/distribution/reference: nothing that fits it can leave a URL's path.
+_HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:(?:{_HOST}(?:\.{_HOST})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)?"
+    rf"{_PART}(?:/{_PART})*"
+    r"(?::\w[\w.-]{0,127})?"
+    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+_ID = re.compile(r"sha256:[0-9a-f]+|[0-9a-f]{64}", re.ASCII)
+
 DOCKER_HUB = "docker.io"
 _ALIASES = ("index.docker.io", "registry-1.docker.io")
 _LIBRARY = "library"
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text is an image reference or id, and so may be part of a request to Docker (I8).
+
+    >>> is_reference("localhost:5000/team/app:1"), is_reference("../containers/x")
+    (True, False)
+    """
+    return len(text) <= LONGEST and _REFERENCE.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be the id of an image. A shorter one is a name as well."""
+    return _ID.fullmatch(text) is not None
+
+
+def split(reference: str) -> tuple[str, str]:
+    """Return (repository, tag or digest); Docker's default tag where none is given.
+
+    >>> split("localhost:5000/team/app"), split("a:1@sha256:00")
+    (('localhost:5000/team/app', 'latest'), ('a:1', 'sha256:00'))
+    """
+    if "@" in reference:
+        repository, _, digest = reference.partition("@")
+        return repository, digest
+    head, slash, last = reference.rpartition("/")
+    name, colon, tag = last.partition(":")
+    return f"{head}{slash}{name}", tag if colon else "latest"
+
+
+def last_name(reference: str) -> str:
+    """Return the last part of the repository.
+
+    >>> last_name("nvcr.io/nvidia/pytorch:25.01@sha256:00")
+    'pytorch'
+    """
+    return reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def registry_of(reference: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from launcher.core.job import Bind, JobSpec, Owner
 from launcher.errors import NotAllowed
-from launcher.imageref import is_allowed, repository_of, tag_of
+from launcher.imageref import is_allowed, is_id, repository_of, tag_of
 
 VERSION = 4
 """Counts up with every change of what the rules below let pass; records name it."""
@@ -226,8 +226,6 @@ _KEPT_TARGETS = re.compile(
 )
 _KERNELS = re.compile(r"/(proc|sys|dev)(/.*)?", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_IMAGE_ID = re.compile(r"sha256:[0-9a-f]+|[0-9a-f]{64}")
-"""A shorter one is a name as well: what Docker finds must have that name (``Images.find``)."""
 
 
 def has_no_controls(path: str) -> bool:
@@ -248,7 +246,7 @@ def is_kernels(path: str) -> bool:
 
 def _image_is_a_reference(asked: Asked) -> Iterator[Refusal]:
     image = asked.spec.image
-    if _IMAGE_ID.fullmatch(image):
+    if is_id(image):  # of a shorter one what Docker finds must have that name (Images.find)
         yield f"{image} may be the id of an image", "an image by its repository"
 
 

@@ -12,15 +12,13 @@ from collections.abc import Iterator
 from launcher.core.job import Job, JobSpec, Need, NeedKind
 from launcher.core.policy import has_no_controls
 from launcher.errors import UserError
+from launcher.imageref import is_reference
 
 MAX_PRIORITY = 1000
 YEAR = 366 * 86400.0
 LATEST = 4e9
 """No job begins later (seconds since 1970): that is some time after the year 2090."""
 MOST_SLICES = 1024
-MOST_IMAGE = 600
-"""Of an image, in characters: a name has 255 at most, a tag 128, a digest of SHA-512 135
-(github.com/distribution/reference). Every element of an array has its image in its row."""
 MOST_NAME = 64
 """Of a profile or UUID, in characters."""
 MOST_ENDS = 100
@@ -61,9 +59,7 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (what must hold, what is said otherwise) of what is run."""
     named = _NAME.fullmatch(spec.name)
     yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
-    long = len(spec.image)
-    yield long <= MOST_IMAGE, f"image: it has {long} characters, {MOST_IMAGE} can be"
-    yield spec.image.strip() == spec.image != "", f"image: {spec.image!r} is not an image"
+    yield is_reference(spec.image), f"image: {spec.image[:120]!r} is not an image reference"
     words = sum(len(word.encode()) for word in (*(spec.command or ()), *(spec.entrypoint or ())))
     yield (
         words < MOST_WORDS,

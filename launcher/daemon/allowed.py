@@ -8,6 +8,7 @@ from typing import Any
 
 from launcher.core.ids import LABEL_STORE
 from launcher.gpu import GpuProcess
+from launcher.imageref import last_name, split
 
 FIRST_USER = 1000
 """The uids below are the system's (login.defs, UID_MIN)."""
@@ -31,11 +32,9 @@ class Allowed:
         """Whether a container, as Docker lists it, is allowed; a launcher's never is."""
         if LABEL_STORE in (listed.get("Labels") or {}):
             return False
-        repository = str(listed.get("Image") or "").partition("@")[0]
-        head, _, last = repository.rpartition("/")
-        last = last.partition(":")[0]
+        repository = split(str(listed.get("Image") or "").partition("@")[0])[0]
         names = {name.lstrip("/") for name in listed.get("Names") or ()}
-        return bool((names | {last, f"{head}/{last}"}) & self._names)
+        return bool((names | {last_name(repository), repository}) & self._names)
 
     def others(self, found: Iterable[GpuProcess]) -> list[GpuProcess]:
         """Return those of the processes that are use of a slice."""

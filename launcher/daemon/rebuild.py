@@ -42,6 +42,7 @@ from launcher.errors import (
     UserError,
 )
 from launcher.gpu import GpuReader
+from launcher.imageref import last_name
 from launcher.store import Store
 from launcher.store.rebuild import Rebuilding, Told
 
@@ -124,7 +125,7 @@ def _found(container: Container, images: Images, secrets: SecretStore) -> Found 
     image_id = str(container.info["Image"])
     image = images.name_of(image_id)
     slices = tuple(filter(None, labels.get(LABEL_SLICES, "").split(",")))
-    name = image.rpartition("/")[2].partition("@")[0].partition(":")[0] or f"job-{job}"
+    name = last_name(image) or f"job-{job}"
     request = wire.JobRequest(
         name=name,
         image=image,

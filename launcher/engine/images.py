@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
 from launcher.engine.slow_pulls import Speed, TooSlow
 from launcher.errors import EngineError, EngineUnavailable, NotAllowed
-from launcher.imageref import full_name
+from launcher.imageref import full_name, is_reference, split
 
 QUIET_TIMES = 2
 """A pull that says nothing for so many time-outs of a call has hung; Docker never gives up."""
@@ -36,19 +35,6 @@ _TRANSIENT = (
     "service unavailable",
     "bad gateway",
 )
-
-
-# The grammar of github.com/distribution/reference: nothing that fits it can leave a URL's path.
-_HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REFERENCE = re.compile(
-    rf"(?:(?:{_HOST}(?:\.{_HOST})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)?"
-    rf"{_PART}(?:/{_PART})*"
-    r"(?::\w[\w.-]{0,127})?"
-    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
-    re.ASCII,
-)
-_LONGEST_REFERENCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +58,6 @@ class PullFailed(EngineError):
     def __init__(self, message: str, *, transient: bool) -> None:
         self.transient = transient
         super().__init__(message)
-
-
-def is_reference(text: str) -> bool:
-    """Whether a text is an image reference or id, and so may be part of a request to Docker (I8).
-
-    >>> is_reference("localhost:5000/team/app:1"), is_reference("../containers/x")
-    (True, False)
-    """
-    return len(text) <= _LONGEST_REFERENCE and _REFERENCE.fullmatch(text) is not None
-
-
-def parse_reference(reference: str) -> tuple[str, str]:
-    """Return (repository, tag or digest); Docker's default tag where none is given.
-
-    >>> parse_reference("localhost:5000/team/app")
-    ('localhost:5000/team/app', 'latest')
-    """
-    if "@" in reference:
-        repository, _, digest = reference.partition("@")
-        return repository, digest
-    head, slash, last = reference.rpartition("/")
-    name, colon, tag = last.partition(":")
-    return f"{head}{slash}{name}", tag if colon else "latest"
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -203,7 +166,7 @@ class Images:
         with around("pull"):
             digest = retrying(self._pull_once, reference, auth, progress)
         # By its digest: the name may be another pull's by now, with other credentials.
-        found = digest and self.find(f"{parse_reference(reference)[0]}@{digest}")
+        found = digest and self.find(f"{split(reference)[0]}@{digest}")
         found = found or (None if digest else self.find(reference))
         if found is None:
             raise PullFailed(f"{reference} was pulled and is not there", transient=False)
@@ -215,7 +178,7 @@ class Images:
         """Pull once; returns the digest that the registry gave, None where Docker told none."""
         # docker-py's own pull drops the stream's errors, has no timeout, and would send the
         # credentials of the user that runs the daemon.
-        repository, tag = parse_reference(reference)
+        repository, tag = split(reference)
         header = base64.urlsafe_b64encode(json.dumps(auth or {}).encode()).decode()
         with self._connection.borrow() as api:
             answer = api.post(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-LONGEST_IMAGE = 1024
-"""More than registry, repository (255), tag (128) and digest take together."""
+from launcher import imageref
+
 _BETWEEN = " \t\r\n"
 _GAP = re.compile(f"[{_BETWEEN}]*")
 _WORD = re.compile(rf"""(?:[^{_BETWEEN}'"\\]++|'[^']*'|"(?:[^"\\]++|\\.)*+"|\\.)++""", re.DOTALL)
@@ -16,14 +16,6 @@ _QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]++|\\.)*+)"|\\(.)""", re.DOTALL)
 _ESCAPED = re.compile(r"""\\(["\\])""")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _LIKE_A_REFERENCE = re.compile(r"\d+(?:-\d+)?|last", re.ASCII)
-_DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?/"
-_PATH = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
-    rf"(?:{_DOMAIN})?{_PATH}(?:/{_PATH})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?"
-    r"(?:@[a-z0-9+._-]+:[0-9a-f]{32,128})?",
-    re.ASCII,
-)
-_IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
 _USER = re.compile(
     r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63})?", re.ASCII
 )
@@ -52,11 +44,13 @@ def check_image(text: str) -> str:
     """Return an image reference that Docker can parse."""
     if not text:
         raise ValueError("the image is empty")
-    if len(text) > LONGEST_IMAGE:
-        raise ValueError(f"'{text[:40]}…' is no image: it is longer than {LONGEST_IMAGE} letters")
-    if _IMAGE.fullmatch(text) or _IMAGE_ID.fullmatch(text):
+    if len(text) > imageref.LONGEST:
+        raise ValueError(
+            f"'{text[:40]}…' is no image: it is longer than {imageref.LONGEST} letters"
+        )
+    if imageref.is_reference(text):
         return text
-    if _IMAGE.fullmatch(text.lower()):
+    if imageref.is_reference(text.lower()):
         raise ValueError(f"'{text[:120]}' is no image: its repository must be in lower case")
     raise ValueError(f"'{text[:120]}' is no image: write [registry/]name[:tag][@digest]")
 
@@ -67,10 +61,9 @@ def default_name(image: str) -> str:
     >>> default_name("nvcr.io/nvidia/pytorch:25.01-py3")
     'pytorch'
     """
-    if _IMAGE_ID.fullmatch(image):
+    if imageref.is_id(image):
         return "job"
-    last = image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
-    name = re.sub(r"[^a-z0-9._-]", "-", last)[:63]
+    name = re.sub(r"[^a-z0-9._-]", "-", imageref.last_name(image).lower())[:63]
     return name if _NAME.fullmatch(name) and not _LIKE_A_REFERENCE.fullmatch(name) else "job"
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from launcher.engine.connection import Connection
-from launcher.engine.images import Images, Layer, PullFailed, is_reference, parse_reference
+from launcher.engine.images import Images, Layer, PullFailed
 from launcher.engine.outcome import Unknown
 from launcher.errors import EngineUnavailable
+from launcher.imageref import is_reference, split
 from tests.unit.engine.wire_docker import WireDocker, chunked, cut, reply, until_close
 
 DIGEST = "sha256:" + "a" * 64
@@ -47,7 +48,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_reference_comes_apart_as_docker_reads_it(reference: str, parts: tuple[str, str]) -> None:
     assert is_reference(reference)
-    assert parse_reference(reference) == parts
+    assert split(reference) == parts
 
 
 @pytest.mark.parametrize(
