@@ -303,18 +303,23 @@ queued_jobs = 3
 def test_a_restart_forgets_nothing_of_the_queue(make_daemon: object, shell_for: object) -> None:
     daemon = make_daemon("A30:1g.6gb*1").start()  # type: ignore[operator]
     launch = shell_for(daemon)  # type: ignore[operator]
-    program = 'echo "$LAUNCHER_ARRAY_INDEX"; sleep 1; [ $LAUNCHER_ATTEMPT = 2 ] || exit 75'
+    program = (
+        "[ $LAUNCHER_ATTEMPT = 1 ] || exit 0; trap 'exit 75' USR1; while :; do sleep 0.05; done"
+    )
     words = ("--profile", "1g.6gb", "--retries", "1", "--retry-on", "exit:75", "-t", "1h")
     array = queued(launch, "--array", "0-2%1", *words, BUSYBOX, "--", "sh", "-c", program)
     launch("reserve", "r", "--profile", "1g.6gb", "--user", "root", "--begin", "+1h", "--for", "1h")
     for _ in range(3):
-        wait_until(
-            lambda: any(job.state == "RUNNING" for job in daemon.client.jobs()),
+        (job,) = wait_until(
+            lambda: [j for j in daemon.client.jobs() if (j.state, j.attempt) == ("RUNNING", 1)],
             20,
             "an element runs",
         )
         daemon.kill()
         daemon.start()
+        one = str(job.id)
+        daemon.client.signal(one, "SIGUSR1")
+        wait_until(lambda one=one: daemon.client.show(one).job.attempt == 2, 20, "it is retried")
     assert launch("wait", array).code == 0
     assert [j["attempt"] for j in launch("ps", "-o", "json", array).json] == [2, 2, 2]
     assert [r["name"] for r in launch("reserve", "-o", "json").json] == ["r"]

@@ -145,8 +145,8 @@ class Store:
         """Return a command that gets what is kept as a service does, and what it inherits."""
         script = (
             "import os, sys; fds = [int(fd) for fd in sys.argv[1].split(',')];"
-            "[os.dup2(fd, 100 + n) for n, fd in enumerate(fds)];"
-            "[os.dup2(100 + n, 3 + n, inheritable=True) for n in range(len(fds))];"
+            "free = max(fds) + 1; [os.dup2(fd, free + n) for n, fd in enumerate(fds)];"
+            "[os.dup2(free + n, 3 + n, inheritable=True) for n in range(len(fds))];"
             "os.environ |= {'LISTEN_FDS': str(len(fds)), 'LISTEN_PID': str(os.getpid()),"
             " 'LISTEN_FDNAMES': sys.argv[2]};"
             "os.execv(sys.argv[3], sys.argv[3:])"
@@ -161,11 +161,18 @@ class Store:
             os.close(fd)
 
 
-def test_ends_while_the_daemon_was_down_are_told_where_systemd_kept_its_pidfds(
-    make_own: MakeOwn, docker_here: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def store() -> Iterator[Store]:
     place = tempfile.mkdtemp(prefix="notify-")
-    store = Store(Path(place) / "n")
+    made = Store(Path(place) / "n")
+    yield made
+    made.close()
+    shutil.rmtree(place)
+
+
+def test_ends_while_the_daemon_was_down_are_told_where_systemd_kept_its_pidfds(
+    make_own: MakeOwn, docker_here: Sandbox, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     daemon = make_own("")
     daemon.stop()
     daemon.nursery = None  # what systemd passes, it passes to the command
@@ -188,5 +195,3 @@ def test_ends_while_the_daemon_was_down_are_told_where_systemd_kept_its_pidfds(
         daemon.start()
     must_end_as_they_did(daemon, jobs)
     wait_until(lambda: store.take() == {}, timeout=30, what="nothing stays in systemd's store")
-    store.close()
-    shutil.rmtree(place)
