@@ -1,12 +1,14 @@
-"""``python -m launcher.output``: the output keeper, on a socket that systemd or a daemon passed."""
+"""``python -m launcher.output``: the output keeper, on a socket that is passed or that it makes."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import socket
 import sys
+from pathlib import Path
 
 from launcher import passed_fds
 from launcher.output.keeper import Keeper
@@ -16,18 +18,35 @@ NICE = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until there is nothing left to keep; the exit code."""
+    """Serve until there is nothing left to keep, on a socket of its own for good; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m launcher.output", description=__doc__)
     parser.add_argument("--listener", type=int, metavar="FD", help="a listening socket")
+    parser.add_argument("--listen", type=Path, metavar="PATH", help="make a socket there")
     asked = parser.parse_args(arguments)
     logging.basicConfig(format="output keeper: %(message)s")
-    fd = passed_fds.listener() if asked.listener is None else asked.listener
-    if fd is None:
-        parser.error("no socket was passed: use --listener, or start it by its systemd socket")
     os.umask(0o077)
     os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    if asked.listen is not None:
+        Keeper(_bound(asked.listen), math.inf).serve()
+        return 0
+    fd = passed_fds.listener() if asked.listener is None else asked.listener
+    if fd is None:
+        parser.error("no socket was passed: use --listen, or start it by its systemd socket")
     Keeper(socket.socket(fileno=fd)).serve()
     return 0
+
+
+def _bound(path: Path) -> socket.socket:
+    """Return a listening socket in the place of one that an earlier keeper left."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        listener.bind(str(path))
+        listener.listen()
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 if __name__ == "__main__":

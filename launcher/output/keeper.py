@@ -35,6 +35,7 @@ MOST_ENDED = 10_000
 TOLD_SECONDS = 0.01
 """Watchers hear of what grew at most so often."""
 IDLE_SECONDS = 5.0
+LONGEST_PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ class Keeper:
     def _patience(self) -> float:
         if any(client.news for client in self._clients):
             return max(0.0, self._told_at + TOLD_SECONDS - time.monotonic())
-        return self._idle_seconds
+        return min(self._idle_seconds, LONGEST_PATIENCE_SECONDS)
 
     def _accept(self) -> None:
         try:

@@ -87,6 +87,26 @@ def test_a_job_outlives_a_daemon_that_is_killed_and_its_end_is_known(stack: Stac
     assert stack.client.wait(str(job.id), timeout=30).exit_code == 7
 
 
+def test_output_without_a_newline_is_there_at_once_also_after_the_daemon_was_killed(
+    stack: Stack,
+) -> None:
+    stack.up()
+    script = "printf one; until [ -e /tmp/go ]; do sleep 0.05; done; printf two; sleep 60"
+    job = stack.running(stack.submit("sh", "-c", script))
+    daemon, keeper = stack.pid, stack.container("output")["Id"]
+    os.kill(daemon, signal.SIGKILL)
+    wait_until(lambda: stack.pid not in (0, daemon), timeout=20, what="Docker starts it again")
+    wait_until(stack.answers, timeout=20, what="the daemon answers again")
+    assert stack.container("output")["Id"] == keeper
+    Path(f"/proc/{stack.pid_of(job)}/root/tmp/go").touch()
+
+    def printed() -> bytes:
+        return b"".join(frame.data for frame in stack.client.logs(str(job.id)) if frame.data)
+
+    wait_until(lambda: printed() == b"onetwo", what="what it printed is read, without a newline")
+    stack.client.cancel(str(job.id), now=True)
+
+
 def test_a_job_outlives_an_upgrade_and_is_taken_over(stack: Stack, repository: Path) -> None:
     stack.up()
     job = stack.running(stack.submit("sleep", "60"))
