@@ -40,6 +40,8 @@ ONCE = (
     "tests/property",
 )
 """Tests of which `make test` does a part: here at full length (``--whole``), once."""
+MOST_SECONDS = 600
+"""Whole they may take longer than what the suite allows a test."""
 AT_ONCE = 200
 """So many seeds are simulated between two looks at the clock."""
 
@@ -77,7 +79,8 @@ def cut_power(seed: int, until: float) -> tuple[int, list[str]]:
 
 def pytest(*what: str) -> tuple[bool, str]:
     """Run tests at full length; returns whether they passed, and their output."""
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:randomly", "--whole", *what]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:randomly", "--whole"]
+    command += [f"--timeout={MOST_SECONDS}", *what]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode == 0, done.stdout
 
