@@ -45,6 +45,6 @@ def test_many_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_trace(
 def test_a_daemon_that_is_cut_off_at_any_kind_of_point_of_a_day_goes_on_as_if_nothing_had_been(
     tell: Tell,
 ) -> None:
-    total = run_everywhere(1, 3, every=5)
+    total = run_everywhere(1, 3, every=10)
     assert_well(total, tell)
     assert set(total.points) == set(POINTS)

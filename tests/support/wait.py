@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-FIRST_S, MOST_S = 0.005, 0.05
+FIRST_S, MOST_S = 0.005, 0.1
 """Between two looks: a tenth of the time that was waited already, within these. A look is often a
 request, and a hundred a second take half a core."""
 
