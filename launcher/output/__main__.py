@@ -6,6 +6,7 @@ import argparse
 import logging
 import math
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.umask(0o077)
     os.setpriority(os.PRIO_PROCESS, 0, NICE)
     if asked.listen is not None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing ends a pid 1 by default
         Keeper(_bound(asked.listen), math.inf).serve()
         return 0
     fd = passed_fds.listener() if asked.listener is None else asked.listener

@@ -1,7 +1,7 @@
 """Random lives of a daemon, and one cut off at every point: nothing lost or twice.
 
-These seeds pass every (state, event) pair and every crash point; `make soak` runs two hundred, the
-whole days, and others.
+These seeds pass every (state, event) pair and every crash point; `make soak` runs those up to a
+thousand, the whole days, and others.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from launcher.core.lifecycle import TRANSITIONS
 from launcher.crashpoints import POINTS
 from tests.simulation.seeds import Total, run_everywhere, run_seeds
 
-RARE = (105, 458)
-"""What the first forty do not pass: an image is resolved for a job that waits for more than that,
-and a job gives way as it runs."""
+RARE = (458,)
+"""What the first two hundred do not pass: a job gives way as it runs."""
 Tell = Callable[[object], None]
 pytestmark = pytest.mark.timeout(300)
 
@@ -30,12 +29,12 @@ def assert_well(total: Total, tell: Tell) -> None:
 def test_many_seeds_lose_nothing_and_run_nothing_twice_and_each_has_one_trace(
     tell: Tell,
 ) -> None:
-    total = run_seeds(1, 41)
+    total = run_seeds(1, 201)
     for seed in RARE:
         total.merge(run_seeds(seed, seed + 1))
     assert_well(total, tell)
-    assert total.seeds == 40 + len(RARE)
-    assert total.again == 2
+    assert total.seeds == 200 + len(RARE)
+    assert total.again == 10
     possible = {(state.name, event.__name__) for state, event in TRANSITIONS}
     assert possible <= total.pairs
     assert set(total.points) == set(POINTS)
