@@ -282,7 +282,7 @@ class Client:
 
     def backup(self) -> Iterator[bytes]:
         """Yield a consistent copy of the daemon's database; raises ``CutStream``."""
-        for frame in self._transport.frames("/v1/backup", timeout=BACKUP_SECONDS):
+        for frame in self._transport.frames("/v1/backup", timeout=BACKUP_SECONDS, method="POST"):
             if frame.stream == wire.END:
                 return
             yield frame.data

@@ -68,9 +68,11 @@ class Transport:
         finally:
             connection.close()
 
-    def frames(self, path: str, *, timeout: float, wakeup: int | None = None) -> Iterator[Frame]:
+    def frames(
+        self, path: str, *, timeout: float, wakeup: int | None = None, method: str = "GET"
+    ) -> Iterator[Frame]:
         """Yield the frames of one stream; a stream that is cut raises ``CutStream``."""
-        connection = self._exchange("GET", path, None, timeout)
+        connection = self._exchange(method, path, None, timeout)
         try:
             connection.patient(wakeup)
             yield from _frames(connection)

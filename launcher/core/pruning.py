@@ -41,6 +41,7 @@ def deletable(world: World, jobs: Iterable[ev.Prunable]) -> list[int]:
         each.job
         for each in jobs
         if each.job not in world.jobs
+        and not world.recent.is_gone(each.job)  # two may delete at the same time
         and each.job not in world.named
         and each.array not in world.arrays
         and each.array not in world.named

@@ -24,6 +24,10 @@ class RecentEnds:
         """Note a job that was deleted."""
         self._note(job_id, None)
 
+    def is_gone(self, job_id: int) -> bool:
+        """Whether a job was deleted lately."""
+        return self._last.get(job_id, 0) is None
+
     def is_stale(self, job_id: int, attempt: int, read_at: int) -> bool:
         """Whether a row with this attempt, read when ``count`` was ``read_at``, may be outdated."""
         if not 0 <= self.count - read_at <= MOST:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from aiohttp import web
 
 from launcher import wire
-from launcher.daemon import clock, convert, handlers, parameters
+from launcher.daemon import audit, clock, convert, handlers, parameters
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
 from launcher.daemon.parameters import number, text
@@ -39,6 +39,8 @@ async def _prune(context: Context, caller: Caller, request: web.Request) -> Any:
     older_than = _age(context, asked)
     before = clock.now().wall - older_than
     uid = None if caller.admin else caller.uid
+    words = ("a dry run of ", "")[not asked.dry_run], ("jobs", "logs")[asked.logs]
+    audit.about(detail=f"{words[0]}{words[1]} older than {older_than:g} s")
     if asked.logs:
         deleted = await context.retention.delete_logs(before, uid, dry_run=asked.dry_run)
         return wire.PruneReply(0, deleted.files, deleted.bytes, older_than)
@@ -111,5 +113,5 @@ ROUTES = (
         _prune,
         costly=True,
     ),
-    Route("GET", "/v1/backup", Access.ADMIN, None, None, _backup),
+    Route("POST", "/v1/backup", Access.ADMIN, None, None, _backup),  # it is in the audit
 )

@@ -20,12 +20,15 @@ SHOWN = 10
 async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
     """Return the images of which it is not known whose they are: only admins may run them.
 
-    Somebody with rights on the machine made or pulled them, or a launcher before this one.
+    Somebody with rights on the machine made or pulled them, or a launcher before this one. What a
+    pull with credentials has just brought is left out: whose it is is about to be on record.
     Raises as ``Images.all`` does.
     """
     found = await context.users.run(uid, context.images.all)
+    pulls = {reference for reference, _ in context.world.pulls}
+    pulled = [await context.users.run(uid, context.images.find, name) for name in sorted(pulls)]
     world = context.world
-    known = world.public_images | world.private_images.keys()
+    known = world.public_images | world.private_images.keys() | set(pulled)
     return [wire.ImageView(id=id_, name=name) for id_, name in found.items() if id_ not in known]
 
 

@@ -59,11 +59,15 @@ class Retention:
         while True:
             try:
                 await self._delete_old()
+                if time.monotonic() - checked >= CHECKS_APART_SECONDS:
+                    await self.check()
+                    checked = time.monotonic()
+            except DatabaseDamaged as damaged:
+                log.critical("%s: the next start looks at all of it", damaged.message)
+                self._committer.mark_suspect(damaged.message)
+                raise
             except (LauncherError, OSError) as error:
                 log.warning("old jobs and logs cannot be deleted: %s", error)
-            if time.monotonic() - checked >= CHECKS_APART_SECONDS:
-                await self.check()
-                checked = time.monotonic()
             await asyncio.sleep(self._history.every)
 
     async def _delete_old(self) -> None:
@@ -118,10 +122,4 @@ class Retention:
     async def check(self) -> None:
         """Read the whole database and raise ``DatabaseDamaged`` where it does not fit together."""
         for table in await self._committer.read_slowly(Reader.tables):
-            try:
-                await self._committer.read_slowly(Reader.check, table)
-            except DatabaseDamaged as damaged:
-                log.critical("%s: the next start looks at all of it", damaged.message)
-                self._committer.mark_suspect(damaged.message)
-                raise
-            await asyncio.sleep(0)
+            await self._committer.read_slowly(Reader.check, table)

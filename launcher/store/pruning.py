@@ -25,31 +25,34 @@ def prune(db: sqlite3.Connection, pruned: Mapping[int, float]) -> None:
     """Delete these ended jobs with all that belongs to them, within the open transaction."""
     if not pruned:
         return
-    ids = json.dumps(sorted(pruned))
+    found = db.execute(_Q["jobs_to_prune"], (json.dumps(list(pruned)),)).fetchall()
+    if not found:
+        return
+    ids = json.dumps([row["id"] for row in found])
     arrays = [row[0] for row in db.execute(_Q["arrays_of_jobs"], (ids,))]
-    _add_usage(db, ids)
+    _add_usage(db, found)
     db.execute(_Q["delete_history"], (ids,))
     db.execute(_Q["delete_leases"], (ids,))
     db.execute(_Q["delete_attempts"], (ids,))
     db.execute(_Q["delete_jobs"], (ids,))
     gone = [row[0] for row in db.execute(_Q["delete_empty_arrays"], (json.dumps(arrays),))]
-    _remember(db, sorted([*pruned, *gone]), max(pruned.values()))
+    _remember(db, sorted([*(row["id"] for row in found), *gone]), max(pruned.values()))
 
 
-def _add_usage(db: sqlite3.Connection, ids: str) -> None:
+def _add_usage(db: sqlite3.Connection, jobs: Iterable[sqlite3.Row]) -> None:
     """Add what these jobs used to the table ``usage``."""
     users: dict[int, str] = {}
     found: dict[Key, tuple[int, float]] = {}
-    for row in db.execute(_Q["jobs_to_prune"], (ids,)).fetchall():
+    for row in jobs:
         users[row["uid"]] = row["user"]
-        for day, profile, jobs, seconds in _used(db, row):
+        for day, profile, ended, seconds in _used(db, row):
             image = _image(db, day, row["uid"], row["image"], found)
             key = (day, row["uid"], profile, image, row["outcome"])
             before = found.get(key, (0, 0.0))
-            found[key] = before[0] + jobs, before[1] + seconds
+            found[key] = before[0] + ended, before[1] + seconds
     db.executemany(
         _Q["add_usage"],
-        [(*key, users[key[1]], jobs, seconds) for key, (jobs, seconds) in found.items()],
+        [(*key, users[key[1]], ended, seconds) for key, (ended, seconds) in found.items()],
     )
 
 

@@ -110,6 +110,7 @@ def test_only_an_admin_gets_a_backup_and_a_file_is_not_replaced_unasked(
     refused = daemon.cli("backup", str(file))
     assert (refused.returncode, file.read_text()) == (2, "mine")
     assert daemon.cli("backup", "--force", str(file)).returncode == 0
+    assert daemon.client.audit()[-1].route == "POST /v1/backup"
     assert file.read_bytes()[:15] == b"SQLite format 3"
     with as_user(23001), pytest.raises(NotAllowed, match="not an admin"):
         list(daemon.client.backup())
@@ -121,6 +122,8 @@ def test_prune_says_what_it_did(daemon: DaemonProcess) -> None:
     assert told.stdout == "would delete 1 jobs that ended more than 0s ago\n"
     told = daemon.cli("prune", "--older-than", "0s", "-o", "json")
     assert json.loads(told.stdout)["jobs"] == 1
+    line = daemon.client.audit()[-1]
+    assert (line.route, line.detail) == ("POST /v1/prune", "jobs older than 0 s")
     told = daemon.cli("prune")
     assert told.stdout == "deleted 0 jobs that ended more than 180d ago\n"
     wait_until(lambda: daemon.client.status().jobs == {})

@@ -46,6 +46,7 @@ def test_an_ended_job_is_deleted_and_a_live_one_is_not() -> None:
     (waits,) = machine.submit(profile())
     assert prune(machine, ev.Prunable(over.id), ev.Prunable(waits.id)) == [over.id]
     assert machine.world.changes.pruned == {over.id: machine.time.wall}
+    assert prune(machine, ev.Prunable(over.id)) == [], "another one was as fast"
 
 
 def test_a_job_stays_while_one_that_has_not_ended_names_it() -> None:

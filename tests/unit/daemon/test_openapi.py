@@ -103,6 +103,6 @@ def test_what_changes_a_job_is_for_its_owner_and_what_ends_the_daemon_for_admins
     for asks_only in ("/v1/layout/plan", "/v1/whatif", "/v1/login", "/v1/prune"):
         machine.remove(access[("POST", asks_only)])
     assert set(machine) == {Access.ADMIN}
-    assert access[("GET", "/v1/backup")] is Access.ADMIN
+    assert access[("POST", "/v1/backup")] is Access.ADMIN
     assert on_jobs == [Access.OWNER] * len(on_jobs) != []
     assert {access[("GET", f"/v1/jobs/{{ref}}/{x}")] for x in ("logs", "follow")} == {Access.OWNER}

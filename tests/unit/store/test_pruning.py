@@ -66,10 +66,18 @@ def test_a_deleted_job_leaves_nothing_behind_and_its_id_is_not_used_again(
     assert store.load(1).next_id == 4
 
 
-def test_a_job_that_has_not_ended_is_never_deleted(store: Store) -> None:
+def test_a_job_that_has_not_ended_is_never_deleted(store: Store, reader: Reader) -> None:
     store.commit(changes(new=(job(1),)))
     prune(store, 1)
     assert rows(store)["jobs"] == 1
+    assert reader.pruned_at(1) is None
+
+
+def test_a_job_that_is_deleted_twice_keeps_its_first_date(store: Store, reader: Reader) -> None:
+    put(store, *(over(number) for number in range(1, 6)))
+    prune(store, *range(1, 6), at=NOON)
+    prune(store, 1, 2, at=NOON + DAY)
+    assert [reader.pruned_at(number) for number in range(1, 6)] == [NOON] * 5
 
 
 def test_an_array_goes_with_its_last_element(store: Store, reader: Reader) -> None:
