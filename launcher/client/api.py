@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
 REPAIR_SECONDS = 180.0
+MOST_ROUNDS = 1000
+"""In so many rounds of a few seconds a daemon deletes some million jobs."""
 BACKUP_SECONDS = 600.0
 """The daemon copies its database before it sends the first of it."""
 _RETRY_SECONDS = 0.1
@@ -274,10 +276,12 @@ class Client:
         ``older_than`` is in seconds; None: what ``[history]`` of launcher.toml says.
         """
         asked = wire.PruneRequest(older_than=older_than, logs=logs, dry_run=dry_run)
-        jobs, more = 0, True
-        while more:  # the daemon takes some at a time
+        jobs = 0
+        for _ in range(MOST_ROUNDS):  # the daemon takes some at a time
             reply = decode(wire.PruneReply, self._post("/v1/prune", dataclasses.asdict(asked)))
-            jobs, more = jobs + reply.jobs, reply.more
+            jobs += reply.jobs
+            if not reply.more:
+                break
         return dataclasses.replace(reply, jobs=jobs)
 
     def backup(self) -> Iterator[bytes]:

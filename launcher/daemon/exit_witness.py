@@ -116,13 +116,16 @@ class ExitWitness:
     def runs(self, found: Container) -> bool:
         """Whether the init of this start of a container is held and has not ended."""
         watched = self._watched.get(found.name)
-        return watched is not None and watched.start == _start_of(found) and not watched.seen
+        if watched is None or watched.start != _start_of(found) or watched.seen:
+            return False
+        return self._by_fd.get(watched.pidfd) is watched
 
     def signal(self, found: Container, name: str) -> None:
-        """Send a signal to the init of a container that Docker does not reach."""
-        with self._lock, contextlib.suppress(OSError, KeyError):
-            watched = self._watched[found.name]
-            signal.pidfd_send_signal(watched.pidfd, signal.Signals[name])
+        """Send a signal to the init of a container that Docker does not reach, if it runs."""
+        with self._lock, contextlib.suppress(ProcessLookupError):
+            watched = self._watched.get(found.name)
+            if watched is not None and self.runs(found):
+                signal.pidfd_send_signal(watched.pidfd, signal.Signals[name])
 
     def _hold(self, watched: _Watched) -> None:
         self._watched[watched.name] = self._by_fd[watched.pidfd] = watched
@@ -158,7 +161,9 @@ class ExitWitness:
             self._forget_stored(watched)
 
     def _release(self, watched: _Watched | None) -> None:
-        if watched is not None and self._by_fd.pop(watched.pidfd, None) is not None:
+        # The number of one that is closed may be that of another container's by now.
+        if watched is not None and self._by_fd.get(watched.pidfd) is watched:
+            del self._by_fd[watched.pidfd]
             with contextlib.suppress(OSError):
                 self._epoll.unregister(watched.pidfd)
             os.close(watched.pidfd)

@@ -110,7 +110,7 @@ def test_only_an_admin_gets_a_backup_and_a_file_is_not_replaced_unasked(
     refused = daemon.cli("backup", str(file))
     assert (refused.returncode, file.read_text()) == (2, "mine")
     assert daemon.cli("backup", "--force", str(file)).returncode == 0
-    assert daemon.client.audit()[-1].route == "POST /v1/backup"
+    wait_until(lambda: daemon.client.audit()[-1].route == "POST /v1/backup")
     assert file.read_bytes()[:15] == b"SQLite format 3"
     with as_user(23001), pytest.raises(NotAllowed, match="not an admin"):
         list(daemon.client.backup())

@@ -124,7 +124,7 @@ def failing(daemon: DaemonProcess, proxy: FaultyDocker) -> list[int]:
         {"command": ["sh", "-c", "exit 3"]},
         {"working_dir": "/etc/passwd"},
         {"image": "launcher/missing:1", "pull_policy": "never"},
-        {"image": "launcher/Wrong:1"},
+        {"image": "launcher/wrong:1"},
     ):
         job = submit(daemon, **fields)
         assert client.wait(job, timeout=30).outcome, fields

@@ -6,10 +6,10 @@ import io
 import tarfile
 from collections.abc import Mapping
 
-from launcher.engine.images import parse_reference
 from launcher.fakegpu import dockerapi
 from launcher.fakegpu.image import CHANGES, busybox_tar
 from launcher.fakegpu.sandbox import Sandbox
+from launcher.imageref import split
 
 
 def import_image(
@@ -24,7 +24,7 @@ def import_image(
             entry = tarfile.TarInfo(name)
             entry.mode, entry.size = 0o755, len(content)
             tar.addfile(entry, io.BytesIO(content))
-    tag = ":".join(parse_reference(reference))
+    tag = ":".join(split(reference))
     dockerapi.import_image(sandbox.socket, packed.getvalue(), tag, CHANGES)
 
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from launcher.engine.connection import Connection
-from launcher.engine.images import parse_reference
+from launcher.imageref import split
 from tests.support.wait import wait_until
 
 # htpasswd of user "ann", password "secret" (bcrypt, which is all that the registry reads), at the
@@ -58,7 +58,7 @@ class Registry:
         """Push a local image under a name, forget it locally; returns the reference."""
         api = Connection(docker_host).api()
         reference = f"{self.host}/{name}"
-        repository, tag = parse_reference(reference)
+        repository, tag = split(reference)
         api.tag(image, repository, tag)
         for line in api.push(repository, tag, stream=True, decode=True, auth_config=auth or {}):
             assert "error" not in line, line
