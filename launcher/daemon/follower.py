@@ -124,7 +124,7 @@ class Follower:
             dockerd = self._insist(self._containers.incarnation)
             found = self._inspect()
             if found is not None and not found.running and self._witness.runs(found):
-                clock.sleep(LOOK_AGAIN)  # Docker does not know it
+                self._witness.end_of(found, LOOK_AGAIN)  # Docker does not know that it runs
                 continue
             if found is None or not found.running:
                 break
