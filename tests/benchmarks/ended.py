@@ -30,7 +30,6 @@ def ended(stand: Stand) -> list[Result]:
         (job,) = daemon.client.submit([JobRequest(name="train", image=BUSYBOX, gpus=ONE)])
         wait_until(lambda: daemon.client.show(str(job.id)).job.state == "DONE", timeout=60)
         few = {verb: _timed(daemon, verb, str(job.id)) for verb in VERBS}
-        few_start = _start(daemon)
         daemon.stop()
         copy_job(state / FILE_NAME, job.id, ENDED, SECONDS_APART)
         size = (state / FILE_NAME).stat().st_size / ENDED
@@ -43,9 +42,6 @@ def ended(stand: Stand) -> list[Result]:
     return [
         Result("size", f"the database {what}, bytes a job / 1.5 KiB", size, 1536.0, 1.0, "B"),
         Result("start", f"from a start to scheduling {what} / 3 s", many_start, 3.0, 1.0),
-        Result(
-            "start", f"from a start to scheduling {what} / with one", many_start, few_start, 1.2
-        ),
         *(Result(v, f"launch {v} {what} / with one", many[v], few[v], 1.2) for v in VERBS),
         Result("prune", "a submit while old jobs are deleted / without", *pruned, 5.0),
     ]
