@@ -1,8 +1,35 @@
-"""The indices of an array as text: client and daemon write them here, and so in one way."""
+"""Whole numbers, such as ids and the indices of an array, as text: written in one way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+SHOWN = 20
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and last of each run of successive numbers, in order.
+
+    >>> runs([0, 1, 2, 9, 4, 5])
+    [(0, 2), (4, 5), (9, 9)]
+    """
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
+
+
+def few(ids: Collection[int]) -> str:
+    """Return the first of many ids, and how many more there are.
+
+    >>> few([3, 1]), few(range(30))[-11:]
+    ('1, 3', 'and 10 more')
+    """
+    shown = ", ".join(map(str, sorted(ids)[:SHOWN]))
+    return shown if len(ids) <= SHOWN else f"{shown} and {len(ids) - SHOWN} more"
 
 
 def ranges(indices: Iterable[int]) -> str:
@@ -11,10 +38,4 @@ def ranges(indices: Iterable[int]) -> str:
     >>> ranges([0, 1, 2, 9, 4, 5])
     '0-2,4-5,9'
     """
-    found: list[list[int]] = []
-    for index in sorted(indices):
-        if found and index == found[-1][1] + 1:
-            found[-1][1] = index
-        else:
-            found.append([index, index])
-    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in found)
+    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in runs(indices))

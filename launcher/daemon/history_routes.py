@@ -14,7 +14,7 @@ from launcher import wire
 from launcher.daemon import audit, clock, convert, handlers, parameters
 from launcher.daemon.context import Context
 from launcher.daemon.identity import Caller
-from launcher.daemon.parameters import number, text
+from launcher.daemon.parameters import PAGE_SIZE, number, text
 from launcher.daemon.retention import MOST_SECONDS
 from launcher.daemon.route import Access, Route
 from launcher.daemon.threads import in_thread
@@ -39,8 +39,9 @@ async def _prune(context: Context, caller: Caller, request: web.Request) -> Any:
     older_than = _age(context, asked)
     before = clock.now().wall - older_than
     uid = None if caller.admin else caller.uid
-    words = ("a dry run of ", "")[not asked.dry_run], ("jobs", "logs")[asked.logs]
-    audit.about(detail=f"{words[0]}{words[1]} older than {older_than:g} s")
+    what = "logs" if asked.logs else "jobs"
+    only = "only counted: " if asked.dry_run else ""
+    audit.about(detail=f"{only}{what} older than {older_than:g} s")
     if asked.logs:
         deleted = await context.retention.delete_logs(before, uid, dry_run=asked.dry_run)
         return wire.PruneReply(0, deleted.files, deleted.bytes, older_than)
@@ -89,7 +90,6 @@ def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-MOST = number("most", "How many at most.")
 SINCE = number("since", "Not older than so many seconds.")
 USER = text("user", "Only what this user asked.")
 
@@ -102,7 +102,7 @@ ROUTES = (
         list[wire.AuditView],
         _audit,
         costly=True,
-        query=(MOST, SINCE, USER),
+        query=(PAGE_SIZE, SINCE, USER),
     ),
     Route(
         "POST",

@@ -71,6 +71,7 @@ IN_PATHS = {
         Parameter("name", "A reservation.", {"type": "string", "minLength": 1}),
     )
 }
+PAGE_SIZE = number("most", "How many at most.")
 TIMEOUT = Parameter(
     "timeout",
     f"After so many seconds it is answered at the latest; {LONGEST_WAIT_SECONDS:g} are the most.",

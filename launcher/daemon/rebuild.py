@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import pwd
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from launcher.core.rebuild import Found, Rebuild
 from launcher.core.reconcile import resume
 from launcher.daemon import clock, convert
 from launcher.daemon.logs import about_container
+from launcher.daemon.old_logs import folders, logs_in
 from launcher.daemon.recovery import taken_up
 from launcher.daemon.secretstore import SecretStore
 from launcher.engine.connection import Connection
@@ -47,8 +47,6 @@ from launcher.store import Store
 from launcher.store.rebuild import Rebuilding, Told
 
 log = logging.getLogger(__name__)
-
-_LOG_NAME = re.compile(r"(\d{1,15})\.(\d{1,9})\.log")
 
 
 def is_damaged(config: Config) -> bool:
@@ -195,8 +193,8 @@ def _slices(found: Iterable[Found]) -> dict[str, Slice]:
 
 def begun(state_dir: Path) -> dict[int, int]:
     """Return the highest attempt of which there is a log, or the mark of a start, by job."""
-    logs = (_LOG_NAME.fullmatch(path.name) for path in state_dir.glob("logs/*/*.log"))
-    seen = [(int(name[1]), int(name[2])) for name in logs if name]
+    logs = (file for folder in folders(state_dir / "logs") for file in logs_in(folder))
+    seen = [(file.job, file.attempt) for file in logs]
     marks = (attempt_of_name(path.name) for path in state_dir.glob("starts/*"))
     found: dict[int, int] = {}
     for job, attempt in [*seen, *(mark for mark in marks if mark is not None)]:

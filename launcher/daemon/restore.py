@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from launcher.core.ids import LABEL_STORE
 from launcher.core.restore import restore as hold_all
 from launcher.daemon import clock
 from launcher.daemon.rebuild import begun
+from launcher.indices import few
 from launcher.store.restore import Restoring
 
 
@@ -37,7 +38,7 @@ def restore(backup: Path, flags: Mapping[str, Any]) -> list[str]:
             )
         if held.started:
             lines.append(
-                f"these had started: {_few(held.started)}. Their containers, if they are there, "
+                f"these had started: {few(held.started)}. Their containers, if they are there, "
                 "are left alone and their slices count as in use: "
                 f"docker ps --filter label={LABEL_STORE}={former}"
             )
@@ -46,8 +47,3 @@ def restore(backup: Path, flags: Mapping[str, Any]) -> list[str]:
     if aside is not None:
         lines.append(f"the database that was there is kept as {aside}")
     return lines
-
-
-def _few(ids: Sequence[int]) -> str:
-    shown = ", ".join(map(str, sorted(ids)[:20]))
-    return shown if len(ids) <= 20 else f"{shown} and {len(ids) - 20} more"

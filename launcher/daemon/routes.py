@@ -30,7 +30,7 @@ from launcher.daemon import (
 )
 from launcher.daemon.context import Context, must_own
 from launcher.daemon.identity import Caller
-from launcher.daemon.parameters import RESUMED, TIMEOUT, flag, is_set, number, text
+from launcher.daemon.parameters import PAGE_SIZE, RESUMED, TIMEOUT, flag, is_set, number, text
 from launcher.daemon.route import NOTICE, Access, Route
 from launcher.errors import NoSuchJob, UserError
 
@@ -281,7 +281,6 @@ ATTEMPT = number("attempt", "Which attempt, from 1; the last one where it is not
 DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
 FOLLOW = flag("follow", "Stay until all is told.")
 GPU = text("gpu", "A GPU's index or UUID.")
-MOST = number("most", "How many at most.")
 REFS = text("ref", "The jobs that are meant.", repeated=True)
 SINCE_NS = number("since_ns", "Begin near the output of this time (nanoseconds since 1970).")
 TAIL = number("tail", "Only so many of the last lines.")
@@ -323,7 +322,7 @@ ROUTES: tuple[Route, ...] = (
         None,
         list[wire.LayoutChange],
         _changes,
-        query=(MOST,),
+        query=(PAGE_SIZE,),
     ),
     Route(
         "POST", "/v1/layout/changes", Access.ADMIN, wire.LayoutRequest, wire.LayoutChange, _change
@@ -360,7 +359,7 @@ ROUTES: tuple[Route, ...] = (
         None,
         list[wire.JobView],
         _list,
-        query=(ALL, REFS, AFTER, MOST),
+        query=(ALL, REFS, AFTER, PAGE_SIZE),
         costly=True,
     ),
     Route(
@@ -382,7 +381,7 @@ ROUTES: tuple[Route, ...] = (
         wire.QueueHead,
         _head,
         costly=True,
-        query=(MOST,),
+        query=(PAGE_SIZE,),
     ),
     Route(
         "GET",
@@ -392,7 +391,7 @@ ROUTES: tuple[Route, ...] = (
         list[wire.QueueEntry],
         _queue,
         costly=True,
-        query=(MOST,),
+        query=(PAGE_SIZE,),
     ),
     Route(
         "POST",

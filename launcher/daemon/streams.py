@@ -238,7 +238,7 @@ def _complete(context: Context, reading: Attempt | None, job: Job, last: int) ->
         return True
     owed = context.hub.log_owed(job.id, reading.number)
     ran = job.started_at is not None or reading.number != job.attempt
-    if not reading.path.exists() and not owed and (not ran or _ended_before(job)):
+    if not owed and (not ran or _ended_before(job)) and not reading.path.exists():
         return True
     # Nobody is writing it, and nobody will: its end was lost before this daemon began.
     return not owed and reading.quiet_for() > JUST_ENDED_SECONDS

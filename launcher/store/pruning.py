@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from launcher.core.job import wall_of
 from launcher.core.pruning import Used, by_day, day_of
+from launcher.indices import runs
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -36,7 +37,7 @@ def prune(db: sqlite3.Connection, pruned: Mapping[int, float]) -> None:
     db.execute(_Q["delete_attempts"], (ids,))
     db.execute(_Q["delete_jobs"], (ids,))
     gone = [row[0] for row in db.execute(_Q["delete_empty_arrays"], (json.dumps(arrays),))]
-    _remember(db, sorted([*(row["id"] for row in found), *gone]), max(pruned.values()))
+    _remember(db, [*(row["id"] for row in found), *gone], max(pruned.values()))
 
 
 def _add_usage(db: sqlite3.Connection, jobs: Iterable[sqlite3.Row]) -> None:
@@ -88,15 +89,8 @@ def _image(db: sqlite3.Connection, day: str, uid: int, image: str, found: Iterab
 
 def _remember(db: sqlite3.Connection, ids: list[int], at: float) -> None:
     """Note which ids were deleted, joined with what was deleted before on the same day."""
-    first = last = ids[0]
-    for number in [*ids[1:], None]:
-        if number is not None and number == last + 1:
-            last = number
-            continue
+    for first, last in runs(ids):
         before = db.execute(_Q["pruned_before"], (first,)).fetchone()
-        if before and before["last"] == first - 1 and day_of(before["at"]) == day_of(at):
-            first = before["first"]
-        db.execute(_Q["put_pruned"], (first, last, at))
-        if number is not None:
-            first = last = number
+        joins = before and before["last"] == first - 1 and day_of(before["at"]) == day_of(at)
+        db.execute(_Q["put_pruned"], (before["first"] if joins else first, last, at))
     db.execute(_Q["forget_pruned"], (MOST_RANGES,))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from launcher.core.job import Job
 from launcher.core.rebuild import Restored
+from launcher.indices import few
 from launcher.store import directory as statedir
 from launcher.store.connect import FILE_NAME, cannot
 from launcher.store.pages import Pages
@@ -122,7 +123,7 @@ class Told:
             ("were just being started and go on", back.starting),
             ("had begun and have no container: LOST", back.lost),
         )
-        lines += [f"jobs that {what}: {_few(ids)}" for what, ids in named if ids]
+        lines += [f"jobs that {what}: {few(ids)}" for what, ids in named if ids]
         lines += [f"{len(back.waiting)} jobs wait", *back.doubts]
         if read.unasked:
             lines.append(
@@ -130,7 +131,7 @@ class Told:
                 "those that wait fail when they are started; submit them again"
             )
         if self.missing:
-            lines.append(f"of these ids nothing is left: {_few(self.missing)}")
+            lines.append(f"of these ids nothing is left: {few(self.missing)}")
         return [*lines, f"the next job is {self.next_id}"]
 
 
@@ -153,11 +154,6 @@ def copy_readable(
     finally:
         os.close(fd)
     return bad
-
-
-def _few(ids: list[int]) -> str:
-    shown = ", ".join(map(str, sorted(ids)[:20]))
-    return shown if len(ids) <= 20 else f"{shown} and {len(ids) - 20} more"
 
 
 def _source(directory: Path) -> Path | None:
