@@ -26,6 +26,8 @@ from launcher.passed_fds import STORED
 log = logging.getLogger(__name__)
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_NOT_STARTED = "00010101000000"
+"""The start of a container that Docker does not know to have been started, see ``_start_of``."""
 _OOM_FILES = ("memory.events", "memory.oom_control")
 """Of cgroup v2, and of v1: each has a line "oom_kill N"."""
 
@@ -105,13 +107,18 @@ class ExitWitness:
             self._hold(_Watched(found.name, fd, start, _oom_file(groups)))
             self._notifier.store(f"{STORED}{found.name}_{start}", fd)
 
-    def hold(self, found: Container, pid: int) -> None:
+    def hold(self, name: str, pid: int) -> None:
         """Hold the init of a container that runs although Docker does not know it."""
         with self._lock, contextlib.suppress(OSError):
             fd, groups = os.pidfd_open(pid), _cgroups_of(pid)
-            self._release(self._watched.get(found.name))
-            self._hold(_Watched(found.name, fd, _start_of(found), _oom_file(groups)))
-            self._notifier.store(f"{STORED}{found.name}_{_start_of(found)}", fd)
+            self._release(self._watched.get(name))
+            self._hold(_Watched(name, fd, _NOT_STARTED, _oom_file(groups)))
+            self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
+
+    def holds(self, found: Container) -> bool:
+        """Whether the init of this start of a container is held, or was until its end."""
+        watched = self._watched.get(found.name)
+        return watched is not None and watched.start == _start_of(found)
 
     def runs(self, found: Container) -> bool:
         """Whether the init of this start of a container is held and has not ended."""

@@ -20,13 +20,15 @@ from launcher.daemon import clock
 from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.logs import about_container
 from launcher.daemon.notstarted import NeverBegan, Vanished
-from launcher.engine.containers import Container
+from launcher.engine.incarnation import Incarnation
 
 log = logging.getLogger(__name__)
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 PATIENCE_SECONDS = 2.0
 STEP_SECONDS = 0.01
+ARRIVAL_SECONDS = 10.0
+"""containerd gives up what its client does not wait for any more."""
 MOST_FOLDERS = 20_000
 FIFO = "exec.fifo"
 """``runc init`` has this file open until it executes the command (libcontainer, exec.fifo)."""
@@ -83,20 +85,48 @@ class Freezer:
         return _becomes(lambda: not self.pids())
 
 
-def must_have_begun(found: Container, witness: ExitWitness, why: str) -> None:
+def must_have_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> None:
     """Return for a container whose command runs: ``witness`` holds it from here on.
 
     Raises ``NeverBegan`` for one whose command has not begun, ``Vanished`` where nothing tells;
     ``why`` says how its start broke off.
     """
+    if _has_begun(name, container_id, witness, why) is Begun.UNKNOWN:
+        raise Vanished(f"{why}: it may have run", container_id)
+
+
+def look_without_docker(
+    pid_of_dockerd: Callable[[], int | None],
+    dockerd: Incarnation,
+    name: str,
+    container_id: str,
+    witness: ExitWitness,
+) -> None:
+    """Look at a container at once where ``dockerd`` died over its start; does nothing if it lives.
+
+    The next dockerd may end what it does not know: 26 and newer do (moby daemon.go, restore). The
+    processes may still be on their way from containerd. Raises ``NeverBegan``; what has begun is
+    held; returns where nothing tells until Docker is back.
+    """
+    if witness.blind or not _becomes(dockerd.is_over):
+        return
+    until = clock.now().boot + ARRIVAL_SECONDS
+    while clock.now().boot < until:
+        told = _has_begun(name, container_id, witness, "Docker went away as it was being started")
+        if told is not Begun.UNKNOWN or pid_of_dockerd() is not None:
+            return
+        clock.sleep(STEP_SECONDS)
+
+
+def _has_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> Begun:
     told = Begun.UNKNOWN
     if not witness.blind:
-        told = begun(found.id, functools.partial(witness.hold, found))
-    about_container(log, found.name).warning("%s; has it begun: %s", why, told.value)
+        told = begun(container_id, functools.partial(witness.hold, name))
+    if told is not Begun.UNKNOWN:
+        about_container(log, name).warning("%s; has it begun: %s", why, told.value)
     if told is Begun.NO:
-        raise NeverBegan(f"{why}, and its command had not begun", found.id)
-    if told is Begun.UNKNOWN:
-        raise Vanished(f"{why}: it may have run", found.id)
+        raise NeverBegan(f"{why}, and its command had not begun", container_id)
+    return told
 
 
 def begun(container_id: str, hold: Callable[[int], None]) -> Begun:
@@ -115,6 +145,9 @@ def begun(container_id: str, hold: Callable[[int], None]) -> Begun:
 
 
 def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) -> Begun:
+    # runc create gives up, and takes all away, where what it makes is frozen under its hands.
+    if not _becomes(lambda: not any(_is_being_made(p, container_id) for p in freezer.pids())):
+        return Begun.UNKNOWN
     try:
         if not freezer.freeze():
             return Begun.UNKNOWN
@@ -154,14 +187,28 @@ def _is_runc_init(pid: int, container_id: str) -> bool:
     return waits and words[1:2] == [b"init"]
 
 
+def _is_being_made(pid: int, container_id: str) -> bool:
+    """Whether ``runc create`` is still at it: it is the parent until then, and the shim after."""
+    for parent in _status(pid, "PPid"):
+        with contextlib.suppress(OSError):
+            words = (PROC / parent / "cmdline").read_bytes().split(b"\0")
+            return b"create" in words and container_id.encode() in words
+    return False
+
+
 def _is_init(pid: int) -> bool:
     """Whether a process is the first of its pid namespace (proc_pid_status(5): NSpid)."""
+    pids = _status(pid, "NSpid")
+    return len(pids) > 1 and pids[-1] == "1"
+
+
+def _status(pid: int, field: str) -> list[str]:
+    """Return the words of a line of proc_pid_status(5); none of a process that is gone."""
     try:
-        text = (PROC / str(pid) / "status").read_text()
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
     except OSError:
-        return False
-    line = next((row for row in text.splitlines() if row.startswith("NSpid:")), "")
-    return len(line.split()) > 2 and line.split()[-1] == "1"
+        return []
+    return next((line.split()[1:] for line in lines if line.startswith(f"{field}:")), [])
 
 
 def _becomes(true: Callable[[], bool]) -> bool:

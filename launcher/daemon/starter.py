@@ -37,7 +37,7 @@ from launcher.daemon.notstarted import (
 from launcher.daemon.plan import Plan
 from launcher.daemon.secretplaces import SecretPlaces
 from launcher.daemon.secretstore import SecretStore
-from launcher.daemon.start_witness import must_have_begun
+from launcher.daemon.start_witness import look_without_docker, must_have_begun
 from launcher.engine import made
 from launcher.engine.containers import Container, Containers
 from launcher.engine.incarnation import Incarnation
@@ -277,6 +277,7 @@ class Starter:
             except Unknown as unknown:
                 sent = True
                 about_event(log, action).warning("%s; looking", unknown.message)
+                self._look_without_docker(name, container_id)
                 continue
             found = self._look(name)
             if found is None and (sent or refused is None):
@@ -287,6 +288,10 @@ class Starter:
                 return found
             if refused is not None or found.error:
                 raise never_ran(found, refused, action.slices)
+
+    def _look_without_docker(self, name: str, container_id: str) -> None:
+        if (asked := self.under[name]) is not None:
+            look_without_docker(self._dockerd_pid, asked, name, container_id, self.witness)
 
     def _note_dockerd(self, name: str, *, sent: bool) -> None:
         """Note which dockerd is asked to start it: nothing is started without knowing.
@@ -316,13 +321,16 @@ class Starter:
         if mark is None or self._has_started(found):
             return
         if broke_off(found.error):
-            must_have_begun(found, self.witness, "containerd's answer to its start was lost")
+            why = "containerd's answer to its start was lost"
         elif mark.dockerd and mark.dockerd != self._dockerd_now(name):
-            must_have_begun(found, self.witness, "Docker was restarted while it was being started")
+            why = "Docker was restarted while it was being started"
+        else:
+            return
+        must_have_begun(name, found.id, self.witness, why)
 
     def _has_started(self, found: Container) -> bool:
-        """Whether it runs or ran: by Docker, or by a process of it that is held."""
-        return found.ever_started or self.witness.runs(found)
+        """Whether it runs or ran: by Docker, or by a process of it that is or was held."""
+        return found.ever_started or self.witness.holds(found)
 
     def _dockerd_pid(self) -> int | None:
         with contextlib.suppress(EngineUnavailable, Unknown, Refused):

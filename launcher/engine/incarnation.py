@@ -23,6 +23,10 @@ class Incarnation:
     started_at: float = field(compare=False)
     live_restore: bool = field(default=True, compare=False)
 
+    def is_over(self, proc: Path = PROC) -> bool:
+        """Whether this dockerd has ended, reaped or not."""
+        return _start_ticks(proc, self.pid) != self.ticks
+
 
 def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | None:
     """Return the dockerd behind a unix socket, None where the kernel does not tell which it is.
@@ -39,9 +43,10 @@ def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | N
 
 
 def _start_ticks(proc: Path, pid: int) -> int | None:
-    """Return field 22 of /proc/PID/stat (proc(5)): the start in clock ticks after boot."""
+    """Return when a process that lives began, in clock ticks after boot (proc(5), stat)."""
     try:
         text = (proc / str(pid) / "stat").read_text()
     except OSError:
         return None
-    return int(text.rpartition(")")[2].split()[19])
+    fields = text.rpartition(")")[2].split()  # the third of all and so on: state, 22 is the start
+    return None if fields[0] in "ZX" else int(fields[19])

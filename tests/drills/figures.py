@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 GROWTH_MIB, GROWTH_THREADS, GROWTH_FILES = 40.0, 40, 60
 """By so much a daemon that does the same all the time may differ between two looks."""
+
+
+def by_cause(lost: Iterable[str | None]) -> str:
+    """Return how many jobs are LOST for which cause; ``lost`` has their messages."""
+    causes = Counter(re.sub(r"\S*\d\S*", "…", message or "no word") for message in lost)
+    told = ", ".join(f"{count} for: {cause}" for cause, count in causes.most_common())
+    return f"{causes.total()} LOST" + (f" ({told})" if told else "")
 
 
 @dataclass
@@ -62,8 +70,9 @@ class Figures:
         beaten.close()
 
     def _add_verdict(self, verdict: Verdict, beaten: Beaten) -> None:
-        with beaten.rows("SELECT outcome FROM jobs") as rows:
+        with beaten.rows("SELECT outcome, message FROM jobs") as rows:
             ends = Counter(row["outcome"] for row in rows)
+            self.tell("by cause", by_cause(r["message"] for r in rows if r["outcome"] == "LOST"))
         ended = ", ".join(f"{outcome} {n}" for outcome, n in sorted(ends.items()))
         self.tell("jobs acknowledged", f"{len(beaten.acknowledged)} ({ended})")
         self.tell("jobs lost", len(verdict.lost))

@@ -30,7 +30,7 @@ from tests.drills.figures import Figures
 from tests.simulation.seeds import ROOT, Total, run_everywhere, run_seeds
 from tests.support.daemon import BUSYBOX
 
-DRILLS = ("crashpoints", "faulty_docker", "dockerd", "flood")
+DRILLS = ("crashpoints", "faulty_docker", "dockerd", "broken_starts", "flood")
 PARTS = (
     "api_by_schema", "jobs_on_docker", "output", "output_fuzz", "pins", "pins_helper",
     "pins_secrets",

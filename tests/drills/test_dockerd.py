@@ -23,6 +23,7 @@ from launcher.daemon import pidfd
 from launcher.fakegpu.processes import with_argument
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import RetryRequest
+from tests.drills.figures import by_cause
 from tests.drills.real import Drill, job, wait_for_state
 from tests.support.daemon import BUSYBOX, CONFIG
 from tests.support.wait import wait_until
@@ -256,7 +257,7 @@ def test_a_dockerd_that_goes_in_the_middle_of_a_start_starts_no_job_twice_and_no
     asked to go ends a container that it starts meanwhile, with live-restore too (34 of 55)."""
     rng = Random(1)
     with docker(tmp_path, Setup(live_restore=True, own_containerd=True)) as made:
-        starts, words = made.sandbox.hook.starts, []
+        starts, ends = made.sandbox.hook.starts, []
         for _ in range(8):
             before = len(starts())
             number = made.drill.submit(job("sleep", "0.2"), 0)
@@ -266,8 +267,8 @@ def test_a_dockerd_that_goes_in_the_middle_of_a_start_starts_no_job_twice_and_no
             made.sandbox.stop_dockerd(how)
             made.sandbox.start_dockerd()
             made.drill.until_quiet()
-            words.append(made.drill.daemon.client.show(str(number)).job.outcome)
+            ends.append(made.drill.daemon.client.show(str(number)).job)
         assert made.drill.verdict() == []
-        assert set(words) <= {"COMPLETED", "LOST"}
-        lost = words.count("LOST")
-        tell(f"dockerd ended by {how.name} in the middle of {len(words)} starts: {lost} LOST")
+        assert {end.outcome for end in ends} <= {"COMPLETED", "LOST"}
+        lost = by_cause(end.message for end in ends if end.outcome == "LOST")
+        tell(f"dockerd ended by {how.name} in the middle of {len(ends)} starts: {lost}")

@@ -67,9 +67,9 @@ def test_what_has_begun_goes_on_and_its_init_is_held(container: tuple[str, Path]
     assert begun(number, held.append) is Begun.YES
     assert held == freezer.pids()
     (pid,) = held
+    status = Path(f"/proc/{pid}/status")
+    wait_until(lambda: "State:\tS" in status.read_text(), what="it sleeps in its read")
     wait_until(lambda: "frozen" not in Path(f"/proc/{pid}/wchan").read_text())
-    state = Path(f"/proc/{pid}/status").read_text()
-    assert "State:\tS" in state, "it sleeps in its read, and is not stopped"
 
 
 def test_no_process_tells_nothing() -> None:
