@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from launcher.core import event as ev
 from launcher.core import gates, images, quota, wellformed
 from launcher.core.action import Action, SignalAttempt
-from launcher.core.job import Job, Outcome, Reason, State
+from launcher.core.job import Job, Outcome, Owner, Reason, State
 from launcher.core.pieces import PIECE, Pieces
 from launcher.core.policy import MAX_USER_PRIORITY, check_priority
 from launcher.core.possible import check_possible
@@ -101,12 +103,15 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action
     """
     opened = yield from _that_can(world, event)
     world.groups.update(event.groups)
-    for owner in {one.job.owner for one in opened}:
-        theirs = [one.job for one in opened if one.job.owner == owner]
-        lanes, kept = [lane_of(job) for job in theirs], sum(job.kept_bytes for job in theirs)
+    theirs: dict[Owner, list[Job]] = defaultdict(list)
+    for one in opened:
+        theirs[one.job.owner].append(one.job)
+    for owner, jobs in theirs.items():
+        yield
+        kinds, kept = frozenset(map(lane_of, jobs)), sum(job.kept_bytes for job in jobs)
+        more = quota.More(len(jobs), kinds, kept, sum(len(job.depends_on) for job in jobs))
         groups = world.groups.get(owner.uid, frozenset())
-        waits = sum(len(job.depends_on) for job in theirs)
-        quota.check_submit(world, owner, groups, lanes, kept, waits, admin=event.admin)
+        quota.check_submit(world, owner, groups, more, admin=event.admin)
     ours = {one.job.element.array for one in opened if one.job.element is not None}
     for array in event.arrays:
         if array.id in ours:

@@ -136,25 +136,29 @@ def log_room(
     return min(rooms, key=lambda room: room.left, default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class More:
+    """Jobs that are to be queued: their number and kinds.
+
+    ``kept`` is how many bytes they take in the database, ``waits`` for how many others they wait.
+    """
+
+    jobs: int
+    kinds: frozenset[Lane]
+    kept: int
+    waits: int
+
+
 def check_submit(
-    world: World,
-    owner: Owner,
-    groups: frozenset[str],
-    lanes: list[Lane],
-    kept: int,
-    waits: int,
-    *,
-    admin: bool,
+    world: World, owner: Owner, groups: frozenset[str], more: More, *, admin: bool
 ) -> None:
     """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run.
 
-    ``lanes`` has that of each job, ``kept`` is how many bytes they take in the database, ``waits``
-    for how many others they wait in all. Where the rules say nothing, an ordinary user may have
-    ``ORDINARY_QUEUED_JOBS``, ``_BYTES``, ``_KINDS`` and ``_DEPENDENCIES``.
+    Where the rules say nothing, an ordinary user may have ``ORDINARY_QUEUED_JOBS``, ``_BYTES``,
+    ``_KINDS`` and ``_DEPENDENCIES``.
     """
-    kinds = frozenset(lanes)
-    needs = {lane.need for lane in kinds}
-    check_kinds(world, owner, groups, kinds, admin=admin)
+    needs = {lane.need for lane in more.kinds}
+    check_kinds(world, owner, groups, more.kinds, admin=admin)
     for whose, members, quota in _quotas(world, owner, groups):
         _check_running(world, whose, quota, needs)
         ordinary = not admin and whose == f"user {owner.name}"
@@ -162,17 +166,17 @@ def check_submit(
         if queued_jobs is None and ordinary:
             queued_jobs = ORDINARY_QUEUED_JOBS
         if queued_jobs is not None:
-            _check_queued(world, whose, members, queued_jobs, len(lanes))
+            _check_queued(world, whose, members, queued_jobs, more.jobs)
         queued_bytes = quota.queued_bytes
         if queued_bytes is None and ordinary:
             queued_bytes = ORDINARY_QUEUED_BYTES
         if queued_bytes is not None:
-            _check_kept(world, whose, members, queued_bytes, kept)
+            _check_kept(world, whose, members, queued_bytes, more.kept)
         queued_dependencies = quota.queued_dependencies
         if queued_dependencies is None and ordinary:
             queued_dependencies = ORDINARY_QUEUED_DEPENDENCIES
-        if queued_dependencies is not None and waits:
-            _check_waits(world, whose, members, queued_dependencies, waits)
+        if queued_dependencies is not None and more.waits:
+            _check_waits(world, whose, members, queued_dependencies, more.waits)
 
 
 def _check_running(world: World, whose: str, quota: Quota, needs: Set[Need]) -> None:

@@ -90,9 +90,11 @@ def _check(world: World, event: ev.Submitted, kept: int) -> Pieces[None]:
     """
     person = policy.Person(event.owner, event.groups, trusted=event.trusted, admin=event.admin)
     checked: JobSpec | None = None
+    waits = 0
     for number, new in enumerate(event.jobs):
         if number % PIECE == 0:
             yield
+        waits += len(new.beside) + len(new.after)
         try:
             if new.spec is not checked:  # the elements of an array are often one and the same
                 _check_spec(world, new.spec, person)
@@ -106,25 +108,23 @@ def _check(world: World, event: ev.Submitted, kept: int) -> Pieces[None]:
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
     yield from gates.check_cycles(event.jobs)
-    lanes = yield from _lanes(world, event)
-    waits = sum(len(new.beside) + len(new.after) for new in event.jobs)
-    quota.check_submit(world, event.owner, event.groups, lanes, kept, waits, admin=event.admin)
+    more = quota.More(len(event.jobs), (yield from _lanes(world, event)), kept, waits)
+    quota.check_submit(world, event.owner, event.groups, more, admin=event.admin)
 
 
-def _lanes(world: World, event: ev.Submitted) -> Pieces[list[Lane]]:
-    """Return the lane of each job of a submit."""
+def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
+    """Return the lanes of the jobs of a submit."""
     without = limit_without(world, admin=event.admin)
-    found: list[Lane] = []
+    found: set[Lane] = set()
     last: JobSpec | None = None
     for number, spec in enumerate(new.spec for new in event.jobs):
         if number % PIECE == 0:
             yield
         if spec is last:  # the elements of an array are often one and the same
-            found.append(found[-1])
             continue
         last, limit = spec, spec.time_limit or without
-        found.append(lane_for(spec.need, event.owner.uid, limit, spec.stop_grace))
-    return found
+        found.add(lane_for(spec.need, event.owner.uid, limit, spec.stop_grace))
+    return frozenset(found)
 
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
