@@ -1,4 +1,4 @@
-"""An image pull as it is seen: rich bars on a terminal, one plain line elsewhere."""
+"""Shows an image pull: progress bars on a terminal that can redraw, one plain line elsewhere."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class PullProgress:
         """Show where the layers are."""
         if self._quiet:
             return
-        if not sys.stderr.isatty():
+        if self._live is None:
+            self._live = _start() if sys.stderr.isatty() else None
+        if self._live is None:
             self._announce()
             return
-        if self._live is None:
-            self._live = _start()
         for layer in progress.get("layers") or []:
             self._layer(layer)
 
@@ -58,15 +58,19 @@ class PullProgress:
 
 
 def _start() -> Any:
+    """Return a display that has started; None where the terminal cannot redraw (TERM=dumb)."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+    console = Console(stderr=True)
+    if not console.is_interactive:
+        return None
     live = Progress(
         TextColumn("{task.description:12}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TextColumn("{task.fields[status]}", markup=False),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,

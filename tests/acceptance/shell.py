@@ -124,9 +124,10 @@ class Shell:
         self._started.append(running)
         return running
 
-    def open_terminal(self, *words: str, columns: int = 100) -> Terminal:
-        """Run it on a terminal of its own."""
-        terminal = Terminal([*self._launch, *words], self.environment, columns=columns)
+    def open_terminal(self, *words: str, columns: int = 100, kind: str = "xterm") -> Terminal:
+        """Run it on a terminal of its own, of this kind (TERM)."""
+        command = [*self._launch, *words]
+        terminal = Terminal(command, self.environment, columns=columns, kind=kind)
         self._terminals.append(terminal)
         return terminal
 

@@ -18,7 +18,12 @@ class Terminal:
     """Runs a command as the foreground of a new terminal, so that Ctrl-C reaches it."""
 
     def __init__(
-        self, command: list[str], environment: Mapping[str, str], *, columns: int = 100
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        *,
+        columns: int = 100,
+        kind: str = "xterm",
     ) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
@@ -27,7 +32,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={"TERM": "xterm", **environment},
+            env={**environment, "TERM": kind},
         )
         os.close(theirs)
         self._shown = bytearray()

@@ -107,6 +107,16 @@ def test_elsewhere_one_line_says_that_it_is_pulled(launch: Shell, gate: Gate, im
     assert [line for line in ended.err.splitlines() if image in line] == [f"pulling {image}"]
 
 
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_redraw_shows_the_one_line(
+    launch: Shell, gate: Gate, image: str, kind: str
+) -> None:
+    terminal = launch.open_terminal("run", image, "echo", "done", kind=kind)
+    terminal.shows(f"pulling {image}")
+    gate.open()
+    assert re.fullmatch(rf"pulling {image}\r\njob \d+ runs\r\ndone\r\n", terminal.end()[1])
+
+
 def test_quiet_shows_nothing_of_it(launch: Shell, gate: Gate, image: str) -> None:
     terminal = launch.open_terminal("run", "-q", image, "echo", "done")
     is_pulled(launch)

@@ -29,7 +29,8 @@ DAY = 86400.0
 
 def held(name: str, after: list[str] | None = None) -> JobRequest:
     depends = {} if after is None else {"depends_on": dict.fromkeys(after, "afterany")}
-    return JobRequest(name=name, image=BUSYBOX, gpus=NONE, hold=True, **depends)  # type: ignore[arg-type]
+    sleep = ["sleep", "600"]
+    return JobRequest(name=name, image=BUSYBOX, gpus=NONE, command=sleep, hold=True, **depends)  # type: ignore[arg-type]
 
 
 def configure(daemon: DaemonProcess, more: str) -> None:
