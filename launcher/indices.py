@@ -13,8 +13,11 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     >>> runs([0, 1, 2, 9, 4, 5])
     [(0, 2), (4, 5), (9, 9)]
     """
+    ordered = sorted(numbers)
+    if ordered and ordered == list(range(ordered[0], ordered[0] + len(ordered))):
+        return [(ordered[0], ordered[-1])]  # by far the most frequent, and the longest
     found: list[tuple[int, int]] = []
-    for number in sorted(numbers):
+    for number in ordered:
         if found and number == found[-1][1] + 1:
             found[-1] = found[-1][0], number
         else:

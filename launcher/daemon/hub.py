@@ -57,15 +57,14 @@ class Hub:
 
     def changed(self, changes: Changes) -> None:
         """Wake who watches a job of this decision."""
-        for job in changes.jobs.values():
-            if job.state is State.DONE:
-                self._ended[job.id] = job
-                if len(self._ended) > REMEMBERED:
-                    self._ended.popitem(last=False)
-            elif job.id in self._ended:  # it is tried again
-                del self._ended[job.id]
-            if job.id in self._watchers:
-                self.wake(job.id)
+        for job_id in self._ended.keys() & changes.jobs.keys():  # those that run again stay out
+            del self._ended[job_id]
+        ended = [job for job in changes.jobs.values() if job.state is State.DONE]
+        self._ended.update((job.id, job) for job in ended[-REMEMBERED:])
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+        for job_id in self._watchers.keys() & changes.jobs.keys():
+            self.wake(job_id)
         for job_id in changes.pruned:
             self._ended.pop(job_id, None)
         if changes.layouts:

@@ -6,7 +6,7 @@ import asyncio
 
 from launcher.daemon import clock
 
-STEP_SECONDS = 0.005
+STEP_SECONDS = 0.002
 
 
 class Pauses:

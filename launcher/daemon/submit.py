@@ -85,7 +85,12 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     Only of some: what an array's elements mount is mostly the same.
     """
     rules = context.world.rules.policy
-    specs = {(s.binds, s.working_dir): s for s in (job.spec for job in event.jobs) if s.binds}
+    pauses = Pauses()
+    specs: dict[tuple[object, ...], JobSpec] = {}
+    for job in event.jobs:
+        if job.spec.binds:
+            specs[job.spec.binds, job.spec.working_dir] = job.spec
+        await pauses.rest()
     if not specs:
         return
     uid = event.owner.uid

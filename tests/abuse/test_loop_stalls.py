@@ -37,8 +37,9 @@ LIMITS = CONFIG + "log_limit_mib = 300\n[limits]\njobs_per_minute = 1000000\nstr
 Tell = Callable[[object], None]
 
 
-def held(count: int) -> JobRequest:
-    array = ArrayRequest(indices=list(range(count)))
+def held(count: int, *, combined: bool = False) -> JobRequest:
+    matrix = [{"lr": "0.01", "seed": str(number)} for number in range(count)] if combined else []
+    array = ArrayRequest(indices=list(range(count)), matrix=matrix)
     return JobRequest(
         name="many", image=BUSYBOX, gpus=NONE, command=["true"], array=array, hold=True
     )
@@ -61,6 +62,8 @@ def test_a_long_submit_a_long_list_and_what_the_collector_does_with_it(
         assert len(daemon.client.submit([held(MANY)])) == MANY
     with measured(daemon, f"ps of {MANY} jobs", tell):
         assert len(daemon.client.jobs()) == MANY
+    with measured(daemon, f"a sweep of {MANY} combinations", tell):
+        assert len(daemon.client.submit([held(MANY, combined=True)])) == MANY
     plain = [JobRequest(name=f"j{n}", image=BUSYBOX, gpus=NONE, hold=True) for n in range(5000)]
     with measured(daemon, "a submit of 5000 requests", tell):
         daemon.client.submit(plain)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from launcher import wire
-from launcher.daemon import bodies, convert
+from launcher.daemon import bodies, convert, json_cursor
 from launcher.errors import UserError
 
 GOOD = {"name": "a", "image": "x", "gpus": {"kind": "none"}, "command": ["]", '{\\"', "ü☃"]}
 
 
-@pytest.fixture(autouse=True)
-def every_request_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+COMBINATIONS = [{"lr": f"0.{n}", "a": "]},{"} for n in range(30)]
+ARRAY = GOOD | {"array": {"indices": list(range(30)), "matrix": COMBINATIONS, "max_parallel": 3}}
+
+
+@pytest.fixture(autouse=True, params=[(1, 2), (64, 512)], ids=str)
+def every_request_is_long(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(bodies, "SHORT_BYTES", 0)
+    monkeypatch.setattr(bodies, "ITEMS_AT_ONCE", 7)
+    monkeypatch.setattr(json_cursor, "WINDOWS", request.param)
 
 
 def read(text: str | bytes) -> wire.SubmitRequest:
@@ -26,7 +33,7 @@ def read(text: str | bytes) -> wire.SubmitRequest:
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-@pytest.mark.parametrize("jobs", [[], [GOOD], [GOOD] * 30])
+@pytest.mark.parametrize("jobs", [[], [GOOD], [GOOD] * 30, [ARRAY], [GOOD, ARRAY, GOOD, ARRAY]])
 def test_what_is_read_is_the_same(indent: int | None, jobs: list[Any]) -> None:
     for asked in (
         {"jobs": jobs},
@@ -64,6 +71,35 @@ def test_what_is_no_json_is_refused(text: str | bytes) -> None:
         read(text)
 
 
+@pytest.mark.parametrize("last", [GOOD, ARRAY, {"command": []}, 7])
+def test_of_equal_keys_the_last_one_counts(last: Any) -> None:
+    one, many = json.dumps(ARRAY), json.dumps(last)
+    for text in (
+        f'{{"jobs":[{one}],"jobs":[{many}]}}',
+        f'{{"jobs":[{one}],"jobs":{many}}}',
+        f'{{"jobs":{many},"jobs":[{one}]}}',
+        f'{{"jobs":[{{"array":7,{one[1:]}]}}',
+        f'{{"jobs":[{{"array":{json.dumps(ARRAY["array"])},{one[1:]}]}}',
+        f'{{"jobs":[{one[:-1]},"array":{many}}}]}}',
+    ):
+        assert outcome(lambda t=text: read(t)) == outcome(
+            lambda t=text: convert.parse(wire.SubmitRequest, t.encode())
+        )
+
+
+def outcome(call: Callable[[], wire.SubmitRequest]) -> wire.SubmitRequest | str:
+    try:
+        return call()
+    except UserError as refused:
+        return refused.message
+
+
+def test_a_longer_array_than_can_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire.ArrayRequest, "MAX_ELEMENTS", 29)
+    with pytest.raises(UserError, match=r"jobs.0.array.\w+: at most 29 can be"):
+        read(json.dumps({"jobs": [ARRAY]}))
+
+
 def test_more_jobs_than_can_be_are_not_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire.ArrayRequest, "MAX_ELEMENTS", 3)
     with pytest.raises(UserError, match="at most 3"):
@@ -81,6 +117,14 @@ def test_more_jobs_than_can_be_are_not_all_read(monkeypatch: pytest.MonkeyPatch)
         {"jobs": [GOOD, GOOD | {"nosuch": 1}]},
         {"jobs": [GOOD, 7]},
         {"jobs": [GOOD], "nosuch": 1},
+        {"jobs": [GOOD, ARRAY | {"array": {}}]},
+        {"jobs": [ARRAY | {"array": 7}]},
+        {"jobs": [ARRAY | {"array": None, "nosuch": 1}]},
+        {"jobs": [ARRAY | {"array": {"indices": {}, "matrix": COMBINATIONS}}]},
+        {"jobs": [ARRAY | {"array": {"indices": [*range(20), "x"]}}]},
+        {"jobs": [ARRAY | {"array": {"indices": [0], "matrix": [*COMBINATIONS, {"lr": 7}]}}]},
+        {"jobs": [ARRAY | {"array": {"indices": [0], "matrix": [*COMBINATIONS, 7]}}]},
+        {"jobs": [ARRAY | {"array": {"indices": [0], "nosuch": COMBINATIONS}}]},
         {},
     ],
 )
