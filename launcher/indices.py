@@ -14,7 +14,7 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     [(0, 2), (4, 5), (9, 9)]
     """
     ordered = sorted(numbers)
-    if ordered and ordered == list(range(ordered[0], ordered[0] + len(ordered))):
+    if len(ordered) > 1 and ordered == list(range(ordered[0], ordered[0] + len(ordered))):
         return [(ordered[0], ordered[-1])]  # by far the most frequent, and the longest
     found: list[tuple[int, int]] = []
     for number in ordered:
