@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launcher.daemon import pidfd
+from launcher import pidfd
 from launcher.daemon.logs import about_container
 from launcher.daemon.notify import Notifier
 from launcher.engine.containers import Container

@@ -19,7 +19,7 @@ from random import Random
 
 import pytest
 
-from launcher.daemon import pidfd
+from launcher import pidfd
 from launcher.fakegpu.processes import with_argument
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import RetryRequest

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from launcher.daemon import pidfd
+from launcher import pidfd
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import JobView

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.daemon import pidfd
+from launcher import pidfd
 from launcher.daemon.doctor.finding import Finding, ok
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from launcher.daemon import pidfd
+from launcher import pidfd
 from tests.support.wait import wait_until
 
 

@@ -1,0 +1,125 @@
+"""Process trees in cgroup v2 (kernel: admin-guide/cgroup-v2.rst).
+
+A process and all that it starts stay in its cgroup, whatever they do with sessions and parents.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+MOST_PIDS = 100_000
+_PERIOD_US = 100_000
+"""The period of cpu.max, in microseconds: the kernel's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a tree may use: memory in bytes, and cores; None for no limit."""
+
+    memory: int | None = None
+    cpus: float | None = None
+
+
+def unified_root(mountinfo: Path = MOUNTINFO) -> Path | None:
+    """Return where cgroup v2 is mounted and can end whole trees, None where it is not.
+
+    On hybrid systems it is /sys/fs/cgroup/unified. ``cgroup.kill`` needs Linux 5.14.
+    """
+    for line in mountinfo.read_text().splitlines():
+        fields = line.split(" ")
+        kind = fields[fields.index("-") + 1]
+        if kind == "cgroup2" and fields[3] == "/":
+            return Path(fields[4])
+    return None
+
+
+def is_populated(events: int) -> bool:
+    """Return whether a cgroup has processes, by its open cgroup.events; False once it is gone."""
+    try:
+        return b"populated 1" in os.pread(events, 4096, 0)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return False
+        raise
+
+
+class Cgroup:
+    """One job's cgroup. Methods raise ``OSError``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self, limits: Limits) -> None:
+        """Create it; one that exists already is taken as it is.
+
+        Raises ``OSError`` with the name of the file where the kernel cannot limit what is asked:
+        on hybrid systems the controllers belong to cgroup v1.
+        """
+        self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        wanted = {"memory": limits.memory, "cpu": limits.cpus}
+        for controller in (name for name, limit in wanted.items() if limit is not None):
+            (self.path.parent / "cgroup.subtree_control").write_text(f"+{controller}")
+        if limits.memory is not None:
+            (self.path / "memory.max").write_text(str(limits.memory))
+            with contextlib.suppress(OSError):  # a kernel without swap accounting
+                (self.path / "memory.swap.max").write_text("0")
+        if limits.cpus is not None:
+            (self.path / "cpu.max").write_text(f"{round(limits.cpus * _PERIOD_US)} {_PERIOD_US}")
+
+    def add(self, pid: int) -> None:
+        """Move a process here."""
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def open_events(self) -> int:
+        """Return an open cgroup.events: EPOLLPRI tells of changes until it is read again."""
+        return os.open(self.path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+
+    def is_populated(self) -> bool:
+        """Return whether a process is here or below; False where it does not exist."""
+        try:
+            fd = self.open_events()
+        except FileNotFoundError:
+            return False
+        try:
+            return is_populated(fd)
+        finally:
+            os.close(fd)
+
+    def pids(self) -> list[int]:
+        """Return the processes here and below."""
+        found: list[int] = []
+        for place in [self.path, *self.path.rglob("*/")]:
+            with contextlib.suppress(FileNotFoundError):
+                found += map(int, (place / "cgroup.procs").read_text().split())
+        return found[:MOST_PIDS]
+
+    def signal(self, number: int) -> None:
+        """Send a signal to each process."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def kill(self) -> None:
+        """Kill all processes at once, also those that are just being forked."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / "cgroup.kill").write_text("1")
+
+    def out_of_memory(self) -> bool:
+        """Return whether a process here was killed for want of memory."""
+        try:
+            lines = (self.path / "memory.events").read_text().splitlines()
+        except OSError:
+            return False
+        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+
+    def remove(self) -> None:
+        """Remove it and what is below, once no process is left."""
+        below = sorted(self.path.rglob("*/"), key=lambda each: len(each.parts), reverse=True)
+        for place in [*below, self.path]:
+            with contextlib.suppress(FileNotFoundError):
+                place.rmdir()

@@ -1,0 +1,113 @@
+"""Starts a command as a user, in its cgroup: for jobs that nobody waits for in the foreground."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from launcher.host.cgroup import Cgroup
+
+MOST_BYTES = 8 << 20
+MOST_ERROR_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as a user runs it. ``groups`` are all of the user's supplementary groups."""
+
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    directory: str
+    uid: int
+    gid: int
+    groups: Sequence[int]
+
+    @contextlib.contextmanager
+    def in_memory(self) -> Iterator[int]:
+        """Yield a file in memory that holds it: it may be longer than a message."""
+        fd = os.memfd_create("command", os.MFD_CLOEXEC)
+        try:
+            with open(fd, "w", encoding="utf-8", closefd=False) as file:
+                json.dump(asdict(self), file)
+            yield fd
+        finally:
+            os.close(fd)
+
+    @classmethod
+    def read(cls, fd: int) -> Command:
+        """Return the one that a file holds; raises ``ValueError``."""
+        data = os.pread(fd, MOST_BYTES + 1, 0)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"a command is longer than {MOST_BYTES} bytes")
+        told = json.loads(data)
+        words, groups = [str(word) for word in told["words"]], [int(g) for g in told["groups"]]
+        environment = {str(key): str(value) for key, value in told["environment"].items()}
+        uid, gid, directory = int(told["uid"]), int(told["gid"]), str(told["directory"])
+        return cls(words, environment, directory, uid, gid, groups)
+
+
+def start(command: Command, cgroup: Cgroup, stdout: int, stderr: int) -> int:
+    """Start a command in a session of its own; returns its pid once it executes.
+
+    Raises ``OSError`` as the kernel refused the directory or the program; then nothing runs. To be
+    called in a process with one thread: it forks.
+    """
+    told, tells = os.pipe2(os.O_CLOEXEC)
+    go, goes = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(command, go, tells, stdout, stderr)
+        os.close(tells)
+        tells = -1
+        try:
+            cgroup.add(pid)
+            os.write(goes, b"!")
+            error = os.read(told, MOST_ERROR_BYTES)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        if error:
+            os.waitpid(pid, 0)
+            number, _, place = error.decode(errors="replace").partition(" ")
+            raise OSError(int(number), os.strerror(int(number)), place)
+        return pid
+    finally:
+        for fd in (told, tells, go, goes):
+            if fd != -1:
+                os.close(fd)
+
+
+def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> NoReturn:
+    """Become the command, once this process is in its cgroup; the child's half of ``start``."""
+    place = ""
+    try:
+        if not os.read(go, 1):
+            os._exit(1)
+        for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.setsid()
+        os.umask(0o022)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
+            os.dup2(fd, target)
+        os.setgroups(list(command.groups))
+        os.setresgid(command.gid, command.gid, command.gid)
+        os.setresuid(command.uid, command.uid, command.uid)
+        place = command.directory
+        os.chdir(place)  # as the user: root may enter what the user may not
+        place = command.words[0]
+        os.execvpe(place, list(command.words), dict(command.environment))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.write(tells, f"{error.errno} {place}".encode()[:MOST_ERROR_BYTES])
+    finally:
+        os._exit(1)

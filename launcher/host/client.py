@@ -1,0 +1,170 @@
+"""What the daemon asks of the helper, from any thread."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.errors import LauncherError
+from launcher.host.cgroup import Limits
+from launcher.host.children import Command
+from launcher.host.helper import MOST_MESSAGE_BYTES
+
+SECONDS = 30.0
+
+
+class HostUnavailable(LauncherError):
+    """The helper cannot be reached, or ended before it answered."""
+
+    exit_code = 3
+
+
+class HostRefused(LauncherError):
+    """The helper or the kernel refused a request; ``errno`` is the kernel's number, or None."""
+
+    def __init__(self, message: str, errno: int | None, place: str | None) -> None:
+        super().__init__(message)
+        self.errno, self.place = errno, place
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A job's process tree as the helper knows it; times are nanoseconds since 1970.
+
+    ``status`` is the main process's wait status, None while it runs or where nobody knows it.
+    """
+
+    pid: int
+    started_ns: int
+    status: int | None
+    ended_ns: int | None
+    oom: bool
+
+
+class HostHelper:
+    """Asks the helper at a socket. Every method raises ``HostUnavailable`` and ``HostRefused``."""
+
+    def __init__(self, path: str, seconds: float = SECONDS) -> None:
+        self._path, self._seconds = path, seconds
+
+    @contextlib.contextmanager
+    def expected(self, name: str, uid: int, limits: Limits) -> Iterator[Expectation]:
+        """Let a command of a user join a job; the start is given up when the block ends."""
+        with self._connect() as connection:
+            asked = {"do": "expect", "name": name, "uid": uid, **_limits(limits)}
+            yield Expectation(connection, str(_answer(connection, asked)["token"]))
+
+    def spawn(self, name: str, command: Command, limits: Limits, *output: int) -> Tree:
+        """Start a command; ``output`` are the files for its stdout and stderr.
+
+        One that was started already under this name is returned as it is.
+        """
+        asked = {"do": "spawn", "name": name, **_limits(limits)}
+        with self._connect() as connection, command.in_memory() as file:
+            return _tree(_answer(connection, asked, file, *output))
+
+    def wait(self, name: str) -> Tree | None:
+        """Return once all processes have ended; None where the helper has no record of it.
+
+        Raises ``HostUnavailable`` where the helper ends meanwhile.
+        """
+        with self._connect() as connection:
+            _send(connection, {"do": "wait", "name": name})
+            connection.settimeout(None)
+            told = _received(connection)
+        return _tree(told) if "pid" in told else None
+
+    def state(self, name: str) -> tuple[Tree | None, bool]:
+        """Return what is known of a job, and whether processes are in its cgroup."""
+        told = self._ask({"do": "state", "name": name})
+        return (_tree(told) if "pid" in told else None), bool(told["populated"])
+
+    def signal(self, name: str, number: int, *, tree: bool) -> None:
+        """Send a signal to a job's main process, or to each of its processes."""
+        self._ask({"do": "signal", "name": name, "number": number, "tree": tree})
+
+    def kill(self, name: str) -> None:
+        """Kill all of a job's processes at once."""
+        self._ask({"do": "kill", "name": name})
+
+    def remove(self, name: str) -> None:
+        """Remove a job's cgroup and record, once it has ended."""
+        self._ask({"do": "remove", "name": name})
+
+    def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        with self._connect() as connection:
+            return _answer(connection, asked)
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.settimeout(self._seconds)
+            connection.connect(self._path)
+        except OSError as error:
+            connection.close()
+            raise HostUnavailable(
+                f"the helper for host jobs cannot be reached at {self._path}: {error.strerror}",
+                fix="Start it: `systemctl start launcher-host.socket`.",
+            ) from error
+        return connection
+
+
+class Expectation:
+    """A foreground job whose command may join with ``token``."""
+
+    def __init__(self, connection: socket.socket, token: str) -> None:
+        self.token = token
+        self._connection = connection
+
+    def joined(self, seconds: float) -> Tree | None:
+        """Wait until the command has joined; None where none did in this time."""
+        self._connection.settimeout(seconds)
+        try:
+            return _tree(_received(self._connection))
+        except TimeoutError:
+            return None
+
+
+def _send(connection: socket.socket, asked: Mapping[str, Any], *files: int) -> None:
+    try:
+        socket.send_fds(connection, [json.dumps(asked).encode()], files)
+    except OSError as error:
+        raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
+
+
+def _answer(connection: socket.socket, asked: Mapping[str, Any], *files: int) -> dict[str, Any]:
+    _send(connection, asked, *files)
+    try:
+        return _received(connection)
+    except TimeoutError as error:
+        raise HostUnavailable("the helper for host jobs does not answer") from error
+
+
+def _received(connection: socket.socket) -> dict[str, Any]:
+    """Return the next message; raises ``TimeoutError`` where none comes."""
+    try:
+        data = connection.recv(MOST_MESSAGE_BYTES)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
+    if not data:
+        raise HostUnavailable("the helper for host jobs ended before it answered")
+    told: dict[str, Any] = json.loads(data)
+    if "error" in told:
+        raise HostRefused(str(told["error"]), told.get("errno"), told.get("place"))
+    return told
+
+
+def _tree(told: Mapping[str, Any]) -> Tree:
+    return Tree(
+        told["pid"], told["started_ns"], told["status"], told["ended_ns"], bool(told["oom"])
+    )
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {"memory": limits.memory, "cpus": limits.cpus}

@@ -1,0 +1,132 @@
+"""Host jobs as the helper knows them, and a record of each on disk for the helper's next life."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher import pidfd
+from launcher.host.cgroup import Cgroup
+
+PROC = Path("/proc")
+MOST_JOBS = 4096
+_NAME = re.compile(r"host-[a-z0-9]{1,16}-\d{1,19}-\d{1,10}")
+
+
+def checked(name: object) -> str:
+    """Return a job's name; raises ``ValueError`` for one that could be another path."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ValueError(f"{str(name)[:80]!r} is not the name of a host job")
+    return name
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return when a process started, in clock ticks after boot (proc_pid_stat(5), field 22)."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    return int(text.rpartition(")")[2].split()[19])
+
+
+@dataclass(slots=True)
+class Job:
+    """One process tree. ``pid`` is its main process, whose wait status counts.
+
+    ``pidfd`` is -1 once the main process is over; ``events`` is its open cgroup.events, -1 once the
+    tree is over. ``token`` is what its command joined with. Times are nanoseconds since 1970.
+    """
+
+    name: str
+    uid: int
+    cgroup: Cgroup
+    pid: int
+    ticks: int
+    started_ns: int
+    token: str = ""
+    status: int | None = None
+    ended_ns: int | None = None
+    oom: bool = False
+    pidfd: int = -1
+    events: int = -1
+    is_child: bool = False
+    """Whether the helper is the parent, and reaps it."""
+    empty_since: float | None = None
+    """When it was first seen without a process, in seconds of time.monotonic()."""
+
+    def see_main(self) -> bool:
+        """Note the main process's status if it is known; returns whether there is no more to it."""
+        if self.pidfd == -1:
+            return True
+        if not pidfd.is_over(self.pidfd):
+            return False
+        if self.is_child:
+            self.status = os.waitpid(self.pid, 0)[1]
+        elif self.status is None:
+            self.status = pidfd.exit_status(self.pidfd)
+        return self.status is not None
+
+    def told(self) -> dict[str, Any]:
+        """Return what the daemon hears of it."""
+        return {key: value for key, value in self.as_json().items() if key != "token"}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is recorded and told of it."""
+        return {
+            "name": self.name,
+            "uid": self.uid,
+            "pid": self.pid,
+            "ticks": self.ticks,
+            "started_ns": self.started_ns,
+            "token": self.token,
+            "status": self.status,
+            "ended_ns": self.ended_ns,
+            "oom": self.oom,
+        }
+
+
+class Records:
+    """The records of a directory, which a reboot must empty: a cgroup does not outlive one."""
+
+    def __init__(self, directory: Path, root: Path) -> None:
+        self._directory, self._root = directory, root
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def cgroup(self, name: str) -> Cgroup:
+        """Return the cgroup that a job has or would have."""
+        return Cgroup(self._root / name)
+
+    def write(self, job: Job) -> None:
+        """Write a job's record, in one step."""
+        new = self._directory / f"{job.name}.new"
+        new.write_text(json.dumps(job.as_json()))
+        new.rename(self._directory / f"{job.name}.json")
+
+    def delete(self, name: str) -> None:
+        """Delete a job's record."""
+        (self._directory / f"{name}.json").unlink(missing_ok=True)
+
+    def read(self) -> dict[str, Job]:
+        """Return the jobs on record; a main process that still runs is held by its pidfd."""
+        found = {}
+        for path in sorted(self._directory.glob("*.json"))[:MOST_JOBS]:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                job = self._job(json.loads(path.read_text()))
+                found[job.name] = job
+        return found
+
+    def _job(self, record: dict[str, Any]) -> Job:
+        name = checked(record.pop("name"))
+        job = Job(name, cgroup=self.cgroup(name), **record)
+        if job.status is None and job.ended_ns is None:
+            with contextlib.suppress(ProcessLookupError):
+                job.pidfd = os.pidfd_open(job.pid)
+                if start_ticks(job.pid) != job.ticks:
+                    os.close(job.pidfd)
+                    job.pidfd = -1
+        return job
