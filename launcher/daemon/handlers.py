@@ -262,4 +262,5 @@ async def audit(
     """Return the last lines of the audit, newest last; ``ago`` is in seconds before now."""
     since = 0.0 if ago is None else clock.now().wall - ago
     lines = await context.committer.read(Reader.audit, user, since, most)
-    return [views.audit_view(line) for line in lines]
+    in_order = sorted(lines, key=lambda line: line.until)  # what changes nothing is written later
+    return [views.audit_view(line) for line in in_order]

@@ -11,8 +11,9 @@ from launcher import imageref
 
 _BETWEEN = " \t\r\n"
 _GAP = re.compile(f"[{_BETWEEN}]*")
-_WORD = re.compile(rf"""(?:[^{_BETWEEN}'"\\]++|'[^']*'|"(?:[^"\\]++|\\.)*+"|\\.)++""", re.DOTALL)
-_QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]++|\\.)*+)"|\\(.)""", re.DOTALL)
+# No group is possessive: those match wrongly up to Python 3.11.4 (CPython gh-106052).
+_WORD = re.compile(rf"""(?:[^{_BETWEEN}'"\\]++|'[^']*'|"(?:[^"\\]++|\\.)*"|\\.)+""", re.DOTALL)
+_QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]++|\\.)*)"|\\(.)""", re.DOTALL)
 _ESCAPED = re.compile(r"""\\(["\\])""")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _LIKE_A_REFERENCE = re.compile(r"\d+(?:-\d+)?|last", re.ASCII)

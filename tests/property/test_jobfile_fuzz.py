@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from launcher.client.decode import decode
@@ -169,6 +169,7 @@ def test_a_nasty_file_that_is_changed_somewhere_is_jobs_or_errors(
 
 @SETTINGS
 @given(st.text(alphabet="ab '\"\\\n\t#é\u00a0$`", max_size=30))
+@example("`'")
 def test_a_command_is_split_as_the_standard_library_splits_it(text: str) -> None:
     import shlex
 
