@@ -1,4 +1,4 @@
-"""The tables of launcher.toml about what jobs may be: ``[policy]`` and ``[profiles.NAME]``."""
+"""Tables of launcher.toml about what jobs may be: ``[policy]``, ``[profiles.NAME]``, ``[host]``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from launcher.errors import ConfigError
 from launcher.jobfile.units import parse_size
 from launcher.tables import Read, count, mapping, names, read, seconds
 
-TABLES = ("policy", "profiles")
+TABLES = ("policy", "profiles", "host")
 
 _ROOTS_GROUPS = frozenset({"root", "docker", "disk", "shadow", "sudo", "wheel"})
 _PATTERN = re.compile(r"\*|[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(/\*)?")
@@ -33,7 +33,9 @@ def policy_from(tables: Mapping[str, Any], file: object, base: Policy) -> Policy
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{file}: profiles.{name}: a name is a letter, then a-z, 0-9, ._-")
         profiles[name] = Profile(**read(table, _PROFILE, f"profiles.{name}", file))
-    return dataclasses.replace(base, **own, profiles=profiles)
+    host = read(tables.get("host", {}), _HOST, "host", file)
+    groups = host.get("groups", base.host_groups)
+    return dataclasses.replace(base, **own, profiles=profiles, host_groups=groups)
 
 
 def _size(value: Any) -> int:
@@ -105,6 +107,7 @@ _POLICY: dict[str, Read] = {
     "groups": _kept_groups,
     "max_stop_grace": seconds,
 }
+_HOST: dict[str, Read] = {"groups": lambda value: frozenset(names(value))}
 _PROFILE: dict[str, Read] = {
     **_LIMITS,
     "network": _network,

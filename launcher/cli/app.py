@@ -17,6 +17,7 @@ from launcher.errors import LauncherError
 GROUPS: dict[str, dict[str, str]] = {
     "Run jobs": {
         "run": "Run one container on its own slice, and return its exit code.",
+        "host": "Run one command on this machine itself, on its own slice.",
         "submit": "Queue the jobs of job files.",
         "login": "Give the daemon your credentials for a registry.",
     },

@@ -33,9 +33,36 @@ def build(flags: Mapping[str, Any]) -> JobRequest:
     )
 
 
+def build_host(flags: Mapping[str, Any]) -> JobRequest:
+    """Return the host job in the foreground that these flags ask for."""
+    command = list(flags["words"])
+    gpus = _gpus(flags)
+    optional = {
+        **_schedule({**_ABSENT, **flags}, gpus),
+        "mem_limit": flags["memory"],
+        "cpus": flags["cpus"],
+        "stop_grace_period": _stop_grace(flags),
+    }
+    return JobRequest(
+        name=flags["name"] or words.name_of_program(command[0]),
+        image="",
+        command=command,
+        gpus=gpus,
+        environment=_environment(flags["env"], flags["env_file"]),
+        runtime="host",
+        foreground=True,
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+_ABSENT = dict.fromkeys(
+    ("array", "retries", "retry_on", "retry_backoff", "signal", "idle_timeout", "preemptible")
+)
+
+
 def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields for the container, None for what was not said."""
-    stop, entrypoint = flags["stop_timeout"], flags["entrypoint"]
+    entrypoint = flags["entrypoint"]
     return {
         "working_dir": flags["workdir"],
         "shm_size": flags["shm_size"],
@@ -45,7 +72,7 @@ def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
         "network_mode": flags["network"],
         "policy_profile": flags["policy_profile"],
         "pull_policy": flags["pull"],
-        "stop_grace_period": None if stop is None else _flag("--stop-timeout", _grace, stop),
+        "stop_grace_period": _stop_grace(flags),
         "entrypoint": None if entrypoint is None else [entrypoint],
     }
 
@@ -163,6 +190,11 @@ def _secrets(words: Sequence[str]) -> dict[str, str | None]:
         found[name] = content
     _checked("--secret", lambda: check_count(found))
     return found
+
+
+def _stop_grace(flags: Mapping[str, Any]) -> float | None:
+    text = flags["stop_timeout"]
+    return None if text is None else _flag("--stop-timeout", _grace, text)
 
 
 def _grace(text: str) -> float:

@@ -95,6 +95,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
     spec = detail.spec
     if spec is None:
         return []
+    on_host = spec.runtime == "host"
     mounts = [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.volumes]
     return [
         ("entrypoint", shlex.join(spec.entrypoint) if spec.entrypoint else None),
@@ -106,13 +107,14 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("volumes", ", ".join(mounts) or None),
         ("secrets", ", ".join(spec.secrets) or None),
         ("memory", _memory(detail, spec)),
-        ("shm size", f"{spec.shm_size // 2**20} MiB"),
+        ("shm size", None if on_host else f"{spec.shm_size // 2**20} MiB"),
         ("cpus", spec.cpus),
         ("as user", spec.user),
         ("network", spec.network_mode),
         ("policy profile", spec.policy_profile),
         ("grace", duration(spec.stop_grace_period)),
-        ("pull", spec.pull_policy),
+        ("pull", None if on_host else spec.pull_policy),
+        ("runtime", "host, in the foreground" if spec.foreground else "host" if on_host else None),
         *_queue_rows(spec),
     ]
 

@@ -138,17 +138,14 @@ class LookAtLayout:
     changed: bool
 
 
-Action = (
-    FindImage
-    | PullImage
-    | SettlePull
-    | StartAttempt
+OfAttempt = (
+    StartAttempt
     | FollowAttempt
     | StopAttempt
     | KillAttempt
     | SignalAttempt
     | ProveIdle
     | RemoveContainer
-    | CarveStep
-    | LookAtLayout
 )
+"""What is done to one attempt: its container, or its process tree on the machine itself."""
+Action = FindImage | PullImage | SettlePull | OfAttempt | CarveStep | LookAtLayout

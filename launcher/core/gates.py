@@ -13,7 +13,7 @@ from launcher.core import event as ev
 from launcher.core import images, lifecycle
 from launcher.core.action import Action
 from launcher.core.images import is_open
-from launcher.core.job import After, Dependency, Job, Outcome, Reason, State
+from launcher.core.job import HOST, After, Dependency, Job, Outcome, Reason, State
 from launcher.core.pieces import PIECE, Pieces
 from launcher.core.steps import finish, move
 from launcher.core.world import World
@@ -32,6 +32,8 @@ def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> l
         if job.begin is not None and job.begin > now.wall:
             heapq.heappush(world.begins, (job.begin, job.id))
         return []
+    if job.on_host:
+        job.image_id = HOST
     if job.image_id is None or look_again:
         return images.want(world, job)
     images.enqueue(world, job)

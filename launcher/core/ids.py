@@ -20,6 +20,20 @@ def container_name(store: str, job: int, attempt: int) -> str:
     return f"{container_prefix(store)}{job}-{attempt}"
 
 
+def host_name(store: str, job: int, attempt: int) -> str:
+    """Return the one name that the cgroup of a host job's attempt can have.
+
+    >>> is_host(host_name("feed", 12, 1)), is_host(container_name("feed", 12, 1))
+    (True, False)
+    """
+    return f"host-{store}-{job}-{attempt}"
+
+
+def is_host(name: str) -> bool:
+    """Whether an attempt's name is that of a host job, which has no container."""
+    return name.startswith("host-")
+
+
 def attempt_of_name(name: str) -> tuple[int, int] | None:
     """Return (job, attempt) of a container's name, None where it is not one of ours.
 

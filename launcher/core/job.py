@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+DOCKER, HOST = "docker", "host"
+"""What runs a job: a container, or the machine itself."""
+
 
 class State(Enum):
     """Where a job is."""
@@ -171,6 +174,9 @@ class Element:
 class JobSpec:
     """What was asked, typed and checked. Sizes in bytes, times in seconds, ``cpus`` in cores.
 
+    ``runtime`` is ``docker`` or ``host``; the command of a host job in the foreground is started by
+    its client, when it is the job's turn.
+
     ``secrets`` are the names of its secrets; what is in them is kept elsewhere, under ``kept``.
     The values of variables may be secrets: they are in no ``repr``, and so in no log.
     """
@@ -201,6 +207,13 @@ class JobSpec:
     preemptible: bool = False
     secrets: tuple[str, ...] = ()
     kept: str | None = None
+    runtime: str = DOCKER
+    foreground: bool = False
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it runs on the machine itself, without an image."""
+        return self.runtime == HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +316,11 @@ class Job:
     def index(self) -> int | None:
         """The job's place in its array, None where it is no element of one."""
         return None if self.element is None else self.element.index
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it runs on the machine itself: such a job has no image."""
+        return not self.image.reference
 
     @property
     def stopping(self) -> bool:

@@ -71,6 +71,7 @@ class Policy:
         MountRoot("/datasets", read_only=True),
     )
     groups: frozenset[str] = frozenset()
+    host_groups: frozenset[str] = frozenset()
     memory: int | None = None
     pids: int = 4096
     nofile: int = 16384
@@ -177,7 +178,7 @@ class Rule:
 def check(asked: Asked) -> None:
     """Raise ``NotAllowed`` for the first rule that a job breaks: field, rule, what is allowed."""
     bound = asked.person.owner.uid not in asked.policy.unbound
-    for rule in RULES:
+    for rule in HOST_RULES if asked.spec.on_host else RULES:
         if bound or rule.always:
             for wrong, allowed in rule.broken_by(asked):
                 raise NotAllowed(
@@ -381,3 +382,17 @@ RULES: tuple[Rule, ...] = (
     Rule("profile", "profile", "one that is bound to a group of his", _profile_is_ones_own),
     Rule("priority", "priority", f"0 to {MAX_USER_PRIORITY}", _priority_is_ordinary),
 )
+
+
+def _host_is_allowed(asked: Asked) -> Iterator[Refusal]:
+    person, groups = asked.person, asked.policy.host_groups
+    if not (person.admin or person.groups & groups):
+        whose = f"members of {', '.join(sorted(groups))}" if groups else "admins only"
+        yield "commands on the machine itself are not open to you", whose
+
+
+HOST_RULES: tuple[Rule, ...] = (
+    Rule("host-groups", "runtime", "`host`, by members of `[host] groups`", _host_is_allowed),
+    *(rule for rule in RULES if rule.id in ("environment-size", "memory", "priority")),
+)
+"""What host jobs may be: their commands have the rights that their owners have anyway."""

@@ -19,7 +19,7 @@ from launcher.core.fairshare import Standing
 from launcher.core.fitting import Missed, slices_wanted, wanted
 from launcher.core.gpu import Slice
 from launcher.core.holdback import Kept, Key, keep, runs_for
-from launcher.core.ids import container_name
+from launcher.core.ids import container_name, host_name
 from launcher.core.job import Job, Need, NeedKind, State
 from launcher.core.lease import Attempt, Lease
 from launcher.core.queue import Lane
@@ -238,7 +238,8 @@ def grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> StartA
     job.state, job.reason, job.message = State.STARTING, None, None
     job.slices = tuple(s.uuid for s in slices)
     job.container_id = job.started_at = job.ended_at = None
-    name = container_name(world.store, job.id, job.attempt)
+    named = host_name if job.on_host else container_name
+    name = named(world.store, job.id, job.attempt)
     attempt = Attempt(
         job.id, job.attempt, name, job.slices, job.image_id, now.wall, boot=world.boot
     )

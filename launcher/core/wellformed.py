@@ -59,7 +59,11 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (what must hold, what is said otherwise) of what is run."""
     named = _NAME.fullmatch(spec.name)
     yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
-    yield is_reference(spec.image), f"image: {spec.image[:120]!r} is not an image reference"
+    if spec.on_host:
+        yield from _rules_of_the_host(spec)
+    else:
+        yield is_reference(spec.image), f"image: {spec.image[:120]!r} is not an image reference"
+        yield not spec.foreground, "foreground: only host jobs (`runtime: host`) have it"
     words = sum(len(word.encode()) for word in (*(spec.command or ()), *(spec.entrypoint or ())))
     yield (
         words < MOST_WORDS,
@@ -83,6 +87,24 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
     nul = any("\0" in text for text in texts)
     yield not nul, "command: a NUL character cannot be passed to a program"
+
+
+def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of a command without a container."""
+    yield spec.command, "command: a host job needs one"
+    absent = {
+        "image": spec.image,
+        "entrypoint": spec.entrypoint,
+        "volumes": spec.binds,
+        "user": spec.user,
+        "network_mode": spec.network,
+        "profile": spec.policy_profile,
+        "secrets": spec.secrets,
+    }
+    for field, value in absent.items():
+        yield not value, f"{field}: a host job has no container, and so none of its settings"
+    background = spec.working_dir is not None or spec.foreground
+    yield background, "working_dir: a host job in the background needs one"
 
 
 def _rules_of_paths(spec: JobSpec) -> Iterator[tuple[object, str]]:

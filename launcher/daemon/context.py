@@ -24,6 +24,7 @@ from launcher.daemon.devices import Devices
 from launcher.daemon.door import House
 from launcher.daemon.expand import made_again
 from launcher.daemon.fairpool import FairPool
+from launcher.daemon.foreground import ForegroundTurns
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller
@@ -56,6 +57,8 @@ class Context:
     brain: Brain
     committer: Committer
     hub: Hub
+    turns: ForegroundTurns
+    runs_host_jobs: bool
     health: Health
     credentials: Credentials
     images: Images

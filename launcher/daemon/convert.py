@@ -151,6 +151,8 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
         preemptible=request.preemptible,
         secrets=tuple(request.secrets),
         kept=_kept(request),
+        runtime=request.runtime,
+        foreground=request.foreground,
     )
 
 

@@ -163,7 +163,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     return wire.JobDetail(
         job=views.job_view(explainer, job, caller, spec.command if spec else None),
         spec=_shown(spec, job, caller),
-        image_id=job.image_id if mine else None,
+        image_id=job.image_id if mine and not job.on_host else None,
         blockers=[views.blocker_view(b, mine=mine) for b in why],
         position=explainer.position(job),
         attempts=[views.attempt_view(a, gaps.get(a.number)) for a in attempts],

@@ -23,6 +23,7 @@ from launcher.core.reconcile import resume
 from launcher.daemon import (
     clock,
     garbage,
+    host_jobs,
     lag,
     life,
     logs,
@@ -53,6 +54,7 @@ from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
 from launcher.daemon.exit_witness import ExitWitness
+from launcher.daemon.foreground import ForegroundTurns
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
 from launcher.daemon.hub import Hub
@@ -87,6 +89,7 @@ from launcher.errors import (
 )
 from launcher.gpu import Carver, Events, GpuReader
 from launcher.gpu.refresh import refresh
+from launcher.host.client import HostHelper
 from launcher.output.keeper_client import OutputKeeper
 from launcher.pins import Pins
 from launcher.store import Reader, Store
@@ -140,6 +143,7 @@ class Outside:
     events: Events | None = None
     keeper: OutputKeeper | None = None
     witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
+    host: tuple[HostHelper, str] | None = None
 
     @classmethod
     def of(cls, config: Config) -> Outside:
@@ -153,7 +157,8 @@ class Outside:
             notifier=Notifier(),
             stored=passed_fds.stored(),
         )
-        return cls(*engine, gpu, mounts.pins_of(config), Events(gpu), keeper, witness)
+        pins, host = mounts.pins_of(config), host_jobs.helper_of(config)
+        return cls(*engine, gpu, pins, Events(gpu), keeper, witness, host)
 
 
 class Daemon:
@@ -181,7 +186,10 @@ class Daemon:
             self.own_container,
             CapNodes(host_of(config)),
         )
-        self.prover = Prover(self.containers, self.gpu, self.health, self.allowed)
+        self._prover_of = functools.partial(
+            Prover, gpu=self.gpu, health=self.health, allowed=self.allowed
+        )
+        self.prover = self._prover_of(self.containers)
         self.pins = self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
@@ -191,6 +199,7 @@ class Daemon:
         self.log_use = LogUse(self.logs_directory, most, lambda: self.brain.world)
         self.retention = self._retention()
         self.capture = self._capture()
+        self.turns = ForegroundTurns(self.hub.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
         self.house = House(Limiter(config.limits))
         self.house.refused = self.audit.refuse_connection
@@ -339,25 +348,29 @@ class Daemon:
 
     def _runners(self) -> Runners:
         marks = Marks(self.config.state_dir / "starts")
+        starter = Starter(
+            self.containers,
+            self.gpu,
+            self.store_id,
+            self.devices,
+            marks,
+            self.foreign,
+            self.pins,
+            self.config.pins_directory,
+            self.secrets,
+            self.places,
+            Directories(self.outside.images.config, self._runc_fixed),
+            self.capture,
+            self.outside.witness,
+            self.allowed,
+        )
         return Runners(
             containers=self.containers,
             images=self.outside.images,
             logs=self.outside.logs,
-            starter=Starter(
-                self.containers,
-                self.gpu,
-                self.store_id,
-                self.devices,
-                marks,
-                self.foreign,
-                self.pins,
-                self.config.pins_directory,
-                self.secrets,
-                self.places,
-                Directories(self.outside.images.config, self._runc_fixed),
-                self.capture,
-                self.outside.witness,
-                self.allowed,
+            starter=starter,
+            host=host_jobs.made(
+                self.outside.host, self._prover_of, self.turns, starter, self.hub.watched
             ),
             marks=marks,
             roles=self.accounts.roles,
@@ -396,6 +409,8 @@ class Daemon:
             brain=self.brain,
             committer=self.committer,
             hub=self.hub,
+            turns=self.turns,
+            runs_host_jobs=self.outside.host is not None,
             health=self.health,
             credentials=self.runners.credentials,
             images=self.outside.images,

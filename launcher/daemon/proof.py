@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from launcher.core.action import ProveIdle
 from launcher.core.event import SlicesIdle, SliceStuck
@@ -12,7 +13,6 @@ from launcher.daemon import clock
 from launcher.daemon.allowed import NOBODY, Allowed
 from launcher.daemon.health import Health
 from launcher.daemon.logs import about_container
-from launcher.engine.containers import Containers
 from launcher.errors import (
     EngineError,
     EngineUnavailable,
@@ -31,11 +31,33 @@ END_SECONDS = 0.2
 """So long may the proof hold up the end of a job; whoever waits for it is told, the slice waits."""
 
 
+class Running(Protocol):
+    """One container, or process tree."""
+
+    @property
+    def id(self) -> str:
+        """What names it."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+
+
+class Engine(Protocol):
+    """What runs attempts: containers, or process trees on the machine itself."""
+
+    def find(self, name: str, container_id: str | None) -> Running | None:
+        """Return an attempt's container, None where it was removed."""
+
+    def is_empty(self, container_id: str) -> bool:
+        """Return whether no process of it is left; False where that is not known."""
+
+
 class Prover:
     """Asks NVML; where it refuses to list processes, the container's empty cgroup is the proof."""
 
     def __init__(
-        self, containers: Containers, gpu: GpuReader, health: Health, allowed: Allowed = NOBODY
+        self, containers: Engine, gpu: GpuReader, health: Health, allowed: Allowed = NOBODY
     ) -> None:
         self._containers = containers
         self._gpu = gpu

@@ -58,7 +58,10 @@ class Replies:
     async def write(
         self, uid: int, request: web.BaseRequest, answer: web.StreamResponse, data: bytes
     ) -> None:
-        """Send a piece and wait until the client takes it; raises ``ConnectionError``."""
+        """Send a piece and wait until the client takes it.
+
+        Raises ``ConnectionResetError`` where the client is gone.
+        """
         while self._is_full_for(uid, len(data)):
             await self._wait_for_room()
         held = Held(uid, len(data), request.transport)
@@ -67,6 +70,8 @@ class Replies:
         self._of[uid] += held.size
         try:
             await answer.write(data)
+        except ConnectionError as lost:  # aiohttp's own is the bare class
+            raise ConnectionResetError("the client is gone") from lost
         finally:
             self._held.discard(held)
             self._total -= held.size

@@ -143,6 +143,11 @@ async def _own(context: Context, caller: Caller, request: web.Request) -> Job:
 
 async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
     job = await _own(context, caller, request)
+    if job.on_host:
+        raise UserError(
+            f"job {job.id} ran in the foreground of its client, which has its output: there is no "
+            "log of it"
+        )
     attempt = parameters.whole_number(request.query, "attempt")
     if attempt is not None and not 0 < attempt <= job.attempt:
         raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")

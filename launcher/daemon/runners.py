@@ -18,6 +18,7 @@ from typing import Any
 from launcher.core import action as act
 from launcher.core import event as ev
 from launcher.core import imagerules
+from launcher.core.ids import is_host
 from launcher.core.job import ImageKey, JobSpec, Owner
 from launcher.core.policy import Asked
 from launcher.core.shares import memory_with
@@ -30,6 +31,7 @@ from launcher.daemon.credentials import Credentials
 from launcher.daemon.expand import made_again
 from launcher.daemon.fairpool import FairPool
 from launcher.daemon.follower import Follower
+from launcher.daemon.host_jobs import HostJobs
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Roles
 from launcher.daemon.log_copier import write_log
@@ -39,6 +41,7 @@ from launcher.daemon.marks import Marks
 from launcher.daemon.pools import Pools
 from launcher.daemon.proof import Prover
 from launcher.daemon.starter import Starter
+from launcher.daemon.threads import in_thread
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images, Layer, PullFailed
 from launcher.engine.logs import Logs
@@ -72,6 +75,7 @@ class Runners:
         images: Images,
         logs: Logs,
         starter: Starter,
+        host: HostJobs | None,
         prover: Prover,
         committer: Committer,
         hub: Hub,
@@ -82,7 +86,7 @@ class Runners:
         log_use: LogUse,
     ) -> None:
         self._containers, self._images, self._logs = containers, images, logs
-        self._starter, self._prover = starter, prover
+        self._starter, self._host, self._prover = starter, host, prover
         self._committer, self._hub, self._marks = committer, hub, marks
         self._log_directory, self.log_use = log_directory, log_use
         self._roles, self._toolkit_fixed = roles, toolkit_fixed
@@ -117,6 +121,25 @@ class Runners:
             act.LookAtLayout: self._look_at_layout,
         }
 
+    def _method(self, action: act.Action) -> Callable[[Any], Awaitable[None]]:
+        on_host = is_host(getattr(action, "container_name", ""))
+        return self._on_host if on_host else self._methods[type(action)]
+
+    async def _on_host(self, action: act.OfAttempt) -> None:
+        """Carry out an action of a host job; each has a thread of its own, which may wait."""
+        if self._host is None:
+            raise LauncherError("this daemon cannot run host jobs")
+        if isinstance(action, act.FollowAttempt):
+            self._host.follow(action, self.brain.tell)
+        elif isinstance(action, act.StartAttempt):
+            asked, deadline = await self._asked_of(action)
+            call = functools.partial(self._host.start, action, asked, deadline)
+            wanted = functools.partial(self._wanted, action)
+            self.brain.tell(await in_thread(action.container_name, lambda: call(wanted)))
+        else:
+            perform = functools.partial(self._host.perform, action, self.brain.tell)
+            await in_thread(action.container_name, perform)
+
     def dispatch(self, action: act.Action) -> None:
         """Start carrying out an action; it is repeated until it had a result."""
         task = asyncio.create_task(self._insist(action))
@@ -136,7 +159,7 @@ class Runners:
         level = logging.INFO
         while True:
             try:
-                await self._methods[type(action)](action)
+                await self._method(action)(action)
                 return
             except (EngineUnavailable, Unknown) as away:
                 about_event(log, action).log(
@@ -220,22 +243,25 @@ class Runners:
         finally:
             self._hub.progress.pop(key, None)
 
-    async def _start(self, action: act.StartAttempt) -> None:
+    async def _asked_of(self, action: act.StartAttempt) -> tuple[Asked | str, str | None]:
+        """Return what an attempt's owner wants, or why that cannot be told, and its deadline."""
         job = self.brain.world.jobs.get(action.job)
         if job is None:
             raise LauncherError(f"job {action.job} is not there any more")
-        spec: JobSpec | str
+        limit = job.time_limit
+        deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
         try:
             spec = await self._spec(action.job)
         except (LauncherError, ValueError) as error:
-            spec = f"what was asked cannot be read any more: {error}"
-        limit = job.time_limit
-        deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
+            return f"what was asked cannot be read any more: {error}", deadline
+        return await self._on(self.pools.starts, self._asked, action, spec, job.owner), deadline
+
+    async def _start(self, action: act.StartAttempt) -> None:
+        asked, deadline = await self._asked_of(action)
+        owner = self.brain.world.jobs[action.job].owner
         self._starting += 1
         try:
-            event = await self._on(
-                self.pools.starts, self._started, action, spec, job.owner, deadline
-            )
+            event = await self._on(self.pools.starts, self._started, action, asked, owner, deadline)
         finally:
             self._starting -= 1
             if not self._starting:
@@ -243,11 +269,10 @@ class Runners:
         self.brain.tell(event)
 
     def _started(
-        self, action: act.StartAttempt, spec: JobSpec | str, owner: Owner, deadline: str | None
+        self, action: act.StartAttempt, asked: Asked | str, owner: Owner, deadline: str | None
     ) -> ev.Event:
         admin = self._roles.caller(owner).admin
         self.log_use.begin(action.job, action.attempt, owner, admin=admin)
-        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
         event = self._starter.run(action, asked, deadline, lambda: self._wanted(action))
         if not isinstance(event, ev.AttemptStarted):
             self.log_use.end(action.job, action.attempt)

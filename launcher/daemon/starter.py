@@ -148,7 +148,7 @@ class Starter:
         if found is None or not found.ever_started:
             if action.unfit is not None:
                 raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
-            self._check_slices(action.slices)
+            self.check_slices(action.slices)
         if found is None:
             _must_be(wanted)
             if isinstance(plan, str):
@@ -193,7 +193,7 @@ class Starter:
                 f"the name {action.container_name} belongs to another's container {found.id[:12]}",
             )
 
-    def _check_slices(self, slices: tuple[Slice, ...]) -> None:
+    def check_slices(self, slices: tuple[Slice, ...]) -> None:
         """Refuse a slice that is not what was leased, or that somebody uses (I12)."""
         for s in slices:
             try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from launcher import wire
 from launcher.core.explain import Explainer
@@ -272,8 +273,15 @@ def _event(context: Context, job: Job, caller: Caller, command: list[str] | None
             "job": json.loads(convert.dump(wire.JobView, view)),
             "blockers": [{"kind": b.reason.value, "need": b.need, "have": b.have} for b in why],
             "progress": None if layers is None else {"layers": layers},
+            "turn": _turn(context, job, caller),
         }
     ).encode()
+
+
+def _turn(context: Context, job: Job, caller: Caller) -> dict[str, Any] | None:
+    """Return what the owner's client needs to start a foreground job now; nobody else's."""
+    turn = context.turns.of(job.id) if caller.owner.uid == job.owner.uid else None
+    return None if turn is None else dataclasses.asdict(turn)
 
 
 async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:

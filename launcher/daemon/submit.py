@@ -10,7 +10,7 @@ from typing import cast
 from launcher import wire
 from launcher.core import event as ev
 from launcher.core.explain import Explainer
-from launcher.core.job import After, Dependency, ImageKey, Job, JobSpec, Outcome
+from launcher.core.job import HOST, After, Dependency, ImageKey, Job, JobSpec, Outcome
 from launcher.core.policy import Asked
 from launcher.daemon import clock, convert, login, mounts, views
 from launcher.daemon.context import Context
@@ -126,6 +126,11 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     for request in asked.jobs:
         expanded.append(await _expanded(request, budget, pauses))
     login.must_be_few(asked.credentials)
+    if not context.runs_host_jobs and any(one.runtime == HOST for one in asked.jobs):
+        raise UserError(
+            "runtime: this daemon cannot run host jobs",
+            fix="They need a daemon with root's rights, outside a container, and cgroup v2.",
+        )
     new, arrays = await _new_jobs(context, caller, asked, expanded)
     return ev.Submitted(
         caller.owner, new, asked.dry_run, arrays, caller.groups, caller.admin, caller.trusted

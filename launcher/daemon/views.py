@@ -59,7 +59,7 @@ def job_view(
         submitted_at=clock.rfc3339(job.submitted_at),
         started_at=job.started_at,
         ended_at=job.ended_at,
-        container_id=job.container_id if mine else None,
+        container_id=job.container_id if mine and not job.on_host else None,
         message=job.message if mine else None,
         time_limit=job.time_limit,
     )

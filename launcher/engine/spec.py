@@ -7,6 +7,7 @@ Docker API 1.41 and later.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,17 +87,27 @@ def environment(launch: Launch) -> dict[str, str]:
     login = launch.confinement.login
     if login is not None:
         env = {"HOME": f"/home/{login}", "USER": login, "LOGNAME": login} | env
-    env["LAUNCHER_JOB_ID"] = str(launch.job)
-    env["LAUNCHER_ATTEMPT"] = str(launch.attempt)
-    env["LAUNCHER_SLICES"] = ",".join(s.uuid for s in launch.slices)
-    env["LAUNCHER_PROFILE"] = launch.slices[0].profile if launch.slices else "none"
-    if launch.index is not None:
-        env["LAUNCHER_ARRAY_INDEX"] = str(launch.index)
-    if launch.deadline is not None:
-        env["LAUNCHER_DEADLINE"] = launch.deadline
+    env |= own_variables(launch.job, launch.attempt, launch.slices, launch.index, launch.deadline)
     if not _device_requests(launch):
         # `void`, not `none`: old toolkits gave every GPU for `none`.
         env["NVIDIA_VISIBLE_DEVICES"] = "void"
+    return env
+
+
+def own_variables(
+    job: int, attempt: int, slices: Sequence[Slice], index: int | None, deadline: str | None
+) -> dict[str, str]:
+    """Return the LAUNCHER_ variables of an attempt."""
+    env = {
+        "LAUNCHER_JOB_ID": str(job),
+        "LAUNCHER_ATTEMPT": str(attempt),
+        "LAUNCHER_SLICES": ",".join(s.uuid for s in slices),
+        "LAUNCHER_PROFILE": slices[0].profile if slices else "none",
+    }
+    if index is not None:
+        env["LAUNCHER_ARRAY_INDEX"] = str(index)
+    if deadline is not None:
+        env["LAUNCHER_DEADLINE"] = deadline
     return env
 
 

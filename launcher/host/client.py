@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.errors import LauncherError
+from launcher.errors import EngineUnavailable, LauncherError
 from launcher.host.cgroup import Limits
 from launcher.host.children import Command
 from launcher.host.helper import MOST_MESSAGE_BYTES
@@ -17,10 +18,8 @@ from launcher.host.helper import MOST_MESSAGE_BYTES
 SECONDS = 30.0
 
 
-class HostUnavailable(LauncherError):
+class HostUnavailable(EngineUnavailable):
     """The helper cannot be reached, or ended before it answered."""
-
-    exit_code = 3
 
 
 class HostRefused(LauncherError):
@@ -48,8 +47,12 @@ class Tree:
 class HostHelper:
     """Asks the helper at a socket. Every method raises ``HostUnavailable`` and ``HostRefused``."""
 
-    def __init__(self, path: str, seconds: float = SECONDS) -> None:
-        self._path, self._seconds = path, seconds
+    def __init__(
+        self, path: str, seconds: float = SECONDS, start: Callable[[], None] | None = None
+    ) -> None:
+        """``start`` starts a helper where there is none; systemd does for its own."""
+        self._path, self._seconds, self._start = path, seconds, start
+        self._starting = threading.Lock()
 
     @contextlib.contextmanager
     def expected(self, name: str, uid: int, limits: Limits) -> Iterator[Expectation]:
@@ -100,16 +103,29 @@ class HostHelper:
             return _answer(connection, asked)
 
     def _connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            connection.settimeout(self._seconds)
-            connection.connect(self._path)
+            with self._starting:
+                try:
+                    return self._connected()
+                except (FileNotFoundError, ConnectionRefusedError):
+                    if self._start is None:
+                        raise
+                    self._start()
+                    return self._connected()
         except OSError as error:
-            connection.close()
             raise HostUnavailable(
                 f"the helper for host jobs cannot be reached at {self._path}: {error.strerror}",
                 fix="Start it: `systemctl start launcher-host.socket`.",
             ) from error
+
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.settimeout(self._seconds)
+            connection.connect(self._path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

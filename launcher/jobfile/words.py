@@ -68,6 +68,15 @@ def default_name(image: str) -> str:
     return name if _NAME.fullmatch(name) and not _LIKE_A_REFERENCE.fullmatch(name) else "job"
 
 
+def name_of_program(program: str) -> str:
+    """Return a job's name for a program on the machine.
+
+    >>> name_of_program("/usr/bin/Python3"), name_of_program("./12")
+    ('python3', 'job')
+    """
+    return default_name(re.sub(r"[^a-z0-9._-]", "-", program.rpartition("/")[2].lower()) or "job")
+
+
 def check_user(text: str) -> str:
     """Return ``user[:group]``, by name or number."""
     if not _USER.fullmatch(text):

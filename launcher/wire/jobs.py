@@ -104,6 +104,9 @@ class JobRequest:
     slices; ``policy_profile`` names what an admin opened beyond the default policy, for members of
     a group; a ``preemptible`` one gives way to jobs of higher priority and is queued again.
 
+    A job with ``runtime: host`` runs its command on the machine itself, as its owner; it has no
+    image. With ``foreground`` its client starts the command when it is the job's turn.
+
     ``secrets`` are files in /run/secrets by their names: their contents in base64, None where they
     are not told (``without_contents``): in a dry run, and in all that the daemon shows.
     """
@@ -149,6 +152,8 @@ class JobRequest:
     secrets: dict[str, Annotated[str, Most(2 * MOST_SECRET_BYTES)] | None] = field(
         default_factory=dict, repr=False
     )
+    runtime: Literal["docker", "host"] = "docker"
+    foreground: bool = False
 
     def without_contents(self) -> JobRequest:
         """Return the request with the names of its secrets alone."""

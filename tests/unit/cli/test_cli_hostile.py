@@ -28,6 +28,7 @@ DANGEROUS = re.compile(rf"(?!\n)[\x00-\x1f\x7f-\x9f{UNSEEN}\ud800-\udfff]")
 
 VERBS: dict[str, list[list[str]]] = {
     "run": [["busybox", "true"], ["-d", "busybox"], ["-d", "--array", "0-3", "busybox"]],
+    "host": [["--", "true"]],
     "submit": [["FILE"], ["--dry-run", "FILE"], ["--wait", "FILE"]],
     "ps": [[], ["-a"], ["12"], ["-o", "name"]],
     "show": [["12"], ["x"], ["7"]],
@@ -64,7 +65,7 @@ VERBS: dict[str, list[list[str]]] = {
     "doctor": [[], ["--fix"], ["-o", "name"]],
 }  # fmt: skip
 CASES = [(verb, words) for verb, lines in VERBS.items() for words in lines]
-NO_JSON = {"run", "logs", "export", "login", "backup"}
+NO_JSON = {"run", "host", "logs", "export", "login", "backup"}
 
 
 def hostile(kind: Any, pending: bool = False) -> Any:

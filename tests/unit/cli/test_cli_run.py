@@ -92,6 +92,8 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "idle_timeout": 1800.0,
         "preemptible": True,
         "array": None,
+        "runtime": "docker",
+        "foreground": False,
     }  # fmt: skip
 
 

@@ -63,6 +63,8 @@ requests = st.builds(
     signal=st.one_of(st.none(), st.builds(wire.SignalBefore, name=text, before=seconds)),
     idle_timeout=st.one_of(st.none(), seconds),
     preemptible=st.booleans(),
+    runtime=st.sampled_from(["docker", "host"]),
+    foreground=st.booleans(),
     secrets=st.just({}) | st.dictionaries(text, st.just("kept:" + "0" * 32), max_size=3),
 )
 
@@ -89,6 +91,8 @@ SAME = {"name", "image", "working_dir", "shm_size", "mem_limit", "cpus", "user",
     "idle_timeout",
     "preemptible",
     "policy_profile",
+    "runtime",
+    "foreground",
 }
 
 

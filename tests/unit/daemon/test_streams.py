@@ -15,6 +15,7 @@ from launcher.core.job import ImageKey, Job, JobSpec, Owner, State
 from launcher.core.submit import submit
 from launcher.daemon import streams
 from launcher.daemon.context import Context
+from launcher.daemon.foreground import ForegroundTurns
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller
 from launcher.output.log_file import LogWriter, path_of
@@ -41,7 +42,8 @@ def test_the_progress_of_a_private_pull_is_told_to_its_owner_alone() -> None:
         machine, hub = Machine(), Hub()
         jobs = [ask(machine, ALICE, HERS), ask(machine, BOB, HIS)]
         hub.pulling(HERS, LAYERS)
-        context = cast("Context", SimpleNamespace(world=machine.world, hub=hub))
+        turns = ForegroundTurns(hub.touch)
+        context = cast("Context", SimpleNamespace(world=machine.world, hub=hub, turns=turns))
         return {
             job.owner.name: json.loads(
                 streams._event(context, job, Caller(job.owner, admin=False), None)

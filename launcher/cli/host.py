@@ -1,0 +1,66 @@
+"""``launch host``: one command on the machine itself, with its own slice, in the foreground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from launcher.cli import params, terminal
+from launcher.cli.common import connect_or_start, docker_codes
+
+
+@click.command(
+    "host",
+    short_help="Run one command on this machine itself, on its own slice.",
+    context_settings={"allow_interspersed_args": False},
+)
+@click.option("--profile", type=params.TEXT, help="The slice's profile: 1g.6gb.")
+@click.option("--count", type=params.COUNT, metavar="N", help="How many such slices (1).")
+@click.option(
+    "--gpu-memory", type=params.TEXT, metavar="SIZE", help="The smallest slice with: 10g."
+)
+@click.option(
+    "--gpus", type=params.SPEC, metavar="SPEC", help="All in one: 1g.6gb:2, full, none, …"
+)
+@click.option("-t", "--time", "time_limit", type=params.TIME_LIMIT, help="Time limit: 4h, 90m.")
+@click.option("--priority", type=params.PRIORITY, help="0 to 50 for everybody; higher goes first.")
+@click.option(
+    "--begin", type=params.BEGIN, metavar="TIME", help="No earlier: 2026-12-01T02:00, +2h."
+)
+@click.option("--hold", is_flag=True, help="Wait until `launch release`.")
+@click.option(
+    "--dependency",
+    type=params.DEPENDENCY,
+    metavar="HOW:JOB",
+    help="After other jobs: afterok:12:13, afterany:14, afternotok:15[3].",
+)
+@click.option("--name", type=params.NAME, help="The job's name (the program's).")
+@click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
+@click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")
+@click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
+@click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
+@click.option(
+    "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
+@click.argument("words", nargs=-1, required=True, type=params.TEXT, metavar="[--] COMMAND...")
+def command(quiet: bool, **flags: Any) -> int:
+    """Run one command on this machine itself, with its own slice.
+
+    The command waits in the same queue as containers, and runs as you, in this directory, with this
+    terminal and environment. CUDA_VISIBLE_DEVICES names its slices; without a GPU option it is
+    empty. The slices are released when the command and everything it started have ended.
+
+    Exit status: the command's own, or 128 and the number of the signal that ended it; 124 time
+    limit, 125 it never ran, 126 or 127 it cannot run or is not found, 130 cancelled.
+    """
+    from launcher.cli.on_host import run_on_host
+    from launcher.cli.request import build_host
+
+    request = build_host(flags)
+    with docker_codes():
+        client = connect_or_start(quiet=quiet)
+        if request.gpus.count > 1 and not quiet:
+            terminal.say("note: one process sees one MIG device; use one process per slice")
+        return run_on_host(client, request, quiet=quiet)

@@ -1,0 +1,119 @@
+"""A host job in the foreground: queued first, then a child of this process."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from launcher.cli import terminal
+from launcher.cli.codes import EXIT_CANCELLED, EXIT_NEVER_RAN, EXIT_TIMEOUT, exit_status
+from launcher.cli.following import Narrator, tell_end
+from launcher.cli.interrupts import Interrupts
+from launcher.client import Client
+from launcher.client.decode import decode
+from launcher.errors import LauncherError
+from launcher.wire import END, EVENT, JobView
+
+if TYPE_CHECKING:
+    from launcher.wire import JobRequest
+
+CANNOT_RUN, NOT_FOUND = 126, 127
+_ENDED = (signal.SIGTERM, signal.SIGKILL)
+"""The signals with which the launcher ends a job."""
+
+
+def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
+    """Queue the job, run its command when it is its turn, and return its exit status."""
+    with Interrupts(client) as interrupts:
+        job = client.submit([request])[0]
+        interrupts.queued(job.id)
+        narrator = Narrator(job.id, "", quiet=quiet)
+        turn = _turn(client, job, narrator, interrupts)
+    if isinstance(turn, JobView):
+        tell_end(turn, quiet=quiet)
+        return EXIT_CANCELLED if interrupts.terminated else exit_status(turn)
+    environment = {**os.environ, **request.environment, **_variables(turn)}
+    status = _run(request.command or [], environment, turn)
+    if os.WIFEXITED(status):
+        return os.waitstatus_to_exitcode(status)
+    number = os.WTERMSIG(status)
+    return _why_ended(client, job.id, quiet=quiet) if number in _ENDED else 128 + number
+
+
+def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that the daemon gives a command: no others, whatever it says."""
+    told = turn.get("environment") or {}
+    ours = {key: value for key, value in told.items() if key.startswith("LAUNCHER_")}
+    return {**ours, "CUDA_VISIBLE_DEVICES": str(told.get("CUDA_VISIBLE_DEVICES", ""))}
+
+
+def _turn(
+    client: Client, job: JobView, narrator: Narrator, interrupts: Interrupts
+) -> dict[str, Any] | JobView:
+    """Return what the command needs to start; the job, where it ended before."""
+    for frame in client.follow(job.id):
+        if frame.stream == END:
+            return decode(JobView, json.loads(frame.data)) if frame.data else client.wait(job.id)
+        if frame.stream == EVENT:
+            turn = json.loads(frame.data).get("turn")
+            if turn is not None:
+                narrator.close()
+                return dict(turn)
+            interrupts.state(narrator.event(frame.data))
+    return client.wait(job.id)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]) -> int:
+    """Run a command as a child on this terminal; returns its wait status.
+
+    Ctrl-C and such reach it by the terminal; what is sent to this process alone is passed on.
+    """
+    from launcher.host.joining import report
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ours = (signal.SIGINT, signal.SIGQUIT)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ours}
+    pid = os.fork()
+    if pid == 0:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _become(command, environment, turn)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda number, _: os.kill(pid, number))
+    status = os.waitpid(pid, 0)[1]
+    report(turn["socket"], turn["token"], status)
+    return status
+
+
+def _become(
+    command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]
+) -> NoReturn:
+    """Join the job's cgroup and execute the command; the life of the child."""
+    from launcher.host.joining import join
+
+    code = EXIT_NEVER_RAN
+    try:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
+        join(turn["socket"], turn["token"])
+        os.execvpe(command[0], list(command), dict(environment))
+    except LauncherError as error:
+        terminal.complain(error.message)
+    except OSError as error:
+        code = NOT_FOUND if error.errno == errno.ENOENT else CANNOT_RUN
+        terminal.complain(f"cannot run {command[0]}: {error.strerror}")
+    finally:
+        os._exit(code)
+
+
+def _why_ended(client: Client, job: int, *, quiet: bool) -> int:
+    """Return the exit status of a command that was killed, by its limit or by whom."""
+    end = client.wait(job)
+    tell_end(end, quiet=quiet)
+    known = {"TIMEOUT": EXIT_TIMEOUT, "CANCELLED": EXIT_CANCELLED}
+    return known.get(end.outcome or "", exit_status(end))

@@ -1,0 +1,37 @@
+"""Foreground host jobs whose turn has come: their clients start the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the client of a foreground job needs to start its command."""
+
+    token: str
+    socket: str
+    environment: Mapping[str, str]
+
+
+class ForegroundTurns:
+    """The foreground jobs that may start now, by id. Safe in any thread."""
+
+    def __init__(self, changed: Callable[[int], None]) -> None:
+        """``changed`` wakes who follows a job."""
+        self._turns: dict[int, Turn] = {}
+        self._changed = changed
+
+    def of(self, job: int) -> Turn | None:
+        """Return a job's turn, None where it is not."""
+        return self._turns.get(job)
+
+    def offer(self, job: int, turn: Turn) -> None:
+        """Let the client start the job's command."""
+        self._turns[job] = turn
+        self._changed(job)
+
+    def withdraw(self, job: int) -> None:
+        """The command has started, or will not."""
+        self._turns.pop(job, None)

@@ -1,0 +1,251 @@
+"""Runs attempts of host jobs: process trees that the helper keeps, without a container.
+
+Every call may have been made before, by a daemon that died: the helper knows each attempt by its
+name. Blocking; runs in threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from launcher.config import Config
+from launcher.core import action as act
+from launcher.core.event import (
+    AttemptEnded,
+    AttemptLost,
+    AttemptStarted,
+    Event,
+    StartFailed,
+    StartFailure,
+)
+from launcher.core.gpu import Slice
+from launcher.core.policy import Asked
+from launcher.daemon import clock
+from launcher.daemon.foreground import ForegroundTurns, Turn
+from launcher.daemon.notstarted import NotStarted
+from launcher.daemon.proof import Engine, Prover
+from launcher.daemon.starter import Starter
+from launcher.engine.own import own_container
+from launcher.engine.spec import own_variables
+from launcher.errors import InternalError
+from launcher.host import starting
+from launcher.host.cgroup import Limits, unified_root
+from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, Tree
+from launcher.pidfd import exit_code
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LOOK_AGAIN_SECONDS = 0.5
+CLIENT_SECONDS = 15.0
+"""A foreground job whose client is there, but starts nothing for this long, has failed."""
+NANO = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A process tree as a container is seen: by its id, and whether it runs."""
+
+    id: str
+    running: bool
+
+
+class Trees:
+    """Looks at process trees as ``Prover`` looks at containers; a tree's id is its name."""
+
+    def __init__(self, helper: HostHelper) -> None:
+        self._helper = helper
+
+    def find(self, name: str, _: str | None = None) -> Found:
+        """Return an attempt's tree; raises ``HostUnavailable``."""
+        return Found(name, self._helper.state(name)[1])
+
+    def is_empty(self, name: str) -> bool:
+        """Whether an attempt has no processes; False where that is not known."""
+        try:
+            return not self._helper.state(name)[1]
+        except HostUnavailable:
+            return False
+
+
+def helper_of(config: Config) -> tuple[HostHelper, str] | None:
+    """Return the helper and the path of its users' socket; None where there cannot be one.
+
+    It needs root's rights, and cgroup v2 (``unified_root``); in a container it would see another
+    machine than the caller does.
+    """
+    if os.geteuid() != 0 or unified_root() is None or own_container() is not None:
+        return None
+    place = config.socket.parent
+    helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
+    return helper, str(place / starting.USERS)
+
+
+def made(
+    found: tuple[HostHelper, str] | None,
+    prover: Callable[[Engine], Prover],
+    turns: ForegroundTurns,
+    starter: Starter,
+    watched: Callable[[int], bool],
+) -> HostJobs | None:
+    """Return what runs host jobs by the helper that was found, None without one."""
+    if found is None:
+        return None
+    return HostJobs(*found, prover(Trees(found[0])), turns, starter.check_slices, watched)
+
+
+class HostJobs:
+    """Starts, follows and ends the attempts of host jobs."""
+
+    def __init__(
+        self,
+        helper: HostHelper,
+        join_path: str,
+        prover: Prover,
+        turns: ForegroundTurns,
+        check_slices: Callable[[tuple[Slice, ...]], None],
+        watched: Callable[[int], bool],
+    ) -> None:
+        """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` tells
+        whether anybody follows a job."""
+        self._helper, self._join_path = helper, join_path
+        self._prover, self._turns = prover, turns
+        self._check_slices, self._watched = check_slices, watched
+
+    def start(
+        self,
+        action: act.StartAttempt,
+        asked: Asked | str,
+        deadline: str | None,
+        wanted: Callable[[], bool],
+    ) -> Event:
+        """Return what became of the start; never leaves it open."""
+        name = action.container_name
+        if action.before_boot:
+            return AttemptLost(action.job, action.attempt, "the machine was rebooted as it started")
+        if action.resumed and (tree := self._insist(lambda: self._helper.state(name)[0])):
+            return self._started(action, tree)
+        try:
+            if isinstance(asked, str):
+                raise NotStarted(StartFailure.USER, asked)
+            if action.unfit is not None:
+                raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
+            self._check_slices(action.slices)
+            return self._started(action, self._joined(action, asked, deadline, wanted))
+        except NotStarted as failed:
+            return StartFailed(
+                action.job,
+                action.attempt,
+                failed.failure,
+                failed.message,
+                failed.exit_code,
+                failed.slice,
+            )
+
+    def _joined(
+        self,
+        action: act.StartAttempt,
+        asked: Asked,
+        deadline: str | None,
+        wanted: Callable[[], bool],
+    ) -> Tree:
+        """Let the client start the command; returns the tree once it has joined."""
+        spec = asked.spec
+        limits = Limits(spec.mem_limit, spec.cpus)
+        environment = own_variables(
+            action.job, action.attempt, action.slices, action.index, deadline
+        )
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(s.uuid for s in action.slices)
+        try:
+            with self._helper.expected(
+                action.container_name, asked.person.owner.uid, limits
+            ) as expectation:
+                turn = Turn(expectation.token, self._join_path, environment)
+                self._turns.offer(action.job, turn)
+                return self._awaited(action, expectation, wanted)
+        except HostRefused as refused:
+            raise NotStarted(StartFailure.INFRA, f"host job: {refused.message}") from refused
+        except HostUnavailable as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+        finally:
+            self._turns.withdraw(action.job)
+
+    def _awaited(
+        self, action: act.StartAttempt, expectation: Expectation, wanted: Callable[[], bool]
+    ) -> Tree:
+        until = clock.now().boot + CLIENT_SECONDS
+        while (tree := expectation.joined(LOOK_AGAIN_SECONDS)) is None:
+            if not wanted():
+                why = "its end was asked for before it had started"
+                raise NotStarted(StartFailure.STOPPED, why)
+            if clock.now().boot > until:
+                there = "did not start its command" if self._watched(action.job) else "is gone"
+                raise NotStarted(StartFailure.USER, f"it was its turn, but its client {there}")
+        return tree
+
+    def _started(self, action: act.StartAttempt, tree: Tree) -> AttemptStarted:
+        at = clock.rfc3339(tree.started_ns / NANO)
+        return AttemptStarted(action.job, action.attempt, action.container_name, at)
+
+    def follow(self, action: act.FollowAttempt, tell: Callable[..., None]) -> None:
+        """Have a thread of its own wait for the attempt's end, and tell it."""
+        name = f"host-{action.job}.{action.attempt}"
+        wait = threading.Thread(target=lambda: tell(self._end(action)), name=name, daemon=True)
+        wait.start()
+
+    def _end(self, action: act.FollowAttempt) -> Event:
+        name = action.container_name
+        if action.before_boot:
+            why = "the machine was rebooted while it ran"
+            return AttemptLost(action.job, action.attempt, why, action.slices)
+        tree = self._insist(lambda: self._helper.wait(name))
+        while self._insist(lambda: self._helper.state(name)[1]):  # there is no record of it
+            clock.sleep(LOOK_AGAIN_SECONDS)
+        idle = self._prover.idle_now(action.slices, name)
+        if tree is None or tree.status is None or tree.ended_ns is None:
+            why = "how it ended is not known: the process that waited for it was killed"
+            return AttemptLost(action.job, action.attempt, why, idle)
+        times = clock.rfc3339(tree.started_ns / NANO), clock.rfc3339(tree.ended_ns / NANO)
+        code = exit_code(tree.status)
+        return AttemptEnded(action.job, action.attempt, code, tree.oom, *times, idle)
+
+    def perform(self, action: act.OfAttempt, tell: Callable[..., None]) -> None:
+        """Carry out what is neither a start nor following; raises ``HostUnavailable``."""
+        name = action.container_name
+        match action:
+            case act.StopAttempt():
+                self._helper.signal(name, signal.SIGTERM, tree=True)
+            case act.KillAttempt():
+                self._until_empty(name)
+            case act.SignalAttempt():
+                self._helper.signal(name, signal.Signals[action.signal], tree=False)
+            case act.ProveIdle():
+                self._prover.prove(action, tell)
+            case act.RemoveContainer():
+                self._until_empty(name)
+                self._helper.remove(name)
+            case _:
+                raise InternalError(f"{type(action).__name__} is not for host jobs")
+
+    def _until_empty(self, name: str) -> None:
+        """Kill an attempt's processes until none is left."""
+        self._helper.kill(name)
+        while self._helper.state(name)[1]:
+            clock.sleep(LOOK_AGAIN_SECONDS)
+            self._helper.kill(name)
+
+    @staticmethod
+    def _insist(ask: Callable[[], T]) -> T:
+        while True:
+            try:
+                return ask()
+            except HostUnavailable as away:
+                log.info("waiting for the helper: %s", away.message)
+                clock.sleep(LOOK_AGAIN_SECONDS)

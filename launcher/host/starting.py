@@ -1,0 +1,51 @@
+"""Starts a helper for a daemon that systemd does not run. It goes on when the daemon ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+DAEMONS, USERS, RECORDS = "host.sock", "join.sock", "host-jobs"
+"""The names of the daemon's socket, of the users' and of the records, beside the daemon's own."""
+_HELPER = (sys.executable, "-P", "-m", "launcher.host")
+
+
+def start(directory: Path) -> None:
+    """Start a helper with both sockets in a directory; raises ``OSError``."""
+    with contextlib.ExitStack() as stack:
+        daemons = stack.enter_context(_bound(directory / DAEMONS, 0o600))
+        users = stack.enter_context(_bound(directory / USERS, 0o666))
+        log = os.open(directory / "host.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        stack.callback(os.close, log)
+        fds = daemons.fileno(), users.fileno()
+        words = ["--records", str(directory / RECORDS)]
+        words += ["--daemons", str(fds[0]), "--users", str(fds[1])]
+        subprocess.Popen(
+            [*_HELPER, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            pass_fds=fds,
+            start_new_session=True,
+            cwd="/",
+        )
+
+
+def _bound(path: Path, mode: int) -> socket.socket:
+    """Return a listening socket in the place of one that an earlier helper left."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    before = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(str(path))
+        listener.listen()
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
