@@ -42,7 +42,8 @@ def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
     if os.WIFEXITED(status):
         return os.waitstatus_to_exitcode(status)
     number = os.WTERMSIG(status)
-    return _why_ended(client, job.id, quiet=quiet) if number in _ENDED else 128 + number
+    why = _why_ended(client, job.id, quiet=quiet) if number in _ENDED else None
+    return 128 + number if why is None else why
 
 
 def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
@@ -111,9 +112,13 @@ def _become(
         os._exit(code)
 
 
-def _why_ended(client: Client, job: int, *, quiet: bool) -> int:
-    """Return the exit status of a command that was killed, by its limit or by whom."""
-    end = client.wait(job)
+def _why_ended(client: Client, job: int, *, quiet: bool) -> int | None:
+    """Return the exit status of a command that was killed; None where the daemon is away."""
+    try:
+        client.show(str(job))
+        end = client.wait(job)
+    except LauncherError:
+        return None
     tell_end(end, quiet=quiet)
     known = {"TIMEOUT": EXIT_TIMEOUT, "CANCELLED": EXIT_CANCELLED}
     return known.get(end.outcome or "", exit_status(end))

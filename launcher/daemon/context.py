@@ -58,7 +58,8 @@ class Context:
     committer: Committer
     hub: Hub
     turns: ForegroundTurns
-    runs_host_jobs: bool
+    host_limits: frozenset[str] | None
+    """What of host jobs can be limited (see ``host_jobs``); None where none can run."""
     health: Health
     credentials: Credentials
     images: Images

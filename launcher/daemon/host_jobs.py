@@ -88,6 +88,14 @@ def helper_of(config: Config) -> tuple[HostHelper, str] | None:
     return helper, str(place / starting.USERS)
 
 
+def limits_of(found: tuple[HostHelper, str] | None) -> frozenset[str] | None:
+    """Return the controllers of cgroup v2 on this machine; None where no host jobs can run."""
+    root = unified_root()
+    if found is None or root is None:
+        return None
+    return frozenset((root / "cgroup.controllers").read_text().split())
+
+
 def made(
     found: tuple[HostHelper, str] | None,
     prover: Callable[[Engine], Prover],

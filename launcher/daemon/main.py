@@ -112,7 +112,8 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # it would hold users' secrets
     logs.configure(config.log_level, config.log_format)
-    for name in unknown_names(config.rules, config.admin_group, config.trusted_group):
+    groups = config.admin_group, config.trusted_group, *sorted(config.rules.policy.host_groups)
+    for name in unknown_names(config.rules, *groups):
         log.warning("launcher.toml names the %s, which this machine does not have", name)
     crashpoints.arm_from_environment()
     try:
@@ -410,7 +411,7 @@ class Daemon:
             committer=self.committer,
             hub=self.hub,
             turns=self.turns,
-            runs_host_jobs=self.outside.host is not None,
+            host_limits=host_jobs.limits_of(self.outside.host),
             health=self.health,
             credentials=self.runners.credentials,
             images=self.outside.images,

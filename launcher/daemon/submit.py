@@ -126,15 +126,33 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     for request in asked.jobs:
         expanded.append(await _expanded(request, budget, pauses))
     login.must_be_few(asked.credentials)
-    if not context.runs_host_jobs and any(one.runtime == HOST for one in asked.jobs):
-        raise UserError(
-            "runtime: this daemon cannot run host jobs",
-            fix="They need a daemon with root's rights, outside a container, and cgroup v2.",
-        )
+    for request in asked.jobs:
+        if request.runtime == HOST:
+            _check_host(context, request)
     new, arrays = await _new_jobs(context, caller, asked, expanded)
     return ev.Submitted(
         caller.owner, new, asked.dry_run, arrays, caller.groups, caller.admin, caller.trusted
     )
+
+
+def _check_host(context: Context, request: wire.JobRequest) -> None:
+    """Raise ``UserError`` for a host job that cannot run, or be limited, on this machine."""
+    can = context.host_limits
+    if can is None:
+        raise UserError(
+            "runtime: this daemon cannot run host jobs",
+            fix="They need a daemon with root's rights, outside a container, and cgroup v2.",
+        )
+    for field, value, controller in (
+        ("mem_limit", request.mem_limit, "memory"),
+        ("cpus", request.cpus, "cpu"),
+    ):
+        if value is not None and controller not in can:
+            raise UserError(
+                f"{field}: this machine cannot limit a host job's {controller}: the controller "
+                "belongs to cgroup v1",
+                fix="Leave it out, or boot with systemd.unified_cgroup_hierarchy=1.",
+            )
 
 
 async def _expanded(

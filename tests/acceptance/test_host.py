@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import json
 import os
 import pty
-import pwd
 import re
 import signal
 import subprocess
@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import NoSuchJob, NotAllowed, UserError
+from launcher.host.cgroup import unified_root
 from launcher.pidfd import kernel_tells
 from launcher.wire import GpuRequest, JobRequest, JobView
 from tests.acceptance.conftest import MakeShell
 from tests.acceptance.shell import LAUNCH, Shell
 from tests.conftest import MakeDaemon
-from tests.support.daemon import DaemonProcess, as_user
+from tests.support.daemon import CONFIG, DaemonProcess, as_user
+from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
 ONE = ("host", "-q", "--profile", "1g.6gb", "--")
@@ -250,6 +252,18 @@ def test_of_many_starts_no_two_share_a_slice(
     wait_until(lambda: slices_free(shared))
 
 
+def test_a_limit_that_the_kernel_cannot_keep_is_refused(launch: Shell) -> None:
+    root = unified_root()
+    assert root is not None
+    controllers = (root / "cgroup.controllers").read_text().split()
+    ended = launch("host", "--memory", "64m", "--", "true")
+    if "memory" in controllers:
+        assert ended.code == 0, ended
+        return
+    assert ended.code == 2
+    assert "mem_limit: this machine cannot limit a host job's memory" in ended.err
+
+
 def test_a_secret_of_the_callers_environment_is_found_nowhere(
     make_daemon: MakeDaemon, shell_for: MakeShell
 ) -> None:
@@ -277,11 +291,6 @@ def test_a_host_job_is_not_taken_for_somebody_elses_use(
     running.end()
 
 
-@pytest.fixture
-def ordinary() -> Iterator[int]:
-    yield pwd.getpwnam("nobody").pw_uid
-
-
 def test_it_has_no_log_and_says_so(launch: Shell) -> None:
     launch(*ONE, "true").ok()
     told = launch("logs", "last")
@@ -289,15 +298,37 @@ def test_it_has_no_log_and_says_so(launch: Shell) -> None:
     assert "ran in the foreground of its client" in told.err
 
 
-def test_other_users_need_the_admins_leave(
-    make_daemon: MakeDaemon, shell_for: MakeShell, ordinary: int
+@pytest.fixture
+def user() -> Iterator[OrdinaryUser]:
+    """An ordinary user, who has no home in which anything of root's is."""
+    made = OrdinaryUser("games")
+    yield made
+    made.close()
+
+
+def test_members_of_the_groups_that_the_admin_names_run_as_themselves(
+    make_daemon: MakeDaemon, user: OrdinaryUser
 ) -> None:
+    group = grp.getgrgid(user.gid).gr_name
+    daemon = make_daemon(config=f'{CONFIG}[host]\ngroups = ["{group}"]\n').start()
+    daemon.socket.chmod(0o666)
+    environment = {**user.environment, "LAUNCHER_SOCKET": str(daemon.socket)}
+    shell = Shell(environment, user.home, user.command(docker=False))
+    ended = shell(*ONE, "sh", "-c", "id -u; id -g; pwd; cat /proc/self/cgroup; exit 8")
+    assert ended.code == 8, ended
+    uid, gid, place, *cgroups = ended.text.splitlines()
+    assert (uid, gid, place) == (str(user.uid), str(user.gid), str(user.home))
+    assert any(line.startswith("0::/launcher.host/host-") for line in cgroups)
+    assert [job.user for job in daemon.client.jobs(all=True)] == ["games"]
+
+
+def test_other_users_need_the_admins_leave(make_daemon: MakeDaemon, user: OrdinaryUser) -> None:
     daemon = make_daemon().start()
     job = JobRequest(
         name="a", image="", command=["true"], gpus=GpuRequest(kind="none"), runtime="host",
         foreground=True,
     )  # fmt: skip
-    with as_user(ordinary), pytest.raises(NotAllowed, match="host-groups"):
+    with as_user(user.uid), pytest.raises(NotAllowed, match="host-groups"):
         daemon.client.submit([job])
 
 

@@ -44,6 +44,8 @@ def main() -> int:
         results: list[Result] = []
         if not wanted or "run" in wanted:
             results.append(measure.run(bench))
+        if not wanted or "host" in wanted:
+            results.append(measure.host(bench))
         if not wanted or "output" in wanted:
             results += output.output(bench)
         if not wanted or "layout" in wanted:

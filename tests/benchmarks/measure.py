@@ -139,6 +139,17 @@ def run(stand: Stand) -> Result:
     )
 
 
+def host(stand: Stand) -> Result:
+    """``launch host`` of ``true`` on a free slice as a whole process, against ``launch ps``."""
+    command = str(Path(sys.executable).parent / "launch")
+    times: dict[str, list[float]] = {"host --profile 1g.6gb -- true": [], "ps": []}
+    for _ in range(RUNS):
+        for words, taken in times.items():
+            taken.append(_timed([command, *words.split()], stand))
+    ours, theirs = (statistics.median(taken) for taken in times.values())
+    return Result("host", "launch host of true / launch ps", ours, theirs, 2.5)
+
+
 def layout_show(stand: Stand) -> Result:
     """``launch layout show`` as a whole process, against ``launch slices``."""
     command = str(Path(sys.executable).parent / "launch")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 from launcher.engine.containers import Containers
+from launcher.fakegpu.processes import with_argument
+from launcher.host.cgroup import unified_root
+from launcher.host.starting import RECORDS
 from launcher.wire import RetryRequest
+from tests.acceptance.shell import LAUNCH
 from tests.conftest import MakeDaemon
 from tests.support.wait import wait_until
 
@@ -46,3 +55,40 @@ def test_jobs_that_a_reboot_ended_are_lost_or_run_again_and_their_slices_are_fre
     wait_until(
         lambda: {s.state for s in daemon.client.slices()} == {"free"}, what="all slices are free"
     )
+
+
+def test_a_host_job_that_a_reboot_ended_is_lost_and_its_slice_is_free(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    daemon = make_daemon()
+    daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
+    daemon.start()
+    command = [LAUNCH, "host", "-q", "--profile", "1g.6gb", "--", "sleep", "600"]
+    with subprocess.Popen(command, env=daemon.environment) as client:
+        wait_until(lambda: daemon.client.status().jobs.get("RUNNING") == 1)
+        store = daemon.client.status().store
+        daemon.kill()
+        # What the boot leaves: no process, no cgroup, an empty /run.
+        root = unified_root()
+        assert root is not None
+        (job,) = (root / "launcher.host").glob(f"host-{store}-*")
+        (helper,) = with_argument(str(daemon.place / RECORDS))
+        os.kill(helper, signal.SIGKILL)
+        (job / "cgroup.kill").write_text("1")
+        wait_until(lambda: removed(job))
+        shutil.rmtree(daemon.place / RECORDS)
+        assert client.wait(20) == 128 + signal.SIGKILL
+    boot.write_text("second\n")
+    daemon.start()
+    wait_until(lambda: daemon.client.show("last").job.outcome == "LOST")
+    assert "rebooted" in (daemon.client.show("last").job.message or "")
+    wait_until(lambda: {s.state for s in daemon.client.slices()} == {"free"})
+
+
+def removed(cgroup: Path) -> bool:
+    """Remove a cgroup once no process is in it."""
+    with contextlib.suppress(OSError):
+        cgroup.rmdir()
+    return not cgroup.exists()

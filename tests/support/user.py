@@ -37,14 +37,15 @@ def may_read_all() -> None:
 
 
 class OrdinaryUser:
-    """``nobody`` with a home of his own; commands run as he runs them.
+    """A user with a home of his own, ``nobody`` by default; commands run as he runs them.
 
     He may read this checkout and its Python wherever they are, which needs CAP_DAC_READ_SEARCH,
     and with ``docker`` he is in the group that the sandbox's socket belongs to.
     """
 
-    def __init__(self) -> None:
-        self.uid, self.gid = pwd.getpwnam(NAME)[2:4]
+    def __init__(self, name: str = NAME) -> None:
+        self.name = name
+        self.uid, self.gid = pwd.getpwnam(name)[2:4]
         self.home = Path(tempfile.mkdtemp(prefix="home-"))
         self.owns(self.home)
 
@@ -55,7 +56,7 @@ class OrdinaryUser:
     @property
     def environment(self) -> dict[str, str]:
         """A login without anything of the launcher or of Docker in it."""
-        return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "USER": NAME}
+        return {"HOME": str(self.home), "PATH": "/usr/bin:/bin", "USER": self.name}
 
     def command(self, *, docker: bool = True) -> list[str]:
         """The words before a command that make it his."""
