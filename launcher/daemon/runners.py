@@ -132,10 +132,9 @@ class Runners:
         if isinstance(action, act.FollowAttempt):
             self._host.follow(action, self.brain.tell)
         elif isinstance(action, act.StartAttempt):
-            asked, deadline = await self._asked_of(action)
-            call = functools.partial(self._host.start, action, asked, deadline)
-            wanted = functools.partial(self._wanted, action)
-            self.brain.tell(await in_thread(action.container_name, lambda: call(wanted)))
+            of = await self._spec_of(action)
+            start = functools.partial(self._started_on_host, self._host, action, of)
+            self.brain.tell(await in_thread(action.container_name, start))
         else:
             perform = functools.partial(self._host.perform, action, self.brain.tell)
             await in_thread(action.container_name, perform)
@@ -243,25 +242,25 @@ class Runners:
         finally:
             self._hub.progress.pop(key, None)
 
-    async def _asked_of(self, action: act.StartAttempt) -> tuple[Asked | str, str | None]:
-        """Return what an attempt's owner wants, or why that cannot be told, and its deadline."""
+    async def _spec_of(self, action: act.StartAttempt) -> tuple[JobSpec | str, Owner, str | None]:
+        """Return what an attempt's job is, or why that cannot be told; its owner and deadline."""
         job = self.brain.world.jobs.get(action.job)
         if job is None:
             raise LauncherError(f"job {action.job} is not there any more")
         limit = job.time_limit
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
+        spec: JobSpec | str
         try:
             spec = await self._spec(action.job)
         except (LauncherError, ValueError) as error:
-            return f"what was asked cannot be read any more: {error}", deadline
-        return await self._on(self.pools.starts, self._asked, action, spec, job.owner), deadline
+            spec = f"what was asked cannot be read any more: {error}"
+        return spec, job.owner, deadline
 
     async def _start(self, action: act.StartAttempt) -> None:
-        asked, deadline = await self._asked_of(action)
-        owner = self.brain.world.jobs[action.job].owner
+        spec, owner, deadline = await self._spec_of(action)
         self._starting += 1
         try:
-            event = await self._on(self.pools.starts, self._started, action, asked, owner, deadline)
+            event = await self._on(self.pools.starts, self._started, action, spec, owner, deadline)
         finally:
             self._starting -= 1
             if not self._starting:
@@ -269,14 +268,22 @@ class Runners:
         self.brain.tell(event)
 
     def _started(
-        self, action: act.StartAttempt, asked: Asked | str, owner: Owner, deadline: str | None
+        self, action: act.StartAttempt, spec: JobSpec | str, owner: Owner, deadline: str | None
     ) -> ev.Event:
         admin = self._roles.caller(owner).admin
         self.log_use.begin(action.job, action.attempt, owner, admin=admin)
+        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
         event = self._starter.run(action, asked, deadline, lambda: self._wanted(action))
         if not isinstance(event, ev.AttemptStarted):
             self.log_use.end(action.job, action.attempt)
         return event
+
+    def _started_on_host(
+        self, host: HostJobs, action: act.StartAttempt, of: tuple[JobSpec | str, Owner, str | None]
+    ) -> ev.Event:
+        spec, owner, deadline = of
+        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
+        return host.start(action, asked, deadline, lambda: self._wanted(action))
 
     def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> Asked:
         """Return what the policy judges, with the owner as he is now, from any thread."""
