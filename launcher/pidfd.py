@@ -1,7 +1,7 @@
-"""How another process ended, by a pidfd: ioctl PIDFD_GET_INFO (Linux 6.15 and later).
+"""Another process: how it ended, by a pidfd, and when it started.
 
-The status of a process is there once its parent has reaped it, whoever that is. Constants and
-layout: include/uapi/linux/pidfd.h.
+The ioctl PIDFD_GET_INFO tells an exit status (Linux 6.15 and later), once the process's parent has
+reaped it, whoever that is. Constants and layout: include/uapi/linux/pidfd.h.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import os
 import select
 import struct
 import subprocess
+from pathlib import Path
 
+PROC = Path("/proc")
 _INFO = struct.Struct("=QQ11Ii")
 """struct pidfd_info, version 0: mask, cgroupid, eleven ids, exit_code."""
 _INFO_EXIT = 1 << 3
@@ -34,6 +36,19 @@ def exit_code(status: int) -> int:
     """Return the exit code of a wait status as shells and Docker tell it: 128 + n for signal n."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
+
+
+def stat_of(pid: int, proc: Path = PROC) -> tuple[str, int] | None:
+    """Return a process's state and when it started, in clock ticks after boot.
+
+    They are fields 3 and 22 of proc_pid_stat(5); None where there is no such process.
+    """
+    try:
+        text = (proc / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19])
 
 
 def is_over(pidfd: int) -> bool:

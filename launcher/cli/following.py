@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from launcher.cli import brief, terminal
+from launcher.cli.codes import EXIT_CANCELLED, EXIT_NEVER_RAN, exit_status
 from launcher.cli.escapes import Cleaner
 from launcher.cli.interrupts import Interrupts
 from launcher.cli.progress import PullProgress
@@ -21,6 +22,7 @@ def follow(
 ) -> JobView:
     """Pass on everything that happens to the job; return it as it ended.
 
+    A host job is returned as it is when it is its turn (``narrator.turn``).
     On a terminal its output is passed on without what could steer that, unless ``raw``.
     """
     cleaner = Cleaner(raw=raw)
@@ -30,6 +32,8 @@ def follow(
                 interrupts.state(narrator.event(frame.data))
                 if narrator.gives_up():
                     client.cancel(job.id)
+                if narrator.turn is not None:
+                    return job
             elif frame.stream == END:
                 return (
                     decode(JobView, json.loads(frame.data)) if frame.data else client.wait(job.id)
@@ -56,6 +60,14 @@ def _pass_on(frame: Frame, job: int, narrator: Narrator, cleaner: Cleaner) -> No
         terminal.complain(frame.data.decode(errors="replace"))
 
 
+def end_status(end: JobView, narrator: Narrator, interrupts: Interrupts, *, quiet: bool) -> int:
+    """Say how a job ended; returns the exit status of the client that followed it."""
+    if narrator.trouble is not None:
+        return EXIT_NEVER_RAN
+    tell_end(end, quiet=quiet)
+    return EXIT_CANCELLED if interrupts.terminated else exit_status(end)
+
+
 def tell_end(job: JobView, *, quiet: bool) -> None:
     """Say on stderr how the job ended, unless it ended well."""
     if job.outcome != "COMPLETED" and (not quiet or job.exit_code is None):
@@ -78,6 +90,8 @@ class Narrator:
 
     trouble: str | None = None
     """Why the job cannot start however long one waits."""
+    turn: dict[str, Any] | None = None
+    """What the client of a host job needs to start its command, when it is its turn."""
 
     def __init__(self, job: int, image: str, *, quiet: bool) -> None:
         self._job = job
@@ -94,6 +108,7 @@ class Narrator:
             job = decode(JobView, body["job"])
         except (ValueError, KeyError, TypeError):
             return "RUNNING"
+        self.turn = body.get("turn")
         self._tell_again(job)
         progress = body.get("progress")
         if progress:

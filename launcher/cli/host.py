@@ -8,6 +8,7 @@ import click
 
 from launcher.cli import params, terminal
 from launcher.cli.common import connect_or_start, docker_codes
+from launcher.cli.options import slices_and_queue
 
 
 @click.command(
@@ -15,26 +16,7 @@ from launcher.cli.common import connect_or_start, docker_codes
     short_help="Run one command on this machine itself, on its own slice.",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("--profile", type=params.TEXT, help="The slice's profile: 1g.6gb.")
-@click.option("--count", type=params.COUNT, metavar="N", help="How many such slices (1).")
-@click.option(
-    "--gpu-memory", type=params.TEXT, metavar="SIZE", help="The smallest slice with: 10g."
-)
-@click.option(
-    "--gpus", type=params.SPEC, metavar="SPEC", help="All in one: 1g.6gb:2, full, none, …"
-)
-@click.option("-t", "--time", "time_limit", type=params.TIME_LIMIT, help="Time limit: 4h, 90m.")
-@click.option("--priority", type=params.PRIORITY, help="0 to 50 for everybody; higher goes first.")
-@click.option(
-    "--begin", type=params.BEGIN, metavar="TIME", help="No earlier: 2026-12-01T02:00, +2h."
-)
-@click.option("--hold", is_flag=True, help="Wait until `launch release`.")
-@click.option(
-    "--dependency",
-    type=params.DEPENDENCY,
-    metavar="HOW:JOB",
-    help="After other jobs: afterok:12:13, afterany:14, afternotok:15[3].",
-)
+@slices_and_queue
 @click.option("--name", type=params.NAME, help="The job's name (the program's).")
 @click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
 @click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")

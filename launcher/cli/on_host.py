@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import sys
@@ -11,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from launcher.cli import terminal
-from launcher.cli.codes import EXIT_CANCELLED, EXIT_NEVER_RAN, EXIT_TIMEOUT, exit_status
-from launcher.cli.following import Narrator, tell_end
+from launcher.cli.codes import EXIT_NEVER_RAN, exit_status
+from launcher.cli.following import Narrator, end_status, follow, tell_end
 from launcher.cli.interrupts import Interrupts
 from launcher.client import Client
-from launcher.client.decode import decode
 from launcher.errors import LauncherError
-from launcher.wire import END, EVENT, JobView
 
 if TYPE_CHECKING:
     from launcher.wire import JobRequest
@@ -33,10 +30,10 @@ def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
         job = client.submit([request])[0]
         interrupts.queued(job.id)
         narrator = Narrator(job.id, "", quiet=quiet)
-        turn = _turn(client, job, narrator, interrupts)
-    if isinstance(turn, JobView):
-        tell_end(turn, quiet=quiet)
-        return EXIT_CANCELLED if interrupts.terminated else exit_status(turn)
+        end = follow(client, job, narrator, interrupts, raw=False)
+    turn = narrator.turn
+    if turn is None:
+        return end_status(end, narrator, interrupts, quiet=quiet)
     environment = {**os.environ, **request.environment, **_variables(turn)}
     status = _run(request.command or [], environment, turn)
     if os.WIFEXITED(status):
@@ -51,22 +48,6 @@ def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
     told = turn.get("environment") or {}
     ours = {key: value for key, value in told.items() if key.startswith("LAUNCHER_")}
     return {**ours, "CUDA_VISIBLE_DEVICES": str(told.get("CUDA_VISIBLE_DEVICES", ""))}
-
-
-def _turn(
-    client: Client, job: JobView, narrator: Narrator, interrupts: Interrupts
-) -> dict[str, Any] | JobView:
-    """Return what the command needs to start; the job, where it ended before."""
-    for frame in client.follow(job.id):
-        if frame.stream == END:
-            return decode(JobView, json.loads(frame.data)) if frame.data else client.wait(job.id)
-        if frame.stream == EVENT:
-            turn = json.loads(frame.data).get("turn")
-            if turn is not None:
-                narrator.close()
-                return dict(turn)
-            interrupts.state(narrator.event(frame.data))
-    return client.wait(job.id)
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]) -> int:
@@ -120,5 +101,4 @@ def _why_ended(client: Client, job: int, *, quiet: bool) -> int | None:
     except LauncherError:
         return None
     tell_end(end, quiet=quiet)
-    known = {"TIMEOUT": EXIT_TIMEOUT, "CANCELLED": EXIT_CANCELLED}
-    return known.get(end.outcome or "", exit_status(end))
+    return exit_status(end)

@@ -9,6 +9,7 @@ import click
 
 from launcher.cli import params, terminal
 from launcher.cli.common import connect_or_start, credentials, docker_codes
+from launcher.cli.options import slices_and_queue
 from launcher.cli.words import split_words
 
 
@@ -32,26 +33,7 @@ class RunCommand(click.Command):
     cls=RunCommand,
     short_help="Run one container on its own slice, and return its exit code.",
 )
-@click.option("--profile", type=params.TEXT, help="The slice's profile: 1g.6gb.")
-@click.option("--count", type=params.COUNT, metavar="N", help="How many such slices (1).")
-@click.option(
-    "--gpu-memory", type=params.TEXT, metavar="SIZE", help="The smallest slice with: 10g."
-)
-@click.option(
-    "--gpus", type=params.SPEC, metavar="SPEC", help="All in one: 1g.6gb:2, full, none, …"
-)
-@click.option("-t", "--time", "time_limit", type=params.TIME_LIMIT, help="Time limit: 4h, 90m.")
-@click.option("--priority", type=params.PRIORITY, help="0 to 50 for everybody; higher goes first.")
-@click.option(
-    "--begin", type=params.BEGIN, metavar="TIME", help="No earlier: 2026-12-01T02:00, +2h."
-)
-@click.option("--hold", is_flag=True, help="Wait until `launch release`.")
-@click.option(
-    "--dependency",
-    type=params.DEPENDENCY,
-    metavar="HOW:JOB",
-    help="After other jobs: afterok:12:13, afterany:14, afternotok:15[3].",
-)
+@slices_and_queue
 @click.option(
     "--array",
     type=params.ARRAY,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from launcher.cli.codes import EXIT_CANCELLED, EXIT_NEVER_RAN, exit_status
 from launcher.cli.interrupts import Interrupts
 from launcher.client import Client
 from launcher.errors import DaemonUnreachable
@@ -27,7 +26,7 @@ def run_in_foreground(
         job = client.submit([request], credentials)[0]
         interrupts.queued(job.id)
         # Loaded while the container starts, not before the job is queued.
-        from launcher.cli.following import Narrator, follow, tell_end
+        from launcher.cli.following import Narrator, end_status, follow
 
         narrator = Narrator(job.id, request.image, quiet=quiet)
         try:
@@ -35,7 +34,4 @@ def run_in_foreground(
         except DaemonUnreachable as error:
             error.fix = f"The job goes on without it: `launch wait {job.id}` when it is back."
             raise
-    if narrator.trouble is not None:
-        return EXIT_NEVER_RAN
-    tell_end(end, quiet=quiet)
-    return EXIT_CANCELLED if interrupts.terminated else exit_status(end)
+    return end_status(end, narrator, interrupts, quiet=quiet)

@@ -26,6 +26,7 @@ from launcher.daemon.expand import made_again
 from launcher.daemon.fairpool import FairPool
 from launcher.daemon.foreground import ForegroundTurns
 from launcher.daemon.health import Health
+from launcher.daemon.host_jobs import HostMachine
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import Caller
 from launcher.daemon.limits import Limiter
@@ -58,8 +59,8 @@ class Context:
     committer: Committer
     hub: Hub
     turns: ForegroundTurns
-    host_limits: frozenset[str] | None
-    """What of host jobs can be limited (see ``host_jobs``); None where none can run."""
+    host: HostMachine | None
+    """What runs host jobs, None where they cannot run."""
     health: Health
     credentials: Credentials
     images: Images

@@ -21,6 +21,7 @@ from launcher import pidfd
 from launcher.daemon.logs import about_container
 from launcher.daemon.notify import Notifier
 from launcher.engine.containers import Container
+from launcher.host.cgroup import counts_oom_kill
 from launcher.passed_fds import STORED
 
 log = logging.getLogger(__name__)
@@ -191,7 +192,7 @@ class ExitWitness:
         """Note an end: EPOLLIN when it has ended, EPOLLHUP when it was reaped as well."""
         if not watched.seen:
             watched.seen, watched.at = True, time.time()
-            watched.oom = _oom_killed(watched.oom_file)
+            watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)
         if events & select.EPOLLIN:
             self._epoll.modify(watched.pidfd, 0)
         if not events & select.EPOLLHUP:
@@ -226,14 +227,3 @@ def _oom_file(groups: str) -> Path | None:
                 if place.exists():
                     return place
     return None
-
-
-def _oom_killed(place: Path | None) -> bool:
-    """Whether a process of a cgroup was killed for want of memory; False once it is gone."""
-    if place is None:
-        return False
-    try:
-        lines = place.read_text().splitlines()
-    except OSError:
-        return False
-    return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)

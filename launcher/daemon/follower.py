@@ -42,6 +42,15 @@ STREAM_FIRST_SECONDS = 2.0
 AWAY = (EngineUnavailable, Unknown)
 
 
+def insist(ask: Callable[[], T]) -> T:
+    """Ask what runs an attempt until it answers."""
+    while True:
+        try:
+            return ask()
+        except (*AWAY, Refused):
+            clock.sleep(LOOK_AGAIN)
+
+
 class Follower:
     """Follows one attempt. ``idle`` returns those of the slices that no process is on."""
 
@@ -121,7 +130,7 @@ class Follower:
                     about_event(log, self._action).warning("wait: %s", refused.message)
             except AWAY:
                 pass
-            dockerd = self._insist(self._containers.incarnation)
+            dockerd = insist(self._containers.incarnation)
             found = self._inspect()
             if found is not None and not found.running and self._witness.runs(found):
                 self._witness.end_of(found, LOOK_AGAIN)  # Docker does not know that it runs
@@ -159,15 +168,7 @@ class Follower:
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
         a = self._action
-        return self._insist(lambda: self._containers.find(a.container_name, a.container_id))
-
-    @staticmethod
-    def _insist(ask: Callable[[], T]) -> T:
-        while True:
-            try:
-                return ask()
-            except (*AWAY, Refused):
-                clock.sleep(LOOK_AGAIN)
+        return insist(lambda: self._containers.find(a.container_name, a.container_id))
 
     def _why_lost(self, found: Container) -> str | None:
         """Return why Docker's word about the end is not to be believed, None where it is."""
@@ -181,8 +182,8 @@ class Follower:
         missed = self._missed or (mark and mark.missed)
         if missed and (why := ending.why_missed(found, missed)) is not None:
             return why
-        now = self._insist(self._containers.incarnation)
-        saw_end = partial(self._insist, partial(self._containers.saw_end, found.id))
+        now = insist(self._containers.incarnation)
+        saw_end = partial(insist, partial(self._containers.saw_end, found.id))
         return ending.why_lost(found, self._seen, now, saw_end)
 
     def _report(self, found: Container | None) -> None:
@@ -272,7 +273,7 @@ class Follower:
         """
         if not (output.whole and output.under and self._over.wait(STREAM_FIRST_SECONDS)):
             return False
-        return output.under == life_of(self._insist(self._containers.incarnation))
+        return output.under == life_of(insist(self._containers.incarnation))
 
     def _end_log(self, written: bool) -> None:
         if not written:

@@ -6,13 +6,10 @@ name. Blocking; runs in threads.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from launcher.config import Config
 from launcher.core import action as act
@@ -21,16 +18,15 @@ from launcher.core.event import (
     AttemptLost,
     AttemptStarted,
     Event,
-    StartFailed,
     StartFailure,
 )
 from launcher.core.gpu import Slice
 from launcher.core.policy import Asked
 from launcher.daemon import clock
+from launcher.daemon.follower import insist
 from launcher.daemon.foreground import ForegroundTurns, Turn
-from launcher.daemon.notstarted import NotStarted
+from launcher.daemon.notstarted import NotStarted, must_be_wanted
 from launcher.daemon.proof import Engine, Prover
-from launcher.daemon.starter import Starter
 from launcher.engine.own import own_container
 from launcher.engine.spec import own_variables
 from launcher.errors import InternalError
@@ -38,10 +34,6 @@ from launcher.host import starting
 from launcher.host.cgroup import Limits, unified_root
 from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, Tree
 from launcher.pidfd import exit_code
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.5
 CLIENT_SECONDS = 15.0
@@ -75,38 +67,29 @@ class Trees:
             return False
 
 
-def helper_of(config: Config) -> tuple[HostHelper, str] | None:
-    """Return the helper and the path of its users' socket; None where there cannot be one.
+@dataclass(frozen=True, slots=True)
+class HostMachine:
+    """What runs host jobs here: the helper, its users' socket, and what of jobs can be limited."""
 
-    It needs root's rights, and cgroup v2 (``unified_root``); in a container it would see another
-    machine than the caller does.
+    helper: HostHelper
+    join_path: str
+    controllers: frozenset[str]
+    """The controllers of cgroup v2, which limit."""
+
+
+def machine_of(config: Config) -> HostMachine | None:
+    """Return what runs host jobs; None where they cannot run.
+
+    They need root's rights, and cgroup v2 (``unified_root``); in a container the helper would see
+    another machine than the caller does.
     """
-    if os.geteuid() != 0 or unified_root() is None or own_container() is not None:
+    root = unified_root()
+    if os.geteuid() != 0 or root is None or own_container() is not None:
         return None
     place = config.socket.parent
     helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
-    return helper, str(place / starting.USERS)
-
-
-def limits_of(found: tuple[HostHelper, str] | None) -> frozenset[str] | None:
-    """Return the controllers of cgroup v2 on this machine; None where no host jobs can run."""
-    root = unified_root()
-    if found is None or root is None:
-        return None
-    return frozenset((root / "cgroup.controllers").read_text().split())
-
-
-def made(
-    found: tuple[HostHelper, str] | None,
-    prover: Callable[[Engine], Prover],
-    turns: ForegroundTurns,
-    starter: Starter,
-    watched: Callable[[int], bool],
-) -> HostJobs | None:
-    """Return what runs host jobs by the helper that was found, None without one."""
-    if found is None:
-        return None
-    return HostJobs(*found, prover(Trees(found[0])), turns, starter.check_slices, watched)
+    controllers = frozenset((root / "cgroup.controllers").read_text().split())
+    return HostMachine(helper, str(place / starting.USERS), controllers)
 
 
 class HostJobs:
@@ -114,17 +97,16 @@ class HostJobs:
 
     def __init__(
         self,
-        helper: HostHelper,
-        join_path: str,
-        prover: Prover,
+        machine: HostMachine,
+        prover: Callable[[Engine], Prover],
         turns: ForegroundTurns,
         check_slices: Callable[[tuple[Slice, ...]], None],
         watched: Callable[[int], bool],
     ) -> None:
         """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` tells
         whether anybody follows a job."""
-        self._helper, self._join_path = helper, join_path
-        self._prover, self._turns = prover, turns
+        self._helper, self._join_path = machine.helper, machine.join_path
+        self._prover, self._turns = prover(Trees(machine.helper)), turns
         self._check_slices, self._watched = check_slices, watched
 
     def start(
@@ -138,7 +120,7 @@ class HostJobs:
         name = action.container_name
         if action.before_boot:
             return AttemptLost(action.job, action.attempt, "the machine was rebooted as it started")
-        if action.resumed and (tree := self._insist(lambda: self._helper.state(name)[0])):
+        if action.resumed and (tree := insist(lambda: self._helper.state(name)[0])):
             return self._started(action, tree)
         try:
             if isinstance(asked, str):
@@ -148,14 +130,7 @@ class HostJobs:
             self._check_slices(action.slices)
             return self._started(action, self._joined(action, asked, deadline, wanted))
         except NotStarted as failed:
-            return StartFailed(
-                action.job,
-                action.attempt,
-                failed.failure,
-                failed.message,
-                failed.exit_code,
-                failed.slice,
-            )
+            return failed.event(action)
 
     def _joined(
         self,
@@ -190,9 +165,7 @@ class HostJobs:
     ) -> Tree:
         until = clock.now().boot + CLIENT_SECONDS
         while (tree := expectation.joined(LOOK_AGAIN_SECONDS)) is None:
-            if not wanted():
-                why = "its end was asked for before it had started"
-                raise NotStarted(StartFailure.STOPPED, why)
+            must_be_wanted(wanted)
             if clock.now().boot > until:
                 there = "did not start its command" if self._watched(action.job) else "is gone"
                 raise NotStarted(StartFailure.USER, f"it was its turn, but its client {there}")
@@ -202,19 +175,13 @@ class HostJobs:
         at = clock.rfc3339(tree.started_ns / NANO)
         return AttemptStarted(action.job, action.attempt, action.container_name, at)
 
-    def follow(self, action: act.FollowAttempt, tell: Callable[..., None]) -> None:
-        """Have a thread of its own wait for the attempt's end, and tell it."""
-        name = f"host-{action.job}.{action.attempt}"
-        wait = threading.Thread(target=lambda: tell(self._end(action)), name=name, daemon=True)
-        wait.start()
-
     def _end(self, action: act.FollowAttempt) -> Event:
         name = action.container_name
         if action.before_boot:
             why = "the machine was rebooted while it ran"
             return AttemptLost(action.job, action.attempt, why, action.slices)
-        tree = self._insist(lambda: self._helper.wait(name))
-        while self._insist(lambda: self._helper.state(name)[1]):  # there is no record of it
+        tree = insist(lambda: self._helper.wait(name))
+        while insist(lambda: self._helper.state(name)[1]):  # there is no record of it
             clock.sleep(LOOK_AGAIN_SECONDS)
         idle = self._prover.idle_now(action.slices, name)
         if tree is None or tree.status is None or tree.ended_ns is None:
@@ -225,9 +192,14 @@ class HostJobs:
         return AttemptEnded(action.job, action.attempt, code, tree.oom, *times, idle)
 
     def perform(self, action: act.OfAttempt, tell: Callable[..., None]) -> None:
-        """Carry out what is neither a start nor following; raises ``HostUnavailable``."""
+        """Carry out what is not a start; following takes until the end. May be done again.
+
+        Raises ``HostUnavailable``.
+        """
         name = action.container_name
         match action:
+            case act.FollowAttempt():
+                tell(self._end(action))
             case act.StopAttempt():
                 self._helper.signal(name, signal.SIGTERM, tree=True)
             case act.KillAttempt():
@@ -248,12 +220,3 @@ class HostJobs:
         while self._helper.state(name)[1]:
             clock.sleep(LOOK_AGAIN_SECONDS)
             self._helper.kill(name)
-
-    @staticmethod
-    def _insist(ask: Callable[[], T]) -> T:
-        while True:
-            try:
-                return ask()
-            except HostUnavailable as away:
-                log.info("waiting for the helper: %s", away.message)
-                clock.sleep(LOOK_AGAIN_SECONDS)

@@ -89,7 +89,6 @@ from launcher.errors import (
 )
 from launcher.gpu import Carver, Events, GpuReader
 from launcher.gpu.refresh import refresh
-from launcher.host.client import HostHelper
 from launcher.output.keeper_client import OutputKeeper
 from launcher.pins import Pins
 from launcher.store import Reader, Store
@@ -144,7 +143,7 @@ class Outside:
     events: Events | None = None
     keeper: OutputKeeper | None = None
     witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
-    host: tuple[HostHelper, str] | None = None
+    host: host_jobs.HostMachine | None = None
 
     @classmethod
     def of(cls, config: Config) -> Outside:
@@ -158,7 +157,7 @@ class Outside:
             notifier=Notifier(),
             stored=passed_fds.stored(),
         )
-        pins, host = mounts.pins_of(config), host_jobs.helper_of(config)
+        pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
         return cls(*engine, gpu, pins, Events(gpu), keeper, witness, host)
 
 
@@ -348,7 +347,7 @@ class Daemon:
         )
 
     def _runners(self) -> Runners:
-        marks = Marks(self.config.state_dir / "starts")
+        marks, machine = Marks(self.config.state_dir / "starts"), self.outside.host
         starter = Starter(
             self.containers,
             self.gpu,
@@ -370,8 +369,10 @@ class Daemon:
             images=self.outside.images,
             logs=self.outside.logs,
             starter=starter,
-            host=host_jobs.made(
-                self.outside.host, self._prover_of, self.turns, starter, self.hub.watched
+            host=None
+            if machine is None
+            else host_jobs.HostJobs(
+                machine, self._prover_of, self.turns, starter.check_slices, self.hub.watched
             ),
             marks=marks,
             roles=self.accounts.roles,
@@ -411,7 +412,7 @@ class Daemon:
             committer=self.committer,
             hub=self.hub,
             turns=self.turns,
-            host_limits=host_jobs.limits_of(self.outside.host),
+            host=self.outside.host,
             health=self.health,
             credentials=self.runners.credentials,
             images=self.outside.images,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from launcher.core.event import StartFailure
+from collections.abc import Callable
+
+from launcher.core.action import StartAttempt
+from launcher.core.event import StartFailed, StartFailure
 from launcher.core.gpu import Slice
 from launcher.engine.containers import Container
 from launcher.engine.outcome import Refusal, Refused, of_hook, refusal, toolkit_words
@@ -44,6 +47,23 @@ class NotStarted(Exception):
         super().__init__(message)
         self.failure, self.message = failure, message
         self.exit_code, self.slice = exit_code, slice_
+
+    def event(self, action: StartAttempt, masked: Callable[[str], str] = str) -> StartFailed:
+        """Return the event that says so of an attempt; ``masked`` hides secrets in a text."""
+        return StartFailed(
+            action.job,
+            action.attempt,
+            self.failure,
+            masked(self.message),
+            self.exit_code,
+            self.slice,
+        )
+
+
+def must_be_wanted(wanted: Callable[[], bool]) -> None:
+    """Raise ``NotStarted`` where an attempt is not to start any more."""
+    if not wanted():
+        raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")
 
 
 def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:

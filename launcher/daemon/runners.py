@@ -122,16 +122,14 @@ class Runners:
         }
 
     def _method(self, action: act.Action) -> Callable[[Any], Awaitable[None]]:
-        on_host = is_host(getattr(action, "container_name", ""))
+        on_host = isinstance(action, act.OfAttempt) and is_host(action.container_name)
         return self._on_host if on_host else self._methods[type(action)]
 
     async def _on_host(self, action: act.OfAttempt) -> None:
         """Carry out an action of a host job; each has a thread of its own, which may wait."""
         if self._host is None:
             raise LauncherError("this daemon cannot run host jobs")
-        if isinstance(action, act.FollowAttempt):
-            self._host.follow(action, self.brain.tell)
-        elif isinstance(action, act.StartAttempt):
+        if isinstance(action, act.StartAttempt):
             of = await self._spec_of(action)
             start = functools.partial(self._started_on_host, self._host, action, of)
             self.brain.tell(await in_thread(action.container_name, start))

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -37,6 +36,7 @@ from launcher.errors import (
     TooSlow,
     UserError,
 )
+from launcher.listening import listening
 
 log = logging.getLogger(__name__)
 
@@ -335,27 +335,14 @@ def bind(path: Path, *, mode: int) -> socket.socket:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         if path.exists():
             _remove_stale(path)
-        return _listening(str(path), mode)
+        listener = listening(str(path), mode, backlog=BACKLOG)
+        listener.setblocking(False)
+        return listener
     except OSError as error:
         raise StateDirError(
             f"cannot listen on {path}: {error.strerror or error}",
             fix="Choose a place that you may write to with --socket or LAUNCHER_SOCKET.",
         ) from error
-
-
-def _listening(path: str, mode: int) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o777 & ~mode)
-    try:
-        listener.bind(path)
-        listener.listen(BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        os.umask(before)
-    listener.setblocking(False)
-    return listener
 
 
 def _remove_stale(path: Path) -> None:

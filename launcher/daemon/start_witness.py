@@ -21,6 +21,7 @@ from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.logs import about_container
 from launcher.daemon.notstarted import NeverBegan, Vanished
 from launcher.engine.incarnation import Incarnation
+from launcher.host.cgroup import pids_in
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +71,7 @@ class Freezer:
 
     def pids(self) -> list[int]:
         """Return the processes, also those in cgroups below."""
-        found: list[int] = []
-        for place in [self._folder, *self._folder.rglob("*/")]:
-            with contextlib.suppress(FileNotFoundError):
-                found += map(int, (place / "cgroup.procs").read_text().split())
-        return found
+        return pids_in(self._folder)
 
     def kill(self) -> bool:
         """Kill the frozen processes; returns whether they are gone. None of them runs before."""

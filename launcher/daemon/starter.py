@@ -31,6 +31,7 @@ from launcher.daemon.notstarted import (
     NeverBegan,
     NotStarted,
     Vanished,
+    must_be_wanted,
     never_ran,
     refused_start,
 )
@@ -150,7 +151,7 @@ class Starter:
                 raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
             self.check_slices(action.slices)
         if found is None:
-            _must_be(wanted)
+            must_be_wanted(wanted)
             if isinstance(plan, str):
                 raise NotStarted(StartFailure.USER, plan)
             found = self._start(action, self._create(action, plan), wanted)
@@ -263,7 +264,7 @@ class Starter:
                 if found.error:
                     raise never_ran(found, None, action.slices)
             self._note_dockerd(name, sent=sent)
-            _must_be(wanted)
+            must_be_wanted(wanted)
             under = life_of(self.under[name])
             self.marks.set(name, Mark(under, container_id))
             self.capture.attach(action, under)
@@ -383,19 +384,7 @@ def _told(
     if isinstance(failed, Vanished):
         text, container_id = masked(str(failed)), failed.container_id
         return AttemptLost(action.job, action.attempt, text, container_id=container_id)
-    return StartFailed(
-        action.job,
-        action.attempt,
-        failed.failure,
-        masked(failed.message),
-        failed.exit_code,
-        failed.slice,
-    )
-
-
-def _must_be(wanted: Callable[[], bool]) -> None:
-    if not wanted():
-        raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")
+    return failed.event(action, masked)
 
 
 def _removed(name: str) -> str:

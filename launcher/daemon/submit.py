@@ -137,8 +137,7 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
 
 def _check_host(context: Context, request: wire.JobRequest) -> None:
     """Raise ``UserError`` for a host job that cannot run, or be limited, on this machine."""
-    can = context.host_limits
-    if can is None:
+    if context.host is None:
         raise UserError(
             "runtime: this daemon cannot run host jobs",
             fix="They need a daemon with root's rights, outside a container, and cgroup v2.",
@@ -147,7 +146,7 @@ def _check_host(context: Context, request: wire.JobRequest) -> None:
         ("mem_limit", request.mem_limit, "memory"),
         ("cpus", request.cpus, "cpu"),
     ):
-        if value is not None and controller not in can:
+        if value is not None and controller not in context.host.controllers:
             raise UserError(
                 f"{field}: this machine cannot limit a host job's {controller}: the controller "
                 "belongs to cgroup v1",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.dockerd import PROC, dockerd_pid
+from launcher.pidfd import stat_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,6 @@ def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | N
 
 
 def _start_ticks(proc: Path, pid: int) -> int | None:
-    """Return when a process that lives began, in clock ticks after boot (proc(5), stat)."""
-    try:
-        text = (proc / str(pid) / "stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()  # the third of all and so on: state, 22 is the start
-    return None if fields[0] in "ZX" else int(fields[19])
+    """Return when a process that lives started, in clock ticks after boot."""
+    stat = stat_of(pid, proc)
+    return None if stat is None or stat[0] in "ZX" else stat[1]

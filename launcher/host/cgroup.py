@@ -48,6 +48,27 @@ def is_populated(events: int) -> bool:
         raise
 
 
+def pids_in(folder: Path) -> list[int]:
+    """Return the processes of a cgroup of either version, and of those below it."""
+    found: list[int] = []
+    for place in [folder, *folder.rglob("*/")]:
+        with contextlib.suppress(FileNotFoundError):
+            found += map(int, (place / "cgroup.procs").read_text().split())
+    return found
+
+
+def counts_oom_kill(file: Path) -> bool:
+    """Return whether a file counts an OOM kill (memory.events, or v1's memory.oom_control).
+
+    False once its cgroup is gone.
+    """
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+
+
 class Cgroup:
     """One job's cgroup. Methods raise ``OSError``."""
 
@@ -90,17 +111,9 @@ class Cgroup:
         finally:
             os.close(fd)
 
-    def pids(self) -> list[int]:
-        """Return the processes here and below."""
-        found: list[int] = []
-        for place in [self.path, *self.path.rglob("*/")]:
-            with contextlib.suppress(FileNotFoundError):
-                found += map(int, (place / "cgroup.procs").read_text().split())
-        return found[:MOST_PIDS]
-
     def signal(self, number: int) -> None:
         """Send a signal to each process."""
-        for pid in self.pids():
+        for pid in pids_in(self.path)[:MOST_PIDS]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -111,11 +124,7 @@ class Cgroup:
 
     def out_of_memory(self) -> bool:
         """Return whether a process here was killed for want of memory."""
-        try:
-            lines = (self.path / "memory.events").read_text().splitlines()
-        except OSError:
-            return False
-        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+        return counts_oom_kill(self.path / "memory.events")
 
     def remove(self) -> None:
         """Remove it and what is below, once no process is left."""

@@ -8,6 +8,7 @@ names, into the cgroup of a job of that process's own user.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -200,7 +201,7 @@ class Helper:
     def _expect(self, connection: Connection, name: str, asked: Message) -> Message:
         """Let a command of this user join; its start is told on this connection, too."""
         if name in self._jobs:
-            raise FileExistsError(17, "it has started already", name)
+            raise FileExistsError(errno.EEXIST, "it has started already", name)
         expected = Expected(int(asked["uid"]), _limits(asked))
         self._expected[name] = expected
         connection.waits_for = name
@@ -213,14 +214,14 @@ class Helper:
             if secrets.compare_digest(expected.token, token) and expected.uid == connection.uid
         ]
         if not found:
-            raise PermissionError(1, "no job of this user waits for its command")
+            raise PermissionError(errno.EPERM, "no job of this user waits for its command")
         (name, expected), pid = found[0], peer_of(connection.socket).pid
         held = _held(connection.socket, pid)
         try:
             job = self._made(name, expected.uid, expected.limits, pid)
             job.cgroup.add(pid)
             if pidfd.is_over(held):
-                raise ProcessLookupError(3, "the command has ended")
+                raise ProcessLookupError(errno.ESRCH, "the command has ended")
         except BaseException:
             os.close(held)
             raise
@@ -236,11 +237,11 @@ class Helper:
                 job.status = status if job.status is None else job.status
                 self._see(job)
                 return {}
-        raise PermissionError(1, "no job of this user has this token")
+        raise PermissionError(errno.EPERM, "no job of this user has this token")
 
     def _spawn(self, name: str, asked: Message, files: list[int]) -> Message:
         if name in self._jobs:
-            return self._jobs[name].as_json()
+            return self._jobs[name].told()
         described, stdout, stderr = files
         command = Command.read(described)
         job = self._made(name, command.uid, _limits(asked), 0)
@@ -250,16 +251,16 @@ class Helper:
             job.cgroup.remove()
             raise
         job.is_child, job.pidfd = True, os.pidfd_open(job.pid)
-        job.ticks = start_ticks(job.pid) or 0
+        job.ticks = start_ticks(job.pid)
         self._began(job)
         return job.told()
 
     def _made(self, name: str, uid: int, limits: Limits, pid: int) -> Job:
         if len(self._jobs) >= MOST_JOBS:
-            raise OSError(7, f"there are {MOST_JOBS} host jobs")
+            raise OSError(errno.ENOSPC, f"there are {MOST_JOBS} host jobs")
         cgroup = self._records.cgroup(name)
         cgroup.create(limits)
-        return Job(name, uid, cgroup, pid, start_ticks(pid) or 0, time.time_ns())
+        return Job(name, uid, cgroup, pid, start_ticks(pid), time.time_ns())
 
     def _began(self, job: Job) -> None:
         self._records.write(job)
@@ -295,7 +296,7 @@ class Helper:
     def _remove(self, name: str) -> Message:
         cgroup = self._records.cgroup(name)
         if cgroup.is_populated():
-            raise OSError(16, "it has processes", name)
+            raise OSError(errno.EBUSY, "it has processes", name)
         self._expected.pop(name, None)
         job = self._jobs.pop(name, None)
         if job is not None:
@@ -342,10 +343,10 @@ class Helper:
             return
         now = time.monotonic()
         job.empty_since = job.empty_since or now
-        if not job.see_main() and now < job.empty_since + REAP_SECONDS:
+        # Where the kernel does not tell the status of one that joined, its client does.
+        waits = not job.see_main() or (job.status is None and bool(job.token))
+        if waits and now < job.empty_since + REAP_SECONDS:
             return
-        if job.status is None and job.token and now < job.empty_since + REAP_SECONDS:
-            return  # where the kernel does not tell it, its client does
         job.oom = job.cgroup.out_of_memory()
         job.ended_ns = time.time_ns()
         self._unwatch(job)

@@ -13,7 +13,6 @@ from typing import Any
 from launcher import pidfd
 from launcher.host.cgroup import Cgroup
 
-PROC = Path("/proc")
 MOST_JOBS = 4096
 _NAME = re.compile(r"host-[a-z0-9]{1,16}-\d{1,19}-\d{1,10}")
 
@@ -25,13 +24,10 @@ def checked(name: object) -> str:
     return name
 
 
-def start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks after boot (proc_pid_stat(5), field 22)."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text()
-    except OSError:
-        return None
-    return int(text.rpartition(")")[2].split()[19])
+def start_ticks(pid: int) -> int:
+    """Return when a process started, in clock ticks after boot; 0 where there is none."""
+    stat = pidfd.stat_of(pid)
+    return 0 if stat is None else stat[1]
 
 
 @dataclass(slots=True)

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from launcher.listening import listening
+
 DAEMONS, USERS, RECORDS = "host.sock", "join.sock", "host-jobs"
 """The names of the daemon's socket, of the users' and of the records, beside the daemon's own."""
 _HELPER = (sys.executable, "-P", "-m", "launcher.host")
@@ -38,14 +40,4 @@ def start(directory: Path) -> None:
 def _bound(path: Path, mode: int) -> socket.socket:
     """Return a listening socket in the place of one that an earlier helper left."""
     path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    before = os.umask(0o777 & ~mode)
-    try:
-        listener.bind(str(path))
-        listener.listen()
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        os.umask(before)
-    return listener
+    return listening(str(path), mode, socket.SOCK_SEQPACKET)

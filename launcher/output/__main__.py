@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from launcher import passed_fds
+from launcher.listening import listening
 from launcher.output.keeper import Keeper
 
 NICE = 5
@@ -41,14 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _bound(path: Path) -> socket.socket:
     """Return a listening socket in the place of one that an earlier keeper left."""
     path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        listener.bind(str(path))
-        listener.listen()
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return listening(str(path), 0o600, socket.SOCK_SEQPACKET)
 
 
 if __name__ == "__main__":

@@ -17,19 +17,25 @@ from launcher.host.starting import RECORDS
 from launcher.wire import RetryRequest
 from tests.acceptance.shell import LAUNCH
 from tests.conftest import MakeDaemon
+from tests.support.daemon import DaemonProcess
 from tests.support.wait import wait_until
 
 INFRA = RetryRequest(max=1, on=["infra"])
 
 
-def test_jobs_that_a_reboot_ended_are_lost_or_run_again_and_their_slices_are_free(
-    make_daemon: MakeDaemon, docker: Containers, tmp_path: Path
-) -> None:
+def in_first_boot(make_daemon: MakeDaemon, tmp_path: Path) -> tuple[DaemonProcess, Path]:
+    """Start a daemon; return it, and the file that tells it which boot this is."""
     boot = tmp_path / "boot_id"
     boot.write_text("first\n")
     daemon = make_daemon()
     daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
-    daemon.start()
+    return daemon.start(), boot
+
+
+def test_jobs_that_a_reboot_ended_are_lost_or_run_again_and_their_slices_are_free(
+    make_daemon: MakeDaemon, docker: Containers, tmp_path: Path
+) -> None:
+    daemon, boot = in_first_boot(make_daemon, tmp_path)
     ended = daemon.done(daemon.submit("sh", "-c", "exit 9"))
     lost = daemon.until(daemon.submit("sleep", "60"), "RUNNING")
     again = daemon.until(
@@ -60,11 +66,7 @@ def test_jobs_that_a_reboot_ended_are_lost_or_run_again_and_their_slices_are_fre
 def test_a_host_job_that_a_reboot_ended_is_lost_and_its_slice_is_free(
     make_daemon: MakeDaemon, tmp_path: Path
 ) -> None:
-    boot = tmp_path / "boot_id"
-    boot.write_text("first\n")
-    daemon = make_daemon()
-    daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
-    daemon.start()
+    daemon, boot = in_first_boot(make_daemon, tmp_path)
     command = [LAUNCH, "host", "-q", "--profile", "1g.6gb", "--", "sleep", "600"]
     with subprocess.Popen(command, env=daemon.environment) as client:
         wait_until(lambda: daemon.client.status().jobs.get("RUNNING") == 1)
