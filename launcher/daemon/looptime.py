@@ -2,7 +2,8 @@
 
 Every step of a request, from one ``await`` to the next, is timed and charged to its uid. A user
 above the share waits between two steps while other users want the loop. Otherwise the user takes
-one step in each turn of the loop: requests of others never wait for all steps of a burst.
+one step in each turn of the loop: requests of others never wait for all steps of a burst. Once the
+steps of all users have taken some time, the next ones wait for another turn, whoever asks.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ PAUSE = 2.0
 """While the loop is wanted, a step of a user above the share is followed by a pause of so many
 times its length: all of those users together have a third of the loop."""
 MOST_PAUSE_SECONDS = 0.1
+TURN_SECONDS = 0.01
+"""After so much time of steps the loop turns: what else is due comes first."""
 KEPT = 64
 """When there are this many accounts, and whenever their number has doubled, paid ones go."""
 
@@ -52,6 +55,8 @@ class LoopTime:
         self._since = 0.0
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
         self._turning = False
+        self._since_turn = 0.0
+        self._renewing = False
         self._open_at = float("-inf")
         self._wanted = self._wanted_before = (-1, float("-inf"))
 
@@ -80,6 +85,8 @@ class LoopTime:
             while True:
                 if thrown is None and self._must_wait(uid):
                     thrown = yield from _thrown_into(self._queued(uid))
+                while thrown is None and self._is_turn_over():
+                    thrown = yield from _thrown_into((None,))
                 before = self._switch(uid)
                 try:
                     awaited = work.send(None) if thrown is None else work.throw(thrown)
@@ -113,7 +120,20 @@ class LoopTime:
         account = self._account(uid, now)
         if uid not in self._own and account.owes(now) > 0:
             self._open_at = now + min(PAUSE * seconds, MOST_PAUSE_SECONDS)
+        self._since_turn += seconds
         account.spend(seconds, now, MOST_OWED_SECONDS)
+
+    def _is_turn_over(self) -> bool:
+        """Whether a step has to wait for the next turn: before it comes, the time begins anew."""
+        if self._since_turn <= TURN_SECONDS:
+            return False
+        if not self._renewing:
+            self._renewing = True
+            asyncio.get_running_loop().call_soon(self._renew)
+        return True
+
+    def _renew(self) -> None:
+        self._since_turn, self._renewing = 0.0, False
 
     def _account(self, uid: int, now: float) -> Bucket:
         found = self._accounts.get(uid)

@@ -70,6 +70,7 @@ class Replies:
         self._of[uid] += held.size
         try:
             await answer.write(data)
+            await asyncio.sleep(0)  # a client that takes it at once would have the loop for itself
         except ConnectionError as lost:  # aiohttp's own is the bare class
             raise ConnectionResetError("the client is gone") from lost
         finally:

@@ -10,7 +10,7 @@ from launcher.output.old_format import convert_if_old
 from launcher.output.parsing import frames_of
 from launcher.wire.frames import Frame
 
-AT_A_TIME = 1 << 18
+AT_A_TIME = 1 << 17
 _NOT_CACHED = (errno.EAGAIN, errno.EOPNOTSUPP)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
-from launcher.daemon.looptime import KEPT, MOST_OWED_SECONDS, LoopTime
+from launcher.daemon.looptime import KEPT, MOST_OWED_SECONDS, TURN_SECONDS, LoopTime
 
 HOG, LIGHT, OTHER = 20_001, 20_002, 20_003
 SHARE = 0.1
@@ -19,13 +19,17 @@ class Clock(selectors.DefaultSelector):
     """Virtual time: where the loop would wait for a timer, the clock is put on instead."""
 
     now = 0.0
+    since = 0.0
+    longest = 0.0
+    """The longest turn of the loop."""
 
     def __call__(self) -> float:
         return self.now
 
     def select(self, timeout: float | None = None) -> list[Any]:
         assert timeout is not None, "nothing more will ever happen"
-        self.now += max(timeout, 0.0)
+        self.longest = max(self.longest, self.now - self.since)
+        self.now = self.since = self.now + max(timeout, 0.0)
         return super().select(0)
 
 
@@ -100,6 +104,17 @@ def test_one_user_alone_never_waits() -> None:
         tasks = [stage.start(HOG, 20, 0.005) for _ in range(20)]
         await asyncio.gather(*tasks)
         assert stage.clock.now == pytest.approx(20 * 20 * 0.005), "no pause was waited for"
+
+    play(body)
+
+
+@pytest.mark.parametrize("users", [[0] * 50, range(HOG, HOG + 50)])
+def test_what_many_want_at_once_is_spread_over_turns_of_the_loop(users: Sequence[int]) -> None:
+    async def body(stage: Stage) -> None:
+        await asyncio.gather(*[stage.start(uid, 3, 0.002) for uid in users])
+        assert stage.clock.longest <= TURN_SECONDS + 0.002 + 1e-9
+        assert stage.clock.now == pytest.approx(50 * 3 * 0.002), "no pause was waited for"
+        assert sorted(stage.steps[:50]) == sorted(users), "in the order in which they came"
 
     play(body)
 

@@ -132,3 +132,22 @@ def test_replies_that_were_made_as_a_whole_are_within_the_budget_together() -> N
             assert not newest.closed, "alone it may be larger than the budget"
 
     play(body)
+
+
+def test_readers_that_take_everything_at_once_are_sent_their_pieces_in_turn() -> None:
+    async def body() -> None:
+        held, order = Replies(), list[int]()
+
+        class Noted(Connection):
+            async def write(self, data: bytes) -> None:
+                order.append(len(data))
+
+        async def pieces(size: int) -> None:
+            to = cast(Any, Noted())
+            for _ in range(5):
+                await held.write(ALICE, to, to, bytes(size))
+
+        await asyncio.gather(pieces(1), pieces(2))
+        assert order == [1, 2] * 5
+
+    play(body)
