@@ -1,4 +1,4 @@
-"""``launch host``: one command on the machine itself, with its own slice, in the foreground."""
+"""``launch host``: one command on the machine itself, with its own slice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from launcher.cli import params, terminal
 from launcher.cli.common import connect_or_start, docker_codes
-from launcher.cli.options import slices_and_queue
+from launcher.cli.options import check_array, queued, slices_and_queue
 
 
 @click.command(
@@ -25,6 +25,7 @@ from launcher.cli.options import slices_and_queue
 @click.option(
     "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
 )
+@click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
 @click.argument("words", nargs=-1, required=True, type=params.TEXT, metavar="[--] COMMAND...")
 def command(quiet: bool, **flags: Any) -> int:
@@ -34,15 +35,21 @@ def command(quiet: bool, **flags: Any) -> int:
     terminal and environment. CUDA_VISIBLE_DEVICES names its slices; without a GPU option it is
     empty. The slices are released when the command and everything it started have ended.
 
+    With -d it runs in the background, without a terminal: its output is in `launch logs`, and its
+    environment is that of a new login with what -e and --env-file name, not this one.
+
     Exit status: the command's own, or 128 and the number of the signal that ended it; 124 time
     limit, 125 it never ran, 126 or 127 it cannot run or is not found, 130 cancelled.
     """
     from launcher.cli.on_host import run_on_host
     from launcher.cli.request import build_host
 
+    check_array(flags, "launch host", detach=flags["detach"])
     request = build_host(flags)
     with docker_codes():
         client = connect_or_start(quiet=quiet)
         if request.gpus.count > 1 and not quiet:
             terminal.say("note: one process sees one MIG device; use one process per slice")
+        if flags["detach"]:
+            return queued(client.submit([request]))
         return run_on_host(client, request, quiet=quiet)

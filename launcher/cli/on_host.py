@@ -1,4 +1,4 @@
-"""A host job in the foreground: queued first, then a child of this process."""
+"""A host job in the foreground: queued first, then a child of this process; each time it runs."""
 
 from __future__ import annotations
 
@@ -26,20 +26,31 @@ _ENDED = (signal.SIGTERM, signal.SIGKILL)
 
 def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
     """Queue the job, run its command when it is its turn, and return its exit status."""
-    with Interrupts(client) as interrupts:
-        job = client.submit([request])[0]
-        interrupts.queued(job.id)
-        narrator = Narrator(job.id, "", quiet=quiet)
-        end = follow(client, job, narrator, interrupts, raw=False)
-    turn = narrator.turn
-    if turn is None:
-        return end_status(end, narrator, interrupts, quiet=quiet)
-    environment = {**os.environ, **request.environment, **_variables(turn)}
-    status = _run(request.command or [], environment, turn)
+    job = client.submit([request])[0]
+    while True:
+        with Interrupts(client) as interrupts:
+            interrupts.queued(job.id)
+            narrator = Narrator(job.id, "", quiet=quiet)
+            end = follow(client, job, narrator, interrupts, raw=False)
+        turn = narrator.turn
+        if turn is None:
+            return end_status(end, narrator, interrupts, quiet=quiet)
+        environment = {**os.environ, **request.environment, **_variables(turn)}
+        status = _run(request.command or [], environment, turn)
+        if not _may_run_again(request, status):
+            return _exit_status(client, job.id, status, quiet=quiet)
+
+
+def _may_run_again(request: JobRequest, status: int) -> bool:
+    """Whether the daemon may run a command once more that ended with a wait status."""
+    return bool(status) and (request.retries is not None or request.preemptible)
+
+
+def _exit_status(client: Client, job: int, status: int, *, quiet: bool) -> int:
     if os.WIFEXITED(status):
         return os.waitstatus_to_exitcode(status)
     number = os.WTERMSIG(status)
-    why = _why_ended(client, job.id, quiet=quiet) if number in _ENDED else None
+    why = _why_ended(client, job, quiet=quiet) if number in _ENDED else None
     return 128 + number if why is None else why
 
 
@@ -67,8 +78,10 @@ def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[s
             signal.signal(number, handler)
         _become(command, environment, turn)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda number, _: os.kill(pid, number))
+        before[number] = signal.signal(number, lambda number, _: os.kill(pid, number))
     status = os.waitpid(pid, 0)[1]
+    for number, handler in before.items():
+        signal.signal(number, handler)
     report(turn["socket"], turn["token"], status)
     return status
 

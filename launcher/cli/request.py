@@ -34,11 +34,12 @@ def build(flags: Mapping[str, Any]) -> JobRequest:
 
 
 def build_host(flags: Mapping[str, Any]) -> JobRequest:
-    """Return the host job in the foreground that these flags ask for."""
-    command = list(flags["words"])
+    """Return the host job that these flags ask for; in the background it runs in this directory."""
+    command, detach = list(flags["words"]), flags["detach"]
     gpus = _gpus(flags)
     optional = {
-        **_schedule({**_ABSENT, **flags}, gpus),
+        "working_dir": os.getcwd() if detach else None,  # noqa: PTH109
+        **_schedule(flags, gpus),
         "mem_limit": flags["memory"],
         "cpus": flags["cpus"],
         "stop_grace_period": _stop_grace(flags),
@@ -50,14 +51,9 @@ def build_host(flags: Mapping[str, Any]) -> JobRequest:
         gpus=gpus,
         environment=_environment(flags["env"], flags["env_file"]),
         runtime="host",
-        foreground=True,
+        foreground=not detach,
         **{name: value for name, value in optional.items() if value is not None},
     )
-
-
-_ABSENT = dict.fromkeys(
-    ("array", "retries", "retry_on", "retry_backoff", "signal", "idle_timeout", "preemptible")
-)
 
 
 def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from launcher.cli import params, terminal
 from launcher.cli.common import connect_or_start, credentials, docker_codes
-from launcher.cli.options import slices_and_queue
+from launcher.cli.options import check_array, queued, slices_and_queue
 from launcher.cli.words import split_words
 
 
@@ -34,32 +33,6 @@ class RunCommand(click.Command):
     short_help="Run one container on its own slice, and return its exit code.",
 )
 @slices_and_queue
-@click.option(
-    "--array",
-    type=params.ARRAY,
-    metavar="INDICES[%N]",
-    help="A job for each index, N at once: 0-99%7 (with -d).",
-)
-@click.option("--retries", type=params.RETRIES, metavar="N", help="Run again up to N times.")
-@click.option(
-    "--retry-on",
-    type=params.RETRY_ON,
-    metavar="WORDS",
-    help="After infra (the default), oom, timeout, any, exit:75, exit:1-3.",
-)
-@click.option(
-    "--retry-backoff", type=params.DURATION, help="First wait before a retry; then it doubles (0s)."
-)
-@click.option(
-    "--signal",
-    type=params.SIGNAL,
-    metavar="NAME@TIME",
-    help="Send it so long before the time limit: SIGUSR1@60s.",
-)
-@click.option(
-    "--idle-timeout", type=params.TIME_LIMIT, help="Stop it after so long without GPU use: 30m."
-)
-@click.option("--preemptible", is_flag=True, help="Give way to jobs of higher priority.")
 @click.option("--name", type=params.NAME, help="The job's name (the image's).")
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
 @click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
@@ -106,12 +79,7 @@ def command(detach: bool, quiet: bool, raw: bool, **flags: Any) -> int:
     from launcher.cli.request import build
     from launcher.cli.running import run_in_foreground
 
-    if flags["array"] is not None and not detach:
-        raise click.UsageError(
-            "--array queues many jobs, and `launch run` follows one: add -d (--detach);"
-            " `launch wait ID` waits for all of them.",
-            click.get_current_context(),
-        )
+    check_array(flags, "launch run", detach=detach)
     request = build(flags)
     with docker_codes():
         client = connect_or_start(quiet=quiet)
@@ -119,8 +87,5 @@ def command(detach: bool, quiet: bool, raw: bool, **flags: Any) -> int:
         if request.gpus.count > 1 and not quiet:
             terminal.say("note: one process sees one MIG device; use one process per slice")
         if detach:
-            first = client.submit([request], wanted)[0]
-            number = first.array["id"] if first.array else first.id
-            sys.stdout.write(f"{terminal.safe(str(number))}\n")
-            return 0
+            return queued(client.submit([request], wanted))
         return run_in_foreground(client, request, wanted, quiet=quiet, raw=raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.core.action import StartAttempt
+from launcher.core.action import FollowAttempt, RemoveContainer, StartAttempt
 from launcher.daemon import clock
 from launcher.daemon.logs import about_event
 from launcher.engine.attach import attach
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
+
+Logged = StartAttempt | FollowAttempt | RemoveContainer
+"""The actions of an attempt for which its log matters."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class Capture:
         self._directory, self._limit = directory, limit
         self._grew, self._trouble = grew, trouble
         self._outputs: dict[Path, Output] = {}
+        self._once_more: set[Path] = set()
+        """The logs of starts that were made more than once; until their containers go."""
         self._lock = threading.Lock()
         self._ready = threading.Event()
 
@@ -74,21 +80,40 @@ class Capture:
     def attach(self, action: StartAttempt, under: str) -> None:
         """Have the keeper read an attempt's output, whose container has not started yet.
 
-        Where that fails the output is read from Docker's own log.
+        Where that fails the output is read from Docker's own log; so is that of a start which is
+        made once more: what was attached ended with the one before, or Docker let go of it.
         """
+        if self._keeper is None:
+            return
         path = path_of(self._directory, action.job, action.attempt)
-        if self._keeper is None or path in self._outputs:
+        if self.of(action.job, action.attempt) is not None:
+            self.forget(action.job, action.attempt)
+            self._once_more.add(path)
+        if path in self._once_more:
             return
         try:
             convert_if_old(path)
             with attach(self._docker_host, action.container_name, self._timeout) as attached:
-                with self._lock:
-                    self._outputs[path] = Output(action.job, under)
-                limit = self._limit(action.job, action.attempt)
-                self._keeper.keep(path, f"{action.job} {under}", limit, attached)
+                self._keep(self._keeper, action, under, attached.fileno())
         except (OSError, EngineUnavailable, Refused, Unknown) as error:
-            self._outputs.pop(path, None)
             about_event(log, action).warning("its output is read from Docker's log: %s", error)
+
+    def read_pipes(self, action: Logged, stdout: int, stderr: int) -> None:
+        """Have the keeper read a host job's pipes; raises ``OSError``."""
+        if self._keeper is None:
+            raise OSError(errno.ENOSYS, "there is no output keeper")
+        self._keep(self._keeper, action, "", stdout, stderr)
+
+    def _keep(self, keeper: OutputKeeper, action: Logged, under: str, *files: int) -> None:
+        path = path_of(self._directory, action.job, action.attempt)
+        with self._lock:
+            self._outputs[path] = Output(action.job, under)
+        try:
+            limit = self._limit(action.job, action.attempt)
+            keeper.keep(path, f"{action.job} {under}", limit, *files)
+        except BaseException:
+            self._outputs.pop(path, None)
+            raise
 
     def of(self, job: int, attempt: int) -> Output | None:
         """Return an attempt's output, None where the keeper does not have it."""
@@ -101,6 +126,7 @@ class Capture:
         """Let go of an output whose container is to be removed."""
         path = path_of(self._directory, job, attempt)
         output = self._outputs.pop(path, None)
+        self._once_more.discard(path)
         if self._keeper is None or output is None:
             return
         output.over.set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from launcher.config import Config
@@ -23,8 +23,10 @@ from launcher.core.event import (
 from launcher.core.gpu import Slice
 from launcher.core.policy import Asked
 from launcher.daemon import clock
+from launcher.daemon.background import spawned
 from launcher.daemon.follower import insist
 from launcher.daemon.foreground import ForegroundTurns, Turn
+from launcher.daemon.host_output import HostOutput
 from launcher.daemon.notstarted import NotStarted, must_be_wanted
 from launcher.daemon.proof import Engine, Prover
 from launcher.engine.own import own_container
@@ -100,12 +102,13 @@ class HostJobs:
         machine: HostMachine,
         prover: Callable[[Engine], Prover],
         turns: ForegroundTurns,
+        output: HostOutput,
         check_slices: Callable[[tuple[Slice, ...]], None],
         watched: Callable[[int], bool],
     ) -> None:
         """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` tells
         whether anybody follows a job."""
-        self._helper, self._join_path = machine.helper, machine.join_path
+        self._helper, self._join_path, self._output = machine.helper, machine.join_path, output
         self._prover, self._turns = prover(Trees(machine.helper)), turns
         self._check_slices, self._watched = check_slices, watched
 
@@ -128,7 +131,12 @@ class HostJobs:
             if action.unfit is not None:
                 raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
             self._check_slices(action.slices)
-            return self._started(action, self._joined(action, asked, deadline, wanted))
+            variables = _variables(action, deadline)
+            if asked.spec.foreground:
+                tree = self._joined(action, asked, variables, wanted)
+            else:
+                tree = spawned(action, asked, variables, self._helper, self._output, wanted)
+            return self._started(action, tree)
         except NotStarted as failed:
             return failed.event(action)
 
@@ -136,21 +144,17 @@ class HostJobs:
         self,
         action: act.StartAttempt,
         asked: Asked,
-        deadline: str | None,
+        variables: Mapping[str, str],
         wanted: Callable[[], bool],
     ) -> Tree:
         """Let the client start the command; returns the tree once it has joined."""
         spec = asked.spec
         limits = Limits(spec.mem_limit, spec.cpus)
-        environment = own_variables(
-            action.job, action.attempt, action.slices, action.index, deadline
-        )
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(s.uuid for s in action.slices)
         try:
             with self._helper.expected(
                 action.container_name, asked.person.owner.uid, limits
             ) as expectation:
-                turn = Turn(expectation.token, self._join_path, environment)
+                turn = Turn(expectation.token, self._join_path, variables)
                 self._turns.offer(action.job, turn)
                 return self._awaited(action, expectation, wanted)
         except HostRefused as refused:
@@ -183,6 +187,7 @@ class HostJobs:
         tree = insist(lambda: self._helper.wait(name))
         while insist(lambda: self._helper.state(name)[1]):  # there is no record of it
             clock.sleep(LOOK_AGAIN_SECONDS)
+        self._output.over(action)
         idle = self._prover.idle_now(action.slices, name)
         if tree is None or tree.status is None or tree.ended_ns is None:
             why = "how it ended is not known: the process that waited for it was killed"
@@ -199,6 +204,8 @@ class HostJobs:
         name = action.container_name
         match action:
             case act.FollowAttempt():
+                if self._output.has(action):
+                    self._output.follow(action)
                 tell(self._end(action))
             case act.StopAttempt():
                 self._helper.signal(name, signal.SIGTERM, tree=True)
@@ -210,6 +217,7 @@ class HostJobs:
                 self._prover.prove(action, tell)
             case act.RemoveContainer():
                 self._until_empty(name)
+                self._output.complete(action)
                 self._helper.remove(name)
             case _:
                 raise InternalError(f"{type(action).__name__} is not for host jobs")
@@ -220,3 +228,9 @@ class HostJobs:
         while self._helper.state(name)[1]:
             clock.sleep(LOOK_AGAIN_SECONDS)
             self._helper.kill(name)
+
+
+def _variables(action: act.StartAttempt, deadline: str | None) -> dict[str, str]:
+    """Return the variables that a command gets of the launcher."""
+    own = own_variables(action.job, action.attempt, action.slices, action.index, deadline)
+    return {**own, "CUDA_VISIBLE_DEVICES": ",".join(s.uuid for s in action.slices)}

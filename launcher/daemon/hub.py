@@ -19,7 +19,7 @@ PROGRESS_SECONDS = 0.2
 class Hub:
     """Events by job, the jobs that ended lately, and the progress of pulls.
 
-    For the loop's thread, except ``touch``, ``watched`` and ``pulling``.
+    For the loop's thread, except ``touch``, ``watched``, ``pulling`` and what is told of logs.
     """
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -40,13 +41,30 @@ def write_log(
 
     def write(writer: LogWriter) -> None:
         Copier(logs, name, path, writer, grew, broke_off_ns).copy(over)
+        writer.end(now_ns())
 
     return _written(name, path, limit, write)
 
 
 def end_log(name: str, path: Path, limit: Limit) -> bool:
     """Mark a log complete that the output keeper has written; False where the disk fails."""
-    return _written(name, path, limit, lambda _: None)
+    return _written(name, path, limit, lambda writer: writer.end(now_ns()))
+
+
+def lose_log(name: str, path: Path, limit: Limit, why: str) -> None:
+    """Say in a log that its rest is lost, and why."""
+    _written(name, path, limit, lambda writer: writer.lose(why, now_ns()))
+
+
+def note_in_log(name: str, path: Path, limit: Limit, text: str) -> None:
+    """Append a sentence of the launcher to a log that nobody writes."""
+    _written(name, path, limit, lambda writer: writer.note(text, now_ns()))
+
+
+def is_ended(path: Path, limit: Limit) -> bool:
+    """Whether a log that nobody writes is complete. Raises ``OSError``."""
+    with contextlib.closing(LogWriter(path, limit.bytes, limit.why)) as writer:
+        return writer.ended
 
 
 def _written(name: str, path: Path, limit: Limit, write: Callable[[LogWriter], None]) -> bool:
@@ -55,7 +73,6 @@ def _written(name: str, path: Path, limit: Limit, write: Callable[[LogWriter], N
         writer = LogWriter(path, limit.bytes, limit.why)
         try:
             write(writer)
-            writer.end(now_ns())
         except OSError as error:
             writer.lose(error.strerror or str(error), now_ns())
             raise

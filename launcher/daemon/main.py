@@ -11,10 +11,9 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import crashpoints, passed_fds
+from launcher import crashpoints
 from launcher.config import Config, load
 from launcher.core import event as ev
 from launcher.core.changes import Changes
@@ -53,10 +52,10 @@ from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
 from launcher.daemon.doctor.tools import host_of
 from launcher.daemon.door import House
-from launcher.daemon.exit_witness import ExitWitness
 from launcher.daemon.foreground import ForegroundTurns
 from launcher.daemon.foreign import ForeignUse
 from launcher.daemon.health import Health
+from launcher.daemon.host_output import HostOutput
 from launcher.daemon.hub import Hub
 from launcher.daemon.identity import roles_of, unknown_names
 from launcher.daemon.limits import Limiter
@@ -65,6 +64,7 @@ from launcher.daemon.marks import Marks
 from launcher.daemon.notify import Notifier
 from launcher.daemon.observers import Observers, attempt_of
 from launcher.daemon.old_logs import OldLogs
+from launcher.daemon.outside import Outside
 from launcher.daemon.proof import Prover
 from launcher.daemon.rebuild import is_damaged
 from launcher.daemon.rebuild import rebuild as rebuild_database
@@ -76,10 +76,6 @@ from launcher.daemon.secretstore import SecretStore
 from launcher.daemon.starter import Starter
 from launcher.daemon.threads import in_thread
 from launcher.daemon.xids import XidWatcher
-from launcher.engine.connection import Connection
-from launcher.engine.containers import Containers
-from launcher.engine.images import Images
-from launcher.engine.logs import Logs
 from launcher.engine.own import own_container
 from launcher.errors import (
     DatabaseDamaged,
@@ -87,10 +83,8 @@ from launcher.errors import (
     LauncherError,
     SchemaTooNew,
 )
-from launcher.gpu import Carver, Events, GpuReader
+from launcher.gpu import Carver
 from launcher.gpu.refresh import refresh
-from launcher.output.keeper_client import OutputKeeper
-from launcher.pins import Pins
 from launcher.store import Reader, Store
 
 log = logging.getLogger(__name__)
@@ -129,36 +123,6 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     config = with_fake_gpu(config)
     with asyncio.Runner(loop_factory=lag.MeasuredLoop) as runner:
         return runner.run(_run(config, store))
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What the daemon touches: one Docker and the machine's GPUs; a rehearsal has its own."""
-
-    containers: Containers
-    images: Images
-    logs: Logs
-    gpu: GpuReader
-    pins: Pins
-    events: Events | None = None
-    keeper: OutputKeeper | None = None
-    witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
-    host: host_jobs.HostMachine | None = None
-
-    @classmethod
-    def of(cls, config: Config) -> Outside:
-        """Return what is really there."""
-        connection = Connection(config.docker_host, config.docker_timeout_seconds)
-        gpu = GpuReader(config.nvml_seconds)
-        engine = (Containers(connection), Images(connection), Logs(connection))
-        keeper = OutputKeeper(config.state_dir, config.output_socket)
-        witness = ExitWitness(
-            statuses=config.kernel_exit_status,
-            notifier=Notifier(),
-            stored=passed_fds.stored(),
-        )
-        pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
-        return cls(*engine, gpu, pins, Events(gpu), keeper, witness, host)
 
 
 class Daemon:
@@ -347,7 +311,7 @@ class Daemon:
         )
 
     def _runners(self) -> Runners:
-        marks, machine = Marks(self.config.state_dir / "starts"), self.outside.host
+        marks = Marks(self.config.state_dir / "starts")
         starter = Starter(
             self.containers,
             self.gpu,
@@ -369,11 +333,7 @@ class Daemon:
             images=self.outside.images,
             logs=self.outside.logs,
             starter=starter,
-            host=None
-            if machine is None
-            else host_jobs.HostJobs(
-                machine, self._prover_of, self.turns, starter.check_slices, self.hub.watched
-            ),
+            host=self._host_jobs(self.outside.host, starter),
             marks=marks,
             roles=self.accounts.roles,
             toolkit_fixed=functools.partial(toolkit_fixed, host_of(self.config)),
@@ -382,6 +342,18 @@ class Daemon:
             hub=self.hub,
             log_directory=self.logs_directory,
             log_use=self.log_use,
+        )
+
+    def _host_jobs(
+        self, machine: host_jobs.HostMachine | None, starter: Starter
+    ) -> host_jobs.HostJobs | None:
+        if machine is None:
+            return None
+        output = HostOutput(
+            self.capture, machine.helper, self.logs_directory, self.log_use, self.hub
+        )
+        return host_jobs.HostJobs(
+            machine, self._prover_of, self.turns, output, starter.check_slices, self.hub.watched
         )
 
     def _runc_fixed(self) -> bool:

@@ -143,7 +143,8 @@ async def _own(context: Context, caller: Caller, request: web.Request) -> Job:
 
 async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
     job = await _own(context, caller, request)
-    if job.on_host:
+    spec = await context.spec(job.id) if job.on_host else None
+    if spec is not None and spec.foreground:
         raise UserError(
             f"job {job.id} ran in the foreground of its client, which has its output: there is no "
             "log of it"

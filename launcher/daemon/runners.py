@@ -280,8 +280,14 @@ class Runners:
         self, host: HostJobs, action: act.StartAttempt, of: tuple[JobSpec | str, Owner, str | None]
     ) -> ev.Event:
         spec, owner, deadline = of
+        admin = self._roles.caller(owner).admin
         asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
-        return host.start(action, asked, deadline, lambda: self._wanted(action))
+        if isinstance(asked, Asked) and not asked.spec.foreground:
+            self.log_use.begin(action.job, action.attempt, owner, admin=admin)
+        event = host.start(action, asked, deadline, lambda: self._wanted(action))
+        if not isinstance(event, ev.AttemptStarted):
+            self.log_use.end(action.job, action.attempt)
+        return event
 
     def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> Asked:
         """Return what the policy judges, with the owner as he is now, from any thread."""

@@ -198,6 +198,7 @@ async def follow_frames(
     """Yield what happens to a job: EVENT frames on every change, its output, END with the job."""
     spec = await context.spec(job.id)
     command = views.cut(spec.command) if spec else None
+    has_log = spec is None or not spec.foreground
     del spec
     reading: Attempt | None = None
     told = b""
@@ -212,7 +213,7 @@ async def follow_frames(
             del event
             if reading is not None:
                 reading = _next(context, reading, now, now.attempt)
-            elif now.attempt:
+            elif now.attempt and has_log:
                 reading = Attempt(context, now, resume.attempt if resume else 1, resume)
             output = await reading.new_frames() if reading and _is_told(now, reading) else []
             yield output

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
@@ -14,6 +14,8 @@ from launcher.host.cgroup import Cgroup
 
 MOST_BYTES = 8 << 20
 MOST_ERROR_BYTES = 4096
+NEVER_BEGAN = 125
+"""The exit status of a child whose helper died before the command began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,12 @@ class Command:
         return cls(words, environment, directory, uid, gid, groups)
 
 
-def start(command: Command, cgroup: Cgroup, stdout: int, stderr: int) -> int:
+def start(
+    command: Command, cgroup: Cgroup, stdout: int, stderr: int, begins: Callable[[int], None]
+) -> int:
     """Start a command in a session of its own; returns its pid once it executes.
+
+    ``begins`` is called with the pid before the command can do anything.
 
     Raises ``OSError`` as the kernel refused the directory or the program; then nothing runs. To be
     called in a process with one thread: it forks.
@@ -67,6 +73,7 @@ def start(command: Command, cgroup: Cgroup, stdout: int, stderr: int) -> int:
         tells = -1
         try:
             cgroup.add(pid)
+            begins(pid)
             os.write(goes, b"!")
             error = os.read(told, MOST_ERROR_BYTES)
         except BaseException:
@@ -89,7 +96,7 @@ def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> 
     place = ""
     try:
         if not os.read(go, 1):
-            os._exit(1)
+            os._exit(NEVER_BEGAN)
         for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
             with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)

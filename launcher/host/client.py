@@ -64,7 +64,9 @@ class HostHelper:
     def spawn(self, name: str, command: Command, limits: Limits, *output: int) -> Tree:
         """Start a command; ``output`` are the files for its stdout and stderr.
 
-        One that was started already under this name is returned as it is.
+        Behind them the ends may stand from which they are read: the helper keeps those, so that
+        nobody's death breaks the pipes. One that was started already under this name is returned
+        as it is.
         """
         asked = {"do": "spawn", "name": name, **_limits(limits)}
         with self._connect() as connection, command.in_memory() as file:
@@ -85,6 +87,18 @@ class HostHelper:
         """Return what is known of a job, and whether processes are in its cgroup."""
         told = self._ask({"do": "state", "name": name})
         return (_tree(told) if "pid" in told else None), bool(told["populated"])
+
+    def output(self, name: str) -> list[int]:
+        """Return the ends from which a job's output is read, for the caller to close.
+
+        There are none where the helper has none.
+        """
+        with self._connect() as connection:
+            _send(connection, {"do": "output", "name": name})
+            try:
+                return socket.recv_fds(connection, MOST_MESSAGE_BYTES, 2)[1]
+            except OSError as error:
+                raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
 
     def signal(self, name: str, number: int, *, tree: bool) -> None:
         """Send a signal to a job's main process, or to each of its processes."""

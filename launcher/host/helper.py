@@ -30,6 +30,7 @@ from launcher.peers import peer_of
 log = logging.getLogger(__name__)
 
 MOST_MESSAGE_BYTES = 4096
+MOST_FILES = 5
 MOST_CLIENTS = 1024
 MOST_CONNECTIONS_OF_USER = 16
 JOIN_SECONDS = 10.0
@@ -132,7 +133,7 @@ class Helper:
     def _read(self, connection: Connection) -> None:
         files: list[int] = []
         try:
-            data, files, _, _ = socket.recv_fds(connection.socket, MOST_MESSAGE_BYTES, 3)
+            data, files, _, _ = socket.recv_fds(connection.socket, MOST_MESSAGE_BYTES, MOST_FILES)
             if not data:
                 self._leave(connection)
                 return
@@ -166,6 +167,8 @@ class Helper:
                 return self._spawn(name, asked, files)
             case "wait":
                 return self._wait(connection, name)
+            case "output":
+                return self._output(connection, name)
             case "state":
                 return self._state(name)
             case "signal":
@@ -242,16 +245,22 @@ class Helper:
     def _spawn(self, name: str, asked: Message, files: list[int]) -> Message:
         if name in self._jobs:
             return self._jobs[name].told()
-        described, stdout, stderr = files
+        described, stdout, stderr, *reads = files
         command = Command.read(described)
         job = self._made(name, command.uid, _limits(asked), 0)
+
+        def begins(pid: int) -> None:
+            job.pid, job.ticks = pid, start_ticks(pid)
+            self._records.write(job)
+
         try:
-            job.pid = start(command, job.cgroup, stdout, stderr)
-        except OSError:
+            start(command, job.cgroup, stdout, stderr, begins)
+        except BaseException:
             job.cgroup.remove()
+            self._records.delete(name)
             raise
+        job.output = tuple(map(os.dup, reads))
         job.is_child, job.pidfd = True, os.pidfd_open(job.pid)
-        job.ticks = start_ticks(job.pid)
         self._began(job)
         return job.told()
 
@@ -269,6 +278,14 @@ class Helper:
         for connection in self._who_waits(job.name):
             connection.waits_for = None
             self._send(connection, job.told())
+
+    def _output(self, connection: Connection, name: str) -> Message | None:
+        """Pass the reading ends of a job's pipes on, none where they are not here."""
+        job = self._jobs.get(name)
+        files = () if job is None else job.output
+        with contextlib.suppress(OSError):
+            socket.send_fds(connection.socket, [b"{}"], files)
+        return None
 
     def _wait(self, connection: Connection, name: str) -> Message | None:
         job = self._jobs.get(name)
@@ -301,6 +318,8 @@ class Helper:
         job = self._jobs.pop(name, None)
         if job is not None:
             self._unwatch(job)
+            for fd in job.output:
+                os.close(fd)
         cgroup.remove()
         self._records.delete(name)
         return {}

@@ -50,6 +50,8 @@ class Job:
     oom: bool = False
     pidfd: int = -1
     events: int = -1
+    output: tuple[int, ...] = ()
+    """The ends from which its output is read: the pipes are there as long as these are open."""
     is_child: bool = False
     """Whether the helper is the parent, and reaps it."""
     empty_since: float | None = None

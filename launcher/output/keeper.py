@@ -1,8 +1,9 @@
-"""The output keeper: a process that reads containers' output and writes the log files.
+"""The output keeper: a process that reads jobs' output and writes the log files.
 
 A daemon that is restarted, or stands still, costs no output: this process goes on. The daemon
-attaches to a container and passes the socket here; the keeper needs no rights but to write the log
-files. It does not decide anything: what it kept and how that ended is told to watchers.
+attaches to a container and passes the socket here, or the pipes of a host job; the keeper needs no
+rights but to write the log files. It does not decide anything: what it kept and how that ended is
+told to watchers.
 
 Requests and answers are JSON objects, one a message (SOCK_SEQPACKET). One thread, nothing blocks
 but the disk.
@@ -23,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from launcher import __version__
-from launcher.output.attachment import Attachment
 from launcher.output.log_file import LogWriter
+from launcher.output.sources import Source, taken_over
 
 log = logging.getLogger(__name__)
 
 MOST_MESSAGE_BYTES = 1 << 16
+MOST_FILES = 2
 MOST_CLIENTS = 512
 MOST_ENDED = 10_000
 """So many outputs that ended are remembered; of others the daemon asks Docker's own log."""
@@ -40,11 +42,16 @@ LONGEST_PATIENCE_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class Kept:
-    """One output: ``whole`` is None while it is being read, then whether it came to its end."""
+    """One output: ``whole`` is None while it is being read, then whether it came to its end.
+
+    ``fds`` are those of its source that are still read.
+    """
 
     path: str
     token: str
-    attachment: Attachment | None
+    source: Source | None
+    fds: set[int]
+    broke_off: bool = False
     whole: bool | None = None
     ended_ns: int = 0
 
@@ -116,7 +123,7 @@ class Keeper:
 
     def _answer(self, client: Client) -> None:
         try:
-            data, files, _, _ = socket.recv_fds(client.connection, MOST_MESSAGE_BYTES, 1)
+            data, files, _, _ = socket.recv_fds(client.connection, MOST_MESSAGE_BYTES, MOST_FILES)
         except BlockingIOError:
             return
         except OSError:
@@ -146,19 +153,16 @@ class Keeper:
         return do()
 
     def _keep(self, asked: dict[str, Any], files: list[int]) -> dict[str, Any]:
-        """Take over an attached socket; one output is never read twice."""
-        path, (fd,) = str(asked["path"]), files
+        """Take over an attached socket, or two pipes; one output is never read twice."""
+        path = str(asked["path"])
         if path in self._kept:
             return {"error": "this output is kept already"}
-        why = str(asked.get("why", ""))
-        limit = int(asked["limit"])
-        attachment = Attachment.taken_over(
-            fd, lambda: LogWriter(Path(path), limit, why, wait=False)
-        )
-        kept = Kept(path, str(asked["token"]), attachment)
-        self._kept[path] = kept
+        why, limit = str(asked.get("why", "")), int(asked["limit"])
+        source = taken_over(files, lambda: LogWriter(Path(path), limit, why, wait=False))
+        kept = self._kept[path] = Kept(path, str(asked["token"]), source, set(source.fds()))
         self._reading += 1
-        self._selector.register(attachment, selectors.EVENT_READ, lambda: self._move(kept))
+        for fd in kept.fds:
+            self._selector.register(fd, selectors.EVENT_READ, self._mover(kept, fd))
         return {}
 
     def _watch(self, client: Client) -> dict[str, Any]:
@@ -174,25 +178,39 @@ class Keeper:
         return {}
 
     def _close(self, kept: Kept, *, whole: bool) -> None:
-        if kept.attachment is not None:
-            self._selector.unregister(kept.attachment)
-            kept.attachment.close()
-            kept.attachment, kept.whole, kept.ended_ns = None, whole, time.time_ns()
+        if kept.source is not None:
+            for fd in kept.fds:
+                self._selector.unregister(fd)
+            kept.fds.clear()
+            kept.source.close()
+            kept.source, kept.whole, kept.ended_ns = None, whole, time.time_ns()
             self._reading -= 1
 
-    def _move(self, kept: Kept) -> None:
-        assert kept.attachment is not None
-        whole = kept.attachment.read()
-        if whole is not None:
-            self._close(kept, whole=whole)
+    def _mover(self, kept: Kept, fd: int) -> Callable[[], None]:
+        def move() -> None:
+            if kept.source is None or fd not in kept.fds:
+                return  # it was forgotten since the selector saw it
+            whole = kept.source.read(fd)
+            if whole is not None:
+                self._end_of(kept, fd, whole=whole)
+            for client in self._clients:
+                if client.watches:
+                    client.news[kept.path] = True
+
+        return move
+
+    def _end_of(self, kept: Kept, fd: int, *, whole: bool) -> None:
+        """Read one of its files no more; with the last one the output is over."""
+        self._selector.unregister(fd)
+        kept.fds.discard(fd)
+        kept.broke_off = kept.broke_off or not whole
+        if not kept.fds:
+            self._close(kept, whole=not kept.broke_off)
             self._forget_oldest()
-        for client in self._clients:
-            if client.watches:
-                client.news[kept.path] = True
 
     def _forget_oldest(self) -> None:
         if len(self._kept) - self._reading > MOST_ENDED:
-            ended = (path for path, kept in self._kept.items() if kept.attachment is None)
+            ended = (path for path, kept in self._kept.items() if kept.source is None)
             del self._kept[next(ended)]
 
     def _tell(self) -> None:

@@ -38,11 +38,11 @@ class OutputKeeper:
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def keep(self, path: Path, token: str, limit: Limit, attached: socket.socket) -> None:
-        """Have an attached socket read into a log file until it ends."""
+    def keep(self, path: Path, token: str, limit: Limit, *files: int) -> None:
+        """Have an attached socket, or two pipes, read into a log file until they end."""
         asked: dict[str, Any] = {"do": "keep", "path": str(path), "token": token}
         asked |= {"limit": limit.bytes, "why": limit.why}
-        self._ask(asked, attached.fileno())
+        self._ask(asked, *files)
 
     def forget(self, path: Path) -> None:
         """Let the keeper stop reading an output, and know nothing of it any more."""

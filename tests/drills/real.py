@@ -17,7 +17,15 @@ from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, JobView, RetryRequest, SignalBefore
+from launcher.wire import (
+    NOTE,
+    STDOUT,
+    GpuRequest,
+    JobRequest,
+    JobView,
+    RetryRequest,
+    SignalBefore,
+)
 from tests.drills.checker import Start, Verdict, examine
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
@@ -159,11 +167,13 @@ class Drill:
             shown = self.daemon.client.show(str(number)).job
             told = number in self.codes and shown.exit_code == self.codes[number]
             if told and self.docker_was_there(shown):
-                frames = self.daemon.client.logs(str(number))
-                written = b"".join(frame.data for frame in frames if frame.stream == 1)
+                frames = list(self.daemon.client.logs(str(number)))
+                written = b"".join(frame.data for frame in frames if frame.stream == STDOUT)
                 self.logs_compared += 1
                 if written != expected:
-                    self.logs_differ.append(f"job {number} wrote {expected!r}, not {written!r}")
+                    told = [frame.data.decode() for frame in frames if frame.stream == NOTE]
+                    differs = f"job {number} wrote {expected!r}, not {written!r}; {told}; {shown}"
+                    self.logs_differ.append(differs)
 
     def _no_job_is_left(self) -> bool:
         self.ensure_alive()  # it may have a point at which it dies before it

@@ -30,7 +30,8 @@ from launcher.core.rules import Rules
 from launcher.core.world import World
 from launcher.daemon import brain, control, observers
 from launcher.daemon.identity import Caller
-from launcher.daemon.main import Daemon, Outside
+from launcher.daemon.main import Daemon
+from launcher.daemon.outside import Outside
 from launcher.daemon.secretplaces import InRuntime
 from launcher.daemon.submit import submit
 from launcher.errors import LauncherError

@@ -12,8 +12,8 @@ import pytest
 from launcher.daemon.server import bind
 from launcher.errors import StateDirError, Unavailable
 from launcher.gpu import claim
-from launcher.output.attachment import Attachment
 from launcher.output.log_file import LogWriter
+from launcher.output.sources import taken_over
 from launcher.pins.server import bound
 from launcher.store.connect import connect
 from launcher.store.salvage import Salvage
@@ -40,7 +40,7 @@ def of_a_lock_file_that_cannot_be_written(place: Path) -> None:
 
 def of_an_output_that_is_no_socket(place: Path) -> None:
     with (place / "file").open("wb") as file:
-        Attachment.taken_over(file.fileno(), lambda: LogWriter(place / "log", 1))
+        taken_over([file.fileno()], lambda: LogWriter(place / "log", 1))
 
 
 CASES: dict[Callable[[Path], object], type[Exception]] = {

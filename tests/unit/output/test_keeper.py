@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from launcher.engine.attach import Demultiplexer
-from launcher.output import attachment
 from launcher.output.keeper import Keeper
 from launcher.output.keeper_client import OutputKeeper
 from launcher.output.log_file import Limit, LogWriter
-from launcher.wire import NOTE
+from launcher.wire import END, NOTE
 from tests.support.logs import bytes_of, read_all
 from tests.support.wait import wait_until
 
@@ -89,7 +88,7 @@ def attached(keeper: OutputKeeper, path: Path, limit: int = 1 << 20) -> socket.s
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            keeper.keep(path, "7 life", Limit(limit), theirs)
+            keeper.keep(path, "7 life", Limit(limit), theirs.fileno())
         except BaseException:
             ours.close()
             raise
@@ -108,6 +107,39 @@ def test_every_byte_comes_into_the_log_with_its_stream_and_the_end_is_told(
         wait_until(lambda: watched.heard == {str(path): None})
     wait_until(lambda: watched.heard == {str(path): True})
     assert bytes_of(read_all(path)) == (b"out\0\xffmore", b"err\n")
+
+
+def test_two_pipes_are_read_until_nobody_can_write_and_the_log_is_ended(
+    keeper: OutputKeeper, watch: Watch, tmp_path: Path
+) -> None:
+    path, watched = tmp_path / "7.1.log", watch(keeper)
+    (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+    keeper.keep(path, "7 ", Limit(1 << 20), out, err)
+    os.write(to_out, b"out\0\xff")
+    os.close(to_out)
+    wait_until(lambda: path.exists() and bytes_of(read_all(path))[0] == b"out\0\xff")
+    assert watched.heard == {str(path): None}
+    os.write(to_err, b"err")
+    for fd in (out, err, to_err):
+        os.close(fd)
+    wait_until(lambda: watched.heard == {str(path): True})
+    frames = read_all(path)
+    assert bytes_of(frames) == (b"out\0\xff", b"err")
+    assert frames[-1].stream == END
+
+
+def test_an_end_of_a_pipe_that_others_have_open_is_seen(
+    keeper: OutputKeeper, watch: Watch, tmp_path: Path
+) -> None:
+    """The helper for host jobs has the reading ends, too."""
+    watched = watch(keeper)
+    pipes = os.pipe(), os.pipe()
+    keeper.keep(tmp_path / "1", "7 ", Limit(1 << 20), *(reads for reads, _ in pipes))
+    for _, writes in pipes:
+        os.close(writes)
+    wait_until(lambda: watched.heard == {str(tmp_path / "1"): True})
+    for reads, _ in pipes:
+        os.close(reads)
 
 
 def test_a_new_watcher_hears_of_all_that_is_kept(
@@ -174,7 +206,7 @@ def test_what_a_full_disk_refuses_is_told_in_the_log_and_the_job_goes_on(
             raise OSError(28, "No space left on device")
         write(self, frames)
 
-    monkeypatch.setattr(attachment.LogWriter, "write", maybe)
+    monkeypatch.setattr(LogWriter, "write", maybe)
     with attached(keeper, path) as container:
         container.sendall(framed(1, b"first\n"))
         wait_until(lambda: bytes_of(read_all(path))[0] == b"first\n")

@@ -1,0 +1,48 @@
+"""What the daemon touches, as it is found on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from launcher import passed_fds
+from launcher.config import Config
+from launcher.daemon import host_jobs, mounts
+from launcher.daemon.exit_witness import ExitWitness
+from launcher.daemon.notify import Notifier
+from launcher.engine.connection import Connection
+from launcher.engine.containers import Containers
+from launcher.engine.images import Images
+from launcher.engine.logs import Logs
+from launcher.gpu import Events, GpuReader
+from launcher.output.keeper_client import OutputKeeper
+from launcher.pins import Pins
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the daemon touches: one Docker and the machine's GPUs; a rehearsal has its own."""
+
+    containers: Containers
+    images: Images
+    logs: Logs
+    gpu: GpuReader
+    pins: Pins
+    events: Events | None = None
+    keeper: OutputKeeper | None = None
+    witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
+    host: host_jobs.HostMachine | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> Outside:
+        """Return what is really there."""
+        connection = Connection(config.docker_host, config.docker_timeout_seconds)
+        gpu = GpuReader(config.nvml_seconds)
+        engine = (Containers(connection), Images(connection), Logs(connection))
+        keeper = OutputKeeper(config.state_dir, config.output_socket)
+        witness = ExitWitness(
+            statuses=config.kernel_exit_status,
+            notifier=Notifier(),
+            stored=passed_fds.stored(),
+        )
+        pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
+        return cls(*engine, gpu, pins, Events(gpu), keeper, witness, host)

@@ -1,0 +1,120 @@
+"""Where an attempt's output comes from: a container's attached socket, or a host job's two pipes.
+
+Neither blocks. The files that were passed are duplicated: they stay open by themselves.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from launcher.engine.attach import Demultiplexer
+from launcher.output.log_file import LogWriter
+from launcher.output.recorder import Recorder
+from launcher.wire.frames import STDERR, STDOUT
+
+PIECE_BYTES = 1 << 18
+
+
+class Source(Protocol):
+    """One attempt's output on its way into its log."""
+
+    def fds(self) -> tuple[int, ...]:
+        """Return the file descriptors that are to be read."""
+
+    def read(self, fd: int) -> bool | None:
+        """Move one piece; None where more may come, else whether all of this one is written."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+
+
+def taken_over(files: Sequence[int], writer: Callable[[], LogWriter]) -> Source:
+    """Return what passed files bring: a socket that is attached, or pipes of stdout and stderr.
+
+    Raises ``OSError`` where they are neither; then neither they nor the log are kept open.
+    """
+    kinds = [stat.S_IFMT(os.fstat(fd).st_mode) for fd in files]
+    if kinds not in ([stat.S_IFSOCK], [stat.S_IFIFO, stat.S_IFIFO]):
+        raise OSError(errno.ENOTSOCK, "neither a socket nor two pipes were passed")
+    held = [os.dup(fd) for fd in files]
+    try:
+        recorder = Recorder(writer())
+    except BaseException:
+        for fd in held:
+            os.close(fd)
+        raise
+    return Pipes(held, recorder) if len(held) > 1 else Attachment(held[0], recorder)
+
+
+class Attachment:
+    """Reads the stream of a container's attached socket (Docker API: ContainerAttach)."""
+
+    def __init__(self, fd: int, recorder: Recorder) -> None:
+        self._connection = socket.socket(fileno=fd)
+        self._connection.setblocking(False)
+        self._recorder = recorder
+        self._streams = Demultiplexer()
+
+    def fds(self) -> tuple[int, ...]:
+        """Return the socket's file descriptor."""
+        return (self._connection.fileno(),)
+
+    def read(self, fd: int) -> bool | None:
+        """Move one piece; a stream that breaks off did not come to its end."""
+        try:
+            data = self._connection.recv(PIECE_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return False
+        if not data:
+            return self._recorder.is_whole
+        pieces = ((stream, bytes(data)) for stream, data in self._streams.feed(data))
+        self._recorder.write(pieces, time.time_ns())
+        return None
+
+    def close(self) -> None:
+        """Let go of the socket and the file."""
+        self._connection.close()
+        self._recorder.close(time.time_ns())
+
+
+class Pipes:
+    """Reads two pipes, of stdout and stderr, each until nobody can write to it any more."""
+
+    def __init__(self, fds: Sequence[int], recorder: Recorder) -> None:
+        self._streams = dict(zip(fds, (STDOUT, STDERR), strict=True))
+        self._recorder, self._left = recorder, len(fds)
+        for fd in fds:
+            os.set_blocking(fd, False)
+
+    def fds(self) -> tuple[int, ...]:
+        """Return the pipes."""
+        return tuple(self._streams)
+
+    def read(self, fd: int) -> bool | None:
+        """Move one piece of a pipe."""
+        try:
+            data = os.read(fd, PIECE_BYTES)
+        except BlockingIOError:
+            return None
+        if data:
+            self._recorder.write([(self._streams[fd], data)], time.time_ns())
+            return None
+        self._left -= 1
+        if not self._left and self._recorder.is_whole:
+            self._recorder.end(time.time_ns())
+        return self._recorder.is_whole
+
+    def close(self) -> None:
+        """Let go of the pipes and the file."""
+        for fd in self._streams:
+            os.close(fd)
+        self._streams.clear()
+        self._recorder.close(time.time_ns())
