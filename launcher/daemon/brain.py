@@ -19,6 +19,7 @@ from launcher.core import event as ev
 from launcher.core.action import Action
 from launcher.core.changes import Changes
 from launcher.core.handle import decide_in_pieces, serve
+from launcher.core.job import Job
 from launcher.core.reconcile import take_up
 from launcher.core.world import World
 from launcher.crashpoints import crashpoint
@@ -77,6 +78,14 @@ class Brain:
         self.inventory: ev.InventoryRead | None = None
         """What NVML showed last."""
         self._again: list[Asked] = []
+        self._committing = Changes()
+
+    def changed(self, job_id: int) -> Job | None:
+        """Return a job that left the world by what is decided or committed just now.
+
+        The store has still what it was before: who saw its end shall not see it run again.
+        """
+        return self.world.changes.jobs.get(job_id) or self._committing.jobs.get(job_id)
 
     async def ask(self, event: ev.Event) -> Any:
         """Have an event decided; returns what ``decide`` answers, once it is durable.
@@ -130,7 +139,7 @@ class Brain:
             actions += await self._apply(asked, now, answers, entries, pauses)
             await pauses.rest()
         actions += serve(self.world, now)
-        changes = self.world.take_changes()
+        changes = self._committing = self.world.take_changes()
         changes.audit = [entry.line(now.wall) for entry in entries if entry.unwritten]
         if changes.clock_step:
             log.warning("the wall clock was set by %+.0f s", changes.clock_step)
@@ -145,6 +154,7 @@ class Brain:
         for action in actions:
             self._dispatch(action)
         self._changed(changes)
+        self._committing = Changes()
 
     async def _apply(
         self,
@@ -202,6 +212,7 @@ class Brain:
         except (StateDirError, InternalError) as failed:
             log.error("a commit failed, the daemon is read-only: %s", failed.message)
             self.read_only = failed.message
+            self._committing = Changes()
             for decided in answers:
                 decided.error = decided.error or ReadOnlyState(
                     f"the daemon is read-only: {failed.message}", fix=failed.fix

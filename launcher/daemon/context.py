@@ -110,12 +110,16 @@ class Context:
 
     async def find(self, job_id: int) -> Job | None:
         """Return a job, live or ended."""
-        found = self.world.jobs.get(job_id) or self.hub.ended(job_id)
-        return found or await self.committer.read(Reader.job, job_id)
+        return self._known(job_id) or await self.committer.read(Reader.job, job_id)
+
+    def _known(self, job_id: int) -> Job | None:
+        """Return a job that is live, or ended lately."""
+        live = self.world.jobs.get(job_id)
+        return live or self.brain.changed(job_id) or self.hub.ended(job_id)
 
     async def now(self, jobs: Sequence[Job]) -> list[Job]:
         """Return these jobs as they are now."""
-        known = {j.id: self.world.jobs.get(j.id) or self.hub.ended(j.id) for j in jobs}
+        known = {j.id: self._known(j.id) for j in jobs}
         ended = [job_id for job_id, job in known.items() if job is None]
         stored = await self.committer.read(Reader.jobs_of, ended) if ended else []
         found = known | {job.id: job for job in stored}

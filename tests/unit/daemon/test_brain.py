@@ -131,6 +131,33 @@ def test_an_answer_comes_only_when_the_job_is_durable(tmp_path: Path) -> None:
     play(body, tmp_path)
 
 
+def test_a_job_that_ended_is_seen_so_also_while_its_end_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(made: Daemon) -> None:
+        (job,) = await made.submit(hold=True)
+        commit, go, seen = made.committer.commit, asyncio.Event(), asyncio.Event()
+
+        async def slow(changes: Changes) -> None:
+            seen.set()
+            await go.wait()
+            await commit(changes)
+
+        monkeypatch.setattr(made.committer, "commit", slow)
+        made.brain.tell(ev.CancelAsked(job.id, ALICE.uid))
+        await seen.wait()
+        assert job.id not in made.brain.world.jobs
+        known, stored = made.brain.changed(job.id), await made.stored(job.id)
+        assert known is not None
+        assert stored is not None
+        assert (known.state, stored.state) == (State.DONE, State.PENDING)
+        go.set()
+        await until(lambda: made.brain.changed(job.id) is None)
+        assert await made.stored(job.id) == known
+
+    play(body, tmp_path)
+
+
 def test_nothing_is_done_outside_before_its_commit(tmp_path: Path) -> None:
     async def body(made: Daemon) -> None:
         job = await made.running()
