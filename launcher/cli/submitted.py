@@ -15,6 +15,8 @@ from launcher.wire import JobRequest, JobView
 
 def images(job: JobRequest) -> set[str]:
     """Return the images that a request needs: a sweep may name one for each combination."""
+    if not job.image:
+        return set()
     matrix = job.array.matrix if job.array else []
     found = template(job.image, {key for values in matrix for key in values})
     if found is None:

@@ -98,16 +98,34 @@ class _Job:
     def read(self, node: Node, name: str | None) -> JobRequest | None:
         """Return the job of a mapping, None where something is wrong with it."""
         self._read_job(node, named=name is not None)
-        if not self.problems and "image" not in self.fields:
-            fix = "Add `image: NAME[:TAG]`."
-            self.problems.append(node.error("the job has no `image`", fix=fix))
+        if not self.problems:
+            self._check_runtime(node)
         if not self.problems:
             self.problems += together.problems(self.fields, self.keys)
         return None if self.problems else self._request(name)
 
+    def _check_runtime(self, node: Node) -> None:
+        """Note what a job lacks, or has too much: a container, or a command without one."""
+        if "runtime" not in self.fields:
+            if "image" not in self.fields:
+                fix = "Add `image: NAME[:TAG]`."
+                self.problems.append(node.error("the job has no `image`", fix=fix))
+            return
+        if "command" not in self.fields:
+            self.problems.append(node.error("a job with `runtime: host` needs a `command`"))
+        for field in together.OF_CONTAINERS & self.keys.keys():
+            key = self.keys[field]
+            self.problems.append(
+                key.error(f"`{key.text}` is a container's: a job with `runtime: host` has none")
+            )
+
     def _request(self, name: str | None) -> JobRequest:
         own = {key: value for key, value in self.fields.items() if key not in together.PARTS}
         own["environment"] = {**self.fields.get("env_file", {}), **own.get("environment", {})}
+        if "runtime" in own:
+            own.setdefault("image", "")
+            own.setdefault("working_dir", str(self.around.base.absolute()))
+            own.setdefault("name", name or words.name_of_program(own["command"][0]))
         own.setdefault("name", name or words.default_name(own["image"]))
         return JobRequest(**own, array=together.array_request(self.fields))
 

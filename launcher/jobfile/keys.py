@@ -49,6 +49,8 @@ class Around:
 
 
 Read = Callable[[Node, Around], Any]
+HOST = "host"
+"""The runtime of a command on the machine itself."""
 
 
 def read_command(node: Node, what: str) -> list[str]:
@@ -172,6 +174,17 @@ def read_pull_policy(node: Node, around: Around) -> str:
     return policy
 
 
+def read_runtime(node: Node, around: Around) -> str:
+    """Return ``host``: the only runtime that a job may name."""
+    text = string(node, "`runtime`")
+    if text != HOST:
+        raise node.error(
+            f"`runtime`: '{text[:40]}' is not known: the launcher chooses a container's runtime,"
+            " and `host` is a command without a container"
+        )
+    return text
+
+
 def _by(what: str, parse: Callable[[str], Any]) -> Read:
     return lambda node, around: parsed(node, f"`{what}`", parse)
 
@@ -208,6 +221,7 @@ def _shm_size(text: str) -> int:
 JOB: dict[str, tuple[str, Read]] = {
     "name": ("name", _by("name", words.check_name)),
     "image": ("image", _by_rendering("image", words.check_image)),
+    "runtime": ("runtime", read_runtime),
     "command": ("command", lambda node, around: read_command(node, "`command`")),
     "entrypoint": ("entrypoint", read_entrypoint),
     "gpus": ("gpus", lambda node, around: read_gpus(node)),
@@ -260,7 +274,6 @@ NEVER = {
     "ports": "a job publishes no ports",
     "privileged": "a job that saw every GPU would break everybody's isolation",
     "restart": "`retries` under `schedule` says when a job runs again",
-    "runtime": "the launcher chooses the runtime",
     "security_opt": "the launcher sets the security options",
 }
 """Compose's keys that a job has not, and what to do instead."""

@@ -47,6 +47,11 @@ def _mapping(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict
     return {**found, "required": list(required)} if required else found
 
 
+def _job(properties: dict[str, Any]) -> dict[str, Any]:
+    needs = [{"required": ["image"]}, {"required": ["runtime", "command"]}]
+    return {**_mapping(properties), "oneOf": needs}
+
+
 _ASKED = {"profile": _TEXT, "memory": _TEXT}
 _GPUS_LONG = _mapping(
     {
@@ -110,6 +115,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "name": ("The job's name; the image's if absent.",
              {**_TEXT, "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"}),
     "image": ("The image: [registry/]name[:tag][@digest].", _TEXT),
+    "runtime": ("A command on the machine itself, without a container.", {"enum": ["host"]}),
     "command": ("The command, as a list or as one line split like a shell's.", _WORDS),
     "entrypoint": ("In place of the image's entrypoint.", _WORDS),
     "gpus": ("What it needs: 1g.6gb, 1g.6gb:2, 10g, full, all, none, MIG-<uuid>.",
@@ -166,14 +172,14 @@ def schema() -> dict[str, Any]:
     """Return the schema of a job file."""
     schedule = _mapping({key: _described(key) for key in SCHEDULE})
     keys = {key: _described(key) for key in JOB} | {"schedule": schedule}
-    named = _mapping({key: value for key, value in keys.items() if key != "name"}, ("image",))
+    named = _job({key: value for key, value in keys.items() if key != "name"})
     jobs = {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/named"}}
     several = _mapping({"jobs": jobs}, ("jobs",))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A job file of the launcher: one job, or several under `jobs`",
         "oneOf": [{"$ref": "#/$defs/job"}, {"$ref": "#/$defs/several"}],
-        "$defs": {"job": _mapping(keys, ("image",)), "named": named, "several": several},
+        "$defs": {"job": _job(keys), "named": named, "several": several},
     }
 
 

@@ -13,6 +13,12 @@ from launcher.wire import ArrayRequest, GpuRequest
 PARTS = ("env_file", "array", "matrix", "max_parallel")
 """Keys that are no field of the request by themselves."""
 
+OF_CONTAINERS = {
+    "image", "entrypoint", "volumes", "secrets", "shm_size", "user", "network_mode",
+    "policy_profile", "pull_policy",
+}  # fmt: skip
+"""Fields that a command without a container cannot have."""
+
 
 def problems(fields: Mapping[str, Any], keys: Mapping[str, Scalar]) -> Iterator[JobFileError]:
     """Yield what is wrong with keys that are well by themselves, at the key to change."""

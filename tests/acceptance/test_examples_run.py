@@ -40,6 +40,7 @@ PRINTS = {
     "array.yaml": r"part 3 of 0 to 3\n",
     "cpu-only.yaml": r"no GPU needed for this\n",
     "hello.yaml": rf"hello from slice {UUID}\n",
+    "host.yaml": r"hello from job \d+ on 1g\.6gb\n",
     "nvidia-smi.yaml": rf"  MIG 1g\.6gb Device 0: \(UUID: {UUID}\)\n",
     "retries.yaml": r"attempt 2\n",
     "sweep.yaml": rf"lr 0\.01, seed 3 on slice {UUID}\n",
@@ -53,7 +54,7 @@ PRINTS = {
 @pytest.fixture(scope="module", autouse=True)
 def images(sandbox: Sandbox) -> Iterator[None]:
     """Every image that an example names."""
-    named = {job.image for name in FILES for job in load([str(JOBS / name)])}
+    named = {job.image for name in FILES for job in load([str(JOBS / name)]) if job.image}
     for image in named:
         import_image(sandbox, image, PROGRAMS)
     yield
