@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from launcher.config import Config
 from launcher.core import action as act
@@ -86,8 +87,12 @@ def machine_of(config: Config) -> HostMachine | None:
     root = unified_root()
     if os.geteuid() != 0 or root is None or own_container() is not None:
         return None
-    place = config.socket.parent
-    helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
+    if config.host_socket is not None:
+        place = Path(config.host_socket).parent
+        helper = HostHelper(config.host_socket)
+    else:
+        place = config.socket.parent
+        helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
     controllers = frozenset((root / "cgroup.controllers").read_text().split())
     return HostMachine(helper, str(place / starting.USERS), controllers)
 

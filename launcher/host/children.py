@@ -75,13 +75,31 @@ def start(command: Command, cgroup: Cgroup, stdout: int, stderr: int) -> int:
             raise
         if error:
             os.waitpid(pid, 0)
-            number, _, place = error.decode(errors="replace").partition(" ")
-            raise OSError(int(number), os.strerror(int(number)), place)
+            raise failed(error)
         return pid
     finally:
         for fd in (told, tells, go, goes):
             if fd != -1:
                 os.close(fd)
+
+
+def failure(error: OSError, place: str) -> bytes:
+    """Return what a process that cannot become its command tells the helper."""
+    return f"{error.errno} {place}".encode()[:MOST_ERROR_BYTES]
+
+
+def failed(told: bytes) -> OSError:
+    """Return the error that ``failure`` tells; raises ``ValueError``."""
+    number, _, place = told.decode(errors="replace").partition(" ")
+    return OSError(int(number), os.strerror(int(number)), place)
+
+
+def reset_signals() -> None:
+    """Handle every signal as the kernel does."""
+    for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> NoReturn:
@@ -90,10 +108,7 @@ def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> 
     try:
         if not os.read(go, 1):
             os._exit(1)
-        for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        reset_signals()
         os.setsid()
         os.umask(0o022)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -108,6 +123,6 @@ def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> 
         os.execvpe(place, list(command.words), dict(command.environment))
     except OSError as error:
         with contextlib.suppress(OSError):
-            os.write(tells, f"{error.errno} {place}".encode()[:MOST_ERROR_BYTES])
+            os.write(tells, failure(error, place))
     finally:
         os._exit(1)

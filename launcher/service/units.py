@@ -14,6 +14,9 @@ NAMES = (
     "launcher-pins.socket",
     "launcher-output.service",
     "launcher-output.socket",
+    "launcher-host.service",
+    "launcher-host.socket",
+    "launcher-host-users.socket",
 )
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 """What the daemon's unit does not see (ProtectHome=, PrivateTmp=; systemd.exec(5))."""
