@@ -37,6 +37,7 @@ class Systemd:
 
     def __init__(self, connection: DBusConnection) -> None:
         self._connection = connection
+        self._is_subscribed = False
 
     def call(
         self, method: str, signature: str = "", *body: Any, at: str = PATH, of: str = MANAGER
@@ -53,23 +54,39 @@ class Systemd:
 
     def start(self, unit: str, properties: Sequence[Property]) -> str:
         """Start a transient unit; returns the result of its start: "done" where it runs."""
-        from jeepney import MatchRule, message_bus
+        signature = "ssa(sv)a(sa(sv))"
+        return self._job("StartTransientUnit", signature, unit, "fail", list(properties), [])
 
-        rule = MatchRule(type="signal", sender=SERVICE, interface=MANAGER, member="JobRemoved")
-        self._answer(message_bus.AddMatch(rule))
-        self.call("Subscribe")
-        # The bus names a signal's sender by its unique name.
+    def forget(self, unit: str) -> None:
+        """Stop a unit, and unload it; one that is not loaded is ignored."""
+        with ignored_if_gone():
+            self._job("StopUnit", "ss", unit, "replace")
+        with ignored_if_gone():
+            self.call("ResetFailedUnit", "s", unit)
+
+    def _job(self, method: str, signature: str, *body: Any) -> str:
+        """Call a method that makes a job of systemd's; returns the job's result."""
+        from jeepney import MatchRule
+
+        self._subscribe()
+        # Without the sender: the bus gives a signal's by its unique name.
         local = MatchRule(type="signal", interface=MANAGER, member="JobRemoved", path=PATH)
         with self._connection.filter(local, queue=deque()) as removed:
-            (job,) = self.call(
-                "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", list(properties), []
-            )
+            (job,) = self.call(method, signature, *body)
             while True:
-                _, path, _, result = self._connection.recv_until_filtered(
-                    removed, timeout=SECONDS
-                ).body
+                signal = self._connection.recv_until_filtered(removed, timeout=SECONDS)
+                _, path, _, result = signal.body
                 if path == job:
                     return str(result)
+
+    def _subscribe(self) -> None:
+        from jeepney import MatchRule, message_bus
+
+        if not self._is_subscribed:
+            rule = MatchRule(type="signal", sender=SERVICE, interface=MANAGER, member="JobRemoved")
+            self._answer(message_bus.AddMatch(rule))
+            self.call("Subscribe")
+            self._is_subscribed = True
 
     def path(self, unit: str) -> str:
         """Return the object of a unit that is loaded."""

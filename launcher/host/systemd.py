@@ -80,7 +80,7 @@ class SystemdPlaces:
                 pid = int(_property(bus, unit, "MainPID"))
                 _pass(command, ours, stdout, stderr)
             except BaseException:
-                _forget(bus, unit)
+                bus.forget(unit)
                 raise
         return Started(pid, cgroup, is_child=False)
 
@@ -107,7 +107,7 @@ class SystemdPlaces:
         """Have systemd forget a job's unit, and remove its cgroup."""
         with systemd() as bus:
             for kind in KINDS:
-                _forget(bus, unit_of(name) + kind)
+                bus.forget(unit_of(name) + kind)
         with contextlib.suppress(OSError):  # systemd is just removing it
             cgroup.remove()
 
@@ -161,13 +161,6 @@ def _pass(command: Command, ours: socket.socket, stdout: int, stderr: int) -> No
 def _property(bus: Systemd, unit: str, name: str) -> Any:
     kind = unit.rpartition(".")[2].capitalize()
     return bus.property(name, at=bus.path(unit), of=f"{SERVICE}.{kind}")
-
-
-def _forget(bus: Systemd, unit: str) -> None:
-    with ignored_if_gone():
-        bus.call("StopUnit", "ss", unit, "replace")
-    with ignored_if_gone():
-        bus.call("ResetFailedUnit", "s", unit)
 
 
 def _number(version: str) -> int:

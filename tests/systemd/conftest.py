@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import subprocess
@@ -20,7 +19,8 @@ LAUNCH = "/opt/launcher/bin/launch"
 UNITS = Path("/etc/systemd/system")
 DROP_IN = UNITS / "launcher.service.d/test.conf"
 HELPER_SOCKET = "/run/launcher/host.sock"
-USER = "dev"
+USER, OTHER = "dev", "games"
+"""An ordinary user who may run host jobs, and one who may not."""
 
 
 def systemctl(*words: str) -> str:
@@ -36,9 +36,9 @@ def is_active(unit: str) -> bool:
     return done.returncode == 0
 
 
-def as_user(*words: str) -> list[str]:
-    """Return a command that the ordinary user runs."""
-    user = pwd.getpwnam(USER)
+def as_user(name: str, *words: str) -> list[str]:
+    """Return a command that a user runs."""
+    user = pwd.getpwnam(name)
     ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups"]
     return ["setpriv", *ids, "env", f"HOME={user.pw_dir}", *words]
 
@@ -47,16 +47,24 @@ def as_user(*words: str) -> list[str]:
 def service() -> Iterator[None]:
     """The daemon's service serves with a fake GPU; members of one group may run host jobs."""
     subprocess.run(["groupadd", "--force", "host-users"], check=True)
+    subprocess.run(["usermod", "-aG", "host-users", USER], check=True)
     Path("/etc/launcher").mkdir(exist_ok=True)
     Path("/etc/launcher/launcher.toml").write_text('[host]\ngroups = ["host-users"]\n')
     DROP_IN.parent.mkdir(exist_ok=True)
     serve = f"ExecStart=\nExecStart={LAUNCH} serve --fake-gpu A30:1g.6gb*4\n"
     DROP_IN.write_text(f"[Service]\n{serve}")
     systemctl("daemon-reload")
-    systemctl("enable", "--now", "launcher.service")
+    systemctl("enable", "launcher.service")
+    start_all()
     wait_until(answers, 60, subprocess.getoutput("journalctl -u launcher -n 50 --no-pager"))
     yield
-    systemctl("stop", "launcher.service")
+    systemctl("stop", "launcher.service", "launcher.socket")
+
+
+def start_all() -> None:
+    """Start the daemon and every socket; tests start it more often than its limit allows."""
+    systemctl("reset-failed", "launcher.service", "launcher.socket")
+    systemctl("start", "launcher-host.socket", "launcher-host-users.socket", "launcher.service")
 
 
 def answers() -> bool:
@@ -77,14 +85,6 @@ def helper() -> HostHelper:
 
 
 @pytest.fixture
-def member() -> Iterator[str]:
-    """The ordinary user, who is in the group that may run host jobs."""
-    subprocess.run(["usermod", "-aG", "host-users", USER], check=True)
-    yield USER
-    subprocess.run(["gpasswd", "--delete", USER, "host-users"], check=True, capture_output=True)
-
-
-@pytest.fixture
 def fifo(tmp_path: Path) -> Iterator[Path]:
     """A pipe by which a job is told to go on; jobs of every user may read it."""
     place = Path("/tmp") / f"go-{os.getpid()}-{tmp_path.name}"
@@ -102,21 +102,22 @@ def start() -> Iterator[Launch]:
     """Start ``launch host``; what still runs at the end is killed."""
     made: list[subprocess.Popen[str]] = []
 
-    def started(*words: str, user: bool = False) -> subprocess.Popen[str]:
-        command = [LAUNCH, "host", *words]
+    def started(*words: str, user: str = "root") -> subprocess.Popen[str]:
         made.append(
             subprocess.Popen(
-                as_user(*command) if user else command,
+                as_user(user, LAUNCH, "host", *words),
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
             )
         )  # fmt: skip
         return made[-1]
 
     yield started
+    wait_until(answers)
+    for job in Client().jobs():
+        Client().cancel(job.id)
     for process in made:
         process.kill()
-        process.communicate()
-
-
-def group_of(user: str) -> int:
-    return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_gid
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
