@@ -24,6 +24,7 @@ from typing import Any
 from launcher import pidfd
 from launcher.host.cgroup import Cgroup, Limits, counts_oom_kill, is_populated
 from launcher.host.children import Command
+from launcher.host.freezing import of_container, set_frozen
 from launcher.host.jobs import MOST_JOBS, Job, Records, checked, start_ticks
 from launcher.host.places import Places
 from launcher.peers import peer_of
@@ -160,6 +161,9 @@ class Helper:
             if "status" in asked:
                 return self._end(connection.uid, token, int(asked["status"]))
             return self._join(connection, token)
+        if asked["do"] == "freeze":
+            set_frozen(of_container(str(asked["folder"])), bool(asked["frozen"]))
+            return {}
         name = checked(asked.get("name"))
         match asked["do"]:
             case "expect":
