@@ -34,6 +34,7 @@ from launcher.errors import InternalError
 from launcher.host import starting
 from launcher.host.cgroup import Limits, unified_root
 from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, Tree
+from launcher.host.freezing import set_frozen
 from launcher.pidfd import exit_code
 
 LOOK_AGAIN_SECONDS = 0.5
@@ -95,6 +96,11 @@ def machine_of(config: Config) -> HostMachine | None:
         helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
     controllers = frozenset((root / "cgroup.controllers").read_text().split())
     return HostMachine(helper, str(place / starting.USERS), controllers)
+
+
+def set_frozen_of(config: Config) -> Callable[[Path, bool], None]:
+    """Return what freezes a container: the helper, where systemd runs it."""
+    return set_frozen if config.host_socket is None else HostHelper(config.host_socket).set_frozen
 
 
 class HostJobs:

@@ -89,8 +89,6 @@ from launcher.errors import (
 )
 from launcher.gpu import Carver, Events, GpuReader
 from launcher.gpu.refresh import refresh
-from launcher.host.client import HostHelper
-from launcher.host.freezing import set_frozen
 from launcher.output.keeper_client import OutputKeeper
 from launcher.pins import Pins
 from launcher.store import Reader, Store
@@ -158,9 +156,7 @@ class Outside:
             statuses=config.kernel_exit_status,
             notifier=Notifier(),
             stored=passed_fds.stored(),
-            set_frozen=set_frozen
-            if config.host_socket is None
-            else HostHelper(config.host_socket).set_frozen,
+            set_frozen=host_jobs.set_frozen_of(config),
         )
         pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
         return cls(*engine, gpu, pins, Events(gpu), keeper, witness, host)
