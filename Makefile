@@ -12,7 +12,7 @@ TESTS ?=
 # More than there are cores: many tests wait for something most of their time.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
-.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose soak bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose test-systemd soak bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -72,6 +72,10 @@ test-compose: system $(STAMP) ## Run compose/ on a real Compose v2 of Debian 13,
 	$(SUDO) bash .ci/unpack $(COMPOSE) trixie docker-compose docker-cli
 	$(SUDO) bash .ci/base-image $(COMPOSE)/base.tar
 	$(SUDO) $(BIN)/python -m pytest tests/compose
+
+test-systemd: ## Run tests/systemd on a bare Debian that systemd boots, made here; SUITE=bookworm for another
+	@$(SUDO) bash .ci/system-packages --debian
+	@$(SUDO) bash .ci/test-systemd $(SUITE) $(TESTS)
 
 soak: system $(STAMP) ## Drill for SECONDS=n: crashes, faults, power loss; SEED=n for the same again
 	$(SUDO) $(BIN)/python -m tests.drills.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

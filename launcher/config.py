@@ -63,6 +63,8 @@ class Config:
     """Whether the kernel is asked for exit codes (Linux 6.15 and later)."""
     output_socket: str | None = None
     """Where the output keeper listens; None: the daemon starts one of its own."""
+    host_socket: str | None = None
+    """Where the helper for host jobs listens; None: the daemon starts one of its own."""
     limits: Limits = DEFAULT_LIMITS
     history: History = DEFAULT_HISTORY
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
@@ -82,6 +84,7 @@ _VARIABLES = {
     "docker_host": "DOCKER_HOST",
     "pins_socket": "LAUNCHER_PINS_SOCKET",
     "output_socket": "LAUNCHER_OUTPUT_SOCKET",
+    "host_socket": "LAUNCHER_HOST_SOCKET",
     "pins_directory": "LAUNCHER_PINS_DIRECTORY",
 }
 _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -104,6 +107,7 @@ _FILE_KEYS: dict[str, type | tuple[type, ...]] = {
     "pins_directory": str,
     "pins_socket": str,
     "output_socket": str,
+    "host_socket": str,
     "kernel_exit_status": bool,
 }
 

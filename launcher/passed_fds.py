@@ -32,6 +32,11 @@ def listener(environment: Mapping[str, str] = os.environ) -> int | None:
     return None
 
 
+def named(environment: Mapping[str, str] = os.environ) -> dict[str, int]:
+    """Return the file descriptors by their names (FileDescriptorName=, systemd.socket(5))."""
+    return {name: _START + number for number, name in enumerate(_names(environment))}
+
+
 def _names(environment: Mapping[str, str]) -> list[str]:
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return []

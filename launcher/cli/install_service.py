@@ -10,6 +10,7 @@ import click
 from launcher.cli import params, terminal
 
 SYSTEM_UNITS = "/etc/systemd/system"
+PAM_SERVICES = Path("/etc/pam.d")
 
 
 @click.command("install-service", short_help="Write the units of a system service.")
@@ -19,13 +20,16 @@ SYSTEM_UNITS = "/etc/systemd/system"
 )
 @click.option("--print", "only_print", is_flag=True, help="Print them, and write nothing.")
 def command(group: str | None, directory: str, only_print: bool) -> None:
-    """Write the units of the daemon and of the helper that makes users' mounts.
+    """Write the units of the daemon and of its helpers.
+
+    Into the system's own directory, also the PAM service of background host jobs, /etc/pam.d/
+    launcher-host; one that is there already is kept.
 
     It starts nothing: what it says at the end does. Units that are there are replaced; what you
     change goes into `systemctl edit launcher`.
     """
     from launcher.errors import StateDirError
-    from launcher.service.units import units
+    from launcher.service.units import PAM, pam_service, units
 
     launch = Path(sys.argv[0]).absolute()
     found = units(launch, Path(sys.executable).absolute(), group)
@@ -38,6 +42,10 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
         for name, text in found.items():
             (place / name).write_text(text)
             (place / name).chmod(0o644)
+        pam = PAM_SERVICES / PAM
+        if directory == SYSTEM_UNITS and PAM_SERVICES.is_dir() and not pam.exists():
+            pam.write_text(pam_service())
+            pam.chmod(0o644)
     except OSError as error:
         raise StateDirError(
             f"cannot write {error.filename or place}: {error.strerror}",

@@ -68,18 +68,18 @@ def command_of(asked: Asked, variables: Mapping[str, str]) -> Command:
     except KeyError as error:
         text = f"uid {uid} has no entry in passwd: nobody could log in as it"
         raise NotStarted(StartFailure.USER, text) from error
-    environment = {
+    login = {
         "HOME": entry.pw_dir,
         "LOGNAME": entry.pw_name,
         "PATH": PATH if uid else ROOTS_PATH,
         "SHELL": entry.pw_shell or "/bin/sh",
         "USER": entry.pw_name,
-        **dict(spec.environment),
-        **variables,
     }
+    environment = {**dict(spec.environment), **variables}
     user = user_of(asked.person)
     directory = spec.working_dir or entry.pw_dir
-    return Command(spec.command or (), environment, directory, uid, user.gid, user.groups)
+    words = spec.command or ()
+    return Command(words, login, environment, directory, uid, user.gid, user.groups)
 
 
 def _not_started(refused: HostRefused, command: Command) -> NotStarted:

@@ -13,7 +13,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from launcher.daemon.logs import about_container
 from launcher.daemon.notify import Notifier
 from launcher.engine.containers import Container
 from launcher.host.cgroup import counts_oom_kill
+from launcher.host.freezing import set_frozen
 from launcher.passed_fds import STORED
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class ExitWitness:
 
     ``statuses``: ask for exit codes. ``blind``: hold none, for tests without real processes.
     ``stored`` are pidfds that systemd kept over a restart, by container and start.
+    ``set_frozen`` freezes a container's control group.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class ExitWitness:
         blind: bool = False,
         notifier: Notifier | None = None,
         stored: Mapping[str, int] | None = None,
+        set_frozen: Callable[[Path, bool], None] = set_frozen,
     ) -> None:
-        self._statuses, self.blind = statuses, blind
+        self._statuses, self.blind, self.set_frozen = statuses, blind, set_frozen
         self._notifier = notifier or Notifier({})
         self._watched: dict[str, _Watched] = {}
         self._by_fd: dict[int, _Watched] = {}

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from launcher.config import Config
 from launcher.core import action as act
@@ -35,6 +36,7 @@ from launcher.errors import InternalError
 from launcher.host import starting
 from launcher.host.cgroup import Limits, unified_root
 from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, Tree
+from launcher.host.freezing import set_frozen
 from launcher.pidfd import exit_code
 
 LOOK_AGAIN_SECONDS = 0.5
@@ -88,10 +90,19 @@ def machine_of(config: Config) -> HostMachine | None:
     root = unified_root()
     if os.geteuid() != 0 or root is None or own_container() is not None:
         return None
-    place = config.socket.parent
-    helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
+    if config.host_socket is not None:
+        place = Path(config.host_socket).parent
+        helper = HostHelper(config.host_socket)
+    else:
+        place = config.socket.parent
+        helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
     controllers = frozenset((root / "cgroup.controllers").read_text().split())
     return HostMachine(helper, str(place / starting.USERS), controllers)
+
+
+def set_frozen_of(config: Config) -> Callable[[Path, bool], None]:
+    """Return what freezes a container: the helper, where systemd runs it."""
+    return set_frozen if config.host_socket is None else HostHelper(config.host_socket).set_frozen
 
 
 class HostJobs:

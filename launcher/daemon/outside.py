@@ -43,6 +43,7 @@ class Outside:
             statuses=config.kernel_exit_status,
             notifier=Notifier(),
             stored=passed_fds.stored(),
+            set_frozen=host_jobs.set_frozen_of(config),
         )
         pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
         return cls(*engine, gpu, pins, Events(gpu), keeper, witness, host)

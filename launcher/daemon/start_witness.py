@@ -22,6 +22,7 @@ from launcher.daemon.logs import about_container
 from launcher.daemon.notstarted import NeverBegan, Vanished
 from launcher.engine.incarnation import Incarnation
 from launcher.host.cgroup import pids_in
+from launcher.host.freezing import set_frozen
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ STEP_SECONDS = 0.01
 ARRIVAL_SECONDS = 10.0
 """containerd gives up what its client does not wait for any more."""
 MOST_FOLDERS = 20_000
+SetFrozen = Callable[[Path, bool], None]
+"""Freezes the processes of a control group, or lets them go on."""
 FIFO = "exec.fifo"
 """``runc init`` has this file open until it executes the command (libcontainer, exec.fifo)."""
 
@@ -49,25 +52,21 @@ class Begun(Enum):
 class Freezer:
     """One container's cgroup, of version 1 or 2; raises ``OSError``."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, set_frozen: SetFrozen = set_frozen) -> None:
+        self._folder, self._set_frozen = folder, set_frozen
         self._is_v2 = (folder / "cgroup.freeze").exists()
 
     def freeze(self) -> bool:
         """Stop all processes; returns whether all stand still."""
+        self._set_frozen(self._folder, True)
         if self._is_v2:
-            (self._folder / "cgroup.freeze").write_text("1")
             return _becomes(lambda: "frozen 1" in (self._folder / "cgroup.events").read_text())
         state = self._folder / "freezer.state"
-        state.write_text("FROZEN")
         return _becomes(lambda: state.read_text().strip() == "FROZEN")
 
     def thaw(self) -> None:
         """Let the processes go on."""
-        if self._is_v2:
-            (self._folder / "cgroup.freeze").write_text("0")
-        else:
-            (self._folder / "freezer.state").write_text("THAWED")
+        self._set_frozen(self._folder, False)
 
     def pids(self) -> list[int]:
         """Return the processes, also those in cgroups below."""
@@ -118,7 +117,8 @@ def look_without_docker(
 def _has_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> Begun:
     told = Begun.UNKNOWN
     if not witness.blind:
-        told = begun(container_id, functools.partial(witness.hold, name))
+        hold = functools.partial(witness.hold, name)
+        told = begun(container_id, hold, witness.set_frozen)
     if told is not Begun.UNKNOWN:
         about_container(log, name).warning("%s; has it begun: %s", why, told.value)
     if told is Begun.NO:
@@ -126,7 +126,9 @@ def _has_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> 
     return told
 
 
-def begun(container_id: str, hold: Callable[[int], None]) -> Begun:
+def begun(
+    container_id: str, hold: Callable[[int], None], set_frozen: SetFrozen = set_frozen
+) -> Begun:
     """Return whether a container's command has begun; if not, it never will.
 
     ``hold`` is given the pid of the container's init while it is frozen.
@@ -135,7 +137,7 @@ def begun(container_id: str, hold: Callable[[int], None]) -> Begun:
     if folder is None:
         return Begun.UNKNOWN
     try:
-        return _looked(Freezer(folder), container_id, hold)
+        return _looked(Freezer(folder, set_frozen), container_id, hold)
     except (OSError, ValueError) as error:
         log.warning("cannot look at the processes of container %s: %s", container_id[:12], error)
         return Begun.UNKNOWN

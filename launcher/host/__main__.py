@@ -11,21 +11,32 @@ import socket
 import sys
 from pathlib import Path
 
+from launcher import passed_fds
 from launcher.host.cgroup import unified_root
 from launcher.host.helper import Helper
 from launcher.host.jobs import Records
+from launcher.host.places import Places
+from launcher.host.plain import PlainPlaces
+from launcher.host.systemd import BOOTED, SystemdPlaces
 
-DIRECTORY = "launcher.host"
-"""The cgroup in which the jobs' own ones are."""
+log = logging.getLogger(__name__)
+
+DAEMONS, USERS = "daemons", "users"
+"""The names of the sockets that systemd passes (FileDescriptorName=)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until there is nothing left to do; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m launcher.host", description=__doc__)
     parser.add_argument("--records", type=Path, required=True, help="where jobs are recorded: /run")
-    parser.add_argument("--daemons", type=int, required=True, metavar="FD", help="its socket")
-    parser.add_argument("--users", type=int, required=True, metavar="FD", help="the users' socket")
+    passed = passed_fds.named()
+    for flag, name in ((f"--{DAEMONS}", DAEMONS), (f"--{USERS}", USERS)):
+        parser.add_argument(
+            flag, type=int, default=passed.get(name), metavar="FD", help="a listening socket"
+        )
     asked = parser.parse_args(arguments)
+    if asked.daemons is None or asked.users is None:
+        parser.error("two sockets are needed: start launcher-host.socket, or pass them")
     logging.basicConfig(format="host jobs: %(message)s")
     os.umask(0o077)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -36,8 +47,17 @@ def main(arguments: list[str] | None = None) -> int:
         print("error: cgroup v2 is not mounted here", file=sys.stderr)  # noqa: T201
         return 1
     daemons, users = (socket.socket(fileno=fd) for fd in (asked.daemons, asked.users))
-    Helper(daemons, users, Records(asked.records, root / DIRECTORY)).serve()
+    Helper(daemons, users, Records(asked.records), _places(root)).serve()
     return 0
+
+
+def _places(root: Path) -> Places:
+    if BOOTED.exists():
+        try:
+            return SystemdPlaces(root)
+        except OSError as error:
+            log.warning("systemd does not answer, cgroups are made without it: %s", error)
+    return PlainPlaces(root)
 
 
 if __name__ == "__main__":

@@ -57,15 +57,16 @@ def pids_in(folder: Path) -> list[int]:
     return found
 
 
-def counts_oom_kill(file: Path) -> bool:
+def counts_oom_kill(file: Path | int) -> bool:
     """Return whether a file counts an OOM kill (memory.events, or v1's memory.oom_control).
 
-    False once its cgroup is gone.
+    The file may be open. False once its cgroup is gone.
     """
     try:
-        lines = file.read_text().splitlines()
+        text = os.pread(file, 4096, 0).decode() if isinstance(file, int) else file.read_text()
     except OSError:
         return False
+    lines = text.splitlines()
     return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
 
 
@@ -96,9 +97,9 @@ class Cgroup:
         """Move a process here."""
         (self.path / "cgroup.procs").write_text(str(pid))
 
-    def open_events(self) -> int:
+    def open_events(self, of: str = "cgroup") -> int:
         """Return an open cgroup.events: EPOLLPRI tells of changes until it is read again."""
-        return os.open(self.path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(self.path / f"{of}.events", os.O_RDONLY | os.O_CLOEXEC)
 
     def is_populated(self) -> bool:
         """Return whether a process is here or below; False where it does not exist."""

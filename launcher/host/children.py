@@ -20,9 +20,13 @@ NEVER_BEGAN = 125
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as a user runs it. ``groups`` are all of the user's supplementary groups."""
+    """A command as a user runs it. ``groups`` are all of the user's supplementary groups.
+
+    ``login`` are variables that PAM may set to something else, ``environment`` those of the job.
+    """
 
     words: Sequence[str]
+    login: Mapping[str, str]
     environment: Mapping[str, str]
     directory: str
     uid: int
@@ -48,9 +52,12 @@ class Command:
             raise ValueError(f"a command is longer than {MOST_BYTES} bytes")
         told = json.loads(data)
         words, groups = [str(word) for word in told["words"]], [int(g) for g in told["groups"]]
-        environment = {str(key): str(value) for key, value in told["environment"].items()}
+        login, environment = (
+            {str(key): str(value) for key, value in told[which].items()}
+            for which in ("login", "environment")
+        )
         uid, gid, directory = int(told["uid"]), int(told["gid"]), str(told["directory"])
-        return cls(words, environment, directory, uid, gid, groups)
+        return cls(words, login, environment, directory, uid, gid, groups)
 
 
 def start(
@@ -82,13 +89,31 @@ def start(
             raise
         if error:
             os.waitpid(pid, 0)
-            number, _, place = error.decode(errors="replace").partition(" ")
-            raise OSError(int(number), os.strerror(int(number)), place)
+            raise failed(error)
         return pid
     finally:
         for fd in (told, tells, go, goes):
             if fd != -1:
                 os.close(fd)
+
+
+def failure(error: OSError, place: str) -> bytes:
+    """Return what a process that cannot become its command tells the helper."""
+    return f"{error.errno} {place}".encode()[:MOST_ERROR_BYTES]
+
+
+def failed(told: bytes) -> OSError:
+    """Return the error that ``failure`` tells; raises ``ValueError``."""
+    number, _, place = told.decode(errors="replace").partition(" ")
+    return OSError(int(number), os.strerror(int(number)), place)
+
+
+def reset_signals() -> None:
+    """Handle every signal as the kernel does."""
+    for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> NoReturn:
@@ -97,10 +122,7 @@ def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> 
     try:
         if not os.read(go, 1):
             os._exit(NEVER_BEGAN)
-        for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        reset_signals()
         os.setsid()
         os.umask(0o022)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -112,9 +134,9 @@ def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> 
         place = command.directory
         os.chdir(place)  # as the user: root may enter what the user may not
         place = command.words[0]
-        os.execvpe(place, list(command.words), dict(command.environment))
+        os.execvpe(place, list(command.words), {**command.login, **command.environment})
     except OSError as error:
         with contextlib.suppress(OSError):
-            os.write(tells, f"{error.errno} {place}".encode()[:MOST_ERROR_BYTES])
+            os.write(tells, failure(error, place))
     finally:
         os._exit(1)

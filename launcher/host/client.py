@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from launcher.errors import EngineUnavailable, LauncherError
@@ -103,6 +104,13 @@ class HostHelper:
     def signal(self, name: str, number: int, *, tree: bool) -> None:
         """Send a signal to a job's main process, or to each of its processes."""
         self._ask({"do": "signal", "name": name, "number": number, "tree": tree})
+
+    def set_frozen(self, folder: Path, frozen: bool) -> None:
+        """Freeze a container's control group, or let it go on; raises ``OSError`` alone."""
+        try:
+            self._ask({"do": "freeze", "folder": str(folder), "frozen": frozen})
+        except LauncherError as failed:
+            raise OSError(failed.message) from failed
 
     def kill(self, name: str) -> None:
         """Kill all of a job's processes at once."""

@@ -22,9 +22,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher import pidfd
-from launcher.host.cgroup import Limits, is_populated
-from launcher.host.children import Command, start
+from launcher.host.cgroup import Cgroup, Limits, counts_oom_kill, is_populated
+from launcher.host.children import Command
+from launcher.host.freezing import of_container, set_frozen
 from launcher.host.jobs import MOST_JOBS, Job, Records, checked, start_ticks
+from launcher.host.places import Places
 from launcher.peers import peer_of
 
 log = logging.getLogger(__name__)
@@ -71,9 +73,10 @@ class Helper:
         daemons: socket.socket,
         users: socket.socket,
         records: Records,
+        places: Places,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self._records, self._idle_seconds = records, idle_seconds
+        self._records, self._places, self._idle_seconds = records, places, idle_seconds
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[int], None]] = {}
         self._connections: set[Connection] = set()
@@ -159,6 +162,9 @@ class Helper:
             if "status" in asked:
                 return self._end(connection.uid, token, int(asked["status"]))
             return self._join(connection, token)
+        if asked["do"] == "freeze":
+            set_frozen(of_container(str(asked["folder"])), bool(asked["frozen"]))
+            return {}
         name = checked(asked.get("name"))
         match asked["do"]:
             case "expect":
@@ -174,7 +180,7 @@ class Helper:
             case "signal":
                 return self._signal(name, int(asked["number"]), tree=bool(asked["tree"]))
             case "kill":
-                self._records.cgroup(name).kill()
+                self._cgroup(name).kill()
                 return {}
             case "remove":
                 return self._remove(name)
@@ -221,8 +227,9 @@ class Helper:
         (name, expected), pid = found[0], peer_of(connection.socket).pid
         held = _held(connection.socket, pid)
         try:
-            job = self._made(name, expected.uid, expected.limits, pid)
-            job.cgroup.add(pid)
+            self._must_have_room()
+            cgroup = self._places.join(name, pid, expected.limits)
+            job = _job(name, expected.uid, cgroup, pid)
             if pidfd.is_over(held):
                 raise ProcessLookupError(errno.ESRCH, "the command has ended")
         except BaseException:
@@ -247,29 +254,31 @@ class Helper:
             return self._jobs[name].told()
         described, stdout, stderr, *reads = files
         command = Command.read(described)
-        job = self._made(name, command.uid, _limits(asked), 0)
+        self._must_have_room()
 
-        def begins(pid: int) -> None:
-            job.pid, job.ticks = pid, start_ticks(pid)
-            self._records.write(job)
+        def begins(pid: int, cgroup: Cgroup) -> None:
+            self._records.write(_job(name, command.uid, cgroup, pid))
 
         try:
-            start(command, job.cgroup, stdout, stderr, begins)
+            limits = _limits(asked)
+            started = self._places.spawn(name, command, limits, stdout, stderr, begins)
         except BaseException:
-            job.cgroup.remove()
             self._records.delete(name)
             raise
-        job.output = tuple(map(os.dup, reads))
-        job.is_child, job.pidfd = True, os.pidfd_open(job.pid)
+        job = _job(name, command.uid, started.cgroup, started.pid)
+        job.is_child, job.output = started.is_child, tuple(map(os.dup, reads))
+        with contextlib.suppress(ProcessLookupError):  # what systemd started may have ended
+            job.pidfd = os.pidfd_open(job.pid)
         self._began(job)
         return job.told()
 
-    def _made(self, name: str, uid: int, limits: Limits, pid: int) -> Job:
+    def _must_have_room(self) -> None:
         if len(self._jobs) >= MOST_JOBS:
             raise OSError(errno.ENOSPC, f"there are {MOST_JOBS} host jobs")
-        cgroup = self._records.cgroup(name)
-        cgroup.create(limits)
-        return Job(name, uid, cgroup, pid, start_ticks(pid), time.time_ns())
+
+    def _cgroup(self, name: str) -> Cgroup:
+        job = self._jobs.get(name)
+        return self._places.cgroup(name) if job is None else job.cgroup
 
     def _began(self, job: Job) -> None:
         self._records.write(job)
@@ -298,20 +307,20 @@ class Helper:
         """Return the record; of a job without one whether its cgroup has processes."""
         job = self._jobs.get(name)
         if job is None:
-            return {"name": name, "populated": self._records.cgroup(name).is_populated()}
+            return {"name": name, "populated": self._cgroup(name).is_populated()}
         return {**job.told(), "populated": job.cgroup.is_populated()}
 
     def _signal(self, name: str, number: int, *, tree: bool) -> Message:
         job = self._jobs.get(name)
         if tree:
-            self._records.cgroup(name).signal(number)
+            self._cgroup(name).signal(number)
         elif job is not None and job.pidfd != -1:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(job.pidfd, number)
         return {}
 
     def _remove(self, name: str) -> Message:
-        cgroup = self._records.cgroup(name)
+        cgroup = self._cgroup(name)
         if cgroup.is_populated():
             raise OSError(errno.EBUSY, "it has processes", name)
         self._expected.pop(name, None)
@@ -320,7 +329,7 @@ class Helper:
             self._unwatch(job)
             for fd in job.output:
                 os.close(fd)
-        cgroup.remove()
+        self._places.remove(name, cgroup)
         self._records.delete(name)
         return {}
 
@@ -334,14 +343,18 @@ class Helper:
         with contextlib.suppress(FileNotFoundError):
             job.events = job.cgroup.open_events()
             self._add(job.events, lambda _: self._see(job), select.EPOLLPRI)
+        with contextlib.suppress(FileNotFoundError):  # systems whose controllers are of cgroup v1
+            job.memory = job.cgroup.open_events("memory")
+            self._add(job.memory, lambda _: self._see_memory(job), select.EPOLLPRI)
         self._see(job)
 
     def _unwatch(self, job: Job) -> None:
         self._let_go_of_main(job)
-        if job.events != -1:
-            self._remove_call(job.events)
-            os.close(job.events)
-            job.events = -1
+        for fd in (job.events, job.memory):
+            if fd != -1:
+                self._remove_call(fd)
+                os.close(fd)
+        job.events = job.memory = -1
 
     def _let_go_of_main(self, job: Job) -> None:
         if job.pidfd != -1:
@@ -362,17 +375,26 @@ class Helper:
             return
         now = time.monotonic()
         job.empty_since = job.empty_since or now
-        # Where the kernel does not tell the status of one that joined, its client does.
-        waits = not job.see_main() or (job.status is None and bool(job.token))
-        if waits and now < job.empty_since + REAP_SECONDS:
+        for fd in (job.events, job.memory):
+            self._remove_call(fd)  # of a cgroup that is gone they would tell without an end
+        # Where the kernel does not tell a status, the client does of a command that joined, and
+        # systemd of one that it started.
+        if not job.see_main() and not job.token:
+            job.status = self._places.status(job.name)
+        if not job.see_main() and now < job.empty_since + REAP_SECONDS:
             return
-        job.oom = job.cgroup.out_of_memory()
+        job.oom |= job.cgroup.out_of_memory() or self._places.out_of_memory(job.name)
         job.ended_ns = time.time_ns()
         self._unwatch(job)
         self._records.write(job)
         for connection in self._who_waits(job.name):
             connection.waits_for = None
             self._send(connection, {**job.told(), "populated": False})
+
+    def _see_memory(self, job: Job) -> None:
+        job.oom |= counts_oom_kill(job.memory)
+        if not job.cgroup.path.exists():
+            self._remove_call(job.memory)
 
     def _add(self, fd: int, call: Callable[[int], None], events: int = select.EPOLLIN) -> None:
         self._calls[fd] = call
@@ -381,6 +403,10 @@ class Helper:
     def _remove_call(self, fd: int) -> None:
         if self._calls.pop(fd, None) is not None:
             self._epoll.unregister(fd)
+
+
+def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> Job:
+    return Job(name, uid, cgroup, pid, start_ticks(pid), time.time_ns())
 
 
 def _held(connection: socket.socket, pid: int) -> int:

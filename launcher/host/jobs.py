@@ -52,6 +52,8 @@ class Job:
     events: int = -1
     output: tuple[int, ...] = ()
     """The ends from which its output is read: the pipes are there as long as these are open."""
+    memory: int = -1
+    """Its open memory.events, -1 where there is none: the cgroup may be gone at the end."""
     is_child: bool = False
     """Whether the helper is the parent, and reaps it."""
     empty_since: float | None = None
@@ -60,7 +62,7 @@ class Job:
     def see_main(self) -> bool:
         """Note the main process's status if it is known; returns whether there is no more to it."""
         if self.pidfd == -1:
-            return True
+            return self.status is not None
         if not pidfd.is_over(self.pidfd):
             return False
         if self.is_child:
@@ -71,12 +73,13 @@ class Job:
 
     def told(self) -> dict[str, Any]:
         """Return what the daemon hears of it."""
-        return {key: value for key, value in self.as_json().items() if key != "token"}
+        return {k: v for k, v in self.as_json().items() if k not in ("token", "cgroup")}
 
     def as_json(self) -> dict[str, Any]:
         """Return what is recorded and told of it."""
         return {
             "name": self.name,
+            "cgroup": str(self.cgroup.path),
             "uid": self.uid,
             "pid": self.pid,
             "ticks": self.ticks,
@@ -91,13 +94,9 @@ class Job:
 class Records:
     """The records of a directory, which a reboot must empty: a cgroup does not outlive one."""
 
-    def __init__(self, directory: Path, root: Path) -> None:
-        self._directory, self._root = directory, root
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def cgroup(self, name: str) -> Cgroup:
-        """Return the cgroup that a job has or would have."""
-        return Cgroup(self._root / name)
 
     def write(self, job: Job) -> None:
         """Write a job's record, in one step."""
@@ -120,7 +119,7 @@ class Records:
 
     def _job(self, record: dict[str, Any]) -> Job:
         name = checked(record.pop("name"))
-        job = Job(name, cgroup=self.cgroup(name), **record)
+        job = Job(name, cgroup=Cgroup(Path(record.pop("cgroup"))), **record)
         if job.status is None and job.ended_ns is None:
             with contextlib.suppress(ProcessLookupError):
                 job.pidfd = os.pidfd_open(job.pid)

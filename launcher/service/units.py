@@ -14,7 +14,12 @@ NAMES = (
     "launcher-pins.socket",
     "launcher-output.service",
     "launcher-output.socket",
+    "launcher-host.service",
+    "launcher-host.socket",
+    "launcher-host-users.socket",
 )
+PAM = "launcher-host"
+"""The PAM service of background host jobs (launcher.host.service)."""
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 """What the daemon's unit does not see (ProtectHome=, PrivateTmp=; systemd.exec(5))."""
 
@@ -40,6 +45,11 @@ def units(launch: Path, python: Path, group: str | None = None) -> dict[str, str
             text = text.replace(mark, value)
         found[name] = text
     return found
+
+
+def pam_service() -> str:
+    """Return the text of the PAM service of background host jobs."""
+    return resources.files(__package__).joinpath("pam", PAM).read_text("utf-8")
 
 
 def _must_be_seen(program: Path) -> None:

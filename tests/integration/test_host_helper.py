@@ -99,8 +99,8 @@ def output() -> Iterator[tuple[int, int, int, int]]:
 
 
 def spawned(place: Place, *words: str, name: str = "", **fields: object) -> tuple[str, Tree]:
-    told = {"environment": {"PATH": os.environ["PATH"]}, "directory": "/", "uid": NOBODY.pw_uid}
-    told |= {"gid": NOBODY.pw_gid, "groups": [NOBODY.pw_gid], **fields}
+    told = {"login": {"PATH": os.environ["PATH"]}, "environment": {}, "directory": "/"}
+    told |= {"uid": NOBODY.pw_uid, "gid": NOBODY.pw_gid, "groups": [NOBODY.pw_gid], **fields}
     name = name or place.name()
     with Path(os.devnull).open("w") as null:
         command = Command(words, **told)  # type: ignore[arg-type]
@@ -191,7 +191,8 @@ def test_a_command_runs_as_its_user_with_its_environment_alone(place: Place) -> 
     name = place.name()
     script = 'id -u; id -g; id -G; pwd; env | sort; umask; echo "$0 $1" >&2; exit 7'
     command = Command(
-        ["sh", "-c", script, "a b", "ü"], {"PATH": "/usr/bin:/bin", "KEY": "a b"}, "/tmp",
+        ["sh", "-c", script, "a b", "ü"],
+        {"PATH": "/usr/bin:/bin", "KEY": "login"}, {"KEY": "a b"}, "/tmp",
         NOBODY.pw_uid, NOBODY.pw_gid, [NOBODY.pw_gid, 4242],
     )  # fmt: skip
     with output() as (out, to_out, err, to_err):

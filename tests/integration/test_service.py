@@ -16,7 +16,12 @@ from launcher.service.units import units
 from tests.conftest import MakeDaemon
 from tests.support.wait import wait_until
 
-SERVICES = ("launcher.service", "launcher-pins.service", "launcher-output.service")
+SERVICES = (
+    "launcher.service",
+    "launcher-pins.service",
+    "launcher-output.service",
+    "launcher-host.service",
+)
 
 
 @pytest.fixture
@@ -52,6 +57,13 @@ def test_the_output_keeper_may_do_nothing_but_write_log_files(written: Path) -> 
     found = re.search(r"Overall exposure level for launcher-output.service: ([\d.]+)", told)
     assert found is not None, told
     assert float(found[1]) <= 2.0
+
+
+def test_the_helper_for_host_jobs_is_shut_in_as_far_as_its_work_allows(written: Path) -> None:
+    told = analyze("security", "--offline=yes", str(written / "launcher-host.service"))
+    found = re.search(r"Overall exposure level for launcher-host.service: ([\d.]+)", told)
+    assert found is not None, told
+    assert float(found[1]) <= 2.5
 
 
 def test_the_helper_has_no_mounts_of_its_own(written: Path) -> None:

@@ -20,6 +20,7 @@ def test_every_unit_has_the_paths_of_this_installation() -> None:
     assert f"ExecStart={LAUNCH} serve\n" in found["launcher.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.pins " in found["launcher-pins.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.output\n" in found["launcher-output.service"]
+    assert f"ExecStart={PYTHON} -P -m launcher.host " in found["launcher-host.service"]
 
 
 def test_everybody_may_ask_or_the_members_of_a_group() -> None:
@@ -28,6 +29,9 @@ def test_everybody_may_ask_or_the_members_of_a_group() -> None:
     assert "SocketMode=0660\nSocketUser=root\nSocketGroup=gpu-users\n" in for_group
     assert "SocketMode=0600\n" in units(LAUNCH, PYTHON, "gpu-users")["launcher-pins.socket"]
     assert "SocketMode=0600\n" in units(LAUNCH, PYTHON, "gpu-users")["launcher-output.socket"]
+    assert "SocketMode=0600\n" in units(LAUNCH, PYTHON, "gpu-users")["launcher-host.socket"]
+    # What it tells a user is for a command of theirs that a job waits for.
+    assert "SocketMode=0666\n" in units(LAUNCH, PYTHON, "gpu-users")["launcher-host-users.socket"]
 
 
 @pytest.mark.parametrize("place", ["/home/alice/venv", "/root/venv", "/tmp/venv", "/run/user/1/v"])

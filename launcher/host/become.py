@@ -1,0 +1,42 @@
+"""``python -m launcher.host.become``: the main process of a job's service until it is the command.
+
+The command comes over a socket, its stdin: systemd shows a unit's properties to every user, and
+the environment may hold secrets. systemd has set the user, the groups and what PAM adds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NoReturn
+
+from launcher.host.children import Command, failure, reset_signals
+
+
+def main() -> NoReturn:
+    """Become the command; where that fails the helper is told why."""
+    with socket.socket(fileno=os.dup(0)) as helper:
+        described, stdout, stderr, tells = socket.recv_fds(helper, 1, 4)[1]
+    command = Command.read(described)
+    os.set_inheritable(tells, False)  # its end tells the helper that the command executes
+    for fd, target in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
+        os.dup2(fd, target)
+    for fd in (described, stdout, stderr):
+        os.close(fd)
+    os.environ.pop("JOURNAL_STREAM", None)
+    reset_signals()
+    place = ""
+    try:
+        place = command.directory
+        os.chdir(place)
+        place = command.words[0]
+        environment = {**command.login, **os.environ, **command.environment}
+        os.execvpe(place, list(command.words), environment)
+    except OSError as error:
+        os.write(tells, failure(error, place))
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

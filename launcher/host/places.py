@@ -1,0 +1,54 @@
+"""Where jobs' processes are kept: what the helper asks of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from launcher.host.cgroup import Cgroup, Limits
+from launcher.host.children import Command
+
+
+class Started(NamedTuple):
+    """A command that runs; ``is_child``: the helper is its parent, and reaps it."""
+
+    pid: int
+    cgroup: Cgroup
+    is_child: bool
+
+
+Begins = Callable[[int, Cgroup], None]
+"""Is told the pid of a command, and its cgroup."""
+
+
+class Places(Protocol):
+    """Makes a cgroup for each job. Methods raise ``OSError``."""
+
+    def cgroup(self, name: str) -> Cgroup:
+        """Return the cgroup that a job has or would have."""
+
+    def join(self, name: str, pid: int, limits: Limits) -> Cgroup:
+        """Return a job's new cgroup; a process that runs already is moved there."""
+
+    def spawn(
+        self,
+        name: str,
+        command: Command,
+        limits: Limits,
+        stdout: int,
+        stderr: int,
+        begins: Begins,
+    ) -> Started:
+        """Start a command in a new cgroup; returns once it executes.
+
+        ``begins`` is called before the command can do anything.
+        """
+
+    def status(self, name: str) -> int | None:
+        """Return the wait status of a spawned job whose processes have ended, None if unknown."""
+
+    def out_of_memory(self, name: str) -> bool:
+        """Whether a job's end on record is an OOM kill; its cgroup may be gone."""
+
+    def remove(self, name: str, cgroup: Cgroup) -> None:
+        """Remove a job's cgroup, in which no process is left."""

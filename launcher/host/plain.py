@@ -1,0 +1,61 @@
+"""Jobs' cgroups where systemd does not run: the helper makes them itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launcher.host.cgroup import Cgroup, Limits
+from launcher.host.children import Command, start
+from launcher.host.places import Begins, Started
+
+DIRECTORY = "launcher.host"
+"""The cgroup in which the jobs' own ones are."""
+
+
+class PlainPlaces:
+    """Cgroups in a directory of the unified hierarchy."""
+
+    def __init__(self, root: Path) -> None:
+        self._directory = root / DIRECTORY
+
+    def cgroup(self, name: str) -> Cgroup:
+        """Return the cgroup that a job has or would have."""
+        return Cgroup(self._directory / name)
+
+    def join(self, name: str, pid: int, limits: Limits) -> Cgroup:
+        """Return a job's new cgroup; the process is in it."""
+        cgroup = self.cgroup(name)
+        cgroup.create(limits)
+        cgroup.add(pid)
+        return cgroup
+
+    def spawn(
+        self,
+        name: str,
+        command: Command,
+        limits: Limits,
+        stdout: int,
+        stderr: int,
+        begins: Begins,
+    ) -> Started:
+        """Start a command as a child."""
+        cgroup = self.cgroup(name)
+        cgroup.create(limits)
+        try:
+            pid = start(command, cgroup, stdout, stderr, lambda pid: begins(pid, cgroup))
+        except BaseException:
+            cgroup.remove()
+            raise
+        return Started(pid, cgroup, is_child=True)
+
+    def status(self, _: str) -> int | None:
+        """Return None: only a parent knows it."""
+        return None
+
+    def out_of_memory(self, _: str) -> bool:
+        """Return False: the cgroup is kept, and tells."""
+        return False
+
+    def remove(self, _: str, cgroup: Cgroup) -> None:
+        """Remove the cgroup."""
+        cgroup.remove()

@@ -1,0 +1,175 @@
+"""Jobs' cgroups where systemd runs: a transient unit for each job, in a slice of their own.
+
+A foreground job is a scope, a background job a service. Neither is bound to the helper or to the
+daemon. systemd removes a unit's cgroup once it is empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+from pathlib import Path
+from typing import Any
+
+from launcher.host.bus import (
+    SERVICE,
+    Property,
+    Systemd,
+    SystemdError,
+    ignored_if_gone,
+    systemd,
+)
+from launcher.host.cgroup import Cgroup, Limits
+from launcher.host.children import MOST_ERROR_BYTES, Command, failed
+from launcher.host.places import Begins, Started
+from launcher.host.service import main_status, properties_of_service
+
+log = logging.getLogger(__name__)
+
+BOOTED = Path("/run/systemd/system")
+"""It is there where systemd is the init system (sd_booted(3))."""
+SLICE = "launcher.slice"
+KINDS = (".scope", ".service")
+START_SECONDS = 10.0
+"""A command executes within this time after its service has started."""
+_UNLIMITED = 2**64 - 1
+_OOM_POLICY_OF_SCOPES = 253
+"""The version of systemd from which on scopes have OOMPolicy=."""
+
+
+class SystemdPlaces:
+    """Transient units of the system's systemd."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises ``OSError`` where systemd does not answer."""
+        self._root = root
+        with systemd() as bus:
+            self._prefix = str(bus.property("ControlGroup"))
+            self._version = _number(str(bus.property("Version")))
+
+    def cgroup(self, name: str) -> Cgroup:
+        """Return the cgroup of a job's unit; where none exists that of a scope."""
+        folder = self._at(f"{self._prefix}/{SLICE}")
+        found = [folder / (unit_of(name) + kind) for kind in KINDS]
+        return Cgroup(next((path for path in found if path.exists()), found[0]))
+
+    def join(self, name: str, pid: int, limits: Limits) -> Cgroup:
+        """Return the cgroup of a job's new scope; the process is in it."""
+        unit = f"{unit_of(name)}.scope"
+        asked = [*_common(name, limits), ("PIDs", ("au", [pid]))]
+        if self._version >= _OOM_POLICY_OF_SCOPES:
+            asked.append(("OOMPolicy", ("s", "continue")))
+        with systemd() as bus:
+            return self._started(bus, unit, asked)
+
+    def spawn(
+        self,
+        name: str,
+        command: Command,
+        limits: Limits,
+        stdout: int,
+        stderr: int,
+        begins: Begins,
+    ) -> Started:
+        """Start a command as the main process of a service."""
+        unit = f"{unit_of(name)}.service"
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs, systemd() as bus:
+            asked = _common(name, limits)
+            asked += properties_of_service(command, theirs.fileno(), self._version)
+            try:
+                cgroup = self._started(bus, unit, asked)
+                theirs.close()
+                pid = int(_property(bus, unit, "MainPID"))
+                begins(pid, cgroup)
+                _pass(command, ours, stdout, stderr)
+            except BaseException:
+                bus.forget(unit)
+                raise
+        return Started(pid, cgroup, is_child=False)
+
+    def status(self, name: str) -> int | None:
+        """Return the wait status of a service's main process, None if unknown."""
+        try:
+            with systemd() as bus:
+                unit = f"{unit_of(name)}.service"
+                code = int(_property(bus, unit, "ExecMainCode"))
+                return main_status(code, int(_property(bus, unit, "ExecMainStatus")))
+        except OSError as error:
+            log.warning("how %s ended is not known: %s", name, error)
+            return None
+
+    def out_of_memory(self, name: str) -> bool:
+        """Whether systemd saw an OOM kill in a job's unit."""
+        with contextlib.suppress(OSError), systemd() as bus:
+            for kind in KINDS:
+                with ignored_if_gone():
+                    return bool(_property(bus, unit_of(name) + kind, "Result") == "oom-kill")
+        return False
+
+    def remove(self, name: str, cgroup: Cgroup) -> None:
+        """Have systemd forget a job's unit, and remove its cgroup."""
+        with systemd() as bus:
+            for kind in KINDS:
+                bus.forget(unit_of(name) + kind)
+        with contextlib.suppress(OSError):  # systemd is just removing it
+            cgroup.remove()
+
+    def _started(self, bus: Systemd, unit: str, asked: list[Property]) -> Cgroup:
+        result = bus.start(unit, asked)
+        place = str(_property(bus, unit, "ControlGroup")) if result == "done" else ""
+        if not place:
+            raise SystemdError(result, f"{unit} did not start: `systemctl status {unit}`")
+        return Cgroup(self._at(place))
+
+    def _at(self, place: str) -> Path:
+        return self._root / place.strip("/")
+
+
+def unit_of(name: str) -> str:
+    """Return the name of a job's unit, without its kind: launcher-host-..."""
+    return f"launcher-{name}"
+
+
+def _common(name: str, limits: Limits) -> list[Property]:
+    told: list[Property] = [
+        ("Description", ("s", f"launcher: host job {name}")),
+        ("Slice", ("s", SLICE)),
+        ("TasksMax", ("t", _UNLIMITED)),  # by default 15 % of what the system may have
+    ]
+    if limits.memory is not None:
+        told += [("MemoryMax", ("t", limits.memory)), ("MemorySwapMax", ("t", 0))]
+    if limits.cpus is not None:
+        told.append(("CPUQuotaPerSecUSec", ("t", round(limits.cpus * 1_000_000))))
+    return told
+
+
+def _pass(command: Command, ours: socket.socket, stdout: int, stderr: int) -> None:
+    """Give a command to the main process of its service; returns once it executes."""
+    told, tells = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            with command.in_memory() as file:
+                socket.send_fds(ours, [b"!"], [file, stdout, stderr, tells])
+        finally:
+            os.close(tells)
+        if not select.select([told], [], [], START_SECONDS)[0]:
+            raise TimeoutError("its command did not execute in time")
+        error = os.read(told, MOST_ERROR_BYTES)
+    finally:
+        os.close(told)
+    if error:
+        raise failed(error)
+
+
+def _property(bus: Systemd, unit: str, name: str) -> Any:
+    kind = unit.rpartition(".")[2].capitalize()
+    return bus.property(name, at=bus.path(unit), of=f"{SERVICE}.{kind}")
+
+
+def _number(version: str) -> int:
+    digits = "".join(each if each.isdecimal() else " " for each in version).split()
+    return int(digits[0]) if digits else 0

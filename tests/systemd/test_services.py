@@ -1,0 +1,155 @@
+"""Background host jobs where systemd runs: a service for each, with a session of PAM."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.host.cgroup import Limits
+from launcher.host.children import Command
+from launcher.host.client import HostHelper, HostRefused, HostUnavailable, Tree
+from tests.support.wait import wait_until
+from tests.systemd.conftest import USER, is_active, start_all, systemctl
+
+PERSON = pwd.getpwnam(USER)
+FROM_PAM = "LAUNCHER_TEST_OF_PAM"
+
+
+class Jobs:
+    """Starts jobs as the daemon does, and removes them."""
+
+    def __init__(self, helper: HostHelper) -> None:
+        self.helper = helper
+        self.names: list[str] = []
+
+    def name(self) -> str:
+        self.names.append(f"host-feed-{os.getpid() * 1000 + len(self.names)}-1")
+        return self.names[-1]
+
+    def spawn(
+        self, *words: str, output: int = -1, directory: str = "/", **environment: str
+    ) -> tuple[str, Tree]:
+        """Start a command as the user; its output is discarded by default."""
+        name, told = self.name(), {"PATH": "/usr/bin:/bin"} | environment
+        ids = PERSON.pw_uid, PERSON.pw_gid, [PERSON.pw_gid]
+        null = os.open(os.devnull, os.O_WRONLY)
+        to = null if output == -1 else output
+        try:
+            tree = self.helper.spawn(
+                name, Command(words, {}, told, directory, *ids), Limits(), to, to
+            )
+            return name, tree
+        finally:
+            os.close(null)
+
+    def ended(self, name: str) -> Tree:
+        tree = self.helper.wait(name)
+        assert tree is not None
+        return tree
+
+
+@pytest.fixture
+def jobs(helper: HostHelper) -> Iterator[Jobs]:
+    made = Jobs(helper)
+    yield made
+    for name in made.names:
+        helper.kill(name)
+        wait_until(lambda name=name: not helper.state(name)[1])
+        helper.remove(name)
+
+
+def unit(name: str) -> str:
+    return f"launcher-{name}.service"
+
+
+def output_of(jobs: Jobs, *words: str, **environment: str) -> list[str]:
+    reads, writes = os.pipe()
+    name, _ = jobs.spawn(*words, output=writes, **environment)
+    os.close(writes)
+    with open(reads) as told:  # noqa: PTH123
+        lines = told.read().splitlines()  # to its end: nothing else has the pipe open
+    assert jobs.ended(name).status == 0
+    return lines
+
+
+def test_a_service_runs_as_its_user_with_what_pam_adds(jobs: Jobs) -> None:
+    Path("/etc/environment").write_text(f"{FROM_PAM}=yes\n")
+    script = f"id -u; id -g; pwd; echo ${FROM_PAM} $OWN; cat /proc/self/cgroup; cat"
+    told = output_of(jobs, "sh", "-c", script, OWN="a $b")
+    assert told[:3] == [str(PERSON.pw_uid), str(PERSON.pw_gid), "/"]
+    assert told[3] == "yes a $b"
+    assert f"0::/launcher.slice/{unit(jobs.names[0])}" in told[4:]
+
+
+def test_the_environment_is_not_shown_to_other_users(jobs: Jobs) -> None:
+    name, _ = jobs.spawn("sleep", "600", PASSWORD="hush-3f9c2a")
+    assert "hush-3f9c2a" not in systemctl("show", unit(name))
+    assert "hush-3f9c2a" not in systemctl("cat", unit(name))
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("exit 0", 0), ("exit 7", 7 << 8), ("kill $$", signal.SIGTERM)],
+)
+def test_its_exit_status_is_known(jobs: Jobs, script: str, status: int) -> None:
+    name, _ = jobs.spawn("sh", "-c", script)
+    assert jobs.ended(name).status == status
+
+
+@pytest.mark.parametrize("code", [0, 4])
+def test_it_lasts_until_all_its_processes_have_ended(jobs: Jobs, fifo: Path, code: int) -> None:
+    name, tree = jobs.spawn("sh", "-c", f"setsid sh -c 'setsid cat {fifo} &' ; exit {code}")
+    wait_until(lambda: not Path(f"/proc/{tree.pid}").exists(), what="the main process has ended")
+    known, populated = jobs.helper.state(name)
+    assert populated
+    assert known is not None
+    assert known.ended_ns is None
+    assert is_active(unit(name))
+    fifo.write_text("")
+    assert jobs.ended(name).status == code << 8
+
+
+@pytest.mark.parametrize("ends_meanwhile", [False, True])
+def test_a_helper_that_is_stopped_finds_it_again(
+    jobs: Jobs, fifo: Path, ends_meanwhile: bool
+) -> None:
+    name, tree = jobs.spawn("sh", "-c", f"read line <{fifo}; exit 6")
+    # Its sockets too: what asks them would start it again.
+    systemctl("stop", "launcher.service", "launcher-host*.socket", "launcher-host.service")
+    assert is_active(unit(name))
+    with pytest.raises(HostUnavailable):
+        jobs.helper.state(name)
+    if ends_meanwhile:
+        fifo.write_text("\n")
+        wait_until(lambda: not is_active(unit(name)))
+    start_all()
+    if not ends_meanwhile:
+        known = jobs.helper.state(name)[0]
+        assert known is not None
+        assert known.pid == tree.pid
+        fifo.write_text("\n")
+    assert jobs.ended(name).status == 6 << 8
+
+
+@pytest.mark.parametrize(
+    ("words", "directory", "place", "number"),
+    [
+        (["no-such-program"], "/", "no-such-program", 2),
+        (["/etc/passwd"], "/", "/etc/passwd", 13),
+        (["true"], "/no/such", "/no/such", 2),
+        (["true"], "/root", "/root", 13),
+    ],
+)
+def test_what_cannot_start_says_why_and_leaves_nothing(
+    jobs: Jobs, words: list[str], directory: str, place: str, number: int
+) -> None:
+    with pytest.raises(HostRefused) as refused:
+        jobs.spawn(*words, directory=directory)
+    assert (refused.value.errno, refused.value.place) == (number, place)
+    wait_until(lambda: jobs.helper.state(jobs.names[0]) == (None, False))
+    wait_until(lambda: unit(jobs.names[0]) not in systemctl("list-units", "--all", "--plain"))
