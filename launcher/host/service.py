@@ -12,6 +12,8 @@ from launcher.host.children import Command
 PAM = "launcher-host"
 """The PAM service of jobs; used where it is configured."""
 PAM_DIRECTORY = Path("/etc/pam.d")
+_EXEC_TYPE = 257
+"""The version of systemd with which starts of Type=exec were seen to end: 252's last too long."""
 _EXIT_TYPE = 250
 """The version of systemd from which on a service lasts until all its processes have ended."""
 _CORE_DUMPED = 0x80
@@ -26,7 +28,7 @@ def properties_of_service(command: Command, stdin: int, version: int) -> list[Pr
     """
     words = [sys.executable, "-P", "-m", "launcher.host.become"]
     told: list[Property] = [
-        ("Type", ("s", "exec")),
+        ("Type", ("s", "exec" if version >= _EXEC_TYPE else "simple")),
         ("ExecStartEx", ("a(sasas)", [(words[0], words, ["no-env-expand"])])),
         ("RemainAfterExit", ("b", True)),
         ("User", ("s", str(command.uid))),
