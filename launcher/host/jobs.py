@@ -61,14 +61,11 @@ class Job:
 
     def see_main(self) -> bool:
         """Note the main process's status if it is known; returns whether there is no more to it."""
-        if self.pidfd == -1:
-            return self.status is not None
-        if not pidfd.is_over(self.pidfd):
-            return False
-        if self.is_child:
-            self.status = os.waitpid(self.pid, 0)[1]
-        elif self.status is None:
-            self.status = pidfd.exit_status(self.pidfd)
+        if self.status is None and self.pidfd != -1 and pidfd.is_over(self.pidfd):
+            if self.is_child:
+                self.status = os.waitpid(self.pid, 0)[1]
+            else:
+                self.status = pidfd.exit_status(self.pidfd)
         return self.status is not None
 
     def told(self) -> dict[str, Any]:
