@@ -30,7 +30,7 @@ def test_a_user_may_mount_what_is_his() -> None:
     os.chown(place, PERSON.pw_uid, PERSON.pw_gid)
     file = place / "job.yaml"
     file.write_text("image: busybox\nvolumes: [./:/mine]\n")
-    assert "job" in said("submit", "--dry-run", str(file))
+    assert "busybox" in said("submit", "--dry-run", str(file))
 
 
 def test_a_background_job_is_a_service_with_a_log(client: Client) -> None:
