@@ -140,7 +140,7 @@ def _check_host(context: Context, request: wire.JobRequest) -> None:
     if context.host is None:
         raise UserError(
             "runtime: this daemon cannot run host jobs",
-            fix="They need a daemon with root's rights, outside a container, and cgroup v2.",
+            fix="They need Linux 5.14, cgroup v2, and a daemon of root's outside a container.",
         )
     for field, value, controller in (
         ("mem_limit", request.mem_limit, "memory"),

@@ -8,11 +8,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 MOST_PIDS = 100_000
+KILL_SINCE = (5, 14)
+"""The Linux version that brought cgroup.kill."""
+_VERSION = re.compile(r"(\d+)\.(\d+)", re.ASCII)
 _PERIOD_US = 100_000
 """The period of cpu.max, in microseconds: the kernel's default."""
 
@@ -25,11 +29,15 @@ class Limits:
     cpus: float | None = None
 
 
-def unified_root(mountinfo: Path = MOUNTINFO) -> Path | None:
+def unified_root(mountinfo: Path = MOUNTINFO, release: str | None = None) -> Path | None:
     """Return where cgroup v2 is mounted and can end whole trees, None where it is not.
 
-    On hybrid systems it is /sys/fs/cgroup/unified. ``cgroup.kill`` needs Linux 5.14.
+    On hybrid systems it is /sys/fs/cgroup/unified. ``release`` is the kernel's, as uname(2) tells
+    it; this one's where None.
     """
+    numbers = _VERSION.match(os.uname().release if release is None else release)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < KILL_SINCE:
+        return None
     for line in mountinfo.read_text().splitlines():
         fields = line.split(" ")
         kind = fields[fields.index("-") + 1]
