@@ -150,10 +150,10 @@ def test_where_nvml_itself_hangs_everybody_hears_which_call(made, call: str) -> 
 
 def test_a_look_that_takes_long_is_no_hang_as_long_as_its_calls_return(made) -> None:
     machine, reader = made("A30:1g.6gb*4")
-    machine.hang("nvmlDeviceGetAttributes_v2", DEADLINE * 0.5, times=None)
+    machine.hang("nvmlDeviceGetAttributes_v2", DEADLINE * 0.3, times=None)
     began = time.monotonic()
     assert len(reader.inventory().slices) == 4
-    assert time.monotonic() - began > 1.5 * DEADLINE
+    assert time.monotonic() - began > 1.1 * DEADLINE
 
 
 def test_who_has_no_patience_hears_so_before_the_deadline(made) -> None:
