@@ -12,7 +12,7 @@ from typing import TypeVar
 from launcher.core.action import FollowAttempt
 from launcher.core.event import AttemptEnded, AttemptLost, Event
 from launcher.daemon import clock, ending
-from launcher.daemon.capture import Capture, Output
+from launcher.daemon.capture import Capture, Logged, Output
 from launcher.daemon.exit_witness import ExitWitness, Witnessed
 from launcher.daemon.log_copier import end_log, write_log
 from launcher.daemon.logs import about_event
@@ -48,6 +48,16 @@ def insist(ask: Callable[[], T]) -> T:
         try:
             return ask()
         except (*AWAY, Refused):
+            clock.sleep(LOOK_AGAIN)
+
+
+def until_done(action: Logged, work: Callable[[], None]) -> None:
+    """Begin again where something unforeseen happened: nobody else follows this job."""
+    while True:
+        try:
+            return work()
+        except Exception:
+            about_event(log, action).exception("following it failed, it is begun again")
             clock.sleep(LOOK_AGAIN)
 
 
@@ -93,18 +103,8 @@ class Follower:
     def start(self) -> None:
         """Start both threads."""
         name = f"{self._action.job}.{self._action.attempt}"
-        clock.spawn(f"wait-{name}", lambda: self._until_done(self._wait))
-        clock.spawn(f"log-{name}", lambda: self._until_done(self._write_log))
-
-    def _until_done(self, work: Callable[[], None]) -> None:
-        """Begin again where something unforeseen happened: nobody else follows this job."""
-        while True:
-            try:
-                return work()
-            except Exception:
-                told = about_event(log, self._action)
-                told.exception("following it failed, it is begun again")
-                clock.sleep(LOOK_AGAIN)
+        clock.spawn(f"wait-{name}", lambda: until_done(self._action, self._wait))
+        clock.spawn(f"log-{name}", lambda: until_done(self._action, self._write_log))
 
     def finished(self, patience: float) -> bool:
         """Wait until the log is over; False once it has not grown for ``patience`` seconds.

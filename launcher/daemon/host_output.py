@@ -14,13 +14,13 @@ from pathlib import Path
 
 from launcher.daemon import clock
 from launcher.daemon.capture import Capture, Logged
-from launcher.daemon.follower import insist
+from launcher.daemon.follower import insist, until_done
 from launcher.daemon.hub import Hub
 from launcher.daemon.log_copier import end_log, is_ended, lose_log, note_in_log
 from launcher.daemon.logs import about_event
 from launcher.daemon.loguse import LogUse
 from launcher.host.client import HostHelper
-from launcher.output.log_file import path_of
+from launcher.output.log_file import Limit, path_of
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class HostOutput:
         """Begin to see to the log of an attempt that runs, or ran."""
         over = self._over[action.container_name] = clock.flag()
         self._hub.owe_log(action.job, action.attempt)
-        clock.spawn(f"log-{action.job}.{action.attempt}", lambda: self._until_done(action, over))
+        clock.spawn(f"log-{action.job}.{action.attempt}", lambda: self._until_ended(action, over))
 
     def over(self, action: Logged) -> None:
         """Let the log be ended: the attempt's last process has."""
@@ -102,22 +102,18 @@ class HostOutput:
     def _path(self, action: Logged) -> Path:
         return path_of(self._directory, action.job, action.attempt)
 
-    def _until_done(self, action: Logged, over: clock.Flag) -> None:
-        while True:
-            try:
-                self._see_to(action, over)
-            except Exception:
-                about_event(log, action).exception("its log failed, it is begun again")
-                clock.sleep(LOOK_AGAIN_SECONDS)
-            else:
-                break
+    def _limit(self, action: Logged) -> Limit:
+        return self._log_use.limit(action.job, action.attempt)
+
+    def _until_ended(self, action: Logged, over: clock.Flag) -> None:
+        until_done(action, lambda: self._see_to(action, over))
         self._over.pop(action.container_name, None)
         self._log_use.end(action.job, action.attempt)
         self._hub.log_written(action.job, action.attempt)
 
     def _see_to(self, action: Logged, over: clock.Flag) -> None:
         """Have it read until its end, whoever dies meanwhile; then end the log."""
-        name, limit = action.container_name, self._log_use.limit(action.job, action.attempt)
+        name, limit = action.container_name, self._limit(action)
         while not self._is_read(action, over):
             note_in_log(name, self._path(action), limit, READ_ON)
             if not self._read_on(action):
@@ -138,14 +134,14 @@ class HostOutput:
             left -= LOOK_AGAIN_SECONDS if over.is_set() else 0
             if left <= 0:
                 self._capture.forget(action.job, action.attempt)
-                limit = self._log_use.limit(action.job, action.attempt)
-                note_in_log(action.container_name, self._path(action), limit, LEFT_OPEN)
+                path, limit = self._path(action), self._limit(action)
+                note_in_log(action.container_name, path, limit, LEFT_OPEN)
                 return True
         return output.whole or self._is_ended(action)
 
     def _is_ended(self, action: Logged) -> bool:
         """Whether the keeper read all of it before it ended: then it has ended the log, too."""
-        return is_ended(self._path(action), self._log_use.limit(action.job, action.attempt))
+        return is_ended(self._path(action), self._limit(action))
 
     def _read_on(self, action: Logged) -> bool:
         """Have the pipes read that the helper has; False where it has none."""

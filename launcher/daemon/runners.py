@@ -52,6 +52,9 @@ from launcher.store import Reader
 
 log = logging.getLogger(__name__)
 
+SpecOf = tuple[JobSpec | str, Owner, str | None]
+"""What an attempt's job is, or why that cannot be told; its owner and deadline."""
+Start = Callable[[act.StartAttempt, Asked | str, str | None, Callable[[], bool]], ev.Event]
 MOST_HARMLESS = 10_000
 """So many images are remembered as looked at."""
 TRY_AGAIN_SECONDS = 1.0
@@ -131,7 +134,7 @@ class Runners:
             raise LauncherError("this daemon cannot run host jobs")
         if isinstance(action, act.StartAttempt):
             of = await self._spec_of(action)
-            start = functools.partial(self._started_on_host, self._host, action, of)
+            start = functools.partial(self._started, action, of, self._host.start)
             self.brain.tell(await in_thread(action.container_name, start))
         else:
             perform = functools.partial(self._host.perform, action, self.brain.tell)
@@ -240,7 +243,7 @@ class Runners:
         finally:
             self._hub.progress.pop(key, None)
 
-    async def _spec_of(self, action: act.StartAttempt) -> tuple[JobSpec | str, Owner, str | None]:
+    async def _spec_of(self, action: act.StartAttempt) -> SpecOf:
         """Return what an attempt's job is, or why that cannot be told; its owner and deadline."""
         job = self.brain.world.jobs.get(action.job)
         if job is None:
@@ -255,36 +258,24 @@ class Runners:
         return spec, job.owner, deadline
 
     async def _start(self, action: act.StartAttempt) -> None:
-        spec, owner, deadline = await self._spec_of(action)
+        of = await self._spec_of(action)
         self._starting += 1
         try:
-            event = await self._on(self.pools.starts, self._started, action, spec, owner, deadline)
+            start = self._starter.run
+            event = await self._on(self.pools.starts, self._started, action, of, start)
         finally:
             self._starting -= 1
             if not self._starting:
                 self._calm.set()
         self.brain.tell(event)
 
-    def _started(
-        self, action: act.StartAttempt, spec: JobSpec | str, owner: Owner, deadline: str | None
-    ) -> ev.Event:
-        admin = self._roles.caller(owner).admin
-        self.log_use.begin(action.job, action.attempt, owner, admin=admin)
-        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
-        event = self._starter.run(action, asked, deadline, lambda: self._wanted(action))
-        if not isinstance(event, ev.AttemptStarted):
-            self.log_use.end(action.job, action.attempt)
-        return event
-
-    def _started_on_host(
-        self, host: HostJobs, action: act.StartAttempt, of: tuple[JobSpec | str, Owner, str | None]
-    ) -> ev.Event:
+    def _started(self, action: act.StartAttempt, of: SpecOf, start: Start) -> ev.Event:
         spec, owner, deadline = of
         admin = self._roles.caller(owner).admin
-        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
-        if isinstance(asked, Asked) and not asked.spec.foreground:
+        if isinstance(spec, str) or not spec.foreground:
             self.log_use.begin(action.job, action.attempt, owner, admin=admin)
-        event = host.start(action, asked, deadline, lambda: self._wanted(action))
+        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
+        event = start(action, asked, deadline, lambda: self._wanted(action))
         if not isinstance(event, ev.AttemptStarted):
             self.log_use.end(action.job, action.attempt)
         return event

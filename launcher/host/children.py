@@ -65,10 +65,9 @@ def start(
 ) -> int:
     """Start a command in a session of its own; returns its pid once it executes.
 
-    ``begins`` is called with the pid before the command can do anything.
-
-    Raises ``OSError`` as the kernel refused the directory or the program; then nothing runs. To be
-    called in a process with one thread: it forks.
+    ``begins`` is called with the pid before the command can do anything. Raises ``OSError`` as the
+    kernel refused the directory or the program; then nothing runs. To be called in a process with
+    one thread: it forks.
     """
     told, tells = os.pipe2(os.O_CLOEXEC)
     go, goes = os.pipe2(os.O_CLOEXEC)
