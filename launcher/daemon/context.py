@@ -154,7 +154,11 @@ class Context:
             jobs = await self.committer.read(Reader.jobs_named, ref, owner, MOST_MEANT)
         if not jobs:
             raise await self._missing(ref)
-        return [self.world.jobs.get(job.id, job) for job in jobs]
+        return self.latest(jobs)
+
+    def latest(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return jobs read from the store as they are now: some may have changed since the read."""
+        return [self._known(job.id) or job for job in jobs]
 
     async def _missing(self, ref: str) -> NoSuchJob:
         """Return the error for a reference that means no job; a deleted job's says since when."""
@@ -189,7 +193,7 @@ class Context:
         owner = caller.uid if own and not caller.admin else None
         for first, last in merged(spans):
             some = await self._between(first, last, owner, caller)
-            found |= {job.id: self.world.jobs.get(job.id, job) for job in some}
+            found |= {job.id: job for job in self.latest(some)}
             must_be_few(len(found), caller)
         if not found:
             raise NoSuchJob("none of these is a job", fix="`launch ps -a` lists your jobs.")

@@ -60,7 +60,7 @@ async def _pages(
     live = context.world.jobs
     if everything and not refs:
         while stored := await context.committer.read(Reader.jobs_after, after, AT_A_TIME):
-            yield [live.get(job.id, job) for job in stored]
+            yield context.latest(stored)
             after = stored[-1].id
         return
     if refs:
@@ -69,7 +69,7 @@ async def _pages(
         shown = (j for j in live.values() if j.state is not State.COMPLETING and j.id > after)
         jobs = sorted(shown, key=lambda j: j.id)
     for first in range(0, len(jobs), AT_A_TIME):
-        yield [live.get(job.id, job) for job in jobs[first : first + AT_A_TIME]]
+        yield context.latest(jobs[first : first + AT_A_TIME])
 
 
 async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:

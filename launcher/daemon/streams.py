@@ -286,7 +286,7 @@ def _turn(context: Context, job: Job, caller: Caller) -> dict[str, Any] | None:
 
 
 async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:
-    """Return the job once its outcome is set, or as it is after so many seconds."""
+    """Return the job once its outcome is committed, or as it is after ``seconds``."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     with context.hub.watch(job.id) as woken:
@@ -294,7 +294,8 @@ async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:
             woken.clear()
             now = await context.find(job.id) or job
             left = until - loop.time()
-            if now.outcome is not None or left <= 0:
+            durable = context.brain.changed(job.id) is None
+            if (now.outcome is not None and durable) or left <= 0:
                 return now
             try:
                 async with asyncio.timeout(left):
