@@ -13,9 +13,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.core import lifecycle
-from launcher.core.policy import RULES
-from launcher.jobfile import schema
+from launcher.core.policy.policy import RULES
+from launcher.core.world import lifecycle
+from launcher.jobfile.reading import json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 MAP = ROOT / "launcher" / "README.md"
@@ -45,7 +45,7 @@ def generated() -> dict[Path, str]:
     return {
         MAP: between(MAP, "diagram", diagram),
         README: between(README, "policy", policy()),
-        SCHEMA: schema.text(),
+        SCHEMA: json_schema.text(),
     }
 
 

@@ -25,7 +25,7 @@ from rich.live import Live
 from rich.table import Table
 
 from launcher import Client
-from launcher.config import DEFAULT_DOCKER_HOST
+from launcher.config.settings import DEFAULT_DOCKER_HOST
 from launcher.engine.connection import Connection
 from launcher.engine.images import Images
 from launcher.errors import LauncherError

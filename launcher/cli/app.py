@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import launcher
-from launcher.cli import terminal
 from launcher.cli.lazy import LazyGroup
+from launcher.cli.output import terminal
 from launcher.errors import LauncherError
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -59,6 +59,14 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
+PACKAGES = {
+    "Run jobs": "launcher.cli.verbs.jobs",
+    "Look after jobs": "launcher.cli.verbs.jobs",
+    "The queue": "launcher.cli.verbs.scheduling",
+    "The machine": "launcher.cli.verbs.machine",
+    "The daemon": "launcher.cli.verbs.service",
+}
+"""Where the modules of a section's verbs are."""
 
 
 @contextmanager
@@ -95,7 +103,7 @@ class Launch(LazyGroup):
 
 @click.group(
     cls=Launch,
-    package="launcher.cli",
+    packages=PACKAGES,
     sections=GROUPS,
     name="launch",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -10,13 +10,17 @@ import click
 
 
 class LazyGroup(click.Group):
-    """``package`` holds one module for each verb; ``sections`` has their summaries by heading."""
+    """``sections``: heading -> verb -> summary. ``packages``: heading -> where its modules are."""
 
     def __init__(
-        self, *args: Any, package: str, sections: Mapping[str, Mapping[str, str]], **kwargs: Any
+        self,
+        *args: Any,
+        packages: Mapping[str, str],
+        sections: Mapping[str, Mapping[str, str]],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._package, self._sections = package, sections
+        self._packages, self._sections = packages, sections
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the help page."""
@@ -24,11 +28,12 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a verb's command, from the module of its name."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module = f"{self._package}.{cmd_name.replace('-', '_')}"
-        command: click.Command = importlib.import_module(module).command
-        return command
+        for heading, verbs in self._sections.items():
+            if cmd_name in verbs:
+                module = f"{self._packages[heading]}.{cmd_name.replace('-', '_')}"
+                command: click.Command = importlib.import_module(module).command
+                return command
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs under their headings."""

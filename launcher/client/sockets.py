@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from launcher.places import SYSTEM_SOCKET, own_socket, own_state, socket_in_state
+from launcher.config.default_paths import SYSTEM_SOCKET, own_socket, own_state, socket_in_state
 
 __all__ = ["SYSTEM_SOCKET", "answers", "own_socket", "own_state_dir", "socket_candidates"]
 

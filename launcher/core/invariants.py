@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from launcher.core.fitting import fits
-from launcher.core.job import NeedKind, State
-from launcher.core.world import World
+from launcher.core.model.job import NeedKind, State
+from launcher.core.scheduling.matching import fits
+from launcher.core.world.world import World
 
 
 def violations(world: World) -> list[str]:

@@ -12,14 +12,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from launcher.core import event as ev
-from launcher.core import gates
-from launcher.core.action import Action, StartAttempt, StopAttempt
-from launcher.core.arrays import Array
-from launcher.core.changes import Changes
-from launcher.core.handle import handle, serve
-from launcher.core.job import Job, State
-from launcher.core.world import World
+from launcher.core.dispatch import handle, serve
+from launcher.core.jobs import admission
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action, StartAttempt, StopAttempt
+from launcher.core.messages.changes import Changes
+from launcher.core.model.arrays import Array
+from launcher.core.model.job import Job, State
+from launcher.core.world.world import World
 
 NEVER = 366 * 86400.0
 """A replay that has not come to rest after this many seconds will not."""
@@ -155,7 +155,7 @@ class Replay:
         if alarm is not None and alarm <= boot:
             self._do(handle(self.world, ev.Tick(), now))
         elif self.world.begins and self.world.begins[0][0] <= at:
-            self._do(gates.begin(self.world, now))
+            self._do(admission.begin(self.world, now))
 
     def _end(self, job_id: int, attempt: int) -> None:
         job = self.world.jobs.get(job_id)

@@ -14,68 +14,62 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher import crashpoints
-from launcher.config import Config, load
-from launcher.core import event as ev
-from launcher.core.changes import Changes
-from launcher.core.job import Owner
-from launcher.core.reconcile import resume
-from launcher.daemon import (
-    clock,
-    garbage,
-    host_jobs,
-    lag,
-    life,
-    logs,
-    mounts,
-    numbers,
-    recovery,
-    restoring,
-    server,
-    slowness,
-)
-from launcher.daemon.accounts import Accounts
-from launcher.daemon.allowed import Allowed
-from launcher.daemon.audit import Audit
-from launcher.daemon.brain import Brain
-from launcher.daemon.capnodes import CapNodes
-from launcher.daemon.capture import Capture
-from launcher.daemon.carving import LayoutRunner
-from launcher.daemon.claims import Claims
-from launcher.daemon.committer import Committer
-from launcher.daemon.contained import stop_container
-from launcher.daemon.context import Context
-from launcher.daemon.convert import kept_as
-from launcher.daemon.counts import Counts
-from launcher.daemon.devices import Devices, with_fake_gpu
-from launcher.daemon.directories import Directories
+from launcher.config.settings import Config, load
+from launcher.core.messages import events as ev
+from launcher.core.messages.changes import Changes
+from launcher.core.model.job import Owner
+from launcher.core.recovery.reconcile import resume
+from launcher.daemon import service_lifetime
+from launcher.daemon.api import server
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.http.connections import House
+from launcher.daemon.api.http.replies import Replies
+from launcher.daemon.api.views.job_counts import Counts
+from launcher.daemon.attempts import host_jobs
+from launcher.daemon.attempts.action_runners import Runners
+from launcher.daemon.attempts.foreground_turns import ForegroundTurns
+from launcher.daemon.attempts.start_journal import Marks
+from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
-from launcher.daemon.doctor.tools import host_of
-from launcher.daemon.door import House
-from launcher.daemon.foreground import ForegroundTurns
-from launcher.daemon.foreign import ForeignUse
-from launcher.daemon.health import Health
-from launcher.daemon.host_output import HostOutput
-from launcher.daemon.hub import Hub
-from launcher.daemon.identity import roles_of, unknown_names
-from launcher.daemon.limits import Limiter
-from launcher.daemon.loguse import LogUse
-from launcher.daemon.marks import Marks
-from launcher.daemon.notify import Notifier
-from launcher.daemon.observers import Observers, attempt_of
-from launcher.daemon.old_logs import OldLogs
+from launcher.daemon.loop import clock, garbage, loop_lag, slowness
+from launcher.daemon.loop import logging_setup as logs
+from launcher.daemon.loop.audit_log import Audit
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.health import Health
+from launcher.daemon.loop.sd_notify import Notifier
+from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.machine import device_numbers
+from launcher.daemon.machine.contained import stop_container
+from launcher.daemon.machine.devices import Devices, with_fake_gpu
+from launcher.daemon.machine.foreign_allowlist import Allowed
+from launcher.daemon.machine.foreign_use import ForeignUse
+from launcher.daemon.machine.gpu_claims import Claims
+from launcher.daemon.machine.idle_check import Prover
+from launcher.daemon.machine.layout_steps import LayoutRunner
+from launcher.daemon.machine.mig_device_nodes import CapNodes
+from launcher.daemon.machine.observers import Observers, attempt_of
+from launcher.daemon.machine.tools import host_of
+from launcher.daemon.machine.xid_watch import XidWatcher
+from launcher.daemon.mounts import mounts
+from launcher.daemon.mounts.container_directories import Directories
+from launcher.daemon.mounts.secret_mounts import places_of
+from launcher.daemon.mounts.secret_store import SecretStore
+from launcher.daemon.output.capture import Capture
+from launcher.daemon.output.host_output import HostOutput
+from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.output.old_logs import OldLogs
+from launcher.daemon.output.retention import Retention
 from launcher.daemon.outside import Outside
-from launcher.daemon.proof import Prover
-from launcher.daemon.rebuild import is_damaged
-from launcher.daemon.rebuild import rebuild as rebuild_database
-from launcher.daemon.replies import Replies
-from launcher.daemon.retention import Retention
-from launcher.daemon.runners import Runners
-from launcher.daemon.secretplaces import places_of
-from launcher.daemon.secretstore import SecretStore
-from launcher.daemon.starter import Starter
-from launcher.daemon.threads import in_thread
-from launcher.daemon.xids import XidWatcher
+from launcher.daemon.recovery import layout_restore, recovery_mode
+from launcher.daemon.recovery.rebuild import is_damaged
+from launcher.daemon.recovery.rebuild import rebuild as rebuild_database
+from launcher.daemon.requests.convert import kept_as
+from launcher.daemon.users.accounts import Accounts
+from launcher.daemon.users.identity import roles_of, unknown_names
+from launcher.daemon.users.rate_limits import Limiter
 from launcher.engine.own import own_container
 from launcher.errors import (
     DatabaseDamaged,
@@ -115,13 +109,13 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
             rebuild_database(config)
         store = Store.open(config.state_dir)
     except (DatabaseDamaged, SchemaTooNew) as trouble:
-        return asyncio.run(recovery.serve(config, trouble))
+        return asyncio.run(recovery_mode.serve(config, trouble))
     store.reserve(config.disk_reserve_mib)
     if config.system:
-        life.go_first()
+        service_lifetime.go_first()
     sys.setswitchinterval(SWITCH_SECONDS)
     config = with_fake_gpu(config)
-    with asyncio.Runner(loop_factory=lag.MeasuredLoop) as runner:
+    with asyncio.Runner(loop_factory=loop_lag.MeasuredLoop) as runner:
         return runner.run(_run(config, store))
 
 
@@ -202,12 +196,12 @@ class Daemon:
         owners = {job.owner.uid: job.owner for job in world.jobs.values()}
         unknown = await self.accounts.learn(world.groups, owners)
         world.boot = clock.boot_id()
-        before, meant = await self.committer.read(Reader.metas, "boot_id", numbers.KEPT)
+        before, meant = await self.committer.read(Reader.metas, "boot_id", device_numbers.KEPT)
         self.foreign.numbers.recall(meant)
         self.rebooted = before not in (None, world.boot)
         if self.rebooted:
             world.clock = None  # CLOCK_BOOTTIME began anew
-        actions = recovery.taken_up(
+        actions = recovery_mode.taken_up(
             self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
         )
         self.runners = self._runners()
@@ -368,7 +362,7 @@ class Daemon:
         await self.observers.sweep_containers()
         await self.observers.look_at_gpus()
         if self.rebooted:
-            self.health.set("restore", await restoring.restore(self.context()))
+            self.health.set("restore", await layout_restore.restore(self.context()))
         with contextlib.suppress(LauncherError):  # else it is restored once more at the next start
             await self.committer.remember("boot_id", clock.boot_id())
         try:
@@ -443,14 +437,14 @@ async def _run(config: Config, store: Store) -> int:
     except DatabaseDamaged as trouble:
         gc.enable()
         daemon.committer.close()
-        return await recovery.serve(config, trouble, listener)
+        return await recovery_mode.serve(config, trouble, listener)
     collecting = asyncio.create_task(garbage.collect())
-    terminated = life.stopped_by_signals(daemon)
+    terminated = service_lifetime.stopped_by_signals(daemon)
     async with server.served(server.application(daemon.context()), listener, daemon.house):
-        lag.present().forget()
+        loop_lag.present().forget()
         log.info("listening on %s, store %s", config.socket, daemon.store_id)
         try:
-            await life.until_over(daemon, config.idle_exit, Notifier())
+            await service_lifetime.until_over(daemon, config.idle_exit, Notifier())
         except InternalError as failed:
             log.critical("%s", failed.message)
             return _leave(1)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from launcher import passed_fds
-from launcher.config import Config
-from launcher.daemon import host_jobs, mounts
-from launcher.daemon.exit_witness import ExitWitness
-from launcher.daemon.notify import Notifier
+from launcher.config.settings import Config
+from launcher.daemon.attempts import host_jobs
+from launcher.daemon.attempts.exit_witness import ExitWitness
+from launcher.daemon.loop.sd_notify import Notifier
+from launcher.daemon.mounts import mounts
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.gpu import Events, GpuReader
+from launcher.mount_helper import Pins
 from launcher.output.keeper_client import OutputKeeper
-from launcher.pins import Pins
 
 
 @dataclass(frozen=True, slots=True)

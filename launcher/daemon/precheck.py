@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher import last_words
-from launcher.config import load
-from launcher.daemon.notstarted import never_ran, refused_start
+from launcher.config.settings import load
+from launcher.daemon.attempts.start_errors import never_ran, refused_start
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.engine.outcome import Refused

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher.core.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
+from launcher.core.model.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
 from launcher.crashpoints import around
 from launcher.engine.connection import Connection
-from launcher.engine.incarnation import Incarnation, incarnation
+from launcher.engine.dockerd_identity import Incarnation, incarnation
 from launcher.engine.outcome import Refusal, Refused, mapped
 
 PING_SECONDS = 10.0

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from launcher.engine.body import pieces
+from launcher.engine.chunked_body import pieces
 from launcher.engine.connection import Connection
 from launcher.engine.outcome import Refusal, Refused, error_text, refusal
 

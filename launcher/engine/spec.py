@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.core.confine import Confinement
-from launcher.core.gpu import Slice
-from launcher.core.job import Bind, JobSpec, NeedKind
-from launcher.core.policy import normal
+from launcher.core.model.gpu import Slice
+from launcher.core.model.job import Bind, JobSpec, NeedKind
+from launcher.core.policy.policy import normal
+from launcher.core.policy.sandbox import Confinement
 
 LOG_CONFIG: dict[str, Any] = {
     "Type": "local",

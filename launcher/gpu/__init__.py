@@ -6,7 +6,7 @@ words, our values) with ``walk`` under it and ``events`` (XIDs) beside it; both 
 carries out the steps of a layout change; ``locks`` claims a GPU for one daemon, ``refresh`` has
 device nodes and CDI follow a change. Nobody above sees an NVML handle, and ``pynvml`` is imported
 at the first call. May import
-``launcher.core.gpu`` and ``launcher.errors``; never store, engine or daemon.
+``launcher.core.model.gpu`` and ``launcher.errors``; never store, engine or daemon.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from launcher.core.gpu import Placement
+from launcher.core.model.gpu import Placement
 from launcher.errors import GpuFault, LauncherError
 from launcher.gpu import nvml, nvml_change, nvml_compute
 from launcher.gpu.holders import Holder, holders_of

@@ -11,7 +11,7 @@ import functools
 import logging
 import time
 
-from launcher.core.gpu import Xid
+from launcher.core.model.gpu import Xid
 from launcher.errors import GpuFault, GpuLost, GpuPermission, GpuSilent, GpuUnavailable
 from launcher.gpu import nvml, nvml_events
 from launcher.gpu.inventory import GpuReader

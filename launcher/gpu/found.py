@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launcher.core.gpu import Gpu, Instance, Inventory, Slice
+from launcher.core.model.gpu import Gpu, Instance, Inventory, Slice
 from launcher.errors import LauncherError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from launcher.core.gpu import (
+from launcher.core.model.gpu import (
     FULL,
     Gpu,
     Instance,

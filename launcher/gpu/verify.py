@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.core.gpu import Placement, Slice
+from launcher.core.model.gpu import Placement, Slice
 from launcher.gpu import nvml
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launcher.core.gpu import Profile
+from launcher.core.model.gpu import Profile
 from launcher.errors import GpuFault
 from launcher.gpu import nvml, nvml_compute
 

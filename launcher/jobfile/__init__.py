@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 
 def load(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobRequest]:
     """Return the jobs of these files (``-`` is ``stdin``): all, or one ``JobFileError``."""
-    from launcher.jobfile.files import load_files
+    from launcher.jobfile.reading.files import load_files
 
     return load_files(paths, stdin)

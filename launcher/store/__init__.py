@@ -29,7 +29,7 @@ each user; ``RecentEnds`` has a bound of its own.
 """
 
 from launcher.store.reader import Reader
-from launcher.store.rows import Stored
+from launcher.store.rows.rows import Stored
 from launcher.store.store import Store
 
 __all__ = ["Reader", "Store", "Stored"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 
-from launcher.core.fairshare import weight
-from launcher.core.gpu import Slice
-from launcher.core.layout import Place
-from launcher.core.rules import Rules
-from launcher.core.states import SliceState
-from launcher.core.world import World
-from launcher.store import layouts, rows
-from launcher.store.jobrows import JobReader
+from launcher.core.model.gpu import Slice
+from launcher.core.model.packing import Place
+from launcher.core.model.slice_state import SliceState
+from launcher.core.policy.settings import Rules
+from launcher.core.scheduling.fairshare import weight
+from launcher.core.world.world import World
+from launcher.store.rows import layout_rows, rows
+from launcher.store.rows.job_rows import JobReader
 from launcher.store.sql import queries
 
 _Q = queries()
@@ -82,7 +82,7 @@ def _machine(db: sqlite3.Connection, world: World) -> None:
         world.made[(row["gpu_uuid"], row["gi"])] = Place(row["profile_id"], row["start"])
     world.next_layout = db.execute(_Q["next_layout"]).fetchone()[0]
     for row in db.execute(_Q["open_layout"]):
-        world.layout = op = layouts.from_row(row)
+        world.layout = op = layout_rows.from_row(row)
         for uuid in op.changing:
             unknown = Slice(uuid, "", 0, "", None, 0)
             world.slices.setdefault(uuid, SliceState(unknown, lost=True)).changing = op.id

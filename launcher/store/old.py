@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.core.asked import Prunable
+from launcher.core.messages.requests import Prunable
 from launcher.store.reader import Reader
 
 

@@ -6,8 +6,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 
-from launcher.core.job import wall_of
-from launcher.core.pruning import Used, by_day, day_of
+from launcher.core.jobs.pruning import Used, by_day, day_of
+from launcher.core.model.job import wall_of
 from launcher.indices import runs
 from launcher.store.sql import queries
 

@@ -7,20 +7,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher.core.arrays import Array
-from launcher.core.asked import Prunable
-from launcher.core.changes import AuditLine
-from launcher.core.job import Job
-from launcher.core.layoutop import LayoutOp
-from launcher.core.lease import Attempt
-from launcher.core.rules import Rules
-from launcher.core.world import World
-from launcher.store import audit, layouts, rows
+from launcher.core.messages.changes import AuditLine
+from launcher.core.messages.requests import Prunable
+from launcher.core.model.arrays import Array
+from launcher.core.model.job import Job
+from launcher.core.model.layout_change import LayoutOp
+from launcher.core.model.lease import Attempt
+from launcher.core.policy.settings import Rules
+from launcher.core.world.world import World
 from launcher.store.connect import FILE_NAME, check, connect, explained
 from launcher.store.copying import copy_database
-from launcher.store.jobrows import JobReader
 from launcher.store.load import LIVE, load
-from launcher.store.rows import Stored
+from launcher.store.rows import audit_rows as audit
+from launcher.store.rows import layout_rows as layouts
+from launcher.store.rows import rows
+from launcher.store.rows.job_rows import JobReader
+from launcher.store.rows.rows import Stored
 from launcher.store.sql import queries
 
 _Q = queries()

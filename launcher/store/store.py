@@ -8,17 +8,18 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from launcher.core.changes import Changes
-from launcher.core.lease import Lease
-from launcher.core.rules import DEFAULT_RULES, Rules
-from launcher.core.world import World
+from launcher.core.messages.changes import Changes
+from launcher.core.model.lease import Lease
+from launcher.core.policy.settings import DEFAULT_RULES, Rules
+from launcher.core.world.world import World
 from launcher.crashpoints import crashpoint
 from launcher.errors import StateDirError
-from launcher.store import audit, layouts, pruning, rows
 from launcher.store import directory as statedir
+from launcher.store import pruning
 from launcher.store.connect import FILE_NAME, cannot, check, connect, damaged, explained
-from launcher.store.jobrows import job_row
 from launcher.store.load import CLOCK, load
+from launcher.store.rows import audit_rows, layout_rows, rows
+from launcher.store.rows.job_rows import job_row
 from launcher.store.schema import bring_up_to_date
 from launcher.store.sql import queries
 
@@ -194,7 +195,7 @@ class Store:
         db.executemany(
             _Q["insert_history"], [(h.job, h.at, h.event, h.detail) for h in changes.history]
         )
-        db.executemany(_Q["insert_audit"], [audit.row(line) for line in changes.audit])
+        db.executemany(_Q["insert_audit"], [audit_rows.row(line) for line in changes.audit])
         pruning.prune(db, changes.pruned)
 
     def _write_machine(self, changes: Changes) -> None:
@@ -221,7 +222,7 @@ class Store:
                 db.execute(_Q["delete_made"], (gpu, gi))
             else:
                 db.execute(_Q["put_made"], (gpu, gi, place.profile_id, place.start))
-        db.executemany(_Q["put_layout"], [layouts.row(op) for op in changes.layouts.values()])
+        db.executemany(_Q["put_layout"], [layout_rows.row(op) for op in changes.layouts.values()])
 
     def _write_images(self, changes: Changes) -> None:
         """Write whose images are, and which pulls with credentials are under way."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.ids import LABEL_STORE
+from launcher.core.model.ids import LABEL_STORE
 from launcher.engine.containers import Containers
 from launcher.errors import NotAllowed
 from launcher.wire import GpuRequest, JobRequest

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.daemon.background import PATH, ROOTS_PATH
+from launcher.daemon.attempts.background_start import PATH, ROOTS_PATH
 from launcher.host.cgroup import unified_root
 from tests.acceptance.conftest import MakeShell
 from tests.acceptance.shell import Shell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 import pytest
 
 from launcher.cli.app import GROUPS
+from launcher.cli.app import launch as frame
 from tests.acceptance.shell import Shell
 
 README = Path(__file__).parents[2] / "README.md"
@@ -34,8 +34,8 @@ def test_the_help_of_a_verb_names_all_of_its_options(alone: Shell, verb: str) ->
     done = alone(verb, "--help").ok()
     assert done.err == ""
     assert f"Usage: launch {verb} " in done.text
-    module = importlib.import_module(f"launcher.cli.{verb.replace('-', '_')}")
-    command: click.Command = module.command
+    command = frame.get_command(click.Context(frame), verb)
+    assert command is not None
     options = [p for p in command.params if isinstance(p, click.Option)]
     for word in (word for option in options for word in option.opts):
         assert re.search(rf"(?m)^ .*{re.escape(word)}\b", done.text), word

@@ -6,12 +6,12 @@ import random
 import statistics
 import time
 
-from launcher.core import event as ev
-from launcher.core.gpu import Gpu, Inventory, Placement, Profile, Slice
-from launcher.core.handle import handle, serve
-from launcher.core.job import ImageKey, JobSpec, Need, NeedKind, Owner
+from launcher.core.dispatch import handle, serve
+from launcher.core.messages import events as ev
+from launcher.core.model.gpu import Gpu, Inventory, Placement, Profile, Slice
+from launcher.core.model.job import ImageKey, JobSpec, Need, NeedKind, Owner
 from launcher.core.replay import Replay, runtimes
-from launcher.core.world import World
+from launcher.core.world.world import World
 from tests.benchmarks.setup import Result
 
 JOBS = 100_000

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from launcher.core.confine import confinement
-from launcher.core.ids import container_name, labels
-from launcher.core.job import JobSpec
-from launcher.core.policy import Asked, Person, Policy
+from launcher.core.model.ids import container_name, labels
+from launcher.core.model.job import JobSpec
+from launcher.core.policy.policy import Asked, Person, Policy
+from launcher.core.policy.sandbox import confinement
 from launcher.engine.attach import Demultiplexer, attach
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Container, Containers, cgroup_is_empty, gpu_ids
 from launcher.engine.images import Images
+from launcher.engine.inspect_check import inspect_faults
 from launcher.engine.logs import Entry, Logs
-from launcher.engine.made import inspect_faults
 from launcher.engine.outcome import Refusal, Refused
 from launcher.engine.spec import LOG_CONFIG, Launch, create_body
 from launcher.engine.validate import Bounds, body_faults

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from launcher.core.ids import labels
+from launcher.core.model.ids import labels
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Container, Containers, gpu_ids
 from launcher.engine.images import Images, PullFailed

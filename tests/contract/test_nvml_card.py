@@ -19,7 +19,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from launcher.core.gpu import Gpu
+from launcher.core.model.gpu import Gpu
 from launcher.fakegpu import Machine
 from launcher.gpu import GpuReader
 from tests.support.machines import build_directory  # noqa: F401

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from launcher.core.job import wall_of
+from launcher.core.model.job import wall_of
 from launcher.crashpoints import POINTS
 from launcher.errors import LauncherError
 from launcher.fakegpu.sandbox import Sandbox

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from launcher.core import event as ev
-from launcher.core.job import Job, Retries, State
+from launcher.core.messages import events as ev
+from launcher.core.model.job import Job, Retries, State
 from launcher.errors import LauncherError
 from tests.support.builders import ALICE, BOB, CPU, Machine, memory, profile
 

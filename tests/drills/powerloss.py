@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.core.invariants import violations
-from launcher.core.reconcile import resume
+from launcher.core.recovery.reconcile import resume
 from launcher.store import Store
 from launcher.store.connect import FILE_NAME
 from tests.drills.histories import History

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.core.invariants import violations
-from launcher.core.job import State
-from launcher.core.rebuild import Found, Rebuild
-from launcher.core.reconcile import resume
-from launcher.core.world import World
+from launcher.core.model.job import State
+from launcher.core.recovery.rebuild import Found, Rebuild
+from launcher.core.recovery.reconcile import resume
+from launcher.core.world.world import World
 from launcher.store import Store
 from launcher.store.connect import FILE_NAME
-from launcher.store.rebuild import Rebuilding
+from launcher.store.salvage.rebuild import Rebuilding
 from tests.drills.histories import History
 
 ENDED_AT = "2026-12-01T00:01:00.000000Z"

@@ -27,8 +27,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from launcher.daemon.route import Access
-from launcher.daemon.routes import ROUTES
+from launcher.daemon.api.route import Access
+from launcher.daemon.api.routes import ROUTES
 from launcher.engine.connection import Connection
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import ArrayRequest, GpuRequest, JobRequest

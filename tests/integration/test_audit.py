@@ -7,7 +7,7 @@ import pwd
 
 import pytest
 
-from launcher.core.policy import VERSION
+from launcher.core.policy.policy import VERSION
 from launcher.errors import LauncherError, NotAllowed, UserError
 from launcher.wire import (
     AuditView,

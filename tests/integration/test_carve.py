@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.gpu import Placement
+from launcher.core.model.gpu import Placement
 from launcher.errors import GpuFault, LauncherError
 from launcher.fakegpu import Machine
 from launcher.gpu import Carver, GpuReader, ResetNeeded, carve

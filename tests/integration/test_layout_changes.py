@@ -7,14 +7,14 @@ from collections import Counter
 
 import pytest
 
-from launcher.core import event as ev
-from launcher.core.action import LookAtLayout
-from launcher.core.handle import decide
-from launcher.core.layout import Place
-from launcher.core.layoutop import Busy, OpResult, OpState, Wish
-from launcher.core.plan import Want
-from launcher.daemon.carving import LayoutRunner
-from launcher.daemon.health import Health
+from launcher.core.dispatch import decide
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import LookAtLayout
+from launcher.core.mig.planner import Want
+from launcher.core.model.layout_change import Busy, OpResult, OpState, Wish
+from launcher.core.model.packing import Place
+from launcher.daemon.loop.health import Health
+from launcher.daemon.machine.layout_steps import LayoutRunner
 from launcher.errors import ImpossibleLayout, StaleRequest
 from launcher.fakegpu.script import CODES
 from launcher.gpu import Carver

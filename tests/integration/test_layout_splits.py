@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.core.layout import Place
-from launcher.core.layoutop import OpResult, Wish
-from launcher.core.plan import Want
-from launcher.daemon import layouts
-from launcher.daemon.layoutrequest import also_gone, wishes
-from launcher.daemon.layoutviews import gpu_views, plan_view
+from launcher.core.mig.planner import Want
+from launcher.core.model.layout_change import OpResult, Wish
+from launcher.core.model.packing import Place
+from launcher.daemon.api.handlers import layouts
+from launcher.daemon.api.handlers.layout_requests import also_gone, wishes
+from launcher.daemon.api.views.layout_views import gpu_views, plan_view
 from launcher.errors import ImpossibleLayout, StaleRequest
-from launcher.jobfile import migparted
-from launcher.jobfile.layoutspec import format_specs, parse_spec
+from launcher.jobfile.layouts import mig_parted
+from launcher.jobfile.layouts.layout_spec import format_specs, parse_spec
 from launcher.wire import LayoutEntry, LayoutRequest
 from tests.support.carving import Changer, MakeChanger, changer
 from tests.support.machines import build_directory, make_machine
@@ -162,10 +162,10 @@ def test_a_saved_layout_with_parts_is_restored_place_by_place(changer: MakeChang
 
 def test_an_exported_layout_with_parts_is_read_back(changer: MakeChanger, tmp_path) -> None:
     one = changer("A100-40GB:1c.3g.20gb*3/2g.10gb")
-    text = migparted.dump(layouts.current(one.world))
+    text = mig_parted.dump(layouts.current(one.world))
     assert '"1c.3g.20gb": 3' in text
     (tmp_path / "config.yaml").write_text(text)
-    entries = migparted.load(str(tmp_path / "config.yaml"), None, exact=True)
+    entries = mig_parted.load(str(tmp_path / "config.yaml"), None, exact=True)
     request = LayoutRequest(verb="apply", request="-f", entries=entries)
     assert not one.ask(*wishes(one.world, request)).done
     one.ask(Wish(one.gpu, (), exact=True))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.daemon.life import in_short
+from launcher.daemon.service_lifetime import in_short
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
 from launcher.store.connect import FILE_NAME

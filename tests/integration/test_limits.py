@@ -14,7 +14,7 @@ import pytest
 
 from launcher import Client
 from launcher.errors import NotAllowed, TooMany
-from launcher.jobfile.jobs import MAX_JOBS
+from launcher.jobfile.reading.jobs import MAX_JOBS
 from launcher.wire import (
     MAX_BODY_BYTES,
     MAX_SMALL_BODY_BYTES,

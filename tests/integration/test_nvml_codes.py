@@ -15,7 +15,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from launcher.core.gpu import Inventory, Placement
+from launcher.core.model.gpu import Inventory, Placement
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.gpu import Carver, Events, GpuReader, carve, nvml

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from launcher.core.gpu import Xid
+from launcher.core.model.gpu import Xid
 from launcher.errors import GpuUnavailable
 from launcher.fakegpu import Machine
 from launcher.gpu import Carver, Events, GpuReader

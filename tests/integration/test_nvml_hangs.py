@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from launcher.core.gpu import Placement
+from launcher.core.model.gpu import Placement
 from launcher.errors import GpuFault, GpuSilent
 from launcher.fakegpu import Machine
 from launcher.gpu import Carver, GpuReader

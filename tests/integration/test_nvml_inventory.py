@@ -13,7 +13,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from launcher.core.gpu import FULL, Placement
+from launcher.core.model.gpu import FULL, Placement
 from launcher.errors import (
     DriverMismatch,
     DriverNotLoaded,

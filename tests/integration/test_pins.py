@@ -17,7 +17,7 @@ from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import PinRefused, PinsUnavailable
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.pins import Mount, Pins, User
+from launcher.mount_helper import Mount, Pins, User
 from tests.support.pins import ALICE, BOB, Boxes, Ground, mount, share, swapping
 from tests.support.wait import wait_until
 from tests.support.whole import many

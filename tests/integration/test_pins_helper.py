@@ -20,10 +20,10 @@ import pytest
 from launcher.client.sockets import answers
 from launcher.errors import NotAllowed, PinRefused, PinsUnavailable, UserError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.pins import Mount, Pins, User, frames, syscalls, tree
-from launcher.pins.client import HELPER
-from launcher.pins.served import check_server
-from launcher.pins.values import MOST_OPENINGS as MOST
+from launcher.mount_helper import Mount, Pins, User, frames, syscalls, tree
+from launcher.mount_helper.client import HELPER
+from launcher.mount_helper.fuse import check_server
+from launcher.mount_helper.values import MOST_OPENINGS as MOST
 from tests.support.daemon import as_user
 from tests.support.pins import ALICE, BOB, Ground, mount
 from tests.support.wait import wait_until

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import PinsUnavailable
-from launcher.pins import Mount, Pins, User
+from launcher.mount_helper import Mount, Pins, User
 from launcher.service.units import units
 from tests.integration.test_pins_helper import listening
 from tests.support.pins import ALICE, BOB, Ground

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.policy import VERSION
+from launcher.core.policy.policy import VERSION
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import NotAllowed

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from launcher.core.ids import labels
+from launcher.core.model.ids import labels
 from launcher.engine.connection import Connection
 from launcher.engine.containers import Containers
 from launcher.errors import DaemonUnreachable, LauncherError

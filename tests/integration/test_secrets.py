@@ -13,7 +13,7 @@ from secrets import token_hex
 
 import pytest
 
-from launcher.core.ids import LABEL_JOB
+from launcher.core.model.ids import LABEL_JOB
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, StaleRequest, UserError
 from launcher.fakegpu.processes import unmount_below

@@ -22,9 +22,9 @@ MAJOR = 240
 SCRIPT = """\
 import json, sys
 from pathlib import Path
-from launcher.core.gpu import Gpu, Inventory, Slice
+from launcher.core.model.gpu import Gpu, Inventory, Slice
 from launcher.daemon.doctor.nvml import unfit
-from launcher.daemon.doctor.tools import Host
+from launcher.daemon.machine.tools import Host
 from launcher.gpu.refresh import refresh
 
 class Reader:

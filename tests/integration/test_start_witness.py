@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.daemon import start_witness
-from launcher.daemon.start_witness import Begun, begun
+from launcher.daemon.attempts import start_witness
+from launcher.daemon.attempts.start_witness import Begun, begun
 from tests.support.wait import wait_until
 
 

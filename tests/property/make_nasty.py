@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launcher.jobfile.nodes import MAX_BYTES
+from launcher.jobfile.values.nodes import MAX_BYTES
 
 Nasty = tuple[bytes, str | None]
 

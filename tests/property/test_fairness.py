@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.core import event as ev
-from launcher.core.job import Job, Need, Owner, State
+from launcher.core.messages import events as ev
+from launcher.core.model.job import Job, Need, Owner, State
+from launcher.core.policy.settings import DAY, HOUR, FairShare, Rules
 from launcher.core.replay import Ran, Replay, runtimes
-from launcher.core.rules import DAY, HOUR, FairShare, Rules
-from launcher.core.scheduler import Walk, grant, schedule
+from launcher.core.scheduling.scheduler import Walk, grant, schedule
 from tests.support.builders import ALICE, BOB, CPU, Machine, memory, mig, profile
 from tests.support.whole import many
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.core.job import Job
-from launcher.core.queue import SPARE, Aside, PendingQueue
+from launcher.core.model.job import Job
+from launcher.core.world.pending_queue import SPARE, Aside, PendingQueue
 from tests.support.builders import CPU, Machine
 
 

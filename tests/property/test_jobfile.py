@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from launcher.client.decode import decode
 from launcher.errors import JobFileError
-from launcher.jobfile import arrayspec, gpuspec, retryspec, signals, units
-from launcher.jobfile.files import load_text
+from launcher.jobfile.reading.files import load_text
+from launcher.jobfile.values import array_spec, gpu_spec, retry_spec, signals, units
 from launcher.wire import JobRequest
 from tests.support.whole import many
 
@@ -75,13 +75,13 @@ def test_every_unit_parser_returns_or_says_what_is_wrong(text: str) -> None:
         units.parse_count,
         units.parse_cpus,
         units.parse_priority,
-        gpuspec.parse_spec,
-        gpuspec.parse_memory,
-        gpuspec.parse_profile,
-        arrayspec.parse_array,
-        arrayspec.parse_max_parallel,
-        retryspec.parse_retries,
-        retryspec.parse_retry_on,
+        gpu_spec.parse_spec,
+        gpu_spec.parse_memory,
+        gpu_spec.parse_profile,
+        array_spec.parse_array,
+        array_spec.parse_max_parallel,
+        retry_spec.parse_retries,
+        retry_spec.parse_retry_on,
         signals.parse_signal,
     ):
         try:

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from launcher.client.decode import decode
-from launcher.daemon import convert
+from launcher.daemon.requests import convert
 from launcher.errors import JobFileError
-from launcher.jobfile.files import load_files, load_text
-from launcher.jobfile.words import split_command
+from launcher.jobfile.reading.files import load_files, load_text
+from launcher.jobfile.values.names import split_command
 from launcher.wire import JobRequest
 from tests.property.make_nasty import made
 from tests.support.plain_work import plain_work

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.core.divide import Standing
-from launcher.core.layout import Board, Place, largest, solve, stands
-from launcher.core.plan import Want, plan
+from launcher.core.mig.compute_instances import Standing
+from launcher.core.mig.planner import Want, plan
+from launcher.core.model.packing import Board, Place, largest, solve, stands
 from launcher.errors import ImpossibleLayout
 from launcher.fakegpu import boards as fake
 from launcher.fakegpu.layout import Stands, fits

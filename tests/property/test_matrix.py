@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from launcher.daemon.expand import expand
-from launcher.jobfile.arrayspec import parse_array
-from launcher.jobfile.files import load_text
-from launcher.jobfile.matrix import combinations
+from launcher.daemon.requests.array_elements import expand
+from launcher.jobfile.reading.files import load_text
+from launcher.jobfile.reading.matrix import combinations
+from launcher.jobfile.values.array_spec import parse_array
 from launcher.wire import JobRequest
 
 Rows = list[dict[str, str]]

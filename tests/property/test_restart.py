@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from launcher.core import event as ev
-from launcher.core.arrays import Array
-from launcher.core.gpu import Inventory
-from launcher.core.images import is_open
-from launcher.core.job import Job, Need, Retries, State
-from launcher.core.lease import Lease
-from launcher.core.reconcile import resume
-from launcher.core.world import World
+from launcher.core.jobs.images import is_open
+from launcher.core.messages import events as ev
+from launcher.core.model.arrays import Array
+from launcher.core.model.gpu import Inventory
+from launcher.core.model.job import Job, Need, Retries, State
+from launcher.core.model.lease import Lease
+from launcher.core.recovery.reconcile import resume
+from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest
 from launcher.store import Reader, Store
 from tests.property.test_scheduler import NEEDS, Histories

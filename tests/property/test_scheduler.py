@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from launcher.core import event as ev
-from launcher.core.explain import Explainer, blockers
-from launcher.core.fitting import fits
 from launcher.core.invariants import violations
-from launcher.core.job import Job, Need, NeedKind, Owner, Retries, State
-from launcher.core.rules import Quota, Rules
-from launcher.core.scheduler import Walk, schedule
+from launcher.core.messages import events as ev
+from launcher.core.model.job import Job, Need, NeedKind, Owner, Retries, State
+from launcher.core.policy.settings import Quota, Rules
+from launcher.core.scheduling.explain import Explainer, blockers
+from launcher.core.scheduling.matching import fits
+from launcher.core.scheduling.scheduler import Walk, schedule
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, memory, mig, profile
 from tests.support.whole import many

@@ -12,15 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher import wire
-from launcher.core.arrays import Array
-from launcher.core.changes import Changes
-from launcher.core.job import Element
-from launcher.daemon import convert, views
-from launcher.daemon.expand import Commands, expand, made_again, template_of
+from launcher.core.messages.changes import Changes
+from launcher.core.model.arrays import Array
+from launcher.core.model.job import Element
+from launcher.daemon.api.views import job_views
+from launcher.daemon.requests import convert
+from launcher.daemon.requests.array_elements import Commands, expand, made_again, template_of
 from launcher.store import Reader, Store, Stored
 from tests.support.builders import ALICE
 from tests.support.whole import many
-from tests.unit.daemon.test_convert import requests
+from tests.unit.daemon.requests.test_convert import requests
 from tests.unit.store.worlds import job
 
 SETTINGS = settings(
@@ -109,5 +110,5 @@ def test_the_head_of_a_command_is_cut_as_the_whole_is(
     )[0].command  # fmt: skip
     stored = Stored(json.dumps(words), ("a", "b", *(k for k in values if k == "c")), values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(views, "COMMAND_CHARACTERS", most)
-        assert views.cut(Commands().head(stored, most)) == views.cut(whole)
+        patch.setattr(job_views, "COMMAND_CHARACTERS", most)
+        assert job_views.cut(Commands().head(stored, most)) == job_views.cut(whole)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from launcher.core.ids import LABEL_STORE
+from launcher.core.model.ids import LABEL_STORE
 from launcher.crashpoints import crashpoint
-from launcher.daemon import clock
+from launcher.daemon.loop import clock
 from launcher.engine.containers import Container, Containers, parse
+from launcher.engine.dockerd_identity import Incarnation
 from launcher.engine.images import ImageConfig, PullFailed
-from launcher.engine.incarnation import Incarnation
 from launcher.engine.logs import Entry
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable

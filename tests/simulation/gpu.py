@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from launcher.core.gpu import Inventory, Slice
+from launcher.core.model.gpu import Inventory, Slice
 from launcher.errors import GpuFault, GpuLost, GpuPermission, GpuUnavailable
 from launcher.gpu import GpuProcess
 from tests.simulation.docker import FakeDocker

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.core.changes import Changes
 from launcher.core.invariants import violations
-from launcher.core.world import World
+from launcher.core.messages.changes import Changes
+from launcher.core.world.world import World
 from tests.simulation.docker import Box, FakeDocker
 
 

@@ -20,22 +20,24 @@ from typing import Any
 from unittest.mock import patch
 
 from launcher import crashpoints, wire
-from launcher.config import Config
-from launcher.core import event as ev
-from launcher.core import lifecycle
-from launcher.core.changes import Changes
-from launcher.core.handle import decide_in_pieces
-from launcher.core.job import Owner, State
-from launcher.core.rules import Rules
-from launcher.core.world import World
-from launcher.daemon import brain, control, observers
-from launcher.daemon.identity import Caller
+from launcher.config.settings import Config
+from launcher.core.dispatch import decide_in_pieces
+from launcher.core.messages import events as ev
+from launcher.core.messages.changes import Changes
+from launcher.core.model.job import Owner, State
+from launcher.core.policy.settings import Rules
+from launcher.core.world import lifecycle
+from launcher.core.world.world import World
+from launcher.daemon.api.handlers import control
+from launcher.daemon.api.handlers.submit import submit
+from launcher.daemon.loop import event_loop
+from launcher.daemon.machine import observers
 from launcher.daemon.main import Daemon
+from launcher.daemon.mounts.secret_mounts import InRuntime
 from launcher.daemon.outside import Outside
-from launcher.daemon.secretplaces import InRuntime
-from launcher.daemon.submit import submit
+from launcher.daemon.users.identity import Caller
 from launcher.errors import LauncherError
-from launcher.pins import Pins
+from launcher.mount_helper import Pins
 from launcher.store import Reader, Store
 from launcher.store import store as store_module
 from tests.simulation.calls import FakeContainers, FakeImages, FakeLogs, Port, Weather
@@ -188,7 +190,7 @@ class Rehearsal:
             with (
                 patch.object(lifecycle, "check", checked),
                 patch.object(store_module, "secrets", self),
-                patch.object(brain, "decide_in_pieces", self._decide),
+                patch.object(event_loop, "decide_in_pieces", self._decide),
                 patch.object(observers, "TICK_SECONDS", 2.0),
                 patch.object(observers, "PING_SECONDS", 4.0),
                 patch.object(observers, "FOREIGN_SECONDS", 4.0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from launcher.core.lifecycle import TRANSITIONS
+from launcher.core.world.lifecycle import TRANSITIONS
 from launcher.crashpoints import POINTS
 from tests.simulation.rehearsal import Crash, Rehearsal, Report
 from tests.simulation.scenario import Scenario, calm_scenario, random_scenario

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from launcher.core import reconcile
-from launcher.core.lifecycle import TRANSITIONS
-from launcher.daemon import ending, starter
+from launcher.core.recovery import reconcile
+from launcher.core.world.lifecycle import TRANSITIONS
+from launcher.daemon.attempts import exit_trust, starter
 from launcher.store import Store
 from tests.drills.checker import Start, check
 from tests.simulation.rehearsal import Crash, Rehearsal
@@ -111,7 +111,7 @@ def test_a_simulation_finds_a_start_that_a_dockerd_did_not_write_down_before_it_
 def test_a_simulation_finds_an_exit_code_that_docker_made_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ending, "is_doubtful", lambda found: False)
+    monkeypatch.setattr(exit_trust, "is_doubtful", lambda found: False)
     rng = Random(5)
     scenario = replace(calm_scenario(rng), live_restore=False)
     from tests.simulation.docker import Restart

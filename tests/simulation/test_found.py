@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from launcher import wire
-from launcher.daemon.follower import Follower
+from launcher.daemon.attempts.follower import Follower
 from tests.simulation.docker import Restart
 from tests.simulation.program import Program
 from tests.simulation.rehearsal import Crash, Rehearsal

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from launcher.core.lifecycle import TRANSITIONS
+from launcher.core.world.lifecycle import TRANSITIONS
 from launcher.crashpoints import POINTS
 from tests.simulation.seeds import Total, run_everywhere, run_seeds
 

@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from launcher.daemon.ending import GOING_SECONDS
+from launcher.daemon.attempts.exit_trust import GOING_SECONDS
 from launcher.output.log_file import path_of
 from launcher.output.reader import LogReader
 from tests.drills.checker import check

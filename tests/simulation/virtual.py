@@ -16,8 +16,8 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from launcher.core.event import Now
-from launcher.daemon import clock
+from launcher.core.messages.events import Now
+from launcher.daemon.loop import clock
 
 FOREVER = 10.0 * 24 * 3600
 SWITCH_SECONDS = 0.002

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from launcher.core.gpu import Gpu, Placement, Profile
-from launcher.core.layout import Board, board_of
+from launcher.core.model.gpu import Gpu, Placement, Profile
+from launcher.core.model.packing import Board, board_of
 from launcher.fakegpu import boards as fake
 
 MIG_BOARDS = [key for key, board in fake.boards().items() if board.profiles]

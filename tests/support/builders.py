@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from launcher.core import event as ev
-from launcher.core.action import Action
-from launcher.core.arrays import ArrayTemplate
-from launcher.core.explain import blockers
-from launcher.core.gpu import FULL, Gpu, Inventory, Placement, Profile, Slice
-from launcher.core.handle import handle, serve
+from launcher.core.dispatch import handle, serve
 from launcher.core.invariants import violations
-from launcher.core.job import ImageKey, Job, JobSpec, Need, NeedKind, Owner, Reason
-from launcher.core.rules import Rules
-from launcher.core.submit import submit
-from launcher.core.world import World
+from launcher.core.jobs.submit import submit
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action
+from launcher.core.model.arrays import ArrayTemplate
+from launcher.core.model.gpu import FULL, Gpu, Inventory, Placement, Profile, Slice
+from launcher.core.model.job import ImageKey, Job, JobSpec, Need, NeedKind, Owner, Reason
+from launcher.core.policy.settings import Rules
+from launcher.core.scheduling.explain import blockers
+from launcher.core.world.world import World
 
 ALICE = Owner(1000, 1000, "alice")
 BOB = Owner(1001, 1001, "bob")

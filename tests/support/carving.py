@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from launcher.core import event as ev
-from launcher.core.action import Action, CarveStep, LookAtLayout
-from launcher.core.handle import decide
-from launcher.core.job import Owner
-from launcher.core.layoutop import Busy, LayoutOp, Wish
-from launcher.core.plan import Want
-from launcher.core.world import World
-from launcher.daemon.carving import LayoutRunner
-from launcher.daemon.health import Health
+from launcher.core.dispatch import decide
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action, CarveStep, LookAtLayout
+from launcher.core.mig.planner import Want
+from launcher.core.model.job import Owner
+from launcher.core.model.layout_change import Busy, LayoutOp, Wish
+from launcher.core.world.world import World
+from launcher.daemon.loop.health import Health
+from launcher.daemon.machine.layout_steps import LayoutRunner
 from launcher.errors import GpuFault, GpuUnavailable
 from launcher.fakegpu import Machine
 from launcher.gpu import Carver, GpuReader, carve

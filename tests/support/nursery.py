@@ -23,9 +23,13 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 LOADED = (
-    "launcher.cli.app", "launcher.cli.serve", "launcher.daemon.main", "launcher.fakegpu", "docker",
+    "launcher.cli.app",
+    "launcher.cli.verbs.service.serve",
+    "launcher.daemon.main",
+    "launcher.fakegpu",
+    "docker",
     "tenacity",
-)  # fmt: skip
+)
 MOST_BYTES = 1 << 17
 
 
@@ -141,8 +145,8 @@ def main() -> None:
 
 def _build_types() -> None:
     """Have what a daemon builds of the wire's types at its first requests."""
-    from launcher.daemon import convert
-    from launcher.daemon.routes import ROUTES
+    from launcher.daemon.api.routes import ROUTES
+    from launcher.daemon.requests import convert
     from launcher.errors import UserError
 
     for route in ROUTES:

@@ -15,7 +15,7 @@ from pathlib import Path
 from launcher.engine.containers import Containers
 from launcher.fakegpu import dockerapi
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.pins import Pins, Running, User
+from launcher.mount_helper import Pins, Running, User
 from tests.support.daemon import BUSYBOX
 from tests.support.wait import wait_until
 

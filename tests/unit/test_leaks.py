@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from launcher.daemon.server import bind
+from launcher.daemon.api.server import bind
 from launcher.errors import StateDirError, Unavailable
 from launcher.gpu import claim
+from launcher.mount_helper.server import bound
 from launcher.output.log_file import LogWriter
 from launcher.output.sources import taken_over
-from launcher.pins.server import bound
 from launcher.store.connect import connect
-from launcher.store.salvage import Salvage
+from launcher.store.salvage.salvage import Salvage
 
 LONG = "x" * 200
 """A unix socket's path has at most 107 bytes."""

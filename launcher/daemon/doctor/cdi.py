@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from launcher.core.gpu import Slice
+from launcher.core.model.gpu import Slice
 from launcher.daemon.doctor.finding import Finding, ok, warning
 from launcher.daemon.doctor.nodes import NODE
-from launcher.daemon.doctor.tools import Host
+from launcher.daemon.machine.tools import Host
 from launcher.gpu.refresh import specs
 
 KIND = "nvidia.com/gpu"

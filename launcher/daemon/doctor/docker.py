@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from launcher.daemon.devices import Devices
 from launcher.daemon.doctor import disks, escapes
 from launcher.daemon.doctor.dockerd import HOOK, Hook, hook_of
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
-from launcher.daemon.doctor.tools import Host
 from launcher.daemon.doctor.versions import OLDEST_DOCKER_API, older
+from launcher.daemon.machine.devices import Devices
+from launcher.daemon.machine.tools import Host
 from launcher.engine.connection import Connection
 from launcher.engine.spec import gpu_driver
 from launcher.errors import EngineError, EngineUnavailable

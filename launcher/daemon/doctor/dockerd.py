@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.daemon.doctor.tools import SYSTEM_FOLDERS
+from launcher.daemon.machine.tools import SYSTEM_FOLDERS
 from launcher.dockerd import dockerd_pid
 
 HOOK = "nvidia-container-runtime-hook"

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.core.imagerules import TOOLKIT_FIXED
+from launcher.core.policy.image_rules import TOOLKIT_FIXED
 from launcher.daemon.doctor.dockerd import HOOK
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
-from launcher.daemon.doctor.tools import Host
 from launcher.daemon.doctor.versions import (
     RUNC,
     RUNC_WORKING_DIR,
@@ -19,6 +18,7 @@ from launcher.daemon.doctor.versions import (
     key,
     older,
 )
+from launcher.daemon.machine.tools import Host
 
 _NVIDIA = re.compile(r"^NVIDIA Container .*?version:? v?(\d\S*)", re.MULTILINE)
 _RUNC = re.compile(r"^runc version (\d\S*)", re.MULTILINE)

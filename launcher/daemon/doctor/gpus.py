@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from launcher.core.gpu import Gpu, Instance, Inventory
-from launcher.core.states import SliceState
+from launcher.core.model.gpu import Gpu, Instance, Inventory
+from launcher.core.model.slice_state import SliceState
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
-from launcher.daemon.doctor.tools import Host
 from launcher.daemon.doctor.versions import OLDEST_DRIVER, board_of, older
+from launcher.daemon.machine.tools import Host
 from launcher.gpu.holders import Holder
 
 KERNEL_MODULE = "/proc/driver/nvidia/version"

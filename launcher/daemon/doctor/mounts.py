@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher.daemon.doctor.finding import Finding, ok, warning
 from launcher.errors import LauncherError
-from launcher.pins import Pins
+from launcher.mount_helper import Pins
 
 NAME = "mounts"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from launcher.core.gpu import Slice
+from launcher.core.model.gpu import Slice
 from launcher.daemon.doctor.finding import Finding, ok, warning
-from launcher.daemon.doctor.tools import Host
+from launcher.daemon.machine.tools import Host
 
 MINORS = "/proc/driver/nvidia-caps/mig-minors"
 NODE = "/dev/nvidia-caps/nvidia-cap"

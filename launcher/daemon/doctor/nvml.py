@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from launcher.core.gpu import Inventory
+from launcher.core.model.gpu import Inventory
 from launcher.daemon.doctor import cdi, gpus, nodes
 from launcher.daemon.doctor.finding import Finding, ok
-from launcher.daemon.doctor.tools import Host
+from launcher.daemon.machine.tools import Host
 from launcher.errors import GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
 from launcher.gpu.holders import Holder, describe

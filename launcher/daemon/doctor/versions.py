@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launcher.core.gpu import Gpu
+from launcher.core.model.gpu import Gpu
 
 OLDEST_DRIVER = "460"
 OLDEST_DOCKER_API = "1.41"

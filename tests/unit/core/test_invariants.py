@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.core import event as ev
-from launcher.core.action import RemoveContainer, StartAttempt
-from launcher.core.gpu import Placement, Slice
 from launcher.core.invariants import violations
-from launcher.core.job import Outcome, Reason, State
-from launcher.core.reconcile import resume
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import RemoveContainer, StartAttempt
+from launcher.core.model.gpu import Placement, Slice
+from launcher.core.model.job import Outcome, Reason, State
+from launcher.core.recovery.reconcile import resume
 from tests.support.builders import CPU, IMAGE, Machine, mig, profile
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher.core.confine import confinement
-from launcher.core.gpu import Slice
-from launcher.core.ids import labels
-from launcher.core.job import Bind, JobSpec, Owner
-from launcher.core.policy import Asked, Person, Policy
+from launcher.core.model.gpu import Slice
+from launcher.core.model.ids import labels
+from launcher.core.model.job import Bind, JobSpec, Owner
+from launcher.core.policy.policy import Asked, Person, Policy
+from launcher.core.policy.sandbox import confinement
 from launcher.engine.spec import Launch
 from launcher.engine.validate import Bounds
 from tests.support.builders import ALICE, CPU, mig, profile

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.engine.body import pieces
+from launcher.engine.chunked_body import pieces
 from launcher.engine.connection import Connection
 from launcher.engine.logs import Entry, Logs, NewlineMender, batches, parse_time_ns
 from launcher.engine.outcome import Refusal, Refused, Unknown

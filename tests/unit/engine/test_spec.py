@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.core.job import Bind
-from launcher.core.policy import Policy, is_kernels, normal
+from launcher.core.model.job import Bind
+from launcher.core.policy.policy import Policy, is_kernels, normal
 from launcher.engine.spec import Launch, create_body, environment, gpu_driver
 from launcher.engine.validate import body_faults
 from tests.support.builders import ALICE, ROOT

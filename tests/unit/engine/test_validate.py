@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launcher.core.job import Bind
+from launcher.core.model.job import Bind
 from launcher.engine.spec import Launch, create_body
 from launcher.engine.validate import body_faults
 from tests.support.builders import ROOT

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
 from launcher.jobfile import load
+from tests.support.project import PROJECT
 
-JOBS = Path(__file__).parents[3] / "jobs"
+JOBS = PROJECT / "jobs"
 FILES = sorted(path.relative_to(JOBS).as_posix() for path in JOBS.rglob("*.yaml"))
 DEMO = [name for name in FILES if name.startswith("demo/")]
 OUTCOMES = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "LOST"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.wire import GpuRequest
-from tests.unit.jobfile.reading import read, said
+from tests.unit.jobfile.documents import read, said
 
 HOST = "runtime: host\ncommand: [./train.sh, --fast]\n"
 

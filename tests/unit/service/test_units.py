@@ -18,7 +18,7 @@ def test_every_unit_has_the_paths_of_this_installation() -> None:
     assert tuple(found) == NAMES
     assert "@" not in "".join(found.values()).replace("@system-service", "").replace("@mount", "")
     assert f"ExecStart={LAUNCH} serve\n" in found["launcher.service"]
-    assert f"ExecStart={PYTHON} -P -m launcher.pins " in found["launcher-pins.service"]
+    assert f"ExecStart={PYTHON} -P -m launcher.mount_helper " in found["launcher-pins.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.output\n" in found["launcher-output.service"]
     assert f"ExecStart={PYTHON} -P -m launcher.host " in found["launcher-host.service"]
 

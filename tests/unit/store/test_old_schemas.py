@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher import __version__
-from launcher.core.job import State
+from launcher.core.model.job import State
 from launcher.errors import SchemaTooNew, StateDirError
 from launcher.store import Reader, Store
 from launcher.store.connect import FILE_NAME

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from launcher.core.arrays import Array, ArrayTemplate
-from launcher.core.changes import Changes, HistoryLine
-from launcher.core.job import Element, Job, Need, NeedKind, Outcome
+from launcher.core.messages.changes import Changes, HistoryLine
+from launcher.core.model.arrays import Array, ArrayTemplate
+from launcher.core.model.job import Element, Job, Need, NeedKind, Outcome
 from launcher.errors import DatabaseDamaged
 from launcher.store import Reader, Store, pruning
 from launcher.store.old import OldJobs, first_id_since

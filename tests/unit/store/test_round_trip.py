@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.core.arrays import Array
-from launcher.core.changes import Changes, Drain, HistoryLine, Quarantine
-from launcher.core.event import Now
-from launcher.core.fairshare import Use
-from launcher.core.gpu import Placement, Slice
-from launcher.core.job import (
+from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
+from launcher.core.messages.events import Now
+from launcher.core.mig.planner import Want
+from launcher.core.model.arrays import Array
+from launcher.core.model.gpu import Placement, Slice
+from launcher.core.model.job import (
     After,
     Dependency,
     Element,
@@ -31,12 +31,20 @@ from launcher.core.job import (
     State,
     Warn,
 )
-from launcher.core.layout import Place
-from launcher.core.layoutop import Busy, LayoutOp, OpResult, OpState, Step, StepKind, Wish
-from launcher.core.lease import Attempt, Lease
-from launcher.core.plan import Want
-from launcher.core.reservations import Reservation
-from launcher.core.wallclock import keep_pace
+from launcher.core.model.layout_change import (
+    Busy,
+    LayoutOp,
+    OpResult,
+    OpState,
+    Step,
+    StepKind,
+    Wish,
+)
+from launcher.core.model.lease import Attempt, Lease
+from launcher.core.model.packing import Place
+from launcher.core.scheduling.fairshare import Use
+from launcher.core.scheduling.reservation_windows import Reservation
+from launcher.core.world.clock_step import keep_pace
 from launcher.errors import InternalError
 from launcher.store import Reader, Store, Stored
 from tests.support.builders import ALICE, TEMPLATE, mig, whole

@@ -7,8 +7,8 @@ import sqlite3
 
 import pytest
 
-from launcher.core.changes import Quarantine
-from launcher.core.job import Outcome, State
+from launcher.core.messages.changes import Quarantine
+from launcher.core.model.job import Outcome, State
 from launcher.errors import InternalError
 from launcher.store import Reader, Store
 from tests.unit.store.worlds import AT, attempt_of, changes, done, job, lease_of, starting
@@ -145,6 +145,6 @@ def test_nothing_of_a_transaction_stays_when_its_last_row_fails(
 
 
 def _line_of_no_job() -> object:
-    from launcher.core.changes import HistoryLine
+    from launcher.core.messages.changes import HistoryLine
 
     return HistoryLine(99, AT, "event", "")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from launcher.core.arrays import Array, ArrayTemplate
-from launcher.core.changes import Changes
-from launcher.core.job import Element
+from launcher.core.messages.changes import Changes
+from launcher.core.model.arrays import Array, ArrayTemplate
+from launcher.core.model.job import Element
 from launcher.store import Reader, Store, Stored
 from tests.support.builders import ALICE
 from tests.unit.store.worlds import changes, done, job

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from launcher.core.changes import Changes, Drain, HistoryLine, Quarantine
-from launcher.core.ids import container_name
-from launcher.core.job import Job, Need, Outcome, State
-from launcher.core.layoutop import LayoutOp
-from launcher.core.lease import Attempt, Lease
+from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
+from launcher.core.model.ids import container_name
+from launcher.core.model.job import Job, Need, Outcome, State
+from launcher.core.model.layout_change import LayoutOp
+from launcher.core.model.lease import Attempt, Lease
 from tests.support.builders import ALICE, IMAGE, mig, profile
 
 AT = 1_800_000_000.25

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from launcher import wire
-from launcher.daemon import convert
-from launcher.daemon.routes import ROUTES
+from launcher.daemon.api.routes import ROUTES
+from launcher.daemon.requests import convert
 from launcher.errors import UserError
 from launcher.wire.bounds import MOST_CHARACTERS, MOST_ITEMS
 

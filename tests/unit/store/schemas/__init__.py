@@ -10,12 +10,12 @@ import dataclasses
 import sqlite3
 from pathlib import Path
 
-from launcher.core.arrays import Array, ArrayTemplate
-from launcher.core.changes import AuditLine, Drain, HistoryLine, Quarantine
-from launcher.core.fairshare import Use
-from launcher.core.job import Element, Job
-from launcher.core.layout import Place
-from launcher.core.reservations import Reservation
+from launcher.core.messages.changes import AuditLine, Drain, HistoryLine, Quarantine
+from launcher.core.model.arrays import Array, ArrayTemplate
+from launcher.core.model.job import Element, Job
+from launcher.core.model.packing import Place
+from launcher.core.scheduling.fairshare import Use
+from launcher.core.scheduling.reservation_windows import Reservation
 from launcher.store import Store
 from launcher.store.connect import FILE_NAME
 from tests.support.builders import ALICE, ROOT, mig

@@ -1,0 +1,117 @@
+"""A host job in the foreground: queued first, then a child of this process; each time it runs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from launcher.cli.foreground.following import Narrator, end_status, follow, tell_end
+from launcher.cli.foreground.interrupts import Interrupts
+from launcher.cli.output import terminal
+from launcher.cli.output.exit_codes import EXIT_NEVER_RAN, exit_status
+from launcher.client import Client
+from launcher.errors import LauncherError
+
+if TYPE_CHECKING:
+    from launcher.wire import JobRequest
+
+CANNOT_RUN, NOT_FOUND = 126, 127
+_ENDED = (signal.SIGTERM, signal.SIGKILL)
+"""The signals with which the launcher ends a job."""
+
+
+def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
+    """Queue the job, run its command when it is its turn, and return its exit status."""
+    job = client.submit([request])[0]
+    while True:
+        with Interrupts(client) as interrupts:
+            interrupts.queued(job.id)
+            narrator = Narrator(job.id, "", quiet=quiet)
+            end = follow(client, job, narrator, interrupts, raw=False)
+        turn = narrator.turn
+        if turn is None:
+            return end_status(end, narrator, interrupts, quiet=quiet)
+        environment = {**os.environ, **request.environment, **_variables(turn)}
+        status = _run(request.command or [], environment, turn)
+        if not _may_run_again(request, status):
+            return _exit_status(client, job.id, status, quiet=quiet)
+
+
+def _may_run_again(request: JobRequest, status: int) -> bool:
+    """Whether the daemon may run a command once more that ended with a wait status."""
+    return bool(status) and (request.retries is not None or request.preemptible)
+
+
+def _exit_status(client: Client, job: int, status: int, *, quiet: bool) -> int:
+    if os.WIFEXITED(status):
+        return os.waitstatus_to_exitcode(status)
+    number = os.WTERMSIG(status)
+    why = _why_ended(client, job, quiet=quiet) if number in _ENDED else None
+    return 128 + number if why is None else why
+
+
+def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that the daemon gives a command: no others, whatever it says."""
+    told = turn.get("environment") or {}
+    ours = {key: value for key, value in told.items() if key.startswith("LAUNCHER_")}
+    return {**ours, "CUDA_VISIBLE_DEVICES": str(told.get("CUDA_VISIBLE_DEVICES", ""))}
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]) -> int:
+    """Run a command as a child on this terminal; returns its wait status.
+
+    Ctrl-C and such reach it by the terminal; what is sent to this process alone is passed on.
+    """
+    from launcher.host.joining import report
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ours = (signal.SIGINT, signal.SIGQUIT)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ours}
+    pid = os.fork()
+    if pid == 0:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _become(command, environment, turn)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        before[number] = signal.signal(number, lambda number, _: os.kill(pid, number))
+    status = os.waitpid(pid, 0)[1]
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    report(turn["socket"], turn["token"], status)
+    return status
+
+
+def _become(
+    command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]
+) -> NoReturn:
+    """Join the job's cgroup and execute the command; the life of the child."""
+    from launcher.host.joining import join
+
+    code = EXIT_NEVER_RAN
+    try:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
+        join(turn["socket"], turn["token"])
+        os.execvpe(command[0], list(command), dict(environment))
+    except LauncherError as error:
+        terminal.complain(error.message)
+    except OSError as error:
+        code = NOT_FOUND if error.errno == errno.ENOENT else CANNOT_RUN
+        terminal.complain(f"cannot run {command[0]}: {error.strerror}")
+    finally:
+        os._exit(code)
+
+
+def _why_ended(client: Client, job: int, *, quiet: bool) -> int | None:
+    """Return the exit status of a command that was killed; None where the daemon is away."""
+    try:
+        client.show(str(job))
+        end = client.wait(job)
+    except LauncherError:
+        return None
+    tell_end(end, quiet=quiet)
+    return exit_status(end)

@@ -1,0 +1,1 @@
+"""From flags and arguments to requests. Must not print."""

@@ -1,0 +1,72 @@
+"""What several verbs share: the ``-o`` option, the client, and docker's exit codes for failures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from launcher.cli.output import terminal
+from launcher.cli.output.exit_codes import EXIT_NEVER_RAN
+from launcher.client import Client, socket_candidates
+from launcher.client.sockets import answers
+from launcher.errors import LauncherError, UserError
+
+if TYPE_CHECKING:
+    from launcher.wire import RegistryAuth
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_option(function: F) -> F:
+    """Add ``-o table|json|name``."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json", "name"]),
+        default="table",
+        help="How to print: a table, one JSON document, or names only.",
+    )(function)
+
+
+def connect(*, quiet: bool = False) -> Client:
+    """Return the client; what it has to say goes to stderr."""
+    return Client(notice=None if quiet else terminal.complain)
+
+
+def connect_or_start(*, quiet: bool = False) -> Client:
+    """Return the client; a daemon of the user's own is started where nobody runs one."""
+    if not any(answers(path) for path in socket_candidates()):
+        from launcher.client.autostart import ensure_daemon
+
+        if ensure_daemon() and not quiet:
+            terminal.complain("started a daemon of your own (it ends when it has been idle)")
+    return connect(quiet=quiet)
+
+
+def credentials(images: Iterable[str]) -> dict[str, RegistryAuth]:
+    """Return the user's own credentials for the images' registries; most users have none."""
+    directory = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")  # noqa: PTH111
+    if not os.access(f"{directory}/config.json", os.R_OK):
+        return {}
+    from launcher.client.credentials import credentials_for
+
+    return credentials_for(images)
+
+
+@contextmanager
+def docker_codes() -> Iterator[None]:
+    """Exit with 125, as docker does, when it is the launcher that failed and not the job."""
+    try:
+        yield
+    except (UserError, click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+        raise
+    except LauncherError as error:
+        terminal.report(error)
+        raise click.exceptions.Exit(EXIT_NEVER_RAN) from error
+    except Exception as error:
+        terminal.report_internal(error)
+        raise click.exceptions.Exit(EXIT_NEVER_RAN) from error

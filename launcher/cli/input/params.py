@@ -1,0 +1,81 @@
+"""The job file's units as click's parameter types: one way to write a time or a size everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launcher.jobfile.values import gpu_spec, names, units, waiting
+
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType
+
+
+class Parsed(_Type):
+    """A parameter read by a function that raises ``ValueError`` with a sentence."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value, or fail with the parser's own words."""
+        if not isinstance(value, str):
+            return value
+        try:
+            value.encode()
+            return self._parse(value)
+        except UnicodeEncodeError:
+            self.fail("this is not UTF-8 text", param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _positive(parse: Callable[[str], float]) -> Callable[[str], float]:
+    def checked(text: str) -> float:
+        value = parse(text)
+        if value <= 0:
+            raise ValueError(f"'{text}' must be more than nothing")
+        return value
+
+    return checked
+
+
+def _later(module: str, function: str) -> Callable[[str], Any]:
+    """Return a parser of the job file's that is imported when its flag is used."""
+
+    def parse(text: str) -> Any:
+        return getattr(import_module(module), function)(text)
+
+    return parse
+
+
+TEXT = Parsed("text", str)
+DURATION = Parsed("time", units.parse_duration)
+AGE = Parsed("time", lambda text: units.parse_duration(text, 100 * units.MAX_SECONDS))
+TIME_LIMIT = Parsed("time", _positive(units.parse_duration))
+SIZE = Parsed("size", _positive(units.parse_size))
+CPUS = Parsed("number", units.parse_cpus)
+COUNT = Parsed("n", units.parse_count)
+PRIORITY = Parsed("n", units.parse_priority)
+MOMENT = Parsed("time", waiting.parse_moment)
+BEGIN = Parsed("time", waiting.parse_begin)
+DEPENDENCY = Parsed("dependency", waiting.parse_dependency)
+SPEC = Parsed("spec", gpu_spec.parse_spec)
+PROFILE = Parsed("profile", gpu_spec.parse_profile)
+GPU_MEMORY = Parsed("size", gpu_spec.parse_memory)
+NAME = Parsed("name", names.check_name)
+IMAGE = Parsed("image", names.check_image)
+NETWORK = Parsed("network", names.check_network)
+POLICY_PROFILE = Parsed("name", names.check_profile)
+USER = Parsed("user", names.check_user)
+CONTAINER_PATH = Parsed("path", names.check_container_path)
+ARRAY = Parsed("indices", _later("launcher.jobfile.values.array_spec", "parse_array"))
+RETRIES = Parsed("n", _later("launcher.jobfile.values.retry_spec", "parse_retries"))
+RETRY_ON = Parsed("words", _later("launcher.jobfile.values.retry_spec", "parse_retry_on"))
+SIGNAL = Parsed("name@time", _later("launcher.jobfile.values.signals", "parse_signal"))

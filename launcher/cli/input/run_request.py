@@ -1,0 +1,214 @@
+"""The flags of ``launch run`` -> the request of one job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from launcher.jobfile.values import environment, gpu_spec, units, volumes
+from launcher.jobfile.values import names as words
+from launcher.wire import GpuRequest, JobRequest, Mount
+
+if TYPE_CHECKING:
+    from launcher.wire import RetryRequest, SignalBefore
+
+T = TypeVar("T")
+
+
+def build(flags: Mapping[str, Any]) -> JobRequest:
+    """Return the job these flags ask for."""
+    image, command, gpus = flags["image"], list(flags["words"]), _gpus(flags)
+    optional = {**_resources(flags), **_schedule(flags, gpus)}
+    return JobRequest(
+        name=flags["name"] or words.default_name(image),
+        image=image,
+        command=command or None,
+        gpus=gpus,
+        environment=_environment(flags["env"], flags["env_file"]),
+        volumes=_volumes(flags["volume"]),
+        secrets=_secrets(flags["secret"]),
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+def build_host(flags: Mapping[str, Any]) -> JobRequest:
+    """Return the host job that these flags ask for; in the background it runs in this directory."""
+    command, detach = list(flags["words"]), flags["detach"]
+    gpus = _gpus(flags)
+    optional = {
+        "working_dir": os.getcwd() if detach else None,  # noqa: PTH109
+        **_schedule(flags, gpus),
+        "mem_limit": flags["memory"],
+        "cpus": flags["cpus"],
+        "stop_grace_period": _stop_grace(flags),
+    }
+    return JobRequest(
+        name=flags["name"] or words.name_of_program(command[0]),
+        image="",
+        command=command,
+        gpus=gpus,
+        environment=_environment(flags["env"], flags["env_file"]),
+        runtime="host",
+        foreground=not detach,
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields for the container, None for what was not said."""
+    entrypoint = flags["entrypoint"]
+    return {
+        "working_dir": flags["workdir"],
+        "shm_size": flags["shm_size"],
+        "mem_limit": flags["memory"],
+        "cpus": flags["cpus"],
+        "user": flags["user"],
+        "network_mode": flags["network"],
+        "policy_profile": flags["policy_profile"],
+        "pull_policy": flags["pull"],
+        "stop_grace_period": _stop_grace(flags),
+        "entrypoint": None if entrypoint is None else [entrypoint],
+    }
+
+
+def _schedule(flags: Mapping[str, Any], gpus: GpuRequest) -> dict[str, Any]:
+    """Return the fields for the queue, None for what was not said."""
+    return {
+        "priority": flags["priority"],
+        "time_limit": flags["time_limit"],
+        "begin": flags["begin"],
+        "depends_on": flags["dependency"],
+        "hold": flags["hold"] or None,
+        "array": flags["array"],
+        "retries": _retries(flags),
+        "signal": _signal(flags),
+        "idle_timeout": _idle_timeout(flags["idle_timeout"], gpus),
+        "preemptible": flags["preemptible"] or None,
+    }
+
+
+def _retries(flags: Mapping[str, Any]) -> RetryRequest | None:
+    if flags["retries"] is None:
+        for flag in ("retry_on", "retry_backoff"):
+            if flags[flag] is not None:
+                name = f"--{flag.replace('_', '-')}"
+                raise click.UsageError(f"{name} goes with --retries: add --retries N.", _context())
+        return None
+    from launcher.jobfile.values.retry_spec import retry_request
+
+    return retry_request(flags["retries"], flags["retry_on"], flags["retry_backoff"])
+
+
+def _signal(flags: Mapping[str, Any]) -> SignalBefore | None:
+    signal: SignalBefore | None = flags["signal"]
+    if signal is None:
+        return None
+    from launcher.jobfile.values.signals import check_time
+
+    _checked("--signal", lambda: check_time(signal, flags["time_limit"]))
+    return signal
+
+
+def _idle_timeout(seconds: float | None, gpus: GpuRequest) -> float | None:
+    if seconds is not None:
+        _checked("--idle-timeout", lambda: gpu_spec.check_has_gpus(gpus))
+    return seconds
+
+
+def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
+    profile, memory, spec = flags["profile"], flags["gpu_memory"], flags["gpus"]
+    asked = {"--profile": profile, "--gpu-memory": memory, "--gpus": spec}
+    given = [flag for flag, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"{given[0]} and {given[1]} cannot be used together.", _context())
+    count = flags["count"]
+    if count is not None and (spec is not None or not given):
+        raise click.UsageError(
+            "--count goes with --profile or --gpu-memory (in --gpus write SPEC:N).", _context()
+        )
+    if profile is not None:
+        return _flag(
+            "--profile", lambda text: gpu_spec.parse_profile(text, count=count or 1), profile
+        )
+    if memory is not None:
+        return _flag(
+            "--gpu-memory", lambda text: gpu_spec.parse_memory(text, count=count or 1), memory
+        )
+    return spec if isinstance(spec, GpuRequest) else GpuRequest()
+
+
+def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in files:
+        text = _flag("--env-file", _env_file, name)
+        for line, pair in environment.parse_lines(text, os.environ, quotes=False):
+            if isinstance(pair, ValueError):
+                raise click.BadParameter(f"{name}:{line}: {pair}", _context())
+            found[pair[0]] = pair[1]
+    for word in pairs:
+        assigned = _flag("--env", lambda text: environment.parse_assignment(text, os.environ), word)
+        if assigned:
+            found[assigned[0]] = assigned[1]
+    return found
+
+
+def _env_file(name: str) -> str:
+    from pathlib import Path
+
+    return environment.read_env_file(Path(name))
+
+
+def _volumes(texts: Sequence[str]) -> list[Mount]:
+    if not texts:
+        return []
+    from pathlib import Path
+
+    base = Path.cwd()
+    found = [
+        _flag("--volume", lambda text: volumes.parse_volume(text, base), each) for each in texts
+    ]
+    _checked("--volume", lambda: volumes.check_targets(found))
+    return found
+
+
+def _secrets(words: Sequence[str]) -> dict[str, str | None]:
+    if not words:
+        return {}
+    from launcher.jobfile.values.secret_files import check_count, parse_secret
+
+    found: dict[str, str | None] = {}
+    for word in words:
+        name, content = _flag("--secret", parse_secret, word)
+        if name in found:
+            raise click.BadParameter(f"{name} is there twice", _context(), param_hint="--secret")
+        found[name] = content
+    _checked("--secret", lambda: check_count(found))
+    return found
+
+
+def _stop_grace(flags: Mapping[str, Any]) -> float | None:
+    text = flags["stop_timeout"]
+    return None if text is None else _flag("--stop-timeout", _grace, text)
+
+
+def _grace(text: str) -> float:
+    """Docker's flag takes plain seconds; a time with a unit is as good."""
+    return float(text) if text.isdecimal() and len(text) < 8 else units.parse_duration(text)
+
+
+def _flag(flag: str, parse: Callable[[str], T], text: str) -> T:
+    return _checked(flag, lambda: parse(text))
+
+
+def _checked(flag: str, check: Callable[[], T]) -> T:
+    try:
+        return check()
+    except ValueError as error:
+        raise click.BadParameter(str(error), _context(), param_hint=flag) from error
+
+
+def _context() -> click.Context | None:
+    return click.get_current_context(silent=True)

@@ -1,0 +1,1 @@
+"""Charts of the queue over time, as text and as SVG."""

@@ -1,0 +1,1 @@
+"""Verbs that queue jobs, show them, and change them."""

@@ -1,0 +1,69 @@
+"""``launch cancel``: end jobs."""
+
+from __future__ import annotations
+
+import functools
+
+import click
+
+from launcher.cli.input import params
+from launcher.cli.input.bulk import each
+from launcher.cli.input.common import connect, output_option
+from launcher.cli.output import terminal
+from launcher.cli.output.job_tables import print_short
+from launcher.client import Client
+from launcher.wire import JobView
+
+STATES = ("pending", "starting", "running", "completing")
+
+
+@click.command("cancel", short_help="End jobs.")
+@click.option("--user", type=params.TEXT, metavar="me|NAME", help="Only this user's.")
+@click.option(
+    "--state", type=click.Choice(STATES, case_sensitive=False), help="Only those in this state."
+)
+@click.option(
+    "--name", type=params.TEXT, metavar="GLOB", help="Only those of such a name: 'train-*'."
+)
+@click.option("--now", is_flag=True, help="Kill running jobs without their grace period.")
+@output_option
+@click.argument("refs", nargs=-1, metavar="[JOB]...")
+def command(
+    refs: tuple[str, ...],
+    user: str | None,
+    state: str | None,
+    name: str | None,
+    now: bool,
+    output: str,
+) -> int:
+    """End jobs: those that wait never start, those that run are stopped.
+
+    A running job gets its stop signal, and is killed after its grace period. A second `launch
+    cancel`, --now, and an admin's cancel of another user's job kill it at once.
+
+    JOB is an id, a range such as 10-20, `last`, or a name; the id of an array means all of it,
+    12[3] and 12[0-9] its elements. Without JOB, all of your jobs that pass --user, --state and
+    --name are meant: an admin's are everybody's, unless --user says whose.
+    """
+    if user is None and state is None and name is None:
+        if not refs:
+            raise click.UsageError(
+                "Say which jobs: JOB, or --user, --state or --name.", click.get_current_context()
+            )
+        return each(functools.partial(_cancel, now=now), refs, output)
+    from launcher.wire import SelectRequest
+
+    select = SelectRequest(refs=list(refs), user=user, state=state, name=name, now=now)
+    ended = connect().cancel_all(select)
+    if ended or output != "table":
+        print_short(ended, output)
+    else:
+        terminal.say("no job that waits or runs is meant: nothing was ended")
+    return 0
+
+
+def _cancel(client: Client, ref: str, *, now: bool) -> list[JobView]:
+    ended = client.cancel(ref, now=now)
+    if not ended:
+        terminal.say(f"nothing of {ref} waits or runs")
+    return ended

@@ -1,0 +1,56 @@
+"""``launch host``: one command on the machine itself, with its own slice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from launcher.cli.input import params
+from launcher.cli.input.common import connect_or_start, docker_codes
+from launcher.cli.input.options import check_array, queued, slices_and_queue
+from launcher.cli.output import terminal
+
+
+@click.command(
+    "host",
+    short_help="Run one command on this machine itself, on its own slice.",
+    context_settings={"allow_interspersed_args": False},
+)
+@slices_and_queue
+@click.option("--name", type=params.NAME, help="The job's name (the program's).")
+@click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
+@click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")
+@click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
+@click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
+@click.option(
+    "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
+)
+@click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
+@click.argument("words", nargs=-1, required=True, type=params.TEXT, metavar="[--] COMMAND...")
+def command(quiet: bool, **flags: Any) -> int:
+    """Run one command on this machine itself, with its own slice.
+
+    The command waits in the same queue as containers, and runs as you, in this directory, with this
+    terminal and environment. CUDA_VISIBLE_DEVICES names its slices; without a GPU option it is
+    empty. The slices are released when the command and everything it started have ended.
+
+    With -d it runs in the background, without a terminal: its output is in `launch logs`, and its
+    environment is that of a new login with what -e and --env-file name, not this one.
+
+    Exit status: the command's own, or 128 and the number of the signal that ended it; 124 time
+    limit, 125 it never ran, 126 or 127 it cannot run or is not found, 130 cancelled.
+    """
+    from launcher.cli.foreground.on_host import run_on_host
+    from launcher.cli.input.run_request import build_host
+
+    check_array(flags, "launch host", detach=flags["detach"])
+    request = build_host(flags)
+    with docker_codes():
+        client = connect_or_start(quiet=quiet)
+        if request.gpus.count > 1 and not quiet:
+            terminal.say("note: one process sees one MIG device; use one process per slice")
+        if flags["detach"]:
+            return queued(client.submit([request]))
+        return run_on_host(client, request, quiet=quiet)

@@ -1,0 +1,92 @@
+"""``launch run``: one container on its own slice, in the foreground or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from launcher.cli.input import params
+from launcher.cli.input.argv_split import split_words
+from launcher.cli.input.common import connect_or_start, credentials, docker_codes
+from launcher.cli.input.options import check_array, queued, slices_and_queue
+from launcher.cli.output import terminal
+
+
+class RunCommand(click.Command):
+    """A command whose options end where the job's own command begins."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put our options first and a ``--`` after them, then parse as usual."""
+        takes_value = {
+            name: not (option.is_flag or option.count)
+            for option in self.get_params(ctx)
+            if isinstance(option, click.Option)
+            for name in (*option.opts, *option.secondary_opts)
+        }
+        options, image, command = split_words(args, takes_value)
+        return super().parse_args(ctx, [*options, "--", *image, *command])
+
+
+@click.command(
+    "run",
+    cls=RunCommand,
+    short_help="Run one container on its own slice, and return its exit code.",
+)
+@slices_and_queue
+@click.option("--name", type=params.NAME, help="The job's name (the image's).")
+@click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
+@click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
+@click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")
+@click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")
+@click.option(
+    "--secret",
+    type=params.TEXT,
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A file that the job alone reads, as /run/secrets/NAME.",
+)
+@click.option("-w", "--workdir", type=params.CONTAINER_PATH)
+@click.option("-u", "--user", type=params.USER, metavar="USER[:GROUP]")
+@click.option("--network", type=params.NETWORK, metavar="default|none", help="None: no network.")
+@click.option(
+    "--policy-profile",
+    type=params.POLICY_PROFILE,
+    metavar="NAME",
+    help="A profile of the policy, made by an admin.",
+)
+@click.option("--entrypoint", type=params.TEXT, metavar="WORD")
+@click.option("--shm-size", type=params.SIZE, help="Size of /dev/shm (64m).")
+@click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
+@click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
+@click.option("--pull", type=click.Choice(["always", "missing", "never"]), help="When to pull.")
+@click.option(
+    "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
+@click.option("--raw", is_flag=True, help="Every byte of the output, on a terminal too.")
+@click.argument("image", type=params.IMAGE)
+@click.argument("words", nargs=-1, type=params.TEXT, metavar="[--] [COMMAND]...")
+def command(detach: bool, quiet: bool, raw: bool, **flags: Any) -> int:
+    """Run one container on its own slice, stream its output, and return its exit code.
+
+    The job waits in the queue until a slice is free. Without a GPU option it gets no GPU. Options
+    stand before IMAGE or right behind it; `--` ends them. Ctrl-C goes to the container, a second
+    one within 2 s cancels the job. If this command dies, the job goes on.
+
+    Exit status: the container's own; 124 time limit, 125 it never ran, 126 or 127 its command
+    cannot run or is not found, 130 cancelled, 137 out of memory.
+    """
+    from launcher.cli.foreground.running import run_in_foreground
+    from launcher.cli.input.run_request import build
+
+    check_array(flags, "launch run", detach=detach)
+    request = build(flags)
+    with docker_codes():
+        client = connect_or_start(quiet=quiet)
+        wanted = credentials([request.image] if request.pull_policy != "never" else [])
+        if request.gpus.count > 1 and not quiet:
+            terminal.say("note: one process sees one MIG device; use one process per slice")
+        if detach:
+            return queued(client.submit([request], wanted))
+        return run_in_foreground(client, request, wanted, quiet=quiet, raw=raw)

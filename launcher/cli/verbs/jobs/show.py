@@ -1,0 +1,157 @@
+"""``launch show``: all there is to know of one job, or how an array is."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import click
+
+from launcher.cli.input.common import connect, output_option
+from launcher.cli.output import render, terminal
+from launcher.cli.output.array_details import show_array
+from launcher.cli.output.job_format import element, gpus, matrix, why
+from launcher.cli.output.times import duration
+from launcher.wire import AttemptView, JobDetail, JobRequest, JobView
+
+
+@click.command("show", short_help="Show all there is to know of one job.")
+@output_option
+@click.argument("ref", metavar="JOB")
+def command(ref: str, output: str) -> None:
+    """Show a job: what was asked, why it waits, its attempts and its history.
+
+    The id of an array shows how many of its elements are in which state, and those that failed, run
+    or wait; 12[3] is one of them.
+    """
+    client = connect()
+    if ref.isdecimal() and show_array(client, ref, output):
+        return
+    detail = client.show(ref)
+    if output == "json":
+        render.print_json(detail)
+    elif output == "name":
+        render.print_names([detail.job.id])
+    else:
+        _print(detail)
+
+
+def _print(detail: JobDetail) -> None:
+    render.print_pairs(_job_rows(detail) + _spec_rows(detail))
+    for blocker in detail.blockers:
+        text = f"{blocker.kind}: needs {blocker.need}, {blocker.have}"
+        sys.stdout.write(f"waits for {terminal.safe(text)}\n")
+    if detail.attempts:
+        sys.stdout.write("\n")
+        rows = [
+            (each.attempt, each.started_at, each.ended_at, each.exit_code, each.cause,
+             each.container_name, ",".join(each.slices), _output(each))
+            for each in detail.attempts
+        ]  # fmt: skip
+        headings = ("ATTEMPT", "STARTED", "ENDED", "EXIT", "CAUSE", "CONTAINER", "SLICES", "OUTPUT")
+        render.print_table(headings, rows)
+    if detail.events:
+        sys.stdout.write("\n")
+        render.print_table(
+            ("AT", "EVENT", "DETAIL"),
+            [(each.at, each.event, each.detail) for each in detail.events],
+        )
+
+
+def _output(attempt: AttemptView) -> str | None:
+    """Return whether all that an attempt printed is in its log."""
+    gaps = attempt.output_gaps
+    return None if gaps is None else f"{gaps} gap{'s' * (gaps > 1)}" if gaps else "whole"
+
+
+def _job_rows(detail: JobDetail) -> list[tuple[str, object]]:
+    job = detail.job
+    return [
+        ("id", job.id),
+        ("array", _element(job)),
+        ("name", job.name),
+        ("user", job.user),
+        ("state", job.state),
+        ("outcome", job.outcome),
+        ("reason", why(job)),
+        ("position", detail.position),
+        ("exit code", job.exit_code),
+        ("gpus", gpus(job)),
+        ("slices", ", ".join(job.slices) or None),
+        ("image", job.image),
+        ("image id", detail.image_id),
+        ("command", shlex.join(job.command) if job.command else None),
+        ("priority", job.priority),
+        ("time limit", None if job.time_limit is None else duration(job.time_limit)),
+        ("submitted", job.submitted_at),
+        ("started", job.started_at),
+        ("ended", job.ended_at),
+        ("container", job.container_id),
+        ("policy", None if detail.policy_version is None else f"version {detail.policy_version}"),
+    ]
+
+
+def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
+    spec = detail.spec
+    if spec is None:
+        return []
+    on_host = spec.runtime == "host"
+    mounts = [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in spec.volumes]
+    return [
+        ("entrypoint", shlex.join(spec.entrypoint) if spec.entrypoint else None),
+        (
+            "environment",
+            " ".join(f"{key}={value}" for key, value in spec.environment.items()) or None,
+        ),
+        ("directory", spec.working_dir),
+        ("volumes", ", ".join(mounts) or None),
+        ("secrets", ", ".join(spec.secrets) or None),
+        ("memory", _memory(detail, spec)),
+        ("shm size", None if on_host else f"{spec.shm_size // 2**20} MiB"),
+        ("cpus", spec.cpus),
+        ("as user", spec.user),
+        ("network", spec.network_mode),
+        ("policy profile", spec.policy_profile),
+        ("grace", duration(spec.stop_grace_period)),
+        ("pull", None if on_host else spec.pull_policy),
+        ("runtime", "host, in the foreground" if spec.foreground else "host" if on_host else None),
+        *_queue_rows(spec),
+    ]
+
+
+def _memory(detail: JobDetail, spec: JobRequest) -> str | None:
+    """Return the memory that was asked for, or the limit that goes with the slices."""
+    if spec.mem_limit is not None:
+        return f"{spec.mem_limit // 2**20} MiB"
+    if detail.limits is None or detail.limits.memory is None:
+        return None
+    return f"{detail.limits.memory // 2**20} MiB (what goes with its slices)"
+
+
+def _queue_rows(spec: JobRequest) -> list[tuple[str, object]]:
+    """Return what the job waits for, how it runs again, is warned and gives way."""
+    signal, idle = spec.signal, spec.idle_timeout
+    return [
+        ("after", ", ".join(f"{how}:{job}" for job, how in spec.depends_on.items()) or None),
+        ("retries", _retries(spec)),
+        (
+            "signal",
+            f"{signal.name} {duration(signal.before)} before the time limit" if signal else None,
+        ),
+        ("idle timeout", None if idle is None else duration(idle)),
+        ("preemptible", "yes" if spec.preemptible else None),
+    ]
+
+
+def _retries(spec: JobRequest) -> str | None:
+    retries = spec.retries
+    if retries is None or not retries.max:
+        return None
+    wait = f", after {duration(retries.backoff)}, then twice as long" if retries.backoff else ""
+    return f"up to {retries.max}, on {', '.join(retries.on)}{wait}"
+
+
+def _element(job: JobView) -> str | None:
+    if not job.array:
+        return None
+    return f"{element(job.array)} {matrix(job.array)}".rstrip()

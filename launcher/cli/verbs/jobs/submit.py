@@ -1,0 +1,45 @@
+"""``launch submit``: queue the jobs of job files."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from launcher.cli.input.common import connect_or_start, credentials, output_option
+from launcher.cli.output import render, terminal
+from launcher.cli.output.job_tables import print_short
+from launcher.cli.output.submitted import ids, images, print_planned, print_submitted
+
+
+@click.command("submit", short_help="Queue the jobs of job files.")
+@click.option("--dry-run", is_flag=True, help="Check, and print what would be queued.")
+@click.option("--wait", "waiting", is_flag=True, help="Wait until all have ended.")
+@output_option
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def command(files: tuple[str, ...], dry_run: bool, waiting: bool, output: str) -> int:
+    """Queue the jobs of job files (- is standard input): all of them, or none.
+
+    With --wait the exit status is 0 only if every job completed.
+    """
+    from launcher.cli.verbs.jobs.wait import together, wait_for
+    from launcher.jobfile import load
+
+    jobs = load(files, sys.stdin.buffer)
+    client = connect_or_start()
+    wanted = credentials(i for job in jobs if job.pull_policy != "never" for i in images(job))
+    views = client.submit(jobs, wanted, dry_run=dry_run)
+    if dry_run and output == "name":
+        render.print_names([view.name for view in views])
+        return 0
+    if dry_run and output == "table":
+        print_planned(views)
+        return 0
+    if dry_run or not waiting:
+        print_submitted(views, output)
+        return 0
+    what = "1 job" if len(views) == 1 else f"{len(views)} jobs"
+    terminal.say(f"queued {what}: {', '.join(ids(views))}")
+    views = wait_for(client, [view.id for view in views], None)
+    print_short(views, output)
+    return together(views)

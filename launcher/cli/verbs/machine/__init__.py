@@ -1,0 +1,1 @@
+"""Verbs about the machine: its slices, its layout, its images."""

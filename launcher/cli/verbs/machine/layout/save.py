@@ -1,0 +1,24 @@
+"""``launch layout save``: have the present layout restored after a reboot."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.input.common import connect, output_option
+from launcher.cli.output import render, terminal
+from launcher.jobfile.layouts.layout_spec import format_specs
+
+
+@click.command("save", short_help="Have the present layout restored after a reboot.")
+@output_option
+def command(output: str) -> None:
+    """Save the present layout: the daemon restores it after a reboot, before it starts any job."""
+    found = connect().layout.save()
+    if output == "json":
+        render.print_json(found)
+    elif output == "name":
+        render.print_names([each.gpu for each in found])
+    else:
+        for each in found:
+            what = format_specs(each.places) or "no slices"
+            terminal.say(f"GPU {each.index}: {what if each.mode else 'MIG mode off'}")

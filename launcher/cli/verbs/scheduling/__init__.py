@@ -1,0 +1,1 @@
+"""Verbs about the queue as a whole: its order, forecasts, reservations."""

@@ -1,0 +1,34 @@
+"""``launch stop``: end the daemon."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.input.common import connect, output_option
+from launcher.cli.output import render, terminal
+
+ACTIVE = ("STARTING", "RUNNING", "COMPLETING")
+
+
+@click.command("stop", short_help="End the daemon; its jobs go on.")
+@click.option("--drain", is_flag=True, help="Start nothing new, and end once nothing runs.")
+@output_option
+def command(drain: bool, output: str) -> None:
+    """End the daemon. Jobs that run go on, and the next daemon takes them over.
+
+    With --drain it starts nothing new, still takes submits, and ends once nothing runs any more;
+    what waits is started by the next daemon.
+    """
+    status = connect().stop(drain=drain)
+    if output == "json":
+        render.print_json(status)
+    elif output == "name":
+        render.print_names([status.pid])
+    elif drain:
+        running = sum(status.jobs.get(state, 0) for state in ACTIVE)
+        terminal.say(
+            f"the daemon (pid {status.pid}) starts nothing new and ends once nothing runs: "
+            f"{running} jobs run now"
+        )
+    else:
+        terminal.say(f"the daemon (pid {status.pid}) ends; its jobs go on")

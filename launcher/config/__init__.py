@@ -1,0 +1,1 @@
+"""launcher.toml, environment and flags: read once, checked, frozen. One module per table."""

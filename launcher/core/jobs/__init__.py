@@ -1,0 +1,1 @@
+"""What happens to jobs: submit, admission, attempts, retries, time limits, and users' commands."""

@@ -1,0 +1,297 @@
+"""What people do to jobs that exist: cancel, requeue, retry, edit, signal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from launcher.core.jobs import admission, images
+from launcher.core.jobs.submit import check_limit, left_of, limit_without, missed_of
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action, SignalAttempt
+from launcher.core.model.job import Job, Outcome, Owner, Reason, State
+from launcher.core.model.pieces import PIECE, Pieces
+from launcher.core.policy import validate
+from launcher.core.policy.policy import MAX_USER_PRIORITY, check_priority
+from launcher.core.scheduling import quota
+from launcher.core.scheduling.feasibility import check_possible
+from launcher.core.world.pending_queue import lane_for, lane_of
+from launcher.core.world.transitions import finish, kill, move, stop
+from launcher.core.world.world import World
+from launcher.errors import LauncherError, NoSuchJob, NotAllowed, StaleRequest, UserError
+
+MOST_CHANGES = 1000
+"""A job's history stays as short as its users need it; counted since the daemon's start."""
+MOST_ATTEMPTS = 1000
+"""Each attempt leaves rows and a log."""
+
+
+def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
+    """End a job: one that waits never starts, one that runs is stopped.
+
+    A second request, or one that says so, leaves it no grace period.
+    """
+    job = _live(world, event.job)
+    if job.state is State.PENDING:
+        images.forget_waiter(world, job)
+        job.cancelled_by = event.uid
+        finish(world, job, ev.CancelAsked, Outcome.CANCELLED, now)
+        return []
+    at_once = event.kill or job.cancelled_by is not None
+    if job.cancelled_by is None and job.outcome is None:
+        job.cancelled_by = event.uid
+        job.stop_asked = job.stop_asked or now.wall
+        world.note(job, now.wall, "cancel asked", f"by uid {event.uid}")
+        if job.state is State.COMPLETING:  # it was to run again
+            job.again, job.message, job.outcome = None, None, Outcome.CANCELLED
+            world.ended.append((job.id, Outcome.CANCELLED))
+    if job.state not in (State.STARTING, State.RUNNING) or job.kill_now:
+        return []
+    if job.state is State.RUNNING:
+        return kill(world, job, now, "asked") if at_once else stop(world, job, now)
+    if at_once:
+        job.kill_now = True
+        world.note(job, now.wall, "kill asked", f"by uid {event.uid}")
+    return []
+
+
+def signal(world: World, event: ev.SignalAsked, now: ev.Now) -> list[Action]:
+    """Send a running job a signal."""
+    job = _live(world, event.job)
+    if job.state is not State.RUNNING:
+        raise StaleRequest(f"job {job.id} is {job.state.value}, it gets no signals")
+    name = world.attempts[job.id].container_name
+    return [SignalAttempt(job.id, name, event.signal)]
+
+
+def check_changes(world: World, job_id: int) -> None:
+    """Raise ``NotAllowed`` for a job that was changed too often: each change leaves a line."""
+    job = world.jobs.get(job_id)
+    if job is not None and job.changes >= MOST_CHANGES:
+        raise NotAllowed(
+            f"job {job_id} was held, released, edited or requeued {MOST_CHANGES} times",
+            fix="Cancel it, and submit it anew.",
+        )
+
+
+def count_change(world: World, job_id: int) -> None:
+    """Count a change that a user made to a job."""
+    if job_id in world.jobs:
+        world.jobs[job_id].changes += 1
+
+
+def _live(world: World, job_id: int) -> Job:
+    job = world.jobs.get(job_id)
+    if job is None:
+        raise NoSuchJob(f"job {job_id} is not pending or running")
+    return job
+
+
+def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
+    """Stop a job that has begun and queue it again; it costs no retry."""
+    job = _live(world, event.job)
+    if job.state not in (State.STARTING, State.RUNNING) or job.stopping:
+        state = "being stopped" if job.stopping else job.state.value
+        raise StaleRequest(f"job {job.id} is {state}: only a running job can be requeued")
+    move(world, job, ev.RequeueAsked, job.state, now, f"by uid {event.uid}")
+    job.again, job.stop_asked = f"requeued by uid {event.uid}", now.wall
+    return stop(world, job, now) if job.state is State.RUNNING else []
+
+
+def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action]]:
+    """In pieces: queue ended jobs again; each keeps its id and takes the next attempt.
+
+    Of several, those that cannot are passed over; a single one is refused. All are open again
+    before any is admitted: they wait for each other as they did before.
+    """
+    opened = yield from _that_can(world, event)
+    world.groups.update(event.groups)
+    theirs: dict[Owner, list[Job]] = defaultdict(list)
+    for one in opened:
+        theirs[one.job.owner].append(one.job)
+    for owner, jobs in theirs.items():
+        yield
+        kinds, kept = frozenset(map(lane_of, jobs)), sum(job.kept_bytes for job in jobs)
+        more = quota.More(len(jobs), kinds, kept, sum(len(job.depends_on) for job in jobs))
+        groups = world.groups.get(owner.uid, frozenset())
+        quota.check_submit(world, owner, groups, more, admin=event.admin)
+    ours = {one.job.element.array for one in opened if one.job.element is not None}
+    for array in event.arrays:
+        if array.id in ours:
+            world.arrays.setdefault(array.id, array)
+    for number, one in enumerate(opened):
+        _reopen(world, one.job, event, now)
+        if number % PIECE == 0:
+            yield
+    actions: list[Action] = []
+    for number, one in enumerate(opened):
+        if number % PIECE == 0:
+            yield
+        one.job.waits_for = left_of(world, one.job.depends_on, one.after)
+        world.depend(one.job)
+        actions += admission.admit(world, one.job, now)
+    return actions
+
+
+def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
+    """Return the jobs that can be opened; one that depends on another that cannot, cannot."""
+    known = world.arrays.keys() | {array.id for array in event.arrays}
+    left = list(event.jobs)
+    while True:
+        again = {one.job.id for one in left}
+        again |= {one.job.element.array for one in left if one.job.element is not None}
+        found: list[ev.Retried] = []
+        for number, one in enumerate(left):
+            if number % PIECE == 0:
+                yield
+            try:
+                _check_retry(world, one, known, again, event.read_at)
+                found.append(one)
+            except LauncherError:
+                if len(event.jobs) == 1:
+                    raise
+        if not found:
+            raise StaleRequest("none of these jobs can run again")
+        if len(found) == len(left):
+            return found
+        left = found
+
+
+def _check_retry(
+    world: World, one: ev.Retried, known: set[int], again: set[int], read_at: int
+) -> None:
+    job = one.job
+    if world.recent.is_stale(job.id, job.attempt, read_at):
+        raise StaleRequest(f"job {job.id} was changed or deleted just now", fix="Ask again.")
+    if job.id in world.jobs or job.state is not State.DONE or job.outcome is None:
+        raise StaleRequest(f"job {job.id} has not ended: only an ended job can be retried")
+    if job.element is not None and job.element.array not in known:
+        raise StaleRequest(f"job {job.id}: its array ended just now", fix="Ask again.")
+    if job.attempt >= MOST_ATTEMPTS:
+        raise NotAllowed(
+            f"job {job.id} has had {job.attempt} attempts, {MOST_ATTEMPTS} at most",
+            fix="Submit it anew.",
+        )
+    check_possible(world, job.need)
+    missed = missed_of(world, tuple(each for each in one.after if each[0].job not in again))
+    if missed is not None:
+        raise StaleRequest(
+            f"job {job.id} cannot run again: job {missed[0].job} is {missed[1].value}, "
+            f"{missed[0].after.value} was asked",
+            fix=f"Retry job {missed[0].job} with it, or submit this one without the dependency.",
+        )
+
+
+def _reopen(world: World, job: Job, event: ev.RetryAsked, now: ev.Now) -> None:
+    assert job.outcome is not None, "it has ended"
+    if job.element is not None:
+        world.arrays[job.element.array].reopen(job.id, job.outcome)
+    move(world, job, ev.RetryAsked, State.PENDING, now, f"by uid {event.uid}")
+    _reset(job, now)
+    if not event.admin:
+        job.priority = min(job.priority, MAX_USER_PRIORITY)
+    world.changes.reopened.add(job.id)
+    world.add(job)
+
+
+def _reset(job: Job, now: ev.Now) -> None:
+    """Forget how a job ended; its attempts stay on record."""
+    job.outcome = job.reason = job.message = job.held = job.again = None
+    if job.attempt or (job.begin or 0.0) <= now.wall:  # not a backoff of then
+        job.begin = None
+    job.exit_code = job.cancelled_by = job.container_id = None
+    job.started_at = job.ended_at = job.started_wall = None
+    job.slices, job.waits_for, job.timed_out, job.stop_asked = (), {}, False, None
+    job.never_started = job.retried = job.pulls_failed = 0
+    job.kill_now = False
+
+
+def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
+    """Change a pending job, or the time limit of a running one."""
+    job = _live(world, event.job)
+    validate.check_edit(job, event.need or job.need, event.time_limit or None)
+    limit = _limit_asked(world, job, event)
+    if event.priority is not None:
+        validate.check_priority(event.priority)
+        check_priority(event.priority, admin=event.admin)
+    if event.need is not None:
+        check_possible(world, event.need)
+    validate.check_edit(job, event.need or job.need, limit)
+    if job.state is State.RUNNING and not job.stopping:
+        return _edit_running(world, job, event, limit, now)
+    if job.state is not State.PENDING:
+        raise StaleRequest(f"job {job.id} is {job.state.value}: it cannot be edited now")
+    if event.hold is False:
+        admission.check_release(job, admin=event.admin)
+    _check_kind(world, job, event, limit)
+    move(world, job, ev.EditAsked, State.PENDING, now, _told(event, limit))
+    admission.leave(world, job)
+    job.priority = job.priority if event.priority is None else event.priority
+    world.count_kind(job, -1)
+    job.need, job.time_limit = event.need or job.need, limit
+    world.count_kind(job, 1)
+    world.set_aside(job)
+    if event.hold:
+        job.held = job.held or Reason.JOB_HELD_USER
+    elif event.hold is False:
+        admission.let_go(job)
+    return admission.admit(world, job, now)
+
+
+def _check_kind(world: World, job: Job, event: ev.EditAsked, limit: float | None) -> None:
+    """Raise ``NotAllowed`` where the changed job would be of one kind more than may be."""
+    kind = lane_for(event.need or job.need, job.owner.uid, limit, job.stop_grace)
+    groups = world.groups.get(job.owner.uid, frozenset())
+    quota.check_kinds(world, job.owner, groups, {kind}, admin=event.admin, instead_of=lane_of(job))
+
+
+def _limit_asked(world: World, job: Job, event: ev.EditAsked) -> float | None:
+    """Return the time limit that the job shall have; raises where it may not."""
+    if event.time_limit is None:
+        return job.time_limit
+    if event.time_limit:
+        check_limit(world, event.time_limit, admin=event.admin)
+        return event.time_limit
+    least = None if event.admin else limit_without(world, admin=False)
+    if least is not None:
+        raise NotAllowed(
+            f"time_limit: a job must have one here, {least:g} s where it asks for none",
+            fix="Ask for another one, or let an admin take it away.",
+        )
+    return None
+
+
+def _edit_running(
+    world: World, job: Job, event: ev.EditAsked, limit: float | None, now: ev.Now
+) -> list[Action]:
+    if (event.priority, event.need, event.hold) != (None, None, None):
+        raise StaleRequest(f"job {job.id} is RUNNING: only its time limit can be changed")
+    before = job.time_limit
+    longer = before is not None and (limit is None or limit > before)
+    if longer and not event.admin:
+        raise NotAllowed(
+            f"job {job.id} runs with a limit of {before:g} s: its owner may shorten that only",
+            fix="Ask an admin to extend it.",
+        )
+    move(world, job, ev.EditAsked, State.RUNNING, now, _told(event, limit))
+    world.count_kind(job, -1)
+    job.time_limit = limit
+    world.count_kind(job, 1)
+    job.deadline = job.warn_at = None
+    if limit is not None:
+        ran = now.wall - (job.started_wall or now.wall)
+        world.set_deadline(job, now.boot + limit - ran)
+    return []
+
+
+def _told(event: ev.EditAsked, limit: float | None) -> str:
+    said = {
+        "priority": event.priority,
+        "gpus": event.need,
+        "hold": event.hold,
+    }
+    changes = [f"{name} {value}" for name, value in said.items() if value is not None]
+    if event.time_limit is not None:
+        changes.append("no time limit" if limit is None else f"time limit {limit:g} s")
+    if not changes:
+        raise UserError("nothing to change", fix="Name what: --priority, --time, --gpus, --hold.")
+    return f"{', '.join(changes)} (by {event.owner.name})"

@@ -1,0 +1,68 @@
+"""Which ended jobs may be deleted, and what they used, by day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from launcher.core.messages import events as ev
+from launcher.core.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What an ended job had: ``units`` slices of one profile, or CPU slots (profile ``cpu``).
+
+    ``start`` and ``end`` are seconds since 1970, equal where it never had any.
+    """
+
+    profile: str
+    start: float
+    end: float
+    units: int = 1
+
+
+def prune(world: World, event: ev.PruneAsked, now: ev.Now) -> list[int]:
+    """Delete those of these ended jobs that may be deleted; return their ids."""
+    going = deletable(world, event.jobs)
+    for job_id in going:
+        world.changes.pruned[job_id] = now.wall
+        world.recent.pruned(job_id)
+    return going
+
+
+def deletable(world: World, jobs: Iterable[ev.Prunable]) -> list[int]:
+    """Return the ids of the jobs that have ended and that no unfinished job names.
+
+    An element stays until its whole array has ended, and nothing names the array.
+    """
+    return [
+        each.job
+        for each in jobs
+        if each.job not in world.jobs
+        and not world.recent.is_gone(each.job)  # two may delete at the same time
+        and each.job not in world.named
+        and each.array not in world.arrays
+        and each.array not in world.named
+    ]
+
+
+def by_day(start: float, end: float) -> Iterator[tuple[str, float]]:
+    """Yield the days (UTC) from ``start`` to ``end`` with the seconds on each.
+
+    >>> list(by_day(86390.0, 86410.0))
+    [('1970-01-01', 10.0), ('1970-01-02', 10.0)]
+    """
+    at = datetime.fromtimestamp(start, UTC)
+    until = datetime.fromtimestamp(max(start, end), UTC)
+    while at < until:
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        upto = min(midnight, until)
+        yield at.date().isoformat(), (upto - at).total_seconds()
+        at = upto
+
+
+def day_of(at: float) -> str:
+    """Return the day (UTC) of a time in seconds since 1970."""
+    return datetime.fromtimestamp(at, UTC).date().isoformat()

@@ -1,0 +1,60 @@
+"""How much the jobs of a submit take in the database, as far as the submitter decides it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from launcher.core.messages.requests import NewJob, Submitted
+from launcher.core.model.job import JobSpec
+
+DEPENDENCY_BYTES = 40
+"""One job that another one waits for: its id and how it must end, in two columns."""
+
+
+def kept_bytes(event: Submitted) -> list[int]:
+    """Return about how many bytes each job of a submit takes, in order."""
+    return list(each_kept(event))
+
+
+def each_kept(event: Submitted) -> Iterator[int]:
+    """Yield ``kept_bytes`` job by job.
+
+    An array's template counts once: each of its elements has an equal part of it.
+    """
+    sizes = [0] * len(event.arrays)
+    for new in event.jobs:
+        if new.element is not None:
+            sizes[new.element.array] += 1
+    shares = [
+        -(-(_size(a.template.document) + _size(a.indices)) // max(1, size))
+        for a, size in zip(event.arrays, sizes, strict=True)
+    ]
+    last: tuple[JobSpec, int] | None = None
+    for new in event.jobs:
+        if last is None or last[0] is not new.spec:  # elements of an array often share a spec
+            last = (new.spec, _columns(new.spec))
+        yield last[1] + _own(new) + (shares[new.element.array] if new.element else 0)
+
+
+def document_bytes(document: str) -> int:
+    """Return what a job takes of which only its document is known."""
+    return _size(document)
+
+
+def _own(new: NewJob) -> int:
+    """Return what a job takes by itself: its document or values, and its dependencies."""
+    values = dict(new.element.values) if new.element is not None else None
+    waits = (len(new.beside) + len(new.after)) * DEPENDENCY_BYTES
+    return waits + _size(new.document) + (len(json.dumps(values)) if values else 0)
+
+
+def _columns(spec: JobSpec) -> int:
+    """Return what a row repeats of the request in columns of its own."""
+    need, on = spec.need, spec.retries.on if spec.retries is not None else ()
+    texts = (spec.name, spec.image, need.profile or "", *need.uuids, *on)
+    return sum(map(_size, texts))
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

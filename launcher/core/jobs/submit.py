@@ -1,0 +1,249 @@
+"""A submit: all of its jobs are checked, then all are queued, or none is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from launcher.core.jobs import admission
+from launcher.core.jobs.stored_size import each_kept
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action
+from launcher.core.model.arrays import Array
+from launcher.core.model.job import Dependency, Element, Job, JobSpec, Outcome, Reason
+from launcher.core.model.pieces import PIECE, Pieces, whole
+from launcher.core.policy import policy, validate
+from launcher.core.scheduling import quota
+from launcher.core.scheduling.feasibility import check_possible
+from launcher.core.scheduling.memory_share import memory_for
+from launcher.core.world.pending_queue import Lane, lane_for
+from launcher.core.world.world import World
+from launcher.errors import LauncherError, NotAllowed, StaleRequest
+
+
+def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
+    """As ``submit_in_pieces``, all at once."""
+    return whole(submit_in_pieces(world, event, now))
+
+
+def submit_in_pieces(
+    world: World, event: ev.Submitted, now: ev.Now
+) -> Pieces[tuple[list[Job], list[Action]]]:
+    """Queue all jobs of a submit or none; returns them with the actions.
+
+    With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere. All checks come
+    before the first change.
+    """
+    kept: list[int] = []
+    for size in each_kept(event):
+        kept.append(size)
+        if len(kept) % PIECE == 0:
+            yield
+    yield from _check(world, event, sum(kept))
+    if event.dry_run:
+        planned: list[Job] = []
+        for new in event.jobs:
+            planned.append(_planned(world, new, event, now))
+            if len(planned) % PIECE == 0:
+                yield
+        return planned, []
+    world.groups[event.owner.uid] = event.groups
+    made = yield from _queue(world, event, kept, now)
+    actions: list[Action] = []
+    for number, (job, new) in enumerate(zip(made, event.jobs, strict=True), start=1):
+        missed = missed_of(world, new.after)
+        if missed is not None:
+            actions += admission.never(world, job, *missed, now)
+        else:
+            actions += admission.admit(world, job, now)
+        if number % PIECE == 0:
+            yield
+    return made, actions
+
+
+def _queue(
+    world: World, event: ev.Submitted, kept: Sequence[int], now: ev.Now
+) -> Pieces[list[Job]]:
+    """Take the jobs of a submit, with their sizes, into the world; none is admitted yet."""
+    arrays = _new_arrays(world, event)
+    first = world.next_id
+    made: list[Job] = []
+    for new, size in zip(event.jobs, kept, strict=True):
+        job = _job(world, world.next_id, new, event, now)
+        job.kept_bytes = size
+        job.depends_on = _depends_on(event, new, first, arrays)
+        job.waits_for = left_of(world, job.depends_on, new.after)
+        if new.element is not None:
+            place = new.element
+            job.element = Element(arrays[place.array].id, place.index, place.values)
+        world.next_id += 1
+        world.add(job)
+        world.changes.new_jobs.append((job, new.document))
+        world.note(job, now.wall, "submitted", f"by {event.owner.name}")
+        made.append(job)
+        if len(made) % PIECE == 0:
+            yield
+    return made
+
+
+def _check(world: World, event: ev.Submitted, kept: int) -> Pieces[None]:
+    """Refuse the whole submit for one job that may not be or could never run.
+
+    ``kept`` is how many bytes all of it takes in the database.
+    """
+    person = policy.Person(event.owner, event.groups, trusted=event.trusted, admin=event.admin)
+    checked: JobSpec | None = None
+    waits = 0
+    for number, new in enumerate(event.jobs):
+        if number % PIECE == 0:
+            yield
+        waits += len(new.beside) + len(new.after)
+        try:
+            if new.spec is not checked:  # the elements of an array are often one and the same
+                _check_spec(world, new.spec, person)
+                checked = new.spec
+            check_limit(world, new.spec.time_limit, admin=event.admin)
+            policy.check_stop_grace(world.rules.policy, event.owner, new.spec.stop_grace)
+            check_possible(world, new.spec.need)
+            missed_of(world, new.after)  # raises where what it depends on ended just now
+        except LauncherError as refused:
+            if len(event.jobs) > 1:
+                refused.message = f"{new.spec.name}: {refused.message}"
+            raise
+    yield from admission.check_cycles(event.jobs)
+    more = quota.More(len(event.jobs), (yield from _lanes(world, event)), kept, waits)
+    quota.check_submit(world, event.owner, event.groups, more, admin=event.admin)
+
+
+def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
+    """Return the lanes of the jobs of a submit."""
+    without = limit_without(world, admin=event.admin)
+    found: set[Lane] = set()
+    last: JobSpec | None = None
+    for number, spec in enumerate(new.spec for new in event.jobs):
+        if number % PIECE == 0:
+            yield
+        if spec is last:  # the elements of an array are often one and the same
+            continue
+        last, limit = spec, spec.time_limit or without
+        found.add(lane_for(spec.need, event.owner.uid, limit, spec.stop_grace))
+    return frozenset(found)
+
+
+def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
+    validate.check(spec)
+    memory = memory_for(world, spec.need, spec.cpus)
+    policy.check(policy.Asked(spec, person, world.rules.policy, memory))
+
+
+def limit_without(world: World, *, admin: bool) -> float | None:
+    """Return the time limit of a job that asks for none; an ordinary user's never has none."""
+    rules = world.rules
+    return rules.default_time_limit or (None if admin else rules.max_time_limit)
+
+
+def check_limit(world: World, seconds: float | None, *, admin: bool) -> None:
+    """Raise ``NotAllowed`` for a time limit above the one that the rules allow."""
+    most = world.rules.max_time_limit
+    if most is not None and seconds is not None and seconds > most and not admin:
+        raise NotAllowed(
+            f"time_limit: {seconds:g} s is above {most:g} s, the longest that a user may ask",
+            fix="Ask for less, or let an admin extend the job while it runs (`launch edit`).",
+        )
+
+
+def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
+    """Give every array of a submit its id, from the same counter as the jobs."""
+    sizes = [0] * len(event.arrays)
+    for new in event.jobs:
+        if new.element is not None:
+            sizes[new.element.array] += 1
+    made: list[Array] = []
+    for new_array, size in zip(event.arrays, sizes, strict=True):
+        most, indices = new_array.max_parallel, new_array.indices
+        array = Array(world.next_id, event.owner, new_array.name, size, most, indices)
+        world.next_id += 1
+        world.arrays[array.id] = array
+        world.changes.arrays[array.id] = (array, new_array.template)
+        made.append(array)
+    return made
+
+
+def _depends_on(
+    event: ev.Submitted, new: ev.NewJob, first: int, arrays: list[Array]
+) -> tuple[Dependency, ...]:
+    """Return all that a new job depends on; of an array, all of it."""
+    beside = []
+    for place, after in new.beside:
+        element = event.jobs[place].element
+        beside.append(Dependency(arrays[element.array].id if element else first + place, after))
+    return tuple(dict.fromkeys([*beside, *(dependency for dependency, _ in new.after)]))
+
+
+def left_of(
+    world: World,
+    depends_on: tuple[Dependency, ...],
+    after: tuple[tuple[Dependency, Outcome | None], ...],
+) -> dict[Dependency, None]:
+    """Return what of this has not ended; ``after`` tells what the store knows of some."""
+    told = dict(after)
+    left = (d for d in depends_on if d not in told or end_of(world, d, told[d]) is None)
+    return dict.fromkeys(left)
+
+
+def end_of(world: World, dependency: Dependency, told: Outcome | None) -> Outcome | None:
+    """Return how a job or array ended, None for one that has not.
+
+    ``told`` is how it ended as the store has it. Raises ``StaleRequest`` where that is too old.
+    """
+    live = world.jobs.get(dependency.job)
+    if live is not None:
+        return live.outcome
+    if dependency.job in world.arrays:
+        return None
+    if told is None:
+        raise StaleRequest(
+            f"job {dependency.job} ended just now", fix="Ask again: its end is known then."
+        )
+    return told
+
+
+def missed_of(
+    world: World, after: tuple[tuple[Dependency, Outcome | None], ...]
+) -> tuple[Dependency, Outcome] | None:
+    """Return a dependency that has ended already, and otherwise than was asked."""
+    for dependency, told in after:
+        outcome = end_of(world, dependency, told)
+        if outcome is not None and not dependency.after.holds(outcome):
+            return dependency, outcome
+    return None
+
+
+def _planned(world: World, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:
+    """Return a job that goes nowhere, with id 0 as its array's."""
+    job = _job(world, 0, new, event, now)
+    if new.element is not None:
+        job.element = Element(0, new.element.index, new.element.values)
+    return job
+
+
+def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:
+    spec = new.spec
+    limit = spec.time_limit or limit_without(world, admin=event.admin)
+    return Job(
+        id=job_id,
+        owner=event.owner,
+        name=spec.name,
+        need=spec.need,
+        image=new.image,
+        priority=spec.priority,
+        submitted_at=now.wall,
+        time_limit=limit,
+        stop_grace=spec.stop_grace,
+        begin=spec.begin,
+        held=Reason.JOB_HELD_USER if spec.hold else None,
+        retries=spec.retries,
+        warn=spec.warn,
+        idle_timeout=spec.idle_timeout,
+        preemptible=spec.preemptible,
+        policy_version=policy.VERSION,
+    )

@@ -1,0 +1,1 @@
+"""Values that pass through the core: events and requests in, actions and changes out."""

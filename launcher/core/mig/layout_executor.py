@@ -1,0 +1,235 @@
+"""A change of the layout under way: a fresh look, the steps, a look again until nothing is left.
+
+What is done is always planned from what stands now, never from what stood when it was asked. The
+last look is the proof: the change is applied if there is nothing more to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action, CarveStep, LookAtLayout
+from launcher.core.mig.compute_instances import specs
+from launcher.core.mig.layout_requests import bar, going, plans, steps_for, users_of
+from launcher.core.mig.planner import GpuPlan
+from launcher.core.model.layout_change import LayoutOp, OpResult, OpState, Step, StepKind
+from launcher.core.model.packing import Place
+from launcher.core.world.world import World
+from launcher.errors import ImpossibleLayout, NoSuchJob, StaleRequest, UserError
+
+INVERSE = {
+    StepKind.CREATE: StepKind.DESTROY,
+    StepKind.DESTROY: StepKind.CREATE,
+    StepKind.MODE_ON: StepKind.MODE_OFF,
+    StepKind.MODE_OFF: StepKind.MODE_ON,
+}
+"""What takes a step back; a completed compute instance may stay."""
+
+
+def freed(world: World, now: ev.Now) -> list[Action]:
+    """Begin a change that waits, if nobody uses what goes any more: with a fresh look."""
+    op = world.layout
+    if op is None or op.state is not OpState.WAITING:
+        return []
+    states = [world.slices[uuid] for uuid in op.changing if uuid in world.slices]
+    if users_of(states) or (states and world.engine_down):
+        return []
+    op.message = None
+    return _look(world, op)
+
+
+def _look(world: World, op: LayoutOp) -> list[Action]:
+    rolling_back = op.state is OpState.ROLLING_BACK
+    if not rolling_back:
+        op.state = OpState.LOOKING
+    world.changes.layouts[op.id] = op
+    return [LookAtLayout(op.id, changed=rolling_back or bool(op.done))]
+
+
+def _go_on(world: World, op: LayoutOp) -> list[Action]:
+    """Return the next step, or the look that comes after the last."""
+    world.changes.layouts[op.id] = op
+    todo = op.undo if op.state is OpState.ROLLING_BACK else op.steps
+    return [CarveStep(op.id, todo[0])] if todo else _look(world, op)
+
+
+def _current(world: World, op_id: int, step: Step | None) -> LayoutOp | None:
+    """Return the change that an event is about, None for a late word of another."""
+    op = world.layout
+    if op is None or op.id != op_id:
+        world.late_events += 1
+        return None
+    todo = op.undo if op.state is OpState.ROLLING_BACK else op.steps
+    if step is not None and (not todo or todo[0] != step):
+        world.late_events += 1
+        return None
+    return op
+
+
+def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Action]:
+    """Take a step off the list, and note how to take it back."""
+    op = _current(world, event.op, event.step)
+    if op is None:
+        return []
+    if op.state is OpState.ROLLING_BACK:
+        op.undo.pop(0)
+        return _go_on(world, op)
+    step = replace(op.steps.pop(0), gi=event.gi if event.gi is not None else event.step.gi)
+    if step.kind is StepKind.CREATE and not event.made:
+        # It stood already: somebody else's, so it is neither ours nor taken back.
+        step = replace(step, kind=StepKind.COMPLETE)
+    op.done.append(step)
+    if event.pending is not None:
+        op.message = "; ".join(filter(None, (op.message, event.pending)))
+        op.pending = (*op.pending, step.gpu_uuid)
+    if step.kind is StepKind.CREATE and step.gi is not None and step.placement is not None:
+        place = Place(step.profile_id, step.placement.start)
+        world.set_made(step.gpu_uuid, step.gi, place)
+    return _go_on(world, op)
+
+
+def step_failed(world: World, event: ev.LayoutStepFailed, now: ev.Now) -> list[Action]:
+    """Undo what was done, last first; where that fails too, stop and say what stands."""
+    op = _current(world, event.op, event.step)
+    if op is None:
+        return []
+    if op.state is OpState.ROLLING_BACK:
+        op.message = f"{op.message}; to take it back, {event.step} failed too: {event.message}"
+        op.undo = []
+        return _go_on(world, op)
+    return _take_back(world, op, f"{event.step} failed: {event.message}")
+
+
+def _take_back(world: World, op: LayoutOp, why: str) -> list[Action]:
+    op.message, op.state = why, OpState.ROLLING_BACK
+    op.undo = [_back(step) for step in reversed(op.done) if step.kind in INVERSE]
+    op.steps = []
+    return _go_on(world, op)
+
+
+def _back(step: Step) -> Step:
+    gi = step.gi if step.kind is StepKind.CREATE else None
+    return replace(step, kind=INVERSE[step.kind], gi=gi)
+
+
+def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
+    """Compare what stands now with what is asked for: go on, end, or take it back."""
+    op = _current(world, event.op, None)
+    if op is None:
+        return []
+    if event.problem is not None:
+        done = "the result could not be verified" if op.done else "nothing was changed"
+        op.message = f"{op.message or done}: {event.problem}"
+        return _end(world, op, OpResult.FAILED, now)
+    silent = next(filter(None, (world.why_silent(w.gpu_uuid) for w in op.wishes)), None)
+    if silent is not None:
+        op.message = f"{op.message or 'the result could not be verified'}: {silent}"
+        return _end(world, op, OpResult.FAILED, now)
+    if op.state is OpState.ROLLING_BACK:
+        return _failed(world, op, op.message or "it failed", now)
+    wishes = tuple(w for w in op.wishes if w.gpu_uuid not in op.pending)
+    try:
+        made = plans(world, wishes)
+        steps = steps_for(world, wishes, made)
+    except (ImpossibleLayout, UserError) as error:
+        why = error.message if not error.fix else f"{error.message.rstrip('.')}. {error.fix}"
+        return _take_back(world, op, why) if op.done else _refused(world, op, why, now)
+    if steps:
+        return _next_round(world, op, made, steps, event.blind, now)
+    if op.pending:
+        return _failed(world, op, op.message or "a reset is needed", now)
+    return _end(world, op, OpResult.APPLIED, now)
+
+
+def _next_round(
+    world: World,
+    op: LayoutOp,
+    made: Sequence[GpuPlan],
+    steps: list[Step],
+    blind: str | None,
+    now: ev.Now,
+) -> list[Action]:
+    """Begin the steps, unless somebody uses what goes, or they were to be done already."""
+    if op.done and not all(s.kind is StepKind.MODE_ON for s in op.done):
+        left = ", ".join(map(str, steps))
+        return _failed(world, op, f"it is not as asked: {left} would still be needed", now)
+    if {(s.kind, s.gpu_uuid) for s in op.done} & {(s.kind, s.gpu_uuid) for s in steps}:
+        return _failed(world, op, "MIG mode did not come on", now)
+    states = going(world, made, op.wishes)
+    users = users_of(states)
+    if states and blind is not None:
+        world.engine_down = blind
+        users.append(f"nobody can tell which containers use what would go: {blind}")
+    bar(world, op, states)
+    if users and op.busy.waits and not op.done:
+        op.state, op.message = OpState.WAITING, f"waits: {'; '.join(users)}"
+        world.changes.layouts[op.id] = op
+        return []
+    if users:
+        why = "; ".join(users)
+        return _take_back(world, op, why) if op.done else _refused(world, op, why, now)
+    op.steps, op.state = steps, OpState.RUNNING
+    return _go_on(world, op)
+
+
+def _refused(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
+    op.message = f"{why.rstrip('.')}. Nothing was changed"
+    return _end(world, op, OpResult.FAILED, now)
+
+
+def _failed(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
+    op.message = f"{why.rstrip('.')}. What stands now: {_stands(world, op)}"
+    return _end(world, op, OpResult.FAILED, now)
+
+
+def _stands(world: World, op: LayoutOp) -> str:
+    gpus = {wish.gpu_uuid for wish in op.wishes}
+    on = sorted(
+        (i for i in world.instances.values() if i.gpu_uuid in gpus),
+        key=lambda i: (world.gpus[i.gpu_uuid].index, i.placement.start),
+    )
+    names = []
+    for i in on:
+        cut = world.cuts.get((i.gpu_uuid, i.gi), ())
+        what = " ".join(specs(i.profile, cut, i.placement.start))
+        names.append(f"{what} on GPU {world.gpus[i.gpu_uuid].index}")
+    return ", ".join(names) or "nothing"
+
+
+def _end(world: World, op: LayoutOp, result: OpResult, now: ev.Now) -> list[Action]:
+    op.state, op.result, op.ended_at = OpState.DONE, result, now.wall
+    op.steps, op.undo = [], []
+    for state in world.slices.values():
+        if state.changing == op.id:
+            state.changing = None
+    world.layout = None
+    world.changes.layouts[op.id] = op
+    return []
+
+
+def cancel(world: World, event: ev.LayoutCancelAsked, now: ev.Now) -> list[Action]:
+    """Give up a change that still waits; one that has begun is carried out or undone."""
+    op = world.layout
+    if op is None or op.id != event.op:
+        raise NoSuchJob(f"layout change {event.op} is over")
+    if op.state is not OpState.WAITING:
+        raise StaleRequest(f"layout change {op.id} has begun; it cannot be cancelled any more")
+    op.message = "cancelled before anything was changed"
+    return _end(world, op, OpResult.CANCELLED, now)
+
+
+def taken_up(world: World, now: ev.Now) -> None:
+    """After a restart: a change that had not begun goes on waiting; any other is over, and says so.
+
+    What stands is for all to see; the same request again completes it.
+    """
+    op = world.layout
+    if op is None:
+        return
+    if not op.done and op.state in (OpState.WAITING, OpState.LOOKING):
+        op.state = OpState.WAITING
+        return
+    op.message = "the daemon ended in the middle; the same request again completes it"
+    _end(world, op, OpResult.FAILED, now)

@@ -1,0 +1,247 @@
+"""What must be destroyed and created so that a layout stands: the least that does it.
+
+A request is the total wanted on one GPU: what fits it already is kept, so that asking twice changes
+nothing. What is not in it stays, unless the request is exact.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from launcher.core.mig.compute_instances import (
+    WHOLE,
+    Asked,
+    Device,
+    Division,
+    Standing,
+    can_hold,
+    devices_in,
+    divide,
+    sizes_in,
+)
+from launcher.core.model.gpu import Gpu, split_of
+from launcher.core.model.packing import Board, Place, board_of, largest, solve
+from launcher.errors import ImpossibleLayout
+
+MOST_INSTANCES = 64
+"""More than any GPU has room for: a greater number is refused before anything is made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """So many instances of a profile, by name or profile id, at one place or anywhere.
+
+    ``1c.3g.20gb`` asks for compute instances of one slice each; with ``start`` all in one instance.
+    """
+
+    profile: str
+    count: int = 1
+    start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuPlan:
+    """What becomes of one GPU.
+
+    ``complete`` are those of ``keep`` that lack compute instances asked for, as they shall be.
+    """
+
+    gpu_uuid: str
+    keep: tuple[Standing, ...]
+    destroy: tuple[Standing, ...]
+    create: tuple[Place, ...]
+    complete: tuple[Standing, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.destroy or self.create or self.complete)
+
+    @property
+    def touches_busy(self) -> tuple[str, ...]:
+        """Who uses what would be destroyed."""
+        return tuple(s.busy for s in self.destroy if s.busy)
+
+
+def plan(
+    gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want], *, exact: bool = False
+) -> GpuPlan:
+    """Return the plan with the fewest changes, sparing what is busy first of all.
+
+    Raises ``ImpossibleLayout``, with the largest part that would fit, where it cannot stand.
+    """
+    board = board_of(gpu.profiles)
+    if board is None:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: NVML does not tell which placements its profiles have",
+            fix="MIG mode must be on (`launch layout enable`), and the daemon must run as root.",
+        )
+    asked = _asked(gpu, board, wants)
+    for kept in _kept(standing, exact):
+        division = divide(board, kept, asked, exact=exact)
+        made = None if division is None else _placed(board, kept, division)
+        if division is not None and made is not None:
+            gone = tuple(s for s in standing if s not in kept)
+            return GpuPlan(gpu.uuid, kept, gone, made, division.complete)
+    raise _impossible(gpu, board, standing, wants, exact)
+
+
+def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> Asked:
+    fixed: dict[Place, Counter[int]] = {}
+    free: Counter[Device] = Counter()
+    for want in wants:
+        wanted = device_of(gpu, want.profile)
+        if want.start is None:
+            free[wanted] += want.count
+            _must_be_few(gpu, free.total())
+            continue
+        starts = board.shape(wanted.profile_id).starts
+        if want.start not in starts:
+            raise ImpossibleLayout(
+                f"GPU {gpu.index}: {device_name(gpu, wanted)} cannot stand at {want.start}",
+                fix=f"It can stand at {', '.join(map(str, starts))}.",
+            )
+        devices = fixed.setdefault(Place(wanted.profile_id, want.start), Counter())
+        devices[wanted.compute] += want.count
+        _must_fit(gpu, board, wanted, want.start, devices)
+    return Asked(fixed, free)
+
+
+def _must_fit(gpu: Gpu, board: Board, wanted: Device, start: int, devices: Counter[int]) -> None:
+    if can_hold(board, wanted.profile_id, devices):
+        return
+    if devices == Counter({WHOLE: devices.total()}):
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {device_name(gpu, wanted)}@{start} is asked for twice",
+            fix="Name each place once.",
+        )
+    name, slices = name_of(gpu, wanted.profile_id), board.shape(wanted.profile_id).costs[0]
+    raise ImpossibleLayout(
+        f"GPU {gpu.index}: what is asked for at {start} does not fit in one {name}",
+        fix=f"It has {slices} compute slices.",
+    )
+
+
+def _must_be_few(gpu: Gpu, count: int) -> None:
+    if count > MOST_INSTANCES:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {count} GPU instances cannot stand on any GPU",
+            fix="`launch layout profiles` shows what there is.",
+        )
+
+
+def profile_id(gpu: Gpu, text: str) -> int:
+    """Return the profile id of a profile's name or number; the error names those there are."""
+    names = {p.name.lower(): p.profile_id for p in gpu.profiles}
+    if text.lower() in names:
+        return names[text.lower()]
+    numbers = {str(number): number for number in names.values()}
+    if text in numbers:
+        return numbers[text]
+    near = difflib.get_close_matches(text[:80].lower(), names, 1)
+    raise ImpossibleLayout(
+        f"GPU {gpu.index} ({gpu.name}) has no profile {text!r}",
+        fix=(f"Do you mean {near[0]}? " if near else "") + f"It has: {' '.join(names)}.",
+    )
+
+
+def device_of(gpu: Gpu, text: str) -> Device:
+    """Return the kind of device that a profile names: ``3g.20gb``, ``1c.3g.20gb``, a profile id."""
+    compute, of = split_of(text.lower())
+    found = profile_id(gpu, of)
+    slices = next(p.slice_count for p in gpu.profiles if p.profile_id == found)
+    if compute in (WHOLE, slices):
+        return Device(found)
+    sizes = sizes_in(slices)
+    if compute not in sizes:
+        raise ImpossibleLayout(
+            f"GPU {gpu.index}: {of} cannot be divided into {text!r}",
+            fix="It can hold: " + " ".join([of, *(f"{size}c.{of}" for size in sizes)]) + ".",
+        )
+    return Device(found, compute)
+
+
+def _kept(standing: Sequence[Standing], exact: bool) -> Iterator[tuple[Standing, ...]]:
+    """Yield what might be kept: whatever spares most of what is busy, then the most, first."""
+    if not exact:
+        yield tuple(standing)
+        return
+    parts = [part for count in range(len(standing) + 1) for part in combinations(standing, count)]
+    yield from sorted(parts, key=lambda part: (-sum(s.busy is not None for s in part), -len(part)))
+
+
+def _placed(board: Board, kept: Sequence[Standing], division: Division) -> tuple[Place, ...] | None:
+    """Return what is to be created beside what is kept, None where it has no room."""
+    places = [s.place for s in kept]
+    for place in division.places:
+        if not board.can_stand(places, place):
+            return None
+        places.append(place)
+    rest = solve(board, places, [profile for profile, _ in division.new])
+    return None if rest is None else (*division.places, *division.cut(rest))
+
+
+def name_of(gpu: Gpu, profile_id: int) -> str:
+    """Return the name of a GPU's profile."""
+    return next((p.name for p in gpu.profiles if p.profile_id == profile_id), str(profile_id))
+
+
+def device_name(gpu: Gpu, device: Device) -> str:
+    """Return the name of a kind of device, as NVML has it."""
+    name = name_of(gpu, device.profile_id)
+    return name if device.compute == WHOLE else f"{device.compute}c.{name}"
+
+
+def _impossible(
+    gpu: Gpu, board: Board, standing: Sequence[Standing], wants: Sequence[Want], exact: bool
+) -> ImpossibleLayout:
+    asked = _asked(gpu, board, wants)
+    beside = [] if exact else standing
+    division = divide(board, beside, asked, exact=exact) or Division()
+    ids = [profile for profile, _ in division.new]
+    places, chosen = largest(board, [s.place for s in beside], division.places, ids)
+    part: Counter[Device] = Counter()
+    for place in division.cut(Place(profile, 0) for profile in chosen):
+        part += _devices_of(place)
+    all_of_it = words(gpu, asked.places, asked.free)
+    best = words(gpu, places, part) or "nothing more"
+    if beside and _could_alone(gpu, standing, wants):
+        return ImpossibleLayout(
+            f"GPU {gpu.index}: {all_of_it} cannot stand beside what is there",
+            fix=f"Beside it would fit: {best}. With --exact, what is not asked for is removed.",
+        )
+    return ImpossibleLayout(
+        f"GPU {gpu.index}: {all_of_it} cannot stand together",
+        fix=f"The largest part that fits: {best}. `launch layout profiles` shows what there is.",
+    )
+
+
+def _could_alone(gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want]) -> bool:
+    """Whether the request could stand if everything else went."""
+    try:
+        plan(gpu, standing, wants, exact=True)
+    except ImpossibleLayout:
+        return False
+    return True
+
+
+def _devices_of(place: Place) -> Counter[Device]:
+    counted = devices_in(place).items()
+    return Counter({Device(place.profile_id, compute): count for compute, count in counted})
+
+
+def words(gpu: Gpu, fixed: Sequence[Place], free: Counter[Device]) -> str:
+    """Return a request as people write it: ``1g.6gb:2 2g.12gb@2``."""
+    parts = [_counted(device_name(gpu, device), n) for device, n in free.items() if n]
+    for place in fixed:
+        each = _devices_of(place).items()
+        parts += [f"{_counted(device_name(gpu, d), n)}@{place.start}" for d, n in each]
+    return " ".join(parts)
+
+
+def _counted(name: str, count: int) -> str:
+    return f"{name}:{count}" if count > 1 else name

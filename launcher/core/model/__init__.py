@@ -1,0 +1,1 @@
+"""The nouns: jobs, GPUs, slices, leases, arrays. Values without behaviour across rooms."""

@@ -1,0 +1,43 @@
+"""What an image may bring along: its environment, which NVIDIA's toolkit reads before the job does,
+and its working directory, which is judged as a job's own.
+
+The hook runs as root on the host with the container's environment: LD_PRELOAD there took over the
+host (CVE-2025-23266, fixed in toolkit 1.17.8), a resource's variable names other devices than the
+leased ones (nvidia-container-toolkit, internal/config/image).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from launcher.core.policy.policy import has_no_controls, is_kernels
+
+_LOADER = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH")
+_DEVICES = ("DOCKER_RESOURCE_", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_", "NVIDIA_MIG_MONITOR_")
+TOOLKIT_FIXED = "1.17.8"
+
+
+def names_a_library(environment: Mapping[str, str]) -> bool:
+    """Whether an image changes what the loader does: then the toolkit's version counts."""
+    return any(environment.get(name) for name in _LOADER)
+
+
+def faults(
+    environment: Mapping[str, str], working_dir: str | None, *, toolkit_fixed: bool
+) -> Iterator[str]:
+    """Yield why no job may run an image with this environment and WORKDIR.
+
+    ``toolkit_fixed``: NVIDIA's toolkit of this machine does not obey what an image sets.
+    """
+    if working_dir is not None and is_kernels(working_dir):
+        yield f"its WORKDIR {working_dir!r} belongs to the kernel (rule image-directory)"
+    elif working_dir is not None and not has_no_controls(working_dir):
+        yield f"its WORKDIR {working_dir!r} has a control character (rule image-directory)"
+    for name, value in environment.items():
+        if name in _LOADER and value and not toolkit_fixed:
+            yield (
+                f"it sets {name}, which this machine's nvidia-container-toolkit would obey as root "
+                f"(rule image-preload; allowed from toolkit {TOOLKIT_FIXED} on)"
+            )
+        if name.startswith(_DEVICES) and value:
+            yield f"it sets {name}, which names other devices than the leased (rule image-devices)"

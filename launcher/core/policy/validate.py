@@ -1,0 +1,209 @@
+"""What every job must be, whoever asks: values that mean something, names that can be passed on.
+
+Checked at submit and again when the container is made; what depends on who asks is in ``policy``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from launcher.core.model.job import Job, JobSpec, Need, NeedKind
+from launcher.core.policy.policy import has_no_controls
+from launcher.errors import UserError
+from launcher.imageref import is_reference
+
+MAX_PRIORITY = 1000
+YEAR = 366 * 86400.0
+LATEST = 4e9
+"""No job begins later (seconds since 1970): that is some time after the year 2090."""
+MOST_SLICES = 1024
+MOST_NAME = 64
+"""Of a profile or UUID, in characters."""
+MOST_ENDS = 100
+"""How many ends of a job may be named to be retried."""
+MOST_WORDS = 128 * 1024
+"""Of command and entrypoint together, in bytes; Linux lets one argument have as much
+(MAX_ARG_STRLEN)."""
+
+MOST_ENVIRONMENT = 2 * 1024 * 1024
+"""Of all variables, in bytes; Linux lets a program have no more by default (execve(2): a quarter of
+its stack's limit of 8 MiB)."""
+MOST_PATH = 4096
+"""In characters; Linux takes no longer one (PATH_MAX)."""
+
+SECRETS = "/run/secrets"
+"""Where a container finds its secrets."""
+MOST_SECRETS = 16
+
+_SECRET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SIGNAL = re.compile(r"SIG[A-Z0-9+-]{2,12}")
+_RETRY_ON = re.compile(r"infra|oom|timeout|any|exit:\d{1,3}(-\d{1,3})?")
+_MIN_MEMORY = 6 * 1024 * 1024
+
+
+def check(spec: JobSpec) -> None:
+    """Raise ``UserError`` naming the field and its value where a spec makes no job."""
+    check_need(spec.need)
+    check_seconds("time_limit", spec.time_limit)
+    check_priority(spec.priority)
+    for holds, message in (*_rules_of_the_container(spec), *_rules_of_the_queue(spec)):
+        if not holds:
+            raise UserError(message)
+
+
+def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of what is run."""
+    named = _NAME.fullmatch(spec.name)
+    yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
+    if spec.on_host:
+        yield from _rules_of_the_host(spec)
+    else:
+        yield is_reference(spec.image), f"image: {spec.image[:120]!r} is not an image reference"
+        yield not spec.foreground, "foreground: only host jobs (`runtime: host`) have it"
+    words = sum(len(word.encode()) for word in (*(spec.command or ()), *(spec.entrypoint or ())))
+    yield (
+        words < MOST_WORDS,
+        f"command: it has {words} bytes with the entrypoint, less than {MOST_WORDS} can be",
+    )
+    yield spec.begin is None or 0 <= spec.begin <= LATEST, "begin: that is too far away"
+    yield 0 <= spec.stop_grace <= 86400, "stop_grace_period: must be 0s to 24h"
+    yield spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"
+    yield spec.shm_size > 0, "shm_size: must be more than 0"
+    enough = spec.mem_limit is None or spec.mem_limit >= _MIN_MEMORY
+    yield enough, "mem_limit: Docker takes no less than 6m"
+    taken = sum(len(name) + len(value.encode()) + 2 for name, value in spec.environment)
+    yield (
+        taken <= MOST_ENVIRONMENT,
+        f"environment: it has {taken} bytes, {MOST_ENVIRONMENT} can be; put the rest into files",
+    )
+    for name, _ in spec.environment:
+        yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
+    yield from _rules_of_paths(spec)
+    yield from _rules_of_secrets(spec)
+    texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
+    nul = any("\0" in text for text in texts)
+    yield not nul, "command: a NUL character cannot be passed to a program"
+
+
+def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of a command without a container."""
+    yield spec.command, "command: a host job needs one"
+    absent = {
+        "image": spec.image,
+        "entrypoint": spec.entrypoint,
+        "volumes": spec.binds,
+        "user": spec.user,
+        "network_mode": spec.network,
+        "profile": spec.policy_profile,
+        "secrets": spec.secrets,
+    }
+    for field, value in absent.items():
+        yield not value, f"{field}: a host job has no container, and so none of its settings"
+    background = spec.working_dir is not None or spec.foreground
+    yield background, "working_dir: a host job in the background needs one"
+
+
+def _rules_of_paths(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of mounts and the working directory."""
+    paths = (spec.working_dir or "", *(path for b in spec.binds for path in (b.source, b.target)))
+    longest = max(map(len, paths))
+    yield longest <= MOST_PATH, f"volumes: a path has {longest} characters, {MOST_PATH} can be"
+    for bind in spec.binds:
+        absolute = bind.source.startswith("/") and bind.target.startswith("/")
+        yield absolute, f"volumes: {bind.source}:{bind.target} must be absolute paths"
+        printable = has_no_controls(bind.source) and has_no_controls(bind.target)
+        yield printable, f"volumes: {bind.source!r}:{bind.target!r} has a control character"
+    directory = spec.working_dir
+    if directory is not None:
+        yield directory.startswith("/"), f"working_dir: {directory!r} must be an absolute path"
+        yield has_no_controls(directory), f"working_dir: {directory!r} has a control character"
+
+
+def _rules_of_secrets(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    most = len(spec.secrets) <= MOST_SECRETS
+    yield most, f"secrets: {len(spec.secrets)} are more than {MOST_SECRETS}"
+    for name in spec.secrets:
+        yield _SECRET.fullmatch(name), f"secrets: {name!r} is not a file name: A-Z a-z 0-9 . _ -"
+    for bind in spec.binds if spec.secrets else ():
+        target = posixpath.normpath(f"/{bind.target.lstrip('/')}").rstrip("/") + "/"
+        if target.startswith("/var/run/"):  # a symlink to /run in most images
+            target = target.removeprefix("/var")
+        near = target.startswith(f"{SECRETS}/") or f"{SECRETS}/".startswith(target)
+        yield not near, f"volumes: {bind.target} is in the way of {SECRETS}"
+
+
+def check_need(need: Need) -> None:
+    """Raise ``UserError`` for a request that means no slices."""
+    kind = need.kind
+    rules = (
+        (1 <= need.count <= MOST_SLICES, f"gpus: count {need.count} is not 1 to {MOST_SLICES}"),
+        (kind is not NeedKind.PROFILE or need.profile, "gpus: the profile is missing"),
+        (
+            kind is not NeedKind.MEMORY or (need.memory_gb or need.memory_mib or 0) > 0,
+            "gpus: the memory is missing",
+        ),
+        (
+            kind is not NeedKind.UUID or len(set(need.uuids)) == len(need.uuids) > 0,
+            "gpus: the UUIDs are missing or one is named twice",
+        ),
+        (
+            len(need.uuids) <= MOST_SLICES
+            and all(len(name) <= MOST_NAME for name in (need.profile or "", *need.uuids)),
+            f"gpus: at most {MOST_SLICES} names of {MOST_NAME} characters can be",
+        ),
+    )
+    for holds, message in rules:
+        if not holds:
+            raise UserError(message)
+
+
+def check_seconds(what: str, seconds: float | None) -> None:
+    """Raise ``UserError`` for a length of time that is none: nothing, or more than a year."""
+    if seconds is not None and not 0 < seconds <= YEAR:
+        raise UserError(f"{what}: must be more than 0 and at most a year")
+
+
+def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (what must hold, what is said otherwise) of how a job ends and runs again."""
+    idle, warn, retries = spec.idle_timeout, spec.warn, spec.retries
+    if idle is not None:
+        yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
+        yield spec.need.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
+    if warn is not None:
+        known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
+        yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"
+        before = 0 < warn.before <= min(YEAR, spec.time_limit or YEAR)
+        yield before, "signal: `before` must be more than 0 and no longer than the time limit"
+    if retries is not None:
+        yield 0 <= retries.max <= 100, f"retries: {retries.max} is not 0 to 100"
+        few = len(retries.on) <= MOST_ENDS
+        yield few, f"retries: {len(retries.on)} ends are named, {MOST_ENDS} can be"
+        for word in retries.on:
+            yield _RETRY_ON.fullmatch(word), f"retries: {word!r} is not an end that can be retried"
+        backoff = 0 <= retries.backoff <= retries.max_backoff <= YEAR
+        yield backoff, "retries: `backoff` must be 0 to `max_backoff`, that at most a year"
+
+
+def check_priority(priority: int) -> None:
+    """Raise ``UserError`` where a priority cannot be."""
+    if not 0 <= priority <= MAX_PRIORITY:
+        raise UserError(f"priority: {priority} is not 0 to {MAX_PRIORITY}")
+
+
+def check_edit(job: Job, need: Need, limit: float | None) -> None:
+    """Raise ``UserError`` where a job cannot be like this with what it has."""
+    check_need(need)
+    check_seconds("time_limit", limit)
+    if job.idle_timeout is not None and need.kind is NeedKind.NONE:
+        raise UserError(
+            "gpus: the job has an idle_timeout, which needs a GPU", fix="Submit it anew without."
+        )
+    if job.warn is not None and limit is not None and job.warn.before >= limit:
+        raise UserError(
+            f"time_limit: {limit:g} s is not longer than the {job.warn.before:g} s before it "
+            f"at which the job wants {job.warn.name}"
+        )

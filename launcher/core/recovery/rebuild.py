@@ -1,0 +1,308 @@
+"""A world put right by what Docker shows, after its database was damaged or lost.
+
+Docker's word wins: a container of ours that runs holds its slices, whatever was recorded. Who was
+recorded as begun and has no container is lost, and who may have begun is never begun again (I14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from launcher.core.jobs import admission, attempts
+from launcher.core.jobs.stored_size import document_bytes
+from launcher.core.messages import events as ev
+from launcher.core.messages.changes import Quarantine
+from launcher.core.model.gpu import Slice
+from launcher.core.model.ids import container_name
+from launcher.core.model.job import (
+    ImageKey,
+    Job,
+    Need,
+    NeedKind,
+    Outcome,
+    Owner,
+    Reason,
+    State,
+    wall_of,
+)
+from launcher.core.model.lease import Attempt, Lease
+from launcher.core.model.slice_state import SliceState
+from launcher.core.world import lifecycle
+from launcher.core.world.transitions import finish
+from launcher.core.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container of ours as its labels and Docker tell it; ``document`` is its job's spec."""
+
+    job: int
+    attempt: int
+    owner: Owner
+    slices: tuple[str, ...]
+    container: str
+    container_id: str
+    image_id: str
+    job_name: str
+    image: str
+    document: str
+    running: bool
+    started_at: str | None
+    ended_at: str | None
+    exit_code: int
+    oom: bool
+    time_limit: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ran and does not run any more."""
+        return self.started_at is not None and not self.running
+
+
+@dataclass(slots=True)
+class Restored:
+    """What came of it: job ids, and sentences about what is not certain."""
+
+    running: list[int] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    starting: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Rebuild:
+    """Puts one world right. ``ended`` returns a job that is recorded as DONE.
+
+    ``begun`` has the highest attempt of which a log, or the mark of its start, is there, by job;
+    ``slices`` what NVML shows.
+    """
+
+    world: World
+    ended: Callable[[int], Job | None]
+    begun: Mapping[int, int]
+    slices: Mapping[str, Slice]
+    now: ev.Now
+    restored: Restored = field(default_factory=Restored)
+
+    def run(self, containers: Iterable[Found]) -> Restored:
+        """Apply what Docker shows; the world's changes are to be committed before anything else."""
+        taken: set[int] = set()
+        for found in _last_first(containers):
+            if found.job not in taken and self._take(found):
+                taken.add(found.job)
+        active = [j for j in self.world.jobs.values() if j.state is not State.PENDING]
+        for job in active:
+            if job.id not in taken and job.state is not State.COMPLETING:
+                self._lose(job)
+            elif job.state is State.COMPLETING:  # one that holds nothing is over
+                self._attempt_of(job)
+                attempts.idle(self.world, ev.SlicesIdle(job.id, job.attempt, ()), self.now)
+        for job in [j for j in self.world.jobs.values() if j.state is State.PENDING]:
+            self._look_at_waiting(job)
+        admission.settle(self.world, self.now)
+        self._distrust(containers)
+        pending = State.PENDING
+        self.restored.waiting = [j.id for j in self.world.jobs.values() if j.state is pending]
+        return self.restored
+
+    def _take(self, found: Found) -> bool:
+        """Let a job be where its container is; False where the record is ahead of the container."""
+        if found.running and found.job in self.restored.running:
+            for uuid in found.slices:
+                text = f"job {found.job} runs twice: attempt {found.attempt} is on {uuid} as well"
+                self._doubt(uuid, text)
+            return True
+        job = self.world.jobs.get(found.job)
+        done = None if job is not None else self.ended(found.job)
+        if done is not None:
+            if found.attempt <= done.attempt and not found.running:
+                return False
+            job = self._reopen(done)
+        if job is not None and _is_ahead(job, found):
+            return False
+        if job is not None and _ends_already(job, found):
+            self._hold(job, found)
+            return True
+        self._place(job or self._new(found), found)
+        return True
+
+    def _reopen(self, job: Job) -> Job:
+        self.world.changes.reopened.add(job.id)
+        job.state, job.outcome, job.exit_code = State.PENDING, None, None
+        if job.element is not None and job.element.array not in self.world.arrays:
+            job.element = None
+        self.world.add(job)
+        return job
+
+    def _new(self, found: Found) -> Job:
+        """Return a job of which nothing is left but its container."""
+        need = Need(NeedKind.UUID, count=len(found.slices), uuids=found.slices)
+        job = Job(
+            id=found.job,
+            owner=found.owner,
+            name=found.job_name,
+            need=need if found.slices else Need(NeedKind.NONE),
+            image=ImageKey(found.image, "missing"),
+            priority=50,
+            submitted_at=wall_of(found.started_at) or self.now.wall,
+            time_limit=found.time_limit,
+            image_id=found.image_id,
+            kept_bytes=document_bytes(found.document),
+        )
+        self.world.add(job)
+        self.world.changes.new_jobs.append((job, found.document))
+        self.restored.doubts.append(
+            f"job {job.id}: of what was asked only image, command and slices are known"
+        )
+        return job
+
+    def _place(self, job: Job, found: Found) -> None:
+        world, wall = self.world, wall_of(found.started_at) or self.now.wall
+        world.queue.discard(job.id)
+        world.deactivate(job)
+        world.aside.discard(job.id)
+        job.state = State.RUNNING if found.started_at else State.STARTING
+        job.outcome = job.again = job.exit_code = job.ended_at = job.held = job.reason = None
+        job.attempt, job.container_id = found.attempt, found.container_id
+        job.started_at, job.started_wall = found.started_at, wall if found.started_at else None
+        job.image_id = found.image_id
+        attempt = Attempt(
+            job.id, found.attempt, found.container, found.slices, found.image_id, wall,
+            found.container_id, found.started_at,
+        )  # fmt: skip
+        world.attempts[job.id] = world.changes.attempts[(job.id, attempt.number)] = attempt
+        self._hold(job, found)
+        world.activate(job)
+        world.note(job, self.now.wall, "rebuilt", f"attempt {found.attempt} from {found.container}")
+        if found.ended and not job.slices and found.slices:
+            self._end(job, found)
+        if not found.started_at and len(job.slices) < len(found.slices):
+            text = "what it was to run on is in use"
+            refused = ev.StartFailed(job.id, job.attempt, ev.StartFailure.FOREIGN, text)
+            attempts.start_failed(world, refused, self.now)
+        what = self.restored
+        (what.running if found.running else what.ended if found.ended else what.starting).append(
+            job.id
+        )
+
+    def _hold(self, job: Job, found: Found) -> None:
+        """Lease a container's slices to its job; one that ended has none that others run on."""
+        world = self.world
+        for lease in list(world.leases.get(job.id, ())):
+            if lease.attempt != found.attempt or lease.slice.uuid not in found.slices:
+                self._let_go(lease)
+        for uuid in found.slices:
+            state = world.slices.get(uuid)
+            held = state.lease if state is not None else None
+            if held is not None and held.job == job.id:
+                continue
+            if held is not None and (found.ended or held.job in self.restored.running):
+                if found.running:
+                    text = f"{uuid} is used by jobs {held.job} and {job.id}, which both run"
+                    self._doubt(uuid, text)
+                continue
+            if held is not None:
+                self._let_go(held)
+            known = state.slice if state is not None and state.slice.gpu_uuid else None
+            shown = self.slices.get(uuid) or known or Slice(uuid, "", 0, "", None, 0)
+            granted = wall_of(found.started_at) or self.now.wall
+            world.grant(Lease(job.id, found.attempt, shown, granted))
+        job.slices = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
+
+    def _doubt(self, uuid: str, why: str) -> None:
+        """Let nobody have a slice that two use, until somebody has looked."""
+        self.restored.doubts.append(why)
+        self.world.slices.setdefault(uuid, SliceState(Slice(uuid, "", 0, "", None, 0), lost=True))
+        self.world.quarantine(uuid, Quarantine(why, lasting=True, since=self.now.wall))
+
+    def _let_go(self, lease: Lease) -> None:
+        """End a lease that is not true; nobody is charged for it."""
+        lease.released_at = self.now.wall
+        self.world.slices[lease.slice.uuid].lease = None
+        self.world.leases[lease.job].remove(lease)
+        self.world.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
+
+    def _end(self, job: Job, found: Found) -> None:
+        event = ev.AttemptEnded(
+            job.id, job.attempt, found.exit_code, found.oom, found.started_at, found.ended_at
+        )
+        attempts.ended(self.world, event, self.now)
+
+    def _lose(self, job: Job) -> None:
+        """A job that had begun has no container any more: how it ended cannot be known."""
+        self._attempt_of(job)
+        text = "the database was damaged, and its container is gone"
+        attempts.lost(self.world, ev.AttemptLost(job.id, job.attempt, text), self.now)
+        self.restored.lost.append(job.id)
+
+    def _attempt_of(self, job: Job) -> None:
+        """Let a job that has begun have its attempt, also where that is not recorded any more."""
+        world = self.world
+        if job.id not in world.attempts:
+            name = container_name(world.store, job.id, job.attempt)
+            attempt = Attempt(
+                job.id, job.attempt, name, job.slices, job.image_id or "", self.now.wall
+            )
+            world.attempts[job.id] = world.changes.attempts[(job.id, job.attempt)] = attempt
+
+    def _look_at_waiting(self, job: Job) -> None:
+        world, begun = self.world, self.begun.get(job.id, 0)
+        if begun > job.attempt:
+            text = f"attempt {begun} may have begun, and has no record: it is not run again"
+            finish(world, job, lifecycle.Settled, Outcome.LOST, self.now, message=text)
+            self.restored.lost.append(job.id)
+            return
+        known = world.jobs.keys() | world.arrays.keys()
+        for dependency in tuple(job.waits_for):
+            if dependency.job in known or any(i == dependency.job for i, _ in world.ended):
+                continue
+            other = self.ended(dependency.job)
+            if other is not None and other.outcome is not None:
+                world.ended.append((other.id, other.outcome))
+                continue
+            job.held = Reason.JOB_HELD_ADMIN
+            job.message = f"it waits for job {dependency.job}, of which nothing is known any more"
+            del job.waits_for[dependency]
+            world.note(job, self.now.wall, "rebuilt", job.message)
+            self.restored.doubts.append(f"job {job.id} is held: {job.message}")
+
+    def _distrust(self, containers: Iterable[Found]) -> None:
+        """Where NVML does not show what a container runs on, no slice is free unproven (I10)."""
+        unknown = sorted(
+            (found.job, uuid)
+            for found in containers
+            for uuid in found.slices
+            if found.running and uuid not in self.slices
+        )
+        if not unknown:
+            return
+        job, uuid = unknown[0]
+        why = f"job {job} runs on {uuid}, which NVML does not show: it may be any slice"
+        self.restored.doubts.append(why)
+        for shown in self.slices.values():
+            state = self.world.slices.setdefault(shown.uuid, SliceState(shown))
+            if state.lease is None:
+                self.world.quarantine(shown.uuid, Quarantine(why, since=self.now.wall))
+
+
+def _last_first(containers: Iterable[Found]) -> Sequence[Found]:
+    """Order containers: who runs, then who ended, then who never began; newest attempt first."""
+    return sorted(containers, key=lambda f: (not f.running, not f.ended, -f.attempt, f.job))
+
+
+def _is_ahead(job: Job, found: Found) -> bool:
+    """Whether a record knows more than its container: that attempt is over."""
+    if found.running:
+        return False
+    if job.state is State.PENDING:
+        return found.attempt <= job.attempt
+    return found.attempt < job.attempt
+
+
+def _ends_already(job: Job, found: Found) -> bool:
+    """Whether the end of this attempt is on record, and only its slices are not proven free."""
+    same = job.state is State.COMPLETING and found.attempt == job.attempt
+    return same and not found.running

@@ -1,0 +1,1 @@
+"""Who starts now, on which slices, and why the others wait."""

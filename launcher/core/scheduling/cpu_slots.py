@@ -1,0 +1,80 @@
+"""CPU slots: what a job without a GPU takes, and how many are free or kept for another.
+
+A job takes as many slots as the cores that it may use, rounded up: ``Need.count``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from launcher.core.messages.events import Now
+from launcher.core.model.job import Job, Need, NeedKind
+from launcher.core.scheduling.holdback import Kept, Key, ends_in, may_keep, runs_for
+from launcher.core.world.world import World
+from launcher.errors import ImpossibleRequest
+
+
+def slots_for(cpus: float | None) -> int:
+    """Return the slots of a job that may use so many cores; without a number it is one core.
+
+    >>> slots_for(None), slots_for(0.5), slots_for(2.5)
+    (1, 1, 3)
+    """
+    return max(1, math.ceil(cpus or 1.0))
+
+
+def with_slots(need: Need, cpus: float | None) -> Need:
+    """Return the need of a job, which for a CPU job says how many slots it takes."""
+    if need.kind is not NeedKind.NONE:
+        return need
+    return Need(NeedKind.NONE, count=slots_for(cpus))
+
+
+def check_possible(world: World, need: Need) -> None:
+    """Raise ``ImpossibleRequest`` for a CPU job that takes more slots than there are."""
+    if need.kind is NeedKind.NONE and need.count > world.cpu_slots:
+        raise ImpossibleRequest(
+            f"cpus: {need.count} CPU slots are needed, this machine has {world.cpu_slots}",
+            fix=f"Ask for at most {world.cpu_slots} cores, or let an admin raise cpu_slots.",
+        )
+
+
+@dataclass(slots=True)
+class KeptSlots:
+    """The free slots that waiting jobs of several slots keep from the jobs behind them."""
+
+    world: World
+    kept: list[tuple[Kept, int]] = field(default_factory=list)
+
+    def keepers(self, job: Job, key: Key) -> list[tuple[Kept, int]]:
+        """Return who keeps slots from a job, and how many: it would not be over in time."""
+        seconds = runs_for(job)
+        return [
+            (kept, count)
+            for kept, count in self.kept
+            if kept.key < key and (seconds is None or seconds > kept.seconds)
+        ]
+
+    def free_for(self, job: Job, key: Key) -> int:
+        """Return how many free slots are not kept from a job."""
+        kept = sum(count for _, count in self.keepers(job, key))
+        return self.world.cpu_slots - self.world.cpu_used - kept
+
+    def keep(self, job: Job, key: Key, now: Now) -> None:
+        """Let a blocked job of several slots keep what is free, while it is its turn."""
+        world, count = self.world, job.need.count
+        free = min(count, self.free_for(job, key))
+        if count < 2 or count > world.cpu_slots or free <= 0 or not may_keep(world, job, now):
+            return
+        self.kept.append((Kept(key, self._starts_in(count, now)), free))
+
+    def _starts_in(self, count: int, now: Now) -> float:
+        """Return in how many seconds so many slots should be free."""
+        free = self.world.cpu_slots - self.world.cpu_used
+        running = [self.world.jobs[job_id] for job_id in self.world.cpu_running]
+        for seconds, slots in sorted((ends_in(self.world, j, now), j.need.count) for j in running):
+            free += slots
+            if free >= count:
+                return seconds
+        return 0.0

@@ -1,0 +1,407 @@
+"""Why a job waits, from the scheduler's own rules.
+
+A pending job has at least one blocker if and only if ``schedule`` would not start it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from launcher.core.jobs.admission import MOST_TOLD
+from launcher.core.messages.events import Now
+from launcher.core.model.job import Job, Need, NeedKind, Reason, State
+from launcher.core.model.slice_state import Having, SliceState
+from launcher.core.scheduling import quota, reservation_windows
+from launcher.core.scheduling.holdback import Key, limit_in
+from launcher.core.scheduling.lookalikes import told_instead
+from launcher.core.scheduling.matching import slices_wanted, wanted
+from launcher.core.scheduling.scheduler import Walk, gate, settled
+from launcher.core.world.pending_queue import Lane
+from launcher.core.world.world import World
+from launcher.imageref import registry_of
+
+EXACT_UP_TO = 5000
+"""In a longer queue a place is told without playing through who is served when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One unmet need: which reason, what is needed, what there is, and the jobs in the way."""
+
+    reason: Reason
+    need: str
+    have: str
+    jobs: tuple[int, ...] = ()
+
+
+class Explainer:
+    """Explains any number of jobs of one moment: the walk over the queue is made once."""
+
+    def __init__(self, world: World, now: Now) -> None:
+        self.world, self.now = world, now
+        self._of_lane: dict[Lane, Reason | None] = {}
+        self._slices: dict[Need, frozenset[str]] = {}
+        # Of needs that could use the same slices these are the same: there are few such sets.
+        self._rivals: dict[frozenset[str], tuple[Need, ...]] = {}
+        self._heads: dict[frozenset[str] | Need, list[Key]] = {}
+
+    @functools.cached_property
+    def walk(self) -> Walk:
+        """The walk, after everyone in front has kept what he may."""
+        return settled(self.world, self.now)
+
+    def position(self, job: Job) -> int | None:
+        """Return a job's place in the queue from 1, None where it is not in it.
+
+        In a very long queue by what everybody used until now; else as it will be served.
+        """
+        if job.id not in self.world.queue:
+            return None
+        if len(self.world.queue) <= EXACT_UP_TO:
+            order = Walk(self.world, self.now).order()
+            return next(place for place, other in enumerate(order, start=1) if other is job)
+        key, jobs = self.walk.key(job), self.world.jobs
+        return 1 + sum(self.walk.key(jobs[i]) < key for i in self.world.queue.ids())
+
+    def in_front(self, job: Job, most: int) -> list[Job]:
+        """Return the first jobs in front of this one that could use a slice which it could use."""
+        key, jobs = self.walk.key(job), self.world.jobs
+        needs = set(self._competing(job.need))
+
+        def competes(job_id: int) -> bool:
+            other = jobs[job_id]
+            return other.need in needs and self.walk.key(other) < key
+
+        return Walk(self.world, self.now).first(most, competes)
+
+    def _competing(self, need: Need) -> tuple[Need, ...]:
+        """Return the needs that could take from this one, itself among them."""
+        mine = self._could_use(need)
+        if not mine:
+            return (need,)
+        if mine not in self._rivals:
+            others = self.world.queue.needs()
+            self._rivals[mine] = tuple(n for n in others if self._could_use(n) & mine)
+        return self._rivals[mine]
+
+    def _could_use(self, need: Need) -> frozenset[str]:
+        """Return the UUIDs of the slices that a need could use, free or not."""
+        if need not in self._slices:
+            self._slices[need] = frozenset(s.slice.uuid for s in wanted(self.world, need))
+        return self._slices[need]
+
+    def blockers(self, job: Job) -> list[Blocker]:
+        """Return what keeps a pending job from starting; empty for a job that is not pending."""
+        if job.state is not State.PENDING:
+            return []
+        found = [*self._gate(job), *_own(self.world, job, self.now)]
+        if job.id in self.world.queue:
+            return found or self._in_queue(job)
+        if not any(b.reason in _OUT_OF_QUEUE for b in found):
+            turn = _turn(self.world, job) if job.image_id is not None else None
+            found.append(turn or _image(self.world, job))
+        return found
+
+    def reason(self, job: Job) -> Reason | None:
+        """Return the first blocker's reason; quick for all but the first jobs of a long queue."""
+        if job.id in self.world.queue:
+            lane = self.world.queue.lane_of(job.id)
+            if lane not in self._of_lane:
+                head = self.world.queue.head(lane)
+                first = self.blockers(self.world.jobs[head[1]]) if head is not None else []
+                self._of_lane[lane] = first[0].reason if first else None
+            of_lane = self._of_lane[lane]
+            if of_lane in _OF_ALL:
+                return of_lane
+            if of_lane is Reason.RESOURCES and not self.world.queue.leads(job.id):
+                return Reason.PRIORITY
+        found = self.blockers(job)
+        return found[0].reason if found else None
+
+    def earliest(self, job: Job) -> float | None:
+        """Return in how many seconds enough slices could be free if nobody were in front.
+
+        Running jobs are over when their limits are, and those that give way when they may. None
+        where nobody knows: it is held, or nothing starts on this machine now.
+        """
+        if job.held is not None or gate(self.world, job.need):
+            return None
+        count = slices_wanted(self.world, job.need)
+        usable = [s for s in wanted(self.world, job.need) if s.usable]
+        if count == 0 or len(usable) < count:
+            return None
+        begins = 0.0 if job.begin is None else job.begin - self.now.wall
+        free = sorted(self._free_in(job, s) for s in usable)
+        return max(begins, free[count - 1])
+
+    def _free_in(self, job: Job, state: SliceState) -> float:
+        if state.lease is None:
+            return 0.0
+        holder = self.world.jobs[state.lease.job]
+        seconds = limit_in(self.world, holder, self.now)
+        if not holder.gives_way_to(job):
+            return seconds
+        ran = self.now.wall - (holder.started_wall or self.now.wall)
+        return min(seconds, max(0.0, self.world.rules.preempt_after - ran))
+
+    def _gate(self, job: Job) -> Iterator[Blocker]:
+        world = self.world
+        why = gate(world, job.need)
+        if why is not None:
+            yield Blocker(_gate_reason(world), str(job.need), why)
+
+    def _in_queue(self, job: Job) -> list[Blocker]:
+        world, need = self.world, job.need
+        if need.kind is not NeedKind.NONE and (lacking := self._lacking(job)):
+            return [lacking]
+        over = quota.exceeded(world, job, None)
+        if over is not None:
+            return [Blocker(Reason.QUOTA, f"{over.need} ({over.whose})", over.have)]
+        ahead = self._ahead(job)
+        if self.walk.choose(job) is not None:
+            return [] if world.queue.leads(job.id) else [_behind(need, ahead)]
+        if kept := self._kept(job):
+            return [kept]
+        return [_behind(need, ahead)] if ahead else [self._busy(job)]
+
+    def _ahead(self, job: Job) -> tuple[int, ...]:
+        """Return the first jobs of the lanes that are in front and want the same slices."""
+        rivals = self._competing(job.need)
+        wants = self._could_use(job.need) or job.need
+        heads = self._heads.get(wants)
+        if heads is None:
+            found = (
+                self.world.jobs[i]
+                for need in rivals
+                for _, (_, i, _) in self.world.queue.heads(need)
+            )
+            held_up = (j for j in found if quota.exceeded(self.world, j, None) is None)
+            heads = self._heads[wants] = sorted(self.walk.key(other) for other in held_up)
+        before = bisect.bisect_left(heads, self.walk.key(job))
+        return tuple(job_id for _, _, job_id in heads[:before])
+
+    def _lacking(self, job: Job) -> Blocker | None:
+        """Return what is not there at all, however long one waits for others' jobs."""
+        fit, count = wanted(self.world, job.need), slices_wanted(self.world, job.need)
+        if len(fit) < count:
+            return self._missing(job.need, len(fit))
+        usable = sum(s.usable for s in fit)
+        if usable >= count:
+            return None
+        why = "; ".join(f"{s.slice.uuid} {s.unusable}" for s in fit if not s.usable)
+        reason = Reason.RESOURCES if any(s.beside for s in fit) else Reason.SLICE_DRAINED
+        if any(s.silent for s in fit):
+            reason = Reason.GPU_UNAVAILABLE
+        if any(s.foreign for s in fit):
+            reason = Reason.FOREIGN_USE
+        return Blocker(reason, str(job.need), f"{usable} of {len(fit)} usable: {why}")
+
+    def _missing(self, need: Need, there: int) -> Blocker:
+        """Return that too few exist, unless a GPU that does not answer may have more."""
+        have, unread = f"{there} exist now", self.world.silent.get("")
+        if unread is None and self.world.gpus_lost:
+            unread = f"{self.world.gpus_lost} GPU(s) fell off the bus: look at dmesg"
+        if unread is None:
+            return Blocker(Reason.NO_SUCH_PROFILE, str(need), have + told_instead(self.world, need))
+        return Blocker(Reason.GPU_UNAVAILABLE, str(need), f"{have}; {unread}")
+
+    def _kept(self, job: Job) -> Blocker | None:
+        """Return who keeps free slices that this job could use: a gang in front, an admin."""
+        if job.need.kind is NeedKind.NONE:
+            return self._kept_slots(job)
+        free = [s for s in wanted(self.world, job.need) if s.free]
+        if len(free) < slices_wanted(self.world, job.need):
+            return None
+        kept = [s for s in free if self.walk.kept_from(job, s.slice.uuid)]
+        if kept:
+            jobs = tuple(sorted({self.walk.kept[s.slice.uuid].job for s in kept}))
+            names = " and ".join(f"job {i}" for i in jobs)
+            seconds = max(self.walk.kept[s.slice.uuid].seconds for s in kept)
+            have = f"{len(kept)} free, kept for {names} for up to {seconds:.0f} s"
+            return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
+        return self._reserved(job, free)
+
+    def _kept_slots(self, job: Job) -> Blocker | None:
+        """Return who keeps free CPU slots that would do for this job."""
+        world, slots = self.world, self.walk.kept_slots
+        keepers = slots.keepers(job, self.walk.key(job))
+        if not keepers or world.cpu_slots - world.cpu_used < job.need.count:
+            return None
+        jobs = tuple(sorted(kept.job for kept, _ in keepers))
+        names = " and ".join(f"job {i}" for i in jobs)
+        count, seconds = sum(n for _, n in keepers), max(kept.seconds for kept, _ in keepers)
+        have = f"{count} CPU slots free, kept for {names} for up to {seconds:.0f} s"
+        return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
+
+    def _reserved(self, job: Job, free: list[SliceState]) -> Blocker | None:
+        for state in free:
+            found = reservation_windows.barring(self.world, job, state.slice.uuid, self.now)
+            if found is not None:
+                whose = found.user or f"group {found.group}"
+                have = f"reserved for {whose} from {_moment(found.start)} to {_moment(found.end)}"
+                return Blocker(Reason.RESERVATION, _shorter(job), have)
+        return None
+
+    def _busy(self, job: Job) -> Blocker:
+        world, need = self.world, job.need
+        if need.kind is NeedKind.NONE:
+            used = f"{world.cpu_used} of {world.cpu_slots} CPU slots are in use"
+            return Blocker(Reason.RESOURCES, str(need), used, tuple(sorted(world.cpu_running)))
+        fit = wanted(world, need)
+        busy = [s.lease.job for s in fit if s.lease is not None]
+        jobs = tuple(sorted(set(busy)))
+        give_way = sum(world.jobs[i].gives_way_to(job) for i in jobs)
+        have = f"{len(busy)} of {len(fit)} in use"
+        if give_way:
+            after = world.rules.preempt_after
+            have += f"; {give_way} of these jobs give way once they have run for {after:g} s"
+        return Blocker(Reason.RESOURCES, str(need), have, jobs)
+
+
+GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
+    (
+        "hold",
+        frozenset(
+            {
+                Reason.JOB_HELD_USER,
+                Reason.JOB_HELD_ADMIN,
+                Reason.NEVER_STARTED,
+                Reason.RESTORED,
+                Reason.IMAGE_PULL_FAILED,
+                Reason.DEPENDENCY_NEVER_SATISFIED,
+            }
+        ),
+    ),
+    ("begin", frozenset({Reason.BEGIN_TIME})),
+    ("dependencies", frozenset({Reason.DEPENDENCY})),
+    ("image", frozenset({Reason.IMAGE_PULL})),
+    ("array", frozenset({Reason.ARRAY_LIMIT})),
+    ("machine", frozenset({Reason.RECONCILING, Reason.DRAINING, Reason.ENGINE_UNAVAILABLE})),
+    ("GPUs", frozenset({Reason.GPU_UNAVAILABLE})),
+    ("slices", frozenset({Reason.NO_SUCH_PROFILE, Reason.SLICE_DRAINED, Reason.FOREIGN_USE})),
+    ("quota", frozenset({Reason.QUOTA})),
+    ("reservations", frozenset({Reason.RESERVATION})),
+    ("order", frozenset({Reason.PRIORITY})),
+    ("free slices", frozenset({Reason.RESOURCES})),
+)
+"""What a job must pass to start, in order, and the reasons that each gives."""
+
+_OF_ALL = frozenset(
+    {
+        Reason.RECONCILING,
+        Reason.DRAINING,
+        Reason.ENGINE_UNAVAILABLE,
+        Reason.GPU_UNAVAILABLE,
+        Reason.NO_SUCH_PROFILE,
+        Reason.SLICE_DRAINED,
+        Reason.FOREIGN_USE,
+        Reason.QUOTA,
+    }
+)
+"""What keeps the first job of a lane from starting keeps all behind it."""
+
+_OUT_OF_QUEUE = frozenset(
+    {
+        Reason.JOB_HELD_USER,
+        Reason.JOB_HELD_ADMIN,
+        Reason.NEVER_STARTED,
+        Reason.RESTORED,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.DEPENDENCY_NEVER_SATISFIED,
+        Reason.BEGIN_TIME,
+        Reason.DEPENDENCY,
+    }
+)
+"""What of a job's own keeps it out of the queue, and its image from being looked for."""
+
+
+def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
+    """Return what keeps one pending job from starting; see ``Explainer``."""
+    return Explainer(world, now).blockers(job) if job.state is State.PENDING else []
+
+
+def gates(blockers: Sequence[Blocker]) -> list[tuple[str, Blocker | None]]:
+    """Return what a job with these must pass, in order, up to where it was not looked further."""
+    found: list[tuple[str, Blocker | None]] = []
+    for name, reasons in GATES:
+        blocked = next((b for b in blockers if b.reason in reasons), None)
+        found.append((name, blocked))
+    last = max((i for i, (_, blocked) in enumerate(found) if blocked), default=len(found) - 1)
+    return found[: last + 1]
+
+
+def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
+    jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
+    return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
+
+
+def _gate_reason(world: World) -> Reason:
+    if world.reconciling:
+        return Reason.RECONCILING
+    if world.draining:
+        return Reason.DRAINING
+    unknown = world.gpu_down and not world.engine_down
+    return Reason.GPU_UNAVAILABLE if unknown else Reason.ENGINE_UNAVAILABLE
+
+
+def _shorter(job: Job) -> str:
+    limit = "no time limit" if job.time_limit is None else f"a time limit of {job.time_limit:g} s"
+    return f"{job.need} (with {limit})"
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
+    """Yield what of the job's own keeps it out of the queue."""
+    release = f"`launch release {job.id}`"
+    if job.held is Reason.NEVER_STARTED:
+        tried = f"{job.never_started} starts failed before the container ran: {job.message}"
+        yield Blocker(job.held, f"a start that works, and {release}", tried)
+    elif job.held is Reason.IMAGE_PULL_FAILED:
+        tried = f"{job.pulls_failed} pulls failed: {job.message}"
+        yield Blocker(job.held, f"a registry that answers, and {release}", tried)
+    elif job.held is not None:
+        yield Blocker(job.held, release, job.message or "it is held")
+    if job.begin is not None and job.begin > now.wall:
+        have = job.message or "it is not yet that late"
+        yield Blocker(Reason.BEGIN_TIME, f"the time {_moment(job.begin)}", have)
+    for dependency in itertools.islice(job.waits_for, MOST_TOLD):
+        other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
+        have = other.state.value if other else "over"
+        if array is not None:
+            have = f"{len(array.live)} of {array.size} have not ended"
+        need = f"{dependency.after.value} of job {dependency.job}"
+        yield Blocker(Reason.DEPENDENCY, need, have, (dependency.job,))
+    if (more := len(job.waits_for) - MOST_TOLD) > 0:
+        yield Blocker(Reason.DEPENDENCY, f"{more} other jobs", "they have not ended")
+
+
+def _turn(world: World, job: Job) -> Blocker | None:
+    """Return what an element of an array waits for whose turn has not come."""
+    array = world.arrays[job.element.array] if job.element is not None else None
+    if array is None or array.max_parallel is None or job.id in array.taken:
+        return None
+    need = f"a turn in array {array.id}: {array.max_parallel} of it run at once"
+    return Blocker(Reason.ARRAY_LIMIT, need, f"{len(array.waiting)} wait for theirs")
+
+
+def _image(world: World, job: Job) -> Blocker:
+    state = world.images.get(job.image)
+    have = {
+        None: "not looked for yet",
+        Having.FINDING: "being looked for",
+        Having.WANTED: "waits for other pulls",
+        Having.PULLING: "being pulled",
+        Having.LOGIN: (
+            f"{job.owner.name}'s credentials for {registry_of(job.image.reference)} were forgotten "
+            f"when the daemon was restarted: `launch login {registry_of(job.image.reference)}`"
+        ),
+    }[state.having if state else None]
+    return Blocker(Reason.IMAGE_PULL, f"image {job.image.reference}", have)

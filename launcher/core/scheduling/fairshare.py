@@ -1,0 +1,150 @@
+"""Who had how much of the machine lately: decayed use, in slice-GiB-seconds.
+
+A use decays with the half-life of the rules, and so does what a running job has used so far: both
+by the same integral, so that the end of a job changes nobody's place. Only one that was shorter
+than the entry charge gives back the rest of that.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.core.model.job import Job
+    from launcher.core.model.lease import Lease
+    from launcher.core.policy.settings import FairShare
+    from launcher.core.world.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A user's decayed use (slice-GiB-seconds) as it was ``at`` (seconds since 1970)."""
+
+    user: str
+    amount: float
+    at: float
+
+
+def decayed(amount: float, seconds: float, half_life: float) -> float:
+    """Return what is left of a use after so many seconds."""
+    return amount * math.exp2(-max(0.0, seconds) / half_life)
+
+
+def accrued(rate: float, seconds: float, half_life: float) -> float:
+    """Return the decayed use of ``rate`` GiB held for the last ``seconds``.
+
+    >>> round(accrued(2.0, 60.0, 1e9), 3)
+    120.0
+    """
+    scale = half_life / math.log(2)
+    return rate * scale * -math.expm1(-max(0.0, seconds) / scale)
+
+
+def rate_of(leases: Iterable[Lease], rules: FairShare, cpu_slots: int = 1) -> float:
+    """Return how many GiB an attempt with these leases holds; a CPU job counts by its slots."""
+    gib = sum(lease.slice.share_mib for lease in leases) / 1024
+    return gib or rules.cpu_slot_gib * cpu_slots
+
+
+def weight(use: Use, half_life: float) -> float:
+    """Return a number that orders uses of different times and does not change with time.
+
+    The binary logarithm of what is left of a use falls by one a half-life, for all alike.
+    """
+    return (math.log2(use.amount) if use.amount > 0 else -math.inf) + use.at / half_life
+
+
+class Standing:
+    """Every user's use as it is now, running jobs included, and his place among the others."""
+
+    def __init__(self, world: World, wall: float) -> None:
+        self._rules = world.rules.fair_share
+        self._world = world
+        self._wall = wall
+        self._of: dict[int, float] = {}
+
+    @functools.cached_property
+    def _running(self) -> dict[int, float]:
+        """What the jobs that run have used so far, by uid; most passes need not know."""
+        found: dict[int, float] = {}
+        world = self._world
+        for job_id, leases in world.leases.items():
+            if leases:
+                uid = world.jobs[job_id].owner.uid
+                used = self._used(leases, leases[0].granted_at)
+                found[uid] = found.get(uid, 0.0) + used
+        for job_id in world.cpu_running:
+            job = world.jobs[job_id]
+            uid = job.owner.uid
+            used = self._used((), world.attempts[job_id].granted_at, job.need.count)
+            found[uid] = found.get(uid, 0.0) + used
+        return found
+
+    def _used(self, leases: Iterable[Lease], since: float, cpu_slots: int = 1) -> float:
+        seconds = max(self._wall - since, self._rules.entry_charge)
+        rate = rate_of(leases, self._rules, cpu_slots)
+        return accrued(rate, seconds, self._rules.half_life)
+
+    def started(self, job: Job) -> None:
+        """Count a job that was just given its slices."""
+        uid = job.owner.uid
+        self._of.pop(uid, None)
+        if "_running" in self.__dict__:
+            leases = self._world.leases.get(job.id, ())
+            more = self._used(leases, self._wall, job.need.count)
+            self._running[uid] = self._running.get(uid, 0.0) + more
+
+    def served(self, uid: int, gib: float) -> None:
+        """Count for a user what a job of his will be charged when it is started."""
+        self._of.pop(uid, None)
+        self._running[uid] = self._running.get(uid, 0.0) + gib * self._rules.entry_charge
+
+    def use(self, uid: int) -> float:
+        """Return a user's decayed use in slice-GiB-seconds."""
+        use = self._world.uses.get(uid)
+        past = decayed(use.amount, self._wall - use.at, self._rules.half_life) if use else 0.0
+        return past + self._running.get(uid, 0.0)
+
+    def of(self, uid: int) -> float:
+        """Return the number that orders users: who has the least goes first.
+
+        It is the ``weight`` of a use, and costs next to nothing for a user who runs nothing.
+        """
+        found = self._of.get(uid)
+        if found is None:
+            found = self._of[uid] = self._weight(uid)
+        return found
+
+    def _weight(self, uid: int) -> float:
+        found = self._world.weights.get(uid, -math.inf)
+        running = self._running.get(uid)
+        if running:
+            shift = self._wall / self._rules.half_life
+            found = _log2_of_sum(found - shift, math.log2(running)) + shift
+        if self._rules.shares:
+            found -= math.log2(self._rules.shares.get(self._world.user_name(uid), 1.0))
+        return found
+
+
+def _log2_of_sum(some: float, more: float) -> float:
+    """Return the binary logarithm of a sum of two numbers that are given by theirs.
+
+    The numbers themselves may be too large: where the clock is a thousand half-lives behind.
+    """
+    larger = max(some, more)
+    return larger + math.log2(math.exp2(some - larger) + math.exp2(more - larger))
+
+
+def charge(world: World, job: Job, rate: float, since: float, until: float) -> None:
+    """Bill a job's owner for ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
+    half_life = world.rules.fair_share.half_life
+    owner, before = job.owner, world.uses.get(job.owner.uid)
+    past = decayed(before.amount, until - before.at, half_life) if before else 0.0
+    at = max(until, before.at) if before else until
+    use = Use(owner.name, past + accrued(rate, until - since, half_life), at)
+    world.uses[owner.uid] = world.changes.uses[owner.uid] = use
+    world.weights[owner.uid] = weight(use, half_life)

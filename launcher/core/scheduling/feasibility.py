@@ -1,0 +1,59 @@
+"""Whether a request ever could run on this machine."""
+
+from __future__ import annotations
+
+from launcher.core.model.gpu import FULL, split_of
+from launcher.core.model.job import Need, NeedKind
+from launcher.core.scheduling import cpu_slots
+from launcher.core.scheduling.matching import fits, most_offered
+from launcher.core.world.world import World
+from launcher.errors import ImpossibleRequest
+
+
+def check_possible(world: World, need: Need) -> None:
+    """Raise ``ImpossibleRequest`` where no GPU here could ever give what is asked.
+
+    Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
+    not be read refuses nothing, and neither does a machine whose GPUs are not all known yet.
+    """
+    cpu_slots.check_possible(world, need)
+    unknown = world.gpu_down or "" in world.silent or world.gpus_lost
+    if need.kind is NeedKind.NONE or not world.gpus or unknown:
+        return
+    match need.kind:
+        case NeedKind.UUID:
+            missing = [u for u in need.uuids if u not in world.slices]
+            if missing:
+                raise ImpossibleRequest(
+                    f"gpus: there is no slice {missing[0]}",
+                    fix="`launch slices` lists the UUIDs of the slices that exist.",
+                )
+        case NeedKind.FULL | NeedKind.ALL:
+            if need.count > len(world.gpus):
+                raise ImpossibleRequest(
+                    f"gpus: {need} asked, this machine has {len(world.gpus)} GPU(s)"
+                )
+        case _:
+            _check_profiles(world, need)
+
+
+def _check_profiles(world: World, need: Need) -> None:
+    if any(g.mig_capable and not g.profiles_known for g in world.gpus.values()):
+        return
+    most = sum(fits(need, s.slice) for s in world.slices.values())
+    could = 0
+    for gpu in world.gpus.values():
+        could += max((most_offered(need, p) for p in gpu.profiles), default=0)
+    if max(could, most) < need.count:
+        offered = {p.name for g in world.gpus.values() for p in g.profiles}
+        offered |= {s.slice.profile for s in world.slices.values()}
+        have = ", ".join(map(_told, sorted(offered))) or FULL
+        much = f"at most {max(could, most)} at once" if max(could, most) else "nothing like it"
+        raise ImpossibleRequest(
+            f"gpus: {need} asked, but the GPUs of this machine can give {much}",
+            fix=f"What can be had here: {have}.",
+        )
+
+
+def _told(profile: str) -> str:
+    return f"{profile} (shares its memory)" if split_of(profile)[0] else profile

@@ -1,0 +1,36 @@
+"""What stands that looks like what a job asks for, and why it is not given to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from launcher.core.model.job import Need
+from launcher.core.scheduling.matching import fits, in_vain
+from launcher.core.world.world import World
+
+
+def told_instead(world: World, need: Need) -> str:
+    """Return, to be added to how many slices exist, what there is instead; empty for nothing."""
+    return _shared(world, need) + _held_otherwise(world, need)
+
+
+def _shared(world: World, need: Need) -> str:
+    """Tell of the devices that have the size, but share their memory (I15)."""
+    found = Counter(s.slice.profile for s in world.slices.values() if in_vain(need, s.slice))
+    if not found:
+        return ""
+    names = " and ".join(f"{count} x {profile}" for profile, count in sorted(found.items()))
+    return (
+        f"; {names} share the memory of their GPU instance with others: "
+        f"only a request for exactly that profile gets one (`--profile {min(found)}`)"
+    )
+
+
+def _held_otherwise(world: World, need: Need) -> str:
+    """Tell of the UUIDs that came back as what is asked for, while a job has what they were."""
+    told = [
+        f"; {s.slice.uuid} {s.unusable}, and job {s.lease.job} has it"
+        for s in world.slices.values()
+        if s.lease is not None and s.instead is not None and fits(need, s.instead)
+    ]
+    return "".join(told)

@@ -1,0 +1,124 @@
+"""Which slices a need could use, and which of them it should take."""
+
+from __future__ import annotations
+
+from launcher.core.mig.compute_instances import WHOLE, sizes_in
+from launcher.core.model.gpu import FULL, Profile, Slice, name_gb, split_of
+from launcher.core.model.job import Need, NeedKind
+from launcher.core.model.slice_state import SliceState
+from launcher.core.world.world import World
+
+
+def fits(need: Need, what: Slice) -> bool:
+    """Whether this slice is of the kind that the need asks for, free or not.
+
+    A device with shared memory has none to promise: it fits its own profile and UUID only (I15).
+    """
+    match need.kind:
+        case NeedKind.UUID:
+            return what.uuid in need.uuids
+        case NeedKind.FULL | NeedKind.ALL:
+            return what.profile == FULL
+        case NeedKind.PROFILE:
+            return what.profile == need.profile
+        case _:
+            return not what.memory_shared and _is_large(need, what.profile, what.memory_mib)
+
+
+def in_vain(need: Need, what: Slice) -> bool:
+    """Whether only its shared memory, or its smaller share, keeps a slice from a need."""
+    if not what.memory_shared:
+        return False
+    if need.kind is NeedKind.PROFILE:
+        return split_of(what.profile)[1] == need.profile
+    return _is_large(need, what.profile, what.memory_mib)
+
+
+def most_offered(need: Need, profile: Profile) -> int:
+    """Return how many slices of what a need asks for the GPU instances of a profile can be."""
+    if need.kind is not NeedKind.PROFILE:
+        return profile.max_instances * _is_large(need, profile.name, profile.memory_mib)
+    compute, of = split_of(need.profile or "")
+    if profile.name != of:
+        return 0
+    if compute == WHOLE:
+        return profile.max_instances
+    divisible = compute in sizes_in(profile.slice_count)
+    return profile.max_instances * (profile.slice_count // compute) * divisible
+
+
+def _is_large(need: Need, profile: str, memory_mib: int) -> bool:
+    if need.kind is not NeedKind.MEMORY:
+        return False
+    if need.memory_gb is not None:
+        return name_gb(profile, memory_mib) >= need.memory_gb
+    return memory_mib >= (need.memory_mib or 0)
+
+
+def _smallest_first(state: SliceState) -> tuple[int, int, int, str]:
+    s = state.slice
+    start = s.placement.start if s.placement else 0
+    return (s.memory_mib, s.gpu_index, start, s.uuid)
+
+
+def wanted(world: World, need: Need) -> list[SliceState]:
+    """Return every slice that the need could use, free or not, smallest first."""
+    found = world.fitting.get(need)
+    if found is None:
+        found = sorted(
+            (s for s in world.slices.values() if fits(need, s.slice)), key=_smallest_first
+        )
+        world.fitting[need] = found
+    return found
+
+
+def slices_wanted(world: World, need: Need) -> int:
+    """Return how many slices the need takes at once."""
+    match need.kind:
+        case NeedKind.NONE:
+            return 0
+        case NeedKind.UUID:
+            return len(need.uuids)
+        case NeedKind.ALL:
+            return max(1, len(wanted(world, need)))
+        case _:
+            return need.count
+
+
+class Missed:
+    """How many kinds of waiting jobs would miss each slice, as long as nothing starts.
+
+    Each kind is looked at once, however many jobs choose a slice.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._scarce: list[Need] | None = None
+        self._missed: dict[str, int] = {}
+
+    def least_first(self, need: Need, free: list[SliceState]) -> list[SliceState]:
+        """Return the free slices in the order in which the need should take them.
+
+        A request by memory may have the choice between profiles. It takes the slice whose loss
+        blocks least: one that no other waiting job would start on, and of those the smallest.
+        """
+        if need.kind is not NeedKind.MEMORY or len({s.slice.memory_mib for s in free}) < 2:
+            return free
+        # The need itself counts the same for all of them: each fits it.
+        return sorted(free, key=lambda s: (self._by(s), *_smallest_first(s)))
+
+    def _by(self, state: SliceState) -> int:
+        if self._scarce is None:
+            needs = self._world.queue.needs()
+            gpus = (need for need in needs if need.kind is not NeedKind.NONE)
+            self._scarce = [need for need in gpus if _scarce(self._world, need)]
+        uuid = state.slice.uuid
+        if uuid not in self._missed:
+            self._missed[uuid] = sum(fits(need, state.slice) for need in self._scarce)
+        return self._missed[uuid]
+
+
+def _scarce(world: World, need: Need) -> bool:
+    """Whether more is waited for than is free: then every slice that fits would be missed."""
+    free = sum(s.free for s in wanted(world, need))
+    return 0 < free <= slices_wanted(world, need) * world.queue.waiting(need)

@@ -1,0 +1,51 @@
+"""The part of the host's memory that goes with slices: as large as theirs of the GPUs' memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from launcher.core.model.gpu import Gpu, Slice, share_mib
+from launcher.core.model.job import Need, NeedKind
+from launcher.core.scheduling.cpu_slots import slots_for
+from launcher.core.scheduling.matching import most_offered, slices_wanted, wanted
+from launcher.core.world.world import World
+
+
+def memory_with(world: World, slices: Iterable[Slice], cpus: float | None) -> int:
+    """Return the bytes of host memory that go with these slices; without any, with ``cpus``."""
+    leased = list(slices)
+    part = _part(leased, world.gpus) if leased else _part_of_cores(world, cpus)
+    return int(world.rules.policy.host_memory * part)
+
+
+def memory_for(world: World, need: Need, cpus: float | None) -> int:
+    """Return the least bytes of host memory that slices for this need can bring: to count on."""
+    if need.kind is NeedKind.NONE:
+        return memory_with(world, (), cpus)
+    found = [state.slice for state in wanted(world, need)][: slices_wanted(world, need)]
+    part = _part(found, world.gpus) if found else _part_of_profile(world, need)
+    return int(world.rules.policy.host_memory * part)
+
+
+def _part_of_cores(world: World, cpus: float | None) -> float:
+    return min(1.0, slots_for(cpus) / max(1, world.cpu_slots))
+
+
+def _part(slices: list[Slice], gpus: dict[str, Gpu]) -> float:
+    """A GPU that is not known counts as large as its slice."""
+    parts = 0.0
+    for each in slices:
+        gpu = gpus.get(each.gpu_uuid)
+        parts += each.share_mib / max(1, each.memory_mib, gpu.memory_mib if gpu else 0)
+    return min(1.0, parts / max(1, len(gpus)))
+
+
+def _part_of_profile(world: World, need: Need) -> float:
+    """What a slice will be that does not stand yet; all of it where nothing is known of it."""
+    sizes = [
+        share_mib(need.profile or p.name, p.memory_mib) / max(gpu.memory_mib, p.memory_mib)
+        for gpu in world.gpus.values()
+        for p in gpu.profiles
+        if most_offered(need, p)
+    ]
+    return min(1.0, need.count * min(sizes, default=1.0) / max(1, len(world.gpus)))

@@ -1,0 +1,102 @@
+"""Jobs that give way: what a job of higher priority lacks is taken from preemptible ones.
+
+The one that gives way is warned if it asked for that, stopped with its grace, and queued again
+under its id: it costs it no retry.
+"""
+
+from __future__ import annotations
+
+from launcher.core.jobs import time_limits
+from launcher.core.messages.actions import Action
+from launcher.core.messages.events import Now
+from launcher.core.model.job import Job, State
+from launcher.core.model.slice_state import SliceState
+from launcher.core.scheduling import quota, reservation_windows
+from launcher.core.scheduling.matching import slices_wanted, wanted
+from launcher.core.scheduling.scheduler import Walk, gate, settled
+from launcher.core.world.lifecycle import Preempted
+from launcher.core.world.transitions import move, stop
+from launcher.core.world.world import World
+
+LONGEST_NOTICE_SECONDS = 300.0
+"""Who gives way has no more time than this between its warning and its end."""
+
+
+def preempt(world: World, now: Now) -> list[Action]:
+    """Let preemptible jobs give way to those in front that lack slices; at most one job a pass.
+
+    What was asked to give way is not free yet: until it is, nobody else is asked for the same job.
+    """
+    if not any(_may_go(world, world.jobs[i], now) for i in world.preemptible):
+        return []
+    walk = settled(world, now)
+    heads = (world.queue.head(lane) for lane in world.queue.lanes())
+    for job in sorted((world.jobs[h[1]] for h in heads if h is not None), key=walk.key):
+        victims = _victims(walk, job)
+        if victims:
+            return [action for v in victims for action in _give_way(world, v, job, now)]
+    return []
+
+
+def _may_go(world: World, job: Job, now: Now) -> bool:
+    if job.state is not State.RUNNING or job.stopping or job.started_wall is None:
+        return False
+    return now.wall - job.started_wall >= world.rules.preempt_after
+
+
+def _victims(walk: Walk, job: Job) -> list[Job]:
+    """Return the jobs that must go for this one to start; none where that would not do."""
+    world, now = walk.world, walk.now
+    if gate(world, job.need) or quota.exceeded(world, job, None) is not None:
+        return []
+    lacking = slices_wanted(world, job.need)
+    candidates: dict[int, int] = {}
+    for state in wanted(world, job.need):
+        if _coming(walk, job, state):
+            lacking -= 1
+        elif (victim := _victim(world, job, state, now)) is not None:
+            candidates[victim.id] = candidates.get(victim.id, 0) + 1
+    found: list[Job] = []
+    for job_id in sorted(candidates, key=lambda i: _least_missed(world.jobs[i])):
+        if lacking <= 0:
+            break
+        found.append(world.jobs[job_id])
+        lacking -= candidates[job_id]
+    return found if lacking <= 0 else []
+
+
+def _coming(walk: Walk, job: Job, state: SliceState) -> bool:
+    """Whether a slice is free for the job, or its user is on the way out."""
+    if state.lease is None:
+        return walk.open(job, state)
+    holder = walk.world.jobs[state.lease.job]
+    return state.usable and (holder.stopping or holder.state is State.COMPLETING)
+
+
+def _victim(world: World, job: Job, state: SliceState, now: Now) -> Job | None:
+    if state.lease is None or not state.usable:
+        return None
+    holder = world.jobs[state.lease.job]
+    gives = holder.gives_way_to(job) and _may_go(world, holder, now)
+    barred = reservation_windows.barring(world, job, state.slice.uuid, now) is not None
+    return holder if gives and not barred else None
+
+
+def _least_missed(job: Job) -> tuple[int, float]:
+    """Lowest priority first, then the one that loses the least work."""
+    return (job.priority, -(job.started_wall or 0.0))
+
+
+def _give_way(world: World, victim: Job, job: Job, now: Now) -> list[Action]:
+    why = f"gave way to job {job.id}"
+    move(world, victim, Preempted, State.RUNNING, now, why)
+    victim.again, victim.message, victim.stop_asked = why, why, now.wall
+    if victim.warn is None:
+        return stop(world, victim, now)
+    before = min(victim.warn.before, LONGEST_NOTICE_SECONDS)
+    if victim.deadline is not None:
+        before = min(before, max(0.0, victim.deadline - now.boot))
+    actions = time_limits.warn(world, victim, now)
+    world.set_deadline(victim, now.boot + before)
+    victim.warn_at = None
+    return actions

@@ -1,0 +1,267 @@
+"""How much a user or a group may have at once: running use makes a job wait, queued use refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
+
+from launcher.core.model.gpu import Slice
+from launcher.core.model.job import Job, Need, NeedKind, Owner, State
+from launcher.core.policy.settings import Quota
+from launcher.core.scheduling.matching import slices_wanted, wanted
+from launcher.core.world.pending_queue import Lane
+from launcher.core.world.world import World
+from launcher.errors import NotAllowed
+
+ORDINARY_QUEUED_JOBS = 10_000
+"""How many jobs an ordinary user may have queued unless launcher.toml says otherwise."""
+ORDINARY_QUEUED_BYTES = 64 * 1024 * 1024
+"""How many bytes these may take in the database unless launcher.toml says otherwise."""
+
+ORDINARY_QUEUED_KINDS = 100
+"""How many kinds of jobs an ordinary user may have unless launcher.toml says otherwise. Jobs are of
+one kind if they ask for the same GPUs and about the same time: every decision looks at one job of
+each kind."""
+
+ORDINARY_QUEUED_DEPENDENCIES = 20_000
+"""For how many others an ordinary user's jobs may wait in all unless launcher.toml says otherwise:
+what a job still waits for is written again whenever one of them ends."""
+
+ORDINARY_LOG_BYTES = 20 * 1024**3
+"""How many bytes of logs an ordinary user may have unless launcher.toml says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRoom:
+    """A quota of logs: whose, how many bytes there are, and how many there may be."""
+
+    whose: str
+    has: int
+    most: int
+
+    @property
+    def left(self) -> int:
+        """How many bytes more there may be; negative where there are too many."""
+        return self.most - self.has
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A quota that a start would exceed: whose, what it would take, what there is."""
+
+    whose: str
+    need: str
+    have: str
+
+
+def exceeded(world: World, job: Job, slices: tuple[Slice, ...] | None) -> Exceeded | None:
+    """Return the first quota that starting this job on these slices would exceed.
+
+    Without ``slices`` the least that its need could take counts.
+    """
+    if job.need.kind is NeedKind.NONE:
+        return _exceeded_by_slots(world, job)
+    for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):
+        if quota.running_slices is None and quota.running_gib is None:
+            continue
+        more, gib = _asked(world, job.need, slices)
+        has, has_gib = _running(world, members)
+        if quota.running_slices is not None and has + more > quota.running_slices:
+            return Exceeded(
+                whose, f"{more} more running slice(s)", f"{has} of {quota.running_slices} in use"
+            )
+        if quota.running_gib is not None and has_gib + gib > quota.running_gib:
+            have = f"{has_gib:g} of {quota.running_gib:g} GiB in use"
+            return Exceeded(whose, f"{gib:g} GiB more of running slices", have)
+    return None
+
+
+def _exceeded_by_slots(world: World, job: Job) -> Exceeded | None:
+    """Return the first quota of CPU slots that starting this job would exceed."""
+    more = job.need.count
+    for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):
+        most = quota.running_cpu_slots
+        if most is None:
+            continue
+        running = (world.jobs[job_id] for job_id in world.cpu_running)
+        has = sum(other.need.count for other in running if other.owner.uid in members)
+        if has + more > most:
+            return Exceeded(whose, f"{more} more CPU slot(s)", f"{has} of {most} in use")
+    return None
+
+
+def _quotas(
+    world: World, owner: Owner, groups: frozenset[str] | None
+) -> Iterator[tuple[str, frozenset[int], Quota]]:
+    """Yield (whose, uids that share it, quota) of every quota that binds a user."""
+    yield f"user {owner.name}", frozenset((owner.uid,)), world.rules.quota_of(owner.name)
+    for group, quota in world.rules.group_quotas.items():
+        if group in (groups or ()):
+            members = {uid for uid, names in list(world.groups.items()) if group in names}
+            yield f"group {group}", frozenset(members | {owner.uid}), quota
+
+
+def _asked(world: World, need: Need, slices: tuple[Slice, ...] | None) -> tuple[int, float]:
+    if slices is None:
+        count = slices_wanted(world, need)
+        least = wanted(world, need)[:count]
+        return count, round(sum(s.slice.share_mib for s in least) / 1024, 3)
+    return len(slices), round(sum(s.share_mib for s in slices) / 1024, 3)
+
+
+def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
+    held = [
+        lease.slice.share_mib
+        for job_id, leases in world.leases.items()
+        if leases and world.jobs[job_id].owner.uid in members
+        for lease in leases
+    ]
+    return len(held), round(sum(held) / 1024, 3)
+
+
+def log_room(
+    world: World, owner: Owner, held: Callable[[Set[int]], int], *, admin: bool
+) -> LogRoom | None:
+    """Return the quota of logs that leaves a user least, None where none binds.
+
+    ``held`` returns how many bytes of logs some users (by uid) have together.
+    """
+    rooms = []
+    for whose, members, quota in _quotas(world, owner, world.groups.get(owner.uid)):
+        most = quota.log_bytes
+        if most is None and not admin and whose == f"user {owner.name}":
+            most = ORDINARY_LOG_BYTES
+        if most is not None:
+            rooms.append(LogRoom(whose, held(members), most))
+    return min(rooms, key=lambda room: room.left, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """Jobs that are to be queued: their number and kinds.
+
+    ``kept`` is how many bytes they take in the database, ``waits`` for how many others they wait.
+    """
+
+    jobs: int
+    kinds: frozenset[Lane]
+    kept: int
+    waits: int
+
+
+def check_submit(
+    world: World, owner: Owner, groups: frozenset[str], more: More, *, admin: bool
+) -> None:
+    """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run.
+
+    Where the rules say nothing, an ordinary user may have ``ORDINARY_QUEUED_JOBS``, ``_BYTES``,
+    ``_KINDS`` and ``_DEPENDENCIES``.
+    """
+    needs = {lane.need for lane in more.kinds}
+    check_kinds(world, owner, groups, more.kinds, admin=admin)
+    for whose, members, quota in _quotas(world, owner, groups):
+        _check_running(world, whose, quota, needs)
+        ordinary = not admin and whose == f"user {owner.name}"
+        queued_jobs = quota.queued_jobs
+        if queued_jobs is None and ordinary:
+            queued_jobs = ORDINARY_QUEUED_JOBS
+        if queued_jobs is not None:
+            _check_queued(world, whose, members, queued_jobs, more.jobs)
+        queued_bytes = quota.queued_bytes
+        if queued_bytes is None and ordinary:
+            queued_bytes = ORDINARY_QUEUED_BYTES
+        if queued_bytes is not None:
+            _check_kept(world, whose, members, queued_bytes, more.kept)
+        queued_dependencies = quota.queued_dependencies
+        if queued_dependencies is None and ordinary:
+            queued_dependencies = ORDINARY_QUEUED_DEPENDENCIES
+        if queued_dependencies is not None and more.waits:
+            _check_waits(world, whose, members, queued_dependencies, more.waits)
+
+
+def _check_running(world: World, whose: str, quota: Quota, needs: Set[Need]) -> None:
+    """Raise ``NotAllowed`` where one of these asks for more than may run at once."""
+    if quota.running_slices is not None:
+        most = max((slices_wanted(world, n) for n in needs), default=0)
+        if most > quota.running_slices:
+            raise NotAllowed(
+                f"gpus: {most} slices at once are more than the {quota.running_slices} "
+                f"that {whose} may have",
+                fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
+            )
+    slots = max((n.count for n in needs if n.kind is NeedKind.NONE), default=0)
+    if quota.running_cpu_slots is not None and slots > quota.running_cpu_slots:
+        raise NotAllowed(
+            f"cpus: {slots} CPU slots at once are more than the {quota.running_cpu_slots} "
+            f"that {whose} may have",
+            fix="Ask for fewer cores, or let an admin raise the quota in launcher.toml.",
+        )
+
+
+def check_kinds(
+    world: World,
+    owner: Owner,
+    groups: frozenset[str],
+    kinds: Set[Lane],
+    *,
+    admin: bool,
+    instead_of: Lane | None = None,
+) -> None:
+    """Raise ``NotAllowed`` where jobs of these kinds would be more kinds than a user may have.
+
+    ``instead_of`` is the kind that a job has before it is changed.
+    """
+    for whose, members, quota in _quotas(world, owner, groups):
+        most = quota.queued_kinds
+        if most is None and whose == f"user {owner.name}":
+            most = None if admin else ORDINARY_QUEUED_KINDS
+        if most is None:
+            continue
+        has = {lane for uid in members for lane in world.kinds.get(uid, ())}
+        if instead_of is not None and world.kinds[owner.uid][instead_of] == 1:
+            has.discard(instead_of)
+        more = len(kinds - has)
+        if more and len(has) + more > most:
+            raise NotAllowed(
+                f"{whose} has jobs of {len(has)} kinds, {more} more would be above the quota "
+                f"queued_kinds of {most}",
+                fix="Give jobs that differ little the same GPUs and time limit, or submit them "
+                "when others have ended. An admin can raise queued_kinds in the [quota] of "
+                "launcher.toml.",
+            )
+
+
+def _check_waits(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
+    has = sum(world.waits[uid] for uid in members)
+    if has + more > most:
+        raise NotAllowed(
+            f"{whose} has jobs that wait for {has} others, {more} more would be above the quota "
+            f"queued_dependencies of {most}",
+            fix="Let them wait for one array, or for one job that waits for the others. An admin "
+            "can raise queued_dependencies in the [quota] of launcher.toml.",
+        )
+
+
+def _check_kept(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
+    has = sum(world.kept[uid] for uid in members)
+    if has + more > most:
+        raise NotAllowed(
+            f"{whose} has jobs of {has} bytes, {more} more would be above the quota "
+            f"queued_bytes of {most}",
+            fix="Submit fewer jobs, or again when some have ended. A matrix keeps its command once "
+            "and only the values for each job; put long texts into files or the image. An admin "
+            "can raise queued_bytes in the [quota] of launcher.toml.",
+        )
+
+
+def _check_queued(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
+    if sum(world.live[uid] for uid in members) + more <= most:
+        return  # whatever their states: a long queue is not looked through for every submit
+    queued = sum(
+        job.state is State.PENDING and job.owner.uid in members for job in world.jobs.values()
+    )
+    if queued + more > most:
+        raise NotAllowed(
+            f"{whose} has {queued} jobs queued, {more} more would be above the quota of {most}",
+            fix="Submit fewer, or again when some have ended.",
+        )

@@ -1,0 +1,110 @@
+"""Slices that an admin keeps for a user or group in a window of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.core.messages.actions import Action
+from launcher.core.messages.events import Now, ReserveAsked, UnreserveAsked
+from launcher.core.model.job import Job, Owner
+from launcher.core.scheduling.holdback import runs_for
+from launcher.core.world.world import World
+from launcher.errors import StaleRequest, UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Slices for ``user`` or the members of ``group``, from ``start`` to ``end`` (since 1970)."""
+
+    name: str
+    slices: tuple[str, ...]
+    user: str | None
+    group: str | None
+    start: float
+    end: float
+    by: Owner
+
+
+def admits(world: World, reservation: Reservation, owner: Owner) -> bool:
+    """Whether a user may use the reserved slices in the window."""
+    return owner.name == reservation.user or reservation.group in world.groups.get(owner.uid, ())
+
+
+def barring(world: World, job: Job, uuid: str, now: Now) -> Reservation | None:
+    """Return the reservation that keeps a job off a slice: it is on, or the job would run into it.
+
+    A job without a time limit counts as long as the rules assume.
+    """
+    for reservation in world.reservations.values():
+        if uuid not in reservation.slices or now.wall >= reservation.end:
+            continue
+        if admits(world, reservation, job.owner):
+            continue
+        seconds = runs_for(job) or world.rules.assumed_time_limit
+        if now.wall + seconds > reservation.start:
+            return reservation
+    return None
+
+
+def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
+    """Keep slices for somebody; raises ``UserError`` where that cannot be."""
+    before = world.reservations.get(event.name)
+    if before is not None and before.end > now.wall:
+        raise StaleRequest(
+            f"there is a reservation {event.name} already", fix="Choose another name."
+        )
+    if event.end <= max(event.start, now.wall):
+        raise UserError("the window must end after it begins, and not be over")
+    if (event.user is None) == (event.group is None):
+        raise UserError("a reservation is for one user or one group")
+    slices = tuple(event.slices) or _of_profile(world, event)
+    for uuid in slices:
+        if uuid not in world.slices:
+            raise UserError(f"there is no slice {uuid}", fix="`launch slices` lists them.")
+        if (other := _taken(world, uuid, event)) is not None:
+            raise UserError(f"{uuid} is reserved as {other.name} in that time")
+    for name in [n for n, r in world.reservations.items() if r.end <= now.wall]:
+        _drop(world, name)
+    made = Reservation(
+        event.name, slices, event.user, event.group, event.start, event.end, event.by
+    )
+    world.reservations[event.name] = world.changes.reservations[event.name] = made
+    return []
+
+
+def _taken(world: World, uuid: str, event: ReserveAsked) -> Reservation | None:
+    overlapping = (
+        r
+        for r in world.reservations.values()
+        if uuid in r.slices and r.start < event.end and event.start < r.end
+    )
+    return next(overlapping, None)
+
+
+def _of_profile(world: World, event: ReserveAsked) -> tuple[str, ...]:
+    """Choose slices of a profile that nobody else has reserved in that time, free ones first."""
+    of_profile = [s for s in world.slices.values() if s.slice.profile == event.profile]
+    open_ = [s for s in of_profile if _taken(world, s.slice.uuid, event) is None]
+    if event.count < 1 or len(open_) < event.count:
+        raise UserError(
+            f"{event.count} x {event.profile} asked, {len(open_)} of {len(of_profile)} can be "
+            "reserved in that time",
+            fix="`launch slices` lists the slices, `launch reserve` the reservations.",
+        )
+    found = sorted(open_, key=lambda s: (not s.free, s.slice.gpu_index, s.slice.uuid))
+    return tuple(s.slice.uuid for s in found[: event.count])
+
+
+def unreserve(world: World, event: UnreserveAsked, now: Now) -> list[Action]:
+    """Take a reservation back."""
+    if event.name not in world.reservations:
+        raise StaleRequest(
+            f"there is no reservation {event.name}", fix="`launch reserve` lists them."
+        )
+    _drop(world, event.name)
+    return []
+
+
+def _drop(world: World, name: str) -> None:
+    del world.reservations[name]
+    world.changes.reservations[name] = None

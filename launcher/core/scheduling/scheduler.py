@@ -1,0 +1,262 @@
+"""Who starts now, on what: one walk over the heads of the queue.
+
+Order is priority, then fair share, then age. A gang that cannot be placed keeps the free slices
+that it could use, so that smaller jobs behind it cannot starve it; the others go on. ``explain``
+walks the same way: the rule that refuses a start explains it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+
+from launcher.core.messages.actions import Action, StartAttempt
+from launcher.core.messages.events import Now
+from launcher.core.model.gpu import Slice
+from launcher.core.model.ids import container_name, host_name
+from launcher.core.model.job import Job, Need, NeedKind, State
+from launcher.core.model.lease import Attempt, Lease
+from launcher.core.model.slice_state import SliceState
+from launcher.core.scheduling import quota, reservation_windows
+from launcher.core.scheduling.cpu_slots import KeptSlots
+from launcher.core.scheduling.fairshare import Standing
+from launcher.core.scheduling.holdback import Kept, Key, keep, runs_for
+from launcher.core.scheduling.matching import Missed, slices_wanted, wanted
+from launcher.core.world import lifecycle
+from launcher.core.world.pending_queue import Lane
+from launcher.core.world.world import World
+
+
+def gate(world: World, need: Need) -> str | None:
+    """Return the sentence that keeps every such job from starting, None where nothing does."""
+    if why := world.reconciling or world.draining or world.engine_down:
+        return why
+    return None if need.kind is NeedKind.NONE else world.gpu_down or world.gpu_support
+
+
+class Walk:
+    """One walk over the queue in its order, with what those in front keep for themselves."""
+
+    def __init__(self, world: World, now: Now) -> None:
+        self.world, self.now = world, now
+        self.standing = Standing(world, now.wall)
+        self.kept: dict[str, Kept] = {}
+        self.kept_slots = KeptSlots(world)
+        self._missed = Missed(world)
+        self._gibs: dict[Need, float] = {}
+
+    def key(self, job: Job) -> Key:
+        """Return a job's place in the order."""
+        return (-job.priority, self.standing.of(job.owner.uid), job.id)
+
+    def heads(self) -> Iterator[Job]:
+        """Yield the first job of each lane in order, and the next of a lane whose first started.
+
+        Needs for which nothing is free are left out: none of them can start, or keep a slice.
+        """
+        heaps = [(need, self._lanes(need)) for need in self.world.queue.needs()]
+        tops = [(heap[0][0], i) for i, (_, heap) in enumerate(heaps) if heap]
+        heapq.heapify(tops)
+        while tops:
+            _, i = heapq.heappop(tops)
+            need, heap = heaps[i]
+            if not self._any_free(need):
+                continue  # and so for all lanes of this need
+            key, lane = heapq.heappop(heap)
+            job = self.world.jobs[key[2]]
+            if (now := self.key(job)) > key:  # others of this owner started meanwhile
+                heapq.heappush(heap, (now, lane))
+            else:
+                yield job
+                following = self.world.queue.head(lane)
+                if job.state is not State.PENDING and following is not None:
+                    heapq.heappush(heap, (self.key(self.world.jobs[following[1]]), lane))
+            if heap:
+                heapq.heappush(tops, (heap[0][0], i))
+
+    def _lanes(self, need: Need) -> list[tuple[Key, Lane]]:
+        """Return a heap of the lanes of a need with the places of their first jobs."""
+        if not self._any_free(need):
+            return []
+        of = self.standing.of
+        found = self.world.queue.heads(need)
+        heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id, _) in found]
+        heapq.heapify(heap)
+        return heap
+
+    def first(self, most: int, keep: Callable[[int], bool] = lambda _: True) -> list[Job]:
+        """Return the first jobs in the order in which they will be served; of those to be kept."""
+        return list(itertools.islice(self.order(most, keep), most))
+
+    def order(
+        self, most: int | None = None, keep: Callable[[int], bool] = lambda _: True
+    ) -> Iterator[Job]:
+        """Yield waiting jobs as they will be served, whatever they need.
+
+        Each counts its entry charge when it is served, so that users take turns as they will. The
+        walk is used up by that.
+        """
+        jobs, queue = self.world.jobs, self.world.queue
+        heap: list[tuple[Key, int, list[int]]] = []
+        for number, lane in enumerate(queue.lanes()):
+            ids = queue.first(lane, most or len(queue), keep)[::-1]
+            if ids:
+                heap.append((self.key(jobs[ids[-1]]), number, ids))
+        heapq.heapify(heap)
+        while heap:
+            key, number, ids = heapq.heappop(heap)
+            job = jobs[key[2]]
+            if (now := self.key(job)) == key:
+                yield job
+                ids.pop()
+                self.standing.served(job.owner.uid, self._gib(job.need))
+                if not ids:
+                    continue
+                now = self.key(jobs[ids[-1]])
+            heapq.heappush(heap, (now, number, ids))
+
+    def _gib(self, need: Need) -> float:
+        """Return how much memory a job with this need would be charged for, in GiB."""
+        if need not in self._gibs:
+            least = wanted(self.world, need)[: slices_wanted(self.world, need)]
+            mib = sum(state.slice.share_mib for state in least)
+            self._gibs[need] = mib / 1024 or need.count * self.world.rules.fair_share.cpu_slot_gib
+        return self._gibs[need]
+
+    def _any_free(self, need: Need) -> bool:
+        if gate(self.world, need):
+            return False
+        if need.kind is NeedKind.NONE:
+            return self.world.cpu_used < self.world.cpu_slots
+        return any(s.free for s in wanted(self.world, need))
+
+    def choose(self, job: Job) -> tuple[Slice, ...] | None:
+        """Return the slices to lease, or None where the job cannot start now. All or nothing."""
+        world, need = self.world, job.need
+        if gate(world, need):
+            return None
+        if need.kind is NeedKind.NONE:
+            fits = self.kept_slots.free_for(job, self.key(job)) >= need.count
+            return () if fits and quota.exceeded(world, job, ()) is None else None
+        free = [s for s in wanted(world, need) if self.open(job, s)]
+        free = self._missed.least_first(need, free)
+        count = slices_wanted(world, need)
+        if len(free) < count:
+            return None
+        free.sort(key=lambda s: s.failed_starts)  # a bad slice must not take all of a job's tries
+        chosen = tuple(s.slice for s in free[:count])
+        return chosen if quota.exceeded(world, job, chosen) is None else None
+
+    def started(self, job: Job) -> None:
+        """Note that a job was granted slices: less is free now, and its owner uses more."""
+        self.standing.started(job)
+        self._missed = Missed(self.world)
+
+    def open(self, job: Job, state: SliceState) -> bool:
+        """Whether this job may have this slice now."""
+        return (
+            state.free
+            and not self.kept_from(job, state.slice.uuid)
+            and reservation_windows.barring(self.world, job, state.slice.uuid, self.now) is None
+        )
+
+    def kept_from(self, job: Job, uuid: str) -> bool:
+        """Whether a slice is kept for a job in front, and this one would not be over in time."""
+        kept = self.kept.get(uuid)
+        if kept is None or kept.key >= self.key(job):
+            return False
+        seconds = runs_for(job)
+        return seconds is None or seconds > kept.seconds
+
+    def refuse(self, job: Job) -> None:
+        """Let a job that cannot start keep what it may from those behind it."""
+        world = self.world
+        if job.need.kind is NeedKind.NONE:
+            if quota.exceeded(world, job, ()) is None:
+                self.kept_slots.keep(job, self.key(job), self.now)
+            return
+        gang = slices_wanted(world, job.need) > 1
+        if not gang or quota.exceeded(world, job, None) is not None:
+            return
+        usable = [
+            s
+            for s in wanted(world, job.need)
+            if s.usable
+            and s.slice.uuid not in self.kept
+            and reservation_windows.barring(world, job, s.slice.uuid, self.now) is None
+        ]
+        keep(world, self.key(job), usable, self.kept, self.now)
+
+
+def settled(world: World, now: Now) -> Walk:
+    """Return a walk in which nobody started, and everyone in front has kept what he may."""
+    walk = Walk(world, now)
+    for job in walk.heads():
+        if walk.choose(job) is None:
+            walk.refuse(job)
+    return walk
+
+
+def schedule(world: World, now: Now) -> list[Action]:
+    """Start every job that can start now; returns the actions, notes the changes.
+
+    A start may take the quota of a gang that keeps slices, and so what it kept is free for those
+    that were refused it: where somebody keeps slices, another pass follows one that started jobs.
+    """
+    actions: list[Action] = []
+    while len(world.queue):
+        walk = Walk(world, now)
+        started = _start(walk)
+        actions += started
+        if not started or not (walk.kept or walk.kept_slots.kept):
+            break
+    return actions
+
+
+def _start(walk: Walk) -> list[Action]:
+    """Make one pass: start whoever can start, and let the others keep what they may."""
+    actions: list[Action] = []
+    for job in walk.heads():
+        slices = walk.choose(job)
+        if slices is None:
+            walk.refuse(job)
+            continue
+        actions.append(grant(walk.world, job, slices, walk.now))
+        walk.started(job)
+    for kept in (*walk.kept.values(), *(kept for kept, _ in walk.kept_slots.kept)):
+        walk.world.keeping.setdefault(kept.job, walk.now.boot)
+    return actions
+
+
+def grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> StartAttempt:
+    """Lease the slices to the job's next attempt; returns what starts it."""
+    lifecycle.check(job, lifecycle.Granted, State.STARTING)
+    assert job.image_id is not None, "only pinned jobs are in the queue"
+    world.queue.discard(job.id)
+    world.keeping.pop(job.id, None)
+    job.attempt += 1
+    job.state, job.reason, job.message = State.STARTING, None, None
+    job.slices = tuple(s.uuid for s in slices)
+    job.container_id = job.started_at = job.ended_at = None
+    named = host_name if job.on_host else container_name
+    name = named(world.store, job.id, job.attempt)
+    attempt = Attempt(
+        job.id, job.attempt, name, job.slices, job.image_id, now.wall, boot=world.boot
+    )
+    world.attempts[job.id] = attempt
+    world.changes.attempts[(job.id, job.attempt)] = attempt
+    for s in slices:
+        world.grant(Lease(job.id, job.attempt, s, now.wall))
+    world.activate(job)
+    world.note(job, now.wall, "granted", f"attempt {job.attempt}: {', '.join(job.slices) or 'CPU'}")
+    world.stories.setdefault(job.id, []).append(f"Granted -> STARTING as attempt {job.attempt}")
+    return StartAttempt(
+        job.id,
+        job.attempt,
+        name,
+        slices,
+        job.image_id,
+        index=job.index,
+        policy_version=job.policy_version,
+    )

@@ -1,0 +1,75 @@
+"""When the wall clock is set: what was recorded by it moves along, so that seconds go on counting.
+
+Limits, backoffs and use are kept in seconds since 1970, because they outlive a boot; CLOCK_BOOTTIME
+tells by how much the wall clock was set meanwhile. What people mean by the wall clock (a begin
+time to come, a reservation) stays where it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+
+from launcher.core.messages.events import Now
+from launcher.core.model.job import Job, State
+from launcher.core.scheduling.fairshare import weight
+from launcher.core.world.world import World
+
+STEP_SECONDS = 2.0
+"""Less is a clock that is being corrected slowly, or the rounding of a long replay."""
+
+
+def keep_pace(world: World, now: Now) -> None:
+    """Move the records along where the wall clock was set since the last look."""
+    clock = now.wall - now.boot
+    if world.clock is None:
+        world.clock = world.changes.clock = clock
+        return
+    step = clock - world.clock
+    if abs(step) < STEP_SECONDS:
+        return
+    world.clock = world.changes.clock = clock
+    world.changes.clock_step += step
+    for job in world.jobs.values():
+        _move_job(world, job, step, now)
+    waiting = {job_id for _, job_id in world.begins}
+    world.begins = [
+        (job.begin, job.id)
+        for job in world.jobs.values()
+        if job.state is State.PENDING
+        and job.begin is not None
+        and (job.begin > now.wall or job.id in waiting)
+    ]
+    heapq.heapify(world.begins)
+    half_life = world.rules.fair_share.half_life
+    for uid, use in world.uses.items():
+        world.uses[uid] = moved = dataclasses.replace(use, at=use.at + step)
+        world.changes.uses[uid] = moved
+        world.weights[uid] = weight(moved, half_life)
+
+
+def _move_job(world: World, job: Job, step: float, now: Now) -> None:
+    if job.state is State.PENDING:
+        if job.begin is not None and (_backs_off(job) or job.begin <= now.wall - step):
+            job.begin += step
+            world.changes.jobs[job.id] = job
+        return
+    job.started_wall = _moved(job.started_wall, step)
+    job.stop_asked = _moved(job.stop_asked, step)
+    job.begin = _moved(job.begin, step)
+    world.changes.jobs[job.id] = job
+    attempt = world.attempts[job.id]
+    attempt.granted_at += step
+    world.changes.attempts[(job.id, attempt.number)] = attempt
+    for lease in world.leases.get(job.id, ()):
+        lease.granted_at += step
+        world.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
+
+
+def _backs_off(job: Job) -> bool:
+    """Whether the time that a pending job waits for is a backoff, and not its user's wish."""
+    return job.attempt > 0 or job.pulls_failed > 0
+
+
+def _moved(at: float | None, step: float) -> float | None:
+    return None if at is None else at + step

@@ -1,0 +1,465 @@
+"""The world in memory: live jobs, slices and images with their indexes, and what changed.
+
+Everything here can be rebuilt from the store; a failed commit throws it away. Only the core's
+handlers change it, and every change is noted in ``changes`` for the next transaction.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
+from launcher.core.messages.events import InventoryRead
+from launcher.core.model.arrays import Array
+from launcher.core.model.gpu import FULL, Gpu, Instance, Slice
+from launcher.core.model.job import ImageKey, Job, Need, NeedKind, Outcome, State, wall_of
+from launcher.core.model.layout_change import LayoutOp
+from launcher.core.model.lease import Attempt, Lease
+from launcher.core.model.packing import Place
+from launcher.core.model.slice_state import ImageState, SliceState
+from launcher.core.policy.settings import Rules
+from launcher.core.scheduling.fairshare import Use, charge, rate_of
+from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
+from launcher.core.world.recent import RecentEnds
+
+if TYPE_CHECKING:
+    from launcher.core.scheduling.reservation_windows import Reservation
+
+
+FIRST_WAIT_SECONDS = 10.0
+"""How long after Docker could not hand out GPUs that is tried again; then twice as long."""
+
+
+@dataclass(slots=True, eq=False)
+class World:
+    """Live jobs, slices, leases, images, and the gates that keep new starts back."""
+
+    store: str
+    next_id: int = 1
+    cpu_slots: int = 1
+    rules: Rules = field(default_factory=Rules)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    leases: dict[int, list[Lease]] = field(default_factory=dict)
+    queue: PendingQueue = field(default_factory=PendingQueue)
+    aside: Aside = field(default_factory=Aside)
+    """The pending jobs that are not in the queue, and no elements of arrays."""
+    gpus: dict[str, Gpu] = field(default_factory=dict)
+    not_ours: dict[str, str] = field(default_factory=dict)
+    """GPU UUID -> why another daemon has it."""
+    slices: dict[str, SliceState] = field(default_factory=dict)
+    instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
+    cuts: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+    """The compute slices of the compute instances that NVML shows, by GPU and GI id: largest first,
+    () for one that spans its GPU instance. A GPU instance without any is left out."""
+    hidden: frozenset[str] = frozenset()
+    """The GPUs of which NVML does not tell what GPU instances stand."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """GPU UUID -> why it cannot be asked; an empty UUID is a GPU that was not read yet."""
+    gpus_lost: int = 0
+    """How many GPUs fell off the bus: nobody knows what they offered."""
+    drains: dict[str, Drain] = field(default_factory=dict)
+    made: dict[tuple[str, int], Place] = field(default_factory=dict)
+    """The GPU instances that the launcher made, by GPU and GI id."""
+    layout: LayoutOp | None = None
+    next_layout: int = 1
+    images: dict[ImageKey, ImageState] = field(default_factory=dict)
+    pulling: set[ImageKey] = field(default_factory=set)
+    wanted: dict[int, list[tuple[tuple[int, int], ImageKey]]] = field(default_factory=dict)
+    """The images to pull for each user, by uid: heaps; an entry may be out of date."""
+    pulls_started: int = 0
+    """How many pulls were started."""
+    pulled: dict[int, int] = field(default_factory=dict)
+    """The number of the last pull that was started for each user who waits for one, by uid."""
+    private_images: dict[str, frozenset[int]] = field(default_factory=dict)
+    """The uids to whom a registry gave an image for their credentials, by its id."""
+    public_images: set[str] = field(default_factory=set)
+    """The images that a registry gave without credentials, or that an admin published, by id."""
+    pulls: set[tuple[str, int]] = field(default_factory=set)
+    """(reference, uid) of pulls with credentials that were started and have no end on record."""
+    cpu_running: set[int] = field(default_factory=set)
+    alarms: list[tuple[float, int]] = field(default_factory=list)
+    begins: list[tuple[float, int]] = field(default_factory=list)
+    dependents: dict[int, set[int]] = field(default_factory=dict)
+    """Job id -> the pending jobs that wait for its end."""
+    ended: list[tuple[int, Outcome]] = field(default_factory=list)
+    """Ends that the dependents have not been told of yet."""
+    live: Counter[int] = field(default_factory=Counter)
+    """How many jobs each user has here, by uid."""
+    kept: Counter[int] = field(default_factory=Counter)
+    """How many bytes these jobs take in the database, by uid."""
+    waits: Counter[int] = field(default_factory=Counter)
+    """For how many other jobs these jobs wait, or waited, in all, by uid."""
+    named: Counter[int] = field(default_factory=Counter)
+    """How often these jobs name other jobs and arrays that they depend on, by those ids."""
+    kinds: dict[int, Counter[Lane]] = field(default_factory=dict)
+    """How many jobs of each lane each user has here, by uid: each lane costs every decision."""
+    _names: dict[int, str] = field(default_factory=dict)
+    uses: dict[int, Use] = field(default_factory=dict)
+    """What each user used before now, by uid."""
+    weights: dict[int, float] = field(default_factory=dict)
+    """The same as numbers that time does not change: ``fairshare.weight``."""
+    groups: dict[int, frozenset[str]] = field(default_factory=dict)
+    """The groups of the users who have jobs, by uid."""
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    arrays: dict[int, Array] = field(default_factory=dict)
+    """The arrays with elements that have not ended."""
+    room: set[int] = field(default_factory=set)
+    """The arrays in which the turn of a waiting element may have come."""
+    preemptible: set[int] = field(default_factory=set)
+    """The jobs that hold slices and give way to others."""
+    recent: RecentEnds = field(default_factory=RecentEnds)
+    keeping: dict[int, float] = field(default_factory=dict)
+    """Since when (CLOCK_BOOTTIME seconds) a waiting gang keeps free slices for itself."""
+    fitting: dict[Need, list[SliceState]] = field(default_factory=dict)
+    """The slices that a need could use: a memory of ``fitting.wanted``."""
+    stories: dict[int, list[str]] = field(default_factory=dict)
+    boot: str | None = None
+    """The machine's present boot, by the kernel's id."""
+    changes: Changes = field(default_factory=Changes)
+    late_events: int = 0
+    clock: float | None = None
+    """What the wall clock was ahead of CLOCK_BOOTTIME when its records were made, in seconds."""
+    # The gates: None where open, else the sentence that says why new starts wait.
+    reconciling: str | None = "the daemon compares its records with Docker and NVML"
+    draining: str | None = None
+    engine_down: str | None = None
+    gpu_down: str | None = None
+    gpu_support: str | None = None
+    gpu_support_again: float = 0.0
+    """When it is tried again, in CLOCK_BOOTTIME seconds, and how long is waited the next time."""
+    gpu_support_wait: float = FIRST_WAIT_SECONDS
+
+    @property
+    def cpu_used(self) -> int:
+        """How many CPU slots are in use."""
+        return sum(self.jobs[job_id].need.count for job_id in self.cpu_running)
+
+    def is_of_before(self, job_id: int) -> bool:
+        """Whether the machine was booted since a job's live attempt was seen."""
+        boot = self.attempts[job_id].boot
+        return None not in (boot, self.boot) and boot != self.boot
+
+    def take_changes(self) -> Changes:
+        """Return what changed since the last call, and start anew."""
+        taken, self.changes = self.changes, Changes()
+        return taken
+
+    def note(self, job: Job, at: float, event: str, detail: str = "") -> None:
+        """Mark a job changed and add a line to its history."""
+        self.changes.jobs[job.id] = job
+        self.changes.history.append(HistoryLine(job.id, at, event, detail))
+
+    def add(self, job: Job) -> None:
+        """Take a job into the indexes: at submit, or when the store is read."""
+        if job.id not in self.jobs:
+            self.live[job.owner.uid] += 1
+            self.kept[job.owner.uid] += job.kept_bytes
+            self.waits[job.owner.uid] += len(job.depends_on)
+            self.named.update(each.job for each in job.depends_on)
+            self.count_kind(job, 1)
+        self.jobs[job.id] = job
+        self._names[job.owner.uid] = job.owner.name
+        if job.element is not None:
+            self.arrays[job.element.array].add(job.id)
+        self.depend(job)
+        if job.state not in (State.PENDING, State.DONE):
+            self.activate(job)
+        else:
+            self.set_aside(job)
+
+    def set_aside(self, job: Job) -> None:
+        """Note that a job waits outside the queue, or that its place there is another one."""
+        if job.element is None and job.id in self.jobs and job.id not in self.queue:
+            self.aside.put(job)
+
+    def enqueue(self, job: Job) -> None:
+        """Put a job into the queue."""
+        self.queue.push(job)
+        self.aside.discard(job.id)
+
+    def count_kind(self, job: Job, more: int) -> None:
+        """Count a job in its lane, or no more: before and after what makes its lane changes."""
+        kinds = self.kinds.setdefault(job.owner.uid, Counter())
+        lane = lane_of(job)
+        kinds[lane] += more
+        if not kinds[lane]:
+            del kinds[lane]
+
+    def depend(self, job: Job) -> None:
+        """Note whose ends a job waits for."""
+        for dependency in job.waits_for:
+            self.dependents.setdefault(dependency.job, set()).add(job.id)
+
+    def activate(self, job: Job) -> None:
+        """Note that a job holds slices, or a CPU slot."""
+        if job.need.kind is NeedKind.NONE and job.state is not State.COMPLETING:
+            self.cpu_running.add(job.id)
+        if job.preemptible:
+            self.preemptible.add(job.id)
+        if job.element is not None:
+            array = self.arrays[job.element.array]
+            array.active.add(job.id)
+            array.taken.add(job.id)
+
+    def deactivate(self, job: Job) -> None:
+        """Note that a job holds nothing any more and is pending again, or out of the queue."""
+        self.preemptible.discard(job.id)
+        self.set_aside(job)
+        if job.element is not None:
+            array = self.arrays[job.element.array]
+            array.rest(job.id)
+            self.room.add(array.id)
+
+    def forget(self, job: Job) -> None:
+        """Drop a DONE job: the store keeps it, deciding does not need it."""
+        if job.attempt > 1:
+            self.recent.ended(job.id, job.attempt)
+        self.queue.discard(job.id)
+        self.aside.discard(job.id)
+        if self.jobs.pop(job.id, None) is not None:
+            self._count_no_more(job)
+        self._forget_attempt(job)
+        self.leases.pop(job.id, None)
+        self.stories.pop(job.id, None)
+        self.keeping.pop(job.id, None)
+        self.cpu_running.discard(job.id)
+        self.deactivate(job)
+        if job.element is not None and job.outcome is not None:
+            array = self.arrays[job.element.array]
+            array.end(job.id, job.outcome)
+            if array.outcome is not None:
+                self.ended.append((array.id, array.outcome))
+                del self.arrays[array.id]
+
+    def _forget_attempt(self, job: Job) -> None:
+        """Drop a job's live attempt; during which boot it ran only matters until here."""
+        attempt = self.attempts.pop(job.id, None)
+        if attempt is not None and attempt.boot is not None:
+            attempt.boot = None
+            self.changes.attempts[job.id, attempt.number] = attempt
+
+    def _count_no_more(self, job: Job) -> None:
+        uid = job.owner.uid
+        self.live[uid] -= 1
+        self.kept[uid] -= job.kept_bytes
+        self.waits[uid] -= len(job.depends_on)
+        self.count_kind(job, -1)
+        if not self.live[uid]:
+            for counts in (self.live, self.kept, self.waits, self.kinds):
+                counts.pop(uid, None)
+        for each in job.depends_on:
+            self.named[each.job] -= 1
+            if not self.named[each.job]:
+                del self.named[each.job]
+
+    def user_name(self, uid: int) -> str:
+        """Return the name of a user who has used something, or the uid as text."""
+        use = self.uses.get(uid)
+        return use.user if use else self._names.get(uid, str(uid))
+
+    def grant(self, lease: Lease) -> None:
+        """Record a live lease; the database refuses a second one on the same slice (I1)."""
+        if lease.slice.uuid not in self.slices:
+            self.slices[lease.slice.uuid] = SliceState(lease.slice, lost=True)
+            self.fitting.clear()
+        state = self.slices[lease.slice.uuid]
+        if state.lease is not None:
+            raise AssertionError(f"{lease.slice.uuid} is leased twice")
+        state.lease = lease
+        self.leases.setdefault(lease.job, []).append(lease)
+        self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
+
+    def release(
+        self, lease: Lease, at: float, quarantine: str | None = None, *, lasting: bool = False
+    ) -> None:
+        """End a lease; with ``quarantine`` the slice stays out of use until proven clean."""
+        lease.released_at, lease.quarantine = at, quarantine
+        job = self.jobs[lease.job]
+        used_until = min(at, wall_of(job.ended_at) or at)  # while nobody looked nothing ran
+        rate = rate_of((lease,), self.rules.fair_share)
+        charge(self, job, rate, lease.granted_at, used_until)
+        state = self.slices[lease.slice.uuid]
+        state.lease = None
+        if state.lost:
+            self._mark_beside()
+        self.leases[lease.job].remove(lease)
+        self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
+        if quarantine is not None:
+            self.quarantine(lease.slice.uuid, Quarantine(quarantine, lasting, at))
+
+    def release_cpu(self, job: Job, at: float) -> None:
+        """Give back the CPU slots of a job that has some."""
+        if job.id in self.cpu_running:
+            self.cpu_running.discard(job.id)
+            used_until = min(at, wall_of(job.ended_at) or at)
+            rate = rate_of((), self.rules.fair_share, job.need.count)
+            charge(self, job, rate, self.attempts[job.id].granted_at, used_until)
+
+    def quarantine(self, uuid: str, found: Quarantine) -> None:
+        """Let nobody have a slice; a lasting quarantine stays as it is until it is cleared."""
+        state = self.slices[uuid]
+        if state.quarantine is not None and state.lasting:
+            return
+        state.quarantine, state.lasting = found.why, found.lasting
+        state.quarantined_at = found.since
+        self.changes.quarantines[uuid] = found
+
+    def clear_quarantine(self, uuid: str) -> None:
+        """Let a slice be used again, with nothing held against it."""
+        state = self.slices[uuid]
+        state.quarantine, state.lasting, state.quarantined_at = None, False, None
+        state.failed_starts = 0
+        self.changes.quarantines[uuid] = None
+
+    def set_made(self, gpu_uuid: str, gi: int, place: Place | None) -> None:
+        """Note that the launcher made a GPU instance, or with None that it is gone."""
+        if place is None:
+            self.made.pop((gpu_uuid, gi), None)
+        else:
+            self.made[gpu_uuid, gi] = place
+        self.changes.made[gpu_uuid, gi] = place
+
+    def made_by_us(self, gpu_uuid: str, gi: int | None) -> bool:
+        """Whether the launcher made the GPU instance that stands there."""
+        instance = self.instances.get((gpu_uuid, -1 if gi is None else gi))
+        place = None if gi is None else self.made.get((gpu_uuid, gi))
+        return (
+            instance is not None
+            and place is not None
+            and (instance.profile_id, instance.placement.start) == (place.profile_id, place.start)
+        )
+
+    def set_drain(self, uuid: str, drain: Drain | None) -> None:
+        """Drain a slice or GPU, or let it be used again with None."""
+        if drain is None:
+            self.drains.pop(uuid, None)
+        else:
+            self.drains[uuid] = drain
+        self.changes.drains[uuid] = drain
+        self._mark_drained()
+
+    def _mark_drained(self) -> None:
+        for state in self.slices.values():
+            names = (state.slice.uuid, state.slice.gpu_uuid)
+            found = next((self.drains[uuid] for uuid in names if uuid in self.drains), None)
+            state.drained = None if found is None else f"is drained: {found.reason}"
+
+    def set_deadline(self, job: Job, at_boot: float) -> None:
+        """Note when a running job's time ends, in CLOCK_BOOTTIME seconds, and its warning."""
+        job.deadline, job.warn_at = at_boot, None
+        heapq.heappush(self.alarms, (at_boot, job.id))
+        if job.warn is not None:
+            job.warn_at = at_boot - job.warn.before
+            heapq.heappush(self.alarms, (job.warn_at, job.id))
+
+    def set_kill(self, job: Job, at_boot: float) -> None:
+        """Note when the grace period of a job that is being stopped ends (CLOCK_BOOTTIME)."""
+        job.kill_at = at_boot
+        heapq.heappush(self.alarms, (at_boot, job.id))
+
+    def due(self, boot: float) -> list[Job]:
+        """Return the jobs whose warning, deadline or kill is due, each once, earliest first."""
+        found: dict[int, Job] = {}
+        while self.alarms and self.alarms[0][0] <= boot:
+            at, job_id = heapq.heappop(self.alarms)
+            job = self.jobs.get(job_id)
+            if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
+                found[job_id] = job
+        return list(found.values())
+
+    def next_alarm(self) -> float | None:
+        """Return the earliest warning, deadline or kill to come, in CLOCK_BOOTTIME seconds."""
+        while self.alarms:
+            at, job_id = self.alarms[0]
+            job = self.jobs.get(job_id)
+            if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
+                return at
+            heapq.heappop(self.alarms)
+        return None
+
+    def boundaries(self, wall: float, boot: float) -> Iterator[float]:
+        """Yield when, in seconds since 1970, time alone may let a waiting job start."""
+        for reservation in self.reservations.values():
+            yield reservation.end
+        for since in self.keeping.values():
+            turns = (boot - since) // self.rules.holdback_idle + 1
+            yield wall + since + turns * self.rules.holdback_idle - boot
+        for job_id in self.preemptible:
+            started = self.jobs[job_id].started_wall
+            if started is not None:
+                yield started + self.rules.preempt_after
+
+    def take_inventory(self, read: InventoryRead) -> None:
+        """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
+        inventory, foreign = read.inventory, dict(read.foreign)
+        self.not_ours = dict(read.not_ours)
+        self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
+        self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
+        self.cuts = inventory.cuts
+        self.hidden = frozenset(inventory.hidden)
+        self.silent, self.gpus_lost = dict(inventory.silent), inventory.lost
+        if self.layout is None:
+            for gpu_uuid, gi in self.made.keys() - self.instances.keys():
+                if gpu_uuid not in self.hidden and not self.why_silent(gpu_uuid):
+                    self.set_made(gpu_uuid, gi, None)
+        reported = {s.uuid: s for s in inventory.slices}
+        for uuid, state in list(self.slices.items()):
+            seen = reported.get(uuid)
+            state.silent = self.why_silent(state.slice.gpu_uuid)
+            if seen is None and state.silent is not None:
+                continue  # nothing is known: it stays what it was
+            leased = state.lease.slice if state.lease else None
+            other = leased is not None and seen is not None and leased.identity != seen.identity
+            state.lost, state.instead = seen is None or other, seen if other else None
+            if seen is not None and leased is None:
+                state.slice = seen
+            if state.lost and not state.lease and not state.quarantine:
+                del self.slices[uuid]
+        for uuid, found in reported.items():
+            if uuid not in self.slices:
+                silent = self.why_silent(found.gpu_uuid)
+                changing = self._changed_by(found)
+                self.slices[uuid] = SliceState(found, changing=changing, silent=silent)
+        self.fitting.clear()
+        for uuid, state in self.slices.items():
+            state.foreign = None if state.lease else foreign.get(uuid)
+        self._mark_drained()
+        self._mark_beside()
+
+    def _mark_beside(self) -> None:
+        """Keep a GPU whole where a part of it is leased, and its parts where all of it is (I15).
+
+        Both are here only after somebody switched MIG mode under a lease.
+        """
+        held: dict[tuple[str, bool], Lease] = {}
+        for state in self.slices.values():
+            if state.lease is not None:
+                held[state.slice.gpu_uuid, state.slice.profile == FULL] = state.lease
+        for state in self.slices.values():
+            found = held.get((state.slice.gpu_uuid, state.slice.profile != FULL))
+            state.beside = None
+            if found is not None:
+                state.beside = (
+                    f"cannot be used while job {found.job} has {found.slice.uuid} "
+                    f"({found.slice.profile}) of the same GPU"
+                )
+
+    def why_silent(self, gpu_uuid: str) -> str | None:
+        """Return why a GPU cannot be asked, None where it can.
+
+        A GPU that is not there may be the one of which not even the UUID could be read.
+        """
+        unread = None if gpu_uuid in self.gpus else self.silent.get("")
+        return self.silent.get(gpu_uuid) or unread
+
+    def _changed_by(self, new: Slice) -> int | None:
+        """Return the change of the layout that a new slice is part of: it may be undone yet."""
+        op = self.layout
+        if op is None or all(wish.gpu_uuid != new.gpu_uuid for wish in op.wishes):
+            return None
+        return op.id

@@ -1,0 +1,1 @@
+"""What the routes do: each reads the request, asks the event loop, returns a view."""

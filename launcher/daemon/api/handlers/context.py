@@ -1,0 +1,274 @@
+"""What every request handler works with, and how a reference to a job is resolved."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import wire
+from launcher.config.settings import Config
+from launcher.core.model.job import Job, JobSpec
+from launcher.core.world.world import World
+from launcher.daemon.api.http.connections import House
+from launcher.daemon.api.http.replies import Replies
+from launcher.daemon.api.views.job_counts import Counts
+from launcher.daemon.attempts.foreground_turns import ForegroundTurns
+from launcher.daemon.attempts.host_jobs import HostMachine
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.audit_log import Audit
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.health import Health
+from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.machine.devices import Devices
+from launcher.daemon.machine.idle_check import Prover
+from launcher.daemon.mounts.secret_mounts import SecretPlaces
+from launcher.daemon.mounts.secret_store import SecretStore
+from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.output.retention import Retention
+from launcher.daemon.requests.array_elements import made_again
+from launcher.daemon.users.accounts import Accounts
+from launcher.daemon.users.credentials import Credentials
+from launcher.daemon.users.fair_pool import FairPool
+from launcher.daemon.users.identity import Caller
+from launcher.daemon.users.rate_limits import Limiter
+from launcher.engine.images import Images
+from launcher.errors import NoSuchJob, NotAllowed, UserError
+from launcher.gpu import GpuReader
+from launcher.mount_helper import Pins
+from launcher.store import Reader
+
+_RANGE = re.compile(r"(\d+)-(\d+)")
+_ELEMENTS = re.compile(r"(\d+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
+MAX_ID = 2**53
+MOST_MEANT = 10_000
+"""As many jobs may a range, or all references of a request, mean."""
+FIRST_LOOK_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of a running daemon that requests need."""
+
+    config: Config
+    brain: Brain
+    committer: Committer
+    hub: Hub
+    turns: ForegroundTurns
+    host: HostMachine | None
+    """What runs host jobs, None where they cannot run."""
+    health: Health
+    credentials: Credentials
+    images: Images
+    pins: Pins
+    secrets: SecretStore
+    places: SecretPlaces
+    gpu: GpuReader
+    devices: Devices
+    container: str | None
+    """The id of the container that the daemon runs in."""
+    prover: Prover
+    remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
+    log_directory: Path
+    accounts: Accounts
+    started_at: str
+    stop: asyncio.Event
+    reconciled: asyncio.Event
+    house: House
+    audit: Audit
+    replies: Replies
+    counts: Counts
+    log_use: LogUse
+    retention: Retention
+    users: FairPool
+    """Threads for what requests have to wait for."""
+
+    @property
+    def limiter(self) -> Limiter:
+        """Who asks how much."""
+        return self.house.limiter
+
+    async def first_look(self) -> None:
+        """Wait until Docker and NVML were looked at since the start, for a moment at most.
+
+        Who asks right after a start is not to be told of a machine without GPUs; where Docker or
+        NVML does not answer, he is answered all the same.
+        """
+        if not self.reconciled.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                    await self.reconciled.wait()
+
+    @property
+    def world(self) -> World:
+        """The world as it is now; a failed commit replaces it."""
+        return self.brain.world
+
+    async def find(self, job_id: int) -> Job | None:
+        """Return a job, live or ended."""
+        return self._known(job_id) or await self.committer.read(Reader.job, job_id)
+
+    def _known(self, job_id: int) -> Job | None:
+        """Return a job that is live, or ended lately."""
+        live = self.world.jobs.get(job_id)
+        return live or self.brain.changed(job_id) or self.hub.ended(job_id)
+
+    async def now(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return these jobs as they are now."""
+        known = {j.id: self._known(j.id) for j in jobs}
+        ended = [job_id for job_id, job in known.items() if job is None]
+        stored = await self.committer.read(Reader.jobs_of, ended) if ended else []
+        found = known | {job.id: job for job in stored}
+        return [found[job.id] or job for job in jobs]
+
+    async def resolve(self, ref: str, caller: Caller) -> list[Job]:
+        """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means to a caller.
+
+        The id of an array means all of its elements. Raises ``NoSuchJob`` where that is none,
+        ``UserError`` where it means nothing.
+        """
+        jobs: list[Job]
+        if ref == "last":
+            last = await self.committer.read(Reader.last_of, caller.uid)
+            jobs = [last] if last else []
+            if last and last.element:  # what was submitted last is the array
+                jobs = await self.committer.read(Reader.elements, last.element.array)
+        elif ref.isascii() and ref.isdecimal():
+            one = await self.find(_number(ref))
+            jobs = [one] if one else await self.committer.read(Reader.elements, _number(ref))
+        elif found := _ELEMENTS.fullmatch(ref):
+            jobs = await self._elements(_number(found[1]), found[2])
+        elif "[" in ref:
+            raise UserError(
+                f"{ref} names no elements of an array", fix="Write 12[3], 12[0-9] or 12[0,3,7-9]."
+            )
+        elif found := _RANGE.fullmatch(ref):
+            first, last_id = _number(found[1]), _number(found[2])
+            jobs = await self._between(first, last_id, None, caller)
+        else:
+            owner = None if caller.admin else caller.uid
+            jobs = await self.committer.read(Reader.jobs_named, ref, owner, MOST_MEANT)
+        if not jobs:
+            raise await self._missing(ref)
+        return self.latest(jobs)
+
+    def latest(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return jobs read from the store as they are now: some may have changed since the read."""
+        return [self._known(job.id) or job for job in jobs]
+
+    async def _missing(self, ref: str) -> NoSuchJob:
+        """Return the error for a reference that means no job; a deleted job's says since when."""
+        if ref.isascii() and ref.isdecimal():
+            at = await self.committer.read(Reader.pruned_at, _number(ref))
+            if at is not None:
+                day = clock.rfc3339(at)[:10]
+                return NoSuchJob(
+                    f"job {ref} was pruned on {day}: nothing of it is on record any more",
+                    fix="[history] of launcher.toml says how long jobs are kept.",
+                )
+        return NoSuchJob(
+            f"there is no job {ref}", fix="`launch ps -a` lists your jobs, also ended ones."
+        )
+
+    async def resolve_all(
+        self, refs: Iterable[str], caller: Caller, *, own: bool = False
+    ) -> list[Job]:
+        """Return the jobs that several references mean, each once, by id.
+
+        Ranges that overlap are read once. With ``own`` of ranges only what the caller may change.
+        Raises as ``resolve`` does; a range without a job means none.
+        """
+        found: dict[int, Job] = {}
+        spans: list[tuple[int, int]] = []
+        for ref in dict.fromkeys(refs):
+            if span := _RANGE.fullmatch(ref):
+                spans.append((_number(span[1]), _number(span[2])))
+            else:
+                found |= {job.id: job for job in await self.resolve(ref, caller)}
+                must_be_few(len(found), caller)
+        owner = caller.uid if own and not caller.admin else None
+        for first, last in merged(spans):
+            some = await self._between(first, last, owner, caller)
+            found |= {job.id: job for job in self.latest(some)}
+            must_be_few(len(found), caller)
+        if not found:
+            raise NoSuchJob("none of these is a job", fix="`launch ps -a` lists your jobs.")
+        return [found[job_id] for job_id in sorted(found)]
+
+    async def _between(self, first: int, last: int, owner: int | None, caller: Caller) -> list[Job]:
+        """Return the jobs of a range of ids, of one user or of all; raises ``UserError``."""
+        most = -1 if caller.admin else MOST_MEANT + 1
+        some = await self.committer.read(Reader.jobs_between, first, last, owner, most)
+        must_be_few(len(some), caller)
+        return some
+
+    async def _elements(self, array: int, indices: str) -> list[Job]:
+        """Return the elements of an array that ``3``, ``0-9`` or ``0,3,7-9`` means."""
+        found: dict[int, Job] = {}
+        for part in indices.split(","):
+            first, _, last = part.partition("-")
+            some = await self.committer.read(
+                Reader.elements, array, _number(first), _number(last or first)
+            )
+            found |= {job.id: job for job in some}
+        return list(found.values())
+
+    async def one(self, ref: str, caller: Caller) -> Job:
+        """Return the one job that a reference means; the newest of a name.
+
+        Raises ``UserError`` for an array: which of its elements is meant?
+        """
+        jobs = await self.resolve(ref, caller)
+        place = jobs[-1].element
+        if len(jobs) > 1 and place is not None and (ref == "last" or ref == str(place.array)):
+            example = f"{place.array}[{place.index}]"
+            raise UserError(
+                f"{ref} is an array of {len(jobs)} jobs",
+                fix=f"Name one of them, such as {example}; `launch ps {place.array}` lists them.",
+            )
+        return jobs[-1]
+
+    async def spec(self, job_id: int) -> wire.JobRequest | None:
+        """Return what was asked; None where that is lost, or the job is."""
+        stored = await self.committer.read(Reader.spec, job_id)
+        return made_again(stored) if stored is not None else None
+
+
+def must_be_few(count: int, caller: Caller) -> None:
+    """Raise ``UserError`` where references mean more jobs than a user's request may name."""
+    if count > MOST_MEANT and not caller.admin:
+        raise UserError(
+            f"more than {MOST_MEANT} jobs are meant",
+            fix="Name fewer at once, such as 10-20; `launch ps -a` lists all.",
+        )
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the ranges of numbers, both ends included, without overlaps, in order."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(span for span in spans if span[0] <= span[1]):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
+
+
+def must_own(job: Job, caller: Caller) -> None:
+    """Raise ``NotAllowed`` unless the job is the caller's or the caller an admin."""
+    if not caller.may_see(job.owner):
+        raise NotAllowed(
+            f"job {job.id} belongs to {job.owner.name}, not to {caller.owner.name}",
+            fix="Only its owner and an admin may do this.",
+        )
+
+
+def _number(text: str) -> int:
+    value = int(text[:20])
+    if value > MAX_ID:
+        raise UserError(f"{text} is not a job id")
+    return value

@@ -1,0 +1,285 @@
+"""Changing jobs that exist: cancel, hold, release, requeue, retry, edit, signal."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal as signals
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+
+from launcher import wire
+from launcher.core.messages import events as ev
+from launcher.core.model.arrays import Array
+from launcher.core.model.job import After, Dependency, Job, NeedKind, Outcome, State
+from launcher.core.model.patterns import compiled
+from launcher.core.scheduling.cpu_slots import with_slots
+from launcher.daemon.api.handlers.context import Context, must_own
+from launcher.daemon.api.handlers.jobs import job_views
+from launcher.daemon.loop import audit_log
+from launcher.daemon.mounts.secret_store import Key
+from launcher.daemon.requests import convert
+from launcher.daemon.users.identity import Caller
+from launcher.errors import NoSuchJob, StaleRequest, UserError
+from launcher.store import Reader
+
+NAMES_AT_A_TIME = 100
+JOBS_AT_A_TIME = 1000
+
+
+async def cancel(
+    context: Context, caller: Caller, ref: str, *, at_once: bool = False
+) -> list[wire.JobView]:
+    """Cancel every live job that a reference means; ended ones stay as they are."""
+    jobs = await context.resolve(ref, caller)
+    for job in jobs:
+        must_own(job, caller)
+    live = [job for job in jobs if job.state is not State.DONE]
+    audit_log.about(job.id for job in live)
+    await _cancel(context, caller, live, at_once=at_once)
+    return await _now(context, caller, jobs if len(jobs) == 1 else live)
+
+
+async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job], *, at_once: bool) -> None:
+    """Cancel jobs; one that has ended meanwhile has ended.
+
+    An admin's cancel of another user's job leaves it no grace period.
+    """
+    asked = [
+        context.brain.ask(
+            ev.CancelAsked(job.id, caller.uid, kill=at_once or caller.uid != job.owner.uid)
+        )
+        for job in jobs
+    ]
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(answer, BaseException) and not isinstance(answer, NoSuchJob):
+            raise answer
+
+
+async def cancel_all(
+    context: Context, caller: Caller, asked: wire.SelectRequest
+) -> list[wire.JobView]:
+    """Cancel the caller's live jobs that are meant; an admin's word is for everybody's."""
+    if asked.refs:
+        jobs = await context.resolve_all(asked.refs, caller, own=True)
+    else:
+        jobs = list(context.world.jobs.values())
+    user = caller.owner.name if asked.user == "me" else asked.user
+    state = (asked.state or "").upper()
+    meant: list[Job] = []
+    for number, job in enumerate(jobs):
+        live = job.state is not State.DONE and state in ("", job.state.value)
+        if live and user in (None, job.owner.name) and caller.may_see(job.owner):
+            meant.append(job)
+        if number % JOBS_AT_A_TIME == 0:
+            await asyncio.sleep(0)  # other requests go on
+    if asked.name is not None:
+        meant = await _named(asked.name, meant)
+    audit_log.about(job.id for job in meant)
+    await _cancel(context, caller, meant, at_once=asked.now)
+    return await _now(context, caller, meant)
+
+
+async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs whose names match, some at a time: nobody waits for all of them."""
+    matches, found = compiled(pattern), []
+    for number, job in enumerate(jobs):
+        if matches(job.name):
+            found.append(job)
+        if number % NAMES_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return found
+
+
+async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
+    """Keep the pending jobs that a reference means from starting."""
+
+    def event(job: Job) -> ev.Event:
+        return ev.HoldAsked(job.id, caller.uid, admin=caller.uid != job.owner.uid)
+
+    return await _each(context, caller, ref, event)
+
+
+async def release(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
+    """Let the held jobs that a reference means go."""
+
+    def event(job: Job) -> ev.Event:
+        return ev.ReleaseAsked(job.id, caller.uid, caller.admin)
+
+    return await _each(context, caller, ref, event)
+
+
+async def requeue(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
+    """Stop the running jobs that a reference means, and queue them again."""
+    return await _each(context, caller, ref, lambda job: ev.RequeueAsked(job.id, caller.uid))
+
+
+async def edit(
+    context: Context, caller: Caller, ref: str, asked: wire.EditRequest
+) -> list[wire.JobView]:
+    """Change the pending jobs that a reference means, or the time limit of running ones."""
+    need = None if asked.gpus is None else convert.core_need(asked.gpus)
+    cores: dict[int, float | None] = {}
+    if need is not None and need.kind is NeedKind.NONE:
+        for job in await context.resolve(ref, caller):
+            spec = await context.spec(job.id) if job.state is State.PENDING else None
+            cores[job.id] = None if spec is None else spec.cpus
+
+    def event(job: Job) -> ev.Event:
+        wants = None if need is None else with_slots(need, cores.get(job.id))
+        return ev.EditAsked(
+            job.id, caller.owner, caller.admin, asked.priority, asked.time_limit, wants, asked.hold
+        )
+
+    changed = [name for name, value in dataclasses.asdict(asked).items() if value is not None]
+    return await _each(context, caller, ref, event, ", ".join(changed))
+
+
+async def _each(
+    context: Context, caller: Caller, ref: str, event: Callable[[Job], ev.Event], detail: str = ""
+) -> list[wire.JobView]:
+    """Ask one event of each job that a reference means; those that cannot are left, unless all."""
+    jobs = await context.resolve(ref, caller)
+    for job in jobs:
+        must_own(job, caller)
+    context.limiter.changes(caller, len(jobs))
+    audit_log.about((job.id for job in jobs), detail)
+    await context.brain.ask_each([event(job) for job in jobs], StaleRequest, NoSuchJob)
+    return await _now(context, caller, jobs)
+
+
+async def _now(context: Context, caller: Caller, jobs: list[Job]) -> list[wire.JobView]:
+    return await job_views(context, caller, await context.now(jobs))
+
+
+async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list[wire.JobView]:
+    """Queue the ended jobs that references mean again, together."""
+    read_at = context.world.recent.count
+    found = await context.resolve_all(asked.refs, caller)
+    jobs = [job for job in found if job.state is State.DONE]
+    if asked.failed:
+        jobs = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
+    for job in jobs:
+        must_own(job, caller)
+    if not jobs:
+        what = "failed" if asked.failed else "ended"
+        named = ", ".join(asked.refs)
+        raise StaleRequest(f"none of {named} has {what}: there is nothing to retry")
+    context.limiter.jobs(caller, len(jobs))
+    audit_log.about(job.id for job in jobs)
+    kept = await _secrets_of(context, jobs)
+    there = [job for job in jobs if job.id not in kept or context.secrets.has(kept[job.id])]
+    if not there:
+        raise StaleRequest(
+            f"job {jobs[0].id} cannot run again: its secrets are gone, they are kept only until a "
+            "job has ended",
+            fix="Submit it again.",
+        )
+    with context.secrets.held(kept[job.id] for job in there if job.id in kept):
+        await _retry(context, caller, there, read_at)
+        for job in there:
+            if job.id in kept and job.id in context.world.jobs:
+                context.secrets.use(job.id, kept[job.id])
+    return await _now(context, caller, jobs)
+
+
+async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
+    """Return where the secrets were kept of those of these jobs that have any, by their ids."""
+    owners = {job.id: job.owner.uid for job in jobs}
+    found = await context.committer.read(Reader.secrets_of, owners)
+    return {job: (owners[job], convert.kept_as(at)) for job, at in found.items()}
+
+
+async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int) -> None:
+    ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
+    pruned = await _pruned(context, [number for number, end in ends.items() if end is None])
+    retried = tuple(
+        ev.Retried(  # a copy: others may look at this one
+            dataclasses.replace(job),
+            tuple((d, _end(d, ends, pruned)) for d in job.depends_on),
+        )
+        for job in _without(jobs, pruned)
+    )
+    owners = {job.owner.uid: job.owner for job in jobs}
+    event = ev.RetryAsked(
+        retried,
+        caller.uid,
+        caller.admin,
+        await _arrays(context, jobs),
+        tuple((await context.accounts.groups(caller.uid, owners.values())).items()),
+        read_at,
+    )
+    await context.brain.ask(event)
+
+
+async def _arrays(context: Context, jobs: Iterable[Job]) -> tuple[Array, ...]:
+    """Return the arrays of these jobs that have ended, as the store has them."""
+    ids = {job.element.array for job in jobs if job.element is not None}
+    found = [
+        await context.committer.read(Reader.array, i) for i in ids - context.world.arrays.keys()
+    ]
+    return tuple(array for array in found if array is not None)
+
+
+async def _ends(context: Context, ids: Iterable[int]) -> dict[int, Outcome | None]:
+    """Return how jobs and arrays ended."""
+    ends: dict[int, Outcome | None] = {}
+    for number in ids:
+        found = await context.find(number)
+        if found is None:
+            array = await context.committer.read(Reader.array, number)
+            ends[number] = None if array is None else array.outcome
+        else:
+            ends[number] = found.outcome
+    return ends
+
+
+async def _pruned(context: Context, ids: Iterable[int]) -> set[int]:
+    """Return which of these jobs and arrays were deleted: how they ended is not known any more."""
+    deleted = {
+        number: await context.committer.read(Reader.pruned_at, number)
+        for number in ids
+        if number not in context.world.jobs and number not in context.world.arrays
+    }
+    return {number for number, at in deleted.items() if at is not None}
+
+
+def _end(
+    dependency: Dependency, ends: Mapping[int, Outcome | None], pruned: Set[int]
+) -> Outcome | None:
+    """Return how a job ended; of a deleted one only that it has matters here."""
+    return Outcome.COMPLETED if dependency.job in pruned else ends[dependency.job]
+
+
+def _without(jobs: Sequence[Job], pruned: Set[int]) -> list[Job]:
+    """Return the jobs that need no certain end of a deleted one; raises where none is left."""
+    refused: StaleRequest | None = None
+    left: list[Job] = []
+    for job in jobs:
+        needed = [d for d in job.depends_on if d.job in pruned and d.after is not After.ANY]
+        if not needed:
+            left.append(job)
+            continue
+        refused = StaleRequest(
+            f"job {job.id} cannot run again: job {needed[0].job}, on which it depends, was pruned",
+            fix="Submit it again without the dependency.",
+        )
+    if refused is not None and not left:
+        raise refused
+    return left
+
+
+async def send_signal(
+    context: Context, caller: Caller, ref: str, asked: wire.SignalRequest
+) -> wire.JobView:
+    """Send a running job's container a signal."""
+    name = asked.signal if asked.signal.startswith("SIG") else f"SIG{asked.signal}"
+    if name not in signals.Signals.__members__:
+        raise UserError(f"{asked.signal!r} is not a signal")
+    job = await context.one(ref, caller)
+    must_own(job, caller)
+    audit_log.about([job.id], name)
+    try:
+        await context.brain.ask(ev.SignalAsked(job.id, name))
+    except NoSuchJob:
+        raise StaleRequest(f"job {job.id} has ended, it gets no signals") from None
+    return (await job_views(context, caller, [job]))[0]

@@ -1,0 +1,268 @@
+"""The handlers of the API, one per route: read the request, ask the brain, show the result."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import heapq
+import itertools
+import os
+from collections.abc import AsyncIterator, Sequence
+
+from launcher import __version__, wire
+from launcher.core.model.job import Job, State
+from launcher.core.policy.policy import Asked
+from launcher.core.policy.sandbox import confinement
+from launcher.core.scheduling.explain import Explainer
+from launcher.core.scheduling.memory_share import memory_for, memory_with
+from launcher.core.scheduling.scheduler import Walk
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.views import job_views as views
+from launcher.daemon.api.views.array_views import array_view
+from launcher.daemon.loop import clock, loop_lag
+from launcher.daemon.requests import convert
+from launcher.daemon.requests.array_elements import Commands
+from launcher.daemon.users.identity import Caller
+from launcher.errors import Unavailable
+from launcher.output.log_file import path_of
+from launcher.output.search import totals_of
+from launcher.store import Reader
+
+AT_A_TIME = 250
+"""How many jobs are looked at or shown between two turns of other requests."""
+MOST_LOGS_LOOKED_AT = 20
+COMMANDS_AT_A_TIME = 4
+"""How many commands are made between two turns of other requests: a template may be long."""
+
+
+async def list_jobs(
+    context: Context, caller: Caller, refs: Sequence[str], everything: bool, cursor: Cursor
+) -> AsyncIterator[list[wire.JobView]]:
+    """Yield the jobs that ``ps`` lists, some at a time: the live, the named, or all."""
+    left = cursor.most
+    async for page in _pages(context, caller, refs, everything, cursor.after):
+        yield await job_views(context, caller, page[:left])
+        if left is not None:
+            left -= len(page)
+            if left <= 0:
+                return
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cursor:
+    """Which part of a list is wanted: jobs with higher ids than ``after``, at most ``most``."""
+
+    after: int = 0
+    most: int | None = None
+
+
+async def _pages(
+    context: Context, caller: Caller, refs: Sequence[str], everything: bool, after: int
+) -> AsyncIterator[list[Job]]:
+    live = context.world.jobs
+    if everything and not refs:
+        while stored := await context.committer.read(Reader.jobs_after, after, AT_A_TIME):
+            yield context.latest(stored)
+            after = stored[-1].id
+        return
+    if refs:
+        jobs = [job for job in await context.resolve_all(refs, caller) if job.id > after]
+    else:
+        shown = (j for j in live.values() if j.state is not State.COMPLETING and j.id > after)
+        jobs = sorted(shown, key=lambda j: j.id)
+    for first in range(0, len(jobs), AT_A_TIME):
+        yield context.latest(jobs[first : first + AT_A_TIME])
+
+
+async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
+    """Return what runs and the first of what waits, in the order in which it will be served.
+
+    The elements of an array are one line.
+    """
+    world = context.world
+    explainer = Explainer(world, clock.now())
+    begun = [world.jobs[i] for i in sorted(world.attempts)]  # every other job is pending
+    running = [j for j in begun if j.state in (State.STARTING, State.RUNNING)]
+    waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in begun)
+    single = [job for job in running if job.element is None]
+    first = waiting_alone(explainer, most)
+    shown = await job_views(context, caller, [*single[:most], *first])
+    here = (array for array in world.arrays.values() if array.live)  # one is being submitted
+    some = list(itertools.islice(here, most))
+    arrays = [array_view(explainer, array, caller) for array in some]
+    return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays)
+
+
+def waiting_alone(explainer: Explainer, most: int) -> list[Job]:
+    """Return the first waiting jobs that are not elements of arrays, without looking at the others.
+
+    Those in the queue in its order, then those outside it, by priority and age.
+    """
+    jobs = explainer.world.jobs
+    first = Walk(explainer.world, explainer.now).first(most, lambda i: jobs[i].element is None)
+    outside = (jobs[i] for i in explainer.world.aside)
+    waiting = (job for job in outside if job.state is State.PENDING)
+    return [*first, *itertools.islice(waiting, most - len(first))]
+
+
+async def waiting_first(explainer: Explainer, most: int) -> list[Job]:
+    """Return the first waiting jobs: those in the queue in its order, then the others by age.
+
+    The others are looked through some at a time: users may hold many.
+    """
+    jobs, queue = explainer.world.jobs, explainer.world.queue
+    first = Walk(explainer.world, explainer.now).first(most, lambda _: True)
+    if len(first) < most:  # the rest waits for something of its own, or for its image
+        others: list[tuple[int, int]] = []
+        everyone = tuple(jobs.values())
+        for start in range(0, len(everyone), AT_A_TIME):
+            some = (
+                (-job.priority, job.id)
+                for job in everyone[start : start + AT_A_TIME]
+                if job.state is State.PENDING and job.id not in queue
+            )
+            others = heapq.nsmallest(most - len(first), itertools.chain(others, some))
+            await asyncio.sleep(0)
+        shown = {job.id for job in first}
+        first += [jobs[i] for _, i in others if i in jobs and i not in shown]
+    return first
+
+
+async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> list[wire.JobView]:
+    """Return jobs as they are shown, with the commands that the caller may see."""
+    shown: list[wire.JobView] = []
+    for first in range(0, len(jobs), AT_A_TIME):
+        page = jobs[first : first + AT_A_TIME]
+        commands = await _commands(context, [job.id for job in page if caller.may_see(job.owner)])
+        explainer = Explainer(context.world, clock.now())
+        shown += [views.job_view(explainer, job, caller, commands.get(job.id)) for job in page]
+        await asyncio.sleep(0)  # a long list must not block other requests
+    return shown
+
+
+async def _commands(context: Context, job_ids: Sequence[int]) -> dict[int, list[str] | None]:
+    """Return the commands of jobs by their ids, as long as a list shows them."""
+    stored = await context.committer.read(Reader.commands, job_ids)
+    commands, found = Commands(), dict[int, list[str] | None]()
+    for number, (job_id, one) in enumerate(stored.items()):
+        found[job_id] = views.cut(commands.head(one, views.COMMAND_CHARACTERS))
+        if number % COMMANDS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return found
+
+
+async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
+    """Return a job with its spec, attempts, history and what it waits for."""
+    job = await context.one(ref, caller)
+    mine = caller.may_see(job.owner)
+    spec = await context.spec(job.id) if mine else None
+    attempts = await context.committer.read(Reader.attempts, job.id) if mine else []
+    history = await context.committer.read(Reader.history, job.id) if mine else []
+    shown = [a.number for a in attempts[-MOST_LOGS_LOOKED_AT:]]
+    gaps = await context.users.run(job.owner.uid, _output_gaps, context, job.id, shown)
+    explainer = Explainer(context.world, clock.now())
+    why = explainer.blockers(job) if job.id in context.world.jobs else []
+    return wire.JobDetail(
+        job=views.job_view(explainer, job, caller, spec.command if spec else None),
+        spec=_shown(spec, job, caller),
+        image_id=job.image_id if mine and not job.on_host else None,
+        blockers=[views.blocker_view(b, mine=mine) for b in why],
+        position=explainer.position(job),
+        attempts=[views.attempt_view(a, gaps.get(a.number)) for a in attempts],
+        events=[wire.EventView(at=clock.rfc3339(at), event=e, detail=d) for at, e, d in history],
+        limits=await _limits(context, caller, job, spec) if spec else None,
+        policy_version=job.policy_version if mine else None,
+    )
+
+
+def _output_gaps(context: Context, job: int, attempts: Sequence[int]) -> dict[int, int]:
+    """Return how many marks the log of each of these attempts has. Blocks on the disk."""
+    return {
+        number: totals_of(path_of(context.log_directory, job, number)).notes for number in attempts
+    }
+
+
+def _shown(spec: wire.JobRequest | None, job: Job, caller: Caller) -> wire.JobRequest | None:
+    """Return what was asked as the caller may see it: of secrets there are only the names."""
+    if spec is None:
+        return None
+    named = spec.without_contents()
+    return named if caller.uid == job.owner.uid else _masked(named)
+
+
+def _masked(spec: wire.JobRequest) -> wire.JobRequest:
+    return dataclasses.replace(spec, environment=dict.fromkeys(spec.environment, "***"))
+
+
+async def _limits(
+    context: Context, caller: Caller, job: Job, spec: wire.JobRequest
+) -> wire.LimitsView | None:
+    """Return what the policy gives a live job; for one that waits, what it can count on.
+
+    None for one that has ended, and while nobody can tell in which groups its owner is.
+    """
+    rules, made = context.world.rules.policy, convert.core_spec(spec)
+    try:
+        person = await context.accounts.person(caller.uid, job.owner, rules.groups)
+    except Unavailable:
+        return None
+    world = context.world
+    if job.id not in world.jobs:
+        return None
+    leased = [lease.slice for lease in world.leases.get(job.id, ())]
+    if leased or job.state is not State.PENDING:
+        memory = memory_with(world, leased, made.cpus)
+    else:
+        memory = memory_for(world, job.need, made.cpus)
+    kept = confinement(Asked(made, person, rules, memory))
+    return wire.LimitsView(memory=kept.memory, pids=kept.pids, nofile=kept.nofile)
+
+
+async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
+    """Return every slice and who has it."""
+    return views.slice_views(context.world)
+
+
+async def status(context: Context, caller: Caller) -> wire.Status:
+    """Return how the daemon is, and why it is not well."""
+    world, health = context.world, context.health
+    gates = (context.brain.read_only, world.reconciling, world.draining, world.gpu_support)
+    problems = [*health.problems(), *(text for text in gates if text)]
+    words: dict[str, int] = {}
+    for state in world.slices.values():
+        word = views.slice_word(world, state)
+        words[word] = words.get(word, 0) + 1
+        if state.lost and state.lease is not None:
+            problems.append(f"job {state.lease.job} has {state.slice.uuid}, which {state.unusable}")
+        if state.quarantine:
+            problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
+    lasted, computed = loop_lag.present().largest()
+    return wire.Status(
+        state="degraded" if problems else "healthy",
+        problems=problems,
+        version=__version__,
+        api_version=wire.API_VERSION,
+        pid=os.getpid(),
+        store=world.store,
+        socket=str(context.config.socket),
+        state_dir=str(context.config.state_dir),
+        docker=health.docker_version,
+        driver=health.driver_version,
+        gpus=len(world.gpus),
+        fake_gpu=health.fake_gpu,
+        slices=words,
+        jobs=await context.counts.now(world),
+        started_at=context.started_at,
+        loop_lag=round(lasted, 6),
+        loop_step=round(computed, 6),
+    )
+
+
+async def audit(
+    context: Context, user: str | None, ago: int | None, most: int
+) -> list[wire.AuditView]:
+    """Return the last lines of the audit, newest last; ``ago`` is in seconds before now."""
+    since = 0.0 if ago is None else clock.now().wall - ago
+    lines = await context.committer.read(Reader.audit, user, since, most)
+    in_order = sorted(lines, key=lambda line: line.until)  # what changes nothing is written later
+    return [views.audit_view(line) for line in in_order]

@@ -1,0 +1,197 @@
+"""The handlers of the API that are about the layout and about slices out of use."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from dataclasses import asdict
+
+from launcher import wire
+from launcher.core.messages import events as ev
+from launcher.core.mig.compute_instances import counted
+from launcher.core.mig.layout_requests import plans, standing_on
+from launcher.core.mig.planner import name_of
+from launcher.core.model.layout_change import Busy, LayoutOp, OpState
+from launcher.core.world.world import World
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.layout_requests import also_gone, find_gpu, wishes
+from launcher.daemon.api.views.layout_views import change_view, gpu_views, plan_view, profile_views
+from launcher.daemon.loop import audit_log
+from launcher.daemon.machine.contained import must_be_able_to_change_layouts
+from launcher.daemon.requests import convert
+from launcher.daemon.users.identity import Caller
+from launcher.errors import NoSuchJob, StaleRequest
+from launcher.store import Reader
+
+SAVED = "saved_layout"
+"""Under which key the store remembers the wanted layout."""
+
+
+async def show(context: Context) -> list[wire.GpuView]:
+    """Return every GPU with what stands on it."""
+    return gpu_views(context.world)
+
+
+async def profiles(context: Context, caller: Caller, gpu: str | None) -> list[wire.ProfileView]:
+    """Return what the GPUs offer, with how many more of each fit now."""
+    world = context.world
+    chosen = [find_gpu(world, gpu)] if gpu else [g for g in world.gpus.values() if g.mig_capable]
+    found: list[wire.ProfileView] = []
+    for one in sorted(chosen, key=lambda g: g.index):
+        capacity = functools.partial(context.gpu.capacity, one.uuid)
+        fit = await context.users.run(caller.uid, capacity) if one.mig_current else {}
+        found += profile_views(one, fit)
+    return found
+
+
+async def plan(context: Context, asked: wire.LayoutRequest) -> wire.LayoutPlan:
+    """Return what a change would do, and change nothing."""
+    meant = wishes(context.world, asked)
+    return plan_view(context.world, meant, plans(context.world, meant))
+
+
+def is_empty(planned: wire.LayoutPlan) -> bool:
+    """Return whether a change would have nothing to do."""
+    todo = (planned.destroy, planned.create, planned.complete, planned.modes)
+    return not any(todo)
+
+
+async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutChange:
+    """Begin a change; it goes on whether or not anybody waits for it."""
+    audit_log.about(detail=asked.request)
+    must_be_able_to_change_layouts(context.container, fake_gpu=context.health.fake_gpu)
+    meant = wishes(context.world, asked)
+    words = asked.request + also_gone(context.world, asked)
+    event = ev.LayoutAsked(caller.owner, asked.verb, words, meant, Busy(asked.busy))
+    return change_view(await context.brain.ask(event))
+
+
+async def changes(context: Context, most: int) -> list[wire.LayoutChange]:
+    """Return the last changes, newest first."""
+    found = await context.committer.read(Reader.layouts, most)
+    return [change_view(op, context.health.unrefreshed(op.id)) for op in found]
+
+
+async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.LayoutChange:
+    """Return a change once it is over, or as it is after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while True:
+        changed = context.hub.layout_changed
+        op = await _find(context, op_id)
+        left = until - loop.time()
+        if op.state is OpState.DONE or left <= 0:
+            return change_view(op, context.health.unrefreshed(op.id))
+        try:
+            async with asyncio.timeout(left):
+                await changed.wait()
+        except TimeoutError:
+            continue
+
+
+async def _find(context: Context, op_id: int) -> LayoutOp:
+    now = context.world.layout
+    if now is not None and now.id == op_id:
+        return now
+    found = await context.committer.read(Reader.layout, op_id)
+    if found is None:
+        raise NoSuchJob(f"there is no layout change {op_id}")
+    return found
+
+
+async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
+    """Give up a change that still waits."""
+    audit_log.about(detail=f"change {op_id}")
+    await _find(context, op_id)
+    await context.brain.ask(ev.LayoutCancelAsked(op_id))
+    return change_view(await _find(context, op_id))
+
+
+async def drain(
+    context: Context, caller: Caller, ref: str, reason: str | None
+) -> list[wire.SliceView]:
+    """Drain a slice or a whole GPU, or (reason None) let it be used again."""
+    from launcher.daemon.api.views import job_views
+
+    world = context.world
+    known = ref in world.slices or ref in world.drains or ref.startswith("MIG-")
+    uuid = ref if known else find_gpu(world, ref).uuid
+    audit_log.about(detail=f"undrain {uuid}" if reason is None else f"drain {uuid}: {reason}")
+    if reason is None:
+        await _end_quarantines(context, caller, uuid)
+    await context.brain.ask(ev.DrainAsked(caller.owner, uuid, reason))
+    return [v for v in job_views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
+
+
+async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
+    """End the quarantines of a slice, or of all slices of a GPU, if each is proven clean."""
+    states = [s for s in context.world.slices.values() if uuid in (s.slice.uuid, s.slice.gpu_uuid)]
+    quarantined = [state for state in states if state.quarantine]
+    bad: list[str] = []
+    for state in quarantined:
+        why = f"job {state.lease.job} is on it" if state.lease is not None else None
+        why = why or await context.users.run(caller.uid, context.prover.probe, state.slice)
+        if why is not None:
+            bad.append(f"{state.slice.uuid} stays quarantined ({state.quarantine}): {why}")
+    if bad:
+        raise StaleRequest(
+            "; ".join(bad),
+            fix="Put that right (`launch doctor` names the processes on a slice), then try again.",
+        )
+    for state in quarantined:
+        await context.brain.ask(ev.QuarantineCleared(state.slice.uuid))
+
+
+def current(world: World) -> list[wire.SavedGpu]:
+    """Return the layout that stands, as it can be restored."""
+    found = []
+    for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
+        if gpu.mig_capable:
+            places = [
+                wire.LayoutSpec(profile=name, count=count, start=s.place.start)
+                for s in standing_on(world, gpu.uuid)
+                for name, count in counted(name_of(gpu, s.place.profile_id), s.place.cut)
+            ]
+            found.append(
+                wire.SavedGpu(
+                    gpu=gpu.uuid, index=gpu.index, mode=bool(gpu.mig_current), places=places
+                )
+            )
+    return found
+
+
+async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
+    """Remember the layout that stands as the one that is restored after a reboot.
+
+    Raises ``StaleRequest`` where it is not known now: nothing must be saved over a layout then.
+    """
+    world = context.world
+    unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
+    if unknown:
+        raise StaleRequest(f"what stands is not known now: {unknown}", fix="Save it afterwards.")
+    found = current(context.world)
+    text = json.dumps([asdict(one) for one in found])
+    await context.committer.remember(SAVED, text)
+    await context.brain.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
+    return found
+
+
+async def saved(context: Context) -> list[wire.SavedGpu]:
+    """Return the remembered layout; raises ``NoSuchJob`` where none was saved."""
+    text = await context.committer.read(Reader.meta, SAVED)
+    if text is None:
+        raise NoSuchJob("no layout was saved", fix="`launch layout save` saves what stands.")
+    return convert.parse(list[wire.SavedGpu], text.encode())
+
+
+def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:
+    """Return the request that brings a remembered layout back, for the GPUs that are there."""
+    entries = [
+        wire.LayoutEntry(gpus=[one.gpu], specs=one.places if one.mode else None, mode=one.mode)
+        for one in wanted
+        if one.gpu in world.gpus and (one.mode or world.gpus[one.gpu].mig_current)
+    ]
+    missing = [one.gpu for one in wanted if one.gpu not in world.gpus]
+    what = "the saved layout" + (f", but not of {', '.join(missing)}: not there" if missing else "")
+    return wire.LayoutRequest(verb="restore", request=what, entries=entries)

@@ -1,0 +1,43 @@
+"""Users' registry credentials as they come: with a submit, or by ``launch login``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from launcher import wire
+from launcher.core.messages import events as ev
+from launcher.core.policy import policy
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.users.credentials import MOST_REGISTRIES
+from launcher.daemon.users.identity import Caller
+from launcher.errors import UserError
+
+
+def must_be_few(given: Mapping[str, wire.RegistryAuth]) -> None:
+    """Raise ``UserError`` for credentials for more registries than are kept of a user."""
+    if len(given) > MOST_REGISTRIES:
+        raise UserError(f"credentials for {len(given)} registries; {MOST_REGISTRIES} can be given")
+
+
+def keep(context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth]) -> None:
+    """Keep credentials in memory; images that waited for them are pulled now."""
+    if given:
+        context.credentials.keep(caller.uid, given)
+        context.brain.tell(ev.CredentialsGiven(caller.uid, frozenset(given)))
+
+
+async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> wire.LoginReply:
+    """Ask the registry whether it takes these credentials, then keep them.
+
+    Raises ``NotAllowed`` with the registry's words where it does not, and for a registry of which
+    the policy allows no image.
+    """
+    rules = context.world.rules.policy
+    person = await context.accounts.person(caller.uid, caller.owner, rules.groups)
+    policy.check_registry(person, rules, asked.registry)
+    auth = asked.auth
+    text = await context.users.run(
+        caller.uid, context.images.login, asked.registry, auth.username, auth.password
+    )
+    keep(context, caller, {asked.registry: auth})
+    return wire.LoginReply(registry=asked.registry, message=text)

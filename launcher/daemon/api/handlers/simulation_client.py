@@ -1,0 +1,179 @@
+"""Asking for a replay, in a process of its own: it may take a minute, and the daemon has none.
+
+The child (``launcher.daemon.simulation_worker``) must be of this very version: what it is asked is
+pickled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import pickle
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import launcher
+from launcher.core.messages import events as ev
+from launcher.core.mig.planner import Want
+from launcher.core.policy.settings import Rules
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.users.turns import Turns, Used
+from launcher.errors import InternalError, LauncherError, from_wire
+
+if TYPE_CHECKING:
+    from launcher.daemon.api.handlers.context import Context
+
+
+log = logging.getLogger(__name__)
+
+ANSWERED, REFUSED, OTHER_VERSION = b"+", b"-", b"?"
+"""What an answer of the child begins with."""
+
+ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS = 10.0, 20.0
+"""So long may one job's start wait for a turn, then be looked for."""
+WAIT_SECONDS = 180.0
+"""So long a what-if waits for its turn."""
+ORDINARY_SECONDS = 60.0
+ADMIN_SECONDS = 240.0
+"""So long may a what-if play, of an ordinary user and of an admin: others wait for it."""
+_USED = Used()
+_ESTIMATES, _WHATIFS = Turns(2, _USED), Turns(2, _USED)
+"""What-ifs take minutes: estimates do not wait for them."""
+_SINCE = clock.now().wall
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be played: a queue or a submit, over layouts, or until one job starts.
+
+    ``history``: jobs take as long as earlier ones of their owner and name did. ``seen_by`` is the
+    uid that may learn run times and names of its own jobs only; None: of all.
+    """
+
+    state_dir: Path
+    cpu_slots: int
+    rules: Rules
+    groups: dict[int, frozenset[str]]
+    inventory: ev.InventoryRead | None
+    now: ev.Now
+    history: bool = False
+    seen_by: int | None = None
+    job: int | None = None
+    submitted: ev.Submitted | None = None
+    layouts: tuple[tuple[str, tuple[Want, ...]], ...] = ()
+
+
+async def estimate(question: Question, uid: int) -> bytes:
+    """Return the answer about one job's start as JSON; raises as ``whatif`` does."""
+    return await _in_turn(question, uid, _ESTIMATES, ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS)
+
+
+async def whatif(question: Question, uid: int, *, admin: bool) -> bytes:
+    """Return the answer of a process of its own, as JSON.
+
+    Raises what it raised, or that its turn did not come or it took too long: jobs need the cores.
+    """
+    seconds = ADMIN_SECONDS if admin else ORDINARY_SECONDS
+    return await _in_turn(question, uid, _WHATIFS, WAIT_SECONDS, seconds)
+
+
+async def _in_turn(
+    question: Question, uid: int, turns: Turns, wait_seconds: float, seconds: float
+) -> bytes:
+    async with contextlib.AsyncExitStack() as held:
+        try:
+            await held.enter_async_context(turns.turn(uid, wait_seconds))
+        except TimeoutError:
+            raise LauncherError(
+                f"replays for other users took all of {wait_seconds:g} s",
+                fix="Ask again in a moment.",
+            ) from None
+        try:
+            async with asyncio.timeout(seconds):
+                return await _ask(question)
+        except TimeoutError:
+            raise LauncherError(
+                f"the replay took more than {seconds:g} s and was given up",
+                fix="Ask for fewer layouts or fewer jobs at once; an admin's what-if may take "
+                f"{ADMIN_SECONDS:g} s.",
+            ) from None
+
+
+async def _ask(question: Question) -> bytes:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # never a module from where the daemon happens to stand
+        "-m",
+        "launcher.daemon.simulation_worker",
+        launcher.__version__,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd="/",
+    )
+    try:
+        told, wrong = await child.communicate(pickle.dumps(question))
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if told.startswith(OTHER_VERSION):
+        raise _other_version(f" ({told.removeprefix(OTHER_VERSION).decode()})")
+    if child.returncode != 0:
+        log.error("a replay failed: %s", wrong.decode(errors="replace")[-2000:])
+        folder = Path(launcher.__file__).parent
+        if await in_thread("replay", partial(changed_since, folder, _SINCE)):
+            raise _other_version()
+        raise InternalError("the replay failed; the daemon's log has the details")
+    if told.startswith(REFUSED):
+        raise from_wire(*json.loads(told.removeprefix(REFUSED)))
+    return told.removeprefix(ANSWERED)
+
+
+def _other_version(version: str = "") -> LauncherError:
+    return LauncherError(
+        f"the installed launcher{version} is not the one that this daemon "
+        f"({launcher.__version__}) was started from: it cannot replay",
+        fix="Restart the daemon; jobs go on.",
+    )
+
+
+def changed_since(package: Path, since: float) -> bool:
+    """Whether the installed program was changed or removed since then (seconds since 1970)."""
+    try:
+        files = list(package.rglob("*.py"))
+        return not files or any(file.stat().st_ctime > since for file in files)
+    except OSError:  # one was removed just now
+        return True
+
+
+def question_of(
+    context: Context,
+    *,
+    job: int | None = None,
+    history: bool = False,
+    seen_by: int | None = None,
+    submitted: ev.Submitted | None = None,
+    layouts: tuple[tuple[str, tuple[Want, ...]], ...] = (),
+) -> Question:
+    """Return what is asked of a replay of this daemon's queue, as it is now."""
+    world = context.world
+    return Question(
+        state_dir=context.config.state_dir,
+        cpu_slots=world.cpu_slots,
+        rules=world.rules,
+        groups=world.groups,
+        inventory=context.brain.inventory,
+        now=clock.now(),
+        history=history,
+        seen_by=seen_by,
+        job=job,
+        submitted=submitted,
+        layouts=layouts,
+    )

@@ -1,0 +1,283 @@
+"""Submits: requests become new jobs, arrays their elements; names become places and ids."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from launcher import wire
+from launcher.core.messages import events as ev
+from launcher.core.model.job import HOST, After, Dependency, ImageKey, Job, JobSpec, Outcome
+from launcher.core.policy.policy import Asked
+from launcher.core.scheduling.explain import Explainer
+from launcher.daemon.api.handlers import login
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.views import job_views
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.pauses import Pauses
+from launcher.daemon.machine.disk_space import must_have_room
+from launcher.daemon.mounts import mounts
+from launcher.daemon.mounts.container_directories import own
+from launcher.daemon.mounts.secret_store import Bundle, parted
+from launcher.daemon.requests import convert
+from launcher.daemon.requests.array_elements import Budget, each_element, template_of
+from launcher.daemon.users.identity import Caller
+from launcher.errors import UserError
+from launcher.indices import ranges
+from launcher.store import Reader
+
+MAX_JOBS = 100_000
+MAX_DEPENDENCIES = 200_000
+MOUNTS_LOOKED_AT = 32
+SHOWN_AT_A_TIME = 250
+
+
+async def submit(
+    context: Context, caller: Caller, asked: wire.SubmitRequest
+) -> list[wire.JobView] | AsyncIterator[list[wire.JobView]]:
+    """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued.
+
+    Returns the jobs as they are shown; many come some at a time, and are queued, read or not.
+    """
+    if not asked.dry_run:
+        must_have_room(context.config)
+    if any(one.secrets for one in asked.jobs):
+        await context.users.run(caller.uid, context.places.check)
+    told, bundles = parted(asked.jobs, None if asked.dry_run else caller.uid)
+    event = await event_of(context, caller, replace(asked, jobs=told))
+    await _check_mounts(context, event)
+    if not asked.dry_run:
+        login.keep(context, caller, asked.credentials)
+    jobs = await _queue(context, caller, event, bundles)
+    made = list(zip(jobs, event.jobs, strict=True))
+    context.remember((job.id, one.spec) for job, one in made if job.id)
+    shown = _shown(context, caller, made)
+    return shown if len(made) > SHOWN_AT_A_TIME else await anext(shown)
+
+
+async def _shown(
+    context: Context, caller: Caller, made: Sequence[tuple[Job, ev.NewJob]]
+) -> AsyncIterator[list[wire.JobView]]:
+    for first in range(0, len(made), SHOWN_AT_A_TIME):
+        explainer = Explainer(context.world, clock.now())
+        some = made[first : first + SHOWN_AT_A_TIME]
+        yield [job_views.job_view(explainer, job, caller, _command(one.spec)) for job, one in some]
+        await asyncio.sleep(0)
+
+
+async def _queue(
+    context: Context, caller: Caller, event: ev.Submitted, bundles: Sequence[Bundle]
+) -> list[Job]:
+    """Queue jobs, their secrets first: a job that is on record has them, or never gets them."""
+    if not bundles:
+        return cast(list[Job], await context.brain.ask(event))
+    context.brain.must_commit()
+    await context.users.run(caller.uid, context.secrets.keep, bundles)
+    with context.secrets.held(bundle.key for bundle in bundles):
+        jobs: list[Job] = await context.brain.ask(event)
+        for job, new in zip(jobs, event.jobs, strict=True):
+            if new.spec.kept is not None and job.id in context.world.jobs:  # else it is over
+                context.secrets.use(job.id, (caller.uid, new.spec.kept))
+    return jobs
+
+
+async def _check_mounts(context: Context, event: ev.Submitted) -> None:
+    """Raise ``PinRefused`` for what the submitter may not open: now, and not when it is his turn.
+
+    Only of some: what an array's elements mount is mostly the same.
+    """
+    rules = context.world.rules.policy
+    pauses = Pauses()
+    specs: dict[tuple[object, ...], JobSpec] = {}
+    for job in event.jobs:
+        if job.spec.binds:
+            specs[job.spec.binds, job.spec.working_dir] = job.spec
+        await pauses.rest()
+    if not specs:
+        return
+    uid = event.owner.uid
+    person = await context.accounts.person(uid, event.owner, rules.groups)
+    user = await context.accounts.ask(uid, mounts.user_of, person)
+    for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
+        asked = Asked(spec, person, rules, rules.host_memory)
+        wanted = mounts.mounts_of(asked, own(spec))
+        if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
+            await context.users.run(uid, context.pins.check, wanted, user)
+
+
+def _command(spec: JobSpec) -> list[str] | None:
+    return None if spec.command is None else list(spec.command)
+
+
+def count_of(asked: Sequence[wire.JobRequest]) -> int:
+    """Return how many jobs are asked for, before any of them is made."""
+    return sum(1 if one.array is None else len(one.array.indices) for one in asked)
+
+
+async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) -> ev.Submitted:
+    """Return what is asked of the core, with arrays expanded.
+
+    Of secrets there are names here, and where they will be kept, never contents.
+    """
+    count = count_of(asked.jobs)
+    if not 0 < count <= MAX_JOBS:
+        raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
+    budget = Budget()
+    expanded: list[Sequence[wire.JobRequest]] = []
+    pauses = Pauses()
+    for request in asked.jobs:
+        expanded.append(await _expanded(request, budget, pauses))
+    login.must_be_few(asked.credentials)
+    for request in asked.jobs:
+        if request.runtime == HOST:
+            _check_host(context, request)
+    new, arrays = await _new_jobs(context, caller, asked, expanded)
+    return ev.Submitted(
+        caller.owner, new, asked.dry_run, arrays, caller.groups, caller.admin, caller.trusted
+    )
+
+
+def _check_host(context: Context, request: wire.JobRequest) -> None:
+    """Raise ``UserError`` for a host job that cannot run, or be limited, on this machine."""
+    if context.host is None:
+        raise UserError(
+            "runtime: this daemon cannot run host jobs",
+            fix="They need Linux 5.14, cgroup v2, and a daemon of root's outside a container.",
+        )
+    for field, value, controller in (
+        ("mem_limit", request.mem_limit, "memory"),
+        ("cpus", request.cpus, "cpu"),
+    ):
+        if value is not None and controller not in context.host.controllers:
+            raise UserError(
+                f"{field}: this machine cannot limit a host job's {controller}: the controller "
+                "belongs to cgroup v1",
+                fix="Leave it out, or boot with systemd.unified_cgroup_hierarchy=1.",
+            )
+
+
+async def _expanded(
+    request: wire.JobRequest, budget: Budget, pauses: Pauses
+) -> Sequence[wire.JobRequest]:
+    """Return the elements of a request, made some at a time."""
+    found: list[wire.JobRequest] = []
+    for element in each_element(request, budget):
+        found.append(element)
+        await pauses.rest()
+    return found
+
+
+async def _new_jobs(
+    context: Context,
+    caller: Caller,
+    asked: wire.SubmitRequest,
+    expanded: Sequence[Sequence[wire.JobRequest]],
+) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
+    """Return the jobs of a submit in order, and its arrays."""
+    places = _places(asked.jobs, expanded)
+    new: list[ev.NewJob] = []
+    arrays: list[ev.NewArray] = []
+    waits = 0
+    pauses = Pauses()
+    for request, elements in zip(asked.jobs, expanded, strict=True):
+        beside, after = await _dependencies(context, caller, request, places)
+        waits += (len(beside) + len(after)) * len(elements)
+        if waits > MAX_DEPENDENCIES:
+            raise UserError(
+                f"{request.name}: the jobs of this submit wait for more than {MAX_DEPENDENCIES} "
+                "others in all",
+                fix="Let them wait for one array, or for one job that waits for the others.",
+            )
+        made = _Made(context, caller.uid, asked.credentials)
+        document = convert.document(request) if request.array is None else ""
+        for number, element in enumerate(elements):
+            spec, key = made.parts(element)
+            place = _place(request.array, len(arrays), number)
+            new.append(ev.NewJob(spec, document, key, beside, after, place))
+            await pauses.rest()  # a long list is nobody else's business
+        if request.array is not None:
+            indices = ranges(request.array.indices)
+            template, most = template_of(request), request.array.max_parallel
+            arrays.append(ev.NewArray(request.name, template, most, indices))
+    return tuple(new), tuple(arrays)
+
+
+def _place(array: wire.ArrayRequest | None, which: int, number: int) -> ev.NewElement | None:
+    if array is None:
+        return None
+    values = tuple(array.matrix[number].items()) if array.matrix else ()
+    return ev.NewElement(which, array.indices[number], values)
+
+
+class _Made:
+    """What is made of a request; the elements of an array are often one and the same."""
+
+    def __init__(self, context: Context, uid: int, given: Container[str]) -> None:
+        self._context, self._uid, self._given = context, uid, given
+        self._last: tuple[wire.JobRequest, tuple[JobSpec, ImageKey]] | None = None
+
+    def parts(self, request: wire.JobRequest) -> tuple[JobSpec, ImageKey]:
+        """Return the spec, and whose pull the job shares."""
+        if self._last is None or self._last[0] is not request:
+            owner = self._context.credentials.owner(self._uid, request.image, self._given)
+            key = ImageKey(request.image, request.pull_policy, owner)
+            self._last = (request, (convert.core_spec(request), key))
+        return self._last[1]
+
+
+def _places(
+    asked: Sequence[wire.JobRequest], expanded: Sequence[Sequence[wire.JobRequest]]
+) -> dict[str, list[int]]:
+    """Return the places in a submit by the jobs' names; of an array the first of its elements.
+
+    Two jobs of different files may share a name: then both are meant.
+    """
+    found: dict[str, list[int]] = {}
+    place = 0
+    for request, elements in zip(asked, expanded, strict=True):
+        found.setdefault(request.name, []).append(place)
+        place += len(elements)
+    return found
+
+
+async def _dependencies(
+    context: Context, caller: Caller, request: wire.JobRequest, places: Mapping[str, list[int]]
+) -> tuple[tuple[tuple[int, After], ...], tuple[tuple[Dependency, Outcome | None], ...]]:
+    """Return what a request waits for: jobs beside it by their place, others with their ends."""
+    beside: list[tuple[int, After]] = []
+    others: list[tuple[Dependency, Outcome | None]] = []
+    for name, how in request.depends_on.items():
+        if name in places:
+            beside += [(place, After(how)) for place in places[name]]
+        else:
+            others.append(await _other(context, caller, request.name, name, After(how)))
+    return tuple(beside), tuple(others)
+
+
+async def _other(
+    context: Context, caller: Caller, name: str, wanted: str, after: After
+) -> tuple[Dependency, Outcome | None]:
+    """Return a dependency on a job or array of an earlier submit, and how that ended if it did."""
+    if "[" in wanted:
+        element = await context.one(wanted, caller)
+        return Dependency(element.id, after), element.outcome
+    number = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
+    if number is not None:
+        found = await context.find(number)
+        if found is not None:
+            return Dependency(found.id, after), found.outcome
+        array = await context.committer.read(Reader.array, number)
+        if array is not None:
+            live = number in context.world.arrays
+            return Dependency(number, after), None if live else array.outcome
+        if await context.committer.read(Reader.pruned_at, number) is not None:
+            raise UserError(
+                f"{name}: depends_on: job {wanted} ended and was pruned",
+                fix="Leave the dependency out.",
+            )
+    raise UserError(
+        f"{name}: depends_on: there is no job {wanted!r} in this submit or by that id",
+        fix="Name a job of the same file, or an earlier one by its id.",
+    )

@@ -1,0 +1,33 @@
+"""What if: the queue, or only some jobs, replayed over layouts."""
+
+from __future__ import annotations
+
+from launcher import wire
+from launcher.core.mig.planner import Want
+from launcher.daemon.api.handlers import simulation_client, submit
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.simulation_client import question_of
+from launcher.daemon.users.identity import Caller
+
+
+async def whatif(context: Context, caller: Caller, asked: wire.WhatIfRequest) -> bytes:
+    """Replay the queue, or only these jobs, over layouts; the one that ends first is marked.
+
+    Returns the forecasts as JSON: they may be long, and are only passed on.
+    """
+    submitted = None
+    if asked.jobs is not None:
+        jobs = [job.without_contents() for job in asked.jobs]
+        submitted = await submit.event_of(context, caller, wire.SubmitRequest(jobs=jobs))
+    layouts = tuple(
+        (each.text, tuple(Want(s.profile, s.count, s.start) for s in each.specs))
+        for each in asked.layouts
+    )
+    question = question_of(
+        context,
+        history=asked.runtime == "history",
+        seen_by=None if caller.admin else caller.uid,
+        submitted=submitted,
+        layouts=layouts,
+    )
+    return await simulation_client.whatif(question, caller.uid, admin=caller.admin)

@@ -1,0 +1,101 @@
+"""Why a job waits, who is in the way, and when it may start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from launcher import wire
+from launcher.core.model.job import Job, State
+from launcher.core.scheduling.explain import Blocker, Explainer, gates
+from launcher.core.scheduling.holdback import limit_in
+from launcher.core.scheduling.scheduler import gate
+from launcher.daemon.api.handlers import simulation_client
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.jobs import job_views
+from launcher.daemon.api.handlers.simulation_client import question_of
+from launcher.daemon.api.views import job_views as views
+from launcher.daemon.loop import clock
+from launcher.daemon.users.identity import Caller
+from launcher.errors import LauncherError
+
+MOST_AHEAD = 20
+
+
+async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
+    """Return why a job waits, and when it may start."""
+    job = await context.one(ref, caller)
+    explainer = Explainer(context.world, clock.now())
+    mine = caller.may_see(job.owner)
+    waits = job.id in context.world.jobs and job.state is State.PENDING
+    blockers = explainer.blockers(job) if waits else []
+    position = explainer.position(job) if waits else None
+    earliest = explainer.earliest(job) if waits else None
+    front = explainer.in_front(job, MOST_AHEAD) if position is not None else []
+    ahead = [_ahead(explainer, i) for i in _in_the_way(explainer, front, blockers)]
+    view = (await job_views(context, caller, [job]))[0]
+    start, told = await _estimate(context, job, caller.uid) if waits else (None, "it does not wait")
+    return wire.Why(
+        job=view,
+        position=position,
+        gates=[
+            _gate(name, blocked, mine=mine) for name, blocked in (gates(blockers) if waits else ())
+        ],
+        blockers=[views.blocker_view(b, mine=mine) for b in blockers],
+        ahead=ahead,
+        earliest_start=None if earliest is None else clock.rfc3339(explainer.now.wall + earliest),
+        estimated_start=None if start is None else clock.rfc3339(start),
+        estimate=told,
+    )
+
+
+def _gate(name: str, blocked: Blocker | None, *, mine: bool) -> wire.Gate:
+    if blocked is None:
+        return wire.Gate(name=name, passed=True)
+    return wire.Gate(name=name, passed=False, blocker=views.blocker_view(blocked, mine=mine))
+
+
+def _in_the_way(
+    explainer: Explainer, front: Iterable[Job], blockers: Iterable[Blocker]
+) -> list[int]:
+    """Return who is in front, in order, then who is on the slices or must end first."""
+    live, queue = explainer.world.jobs, explainer.world.queue
+    others = (i for b in blockers for i in b.jobs if i in live and i not in queue)
+    return list(dict.fromkeys([*(job.id for job in front), *others]))[: 2 * MOST_AHEAD]
+
+
+def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
+    world, now = explainer.world, explainer.now
+    job = world.jobs[job_id]
+    until = None
+    if job.id in world.attempts and job.time_limit is not None:
+        until = clock.rfc3339(now.wall + limit_in(world, job, now))
+    return wire.Ahead(
+        id=job.id,
+        user=job.owner.name,
+        state=job.state.value,
+        priority=job.priority,
+        profile=views.profile_of(world, job),
+        count=views.count_of(job.need),
+        until=until,
+    )
+
+
+async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None, str]:
+    """Return when a job starts if everyone takes his whole limit, and how that was told."""
+    if job.held is not None:
+        return None, "it is held: nobody knows until when"
+    if (closed := gate(context.world, job.need)) is not None:
+        return None, f"nobody knows until when {closed}"
+    try:
+        told = await simulation_client.estimate(question_of(context, job=job.id), uid)
+        start: float | None = json.loads(told)
+    except LauncherError as error:
+        return None, f"no estimate: {error.message}"
+    if start is None:
+        return None, "in a replay of the queue on the present layout it never starts"
+    assumed = context.world.rules.assumed_time_limit
+    return start, (
+        "by a replay of the queue in which every job takes its whole time limit "
+        f"({assumed / 3600:g} h where it has none)"
+    )

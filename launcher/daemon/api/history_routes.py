@@ -1,0 +1,120 @@
+"""The routes about what is on record: the audit, deleting what is old, a copy of the database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from aiohttp import web
+
+from launcher import wire
+from launcher.config.history import LONGEST_SECONDS
+from launcher.daemon.api import query_params
+from launcher.daemon.api.handlers import jobs
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.query_params import PAGE_SIZE, number, text
+from launcher.daemon.api.route import Access, Route
+from launcher.daemon.loop import audit_log, clock
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.output.retention import MOST_SECONDS
+from launcher.daemon.requests import convert
+from launcher.daemon.users.identity import Caller
+from launcher.errors import UserError
+from launcher.store import Reader
+from launcher.store.directory import BACKUP_PREFIX
+from launcher.wire import END, STDOUT, Frame
+
+PIECE_BYTES = 1 << 18
+
+
+async def _audit(context: Context, caller: Caller, request: web.Request) -> Any:
+    query = request.query
+    most = min(query_params.whole_number(query, "most") or 100, 100_000)
+    ago = query_params.whole_number(query, "since")
+    return await jobs.audit(context, query.get("user"), ago, most)
+
+
+async def _prune(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.PruneRequest, await request.read())
+    older_than = _age(context, asked)
+    before = clock.now().wall - older_than
+    uid = None if caller.admin else caller.uid
+    what = "logs" if asked.logs else "jobs"
+    only = "only counted: " if asked.dry_run else ""
+    audit_log.about(detail=f"{only}{what} older than {older_than:g} s")
+    if asked.logs:
+        deleted = await context.retention.delete_logs(before, uid, dry_run=asked.dry_run)
+        return wire.PruneReply(0, deleted.files, deleted.bytes, older_than)
+    pruned = await context.retention.prune(before, uid, dry_run=asked.dry_run, seconds=MOST_SECONDS)
+    return wire.PruneReply(pruned.jobs, 0, 0, older_than, pruned.more)
+
+
+def _age(context: Context, asked: wire.PruneRequest) -> float:
+    """Return how old is too old, in seconds; raises ``UserError`` where nothing says that."""
+    kept = context.config.history
+    if asked.older_than is not None:
+        if not 0 <= asked.older_than <= LONGEST_SECONDS:
+            raise UserError(f"older_than is {asked.older_than:g} s: it must be from 0 to 100 years")
+        return asked.older_than
+    configured = kept.keep_logs if asked.logs else kept.keep
+    if configured is None:
+        raise UserError(
+            "nothing is ever too old here: [history] of launcher.toml says 'never'",
+            fix="Say what is too old: --older-than 30d.",
+        )
+    return configured
+
+
+async def _backup(context: Context, caller: Caller, request: web.Request) -> Any:
+    return _copied(context)
+
+
+async def _copied(context: Context) -> AsyncIterator[list[Frame]]:
+    """Yield a consistent copy of the database, then END."""
+    path = context.config.state_dir / f"{BACKUP_PREFIX}{os.urandom(4).hex()}"
+    try:
+        now = clock.rfc3339(clock.now().wall)
+        await context.committer.read_slowly(Reader.copy_to, path, now)
+        file = await in_thread("backup", partial(_opened, path))
+        try:
+            while piece := await in_thread("backup", partial(file.read, PIECE_BYTES)):
+                yield [Frame(STDOUT, 0, piece)]
+        finally:
+            await in_thread("backup", file.close)
+    finally:
+        await in_thread("backup", partial(path.unlink, missing_ok=True))
+    yield [Frame(END, 0, b"")]
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+SINCE = number("since", "Not older than so many seconds.")
+USER = text("user", "Only what this user asked.")
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/audit",
+        Access.ADMIN,
+        None,
+        list[wire.AuditView],
+        _audit,
+        costly=True,
+        query=(PAGE_SIZE, SINCE, USER),
+    ),
+    Route(
+        "POST",
+        "/v1/prune",
+        Access.ANYONE,
+        wire.PruneRequest,
+        wire.PruneReply,
+        _prune,
+        costly=True,
+    ),
+    Route("POST", "/v1/backup", Access.ADMIN, None, None, _backup),  # it is in the audit
+)

@@ -1,0 +1,1 @@
+"""Connections, request bodies and replies: HTTP below the routes."""

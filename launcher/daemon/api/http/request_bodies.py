@@ -1,0 +1,132 @@
+"""Long submits, read in pieces: at once, one of four megabytes would take a tenth of a second.
+
+What is read and refused is the same as where it is read at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from launcher import wire
+from launcher.daemon.api.http.json_cursor import Cursor
+from launcher.daemon.loop.pauses import Pauses
+from launcher.daemon.requests import convert
+from launcher.errors import UserError
+
+SHORT_BYTES = 64 * 1024
+"""A shorter request is read at once."""
+ITEMS_AT_ONCE = 500
+_LISTS: dict[str, Any] = {"indices": list[int], "matrix": list[dict[str, str]]}
+"""The lists of an array that may be long."""
+_PLACE = re.compile(r"\d+")
+T = TypeVar("T")
+
+
+async def submit_request(body: bytes) -> wire.SubmitRequest:
+    """Return the request of a submit; raises ``UserError``."""
+    if len(body) <= SHORT_BYTES:
+        return convert.parse(wire.SubmitRequest, body)
+    try:
+        return await _Reader(Cursor(body.decode())).submit()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the request is not valid JSON: {error}") from None
+
+
+class _Reader:
+    """Reads one request from a cursor, with pauses for others."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._pauses = Pauses()
+
+    async def submit(self) -> wire.SubmitRequest:
+        cursor, most = self._cursor, wire.ArrayRequest.MAX_ELEMENTS
+        texts: dict[str, str] = {}
+        lists: dict[str, Any] = {}
+        for key in cursor.members():
+            lists.pop(key, None)  # of equal keys the last one counts
+            if key != "jobs" or not cursor.begins("["):
+                texts[key] = cursor.take()
+                continue
+            jobs: list[wire.JobRequest] = []
+            texts[key], lists[key] = "[]", jobs
+            for _ in cursor.items():
+                if len(jobs) >= most:
+                    raise UserError(f"jobs: at most {most} can be")
+                jobs.append(await self._job(f"jobs.{len(jobs)}"))
+                await self._pauses.rest()
+        cursor.must_be_over()
+        return replace(_parse(wire.SubmitRequest, _object(texts), ""), **lists)
+
+    async def _job(self, where: str) -> wire.JobRequest:
+        cursor = self._cursor
+        if not (cursor.begins("{") and cursor.is_long()):
+            return _parse(wire.JobRequest, cursor.take(), where)
+        texts: dict[str, str] = {}
+        array: wire.ArrayRequest | None = None
+        for key in cursor.members():
+            if key == "array" and cursor.begins("{"):
+                texts[key], array = "null", await self._array(f"{where}.array")
+            else:
+                texts[key], array = cursor.take(), None if key == "array" else array
+            await self._pauses.rest()
+        job = _parse(wire.JobRequest, _object(texts), where)
+        return job if array is None else replace(job, array=array)
+
+    async def _array(self, where: str) -> wire.ArrayRequest:
+        cursor = self._cursor
+        texts: dict[str, str] = {}
+        lists: dict[str, Any] = {}
+        for key in cursor.members():
+            lists.pop(key, None)
+            if key in _LISTS and cursor.begins("["):
+                texts[key], lists[key] = "[]", await self._list(_LISTS[key], f"{where}.{key}")
+            else:
+                texts[key] = cursor.take()
+        return replace(_parse(wire.ArrayRequest, _object(texts), where), **lists)
+
+    async def _list(self, kind: Any, where: str) -> list[Any]:
+        found: list[Any] = []
+        texts: list[str] = []
+        for _ in self._cursor.items():
+            texts.append(self._cursor.take())
+            if len(texts) == ITEMS_AT_ONCE:
+                found += _items(kind, texts, where, len(found))
+                texts.clear()
+                await self._pauses.rest()
+        return found + _items(kind, texts, where, len(found))
+
+
+def _items(kind: Any, texts: list[str], where: str, before: int) -> list[Any]:
+    """Return some items of a list, as many as ``texts``, of which ``before`` were read before."""
+    most = wire.ArrayRequest.MAX_ELEMENTS
+    if before + len(texts) > most:
+        raise UserError(f"{where}: at most {most} can be")
+    try:
+        found: list[Any] = convert.parse(kind, f"[{','.join(texts)}]".encode())
+    except UserError as error:
+        place = _PLACE.match(error.message)
+        if place is not None:
+            rest = error.message[place.end() :]
+            error.message = f"{where}.{int(place[0]) + before}{rest}"
+        raise
+    return found
+
+
+def _object(members: Mapping[str, str]) -> str:
+    return f"{{{','.join(f'{json.dumps(key)}:{text}' for key, text in members.items())}}}"
+
+
+def _parse(cls: type[T], text: str, where: str) -> T:
+    """Return what a text says; a fault names its place below ``where``."""
+    try:
+        return convert.parse(cls, text.encode())
+    except UserError as error:
+        told = error.message.removeprefix("the request")
+        dot = "" if told != error.message or not where else "."
+        error.message = f"{where}{dot}{told}" if where else error.message
+        raise

@@ -1,0 +1,101 @@
+"""The OpenAPI document, made from the routes and the wire types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from launcher import __version__, wire
+from launcher.daemon.api.query_params import of_path
+from launcher.daemon.requests import convert
+from launcher.errors import by_kind
+
+if TYPE_CHECKING:
+    from launcher.daemon.api.route import Route
+
+_TEMPLATE = "#/components/schemas/{model}"
+_OF_A_BODY = (408, 413)
+"""What only a request with a body can be answered."""
+_RETRY_AFTER = {
+    "description": "After how many seconds the same request may be served.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+
+
+def document(routes: Sequence[Route]) -> dict[str, Any]:
+    """Return OpenAPI 3.1 for the API."""
+    schemas: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
+    for route in routes:
+        operation: dict[str, Any] = {
+            "operationId": route.handler.__name__.lstrip("_"),
+            "description": f"May be called by: {route.access.value}.",
+            "parameters": [
+                *(parameter.told("path") for parameter in of_path(route.path)),
+                *(parameter.told("query") for parameter in route.query),
+            ],
+            "responses": {
+                str(route.status): {"description": "done", "content": _content(route, schemas)},
+                **_refusals(route, schemas),
+            },
+        }
+        if route.asks is not None:
+            operation["requestBody"] = {
+                "required": True,
+                "content": _json(_asked(route.asks, schemas)),
+            }
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "launcher", "version": __version__},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _refusals(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return what a route may answer instead: the error tree's, which knows every status."""
+    told: dict[str, Any] = {}
+    for status in sorted({error.http_status for error in by_kind().values()}):
+        if status in _OF_A_BODY and route.asks is None:
+            continue
+        kinds = sorted(kind for kind, error in by_kind().items() if error.http_status == status)
+        told[str(status)] = {
+            "description": f"An error, by its kind: {', '.join(kinds)}.",
+            "content": _json(_schema(wire.ErrorReply, schemas)),
+        }
+        if status == 429:
+            told[str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return told
+
+
+def _content(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    if route.reply is None:
+        return {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return _json(_schema(route.reply, schemas))
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _asked(cls: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a body, with the bounds that it is read with."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    core_schema = convert.bounded(convert.adapter(cls).core_schema)
+    made = GenerateJsonSchema(ref_template=_TEMPLATE).generate(core_schema)
+    return _named(cls, made, schemas)
+
+
+def _schema(cls: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    return _named(cls, convert.adapter(cls).json_schema(ref_template=_TEMPLATE), schemas)
+
+
+def _named(cls: Any, made: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    schemas.update(made.pop("$defs", {}))
+    name = getattr(cls, "__name__", "")
+    if made.get("type") == "object" and hasattr(cls, "__dataclass_fields__"):
+        schemas[name] = made
+        return {"$ref": _TEMPLATE.format(model=name)}
+    return made

@@ -1,0 +1,60 @@
+"""One line of the API, and who may call it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from aiohttp import web
+
+from launcher import wire
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.query_params import Parameter
+from launcher.daemon.users.identity import Caller
+
+NOTICE = "Launcher-Notice"
+"""A header, and under which name a handler leaves its text with the request: what the caller should
+know beside the reply."""
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    #: Every user the system knows; the handler leaves out what is not his to see.
+    ANYONE = "anyone"
+    #: The owner of the job it names, and admins.
+    OWNER = "owner"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the API. ``reply`` None means a stream of frames.
+
+    ``costly`` requests of one user, unless he is an admin, come one after the other; ``large`` ones
+    may have the longest bodies. ``query`` are the parameters that it may have.
+    """
+
+    method: str
+    path: str
+    access: Access
+    asks: Any
+    reply: Any
+    handler: Callable[[Context, Caller, web.Request], Awaitable[Any]]
+    status: int = 200
+    costly: bool = False
+    large: bool = False
+    query: tuple[Parameter, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request stays open until something happens."""
+        return self.reply is None or self.path.endswith("/wait")
+
+    def most_bytes(self, caller: Caller) -> int:
+        """Return how long its body may be."""
+        if not self.large:
+            return wire.MAX_SMALL_BODY_BYTES
+        return wire.MAX_BODY_BYTES if caller.admin else wire.MAX_USERS_BODY_BYTES

@@ -1,0 +1,486 @@
+"""The API as one table: the router, the access check and the OpenAPI document all come from it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from aiohttp import web
+
+from launcher import wire
+from launcher.core.messages import events as ev
+from launcher.core.model.job import Job
+from launcher.daemon import doctor
+from launcher.daemon.api import history_routes, query_params
+from launcher.daemon.api.handlers import (
+    control,
+    jobs,
+    layouts,
+    login,
+    queue,
+    reservations,
+    streams,
+    submit,
+    whatif,
+    why,
+)
+from launcher.daemon.api.handlers.context import Context, must_own
+from launcher.daemon.api.http import request_bodies
+from launcher.daemon.api.query_params import PAGE_SIZE, RESUMED, TIMEOUT, flag, is_set, number, text
+from launcher.daemon.api.route import NOTICE, Access, Route
+from launcher.daemon.machine import image_owners
+from launcher.daemon.requests import convert
+from launcher.daemon.users.identity import Caller
+from launcher.errors import NoSuchJob, UserError
+
+
+async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = await request_bodies.submit_request(await request.read())
+    context.limiter.jobs(caller, submit.count_of(asked.jobs), dry_run=asked.dry_run)
+    warning = context.log_use.warning(caller.owner, admin=caller.admin)
+    if warning is not None:
+        request[NOTICE] = warning
+    return await submit.submit(context, caller, asked)
+
+
+async def _list(context: Context, caller: Caller, request: web.Request) -> Any:
+    refs, query = request.query.getall("ref", []), request.query
+    after = query_params.whole_number(query, "after") or 0
+    cursor = jobs.Cursor(after, query_params.whole_number(query, "most"))
+    return jobs.list_jobs(context, caller, refs, is_set(query, "all"), cursor)
+
+
+async def _head(context: Context, caller: Caller, request: web.Request) -> Any:
+    most = query_params.whole_number(request.query, "most") or 50
+    return await jobs.head(context, caller, min(most, 1000))
+
+
+async def _show(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await jobs.show(context, caller, request.match_info["ref"])
+
+
+async def _cancel(context: Context, caller: Caller, request: web.Request) -> Any:
+    at_once = query_params.is_set(request.query, "now")
+    return await control.cancel(context, caller, request.match_info["ref"], at_once=at_once)
+
+
+async def _hold(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await control.hold(context, caller, request.match_info["ref"])
+
+
+async def _release(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await control.release(context, caller, request.match_info["ref"])
+
+
+async def _requeue(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await control.requeue(context, caller, request.match_info["ref"])
+
+
+async def _edit(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.EditRequest, await request.read())
+    return await control.edit(context, caller, request.match_info["ref"], asked)
+
+
+async def _cancel_all(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.SelectRequest, await request.read())
+    return await control.cancel_all(context, caller, asked)
+
+
+async def _retry(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.RetryJobs, await request.read())
+    return await control.retry(context, caller, asked)
+
+
+async def _queue(context: Context, caller: Caller, request: web.Request) -> Any:
+    most = query_params.whole_number(request.query, "most") or 50
+    return await queue.order(context, caller, min(most, 100_000))
+
+
+async def _why(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await why.why(context, caller, request.match_info["ref"])
+
+
+async def _whatif(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.WhatIfRequest, await request.read())
+    context.limiter.jobs(caller, submit.count_of(asked.jobs or ()), dry_run=True)
+    return await whatif.whatif(context, caller, asked)
+
+
+async def _reservations(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await reservations.show(context)
+
+
+async def _reserve(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.ReserveRequest, await request.read())
+    return await reservations.reserve(context, caller, asked)
+
+
+async def _unreserve(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await reservations.unreserve(context, request.match_info["name"])
+
+
+async def _signal(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.SignalRequest, await request.read())
+    return await control.send_signal(context, caller, request.match_info["ref"], asked)
+
+
+async def _wait(context: Context, caller: Caller, request: web.Request) -> Any:
+    seconds = query_params.wait_timeout(request.query)
+    job = await streams.wait_for_outcome(context, await _one(context, caller, request), seconds)
+    return (await jobs.job_views(context, caller, [job]))[0]
+
+
+async def _one(context: Context, caller: Caller, request: web.Request) -> Job:
+    return await context.one(request.match_info["ref"], caller)
+
+
+async def _own(context: Context, caller: Caller, request: web.Request) -> Job:
+    job = await _one(context, caller, request)
+    must_own(job, caller)
+    return job
+
+
+async def _logs(context: Context, caller: Caller, request: web.Request) -> Any:
+    job = await _own(context, caller, request)
+    spec = await context.spec(job.id) if job.on_host else None
+    if spec is not None and spec.foreground:
+        raise UserError(
+            f"job {job.id} ran in the foreground of its client, which has its output: there is no "
+            "log of it"
+        )
+    attempt = query_params.whole_number(request.query, "attempt")
+    if attempt is not None and not 0 < attempt <= job.attempt:
+        raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
+    query = streams.LogQuery(
+        attempt,
+        follow=is_set(request.query, "follow"),
+        tail=query_params.whole_number(request.query, "tail"),
+        since_ns=query_params.whole_number(request.query, "since_ns"),
+        resume=_resume(request, job),
+    )
+    return streams.log_frames(context, job, query)
+
+
+async def _follow(context: Context, caller: Caller, request: web.Request) -> Any:
+    job = await _own(context, caller, request)
+    return streams.follow_frames(context, job, caller, _resume(request, job))
+
+
+def _resume(request: web.Request, job: Job) -> streams.Resume | None:
+    position = query_params.log_position(request.query)
+    skip = query_params.whole_number(request.query, "skip") or 0
+    if position is None:
+        return None
+    resume = streams.Resume(*position, skip=skip)
+    if not 0 < resume.attempt <= job.attempt:
+        raise UserError(f"job {job.id} has no attempt {resume.attempt}; it had {job.attempt}")
+    return resume
+
+
+async def _slices(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await jobs.slices(context, caller)
+
+
+async def _status(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await jobs.status(context, caller)
+
+
+async def _doctor(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await doctor.checks(context, caller.uid)
+
+
+async def _doctor_fix(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await doctor.fix(context, caller.uid)
+
+
+async def _layout(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.show(context)
+
+
+async def _profiles(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.profiles(context, caller, request.query.get("gpu"))
+
+
+async def _plan(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.plan(context, convert.parse(wire.LayoutRequest, await request.read()))
+
+
+async def _change(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.LayoutRequest, await request.read())
+    return await layouts.change(context, caller, asked)
+
+
+async def _changes(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.changes(context, query_params.whole_number(request.query, "most") or 50)
+
+
+async def _wait_for_change(context: Context, caller: Caller, request: web.Request) -> Any:
+    seconds = query_params.wait_timeout(request.query)
+    return await layouts.wait_for_change(context, _change_id(request), seconds)
+
+
+async def _cancel_change(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.cancel(context, _change_id(request))
+
+
+def _change_id(request: web.Request) -> int:
+    return query_params.whole_number(request.match_info, "id") or 0
+
+
+async def _save(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.save(context, caller)
+
+
+async def _saved(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await layouts.saved(context)
+
+
+async def _current(context: Context, caller: Caller, request: web.Request) -> Any:
+    return layouts.current(context.world)
+
+
+async def _restore(context: Context, caller: Caller, request: web.Request) -> Any:
+    wanted = layouts.restoring(context.world, await layouts.saved(context))
+    return await layouts.change(context, caller, wanted)
+
+
+async def _drain(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.DrainRequest, await request.read())
+    return await layouts.drain(context, caller, request.match_info["ref"], asked.reason)
+
+
+async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
+    if is_set(request.query, "drain"):
+        await context.brain.ask(ev.DaemonDrained())
+        return await jobs.status(context, caller)
+    reply = await jobs.status(context, caller)
+    context.stop.set()
+    return reply
+
+
+async def _login(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.LoginRequest, await request.read())
+    return await login.login(context, caller, asked)
+
+
+async def _publish(context: Context, caller: Caller, request: web.Request) -> Any:
+    asked = convert.parse(wire.PublishRequest, await request.read())
+    return await image_owners.publish(context, caller.uid, asked)
+
+
+async def _openapi(context: Context, caller: Caller, request: web.Request) -> Any:
+    return await context.users.run(caller.uid, _document)
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    """Return the OpenAPI document; it takes a fifth of a second, so it is made once."""
+    from launcher.daemon.api.openapi import document
+
+    return document(ROUTES)
+
+
+AFTER = number("after", "Only those with a higher id: the last one of the page before.")
+ALL = flag("all", "Jobs that have ended as well.")
+ATTEMPT = number("attempt", "Which attempt, from 1; the last one where it is not there.")
+DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
+FOLLOW = flag("follow", "Stay until all is told.")
+GPU = text("gpu", "A GPU's index or UUID.")
+REFS = text("ref", "The jobs that are meant.", repeated=True)
+SINCE_NS = number("since_ns", "Begin near the output of this time (nanoseconds since 1970).")
+TAIL = number("tail", "Only so many of the last lines.")
+
+ROUTES: tuple[Route, ...] = (
+    *history_routes.ROUTES,
+    Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, _status),
+    Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor, costly=True),
+    Route("POST", "/v1/doctor/fix", Access.ADMIN, None, list[wire.Check], _doctor_fix),
+    Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop, query=(DRAIN,)),
+    Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
+    Route("GET", "/v1/layout", Access.ANYONE, None, list[wire.GpuView], _layout),
+    Route(
+        "GET",
+        "/v1/layout/profiles",
+        Access.ANYONE,
+        None,
+        list[wire.ProfileView],
+        _profiles,
+        query=(GPU,),
+    ),
+    Route("GET", "/v1/layout/current", Access.ANYONE, None, list[wire.SavedGpu], _current),
+    Route("GET", "/v1/layout/saved", Access.ANYONE, None, list[wire.SavedGpu], _saved),
+    Route("POST", "/v1/layout/save", Access.ADMIN, None, list[wire.SavedGpu], _save),
+    Route("POST", "/v1/layout/restore", Access.ADMIN, None, wire.LayoutChange, _restore),
+    Route(
+        "POST",
+        "/v1/layout/plan",
+        Access.ANYONE,
+        wire.LayoutRequest,
+        wire.LayoutPlan,
+        _plan,
+        costly=True,
+    ),
+    Route(
+        "GET",
+        "/v1/layout/changes",
+        Access.ANYONE,
+        None,
+        list[wire.LayoutChange],
+        _changes,
+        query=(PAGE_SIZE,),
+    ),
+    Route(
+        "POST", "/v1/layout/changes", Access.ADMIN, wire.LayoutRequest, wire.LayoutChange, _change
+    ),
+    Route(
+        "GET",
+        "/v1/layout/changes/{id}/wait",
+        Access.ANYONE,
+        None,
+        wire.LayoutChange,
+        _wait_for_change,
+        query=(TIMEOUT,),
+    ),
+    Route(
+        "POST",
+        "/v1/layout/changes/{id}/cancel",
+        Access.ADMIN,
+        None,
+        wire.LayoutChange,
+        _cancel_change,
+    ),
+    Route(
+        "POST",
+        "/v1/slices/{ref}/drain",
+        Access.ADMIN,
+        wire.DrainRequest,
+        list[wire.SliceView],
+        _drain,
+    ),
+    Route(
+        "GET",
+        "/v1/jobs",
+        Access.ANYONE,
+        None,
+        list[wire.JobView],
+        _list,
+        query=(ALL, REFS, AFTER, PAGE_SIZE),
+        costly=True,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs",
+        Access.ANYONE,
+        wire.SubmitRequest,
+        list[wire.JobView],
+        _submit,
+        201,
+        costly=True,
+        large=True,
+    ),
+    Route(
+        "GET",
+        "/v1/queue/head",
+        Access.ANYONE,
+        None,
+        wire.QueueHead,
+        _head,
+        costly=True,
+        query=(PAGE_SIZE,),
+    ),
+    Route(
+        "GET",
+        "/v1/queue",
+        Access.ANYONE,
+        None,
+        list[wire.QueueEntry],
+        _queue,
+        costly=True,
+        query=(PAGE_SIZE,),
+    ),
+    Route(
+        "POST",
+        "/v1/whatif",
+        Access.ANYONE,
+        wire.WhatIfRequest,
+        list[wire.Forecast],
+        _whatif,
+        costly=True,
+        large=True,
+    ),
+    Route(
+        "GET", "/v1/reservations", Access.ANYONE, None, list[wire.ReservationView], _reservations
+    ),
+    Route(
+        "POST",
+        "/v1/reservations",
+        Access.ADMIN,
+        wire.ReserveRequest,
+        wire.ReservationView,
+        _reserve,
+        201,
+    ),
+    Route(
+        "POST",
+        "/v1/reservations/{name}/cancel",
+        Access.ADMIN,
+        None,
+        list[wire.ReservationView],
+        _unreserve,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs/cancel",
+        Access.ANYONE,
+        wire.SelectRequest,
+        list[wire.JobView],
+        _cancel_all,
+        costly=True,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs/retry",
+        Access.ANYONE,
+        wire.RetryJobs,
+        list[wire.JobView],
+        _retry,
+        costly=True,
+    ),
+    Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why, costly=True),
+    Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
+    Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait, query=(TIMEOUT,)),
+    Route(
+        "POST",
+        "/v1/jobs/{ref}/cancel",
+        Access.OWNER,
+        None,
+        list[wire.JobView],
+        _cancel,
+        query=(query_params.flag("now", "Kill running jobs without their grace period."),),
+    ),
+    Route("POST", "/v1/jobs/{ref}/hold", Access.OWNER, None, list[wire.JobView], _hold),
+    Route("POST", "/v1/jobs/{ref}/release", Access.OWNER, None, list[wire.JobView], _release),
+    Route("POST", "/v1/jobs/{ref}/requeue", Access.OWNER, None, list[wire.JobView], _requeue),
+    Route("POST", "/v1/jobs/{ref}/edit", Access.OWNER, wire.EditRequest, list[wire.JobView], _edit),
+    Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
+    Route(
+        "GET",
+        "/v1/jobs/{ref}/logs",
+        Access.OWNER,
+        None,
+        None,
+        _logs,
+        query=(ATTEMPT, FOLLOW, TAIL, SINCE_NS, *RESUMED),
+    ),
+    Route("GET", "/v1/jobs/{ref}/follow", Access.OWNER, None, None, _follow, query=RESUMED),
+    Route(
+        "POST",
+        "/v1/images/publish",
+        Access.ADMIN,
+        wire.PublishRequest,
+        list[wire.ImageView],
+        _publish,
+    ),
+    Route("POST", "/v1/login", Access.ANYONE, wire.LoginRequest, wire.LoginReply, _login),
+    Route("GET", "/v1/openapi.json", Access.ANYONE, None, dict[str, Any], _openapi),
+)

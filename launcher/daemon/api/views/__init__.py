@@ -1,0 +1,1 @@
+"""Jobs, arrays, layouts and slices as the API shows them to one caller."""

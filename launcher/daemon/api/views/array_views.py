@@ -1,0 +1,37 @@
+"""Arrays as the API shows them: one line for all of their elements."""
+
+from __future__ import annotations
+
+from launcher import wire
+from launcher.core.model.arrays import Array
+from launcher.core.scheduling.explain import Explainer
+from launcher.daemon.api.views import job_views
+from launcher.daemon.loop import clock
+from launcher.daemon.users.identity import Caller
+
+
+def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.ArrayView:
+    """Return a live array with how many of its elements are in which state."""
+    world = explainer.world
+    counts = {outcome.value: n for outcome, n in array.ended.items() if n}
+    for job_id in array.active:
+        job = world.jobs[job_id]
+        word = job.outcome.value if job.outcome else job.state.value
+        counts[word] = counts.get(word, 0) + 1
+    if (pending := len(array.live) - len(array.active)) > 0:
+        counts["PENDING"] = pending
+    idle = array.first_idle()
+    one = world.jobs[min(array.live) if idle is None else idle]
+    view = job_views.job_view(explainer, one, caller, None)
+    return wire.ArrayView(
+        id=array.id,
+        name=view.name,
+        user=array.owner.name,
+        profile=view.profile,
+        count=view.count,
+        indices=array.indices,
+        counts=counts,
+        submitted_at=clock.rfc3339(one.submitted_at),
+        image=view.image,
+        reason=view.reason,
+    )

@@ -1,0 +1,46 @@
+"""How many jobs there are by their word: the live ones are in memory, the ended on record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from launcher.core.model.job import State
+from launcher.core.world.world import World
+from launcher.daemon.loop.committer import Committer
+from launcher.store import Reader
+
+PATIENCE_SECONDS = 0.05
+"""For at most this time a caller waits for the disk, if there is an older count."""
+
+
+class Counts:
+    """The counts of ``status``; those of ended jobs are the last known while the disk hangs."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._ended: dict[str, int] | None = None
+        self._reading: asyncio.Task[dict[str, int]] | None = None
+
+    async def now(self, world: World) -> dict[str, int]:
+        """Return the number of jobs by outcome or state."""
+        found = Counter(await self._of_ended())
+        found.update(live(world))
+        return {word: number for word, number in found.items() if number}
+
+    async def _of_ended(self) -> dict[str, int]:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._committer.read(Reader.ended))
+        patience = None if self._ended is None else PATIENCE_SECONDS
+        done, _ = await asyncio.wait((self._reading,), timeout=patience)
+        if done or self._ended is None:
+            self._ended = self._reading.result()
+        return self._ended
+
+
+def live(world: World) -> Counter[str]:
+    """Return the number of live jobs by word, without looking at those that wait."""
+    active = [world.jobs[i] for i in world.attempts]  # every other job is pending
+    found = Counter(job.outcome.value if job.outcome else job.state.value for job in active)
+    found[State.PENDING.value] += len(world.jobs) - len(active)
+    return found

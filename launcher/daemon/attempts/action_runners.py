@@ -1,0 +1,461 @@
+"""Carries out actions: each is one task, its result is an event back into the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import itertools
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from launcher.core.messages import actions as act
+from launcher.core.messages import events as ev
+from launcher.core.model.ids import is_host
+from launcher.core.model.job import ImageKey, JobSpec, Owner
+from launcher.core.policy import image_rules
+from launcher.core.policy.policy import Asked
+from launcher.core.scheduling.memory_share import memory_with
+from launcher.crashpoints import around
+from launcher.daemon.attempts.follower import Follower
+from launcher.daemon.attempts.host_jobs import HostJobs
+from launcher.daemon.attempts.start_journal import Marks
+from launcher.daemon.attempts.starter import Starter
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.action_pools import Pools
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.logging_setup import about_container, about_event
+from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.machine.idle_check import Prover
+from launcher.daemon.machine.layout_steps import LayoutRunner
+from launcher.daemon.output.log_copier import write_log
+from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.requests import convert
+from launcher.daemon.requests.array_elements import made_again
+from launcher.daemon.users.credentials import Credentials
+from launcher.daemon.users.fair_pool import FairPool
+from launcher.daemon.users.identity import Roles
+from launcher.engine.containers import Containers
+from launcher.engine.images import Images, Layer, PullFailed
+from launcher.engine.logs import Logs
+from launcher.engine.outcome import Refused, Unknown
+from launcher.errors import EngineUnavailable, LauncherError
+from launcher.output.log_file import path_of
+from launcher.store import Reader
+
+log = logging.getLogger(__name__)
+
+SpecOf = tuple[JobSpec | str, Owner, str | None]
+"""What an attempt's job is, or why that cannot be told; its owner and deadline."""
+Start = Callable[[act.StartAttempt, Asked | str, str | None, Callable[[], bool]], ev.Event]
+MOST_HARMLESS = 10_000
+"""So many images are remembered as looked at."""
+TRY_AGAIN_SECONDS = 1.0
+LOG_WAIT_SECONDS = 300.0
+"""A container is kept for its log so long after the log last grew: some hung calls of Docker."""
+CALM_SECONDS = 2.0
+LEFT_OVER = 64
+"""So many ended containers may wait for a moment without a start before they are removed."""
+REMEMBERED_SPECS = 1000
+REMEMBERED_CHARACTERS = 16 * 1024
+"""A longer spec is read from the store when its job starts, so that all of these take little."""
+
+
+class Runners:
+    """One method per action; blocking calls run in threads with a Docker client each."""
+
+    def __init__(
+        self,
+        *,
+        containers: Containers,
+        images: Images,
+        logs: Logs,
+        starter: Starter,
+        host: HostJobs | None,
+        prover: Prover,
+        committer: Committer,
+        hub: Hub,
+        marks: Marks,
+        roles: Roles,
+        toolkit_fixed: Callable[[], bool],
+        log_directory: Path,
+        log_use: LogUse,
+    ) -> None:
+        self._containers, self._images, self._logs = containers, images, logs
+        self._starter, self._host, self._prover = starter, host, prover
+        self._committer, self._hub, self._marks = committer, hub, marks
+        self._log_directory, self.log_use = log_directory, log_use
+        self._roles, self._toolkit_fixed = roles, toolkit_fixed
+        self._harmless: set[str] = set()
+        self.pools = Pools()
+        self._removing: set[str] = set()
+        # Removing is as much work for Docker as starting; nobody waits for it.
+        self._one_removal = asyncio.Semaphore(1)
+        self._starting = 0
+        self._calm = asyncio.Event()
+        self._specs: OrderedDict[int, JobSpec] = OrderedDict()
+        self._tasks: dict[asyncio.Task[None], tuple[act.Action, float]] = {}
+        self._followers: dict[tuple[int, int], Follower] = {}
+        self.credentials = Credentials()
+        self.brain: Brain
+        self.layouts: LayoutRunner
+        self._methods = self._by_action()
+
+    def _by_action(self) -> dict[type, Callable[[Any], Awaitable[None]]]:
+        return {
+            act.FindImage: self._find_image,
+            act.PullImage: self._pull_image,
+            act.SettlePull: self._settle_pull,
+            act.StartAttempt: self._start,
+            act.FollowAttempt: self._follow,
+            act.StopAttempt: self._stop,
+            act.KillAttempt: self._kill,
+            act.SignalAttempt: self._signal,
+            act.ProveIdle: self._prove,
+            act.RemoveContainer: self._remove,
+            act.CarveStep: self._carve,
+            act.LookAtLayout: self._look_at_layout,
+        }
+
+    def _method(self, action: act.Action) -> Callable[[Any], Awaitable[None]]:
+        on_host = isinstance(action, act.OfAttempt) and is_host(action.container_name)
+        return self._on_host if on_host else self._methods[type(action)]
+
+    async def _on_host(self, action: act.OfAttempt) -> None:
+        """Carry out an action of a host job; each has a thread of its own, which may wait."""
+        if self._host is None:
+            raise LauncherError("this daemon cannot run host jobs")
+        if isinstance(action, act.StartAttempt):
+            of = await self._spec_of(action)
+            start = functools.partial(self._started, action, of, self._host.start)
+            self.brain.tell(await in_thread(action.container_name, start))
+        else:
+            perform = functools.partial(self._host.perform, action, self.brain.tell)
+            await in_thread(action.container_name, perform)
+
+    def dispatch(self, action: act.Action) -> None:
+        """Start carrying out an action; it is repeated until it had a result."""
+        task = asyncio.create_task(self._insist(action))
+        self._tasks[task] = (action, time.monotonic())
+        task.add_done_callback(self._tasks.pop)
+
+    def under_way(self) -> Iterator[tuple[act.Action, float]]:
+        """Yield each action that has no result yet, and when it was decided on (monotonic)."""
+        yield from self._tasks.values()
+
+    def stuck_pools(self) -> Iterator[str]:
+        """Yield the pools that have had no free thread for a while."""
+        return self.pools.exhausted()
+
+    async def _insist(self, action: act.Action) -> None:
+        """Every action is idempotent: where one failed unforeseen, it is done again."""
+        level = logging.INFO
+        while True:
+            try:
+                await self._method(action)(action)
+                return
+            except (EngineUnavailable, Unknown) as away:
+                about_event(log, action).log(
+                    level, "%s waits for Docker: %s", type(action).__name__, away.message
+                )
+                level = logging.DEBUG  # the log has it once
+            except Exception:
+                about_event(log, action).exception("%s failed, it will be tried again", action)
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+    @staticmethod
+    async def _on(pool: ThreadPoolExecutor, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
+
+    async def _for(self, job_id: int, pool: FairPool, call: Callable[..., Any], *args: Any) -> Any:
+        """Call Docker for a job, at its owner's expense."""
+        job = self.brain.world.jobs.get(job_id)
+        return await pool.run(0 if job is None else job.owner.uid, call, *args)
+
+    def _payer(self, key: ImageKey) -> int:
+        """Return the uid to which looking for an image, or pulling it, is charged."""
+        state = self.brain.world.images.get(key)
+        return 0 if state is None else state.uid
+
+    async def _find_image(self, action: act.FindImage) -> None:
+        payer = self._payer(action.image)
+        found = await self.pools.looks.run(payer, self._images.find, action.image.reference)
+        missing = ev.ImageMissing(action.image)
+        self.brain.tell(await self._judged(action.image, found) if found else missing)
+
+    async def _judged(
+        self, key: ImageKey, image_id: str, *, pulled: bool = False
+    ) -> ev.ImageResolved | ev.ImageFailed:
+        """Return what became of an image that is here: what it brings along is looked at once."""
+        if image_id not in self._harmless:
+            faults = await self.pools.looks.run(self._payer(key), self._image_faults, image_id)
+            if faults:
+                return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
+            if len(self._harmless) >= MOST_HARMLESS:
+                self._harmless.clear()  # they are looked at once more
+            self._harmless.add(image_id)
+        state = self.brain.world.images.get(key)
+        owners = {self.brain.world.jobs[job].owner for job in (state.waiting if state else ())}
+        asked = frozenset[Owner]() if pulled else owners
+        admins = await self.pools.looks.run(self._payer(key), self._admins, asked)
+        return ev.ImageResolved(key, image_id, pulled, admins)
+
+    def _admins(self, owners: Set[Owner]) -> frozenset[int]:
+        named = {owner.uid for owner in owners if self._roles.caller(owner).admin}
+        return self._roles.admin_uids | named
+
+    async def _settle_pull(self, action: act.SettlePull) -> None:
+        found = await self.pools.looks.run(action.uid, self._images.find, action.reference)
+        self.brain.tell(ev.PullSettled(action.reference, action.uid, found))
+
+    def _image_faults(self, image_id: str) -> list[str]:
+        image = self._images.config(image_id)
+        fixed = not image_rules.names_a_library(image.environment) or self._toolkit_fixed()
+        return list(image_rules.faults(image.environment, image.working_dir, toolkit_fixed=fixed))
+
+    async def _pull_image(self, action: act.PullImage) -> None:
+        key = action.image
+        auth = self.credentials.of(key)
+        if auth is None and key.credentials_uid is not None:
+            self.brain.tell(ev.CredentialsMissing(key))
+            return
+
+        def report(layers: dict[str, Layer]) -> None:
+            told = [dataclasses.asdict(layer) for layer in layers.values()]
+            self._hub.pulling(key, told)
+
+        try:
+            image_id = await self.pools.pulls.run(
+                self._payer(key), self._images.pull, key.reference, auth, report
+            )
+            self.brain.tell(await self._judged(key, image_id, pulled=True))
+        except (PullFailed, Refused) as failed:
+            text = f"cannot pull {key.reference}: {failed.message}"
+            transient = isinstance(failed, PullFailed) and failed.transient
+            self.brain.tell(ev.ImageFailed(key, text, transient))
+        finally:
+            self._hub.progress.pop(key, None)
+
+    async def _spec_of(self, action: act.StartAttempt) -> SpecOf:
+        """Return what an attempt's job is, or why that cannot be told; its owner and deadline."""
+        job = self.brain.world.jobs.get(action.job)
+        if job is None:
+            raise LauncherError(f"job {action.job} is not there any more")
+        limit = job.time_limit
+        deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
+        spec: JobSpec | str
+        try:
+            spec = await self._spec(action.job)
+        except (LauncherError, ValueError) as error:
+            spec = f"what was asked cannot be read any more: {error}"
+        return spec, job.owner, deadline
+
+    async def _start(self, action: act.StartAttempt) -> None:
+        of = await self._spec_of(action)
+        self._starting += 1
+        try:
+            start = self._starter.run
+            event = await self._on(self.pools.starts, self._started, action, of, start)
+        finally:
+            self._starting -= 1
+            if not self._starting:
+                self._calm.set()
+        self.brain.tell(event)
+
+    def _started(self, action: act.StartAttempt, of: SpecOf, start: Start) -> ev.Event:
+        spec, owner, deadline = of
+        admin = self._roles.caller(owner).admin
+        if isinstance(spec, str) or not spec.foreground:
+            self.log_use.begin(action.job, action.attempt, owner, admin=admin)
+        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
+        event = start(action, asked, deadline, lambda: self._wanted(action))
+        if not isinstance(event, ev.AttemptStarted):
+            self.log_use.end(action.job, action.attempt)
+        return event
+
+    def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> Asked:
+        """Return what the policy judges, with the owner as he is now, from any thread."""
+        world = self.brain.world
+        memory = memory_with(world, action.slices, spec.cpus)
+        return self._roles.asked(spec, owner, world.rules.policy, memory)
+
+    def _wanted(self, action: act.StartAttempt) -> bool:
+        """Whether nobody has asked for the attempt's end yet, from any thread."""
+        job = self.brain.world.jobs.get(action.job)
+        return job is not None and job.attempt == action.attempt and not job.stopping
+
+    @property
+    def removing(self) -> bool:
+        """Whether a container's log is still being completed, or the container removed."""
+        return bool(self._removing)
+
+    def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
+        """Keep the short specs of the first jobs that were just queued: the next ones to start."""
+        first = itertools.islice(specs, REMEMBERED_SPECS)
+        self._specs.update((job_id, spec) for job_id, spec in first if _is_short(spec))
+        while len(self._specs) > REMEMBERED_SPECS:
+            self._specs.popitem(last=False)
+
+    async def _spec(self, job_id: int) -> JobSpec:
+        """Return a job's spec; they stay in the store, whoever waits long is read again."""
+        known = self._specs.get(job_id)
+        if known is not None:
+            return known
+        stored = await self._committer.read(Reader.spec, job_id)
+        if stored is None:
+            raise LauncherError(f"nothing is stored of what job {job_id} was asked to run")
+        return convert.core_spec(made_again(stored))
+
+    async def _follow(self, action: act.FollowAttempt) -> None:
+        follower = Follower(
+            action,
+            self._containers,
+            self._logs,
+            tell=self.brain.tell,
+            idle=self._prover.idle_now,
+            grown=self._hub.touch,
+            log_lost=self._hub.lose_log,
+            log_written=self._log_written,
+            watched=self._hub.watched,
+            marks=self._marks,
+            directory=self._log_directory,
+            log_limit=self.log_use.limit(action.job, action.attempt),
+            capture=self._starter.capture,
+            witness=self._starter.witness,
+            under=self._starter.under.pop(action.container_name, None),
+        )
+        job = self.brain.world.jobs.get(action.job)
+        if job is not None:
+            self.log_use.follow(action.job, action.attempt, job.owner.uid)
+        self._followers[(action.job, action.attempt)] = follower
+        self._hub.owe_log(action.job, action.attempt)
+        follower.start()
+
+    def _log_written(self, job_id: int, attempt: int) -> None:
+        self.log_use.end(job_id, attempt)
+        self._hub.log_written(job_id, attempt)
+
+    async def _stop(self, action: act.StopAttempt) -> None:
+        await self._for(action.job, self.pools.ends, self._ask_to_stop, action)
+
+    def _ask_to_stop(self, action: act.StopAttempt) -> None:
+        container = self._containers.find(action.container_name, action.container_id)
+        if container is not None and container.running:
+            with around("stop"):
+                self._containers.kill(container.name, container.stop_signal)
+        elif container is not None and self._starter.witness.runs(container):
+            self._starter.witness.signal(container, container.stop_signal)
+
+    async def _kill(self, action: act.KillAttempt) -> None:
+        while True:
+            if await self._for(action.job, self.pools.ends, self._killed, action):
+                return
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+    def _killed(self, action: act.KillAttempt) -> bool:
+        """Send KILL, then look; returns whether it runs no longer.
+
+        While a container ends Docker answers no look at it: that takes seconds where its log is
+        behind.
+        """
+        self._containers.kill(action.container_name, "SIGKILL")
+        container = self._containers.find(action.container_name, action.container_id)
+        if container is not None and container.name != action.container_name:  # it was renamed
+            self._containers.kill(container.name, "SIGKILL")
+        if container is None or container.running:
+            return container is None
+        self._starter.witness.signal(container, "SIGKILL")
+        return not self._starter.witness.runs(container)
+
+    async def _signal(self, action: act.SignalAttempt) -> None:
+        try:
+            kill = self._containers.kill
+            await self._for(
+                action.job, self.pools.signals, kill, action.container_name, action.signal
+            )
+        except (Refused, Unknown, EngineUnavailable) as error:
+            about_container(log, action.container_name).warning(
+                "no %s for it: %s", action.signal, error.message
+            )
+
+    async def _prove(self, action: act.ProveIdle) -> None:
+        await self._on(self.pools.proofs, self._prover.prove, action, self.brain.tell)
+
+    async def _remove(self, action: act.RemoveContainer) -> None:
+        if action.container_name in self._removing:
+            return
+        self._removing.add(action.container_name)
+        key = (action.job, action.attempt)
+        try:
+            await self._calm_moment()
+            follower = self._followers.get(key)
+            await self._on(self.pools.removals, self._complete_log, action, follower)
+            await self._on(self.pools.removals, self._log_written, *key)
+            async with self._one_removal:
+                await self._calm_moment()
+                await self._on(self.pools.removals, self._containers.remove, action.container_name)
+        finally:
+            self._removing.discard(action.container_name)
+        self._marks.clear(action.container_name)
+        await self._on(self.pools.removals, self._unpin, action)
+        self._followers.pop(key, None)
+
+    def _unpin(self, action: act.RemoveContainer) -> None:
+        self._starter.capture.forget(action.job, action.attempt)
+        self._starter.witness.forget(action.container_name)
+        try:
+            self._starter.places.clear(action.container_name)
+            self._starter.pins.release(action.container_name)
+        except LauncherError as left:  # the next start sweeps
+            about_event(log, action).warning("its mounts are left: %s", left.message)
+
+    async def _calm_moment(self) -> None:
+        """Let starts go first, as long as not too many containers are left over."""
+        if self._starting and len(self._removing) < LEFT_OVER:
+            self._calm.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALM_SECONDS):
+                    await self._calm.wait()
+
+    def _complete_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
+        """Let the follower finish, or write the log where none did: a daemon died in between."""
+        if follower is None:
+            found = self._containers.inspect(action.container_name)
+            if found is not None and not found.ever_started:
+                return
+        elif not follower.finished(LOG_WAIT_SECONDS) or not follower.log_left:
+            return
+        over = clock.flag()
+        over.set()
+        path = path_of(self._log_directory, action.job, action.attempt)
+        touch = functools.partial(self._hub.touch, action.job)
+        limit = self.log_use.limit(action.job, action.attempt)
+        if not write_log(self._logs, action.container_name, path, limit, over, touch):
+            self._hub.lose_log(action.job, action.attempt)
+        touch()
+
+    async def _carve(self, action: act.CarveStep) -> None:
+        self.brain.tell(await self.layouts.carve(action))
+
+    async def _look_at_layout(self, action: act.LookAtLayout) -> None:
+        self.brain.tell(await self.layouts.look(action))
+
+    def close(self) -> None:
+        """Let running calls end on their own; jobs go on without us."""
+        for task in self._tasks:
+            task.cancel()
+        self.pools.close()
+
+
+def _is_short(spec: JobSpec) -> bool:
+    mounts = ((bind.source, bind.target) for bind in spec.binds)
+    texts = (spec.command or (), spec.entrypoint or (), *spec.environment, *mounts)
+    return sum(len(text) for some in texts for text in some) <= REMEMBERED_CHARACTERS

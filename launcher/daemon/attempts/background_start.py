@@ -1,0 +1,92 @@
+"""Starting a host job in the background: as its user, in a clean environment, with a log."""
+
+from __future__ import annotations
+
+import errno
+import pwd
+from collections.abc import Callable, Mapping
+
+from launcher.core.messages.actions import StartAttempt
+from launcher.core.messages.events import StartFailure
+from launcher.core.policy.policy import Asked
+from launcher.daemon.attempts.follower import insist
+from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
+from launcher.daemon.mounts.mounts import user_of
+from launcher.daemon.output.host_output import HostOutput
+from launcher.host.cgroup import Limits
+from launcher.host.children import Command
+from launcher.host.client import HostHelper, HostRefused, HostUnavailable, Tree
+
+CANNOT_RUN, NOT_FOUND = 126, 127
+"""Exit codes, as shells give them."""
+PATH, ROOTS_PATH = (
+    "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games",
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+)
+"""ENV_PATH and ENV_SUPATH of Debian's login.defs(5)."""
+
+
+def spawned(
+    action: StartAttempt,
+    asked: Asked,
+    variables: Mapping[str, str],
+    helper: HostHelper,
+    output: HostOutput,
+    wanted: Callable[[], bool],
+) -> Tree:
+    """Start an attempt's command and have its output read; returns its process tree.
+
+    ``variables`` are the launcher's own. Raises ``NotStarted``; then nothing of it runs.
+    """
+    command = command_of(asked, variables)
+    limits = Limits(asked.spec.mem_limit, asked.spec.cpus)
+    try:
+        with output.pipes(action) as files:
+            must_be_wanted(wanted)
+            return helper.spawn(action.container_name, command, limits, *files)
+    except HostRefused as refused:
+        raise _not_started(refused, command) from refused
+    except HostUnavailable as away:
+        # The helper records a command before that begins: what is not on record did not begin.
+        tree = insist(lambda: helper.state(action.container_name)[0])
+        if tree is None:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+        return tree
+    except OSError as error:
+        text = f"host job: its output cannot be kept: {error.strerror or error}"
+        raise NotStarted(StartFailure.INFRA, text) from error
+
+
+def command_of(asked: Asked, variables: Mapping[str, str]) -> Command:
+    """Return what a user's login would run: the environment is a new one's, and the job's own.
+
+    Raises ``NotStarted`` for a user who could not log in.
+    """
+    spec, uid = asked.spec, asked.person.owner.uid
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError as error:
+        text = f"uid {uid} has no entry in passwd: nobody could log in as it"
+        raise NotStarted(StartFailure.USER, text) from error
+    login = {
+        "HOME": entry.pw_dir,
+        "LOGNAME": entry.pw_name,
+        "PATH": PATH if uid else ROOTS_PATH,
+        "SHELL": entry.pw_shell or "/bin/sh",
+        "USER": entry.pw_name,
+    }
+    environment = {**dict(spec.environment), **variables}
+    user = user_of(asked.person)
+    directory = spec.working_dir or entry.pw_dir
+    words = spec.command or ()
+    return Command(words, login, environment, directory, uid, user.gid, user.groups)
+
+
+def _not_started(refused: HostRefused, command: Command) -> NotStarted:
+    """Return whose fault it is that a command cannot run: its program's, its place's, or ours."""
+    if refused.place == command.words[0]:
+        code = NOT_FOUND if refused.errno == errno.ENOENT else CANNOT_RUN
+        return NotStarted(StartFailure.USER, f"command: {refused.message}", code)
+    if refused.place == command.directory:
+        return NotStarted(StartFailure.USER, f"working_dir: {refused.message}")
+    return NotStarted(StartFailure.INFRA, f"host job: {refused.message}")

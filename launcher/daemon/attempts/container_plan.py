@@ -1,0 +1,169 @@
+"""What an attempt's container is to be: the create body, and the bounds that it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from launcher.core.messages.actions import StartAttempt
+from launcher.core.messages.events import StartFailure
+from launcher.core.model.ids import LABEL_SECRETS, labels
+from launcher.core.model.job import Bind
+from launcher.core.policy import policy
+from launcher.core.policy import validate as wellformed
+from launcher.core.policy.sandbox import Confinement, confinement
+from launcher.daemon.attempts.start_errors import NotStarted
+from launcher.daemon.machine.devices import Devices
+from launcher.daemon.mounts.container_directories import Directories
+from launcher.daemon.mounts.mounts import are_pinned, as_mounted, mounts_of, user_of
+from launcher.daemon.mounts.secret_mounts import SecretPlaces
+from launcher.daemon.mounts.secret_store import SecretStore
+from launcher.engine import validate
+from launcher.engine.outcome import Refused, Unknown
+from launcher.engine.spec import Launch, create_body
+from launcher.engine.validate import Bounds
+from launcher.errors import EngineUnavailable, LauncherError, PinRefused
+from launcher.mount_helper import Pins
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One attempt's container before it is made; ``asked`` is what its owner wants of it."""
+
+    action: StartAttempt
+    asked: policy.Asked
+    store: str
+    deadline: str | None
+    pins_directory: str
+    secrets: SecretStore
+    places: SecretPlaces
+    devices: Devices
+    directories: Directories
+
+    @property
+    def secrets_place(self) -> str | None:
+        """Where the job's secrets are for Docker, None where it has none."""
+        return self.places.of(self.action.container_name) if self.asked.spec.secrets else None
+
+    @property
+    def binds(self) -> tuple[Bind, ...]:
+        """The mounts as Docker is told of them."""
+        return as_mounted(self.asked, self.pins_directory, self.action.container_name)
+
+    def bounds(self) -> Bounds:
+        """Return what the container may be given; raises as ``Devices.are_given`` does."""
+        owner, kept = self.asked.person.owner, confinement(self.asked)
+        return Bounds(
+            uuids=[s.uuid for s in self.action.slices],
+            uid=owner.uid,
+            gid=owner.gid,
+            unbound=owner.uid in self.asked.policy.unbound,
+            groups=kept.groups,
+            network=kept.network,
+            mounts=tuple((b.source, b.target, b.read_only) for b in self.binds),
+            pins=f"{self.pins_directory}/{self.action.container_name}/",
+            secrets=self.secrets_place,
+            memory=kept.memory,
+            pids=kept.pids,
+            nofile=kept.nofile,
+            real=self.devices.are_given(),
+        )
+
+    def check(self) -> None:
+        """Raise ``NotStarted`` where the policy is stricter than when the job was queued."""
+        try:
+            wellformed.check(self.asked.spec)
+            policy.check(self.asked)
+        except LauncherError as refused:
+            text = f"{refused.message}. {refused.fix or ''} {self._since_it_was_queued()}".strip()
+            raise NotStarted(StartFailure.USER, text) from refused
+
+    def _since_it_was_queued(self) -> str:
+        """Say what may have changed since the same was allowed."""
+        before = self.action.policy_version
+        if before is None:
+            return ""
+        if before != policy.VERSION:
+            return (
+                f"It was queued under version {before} of the policy, this is version "
+                f"{policy.VERSION}."
+            )
+        return (
+            "When it was queued that was allowed: since then launcher.toml was changed, or who "
+            "is in which group."
+        )
+
+    def masked(self, text: str) -> str:
+        """Return what Docker said without the values of variables, should it quote some."""
+        entries = [
+            (f"{name}={value}", name) for name, value in self.asked.spec.environment if value
+        ]
+        for entry, name in sorted(entries, key=lambda each: -len(each[0])):  # one may end another
+            text = text.replace(entry, f"{name}=***")
+        return text
+
+    def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
+        """Have the owner's mounts and secrets held in place; raises ``NotStarted``.
+
+        ``dockerd`` tells its pid, None where it is not known.
+        """
+        name = self.action.container_name
+        try:
+            if are_pinned(self.asked):
+                places = self.directories.checked(self.asked.spec, self.action.image_id)
+                pins.pin(name, mounts_of(self.asked, places), user_of(self.asked.person), dockerd())
+            elif self.asked.spec.binds:
+                self.directories.check_local(self.asked, self.action.image_id)
+            if self.asked.spec.secrets:
+                self._put_secrets(dockerd())
+        except PinRefused as refused:
+            raise NotStarted(StartFailure.USER, _words(refused)) from refused
+        except (EngineUnavailable, Unknown, Refused) as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+        except LauncherError as trouble:
+            raise NotStarted(StartFailure.INFRA, trouble.message) from trouble
+
+    def _put_secrets(self, dockerd: int | None) -> None:
+        owner, spec = self.asked.person.owner, self.asked.spec
+        try:
+            found = self.secrets.read((owner.uid, spec.kept or ""))
+        except OSError as error:
+            text = f"secrets: they cannot be read: {error.strerror}"
+            raise NotStarted(StartFailure.INFRA, text) from None
+        if found is None or found.keys() != set(spec.secrets):
+            raise NotStarted(StartFailure.USER, "secrets: they are gone; submit the job again")
+        self.places.fill(self.action.container_name, owner, found, dockerd)
+
+    def body(self) -> dict[str, object]:
+        """Return the body of the create call, looked at twice.
+
+        Raises ``NotStarted``, and what ``Devices.driver`` does.
+        """
+        body = create_body(self._launch(confinement(self.asked)))
+        if faults := validate.body_faults(body, self.bounds()):
+            raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
+        return body
+
+    def _launch(self, kept: Confinement) -> Launch:
+        action, uid = self.action, self.asked.person.owner.uid
+        uuids = tuple(s.uuid for s in action.slices)
+        place, kept_as = self.secrets_place, self.asked.spec.kept
+        secrets = () if place is None else (Bind(place, wellformed.SECRETS, read_only=True),)
+        kept_label = {} if kept_as is None else {LABEL_SECRETS: kept_as}
+        return Launch(
+            job=action.job,
+            attempt=action.attempt,
+            spec=self.asked.spec,
+            slices=action.slices,
+            image_id=action.image_id,
+            confinement=kept,
+            labels=labels(self.store, action.job, action.attempt, uuids, uid) | kept_label,
+            binds=(*self.binds, *secrets),
+            gpu_driver=self.devices.driver(),
+            deadline=self.deadline,
+            index=action.index,
+        )
+
+
+def _words(refused: PinRefused) -> str:
+    return f"volumes: {refused.message}" + (f". {refused.fix}" if refused.fix else "")

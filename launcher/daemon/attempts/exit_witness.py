@@ -1,0 +1,232 @@
+"""Ends of containers as the kernel tells them: also while Docker is away, or makes one up.
+
+The init of each running container is held by a pidfd. Its end is seen at once, with its status
+where the kernel tells that (``pidfd``). That a container runs no longer is for Docker alone to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher import pidfd
+from launcher.daemon.loop.logging_setup import about_container
+from launcher.daemon.loop.sd_notify import Notifier
+from launcher.engine.containers import Container
+from launcher.host.cgroup import counts_oom_kill
+from launcher.host.freezing import set_frozen
+from launcher.passed_fds import STORED
+
+log = logging.getLogger(__name__)
+
+PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+_NOT_STARTED = "00010101000000"
+"""The start of a container that Docker does not know to have been started, see ``_start_of``."""
+_OOM_FILES = ("memory.events", "memory.oom_control")
+"""Of cgroup v2, and of v1: each has a line "oom_kill N"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """An end: when (seconds since 1970), and exit code and OOM kill where they are known."""
+
+    at: float | None
+    exit_code: int | None
+    oom: bool
+
+
+@dataclass(slots=True)
+class _Watched:
+    name: str
+    pidfd: int
+    start: str
+    """Names this start of the container."""
+    oom_file: Path | None
+    oom: bool = False
+    seen: bool = False
+    at: float | None = None
+    end: Witnessed | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class ExitWitness:
+    """Holds one pidfd for each container; safe in any thread.
+
+    ``statuses``: ask for exit codes. ``blind``: hold none, for tests without real processes.
+    ``stored`` are pidfds that systemd kept over a restart, by container and start.
+    ``set_frozen`` freezes a container's control group.
+    """
+
+    def __init__(
+        self,
+        *,
+        statuses: bool = True,
+        blind: bool = False,
+        notifier: Notifier | None = None,
+        stored: Mapping[str, int] | None = None,
+        set_frozen: Callable[[Path, bool], None] = set_frozen,
+    ) -> None:
+        self._statuses, self.blind, self.set_frozen = statuses, blind, set_frozen
+        self._notifier = notifier or Notifier({})
+        self._watched: dict[str, _Watched] = {}
+        self._by_fd: dict[int, _Watched] = {}
+        self._lock = threading.Lock()
+        self._epoll = select.epoll()
+        self._started = False
+        for stored_name, fd in (stored or {}).items():
+            os.set_inheritable(fd, False)
+            name, _, start = stored_name.rpartition("_")
+            # When one ended that has ended by now is not known.
+            self._hold(_Watched(name, fd, start, None, seen=pidfd.is_over(fd)))
+
+    def watch(self, found: Container) -> None:
+        """Hold a container that runs; does nothing where it is held or its init is not seen."""
+        if self.blind or not found.running or not found.pid:
+            return
+        start = _start_of(found)
+        with self._lock:
+            held = self._watched.get(found.name)
+            if held is not None and held.start == start:
+                held.oom_file = held.oom_file or _oom_file(_cgroups_of(found.pid))
+                return
+            try:
+                fd = os.pidfd_open(found.pid)
+            except OSError:
+                return
+            groups = _cgroups_of(found.pid)
+            # The id in its cgroup proves that the pid was not given to another process meanwhile.
+            if found.id not in groups or pidfd.is_over(fd):
+                os.close(fd)
+                return
+            self._release(held)
+            self._forget_stored(held)
+            self._hold(_Watched(found.name, fd, start, _oom_file(groups)))
+            self._notifier.store(f"{STORED}{found.name}_{start}", fd)
+
+    def hold(self, name: str, pid: int) -> None:
+        """Hold the init of a container that runs although Docker does not know it."""
+        with self._lock, contextlib.suppress(OSError):
+            fd, groups = os.pidfd_open(pid), _cgroups_of(pid)
+            self._release(self._watched.get(name))
+            self._hold(_Watched(name, fd, _NOT_STARTED, _oom_file(groups)))
+            self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
+
+    def holds(self, found: Container) -> bool:
+        """Whether the init of this start of a container is held, or was until its end."""
+        watched = self._watched.get(found.name)
+        return watched is not None and watched.start == _start_of(found)
+
+    def runs(self, found: Container) -> bool:
+        """Whether the init of this start of a container is held and has not ended."""
+        watched = self._watched.get(found.name)
+        if watched is None or watched.start != _start_of(found) or watched.seen:
+            return False
+        return self._by_fd.get(watched.pidfd) is watched
+
+    def signal(self, found: Container, name: str) -> None:
+        """Send a signal to the init of a container that Docker does not reach, if it runs."""
+        with self._lock, contextlib.suppress(ProcessLookupError):
+            watched = self._watched.get(found.name)
+            if watched is not None and self.runs(found):
+                signal.pidfd_send_signal(watched.pidfd, signal.Signals[name])
+
+    def _hold(self, watched: _Watched) -> None:
+        self._watched[watched.name] = self._by_fd[watched.pidfd] = watched
+        self._epoll.register(watched.pidfd, select.EPOLLIN)
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
+
+    def end_of(self, found: Container, seconds: float) -> Witnessed | None:
+        """Return how a container ended that Docker says does not run, None where nobody saw it.
+
+        An end of an earlier start does not count: whoever restarts a container has a new init.
+        Waits so many seconds for its parent to reap it.
+        """
+        watched = self._watched.get(found.name)
+        if watched is None or watched.start != _start_of(found):
+            return None
+        return self.end_of_removed(found.name, seconds)
+
+    def end_of_removed(self, name: str, seconds: float) -> Witnessed | None:
+        """Return how a container ended that is gone, None where nobody saw it."""
+        watched = self._watched.get(name)
+        if watched is None:
+            return None
+        watched.over.wait(seconds)
+        return watched.end
+
+    def forget(self, name: str) -> None:
+        """Let go of a container."""
+        with self._lock:
+            watched = self._watched.pop(name, None)
+            self._release(watched)
+            self._forget_stored(watched)
+
+    def _release(self, watched: _Watched | None) -> None:
+        # The number of one that is closed may be that of another container's by now.
+        if watched is not None and self._by_fd.get(watched.pidfd) is watched:
+            del self._by_fd[watched.pidfd]
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(watched.pidfd)
+            os.close(watched.pidfd)
+
+    def _forget_stored(self, watched: _Watched | None) -> None:
+        if watched is not None:
+            self._notifier.unstore(f"{STORED}{watched.name}_{watched.start}")
+
+    def _look(self) -> None:
+        while True:
+            for fd, events in self._epoll.poll():
+                with self._lock:
+                    watched = self._by_fd.get(fd)
+                    if watched is not None:
+                        self._see(watched, events)
+
+    def _see(self, watched: _Watched, events: int) -> None:
+        """Note an end: EPOLLIN when it has ended, EPOLLHUP when it was reaped as well."""
+        if not watched.seen:
+            watched.seen, watched.at = True, time.time()
+            watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)
+        if events & select.EPOLLIN:
+            self._epoll.modify(watched.pidfd, 0)
+        if not events & select.EPOLLHUP:
+            return
+        status = pidfd.exit_status(watched.pidfd) if self._statuses else None
+        code = None if status is None else pidfd.exit_code(status)
+        watched.end = Witnessed(watched.at, code, watched.oom)
+        about_container(log, watched.name).debug("its init ended: %s", watched.end)
+        self._release(watched)
+        watched.over.set()
+
+
+def _start_of(found: Container) -> str:
+    """Return what names one start of a container: Docker's own time of it, unrounded, as digits."""
+    return "".join(filter(str.isdecimal, str(found.info["State"].get("StartedAt"))))
+
+
+def _cgroups_of(pid: int) -> str:
+    try:
+        return (PROC / str(pid) / "cgroup").read_text()
+    except OSError:
+        return ""
+
+
+def _oom_file(groups: str) -> Path | None:
+    """Return the file that counts a cgroup's OOM kills (cgroups(7); v1's controller is memory)."""
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            for name in _OOM_FILES:
+                place = CGROUPS / controllers / path.lstrip("/") / name
+                if place.exists():
+                    return place
+    return None

@@ -1,0 +1,285 @@
+"""Following a container until it ends: one thread waits, one writes the log. Both only observe."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from launcher.core.messages.actions import FollowAttempt
+from launcher.core.messages.events import AttemptEnded, AttemptLost, Event
+from launcher.daemon.attempts import exit_trust
+from launcher.daemon.attempts.exit_witness import ExitWitness, Witnessed
+from launcher.daemon.attempts.start_journal import Marks, life_of
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.logging_setup import about_event
+from launcher.daemon.output.capture import Capture, Logged, Output
+from launcher.daemon.output.log_copier import end_log, write_log
+from launcher.engine.containers import Container, Containers
+from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.logs import Logs
+from launcher.engine.outcome import Refusal, Refused, Unknown
+from launcher.errors import EngineUnavailable
+from launcher.output.log_file import Limit, path_of
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 0.1
+LONGEST_BACKOFF = 2.0
+LOOK_AGAIN = 0.5
+GHOST_GRACE = 1.0
+UNWATCHED_SECONDS = 0.5
+"""A log that nobody watches is not followed at once: most short jobs are over by then, and one
+plain read, when nothing else is to be done, costs Docker less than a stream."""
+WITNESS_SECONDS = 1.0
+"""Within this time after Docker has seen an end the kernel has told it too."""
+STREAM_FIRST_SECONDS = 2.0
+"""By so much a container's stream may end before Docker says that the container has ended."""
+AWAY = (EngineUnavailable, Unknown)
+
+
+def insist(ask: Callable[[], T]) -> T:
+    """Ask what runs an attempt until it answers."""
+    while True:
+        try:
+            return ask()
+        except (*AWAY, Refused):
+            clock.sleep(LOOK_AGAIN)
+
+
+def until_done(action: Logged, work: Callable[[], None]) -> None:
+    """Begin again where something unforeseen happened: nobody else follows this job."""
+    while True:
+        try:
+            return work()
+        except Exception:
+            about_event(log, action).exception("following it failed, it is begun again")
+            clock.sleep(LOOK_AGAIN)
+
+
+class Follower:
+    """Follows one attempt. ``idle`` returns those of the slices that no process is on."""
+
+    def __init__(
+        self,
+        action: FollowAttempt,
+        containers: Containers,
+        logs: Logs,
+        *,
+        tell: Callable[..., None],
+        idle: Callable[[tuple[str, ...], str], tuple[str, ...]],
+        grown: Callable[[int], None],
+        log_lost: Callable[[int, int], None],
+        log_written: Callable[[int, int], None],
+        watched: Callable[[int], bool],
+        marks: Marks,
+        directory: Path,
+        log_limit: Limit,
+        capture: Capture,
+        witness: ExitWitness,
+        under: Incarnation | None = None,
+    ) -> None:
+        """``under``: the dockerd that was asked to start it, where that is known."""
+        self._action = action
+        self._containers, self._logs = containers, logs
+        self._tell, self._idle, self._grown = tell, idle, grown
+        self._log_lost, self._watched = log_lost, watched
+        self._log_written = log_written
+        self._path = path_of(directory, action.job, action.attempt)
+        self._log_limit = log_limit
+        self._capture, self._witness = capture, witness
+        self._seen = under
+        self._marks = marks
+        self._missed: float | None = None
+        self._over = clock.flag()
+        self.log_over = clock.flag()
+        self.log_left = False
+        """Whether the job was over before anybody looked: its log is written with its removal."""
+
+    def start(self) -> None:
+        """Start both threads."""
+        name = f"{self._action.job}.{self._action.attempt}"
+        clock.spawn(f"wait-{name}", lambda: until_done(self._action, self._wait))
+        clock.spawn(f"log-{name}", lambda: until_done(self._action, self._write_log))
+
+    def finished(self, patience: float) -> bool:
+        """Wait until the log is over; False once it has not grown for ``patience`` seconds.
+
+        A loud program's log takes minutes to copy, and goes with its container.
+        """
+        size = -1
+        while not self.log_over.wait(patience):
+            before, size = size, self._path.stat().st_size if self._path.exists() else 0
+            if size == before:
+                return False
+        return True
+
+    def _wait(self) -> None:
+        backoff = FIRST_BACKOFF
+        if self._seen is None and (found := self._inspect()) is not None:
+            self._witness.watch(found)  # one that is taken over: its starter holds any other
+        while True:
+            try:
+                self._containers.wait(self._action.container_name)
+            except Refused as refused:
+                if refused.refusal is not Refusal.MISSING:
+                    about_event(log, self._action).warning("wait: %s", refused.message)
+            except AWAY:
+                pass
+            dockerd = insist(self._containers.incarnation)
+            found = self._inspect()
+            if found is not None and not found.running and self._witness.runs(found):
+                self._witness.end_of(found, LOOK_AGAIN)  # Docker does not know that it runs
+                continue
+            if found is None or not found.running:
+                break
+            self._seen = dockerd  # asked before: the next one's word would be taken for this one's
+            self._witness.watch(found)
+            self._wake_if_ghost(found)
+            clock.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
+        self._over.set()
+        self._report(found)
+
+    def _wake_if_ghost(self, found: Container) -> None:
+        """Let Docker look where it says that a container runs which has no process any more.
+
+        So it does for ever of those that end while containerd is away (moby 41352). Asked to stop
+        one it finds out, and mostly tells the true exit code. Only where we see dockerd's own
+        process a missing one means anything.
+        """
+        if self._seen is None or not self._containers.is_ghost(found):
+            return
+        again = self._inspect()
+        if again is not None and self._containers.is_ghost(again):
+            told = about_event(log, self._action)
+            told.warning("Docker has missed the end of %s", found.name)
+            self._missed = self._missed or clock.now().wall
+            self._marks.miss(found.name, self._missed)
+            try:
+                self._containers.stop(found.name, GHOST_GRACE)
+            except (*AWAY, Refused) as error:
+                told.warning("it cannot look now: %s", error.message)
+
+    def _inspect(self) -> Container | None:
+        """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
+        a = self._action
+        return insist(lambda: self._containers.find(a.container_name, a.container_id))
+
+    def _why_lost(self, found: Container) -> str | None:
+        """Return why Docker's word about the end is not to be believed, None where it is."""
+        if (why := exit_trust.why_unknown(found)) is not None:
+            return why
+        if self._action.before_boot and (why := exit_trust.why_rebooted(found)):
+            return why
+        if not exit_trust.is_doubtful(found):
+            return None
+        mark = self._marks.asked(self._action.container_name)
+        missed = self._missed or (mark and mark.missed)
+        if missed and (why := exit_trust.why_missed(found, missed)) is not None:
+            return why
+        now = insist(self._containers.incarnation)
+        saw_end = partial(insist, partial(self._containers.saw_end, found.id))
+        return exit_trust.why_lost(found, self._seen, now, saw_end)
+
+    def _report(self, found: Container | None) -> None:
+        a = self._action
+        if found is None:
+            self._report_removed()
+            return
+        # Nothing survives a reboot.
+        idle = a.slices if a.before_boot else self._idle(a.slices, found.id)
+        seen = self._witness.end_of(found, WITNESS_SECONDS)
+        if seen is not None:
+            found = self._as_witnessed(found, seen)
+        times = found.started_at, found.finished_at
+        event: Event
+        if (why := self._why_not_believed(found, seen)) is not None:
+            event = AttemptLost(a.job, a.attempt, why, idle, *times)
+        else:
+            event = AttemptEnded(
+                a.job, a.attempt, found.exit_code, found.oom, *times, idle, found.error or None
+            )
+        self._tell(event)
+
+    def _as_witnessed(self, found: Container, seen: Witnessed) -> Container:
+        """Return a container as the kernel tells its end, where that differs from Docker's word."""
+        code = found.exit_code if seen.exit_code is None else seen.exit_code
+        if code != found.exit_code:
+            about_event(log, self._action).error(
+                "Docker says that %s ended with %d; the kernel says %d, which counts",
+                found.name,
+                found.exit_code,
+                code,
+            )
+        oom, at = found.oom or seen.oom, exit_trust.true_end(found, seen)
+        return replace(found, exit_code=code, oom=oom, finished_at=at)
+
+    def _why_not_believed(self, found: Container, seen: Witnessed | None) -> str | None:
+        genuine = seen is not None and exit_trust.is_genuine(found, seen)
+        return None if genuine else self._why_lost(found)
+
+    def _report_removed(self) -> None:
+        """Report a container that is gone: its end counts if the kernel told it."""
+        a = self._action
+        idle = self._idle(a.slices, "")
+        seen = self._witness.end_of_removed(a.container_name, WITNESS_SECONDS)
+        if seen is None or seen.exit_code is None or seen.exit_code in exit_trust.KILLED:
+            message = f"the container {a.container_name} is gone: somebody removed it"
+            self._tell(AttemptLost(a.job, a.attempt, message, idle))
+        else:
+            at = clock.rfc3339(clock.now().wall if seen.at is None else seen.at)
+            self._tell(AttemptEnded(a.job, a.attempt, seen.exit_code, seen.oom, None, at, idle))
+
+    def _write_log(self) -> None:
+        a = self._action
+        output = self._capture.of(a.job, a.attempt)
+        if output is not None:
+            output.over.wait()
+        if output is not None and self._has_all(output):
+            self._end_log(end_log(a.container_name, self._path, self._log_limit))
+        elif output is None and self._nobody_waits_for_it():
+            self.log_left = True
+        else:
+            self._end_log(self._copy_log(output.ended_ns if output else None))
+        self.log_over.set()
+        self._log_grew()
+
+    def _copy_log(self, broke_off_ns: int | None) -> bool:
+        return write_log(
+            self._logs,
+            self._action.container_name,
+            self._path,
+            self._log_limit,
+            self._over,
+            self._log_grew,
+            broke_off_ns,
+        )
+
+    def _nobody_waits_for_it(self) -> bool:
+        """Whether it was over before anybody watched the job."""
+        job = self._action.job
+        unwatched = not self._watched(job) and self._over.wait(UNWATCHED_SECONDS)
+        return unwatched and not self._watched(job)
+
+    def _has_all(self, output: Output) -> bool:
+        """Whether the keeper read all of it: the stream ended with the container.
+
+        A dockerd that goes away ends the stream as well; its next life tells of the container.
+        """
+        if not (output.whole and output.under and self._over.wait(STREAM_FIRST_SECONDS)):
+            return False
+        return output.under == life_of(insist(self._containers.incarnation))
+
+    def _end_log(self, written: bool) -> None:
+        if not written:
+            self._log_lost(self._action.job, self._action.attempt)
+        self._log_written(self._action.job, self._action.attempt)
+
+    def _log_grew(self) -> None:
+        self._grown(self._action.job)

@@ -1,0 +1,247 @@
+"""Runs attempts of host jobs: process trees that the helper keeps, without a container.
+
+Every call may have been made before, by a daemon that died: the helper knows each attempt by its
+name. Blocking; runs in threads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.config.settings import Config
+from launcher.core.messages import actions as act
+from launcher.core.messages.events import (
+    AttemptEnded,
+    AttemptLost,
+    AttemptStarted,
+    Event,
+    StartFailure,
+)
+from launcher.core.model.gpu import Slice
+from launcher.core.policy.policy import Asked
+from launcher.daemon.attempts.background_start import spawned
+from launcher.daemon.attempts.follower import insist
+from launcher.daemon.attempts.foreground_turns import ForegroundTurns, Turn
+from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
+from launcher.daemon.loop import clock
+from launcher.daemon.machine.idle_check import Engine, Prover
+from launcher.daemon.output.host_output import HostOutput
+from launcher.engine.own import own_container
+from launcher.engine.spec import own_variables
+from launcher.errors import InternalError
+from launcher.host import starting
+from launcher.host.cgroup import Limits, unified_root
+from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, Tree
+from launcher.host.freezing import set_frozen
+from launcher.pidfd import exit_code
+
+LOOK_AGAIN_SECONDS = 0.5
+CLIENT_SECONDS = 15.0
+"""A foreground job whose client is there, but starts nothing for this long, has failed."""
+NANO = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A process tree as a container is seen: by its id, and whether it runs."""
+
+    id: str
+    running: bool
+
+
+class Trees:
+    """Looks at process trees as ``Prover`` looks at containers; a tree's id is its name."""
+
+    def __init__(self, helper: HostHelper) -> None:
+        self._helper = helper
+
+    def find(self, name: str, _: str | None = None) -> Found:
+        """Return an attempt's tree; raises ``HostUnavailable``."""
+        return Found(name, self._helper.state(name)[1])
+
+    def is_empty(self, name: str) -> bool:
+        """Whether an attempt has no processes; False where that is not known."""
+        try:
+            return not self._helper.state(name)[1]
+        except HostUnavailable:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class HostMachine:
+    """What runs host jobs here: the helper, its users' socket, and what of jobs can be limited."""
+
+    helper: HostHelper
+    join_path: str
+    controllers: frozenset[str]
+    """The controllers of cgroup v2, which limit."""
+
+
+def machine_of(config: Config) -> HostMachine | None:
+    """Return what runs host jobs; None where they cannot run.
+
+    They need root's rights, and cgroup v2 (``unified_root``); in a container the helper would see
+    another machine than the caller does.
+    """
+    root = unified_root()
+    if os.geteuid() != 0 or root is None or own_container() is not None:
+        return None
+    if config.host_socket is not None:
+        place = Path(config.host_socket).parent
+        helper = HostHelper(config.host_socket)
+    else:
+        place = config.socket.parent
+        helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
+    controllers = frozenset((root / "cgroup.controllers").read_text().split())
+    return HostMachine(helper, str(place / starting.USERS), controllers)
+
+
+def set_frozen_of(config: Config) -> Callable[[Path, bool], None]:
+    """Return what freezes a container: the helper, where systemd runs it."""
+    return set_frozen if config.host_socket is None else HostHelper(config.host_socket).set_frozen
+
+
+class HostJobs:
+    """Starts, follows and ends the attempts of host jobs."""
+
+    def __init__(
+        self,
+        machine: HostMachine,
+        prover: Callable[[Engine], Prover],
+        turns: ForegroundTurns,
+        output: HostOutput,
+        check_slices: Callable[[tuple[Slice, ...]], None],
+        watched: Callable[[int], bool],
+    ) -> None:
+        """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` tells
+        whether anybody follows a job."""
+        self._helper, self._join_path, self._output = machine.helper, machine.join_path, output
+        self._prover, self._turns = prover(Trees(machine.helper)), turns
+        self._check_slices, self._watched = check_slices, watched
+
+    def start(
+        self,
+        action: act.StartAttempt,
+        asked: Asked | str,
+        deadline: str | None,
+        wanted: Callable[[], bool],
+    ) -> Event:
+        """Return what became of the start; never leaves it open."""
+        name = action.container_name
+        if action.before_boot:
+            return AttemptLost(action.job, action.attempt, "the machine was rebooted as it started")
+        if action.resumed and (tree := insist(lambda: self._helper.state(name)[0])):
+            return self._started(action, tree)
+        try:
+            if isinstance(asked, str):
+                raise NotStarted(StartFailure.USER, asked)
+            if action.unfit is not None:
+                raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
+            self._check_slices(action.slices)
+            variables = _variables(action, deadline)
+            if asked.spec.foreground:
+                tree = self._joined(action, asked, variables, wanted)
+            else:
+                tree = spawned(action, asked, variables, self._helper, self._output, wanted)
+            return self._started(action, tree)
+        except NotStarted as failed:
+            return failed.event(action)
+
+    def _joined(
+        self,
+        action: act.StartAttempt,
+        asked: Asked,
+        variables: Mapping[str, str],
+        wanted: Callable[[], bool],
+    ) -> Tree:
+        """Let the client start the command; returns the tree once it has joined."""
+        spec = asked.spec
+        limits = Limits(spec.mem_limit, spec.cpus)
+        try:
+            with self._helper.expected(
+                action.container_name, asked.person.owner.uid, limits
+            ) as expectation:
+                turn = Turn(expectation.token, self._join_path, variables)
+                self._turns.offer(action.job, turn)
+                return self._awaited(action, expectation, wanted)
+        except HostRefused as refused:
+            raise NotStarted(StartFailure.INFRA, f"host job: {refused.message}") from refused
+        except HostUnavailable as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+        finally:
+            self._turns.withdraw(action.job)
+
+    def _awaited(
+        self, action: act.StartAttempt, expectation: Expectation, wanted: Callable[[], bool]
+    ) -> Tree:
+        until = clock.now().boot + CLIENT_SECONDS
+        while (tree := expectation.joined(LOOK_AGAIN_SECONDS)) is None:
+            must_be_wanted(wanted)
+            if clock.now().boot > until:
+                there = "did not start its command" if self._watched(action.job) else "is gone"
+                raise NotStarted(StartFailure.USER, f"it was its turn, but its client {there}")
+        return tree
+
+    def _started(self, action: act.StartAttempt, tree: Tree) -> AttemptStarted:
+        at = clock.rfc3339(tree.started_ns / NANO)
+        return AttemptStarted(action.job, action.attempt, action.container_name, at)
+
+    def _end(self, action: act.FollowAttempt) -> Event:
+        name = action.container_name
+        if action.before_boot:
+            why = "the machine was rebooted while it ran"
+            return AttemptLost(action.job, action.attempt, why, action.slices)
+        tree = insist(lambda: self._helper.wait(name))
+        while insist(lambda: self._helper.state(name)[1]):  # there is no record of it
+            clock.sleep(LOOK_AGAIN_SECONDS)
+        self._output.over(action)
+        idle = self._prover.idle_now(action.slices, name)
+        if tree is None or tree.status is None or tree.ended_ns is None:
+            why = "how it ended is not known: the process that waited for it was killed"
+            return AttemptLost(action.job, action.attempt, why, idle)
+        times = clock.rfc3339(tree.started_ns / NANO), clock.rfc3339(tree.ended_ns / NANO)
+        code = exit_code(tree.status)
+        return AttemptEnded(action.job, action.attempt, code, tree.oom, *times, idle)
+
+    def perform(self, action: act.OfAttempt, tell: Callable[..., None]) -> None:
+        """Carry out what is not a start; following takes until the end. May be done again.
+
+        Raises ``HostUnavailable``.
+        """
+        name = action.container_name
+        match action:
+            case act.FollowAttempt():
+                if self._output.has(action):
+                    self._output.follow(action)
+                tell(self._end(action))
+            case act.StopAttempt():
+                self._helper.signal(name, signal.SIGTERM, tree=True)
+            case act.KillAttempt():
+                self._until_empty(name)
+            case act.SignalAttempt():
+                self._helper.signal(name, signal.Signals[action.signal], tree=False)
+            case act.ProveIdle():
+                self._prover.prove(action, tell)
+            case act.RemoveContainer():
+                self._until_empty(name)
+                self._output.complete(action)
+                self._helper.remove(name)
+            case _:
+                raise InternalError(f"{type(action).__name__} is not for host jobs")
+
+    def _until_empty(self, name: str) -> None:
+        """Kill an attempt's processes until none is left."""
+        self._helper.kill(name)
+        while self._helper.state(name)[1]:
+            clock.sleep(LOOK_AGAIN_SECONDS)
+            self._helper.kill(name)
+
+
+def _variables(action: act.StartAttempt, deadline: str | None) -> dict[str, str]:
+    """Return the variables that a command gets of the launcher."""
+    own = own_variables(action.job, action.attempt, action.slices, action.index, deadline)
+    return {**own, "CUDA_VISIBLE_DEVICES": ",".join(s.uuid for s in action.slices)}

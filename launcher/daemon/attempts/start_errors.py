@@ -1,0 +1,107 @@
+"""Why an attempt's container does not run: what Docker's refusals mean for job and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from launcher.core.messages.actions import StartAttempt
+from launcher.core.messages.events import StartFailed, StartFailure
+from launcher.core.model.gpu import Slice
+from launcher.engine.containers import Container
+from launcher.engine.outcome import Refusal, Refused, of_hook, refusal, toolkit_words
+
+_FAILURES = {
+    Refusal.USER: StartFailure.USER,
+    Refusal.NO_GPU_SUPPORT: StartFailure.NO_GPU_SUPPORT,
+    Refusal.GPU_SYSTEM: StartFailure.NO_GPU_SUPPORT,
+    Refusal.DEVICE_GONE: StartFailure.SLICE_CHANGED,
+    Refusal.IMAGE_MISSING: StartFailure.IMAGE_GONE,
+}
+
+
+class Vanished(Exception):
+    """The attempt's container may have run, and what became of it cannot be known; says why.
+
+    ``container_id`` is "" where nobody knows it any more.
+    """
+
+    def __init__(self, message: str, container_id: str) -> None:
+        super().__init__(message)
+        self.container_id = container_id
+
+
+class NeverBegan(Vanished):
+    """A start broke off before the command began, and what was there of it is dead."""
+
+
+class NotStarted(Exception):
+    """The attempt provably has no running container; carries the event that says so."""
+
+    def __init__(
+        self,
+        failure: StartFailure,
+        message: str,
+        exit_code: int | None = None,
+        slice_: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.failure, self.message = failure, message
+        self.exit_code, self.slice = exit_code, slice_
+
+    def event(self, action: StartAttempt, masked: Callable[[str], str] = str) -> StartFailed:
+        """Return the event that says so of an attempt; ``masked`` hides secrets in a text."""
+        return StartFailed(
+            action.job,
+            action.attempt,
+            self.failure,
+            masked(self.message),
+            self.exit_code,
+            self.slice,
+        )
+
+
+def must_be_wanted(wanted: Callable[[], bool]) -> None:
+    """Raise ``NotStarted`` where an attempt is not to start any more."""
+    if not wanted():
+        raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")
+
+
+def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
+    """Return what a refusal of Docker means for the attempt and its slices."""
+    failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
+    message = refused.message
+    if refused.refusal is Refusal.NO_GPU_SUPPORT:
+        message = (
+            "Docker cannot hand out GPUs: install nvidia-container-toolkit and restart Docker "
+            f"({refused.message})"
+        )
+    elif refused.refusal is Refusal.GPU_SYSTEM:
+        words = toolkit_words(message)
+        message = (
+            f"Docker cannot hand out GPUs: NVIDIA's toolkit says: {words}. Run nvidia-smi, "
+            "look at dmesg, and try docker run --gpus all"
+        )
+    about_slices = failure is StartFailure.SLICE_CHANGED or of_hook(message)
+    return NotStarted(failure, message, slice_=_named(message, slices) if about_slices else None)
+
+
+def never_ran(found: Container, refused: Refused | None, slices: tuple[Slice, ...]) -> NotStarted:
+    """Say why a created container does not run; Docker keeps 126, 127 or 128 with it.
+
+    It takes them from words in the text, so that a hook that misses a file is 127 too.
+    """
+    if refused is None:
+        text = found.error or "it did not start"
+        refused = Refused(refusal(500, text), 500, text)
+    of_command = refused.refusal is Refusal.USER or not of_hook(refused.message)
+    if found.exit_code in (126, 127) and of_command:
+        return NotStarted(StartFailure.USER, refused.message, found.exit_code)
+    return refused_start(refused, slices)
+
+
+def _named(message: str, slices: tuple[Slice, ...]) -> str | None:
+    """Return the slice that a message names, or the only one there is; None where that is open."""
+    named = [s.uuid for s in slices if s.uuid in message]
+    if not named and len(slices) == 1:
+        named = [slices[0].uuid]
+    return named[0] if len(named) == 1 else None

@@ -1,0 +1,219 @@
+"""Whether a container's command had begun when its dockerd died: told by its processes, frozen.
+
+Docker does not know. In the container's cgroup there is either ``runc init``, which waits for its
+start or prepares it, or what it has become by execve. A frozen process becomes nothing else, so
+what is seen then is certain (kernel: admin-guide/cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+
+from launcher.daemon.attempts.exit_witness import ExitWitness
+from launcher.daemon.attempts.start_errors import NeverBegan, Vanished
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.logging_setup import about_container
+from launcher.engine.dockerd_identity import Incarnation
+from launcher.host.cgroup import pids_in
+from launcher.host.freezing import set_frozen
+
+log = logging.getLogger(__name__)
+
+PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+PATIENCE_SECONDS = 2.0
+STEP_SECONDS = 0.01
+ARRIVAL_SECONDS = 10.0
+"""containerd gives up what its client does not wait for any more."""
+MOST_FOLDERS = 20_000
+SetFrozen = Callable[[Path, bool], None]
+"""Freezes the processes of a control group, or lets them go on."""
+FIFO = "exec.fifo"
+"""``runc init`` has this file open until it executes the command (libcontainer, exec.fifo)."""
+
+
+class Begun(Enum):
+    """What is known of a start that broke off."""
+
+    #: Only ``runc init`` was there, and it is dead now.
+    NO = "no"
+    #: The command, or the init in front of it, runs.
+    YES = "yes"
+    #: There are no processes to tell.
+    UNKNOWN = "unknown"
+
+
+class Freezer:
+    """One container's cgroup, of version 1 or 2; raises ``OSError``."""
+
+    def __init__(self, folder: Path, set_frozen: SetFrozen = set_frozen) -> None:
+        self._folder, self._set_frozen = folder, set_frozen
+        self._is_v2 = (folder / "cgroup.freeze").exists()
+
+    def freeze(self) -> bool:
+        """Stop all processes; returns whether all stand still."""
+        self._set_frozen(self._folder, True)
+        if self._is_v2:
+            return _becomes(lambda: "frozen 1" in (self._folder / "cgroup.events").read_text())
+        state = self._folder / "freezer.state"
+        return _becomes(lambda: state.read_text().strip() == "FROZEN")
+
+    def thaw(self) -> None:
+        """Let the processes go on."""
+        self._set_frozen(self._folder, False)
+
+    def pids(self) -> list[int]:
+        """Return the processes, also those in cgroups below."""
+        return pids_in(self._folder)
+
+    def kill(self) -> bool:
+        """Kill the frozen processes; returns whether they are gone. None of them runs before."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.thaw()
+        return _becomes(lambda: not self.pids())
+
+
+def must_have_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> None:
+    """Return for a container whose command runs: ``witness`` holds it from here on.
+
+    Raises ``NeverBegan`` for one whose command has not begun, ``Vanished`` where nothing tells;
+    ``why`` says how its start broke off.
+    """
+    if _has_begun(name, container_id, witness, why) is Begun.UNKNOWN:
+        raise Vanished(f"{why}: it may have run", container_id)
+
+
+def look_without_docker(
+    pid_of_dockerd: Callable[[], int | None],
+    dockerd: Incarnation,
+    name: str,
+    container_id: str,
+    witness: ExitWitness,
+) -> None:
+    """Look at a container at once where ``dockerd`` died over its start; does nothing if it lives.
+
+    The next dockerd may end what it does not know: 26 and newer do (moby daemon.go, restore). The
+    processes may still be on their way from containerd. Raises ``NeverBegan``; what has begun is
+    held; returns where nothing tells until Docker is back.
+    """
+    if witness.blind or not _becomes(dockerd.is_over):
+        return
+    until = clock.now().boot + ARRIVAL_SECONDS
+    while clock.now().boot < until:
+        told = _has_begun(name, container_id, witness, "Docker went away as it was being started")
+        if told is not Begun.UNKNOWN or pid_of_dockerd() is not None:
+            return
+        clock.sleep(STEP_SECONDS)
+
+
+def _has_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> Begun:
+    told = Begun.UNKNOWN
+    if not witness.blind:
+        hold = functools.partial(witness.hold, name)
+        told = begun(container_id, hold, witness.set_frozen)
+    if told is not Begun.UNKNOWN:
+        about_container(log, name).warning("%s; has it begun: %s", why, told.value)
+    if told is Begun.NO:
+        raise NeverBegan(f"{why}, and its command had not begun", container_id)
+    return told
+
+
+def begun(
+    container_id: str, hold: Callable[[int], None], set_frozen: SetFrozen = set_frozen
+) -> Begun:
+    """Return whether a container's command has begun; if not, it never will.
+
+    ``hold`` is given the pid of the container's init while it is frozen.
+    """
+    folder = next(_folders_of(container_id), None)
+    if folder is None:
+        return Begun.UNKNOWN
+    try:
+        return _looked(Freezer(folder, set_frozen), container_id, hold)
+    except (OSError, ValueError) as error:
+        log.warning("cannot look at the processes of container %s: %s", container_id[:12], error)
+        return Begun.UNKNOWN
+
+
+def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) -> Begun:
+    # runc create gives up, and takes all away, where what it makes is frozen under its hands.
+    if not _becomes(lambda: not any(_is_being_made(p, container_id) for p in freezer.pids())):
+        return Begun.UNKNOWN
+    try:
+        if not freezer.freeze():
+            return Begun.UNKNOWN
+        pids = freezer.pids()
+        if not pids:
+            return Begun.UNKNOWN
+        if all(_is_runc_init(pid, container_id) for pid in pids):
+            return Begun.NO if freezer.kill() else Begun.UNKNOWN
+        init = next((pid for pid in pids if _is_init(pid)), None)
+        if init is None:
+            return Begun.UNKNOWN
+        hold(init)
+        return Begun.YES
+    finally:
+        freezer.thaw()
+
+
+def _folders_of(container_id: str) -> Iterator[Path]:
+    """Yield the cgroup of a container where processes are frozen; none in another's namespace."""
+    root = CGROUPS if (CGROUPS / "cgroup.controllers").exists() else CGROUPS / "freezer"
+    for at, (place, _, _) in enumerate(os.walk(root)):
+        if container_id in place.rpartition("/")[2]:
+            yield Path(place)
+        if at >= MOST_FOLDERS:
+            return
+
+
+def _is_runc_init(pid: int, container_id: str) -> bool:
+    """Whether a process has not become the command yet; only a job itself can feign that."""
+    place = PROC / str(pid)
+    try:
+        words = (place / "cmdline").read_bytes().split(b"\0")
+        files = [str(file.readlink()) for file in (place / "fd").iterdir()]
+    except OSError:
+        return False
+    waits = any(file.endswith(f"{container_id}/{FIFO}") for file in files)
+    return waits and words[1:2] == [b"init"]
+
+
+def _is_being_made(pid: int, container_id: str) -> bool:
+    """Whether ``runc create`` is still at it: it is the parent until then, and the shim after."""
+    for parent in _status(pid, "PPid"):
+        with contextlib.suppress(OSError):
+            words = (PROC / parent / "cmdline").read_bytes().split(b"\0")
+            return b"create" in words and container_id.encode() in words
+    return False
+
+
+def _is_init(pid: int) -> bool:
+    """Whether a process is the first of its pid namespace (proc_pid_status(5): NSpid)."""
+    pids = _status(pid, "NSpid")
+    return len(pids) > 1 and pids[-1] == "1"
+
+
+def _status(pid: int, field: str) -> list[str]:
+    """Return the words of a line of proc_pid_status(5); none of a process that is gone."""
+    try:
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return []
+    return next((line.split()[1:] for line in lines if line.startswith(f"{field}:")), [])
+
+
+def _becomes(true: Callable[[], bool]) -> bool:
+    until = clock.now().boot + PATIENCE_SECONDS
+    while not true():
+        if clock.now().boot > until:
+            return False
+        clock.sleep(STEP_SECONDS)
+    return True

@@ -1,0 +1,391 @@
+"""Making an attempt's container run: verify, create, start, inspect. Blocking; runs in a thread.
+
+Every call may have been made before, by a daemon that died: the deterministic name tells (I3). A
+container that may have started is never started again (I14).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from launcher.core.messages.actions import StartAttempt
+from launcher.core.messages.events import AttemptLost, AttemptStarted, StartFailed, StartFailure
+from launcher.core.model.gpu import Slice
+from launcher.core.model.ids import LABEL_SLICES
+from launcher.core.policy.policy import Asked
+from launcher.daemon.attempts.container_plan import Plan
+from launcher.daemon.attempts.exit_trust import why_rebooted
+from launcher.daemon.attempts.exit_witness import ExitWitness
+from launcher.daemon.attempts.start_errors import (
+    NeverBegan,
+    NotStarted,
+    Vanished,
+    must_be_wanted,
+    never_ran,
+    refused_start,
+)
+from launcher.daemon.attempts.start_journal import Mark, Marks, life_of
+from launcher.daemon.attempts.start_witness import look_without_docker, must_have_begun
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.logging_setup import about_container, about_event
+from launcher.daemon.machine.devices import Devices
+from launcher.daemon.machine.foreign_allowlist import NOBODY, Allowed
+from launcher.daemon.machine.foreign_use import ForeignUse
+from launcher.daemon.mounts.container_directories import Directories
+from launcher.daemon.mounts.secret_mounts import SecretPlaces
+from launcher.daemon.mounts.secret_store import SecretStore
+from launcher.daemon.output.capture import Capture
+from launcher.engine import inspect_check
+from launcher.engine.containers import Container, Containers
+from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.outcome import (
+    Refusal,
+    Refused,
+    Unknown,
+    broke_off,
+)
+from launcher.errors import (
+    EngineUnavailable,
+    GpuFault,
+    GpuPermission,
+    GpuUnavailable,
+)
+from launcher.gpu import GpuReader
+from launcher.mount_helper import Pins
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LOOK_AGAIN_SECONDS = 0.5
+SETTLE_SECONDS = 1.0
+"""A start whose answer was lost is under way at most so long once Docker answers again: inspect
+waits for the container's lock (moby container.Lock), and what waits in its socket is read first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts attempts of one store on one engine."""
+
+    containers: Containers
+    gpu: GpuReader
+    store: str
+    devices: Devices
+    marks: Marks
+    foreign: ForeignUse
+    pins: Pins
+    pins_directory: str
+    secrets: SecretStore
+    places: SecretPlaces
+    directories: Directories
+    capture: Capture
+    witness: ExitWitness
+    allowed: Allowed = NOBODY
+    under: dict[str, Incarnation | None] = field(default_factory=dict)
+    """Container name -> the dockerd that was asked to start it: for who follows it."""
+
+    def run(
+        self,
+        action: StartAttempt,
+        asked: Asked | str,
+        deadline: str | None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> AttemptStarted | StartFailed | AttemptLost:
+        """Return what became of the attempt; never leaves it open.
+
+        ``asked`` is what its owner wants, or why that cannot be told. ``wanted`` tells whether it
+        is to start at all: asked right before each step towards that.
+        """
+        plan = self._plan(action, asked, deadline) if isinstance(asked, Asked) else asked
+        try:
+            runs = self._ensure_once_more(action, plan, wanted)
+        except (Vanished, NotStarted) as failed:
+            self.under.pop(action.container_name, None)  # nobody will follow it
+            return _told(action, failed, plan.masked if isinstance(plan, Plan) else str)
+        started_at = runs.started_at or clock.rfc3339(clock.now().wall)
+        return AttemptStarted(action.job, action.attempt, runs.id, started_at)
+
+    def _plan(self, action: StartAttempt, asked: Asked, deadline: str | None) -> Plan:
+        return Plan(
+            action,
+            asked,
+            self.store,
+            deadline,
+            self.pins_directory,
+            self.secrets,
+            self.places,
+            self.devices,
+            self.directories,
+        )
+
+    def _ensure_once_more(
+        self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
+    ) -> Container:
+        """Make it run; a start that provably broke off before the command began is made again."""
+        try:
+            return self._ensure(action, plan, wanted)
+        except NeverBegan as broken:
+            name = action.container_name
+            about_event(log, action).warning("%s; it is started again", broken)
+            self.marks.clear(name)
+            self._when_docker_tells(lambda: self.containers.remove(name), name)
+            return self._ensure(replace(action, resumed=False), plan, wanted)
+
+    def _ensure(
+        self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
+    ) -> Container:
+        found = earlier = self._look(action.container_name) if action.resumed else None
+        mark = self.marks.asked(action.container_name) if action.resumed else None
+        if found is None and mark is not None:
+            raise Vanished(_removed(action.container_name), mark.container_id)
+        if found is not None:
+            self._must_be_ours(found, action)
+            if found.ever_started and action.before_boot and (why := why_rebooted(found)):
+                raise Vanished(why, found.id)
+            self._must_not_have_run(found, action.container_name)
+        if found is None or not found.ever_started:
+            if action.unfit is not None:
+                raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
+            self.check_slices(action.slices)
+        if found is None:
+            must_be_wanted(wanted)
+            if isinstance(plan, str):
+                raise NotStarted(StartFailure.USER, plan)
+            found = self._start(action, self._create(action, plan), wanted)
+        elif not (self._has_started(found) or found.error):
+            if isinstance(plan, Plan):  # a reboot, or another daemon, took its mounts away
+                plan.pin(self.pins, self._dockerd_pid)
+            found = self._start(action, found.id, wanted)
+        if not self._has_started(found):
+            raise never_ran(found, None, action.slices)
+        self._must_be_as_planned(found, action, plan, made_now=earlier is None)
+        return found
+
+    def _must_be_as_planned(
+        self, found: Container, action: StartAttempt, plan: Plan | str, *, made_now: bool
+    ) -> None:
+        """Kill a container that has what was not leased or granted (I9)."""
+        given = self._when_docker_tells(self.devices.are_given, action.container_name)
+        if isinstance(plan, str):
+            devices = [s.uuid for s in action.slices] if given else []
+            faults = list(inspect_check.device_faults(found.info, devices))
+        else:
+            faults = inspect_check.inspect_faults(found.info, plan.bounds(), limits=made_now)
+        if faults:
+            self._kill(action.container_name)
+            text = f"killed after start: {'; '.join(faults)}"
+            about_event(log, action).critical("%s: %s", action.container_name, text)
+            raise NotStarted(StartFailure.TAMPERED, text)
+
+    def _must_be_ours(self, found: Container, action: StartAttempt) -> None:
+        """Refuse a container of this name that is another's, or of a job that had this id before.
+
+        A database that was put back from a copy gives ids out again.
+        """
+        ours = found.belongs_to(self.store, action.job, action.attempt)
+        slices = ",".join(s.uuid for s in action.slices)
+        as_asked = (found.info.get("Image"), found.labels.get(LABEL_SLICES))
+        if not ours or as_asked != (action.image_id, slices):
+            raise NotStarted(
+                StartFailure.INFRA,
+                f"the name {action.container_name} belongs to another's container {found.id[:12]}",
+            )
+
+    def check_slices(self, slices: tuple[Slice, ...]) -> None:
+        """Refuse a slice that is not what was leased, or that somebody uses (I12)."""
+        for s in slices:
+            try:
+                if changed := self.gpu.verify(s):
+                    raise NotStarted(StartFailure.SLICE_CHANGED, changed, slice_=s.uuid)
+                users = self.allowed.others(self.gpu.processes(s.uuid))
+            except GpuPermission:
+                continue
+            except GpuUnavailable as away:
+                raise NotStarted(StartFailure.GPU_AWAY, away.message, slice_=s.uuid) from away
+            except GpuFault as error:
+                raise NotStarted(StartFailure.INFRA, error.message, slice_=s.uuid) from error
+            if users:
+                pids = ", ".join(str(p.pid) for p in users)
+                raise NotStarted(StartFailure.FOREIGN, f"is used by process {pids}", slice_=s.uuid)
+        if slices:
+            self._check_containers(slices)
+
+    def _check_containers(self, slices: tuple[Slice, ...]) -> None:
+        """Refuse a slice that somebody's container has since the last poll; one list, some 1 ms."""
+        try:
+            used = self.foreign.by_containers(slices)
+        except (EngineUnavailable, Unknown, Refused) as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+        for uuid, how in used.items():
+            raise NotStarted(StartFailure.FOREIGN, how, slice_=uuid)
+
+    def _create(self, action: StartAttempt, plan: Plan) -> str:
+        """Create the container; returns its id."""
+        plan.check()
+        plan.pin(self.pins, self._dockerd_pid)
+        name, body = action.container_name, self._body(plan)
+        while True:
+            try:
+                return self.containers.create(name, body)
+            except EngineUnavailable as away:
+                raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+            except Unknown:
+                if (found := self._look(name)) is not None:
+                    self._must_be_ours(found, action)
+                    return found.id
+            except Refused as refused:
+                if refused.refusal is not Refusal.CONFLICT:
+                    raise refused_start(refused, action.slices) from refused
+                if (found := self._look(name)) is not None:
+                    self._must_be_ours(found, action)
+                    return found.id
+
+    def _body(self, plan: Plan) -> dict[str, object]:
+        try:
+            return plan.body()
+        except (EngineUnavailable, Unknown, Refused) as away:
+            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+
+    def _start(
+        self, action: StartAttempt, container_id: str, wanted: Callable[[], bool]
+    ) -> Container:
+        name = action.container_name
+        sent = action.resumed  # by the daemon before this one, perhaps
+        while True:
+            refused: Refused | None = None
+            found = self._settled(name) if sent else None
+            if found is not None:
+                self._must_not_have_run(found, name)
+                if self._has_started(found):
+                    return found
+                if found.error:
+                    raise never_ran(found, None, action.slices)
+            self._note_dockerd(name, sent=sent)
+            must_be_wanted(wanted)
+            under = life_of(self.under[name])
+            self.marks.set(name, Mark(under, container_id))
+            self.capture.attach(action, under)
+            try:
+                self.containers.start(name)
+            except EngineUnavailable as away:
+                if not sent:
+                    raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+            except Refused as error:
+                refused = error
+            except Unknown as unknown:
+                sent = True
+                about_event(log, action).warning("%s; looking", unknown.message)
+                self._look_without_docker(name, container_id)
+                continue
+            found = self._look(name)
+            if found is None and (sent or refused is None):
+                raise Vanished(_removed(name), container_id)
+            if found is None:
+                raise NotStarted(StartFailure.INFRA, f"the container {name} vanished before start")
+            if found.ever_started:
+                return found
+            if refused is not None or found.error:
+                raise never_ran(found, refused, action.slices)
+
+    def _look_without_docker(self, name: str, container_id: str) -> None:
+        if (asked := self.under[name]) is not None:
+            look_without_docker(self._dockerd_pid, asked, name, container_id, self.witness)
+
+    def _note_dockerd(self, name: str, *, sent: bool) -> None:
+        """Note which dockerd is asked to start it: nothing is started without knowing.
+
+        Raises ``NotStarted`` where it is away, and was never asked before (``sent``).
+        """
+        while True:
+            try:
+                self.under[name] = self.containers.incarnation()
+            except EngineUnavailable as away:
+                if not sent:
+                    raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+            except (Unknown, Refused) as lost:
+                about_container(log, name).warning("waiting for Docker: %s", lost.message)
+            else:
+                return
+            clock.sleep(LOOK_AGAIN_SECONDS)
+
+    def _must_not_have_run(self, found: Container, name: str) -> None:
+        """Raise ``Vanished`` for a container that may have run although Docker does not say so.
+
+        A dockerd that is killed after its call of containerd, and before it has written the start
+        down, knows nothing of it when it comes back (measured: 3 of 11); nor does one whose
+        containerd did not answer.
+        """
+        mark = self.marks.asked(name)
+        if mark is None or self._has_started(found):
+            return
+        if broke_off(found.error):
+            why = "containerd's answer to its start was lost"
+        elif mark.dockerd and mark.dockerd != self._dockerd_now(name):
+            why = "Docker was restarted while it was being started"
+        else:
+            return
+        must_have_begun(name, found.id, self.witness, why)
+
+    def _has_started(self, found: Container) -> bool:
+        """Whether it runs or ran: by Docker, or by a process of it that is or was held."""
+        return found.ever_started or self.witness.holds(found)
+
+    def _dockerd_pid(self) -> int | None:
+        with contextlib.suppress(EngineUnavailable, Unknown, Refused):
+            if (dockerd := self.containers.incarnation()) is not None:
+                return dockerd.pid
+        return None
+
+    def _dockerd_now(self, name: str) -> str:
+        return life_of(self._when_docker_tells(self.containers.incarnation, name))
+
+    def _when_docker_tells(self, ask: Callable[[], T], name: str) -> T:
+        """Return what Docker answers; waits while it is away."""
+        while True:
+            try:
+                return ask()
+            except (EngineUnavailable, Unknown, Refused) as away:
+                about_container(log, name).warning("waiting for Docker: %s", away.message)
+                clock.sleep(LOOK_AGAIN_SECONDS)
+
+    def _settled(self, name: str) -> Container | None:
+        """Look, and where it does not run yet look again after a moment: a second start of a short
+        job would run it twice."""
+        found = self._look(name)
+        if found is None or found.ever_started or found.error:
+            return found
+        clock.sleep(SETTLE_SECONDS)
+        return self._look(name)
+
+    def _look(self, name: str) -> Container | None:
+        """Inspect until Docker answers: there is no other way to know (I3)."""
+        found = self._when_docker_tells(lambda: self.containers.inspect(name), name)
+        if found is not None:
+            self.witness.watch(found)
+        return found
+
+    def _kill(self, name: str) -> None:
+        while (found := self._look(name)) is not None and found.running:
+            try:
+                self.containers.kill(name, "SIGKILL")
+            except (EngineUnavailable, Unknown, Refused) as error:
+                about_container(log, name).warning(
+                    "cannot kill %s, trying again: %s", name, error.message
+                )
+            clock.sleep(0.05)
+
+
+def _told(
+    action: StartAttempt, failed: Vanished | NotStarted, masked: Callable[[str], str]
+) -> AttemptLost | StartFailed:
+    if isinstance(failed, Vanished):
+        text, container_id = masked(str(failed)), failed.container_id
+        return AttemptLost(action.job, action.attempt, text, container_id=container_id)
+    return failed.event(action, masked)
+
+
+def _removed(name: str) -> str:
+    return f"the container {name} is gone: somebody removed it"

@@ -1,0 +1,163 @@
+"""The time as the core wants it, what blocks a thread, and the machine's boot id.
+
+The only clock of the daemon, and the only place that makes its threads: a whole daemon can so be
+run in virtual time, one thread after another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from launcher.core.messages.events import Now
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID_VARIABLE = "LAUNCHER_BOOT_ID_FILE"
+"""Names another file, for rehearsing a reboot."""
+
+
+class Flag(Protocol):
+    """What ``threading.Event`` is."""
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        ...
+
+    def set(self) -> None:
+        """Set it, for good."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until it is set, for ``timeout`` seconds at most; returns whether it is."""
+        ...
+
+
+class Timekeeper(Protocol):
+    """Time, and threads that wait for it."""
+
+    def now(self) -> Now:
+        """Return wall clock and CLOCK_BOOTTIME, in seconds."""
+        ...
+
+    def boot_id(self) -> str:
+        """Return the kernel's boot id."""
+        ...
+
+    def booted_at(self) -> float:
+        """Return when the machine booted, in seconds since 1970."""
+        ...
+
+    def computed(self) -> float:
+        """Return for how many seconds this thread has computed."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread."""
+        ...
+
+    def spawn(self, name: str, call: Callable[[], None]) -> None:
+        """Run ``call`` in a thread of its own that does not keep the process alive."""
+        ...
+
+    def flag(self) -> Flag:
+        """Return a flag that is not set."""
+        ...
+
+
+class System:
+    """The machine's own time and threads."""
+
+    def now(self) -> Now:
+        """Return wall clock and CLOCK_BOOTTIME (which counts suspend), in seconds."""
+        return Now(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def boot_id(self) -> str:
+        """Return the kernel's boot id."""
+        return _boot_id_file().read_text("ascii").strip()
+
+    def booted_at(self) -> float:
+        """Return when the machine booted; in a rehearsal, when the file was written."""
+        if BOOT_ID_VARIABLE in os.environ:
+            return _boot_id_file().stat().st_mtime
+        at = self.now()
+        return at.wall - at.boot
+
+    def computed(self) -> float:
+        """Return for how many seconds this thread has computed."""
+        return time.thread_time()
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread."""
+        time.sleep(seconds)
+
+    def spawn(self, name: str, call: Callable[[], None]) -> None:
+        """Run ``call`` in a thread of its own."""
+        threading.Thread(target=call, name=name, daemon=True).start()
+
+    def flag(self) -> Flag:
+        """Return a flag that is not set."""
+        return threading.Event()
+
+
+_keeper: Timekeeper = System()
+
+
+@contextlib.contextmanager
+def kept_by(keeper: Timekeeper) -> Iterator[None]:
+    """Let another keep the time while the context lasts: for rehearsals."""
+    global _keeper  # noqa: PLW0603
+    before, _keeper = _keeper, keeper
+    try:
+        yield
+    finally:
+        _keeper = before
+
+
+def now() -> Now:
+    """Return wall clock and CLOCK_BOOTTIME (which counts suspend), in seconds."""
+    return _keeper.now()
+
+
+def computed() -> float:
+    """Return for how many seconds this thread has computed."""
+    return _keeper.computed()
+
+
+def sleep(seconds: float) -> None:
+    """Block this thread."""
+    _keeper.sleep(seconds)
+
+
+def spawn(name: str, call: Callable[[], None]) -> None:
+    """Run ``call`` in a thread of its own that does not keep the process alive."""
+    _keeper.spawn(name, call)
+
+
+def flag() -> Flag:
+    """Return a flag that is not set."""
+    return _keeper.flag()
+
+
+def boot_id() -> str:
+    """Return the kernel's boot id: it changes with every boot of the machine."""
+    return _keeper.boot_id()
+
+
+def booted_at() -> float:
+    """Return when the machine booted, in seconds since 1970, by the clock of now."""
+    return _keeper.booted_at()
+
+
+def _boot_id_file() -> Path:
+    return Path(os.environ.get(BOOT_ID_VARIABLE, BOOT_ID))
+
+
+def rfc3339(seconds: float) -> str:
+    """Return seconds since 1970 as RFC 3339 with exactly six decimals and ``Z``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

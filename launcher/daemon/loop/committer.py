@@ -1,0 +1,103 @@
+"""The one thread that commits, and those that read: SQLite never runs on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from launcher.core.messages.changes import Changes
+from launcher.core.policy.settings import DEFAULT_RULES, Rules
+from launcher.core.world.world import World
+from launcher.store import Reader, Store
+from launcher.store.directory import mark_suspect
+
+LONG = (
+    Reader.jobs_after,
+    Reader.jobs_between,
+    Reader.jobs_named,
+    Reader.elements,
+    Reader.array,
+    Reader.audit,
+)
+"""What may read many jobs: who asks for less does not wait behind it."""
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Committer:
+    """Asyncio's door to the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._writes = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._short = _lane(store, "read")
+        self._long = _lane(store, "long-read")
+        self._slow = _lane(store, "slow-read")
+
+    @property
+    def store_id(self) -> str:
+        """The id in the names and labels of this store's containers."""
+        return self._store.id
+
+    async def commit(self, changes: Changes) -> None:
+        """Write the changes durably; raises ``StateDirError`` where that failed."""
+        await self._on(self._writes, self._store.commit, changes)
+
+    async def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
+        """Read the world anew."""
+        return await self._on(self._writes, self._store.load, cpu_slots, rules)
+
+    async def beat(self) -> None:
+        """Return once the thread that commits has nothing in front of this."""
+        await self._on(self._writes, lambda: None)
+
+    async def remember(self, key: str, value: str) -> None:
+        """Write a value, such as the kernel's boot id, unless it is there."""
+
+        def put() -> None:
+            if self._store.meta(key) != value:
+                self._store.put_meta(key, value)
+
+        await self._on(self._writes, put)
+
+    async def read(
+        self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one of ``Reader``'s queries, given as ``Reader.method``."""
+        pool, reader = self._long if query in LONG else self._short
+        return await self._on(pool, query, reader, *args, **kwargs)
+
+    async def read_slowly(
+        self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a query that may read everything; only others of this kind wait behind it."""
+        pool, reader = self._slow
+        return await self._on(pool, query, reader, *args, **kwargs)
+
+    def mark_suspect(self, why: str) -> None:
+        """Have the next start check the whole database before it uses it. Blocks on the disk."""
+        mark_suspect(self._store.directory, why)
+
+    @staticmethod
+    async def _on(
+        pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(pool, lambda: call(*args, **kwargs))
+
+    def close(self) -> None:
+        """End the threads, then close the database."""
+        self._writes.shutdown()
+        for pool, reader in (self._short, self._long, self._slow):
+            pool.shutdown(wait=False)
+            reader.interrupt()
+            pool.shutdown()
+            reader.close()
+        self._store.close()
+
+
+def _lane(store: Store, name: str) -> tuple[ThreadPoolExecutor, Reader]:
+    """Return one thread, and what it reads with."""
+    return ThreadPoolExecutor(1, thread_name_prefix=name), Reader(store.directory)

@@ -1,0 +1,248 @@
+"""The one loop that decides: events in, one commit, then answers and actions.
+
+Many waiting events are handled in one transaction. A commit that fails throws the decisions away:
+nobody is answered, nothing is done, the world is read again, what was observed is told again, and
+until a commit works the daemon is read-only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from launcher.core.dispatch import decide_in_pieces, serve
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action
+from launcher.core.messages.changes import Changes
+from launcher.core.model.job import Job
+from launcher.core.recovery.reconcile import take_up
+from launcher.core.world.world import World
+from launcher.crashpoints import crashpoint
+from launcher.daemon.loop import audit_log, clock
+from launcher.daemon.loop.audit_log import Entry
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.loop.logging_setup import about_event
+from launcher.daemon.loop.pauses import Pauses
+from launcher.errors import InternalError, LauncherError, ReadOnlyState, StateDirError
+
+log = logging.getLogger(__name__)
+
+BATCH = 512
+RETRY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Asked:
+    """An event that somebody waits for an answer to, or an observation with no answer."""
+
+    event: ev.Event
+    answer: asyncio.Future[Any] | None = None
+    entry: Entry | None = None
+    """The request that it is part of: its line of the audit is committed with it."""
+
+
+@dataclass(slots=True)
+class Decided:
+    """An answer that may be given once the decision is durable."""
+
+    answer: asyncio.Future[Any]
+    result: Any
+    error: LauncherError | None = None
+
+
+class Brain:
+    """Owns the world: nothing else changes it."""
+
+    def __init__(
+        self,
+        world: World,
+        committer: Committer,
+        dispatch: Callable[[Action], None],
+        changed: Callable[[Changes], None],
+        spent: Callable[[int], AbstractContextManager[None]] = lambda _: contextlib.nullcontext(),
+    ) -> None:
+        """``spent`` charges a block's time to the uid of the request that it is for."""
+        self.world = world
+        self.read_only: str | None = None
+        self._committer = committer
+        self._dispatch = dispatch
+        self._changed = changed
+        self._spent = spent
+        self._queue: asyncio.Queue[Asked] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self.inventory: ev.InventoryRead | None = None
+        """What NVML showed last."""
+        self._again: list[Asked] = []
+        self._committing = Changes()
+
+    def changed(self, job_id: int) -> Job | None:
+        """Return a job that left the world by what is decided or committed just now.
+
+        The store has still what it was before: who saw its end shall not see it run again.
+        """
+        return self.world.changes.jobs.get(job_id) or self._committing.jobs.get(job_id)
+
+    async def ask(self, event: ev.Event) -> Any:
+        """Have an event decided; returns what ``decide`` answers, once it is durable.
+
+        Raises what ``decide`` raises, ``ReadOnlyState`` where the store takes no commits.
+        """
+        self.must_commit()
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put_nowait(Asked(event, answer, audit_log.present()))
+        return await answer
+
+    def must_commit(self) -> None:
+        """Raise ``ReadOnlyState`` where the store takes no commits now."""
+        if self.read_only:
+            raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
+
+    async def ask_each(self, events: Iterable[ev.Event], *passed_over: type[LauncherError]) -> None:
+        """Have many events decided together; refusals of these kinds are passed over.
+
+        Raises the first other refusal, or the first of all where every event was refused.
+        """
+        answers = await asyncio.gather(*map(self.ask, events), return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, BaseException)]
+        grave = [answer for answer in refused if not isinstance(answer, passed_over)]
+        if grave or (refused and len(refused) == len(answers)):
+            raise (grave or refused)[0]
+
+    def tell(self, *events: ev.Event) -> None:
+        """Report observations, from any thread; they are decided together."""
+        self._loop.call_soon_threadsafe(self._put, events)
+
+    def _put(self, events: tuple[ev.Event, ...]) -> None:
+        for event in events:
+            self._queue.put_nowait(Asked(event))
+
+    async def run(self) -> None:
+        """Decide for ever."""
+        while True:
+            batch, self._again = self._again or [await self._queue.get()], []
+            while not self._queue.empty() and len(batch) < BATCH:
+                batch.append(self._queue.get_nowait())
+            await self._decide(batch)
+
+    async def _decide(self, batch: list[Asked]) -> None:
+        now = clock.now()
+        actions: list[Action] = []
+        answers: list[Decided] = []
+        entries: dict[Entry, None] = {}
+        pauses = Pauses()
+        for asked in batch:
+            actions += await self._apply(asked, now, answers, entries, pauses)
+            await pauses.rest()
+        actions += serve(self.world, now)
+        changes = self._committing = self.world.take_changes()
+        changes.audit = [entry.line(now.wall) for entry in entries if entry.unwritten]
+        if changes.clock_step:
+            log.warning("the wall clock was set by %+.0f s", changes.clock_step)
+        if (changes or self.read_only) and not await self._commit(changes, batch, answers):
+            return
+        for entry in entries:
+            entry.written = True
+        for decided in answers:
+            self._answer(decided)
+        if actions:
+            crashpoint("actions:before")
+        for action in actions:
+            self._dispatch(action)
+        self._changed(changes)
+        self._committing = Changes()
+
+    async def _apply(
+        self,
+        asked: Asked,
+        now: ev.Now,
+        answers: list[Decided],
+        entries: dict[Entry, None],
+        pauses: Pauses,
+    ) -> list[Action]:
+        answer: Any = None
+        error: LauncherError | None = None
+        actions: list[Action] = []
+        try:
+            answer, actions = await self._decided(asked, now, pauses)
+            if asked.entry is not None:
+                asked.entry.accept(asked.event, answer)
+                entries[asked.entry] = None
+        except InternalError as bug:
+            about_event(log, asked.event).exception("an event was refused")
+            error = bug
+        except LauncherError as refused:
+            error = refused
+        if isinstance(asked.event, ev.InventoryRead):
+            self.inventory = asked.event
+        if asked.answer is not None:
+            answers.append(Decided(asked.answer, answer, error))
+        elif error is not None and not isinstance(error, InternalError):
+            about_event(log, asked.event).warning("an observation was refused: %s", error)
+        return actions
+
+    async def _decided(self, asked: Asked, now: ev.Now, pauses: Pauses) -> tuple[Any, list[Action]]:
+        """Decide one event; between two pieces others may look at the world, none changes it."""
+        pieces = decide_in_pieces(self.world, asked.event, now)
+        while True:
+            with self._spent(asked.entry.owner.uid) if asked.entry else contextlib.nullcontext():
+                try:
+                    while not pauses.due:
+                        next(pieces)
+                except StopIteration as done:
+                    return cast(tuple[Any, list[Action]], done.value)
+            await pauses.rest()
+
+    @staticmethod
+    def _answer(decided: Decided) -> None:
+        if decided.answer.done():
+            return
+        if decided.error is not None:
+            decided.answer.set_exception(decided.error)
+        else:
+            decided.answer.set_result(decided.result)
+
+    async def _commit(self, changes: Changes, batch: list[Asked], answers: list[Decided]) -> bool:
+        try:
+            await self._committer.commit(changes)
+        except (StateDirError, InternalError) as failed:
+            log.error("a commit failed, the daemon is read-only: %s", failed.message)
+            self.read_only = failed.message
+            self._committing = Changes()
+            for decided in answers:
+                decided.error = decided.error or ReadOnlyState(
+                    f"the daemon is read-only: {failed.message}", fix=failed.fix
+                )
+                self._answer(decided)
+            self._again = [Asked(a.event) for a in batch if a.answer is None] or [Asked(ev.Tick())]
+            await self._start_over()
+            return False
+        if self.read_only:
+            log.warning("commits work again")
+            self.read_only = None
+        return True
+
+    async def _start_over(self) -> None:
+        """Read the world again until that works; what was observed is then decided anew."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                world = await self._committer.load(self.world.cpu_slots, self.world.rules)
+                break
+            except StateDirError as failed:
+                self.read_only = failed.message
+        old, now = self.world, clock.now()
+        world.engine_down, world.gpu_down = old.engine_down, old.gpu_down
+        world.reconciling, world.draining = old.reconciling, old.draining
+        world.boot = old.boot
+        world.groups = old.groups
+        if self.inventory is not None:
+            # Not as an event: what that would begin was begun in the world before.
+            world.take_inventory(self.inventory)
+        self.world = world
+        for action in take_up(world, now):
+            self._dispatch(action)

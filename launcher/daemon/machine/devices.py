@@ -1,0 +1,61 @@
+"""How Docker is asked for the devices of slices: under which driver, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from launcher.config.settings import Config
+from launcher.daemon.loop.health import Health
+from launcher.engine.containers import Containers
+from launcher.engine.spec import gpu_driver
+from launcher.gpu import GpuReader
+
+
+class Devices:
+    """The devices that containers are given on this machine. Safe in any thread.
+
+    The fake GPU has no devices, so an ordinary Docker cannot hand them out. It is asked for them
+    all the same where dockerd says by a label that it has the fake GPU's hook.
+    """
+
+    def __init__(self, gpu: GpuReader, containers: Containers, health: Health) -> None:
+        self._gpu, self._containers, self._health = gpu, containers, health
+        self._has_hook: bool | None = None
+
+    def are_given(self) -> bool:
+        """Return whether containers are given devices.
+
+        Raises ``EngineUnavailable``, ``Refused`` or ``Unknown`` where Docker must be asked first.
+        """
+        if not self._gpu.is_stand_in():
+            return True
+        if self._has_hook is None:
+            from launcher.fakegpu.label import HOOK_LABEL
+
+            self._has_hook = self._containers.has_label(HOOK_LABEL)
+        return self._has_hook
+
+    def driver(self) -> str | None:
+        """Return the driver of device requests, None where there is to be no such request.
+
+        Docker may have been upgraded since the last call. Raises as ``are_given`` does.
+        """
+        if not self.are_given():
+            return None
+        return gpu_driver(self._health.docker_version or self._containers.engine_version())
+
+
+def with_fake_gpu(config: Config) -> Config:
+    """Load the fake library before anyone asks for NVML, once; its claims stay with its machine."""
+    from launcher.fakegpu import Machine
+
+    spec = config.fake_gpu
+    if spec is None:
+        return config
+    place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
+    if config.lock_dir == place:
+        return config
+    machine = Machine.open(place) if spec.startswith("/") else Machine.create(place, spec)
+    machine.load()
+    return dataclasses.replace(config, lock_dir=place)

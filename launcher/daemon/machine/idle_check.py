@@ -1,0 +1,147 @@
+"""Proving a slice free: its container is not running, and no process is on it (I2)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from launcher.core.messages.actions import ProveIdle
+from launcher.core.messages.events import SlicesIdle, SliceStuck
+from launcher.core.model.gpu import Slice
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.health import Health
+from launcher.daemon.loop.logging_setup import about_container
+from launcher.daemon.machine.foreign_allowlist import NOBODY, Allowed
+from launcher.errors import (
+    EngineError,
+    EngineUnavailable,
+    GpuFault,
+    GpuGone,
+    GpuPermission,
+    GpuUnavailable,
+)
+from launcher.gpu import GpuReader
+
+log = logging.getLogger(__name__)
+
+PROOF_SECONDS = 60.0
+POLL_SECONDS = 0.25
+END_SECONDS = 0.2
+"""So long may the proof hold up the end of a job; whoever waits for it is told, the slice waits."""
+
+
+class Running(Protocol):
+    """One container, or process tree."""
+
+    @property
+    def id(self) -> str:
+        """What names it."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+
+
+class Engine(Protocol):
+    """What runs attempts: containers, or process trees on the machine itself."""
+
+    def find(self, name: str, container_id: str | None) -> Running | None:
+        """Return an attempt's container, None where it was removed."""
+
+    def is_empty(self, container_id: str) -> bool:
+        """Return whether no process of it is left; False where that is not known."""
+
+
+class Prover:
+    """Asks NVML; where it refuses to list processes, the container's empty cgroup is the proof."""
+
+    def __init__(
+        self, containers: Engine, gpu: GpuReader, health: Health, allowed: Allowed = NOBODY
+    ) -> None:
+        self._containers = containers
+        self._gpu = gpu
+        self._health, self._allowed = health, allowed
+
+    def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
+        """Return those of the slices that are proven free now; an empty id proves nothing.
+
+        Where NVML does not answer at once nothing is proven.
+        """
+        until = clock.now().boot + END_SECONDS
+
+        def nobody() -> bool:
+            return self._is_empty(container_id)
+
+        def left() -> float:
+            return max(0.0, until - clock.now().boot)
+
+        return tuple(uuid for uuid in uuids if self._users(uuid, nobody, left()) is None)
+
+    def probe(self, what: Slice) -> str | None:
+        """Return why a slice is not proven clean, None where it is.
+
+        It is as it was in NVML, its GPU answers, and no process is on it.
+        """
+        try:
+            changed = self._gpu.verify(what)
+        except (GpuUnavailable, GpuFault) as error:
+            return error.message
+        return changed or self._users(what.uuid, lambda: False)
+
+    def _users(
+        self, uuid: str, nobody: Callable[[], bool], patience: float | None = None
+    ) -> str | None:
+        """Return who is on a slice, or why that cannot be known, as text; None for nobody.
+
+        ``nobody`` says whether the container is proven empty: asked where NVML does not tell.
+        """
+        try:
+            found = self._allowed.others(self._gpu.processes(uuid, patience))
+        except GpuPermission:
+            self._health.processes_hidden = True
+            return None if nobody() else "processes that NVML refuses to list"
+        except GpuGone as gone:
+            # An instance with a process on it cannot be destroyed: its container is all there was.
+            return None if nobody() else gone.message
+        except (GpuUnavailable, GpuFault) as error:
+            return error.message
+        return "process " + ", ".join(str(p.pid) for p in found) if found else None
+
+    def prove(self, action: ProveIdle, tell: Callable[..., None]) -> None:
+        """Watch the slices of an ended attempt until each is free, for 60 s at most."""
+        left = dict.fromkeys(action.uuids, "not looked at")
+        container_id = self._gone(action) or action.container_id
+
+        def nobody() -> bool:
+            return container_id is None or self._is_empty(container_id)
+
+        until = clock.now().boot + PROOF_SECONDS
+        while left and clock.now().boot < until:
+            for uuid in list(left):
+                why = self._users(uuid, nobody)
+                if why is None:
+                    del left[uuid]
+                    tell(SlicesIdle(action.job, action.attempt, (uuid,)))
+                else:
+                    left[uuid] = why
+            if left:
+                clock.sleep(POLL_SECONDS)
+        for uuid, why in left.items():
+            text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
+            tell(SliceStuck(action.job, action.attempt, uuid, text))
+
+    def _is_empty(self, container_id: str) -> bool:
+        return bool(container_id) and self._containers.is_empty(container_id)
+
+    def _gone(self, action: ProveIdle) -> str | None:
+        """Wait until the container is observed not running; returns its id, None if removed."""
+        name = action.container_name
+        while True:
+            try:
+                found = self._containers.find(name, action.container_id)
+                if found is None or not found.running:
+                    return found.id if found else None
+            except (EngineUnavailable, EngineError) as error:
+                about_container(log, name).info("cannot look at %s yet: %s", name, error.message)
+            clock.sleep(POLL_SECONDS)

@@ -1,0 +1,95 @@
+"""Carries out what a layout change asks for: one step, or the look that comes after the last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from launcher.core.messages.actions import CarveStep, LookAtLayout
+from launcher.core.messages.events import (
+    InventoryFailed,
+    InventoryRead,
+    LayoutSeen,
+    LayoutStepDone,
+    LayoutStepFailed,
+)
+from launcher.core.model.gpu import Inventory
+from launcher.core.model.layout_change import Step, StepKind
+from launcher.daemon.loop.health import Health
+from launcher.daemon.loop.threads import in_thread
+from launcher.errors import InternalError, LauncherError
+from launcher.gpu import Carver, ResetNeeded
+
+log = logging.getLogger(__name__)
+
+
+class LayoutRunner:
+    """Steps run in threads of their own: an NVML call that hangs holds up nothing else.
+
+    ``look`` reads NVML, reports that, and returns what it reported; ``refresh`` lets device nodes
+    and CDI follow, and returns what could not be done; ``unfit`` returns what did not follow.
+    ``moving`` is told that a step begins.
+    """
+
+    def __init__(
+        self,
+        carver: Carver,
+        health: Health,
+        look: Callable[[], Awaitable[InventoryRead | InventoryFailed]],
+        refresh: Callable[[], list[str]],
+        unfit: Callable[[Inventory], list[str]] = lambda found: [],
+        moving: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._carver, self._health = carver, health
+        self._look, self._refresh, self._unfit = look, refresh, unfit
+        self._moving = moving
+
+    async def carve(self, action: CarveStep) -> LayoutStepDone | LayoutStepFailed:
+        """Carry out one step; every way it can end is an event."""
+        log.info("layout change %d: %s", action.op, action.step)
+        self._moving()
+        try:
+            gi, made = await in_thread("carve", lambda: self._step(action.step))
+        except ResetNeeded as pending:
+            return LayoutStepDone(action.op, action.step, pending=in_one_line(pending))
+        except LauncherError as error:
+            log.warning("layout change %d: %s: %s", action.op, action.step, error.message)
+            return LayoutStepFailed(action.op, action.step, in_one_line(error))
+        except Exception as bug:
+            log.exception("layout change %d: %s", action.op, action.step)
+            return LayoutStepFailed(action.op, action.step, f"a bug in the launcher: {bug}")
+        return LayoutStepDone(action.op, action.step, gi, made)
+
+    def _step(self, step: Step) -> tuple[int | None, bool]:
+        """Return the GPU instance and whether it was made now."""
+        gpu, gi, place = step.gpu_uuid, step.gi, step.placement
+        match step.kind:
+            case StepKind.MODE_ON | StepKind.MODE_OFF:
+                self._carver.set_mode(gpu, on=step.kind is StepKind.MODE_ON)
+                return None, True
+            case StepKind.CREATE if place is not None:
+                return self._carver.create(gpu, step.profile_id, place, step.cut)
+            case StepKind.COMPLETE if gi is not None:
+                return self._carver.complete(gpu, gi, step.cut), False
+            case StepKind.DESTROY if place is not None and gi is not None:
+                self._carver.destroy(gpu, gi, step.profile_id, place)
+                return None, True
+        raise InternalError(f"the step {step} lacks something")
+
+    async def look(self, action: LookAtLayout) -> LayoutSeen:
+        """Read what stands; device nodes and CDI follow what was changed."""
+        problems = await in_thread("refresh", self._refresh) if action.changed else []
+        found = await self._look()
+        if action.changed:
+            if isinstance(found, InventoryRead):
+                # A tool that may not make a node says nothing of it: nvidia-smi -L ends with 0.
+                problems += await in_thread("refresh", lambda: self._unfit(found.inventory))
+            self._health.refreshed(action.op, problems)
+        if isinstance(found, InventoryRead):
+            return LayoutSeen(action.op, blind=found.blind)
+        return LayoutSeen(action.op, found.message)
+
+
+def in_one_line(error: LauncherError) -> str:
+    """Return an error with what to do next, on one line."""
+    return f"{error.message.rstrip('.')}. {error.fix}" if error.fix else error.message

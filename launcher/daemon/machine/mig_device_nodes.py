@@ -1,0 +1,83 @@
+"""Which MIG devices a running container can open: the device nodes that it has.
+
+The driver has one node for each GPU instance and compute instance, in /dev/nvidia-caps; NVIDIA's
+toolkit and CDI put those of a container's MIG devices into it. Minor numbers belong to (GPU, GI,
+CI) for as long as the driver is loaded, so unlike indexes they do not move with the layout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+from launcher.daemon.doctor.nodes import minors
+from launcher.daemon.machine.tools import Host
+from launcher.engine.containers import Container
+
+FOLDERS = ("dev", "nvidia-caps")
+MOST_NODES = 16384
+"""More entries than the driver has nodes: a container that has so many is not looked through."""
+_CI = re.compile(r"gpu(\d+)/gi(\d+)/ci(\d+)/access")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class CapNodes:
+    """Looks into containers through /proc. Safe in any thread.
+
+    ``host`` is where the driver's tables are; ``proc`` shows the processes of dockerd's machine.
+    """
+
+    def __init__(self, host: Host, proc: Path = Path("/proc")) -> None:
+        self._host, self._proc = host, proc
+
+    def of(self, container: Container) -> frozenset[str]:
+        """Return the MIG devices that a container has nodes of, each as ``/dev/nvidia0/GI/CI``.
+
+        Empty where that cannot be known: no privilege, another pid namespace, a driver that does
+        not list its nodes, or a container that has ended.
+        """
+        place = self._proc / str(container.pid)
+        known, major = minors(self._host), self._major()
+        if container.pid <= 0 or not known or major is None:
+            return frozenset()
+        try:
+            has = set(_minors_in(place / "root", major))
+            if container.id not in (place / "cgroup").read_text():
+                return frozenset()  # the pid is another process's by now
+        except (OSError, UnicodeDecodeError):
+            return frozenset()
+        names = (_CI.fullmatch(name) for name, minor in known.items() if minor in has)
+        return frozenset(f"/dev/nvidia{n[1]}/{n[2]}/{n[3]}" for n in names if n)
+
+    def _major(self) -> int | None:
+        """Return the major number of the nodes, from the kernel's list (proc_devices(5))."""
+        try:
+            rows = [
+                line.split() for line in self._host.file("/proc/devices").read_text().split("\n")
+            ]
+        except (OSError, UnicodeDecodeError):
+            return None
+        return next((int(row[0]) for row in rows if row[1:] == ["nvidia-caps"]), None)
+
+
+def _minors_in(root: Path, major: int) -> Iterator[int]:
+    """Yield the minor numbers of a container's nodes; links in it are not followed.
+
+    Raises ``OSError`` where it cannot be looked at.
+    """
+    with ExitStack() as opened:
+        fd = os.open(root, _FOLDER)
+        opened.callback(os.close, fd)
+        for name in FOLDERS:
+            fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+            opened.callback(os.close, fd)
+        with os.scandir(fd) as entries:
+            for entry in islice(entries, MOST_NODES):
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == major:
+                    yield os.minor(found.st_rdev)

@@ -1,0 +1,260 @@
+"""What is looked at again and again: NVML, Docker, orphans, the time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.config.settings import Config
+from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action, RemoveContainer
+from launcher.core.model.ids import LABEL_ATTEMPT, LABEL_JOB
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.health import Health
+from launcher.daemon.loop.logging_setup import about
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.machine import device_numbers
+from launcher.daemon.machine import image_owners as images
+from launcher.daemon.machine.foreign_allowlist import NOBODY, Allowed
+from launcher.daemon.machine.foreign_use import ForeignUse
+from launcher.daemon.machine.gpu_claims import Claims
+from launcher.daemon.machine.idle_check import Prover
+from launcher.engine.containers import Containers
+from launcher.engine.images import Images
+from launcher.errors import (
+    EngineError,
+    EngineUnavailable,
+    GpuFault,
+    GpuUnavailable,
+    LauncherError,
+)
+from launcher.gpu import GpuReader
+from launcher.store import Reader
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+PING_SECONDS = 2.0
+FOREIGN_SECONDS = 1.0
+IDLE_SAMPLES = 3
+IMAGES_SECONDS = 3600.0
+"""How often it is looked which images are gone, whose owners are on record."""
+
+
+@dataclass(slots=True)
+class Observers:
+    """The periodic looks of one daemon; each only reports, the brain decides."""
+
+    config: Config
+    brain: Brain
+    containers: Containers
+    images: Images
+    gpu: GpuReader
+    claims: Claims
+    foreign: ForeignUse
+    prover: Prover
+    health: Health
+    committer: Committer
+    dispatch: Callable[[Action], None]
+    store: str
+    allowed: Allowed = NOBODY
+    _orphans: dict[str, float] = field(default_factory=dict)
+    _idle: dict[str, int] = field(default_factory=dict)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _numbers: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._numbers = self.foreign.numbers.text()  # as it was recalled from the store
+
+    async def run(self) -> None:
+        """Look for ever."""
+        await asyncio.gather(
+            self._every(TICK_SECONDS, self._tick),
+            self._every(PING_SECONDS, self._ping),
+            self._every(self.config.inventory_seconds, self.look_at_gpus),
+            self._every(FOREIGN_SECONDS, self._look_again_at_foreign),
+            self._every(self.config.sweep_seconds, self._sweep),
+            self._every(IMAGES_SECONDS, self._forget_images),
+        )
+
+    async def _every(self, seconds: float, look: Callable[[], Any]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await look()
+            except Exception:
+                log.exception("%s failed", look.__name__)
+
+    async def _tick(self) -> None:
+        self.brain.tell(ev.Tick())
+
+    async def _ping(self) -> None:
+        problem = await in_thread("ping", self.ping)
+        if problem and not self.brain.world.engine_down:
+            self.brain.tell(ev.EngineDown(problem))
+        elif not problem and self.brain.world.engine_down:
+            self.brain.tell(ev.EngineUp())
+        self.health.set("engine", problem)
+
+    def ping(self) -> str | None:
+        """Return why Docker cannot be used, None where it answers."""
+        try:
+            self.health.docker_version = self.containers.engine_version()
+        except (EngineUnavailable, EngineError) as error:
+            return error.message
+        return None
+
+    async def _look_again_at_foreign(self) -> None:
+        """Look sooner where a job may be waiting for somebody else to go."""
+        world = self.brain.world
+        if len(world.queue) and any(s.foreign for s in world.slices.values()):
+            await self.look_at_gpus()
+
+    async def look_at_gpus(self) -> ev.InventoryRead | ev.InventoryFailed:
+        """Read NVML and who else uses the slices; report both and return the report."""
+        async with self._looking:  # an older look never comes after a newer one
+            return await self._look_now()
+
+    async def _look_now(self) -> ev.InventoryRead | ev.InventoryFailed:
+        leased = frozenset(
+            s.slice.uuid for s in self.brain.world.slices.values() if s.lease or s.quarantine
+        )
+        watched = self._watched_for_idleness()
+        event = await in_thread("gpus", lambda: self._read_gpus(leased, watched))
+        await self._remember_numbers()
+        self.health.set("gpu", event.message if isinstance(event, ev.InventoryFailed) else None)
+        if isinstance(event, ev.InventoryRead):
+            self.health.set("gpu-warnings", "; ".join(event.inventory.warnings) or None)
+        self.brain.tell(event)
+        return event
+
+    async def _remember_numbers(self) -> None:
+        """Keep what others' containers have, for the daemon after this one.
+
+        Where that fails it is not known after a restart, and more slices count as used.
+        """
+        text = self.foreign.numbers.text()
+        if text != self._numbers:
+            with contextlib.suppress(LauncherError):
+                await self.committer.remember(device_numbers.KEPT, text)
+                self._numbers = text
+
+    def _watched_for_idleness(self) -> frozenset[str]:
+        """Return the slices of jobs that end when nothing runs on them for a while."""
+        world = self.brain.world
+        return frozenset(
+            lease.slice.uuid
+            for job_id, leases in world.leases.items()
+            if leases and world.jobs[job_id].idle_timeout is not None
+            for lease in leases
+        )
+
+    def _read_gpus(
+        self, leased: frozenset[str], watched: frozenset[str]
+    ) -> ev.InventoryRead | ev.InventoryFailed:
+        try:
+            inventory = self.gpu.inventory()
+        except (GpuUnavailable, GpuFault) as error:
+            return ev.InventoryFailed(error.message)
+        self.health.driver_version = inventory.driver_version
+        self.health.fake_gpu = self.gpu.is_stand_in()
+        others = self.claims.refused(inventory)
+        self.health.set("claims", "; ".join(sorted(others.values())) or None)
+        used = {s.uuid: others[s.gpu_uuid] for s in inventory.slices if s.gpu_uuid in others}
+        by_others, blind = self.foreign.find(inventory, leased)
+        used |= by_others
+        return ev.InventoryRead(
+            inventory,
+            tuple(sorted(used.items())),
+            tuple(sorted(others.items())),
+            blind,
+            frozenset(uuid for uuid in watched if self._is_idle(uuid)),
+        )
+
+    def _is_idle(self, uuid: str) -> bool:
+        """Whether NVML shows no process on a slice; where it does not tell, it may be busy."""
+        try:
+            return not self.allowed.others(self.gpu.processes(uuid))
+        except (GpuUnavailable, GpuFault):
+            return False
+
+    async def _forget_images(self) -> None:
+        await images.forget_gone(self.brain.world, self.images, self.brain.tell)
+
+    async def _sweep(self) -> None:
+        await self.sweep_containers()
+        await in_thread("quarantine", self._probe_quarantined)
+
+    async def sweep_containers(self) -> None:
+        """Remove our containers that no live attempt has (I7).
+
+        What a recorded attempt left behind goes at once, its log completed first; what no record
+        knows goes after a grace.
+        """
+        try:
+            found = await in_thread("sweep", lambda: self.containers.ours(self.store))
+        except (EngineUnavailable, EngineError):
+            return
+        self._look_at_ids(attempt_of(listed["Labels"])[0] for listed in found)
+        unknown: dict[str, tuple[int, int]] = {}
+        for listed in found:
+            job_id, number = attempt_of(listed["Labels"])
+            live = self.brain.world.jobs.get(job_id)
+            if live is not None and live.attempt == number:
+                continue
+            attempts = await self.committer.read(Reader.attempts, job_id)
+            if any(a.number == number for a in attempts):
+                name = listed["Names"][0].lstrip("/")
+                self.dispatch(RemoveContainer(job_id, number, name))
+            else:
+                unknown[listed["Id"]] = job_id, number
+        await in_thread("orphans", lambda: self._remove_orphans(unknown))
+
+    def _look_at_ids(self, jobs: Iterable[int]) -> None:
+        highest = max(jobs, default=0)
+        if highest >= self.brain.world.next_id:
+            about(log, highest).warning(
+                "there is a container of a job that no record knows: was the database put back "
+                "from a copy? No id up to %d is given out again",
+                highest,
+            )
+            self.brain.tell(ev.IdsSeen(highest))
+
+    def _remove_orphans(self, unknown: dict[str, tuple[int, int]]) -> None:
+        now = clock.now().boot
+        self._orphans = {i: self._orphans.get(i, now) for i in unknown}
+        for container_id, since in self._orphans.items():
+            if now - since < self.config.orphan_grace_seconds:
+                continue
+            job, attempt = unknown[container_id]
+            orphan = about(log, job or None, attempt or None)
+            orphan.warning("removing the orphan %s", container_id)
+            try:
+                self.containers.remove(container_id)
+            except (EngineUnavailable, EngineError) as error:
+                orphan.warning("cannot remove it now: %s", error.message)
+
+    def _probe_quarantined(self) -> None:
+        """End a quarantine after three idle samples."""
+        states = list(self.brain.world.slices.values())
+        for state in states:
+            uuid = state.slice.uuid
+            if not state.quarantine or state.lasting or state.lost:
+                self._idle.pop(uuid, None)
+                continue
+            idle = bool(self.prover.idle_now((uuid,), ""))
+            self._idle[uuid] = self._idle.get(uuid, 0) + 1 if idle else 0
+            if self._idle[uuid] >= IDLE_SAMPLES:
+                self.brain.tell(ev.QuarantineCleared(uuid))
+
+
+def attempt_of(labels: Mapping[str, str]) -> tuple[int, int]:
+    """Return (job, attempt) of a container's labels, zeros where they say nothing."""
+    job, number = labels.get(LABEL_JOB, ""), labels.get(LABEL_ATTEMPT, "")
+    return (int(job), int(number)) if job.isdigit() and number.isdigit() else (0, 0)

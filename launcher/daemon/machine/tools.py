@@ -1,0 +1,85 @@
+"""The machine as the checks see it: files below one root, tools by name and with little patience.
+
+A fake machine has its own root, so that a check or a repair of it never touches the real driver.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.config.settings import Config
+
+ASK_SECONDS = 5.0
+REPAIR_SECONDS = 30.0
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """``folders`` is the PATH on which tools are looked for."""
+
+    root: Path
+    folders: str
+
+    def file(self, path: str) -> Path:
+        """Return where an absolute path of the machine is."""
+        return self.root / path.lstrip("/")
+
+    def which(self, tool: str) -> str | None:
+        """Return a tool's path, None where it is not installed."""
+        return shutil.which(tool, path=self.folders)
+
+    def ask(self, *command: str) -> str | None:
+        """Return what a tool prints; None where it is not installed, fails, or takes too long."""
+        tool = self.which(command[0])
+        if tool is None:
+            return None
+        try:
+            done = _run(tool, command[1:], ASK_SECONDS)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout if done.returncode == 0 else None
+
+    def repair(self, command: Sequence[str]) -> str | None:
+        """Run a repair; returns why it did not succeed, as a sentence, None where it did."""
+        shown, tool = shlex.join(command), self.which(command[0])
+        if tool is None:
+            return f"cannot run `{shown}`: {command[0]} is not installed"
+        try:
+            done = _run(tool, command[1:], REPAIR_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"`{shown}` did not end within {REPAIR_SECONDS:g} s"
+        except OSError as error:
+            return f"cannot run `{shown}`: {error.strerror}"
+        if done.returncode == 0:
+            return None
+        words = (done.stderr or done.stdout).strip().splitlines()
+        return f"`{shown}` failed: {words[-1] if words else f'exit status {done.returncode}'}"
+
+
+def _run(tool: str, words: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [tool, *words],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        umask=0o022,  # what a repair writes is for everybody, the service's own umask is not
+    )
+
+
+def host_of(config: Config) -> Host:
+    """Return the daemon's machine; with a fake GPU, what is of NVIDIA is below the machine's
+    own directory."""
+    if config.fake_gpu is not None and config.lock_dir is not None:
+        root = config.lock_dir / "root"
+        return Host(root, str(root / "usr/bin"))
+    return Host(Path("/"), f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")

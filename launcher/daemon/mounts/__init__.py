@@ -1,0 +1,1 @@
+"""What users mount into containers: directories, and secrets as files in memory."""

@@ -1,0 +1,154 @@
+"""Where a container finds its secrets: files in memory, for its owner alone to read.
+
+The helper of pins mounts them where there is one. Who runs a daemon of his own cannot mount: his
+are in his runtime directory, which is in memory and closed to others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from launcher.config.settings import Config
+from launcher.core.model.job import Owner
+from launcher.errors import PinsUnavailable, UserError
+from launcher.mount_helper import Pins, User
+
+log = logging.getLogger(__name__)
+
+IN_MEMORY = ("tmpfs", "ramfs")
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class SecretPlaces(Protocol):
+    """The places of a daemon's containers. All but ``of`` is blocking."""
+
+    def of(self, container: str) -> str:
+        """Return the path that Docker is told of."""
+
+    def fill(
+        self, container: str, owner: Owner, files: Mapping[str, bytes], dockerd: int | None
+    ) -> None:
+        """Make a container's files anew; raises ``LauncherError`` where that cannot be."""
+
+    def clear(self, container: str) -> None:
+        """Take a container's files away, if it has any; pins go with ``Pins.release``."""
+
+    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
+        """Take away what is left of containers that begin so and are not to be kept."""
+
+    def check(self) -> None:
+        """Raise ``LauncherError`` where no job can be given secrets, as things are."""
+
+
+def places_of(config: Config, pins: Pins, env: Mapping[str, str] = os.environ) -> SecretPlaces:
+    """Return the places of a daemon: pinned where it has a helper, which needs root."""
+    if config.system or config.pins_socket is not None:
+        return Pinned(pins, config.pins_directory)
+    runtime = env.get("XDG_RUNTIME_DIR")
+    return InRuntime(Path(runtime) if runtime else None)
+
+
+class Pinned:
+    """Mounted by the helper beside the container's pins; they go with those."""
+
+    def __init__(self, pins: Pins, directory: str) -> None:
+        self._pins, self._directory = pins, directory
+
+    def of(self, container: str) -> str:
+        """Return where the helper mounts them."""
+        return f"{self._directory}/{container}/secrets"
+
+    def fill(
+        self, container: str, owner: Owner, files: Mapping[str, bytes], dockerd: int | None
+    ) -> None:
+        """Have them mounted."""
+        self._pins.put_secrets(container, files, User(owner.uid, owner.gid), dockerd)
+
+    def clear(self, container: str) -> None:
+        """Leave it to the pins."""
+
+    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
+        """Leave it to the pins."""
+
+    def check(self) -> None:
+        """Ask the helper."""
+        if (trouble := self._pins.ping().trouble) is not None:
+            raise PinsUnavailable(f"secrets: they cannot be mounted: {trouble}")
+
+
+class InRuntime:
+    """Files in the daemon's own runtime directory (XDG_RUNTIME_DIR), None where it has none."""
+
+    def __init__(self, runtime: Path | None) -> None:
+        self._runtime = runtime
+        self._directory = (runtime or Path("/nowhere")) / "launcher-secrets"
+
+    def of(self, container: str) -> str:
+        """Return its directory there."""
+        return str(self._directory / container)
+
+    def fill(
+        self, container: str, owner: Owner, files: Mapping[str, bytes], dockerd: int | None
+    ) -> None:
+        """Write them; who runs this daemon is the only one whose jobs it has."""
+        self.check()
+        place = Path(self.of(container))
+        try:
+            self.clear(container)
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            place.mkdir(mode=0o700)
+            for name, content in files.items():
+                with os.fdopen(os.open(place / name, _NEW, 0o400), "wb") as file:
+                    file.write(content)
+            place.chmod(0o500)
+        except OSError as error:
+            raise PinsUnavailable(f"secrets: cannot write to {place}: {error.strerror}") from None
+
+    def clear(self, container: str) -> None:
+        """Remove its directory."""
+        place = Path(self.of(container))
+        with contextlib.suppress(OSError):
+            place.chmod(0o700)
+            shutil.rmtree(place)
+
+    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
+        """Remove the directories of others."""
+        there = list(self._directory.glob(f"{prefix}*"))
+        kept = keep() if there else ()  # after: a job that starts meanwhile is not there, or kept
+        for place in there:
+            if place.name not in kept:
+                log.info("took away the secrets of %s", place.name)
+                self.clear(place.name)
+
+    def check(self) -> None:
+        """Raise ``UserError`` where there is no such directory, or it is on a disk."""
+        runtime = self._runtime
+        if runtime is None or not runtime.is_dir():
+            what = "XDG_RUNTIME_DIR names no directory"
+        elif (kind := _kind(runtime)) not in IN_MEMORY:
+            what = f"{runtime} (XDG_RUNTIME_DIR) is on {kind}, not in memory"
+        elif runtime.stat().st_uid != os.getuid():
+            what = f"{runtime} (XDG_RUNTIME_DIR) is another user's"
+        else:
+            return
+        raise UserError(
+            f"secrets: this daemon has no place for them: {what}",
+            fix="Log in as systemd's sessions do, or use a system daemon.",
+        )
+
+
+def _kind(place: Path) -> str:
+    """Return the kind of file system that a place is on: proc_pid_mountinfo(5)."""
+    device = place.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        ours, _, theirs = line.partition(" - ")
+        if ours.split(" ")[2] == number:
+            return theirs.split(" ", 1)[0]
+    return "an unknown file system"

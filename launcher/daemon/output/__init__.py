@@ -1,0 +1,1 @@
+"""The output of jobs: has it recorded, counts and deletes log files."""

@@ -1,0 +1,176 @@
+"""Which attempts' output the keeper reads: attached before they start, heard of until they end."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.core.messages.actions import FollowAttempt, RemoveContainer, StartAttempt
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.logging_setup import about_event
+from launcher.engine.attach import attach
+from launcher.engine.outcome import Refused, Unknown
+from launcher.errors import EngineUnavailable
+from launcher.output.keeper_client import OutputKeeper
+from launcher.output.log_file import Limit, path_of
+from launcher.output.old_format import convert_if_old
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS = 5.0
+AGAIN_SECONDS = 0.5
+
+Logged = StartAttempt | FollowAttempt | RemoveContainer
+"""The actions of an attempt for which its log matters."""
+
+
+@dataclass(slots=True)
+class Output:
+    """One attempt's output as the keeper reads it.
+
+    ``under`` tells the life of dockerd in which it was attached; ``over`` is set when nothing more
+    is read, ``whole`` tells then whether the stream came to its end.
+    """
+
+    job: int
+    under: str
+    over: clock.Flag = field(default_factory=clock.flag)
+    whole: bool = False
+    ended_ns: int | None = None
+    """When it was over, in nanoseconds since 1970."""
+
+
+class Capture:
+    """The outputs by log file. Safe in any thread. Without a keeper there are none.
+
+    ``limit`` returns how large the log of a job's attempt may be.
+    """
+
+    def __init__(
+        self,
+        keeper: OutputKeeper | None,
+        docker_host: str,
+        timeout: float,
+        directory: Path,
+        limit: Callable[[int, int], Limit],
+        *,
+        grew: Callable[[int], None],
+        trouble: Callable[[str | None], None],
+    ) -> None:
+        self._keeper = keeper
+        self._docker_host, self._timeout = docker_host, timeout
+        self._directory, self._limit = directory, limit
+        self._grew, self._trouble = grew, trouble
+        self._outputs: dict[Path, Output] = {}
+        self._once_more: set[Path] = set()
+        """The logs of starts that were made more than once; until their containers go."""
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        """Begin to listen to the keeper."""
+        if self._keeper is not None:
+            clock.spawn("output-keeper", self._listen)
+
+    def attach(self, action: StartAttempt, under: str) -> None:
+        """Have the keeper read an attempt's output, whose container has not started yet.
+
+        Where that fails the output is read from Docker's own log; so is that of a start which is
+        made once more: what was attached ended with the one before, or Docker let go of it.
+        """
+        if self._keeper is None:
+            return
+        path = path_of(self._directory, action.job, action.attempt)
+        if self.of(action.job, action.attempt) is not None:
+            self.forget(action.job, action.attempt)
+            self._once_more.add(path)
+        if path in self._once_more:
+            return
+        try:
+            convert_if_old(path)
+            with attach(self._docker_host, action.container_name, self._timeout) as attached:
+                self._keep(self._keeper, action, under, attached.fileno())
+        except (OSError, EngineUnavailable, Refused, Unknown) as error:
+            about_event(log, action).warning("its output is read from Docker's log: %s", error)
+
+    def read_pipes(self, action: Logged, stdout: int, stderr: int) -> None:
+        """Have the keeper read a host job's pipes; raises ``OSError``."""
+        if self._keeper is None:
+            raise OSError(errno.ENOSYS, "there is no output keeper")
+        self._keep(self._keeper, action, "", stdout, stderr)
+
+    def _keep(self, keeper: OutputKeeper, action: Logged, under: str, *files: int) -> None:
+        path = path_of(self._directory, action.job, action.attempt)
+        with self._lock:
+            self._outputs[path] = Output(action.job, under)
+        try:
+            limit = self._limit(action.job, action.attempt)
+            keeper.keep(path, f"{action.job} {under}", limit, *files)
+        except BaseException:
+            self._outputs.pop(path, None)
+            raise
+
+    def of(self, job: int, attempt: int) -> Output | None:
+        """Return an attempt's output, None where the keeper does not have it."""
+        if self._keeper is None:
+            return None
+        self._ready.wait(READY_SECONDS)
+        return self._outputs.get(path_of(self._directory, job, attempt))
+
+    def forget(self, job: int, attempt: int) -> None:
+        """Let go of an output whose container is to be removed."""
+        path = path_of(self._directory, job, attempt)
+        output = self._outputs.pop(path, None)
+        self._once_more.discard(path)
+        if self._keeper is None or output is None:
+            return
+        output.over.set()
+        try:
+            self._keeper.forget(path)
+        except OSError as error:
+            log.warning("%s", error)
+
+    def _listen(self) -> None:
+        assert self._keeper is not None
+        while True:
+            try:
+                self._hear_all(self._keeper)
+                why = "the output keeper has ended; it is started again"
+            except (OSError, ValueError, KeyError) as error:
+                why = f"the output keeper cannot be reached: {error}"
+            self._lose_all(why)
+            clock.sleep(AGAIN_SECONDS)
+
+    def _hear_all(self, keeper: OutputKeeper) -> None:
+        expected = None
+        for message in keeper.watch():
+            if expected is None:
+                expected = int(message["kept"])
+                self._trouble(None)
+            else:
+                self._hear(message)
+                expected -= 1
+            if expected <= 0:
+                self._ready.set()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        path = Path(message["path"])
+        job, _, under = str(message["token"]).partition(" ")
+        with self._lock:
+            output = self._outputs.setdefault(path, Output(int(job), under))
+        if message["whole"] is not None:
+            output.whole, output.ended_ns = bool(message["whole"]), int(message["ended_ns"])
+            output.over.set()
+        self._grew(output.job)
+
+    def _lose_all(self, why: str) -> None:
+        log.warning("%s", why)
+        self._trouble(why)
+        self._ready.set()
+        for output in list(self._outputs.values()):
+            output.over.set()

@@ -1,0 +1,168 @@
+"""How much disk each user's logs take: counted in memory, by a walk now and then and by what ends.
+
+A user above the quota ``log_bytes`` can still run jobs: their logs are cut at what is left, and say
+so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Set
+from functools import partial
+from pathlib import Path
+
+from launcher.core.model.job import Owner
+from launcher.core.scheduling.quota import LogRoom, log_room
+from launcher.core.world.world import World
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.output.old_logs import Owners, folders, logs_in
+from launcher.errors import LauncherError
+from launcher.output.log_file import Limit, path_of
+
+log = logging.getLogger(__name__)
+
+LEAST_BYTES = 2**20
+"""A log may have this much, whatever is left: its job's last words are in it."""
+LOOK_SECONDS = 10.0
+"""The logs that are being written are looked at so often."""
+WALKS_APART = 360
+"""After so many looks everything is counted anew: an admin may have removed old logs."""
+MIB, GIB = 2**20, 2**30
+
+Key = tuple[int, int]
+"""A job and its attempt."""
+
+
+class LogUse:
+    """The bytes of logs by uid, and how large each new log may be. Safe in any thread.
+
+    ``most`` is what one log may have in bytes, ``world`` returns the world as it is now.
+    """
+
+    def __init__(self, directory: Path, most: int, world: Callable[[], World]) -> None:
+        self._directory, self._most, self._world = directory, most, world
+        self._lock = threading.Lock()
+        self._settled: Counter[int] = Counter()
+        self._live: dict[Key, tuple[int, int]] = {}
+        """(uid, bytes) of the logs that are being written."""
+        self._ended: dict[Key, tuple[int, int]] | None = None
+        """(uid, bytes) of the logs that ended during a walk."""
+        self._limits: dict[Key, Limit] = {}
+
+    def held(self, uids: Set[int]) -> int:
+        """Return how many bytes the logs of these users have together."""
+        with self._lock:
+            live = sum(size for uid, size in self._live.values() if uid in uids)
+            return live + sum(self._settled[uid] for uid in uids)
+
+    def begin(self, job: int, attempt: int, owner: Owner, *, admin: bool) -> None:
+        """Count a log that will be written, and settle how large it may be; once."""
+        self.follow(job, attempt, owner.uid)
+        if (job, attempt) not in self._limits:
+            room = self._room(owner, admin)
+            if room is not None and room.left < self._most:
+                self._limits[job, attempt] = self._cut(room)
+
+    def follow(self, job: int, attempt: int, uid: int) -> None:
+        """Count a log that is being written."""
+        with self._lock:
+            self._live.setdefault((job, attempt), (uid, 0))
+
+    def limit(self, job: int, attempt: int) -> Limit:
+        """Return how large an attempt's log may be."""
+        return self._limits.get((job, attempt), Limit(self._most))
+
+    def end(self, job: int, attempt: int) -> None:
+        """Count a log to which nothing more is written; it is looked at."""
+        size = _size(path_of(self._directory, job, attempt))
+        with self._lock:
+            self._limits.pop((job, attempt), None)
+            found = self._live.pop((job, attempt), None)
+            if found is not None:
+                self._settled[found[0]] += size
+                if self._ended is not None:
+                    self._ended[job, attempt] = (found[0], size)
+
+    def warning(self, owner: Owner, *, admin: bool) -> str | None:
+        """Return what a submitter is told whose new logs will be cut; None where they are not."""
+        room = self._room(owner, admin)
+        if room is None or room.left >= self._most:
+            return None
+        return (
+            f"the logs of {room.whose} have {_told(room.has)} of the quota log_bytes of "
+            f"{_told(room.most)}: new logs are cut at {_told(self._cut(room).bytes)} until "
+            "an admin removes old logs or raises the quota"
+        )
+
+    def _room(self, owner: Owner, admin: bool) -> LogRoom | None:
+        return log_room(self._world(), owner, self.held, admin=admin)
+
+    def _cut(self, room: LogRoom) -> Limit:
+        size = max(LEAST_BYTES, room.left)
+        return Limit(
+            size,
+            f"at its start the logs of {room.whose} had {_told(room.has)} of the quota "
+            f"log_bytes of {_told(room.most)}, which left it {_told(size)}; an admin can "
+            "remove old logs or raise the quota",
+        )
+
+    async def run(self, owners: Owners) -> None:
+        """Count everything now and then, and what is being written in between."""
+        while True:
+            try:
+                await self.walk(owners)
+            except (LauncherError, OSError) as error:
+                log.warning("the logs cannot be counted: %s", error)
+            for _ in range(WALKS_APART):
+                await asyncio.sleep(LOOK_SECONDS)
+                if self._live:
+                    await in_thread("logs", self.look)
+
+    def look(self) -> None:
+        """Look how large the logs are that are being written."""
+        sizes = {key: _size(path_of(self._directory, *key)) for key in list(self._live)}
+        with self._lock:
+            for key, size in sizes.items():
+                if key in self._live:
+                    self._live[key] = (self._live[key][0], size)
+
+    async def walk(self, owners: Owners) -> None:
+        """Count all logs that are not being written, a folder at a time."""
+        totals: Counter[int] = Counter()
+        with self._lock:
+            self._ended = {}
+        for folder in await in_thread("logs", partial(folders, self._directory)):
+            sizes = await in_thread("logs", partial(self._sizes, folder))
+            if sizes:
+                found = await owners(min(sizes), max(sizes))
+                for job in sizes.keys() & found.keys():
+                    totals[found[job]] += sizes[job]
+        with self._lock:
+            for uid, size in self._ended.values():
+                totals[uid] += size
+            self._settled, self._ended = totals, None
+
+    def _sizes(self, folder: Path) -> Counter[int]:
+        """Return the bytes of logs by job, without those that are counted otherwise."""
+        sizes: Counter[int] = Counter()
+        for file in logs_in(folder):
+            key = file.job, file.attempt
+            with self._lock:
+                counted = key in self._live or key in (self._ended or ())
+            if not counted:
+                sizes[file.job] += file.size
+        return sizes
+
+
+def _told(size: int) -> str:
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size // MIB} MiB"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,125 @@
+"""How long jobs and logs are kept: deletes what is too old, and checks the database's file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from launcher.config.history import History
+from launcher.core.jobs.pruning import deletable
+from launcher.core.messages import events as ev
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.output.old_logs import Deleted, OldLogs
+from launcher.errors import DatabaseDamaged, LauncherError
+from launcher.store import Reader
+from launcher.store.old import OldJobs
+
+log = logging.getLogger(__name__)
+
+FIRST_SECONDS = 60.0
+"""A start has other work to do first."""
+CHECKS_APART_SECONDS = 86400.0
+BATCH = 100
+"""So many jobs are deleted in one commit; what is committed meanwhile waits for it."""
+LOOKED_AT = 2000
+REST = 1.0
+"""After a commit others have the store for so many times as long as it took."""
+MOST_SECONDS = 5.0
+"""A request deletes for at most this time; its client asks again."""
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What was deleted, or would be; ``more`` where the time was too short for all of it."""
+
+    jobs: int = 0
+    more: bool = False
+
+
+class Retention:
+    """Deletes ended jobs and logs that are too old, at intervals and when a request asks."""
+
+    def __init__(
+        self, history: History, brain: Callable[[], Brain], committer: Committer, logs: OldLogs
+    ) -> None:
+        self._history, self._brain, self._committer, self._logs = history, brain, committer, logs
+
+    async def run(self) -> None:
+        """Delete what is too old at intervals, and check the database every day.
+
+        Raises ``DatabaseDamaged`` where it is found damaged: the next start looks at all of it.
+        """
+        checked = float("-inf")
+        await asyncio.sleep(min(FIRST_SECONDS, self._history.every))
+        while True:
+            try:
+                await self._delete_old()
+                if time.monotonic() - checked >= CHECKS_APART_SECONDS:
+                    await self.check()
+                    checked = time.monotonic()
+            except DatabaseDamaged as damaged:
+                log.critical("%s: the next start looks at all of it", damaged.message)
+                self._committer.mark_suspect(damaged.message)
+                raise
+            except (LauncherError, OSError) as error:
+                log.warning("old jobs and logs cannot be deleted: %s", error)
+            await asyncio.sleep(self._history.every)
+
+    async def _delete_old(self) -> None:
+        now, kept = clock.now().wall, self._history
+        if kept.keep is not None:
+            pruned = await self.prune(now - kept.keep)
+            if pruned.jobs:
+                log.info("deleted %d jobs that ended long ago ([history] keep)", pruned.jobs)
+        cutoff = 0.0 if kept.keep_logs is None else now - kept.keep_logs
+        if kept.max_logs is not None:
+            cutoff = max(cutoff, await self._logs.cutoff(kept.max_logs))
+        deleted = await self._logs.delete(cutoff, now)
+        if deleted.files:
+            log.info("deleted %d old logs of %d MiB", deleted.files, deleted.bytes >> 20)
+
+    async def prune(
+        self,
+        before: float,
+        uid: int | None = None,
+        *,
+        dry_run: bool = False,
+        seconds: float | None = None,
+    ) -> Pruned:
+        """Delete the jobs that ended before a time, of one user or of all, with their logs.
+
+        A job stays while one that has not ended names it; an array goes as a whole.
+        """
+        old, found, started = OldJobs(before, uid), Pruned(), time.monotonic()
+        while True:
+            batch = await self._committer.read_slowly(old.next, LOOKED_AT if dry_run else BATCH)
+            if not batch:
+                return found
+            if dry_run:
+                found.jobs += len(deletable(self._brain().world, batch))
+                continue
+            before_commit = time.monotonic()
+            gone: list[int] = await self._brain().ask(ev.PruneAsked(tuple(batch)))
+            took = time.monotonic() - before_commit
+            await self._logs.delete_of(gone)
+            found.jobs += len(gone)
+            if seconds is not None and time.monotonic() - started > seconds:
+                found.more = True
+                return found
+            await asyncio.sleep(took * REST)
+
+    async def delete_logs(
+        self, before: float, uid: int | None = None, *, dry_run: bool = False
+    ) -> Deleted:
+        """Delete the logs that were written last before a time, of one user or of all."""
+        return await self._logs.delete(before, clock.now().wall, uid, dry_run=dry_run)
+
+    async def check(self) -> None:
+        """Read the whole database and raise ``DatabaseDamaged`` where it does not fit together."""
+        for table in await self._committer.read_slowly(Reader.tables):
+            await self._committer.read_slowly(Reader.check, table)

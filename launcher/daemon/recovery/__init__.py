@@ -1,0 +1,1 @@
+"""Recovery mode, rebuilding and restoring the database, and the saved layout after a reboot."""

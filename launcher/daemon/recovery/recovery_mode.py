@@ -1,0 +1,176 @@
+"""Recovery mode: a daemon that cannot use its database says so, and touches nothing.
+
+It answers ``status``, and ``stop``; everything else is refused with the same sentence. Ending with
+an error instead would be a crash loop under systemd, and no answer at all for who asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+from aiohttp import web
+
+from launcher import __version__, wire
+from launcher.config.settings import Config
+from launcher.core.messages.actions import Action
+from launcher.core.model.ids import LABEL_STORE
+from launcher.daemon.api import server
+from launcher.daemon.api.http.connections import House
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.sd_notify import Notifier
+from launcher.daemon.loop.threads import in_thread
+from launcher.daemon.requests import convert
+from launcher.daemon.users.accounts import Accounts
+from launcher.daemon.users.identity import roles_of
+from launcher.daemon.users.rate_limits import Limiter
+from launcher.engine.connection import Connection
+from launcher.engine.containers import Containers
+from launcher.errors import (
+    EngineError,
+    EngineUnavailable,
+    NotAllowed,
+    RecoveryMode,
+    StateDirError,
+)
+from launcher.store.connect import FILE_NAME, damaged
+from launcher.store.directory import remembered_id
+
+log = logging.getLogger(__name__)
+
+
+def taken_up(config: Config, take_up: Callable[[], list[Action]]) -> list[Action]:
+    """Return what goes on in a world that was just read: what ``take_up`` returns.
+
+    Raises ``DatabaseDamaged`` where its records make no sense together: every start would fail.
+    """
+    try:
+        return take_up()
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        log.exception("the records cannot be taken up")
+        why = f"its records make no sense ({type(error).__name__}: {error})"
+        raise damaged(config.state_dir / FILE_NAME, why) from error
+
+
+class Recovery:
+    """A daemon that only tells what is wrong with its database."""
+
+    def __init__(self, config: Config, trouble: StateDirError) -> None:
+        self.config, self.trouble = config, trouble
+        self.house = House(Limiter(config.limits))
+        self.stop = asyncio.Event()
+        self.asked = asyncio.Event()
+        self._accounts = Accounts(roles_of(config))
+        self._containers = Containers(Connection(config.docker_host))
+        self._started_at = clock.rfc3339(clock.now().wall)
+
+    @property
+    def refusal(self) -> RecoveryMode:
+        """The sentence with which everything is refused."""
+        text = f"the daemon is in recovery mode and starts nothing: {self.trouble.message}"
+        return RecoveryMode(text, fix=self.trouble.fix)
+
+    def application(self) -> web.Application:
+        """Return the application: two routes, and a refusal."""
+        app = server.bare_application(self.house, self._accounts)
+        app.router.add_get("/v1/status", self._status)
+        app.router.add_post("/v1/stop", self._stop)
+        app.router.add_route("*", "/{path:.*}", self._refuse)
+        return app
+
+    async def _status(self, request: web.Request) -> web.Response:
+        self.asked.set()
+        return await self._reply()
+
+    async def _reply(self) -> web.Response:
+        body = convert.dump(wire.Status, await in_thread("status", self.status))
+        return server.reply(200, body)
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        if not request[server.CALLER].admin:
+            raise NotAllowed("only an admin of this daemon may stop it")
+        answer = await self._reply()
+        self.stop.set()
+        return answer
+
+    async def _refuse(self, request: web.Request) -> web.Response:
+        self.asked.set()
+        raise self.refusal
+
+    def status(self) -> wire.Status:
+        """Return what is wrong and what to do; blocking, for it asks Docker."""
+        refusal = self.refusal
+        problems = [f"{refusal.message}. {refusal.fix or ''}".strip()]
+        docker = None
+        store = remembered_id(self.config.state_dir)
+        try:
+            docker = self._containers.engine_version()
+            stores = [(c.get("Labels") or {}).get(LABEL_STORE) for c in self._containers.running()]
+            ours = [label for label in stores if label and store in (None, label)]
+            if ours:
+                problems.append(f"containers of jobs that run and are left alone: {len(ours)}")
+        except (EngineUnavailable, EngineError) as error:
+            problems.append(error.message)
+        return wire.Status(
+            state="degraded",
+            problems=problems,
+            version=__version__,
+            api_version=wire.API_VERSION,
+            pid=os.getpid(),
+            store=store or "",
+            socket=str(self.config.socket),
+            state_dir=str(self.config.state_dir),
+            docker=docker,
+            driver=None,
+            gpus=0,
+            slices={},
+            jobs={},
+            started_at=self._started_at,
+        )
+
+
+async def serve(
+    config: Config, trouble: StateDirError, listener: socket.socket | None = None
+) -> int:
+    """Serve in recovery mode until told to stop; returns the exit status."""
+    recovery = Recovery(config, trouble)
+    listener = listener or server.listener(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, recovery.stop.set)
+    notifier = Notifier()
+    async with server.served(recovery.application(), listener, recovery.house):
+        log.critical("%s", recovery.refusal.message)
+        log.critical("%s", trouble.fix)
+        notifier.ready()
+        notifier.status(recovery.refusal.message)
+        signs = asyncio.create_task(_give_signs_of_life(notifier))
+        await _until_stopped(recovery, config.idle_exit)
+        signs.cancel()
+        notifier.stopping()
+    server.remove_socket(config)
+    return 0
+
+
+async def _give_signs_of_life(notifier: Notifier) -> None:
+    while notifier.watchdog_seconds is not None:
+        notifier.alive()
+        await asyncio.sleep(notifier.watchdog_seconds / 2)
+
+
+async def _until_stopped(recovery: Recovery, idle_exit: float | None) -> None:
+    """Return when told to stop, or when nobody asked anything for ``idle_exit`` seconds."""
+    while not recovery.stop.is_set():
+        recovery.asked.clear()
+        waiting = [asyncio.create_task(e.wait()) for e in (recovery.stop, recovery.asked)]
+        done, left = await asyncio.wait(
+            waiting, timeout=idle_exit, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in left:
+            task.cancel()
+        if not done:
+            return

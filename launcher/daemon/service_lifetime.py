@@ -1,0 +1,138 @@
+"""How long a daemon lives, and what systemd hears of it: until it is stopped, drained, or idle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.core.messages import events as ev
+from launcher.core.model.job import State
+from launcher.core.world.world import World
+from launcher.daemon.loop import clock
+from launcher.daemon.loop.sd_notify import Notifier
+from launcher.daemon.machine.disk_space import lack_of_space
+from launcher.dockerd import socket_was_replaced
+from launcher.errors import LauncherError
+
+if TYPE_CHECKING:
+    from launcher.daemon.main import Daemon
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 30.0
+"""How much longer systemd is asked to wait for a start: a layout that is restored takes a while."""
+
+NICE = -5
+"""Jobs may take every core; between two of them a slice must not wait for the launcher."""
+AUTOGROUP = Path("/proc/self/autogroup")
+"""The nice value of the whole session. Where sched(7) has autogroups, others count within it."""
+
+
+def go_first() -> None:
+    """Have the kernel prefer this process to jobs, as far as it may.
+
+    The session is the daemon's alone if the daemon leads it, as one of systemd does.
+    """
+    with contextlib.suppress(PermissionError):  # a container without CAP_SYS_NICE
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            AUTOGROUP.write_text(str(NICE))
+
+
+def stopped_by_signals(daemon: Daemon) -> asyncio.Event:
+    """Stop the daemon at SIGTERM and SIGINT; returns what is set then."""
+    terminated, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop() -> None:
+        terminated.set()
+        daemon.stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return terminated
+
+
+async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier) -> None:
+    """Return when told to stop, when a draining daemon has nothing left that runs, or when idle.
+
+    Idle is who has no job for ``idle_exit`` seconds. Raises ``InternalError`` where the loop that
+    decides has ended.
+    """
+    watchdog = asyncio.create_task(_give_signs_of_life(daemon, notifier))
+    idle_since, told = clock.now().boot, False
+    try:
+        while not daemon.stop.is_set():
+            daemon.check()
+            daemon.health.set("disk", lack_of_space(daemon.config))
+            world = daemon.brain.world
+            if not told:
+                told = world.reconciling is None
+                notifier.ready() if told else notifier.still_starting(PATIENCE_SECONDS)
+            if notifier.listening:
+                notifier.status(daemon.brain.read_only or in_short(world))
+            if world.engine_down and _is_cut_off(daemon):
+                log.warning("Docker's socket was replaced: ending, to be started with the new one")
+                return
+            if _is_drained(daemon):
+                log.info("drained: nothing runs any more")
+                return
+            now = clock.now().boot
+            idle_since = now if world.jobs else idle_since
+            if idle_exit is not None and now - idle_since > idle_exit:
+                log.info("idle for %g s", idle_exit)
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await daemon.stop.wait()
+    finally:
+        watchdog.cancel()
+        notifier.stopping()
+
+
+def _is_cut_off(daemon: Daemon) -> bool:
+    """Return whether only a new start of the daemon's own container can reach Docker again."""
+    is_contained = daemon.own_container is not None
+    return is_contained and socket_was_replaced(daemon.config.docker_host)
+
+
+def in_short(world: World) -> str:
+    """Return how things are, in one line."""
+    active = sum(bool(leases) for leases in world.leases.values()) + len(world.cpu_running)
+    gates = (world.reconciling, world.draining, world.engine_down, world.gpu_down)
+    trouble = "".join(f"; {why}" for why in gates if why)
+    return f"{active} jobs run, {max(0, len(world.jobs) - active)} wait{trouble}"
+
+
+def _is_drained(daemon: Daemon) -> bool:
+    """Whether a draining daemon has nothing left to do: no attempt or layout change is
+    under way, and logs are whole."""
+    world = daemon.brain.world
+    if not world.draining or world.reconciling or world.layout is not None:
+        return False
+    if any(job.state is not State.PENDING for job in world.jobs.values()):
+        return False
+    return bool(world.engine_down) or not daemon.runners.removing
+
+
+async def _give_signs_of_life(daemon: Daemon, notifier: Notifier) -> None:
+    """Tell the watchdog twice in its time, as long as the loop decides and its thread commits.
+
+    Who hangs is not answered, and says nothing more. A disk that refuses commits is no hang: the
+    daemon says so and heals, a new one could not even start.
+    """
+    if notifier.watchdog_seconds is None:
+        return
+    while True:
+        with contextlib.suppress(LauncherError):
+            if not daemon.brain.read_only:
+                await daemon.brain.ask(ev.Tick())
+        await daemon.committer.beat()
+        notifier.alive()
+        await asyncio.sleep(notifier.watchdog_seconds / 2)

@@ -1,0 +1,231 @@
+"""The program that answers a ``Question``: it plays with a world that it reads from the store.
+
+The answer goes to stdout as JSON, as the API gives it: times in seconds from the replay's
+beginning. The daemon passes it on and never reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from launcher import __version__
+from launcher.core.dispatch import handle
+from launcher.core.mig.compute_instances import counted
+from launcher.core.mig.planner import Want, plan
+from launcher.core.model.gpu import Gpu, Placement, Slice
+from launcher.core.model.job import Job, State
+from launcher.core.model.packing import board_of
+from launcher.core.model.slice_state import SliceState
+from launcher.core.recovery.reconcile import take_up
+from launcher.core.replay import Medians, Ran, Replay, idle_copy, runtimes
+from launcher.core.world.world import World
+from launcher.daemon.api.handlers.simulation_client import (
+    ANSWERED,
+    OTHER_VERSION,
+    REFUSED,
+    Question,
+)
+from launcher.errors import LauncherError, UserError
+from launcher.store import Reader
+
+PRESENT = "present"
+CPU_LANE = "cpu"
+NICE, LONG_NICE = 10, 19
+LONG_SECONDS = 3.0
+"""A replay that has taken this much processor time goes on behind shorter ones."""
+MOST_BYTES = 64 * 2**20
+"""Of all forecasts of one answer together."""
+
+
+def main() -> None:
+    """Answer the question on stdin, of a daemon whose version is the argument."""
+    be_nice(LONG_SECONDS)
+    if sys.argv[1] != __version__:
+        sys.stdout.buffer.write(OTHER_VERSION + __version__.encode())
+        return
+    question: Question = pickle.load(sys.stdin.buffer)
+    try:
+        answer = ANSWERED + answer_to(question).encode()
+    except LauncherError as error:
+        answer = REFUSED + json.dumps([error.kind, error.message, error.fix]).encode()
+    sys.stdout.buffer.write(answer)
+
+
+def be_nice(seconds: float) -> None:
+    """Let jobs go first; after so much processor time also other replays."""
+    os.nice(NICE)
+    signal.signal(signal.SIGPROF, lambda *_: os.nice(LONG_NICE - NICE))
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def answer_to(question: Question) -> str:
+    """Return the answer as JSON; raises ``UserError`` where it would be too long."""
+    reader = Reader(question.state_dir)
+    world = reader.world(question.cpu_slots, question.rules)
+    world.groups = question.groups
+    if question.inventory is not None:
+        world.take_inventory(question.inventory)
+    medians = reader.medians(question.seen_by) if question.history else {}
+    if question.job is not None:
+        return json.dumps(_start_of(question, world, medians))
+    return told(_forecasts(question, world, medians), len(question.layouts) + 1, MOST_BYTES)
+
+
+def _forecasts(question: Question, world: World, medians: Medians) -> Iterator[dict[str, Any]]:
+    """Yield what came of each layout, of the present one first."""
+    if not question.layouts and question.submitted is None:
+        yield _forecast(PRESENT, world, question, medians)
+        return
+    waiting = [j for j in world.jobs.values() if j.state is State.PENDING]
+    jobs = [] if question.submitted is not None else waiting
+    for name, wants in ((PRESENT, None), *question.layouts):
+        copy = idle_copy(world, jobs)
+        if wants is not None:
+            _lay_out(copy, wants)
+        yield _forecast(name, copy, question, medians)
+
+
+def told(forecasts: Iterable[dict[str, Any]], count: int, most: int) -> str:
+    """Return forecasts as a JSON list in which the best is marked: the first of equals.
+
+    Each is made, told and forgotten before the next. ``most`` is in bytes; raises ``UserError``
+    where more would be told of ``count`` layouts.
+    """
+    ranks: list[tuple[int, float]] = []
+    texts: list[str] = []
+    for forecast in forecasts:
+        ranks.append((len(forecast["never"]), forecast["makespan"]))
+        texts.append(json.dumps(forecast, separators=(",", ":"))[:-1])
+        if sum(map(len, texts)) > most:
+            raise UserError(
+                f"the forecast is larger than {most // 2**20} MiB after {len(texts)} of {count} "
+                "layouts",
+                fix="Ask for fewer layouts at once, or for fewer jobs.",
+            )
+    best = ranks.index(min(ranks))
+    ends = (f',"best":{json.dumps(number == best)}}}' for number in range(len(texts)))
+    return f"[{','.join(map(''.join, zip(texts, ends, strict=True)))}]"
+
+
+def _start_of(question: Question, world: World, medians: Medians) -> float | None:
+    """Return when a job starts in the replay (seconds since 1970), None where it does not."""
+    job = world.jobs.get(question.job or 0)
+    if job is None or job.state is not State.PENDING:
+        return None
+    take_up(world, question.now)
+    replay = Replay(world, question.now, runtimes(world, medians))
+    replay.run(until=lambda: job.state is not State.PENDING)
+    return None if job.state is State.PENDING else replay.now.wall
+
+
+def _lay_out(world: World, wants: Sequence[Want]) -> None:
+    """Give every GPU that can do MIG this layout; raises ``ImpossibleLayout``."""
+    kept = {u: s for u, s in world.slices.items() if not world.gpus[s.slice.gpu_uuid].mig_capable}
+    world.slices = kept
+    for gpu in world.gpus.values():
+        if gpu.mig_capable:
+            for made in _slices(gpu, wants):
+                world.slices[made.uuid] = SliceState(made)
+
+
+def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
+    board = board_of(gpu.profiles)
+    found = []
+    for gi, place in enumerate(plan(gpu, [], wants, exact=True).create):
+        assert board is not None, "a plan was made with it"
+        offered = next(p for p in gpu.profiles if p.profile_id == place.profile_id)
+        at = Placement(place.start, board.shape(place.profile_id).size)
+        devices = counted(offered.name, place.cut)
+        names = [name for name, count in devices for _ in range(count)]
+        for ci, name in enumerate(names):
+            uuid = f"{gpu.uuid}/{name}@{place.start}" + (f".{ci}" if place.cut else "")
+            found.append(
+                Slice(uuid, gpu.uuid, gpu.index, name, offered.profile_id, offered.memory_mib,
+                      gi, ci, at)
+            )  # fmt: skip
+    return found
+
+
+def _forecast(name: str, world: World, question: Question, medians: Medians) -> dict[str, Any]:
+    """Play a world to its end and tell what came of it."""
+    now = question.now
+    running = {j.id for j in world.jobs.values() if j.state is not State.PENDING}
+    take_up(world, now)
+    if question.submitted is not None:
+        world.reconciling = None
+        handle(world, question.submitted, now)
+    jobs = dict(world.jobs)
+    slices = [s.slice for s in world.slices.values()]
+    replay = Replay(world, now, runtimes(world, medians))
+    replay.run()
+    waits = _waits(replay.ran, running, now.wall)
+    makespan = max((ran.end for ran in replay.ran), default=now.wall) - now.wall
+    return {
+        "layout": name,
+        "makespan": makespan,
+        "mean_wait": sum(waits) / len(waits) if waits else 0.0,
+        "worst_wait": max(waits, default=0.0),
+        "use": _use(replay.ran, slices, now.wall, makespan),
+        "jobs": len({ran.job.id for ran in replay.ran}),
+        "never": sorted(jobs.keys() - {ran.job.id for ran in replay.ran}),
+        "lanes": [_lane(s) for s in sorted(slices, key=_place)] + _cpu_lane(replay.ran),
+        "runs": [_run(ran, now.wall, question.seen_by) for ran in replay.ran],
+    }
+
+
+def _waits(ran: Sequence[Ran], running: set[int], since: float) -> list[float]:
+    first: dict[int, float] = {}
+    for one in ran:
+        if one.job.id not in running:
+            first.setdefault(one.job.id, one.start - since)
+    return list(first.values())
+
+
+def _use(ran: Sequence[Ran], slices: Sequence[Slice], since: float, makespan: float) -> float:
+    """Return the part of the slices' memory that was in use, over the whole time."""
+    memory = {s.uuid: s.share_mib for s in slices}
+    there = sum(memory.values()) * makespan
+    used = sum(
+        memory.get(uuid, 0) * (one.end - max(one.start, since))
+        for one in ran
+        for uuid in one.slices
+    )
+    return used / there if there else 0.0
+
+
+def _place(s: Slice) -> tuple[int, int, str]:
+    return (s.gpu_index, s.placement.start if s.placement else 0, s.uuid)
+
+
+def _lane(s: Slice) -> dict[str, Any]:
+    at = f"@{s.placement.start}" if s.placement else ""
+    label = f"{s.gpu_index}:{s.profile}{at}"
+    return {"uuid": s.uuid, "label": label, "memory_mib": s.share_mib}
+
+
+def _cpu_lane(ran: Sequence[Ran]) -> list[dict[str, Any]]:
+    if all(one.slices for one in ran):
+        return []
+    return [{"uuid": CPU_LANE, "label": "CPU", "memory_mib": 0}]
+
+
+def _run(ran: Ran, since: float, seen_by: int | None) -> dict[str, Any]:
+    job: Job = ran.job
+    return {
+        "job": job.id,
+        "name": job.name if seen_by in (None, job.owner.uid) else None,
+        "user": job.owner.name,
+        "lanes": list(ran.slices) or [CPU_LANE],
+        "start": max(0.0, ran.start - since),
+        "end": ran.end - since,
+    }
+
+
+if __name__ == "__main__":
+    main()

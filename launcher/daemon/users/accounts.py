@@ -1,0 +1,149 @@
+"""Who users are, asked of NSS in threads: one that is slow stops only who must be looked up.
+
+What was found is kept for a short time. A request of a user who was looked up within
+``MOST_AGE_SECONDS`` never waits for NSS: it goes on with what is known while that is looked up
+again. Older rights are never granted: the request waits, and is refused where NSS does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import ParamSpec, TypeVar
+
+from aiohttp import web
+
+from launcher.core.model.job import Owner
+from launcher.core.policy.policy import Person
+from launcher.daemon.users.fair_pool import FairPool
+from launcher.daemon.users.identity import Caller, Roles, groups_of, sender_of
+from launcher.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 0.5
+"""So long nothing is looked up again: a burst of requests asks NSS once."""
+PATIENCE_SECONDS = 0.03
+"""So long a request waits for what is new, where what is known is not too old."""
+MOST_AGE_SECONDS = 60.0
+WAIT_SECONDS = 10.0
+MOST_KNOWN = 10_000
+LEARN_SECONDS = 5.0
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Accounts:
+    """Looks users up, for the loop's thread. ``now`` is in seconds, from any beginning."""
+
+    def __init__(self, roles: Roles, now: Callable[[], float] = time.monotonic) -> None:
+        self.roles, self._now = roles, now
+        self._pool = FairPool("accounts", threads=64, share=2)
+        self._known: OrderedDict[int, tuple[float, Caller]] = OrderedDict()
+        self._looking: dict[int, asyncio.Task[Caller]] = {}
+
+    async def sender(self, request: web.Request) -> Caller:
+        """Return who sent a request: ``caller`` of the uid that the kernel reported."""
+        return await self.caller(sender_of(request))
+
+    async def caller(self, uid: int) -> Caller:
+        """Return a user with the present role and groups.
+
+        Raises ``NotAllowed`` for a subordinate uid, ``Unavailable`` where NSS does not answer.
+        """
+        at, known = self._known.get(uid, (float("-inf"), None))
+        age = self._now() - at
+        if known is not None and age < FRESH_SECONDS:
+            return known
+        looking = self._looking.get(uid) or self._look_up(uid)
+        # Root and the owner of the daemon are admins by their uids, whatever NSS says.
+        if known is not None and (age <= MOST_AGE_SECONDS or uid in self.roles.admin_uids):
+            done, _ = await asyncio.wait((looking,), timeout=PATIENCE_SECONDS)
+            return looking.result() if done else known
+        done, _ = await asyncio.wait((looking,), timeout=WAIT_SECONDS)
+        if not done:
+            raise _away(f"uid {uid}")
+        return looking.result()
+
+    def _look_up(self, uid: int) -> asyncio.Task[Caller]:
+        """Begin one lookup of a user, for all who wait for it."""
+        self._looking[uid] = task = asyncio.create_task(self._found(uid))
+        task.add_done_callback(lambda _: self._over(uid))
+        return task
+
+    async def _found(self, uid: int) -> Caller:
+        began = self._now()
+        try:
+            caller = await self._pool.run(uid, self.roles.known, uid)
+        except OSError as error:
+            raise _away(f"uid {uid}", f" ({error})") from error
+        self._known[uid] = began, caller
+        self._known.move_to_end(uid)
+        while len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        return caller
+
+    def _over(self, uid: int) -> None:
+        task = self._looking.pop(uid)
+        if not task.cancelled() and task.exception() is not None:
+            self._known.pop(uid, None)  # what is not so any more is not granted any more
+
+    async def person(self, uid: int, owner: Owner, keeps: frozenset[str]) -> Person:
+        """As ``Roles.person``, at the expense of ``uid``; raises ``Unavailable``."""
+        return await self.ask(uid, self.roles.person, owner, keeps)
+
+    async def groups(self, uid: int, owners: Iterable[Owner]) -> dict[int, frozenset[str]]:
+        """Return the groups' names of users by uid, at the expense of ``uid``; ``Unavailable``."""
+        wanted = list(owners)
+        return await self.ask(uid, lambda: {owner.uid: groups_of(owner) for owner in wanted})
+
+    async def learn(
+        self, groups: dict[int, frozenset[str]], owners: Mapping[int, Owner]
+    ) -> dict[int, Owner]:
+        """Look up the groups of users who have jobs; return of whom they could not be."""
+        asked = [self.groups(uid, (owner,)) for uid, owner in owners.items()]
+        for found in await asyncio.gather(*asked, return_exceptions=True):
+            if not isinstance(found, BaseException):
+                groups |= found
+        return {uid: owner for uid, owner in owners.items() if uid not in groups}
+
+    async def learn_all(
+        self, groups: Callable[[], dict[int, frozenset[str]]], unknown: Mapping[int, Owner]
+    ) -> None:
+        """Go on until these users' groups are known: before, no group's quota binds them."""
+        while unknown:
+            log.warning("the groups of %d users cannot be looked up yet (NSS)", len(unknown))
+            await asyncio.sleep(LEARN_SECONDS)
+            unknown = await self.learn(groups(), unknown)
+        await asyncio.Event().wait()  # a task that ends is taken for one that failed
+
+    async def ask(self, uid: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a call that asks NSS returns, at the expense of ``uid``.
+
+        Raises ``Unavailable`` where it does not return in time.
+        """
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await self._pool.run(uid, call, *args, **kwargs)
+        except TimeoutError:
+            raise _away("a user or group") from None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether no thread has been free for another lookup for a while."""
+        return self._pool.stuck
+
+    def close(self) -> None:
+        """Look nobody up any more."""
+        self._pool.close()
+
+
+def _away(whom: str, why: str = f" within {WAIT_SECONDS:g} s") -> Unavailable:
+    return Unavailable(
+        f"who {whom} is cannot be looked up: the name service (NSS) did not answer{why}",
+        fix="Try again. An admin looks whether `getent passwd` answers: the services are named in "
+        "/etc/nsswitch.conf, such as SSSD or LDAP.",
+    )

@@ -1,0 +1,47 @@
+"""Users' registry credentials: in memory only, from the submit until the pull."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from launcher.core.model.job import ImageKey
+from launcher.imageref import registry_of
+from launcher.wire import RegistryAuth
+
+MOST_REGISTRIES = 32
+"""Of one user; each has at most 128 KiB by the bounds of the request."""
+
+
+class Credentials:
+    """What each user gave for each registry; never written anywhere, never shown."""
+
+    def __init__(self) -> None:
+        self._by_user: dict[tuple[int, str], dict[str, str]] = {}
+
+    def keep(self, uid: int, given: Mapping[str, RegistryAuth]) -> None:
+        """Keep what came with a submit; newer ones replace older ones.
+
+        Of each user those of the last ``MOST_REGISTRIES`` registries are kept.
+        """
+        for registry, auth in given.items():
+            self._by_user.pop((uid, registry), None)
+            fields = {
+                "username": auth.username,
+                "password": auth.password,
+                "identitytoken": auth.identitytoken,
+            }
+            self._by_user[(uid, registry)] = {k: v for k, v in fields.items() if v}
+        kept = [key for key in self._by_user if key[0] == uid]
+        for oldest in kept[: max(0, len(kept) - MOST_REGISTRIES)]:
+            del self._by_user[oldest]
+
+    def owner(self, uid: int, reference: str, given: Container[str] = ()) -> int | None:
+        """Return ``uid`` if this user has, or gives now, credentials for the image's registry."""
+        registry = registry_of(reference)
+        return uid if registry in given or (uid, registry) in self._by_user else None
+
+    def of(self, key: ImageKey) -> dict[str, str] | None:
+        """Return what to pull this image with, None for an open pull."""
+        if key.credentials_uid is None:
+            return None
+        return self._by_user.get((key.credentials_uid, registry_of(key.reference)))

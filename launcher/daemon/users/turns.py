@@ -1,0 +1,93 @@
+"""Turns at what costs processor time outside the daemon: the user who used least goes first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from launcher.daemon.users.rate_limits import Bucket
+
+FORGOTTEN_PER_SECOND = 0.1
+"""Of what a user has used, so many seconds count no more after each second."""
+MOST_OWED_SECONDS = 600.0
+
+
+class Used:
+    """The seconds that each user (by uid) has used lately. ``now`` is in seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._accounts: dict[int, Bucket] = {}
+
+    def of(self, uid: int) -> float:
+        """Return how many seconds a user has used that still count."""
+        account = self._accounts.get(uid)
+        return 0.0 if account is None else account.owes(self._now())
+
+    @contextlib.contextmanager
+    def charged(self, uid: int) -> Iterator[None]:
+        """Charge the time until the end of the block to a user."""
+        since = self._now()
+        try:
+            yield
+        finally:
+            now = self._now()
+            paid = [u for u, account in self._accounts.items() if account.is_full(now)]
+            for other in paid:
+                del self._accounts[other]
+            account = self._accounts.setdefault(uid, Bucket(FORGOTTEN_PER_SECOND, 0.0, since))
+            account.spend(now - since, now, MOST_OWED_SECONDS)
+
+
+class Turns:
+    """At most ``at_once`` turns at a time, one of each user. For the loop's thread only.
+
+    A ``FairPool`` serves users in the order in which they came and keeps a thread until its call
+    returns. Here a turn may take a minute: the order is by what each has used, and who leaves
+    gives the turn back.
+    """
+
+    def __init__(self, at_once: int, used: Used) -> None:
+        self._at_once, self._used = at_once, used
+        self._running: set[int] = set()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    @contextlib.asynccontextmanager
+    async def turn(self, uid: int, wait_seconds: float) -> AsyncIterator[None]:
+        """Wait for a turn and hold it; raises ``TimeoutError`` where none comes in time."""
+        await self._wait(uid, wait_seconds)
+        try:
+            with self._used.charged(uid):
+                yield
+        finally:
+            self._running.discard(uid)
+            self._serve()
+
+    async def _wait(self, uid: int, seconds: float) -> None:
+        served = asyncio.get_running_loop().create_future()
+        place = (uid, served)
+        self._waiting.append(place)
+        self._serve()
+        try:
+            async with asyncio.timeout(seconds):
+                await served
+        except BaseException:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            else:  # it was served while its owner left
+                self._running.discard(uid)
+            self._serve()
+            raise
+
+    def _serve(self) -> None:
+        while len(self._running) < self._at_once:
+            ready = [place for place in self._waiting if place[0] not in self._running]
+            if not ready:
+                return
+            place = min(ready, key=lambda each: self._used.of(each[0]))  # the first of equals
+            self._waiting.remove(place)
+            self._running.add(place[0])
+            if not place[1].done():
+                place[1].set_result(None)

@@ -1,0 +1,1 @@
+"""Layouts as people write them: SPECs, and files of NVIDIA's mig-parted."""

@@ -1,0 +1,279 @@
+"""The keys of a job: how each is read, and how the JSON Schema describes it. One table.
+
+A key's reader takes the node and the job's surroundings (``Around``) and returns the value of the
+``JobRequest`` field; ``together`` makes one field of those that belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import JobFileError
+from launcher.interpolation import template
+from launcher.jobfile.reading.matrix import read_matrix
+from launcher.jobfile.values import array_spec, environment, names, secret_files, units, volumes
+from launcher.jobfile.values.dependencies import read_depends_on
+from launcher.jobfile.values.gpus import read_gpus
+from launcher.jobfile.values.nodes import Items, Node, Scalar
+from launcher.jobfile.values.scalars import boolean, entries, items, parsed, string, unknown
+from launcher.jobfile.values.schedule import read_retries, read_signal
+from launcher.jobfile.values.waiting import parse_begin
+from launcher.wire import Mount
+
+
+@dataclass(frozen=True)
+class Around:
+    """Where a job file is read: the directory its paths are relative to, the client's variables.
+
+    ``matrix`` has the combinations of the job that is read: None if it has no matrix, none where
+    its matrix is wrong.
+    """
+
+    base: Path
+    client: Mapping[str, str]
+    matrix: list[dict[str, str]] | None = None
+
+    def keys(self) -> set[str]:
+        """Return the keys of the job's matrix."""
+        return {key for combination in self.matrix or () for key in combination}
+
+    def renderings(self, text: str) -> Iterable[str]:
+        """Return what a string becomes in the combinations of the job's matrix, each once."""
+        if not self.matrix:
+            return (text,) if self.matrix is None or "${" not in text else ()
+        found = template(text, self.keys())
+        return (text,) if found is None else {found.render(each) for each in self.matrix}
+
+
+Read = Callable[[Node, Around], Any]
+HOST = "host"
+"""The runtime of a command on the machine itself."""
+
+
+def read_command(node: Node, what: str) -> list[str]:
+    """Return a command's words; text is split as a shell would."""
+    if isinstance(node, Items):
+        found = [string(item, f"a word of {what}") for item in node.items]
+    else:
+        found = parsed(node, what, names.split_command)
+    if not found:
+        raise node.error(f"{what} is empty: leave it out to run the image's own")
+    return found
+
+
+def read_entrypoint(node: Node, around: Around) -> list[str]:
+    """Return the entrypoint; an empty one takes the image's away."""
+    if (isinstance(node, Items) and not node.items) or (
+        isinstance(node, Scalar) and node.value == ""
+    ):
+        return [""]
+    return read_command(node, "`entrypoint`")
+
+
+def read_environment(node: Node, around: Around) -> dict[str, str]:
+    """Return variables from a mapping or a list of ``KEY=VALUE``."""
+    found: dict[str, str] = {}
+    if isinstance(node, Items):
+        for item in node.items:
+            pair = parsed(
+                item, "a variable", lambda text: environment.parse_assignment(text, around.client)
+            )
+            if pair:
+                found[pair[0]] = pair[1]
+        return found
+    for key, value in entries(node, "`environment`"):
+        name = parsed(key, "a variable", environment.check_variable)
+        if isinstance(value, Scalar) and value.value is None:
+            pair = parsed(
+                key, "a variable", lambda text: environment.parse_assignment(text, around.client)
+            )
+            if pair:
+                found[pair[0]] = pair[1]
+        else:
+            found[name] = string(value, f"the value of {name}")
+    return found
+
+
+def read_env_files(node: Node, around: Around) -> dict[str, str]:
+    """Return the variables of one env file or several; a later one wins."""
+    found: dict[str, str] = {}
+    for item in items(node, "`env_file`") if isinstance(node, Items) else (node,):
+        path = around.base / string(item, "`env_file`")
+        try:
+            text = environment.read_env_file(path)
+        except ValueError as error:
+            raise item.error(str(error)) from error
+        for line, pair in environment.parse_lines(text, around.client, quotes=True):
+            if isinstance(pair, ValueError):
+                raise JobFileError(str(pair), file=str(path), line=line, column=1)
+            found[pair[0]] = pair[1]
+    return found
+
+
+def read_volumes(node: Node, around: Around) -> list[Mount]:
+    """Return bind mounts, in Compose's short or long form."""
+    found: list[Mount] = []
+    for item in items(node, "`volumes`"):
+        if isinstance(item, Scalar):
+            mount = parsed(item, "a volume", lambda text: volumes.parse_volume(text, around.base))
+        else:
+            mount = _long_volume(item, around)
+        try:
+            volumes.check_targets([*found, mount])
+        except ValueError as error:
+            raise item.error(str(error)) from error
+        found.append(mount)
+    return found
+
+
+def _long_volume(node: Node, around: Around) -> Mount:
+    found = {key.text: (key, value) for key, value in entries(node, "a volume")}
+    known = ("type", "source", "target", "read_only")
+    for key, _ in found.values():
+        if key.text not in known:
+            raise unknown(key, known, "a volume")
+    kind = string(found["type"][1], "`type`") if "type" in found else "bind"
+    if kind != "bind":
+        raise found["type"][1].error(f"the volume type '{kind[:40]}' is not known here: write bind")
+    for name in ("source", "target"):
+        if name not in found:
+            raise node.error(f"a volume needs a `{name}`")
+    read_only = boolean(found["read_only"][1], "`read_only`") if "read_only" in found else False
+    source, target = (string(found[name][1], f"`{name}`") for name in ("source", "target"))
+    try:
+        return volumes.bind(source, target, around.base, read_only=read_only)
+    except ValueError as error:
+        raise node.error(str(error)) from error
+
+
+def read_secrets(node: Node, around: Around) -> dict[str, str | None]:
+    """Return what is in the files of a mapping ``NAME: FILE``, in base64, by name."""
+    found: dict[str, str | None] = {}
+    for key, value in entries(node, "`secrets`"):
+        name = parsed(key, "`secrets`", secret_files.check_name)
+        path = string(value, f"the file of the secret {name}")
+        try:
+            found[name] = secret_files.read_secret(path, str(around.base))
+            secret_files.check_count(found)
+        except ValueError as error:
+            raise value.error(str(error)) from error
+    return found
+
+
+def read_pull_policy(node: Node, around: Around) -> str:
+    """Return always, missing or never."""
+    text = string(node, "`pull_policy`")
+    policy = "missing" if text == "if_not_present" else text
+    if policy not in ("always", "missing", "never"):
+        raise node.error(
+            f"`pull_policy`: '{text[:40]}' is not known: write always, missing or never"
+        )
+    return policy
+
+
+def read_runtime(node: Node, around: Around) -> str:
+    """Return ``host``: the only runtime that a job may name."""
+    text = string(node, "`runtime`")
+    if text != HOST:
+        raise node.error(
+            f"`runtime`: '{text[:40]}' is not known: the launcher chooses a container's runtime,"
+            " and `host` is a command without a container"
+        )
+    return text
+
+
+def _by(what: str, parse: Callable[[str], Any]) -> Read:
+    return lambda node, around: parsed(node, f"`{what}`", parse)
+
+
+def _by_rendering(what: str, check: Callable[[str], str]) -> Read:
+    """Return a reader that checks what a string becomes, and returns it as it stands."""
+
+    def read(node: Node, around: Around) -> str:
+        text = string(node, f"`{what}`")
+        for each in around.renderings(text):
+            try:
+                check(each)
+            except ValueError as error:
+                raise node.error(f"`{what}`: {error}") from error
+        return text
+
+    return read
+
+
+def _limit(text: str) -> float:
+    seconds = units.parse_duration(text)
+    if seconds <= 0:
+        raise ValueError("a limit of nothing: leave it out for no limit")
+    return seconds
+
+
+def _shm_size(text: str) -> int:
+    size = units.parse_size(text)
+    if size <= 0:
+        raise ValueError("it must be more than nothing")
+    return size
+
+
+JOB: dict[str, tuple[str, Read]] = {
+    "name": ("name", _by("name", names.check_name)),
+    "image": ("image", _by_rendering("image", names.check_image)),
+    "runtime": ("runtime", read_runtime),
+    "command": ("command", lambda node, around: read_command(node, "`command`")),
+    "entrypoint": ("entrypoint", read_entrypoint),
+    "gpus": ("gpus", lambda node, around: read_gpus(node)),
+    "environment": ("environment", read_environment),
+    "env_file": ("env_file", read_env_files),
+    "working_dir": (
+        "working_dir",
+        _by_rendering("working_dir", names.check_container_path),
+    ),
+    "volumes": ("volumes", read_volumes),
+    "secrets": ("secrets", read_secrets),
+    "shm_size": ("shm_size", _by("shm_size", _shm_size)),
+    "mem_limit": ("mem_limit", _by("mem_limit", _shm_size)),
+    "cpus": ("cpus", _by("cpus", units.parse_cpus)),
+    "user": ("user", _by("user", names.check_user)),
+    "network_mode": ("network_mode", _by("network_mode", names.check_network)),
+    "profile": ("policy_profile", _by("profile", names.check_profile)),
+    "stop_grace_period": (
+        "stop_grace_period",
+        _by("stop_grace_period", units.parse_duration),
+    ),
+    "depends_on": ("depends_on", lambda node, around: read_depends_on(node)),
+    "pull_policy": ("pull_policy", read_pull_policy),
+    "array": ("array", _by("array", array_spec.parse_array)),
+    "matrix": ("matrix", lambda node, around: read_matrix(node)),
+    "max_parallel": ("max_parallel", _by("max_parallel", array_spec.parse_max_parallel)),
+}
+"""Key of a job -> (field, reader); ``schedule`` is a mapping of its own and stands beside it."""
+
+SCHEDULE: dict[str, tuple[str, Read]] = {
+    "priority": ("priority", _by("priority", units.parse_priority)),
+    "time_limit": ("time_limit", _by("time_limit", _limit)),
+    "begin": ("begin", _by("begin", parse_begin)),
+    "hold": ("hold", lambda node, around: boolean(node, "`hold`")),
+    "retries": ("retries", lambda node, around: read_retries(node)),
+    "signal": ("signal", lambda node, around: read_signal(node)),
+    "idle_timeout": ("idle_timeout", _by("idle_timeout", _limit)),
+    "preemptible": ("preemptible", lambda node, around: boolean(node, "`preemptible`")),
+}
+
+NEVER = {
+    "build": "build the image first, then name it under `image`",
+    "cap_add": "jobs run without extra capabilities",
+    "container_name": "the launcher names containers; `name` names the job",
+    "deploy": "ask for GPUs with `gpus`, for memory with `mem_limit`, for cores with `cpus`",
+    "device_requests": "ask for GPUs with `gpus`",
+    "devices": "ask for GPUs with `gpus`",
+    "init": "every job runs under an init already",
+    "networks": "a job gets the engine's default network; `network_mode: none` gives it none",
+    "ports": "a job publishes no ports",
+    "privileged": "a job that saw every GPU would break everybody's isolation",
+    "restart": "`retries` under `schedule` says when a job runs again",
+    "security_opt": "the launcher sets the security options",
+}
+"""Compose's keys that a job has not, and what to do instead."""

@@ -1,0 +1,1 @@
+"""Reads single values of a job file or flag: sizes, times, GPUs, volumes, environment."""

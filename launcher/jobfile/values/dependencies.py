@@ -1,0 +1,38 @@
+"""``depends_on`` of a job file: Compose's list and mapping, with Slurm's conditions too."""
+
+from __future__ import annotations
+
+from launcher.jobfile.values.names import is_name
+from launcher.jobfile.values.nodes import Items, Mapping, Node
+from launcher.jobfile.values.scalars import entries, items, parsed, string, unknown
+from launcher.jobfile.values.waiting import condition, is_job
+
+
+def read_depends_on(node: Node) -> dict[str, str]:
+    """Return job name or id -> how it must end; a list means that each must complete."""
+    if isinstance(node, Items):
+        return {_job(item, "a job"): "afterok" for item in items(node, "`depends_on`")}
+    if not isinstance(node, Mapping):
+        return {_job(node, "`depends_on`"): "afterok"}
+    found = entries(node, "`depends_on`")
+    return {_job(key, "a job"): _condition(value) for key, value in found}
+
+
+def _job(node: Node, what: str) -> str:
+    text = string(node, what)
+    if not is_job(text) and not is_name(text):
+        raise node.error(
+            f"`depends_on`: '{text[:80]}' is no job: write a name of this submit, an id,"
+            " or 12[3] for one element of an array"
+        )
+    return text
+
+
+def _condition(node: Node) -> str:
+    found = {key.text: (key, value) for key, value in entries(node, "a dependency")}
+    for key, _ in found.values():
+        if key.text != "condition":
+            raise unknown(key, ["condition"], "a dependency")
+    if "condition" not in found:
+        return "afterok"
+    return parsed(found["condition"][1], "`condition`", condition)

@@ -1,0 +1,112 @@
+"""The SPEC of ``gpus:`` and ``--gpus``: what a job asks of the GPUs, in one word.
+
+``1g.6gb``, ``1g.6gb:2``, ``full``, ``full:2``, ``all``, ``none``, ``MIG-<uuid>``, ``GPU-<uuid>``
+(several with commas), ``10g`` or ``10gb`` (the number in a profile's name), ``10GiB`` or
+``10240MiB`` (NVML's figure). Raises ``ValueError`` with a message for people.
+"""
+
+from __future__ import annotations
+
+import re
+
+from launcher.jobfile.values.units import parse_count
+from launcher.wire import GpuRequest
+
+PROFILE = re.compile(r"(?:\d{1,2}c\.)?\d{1,2}g\.\d{1,4}gb(?:[+-][a-z0-9.]{1,16}){0,3}", re.ASCII)
+UUID = re.compile(r"(?:MIG|GPU)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_MEMORY = re.compile(r"(\d{1,7})\s*(gb?|gib|mib)", re.ASCII)
+_PREFIX = re.compile(r"(?:mig|gpu)-", re.ASCII)
+_HOW = "write a profile (1g.6gb), a memory size (10g), full, all, none or a MIG- or GPU- UUID"
+
+
+def parse_spec(text: str) -> GpuRequest:
+    """Return the request of one SPEC.
+
+    >>> parse_spec("1g.6gb:2").count, parse_spec("10GiB").memory_mib
+    (2, 10240)
+    """
+    word = text.strip()
+    lower = word.lower()
+    if len(word) > 4096:
+        raise ValueError("the GPU request is too long")
+    if lower in ("none", "all"):
+        return GpuRequest(kind="none" if lower == "none" else "all")
+    if _PREFIX.match(lower):
+        return GpuRequest(kind="uuid", uuids=parse_uuids(word))
+    head, colon, tail = lower.partition(":")
+    count = parse_count(tail) if colon else 1
+    if head == "full":
+        return GpuRequest(kind="full", count=count)
+    if head in ("none", "all"):
+        raise ValueError(f"'{word}' is no GPU request: '{head}' takes no count")
+    if PROFILE.fullmatch(head):
+        return GpuRequest(kind="profile", profile=head, count=count)
+    if _MEMORY.fullmatch(head):
+        return parse_memory(head, count=count)
+    raise ValueError(_explain(word))
+
+
+def parse_profile(text: str, *, count: int = 1) -> GpuRequest:
+    """Return a request for ``count`` slices of a profile; ``full`` is a whole GPU."""
+    word = text.strip().lower()
+    if word == "full":
+        return GpuRequest(kind="full", count=count)
+    if not PROFILE.fullmatch(word):
+        raise ValueError(f"'{text[:40]}' is no profile: write one such as 1g.6gb, or full")
+    return GpuRequest(kind="profile", profile=word, count=count)
+
+
+def parse_memory(text: str, *, count: int = 1) -> GpuRequest:
+    """Return a request for ``count`` slices of at least this much memory."""
+    found = _MEMORY.fullmatch(text.strip().lower())
+    if not found or int(found.group(1)) == 0:
+        raise ValueError(
+            f"'{text[:32]}' is no GPU memory: write 10g (as in a profile's name) or 10240MiB"
+        )
+    number, unit = int(found.group(1)), found.group(2)
+    if unit in ("g", "gb"):
+        return GpuRequest(kind="memory", memory_gb=number, count=count)
+    mib = number * 1024 if unit == "gib" else number
+    return GpuRequest(kind="memory", memory_mib=mib, count=count)
+
+
+def parse_uuids(text: str) -> list[str]:
+    """Return the UUIDs of a comma-separated list, each once, all of one sort."""
+    found: list[str] = []
+    for part in text.split(","):
+        prefix, uuid = part.strip()[:4].upper(), part.strip()[4:].lower()
+        if not UUID.fullmatch(prefix + uuid):
+            raise ValueError(f"'{part.strip()[:60]}' is no slice's UUID: launch slices shows them")
+        if prefix + uuid in found:
+            raise ValueError(f"'{prefix + uuid}' is named twice")
+        found.append(prefix + uuid)
+    if len({uuid[:4] for uuid in found}) > 1:
+        raise ValueError("MIG- and GPU- UUIDs cannot be mixed in one job")
+    return found
+
+
+def describe(request: GpuRequest) -> str:
+    """Return the request as the SPEC that asks for it."""
+    if request.kind == "uuid":
+        return ",".join(request.uuids)
+    if request.kind in ("none", "all"):
+        return request.kind
+    if request.kind == "memory":
+        size = f"{request.memory_gb}g" if request.memory_gb else f"{request.memory_mib}MiB"
+    else:
+        size = request.profile or "full"
+    return size if request.count == 1 else f"{size}:{request.count}"
+
+
+def check_has_gpus(request: GpuRequest) -> None:
+    """Refuse for a job without a GPU what only a job with one can have."""
+    if request.kind == "none":
+        raise ValueError("the job has no GPU that could be idle: ask for one, or leave this out")
+
+
+def _explain(word: str) -> str:
+    if re.fullmatch(r"\d+", word, re.ASCII):
+        return f"'{word}' does not say of what: write 1g.6gb:{word}, full:{word} or {word}g"
+    if word.lower().startswith("device="):
+        return f"'{word}': GPUs are not named by index here: {_HOW}"
+    return f"'{word[:60]}' is no GPU request: {_HOW}"

@@ -1,0 +1,90 @@
+"""The ``gpus:`` key in all its forms: a SPEC, our short mapping, Compose's long form."""
+
+from __future__ import annotations
+
+from launcher.jobfile.values import gpu_spec, units
+from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
+from launcher.jobfile.values.scalars import entries, items, parsed, string, unknown
+from launcher.wire import GpuRequest
+
+_SHORT = ("profile", "memory", "count")
+_LONG = ("driver", "count", "options", "capabilities", "device_ids")
+
+
+def read_gpus(node: Node) -> GpuRequest:
+    """Return what a job asks of the GPUs."""
+    if isinstance(node, Items):
+        if len(node.items) != 1 or not isinstance(node.items[0], Mapping):
+            raise node.error("`gpus` as a list takes one mapping (Compose's long form)")
+        return _mapping(node.items[0])
+    if isinstance(node, Mapping):
+        return _mapping(node)
+    return parsed(node, "`gpus`", gpu_spec.parse_spec)
+
+
+def _mapping(node: Node) -> GpuRequest:
+    found = {key.text: (key, value) for key, value in entries(node, "`gpus`")}
+    known = set(_SHORT) | set(_LONG)
+    for key, _ in found.values():
+        if key.text not in known:
+            raise unknown(key, known, "`gpus`")
+    count = _count(found["count"][1]) if "count" in found else 1
+    if "device_ids" in found:
+        return _device_ids(found)
+    if "driver" in found:
+        driver = string(found["driver"][1], "`driver`")
+        if driver != "nvidia":
+            raise found["driver"][1].error(f"the driver '{driver[:40]}' is not known: write nvidia")
+    if "capabilities" in found:
+        _capabilities(found["capabilities"][1])
+    options = _options(found["options"][1]) if "options" in found else {}
+    asked = [value for name, value in _asked(found, options)]
+    if len(asked) != 1:
+        raise node.error("`gpus` needs exactly one of `profile` and `memory`")
+    return _one(_asked(found, options)[0], count)
+
+
+def _asked(
+    found: dict[str, tuple[Scalar, Node]], options: dict[str, Node]
+) -> list[tuple[str, Node]]:
+    short = [(name, found[name][1]) for name in ("profile", "memory") if name in found]
+    return short + list(options.items())
+
+
+def _one(asked: tuple[str, Node], count: int) -> GpuRequest:
+    name, node = asked
+    if name == "profile":
+        return parsed(node, "`profile`", lambda text: gpu_spec.parse_profile(text, count=count))
+    return parsed(node, "`memory`", lambda text: gpu_spec.parse_memory(text, count=count))
+
+
+def _options(node: Node) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    for key, value in entries(node, "`options`"):
+        if key.text not in ("profile", "memory"):
+            raise unknown(key, ("profile", "memory"), "`options`")
+        found[key.text] = value
+    return found
+
+
+def _count(node: Node) -> int:
+    return parsed(node, "`count`", units.parse_count)
+
+
+def _capabilities(node: Node) -> None:
+    for item in items(node, "`capabilities`"):
+        if string(item, "a capability") not in ("gpu", "compute", "utility"):
+            raise item.error("the capabilities here are gpu, compute and utility")
+
+
+def _device_ids(found: dict[str, tuple[Scalar, Node]]) -> GpuRequest:
+    key, node = found["device_ids"]
+    if {"profile", "memory", "options", "count"} & set(found):
+        raise key.error("`device_ids` names the slices: leave the other keys out")
+    uuids = [string(item, "a device id") for item in items(node, "`device_ids`")]
+    if not uuids:
+        raise node.error("`device_ids` is empty")
+    try:
+        return GpuRequest(kind="uuid", uuids=gpu_spec.parse_uuids(",".join(uuids)))
+    except ValueError as error:
+        raise node.error(f"`device_ids`: {error}") from error

@@ -1,0 +1,61 @@
+"""Secrets as files of a file system in memory, whole before anybody can see it.
+
+It is made and filled while it is mounted nowhere (fsopen(2), fsmount(2), Linux 5.2): what is cut
+off in the middle is gone with the process. What is in the files is in no name, log or error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+
+from launcher.mount_helper import syscalls
+from launcher.mount_helper.values import User
+
+SIZE = "2m"
+"""16 files of 64 KiB, and the pages of a large-paged kernel."""
+_HARMLESS = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def filled(files: Mapping[str, bytes], user: User) -> Iterator[int]:
+    """Lend a detached file system with these files, the user's and for him alone to read.
+
+    Raises OSError where the kernel refuses.
+    """
+    options = {"size": SIZE, "nr_inodes": str(len(files) + 16), "mode": "0700"}
+    options |= {"uid": str(user.uid), "gid": str(user.gid)}
+    tree = syscalls.new_mount("tmpfs", options, _HARMLESS, wanted=("noswap",))
+    try:
+        with _writing_as(user):
+            for name, content in files.items():
+                _write(tree, name, content)
+            os.chmod(".", 0o500, dir_fd=tree)
+        syscalls.restrict(tree, _HARMLESS | syscalls.MOUNT_ATTR_RDONLY)
+        yield tree
+    finally:
+        os.close(tree)
+
+
+def _write(directory: int, name: str, content: bytes) -> None:
+    with os.fdopen(os.open(name, _NEW, 0o400, dir_fd=directory), "wb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def _writing_as(user: User) -> Iterator[None]:
+    """Make files as the user: root would need one more capability to give them to him.
+
+    This process stays root's (its real uid), so the user can neither look into it nor stop it.
+    """
+    os.setegid(user.gid)
+    try:
+        os.seteuid(user.uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    finally:
+        os.setegid(0)

@@ -1,0 +1,208 @@
+"""What a child does that has become the user: open the places that he names, with his rights alone.
+
+The directories above a root must be root's, or somebody could put another place in its stead; they
+are opened one by one, and no symlink is followed. Beneath the root the kernel follows symlinks
+as long as they stay there (openat2(2), RESOLVE_BENEATH), whatever is renamed meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path, PurePosixPath
+
+from launcher.errors import InternalError, LauncherError, PinRefused, PinsUnavailable
+from launcher.mount_helper import syscalls
+from launcher.mount_helper.values import Mount, User
+
+_TRIES = 64
+"""The kernel answers EAGAIN where something was renamed while it looked at a ``..``."""
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY
+_NO_LINKS = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
+_BENEATH = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_MAGICLINKS
+_ROOT_FIX = "It is named in launcher.toml."
+
+
+def become(user: User) -> None:
+    """Give up every right but this user's; raises ``PinsUnavailable`` where that is not permitted.
+
+    InternalError: a capability is left, as with SECBIT_NO_SETUID_FIXUP (capabilities(7)).
+    """
+    try:
+        os.setgroups(user.groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+    except OSError as error:
+        raise PinsUnavailable(
+            f"cannot become uid {user.uid}: {error.strerror}", fix="The helper must run as root."
+        ) from error
+    syscalls.be_opaque()
+    syscalls.die_with_parent()
+    if user.uid == 0:
+        return
+    # Bytes: Python may have to import a codec, from a place that this user cannot read.
+    status = Path("/proc/self/status").read_bytes().splitlines()
+    held = [line for line in status if line.startswith((b"CapEff", b"CapPrm", b"CapAmb"))]
+    if len(held) != 3 or any(int(line.split()[1], 16) for line in held):
+        raise InternalError(f"as uid {user.uid} there are capabilities left: {held}")
+
+
+def open_mount(mount: Mount) -> int:
+    """Return an O_PATH file of what is to be mounted; raises ``PinRefused`` that says why not."""
+    root = open_directory(mount.root, f"mount root {mount.root}")
+    try:
+        fd = _open_beneath(root, mount)
+    finally:
+        os.close(root)
+    mode = os.fstat(fd).st_mode
+    check_kind(mode, mount)
+    ways = (os.X_OK,) if stat.S_ISDIR(mode) else (os.R_OK, os.W_OK)
+    if not any(syscalls.accessible(fd, way) for way in ways):
+        verb = "enter" if stat.S_ISDIR(mode) else "read"
+        raise PinRefused(f"{mount}: permission denied: uid {os.getuid()} may not {verb} it")
+    for what, path in mount.inside:
+        _check_inside(fd, what, path, mount)
+    return fd
+
+
+def _check_inside(place: int, what: str, path: str, mount: Mount) -> None:
+    """Refuse a directory that is not there, or only by a symlink: runc would make or follow it."""
+    try:
+        os.close(syscalls.openat2(place, path, _DIRECTORY, _NO_LINKS | syscalls.RESOLVE_BENEATH))
+    except OSError as error:
+        reasons = {
+            errno.ENOENT: f"does not exist in {mount}",
+            errno.ELOOP: f"is a symlink in {mount}, or below one",
+            errno.ENOTDIR: f"is not a directory in {mount}",
+        }
+        why = reasons.get(error.errno or 0, f"cannot be opened in {mount}: {error.strerror}")
+        fixes = {
+            errno.ENOENT: "Make it first: a container makes no directories in what is mounted.",
+            errno.ELOOP: "Name the place that it points to.",
+        }
+        raise PinRefused(f"{what} {why}", fix=fixes.get(error.errno or 0)) from error
+
+
+def open_directory(path: str, what: str, *, sticky: bool = False, make: bool = False) -> int:
+    """Return an O_PATH file of a directory above which only root can rename anything.
+
+    ``sticky``: a directory like /tmp may be among them. ``make``: what is missing is made, the
+    last with mode 0700. Raises ``PinRefused`` that names the component.
+    """
+    fd, at = os.open("/", _DIRECTORY | os.O_CLOEXEC), ""
+    names = path[1:].split("/")
+    for number, name in enumerate(names, start=1):
+        above = at or "/"
+        at = f"{at}/{name}"
+        try:
+            _check_owner(fd, above, what, sticky=sticky)
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o700 if number == len(names) else 0o755, dir_fd=fd)
+            below = syscalls.openat2(fd, name, _DIRECTORY, _NO_LINKS)
+        except OSError as error:
+            raise _refused_root(error, at, what) from error
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def check_kind(mode: int, mount: Mount) -> None:
+    """Refuse what is neither a directory nor a regular file: a socket may be Docker's own."""
+    if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "FIFO", stat.S_IFLNK: "symlink"}
+    kind = kinds.get(stat.S_IFMT(mode), "device")
+    raise PinRefused(
+        f"{mount}: is a {kind}", fix="Only directories and regular files can be mounted."
+    )
+
+
+def kernel_lacks(error: OSError) -> PinsUnavailable:
+    """Return what to say where a system call does not exist."""
+    return PinsUnavailable(
+        f"this kernel ({os.uname().release}) has no {error.filename}(2), or something forbids it",
+        fix="Mounts for users need Linux 5.12 or later.",
+    )
+
+
+def _check_owner(fd: int, path: str, what: str, *, sticky: bool) -> None:
+    found = os.fstat(fd)
+    mode = stat.S_IMODE(found.st_mode)
+    writable = mode & 0o022 and not (sticky and mode & stat.S_ISVTX)
+    if found.st_uid != 0 or writable:
+        raise PinRefused(
+            f"{what}: {path} can be changed by others than root "
+            f"(it belongs to uid {found.st_uid}, mode {mode:04o})",
+            fix=f"Make {path} root's, without write permission for group and others.",
+        )
+
+
+def _refused_root(error: OSError, at: str, what: str) -> LauncherError:
+    if error.errno == errno.ENOSYS:
+        return kernel_lacks(error)
+    reasons = {
+        errno.EACCES: f"uid {os.getuid()} may not look into the directory that has {at}",
+        errno.ENOENT: f"{at} does not exist",
+        errno.ENOTDIR: f"{at} is not a directory",
+        errno.ELOOP: f"{at} is a symlink",
+    }
+    reason = reasons.get(error.errno or 0, f"{at}: {error.strerror}")
+    fix = {errno.ELOOP: "Name the place that it points to.", errno.EACCES: None}
+    return PinRefused(f"{what}: {reason}", fix=fix.get(error.errno or 0, _ROOT_FIX))
+
+
+def _open_beneath(root: int, mount: Mount) -> int:
+    path = mount.path or "."
+    try:
+        try:
+            # This also has a file system mounted that is mounted on demand (autofs).
+            return _patiently(root, path, _DIRECTORY)
+        except NotADirectoryError:
+            return _patiently(root, path, os.O_PATH)
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            raise kernel_lacks(error) from error
+        raise _refused_path(error, root, mount) from error
+
+
+def _patiently(root: int, path: str, flags: int) -> int:
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(BlockingIOError):
+            return syscalls.openat2(root, path, flags, _BENEATH)
+    return syscalls.openat2(root, path, flags, _BENEATH)
+
+
+def _refused_path(error: OSError, root: int, mount: Mount) -> PinRefused:
+    number = error.errno or 0
+    at = _first_failing(root, mount)
+    at = "it" if at == str(mount) else at
+    reasons = {
+        errno.EACCES: f"permission denied: uid {os.getuid()} may not look into the directory that "
+        f"has {at}",
+        errno.ENOENT: f"{at} does not exist",
+        errno.ENOTDIR: f"{at} is below something that is not a directory",
+        errno.EXDEV: f"{at} leads out of {mount.root}",
+        errno.ELOOP: f"{at} is a symlink that cannot be followed: too many, or one of /proc",
+        errno.EAGAIN: f"{at} is renamed all the time",
+    }
+    fixes = {
+        errno.EXDEV: f"Name a place in {mount.root}; a symlink there must be relative and stay."
+    }
+    reason = reasons.get(number, f"{at}: {error.strerror}")
+    return PinRefused(f"{mount}: {reason}", fix=fixes.get(number))
+
+
+def _first_failing(root: int, mount: Mount) -> str:
+    """Return the shortest part of the path that cannot be opened either, for people."""
+    so_far = PurePosixPath()
+    for name in PurePosixPath(mount.path).parts:
+        so_far /= name
+        try:
+            os.close(syscalls.openat2(root, str(so_far), os.O_PATH, _BENEATH))
+        except OSError:
+            break
+    return str(PurePosixPath(mount.root, so_far))

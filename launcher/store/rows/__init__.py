@@ -1,0 +1,1 @@
+"""Rows to values and back, one module per kind of row."""

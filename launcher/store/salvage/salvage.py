@@ -1,0 +1,260 @@
+"""What can still be read of a damaged database, row by row, into a new one.
+
+SQLite is asked first, from both ends of a table and then for each row between them; where it finds
+no way to jobs, the file's pages are looked through. What cannot be understood is counted and left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.core.model.job import Job
+from launcher.store.rows import rows
+from launcher.store.rows.job_rows import JobReader
+from launcher.store.salvage.pages import Pages
+
+TABLES = (
+    "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
+    "uses", "reservations", "private_images", "public_images",
+    "pulls", "pruned", "usage", "history", "audit",
+)  # fmt: skip
+SINCE = {
+    "audit": 7, "private_images": 8, "public_images": 11, "pulls": 11, "pruned": 15, "usage": 15,
+}  # fmt: skip
+"""The schema that a table came with, where a file of an older one may be met."""
+ADDED = {"jobs": 3, "arrays": 2}
+"""Columns that migrations appended, by table; NULL in older rows."""
+BY_ROWID = ("jobs", "arrays")
+"""The tables whose rows are looked for one by one, and in the file's pages."""
+UNREADABLE = (sqlite3.Error, UnicodeError)
+MOST_LOOKS = 1_000_000
+HIGHEST_ID = 1 << 53
+LATEST = 1e11
+"""Some time in the year 5138, as seconds since 1970; nothing waits or runs for longer."""
+_OF_JOB = {"jobs": "id", "arrays": "id", "attempts": "job", "leases": "job", "history": "job"}
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """How much was read. ``whole``: SQLite read everything without a complaint."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    highest: int = 0
+    """The highest id of a job or array that was seen."""
+    whole: bool = True
+    unasked: int = 0
+    """How many waiting or running elements have lost their array's template."""
+
+
+class Salvage:
+    """Copies the rows of one file into one new database with the present schema."""
+
+    def __init__(self, source: Path, into: sqlite3.Connection) -> None:
+        self._source, self._into = source, into
+        self._old = sqlite3.connect(source, isolation_level=None)
+        self.found = Salvaged()
+        self._version = self._schema()
+
+    def _schema(self) -> int:
+        """Return the schema's number of the old file; a later table is not missing there."""
+        try:
+            return int(self._old.execute("PRAGMA user_version").fetchone()[0])
+        except UNREADABLE:
+            return max(SINCE.values())
+
+    def run(self) -> Salvaged:
+        """Copy what can be read, and leave what does not fit together."""
+        with contextlib.closing(self._old):
+            return self._run()
+
+    def _run(self) -> Salvaged:
+        self._into.execute("PRAGMA foreign_keys = OFF")
+        self._into.execute("BEGIN IMMEDIATE")
+        for table in TABLES:
+            self._copy(table)
+        self._sequence()
+        if not self.found.whole:
+            self._copy_from_pages()
+        self._leave_what_is_not_understood()
+        self._fit_together()
+        self._into.execute("COMMIT")
+        self._into.execute("PRAGMA foreign_keys = ON")
+        return self.found
+
+    def _copy(self, table: str) -> None:
+        try:
+            old = [r[1] for r in self._old.execute(f"PRAGMA table_info({table})")]
+        except UNREADABLE:
+            old = []
+        if not old:
+            self.found.whole = self.found.whole and self._version < SINCE.get(table, 0)
+            return
+        new = _columns(self._into, table)
+        shared = [name for name in old if name in new]
+        for row in self._rows(table, shared):
+            self._insert(table, shared, tuple(row))
+
+    def _rows(self, table: str, columns: list[str]) -> Iterator[Any]:
+        """Yield rows from the front, then from the back, then one by one between."""
+        # A table's own tree, never an index: that may be damaged too, or hide rows.
+        chosen = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED"
+        if (yield from self._until_damage(chosen)):
+            return
+        self.found.whole = False
+        if table not in BY_ROWID:
+            keys = [r[1] for r in self._old.execute(f"PRAGMA table_info({table})") if r[5]]
+            order = ", ".join(f"{key} DESC" for key in keys or ["rowid"])
+            yield from self._until_damage(f"{chosen} ORDER BY {order}")
+            return
+        yield from self._until_damage(f"{chosen} ORDER BY id DESC")
+        for number in range(1, min(self.found.highest, MOST_LOOKS) + 1):
+            yield from self._until_damage(f"{chosen} WHERE id = {number}")
+
+    def _until_damage(self, query: str) -> Generator[Any, None, bool]:
+        try:
+            yield from self._old.execute(query)
+        except UNREADABLE:
+            return False
+        return True
+
+    def _insert(self, table: str, columns: list[str], values: tuple[Any, ...]) -> None:
+        if key := _OF_JOB.get(table):
+            number = dict(zip(columns, values, strict=True)).get(key)
+            if not isinstance(number, int) or not 0 < number < HIGHEST_ID:
+                return self._left(table)
+            self.found.highest = max(self.found.highest, number)
+        marks = ", ".join("?" * len(columns))
+        text = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+        try:
+            self._into.execute(text, values)
+        except (*UNREADABLE, OverflowError):
+            self._left(table)
+        return None
+
+    def _left(self, table: str, count: int = 1) -> None:
+        self.found.left[table] = self.found.left.get(table, 0) + count
+        self.found.whole = False
+
+    def _sequence(self) -> None:
+        for row in self._until_damage("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"):
+            if isinstance(row[0], int) and row[0] < HIGHEST_ID:
+                self.found.highest = max(self.found.highest, row[0])
+
+    def _copy_from_pages(self) -> None:
+        """Take the jobs and arrays that SQLite did not find from the file itself.
+
+        Should a row be there twice, the one that has come further is the newer one.
+        """
+        known = {t: {r[0] for r in self._into.execute(f"SELECT id FROM {t}")} for t in BY_ROWID}
+        columns = {table: _columns(self._into, table) for table in BY_ROWID}
+        # Older rows lack the columns that were added later.
+        added = {
+            table: range(len(columns[table]) - ADDED.get(table, 0), len(columns[table]) + 1)
+            for table in BY_ROWID
+        }
+        best: dict[tuple[str, int], tuple[Any, ...]] = {}
+        wal = self._source.with_name(f"{self._source.name}-wal")
+        for rowid, values in Pages(self._source, wal).rows():
+            for table in BY_ROWID:
+                if len(values) in added[table] and rowid not in known[table]:
+                    lacking = (None,) * (len(columns[table]) - len(values))
+                    row = (rowid, *values[1:], *lacking)
+                    before = best.get((table, rowid))
+                    if before is None or _further(columns[table], row, before):
+                        best[table, rowid] = row
+        for (table, _), row in best.items():
+            self._insert(table, columns[table], row)
+
+    def _leave_what_is_not_understood(self) -> None:
+        """Take out the rows that no reader of the store understands."""
+        readers: dict[str, Callable[[sqlite3.Row], object]] = {
+            "jobs": _plausible_job,
+            "attempts": rows.attempt_from,
+            "leases": rows.lease_from,
+            "drains": rows.drain_from,
+            "reservations": rows.reservation_from,
+        }
+        for table, read in readers.items():
+            keys = [r[1] for r in self._into.execute(f"PRAGMA table_info({table})") if r[5]]
+            for row in self._into.execute(f"SELECT * FROM {table}").fetchall():
+                try:
+                    read(row)
+                except (ValueError, TypeError, KeyError, IndexError):
+                    self._left(table)
+                    where = " AND ".join(f"{key} = ?" for key in keys)
+                    values = tuple(row[key] for key in keys)
+                    self._into.execute(f"DELETE FROM {table} WHERE {where}", values)
+
+    def _fit_together(self) -> None:
+        """Leave what refers to jobs that are not there; make up the arrays that are missing."""
+        db = self._into
+        for table in ("attempts", "leases", "history"):
+            gone = db.execute(f"DELETE FROM {table} WHERE job NOT IN (SELECT id FROM jobs)")
+            if gone.rowcount:
+                self._left(table, gone.rowcount)
+        db.execute(
+            "INSERT INTO arrays (id, uid, gid, user, name, size, indices) "
+            "SELECT array_id, uid, gid, user, name, COUNT(*), '' FROM jobs "
+            "WHERE array_id IS NOT NULL AND array_id NOT IN (SELECT id FROM arrays) "
+            "GROUP BY array_id"
+        )
+        (self.found.unasked,) = db.execute(
+            "SELECT COUNT(*) FROM jobs j JOIN arrays a ON a.id = j.array_id "
+            "WHERE j.spec = '' AND j.state <> 'DONE' AND a.template IS NULL"
+        ).fetchone()
+        db.execute(
+            "UPDATE layouts SET state = 'done', result = 'failed', ended_at = asked_at, "
+            "message = 'the database was rebuilt meanwhile' WHERE state <> 'done'"
+        )
+        for table in TABLES:
+            (count,) = db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
+            self.found.counts[table] = count
+
+
+def _plausible_job(row: sqlite3.Row) -> Job:
+    """Return the job of a row; raises ``ValueError`` where its numbers cannot be a job's."""
+    job = JobReader().job(row)
+    times = (job.submitted_at, job.begin, job.started_wall, job.stop_asked)
+    whole = (
+        all(at is None or 0.0 <= at < LATEST for at in times)
+        and all(s is None or 0.0 < s < LATEST for s in (job.time_limit, job.idle_timeout))
+        and 0.0 <= job.stop_grace < LATEST
+        and 0 <= job.kept_bytes < 1 << 31
+        and 0 <= job.attempt < 1 << 31
+        and 0 < job.need.count < 1 << 31
+        and abs(job.priority) < 1 << 31
+        and (job.warn is None or 0.0 <= job.warn.before < LATEST)
+        and (job.retries is None or 0 <= job.retries.max < 1 << 31)
+    )
+    if not whole:
+        raise ValueError("its numbers cannot be a job's")
+    return job
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+
+
+_COME = ("PENDING", "STARTING", "RUNNING", "COMPLETING", "DONE")
+
+
+def _further(columns: list[str], row: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether one row of a job has come further than another."""
+    if "state" not in columns:
+        return False
+
+    def come(values: tuple[Any, ...]) -> tuple[int, int]:
+        named = dict(zip(columns, values, strict=True))
+        state, attempt = named["state"], named["attempt"]
+        return (
+            attempt if isinstance(attempt, int) else -1,
+            _COME.index(state) if state in _COME else -1,
+        )
+
+    return come(row) > come(other)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from launcher.jobfile.values.gpu_spec import describe, parse_spec
+from launcher.wire import GpuRequest
+
+MIG = "MIG-11111111-2222-3333-4444-55555555abcd"
+GPU = "GPU-11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize(
+    ("text", "request_"),
+    [
+        ("none", GpuRequest()),
+        ("all", GpuRequest(kind="all")),
+        ("full", GpuRequest(kind="full")),
+        ("full:2", GpuRequest(kind="full", count=2)),
+        ("1g.6gb", GpuRequest(kind="profile", profile="1g.6gb")),
+        ("1G.6GB:2", GpuRequest(kind="profile", profile="1g.6gb", count=2)),
+        ("1g.24gb+me", GpuRequest(kind="profile", profile="1g.24gb+me")),
+        ("1g.24gb+me.all", GpuRequest(kind="profile", profile="1g.24gb+me.all")),
+        ("1g.24gb-me", GpuRequest(kind="profile", profile="1g.24gb-me")),
+        ("10g", GpuRequest(kind="memory", memory_gb=10)),
+        ("10gb:3", GpuRequest(kind="memory", memory_gb=10, count=3)),
+        ("10GiB", GpuRequest(kind="memory", memory_mib=10240)),
+        ("10240MiB", GpuRequest(kind="memory", memory_mib=10240)),
+        (MIG, GpuRequest(kind="uuid", uuids=[MIG])),
+        (MIG.lower(), GpuRequest(kind="uuid", uuids=[MIG])),
+        (f"{GPU}, {GPU[:-1]}6", GpuRequest(kind="uuid", uuids=[GPU, f"{GPU[:-1]}6"])),
+    ],
+)
+def test_every_spec_of_the_grammar_is_read(text: str, request_: GpuRequest) -> None:
+    assert parse_spec(text) == request_
+    assert parse_spec(describe(request_)) == request_
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1", "does not say of what"),
+        ("", "is no GPU request"),
+        ("big", "is no GPU request"),
+        ("device=0", "not named by index"),
+        ("all:2", "takes no count"),
+        ("none:1", "takes no count"),
+        ("1g.6gb:0", "is no count"),
+        ("1g.6gb:", "is no count"),
+        ("1g.6gb:1:1", "is no count"),
+        ("0g", "is no GPU memory"),
+        ("10m", "is no GPU request"),
+        ("1.5g", "is no GPU request"),
+        ("MIG-1", "no slice's UUID"),
+        (f"{MIG},{MIG}", "named twice"),
+        (f"{MIG},{GPU}", "cannot be mixed"),
+        (f"{MIG},", "no slice's UUID"),
+        ("1g.6gb" + "+me" * 2000, "too long"),
+    ],
+)
+def test_what_is_no_spec_is_explained(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse_spec(text)

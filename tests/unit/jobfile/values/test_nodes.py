@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from launcher.errors import JobFileError
+from launcher.jobfile.values.nodes import Mapping, Scalar, read_node, scalar_value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("010", "010"), ("12:30", "12:30"), ("12:30:45", "12:30:45"), ("on", "on"), ("yes", "yes"),
+        ("No", "No"), ("2026-01-01", "2026-01-01"), ("1_000", "1_000"), ("0b11", "0b11"),
+        ("true", True), ("FALSE", False), ("null", None), ("~", None), ("", None),
+        ("1", 1), ("-3", -3), ("0", 0), ("0x1f", 31), ("0o17", 15), ("1.10", 1.1), ("1e3", 1000.0),
+        (".5", 0.5), ("+7", 7), ("9" * 19, 9999999999999999999.0), ("9" * 5000, "9" * 5000),
+        ("=", "="), ("1.2.3", "1.2.3"), ("-", "-"), (".", "."),
+    ],
+)  # fmt: skip
+def test_plain_scalars_mean_what_yaml_1_2_says(text: str, value: object) -> None:
+    assert scalar_value(text) == value
+    assert type(scalar_value(text)) is type(value)
+
+
+def test_quoted_scalars_are_text_and_keep_it() -> None:
+    node = read_node("a: '010'\nb: 1.10\n", "f")
+    assert isinstance(node, Mapping)
+    values = [value for _, value in node.entries if isinstance(value, Scalar)]
+    assert [(each.value, each.text) for each in values] == [("010", "010"), (1.1, "1.10")]
+    assert (values[1].line, values[1].column) == (2, 4)
+
+
+NASTY = {
+    "an anchor": ("a: &x 1\nb: 2", 1, "anchors (&x)"),
+    "an alias": ("a: 1\nb: *x", 2, "aliases (*x)"),
+    "recursion": ("&x [*x]", 1, "anchors"),
+    "billion laughs": ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", 1, "anchors"),
+    "a merge key": ("a:\n  <<: {b: 1}", 2, "merge keys"),
+    "a tag": ("a: !!python/object/apply:os.system [ls]", 1, "tags"),
+    "a local tag": ("a: !x 1", 1, "tags"),
+    "a duplicate key": ("a: 1\nb: 2\na: 3", 3, "twice (first in line 1)"),
+    "a duplicate key, quoted": ("a: 1\n'a': 3", 2, "twice"),
+    "a second document": ("a: 1\n---\nb: 2", 2, "second document"),
+    "a key that is a list": ("? [a]\n: b", 1, "one word"),
+    "deep nesting in flow": ("[" * 3000, 1, "20 levels"),
+    "deep nesting in blocks": ("- " * 3000, 1, "20 levels"),
+    "a tab": ("a:\n\tb: 1", 2, "not valid YAML"),
+    "an open quote": ("a: 'x", 1, "not valid YAML"),
+    "an open bracket": ("a: [1", 2, "not valid YAML"),
+    "a NUL": ("a: \0", 1, "U+0000"),
+    "a bell": ("a: 1\nb: \x07", 2, "U+0007"),
+    "an escaped NUL": ('a: "\\0"', 1, "no program can be given"),
+    "a lone surrogate": ("a: \ud800", 1, "U+D800"),
+    "an escaped surrogate": ('a: "\\ud800"', 1, "not"),
+    "a colon too many": ("a: b: c", 1, "not valid YAML"),
+    "a directive": ("%YAML 9.9\n---\na: 1", 1, "not valid YAML"),
+    "many values": (
+        "[" + "a," * 160_000 + "]",
+        1,
+        "20000 values",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_nasty_yaml_is_refused_where_it_stands(name: str) -> None:
+    text, line, said = NASTY[name]
+    before = time.process_time()
+    with pytest.raises(JobFileError) as caught:
+        read_node(text, "f.yaml")
+    assert time.process_time() - before < 1
+    assert said in caught.value.message
+    assert abs(caught.value.line - line) <= (1 if "valid YAML" in said else 0)
+    assert caught.value.message.startswith(f"f.yaml:{caught.value.line}:{caught.value.column}: ")
+
+
+def test_what_to_do_with_too_many_values_is_said() -> None:
+    with pytest.raises(JobFileError) as caught:
+        read_node(NASTY["many values"][0], "f.yaml")
+    assert "`array` or `matrix`, or write several files" in (caught.value.fix or "")

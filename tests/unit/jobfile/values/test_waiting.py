@@ -1,0 +1,86 @@
+"""The words for what a job waits for: dependencies as Slurm writes them, and moments."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from launcher.jobfile.values.waiting import parse_begin, parse_dependency
+from tests.unit.jobfile.documents import read, said
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("12", {"12": "afterok"}),
+        ("afterok:12", {"12": "afterok"}),
+        ("1[3]", {"1[3]": "afterok"}),
+        ("afterok:1[3]:12,afterany:1[4]", {"1[3]": "afterok", "12": "afterok", "1[4]": "afterany"}),
+        ("12:13", {"12": "afterok", "13": "afterok"}),
+        ("afterany:1, afternotok:2", {"1": "afterany", "2": "afternotok"}),
+    ],
+)
+def test_a_dependency_is_read_as_slurm_writes_it(text: str, found: dict[str, str]) -> None:
+    assert parse_dependency(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("after:12", "is not known"),
+        ("afterok", "names no job"),
+        ("afterok:x", "names no job"),
+        ("1[", r"'1\[' names no job: write .*afterok:12\[3\] for one element"),
+        ("afterok:1[3", "names no job"),
+        ("afterok:1[0-3]", "names no job"),
+        ("afterok:1[]", "names no job"),
+        ("afterok:١", "names no job"),
+        ("", "is not known"),
+        ("service_started:1", "is for services"),
+    ],
+)
+def test_what_is_no_dependency_is_said(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_dependency(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2026-12-01T02:00:00Z", "2026-12-01T02:00:00Z"),
+        ("2026-12-01T02:00:00+01:00", "2026-12-01T01:00:00Z"),
+        ("+2h", "2026-11-25T14:00:00Z"),
+        ("now+90m", "2026-11-25T13:30:00Z"),
+    ],
+)
+def test_a_moment_is_itself_or_from_now_on(text: str, found: str) -> None:
+    assert parse_begin(text, NOW) == found
+
+
+def test_a_moment_without_a_zone_is_local() -> None:
+    local = datetime(2026, 12, 1, 2, 0).astimezone()
+    assert parse_begin("2026-12-01T02:00") == f"{local.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "", "+2", "2026-13-01"])
+def test_what_is_no_moment_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no moment|no unit|no duration"):
+        parse_begin(text, NOW)
+
+
+def test_a_file_s_job_may_wait_for_one_element_of_an_array() -> None:
+    job = read('image: x\ndepends_on: ["1[3]", prep, 12]')
+    assert job.depends_on == {"1[3]": "afterok", "prep": "afterok", "12": "afterok"}
+    job = read('image: x\ndepends_on: {"1[3]": {condition: afterany}}')
+    assert job.depends_on == {"1[3]": "afterany"}
+    assert read('image: x\ndepends_on: "1[3]"').depends_on == {"1[3]": "afterok"}
+
+
+@pytest.mark.parametrize("job", ["1[", "1[]", "1[0-3]", "prep[1]", "Prep", ""])
+def test_a_reference_to_no_job_is_refused_where_it_stands(job: str) -> None:
+    for text in (f'image: x\ndepends_on: ["{job}"]', f'image: x\ndepends_on: {{"{job}": {{}}}}'):
+        assert said(text).startswith("2:14: `depends_on`: ")
+        assert "write a name of this submit, an id, or 12[3] for one element" in said(text)
