@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core.jobs import admission, attempts, control, images, pruning, time_limits, xids
+from launcher.core.jobs import admission, attempts, control, images, pruning, xids
 from launcher.core.jobs.submit import submit_in_pieces
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
@@ -17,7 +17,7 @@ from launcher.core.messages.changes import Drain
 from launcher.core.mig import layout_executor, layout_requests
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.pieces import Pieces, whole
-from launcher.core.scheduling import reservation_windows
+from launcher.core.scheduling import reservation_windows, time_limits
 from launcher.core.scheduling.preemption import preempt
 from launcher.core.scheduling.scheduler import schedule
 from launcher.core.world.clock_step import keep_pace

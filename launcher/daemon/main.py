@@ -43,7 +43,7 @@ from launcher.daemon.loop.subscriptions import Hub
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.machine import device_numbers
 from launcher.daemon.machine.contained import stop_container
-from launcher.daemon.machine.devices import Devices, with_fake_gpu
+from launcher.daemon.machine.devices import Devices
 from launcher.daemon.machine.foreign_allowlist import Allowed
 from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.daemon.machine.gpu_claims import Claims
@@ -87,13 +87,18 @@ SWITCH_SECONDS = 0.001
 """So long a thread that computes keeps the others waiting, the loop among them."""
 
 
-def serve(*, rebuild: bool = False, **flags: Any) -> int:
+def serve(
+    prepare: Callable[[Config], Config] = lambda config: config,
+    *,
+    rebuild: bool = False,
+    **flags: Any,
+) -> int:
     """Run one daemon in the foreground until it is told to stop; returns the exit status.
 
     Flags as in ``launch serve``, None where not given; with ``rebuild`` a damaged database is made
-    anew first. Where it cannot be used the daemon comes up in recovery mode. Raises
-    ``LauncherError`` where it cannot start: bad configuration, a state directory in use, a socket
-    that cannot be bound.
+    anew first. ``prepare`` runs before NVML is used, and may change the configuration. Where the
+    database cannot be used the daemon comes up in recovery mode. Raises ``LauncherError`` where it
+    cannot start: bad configuration, a state directory in use, a socket that cannot be bound.
     """
     config = load(flags)
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
@@ -105,7 +110,7 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     crashpoints.arm_from_environment()
     try:
         if rebuild and is_damaged(config):
-            config = with_fake_gpu(config)
+            config = prepare(config)
             rebuild_database(config)
         store = Store.open(config.state_dir)
     except (DatabaseDamaged, SchemaTooNew) as trouble:
@@ -114,7 +119,7 @@ def serve(*, rebuild: bool = False, **flags: Any) -> int:
     if config.system:
         service_lifetime.go_first()
     sys.setswitchinterval(SWITCH_SECONDS)
-    config = with_fake_gpu(config)
+    config = prepare(config)
     with asyncio.Runner(loop_factory=loop_lag.MeasuredLoop) as runner:
         return runner.run(_run(config, store))
 

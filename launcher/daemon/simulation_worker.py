@@ -16,10 +16,11 @@ from typing import Any
 
 from launcher import __version__
 from launcher.core.dispatch import handle
-from launcher.core.mig.compute_instances import counted
-from launcher.core.mig.planner import Want, plan
+from launcher.core.mig.planner import plan
+from launcher.core.model.compute_instances import counted
 from launcher.core.model.gpu import Gpu, Placement, Slice
 from launcher.core.model.job import Job, State
+from launcher.core.model.layout_change import Want
 from launcher.core.model.packing import board_of
 from launcher.core.model.slice_state import SliceState
 from launcher.core.recovery.reconcile import take_up

@@ -21,7 +21,6 @@ from launcher.errors import LauncherError, UserError
 from launcher.fakegpu import dockerapi
 from launcher.fakegpu.hook import Hook
 from launcher.fakegpu.image import CHANGES, busybox_tar
-from launcher.fakegpu.label import HOOK_LABEL
 from launcher.fakegpu.processes import (
     command_line,
     in_cgroup,
@@ -31,6 +30,7 @@ from launcher.fakegpu.processes import (
     unmount_below,
     with_argument,
 )
+from launcher.gpu.stand_in import HOOK_LABEL
 
 RUN = Path("/run/launcher-sandbox")
 START_SECONDS = 120.0

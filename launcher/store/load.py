@@ -7,8 +7,8 @@ import sqlite3
 from launcher.core.model.gpu import Slice
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import SliceState
+from launcher.core.model.use import weight
 from launcher.core.policy.settings import Rules
-from launcher.core.scheduling.fairshare import weight
 from launcher.core.world.world import World
 from launcher.store.rows import layout_rows, rows
 from launcher.store.rows.job_rows import JobReader

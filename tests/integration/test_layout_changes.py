@@ -10,8 +10,7 @@ import pytest
 from launcher.core.dispatch import decide
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import LookAtLayout
-from launcher.core.mig.planner import Want
-from launcher.core.model.layout_change import Busy, OpResult, OpState, Wish
+from launcher.core.model.layout_change import Busy, OpResult, OpState, Want, Wish
 from launcher.core.model.packing import Place
 from launcher.daemon.loop.health import Health
 from launcher.daemon.machine.layout_steps import LayoutRunner

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.core.mig.planner import Want
-from launcher.core.model.layout_change import OpResult, Wish
+from launcher.core.model.layout_change import OpResult, Want, Wish
 from launcher.core.model.packing import Place
 from launcher.daemon.api.handlers import layouts
 from launcher.daemon.api.handlers.layout_requests import also_gone, wishes

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.core.mig.compute_instances import Device, Standing, can_hold, devices_in, sizes_in
-from launcher.core.mig.planner import GpuPlan, Want, device_name, plan
+from launcher.core.mig.planner import GpuPlan, device_name, plan
+from launcher.core.model.compute_instances import Device, Standing, can_hold, devices_in, sizes_in
+from launcher.core.model.layout_change import Want
 from launcher.core.model.packing import Place, stands
 from launcher.errors import ImpossibleLayout
 from tests.support.boards import board, gpu

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.core.mig.compute_instances import Standing
-from launcher.core.mig.planner import Want, plan
+from launcher.core.mig.planner import plan
+from launcher.core.model.compute_instances import Standing
+from launcher.core.model.layout_change import Want
 from launcher.core.model.packing import Board, Place, largest, solve, stands
 from launcher.errors import ImpossibleLayout
 from launcher.fakegpu import boards as fake

@@ -10,9 +10,8 @@ import pytest
 from launcher.core.dispatch import decide
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, CarveStep, LookAtLayout
-from launcher.core.mig.planner import Want
 from launcher.core.model.job import Owner
-from launcher.core.model.layout_change import Busy, LayoutOp, Wish
+from launcher.core.model.layout_change import Busy, LayoutOp, Want, Wish
 from launcher.core.world.world import World
 from launcher.daemon.loop.health import Health
 from launcher.daemon.machine.layout_steps import LayoutRunner

@@ -13,15 +13,12 @@ from launcher.core.jobs import images
 from launcher.core.jobs.images import is_open
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
-from launcher.core.model.job import HOST, After, Dependency, Job, Outcome, Reason, State
+from launcher.core.model.job import HOST, MOST_TOLD, After, Dependency, Job, Outcome, Reason, State
 from launcher.core.model.pieces import PIECE, Pieces
 from launcher.core.world import lifecycle
 from launcher.core.world.transitions import finish, move
 from launcher.core.world.world import World
 from launcher.errors import NotAllowed, StaleRequest, UserError
-
-MOST_TOLD = 100
-"""A job that waits for more others than these has a line in its history for the last end alone."""
 
 
 def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> list[Action]:

@@ -10,10 +10,10 @@ from launcher.core.model.job import Job, Owner
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
-from launcher.core.scheduling.fairshare import Use
+from launcher.core.model.use import Use
 
 if TYPE_CHECKING:
-    from launcher.core.scheduling.reservation_windows import Reservation
+    from launcher.core.model.reservation import Reservation
 
 
 @dataclass(frozen=True, slots=True)

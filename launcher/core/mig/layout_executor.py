@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, CarveStep, LookAtLayout
-from launcher.core.mig.compute_instances import specs
 from launcher.core.mig.layout_requests import bar, going, plans, steps_for, users_of
 from launcher.core.mig.planner import GpuPlan
+from launcher.core.model.compute_instances import specs
 from launcher.core.model.layout_change import LayoutOp, OpResult, OpState, Step, StepKind
 from launcher.core.model.packing import Place
 from launcher.core.world.world import World

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from launcher.core.messages import events as ev
-from launcher.core.mig.compute_instances import WHOLE, Device, Standing
-from launcher.core.mig.planner import GpuPlan, Want, device_of, name_of, plan
+from launcher.core.mig.planner import GpuPlan, device_of, name_of, plan
+from launcher.core.model.compute_instances import WHOLE, Device, Standing
 from launcher.core.model.gpu import Gpu, Placement
 from launcher.core.model.job import Owner
 from launcher.core.model.layout_change import (
@@ -22,6 +22,7 @@ from launcher.core.model.layout_change import (
     OpState,
     Step,
     StepKind,
+    Want,
     Wish,
 )
 from launcher.core.model.packing import Place, board_of

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from launcher.core.mig.compute_instances import (
+from launcher.core.model.compute_instances import (
     WHOLE,
     Asked,
     Device,
@@ -24,23 +24,12 @@ from launcher.core.mig.compute_instances import (
     sizes_in,
 )
 from launcher.core.model.gpu import Gpu, split_of
+from launcher.core.model.layout_change import Want
 from launcher.core.model.packing import Board, Place, board_of, largest, solve
 from launcher.errors import ImpossibleLayout
 
 MOST_INSTANCES = 64
 """More than any GPU has room for: a greater number is refused before anything is made of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """So many instances of a profile, by name or profile id, at one place or anywhere.
-
-    ``1c.3g.20gb`` asks for compute instances of one slice each; with ``start`` all in one instance.
-    """
-
-    profile: str
-    count: int = 1
-    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from enum import Enum
 DOCKER, HOST = "docker", "host"
 """What runs a job: a container, or the machine itself."""
 
+MOST_TOLD = 100
+"""A job that waits for more others than these has a line in its history for the last end alone."""
+
 
 class State(Enum):
     """Where a job is."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from launcher.core.mig.compute_instances import specs
-from launcher.core.mig.planner import Want
+from launcher.core.model.compute_instances import specs
 from launcher.core.model.gpu import Placement
 from launcher.core.model.job import Owner
 from launcher.core.model.packing import Place
@@ -142,3 +141,15 @@ class LayoutOp:
     result: OpResult | None = None
     message: str | None = None
     ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """So many instances of a profile, by name or profile id, at one place or anywhere.
+
+    ``1c.3g.20gb`` asks for compute instances of one slice each; with ``start`` all in one instance.
+    """
+
+    profile: str
+    count: int = 1
+    start: int | None = None

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from launcher.core.jobs.admission import MOST_TOLD
 from launcher.core.messages.events import Now
-from launcher.core.model.job import Job, Need, NeedKind, Reason, State
+from launcher.core.model.job import MOST_TOLD, Job, Need, NeedKind, Reason, State
 from launcher.core.model.slice_state import Having, SliceState
 from launcher.core.scheduling import quota, reservation_windows
 from launcher.core.scheduling.holdback import Key, limit_in

@@ -10,52 +10,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from launcher.core.model.use import accrued, decayed
+from launcher.core.world.usage import rate_of
 
 if TYPE_CHECKING:
     from launcher.core.model.job import Job
     from launcher.core.model.lease import Lease
-    from launcher.core.policy.settings import FairShare
     from launcher.core.world.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A user's decayed use (slice-GiB-seconds) as it was ``at`` (seconds since 1970)."""
-
-    user: str
-    amount: float
-    at: float
-
-
-def decayed(amount: float, seconds: float, half_life: float) -> float:
-    """Return what is left of a use after so many seconds."""
-    return amount * math.exp2(-max(0.0, seconds) / half_life)
-
-
-def accrued(rate: float, seconds: float, half_life: float) -> float:
-    """Return the decayed use of ``rate`` GiB held for the last ``seconds``.
-
-    >>> round(accrued(2.0, 60.0, 1e9), 3)
-    120.0
-    """
-    scale = half_life / math.log(2)
-    return rate * scale * -math.expm1(-max(0.0, seconds) / scale)
-
-
-def rate_of(leases: Iterable[Lease], rules: FairShare, cpu_slots: int = 1) -> float:
-    """Return how many GiB an attempt with these leases holds; a CPU job counts by its slots."""
-    gib = sum(lease.slice.share_mib for lease in leases) / 1024
-    return gib or rules.cpu_slot_gib * cpu_slots
-
-
-def weight(use: Use, half_life: float) -> float:
-    """Return a number that orders uses of different times and does not change with time.
-
-    The binary logarithm of what is left of a use falls by one a half-life, for all alike.
-    """
-    return (math.log2(use.amount) if use.amount > 0 else -math.inf) + use.at / half_life
 
 
 class Standing:
@@ -137,14 +100,3 @@ def _log2_of_sum(some: float, more: float) -> float:
     """
     larger = max(some, more)
     return larger + math.log2(math.exp2(some - larger) + math.exp2(more - larger))
-
-
-def charge(world: World, job: Job, rate: float, since: float, until: float) -> None:
-    """Bill a job's owner for ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
-    half_life = world.rules.fair_share.half_life
-    owner, before = job.owner, world.uses.get(job.owner.uid)
-    past = decayed(before.amount, until - before.at, half_life) if before else 0.0
-    at = max(until, before.at) if before else until
-    use = Use(owner.name, past + accrued(rate, until - since, half_life), at)
-    world.uses[owner.uid] = world.changes.uses[owner.uid] = use
-    world.weights[owner.uid] = weight(use, half_life)

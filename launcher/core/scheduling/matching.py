@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.core.mig.compute_instances import WHOLE, sizes_in
+from launcher.core.model.compute_instances import WHOLE, sizes_in
 from launcher.core.model.gpu import FULL, Profile, Slice, name_gb, split_of
 from launcher.core.model.job import Need, NeedKind
 from launcher.core.model.slice_state import SliceState

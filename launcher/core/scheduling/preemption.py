@@ -6,12 +6,11 @@ under its id: it costs it no retry.
 
 from __future__ import annotations
 
-from launcher.core.jobs import time_limits
 from launcher.core.messages.actions import Action
 from launcher.core.messages.events import Now
 from launcher.core.model.job import Job, State
 from launcher.core.model.slice_state import SliceState
-from launcher.core.scheduling import quota, reservation_windows
+from launcher.core.scheduling import quota, reservation_windows, time_limits
 from launcher.core.scheduling.matching import slices_wanted, wanted
 from launcher.core.scheduling.scheduler import Walk, gate, settled
 from launcher.core.world.lifecycle import Preempted

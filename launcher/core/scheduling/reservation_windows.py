@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from launcher.core.messages.actions import Action
 from launcher.core.messages.events import Now, ReserveAsked, UnreserveAsked
 from launcher.core.model.job import Job, Owner
+from launcher.core.model.reservation import Reservation
 from launcher.core.scheduling.holdback import runs_for
 from launcher.core.world.world import World
 from launcher.errors import StaleRequest, UserError
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """Slices for ``user`` or the members of ``group``, from ``start`` to ``end`` (since 1970)."""
-
-    name: str
-    slices: tuple[str, ...]
-    user: str | None
-    group: str | None
-    start: float
-    end: float
-    by: Owner
 
 
 def admits(world: World, reservation: Reservation, owner: Owner) -> bool:

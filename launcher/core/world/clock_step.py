@@ -12,7 +12,7 @@ import heapq
 
 from launcher.core.messages.events import Now
 from launcher.core.model.job import Job, State
-from launcher.core.scheduling.fairshare import weight
+from launcher.core.model.use import weight
 from launcher.core.world.world import World
 
 STEP_SECONDS = 2.0

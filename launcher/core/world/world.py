@@ -21,13 +21,14 @@ from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import ImageState, SliceState
+from launcher.core.model.use import Use
 from launcher.core.policy.settings import Rules
-from launcher.core.scheduling.fairshare import Use, charge, rate_of
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.world.recent import RecentEnds
+from launcher.core.world.usage import charge, rate_of
 
 if TYPE_CHECKING:
-    from launcher.core.scheduling.reservation_windows import Reservation
+    from launcher.core.model.reservation import Reservation
 
 
 FIRST_WAIT_SECONDS = 10.0

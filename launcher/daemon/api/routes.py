@@ -14,6 +14,7 @@ from launcher.daemon import doctor
 from launcher.daemon.api import history_routes, query_params
 from launcher.daemon.api.handlers import (
     control,
+    images,
     jobs,
     layouts,
     login,
@@ -28,7 +29,6 @@ from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.http import request_bodies
 from launcher.daemon.api.query_params import PAGE_SIZE, RESUMED, TIMEOUT, flag, is_set, number, text
 from launcher.daemon.api.route import NOTICE, Access, Route
-from launcher.daemon.machine import image_owners
 from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, UserError
@@ -265,7 +265,7 @@ async def _login(context: Context, caller: Caller, request: web.Request) -> Any:
 
 async def _publish(context: Context, caller: Caller, request: web.Request) -> Any:
     asked = convert.parse(wire.PublishRequest, await request.read())
-    return await image_owners.publish(context, caller.uid, asked)
+    return await images.publish(context, caller.uid, asked)
 
 
 async def _openapi(context: Context, caller: Caller, request: web.Request) -> Any:

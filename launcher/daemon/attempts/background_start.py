@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailure
 from launcher.core.policy.policy import Asked
-from launcher.daemon.attempts.follower import insist
 from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
 from launcher.daemon.mounts.mounts import user_of
 from launcher.daemon.output.host_output import HostOutput
+from launcher.daemon.output.retrying import insist
 from launcher.host.cgroup import Limits
 from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable, Tree

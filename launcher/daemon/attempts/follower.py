@@ -16,13 +16,13 @@ from launcher.daemon.attempts.exit_witness import ExitWitness, Witnessed
 from launcher.daemon.attempts.start_journal import Marks, life_of
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_event
-from launcher.daemon.output.capture import Capture, Logged, Output
+from launcher.daemon.output.capture import Capture, Output
 from launcher.daemon.output.log_copier import end_log, write_log
+from launcher.daemon.output.retrying import AWAY, LOOK_AGAIN, insist, until_done
 from launcher.engine.containers import Container, Containers
 from launcher.engine.dockerd_identity import Incarnation
 from launcher.engine.logs import Logs
-from launcher.engine.outcome import Refusal, Refused, Unknown
-from launcher.errors import EngineUnavailable
+from launcher.engine.outcome import Refusal, Refused
 from launcher.output.log_file import Limit, path_of
 
 T = TypeVar("T")
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
-LOOK_AGAIN = 0.5
 GHOST_GRACE = 1.0
 UNWATCHED_SECONDS = 0.5
 """A log that nobody watches is not followed at once: most short jobs are over by then, and one
@@ -40,26 +39,6 @@ WITNESS_SECONDS = 1.0
 """Within this time after Docker has seen an end the kernel has told it too."""
 STREAM_FIRST_SECONDS = 2.0
 """By so much a container's stream may end before Docker says that the container has ended."""
-AWAY = (EngineUnavailable, Unknown)
-
-
-def insist(ask: Callable[[], T]) -> T:
-    """Ask what runs an attempt until it answers."""
-    while True:
-        try:
-            return ask()
-        except (*AWAY, Refused):
-            clock.sleep(LOOK_AGAIN)
-
-
-def until_done(action: Logged, work: Callable[[], None]) -> None:
-    """Begin again where something unforeseen happened: nobody else follows this job."""
-    while True:
-        try:
-            return work()
-        except Exception:
-            about_event(log, action).exception("following it failed, it is begun again")
-            clock.sleep(LOOK_AGAIN)
 
 
 class Follower:

@@ -24,12 +24,12 @@ from launcher.core.messages.events import (
 from launcher.core.model.gpu import Slice
 from launcher.core.policy.policy import Asked
 from launcher.daemon.attempts.background_start import spawned
-from launcher.daemon.attempts.follower import insist
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns, Turn
 from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
 from launcher.daemon.loop import clock
 from launcher.daemon.machine.idle_check import Engine, Prover
 from launcher.daemon.output.host_output import HostOutput
+from launcher.daemon.output.retrying import insist
 from launcher.engine.own import own_container
 from launcher.engine.spec import own_variables
 from launcher.errors import InternalError

@@ -14,11 +14,11 @@ from typing import Any
 
 from launcher import wire
 from launcher.core.model.gpu import Inventory
+from launcher.daemon.api.handlers import images
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.doctor import clocks, disks, docker, escapes, exits, gpus, mounts, nvml
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.loop import clock
-from launcher.daemon.machine import image_owners
 from launcher.daemon.machine.tools import Host, host_of
 from launcher.daemon.users.fair_pool import FairPool
 from launcher.errors import EngineError, EngineUnavailable, Unavailable
@@ -155,7 +155,7 @@ async def _images(context: Context, uid: int) -> list[Finding]:
     """Say which images only admins may run, because it is not known whose they are."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            found = await image_owners.undecided(context, uid)
+            found = await images.undecided(context, uid)
     except (TimeoutError, EngineUnavailable, EngineError):
         return []  # the checks of Docker say why
     if not context.config.system or not found:

@@ -7,24 +7,11 @@ from pathlib import Path
 
 from launcher.core.model.gpu import Slice
 from launcher.daemon.doctor.finding import Finding, ok, warning
+from launcher.daemon.machine.mig_device_nodes import minors
 from launcher.daemon.machine.tools import Host
 
-MINORS = "/proc/driver/nvidia-caps/mig-minors"
 NODE = "/dev/nvidia-caps/nvidia-cap"
 MAKE_NODES = ("nvidia-smi", "-L")
-
-
-def minors(host: Host) -> dict[str, int]:
-    """Return the minor number of every capability, by the driver's names: ``gpu0/gi1/access``.
-
-    Empty where this driver has no such list.
-    """
-    try:
-        lines = host.file(MINORS).read_text("ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return {}
-    rows = (line.rpartition(" ") for line in lines)
-    return {name.strip(): int(number) for name, _, number in rows if number.isdigit()}
 
 
 def nodes_of(s: Slice, gpu_minor: int | None, known: Mapping[str, int]) -> list[str]:

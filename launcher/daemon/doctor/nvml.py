@@ -10,6 +10,7 @@ from typing import TypeVar
 from launcher.core.model.gpu import Inventory
 from launcher.daemon.doctor import cdi, gpus, nodes
 from launcher.daemon.doctor.finding import Finding, ok
+from launcher.daemon.machine import mig_device_nodes
 from launcher.daemon.machine.tools import Host
 from launcher.errors import GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
@@ -45,11 +46,11 @@ def check(host: Host, reader: GpuReader, seen: Seen, contained: bool = False) ->
 
 def files(host: Host, reader: GpuReader, found: Inventory, contained: bool) -> list[Finding]:
     """Look whether the device nodes and the CDI specs fit what stands."""
-    minors = {gpu.uuid: _minor(reader, gpu.uuid) for gpu in found.gpus}
-    known = nodes.minors(host)
-    needed = {s.uuid: nodes.nodes_of(s, minors[s.gpu_uuid], known) for s in found.slices}
+    gpu_minors = {gpu.uuid: _minor(reader, gpu.uuid) for gpu in found.gpus}
+    known = mig_device_nodes.minors(host)
+    needed = {s.uuid: nodes.nodes_of(s, gpu_minors[s.gpu_uuid], known) for s in found.slices}
     return [
-        *([NODES_UNSEEN] if contained else nodes.check(host, found.slices, minors)),
+        *([NODES_UNSEEN] if contained else nodes.check(host, found.slices, gpu_minors)),
         *cdi.check(host, found.slices, needed),
     ]
 

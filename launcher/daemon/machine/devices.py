@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-
-from launcher.config.settings import Config
 from launcher.daemon.loop.health import Health
 from launcher.engine.containers import Containers
 from launcher.engine.spec import gpu_driver
 from launcher.gpu import GpuReader
+from launcher.gpu.stand_in import HOOK_LABEL
 
 
 class Devices:
@@ -31,8 +28,6 @@ class Devices:
         if not self._gpu.is_stand_in():
             return True
         if self._has_hook is None:
-            from launcher.fakegpu.label import HOOK_LABEL
-
             self._has_hook = self._containers.has_label(HOOK_LABEL)
         return self._has_hook
 
@@ -44,18 +39,3 @@ class Devices:
         if not self.are_given():
             return None
         return gpu_driver(self._health.docker_version or self._containers.engine_version())
-
-
-def with_fake_gpu(config: Config) -> Config:
-    """Load the fake library before anyone asks for NVML, once; its claims stay with its machine."""
-    from launcher.fakegpu import Machine
-
-    spec = config.fake_gpu
-    if spec is None:
-        return config
-    place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
-    if config.lock_dir == place:
-        return config
-    machine = Machine.open(place) if spec.startswith("/") else Machine.create(place, spec)
-    machine.load()
-    return dataclasses.replace(config, lock_dir=place)

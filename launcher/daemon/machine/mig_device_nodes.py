@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
-from launcher.daemon.doctor.nodes import minors
 from launcher.daemon.machine.tools import Host
 from launcher.engine.containers import Container
 
@@ -81,3 +80,19 @@ def _minors_in(root: Path, major: int) -> Iterator[int]:
                 found = entry.stat(follow_symlinks=False)
                 if stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == major:
                     yield os.minor(found.st_rdev)
+
+
+MINORS = "/proc/driver/nvidia-caps/mig-minors"
+
+
+def minors(host: Host) -> dict[str, int]:
+    """Return the minor number of every capability, by the driver's names: ``gpu0/gi1/access``.
+
+    Empty where this driver has no such list.
+    """
+    try:
+        lines = host.file(MINORS).read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    rows = (line.rpartition(" ") for line in lines)
+    return {name.strip(): int(number) for name, _, number in rows if number.isdigit()}

@@ -12,13 +12,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.daemon.attempts.follower import insist, until_done
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_event
 from launcher.daemon.loop.subscriptions import Hub
 from launcher.daemon.output.capture import Capture, Logged
 from launcher.daemon.output.log_copier import end_log, is_ended, lose_log, note_in_log
 from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.output.retrying import insist, until_done
 from launcher.host.client import HostHelper
 from launcher.output.log_file import Limit, path_of
 

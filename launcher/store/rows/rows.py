@@ -13,8 +13,8 @@ from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.gpu import Placement, Slice
 from launcher.core.model.job import Outcome, Owner
 from launcher.core.model.lease import Attempt, Lease
-from launcher.core.scheduling.fairshare import Use
-from launcher.core.scheduling.reservation_windows import Reservation
+from launcher.core.model.reservation import Reservation
+from launcher.core.model.use import Use
 
 Row = dict[str, Any]
 

@@ -8,9 +8,9 @@ import pytest
 
 from launcher.core.messages import events as ev
 from launcher.core.model.job import After, Dependency, Job, JobSpec, State, Warn
+from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Rules
 from launcher.core.replay import Replay, idle_copy, runtimes
-from launcher.core.scheduling.reservation_windows import Reservation
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, mig, profile
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.messages.events import Now
-from launcher.core.mig.planner import Want
 from launcher.core.model.arrays import Array
 from launcher.core.model.gpu import Placement, Slice
 from launcher.core.model.job import (
@@ -38,12 +37,13 @@ from launcher.core.model.layout_change import (
     OpState,
     Step,
     StepKind,
+    Want,
     Wish,
 )
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
-from launcher.core.scheduling.fairshare import Use
-from launcher.core.scheduling.reservation_windows import Reservation
+from launcher.core.model.reservation import Reservation
+from launcher.core.model.use import Use
 from launcher.core.world.clock_step import keep_pace
 from launcher.errors import InternalError
 from launcher.store import Reader, Store, Stored

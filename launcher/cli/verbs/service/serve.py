@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from launcher import last_words
 from launcher.client.sockets import answers
 from launcher.config.default_paths import default_socket
 from launcher.errors import LauncherError
+
+if TYPE_CHECKING:
+    from launcher.config.settings import Config
 
 
 @click.command("serve", short_help="Run the daemon in the foreground.")
@@ -69,13 +72,22 @@ def command(
         "log_format": log_format,
     }
     try:
-        return serve(rebuild=rebuild, **flags)
+        return serve(_with_fake_gpu, rebuild=rebuild, **flags)
     except LauncherError as error:
         place = _socket_of(flags)
         # systemd's socket takes connections also while no daemon is there.
         if "LISTEN_FDS" in os.environ or not answers(place):
             last_words.leave(place, error)
         raise
+
+
+def _with_fake_gpu(config: Config) -> Config:
+    """Load the stand-in GPU if one is configured; other daemons never import it."""
+    if config.fake_gpu is None:
+        return config
+    from launcher.fakegpu.serving import with_fake_gpu
+
+    return with_fake_gpu(config)
 
 
 def _socket_of(flags: Mapping[str, Any]) -> str:

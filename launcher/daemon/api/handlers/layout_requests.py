@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from launcher import wire
-from launcher.core.mig.planner import Want
 from launcher.core.model.gpu import Gpu, split_of
-from launcher.core.model.layout_change import Wish
+from launcher.core.model.layout_change import Want, Wish
 from launcher.core.model.packing import Place
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleLayout, UserError

@@ -9,9 +9,9 @@ from dataclasses import asdict
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.mig.compute_instances import counted
 from launcher.core.mig.layout_requests import plans, standing_on
 from launcher.core.mig.planner import name_of
+from launcher.core.model.compute_instances import counted
 from launcher.core.model.layout_change import Busy, LayoutOp, OpState
 from launcher.core.world.world import World
 from launcher.daemon.api.handlers.context import Context

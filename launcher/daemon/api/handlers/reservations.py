@@ -8,7 +8,7 @@ import re
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.scheduling.reservation_windows import Reservation
+from launcher.core.model.reservation import Reservation
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.loop import audit_log, clock
 from launcher.daemon.requests import convert

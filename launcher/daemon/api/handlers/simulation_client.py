@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import launcher
 from launcher.core.messages import events as ev
-from launcher.core.mig.planner import Want
+from launcher.core.model.layout_change import Want
 from launcher.core.policy.settings import Rules
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.threads import in_thread

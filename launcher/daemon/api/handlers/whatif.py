@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher import wire
-from launcher.core.mig.planner import Want
+from launcher.core.model.layout_change import Want
 from launcher.daemon.api.handlers import simulation_client, submit
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.simulation_client import question_of

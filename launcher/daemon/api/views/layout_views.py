@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcher import wire
-from launcher.core.mig.compute_instances import Standing, counted
 from launcher.core.mig.planner import GpuPlan, name_of
+from launcher.core.model.compute_instances import Standing, counted
 from launcher.core.model.gpu import ENGINES, Gpu, Instance
 from launcher.core.model.layout_change import LayoutOp, Wish
 from launcher.core.model.packing import Place

@@ -7,11 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.core.dispatch import handle
-from launcher.core.jobs.admission import MOST_TOLD
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import FindImage
-from launcher.core.model.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
+from launcher.core.model.job import (
+    MOST_TOLD,
+    After,
+    Dependency,
+    Job,
+    JobSpec,
+    Outcome,
+    Reason,
+    State,
+)
 from launcher.core.policy.settings import Quota, Rules
 from launcher.core.scheduling.explain import blockers
 from launcher.errors import StaleRequest, UserError

@@ -6,9 +6,10 @@ import pytest
 
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job, State
+from launcher.core.model.use import accrued, decayed
 from launcher.core.policy.settings import DAY, FairShare, Rules
 from launcher.core.scheduling.explain import Explainer
-from launcher.core.scheduling.fairshare import Standing, accrued, decayed
+from launcher.core.scheduling.fairshare import Standing
 from launcher.core.scheduling.scheduler import Walk
 from tests.support.builders import ALICE, BOB, CPU, Machine, mig, profile
 

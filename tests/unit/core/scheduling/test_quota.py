@@ -21,9 +21,9 @@ from launcher.core.model.job import (
     Retries,
     State,
 )
+from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Quota, Rules
 from launcher.core.scheduling.explain import blockers
-from launcher.core.scheduling.reservation_windows import Reservation
 from launcher.errors import NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
 

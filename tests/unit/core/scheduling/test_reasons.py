@@ -9,10 +9,10 @@ import pytest
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.model.job import After, Dependency, Job, JobSpec, Outcome, Reason
+from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Quota, Rules
 from launcher.core.recovery.restore import restore
 from launcher.core.scheduling.explain import Explainer, gates
-from launcher.core.scheduling.reservation_windows import Reservation
 from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
 
 Scenario = tuple[Machine, Job]

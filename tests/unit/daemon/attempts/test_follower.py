@@ -47,7 +47,7 @@ def test_a_log_that_still_grows_is_waited_for_beyond_all_patience(tmp_path: Path
         return path.stat().st_size > 120
 
     asking.start()
-    wait_until(grow, what="it grew for many times the patience")
+    wait_until(grow, 60, "it grew for many times the patience")
     assert answers == [], "it is still waited for"
     one.log_over.set()
     asking.join(10)

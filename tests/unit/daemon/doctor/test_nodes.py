@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launcher.daemon.doctor import nodes
+from launcher.daemon.machine.mig_device_nodes import MINORS, minors
 from tests.unit.daemon.doctor.machine import GPU, a_slice, host, whole
 
 LIST = """\
@@ -19,19 +20,19 @@ MINOR = {GPU: 1}
 SLICES = (a_slice(3), a_slice(4))
 
 
-def made(root: Path, *minors: int) -> dict[str, str]:
-    return {nodes.MINORS: LIST} | {f"{nodes.NODE}{minor}": "" for minor in minors}
+def made(root: Path, *numbers: int) -> dict[str, str]:
+    return {MINORS: LIST} | {f"{nodes.NODE}{minor}": "" for minor in numbers}
 
 
 def test_the_list_of_minor_numbers_is_read_by_the_drivers_names(tmp_path: Path) -> None:
-    known = nodes.minors(host(tmp_path, {nodes.MINORS: LIST + "nonsense\nodd x\n\n"}))
+    known = minors(host(tmp_path, {MINORS: LIST + "nonsense\nodd x\n\n"}))
     assert known["gpu1/gi3/ci0/access"] == 31
     assert known["config"] == 1
     assert len(known) == 6
 
 
 def test_a_slice_needs_the_nodes_of_its_gpu_and_compute_instance(tmp_path: Path) -> None:
-    known = nodes.minors(host(tmp_path, {nodes.MINORS: LIST}))
+    known = minors(host(tmp_path, {MINORS: LIST}))
     assert nodes.nodes_of(a_slice(4), 1, known) == [f"{nodes.NODE}39", f"{nodes.NODE}40"]
     assert nodes.nodes_of(a_slice(4), 0, known) == []
     assert nodes.nodes_of(whole(), 1, known) == []

@@ -9,7 +9,7 @@ import pytest
 from launcher.daemon.loop.health import Health
 from launcher.daemon.machine.devices import Devices
 from launcher.errors import EngineUnavailable
-from launcher.fakegpu.label import HOOK_LABEL
+from launcher.gpu.stand_in import HOOK_LABEL
 
 
 @dataclass

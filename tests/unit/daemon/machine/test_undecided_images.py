@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from launcher.core.world.world import World
-from launcher.daemon.machine.image_owners import undecided
+from launcher.daemon.api.handlers.images import undecided
 
 HERE = {"sha256:1": "team/secret:1", "sha256:2": "old:1", "sha256:3": "everybodys:1"}
 

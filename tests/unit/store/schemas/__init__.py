@@ -14,8 +14,8 @@ from launcher.core.messages.changes import AuditLine, Drain, HistoryLine, Quaran
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Element, Job
 from launcher.core.model.packing import Place
-from launcher.core.scheduling.fairshare import Use
-from launcher.core.scheduling.reservation_windows import Reservation
+from launcher.core.model.reservation import Reservation
+from launcher.core.model.use import Use
 from launcher.store import Store
 from launcher.store.connect import FILE_NAME
 from tests.support.builders import ALICE, ROOT, mig

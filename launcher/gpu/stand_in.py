@@ -1,4 +1,4 @@
-"""By which label a dockerd says that it has the stub NVIDIA hook."""
+"""The label of a dockerd whose NVIDIA hook hands out the devices of a stand-in for NVML."""
 
 from __future__ import annotations
 

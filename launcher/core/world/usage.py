@@ -1,0 +1,31 @@
+"""Charges users for what their jobs hold, in slice-GiB-seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from launcher.core.model.use import Use, accrued, decayed, weight
+
+if TYPE_CHECKING:
+    from launcher.core.model.job import Job
+    from launcher.core.model.lease import Lease
+    from launcher.core.policy.settings import FairShare
+    from launcher.core.world.world import World
+
+
+def rate_of(leases: Iterable[Lease], rules: FairShare, cpu_slots: int = 1) -> float:
+    """Return how many GiB an attempt with these leases holds; a CPU job counts by its slots."""
+    gib = sum(lease.slice.share_mib for lease in leases) / 1024
+    return gib or rules.cpu_slot_gib * cpu_slots
+
+
+def charge(world: World, job: Job, rate: float, since: float, until: float) -> None:
+    """Bill a job's owner for ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
+    half_life = world.rules.fair_share.half_life
+    owner, before = job.owner, world.uses.get(job.owner.uid)
+    past = decayed(before.amount, until - before.at, half_life) if before else 0.0
+    at = max(until, before.at) if before else until
+    use = Use(owner.name, past + accrued(rate, until - since, half_life), at)
+    world.uses[owner.uid] = world.changes.uses[owner.uid] = use
+    world.weights[owner.uid] = weight(use, half_life)

@@ -1,0 +1,49 @@
+"""Images of this machine whose owner is unknown; an admin makes one available to everybody."""
+
+from __future__ import annotations
+
+from launcher import wire
+from launcher.core.messages import events as ev
+from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.loop import audit_log
+from launcher.errors import UserError
+
+SHOWN = 10
+"""So many of the images that one request published are named in the audit."""
+
+
+async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
+    """Return the images of which it is not known whose they are: only admins may run them.
+
+    Somebody with rights on the machine made or pulled them, or a launcher before this one. What a
+    pull with credentials has just brought is left out: whose it is is about to be on record.
+    Raises as ``Images.all`` does.
+    """
+    found = await context.users.run(uid, context.images.all)
+    pulls = {reference for reference, _ in context.world.pulls}
+    pulled = [await context.users.run(uid, context.images.find, name) for name in sorted(pulls)]
+    world = context.world
+    known = world.public_images | world.private_images.keys() | set(pulled)
+    return [wire.ImageView(id=id_, name=name) for id_, name in found.items() if id_ not in known]
+
+
+async def publish(context: Context, uid: int, asked: wire.PublishRequest) -> list[wire.ImageView]:
+    """Make images everybody's; returns them. All are found, or none is published."""
+    if asked.images is None:
+        found = await undecided(context, uid)
+    else:
+        found = [await _named(context, uid, name) for name in asked.images]
+    shown = [view.name for view in found[:SHOWN]]
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    audit_log.about(detail=f"publish {', '.join(shown)}{more}")
+    await context.brain.ask(ev.ImagesPublished(frozenset(view.id for view in found)))
+    return found
+
+
+async def _named(context: Context, uid: int, name: str) -> wire.ImageView:
+    image_id = await context.users.run(uid, context.images.find, name)
+    if image_id is None:
+        raise UserError(
+            f"the image {name} is not on this machine", fix="`docker images` lists those that are."
+        )
+    return wire.ImageView(id=image_id, name=name)

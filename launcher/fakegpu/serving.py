@@ -1,0 +1,22 @@
+"""``launch serve --fake-gpu``: a daemon on a fake machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from launcher.config.settings import Config
+from launcher.fakegpu.machine import Machine
+
+
+def with_fake_gpu(config: Config) -> Config:
+    """Load the fake library before NVML is used; the claims of its GPUs stay with its machine."""
+    spec = config.fake_gpu
+    if spec is None:
+        return config
+    place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
+    if config.lock_dir == place:
+        return config
+    machine = Machine.open(place) if spec.startswith("/") else Machine.create(place, spec)
+    machine.load()
+    return dataclasses.replace(config, lock_dir=place)
