@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.fakegpu import Machine
 from launcher.fakegpu.processes import unmount_below
@@ -88,9 +88,9 @@ def docker_here(tmp_path: Path) -> Iterator[Sandbox]:
 @pytest.fixture
 def docker(sandbox: Sandbox) -> Iterator[Containers]:
     """The sandbox's containers; what a test leaves behind is removed."""
-    containers = Containers(Connection(sandbox.docker_host))
+    containers = Containers(DockerConnection(sandbox.docker_host))
     yield containers
-    connection = Connection(sandbox.docker_host)
+    connection = DockerConnection(sandbox.docker_host)
     for left in connection.api().containers(all=True):
         containers.remove(left["Id"])
 

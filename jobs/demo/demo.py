@@ -26,7 +26,7 @@ from rich.table import Table
 
 from launcher import Client
 from launcher.config.settings import DEFAULT_DOCKER_HOST
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.images import Images
 from launcher.errors import LauncherError
 from launcher.fakegpu.sandbox import Sandbox, import_busybox
@@ -161,7 +161,7 @@ def run(serving: contextlib.AbstractContextManager[Client]) -> int:
 def on_this_machine() -> contextlib.AbstractContextManager[Client]:
     """Use the machine's own Docker and slices, by the daemon that has them if there is one."""
     host = os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST
-    if Images(Connection(host)).find(IMAGE) is None:
+    if Images(DockerConnection(host)).find(IMAGE) is None:
         import_busybox(Path(host.removeprefix("unix://")), IMAGE)
     client = Client()
     with contextlib.suppress(LauncherError):

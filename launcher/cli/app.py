@@ -85,7 +85,7 @@ def _output() -> Iterator[None]:
         raise click.exceptions.Exit(terminal.EXIT_UNWRITABLE) from error
 
 
-class Launch(LazyGroup):
+class LaunchGroup(LazyGroup):
     """The command itself."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -102,7 +102,7 @@ class Launch(LazyGroup):
 
 
 @click.group(
-    cls=Launch,
+    cls=LaunchGroup,
     packages=PACKAGES,
     sections=GROUPS,
     name="launch",

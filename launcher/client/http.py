@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import launcher
 from launcher import errors
-from launcher.client.http11 import Connection, ProtocolError
+from launcher.client.http11 import HttpConnection, ProtocolError
 
 if TYPE_CHECKING:
     from launcher.wire import Frame
@@ -79,7 +79,7 @@ class Transport:
         finally:
             connection.close()
 
-    def _exchange(self, method: str, path: str, body: Any, timeout: float) -> Connection:
+    def _exchange(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         """Return the answer; who asked too much waits as he is told to, and asks again."""
         until = time.monotonic() + PATIENCE_SECONDS
         told = False
@@ -96,7 +96,7 @@ class Transport:
                 told = True
                 time.sleep(wait)
 
-    def _once(self, method: str, path: str, body: Any, timeout: float) -> Connection:
+    def _once(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         connection = self._connect(timeout)
         headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
         data = b""
@@ -121,7 +121,7 @@ class Transport:
             raise
         return connection
 
-    def _all(self, connection: Connection) -> bytes:
+    def _all(self, connection: HttpConnection) -> bytes:
         try:
             return connection.read()
         except TimeoutError as error:
@@ -135,11 +135,11 @@ class Transport:
             fix="`launch status` shows how it is; its log says more.",
         )
 
-    def _connect(self, timeout: float) -> Connection:
+    def _connect(self, timeout: float) -> HttpConnection:
         failed: list[tuple[str, OSError]] = []
         for path in [self.socket] if self.socket else self.candidates:
             try:
-                connection = Connection(path, timeout)
+                connection = HttpConnection(path, timeout)
             except OSError as error:
                 failed.append((path, error))
                 continue
@@ -191,7 +191,7 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
     )
 
 
-def _error(connection: Connection, body: bytes) -> errors.LauncherError:
+def _error(connection: HttpConnection, body: bytes) -> errors.LauncherError:
     try:
         reply = json.loads(body)
         error = errors.from_wire(str(reply["kind"]), str(reply["message"]), reply.get("fix"))
@@ -203,7 +203,7 @@ def _error(connection: Connection, body: bytes) -> errors.LauncherError:
     return error
 
 
-def _frames(connection: Connection) -> Iterator[Frame]:
+def _frames(connection: HttpConnection) -> Iterator[Frame]:
     """Yield frames as soon as they are whole, whatever pieces they come in."""
     from launcher.wire.frames import FRAME_HEADER_BYTES, Frame, decode_header
 

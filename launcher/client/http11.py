@@ -22,7 +22,7 @@ class ProtocolError(ValueError):
     """The answer is no HTTP/1.1, or it ends too early."""
 
 
-class Connection:
+class HttpConnection:
     """One exchange. ``timeout`` is for every wait for the other side; None waits for ever."""
 
     def __init__(self, path: str, timeout: float) -> None:

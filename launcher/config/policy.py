@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.config.tables import Read, count, mapping, names, read, seconds
-from launcher.core.policy.policy import MountRoot, Policy, Profile
+from launcher.core.policy.policy import MountRoot, Policy, PolicyProfile
 from launcher.errors import ConfigError
 from launcher.jobfile.values.units import parse_size
 
@@ -32,7 +32,7 @@ def policy_from(tables: Mapping[str, Any], file: object, base: Policy) -> Policy
     for name, table in named.items():
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{file}: profiles.{name}: a name is a letter, then a-z, 0-9, ._-")
-        profiles[name] = Profile(**read(table, _PROFILE, f"profiles.{name}", file))
+        profiles[name] = PolicyProfile(**read(table, _PROFILE, f"profiles.{name}", file))
     host = read(tables.get("host", {}), _HOST, "host", file)
     groups = host.get("groups", base.host_groups)
     return dataclasses.replace(base, **own, profiles=profiles, host_groups=groups)

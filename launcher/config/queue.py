@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.config.tables import Read, count, mapping, read, seconds, some_seconds
-from launcher.core.policy.settings import FairShare, Quota, Rules
+from launcher.core.policy.settings import FairShare, Quota, Settings
 from launcher.errors import ConfigError
 
 TABLES = ("queue", "fair_share", "quota")
 
 
-def rules_from(tables: Mapping[str, Any], file: object) -> Rules:
+def rules_from(tables: Mapping[str, Any], file: object) -> Settings:
     """Return the rules of these tables; raises ``ConfigError`` naming file, key and value."""
     queue = read(tables.get("queue", {}), _QUEUE, "queue", file)
     shares = read(tables.get("fair_share", {}), _FAIR_SHARE, "fair_share", file)
@@ -27,7 +27,7 @@ def rules_from(tables: Mapping[str, Any], file: object) -> Rules:
             f"({most:g} s)"
         )
     unsatisfied = queue.pop("unsatisfied_dependency", "cancel")
-    return Rules(
+    return Settings(
         fair_share=FairShare(**shares),
         hold_unsatisfied=unsatisfied == "hold",
         user_quota=_quota(quota, "quota", file),

@@ -24,7 +24,7 @@ from launcher.config.policy import policy_from
 from launcher.config.queue import TABLES as QUEUE_TABLES
 from launcher.config.queue import rules_from
 from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import DEFAULT_RULES, Rules
+from launcher.core.policy.settings import DEFAULT_RULES, Settings
 from launcher.errors import ConfigError
 
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
@@ -54,7 +54,7 @@ class Config:
     log_format: str = "text"
     admin_group: str | None = None
     trusted_group: str | None = None
-    rules: Rules = DEFAULT_RULES
+    rules: Settings = DEFAULT_RULES
     pins_directory: str = "/run/launcher/pins"
     """Where users' mounts are held in place; root's alone."""
     pins_socket: str | None = None
@@ -198,7 +198,7 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
     return values | foreign | {"rules": rules, "limits": limits, "history": history}
 
 
-def _rules(tables: Mapping[str, Any], path: Path) -> Rules:
+def _rules(tables: Mapping[str, Any], path: Path) -> Settings:
     policy = policy_from(tables, path, _own_policy())
     return dataclasses.replace(rules_from(tables, path), policy=policy)
 

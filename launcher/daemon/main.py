@@ -22,13 +22,13 @@ from launcher.core.recovery.reconcile import resume
 from launcher.daemon import service_lifetime
 from launcher.daemon.api import server
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.http.connections import House
+from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts import host_jobs
-from launcher.daemon.attempts.action_runners import Runners
+from launcher.daemon.attempts.action_runners import ActionRunners
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
-from launcher.daemon.attempts.start_journal import Marks
+from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
 from launcher.daemon.doctor.nvml import unfit
@@ -36,20 +36,20 @@ from launcher.daemon.loop import clock, garbage, loop_lag, slowness
 from launcher.daemon.loop import logging_setup as logs
 from launcher.daemon.loop.audit_log import Audit
 from launcher.daemon.loop.committer import Committer
-from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.event_loop import EventLoop
 from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.sd_notify import Notifier
-from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.machine import device_numbers
 from launcher.daemon.machine.contained import stop_container
 from launcher.daemon.machine.devices import Devices
-from launcher.daemon.machine.foreign_allowlist import Allowed
+from launcher.daemon.machine.foreign_allowlist import ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
-from launcher.daemon.machine.gpu_claims import Claims
-from launcher.daemon.machine.idle_check import Prover
+from launcher.daemon.machine.gpu_claims import GpuClaims
+from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.daemon.machine.layout_steps import LayoutRunner
-from launcher.daemon.machine.mig_device_nodes import CapNodes
+from launcher.daemon.machine.mig_device_nodes import MigDeviceNodes
 from launcher.daemon.machine.observers import Observers, attempt_of
 from launcher.daemon.machine.tools import host_of
 from launcher.daemon.machine.xid_watch import XidWatcher
@@ -59,7 +59,7 @@ from launcher.daemon.mounts.secret_mounts import places_of
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
 from launcher.daemon.output.host_output import HostOutput
-from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.output.log_usage import LogUsage
 from launcher.daemon.output.old_logs import OldLogs
 from launcher.daemon.output.retention import Retention
 from launcher.daemon.outside import Outside
@@ -134,10 +134,10 @@ class Daemon:
         self.accounts = Accounts(roles_of(config))
         self.health = Health()
         self.devices = Devices(self.gpu, self.containers, self.health)
-        self.hub = Hub()
+        self.subscriptions = Subscriptions()
         self.committer = Committer(store)
-        self.claims = Claims(config.lock_dir, store.id, self.gpu.device_node)
-        self.allowed = Allowed(config.foreign_allow)
+        self.claims = GpuClaims(config.lock_dir, store.id, self.gpu.device_node)
+        self.allowed = ForeignAllowlist(config.foreign_allow)
         self.own_container = own_container()
         self.foreign = ForeignUse(
             self.containers,
@@ -147,25 +147,25 @@ class Daemon:
             self._live,
             self.devices.are_given,
             self.own_container,
-            CapNodes(host_of(config)),
+            MigDeviceNodes(host_of(config)),
         )
         self._prover_of = functools.partial(
-            Prover, gpu=self.gpu, health=self.health, allowed=self.allowed
+            IdleCheck, gpu=self.gpu, health=self.health, allowed=self.allowed
         )
-        self.prover = self._prover_of(self.containers)
+        self.idle_check = self._prover_of(self.containers)
         self.pins = self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
         most = config.log_limit_mib * 2**20
-        self.log_use = LogUse(self.logs_directory, most, lambda: self.brain.world)
+        self.log_use = LogUsage(self.logs_directory, most, lambda: self.event_loop.world)
         self.retention = self._retention()
         self.capture = self._capture()
-        self.turns = ForegroundTurns(self.hub.touch)
+        self.turns = ForegroundTurns(self.subscriptions.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
-        self.house = House(Limiter(config.limits))
-        self.house.refused = self.audit.refuse_connection
+        self.connections = ConnectionManager(Limiter(config.limits))
+        self.connections.refused = self.audit.refuse_connection
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     def _in_thread(self, call: Callable[[], None]) -> None:
@@ -173,8 +173,10 @@ class Daemon:
         asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
 
     def _retention(self) -> Retention:
-        logs = OldLogs(self.logs_directory, self._owners, lambda job: job in self.brain.world.jobs)
-        return Retention(self.config.history, lambda: self.brain, self.committer, logs)
+        logs = OldLogs(
+            self.logs_directory, self._owners, lambda job: job in self.event_loop.world.jobs
+        )
+        return Retention(self.config.history, lambda: self.event_loop, self.committer, logs)
 
     async def _owners(self, first: int, last: int) -> Mapping[int, int]:
         return await self.committer.read_slowly(Reader.owners_between, first, last)
@@ -186,11 +188,11 @@ class Daemon:
             self.config.docker_timeout_seconds,
             self.logs_directory,
             self.log_use.limit,
-            grew=self.hub.touch,
+            grew=self.subscriptions.touch,
             trouble=functools.partial(self.health.set, "output"),
         )
 
-    async def start(self) -> Brain:
+    async def start(self) -> EventLoop:
         """Read the store and go on with what is recorded; returns once requests can be served.
 
         Docker and NVML are compared with it meanwhile, however long they take to answer: only then
@@ -211,35 +213,35 @@ class Daemon:
         )
         self.runners = self._runners()
         await self._take_over_secrets()
-        self.brain = Brain(
-            world, self.committer, self.runners.dispatch, self._changed, self.house.time.spent
+        self.event_loop = EventLoop(
+            world, self.committer, self.runners.dispatch, self._changed, self.connections.time.spent
         )
-        self.runners.brain = self.brain
+        self.runners.event_loop = self.event_loop
         self.observers = self._observers()
         self.runners.layouts = self._layout_runner()
-        self.xids = XidWatcher(self.outside.events, self.brain.tell)
+        self.xids = XidWatcher(self.outside.events, self.event_loop.tell)
         self.capture.start()
         self._tasks = self._begin(unknown)
         for action in actions:
             self.runners.dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
-        await self.brain.ask(first)  # what was cut off is on record before anybody is served
+        await self.event_loop.ask(first)  # what was cut off is on record before anybody is served
         gc.enable()
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
-        return self.brain
+        return self.event_loop
 
     def _begin(self, unknown: Mapping[int, Owner]) -> list[asyncio.Task[None]]:
         """Start the tasks that run until the daemon ends; ``unknown`` users are looked up again."""
         works = {
-            "brain": self.brain.run(),
+            "event loop": self.event_loop.run(),
             "audit": self.audit.run(),
             "watch": slowness.watch(self.health, self.runners),
             "logs": self.log_use.run(self._owners),
             "retention": self.retention.run(),
         }
         if unknown:
-            works["groups"] = self.accounts.learn_all(lambda: self.brain.world.groups, unknown)
+            works["groups"] = self.accounts.learn_all(lambda: self.event_loop.world.groups, unknown)
         return [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def _take_over_secrets(self) -> None:
@@ -250,29 +252,29 @@ class Daemon:
         self.secrets.take_over((job, (uid, kept_as(at))) for job, uid, at in live)
 
     def _changed(self, changes: Changes) -> None:
-        self.hub.changed(changes)
+        self.subscriptions.changed(changes)
         self.secrets.changed(changes)
 
     def _container_names(self) -> list[str]:
         """Return the names of the live attempts' containers, from any thread."""
-        return [attempt.container_name for attempt in list(self.brain.world.attempts.values())]
+        return [attempt.container_name for attempt in list(self.event_loop.world.attempts.values())]
 
     def _live(self) -> Callable[[Mapping[str, str]], bool]:
         """Return what knows the labels of the attempts that hold slices now, from any thread."""
-        leases = list(self.brain.world.leases.values())
+        leases = list(self.event_loop.world.leases.values())
         live = {(lease.job, lease.attempt) for held in leases for lease in list(held)}
         return lambda labels: attempt_of(labels) in live
 
     def _observers(self) -> Observers:
         return Observers(
             self.config,
-            self.brain,
+            self.event_loop,
             self.containers,
             self.outside.images,
             self.gpu,
             self.claims,
             self.foreign,
-            self.prover,
+            self.idle_check,
             self.health,
             self.committer,
             self.runners.dispatch,
@@ -309,8 +311,8 @@ class Daemon:
             self._container_names,
         )
 
-    def _runners(self) -> Runners:
-        marks = Marks(self.config.state_dir / "starts")
+    def _runners(self) -> ActionRunners:
+        marks = StartJournal(self.config.state_dir / "starts")
         starter = Starter(
             self.containers,
             self.gpu,
@@ -327,7 +329,7 @@ class Daemon:
             self.outside.witness,
             self.allowed,
         )
-        return Runners(
+        return ActionRunners(
             containers=self.containers,
             images=self.outside.images,
             logs=self.outside.logs,
@@ -336,9 +338,9 @@ class Daemon:
             marks=marks,
             roles=self.accounts.roles,
             toolkit_fixed=functools.partial(toolkit_fixed, host_of(self.config)),
-            prover=self.prover,
+            idle_check=self.idle_check,
             committer=self.committer,
-            hub=self.hub,
+            subscriptions=self.subscriptions,
             log_directory=self.logs_directory,
             log_use=self.log_use,
         )
@@ -349,10 +351,15 @@ class Daemon:
         if machine is None:
             return None
         output = HostOutput(
-            self.capture, machine.helper, self.logs_directory, self.log_use, self.hub
+            self.capture, machine.helper, self.logs_directory, self.log_use, self.subscriptions
         )
         return host_jobs.HostJobs(
-            machine, self._prover_of, self.turns, output, starter.check_slices, self.hub.watched
+            machine,
+            self._prover_of,
+            self.turns,
+            output,
+            starter.check_slices,
+            self.subscriptions.watched,
         )
 
     def _runc_fixed(self) -> bool:
@@ -363,7 +370,7 @@ class Daemon:
         problem = await in_thread("ping", self.observers.ping)
         self.health.set("engine", problem)
         if problem:
-            self.brain.tell(ev.EngineDown(problem))
+            self.event_loop.tell(ev.EngineDown(problem))
         await self.observers.sweep_containers()
         await self.observers.look_at_gpus()
         if self.rebooted:
@@ -371,17 +378,17 @@ class Daemon:
         with contextlib.suppress(LauncherError):  # else it is restored once more at the next start
             await self.committer.remember("boot_id", clock.boot_id())
         try:
-            await self.brain.ask(ev.Reconciled())
+            await self.event_loop.ask(ev.Reconciled())
         except LauncherError:  # read-only: what was observed is decided anew when commits work
-            self.brain.tell(ev.Reconciled())
+            self.event_loop.tell(ev.Reconciled())
 
     def context(self) -> Context:
         """Return what requests work with."""
         return Context(
             config=self.config,
-            brain=self.brain,
+            event_loop=self.event_loop,
             committer=self.committer,
-            hub=self.hub,
+            subscriptions=self.subscriptions,
             turns=self.turns,
             host=self.outside.host,
             health=self.health,
@@ -395,12 +402,12 @@ class Daemon:
             gpu=self.gpu,
             devices=self.devices,
             container=self.own_container,
-            prover=self.prover,
+            idle_check=self.idle_check,
             accounts=self.accounts,
             started_at=clock.rfc3339(clock.now().wall),
             stop=self.stop,
             reconciled=self.reconciled,
-            house=self.house,
+            connections=self.connections,
             audit=self.audit,
             replies=Replies(),
             counts=Counts(self.committer),
@@ -445,7 +452,7 @@ async def _run(config: Config, store: Store) -> int:
         return await recovery_mode.serve(config, trouble, listener)
     collecting = asyncio.create_task(garbage.collect())
     terminated = service_lifetime.stopped_by_signals(daemon)
-    async with server.served(server.application(daemon.context()), listener, daemon.house):
+    async with server.served(server.application(daemon.context()), listener, daemon.connections):
         loop_lag.present().forget()
         log.info("listening on %s, store %s", config.socket, daemon.store_id)
         try:

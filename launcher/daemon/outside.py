@@ -10,7 +10,7 @@ from launcher.daemon.attempts import host_jobs
 from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.daemon.mounts import mounts
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
@@ -36,7 +36,7 @@ class Outside:
     @classmethod
     def of(cls, config: Config) -> Outside:
         """Return what is really there."""
-        connection = Connection(config.docker_host, config.docker_timeout_seconds)
+        connection = DockerConnection(config.docker_host, config.docker_timeout_seconds)
         gpu = GpuReader(config.nvml_seconds)
         engine = (Containers(connection), Images(connection), Logs(connection))
         keeper = OutputKeeper(config.state_dir, config.output_socket)

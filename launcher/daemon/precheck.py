@@ -15,7 +15,7 @@ from typing import Any
 from launcher import last_words
 from launcher.config.settings import load
 from launcher.daemon.attempts.start_errors import never_ran, refused_start
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.engine.outcome import Refused
 from launcher.engine.own import own_container
@@ -86,7 +86,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     own = own_container()
     if own is None:
         return 0
-    containers = Containers(Connection(config.docker_host))
+    containers = Containers(DockerConnection(config.docker_host))
     try:
         if told := advice(containers.engine_version(), environment):
             print(f"warning: {told}", file=sys.stderr)  # noqa: T201

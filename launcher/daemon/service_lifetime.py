@@ -71,12 +71,12 @@ async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier
         while not daemon.stop.is_set():
             daemon.check()
             daemon.health.set("disk", lack_of_space(daemon.config))
-            world = daemon.brain.world
+            world = daemon.event_loop.world
             if not told:
                 told = world.reconciling is None
                 notifier.ready() if told else notifier.still_starting(PATIENCE_SECONDS)
             if notifier.listening:
-                notifier.status(daemon.brain.read_only or in_short(world))
+                notifier.status(daemon.event_loop.read_only or in_short(world))
             if world.engine_down and _is_cut_off(daemon):
                 log.warning("Docker's socket was replaced: ending, to be started with the new one")
                 return
@@ -113,7 +113,7 @@ def in_short(world: World) -> str:
 def _is_drained(daemon: Daemon) -> bool:
     """Whether a draining daemon has nothing left to do: no attempt or layout change is
     under way, and logs are whole."""
-    world = daemon.brain.world
+    world = daemon.event_loop.world
     if not world.draining or world.reconciling or world.layout is not None:
         return False
     if any(job.state is not State.PENDING for job in world.jobs.values()):
@@ -131,8 +131,8 @@ async def _give_signs_of_life(daemon: Daemon, notifier: Notifier) -> None:
         return
     while True:
         with contextlib.suppress(LauncherError):
-            if not daemon.brain.read_only:
-                await daemon.brain.ask(ev.Tick())
+            if not daemon.event_loop.read_only:
+                await daemon.event_loop.ask(ev.Tick())
         await daemon.committer.beat()
         notifier.alive()
         await asyncio.sleep(notifier.watchdog_seconds / 2)

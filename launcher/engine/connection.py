@@ -35,7 +35,7 @@ def _api_error() -> type[Exception]:
     return error
 
 
-class Connection:
+class DockerConnection:
     """Clients for one engine: made when first used, negotiated once, lent to one caller at a time.
 
     An APIClient is a requests session, which is not thread-safe; making one costs more than a call.

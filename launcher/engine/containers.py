@@ -10,8 +10,8 @@ from typing import Any
 
 from launcher.core.model.ids import LABEL_ATTEMPT, LABEL_JOB, LABEL_STORE
 from launcher.crashpoints import around
-from launcher.engine.connection import Connection
-from launcher.engine.dockerd_identity import Incarnation, incarnation
+from launcher.engine.connection import DockerConnection
+from launcher.engine.dockerd_identity import DockerdIdentity, incarnation
 from launcher.engine.outcome import Refusal, Refused, mapped
 
 PING_SECONDS = 10.0
@@ -91,10 +91,10 @@ def parse(info: dict[str, Any]) -> Container:
 class Containers:
     """The container calls. Every one raises EngineUnavailable, Refused or Unknown (``outcome``)."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
-        self._known: Incarnation | None = None
-        self._pinger = Connection(connection.host, min(PING_SECONDS, connection.timeout))
+        self._known: DockerdIdentity | None = None
+        self._pinger = DockerConnection(connection.host, min(PING_SECONDS, connection.timeout))
 
     def engine_version(self) -> str:
         """Return Docker's version; the cheapest proof that it answers."""
@@ -104,7 +104,7 @@ class Containers:
         """Return the versions of Docker and its components: GET /version."""
         return self._pinger.version()
 
-    def incarnation(self) -> Incarnation | None:
+    def incarnation(self) -> DockerdIdentity | None:
         """Return which dockerd answers now, None where the kernel does not tell."""
         with mapped(self._connection.host):
             found = incarnation(self._connection.host, self._connection.timeout)

@@ -12,7 +12,7 @@ from launcher.pidfd import stat_of
 
 
 @dataclass(frozen=True, slots=True)
-class Incarnation:
+class DockerdIdentity:
     """One life of dockerd: its process, told from others of that pid by its start.
 
     ``ticks`` are clock ticks after boot; ``started_at`` is seconds since 1970 by the clock of now,
@@ -29,7 +29,7 @@ class Incarnation:
         return _start_ticks(proc, self.pid) != self.ticks
 
 
-def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | None:
+def incarnation(host: str, timeout: float, proc: Path = PROC) -> DockerdIdentity | None:
     """Return the dockerd behind a unix socket, None where the kernel does not tell which it is.
 
     Raises ``OSError`` while nobody listens.
@@ -40,7 +40,7 @@ def incarnation(host: str, timeout: float, proc: Path = PROC) -> Incarnation | N
         return None
     since_boot = ticks / os.sysconf("SC_CLK_TCK")
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return Incarnation(pid, ticks, booted + since_boot)
+    return DockerdIdentity(pid, ticks, booted + since_boot)
 
 
 def _start_ticks(proc: Path, pid: int) -> int | None:

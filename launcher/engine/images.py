@@ -11,9 +11,9 @@ from typing import Any
 import tenacity
 
 from launcher.crashpoints import around
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.outcome import Refusal, Refused, Unknown, error_text
-from launcher.engine.slow_pulls import Speed, TooSlow
+from launcher.engine.slow_pulls import PullTooSlow, Speed
 from launcher.errors import EngineError, EngineUnavailable, NotAllowed
 from launcher.imageref import full_name, is_reference, split
 
@@ -76,7 +76,7 @@ class ImageConfig:
 class Images:
     """The image calls."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
 
     def all(self) -> dict[str, str]:
@@ -222,7 +222,7 @@ class Images:
                 progress(layers)
                 try:
                     speed.check((one.id, one.status, one.current) for one in layers.values())
-                except TooSlow as slow:
+                except PullTooSlow as slow:
                     raise PullFailed(str(slow), transient=False) from slow
         if not whole:  # an older image of that name may be here: it is not what was asked for
             raise PullFailed("the pull's stream ended in the middle", transient=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from launcher.engine.chunked_body import pieces
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.outcome import Refusal, Refused, error_text, refusal
 
 _HEADER = struct.Struct(">BxxxL")
@@ -25,7 +25,7 @@ QUIET_TIMES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One log entry: 1 is stdout, 2 stderr; nanoseconds since 1970; a line or a piece of one."""
 
     stream: int
@@ -36,10 +36,10 @@ class Entry:
 class Logs:
     """Reads one container's log from its beginning."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
 
-    def read(self, name: str, *, follow: bool) -> Iterator[list[Entry]]:
+    def read(self, name: str, *, follow: bool) -> Iterator[list[LogEntry]]:
         """Yield the entries, those that came together together.
 
         With ``follow`` until the stream ends, which says nothing about the container (I4). Raises
@@ -81,9 +81,9 @@ class NewlineMender:
     def __init__(self) -> None:
         self._line: dict[int, int] = {}
         """The time of the line of each stream whose pieces are coming."""
-        self._held: dict[int, Entry] = {}
+        self._held: dict[int, LogEntry] = {}
 
-    def mended(self, batch: list[Entry]) -> list[Entry]:
+    def mended(self, batch: list[LogEntry]) -> list[LogEntry]:
         """Return the entries that are certain."""
         found = []
         for entry in batch:
@@ -99,17 +99,17 @@ class NewlineMender:
             found.append(entry)
         return found
 
-    def rest(self) -> list[Entry]:
+    def rest(self) -> list[LogEntry]:
         """Return what is held when the log ends."""
         return list(self._held.values())
 
 
-def batches(come: Iterable[bytes]) -> Iterator[list[Entry]]:
+def batches(come: Iterable[bytes]) -> Iterator[list[LogEntry]]:
     """Yield the whole entries of each piece of a stream; OSError where it ends within one."""
     buffer = b""
     for piece in come:
         buffer = buffer + piece if buffer else piece
-        found: list[Entry] = []
+        found: list[LogEntry] = []
         start = 0
         try:
             while len(buffer) - start >= _HEADER.size:
@@ -129,7 +129,7 @@ def batches(come: Iterable[bytes]) -> Iterator[list[Entry]]:
         raise OSError("the log stream was cut in the middle of an entry")
 
 
-def _entry(stream: int, payload: bytes) -> Entry:
+def _entry(stream: int, payload: bytes) -> LogEntry:
     """Return an entry; anything else in the stream is Docker's word that the log is damaged.
 
     Docker tells its own errors ("Error grabbing logs: ...") as a third stream, without a time.
@@ -137,7 +137,7 @@ def _entry(stream: int, payload: bytes) -> Entry:
     stamp, _, data = payload.partition(b" ")
     try:
         if stream in _STREAMS:
-            return Entry(stream, parse_time_ns(stamp.decode("ascii")), data)
+            return LogEntry(stream, parse_time_ns(stamp.decode("ascii")), data)
     except ValueError:
         pass
     text = payload[:200].decode("utf-8", "replace").strip()

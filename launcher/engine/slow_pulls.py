@@ -16,7 +16,7 @@ _DONE = ("Download complete", "Pull complete")
 _WAITS = ("Pulling fs layer", "Waiting", "Already exists", "Retrying", *_DONE)
 
 
-class TooSlow(Exception):
+class PullTooSlow(Exception):
     """A pull that did not get on."""
 
 
@@ -29,7 +29,7 @@ class Speed:
         self._sizes: dict[str, int] = {}
 
     def check(self, layers: Iterable[tuple[str, str, int]]) -> None:
-        """Look at the layers, each with id, status and bytes that came; raises ``TooSlow``.
+        """Look at the layers, each with id, status and bytes that came; raises ``PullTooSlow``.
 
         What Docker does with layers that have come, such as extracting them, may take its time.
         """
@@ -46,7 +46,7 @@ class Speed:
         elif not loads:
             self._since = self._now()
         elif self._now() - self._since > WINDOW_SECONDS:
-            raise TooSlow(
+            raise PullTooSlow(
                 f"the registry sent less than {LEAST_BYTES // 2**20} MiB"
                 f" in {WINDOW_SECONDS / 60:g} minutes"
             )

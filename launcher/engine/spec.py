@@ -30,7 +30,7 @@ HOOK_DRIVER_SINCE = (29, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class ContainerSpec:
     """Everything about one attempt that its container is made from.
 
     ``binds`` are the mounts as they are made: where the owner's paths are pinned, from the pins.
@@ -57,7 +57,7 @@ def gpu_driver(engine_version: str) -> str:
     return "nvidia.runtime-hook" if parsed >= HOOK_DRIVER_SINCE else ""
 
 
-def create_body(launch: Launch) -> dict[str, Any]:
+def create_body(launch: ContainerSpec) -> dict[str, Any]:
     """Return the create body of an attempt."""
     spec = launch.spec
     body: dict[str, Any] = {
@@ -81,7 +81,7 @@ def create_body(launch: Launch) -> dict[str, Any]:
     return body
 
 
-def environment(launch: Launch) -> dict[str, str]:
+def environment(launch: ContainerSpec) -> dict[str, str]:
     """Return the container's environment: the user's, then ours, which wins."""
     env = dict(launch.spec.environment)
     login = launch.confinement.login
@@ -111,14 +111,14 @@ def own_variables(
     return env
 
 
-def _device_requests(launch: Launch) -> list[dict[str, Any]]:
+def _device_requests(launch: ContainerSpec) -> list[dict[str, Any]]:
     """Return the device request of a container, if it has one; two would overwrite each other."""
     if launch.gpu_driver is None or not launch.slices:
         return []
     return [device_request(launch.slices, launch.gpu_driver)]
 
 
-def _host_config(launch: Launch) -> dict[str, Any]:
+def _host_config(launch: ContainerSpec) -> dict[str, Any]:
     spec = launch.spec
     config: dict[str, Any] = {
         "Init": True,
@@ -184,7 +184,7 @@ def device_request(slices: tuple[Slice, ...], driver: str) -> dict[str, Any]:
     }
 
 
-def _tmpfs(launch: Launch) -> dict[str, str]:
+def _tmpfs(launch: ContainerSpec) -> dict[str, str]:
     """Give an ordinary user's container the writable places that frameworks' caches need.
 
     None at or below a mount: runc follows symlinks to a place, and those in a mount are a user's,

@@ -23,8 +23,8 @@ MIG-capable board without ``:`` has MIG mode off, with a bare ``:`` it is on and
 from __future__ import annotations
 
 from launcher.fakegpu.build import build_library
-from launcher.fakegpu.instances import Instance
+from launcher.fakegpu.instances import FakeInstance
 from launcher.fakegpu.machine import Machine
 from launcher.fakegpu.spec import BoardSpec, parse_spec
 
-__all__ = ["BoardSpec", "Instance", "Machine", "build_library", "parse_spec"]
+__all__ = ["BoardSpec", "FakeInstance", "Machine", "build_library", "parse_spec"]

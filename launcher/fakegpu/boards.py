@@ -31,7 +31,7 @@ class BoardProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class BoardData:
     """What a GPU is; ``profiles`` is empty where it cannot do MIG."""
 
     key: str
@@ -80,14 +80,14 @@ def _profile(row: dict[str, object]) -> BoardProfile:
 
 
 @cache
-def boards() -> dict[str, Board]:
+def boards() -> dict[str, BoardData]:
     """Return every board by its key, the name used in a spec."""
     return {key: _board(key, row) for key, row in _data()["boards"].items()}
 
 
-def _board(key: str, row: dict[str, object]) -> Board:
+def _board(key: str, row: dict[str, object]) -> BoardData:
     cuda: list[int] = row["cuda"]  # type: ignore[assignment]
-    plain = Board(
+    plain = BoardData(
         key=key,
         name=str(row["name"]),
         architecture=ARCHITECTURES[str(row["architecture"])],
@@ -99,13 +99,13 @@ def _board(key: str, row: dict[str, object]) -> Board:
     return plain if mig is None else _with_mig(plain, dict(mig))
 
 
-def _with_mig(board: Board, mig: dict[str, object]) -> Board:
+def _with_mig(board: BoardData, mig: dict[str, object]) -> BoardData:
     rows: list[dict[str, object]] = mig.pop("profiles")  # type: ignore[assignment]
     profiles = tuple(_profile(row) for row in rows)
     full = mig.pop("full")
     limits = next(profile.engines for profile in profiles if profile.name == full)
-    plain = {name: getattr(board, name) for name in Board.__slots__ if name not in mig}
-    return Board(**{**plain, **mig, "limits": limits, "profiles": profiles})
+    plain = {name: getattr(board, name) for name in BoardData.__slots__ if name not in mig}
+    return BoardData(**{**plain, **mig, "limits": limits, "profiles": profiles})
 
 
 def compute_instances() -> dict[int, dict[int, int]]:
@@ -114,7 +114,7 @@ def compute_instances() -> dict[int, dict[int, int]]:
     return {int(m): {int(n): int(str(c)) for n, c in row.items()} for m, row in table.items()}
 
 
-def find_board(name: str) -> Board:
+def find_board(name: str) -> BoardData:
     """Return the board called ``name`` (case and spaces do not matter); UserError names them."""
     wanted = "-".join(name.replace("_", " ").replace("-", " ").upper().split())
     for key, board in boards().items():

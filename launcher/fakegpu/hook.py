@@ -22,7 +22,7 @@ class Start:
     devices: tuple[str, ...]
 
 
-class Hook:
+class StubHook:
     """The hook's directory; ``bin`` in it goes first on dockerd's PATH.
 
     dockerd looks for the hook once, at its start. Every start that the hook let through is a line

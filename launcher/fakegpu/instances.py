@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from launcher.errors import LauncherError, UserError
-from launcher.fakegpu.boards import Board, boards
+from launcher.fakegpu.boards import BoardData, boards
 from launcher.fakegpu.layout import Stands, can_be_divided, fits, gi_id
-from launcher.fakegpu.state import NOT_A_MIG_ID, Gpu, GpuInstance, State
+from launcher.fakegpu.state import NOT_A_MIG_ID, GpuInstance, GpuState, MachineState
 
 CI_SHAPE_OF_SLICES = {1: 0, 2: 1, 3: 2, 4: 3, 7: 4, 8: 5, 6: 6}
 """NVML_COMPUTE_INSTANCE_PROFILE_* by compute slices."""
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class FakeInstance:
     """A GPU instance as it stands; ``uuids`` are those of its MIG devices (none if it is bare)."""
 
     gpu_uuid: str
@@ -25,20 +25,24 @@ class Instance:
     uuids: tuple[str, ...]
 
 
-def board_of(gpu: Gpu) -> Board:
+def board_of(gpu: GpuState) -> BoardData:
     """Return the GPU's board as its driver now numbers it."""
     return replace(boards()[gpu.board.decode()], mirrored_ids=bool(gpu.mirrored_ids))
 
 
-def standing(gpu: Gpu) -> list[Stands]:
+def standing(gpu: GpuState) -> list[Stands]:
     """Return what stands on the GPU."""
     profiles = boards()[gpu.board.decode()].profiles
     return [Stands(profiles[gi.profile], gi.start) for gi in gpu.gis if gi.serial]
 
 
 def add_gi(
-    state: State, index: int, board: Board, stands: Stands, cut: tuple[int, ...] | None = ()
-) -> Instance:
+    state: MachineState,
+    index: int,
+    board: BoardData,
+    stands: Stands,
+    cut: tuple[int, ...] | None = (),
+) -> FakeInstance:
     """Put a GPU instance on GPU ``index`` with compute instances of these slices, side by side.
 
     () is one compute instance over all of it, None is none.
@@ -69,7 +73,7 @@ def add_gi(
     return view(gpu, gi)
 
 
-def remove_gi(state: State, index: int, gi: GpuInstance) -> None:
+def remove_gi(state: MachineState, index: int, gi: GpuInstance) -> None:
     """Take a GPU instance away; refused while a process is on it."""
     for process in state.processes:
         if process.used and (process.gpu, process.gi) == (index, gi.id):
@@ -79,14 +83,16 @@ def remove_gi(state: State, index: int, gi: GpuInstance) -> None:
     gi.serial = 0
 
 
-def view(gpu: Gpu, gi: GpuInstance) -> Instance:
+def view(gpu: GpuState, gi: GpuInstance) -> FakeInstance:
     """Return a GPU instance as a value."""
     profile = gpu.profiles[gi.profile]
     uuids = tuple(gpu.mig_uuids[gi.id][ci.id].value.decode() for ci in gi.cis if ci.serial)
-    return Instance(gpu.uuid.decode(), gi.id, profile.name.decode(), gi.start, profile.size, uuids)
+    return FakeInstance(
+        gpu.uuid.decode(), gi.id, profile.name.decode(), gi.start, profile.size, uuids
+    )
 
 
-def locate(state: State, uuid: str) -> tuple[int, int, int]:
+def locate(state: MachineState, uuid: str) -> tuple[int, int, int]:
     """Return (GPU index, GI id, CI id) of a UUID; whole GPUs have NOT_A_MIG_ID twice."""
     for index in range(state.gpu_count):
         gpu = state.gpus[index]

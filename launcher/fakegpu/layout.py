@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launcher.errors import UserError
-from launcher.fakegpu.boards import Board, BoardProfile, compute_instances
+from launcher.fakegpu.boards import BoardData, BoardProfile, compute_instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Stands:
         )
 
 
-def fits(board: Board, standing: Sequence[Stands], new: Stands) -> bool:
+def fits(board: BoardData, standing: Sequence[Stands], new: Stands) -> bool:
     """Whether ``new`` can stand beside ``standing``: placement, instance count, every engine."""
     if new.start not in new.profile.starts or any(new.overlaps(other) for other in standing):
         return False
@@ -51,7 +51,7 @@ def can_be_divided(profile: BoardProfile, cut: Sequence[int]) -> bool:
     return start <= profile.engines[0]
 
 
-def divide(board: Board, names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
+def divide(board: BoardData, names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
     """Return the GPU instances that the named profiles come to, with their compute slices.
 
     ``1c.3g.20gb`` fills GPU instances one after the other, the largest compute instances first;
@@ -75,7 +75,7 @@ def divide(board: Board, names: Sequence[str]) -> list[tuple[str, tuple[int, ...
     return [*((name, ()) for name in whole), *divided]
 
 
-def gi_id(board: Board, new: Stands) -> int:
+def gi_id(board: BoardData, new: Stands) -> int:
     """Return the id silicon gives it: a node of a binary tree over the GPU.
 
     Every transcript seen fits this numbering (A30 1g 3 to 6, 2g 1 and 2; A100 1g 7 to 14), with the
@@ -88,7 +88,7 @@ def gi_id(board: Board, new: Stands) -> int:
     return parts - 1 + part
 
 
-def solve(board: Board, names: Sequence[str]) -> list[Stands]:
+def solve(board: BoardData, names: Sequence[str]) -> list[Stands]:
     """Return a placement for every named profile; UserError where they cannot stand together."""
     wanted = sorted((board.profile(name) for name in names), key=lambda p: -p.size)
     found = _search(board, [], wanted)
@@ -101,7 +101,9 @@ def solve(board: Board, names: Sequence[str]) -> list[Stands]:
     return found
 
 
-def _search(board: Board, standing: list[Stands], rest: list[BoardProfile]) -> list[Stands] | None:
+def _search(
+    board: BoardData, standing: list[Stands], rest: list[BoardProfile]
+) -> list[Stands] | None:
     if not rest:
         return standing
     for start in rest[0].starts:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from launcher.errors import LauncherError, UserError
 from launcher.fakegpu import state as layout
-from launcher.fakegpu.boards import Board, compute_instances
+from launcher.fakegpu.boards import BoardData, compute_instances
 from launcher.fakegpu.build import SONAME, build_library
 from launcher.fakegpu.instances import add_gi
 from launcher.fakegpu.script import Script
@@ -43,11 +43,11 @@ class Machine(Script):
         self._guard = threading.RLock()
         self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         size = os.fstat(self._fd).st_size
-        if size != ctypes.sizeof(layout.State) or os.pread(self._fd, 8, 0) != layout.HEAD:
+        if size != ctypes.sizeof(layout.MachineState) or os.pread(self._fd, 8, 0) != layout.HEAD:
             os.close(self._fd)
             raise _wrong_file(self.path)
         self._map = mmap.mmap(self._fd, size)
-        self._state = layout.State.from_buffer(self._map)
+        self._state = layout.MachineState.from_buffer(self._map)
 
     @classmethod
     def create(cls, directory: Path, spec: str) -> Machine:
@@ -117,7 +117,7 @@ class Machine(Script):
         return {"LD_LIBRARY_PATH": folders, "FAKEGPU_STATE": str(self.path)}
 
     @contextmanager
-    def locked(self) -> Iterator[layout.State]:
+    def locked(self) -> Iterator[layout.MachineState]:
         """Hold the machine still and give its state, to read or to change."""
         with self._guard:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -141,9 +141,9 @@ def _wrong_file(path: Path) -> UserError:
     )
 
 
-def _first_state(specs: list[BoardSpec]) -> layout.State:
-    state = layout.State(magic=layout.MAGIC, version=layout.VERSION)
-    state.size = ctypes.sizeof(layout.State)
+def _first_state(specs: list[BoardSpec]) -> layout.MachineState:
+    state = layout.MachineState(magic=layout.MAGIC, version=layout.VERSION)
+    state.size = ctypes.sizeof(layout.MachineState)
     state.gpu_count = len(specs)
     state.boot = 1
     state.persistence = 1
@@ -161,7 +161,7 @@ def _first_state(specs: list[BoardSpec]) -> layout.State:
     return state
 
 
-def _fill_gpu(gpu: layout.Gpu, index: int, board: Board) -> None:
+def _fill_gpu(gpu: layout.GpuState, index: int, board: BoardData) -> None:
     gpu.uuid = f"GPU-{uuid.uuid4()}".encode()
     gpu.name = board.name.encode()
     gpu.board = board.key.encode()

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from launcher.errors import LauncherError, UserError
 from launcher.fakegpu import dockerapi
-from launcher.fakegpu.hook import Hook
+from launcher.fakegpu.hook import StubHook
 from launcher.fakegpu.image import CHANGES, busybox_tar
 from launcher.fakegpu.processes import (
     command_line,
@@ -82,7 +82,7 @@ class Sandbox:
         self.cgroup = f"launcher-sandbox-{name}"
         self.socket = self.run / "docker.sock"
         self.docker_host = f"unix://{self.socket}"
-        self.hook = Hook(self.directory / "hook")
+        self.hook = StubHook(self.directory / "hook")
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Sandbox:

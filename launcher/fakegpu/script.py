@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from launcher.errors import UserError
-from launcher.fakegpu.boards import Board
+from launcher.fakegpu.boards import BoardData
 from launcher.fakegpu.instances import (
-    Instance,
+    FakeInstance,
     add_gi,
     board_of,
     locate,
@@ -16,7 +16,14 @@ from launcher.fakegpu.instances import (
     view,
 )
 from launcher.fakegpu.layout import Stands, fits
-from launcher.fakegpu.state import MAX_EVENTS, MEMORY_UNKNOWN, NOT_A_MIG_ID, Fault, Gpu, State
+from launcher.fakegpu.state import (
+    MAX_EVENTS,
+    MEMORY_UNKNOWN,
+    NOT_A_MIG_ID,
+    Fault,
+    GpuState,
+    MachineState,
+)
 
 KINDS = {"compute": 0, "graphics": 1, "mps": 2}
 PRIVILEGES = {"everyone": 0, "root": 1, "nobody": 2}
@@ -36,7 +43,7 @@ MIB = 1024 * 1024
 class Script:
     """The scripting half of Machine: processes, faults, layout, driver, power."""
 
-    def locked(self) -> AbstractContextManager[State]:
+    def locked(self) -> AbstractContextManager[MachineState]:
         """Hold the machine still (see Machine)."""
         raise NotImplementedError
 
@@ -47,7 +54,7 @@ class Script:
         with self.locked() as state:
             return [state.gpus[i].uuid.decode() for i in range(state.gpu_count)]
 
-    def instances(self) -> list[Instance]:
+    def instances(self) -> list[FakeInstance]:
         """Return every GPU instance, bare ones too."""
         with self.locked() as state:
             gpus = [state.gpus[i] for i in range(state.gpu_count)]
@@ -185,7 +192,7 @@ class Script:
         *,
         bare: bool = False,
         cut: tuple[int, ...] = (),
-    ) -> Instance:
+    ) -> FakeInstance:
         """Create a GPU instance as another administrator would.
 
         ``cut``: compute instances of these compute slices instead of one over all; ``bare``: none.
@@ -257,12 +264,12 @@ class Script:
                 row.used = 0
 
 
-def _gpu(state: State, uuid: str) -> Gpu:
-    gpu: Gpu = state.gpus[locate(state, uuid)[0]]
+def _gpu(state: MachineState, uuid: str) -> GpuState:
+    gpu: GpuState = state.gpus[locate(state, uuid)[0]]
     return gpu
 
 
-def _reset(gpu: Gpu) -> None:
+def _reset(gpu: GpuState) -> None:
     gpu.mig_current = gpu.mig_pending
     for gi in gpu.gis:
         gi.serial = 0
@@ -270,7 +277,7 @@ def _reset(gpu: Gpu) -> None:
             ci.serial = 0
 
 
-def _choose(board: Board, gpu: Gpu, profile: str, start: int | None) -> Stands:
+def _choose(board: BoardData, gpu: GpuState, profile: str, start: int | None) -> Stands:
     shape = board.profile(profile)
     starts = shape.starts if start is None else (start,)
     for place in starts:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from launcher.errors import UserError
-from launcher.fakegpu.boards import Board, find_board
+from launcher.fakegpu.boards import BoardData, find_board
 from launcher.fakegpu.layout import Stands, divide, solve
 from launcher.fakegpu.state import MAX_GPUS
 
@@ -18,7 +18,7 @@ class BoardSpec:
     ``cuts``: of each instance the slices of its compute instances, () for one over all of it.
     """
 
-    board: Board
+    board: BoardData
     mig: bool
     instances: tuple[Stands, ...] = ()
     cuts: tuple[tuple[int, ...], ...] = ()
@@ -75,7 +75,7 @@ def _cuts(
         yield found[1]
 
 
-def _parse_item(board: Board, item: str, text: str) -> list[str]:
+def _parse_item(board: BoardData, item: str, text: str) -> list[str]:
     name, star, times = item.partition("*")
     if star and not (times.isascii() and times.isdigit() and int(times) > 0):
         raise UserError(

@@ -46,7 +46,7 @@ class Engines(Structure):
     _fields_: ClassVar[Fields] = _u32("slices copy decoders encoders jpeg ofa")
 
 
-class Profile(Structure):
+class ProfileState(Structure):
     """A GPU-instance shape: ``id`` is the board's, ``shape`` is NVML's enum."""
 
     _fields_: ClassVar[Fields] = [
@@ -73,7 +73,7 @@ class GpuInstance(Structure):
     ]
 
 
-class Gpu(Structure):
+class GpuState(Structure):
     """A GPU with all that stands on it."""
 
     _fields_: ClassVar[Fields] = [
@@ -86,7 +86,7 @@ class Gpu(Structure):
         *_u32("mode_needs_reset mode_survives_reboot reset_works query_without_mode"),
         *_u32("units mirrored_ids descending lost stuck profile_count"),
         ("limits", Engines),
-        ("profiles", Profile * MAX_PROFILES),
+        ("profiles", ProfileState * MAX_PROFILES),
         ("gis", GpuInstance * MAX_GIS),
         ("mig_uuids", ((c_char * 48) * MAX_CIS) * GI_IDS),
     ]
@@ -124,7 +124,7 @@ class Event(Structure):
     _fields_: ClassVar[Fields] = [*_u64("sequence type data"), *_u32("gpu gi ci reserved")]
 
 
-class State(Structure):
+class MachineState(Structure):
     """The whole file."""
 
     _fields_: ClassVar[Fields] = [
@@ -135,7 +135,7 @@ class State(Structure):
         ("driver_version", c_char * 80),
         ("nvml_version", c_char * 80),
         ("ci_counts", (c_uint32 * CI_SHAPES) * CI_SHAPES),
-        ("gpus", Gpu * MAX_GPUS),
+        ("gpus", GpuState * MAX_GPUS),
         ("processes", Process * MAX_PROCESSES),
         ("faults", Fault * MAX_FAULTS),
         ("counters", Counter * MAX_FUNCTIONS),
@@ -144,6 +144,7 @@ class State(Structure):
 
 
 SHARED: tuple[type[Structure], ...] = (
-    Engines, Profile, ComputeInstance, GpuInstance, Gpu, Process, Fault, Counter, Event, State,
+    Engines, ProfileState, ComputeInstance, GpuInstance, GpuState, Process, Fault, Counter, Event,
+    MachineState,
 )  # fmt: skip
 """Every structure that C and Python share."""

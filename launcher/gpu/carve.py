@@ -16,7 +16,7 @@ from launcher.errors import GpuFault, LauncherError
 from launcher.gpu import nvml, nvml_change, nvml_compute
 from launcher.gpu.holders import Holder, holders_of
 from launcher.gpu.inventory import GpuReader
-from launcher.gpu.nvml_change import IN_USE, RESET_REQUIRED, Refused
+from launcher.gpu.nvml_change import IN_USE, RESET_REQUIRED, ChangeRefused
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ def _destroy(gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> N
     gone: list[int] = []
     try:
         gone.extend(_take_away(instance))
-    except Refused as refused:
+    except ChangeRefused as refused:
         if refused.code in nvml.GONE:
             return
         _put_back(instance, gone)
@@ -188,11 +188,11 @@ def _set_mode(gpu_uuid: str, on: bool) -> None:
         )
     nvml_change.set_mig_mode(device, on=not on)
     code = status or IN_USE
-    raise _in_the_way(device, gpu_uuid, Refused("nvmlDeviceSetMigMode", code), None)
+    raise _in_the_way(device, gpu_uuid, ChangeRefused("nvmlDeviceSetMigMode", code), None)
 
 
 def _in_the_way(
-    device: nvml.Handle, gpu_uuid: str, refused: Refused, gi: int | None
+    device: nvml.Handle, gpu_uuid: str, refused: ChangeRefused, gi: int | None
 ) -> LauncherError:
     if refused.code != IN_USE:
         return refused
@@ -221,7 +221,9 @@ def _patiently(change: Callable[[], T]) -> T:
     import tenacity
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda e: isinstance(e, Refused) and e.code == IN_USE),
+        retry=tenacity.retry_if_exception(
+            lambda e: isinstance(e, ChangeRefused) and e.code == IN_USE
+        ),
         stop=tenacity.stop_after_delay(IN_USE_SECONDS),
         wait=tenacity.wait_exponential(multiplier=0.1, max=1.0),
         reraise=True,

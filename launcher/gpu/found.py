@@ -8,7 +8,7 @@ from launcher.core.model.gpu import Gpu, Instance, Inventory, Slice
 from launcher.errors import LauncherError
 
 
-class Found:
+class GpuFindings:
     """GPUs with what stands on them, and what is to be said of them."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Found:
         yield from (gpu.uuid for gpu in self.gpus)
         yield from (s.uuid for s in self.slices)
 
-    def add(self, other: Found) -> None:
+    def add(self, other: GpuFindings) -> None:
         """Take in what was found of a GPU."""
         self.gpus += other.gpus
         self.slices += other.slices
@@ -35,7 +35,7 @@ class Found:
         self.hidden += other.hidden
         self.indexes += other.indexes
 
-    def add_silent(self, index: int, last: Found | None, problem: LauncherError) -> None:
+    def add_silent(self, index: int, last: GpuFindings | None, problem: LauncherError) -> None:
         """Take in that a GPU does not answer, and what was last read of it."""
         self.silent.append((last.gpus[0].uuid if last else "", problem.message))
         self.warnings.append(f"GPU {index}: {problem.message}")

@@ -43,7 +43,7 @@ class Ticket(Generic[T]):
         self.over.set()
 
 
-class Lane:
+class GpuWorker:
     """One worker: reads of one GPU, one after the other. ``name`` is for words, such as GPU 0."""
 
     def __init__(self, name: str, seconds: float) -> None:
@@ -121,7 +121,9 @@ class Lane:
 class Pending(Generic[T]):
     """A read that was begun, or could not be."""
 
-    def __init__(self, lane: Lane, ticket: Ticket[T] | None, refused: GpuSilent | None) -> None:
+    def __init__(
+        self, lane: GpuWorker, ticket: Ticket[T] | None, refused: GpuSilent | None
+    ) -> None:
         self._lane, self._ticket, self._refused = lane, ticket, refused
 
     def end(self, patience: float | None = None) -> T:
@@ -137,7 +139,7 @@ class Guard:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._lock = threading.Lock()
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, GpuWorker] = {}
 
     def begin(self, name: str, call: Callable[[], T]) -> Pending[T]:
         """Hand a read to the lane of that name; whether it could be is told at its end."""
@@ -145,7 +147,7 @@ class Guard:
             with self._lock:
                 lane = self._lanes.get(name)
                 if lane is None:
-                    lane = self._lanes[name] = Lane(name, self.seconds)
+                    lane = self._lanes[name] = GpuWorker(name, self.seconds)
             try:
                 ticket = lane.begin(call)
             except GpuSilent as silent:

@@ -29,11 +29,11 @@ from launcher.errors import (
     LauncherError,
 )
 from launcher.gpu import nvml
-from launcher.gpu.found import Found
+from launcher.gpu.found import GpuFindings
 from launcher.gpu.guard import DEADLINE_SECONDS
 from launcher.gpu.session import MACHINE, Session
 from launcher.gpu.verify import difference
-from launcher.gpu.walk import Device, Walk, walk
+from launcher.gpu.walk import InstanceWalk, WalkedDevice, walk
 
 T = TypeVar("T")
 
@@ -66,8 +66,8 @@ class GpuReader:
     def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:
         self.session = Session(self._forget, seconds)
         self._profiles: dict[tuple[str, bool, str], tuple[Profile, ...]] = {}
-        self._walks: dict[str, Walk] = {}
-        self._last: dict[int, Found] = {}
+        self._walks: dict[str, InstanceWalk] = {}
+        self._last: dict[int, GpuFindings] = {}
         self._index: dict[str, int] = {}
 
     def _forget(self) -> None:
@@ -171,7 +171,7 @@ class GpuReader:
             self.session.begin(f"GPU {i}", functools.partial(self._read_gpu, i, driver))
             for i in range(count)
         ]
-        found = Found()
+        found = GpuFindings()
         failed: dict[int, LauncherError] = {}
         for index, read in enumerate(reads):
             try:
@@ -200,8 +200,8 @@ class GpuReader:
         if failed and not fresh and not hangs:
             raise next(iter(failed.values()))
 
-    def _read_gpu(self, index: int, driver: str) -> Found:
-        found = Found()
+    def _read_gpu(self, index: int, driver: str) -> GpuFindings:
+        found = GpuFindings()
         device = nvml.device_at(index)
         uuid = nvml.device_uuid(device)
         if uuid is None:
@@ -248,7 +248,7 @@ class GpuReader:
             self._profiles[key] = known
         return known
 
-    def _read_slices(self, device: nvml.Handle, gpu: Gpu, found: Found) -> None:
+    def _read_slices(self, device: nvml.Handle, gpu: Gpu, found: GpuFindings) -> None:
         before = self._walks.get(gpu.uuid)
         seen = self._walks[gpu.uuid] = walk(device, gpu.profiles, before)
         if seen.instances is None:
@@ -316,7 +316,7 @@ def _name_gb(memory_mib: int, total_mib: int) -> int:
     return math.floor(eighths / 8 * math.ceil(total_mib / 1024) + 0.5)
 
 
-def _slice(gpu: Gpu, profiles: dict[int, Profile], mig: Device, seen: Walk) -> Slice:
+def _slice(gpu: Gpu, profiles: dict[int, Profile], mig: WalkedDevice, seen: InstanceWalk) -> Slice:
     info = seen.instance(mig.gi)
     shares = mig.ci_slices < mig.gi_slices or seen.devices_of(mig.gi) > 1
     part = f"{mig.ci_slices}c." if shares else ""

@@ -1,7 +1,7 @@
 """Floor 1, the calls that change a GPU: made once, never asked again by themselves.
 
-What a refusal means is for the caller: IN_USE and INSUFFICIENT_RESOURCES come as ``Refused``, with
-NVML's code; everything else as in ``nvml``.
+What a refusal means is for the caller: IN_USE and INSUFFICIENT_RESOURCES come as ``ChangeRefused``,
+with NVML's code; everything else as in ``nvml``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RESET_REQUIRED = 16
 INSUFFICIENT_RESOURCES = 23
 
 
-class Refused(GpuFault):
+class ChangeRefused(GpuFault):
     """NVML refused a change; nothing was changed by it."""
 
     kind = "gpu-refused"
@@ -34,7 +34,7 @@ def _change(call: str, *arguments: Any) -> Any:
     except pynvml.NVMLError as error:
         code = int(error.value)
     if code in (IN_USE, INSUFFICIENT_RESOURCES, *nvml.GONE):
-        raise Refused(call, code)
+        raise ChangeRefused(call, code)
     raise nvml.error_for(call, code)
 
 

@@ -19,7 +19,7 @@ TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class WalkedDevice:
     """A MIG device as the index shows it."""
 
     uuid: str
@@ -33,10 +33,10 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class InstanceWalk:
     """The MIG devices, and the GPU instances (None without the privilege to list them)."""
 
-    devices: tuple[Device, ...]
+    devices: tuple[WalkedDevice, ...]
     instances: tuple[nvml.InstanceInfo, ...] | None
 
     def devices_of(self, gi: int) -> int:
@@ -48,7 +48,9 @@ class Walk:
         return next((info for info in self.instances or () if info.gi == gi), None)
 
 
-def walk(gpu: nvml.Handle, profiles: tuple[Profile, ...], before: Walk | None) -> Walk:
+def walk(
+    gpu: nvml.Handle, profiles: tuple[Profile, ...], before: InstanceWalk | None
+) -> InstanceWalk:
     """Return what stands on a GPU; GpuFault if it does not hold still for two looks."""
     known = {device.uuid: device for device in (before.devices if before else ())}
     for _ in range(TRIES):
@@ -65,7 +67,7 @@ def walk(gpu: nvml.Handle, profiles: tuple[Profile, ...], before: Walk | None) -
     )
 
 
-def _missed(absent: list[Device]) -> bool:
+def _missed(absent: list[WalkedDevice]) -> bool:
     """Whether a device that a walk did not show is there all the same."""
     for device in absent:
         mig = nvml.device_by_uuid(device.uuid)
@@ -74,9 +76,9 @@ def _missed(absent: list[Device]) -> bool:
     return False
 
 
-def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
+def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> InstanceWalk | None:
     """Look once; None if something vanished meanwhile."""
-    devices: list[Device] = []
+    devices: list[WalkedDevice] = []
     for index in range(nvml.max_mig_devices(gpu)):
         mig = nvml.mig_device_at(gpu, index)
         if mig is not None:
@@ -88,7 +90,7 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
         return None  # an index moved up under us: one device twice
     instances = _instances(gpu, profiles)
     if instances is None:
-        return Walk(tuple(devices), None)
+        return InstanceWalk(tuple(devices), None)
     used = {device.gi for device in devices}
     for gi in used - {info.gi for info in instances}:
         # Of a profile that nvidia-ml-py has no number for yet, or made a moment ago.
@@ -99,7 +101,7 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> Walk | None:
     bare = [info.gi for info in instances if info.gi not in used]
     if any(_has_compute_instance(gpu, gi) for gi in bare):
         return None
-    return Walk(tuple(devices), tuple(sorted(instances, key=lambda info: info.gi)))
+    return InstanceWalk(tuple(devices), tuple(sorted(instances, key=lambda info: info.gi)))
 
 
 def _has_compute_instance(gpu: nvml.Handle, gi: int) -> bool:
@@ -112,7 +114,7 @@ def _instance(gpu: nvml.Handle, gi: int) -> nvml.InstanceInfo | None:
     return None if handle is None else nvml.gpu_instance_info(handle)
 
 
-def _device(mig: nvml.Handle, index: int) -> Device | None:
+def _device(mig: nvml.Handle, index: int) -> WalkedDevice | None:
     uuid = nvml.device_uuid(mig)
     ids = nvml.gi_and_ci(mig)
     name = nvml.device_name(mig)
@@ -120,7 +122,9 @@ def _device(mig: nvml.Handle, index: int) -> Device | None:
     if uuid is None or ids is None or sizes is None:
         return None
     profile = (name or "").partition(" MIG ")[2] or None
-    return Device(uuid, *ids, profile, sizes.gi_slices, sizes.ci_slices, sizes.memory_mib, index)
+    return WalkedDevice(
+        uuid, *ids, profile, sizes.gi_slices, sizes.ci_slices, sizes.memory_mib, index
+    )
 
 
 def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.InstanceInfo] | None:

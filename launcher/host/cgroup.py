@@ -22,7 +22,7 @@ _PERIOD_US = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CgroupLimits:
     """What a tree may use: memory in bytes, and cores; None for no limit."""
 
     memory: int | None = None
@@ -84,7 +84,7 @@ class Cgroup:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def create(self, limits: Limits) -> None:
+    def create(self, limits: CgroupLimits) -> None:
         """Create it; one that exists already is taken as it is.
 
         Raises ``OSError`` with the name of the file where the kernel cannot limit what is asked:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import EngineUnavailable, LauncherError
-from launcher.host.cgroup import Limits
+from launcher.host.cgroup import CgroupLimits
 from launcher.host.children import Command
 from launcher.host.helper import MOST_MESSAGE_BYTES
 
@@ -32,7 +32,7 @@ class HostRefused(LauncherError):
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class ProcessTree:
     """A job's process tree as the helper knows it; times are nanoseconds since 1970.
 
     ``status`` is the main process's wait status, None while it runs or where nobody knows it.
@@ -56,13 +56,13 @@ class HostHelper:
         self._starting = threading.Lock()
 
     @contextlib.contextmanager
-    def expected(self, name: str, uid: int, limits: Limits) -> Iterator[Expectation]:
+    def expected(self, name: str, uid: int, limits: CgroupLimits) -> Iterator[Expectation]:
         """Let a command of a user join a job; the start is given up when the block ends."""
         with self._connect() as connection:
             asked = {"do": "expect", "name": name, "uid": uid, **_limits(limits)}
             yield Expectation(connection, str(_answer(connection, asked)["token"]))
 
-    def spawn(self, name: str, command: Command, limits: Limits, *output: int) -> Tree:
+    def spawn(self, name: str, command: Command, limits: CgroupLimits, *output: int) -> ProcessTree:
         """Start a command; ``output`` are the files for its stdout and stderr.
 
         Behind them the ends may stand from which they are read: the helper keeps those, so that
@@ -73,7 +73,7 @@ class HostHelper:
         with self._connect() as connection, command.in_memory() as file:
             return _tree(_answer(connection, asked, file, *output))
 
-    def wait(self, name: str) -> Tree | None:
+    def wait(self, name: str) -> ProcessTree | None:
         """Return once all processes have ended; None where the helper has no record of it.
 
         Raises ``HostUnavailable`` where the helper ends meanwhile.
@@ -84,7 +84,7 @@ class HostHelper:
             told = _received(connection)
         return _tree(told) if "pid" in told else None
 
-    def state(self, name: str) -> tuple[Tree | None, bool]:
+    def state(self, name: str) -> tuple[ProcessTree | None, bool]:
         """Return what is known of a job, and whether processes are in its cgroup."""
         told = self._ask({"do": "state", "name": name})
         return (_tree(told) if "pid" in told else None), bool(told["populated"])
@@ -158,7 +158,7 @@ class Expectation:
         self.token = token
         self._connection = connection
 
-    def joined(self, seconds: float) -> Tree | None:
+    def joined(self, seconds: float) -> ProcessTree | None:
         """Wait until the command has joined; None where none did in this time."""
         self._connection.settimeout(seconds)
         try:
@@ -198,11 +198,11 @@ def _received(connection: socket.socket) -> dict[str, Any]:
     return told
 
 
-def _tree(told: Mapping[str, Any]) -> Tree:
-    return Tree(
+def _tree(told: Mapping[str, Any]) -> ProcessTree:
+    return ProcessTree(
         told["pid"], told["started_ns"], told["status"], told["ended_ns"], bool(told["oom"])
     )
 
 
-def _limits(limits: Limits) -> dict[str, Any]:
+def _limits(limits: CgroupLimits) -> dict[str, Any]:
     return {"memory": limits.memory, "cpus": limits.cpus}

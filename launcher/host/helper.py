@@ -22,10 +22,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher import pidfd
-from launcher.host.cgroup import Cgroup, Limits, counts_oom_kill, is_populated
+from launcher.host.cgroup import Cgroup, CgroupLimits, counts_oom_kill, is_populated
 from launcher.host.children import Command
 from launcher.host.freezing import of_container, set_frozen
-from launcher.host.jobs import MOST_JOBS, Job, Records, checked, start_ticks
+from launcher.host.jobs import MOST_JOBS, HostJob, Records, checked, start_ticks
 from launcher.host.places import Places
 from launcher.peers import peer_of
 
@@ -46,7 +46,7 @@ SO_PEERPIDFD = 77
 Message = Mapping[str, Any]
 
 
-class Connection:
+class HelperConnection:
     """One connection; ``uid`` is None for the daemon's."""
 
     def __init__(self, connection: socket.socket, uid: int | None) -> None:
@@ -60,7 +60,7 @@ class Connection:
 class Expected:
     """A foreground job that may start now: its command is to join with this token."""
 
-    def __init__(self, uid: int, limits: Limits) -> None:
+    def __init__(self, uid: int, limits: CgroupLimits) -> None:
         self.uid, self.limits = uid, limits
         self.token = secrets.token_hex(16)
 
@@ -79,7 +79,7 @@ class Helper:
         self._records, self._places, self._idle_seconds = records, places, idle_seconds
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[int], None]] = {}
-        self._connections: set[Connection] = set()
+        self._connections: set[HelperConnection] = set()
         self._expected: dict[str, Expected] = {}
         self._jobs = records.read()
         self._quiet_since = time.monotonic()
@@ -127,13 +127,13 @@ class Helper:
             if held[uid] >= most or len(self._connections) >= MOST_CLIENTS:
                 accepted.close()
                 return
-            connection = Connection(accepted, uid)
+            connection = HelperConnection(accepted, uid)
             self._connections.add(connection)
             self._add(accepted.fileno(), lambda _: self._read(connection))
 
         return accept
 
-    def _read(self, connection: Connection) -> None:
+    def _read(self, connection: HelperConnection) -> None:
         files: list[int] = []
         try:
             data, files, _, _ = socket.recv_fds(connection.socket, MOST_MESSAGE_BYTES, MOST_FILES)
@@ -154,7 +154,7 @@ class Helper:
             self._send(connection, reply)
 
     def _reply(
-        self, connection: Connection, asked: dict[str, Any], files: list[int]
+        self, connection: HelperConnection, asked: dict[str, Any], files: list[int]
     ) -> Message | None:
         """Return the answer; None where it comes later."""
         if connection.uid is not None:
@@ -186,13 +186,13 @@ class Helper:
                 return self._remove(name)
         raise ValueError(f"{asked['do']!r} is not a request")
 
-    def _send(self, connection: Connection, message: Message) -> None:
+    def _send(self, connection: HelperConnection, message: Message) -> None:
         try:
             connection.socket.send(json.dumps(message).encode())
         except OSError:  # the other side does not read: a message fits, or nobody waits for it
             self._leave(connection)
 
-    def _leave(self, connection: Connection) -> None:
+    def _leave(self, connection: HelperConnection) -> None:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
@@ -202,12 +202,12 @@ class Helper:
         if name in self._expected and not self._who_waits(name):
             del self._expected[name]  # the daemon gave the start up
 
-    def _who_waits(self, name: str) -> list[Connection]:
+    def _who_waits(self, name: str) -> list[HelperConnection]:
         return [each for each in self._connections if each.waits_for == name]
 
     # Requests.
 
-    def _expect(self, connection: Connection, name: str, asked: Message) -> Message:
+    def _expect(self, connection: HelperConnection, name: str, asked: Message) -> Message:
         """Let a command of this user join; its start is told on this connection, too."""
         if name in self._jobs:
             raise FileExistsError(errno.EEXIST, "it has started already", name)
@@ -216,7 +216,7 @@ class Helper:
         connection.waits_for = name
         return {"token": expected.token}
 
-    def _join(self, connection: Connection, token: str) -> Message:
+    def _join(self, connection: HelperConnection, token: str) -> Message:
         found = [
             (name, expected)
             for name, expected in self._expected.items()
@@ -280,7 +280,7 @@ class Helper:
         job = self._jobs.get(name)
         return self._places.cgroup(name) if job is None else job.cgroup
 
-    def _began(self, job: Job) -> None:
+    def _began(self, job: HostJob) -> None:
         self._records.write(job)
         self._jobs[job.name] = job
         self._watch(job)
@@ -288,7 +288,7 @@ class Helper:
             connection.waits_for = None
             self._send(connection, job.told())
 
-    def _output(self, connection: Connection, name: str) -> Message | None:
+    def _output(self, connection: HelperConnection, name: str) -> Message | None:
         """Pass the reading ends of a job's pipes on, none where they are not here."""
         job = self._jobs.get(name)
         files = () if job is None else job.output
@@ -296,7 +296,7 @@ class Helper:
             socket.send_fds(connection.socket, [b"{}"], files)
         return None
 
-    def _wait(self, connection: Connection, name: str) -> Message | None:
+    def _wait(self, connection: HelperConnection, name: str) -> Message | None:
         job = self._jobs.get(name)
         if job is None or job.ended_ns is not None:
             return self._state(name)
@@ -335,7 +335,7 @@ class Helper:
 
     # Ends.
 
-    def _watch(self, job: Job) -> None:
+    def _watch(self, job: HostJob) -> None:
         if job.ended_ns is not None:
             return
         if job.pidfd != -1:
@@ -348,7 +348,7 @@ class Helper:
             self._add(job.memory, lambda _: self._see_memory(job), select.EPOLLPRI)
         self._see(job)
 
-    def _unwatch(self, job: Job) -> None:
+    def _unwatch(self, job: HostJob) -> None:
         self._let_go_of_main(job)
         for fd in (job.events, job.memory):
             if fd != -1:
@@ -356,13 +356,13 @@ class Helper:
                 os.close(fd)
         job.events = job.memory = -1
 
-    def _let_go_of_main(self, job: Job) -> None:
+    def _let_go_of_main(self, job: HostJob) -> None:
         if job.pidfd != -1:
             self._remove_call(job.pidfd)
             os.close(job.pidfd)
             job.pidfd = -1
 
-    def _main_ended(self, job: Job, events: int) -> None:
+    def _main_ended(self, job: HostJob, events: int) -> None:
         """EPOLLIN: it has ended; EPOLLHUP: it was reaped, now or never its status is known."""
         if job.see_main() or events & select.EPOLLHUP:
             self._let_go_of_main(job)
@@ -370,7 +370,7 @@ class Helper:
             self._epoll.modify(job.pidfd, 0)
         self._see(job)
 
-    def _see(self, job: Job) -> None:
+    def _see(self, job: HostJob) -> None:
         if job.ended_ns is not None or (job.events != -1 and is_populated(job.events)):
             return
         now = time.monotonic()
@@ -391,7 +391,7 @@ class Helper:
             connection.waits_for = None
             self._send(connection, {**job.told(), "populated": False})
 
-    def _see_memory(self, job: Job) -> None:
+    def _see_memory(self, job: HostJob) -> None:
         job.oom |= counts_oom_kill(job.memory)
         if not job.cgroup.path.exists():
             self._remove_call(job.memory)
@@ -405,8 +405,8 @@ class Helper:
             self._epoll.unregister(fd)
 
 
-def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> Job:
-    return Job(name, uid, cgroup, pid, start_ticks(pid), time.time_ns())
+def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> HostJob:
+    return HostJob(name, uid, cgroup, pid, start_ticks(pid), time.time_ns())
 
 
 def _held(connection: socket.socket, pid: int) -> int:
@@ -420,9 +420,11 @@ def _held(connection: socket.socket, pid: int) -> int:
         return os.pidfd_open(pid)
 
 
-def _limits(asked: Message) -> Limits:
+def _limits(asked: Message) -> CgroupLimits:
     memory, cpus = asked.get("memory"), asked.get("cpus")
-    return Limits(None if memory is None else int(memory), None if cpus is None else float(cpus))
+    return CgroupLimits(
+        None if memory is None else int(memory), None if cpus is None else float(cpus)
+    )
 
 
 def _error(error: BaseException) -> Message:

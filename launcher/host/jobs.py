@@ -31,7 +31,7 @@ def start_ticks(pid: int) -> int:
 
 
 @dataclass(slots=True)
-class Job:
+class HostJob:
     """One process tree. ``pid`` is its main process, whose wait status counts.
 
     ``pidfd`` is -1 once the main process is over; ``events`` is its open cgroup.events, -1 once the
@@ -95,7 +95,7 @@ class Records:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def write(self, job: Job) -> None:
+    def write(self, job: HostJob) -> None:
         """Write a job's record, in one step."""
         new = self._directory / f"{job.name}.new"
         new.write_text(json.dumps(job.as_json()))
@@ -105,7 +105,7 @@ class Records:
         """Delete a job's record."""
         (self._directory / f"{name}.json").unlink(missing_ok=True)
 
-    def read(self) -> dict[str, Job]:
+    def read(self) -> dict[str, HostJob]:
         """Return the jobs on record; a main process that still runs is held by its pidfd."""
         found = {}
         for path in sorted(self._directory.glob("*.json"))[:MOST_JOBS]:
@@ -114,9 +114,9 @@ class Records:
                 found[job.name] = job
         return found
 
-    def _job(self, record: dict[str, Any]) -> Job:
+    def _job(self, record: dict[str, Any]) -> HostJob:
         name = checked(record.pop("name"))
-        job = Job(name, cgroup=Cgroup(Path(record.pop("cgroup"))), **record)
+        job = HostJob(name, cgroup=Cgroup(Path(record.pop("cgroup"))), **record)
         if job.status is None and job.ended_ns is None:
             with contextlib.suppress(ProcessLookupError):
                 job.pidfd = os.pidfd_open(job.pid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from launcher.host.cgroup import Cgroup, Limits
+from launcher.host.cgroup import Cgroup, CgroupLimits
 from launcher.host.children import Command
 
 
@@ -27,14 +27,14 @@ class Places(Protocol):
     def cgroup(self, name: str) -> Cgroup:
         """Return the cgroup that a job has or would have."""
 
-    def join(self, name: str, pid: int, limits: Limits) -> Cgroup:
+    def join(self, name: str, pid: int, limits: CgroupLimits) -> Cgroup:
         """Return a job's new cgroup; a process that runs already is moved there."""
 
     def spawn(
         self,
         name: str,
         command: Command,
-        limits: Limits,
+        limits: CgroupLimits,
         stdout: int,
         stderr: int,
         begins: Begins,

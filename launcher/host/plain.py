@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launcher.host.cgroup import Cgroup, Limits
+from launcher.host.cgroup import Cgroup, CgroupLimits
 from launcher.host.children import Command, start
 from launcher.host.places import Begins, Started
 
@@ -22,7 +22,7 @@ class PlainPlaces:
         """Return the cgroup that a job has or would have."""
         return Cgroup(self._directory / name)
 
-    def join(self, name: str, pid: int, limits: Limits) -> Cgroup:
+    def join(self, name: str, pid: int, limits: CgroupLimits) -> Cgroup:
         """Return a job's new cgroup; the process is in it."""
         cgroup = self.cgroup(name)
         cgroup.create(limits)
@@ -33,7 +33,7 @@ class PlainPlaces:
         self,
         name: str,
         command: Command,
-        limits: Limits,
+        limits: CgroupLimits,
         stdout: int,
         stderr: int,
         begins: Begins,

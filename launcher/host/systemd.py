@@ -22,7 +22,7 @@ from launcher.host.bus import (
     ignored_if_gone,
     systemd,
 )
-from launcher.host.cgroup import Cgroup, Limits
+from launcher.host.cgroup import Cgroup, CgroupLimits
 from launcher.host.children import MOST_ERROR_BYTES, Command, failed
 from launcher.host.places import Begins, Started
 from launcher.host.service import main_status, properties_of_service
@@ -56,7 +56,7 @@ class SystemdPlaces:
         found = [folder / (unit_of(name) + kind) for kind in KINDS]
         return Cgroup(next((path for path in found if path.exists()), found[0]))
 
-    def join(self, name: str, pid: int, limits: Limits) -> Cgroup:
+    def join(self, name: str, pid: int, limits: CgroupLimits) -> Cgroup:
         """Return the cgroup of a job's new scope; the process is in it."""
         unit = f"{unit_of(name)}.scope"
         asked = [*_common(name, limits), ("PIDs", ("au", [pid]))]
@@ -69,7 +69,7 @@ class SystemdPlaces:
         self,
         name: str,
         command: Command,
-        limits: Limits,
+        limits: CgroupLimits,
         stdout: int,
         stderr: int,
         begins: Begins,
@@ -134,7 +134,7 @@ def unit_of(name: str) -> str:
     return f"launcher-{name}"
 
 
-def _common(name: str, limits: Limits) -> list[Property]:
+def _common(name: str, limits: CgroupLimits) -> list[Property]:
     told: list[Property] = [
         ("Description", ("s", f"launcher: host job {name}")),
         ("Slice", ("s", SLICE)),

@@ -20,7 +20,7 @@ The privileged side never opens a path that a user had a hand in. Standard libra
 
 from __future__ import annotations
 
-from launcher.mount_helper.client import Pins, Running, spawned
-from launcher.mount_helper.values import Mount, User
+from launcher.mount_helper.client import Pins, RunningHelper, spawned
+from launcher.mount_helper.values import MountRequest, User
 
-__all__ = ["Mount", "Pins", "Running", "User", "spawned"]
+__all__ = ["MountRequest", "Pins", "RunningHelper", "User", "spawned"]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from launcher.dockerd import dockerd_pid
 from launcher.errors import LauncherError, PinsUnavailable, UserError
-from launcher.mount_helper.requests import OPENING_SECONDS, Settings, answer
+from launcher.mount_helper.requests import OPENING_SECONDS, HelperSettings, answer
 from launcher.mount_helper.server import accepted, bound, handed_over, serve, systemd_listener
 from launcher.mount_helper.slots import Slots
 from launcher.mount_helper.syscalls import join_mounts_of
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     os.umask(0o022)
-    settings = Settings(asked.directory, Slots(), asked.opening_seconds, asked.allow_root)
+    settings = HelperSettings(asked.directory, Slots(), asked.opening_seconds, asked.allow_root)
     uids = frozenset({0, *asked.daemon_uid})
     seconds = asked.opening_seconds * MOST_MOUNTS + _MORE_SECONDS
     serve(connections, functools.partial(answer, settings), uids, seconds)

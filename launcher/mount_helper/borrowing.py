@@ -19,7 +19,7 @@ from launcher.errors import LauncherError, PinRefused, PinsUnavailable
 from launcher.mount_helper import frames
 from launcher.mount_helper.opening import become, open_mount
 from launcher.mount_helper.slots import Slot, Slots
-from launcher.mount_helper.values import Mount, User
+from launcher.mount_helper.values import MountRequest, User
 
 _MOST_BYTES = 64 * 1024
 _END_SECONDS = 1.0
@@ -27,7 +27,7 @@ _END_SECONDS = 1.0
 
 @contextlib.contextmanager
 def opened(
-    user: User, mounts: Sequence[Mount], seconds: float, slots: Slots
+    user: User, mounts: Sequence[MountRequest], seconds: float, slots: Slots
 ) -> Iterator[list[int]]:
     """Lend an O_PATH file of each mount, opened as the user within ``seconds`` each.
 
@@ -44,7 +44,7 @@ def opened(
 
 
 def _open(
-    user: User, mounts: Sequence[Mount], seconds: float, slot: Slot, files: list[int]
+    user: User, mounts: Sequence[MountRequest], seconds: float, slot: Slot, files: list[int]
 ) -> None:
     """Add a file of each mount, opened by a child that holds the slot as long as it is there."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -60,7 +60,7 @@ def _open(
         _end(child, ours, slot)
 
 
-def _taken(ours: socket.socket, mount: Mount) -> int:
+def _taken(ours: socket.socket, mount: MountRequest) -> int:
     """Return the next file."""
     try:
         message, files, _, _ = socket.recv_fds(ours, _MOST_BYTES, 1)
@@ -94,7 +94,7 @@ def _end(child: int, ours: socket.socket, slot: Slot) -> None:
 
 
 def _open_all(
-    parent: int, theirs: socket.socket, slot: int, user: User, mounts: Sequence[Mount]
+    parent: int, theirs: socket.socket, slot: int, user: User, mounts: Sequence[MountRequest]
 ) -> NoReturn:
     """Send a file for each mount, or why there is none; the life of the child."""
     try:

@@ -19,8 +19,8 @@ from typing import Any
 
 from launcher.errors import InternalError, PinsUnavailable, UserError
 from launcher.mount_helper import frames
-from launcher.mount_helper.user_turns import Turns
-from launcher.mount_helper.values import MOST_OPENINGS, Mount, User
+from launcher.mount_helper.user_turns import UserTurns
+from launcher.mount_helper.values import MOST_OPENINGS, MountRequest, User
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Pins:
     def __init__(self, connect: Connect, seconds: float = SECONDS) -> None:
         self._connect, self._seconds = connect, seconds
         self._held: set[str] = set()
-        self._turns = Turns(MOST_OPENINGS)
+        self._turns = UserTurns(MOST_OPENINGS)
         self._knows = False
         """Whether what was pinned before this began is known."""
 
@@ -77,7 +77,7 @@ class Pins:
         return cls(connect, seconds)
 
     def pin(
-        self, container: str, mounts: Sequence[Mount], user: User, dockerd: int | None = None
+        self, container: str, mounts: Sequence[MountRequest], user: User, dockerd: int | None = None
     ) -> list[str]:
         """Hold the mounts for a container; returns the paths to tell Docker, in their order.
 
@@ -123,7 +123,7 @@ class Pins:
                 self._held.discard(container)
             raise
 
-    def check(self, mounts: Sequence[Mount], user: User) -> None:
+    def check(self, mounts: Sequence[MountRequest], user: User) -> None:
         """Raise ``PinRefused`` for what the user may not mount as things are now."""
         with self._turns.of(user.uid, self._seconds):
             self._ask("check", **_asked(mounts, user))
@@ -194,7 +194,7 @@ def _words(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _asked(mounts: Iterable[Mount], user: User) -> dict[str, Any]:
+def _asked(mounts: Iterable[MountRequest], user: User) -> dict[str, Any]:
     return {
         "mounts": [mount.as_json() for mount in mounts],
         "uid": user.uid,
@@ -213,7 +213,7 @@ def _read(data: bytes) -> dict[str, Any]:
     return answer
 
 
-class Running:
+class RunningHelper:
     """A helper that is a child of this process, started when first needed and when it ended.
 
     It ends when this does: its end of a socket pair is closed then.
@@ -277,4 +277,4 @@ class Running:
 
 def spawned(directory: str, arguments: Sequence[str] = (), seconds: float = SECONDS) -> Pins:
     """Return the pins in ``directory``, made by a helper of this process's own."""
-    return Pins(Running(directory, arguments).connect, seconds)
+    return Pins(RunningHelper(directory, arguments).connect, seconds)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from launcher.errors import PinRefused
 from launcher.mount_helper import syscalls
 from launcher.mount_helper.opening import check_kind
-from launcher.mount_helper.values import Mount
+from launcher.mount_helper.values import MountRequest
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
@@ -23,7 +23,7 @@ def mountinfo() -> str:
     return Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
 
 
-def check_open(fd: int, mount: Mount) -> int:
+def check_open(fd: int, mount: MountRequest) -> int:
     """Refuse an open place of a wrong kind, on or above a file system that a user serves.
 
     Returns its mode. What is below may be mounted a moment later: ``check_below`` tells of a copy.
@@ -36,7 +36,7 @@ def check_open(fd: int, mount: Mount) -> int:
     return mode
 
 
-def check_server(mounts: str, mount_id: int, mount: Mount) -> None:
+def check_server(mounts: str, mount_id: int, mount: MountRequest) -> None:
     """Refuse a place whose file system a user serves; ``mounts`` is a mountinfo."""
     for line in mounts.splitlines():
         if line.split(" ", 1)[0] == str(mount_id):
@@ -44,7 +44,7 @@ def check_server(mounts: str, mount_id: int, mount: Mount) -> None:
             return
 
 
-def check_below(mounts: str, place: str, mount: Mount) -> None:
+def check_below(mounts: str, place: str, mount: MountRequest) -> None:
     """Refuse what is mounted at or below a place if a user serves it; ``mounts`` is a mountinfo."""
     for line in mounts.splitlines():
         at = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), line.split(" ", 5)[4])
@@ -55,7 +55,7 @@ def check_below(mounts: str, place: str, mount: Mount) -> None:
             _check(line, f"{inner} is", mount)
 
 
-def _check(line: str, what: str, mount: Mount) -> None:
+def _check(line: str, what: str, mount: MountRequest) -> None:
     """The file system's own options have ``user_id`` of who mounted it."""
     kind, _, options = line.partition(" - ")[2].split(" ")[:3]
     if kind.split(".")[0] in ("fuse", "fuseblk") and "user_id=0" not in options.split(","):

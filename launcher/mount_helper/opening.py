@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from launcher.errors import InternalError, LauncherError, PinRefused, PinsUnavailable
 from launcher.mount_helper import syscalls
-from launcher.mount_helper.values import Mount, User
+from launcher.mount_helper.values import MountRequest, User
 
 _TRIES = 64
 """The kernel answers EAGAIN where something was renamed while it looked at a ``..``."""
@@ -49,7 +49,7 @@ def become(user: User) -> None:
         raise InternalError(f"as uid {user.uid} there are capabilities left: {held}")
 
 
-def open_mount(mount: Mount) -> int:
+def open_mount(mount: MountRequest) -> int:
     """Return an O_PATH file of what is to be mounted; raises ``PinRefused`` that says why not."""
     root = open_directory(mount.root, f"mount root {mount.root}")
     try:
@@ -67,7 +67,7 @@ def open_mount(mount: Mount) -> int:
     return fd
 
 
-def _check_inside(place: int, what: str, path: str, mount: Mount) -> None:
+def _check_inside(place: int, what: str, path: str, mount: MountRequest) -> None:
     """Refuse a directory that is not there, or only by a symlink: runc would make or follow it."""
     try:
         os.close(syscalls.openat2(place, path, _DIRECTORY, _NO_LINKS | syscalls.RESOLVE_BENEATH))
@@ -110,7 +110,7 @@ def open_directory(path: str, what: str, *, sticky: bool = False, make: bool = F
     return fd
 
 
-def check_kind(mode: int, mount: Mount) -> None:
+def check_kind(mode: int, mount: MountRequest) -> None:
     """Refuse what is neither a directory nor a regular file: a socket may be Docker's own."""
     if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
         return
@@ -155,7 +155,7 @@ def _refused_root(error: OSError, at: str, what: str) -> LauncherError:
     return PinRefused(f"{what}: {reason}", fix=fix.get(error.errno or 0, _ROOT_FIX))
 
 
-def _open_beneath(root: int, mount: Mount) -> int:
+def _open_beneath(root: int, mount: MountRequest) -> int:
     path = mount.path or "."
     try:
         try:
@@ -176,7 +176,7 @@ def _patiently(root: int, path: str, flags: int) -> int:
     return syscalls.openat2(root, path, flags, _BENEATH)
 
 
-def _refused_path(error: OSError, root: int, mount: Mount) -> PinRefused:
+def _refused_path(error: OSError, root: int, mount: MountRequest) -> PinRefused:
     number = error.errno or 0
     at = _first_failing(root, mount)
     at = "it" if at == str(mount) else at
@@ -196,7 +196,7 @@ def _refused_path(error: OSError, root: int, mount: Mount) -> PinRefused:
     return PinRefused(f"{mount}: {reason}", fix=fixes.get(number))
 
 
-def _first_failing(root: int, mount: Mount) -> str:
+def _first_failing(root: int, mount: MountRequest) -> str:
     """Return the shortest part of the path that cannot be opened either, for people."""
     so_far = PurePosixPath()
     for name in PurePosixPath(mount.path).parts:

@@ -17,14 +17,14 @@ from launcher.mount_helper import values
 from launcher.mount_helper.borrowing import opened
 from launcher.mount_helper.fuse import check_open
 from launcher.mount_helper.slots import Slots
-from launcher.mount_helper.tree import Tree
-from launcher.mount_helper.values import Fields, Mount
+from launcher.mount_helper.tree import MountTree
+from launcher.mount_helper.values import Fields, MountRequest
 
 OPENING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class HelperSettings:
     """What the helper was started with: where pins are, and how long an opening may take."""
 
     directory: str
@@ -36,7 +36,7 @@ class Settings:
 Reply = dict[str, Any]
 
 
-def pin(settings: Settings, fields: Fields) -> Reply:
+def pin(settings: HelperSettings, fields: Fields) -> Reply:
     """Open as the user, then mount, where dockerd sees it: ``paths`` in the order of ``mounts``."""
     values.only(fields, "container", "mounts", "uid", "gid", "groups", "dockerd")
     container, dockerd = values.container_of(fields), values.dockerd_of(fields)
@@ -44,23 +44,23 @@ def pin(settings: Settings, fields: Fields) -> Reply:
     mounts = _mounts(settings, fields)
     with (
         opened(user, mounts, settings.opening_seconds, settings.slots) as files,
-        Tree.locked(settings.directory) as tree,
+        MountTree.locked(settings.directory) as tree,
     ):
         return {"paths": tree.pin(container, list(zip(files, mounts, strict=True)), dockerd)}
 
 
-def secrets(settings: Settings, fields: Fields) -> Reply:
+def secrets(settings: HelperSettings, fields: Fields) -> Reply:
     """Mount a file system in memory with these files, the user's to read: ``path`` is where."""
     values.only(fields, "container", "secrets", "uid", "gid", "dockerd")
     container, dockerd = values.container_of(fields), values.dockerd_of(fields)
     files = values.secrets_of(fields)
     # uid 0 as well: what is opened for a user is nothing, and the files are his.
     user = values.user_of({**fields, "groups": []}, root_allowed=True)
-    with Tree.locked(settings.directory) as tree:
+    with MountTree.locked(settings.directory) as tree:
         return {"path": tree.put_secrets(container, files, user, dockerd)}
 
 
-def check(settings: Settings, fields: Fields) -> Reply:
+def check(settings: HelperSettings, fields: Fields) -> Reply:
     """Open as the user and mount nothing: what can be said before a job waits for its start."""
     values.only(fields, "mounts", "uid", "gid", "groups")
     user = values.user_of(fields, root_allowed=settings.root_allowed)
@@ -71,35 +71,35 @@ def check(settings: Settings, fields: Fields) -> Reply:
     return {}
 
 
-def unpin(settings: Settings, fields: Fields) -> Reply:
+def unpin(settings: HelperSettings, fields: Fields) -> Reply:
     """Take away what a container has: ``removed`` says whether it had any."""
     values.only(fields, "container")
     container = values.container_of(fields)
-    with Tree.locked(settings.directory) as tree:
+    with MountTree.locked(settings.directory) as tree:
         return {"removed": tree.remove(container)}
 
 
-def pinned(settings: Settings, fields: Fields) -> Reply:
+def pinned(settings: HelperSettings, fields: Fields) -> Reply:
     """Say which ``containers`` have pins whose names begin with ``prefix``."""
     values.only(fields, "prefix")
     prefix = values.prefix_of(fields)
-    with Tree.locked(settings.directory) as tree:
+    with MountTree.locked(settings.directory) as tree:
         return {"containers": [name for name in tree.containers() if name.startswith(prefix)]}
 
 
-def sweep(settings: Settings, fields: Fields) -> Reply:
+def sweep(settings: HelperSettings, fields: Fields) -> Reply:
     """Take away what these containers have, as ``unpin``: ``removed``, by name."""
     values.only(fields, "containers")
     containers = values.containers_of(fields)
-    with Tree.locked(settings.directory) as tree:
+    with MountTree.locked(settings.directory) as tree:
         return {"removed": tree.sweep(containers)}
 
 
-def ping(settings: Settings, fields: Fields) -> Reply:
+def ping(settings: HelperSettings, fields: Fields) -> Reply:
     """Say whether pins can be made, and in which mount namespace."""
     values.only(fields)
     try:
-        with Tree.locked(settings.directory) as tree:
+        with MountTree.locked(settings.directory) as tree:
             trouble = tree.trouble()
     except LauncherError as error:
         trouble = error
@@ -108,7 +108,7 @@ def ping(settings: Settings, fields: Fields) -> Reply:
     return {"version": __version__, "namespace": namespace, "trouble": why}
 
 
-REQUESTS: Mapping[str, Callable[[Settings, Fields], Reply]] = {
+REQUESTS: Mapping[str, Callable[[HelperSettings, Fields], Reply]] = {
     "pin": pin,
     "secrets": secrets,
     "check": check,
@@ -119,7 +119,7 @@ REQUESTS: Mapping[str, Callable[[Settings, Fields], Reply]] = {
 }
 
 
-def answer(settings: Settings, request: Fields) -> Reply:
+def answer(settings: HelperSettings, request: Fields) -> Reply:
     """Carry out a request; raises ``UserError`` for one that there is not."""
     fields = dict(request)
     what = fields.pop("do", None)
@@ -129,7 +129,7 @@ def answer(settings: Settings, request: Fields) -> Reply:
     return handler(settings, fields)
 
 
-def _mounts(settings: Settings, fields: Fields) -> tuple[Mount, ...]:
+def _mounts(settings: HelperSettings, fields: Fields) -> tuple[MountRequest, ...]:
     """Return what is to be mounted; a root that has the pins would pin them over and over."""
     mounts = values.mounts_of(fields)
     pins = f"{settings.directory}/"

@@ -22,7 +22,7 @@ from launcher.mount_helper import syscalls
 from launcher.mount_helper.fuse import check_below, check_open, mountinfo
 from launcher.mount_helper.memory_files import filled
 from launcher.mount_helper.opening import kernel_lacks, open_directory
-from launcher.mount_helper.values import Mount, User, is_container
+from launcher.mount_helper.values import MountRequest, User, is_container
 
 SECRETS = "secrets"
 """The place of a container's secrets; its mounts have numbers."""
@@ -31,7 +31,7 @@ _PATH_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Tree:
+class MountTree:
     """The pins in one directory. One process at a time changes them."""
 
     def __init__(self, directory: str, fd: int) -> None:
@@ -39,7 +39,7 @@ class Tree:
 
     @classmethod
     @contextlib.contextmanager
-    def locked(cls, directory: str) -> Iterator[Tree]:
+    def locked(cls, directory: str) -> Iterator[MountTree]:
         """Open the directory, made where it is missing, and keep other helpers out meanwhile.
 
         Raises ``PinsUnavailable`` where others than root could change what is in it.
@@ -65,7 +65,7 @@ class Tree:
             os.close(fd)
 
     def pin(
-        self, container: str, files: Sequence[tuple[int, Mount]], dockerd: int | None = None
+        self, container: str, files: Sequence[tuple[int, MountRequest]], dockerd: int | None = None
     ) -> list[str]:
         """Mount each open file; returns their paths, in order. What was pinned before is removed.
 
@@ -174,7 +174,7 @@ class Tree:
             yield fd
 
 
-def _mount(fd: int, mount: Mount, folder: int, name: str) -> None:
+def _mount(fd: int, mount: MountRequest, folder: int, name: str) -> None:
     mode = check_open(fd, mount)
     with _file(syscalls.clone_tree(fd)) as tree:
         syscalls.restrict(tree, _HARMLESS | (mount.read_only * syscalls.MOUNT_ATTR_RDONLY))

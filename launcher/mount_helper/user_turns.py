@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from launcher.errors import PinsUnavailable
 
 
-class Turns:
+class UserTurns:
     """At most ``most`` threads at a time for each uid."""
 
     def __init__(self, most: int) -> None:

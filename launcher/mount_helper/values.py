@@ -25,7 +25,7 @@ Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class MountRequest:
     """A place beneath a root; ``path`` is relative to it, empty or ``.`` for the root itself.
 
     ``inside`` are directories that must be there, reached without a symlink: (what people call it,
@@ -130,7 +130,7 @@ def dockerd_of(fields: Fields) -> int | None:
     return int(pid)
 
 
-def mounts_of(fields: Fields) -> tuple[Mount, ...]:
+def mounts_of(fields: Fields) -> tuple[MountRequest, ...]:
     """Return what is to be mounted, 1 to ``MOST_MOUNTS``."""
     found = _list("mounts", fields["mounts"], MOST_MOUNTS)
     if not found:
@@ -138,7 +138,7 @@ def mounts_of(fields: Fields) -> tuple[Mount, ...]:
     return tuple(_mount(f"mounts[{at}]", each) for at, each in enumerate(found))
 
 
-def _mount(where: str, found: Any) -> Mount:
+def _mount(where: str, found: Any) -> MountRequest:
     if not isinstance(found, dict):
         raise UserError(f"{where}: must be an object")
     try:
@@ -152,7 +152,7 @@ def _mount(where: str, found: Any) -> Mount:
     check_root(root)
     if path.startswith("/"):
         raise UserError(f"{where}.path: {path!r} must be relative to the root {root}")
-    return Mount(root, path, read_only, _inside(f"{where}.inside", found.get("inside", [])))
+    return MountRequest(root, path, read_only, _inside(f"{where}.inside", found.get("inside", [])))
 
 
 def _inside(where: str, found: Any) -> tuple[tuple[str, str], ...]:

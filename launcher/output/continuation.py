@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from launcher.engine.logs import Entry
+from launcher.engine.logs import LogEntry
 from launcher.output.blocks import Totals
 from launcher.output.reader import LogReader
 from launcher.wire.frames import NOTE, STDERR, STDOUT, Frame
@@ -51,7 +51,7 @@ class Continuation:
         self._kept = {stream: _Kept(path, stream) for stream in (STDOUT, STDERR)}
         self._first = {STDOUT, STDERR}
 
-    def rest(self, entry: Entry) -> list[Frame]:
+    def rest(self, entry: LogEntry) -> list[Frame]:
         """Return what the file has not of an entry, behind a note where something may be missing.
 
         Raises ``Misfit``.
@@ -71,12 +71,12 @@ class Continuation:
         rest = data[len(known) :]
         return [Frame(stream, entry.time_ns, rest)] if rest else []
 
-    def _fits(self, entry: Entry, known: bytes) -> bool:
+    def _fits(self, entry: LogEntry, known: bytes) -> bool:
         kept, time_ns = self._kept[entry.stream].peek(len(known))
         late = entry.stream in self._first and entry.time_ns > time_ns + APART_NS
         return kept == known and not (late and known == entry.data)
 
-    def _after_jump(self, entry: Entry) -> list[Frame]:
+    def _after_jump(self, entry: LogEntry) -> list[Frame]:
         """Leave out what the file has from before an entry's time; the entry must fit then."""
         dropped = self._kept[entry.stream].drop_before(entry.time_ns)
         self._left[entry.stream] -= dropped

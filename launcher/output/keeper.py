@@ -41,7 +41,7 @@ LONGEST_PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
-class Kept:
+class KeptOutput:
     """One output: ``whole`` is None while it is being read, then whether it came to its end.
 
     ``fds`` are those of its source that are still read.
@@ -65,7 +65,7 @@ class Kept:
         }
 
 
-class Client:
+class DaemonConnection:
     """A connection of the daemon: asks, and with ``watch`` hears of what happens."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -84,8 +84,8 @@ class Keeper:
         self._listener = listener
         self._idle_seconds = idle_seconds
         self._selector = selectors.DefaultSelector()
-        self._kept: dict[str, Kept] = {}
-        self._clients: set[Client] = set()
+        self._kept: dict[str, KeptOutput] = {}
+        self._clients: set[DaemonConnection] = set()
         self._reading = 0
         self._told_at = 0.0
         self._quiet_since = time.monotonic()
@@ -117,11 +117,11 @@ class Keeper:
         if len(self._clients) >= MOST_CLIENTS:
             connection.close()
             return
-        client = Client(connection)
+        client = DaemonConnection(connection)
         self._clients.add(client)
         self._selector.register(connection, selectors.EVENT_READ, lambda: self._answer(client))
 
-    def _answer(self, client: Client) -> None:
+    def _answer(self, client: DaemonConnection) -> None:
         try:
             data, files, _, _ = socket.recv_fds(client.connection, MOST_MESSAGE_BYTES, MOST_FILES)
         except BlockingIOError:
@@ -137,14 +137,16 @@ class Keeper:
             for fd in files:
                 os.close(fd)
 
-    def _reply(self, client: Client, data: bytes, files: list[int]) -> dict[str, Any]:
+    def _reply(self, client: DaemonConnection, data: bytes, files: list[int]) -> dict[str, Any]:
         try:
             return self._do(client, json.loads(data), files)
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("a request failed: %s", error)
             return {"error": str(error)}
 
-    def _do(self, client: Client, asked: dict[str, Any], files: list[int]) -> dict[str, Any]:
+    def _do(
+        self, client: DaemonConnection, asked: dict[str, Any], files: list[int]
+    ) -> dict[str, Any]:
         do: Callable[[], dict[str, Any]] = {
             "keep": lambda: self._keep(asked, files),
             "watch": lambda: self._watch(client),
@@ -159,13 +161,13 @@ class Keeper:
             return {"error": "this output is kept already"}
         why, limit = str(asked.get("why", "")), int(asked["limit"])
         source = taken_over(files, lambda: LogWriter(Path(path), limit, why, wait=False))
-        kept = self._kept[path] = Kept(path, str(asked["token"]), source, set(source.fds()))
+        kept = self._kept[path] = KeptOutput(path, str(asked["token"]), source, set(source.fds()))
         self._reading += 1
         for fd in kept.fds:
             self._selector.register(fd, selectors.EVENT_READ, self._mover(kept, fd))
         return {}
 
-    def _watch(self, client: Client) -> dict[str, Any]:
+    def _watch(self, client: DaemonConnection) -> dict[str, Any]:
         client.watches = True
         client.news = dict.fromkeys(self._kept, True)
         return {"version": __version__, "kept": len(self._kept)}
@@ -177,7 +179,7 @@ class Keeper:
             self._close(kept, whole=False)
         return {}
 
-    def _close(self, kept: Kept, *, whole: bool) -> None:
+    def _close(self, kept: KeptOutput, *, whole: bool) -> None:
         if kept.source is not None:
             for fd in kept.fds:
                 self._selector.unregister(fd)
@@ -186,7 +188,7 @@ class Keeper:
             kept.source, kept.whole, kept.ended_ns = None, whole, time.time_ns()
             self._reading -= 1
 
-    def _mover(self, kept: Kept, fd: int) -> Callable[[], None]:
+    def _mover(self, kept: KeptOutput, fd: int) -> Callable[[], None]:
         def move() -> None:
             if kept.source is None or fd not in kept.fds:
                 return  # it was forgotten since the selector saw it
@@ -199,7 +201,7 @@ class Keeper:
 
         return move
 
-    def _end_of(self, kept: Kept, fd: int, *, whole: bool) -> None:
+    def _end_of(self, kept: KeptOutput, fd: int, *, whole: bool) -> None:
         """Read one of its files no more; with the last one the output is over."""
         self._selector.unregister(fd)
         kept.fds.discard(fd)
@@ -227,7 +229,7 @@ class Keeper:
                     break
                 client.news.pop(path, None)
 
-    def _send(self, client: Client, message: dict[str, Any]) -> bool:
+    def _send(self, client: DaemonConnection, message: dict[str, Any]) -> bool:
         try:
             client.connection.send(json.dumps(message).encode())
         except BlockingIOError:
@@ -237,7 +239,7 @@ class Keeper:
             return False
         return True
 
-    def _leave(self, client: Client) -> None:
+    def _leave(self, client: DaemonConnection) -> None:
         if client in self._clients:
             self._clients.discard(client)
             client.news.clear()

@@ -8,7 +8,7 @@ from launcher.core.model.gpu import Slice
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import SliceState
 from launcher.core.model.use import weight
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
 from launcher.store.rows import layout_rows, rows
 from launcher.store.rows.job_rows import JobReader
@@ -21,7 +21,7 @@ LIVE = "LIVE"
 """Under which word the table ``tallies`` counts the jobs that have not ended."""
 
 
-def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Rules) -> World:
+def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Settings) -> World:
     """Return a new world of everything in the database that is not over."""
     next_id: int = db.execute(_Q["next_id"]).fetchone()[0]
     world = World(store, next_id, cpu_slots, rules)

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 
-from launcher.core.jobs.pruning import Used, by_day, day_of
+from launcher.core.jobs.pruning import UsageRow, by_day, day_of
 from launcher.core.model.job import wall_of
 from launcher.indices import runs
 from launcher.store.sql import queries
@@ -60,14 +60,14 @@ def _add_usage(db: sqlite3.Connection, jobs: Iterable[sqlite3.Row]) -> None:
 def _used(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[tuple[str, str, int, float]]:
     """Yield day, profile, how many jobs ended, and seconds; the job once, where it ended."""
     uses = list(_uses(db, job))
-    last = max(uses, key=lambda use: use.end, default=Used("", job["ended"], job["ended"]))
+    last = max(uses, key=lambda use: use.end, default=UsageRow("", job["ended"], job["ended"]))
     yield day_of(last.end), last.profile, 1, 0.0
     for use in uses:
         for day, seconds in by_day(use.start, use.end):
             yield day, use.profile, 0, seconds * use.units
 
 
-def _uses(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[Used]:
+def _uses(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[UsageRow]:
     """Yield what each attempt of a job had; as for the fair share, until its container ended."""
     slots = int(json.loads(job["need"]).get("count", 1))
     for row in db.execute(_Q["uses_of_job"], (job["id"],)):
@@ -75,7 +75,7 @@ def _uses(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[Used]:
         ended = wall_of(row["ended_at"])
         ends = [end for end in (ended, row["released_at"]) if end is not None]
         units = 1 if profile is not None else slots
-        yield Used(profile or "cpu", start, max(start, min(ends, default=start)), units)
+        yield UsageRow(profile or "cpu", start, max(start, min(ends, default=start)), units)
 
 
 def _image(db: sqlite3.Connection, day: str, uid: int, image: str, found: Iterable[Key]) -> str:

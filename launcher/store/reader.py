@@ -13,7 +13,7 @@ from launcher.core.model.arrays import Array
 from launcher.core.model.job import Job
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.core.world.world import World
 from launcher.store.connect import FILE_NAME, check, connect, explained
 from launcher.store.copying import copy_database
@@ -68,7 +68,7 @@ class Reader:
         """Return the uids of the jobs with these ids, both ends included."""
         return {row["id"]: row["uid"] for row in self._rows("owners_between", first, last)}
 
-    def world(self, cpu_slots: int, rules: Rules) -> World:
+    def world(self, cpu_slots: int, rules: Settings) -> World:
         """Return a world of its own, of what is committed: for who plays with it."""
         with explained(self._path):
             self._db.execute("BEGIN")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from launcher.core.messages.changes import Changes
 from launcher.core.model.lease import Lease
-from launcher.core.policy.settings import DEFAULT_RULES, Rules
+from launcher.core.policy.settings import DEFAULT_RULES, Settings
 from launcher.core.world.world import World
 from launcher.crashpoints import crashpoint
 from launcher.errors import StateDirError
@@ -238,7 +238,7 @@ class Store:
         db.executemany(_Q["put_pull"], opened)
         db.executemany(_Q["delete_pull"], [p for p in changes.pulls if not changes.pulls[p]])
 
-    def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
+    def load(self, cpu_slots: int, rules: Settings = DEFAULT_RULES) -> World:
         """Read the live jobs, their attempts, leases and the quarantines into a new world.
 
         Raises ``DatabaseDamaged`` where a row cannot be understood.

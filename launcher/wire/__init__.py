@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AttemptView as AttemptView
-    from launcher.wire.detail import Blocker as Blocker
+    from launcher.wire.detail import BlockerView as BlockerView
     from launcher.wire.detail import EditRequest as EditRequest
     from launcher.wire.detail import EventView as EventView
     from launcher.wire.detail import JobDetail as JobDetail
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from launcher.wire.queue import Ahead as Ahead
     from launcher.wire.queue import Forecast as Forecast
     from launcher.wire.queue import Gate as Gate
-    from launcher.wire.queue import Lane as Lane
+    from launcher.wire.queue import LaneView as LaneView
     from launcher.wire.queue import QueueEntry as QueueEntry
     from launcher.wire.queue import ReservationView as ReservationView
     from launcher.wire.queue import ReserveRequest as ReserveRequest
@@ -87,12 +87,12 @@ _HOMES = {
     "jobs": "ArrayRequest GpuRequest Mount JobRequest RegistryAuth RetryRequest SignalBefore "
     "SubmitRequest",
     "shown": "ArrayView JobView QueueHead",
-    "detail": "SignalRequest RetryJobs EditRequest Blocker AttemptView EventView LimitsView "
+    "detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView LimitsView "
     "JobDetail",
     "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
     "LayoutPlan LayoutChange DrainRequest SavedGpu",
-    "queue": "Ahead Forecast Gate Lane QueueEntry ReservationView ReserveRequest Run SelectRequest "
-    "WhatIfLayout WhatIfRequest Why",
+    "queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
+    "SelectRequest WhatIfLayout WhatIfRequest Why",
     "login": "LoginRequest LoginReply",
     "images": "ImageView PublishRequest",
     "history": "PruneReply PruneRequest",

@@ -46,7 +46,7 @@ class EditRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blocker:
+class BlockerView:
     """One unmet need of a pending job: what it needs and what there is, as text for people.
 
     ``jobs`` are those in the way: in front of it, on the slices, or to end first.
@@ -105,7 +105,7 @@ class JobDetail:
     job: JobView
     spec: JobRequest | None
     image_id: str | None
-    blockers: list[Blocker]
+    blockers: list[BlockerView]
     position: int | None
     attempts: list[AttemptView]
     events: list[EventView]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from launcher.wire.bounds import Most
-from launcher.wire.detail import MOST_REF, Blocker
+from launcher.wire.detail import MOST_REF, BlockerView
 from launcher.wire.jobs import ArrayRequest, JobRequest
 from launcher.wire.layout import LayoutSpec
 from launcher.wire.shown import JobView
@@ -77,7 +77,7 @@ class Gate:
 
     name: str
     passed: bool
-    blocker: Blocker | None = None
+    blocker: BlockerView | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Why:
     job: JobView
     position: int | None
     gates: list[Gate]
-    blockers: list[Blocker]
+    blockers: list[BlockerView]
     ahead: list[Ahead]
     earliest_start: str | None
     estimated_start: str | None
@@ -127,7 +127,7 @@ class WhatIfRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lane:
+class LaneView:
     """A slice of a replay, or CPU slots together; ``label`` names it for people."""
 
     uuid: str
@@ -161,7 +161,7 @@ class Forecast:
     use: float
     jobs: int
     never: list[int]
-    lanes: list[Lane]
+    lanes: list[LaneView]
     runs: list[Run]
     best: bool = False
 

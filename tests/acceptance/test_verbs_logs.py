@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from tests.acceptance.shell import Shell
 from tests.support.daemon import BUSYBOX, DaemonProcess
@@ -65,7 +65,7 @@ def test_following_a_job_that_waits_begins_before_it_starts(launch: Shell) -> No
 def test_they_are_kept_when_the_container_is_gone(launch: Shell, shared: DaemonProcess) -> None:
     launch("run", "-q", BUSYBOX, "sh", "-c", SIX).ok()
     (attempt,) = shared.client.show("last").attempts
-    containers = Containers(Connection(shared.docker_host))
+    containers = Containers(DockerConnection(shared.docker_host))
     wait_until(
         lambda: containers.inspect(attempt.container_name) is None, what="the container is gone"
     )

@@ -8,13 +8,13 @@ import sys
 import time
 
 from launcher import __version__
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from tests.benchmarks import deciding, ended, measure, output, queue
 from tests.benchmarks.setup import Result, Stand, stand
 
 
 def _machine(bench: Stand) -> str:
-    version = Connection(bench.sandbox.docker_host).version()["Version"]
+    version = DockerConnection(bench.sandbox.docker_host).version()["Version"]
     return (
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Linux {platform.release()}, "
         f"Python {platform.python_version()}, Docker {version}, launcher {__version__}"

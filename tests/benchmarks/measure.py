@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.wire import JobRequest, JobView
 from tests.benchmarks import bare
 from tests.benchmarks.bare import Work
@@ -70,7 +70,7 @@ def throughput_and_turnaround(stand: Stand) -> list[Result]:
 
 def _settle(stand: Stand) -> None:
     """Wait until no container of the last round is left to remove."""
-    api = Connection(stand.sandbox.docker_host).api()
+    api = DockerConnection(stand.sandbox.docker_host).api()
     while api.containers(all=True):
         time.sleep(0.05)
 
@@ -103,7 +103,7 @@ def cold_images(stand: Stand) -> Result:
 
 
 def _make_image(stand: Stand, registry: Registry, number: int) -> str:
-    api = Connection(stand.sandbox.docker_host).api()
+    api = DockerConnection(stand.sandbox.docker_host).api()
     command = ["sh", "-c", f"head -c {IMAGE_BYTES} /dev/urandom > /data"]
     made = api.create_container_from_config({"Image": BUSYBOX, "Cmd": command})["Id"]
     api.start(made)
@@ -116,7 +116,7 @@ def _make_image(stand: Stand, registry: Registry, number: int) -> str:
 
 
 def _forget(stand: Stand, images: Iterable[str]) -> None:
-    api = Connection(stand.sandbox.docker_host).api()
+    api = DockerConnection(stand.sandbox.docker_host).api()
     for image in images:
         if api.images(image):
             api.remove_image(image, force=True)

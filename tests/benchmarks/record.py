@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Mapping
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 
 
 class Record:
@@ -14,7 +14,7 @@ class Record:
 
     def __init__(self, docker_host: str) -> None:
         self._stream = (
-            Connection(docker_host)
+            DockerConnection(docker_host)
             .api()
             .events(decode=True, filters={"type": "container", "event": ["start", "die"]})
         )

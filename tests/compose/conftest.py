@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from tests.compose.stack import BASE, IMAGE, TOOLS, Stack, copy_repository
@@ -30,7 +30,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def running(sandbox: Sandbox) -> Iterator[Sandbox]:
     with sandbox:
-        api = Connection(sandbox.docker_host).api()
+        api = DockerConnection(sandbox.docker_host).api()
         if not api.images(BASE):
             api.import_image_from_file(str(TOOLS / "base.tar"), *BASE.split(":"))
             sandbox.import_busybox(IMAGE)

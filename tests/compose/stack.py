@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import Client
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import EngineUnavailable, LauncherError
 from launcher.fakegpu import Machine
@@ -57,7 +57,7 @@ class Stack:
         self.run = Path("/run") / f"launcher-{self.name}"
         self.socket = self.run / "launcher.sock"
         self.client = Client(str(self.socket))
-        self.containers = Containers(Connection(sandbox.docker_host))
+        self.containers = Containers(DockerConnection(sandbox.docker_host))
         self.extra: dict[str, str] = {}
         """More variables of Compose's environment."""
         self.changes: dict[str, dict[str, Any]] = {

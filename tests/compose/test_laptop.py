@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from launcher import __version__
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
 from tests.compose.conftest import MakeStack
@@ -56,7 +56,9 @@ def test_the_image_has_what_the_daemon_needs_and_no_more(laptop: Stack) -> None:
     found = laptop.compose("run", "--rm", "--no-deps", "fake", "sh", "-c", script, check=False)
     assert found.stdout == ""
     labels = (
-        Connection(laptop.sandbox.docker_host).api().inspect_image("launcher")["Config"]["Labels"]
+        DockerConnection(laptop.sandbox.docker_host)
+        .api()
+        .inspect_image("launcher")["Config"]["Labels"]
     )
     assert labels["org.opencontainers.image.version"] == __version__
     names = laptop.compose(

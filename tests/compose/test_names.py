@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.errors import NotAllowed
 from launcher.fakegpu.sandbox import Sandbox
 from tests.compose.stack import BASE, NONE, Stack
@@ -54,7 +54,7 @@ def sssd(plain_docker: Sandbox, tmp_path: Path) -> Iterator[Path]:
     """The pipes of a real SSSD that knows carol and that she is in a group."""
     pipes = tmp_path / "pipes"
     (pipes / "private").mkdir(parents=True)
-    api = Connection(plain_docker.docker_host).api()
+    api = DockerConnection(plain_docker.docker_host).api()
     words = {"fileobj": io.BytesIO(SSSD.encode()), "tag": "launcher-test/sssd", "rm": True}
     told = list(api.build(**words, network_mode="host", decode=True))
     assert "error" not in told[-1], told[-5:]

@@ -11,16 +11,16 @@ import pytest
 
 from launcher.core.model.ids import container_name, labels
 from launcher.core.model.job import JobSpec
-from launcher.core.policy.policy import Asked, Person, Policy
+from launcher.core.policy.policy import Person, Policy, PolicyInput
 from launcher.core.policy.sandbox import confinement
 from launcher.engine.attach import Demultiplexer, attach
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Container, Containers, cgroup_is_empty, gpu_ids
 from launcher.engine.images import Images
 from launcher.engine.inspect_check import inspect_faults
-from launcher.engine.logs import Entry, Logs
+from launcher.engine.logs import LogEntry, Logs
 from launcher.engine.outcome import Refusal, Refused
-from launcher.engine.spec import LOG_CONFIG, Launch, create_body
+from launcher.engine.spec import LOG_CONFIG, ContainerSpec, create_body
 from launcher.engine.validate import Bounds, body_faults
 from launcher.fakegpu.sandbox import Sandbox
 from tests.support.builders import ALICE, CPU, ROOT, mig, profile
@@ -32,20 +32,20 @@ PLAIN: dict[str, Any] = {"Image": BUSYBOX}
 numbers = itertools.count(1)
 
 
-def launch(sandbox: Sandbox, slices: int, **spec: Any) -> Launch:
+def launch(sandbox: Sandbox, slices: int, **spec: Any) -> ContainerSpec:
     """Return an attempt on so many slices, with an image that is really there."""
     owner, job = spec.pop("owner", ALICE), next(numbers)
-    image_id = Images(Connection(sandbox.docker_host)).find(BUSYBOX)
+    image_id = Images(DockerConnection(sandbox.docker_host)).find(BUSYBOX)
     assert image_id is not None
     need = profile(count=slices) if slices else CPU
     made = JobSpec("test", BUSYBOX, need, **spec)
     leased = tuple(mig(n) for n in range(slices))
     marks = labels("c0de", job, 1, tuple(s.uuid for s in leased), owner.uid)
-    kept = confinement(Asked(made, Person(owner), Policy(), SHARE))
-    return Launch(job, 1, made, leased, image_id, kept, marks, made.binds)
+    kept = confinement(PolicyInput(made, Person(owner), Policy(), SHARE))
+    return ContainerSpec(job, 1, made, leased, image_id, kept, marks, made.binds)
 
 
-def run(docker: Containers, made: Launch) -> Container:
+def run(docker: Containers, made: ContainerSpec) -> Container:
     """Create and start an attempt as the daemon does; returns what inspect shows."""
     body, name = create_body(made), container_name("c0de", made.job, made.attempt)
     assert body_faults(body, bounds_of(made)) == []
@@ -192,10 +192,10 @@ def test_ours_are_listed_by_label_in_every_state_and_running_whoever_made_them(
 
 @pytest.fixture
 def logs(sandbox: Sandbox) -> Logs:
-    return Logs(Connection(sandbox.docker_host))
+    return Logs(DockerConnection(sandbox.docker_host))
 
 
-def read(logs: Logs, name: str, *, follow: bool = True) -> list[Entry]:
+def read(logs: Logs, name: str, *, follow: bool = True) -> list[LogEntry]:
     return [entry for batch in logs.read(name, follow=follow) for entry in batch]
 
 
@@ -291,7 +291,7 @@ def test_one_connection_serves_many_threads_at_once(docker: Containers) -> None:
 
 
 def test_a_pinned_id_and_its_name_are_one_image(sandbox: Sandbox) -> None:
-    images = Images(Connection(sandbox.docker_host))
+    images = Images(DockerConnection(sandbox.docker_host))
     image_id = images.find(BUSYBOX)
     assert image_id is not None
     assert image_id.startswith("sha256:")
@@ -302,6 +302,6 @@ def test_a_pinned_id_and_its_name_are_one_image(sandbox: Sandbox) -> None:
 
 
 def test_version_and_info_are_dockers_own(sandbox: Sandbox) -> None:
-    connection = Connection(sandbox.docker_host)
+    connection = DockerConnection(sandbox.docker_host)
     assert connection.version()["Version"]
     assert connection.info()["LiveRestoreEnabled"] is True

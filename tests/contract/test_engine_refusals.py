@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Container, Containers
 from launcher.engine.images import Images, PullFailed
 from launcher.engine.outcome import Refusal, Refused
@@ -22,7 +22,7 @@ NAME = "refusals"
 
 @pytest.fixture
 def images(sandbox: Sandbox) -> Images:
-    return Images(Connection(sandbox.docker_host))
+    return Images(DockerConnection(sandbox.docker_host))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from launcher.core.model.ids import labels
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Container, Containers, gpu_ids
 from launcher.engine.images import Images, PullFailed
 from launcher.engine.logs import Logs
@@ -87,7 +87,7 @@ def twin(request: pytest.FixtureRequest) -> Iterator[Twin]:
     if request.param == "real":
         sandbox: Sandbox = request.getfixturevalue("sandbox")
         docker: Containers = request.getfixturevalue("docker")
-        connection = Connection(sandbox.docker_host)
+        connection = DockerConnection(sandbox.docker_host)
         yield Twin(docker, Images(connection), Logs(connection))
         return
     fake = FakeDocker(RealTime())

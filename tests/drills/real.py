@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.crashpoints import VARIABLE
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
@@ -73,7 +73,7 @@ class Drill:
         self.place.mkdir(parents=True, exist_ok=True)
         machine = Machine.create(self.place / "machine", self.spec)
         self.daemon = DaemonProcess(self.sandbox.docker_host, machine, self.place / "state")
-        self.containers = Containers(Connection(self.sandbox.docker_host))
+        self.containers = Containers(DockerConnection(self.sandbox.docker_host))
 
     # its lives
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from launcher.core.invariants import violations
 from launcher.core.model.job import State
-from launcher.core.recovery.rebuild import Found, Rebuild
+from launcher.core.recovery.rebuild import FoundContainer, Rebuild
 from launcher.core.recovery.reconcile import resume
 from launcher.core.world.world import World
 from launcher.store import Store
@@ -67,7 +67,7 @@ def drill(seed: int, steps: int = 60) -> Figures:
     return figures
 
 
-def containers(world: World) -> list[Found]:
+def containers(world: World) -> list[FoundContainer]:
     """Return what Docker shows of a world's live attempts."""
     found = []
     for job in world.jobs.values():
@@ -76,7 +76,7 @@ def containers(world: World) -> list[Found]:
         attempt = world.attempts[job.id]
         started = job.state is not State.STARTING
         found.append(
-            Found(
+            FoundContainer(
                 job.id, job.attempt, job.owner, attempt.slices, attempt.container_name,
                 f"c{job.id}", "sha256:1", "job", "busybox:1", "{}",
                 running=job.state is State.RUNNING,
@@ -117,7 +117,7 @@ def _damage(state: Path, older: Path, chosen: random.Random) -> str:
 
 
 def _rebuild(
-    state: Path, before: World, shown: list[Found], begun: dict[int, int], highest: int,
+    state: Path, before: World, shown: list[FoundContainer], begun: dict[int, int], highest: int,
     figures: Figures,
 ) -> None:  # fmt: skip
     now = History(0).machine.time
@@ -138,7 +138,11 @@ def _rebuild(
 
 
 def _look(
-    before: World, after: World, shown: list[Found], begun: dict[int, int], figures: Figures
+    before: World,
+    after: World,
+    shown: list[FoundContainer],
+    begun: dict[int, int],
+    figures: Figures,
 ) -> None:
     wrong = figures.failures
     wrong += violations(after)

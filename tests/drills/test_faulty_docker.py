@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.errors import LauncherError
 from launcher.fakegpu.sandbox import Sandbox
 from tests.drills.matrix import MACHINE, SLICE, SLICES, Cell, job_cells, machine_cells
@@ -48,7 +48,7 @@ def drill(sandbox: Sandbox, proxy: FaultyDocker, tmp_path: Path) -> Iterator[Dri
 
 def images(cells: list[Cell], sandbox: Sandbox, registry: Registry) -> dict[int, str]:
     """Give each cell that is about an image one of its own: here, or in the registry."""
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     found = {}
     image = sandbox.import_busybox("drills/cells:1")
     for cell in cells:

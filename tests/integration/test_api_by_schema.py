@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 
 from launcher.daemon.api.route import Access
 from launcher.daemon.api.routes import ROUTES
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import ArrayRequest, GpuRequest, JobRequest
 from tests.conftest import MakeDaemon
@@ -93,7 +93,7 @@ class Hers:
 def hers(daemon: DaemonProcess, sandbox: Sandbox) -> Hers:
     """Jobs of Alice's in many states, each with the word wherever a job may have one."""
     image = f"launcher/{HERS}:1"
-    Connection(sandbox.docker_host).api().tag(BUSYBOX, f"launcher/{HERS}", "1")
+    DockerConnection(sandbox.docker_host).api().tag(BUSYBOX, f"launcher/{HERS}", "1")
 
     def asked(*command: str, **fields: Any) -> JobRequest:
         fields = {

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.errors import LauncherError
 from launcher.fakegpu.build import compile_c
 from launcher.fakegpu.image import busybox_tar
@@ -59,7 +59,7 @@ def image(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> str:
         link.type, link.linkname = tarfile.SYMTYPE, "/proc/sys/kernel"
         tar.addfile(link)
     changes = [f"ENV {name}={value}" for name, value in HOSTILE.items()] + ["USER 0:0"]
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     repository, tag = IMAGE.split(":")
     api.import_image_from_data(packed.getvalue(), repository, tag, changes=changes)
     return IMAGE
@@ -151,7 +151,7 @@ def test_the_same_ways_lead_out_of_a_container_that_is_not_confined(
     image: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """So that they are ways at all."""
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     (tmp_path / "there").write_text("x")
     host = api.create_host_config(
         cap_add=["SYS_ADMIN", "SYS_PTRACE"],

@@ -12,7 +12,7 @@ import pytest
 from launcher.errors import LauncherError, UserError
 from launcher.fakegpu import build_library, state
 from launcher.fakegpu.build import FLAGS, SONAME, compile_c, sources
-from launcher.fakegpu.hook import Hook
+from launcher.fakegpu.hook import StubHook
 from tests.support.machines import build_directory  # noqa: F401  (a fixture)
 
 PYNVML_NAMES = {
@@ -125,7 +125,7 @@ def test_without_a_compiler_the_error_says_what_to_install(
         build_library(tmp_path)
     assert "apt-get install gcc libc6-dev" in str(caught.value)
     with pytest.raises(UserError):
-        Hook(tmp_path).build()
+        StubHook(tmp_path).build()
 
 
 def test_a_compiler_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pynvml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.fakegpu.boards import Board, boards
+from launcher.fakegpu.boards import BoardData, boards
 from launcher.fakegpu.layout import Stands, fits, gi_id
 from tests.support.machines import MakeMachine, build_directory, make_machine  # noqa: F401
 from tests.support.nvidia import create, gi_info, gpu, remaining
@@ -18,7 +18,7 @@ BOARDS = sorted(key for key, board in boards().items() if board.profiles)
 steps = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=16)
 
 
-def play(board: Board, history: list[tuple[int, int]]) -> None:
+def play(board: BoardData, history: list[tuple[int, int]]) -> None:
     """Create or destroy at random; every answer must be the one the rules give."""
     standing: list[tuple[Stands, Any]] = []
     for first, second in history:

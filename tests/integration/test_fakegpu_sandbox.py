@@ -18,7 +18,7 @@ from docker.types import DeviceRequest
 
 from launcher.errors import LauncherError, UserError
 from launcher.fakegpu import Machine
-from launcher.fakegpu.hook import NAME, Hook
+from launcher.fakegpu.hook import NAME, StubHook
 from launcher.fakegpu.processes import command_line, with_argument
 from launcher.fakegpu.sandbox import Sandbox, main
 from tests.support.wait import wait_until
@@ -265,7 +265,7 @@ def test_a_daemon_that_does_not_come_up_is_quoted(tmp_path: Path) -> None:
 
 
 def test_the_hook_takes_the_last_value_and_reads_nothing_else(tmp_path: Path) -> None:
-    hook = Hook(tmp_path / "hook")
+    hook = StubHook(tmp_path / "hook")
     made = hook.build().stat().st_mtime_ns
     assert hook.build().stat().st_mtime_ns == made
     bundle = tmp_path / "bundle"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.fakegpu.hook import Hook
+from launcher.fakegpu.hook import StubHook
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.wire import (
     GpuRequest,
@@ -194,13 +194,13 @@ def test_a_slice_that_goes_under_its_job_is_not_leased_again_until_the_job_is_ov
 
 
 @pytest.fixture
-def hook(sandbox: Sandbox) -> Iterator[Hook]:
+def hook(sandbox: Sandbox) -> Iterator[StubHook]:
     yield sandbox.hook
     sandbox.hook.allow()
 
 
 def test_a_driver_that_works_for_no_container_has_all_gpu_jobs_wait_and_holds_none(
-    daemon: DaemonProcess, hook: Hook
+    daemon: DaemonProcess, hook: StubHook
 ) -> None:
     text = "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch"
     hook.refuse(f"Auto-detected mode as 'legacy'\n{text}\n")
@@ -220,7 +220,7 @@ def test_a_driver_that_works_for_no_container_has_all_gpu_jobs_wait_and_holds_no
 
 
 def test_a_slice_on_which_starts_fail_is_left_out_and_the_next_job_gets_another(
-    daemon: DaemonProcess, hook: Hook
+    daemon: DaemonProcess, hook: StubHook
 ) -> None:
     bad = wait_until(daemon.client.slices, what="the slices are read")[-1].uuid
     others = [daemon.until(daemon.submit("sleep", "60"), "RUNNING") for _ in range(3)]
@@ -240,7 +240,9 @@ def test_a_slice_on_which_starts_fail_is_left_out_and_the_next_job_gets_another(
     assert daemon.done(first).outcome == "COMPLETED"
 
 
-def test_a_bad_slice_takes_one_try_of_a_job_and_not_all(daemon: DaemonProcess, hook: Hook) -> None:
+def test_a_bad_slice_takes_one_try_of_a_job_and_not_all(
+    daemon: DaemonProcess, hook: StubHook
+) -> None:
     bad = wait_until(daemon.client.slices, what="the slices are read")[0].uuid
     hook.refuse("nvidia-container-cli: mount error: no", devices=bad)
     job = daemon.done(daemon.submit("true"))

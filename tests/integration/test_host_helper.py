@@ -18,16 +18,16 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import LauncherError
-from launcher.host.cgroup import Limits, unified_root
+from launcher.host.cgroup import CgroupLimits, unified_root
 from launcher.host.children import Command
-from launcher.host.client import HostHelper, HostRefused, Tree
+from launcher.host.client import HostHelper, HostRefused, ProcessTree
 from launcher.host.joining import join
 from launcher.pidfd import kernel_tells
 from tests.support.wait import wait_until
 
 NAME = "host-feed-{}-1"
 NOBODY = pwd.getpwnam("nobody")
-NONE = Limits()
+NONE = CgroupLimits()
 
 
 class Place:
@@ -98,7 +98,7 @@ def output() -> Iterator[tuple[int, int, int, int]]:
             os.close(fd)
 
 
-def spawned(place: Place, *words: str, name: str = "", **fields: object) -> tuple[str, Tree]:
+def spawned(place: Place, *words: str, name: str = "", **fields: object) -> tuple[str, ProcessTree]:
     told = {"login": {"PATH": os.environ["PATH"]}, "environment": {}, "directory": "/"}
     told |= {"uid": NOBODY.pw_uid, "gid": NOBODY.pw_gid, "groups": [NOBODY.pw_gid], **fields}
     name = name or place.name()
@@ -149,7 +149,7 @@ def test_what_leaves_its_session_and_its_parent_still_belongs_to_the_job(place: 
         gid=0,
     )
     wait_until(lambda: len(cgroup(name)) == 1, what="only what was daemonised runs")
-    ended: list[Tree | None] = []
+    ended: list[ProcessTree | None] = []
     waits = threading.Thread(target=lambda: ended.append(place.asks.wait(name)))
     waits.start()
     assert place.asks.state(name)[1]

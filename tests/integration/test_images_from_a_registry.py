@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.images import Images, Layer
 from launcher.errors import NotAllowed
 from launcher.fakegpu.sandbox import Sandbox
@@ -40,13 +40,13 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def images(sandbox: Sandbox) -> Images:
-    return Images(Connection(sandbox.docker_host))
+    return Images(DockerConnection(sandbox.docker_host))
 
 
 @pytest.fixture
 def fresh(sandbox: Sandbox, tmp_path: Path) -> str:
     """An image of its own: its layers are nowhere else."""
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     tag = f"fresh/{tmp_path.name.lower().replace('_', '-')}:1"
     made = api.create_container_from_config(
         {"Image": BUSYBOX, "Cmd": ["sh", "-c", "head -c 3000000 /dev/urandom > /data"]}
@@ -60,7 +60,7 @@ def fresh(sandbox: Sandbox, tmp_path: Path) -> str:
 
 
 def forget(sandbox: Sandbox, *tags: str) -> None:
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     for tag in tags:
         api.remove_image(tag, force=True)
 
@@ -142,7 +142,7 @@ def test_always_pulls_what_changed_and_never_does_not(
     daemon: DaemonProcess, registry: Registry, sandbox: Sandbox, images: Images, fresh: str
 ) -> None:
     reference = registry.push(sandbox.docker_host, fresh, "team/moving:1")
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     api.tag(BUSYBOX, *reference.rsplit(":", 1))
     old = images.find(reference)
     never = daemon.done(daemon.submit("true", image=reference, pull_policy="never"))
@@ -170,7 +170,7 @@ def test_made_up_credentials_give_nobody_an_image_that_is_here(
     """A pull that fails says nothing of whose the image is that has the name."""
     hers = private.push(sandbox.docker_host, fresh, "ann/hers:1", ANN)
     built = f"{private.host}/lab/built:1"
-    Connection(sandbox.docker_host).api().tag(BUSYBOX, *built.rsplit(":", 1))
+    DockerConnection(sandbox.docker_host).api().tag(BUSYBOX, *built.rsplit(":", 1))
     forget(sandbox, fresh)
     given = {private.host: RegistryAuth(**ANN)}
     assert daemon.done(ask(daemon, hers, ANN_UID, "missing", **given)).outcome == "COMPLETED"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, NotAllowed, PinRefused
 from launcher.fakegpu.sandbox import Sandbox
@@ -203,7 +203,7 @@ def test_a_container_that_was_made_before_the_daemon_died_is_started_with_its_mo
     daemon.start()
     assert daemon.done(job).outcome == "COMPLETED"
     assert (place / "games" / "file").read_text() == "x\n"
-    assert Connection(sandbox.docker_host).version()["Version"]
+    assert DockerConnection(sandbox.docker_host).version()["Version"]
 
 
 # --- directories of the container that are in a mount
@@ -211,7 +211,7 @@ def test_a_container_that_was_made_before_the_daemon_died_is_started_with_its_mo
 
 def image_of(sandbox: Sandbox, name: str, **conf: object) -> str:
     """Make an image with this configuration."""
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     made = api.create_container_from_config({"Image": BUSYBOX, "Cmd": ["true"]})
     repository, tag = name.split(":")
     api.commit(made["Id"], repository, tag, conf=conf)

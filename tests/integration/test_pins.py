@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import PinRefused, PinsUnavailable
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.mount_helper import Mount, Pins, User
+from launcher.mount_helper import MountRequest, Pins, User
 from tests.support.pins import ALICE, BOB, Boxes, Ground, mount, share, swapping
 from tests.support.wait import wait_until
 from tests.support.whole import many
@@ -49,7 +49,7 @@ def to_the_secret(ground: Ground, path: Path) -> None:
     path.symlink_to(ground.secret)
 
 
-def refused(pins: Pins, mounted: Mount, user: User = ALICE) -> str:
+def refused(pins: Pins, mounted: MountRequest, user: User = ALICE) -> str:
     """Return why a mount is refused, told the same before and by the pin itself."""
     with pytest.raises(PinRefused) as before:
         pins.check([mounted], user)
@@ -77,7 +77,7 @@ def test_a_symlink_that_comes_after_the_pin_changes_nothing(
 ) -> None:
     data = ground.directory(ground.alice / "data", ALICE)
     ground.write(data / "key", "mine")
-    (pin,) = pins.pin(NAME, [Mount(str(ground.alice), "data")], ALICE)
+    (pin,) = pins.pin(NAME, [MountRequest(str(ground.alice), "data")], ALICE)
     boxes.create(NAME, "cat /data/key", {"/data": pin})
     to_the_secret(ground, data)
     boxes.start(NAME)
@@ -86,7 +86,7 @@ def test_a_symlink_that_comes_after_the_pin_changes_nothing(
 
 def test_a_symlink_that_came_before_the_pin_is_refused(ground: Ground, pins: Pins) -> None:
     to_the_secret(ground, ground.directory(ground.alice / "data", ALICE))
-    why = refused(pins, Mount(str(ground.alice), "data/key"))
+    why = refused(pins, MountRequest(str(ground.alice), "data/key"))
     assert f"{ground.alice}/data/key: {ground.alice}/data leads out of {ground.alice}" in why
     assert ground.mounts() == ground.names() == []
 
@@ -113,7 +113,7 @@ def test_no_swap_gets_a_pin_out_of_the_root_however_it_is_timed(
         def attempt(number: int) -> str:
             name = f"launch-race-{number % 8}-1"
             try:
-                (pin,) = pins.pin(name, [Mount(str(ground.alice), paths[number % 4])], ALICE)
+                (pin,) = pins.pin(name, [MountRequest(str(ground.alice), paths[number % 4])], ALICE)
             except PinRefused:
                 return "refused"
             return "pinned" if Path(pin).stat().st_ino in mine else "escaped"
@@ -141,24 +141,26 @@ def test_without_a_pin_a_closed_directory_above_does_not_count(
 
 def test_what_is_in_a_closed_directory_of_another_is_refused(ground: Ground, pins: Pins) -> None:
     ground.write(ground.directory(ground.bob / "open", BOB) / "key", "bob's")
-    why = refused(pins, Mount(str(ground.homes), "bob/open"))
+    why = refused(pins, MountRequest(str(ground.homes), "bob/open"))
     assert why == (
         f"{ground.bob}/open: permission denied: uid 61001 may not look into the directory that "
         "has it"
     )
-    deep = refused(pins, Mount(str(ground.homes), "bob/open/key"))
+    deep = refused(pins, MountRequest(str(ground.homes), "bob/open/key"))
     assert f"the directory that has {ground.bob}/open" in deep
-    assert "uid 61001 may not enter it" in refused(pins, Mount(str(ground.homes), "bob"))
-    assert pins.pin(NAME, [Mount(str(ground.homes), "bob/open")], BOB)
+    assert "uid 61001 may not enter it" in refused(pins, MountRequest(str(ground.homes), "bob"))
+    assert pins.pin(NAME, [MountRequest(str(ground.homes), "bob/open")], BOB)
 
 
 def test_a_group_that_the_user_is_in_opens_what_it_may(ground: Ground, pins: Pins) -> None:
     shared = ground.directory(ground.homes / "shared", BOB, 0o750)
     os.chown(shared, BOB.uid, 61005)
     ground.directory(shared / "inner", BOB)
-    assert pins.pin(NAME, [Mount(str(ground.homes), "shared/inner")], ALICE)
+    assert pins.pin(NAME, [MountRequest(str(ground.homes), "shared/inner")], ALICE)
     without = User(ALICE.uid, ALICE.gid)
-    assert "permission denied" in refused(pins, Mount(str(ground.homes), "shared/inner"), without)
+    assert "permission denied" in refused(
+        pins, MountRequest(str(ground.homes), "shared/inner"), without
+    )
 
 
 @pytest.mark.parametrize("link", ["../bob", "/etc", "/proc/self/root", "a/../../bob", ".."])
@@ -166,7 +168,7 @@ def test_a_symlink_that_leads_out_is_refused(ground: Ground, pins: Pins, link: s
     ground.directory(ground.alice / "a", ALICE)
     ground.bob.chmod(0o755)
     (ground.alice / "link").symlink_to(link)
-    why = refused(pins, Mount(str(ground.alice), "link"))
+    why = refused(pins, MountRequest(str(ground.alice), "link"))
     assert f"{ground.alice}/link: it leads out of {ground.alice}" in why
 
 
@@ -174,14 +176,14 @@ def test_a_symlink_that_leads_out_is_refused(ground: Ground, pins: Pins, link: s
 def test_a_path_that_leads_out_is_refused(ground: Ground, pins: Pins, path: str) -> None:
     ground.directory(ground.alice / "a", ALICE)
     ground.bob.chmod(0o755)
-    assert "leads out of" in refused(pins, Mount(str(ground.alice), path))
+    assert "leads out of" in refused(pins, MountRequest(str(ground.alice), path))
 
 
 def test_a_symlink_that_stays_is_followed(ground: Ground, pins: Pins, boxes: Boxes) -> None:
     ground.write(ground.directory(ground.alice / "v2", ALICE) / "key", "two")
     ground.directory(ground.alice / "a", ALICE)
     (ground.alice / "a" / "current").symlink_to("../v2")
-    (pin,) = pins.pin(NAME, [Mount(str(ground.alice), "a/current")], ALICE)
+    (pin,) = pins.pin(NAME, [MountRequest(str(ground.alice), "a/current")], ALICE)
     assert boxes.run(NAME, "cat /data/key", {"/data": pin}) == "two"
 
 
@@ -193,26 +195,26 @@ def test_a_root_below_what_a_user_can_change_is_refused_by_that_name(
 ) -> None:
     inner = ground.directory(ground.alice / "inner", ALICE)
     ground.alice.chmod(0o755)
-    why = refused(pins, Mount(str(inner), ""))
+    why = refused(pins, MountRequest(str(inner), ""))
     assert f"{ground.alice} can be changed by others than root (it belongs to uid 61001" in why
     open_to_all = ground.directory(ground.place / "tmp", User(0, 0), 0o1777)
     below = ground.directory(open_to_all / "data", ALICE)
     assert f"{open_to_all} can be changed by others than root (it belongs to uid 0, mode 1777)" in (
-        refused(pins, Mount(str(below), ""))
+        refused(pins, MountRequest(str(below), ""))
     )
-    assert pins.pin(NAME, [Mount(str(open_to_all), "data")], ALICE)
+    assert pins.pin(NAME, [MountRequest(str(open_to_all), "data")], ALICE)
 
 
 def test_a_root_that_is_a_symlink_a_file_or_not_there_is_refused(
     ground: Ground, pins: Pins
 ) -> None:
     (ground.place / "link").symlink_to(ground.homes)
-    why = refused(pins, Mount(str(ground.place / "link" / "alice"), ""))
+    why = refused(pins, MountRequest(str(ground.place / "link" / "alice"), ""))
     assert f"{ground.place}/link is a symlink\n  Name the place that it points to." in why
     ground.write(ground.place / "file", "")
-    assert "is not a directory" in refused(pins, Mount(str(ground.place / "file"), ""))
+    assert "is not a directory" in refused(pins, MountRequest(str(ground.place / "file"), ""))
     assert "does not exist\n  It is named in" in refused(
-        pins, Mount(str(ground.place / "no" / "x"), "")
+        pins, MountRequest(str(ground.place / "no" / "x"), "")
     )
 
 
@@ -220,10 +222,10 @@ def test_what_is_neither_directory_nor_file_is_refused(ground: Ground, pins: Pin
     os.mkfifo(ground.alice / "fifo", 0o666)
     os.mknod(ground.alice / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
     os.mknod(ground.alice / "docker.sock", 0o666 | stat.S_IFSOCK)
-    found = [refused(pins, Mount(str(ground.alice), each)) for each in ("fifo", "zero")]
+    found = [refused(pins, MountRequest(str(ground.alice), each)) for each in ("fifo", "zero")]
     assert ["is a FIFO" in found[0], "is a device" in found[1]] == [True, True]
     assert "is a socket\n  Only directories" in refused(
-        pins, Mount(str(ground.alice), "docker.sock")
+        pins, MountRequest(str(ground.alice), "docker.sock")
     )
 
 
@@ -232,11 +234,11 @@ def test_what_is_not_there_or_goes_in_circles_is_refused(ground: Ground, pins: P
     ground.write(ground.alice / "file", "")
     ground.write(ground.alice / "closed", "", BOB).chmod(0o600)
     home = str(ground.alice)
-    assert f"{home}/a/b: {home}/a does not exist" in refused(pins, Mount(home, "a/b"))
-    assert "it is a symlink that cannot be followed" in refused(pins, Mount(home, "round"))
-    assert "is not a directory" in refused(pins, Mount(home, "file/x"))
-    assert "too long" in refused(pins, Mount(home, "x" * 300))
-    assert "uid 61001 may not read it" in refused(pins, Mount(home, "closed"))
+    assert f"{home}/a/b: {home}/a does not exist" in refused(pins, MountRequest(home, "a/b"))
+    assert "it is a symlink that cannot be followed" in refused(pins, MountRequest(home, "round"))
+    assert "is not a directory" in refused(pins, MountRequest(home, "file/x"))
+    assert "too long" in refused(pins, MountRequest(home, "x" * 300))
+    assert "uid 61001 may not read it" in refused(pins, MountRequest(home, "closed"))
 
 
 # --- what a container then has
@@ -245,7 +247,7 @@ def test_what_is_not_there_or_goes_in_circles_is_refused(ground: Ground, pins: P
 def test_writes_land_in_the_users_directory_as_his_own(
     ground: Ground, pins: Pins, boxes: Boxes
 ) -> None:
-    (pin,) = pins.pin(NAME, [Mount(str(ground.alice), "", read_only=False)], ALICE)
+    (pin,) = pins.pin(NAME, [MountRequest(str(ground.alice), "", read_only=False)], ALICE)
     assert boxes.run(NAME, "id -u > /home/out", {"/home": pin}) == ""
     written = ground.alice / "out"
     assert (written.read_text(), written.stat().st_uid) == ("61001\n", 61001)
@@ -257,7 +259,7 @@ def test_read_only_is_so_and_nothing_has_setuid_or_devices(
     ground.write(ground.alice / "key", "mine", ALICE)
     mount("tmpfs", ground.directory(ground.alice / "below", ALICE), "mode=1777")
     home = str(ground.alice)
-    paths = pins.pin(NAME, [Mount(home, ""), Mount(home, "", read_only=False)], ALICE)
+    paths = pins.pin(NAME, [MountRequest(home, ""), MountRequest(home, "", read_only=False)], ALICE)
     script = "cat /ro/key; touch /ro/x /ro/below/x /rw/x /rw/below/x; grep '/r[ow]' /proc/mounts"
     told = boxes.run(NAME, script, dict(zip(("/ro", "/rw"), paths, strict=True))).splitlines()
     assert told[:2] == [
@@ -276,7 +278,9 @@ def test_a_file_is_pinned_as_a_file(ground: Ground, pins: Pins, boxes: Boxes) ->
     ground.write(ground.alice / "a", "one", ALICE)
     ground.write(ground.alice / "b", "two", ALICE)
     home = str(ground.alice)
-    one, two = pins.pin(NAME, [Mount(home, "a"), Mount(home, "b", read_only=False)], ALICE)
+    one, two = pins.pin(
+        NAME, [MountRequest(home, "a"), MountRequest(home, "b", read_only=False)], ALICE
+    )
     script = "cat /one; echo changed > /two; echo no > /one"
     told = boxes.run(NAME, script, {"/one": one, "/two": two})
     assert told.startswith("one")
@@ -291,7 +295,7 @@ def test_what_is_mounted_at_the_source_later_does_not_come_along(
 ) -> None:
     share(ground.place)
     below = ground.directory(ground.alice / "below", ALICE)
-    pins.pin(NAME, [Mount(str(ground.alice), "")], ALICE)
+    pins.pin(NAME, [MountRequest(str(ground.alice), "")], ALICE)
     mount("tmpfs", below)
     assert len(ground.mounts()) == 1
     assert pins.unpin(NAME)
@@ -301,7 +305,7 @@ def test_what_is_mounted_at_the_source_later_does_not_come_along(
 def test_a_dockerd_that_would_see_an_empty_place_is_noticed_at_once(
     ground: Ground, pins: Pins, sandbox: Sandbox
 ) -> None:
-    mounted = [Mount(str(ground.alice), "")]
+    mounted = [MountRequest(str(ground.alice), "")]
     assert pins.pin(NAME, mounted, ALICE, sandbox.pid("dockerd"))
     elsewhere = subprocess.Popen(
         ["unshare", "--mount", "--propagation=private", "sh", "-c", "echo; exec sleep 60"],
@@ -327,7 +331,7 @@ def test_a_dockerd_that_would_see_an_empty_place_is_noticed_at_once(
 def test_an_unpin_leaves_no_mount_and_a_running_container_keeps_its_own(
     ground: Ground, pins: Pins, boxes: Boxes, sandbox: Sandbox
 ) -> None:
-    (pin,) = pins.pin(NAME, [Mount(str(ground.alice), "", read_only=False)], ALICE)
+    (pin,) = pins.pin(NAME, [MountRequest(str(ground.alice), "", read_only=False)], ALICE)
     boxes.create(
         NAME, "until [ -e /home/go ]; do sleep 0.05; done; echo > /home/out", {"/home": pin}
     )
@@ -347,13 +351,13 @@ def test_a_second_pin_of_a_container_takes_the_place_of_the_first(
 ) -> None:
     home = str(ground.alice)
     ground.directory(ground.alice / "a", ALICE)
-    first = pins.pin(NAME, [Mount(home, ""), Mount(home, "a")], ALICE)
+    first = pins.pin(NAME, [MountRequest(home, ""), MountRequest(home, "a")], ALICE)
     assert (len(first), len(ground.mounts())) == (2, 2)
-    assert pins.pin(NAME, [Mount(home, "a")], ALICE) == first[:1]
+    assert pins.pin(NAME, [MountRequest(home, "a")], ALICE) == first[:1]
     (mounted,) = ground.mounts()
     assert Path(mounted.split()[4]).samefile(ground.alice / "a")
     with pytest.raises(PinRefused):
-        pins.pin(NAME, [Mount(home, "a"), Mount(home, "no")], ALICE)
+        pins.pin(NAME, [MountRequest(home, "a"), MountRequest(home, "no")], ALICE)
     assert len(ground.mounts()) == 1  # what a running container has is not touched by a refusal
 
 
@@ -361,7 +365,7 @@ def test_a_sweep_takes_away_all_but_what_is_to_be_kept_and_what_is_of_others(
     ground: Ground, pins: Pins
 ) -> None:
     for name in ("launch-a-1-1", "launch-a-2-1", "launch-a-10-1", "launch-b-1-1"):
-        pins.pin(name, [Mount(str(ground.alice), "")], ALICE)
+        pins.pin(name, [MountRequest(str(ground.alice), "")], ALICE)
     after, _ = ground.helper()  # of a daemon that was started again
     kept = ["launch-a-1-1"]
     assert after.sweep(lambda: kept, "launch-a-") == ["launch-a-10-1", "launch-a-2-1"]
@@ -377,7 +381,7 @@ def test_a_job_that_is_over_before_its_pins_are_known_leaves_none(
     """Also one that is over while the sweep asks which are to be kept."""
     first, second = "launch-a-1-1", "launch-a-2-1"
     for name in (first, second):
-        pins.pin(name, [Mount(str(ground.alice), "")], ALICE)
+        pins.pin(name, [MountRequest(str(ground.alice), "")], ALICE)
     after, _ = ground.helper()
     after.release(first)
     assert ground.names() == [second]
@@ -394,8 +398,8 @@ def test_a_job_that_is_over_before_its_pins_are_known_leaves_none(
 def test_a_dockerd_that_ends_leaves_no_mount_once_swept(
     ground: Ground, pins: Pins, docker_here: Sandbox, how: signal.Signals
 ) -> None:
-    boxes = Boxes(docker_here, Containers(Connection(docker_here.docker_host)))
-    (pin,) = pins.pin(NAME, [Mount(str(ground.alice), "", read_only=False)], ALICE)
+    boxes = Boxes(docker_here, Containers(DockerConnection(docker_here.docker_host)))
+    (pin,) = pins.pin(NAME, [MountRequest(str(ground.alice), "", read_only=False)], ALICE)
     script = "until [ -e /home/go ]; do sleep 0.05; done; echo > /home/out"
     boxes.create(NAME, script, {"/home": pin})
     boxes.start(NAME)

@@ -20,7 +20,7 @@ import pytest
 from launcher.client.sockets import answers
 from launcher.errors import NotAllowed, PinRefused, PinsUnavailable, UserError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.mount_helper import Mount, Pins, User, frames, syscalls, tree
+from launcher.mount_helper import MountRequest, Pins, User, frames, syscalls, tree
 from launcher.mount_helper.client import HELPER
 from launcher.mount_helper.fuse import check_server
 from launcher.mount_helper.values import MOST_OPENINGS as MOST
@@ -40,8 +40,8 @@ def ground() -> Iterator[Ground]:
     made.close()
 
 
-def home(ground: Ground, path: str = "") -> list[Mount]:
-    return [Mount(str(ground.alice), path)]
+def home(ground: Ground, path: str = "") -> list[MountRequest]:
+    return [MountRequest(str(ground.alice), path)]
 
 
 @contextlib.contextmanager
@@ -167,7 +167,7 @@ def test_a_helper_that_does_not_find_dockerd_says_so(ground: Ground, tmp_path: P
 
 def test_root_is_pinned_for_only_where_the_helper_was_told_so(ground: Ground) -> None:
     root = User(0, 0)
-    mounted = [Mount(str(ground.secret.parent), "secret")]
+    mounted = [MountRequest(str(ground.secret.parent), "secret")]
     with pytest.raises(UserError, match="uid: 0 is root"):
         ground.helper()[0].pin("launch-a-1-1", mounted, root)
     assert ground.helper("--allow-root")[0].pin("launch-a-1-1", mounted, root)
@@ -349,7 +349,7 @@ def test_what_hangs_for_good_takes_a_few_processes_of_its_user_and_none_of_other
                 pins.check(home(ground, path), ALICE)
         assert time.monotonic() - since < 5, "it is not waited for what hangs"
         assert hanging() == MOST
-        pins.check([Mount(str(ground.bob), "")], BOB)
+        pins.check([MountRequest(str(ground.bob), "")], BOB)
     wait_until(lambda: not hanging(), what="they are let go")
     pins.check(home(ground), ALICE)
 
@@ -423,7 +423,7 @@ def test_what_a_user_serves_is_found_in_what_was_mounted_and_not_before_alone(
     try:
         with (
             unanswered(inner, "user_id=61001,group_id=61001,allow_other"),
-            tree.Tree.locked(str(ground.pins)) as made,
+            tree.MountTree.locked(str(ground.pins)) as made,
             pytest.raises(PinRefused, match=f"{inner} is on a file system that a user serves"),
         ):
             made.pin("launch-a-1-1", [(fd, home(ground)[0])])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import PinsUnavailable
-from launcher.mount_helper import Mount, Pins, User
+from launcher.mount_helper import MountRequest, Pins, User
 from launcher.service.units import units
 from tests.integration.test_pins_helper import listening
 from tests.support.pins import ALICE, BOB, Ground
@@ -101,7 +101,7 @@ def test_as_many_and_as_large_as_a_job_may_have(ground: Ground) -> None:
 
 def test_they_are_made_anew_beside_the_pins_and_go_with_them(ground: Ground) -> None:
     pins, _ = ground.helper()
-    (pinned,) = pins.pin(NAME, [Mount(str(ground.alice), "")], ALICE)
+    (pinned,) = pins.pin(NAME, [MountRequest(str(ground.alice), "")], ALICE)
     for content in (b"old", b"new"):
         place = Path(pins.put_secrets(NAME, {"token": content}, ALICE))
         assert (place / "token").read_bytes() == content

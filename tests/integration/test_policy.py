@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.policy.policy import VERSION
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import NotAllowed
 from launcher.fakegpu.sandbox import Sandbox
@@ -45,7 +45,7 @@ def ran(daemon: DaemonProcess, user: pwd.struct_passwd, asked: JobRequest) -> st
 
 def image_of(sandbox: Sandbox, name: str, env: dict[str, str], **more: object) -> str:
     """Make an image that brings this environment, and more of an image's configuration."""
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     made = api.create_container_from_config({"Image": BUSYBOX, "Cmd": ["true"]})
     conf = {"Env": [f"{key}={value}" for key, value in env.items()], **more}
     repository, tag = name.split(":")
@@ -207,7 +207,7 @@ def test_an_image_that_asks_for_every_gpu_gets_what_was_leased_and_a_cpu_job_non
 def test_the_beginning_of_an_images_id_is_no_way_around_its_name(
     daemon: DaemonProcess, sandbox: Sandbox
 ) -> None:
-    identity = Connection(sandbox.docker_host).api().inspect_image(BUSYBOX)["Id"]
+    identity = DockerConnection(sandbox.docker_host).api().inspect_image(BUSYBOX)["Id"]
     short = identity.removeprefix("sha256:")[:12]
     ended = daemon.done(submit_as(daemon, ALICE, request("true", image=short, pull_policy="never")))
     assert (ended.outcome, ended.reason) == ("FAILED", "ImagePullFailed")
@@ -226,7 +226,7 @@ def secret(private: Registry, sandbox: Sandbox) -> str:
     """An image that only Ann's password opens, not here yet."""
     image = image_of(sandbox, "launcher/hidden:1", {"WHAT": "hidden"})
     reference = private.push(sandbox.docker_host, image, "ann/hidden:1", ANN)
-    Connection(sandbox.docker_host).api().remove_image(image)
+    DockerConnection(sandbox.docker_host).api().remove_image(image)
     return reference
 
 
@@ -240,7 +240,9 @@ def test_a_private_image_in_the_cache_is_not_another_users_to_run(
     for tries in ({}, {"pull_policy": "never"}, {"pull_policy": "always"}):
         his = daemon.done(submit_as(daemon, BOB, request("true", image=secret, **tries)))
         assert (his.outcome, his.reason) == ("FAILED", "ImagePullFailed"), tries
-    assert Connection(sandbox.docker_host).api().inspect_image(secret), "it is here all the while"
+    assert DockerConnection(sandbox.docker_host).api().inspect_image(secret), (
+        "it is here all the while"
+    )
     daemon.stop()
     daemon.start()
     again = daemon.done(submit_as(daemon, BOB, asked))

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from launcher.core.model.ids import labels
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import DaemonUnreachable, LauncherError
 from launcher.fakegpu.sandbox import Sandbox
@@ -222,7 +222,7 @@ def test_docker_away_stops_new_starts_says_so_and_loses_nothing(
 def test_a_container_that_somebody_renamed_is_followed_to_its_end_and_cancelled_all_the_same(
     daemon: DaemonProcess, docker: Containers, sandbox: Sandbox
 ) -> None:
-    api = Connection(sandbox.docker_host).api()
+    api = DockerConnection(sandbox.docker_host).api()
     # Docker 26 cannot rename what is on a default network that is not there (--bridge=none).
     alone = {"network_mode": "none"}
     short = daemon.until(daemon.submit("sh", "-c", "sleep 2; exit 6", **alone), "RUNNING")

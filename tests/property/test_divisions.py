@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.core.mig.planner import GpuPlan, device_name, plan
-from launcher.core.model.compute_instances import Device, Standing, can_hold, devices_in, sizes_in
+from launcher.core.model.compute_instances import (
+    DeviceKind,
+    StandingInstance,
+    can_hold,
+    devices_in,
+    sizes_in,
+)
 from launcher.core.model.layout_change import Want
 from launcher.core.model.packing import Place, stands
 from launcher.errors import ImpossibleLayout
@@ -30,16 +36,16 @@ def cuts(key: str, profile_id: int) -> st.SearchStrategy[tuple[int, ...]]:
 
 
 @st.composite
-def standing(draw: st.DrawFn, key: str) -> list[Standing]:
+def standing(draw: st.DrawFn, key: str) -> list[StandingInstance]:
     """GPU instances that can stand together: whole, bare or divided, in use or not."""
-    found: list[Standing] = []
+    found: list[StandingInstance] = []
     places = [Place(s.profile_id, start) for s in board(key).shapes for start in s.starts]
     for place in draw(st.lists(st.sampled_from(places), max_size=6)):
         if board(key).can_stand([s.place for s in found], place):
             cut = draw(cuts(key, place.profile_id))
             bare = not cut and draw(st.booleans())
             busy = draw(st.sampled_from([None, None, "somebody"]))
-            found.append(Standing(replace(place, cut=cut), len(found), busy, bare))
+            found.append(StandingInstance(replace(place, cut=cut), len(found), busy, bare))
     return found
 
 
@@ -51,34 +57,34 @@ def request(draw: st.DrawFn, key: str) -> list[Want]:
     for shape in shapes:
         for compute in {*draw(cuts(key, shape.profile_id)), 0}:
             if count := draw(st.integers(0, 3)):
-                name = device_name(gpu(key), Device(shape.profile_id, compute))
+                name = device_name(gpu(key), DeviceKind(shape.profile_id, compute))
                 wants.append(Want(name, count))
     return wants
 
 
-def devices(places: list[Standing] | list[Place]) -> Counter[Device]:
-    found: Counter[Device] = Counter()
+def devices(places: list[StandingInstance] | list[Place]) -> Counter[DeviceKind]:
+    found: Counter[DeviceKind] = Counter()
     for one in places:
-        place = one.place if isinstance(one, Standing) else one
-        has = one.devices if isinstance(one, Standing) else devices_in(one)
-        found += Counter({Device(place.profile_id, c): n for c, n in has.items()})
+        place = one.place if isinstance(one, StandingInstance) else one
+        has = one.devices if isinstance(one, StandingInstance) else devices_in(one)
+        found += Counter({DeviceKind(place.profile_id, c): n for c, n in has.items()})
     return found
 
 
-def after(made: GpuPlan) -> list[Standing]:
+def after(made: GpuPlan) -> list[StandingInstance]:
     """What stands when a plan is carried out."""
     filled = {s.gi: replace(s, bare=False) for s in made.complete}
     kept = [filled.get(s.gi, s) for s in made.keep]
-    return [*kept, *(Standing(place, 100 + i) for i, place in enumerate(made.create))]
+    return [*kept, *(StandingInstance(place, 100 + i) for i, place in enumerate(made.create))]
 
 
-def asked_by(key: str, wants: list[Want]) -> Counter[Device]:
+def asked_by(key: str, wants: list[Want]) -> Counter[DeviceKind]:
     names = {
-        device_name(gpu(key), Device(s.profile_id, c)): Device(s.profile_id, c)
+        device_name(gpu(key), DeviceKind(s.profile_id, c)): DeviceKind(s.profile_id, c)
         for s in board(key).shapes
         for c in range(8)
     }
-    found: Counter[Device] = Counter()
+    found: Counter[DeviceKind] = Counter()
     for want in wants:
         found[names[want.profile]] += want.count
     return found

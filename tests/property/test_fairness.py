@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job, Need, Owner, State
-from launcher.core.policy.settings import DAY, HOUR, FairShare, Rules
+from launcher.core.policy.settings import DAY, HOUR, FairShare, Settings
 from launcher.core.replay import Ran, Replay, runtimes
-from launcher.core.scheduling.scheduler import Walk, grant, schedule
+from launcher.core.scheduling.scheduler import QueueWalk, grant, schedule
 from tests.support.builders import ALICE, BOB, CPU, Machine, memory, mig, profile
 from tests.support.whole import many
 
@@ -63,7 +63,7 @@ def test_two_users_with_endless_jobs_get_equal_shares_of_a_week(bobs: float) -> 
 
 def test_a_user_with_twice_the_share_gets_twice_as_much() -> None:
     machine = stopped()
-    machine.world.rules = Rules(FairShare(shares={"alice": 2.0}))
+    machine.world.rules = Settings(FairShare(shares={"alice": 2.0}))
     weeks_work(machine, ALICE, HOUR)
     weeks_work(machine, BOB, HOUR)
     start = machine.time.wall
@@ -139,7 +139,7 @@ def _start(machine: Machine, job_id: int) -> float:
 def test_liveness_every_feasible_job_ends_before_all_would_one_after_another(
     asked: list[tuple[Need, Owner, int, float, bool]],
 ) -> None:
-    rules = Rules(holdback_idle=12 * HOUR, preempt_after=1e9)
+    rules = Settings(holdback_idle=12 * HOUR, preempt_after=1e9)
     layout = [mig(0), mig(1), mig(2, "2g.12gb", start=2)]
     machine = Machine(slices=layout, rules=rules, cpu_slots=1)
     jobs = [
@@ -190,7 +190,7 @@ def _schedule_by_looking_at_every_job(machine: Machine) -> None:
     """
     world, started = machine.world, True
     while started:
-        walk, started = Walk(world, machine.time), False
+        walk, started = QueueWalk(world, machine.time), False
         left = [world.jobs[i] for i in world.queue.ids()]
         while left:
             left.sort(key=walk.key)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.core.mig.planner import plan
-from launcher.core.model.compute_instances import Standing
+from launcher.core.model.compute_instances import StandingInstance
 from launcher.core.model.layout_change import Want
 from launcher.core.model.packing import Board, Place, largest, solve, stands
 from launcher.errors import ImpossibleLayout
@@ -143,15 +143,15 @@ def feasible_cached(key: str) -> set[frozenset[tuple[int, int]]]:
     return _feasible[key]
 
 
-def drawn_standing(data: st.DataObject, this: Board) -> list[Standing]:
+def drawn_standing(data: st.DataObject, this: Board) -> list[StandingInstance]:
     """Some instances that stand, some in use, some bare."""
-    standing: list[Standing] = []
+    standing: list[StandingInstance] = []
     choices = [Place(s.profile_id, start) for s in this.shapes for start in s.starts]
     for place in data.draw(st.lists(st.sampled_from(choices), max_size=8)):
         if this.can_stand([s.place for s in standing], place):
             how = data.draw(st.sampled_from([None, "job 1", "bare"]))
             busy = how if how == "job 1" else None
-            standing.append(Standing(place, len(standing), busy, bare=how == "bare"))
+            standing.append(StandingInstance(place, len(standing), busy, bare=how == "bare"))
     return standing
 
 
@@ -190,7 +190,9 @@ def test_a_plan_gives_what_is_asked_and_asking_twice_changes_nothing(
         assert there == +asked
     else:
         assert made.destroy == ()
-    again = plan(gpu(key), [Standing(p, i) for i, p in enumerate(after)], wants, exact=exact)
+    again = plan(
+        gpu(key), [StandingInstance(p, i) for i, p in enumerate(after)], wants, exact=exact
+    )
     assert not again.changes
 
 

@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from launcher.core.invariants import violations
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job, Need, NeedKind, Owner, Retries, State
-from launcher.core.policy.settings import Quota, Rules
+from launcher.core.policy.settings import Quota, Settings
 from launcher.core.scheduling.explain import Explainer, blockers
 from launcher.core.scheduling.matching import fits
-from launcher.core.scheduling.scheduler import Walk, schedule
+from launcher.core.scheduling.scheduler import QueueWalk, schedule
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, memory, mig, profile
 from tests.support.whole import many
@@ -45,7 +45,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(layout=st.sampled_from(LAYOUTS))
     def start(self, layout: list) -> None:  # type: ignore[type-arg]
         quota = Quota(running_slices=3, running_gib=20.0)
-        rules = Rules(user_quotas={"alice": quota}, preempt_after=30.0, holdback_idle=100.0)
+        rules = Settings(user_quotas={"alice": quota}, preempt_after=30.0, holdback_idle=100.0)
         self.machine = Machine(slices=layout, rules=rules)
         self.layout = layout
 
@@ -227,7 +227,7 @@ class Histories(RuleBasedStateMachine):
         world = self.machine.world
         for need in {job.need for job in world.jobs.values()}:
             for _, (_, job_id, _) in world.queue.heads(need):
-                walk = Walk(world, self.machine.time)
+                walk = QueueWalk(world, self.machine.time)
                 head = world.jobs[job_id]
                 assert walk.choose(head) is None or any(
                     walk.key(world.jobs[other[1]]) < walk.key(head)
@@ -259,7 +259,7 @@ def test_liveness_every_feasible_job_runs_when_running_ones_end(
         except ImpossibleRequest:
             continue
     idle = Machine(slices=layout)
-    feasible = [j for j in jobs if Walk(idle.world, idle.time).choose(j) is not None]
+    feasible = [j for j in jobs if QueueWalk(idle.world, idle.time).choose(j) is not None]
     for _ in range(2 * len(jobs) + 1):
         starting = [j for j in machine.world.jobs.values() if j.state is State.STARTING]
         if not starting:

@@ -16,9 +16,9 @@ from launcher.core.model.ids import LABEL_STORE
 from launcher.crashpoints import crashpoint
 from launcher.daemon.loop import clock
 from launcher.engine.containers import Container, Containers, parse
-from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity
 from launcher.engine.images import ImageConfig, PullFailed
-from launcher.engine.logs import Entry
+from launcher.engine.logs import LogEntry
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
 from tests.simulation.docker import FakeDocker
@@ -137,9 +137,9 @@ class FakeContainers:
         self._port.call("version", "", lambda: None)
         return "20.10.24+dfsg1"
 
-    def incarnation(self) -> Incarnation | None:
+    def incarnation(self) -> DockerdIdentity | None:
         number = self._port.call("incarnation", "", lambda: self._docker.incarnation)
-        return Incarnation(number, number, self._docker.born, self._docker.live_restore)
+        return DockerdIdentity(number, number, self._docker.born, self._docker.live_restore)
 
     def saw_end(self, container_id: str) -> bool:
         told = self._port.call("events", "", lambda: self._docker.saw_end(container_id))
@@ -263,12 +263,12 @@ class FakeLogs:
     def __init__(self, port: Port) -> None:
         self._port, self._docker = port, port.docker
 
-    def read(self, name: str, *, follow: bool) -> Iterator[list[Entry]]:
+    def read(self, name: str, *, follow: bool) -> Iterator[list[LogEntry]]:
         box = self._port.call("logs", name, lambda: self._docker.get(name))
         incarnation, told = self._docker.incarnation, 0
         while True:
             lines = self._docker.lines(box)[told:]
-            entries = [Entry(1, round(at * 1e9), line) for at, line in lines]
+            entries = [LogEntry(1, round(at * 1e9), line) for at, line in lines]
             if entries and self._port.weather.fault("log stream") is not None:
                 yield entries[: len(entries) // 2]
                 raise Unknown(f"the answer of Docker at {HOST} was lost: cut")

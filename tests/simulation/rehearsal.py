@@ -25,7 +25,7 @@ from launcher.core.dispatch import decide_in_pieces
 from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Changes
 from launcher.core.model.job import Owner, State
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.core.world import lifecycle
 from launcher.core.world.world import World
 from launcher.daemon.api.handlers import control
@@ -122,7 +122,7 @@ class Rehearsal:
             system=False,
             lock_dir=self.directory / "locks",
             cpu_slots=2,
-            rules=Rules(preempt_after=5.0),
+            rules=Settings(preempt_after=5.0),
             pins_directory=str(self.directory / "pins"),
         )
 
@@ -142,7 +142,7 @@ class Rehearsal:
         for attempt in changes.attempts.values():
             if (attempt.cause or "").startswith("secrets: "):
                 self.ledger.blame(f"{attempt.container_name}: {attempt.cause}")
-        self.ledger.check(daemon.brain.world, changes)
+        self.ledger.check(daemon.event_loop.world, changes)
 
     def pass_point(self, name: str) -> None:
         """Note a crash point, and crash there if this is the one."""
@@ -242,9 +242,9 @@ class Rehearsal:
             self.timeline.advance(self.rng.choice([0.1, 1.0, 15.0]))
 
     def _what_is_left(self) -> str:
-        if self._daemon is None or not hasattr(self._daemon, "brain"):
+        if self._daemon is None or not hasattr(self._daemon, "event_loop"):
             return "no daemon"
-        world = self._daemon.brain.world
+        world = self._daemon.event_loop.world
         jobs = [f"{j.id}.{j.attempt} {j.state.name} {j.message}" for j in world.jobs.values()]
         used = [f"{s.slice.uuid} {s.unusable}" for s in world.slices.values() if not s.free]
         gates = [world.reconciling, world.engine_down, world.gpu_down, world.gpu_support]
@@ -273,13 +273,13 @@ class Rehearsal:
         )
         self._daemon = daemon = Daemon(self.config, self._store, outside)
         daemon.places = Runtime(self.directory)
-        tell = daemon.hub.changed
+        tell = daemon.subscriptions.changed
 
         def changed(changes: Changes) -> None:
             tell(changes)
             self.decided(daemon, changes)
 
-        daemon.hub.changed = changed  # type: ignore[method-assign]
+        daemon.subscriptions.changed = changed  # type: ignore[method-assign]
         await daemon.start()
         await self._play(daemon)
         await self._become_quiet(daemon)
@@ -512,21 +512,21 @@ class Rehearsal:
         self.gpu.down, self.gpu.hides = None, False
         tried: Counter[int] = Counter()
         while not self._is_quiet(daemon):
-            for job in list(daemon.brain.world.jobs.values()):
+            for job in list(daemon.event_loop.world.jobs.values()):
                 tried[job.id] += job.state is State.PENDING
                 with contextlib.suppress(LauncherError):
                     if job.held is not None and tried[job.id] < 10:
-                        await daemon.brain.ask(ev.ReleaseAsked(job.id, 0, True))
+                        await daemon.event_loop.ask(ev.ReleaseAsked(job.id, 0, True))
                     elif tried[job.id] > 200:  # what it needs is not there any more
                         self.ledger.interrupted.add(job.id)
-                        await daemon.brain.ask(ev.CancelAsked(job.id, 0))
+                        await daemon.event_loop.ask(ev.CancelAsked(job.id, 0))
             await asyncio.sleep(5.0)
-        await daemon.brain.ask(ev.Tick())  # the last decision is on record
+        await daemon.event_loop.ask(ev.Tick())  # the last decision is on record
         self._final(daemon)
 
     def _is_quiet(self, daemon: Daemon) -> bool:
         daemon.check()
-        world = daemon.brain.world
+        world = daemon.event_loop.world
         free = all(state.lease is None for state in world.slices.values())
         return not world.jobs and free and not self.docker.boxes
 

@@ -129,7 +129,7 @@ class Threads:
 
     def __init__(self, loop: VirtualLoop, rng: Random) -> None:
         self._loop, self._rng = loop, rng
-        self.hub: greenlet | None = None
+        self.subscriptions: greenlet | None = None
         self.dead = False
         self._live: set[greenlet] = set()
 
@@ -143,7 +143,7 @@ class Threads:
             finally:
                 self._live.discard(getcurrent())
 
-        thread = greenlet(run, self.hub)
+        thread = greenlet(run, self.subscriptions)
         self._live.add(thread)
         self._loop.call_later(self._rng.uniform(0, SWITCH_SECONDS), self._resume, thread)
 
@@ -162,13 +162,13 @@ class Threads:
         if self.dead:
             raise GreenletExit
         thread = getcurrent()
-        assert thread is not self.hub, "something blocks the event loop"
+        assert thread is not self.subscriptions, "something blocks the event loop"
         return thread
 
     def block(self) -> None:
         """Let others run until somebody resumes this thread."""
-        assert self.hub is not None
-        self.hub.switch()
+        assert self.subscriptions is not None
+        self.subscriptions.switch()
         if self.dead:
             raise GreenletExit
 
@@ -273,9 +273,9 @@ class Epoch:
                 raise AssertionError(f"not quiet by {self.loop.until}")
             outcome.append(task)
 
-        self.threads.hub = greenlet(life)
+        self.threads.subscriptions = greenlet(life)
         with clock.kept_by(self):
-            told = self.threads.hub.switch()
+            told = self.threads.subscriptions.switch()
         if not outcome:
             self._end()
             raise Crashed(told)
@@ -292,11 +292,11 @@ class Epoch:
         """Let what is left of it fall apart without doing anything more."""
         self.loop.cut_off()
         self.threads.end()
-        hub = self.threads.hub
-        assert hub is not None
-        hub.parent = getcurrent()
+        subscriptions = self.threads.subscriptions
+        assert subscriptions is not None
+        subscriptions.parent = getcurrent()
         with contextlib.suppress(BaseException):
-            hub.throw(Crashed)
+            subscriptions.throw(Crashed)
         asyncio._set_running_loop(None)
 
     def close(self) -> None:

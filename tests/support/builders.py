@@ -15,7 +15,7 @@ from launcher.core.messages.actions import Action
 from launcher.core.model.arrays import ArrayTemplate
 from launcher.core.model.gpu import FULL, Gpu, Inventory, Placement, Profile, Slice
 from launcher.core.model.job import ImageKey, Job, JobSpec, Need, NeedKind, Owner, Reason
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.core.world.world import World
 
@@ -72,7 +72,7 @@ class Machine:
     gpus: Sequence[Gpu] = field(default_factory=lambda: [a30()])
     cpu_slots: int = 2
     ready: bool = True
-    rules: Rules = field(default_factory=Rules)
+    rules: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
         self.world = World("feed", cpu_slots=self.cpu_slots, rules=self.rules)

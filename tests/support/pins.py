@@ -15,7 +15,7 @@ from pathlib import Path
 from launcher.engine.containers import Containers
 from launcher.fakegpu import dockerapi
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.mount_helper import Pins, Running, User
+from launcher.mount_helper import Pins, RunningHelper, User
 from tests.support.daemon import BUSYBOX
 from tests.support.wait import wait_until
 
@@ -49,7 +49,7 @@ class Ground:
         self.secret.mkdir(parents=True)
         self.secret.parent.chmod(0o700)
         self.write(self.secret / "key", "the secret")
-        self.running: list[Running] = []
+        self.running: list[RunningHelper] = []
 
     def home(self, name: str, user: User) -> Path:
         """Make a home that others cannot look into."""
@@ -70,9 +70,9 @@ class Ground:
             os.chown(path, user.uid, user.gid)
         return path
 
-    def helper(self, *arguments: str, seconds: float = 30.0) -> tuple[Pins, Running]:
+    def helper(self, *arguments: str, seconds: float = 30.0) -> tuple[Pins, RunningHelper]:
         """Return a helper of this place's pins, and its process."""
-        running = Running(str(self.pins), arguments)
+        running = RunningHelper(str(self.pins), arguments)
         self.running.append(running)
         return Pins(running.connect, seconds), running
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.imageref import split
 from tests.support.wait import wait_until
 
@@ -56,7 +56,7 @@ class Registry:
         self, docker_host: str, image: str, name: str, auth: dict[str, str] | None = None
     ) -> str:
         """Push a local image under a name, forget it locally; returns the reference."""
-        api = Connection(docker_host).api()
+        api = DockerConnection(docker_host).api()
         reference = f"{self.host}/{name}"
         repository, tag = split(reference)
         api.tag(image, repository, tag)

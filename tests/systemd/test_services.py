@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.host.cgroup import Limits
+from launcher.host.cgroup import CgroupLimits
 from launcher.host.children import Command
-from launcher.host.client import HostHelper, HostRefused, HostUnavailable, Tree
+from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
 from tests.support.wait import wait_until
 from tests.systemd.conftest import USER, is_active, start_all, systemctl
 
@@ -33,7 +33,7 @@ class Jobs:
 
     def spawn(
         self, *words: str, output: int = -1, directory: str = "/", **environment: str
-    ) -> tuple[str, Tree]:
+    ) -> tuple[str, ProcessTree]:
         """Start a command as the user; its output is discarded by default."""
         name, told = self.name(), {"PATH": "/usr/bin:/bin"} | environment
         ids = PERSON.pw_uid, PERSON.pw_gid, [PERSON.pw_gid]
@@ -41,13 +41,13 @@ class Jobs:
         to = null if output == -1 else output
         try:
             tree = self.helper.spawn(
-                name, Command(words, {}, told, directory, *ids), Limits(), to, to
+                name, Command(words, {}, told, directory, *ids), CgroupLimits(), to, to
             )
             return name, tree
         finally:
             os.close(null)
 
-    def ended(self, name: str) -> Tree:
+    def ended(self, name: str) -> ProcessTree:
         tree = self.helper.wait(name)
         assert tree is not None
         return tree

@@ -14,7 +14,7 @@ from launcher.cli.output.exit_codes import EXIT_CANCELLED, EXIT_NEVER_RAN, exit_
 from launcher.cli.output.progress import PullProgress
 from launcher.client import Client
 from launcher.client.decode import decode, decode_list
-from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, Blocker, Frame, JobView
+from launcher.wire import END, EVENT, NOTE, STDERR, STDOUT, BlockerView, Frame, JobView
 
 
 def follow(
@@ -114,7 +114,7 @@ class Narrator:
         if progress:
             self._progress.update(progress)
         elif job.state == "PENDING":
-            self._waits(decode_list(Blocker, body.get("blockers") or []))
+            self._waits(decode_list(BlockerView, body.get("blockers") or []))
         else:
             self.close()
             if job.state == "RUNNING":
@@ -142,7 +142,7 @@ class Narrator:
             self._attempt = attempt
             self._say(f"job {job.id} runs again" + (f" ({job.message})" if job.message else ""))
 
-    def _waits(self, blockers: list[Blocker]) -> None:
+    def _waits(self, blockers: list[BlockerView]) -> None:
         kinds = {each.kind for each in blockers}
         self.trouble = next((b.have for b in blockers if b.kind in HELD_FOR_TROUBLE), None)
         if kinds == {"ImagePull"} and blockers[0].have == "being pulled":

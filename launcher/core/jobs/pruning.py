@@ -11,7 +11,7 @@ from launcher.core.world.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class UsageRow:
     """What an ended job had: ``units`` slices of one profile, or CPU slots (profile ``cpu``).
 
     ``start`` and ``end`` are seconds since 1970, equal where it never had any.

@@ -132,7 +132,7 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
     validate.check(spec)
     memory = memory_for(world, spec.need, spec.cpus)
-    policy.check(policy.Asked(spec, person, world.rules.policy, memory))
+    policy.check(policy.PolicyInput(spec, person, world.rules.policy, memory))
 
 
 def limit_without(world: World, *, admin: bool) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from launcher.core.messages import events as ev
 from launcher.core.mig.planner import GpuPlan, device_of, name_of, plan
-from launcher.core.model.compute_instances import WHOLE, Device, Standing
+from launcher.core.model.compute_instances import WHOLE, DeviceKind, StandingInstance
 from launcher.core.model.gpu import Gpu, Placement
 from launcher.core.model.job import Owner
 from launcher.core.model.layout_change import (
@@ -75,13 +75,13 @@ def resolved(world: World, wish: Wish) -> Wish:
     return total
 
 
-def _total(gpu: Gpu, standing: Sequence[Standing], more: Want) -> Want:
+def _total(gpu: Gpu, standing: Sequence[StandingInstance], more: Want) -> Want:
     """Return a want for more as the total that it comes to."""
     wanted = device_of(gpu, more.profile)
-    there: Counter[Device] = Counter()
+    there: Counter[DeviceKind] = Counter()
     for s in standing:
         if more.start is None or s.place.whole == Place(wanted.profile_id, more.start):
-            there += Counter({Device(s.place.profile_id, c): n for c, n in s.devices.items()})
+            there += Counter({DeviceKind(s.place.profile_id, c): n for c, n in s.devices.items()})
     if more.start is not None and wanted.compute == WHOLE and there:
         raise ImpossibleLayout(
             f"GPU {gpu.index}: {more.profile}@{more.start} stands already",
@@ -120,7 +120,7 @@ def _gpu(world: World, uuid: str) -> Gpu:
     return gpu
 
 
-def standing_on(world: World, gpu_uuid: str) -> list[Standing]:
+def standing_on(world: World, gpu_uuid: str) -> list[StandingInstance]:
     """Return the GPU instances of a GPU with who uses them."""
     found = []
     for (uuid, gi), instance in world.instances.items():
@@ -129,7 +129,7 @@ def standing_on(world: World, gpu_uuid: str) -> list[Standing]:
             busy = next((text for s in on if (text := user_of(s)) is not None), None)
             cut = world.cuts.get((uuid, gi))
             place = Place(instance.profile_id, instance.placement.start, cut or ())
-            found.append(Standing(place, gi, busy, bare=cut is None))
+            found.append(StandingInstance(place, gi, busy, bare=cut is None))
     return sorted(found, key=lambda s: (s.place.start, s.gi))
 
 

@@ -14,10 +14,10 @@ from itertools import combinations
 
 from launcher.core.model.compute_instances import (
     WHOLE,
-    Asked,
-    Device,
+    DeviceKind,
+    DeviceRequest,
     Division,
-    Standing,
+    StandingInstance,
     can_hold,
     devices_in,
     divide,
@@ -40,10 +40,10 @@ class GpuPlan:
     """
 
     gpu_uuid: str
-    keep: tuple[Standing, ...]
-    destroy: tuple[Standing, ...]
+    keep: tuple[StandingInstance, ...]
+    destroy: tuple[StandingInstance, ...]
     create: tuple[Place, ...]
-    complete: tuple[Standing, ...] = ()
+    complete: tuple[StandingInstance, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -57,7 +57,7 @@ class GpuPlan:
 
 
 def plan(
-    gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want], *, exact: bool = False
+    gpu: Gpu, standing: Sequence[StandingInstance], wants: Sequence[Want], *, exact: bool = False
 ) -> GpuPlan:
     """Return the plan with the fewest changes, sparing what is busy first of all.
 
@@ -79,9 +79,9 @@ def plan(
     raise _impossible(gpu, board, standing, wants, exact)
 
 
-def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> Asked:
+def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> DeviceRequest:
     fixed: dict[Place, Counter[int]] = {}
-    free: Counter[Device] = Counter()
+    free: Counter[DeviceKind] = Counter()
     for want in wants:
         wanted = device_of(gpu, want.profile)
         if want.start is None:
@@ -97,10 +97,12 @@ def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> Asked:
         devices = fixed.setdefault(Place(wanted.profile_id, want.start), Counter())
         devices[wanted.compute] += want.count
         _must_fit(gpu, board, wanted, want.start, devices)
-    return Asked(fixed, free)
+    return DeviceRequest(fixed, free)
 
 
-def _must_fit(gpu: Gpu, board: Board, wanted: Device, start: int, devices: Counter[int]) -> None:
+def _must_fit(
+    gpu: Gpu, board: Board, wanted: DeviceKind, start: int, devices: Counter[int]
+) -> None:
     if can_hold(board, wanted.profile_id, devices):
         return
     if devices == Counter({WHOLE: devices.total()}):
@@ -138,23 +140,25 @@ def profile_id(gpu: Gpu, text: str) -> int:
     )
 
 
-def device_of(gpu: Gpu, text: str) -> Device:
+def device_of(gpu: Gpu, text: str) -> DeviceKind:
     """Return the kind of device that a profile names: ``3g.20gb``, ``1c.3g.20gb``, a profile id."""
     compute, of = split_of(text.lower())
     found = profile_id(gpu, of)
     slices = next(p.slice_count for p in gpu.profiles if p.profile_id == found)
     if compute in (WHOLE, slices):
-        return Device(found)
+        return DeviceKind(found)
     sizes = sizes_in(slices)
     if compute not in sizes:
         raise ImpossibleLayout(
             f"GPU {gpu.index}: {of} cannot be divided into {text!r}",
             fix="It can hold: " + " ".join([of, *(f"{size}c.{of}" for size in sizes)]) + ".",
         )
-    return Device(found, compute)
+    return DeviceKind(found, compute)
 
 
-def _kept(standing: Sequence[Standing], exact: bool) -> Iterator[tuple[Standing, ...]]:
+def _kept(
+    standing: Sequence[StandingInstance], exact: bool
+) -> Iterator[tuple[StandingInstance, ...]]:
     """Yield what might be kept: whatever spares most of what is busy, then the most, first."""
     if not exact:
         yield tuple(standing)
@@ -163,7 +167,9 @@ def _kept(standing: Sequence[Standing], exact: bool) -> Iterator[tuple[Standing,
     yield from sorted(parts, key=lambda part: (-sum(s.busy is not None for s in part), -len(part)))
 
 
-def _placed(board: Board, kept: Sequence[Standing], division: Division) -> tuple[Place, ...] | None:
+def _placed(
+    board: Board, kept: Sequence[StandingInstance], division: Division
+) -> tuple[Place, ...] | None:
     """Return what is to be created beside what is kept, None where it has no room."""
     places = [s.place for s in kept]
     for place in division.places:
@@ -179,21 +185,21 @@ def name_of(gpu: Gpu, profile_id: int) -> str:
     return next((p.name for p in gpu.profiles if p.profile_id == profile_id), str(profile_id))
 
 
-def device_name(gpu: Gpu, device: Device) -> str:
+def device_name(gpu: Gpu, device: DeviceKind) -> str:
     """Return the name of a kind of device, as NVML has it."""
     name = name_of(gpu, device.profile_id)
     return name if device.compute == WHOLE else f"{device.compute}c.{name}"
 
 
 def _impossible(
-    gpu: Gpu, board: Board, standing: Sequence[Standing], wants: Sequence[Want], exact: bool
+    gpu: Gpu, board: Board, standing: Sequence[StandingInstance], wants: Sequence[Want], exact: bool
 ) -> ImpossibleLayout:
     asked = _asked(gpu, board, wants)
     beside = [] if exact else standing
     division = divide(board, beside, asked, exact=exact) or Division()
     ids = [profile for profile, _ in division.new]
     places, chosen = largest(board, [s.place for s in beside], division.places, ids)
-    part: Counter[Device] = Counter()
+    part: Counter[DeviceKind] = Counter()
     for place in division.cut(Place(profile, 0) for profile in chosen):
         part += _devices_of(place)
     all_of_it = words(gpu, asked.places, asked.free)
@@ -209,7 +215,7 @@ def _impossible(
     )
 
 
-def _could_alone(gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want]) -> bool:
+def _could_alone(gpu: Gpu, standing: Sequence[StandingInstance], wants: Sequence[Want]) -> bool:
     """Whether the request could stand if everything else went."""
     try:
         plan(gpu, standing, wants, exact=True)
@@ -218,12 +224,12 @@ def _could_alone(gpu: Gpu, standing: Sequence[Standing], wants: Sequence[Want]) 
     return True
 
 
-def _devices_of(place: Place) -> Counter[Device]:
+def _devices_of(place: Place) -> Counter[DeviceKind]:
     counted = devices_in(place).items()
-    return Counter({Device(place.profile_id, compute): count for compute, count in counted})
+    return Counter({DeviceKind(place.profile_id, compute): count for compute, count in counted})
 
 
-def words(gpu: Gpu, fixed: Sequence[Place], free: Counter[Device]) -> str:
+def words(gpu: Gpu, fixed: Sequence[Place], free: Counter[DeviceKind]) -> str:
     """Return a request as people write it: ``1g.6gb:2 2g.12gb@2``."""
     parts = [_counted(device_name(gpu, device), n) for device, n in free.items() if n]
     for place in fixed:

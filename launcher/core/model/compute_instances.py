@@ -35,7 +35,7 @@ def sizes_in(slices: int) -> tuple[int, ...]:
     return tuple(size for size in _SIZES if size < slices and (size, slices) not in _NOT_OFFERED)
 
 
-class Device(NamedTuple):
+class DeviceKind(NamedTuple):
     """A kind of MIG device: a GPU instance's profile id, and its compute slices or ``WHOLE``."""
 
     profile_id: int
@@ -43,7 +43,7 @@ class Device(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingInstance:
     """A GPU instance that stands. ``busy`` says who uses it; ``bare``: no compute instance."""
 
     place: Place
@@ -88,11 +88,11 @@ def specs(profile: str, cut: tuple[int, ...], start: int | None) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DeviceRequest:
     """A request: compute instances at these places, and so many devices anywhere else."""
 
     fixed: dict[Place, Counter[int]]
-    free: Counter[Device]
+    free: Counter[DeviceKind]
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -108,12 +108,12 @@ def _with_cuts(fixed: dict[Place, Counter[int]]) -> tuple[Place, ...]:
 class Division:
     """What is made of a request: the kept with what they shall hold, and what is to be created."""
 
-    kept: list[tuple[Standing, Counter[int]]] = field(default_factory=list)
+    kept: list[tuple[StandingInstance, Counter[int]]] = field(default_factory=list)
     fixed: dict[Place, Counter[int]] = field(default_factory=dict)
     new: list[tuple[int, Counter[int]]] = field(default_factory=list)
 
     @property
-    def complete(self) -> tuple[Standing, ...]:
+    def complete(self) -> tuple[StandingInstance, ...]:
         """The kept that lack something, each with the cut that it shall have."""
         return tuple(
             replace(s, place=replace(s.place, cut=cut_of(total)))
@@ -145,7 +145,7 @@ def can_hold(board: Board, profile_id: int, devices: Counter[int]) -> bool:
     return used <= board.shape(profile_id).costs[0]
 
 
-def can_become(board: Board, s: Standing, total: Counter[int]) -> bool:
+def can_become(board: Board, s: StandingInstance, total: Counter[int]) -> bool:
     """Whether a GPU instance that stands can be filled up to these.
 
     Where its compute instances are is not known: only another of one slice surely finds a place.
@@ -155,7 +155,9 @@ def can_become(board: Board, s: Standing, total: Counter[int]) -> bool:
     return sure and can_hold(board, s.place.profile_id, total)
 
 
-def divide(board: Board, kept: Sequence[Standing], asked: Asked, *, exact: bool) -> Division | None:
+def divide(
+    board: Board, kept: Sequence[StandingInstance], asked: DeviceRequest, *, exact: bool
+) -> Division | None:
     """Return how a request is met with these kept; None where it is not.
 
     ``exact``: nothing may be kept that is not asked for.
@@ -167,7 +169,7 @@ def divide(board: Board, kept: Sequence[Standing], asked: Asked, *, exact: bool)
         at = made.fixed.pop(s.place.whole, Counter())
         made.kept.append((s, has | at))
         for compute, count in (has - at).items():
-            device = Device(s.place.profile_id, compute)
+            device = DeviceKind(s.place.profile_id, compute)
             if exact and left[device] < count:
                 return None
             left[device] = max(0, left[device] - count)
@@ -179,7 +181,7 @@ def divide(board: Board, kept: Sequence[Standing], asked: Asked, *, exact: bool)
     return made if held else None
 
 
-def _add(board: Board, made: Division, device: Device) -> None:
+def _add(board: Board, made: Division, device: DeviceKind) -> None:
     """Put a device where there is room: divided instances first, then bare ones, then new ones."""
     wanted, one = device.profile_id, Counter([device.compute])
     there = [total for s, total in made.kept if s.place.profile_id == wanted

@@ -32,7 +32,7 @@ class MountRoot:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class PolicyProfile:
     """What a job may have beyond the rest, if its owner is in one of ``groups`` or trusted.
 
     ``network`` is ``host`` or None, ``images`` and ``mount_roots`` are allowed too; ``memory``
@@ -76,7 +76,7 @@ class Policy:
     pids: int = 4096
     nofile: int = 16384
     max_stop_grace: float = 300.0
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    profiles: Mapping[str, PolicyProfile] = field(default_factory=dict)
     host_memory: int = 2**63 - 1
     unbound: frozenset[int] = frozenset({0})
 
@@ -96,7 +96,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PolicyInput:
     """A spec with all that a rule needs to judge it. ``memory``: the share of its slices."""
 
     spec: JobSpec
@@ -105,7 +105,7 @@ class Asked:
     memory: int
 
     @property
-    def profile(self) -> Profile:
+    def profile(self) -> PolicyProfile:
         """The named profile, an empty one where none is asked or it may not be used."""
         named = self.policy.profiles.get(self.spec.policy_profile or "")
         return named if named is not None and may_use(self.person, named) else _NOTHING_MORE
@@ -128,10 +128,10 @@ class Asked:
         return tuple(MountRoot(r.path.replace("{user}", name), r.read_only) for r in all_of_them)
 
 
-_NOTHING_MORE = Profile()
+_NOTHING_MORE = PolicyProfile()
 
 
-def may_use(person: Person, profile: Profile) -> bool:
+def may_use(person: Person, profile: PolicyProfile) -> bool:
     """Whether a person may name a profile: by one of its groups, or as trusted."""
     return person.admin or person.trusted or bool(person.groups & profile.groups)
 
@@ -171,11 +171,11 @@ class Rule:
     id: str
     field: str
     may: str
-    broken_by: Callable[[Asked], Iterator[Refusal]]
+    broken_by: Callable[[PolicyInput], Iterator[Refusal]]
     always: bool = False
 
 
-def check(asked: Asked) -> None:
+def check(asked: PolicyInput) -> None:
     """Raise ``NotAllowed`` for the first rule that a job breaks: field, rule, what is allowed."""
     bound = asked.person.owner.uid not in asked.policy.unbound
     for rule in HOST_RULES if asked.spec.on_host else RULES:
@@ -245,43 +245,43 @@ def is_kernels(path: str) -> bool:
     return _KERNELS.fullmatch(normal(path)) is not None
 
 
-def _image_is_a_reference(asked: Asked) -> Iterator[Refusal]:
+def _image_is_a_reference(asked: PolicyInput) -> Iterator[Refusal]:
     image = asked.spec.image
     if is_id(image):  # of a shorter one what Docker finds must have that name (Images.find)
         yield f"{image} may be the id of an image", "an image by its repository"
 
 
-def _image_is_allowed(asked: Asked) -> Iterator[Refusal]:
+def _image_is_allowed(asked: PolicyInput) -> Iterator[Refusal]:
     image, allowed = asked.spec.image, asked.images
     if not is_allowed(image, allowed):
         yield f"{repository_of(image)} is not allowed", ", ".join(allowed) or "no image at all"
 
 
-def _image_has_a_tag(asked: Asked) -> Iterator[Refusal]:
+def _image_has_a_tag(asked: PolicyInput) -> Iterator[Refusal]:
     if not asked.policy.latest and tag_of(asked.spec.image) == "latest":
         yield f"{asked.spec.image} is whatever is latest", "a tag of its own, or a digest"
 
 
-def _user_is_ones_own(asked: Asked) -> Iterator[Refusal]:
+def _user_is_ones_own(asked: PolicyInput) -> Iterator[Refusal]:
     owner, user = asked.person.owner, asked.spec.user
     if user is not None and user not in (str(owner.uid), f"{owner.uid}:{owner.gid}", owner.name):
         yield f"{user!r} is not yours", f"{owner.uid}:{owner.gid}, which needs no `user`"
 
 
-def _environment_is_free(asked: Asked) -> Iterator[Refusal]:
+def _environment_is_free(asked: PolicyInput) -> Iterator[Refusal]:
     for name, _ in asked.spec.environment:
         if _TOOLKITS.fullmatch(name):
             what = "the launcher, NVIDIA's toolkit and the loader"
             yield f"{name} is read by {what}", "names but NVIDIA_*, LD_*, LAUNCHER_* and such"
 
 
-def _environment_is_small(asked: Asked) -> Iterator[Refusal]:
+def _environment_is_small(asked: PolicyInput) -> Iterator[Refusal]:
     size = sum(len(k.encode()) + len(v.encode()) + 2 for k, v in asked.spec.environment)
     if size > ENVIRONMENT_BYTES:
         yield f"{size} bytes", "64 KiB in all"
 
 
-def _mounts_are_below_a_root(asked: Asked) -> Iterator[Refusal]:
+def _mounts_are_below_a_root(asked: PolicyInput) -> Iterator[Refusal]:
     roots = asked.roots
     for bind in asked.spec.binds:
         root = root_of(bind, roots)
@@ -294,12 +294,12 @@ def _mounts_are_below_a_root(asked: Asked) -> Iterator[Refusal]:
             yield f"{bind.source} can only be read", f"{bind.source}:{bind.target}:ro"
 
 
-def _mounts_are_few(asked: Asked) -> Iterator[Refusal]:
+def _mounts_are_few(asked: PolicyInput) -> Iterator[Refusal]:
     if len(asked.spec.binds) > MOST_MOUNTS:
         yield f"{len(asked.spec.binds)} mounts", f"{MOST_MOUNTS} at most"
 
 
-def _targets_are_free(asked: Asked) -> Iterator[Refusal]:
+def _targets_are_free(asked: PolicyInput) -> Iterator[Refusal]:
     """No mount hides what the image, Docker or the toolkit has put there, and none another."""
     taken: list[str] = []
     for bind in asked.spec.binds:
@@ -312,39 +312,39 @@ def _targets_are_free(asked: Asked) -> Iterator[Refusal]:
         taken.append(target)
 
 
-def _directory_is_the_jobs_own(asked: Asked) -> Iterator[Refusal]:
+def _directory_is_the_jobs_own(asked: PolicyInput) -> Iterator[Refusal]:
     """Through /proc/self/fd an old runc let a program out of its container (CVE-2024-21626)."""
     directory = asked.spec.working_dir
     if directory is not None and is_kernels(directory):
         yield f"{directory} belongs to the kernel", "a directory such as /work"
 
 
-def _memory_is_the_slices(asked: Asked) -> Iterator[Refusal]:
+def _memory_is_the_slices(asked: PolicyInput) -> Iterator[Refusal]:
     most, wanted = asked.most_memory, asked.spec.mem_limit
     if wanted is not None and wanted > most:
         yield f"{_mib(wanted)} is more than goes with the slices", f"up to {_mib(most)}"
 
 
-def _shared_memory_is_half(asked: Asked) -> Iterator[Refusal]:
+def _shared_memory_is_half(asked: PolicyInput) -> Iterator[Refusal]:
     most, wanted = (asked.spec.mem_limit or asked.most_memory) // 2, asked.spec.shm_size
     if wanted > most:
         yield f"{_mib(wanted)} is more than half of the job's memory", f"up to {_mib(most)}"
 
 
-def _network_is_the_jobs(asked: Asked) -> Iterator[Refusal]:
+def _network_is_the_jobs(asked: PolicyInput) -> Iterator[Refusal]:
     wanted, more = asked.spec.network, asked.profile.network
     if wanted not in (None, "none", "default", more):
         yield f"{wanted!r} is shared with others", "default, none" + (f", {more}" if more else "")
 
 
-def _profile_is_ones_own(asked: Asked) -> Iterator[Refusal]:
+def _profile_is_ones_own(asked: PolicyInput) -> Iterator[Refusal]:
     name, profiles = asked.spec.policy_profile, asked.policy.profiles
     if name is not None and not (name in profiles and may_use(asked.person, profiles[name])):
         mine = ", ".join(n for n, p in sorted(profiles.items()) if may_use(asked.person, p))
         yield f"{name!r} is no profile that you may use", mine or "none"
 
 
-def _priority_is_ordinary(asked: Asked) -> Iterator[Refusal]:
+def _priority_is_ordinary(asked: PolicyInput) -> Iterator[Refusal]:
     if asked.spec.priority > MAX_USER_PRIORITY and not asked.person.admin:
         yield f"{asked.spec.priority} is above a user's", f"0 to {MAX_USER_PRIORITY}"
 
@@ -384,7 +384,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _host_is_allowed(asked: Asked) -> Iterator[Refusal]:
+def _host_is_allowed(asked: PolicyInput) -> Iterator[Refusal]:
     person, groups = asked.person, asked.policy.host_groups
     if not (person.admin or person.groups & groups):
         whose = f"members of {', '.join(sorted(groups))}" if groups else "admins only"

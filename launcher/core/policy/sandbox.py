@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launcher.core.policy.policy import Asked
+from launcher.core.policy.policy import PolicyInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Confinement:
     nofile: int | None = None
 
 
-def confinement(asked: Asked) -> Confinement:
+def confinement(asked: PolicyInput) -> Confinement:
     """Return what the container of this job is allowed to be."""
     spec, owner, policy, profile = asked.spec, asked.person.owner, asked.policy, asked.profile
     network = None if spec.network == "default" else spec.network

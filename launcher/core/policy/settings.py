@@ -50,7 +50,7 @@ class FairShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Settings:
     """The rules of one queue. Times are seconds.
 
     ``assumed_time_limit`` stands in where a job has none and somebody asks when it ends;
@@ -75,5 +75,5 @@ class Rules:
         return self.user_quotas.get(user, self.user_quota)
 
 
-DEFAULT_RULES = Rules()
+DEFAULT_RULES = Settings()
 """The rules where launcher.toml says nothing."""

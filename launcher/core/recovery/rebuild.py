@@ -34,7 +34,7 @@ from launcher.core.world.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundContainer:
     """A container of ours as its labels and Docker tell it; ``document`` is its job's spec."""
 
     job: int
@@ -61,7 +61,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Restored:
+class RebuiltJobs:
     """What came of it: job ids, and sentences about what is not certain."""
 
     running: list[int] = field(default_factory=list)
@@ -85,9 +85,9 @@ class Rebuild:
     begun: Mapping[int, int]
     slices: Mapping[str, Slice]
     now: ev.Now
-    restored: Restored = field(default_factory=Restored)
+    restored: RebuiltJobs = field(default_factory=RebuiltJobs)
 
-    def run(self, containers: Iterable[Found]) -> Restored:
+    def run(self, containers: Iterable[FoundContainer]) -> RebuiltJobs:
         """Apply what Docker shows; the world's changes are to be committed before anything else."""
         taken: set[int] = set()
         for found in _last_first(containers):
@@ -108,7 +108,7 @@ class Rebuild:
         self.restored.waiting = [j.id for j in self.world.jobs.values() if j.state is pending]
         return self.restored
 
-    def _take(self, found: Found) -> bool:
+    def _take(self, found: FoundContainer) -> bool:
         """Let a job be where its container is; False where the record is ahead of the container."""
         if found.running and found.job in self.restored.running:
             for uuid in found.slices:
@@ -137,7 +137,7 @@ class Rebuild:
         self.world.add(job)
         return job
 
-    def _new(self, found: Found) -> Job:
+    def _new(self, found: FoundContainer) -> Job:
         """Return a job of which nothing is left but its container."""
         need = Need(NeedKind.UUID, count=len(found.slices), uuids=found.slices)
         job = Job(
@@ -159,7 +159,7 @@ class Rebuild:
         )
         return job
 
-    def _place(self, job: Job, found: Found) -> None:
+    def _place(self, job: Job, found: FoundContainer) -> None:
         world, wall = self.world, wall_of(found.started_at) or self.now.wall
         world.queue.discard(job.id)
         world.deactivate(job)
@@ -188,7 +188,7 @@ class Rebuild:
             job.id
         )
 
-    def _hold(self, job: Job, found: Found) -> None:
+    def _hold(self, job: Job, found: FoundContainer) -> None:
         """Lease a container's slices to its job; one that ended has none that others run on."""
         world = self.world
         for lease in list(world.leases.get(job.id, ())):
@@ -225,7 +225,7 @@ class Rebuild:
         self.world.leases[lease.job].remove(lease)
         self.world.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
 
-    def _end(self, job: Job, found: Found) -> None:
+    def _end(self, job: Job, found: FoundContainer) -> None:
         event = ev.AttemptEnded(
             job.id, job.attempt, found.exit_code, found.oom, found.started_at, found.ended_at
         )
@@ -269,7 +269,7 @@ class Rebuild:
             world.note(job, self.now.wall, "rebuilt", job.message)
             self.restored.doubts.append(f"job {job.id} is held: {job.message}")
 
-    def _distrust(self, containers: Iterable[Found]) -> None:
+    def _distrust(self, containers: Iterable[FoundContainer]) -> None:
         """Where NVML does not show what a container runs on, no slice is free unproven (I10)."""
         unknown = sorted(
             (found.job, uuid)
@@ -288,12 +288,12 @@ class Rebuild:
                 self.world.quarantine(shown.uuid, Quarantine(why, since=self.now.wall))
 
 
-def _last_first(containers: Iterable[Found]) -> Sequence[Found]:
+def _last_first(containers: Iterable[FoundContainer]) -> Sequence[FoundContainer]:
     """Order containers: who runs, then who ended, then who never began; newest attempt first."""
     return sorted(containers, key=lambda f: (not f.running, not f.ended, -f.attempt, f.job))
 
 
-def _is_ahead(job: Job, found: Found) -> bool:
+def _is_ahead(job: Job, found: FoundContainer) -> bool:
     """Whether a record knows more than its container: that attempt is over."""
     if found.running:
         return False
@@ -302,7 +302,7 @@ def _is_ahead(job: Job, found: Found) -> bool:
     return found.attempt < job.attempt
 
 
-def _ends_already(job: Job, found: Found) -> bool:
+def _ends_already(job: Job, found: FoundContainer) -> bool:
     """Whether the end of this attempt is on record, and only its slices are not proven free."""
     same = job.state is State.COMPLETING and found.attempt == job.attempt
     return same and not found.running

@@ -14,7 +14,7 @@ CAUSE = "what came of it is unknown: the database was restored from a backup"
 
 
 @dataclass(slots=True)
-class Restored:
+class RestoredJobs:
     """The ids of the jobs that wait, had started, or had ended and only held their slices."""
 
     waiting: list[int] = field(default_factory=list)
@@ -22,13 +22,13 @@ class Restored:
     ended: list[int] = field(default_factory=list)
 
 
-def restore(world: World, now: ev.Now, made_at: str, begun: Mapping[int, int]) -> Restored:
+def restore(world: World, now: ev.Now, made_at: str, begun: Mapping[int, int]) -> RestoredJobs:
     """Hold every job that had not ended, and end all leases; the changes are to be committed.
 
     ``begun`` has the highest attempt of which there is a log, by job: no later one may have its
     number. Containers that run on belong to another store, so their slices count as in use.
     """
-    found = Restored()
+    found = RestoredJobs()
     for job in list(world.jobs.values()):
         _end_attempt(world, job, now)
         if job.state is State.COMPLETING and job.outcome is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from launcher.core.messages.events import Now
 from launcher.core.model.job import Job, Need, NeedKind
-from launcher.core.scheduling.holdback import Kept, Key, ends_in, may_keep, runs_for
+from launcher.core.scheduling.holdback import HeldBack, Key, ends_in, may_keep, runs_for
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest
 
@@ -45,9 +45,9 @@ class KeptSlots:
     """The free slots that waiting jobs of several slots keep from the jobs behind them."""
 
     world: World
-    kept: list[tuple[Kept, int]] = field(default_factory=list)
+    kept: list[tuple[HeldBack, int]] = field(default_factory=list)
 
-    def keepers(self, job: Job, key: Key) -> list[tuple[Kept, int]]:
+    def keepers(self, job: Job, key: Key) -> list[tuple[HeldBack, int]]:
         """Return who keeps slots from a job, and how many: it would not be over in time."""
         seconds = runs_for(job)
         return [
@@ -67,7 +67,7 @@ class KeptSlots:
         free = min(count, self.free_for(job, key))
         if count < 2 or count > world.cpu_slots or free <= 0 or not may_keep(world, job, now):
             return
-        self.kept.append((Kept(key, self._starts_in(count, now)), free))
+        self.kept.append((HeldBack(key, self._starts_in(count, now)), free))
 
     def _starts_in(self, count: int, now: Now) -> float:
         """Return in how many seconds so many slots should be free."""

@@ -19,7 +19,7 @@ from launcher.core.scheduling import quota, reservation_windows
 from launcher.core.scheduling.holdback import Key, limit_in
 from launcher.core.scheduling.lookalikes import told_instead
 from launcher.core.scheduling.matching import slices_wanted, wanted
-from launcher.core.scheduling.scheduler import Walk, gate, settled
+from launcher.core.scheduling.scheduler import QueueWalk, gate, settled
 from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
 from launcher.imageref import registry_of
@@ -50,7 +50,7 @@ class Explainer:
         self._heads: dict[frozenset[str] | Need, list[Key]] = {}
 
     @functools.cached_property
-    def walk(self) -> Walk:
+    def walk(self) -> QueueWalk:
         """The walk, after everyone in front has kept what he may."""
         return settled(self.world, self.now)
 
@@ -62,7 +62,7 @@ class Explainer:
         if job.id not in self.world.queue:
             return None
         if len(self.world.queue) <= EXACT_UP_TO:
-            order = Walk(self.world, self.now).order()
+            order = QueueWalk(self.world, self.now).order()
             return next(place for place, other in enumerate(order, start=1) if other is job)
         key, jobs = self.walk.key(job), self.world.jobs
         return 1 + sum(self.walk.key(jobs[i]) < key for i in self.world.queue.ids())
@@ -76,7 +76,7 @@ class Explainer:
             other = jobs[job_id]
             return other.need in needs and self.walk.key(other) < key
 
-        return Walk(self.world, self.now).first(most, competes)
+        return QueueWalk(self.world, self.now).first(most, competes)
 
     def _competing(self, need: Need) -> tuple[Need, ...]:
         """Return the needs that could take from this one, itself among them."""

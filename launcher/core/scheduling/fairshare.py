@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from launcher.core.world.world import World
 
 
-class Standing:
+class FairShareOrder:
     """Every user's use as it is now, running jobs included, and his place among the others."""
 
     def __init__(self, world: World, wall: float) -> None:

@@ -23,7 +23,7 @@ Key = tuple[int, float, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class HeldBack:
     """A free slice kept for the job of this place; ``seconds`` until that job could start."""
 
     key: Key
@@ -59,7 +59,9 @@ def ends_in(world: World, job: Job, now: Now) -> float:
     return limit_in(world, job, now) + grace + RELEASE_SECONDS
 
 
-def keep(world: World, key: Key, usable: list[SliceState], kept: dict[str, Kept], now: Now) -> None:
+def keep(
+    world: World, key: Key, usable: list[SliceState], kept: dict[str, HeldBack], now: Now
+) -> None:
     """Add the free slices that the blocked job of this place keeps from the jobs behind it.
 
     ``usable`` are those that it could have, now or later. None where even all of them would not do:
@@ -72,7 +74,7 @@ def keep(world: World, key: Key, usable: list[SliceState], kept: dict[str, Kept]
         return
     seconds = starts_in(world, usable, count, now)
     for state in free[:count]:
-        kept[state.slice.uuid] = Kept(key, seconds)
+        kept[state.slice.uuid] = HeldBack(key, seconds)
 
 
 def starts_in(world: World, usable: list[SliceState], count: int, now: Now) -> float:

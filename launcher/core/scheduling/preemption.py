@@ -12,7 +12,7 @@ from launcher.core.model.job import Job, State
 from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling import quota, reservation_windows, time_limits
 from launcher.core.scheduling.matching import slices_wanted, wanted
-from launcher.core.scheduling.scheduler import Walk, gate, settled
+from launcher.core.scheduling.scheduler import QueueWalk, gate, settled
 from launcher.core.world.lifecycle import Preempted
 from launcher.core.world.transitions import move, stop
 from launcher.core.world.world import World
@@ -43,7 +43,7 @@ def _may_go(world: World, job: Job, now: Now) -> bool:
     return now.wall - job.started_wall >= world.rules.preempt_after
 
 
-def _victims(walk: Walk, job: Job) -> list[Job]:
+def _victims(walk: QueueWalk, job: Job) -> list[Job]:
     """Return the jobs that must go for this one to start; none where that would not do."""
     world, now = walk.world, walk.now
     if gate(world, job.need) or quota.exceeded(world, job, None) is not None:
@@ -64,7 +64,7 @@ def _victims(walk: Walk, job: Job) -> list[Job]:
     return found if lacking <= 0 else []
 
 
-def _coming(walk: Walk, job: Job, state: SliceState) -> bool:
+def _coming(walk: QueueWalk, job: Job, state: SliceState) -> bool:
     """Whether a slice is free for the job, or its user is on the way out."""
     if state.lease is None:
         return walk.open(job, state)

@@ -20,8 +20,8 @@ from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling import quota, reservation_windows
 from launcher.core.scheduling.cpu_slots import KeptSlots
-from launcher.core.scheduling.fairshare import Standing
-from launcher.core.scheduling.holdback import Kept, Key, keep, runs_for
+from launcher.core.scheduling.fairshare import FairShareOrder
+from launcher.core.scheduling.holdback import HeldBack, Key, keep, runs_for
 from launcher.core.scheduling.matching import Missed, slices_wanted, wanted
 from launcher.core.world import lifecycle
 from launcher.core.world.pending_queue import Lane
@@ -35,13 +35,13 @@ def gate(world: World, need: Need) -> str | None:
     return None if need.kind is NeedKind.NONE else world.gpu_down or world.gpu_support
 
 
-class Walk:
+class QueueWalk:
     """One walk over the queue in its order, with what those in front keep for themselves."""
 
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
-        self.standing = Standing(world, now.wall)
-        self.kept: dict[str, Kept] = {}
+        self.standing = FairShareOrder(world, now.wall)
+        self.kept: dict[str, HeldBack] = {}
         self.kept_slots = KeptSlots(world)
         self._missed = Missed(world)
         self._gibs: dict[Need, float] = {}
@@ -189,9 +189,9 @@ class Walk:
         keep(world, self.key(job), usable, self.kept, self.now)
 
 
-def settled(world: World, now: Now) -> Walk:
+def settled(world: World, now: Now) -> QueueWalk:
     """Return a walk in which nobody started, and everyone in front has kept what he may."""
-    walk = Walk(world, now)
+    walk = QueueWalk(world, now)
     for job in walk.heads():
         if walk.choose(job) is None:
             walk.refuse(job)
@@ -206,7 +206,7 @@ def schedule(world: World, now: Now) -> list[Action]:
     """
     actions: list[Action] = []
     while len(world.queue):
-        walk = Walk(world, now)
+        walk = QueueWalk(world, now)
         started = _start(walk)
         actions += started
         if not started or not (walk.kept or walk.kept_slots.kept):
@@ -214,7 +214,7 @@ def schedule(world: World, now: Now) -> list[Action]:
     return actions
 
 
-def _start(walk: Walk) -> list[Action]:
+def _start(walk: QueueWalk) -> list[Action]:
     """Make one pass: start whoever can start, and let the others keep what they may."""
     actions: list[Action] = []
     for job in walk.heads():

@@ -22,7 +22,7 @@ from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import ImageState, SliceState
 from launcher.core.model.use import Use
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.world.recent import RecentEnds
 from launcher.core.world.usage import charge, rate_of
@@ -42,7 +42,7 @@ class World:
     store: str
     next_id: int = 1
     cpu_slots: int = 1
-    rules: Rules = field(default_factory=Rules)
+    rules: Settings = field(default_factory=Settings)
     jobs: dict[int, Job] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     leases: dict[int, list[Lease]] = field(default_factory=dict)

@@ -46,7 +46,7 @@ async def _submit(context: Context, caller: Caller, request: web.Request) -> Any
 async def _list(context: Context, caller: Caller, request: web.Request) -> Any:
     refs, query = request.query.getall("ref", []), request.query
     after = query_params.whole_number(query, "after") or 0
-    cursor = jobs.Cursor(after, query_params.whole_number(query, "most"))
+    cursor = jobs.PageCursor(after, query_params.whole_number(query, "most"))
     return jobs.list_jobs(context, caller, refs, is_set(query, "all"), cursor)
 
 
@@ -251,7 +251,7 @@ async def _drain(context: Context, caller: Caller, request: web.Request) -> Any:
 
 async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
     if is_set(request.query, "drain"):
-        await context.brain.ask(ev.DaemonDrained())
+        await context.event_loop.ask(ev.DaemonDrained())
         return await jobs.status(context, caller)
     reply = await jobs.status(context, caller)
     context.stop.set()

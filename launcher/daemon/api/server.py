@@ -16,12 +16,12 @@ from aiohttp import web
 from launcher import __version__, last_words, passed_fds, wire
 from launcher.config.settings import Config
 from launcher.daemon.api.handlers.context import Context, must_own
-from launcher.daemon.api.http.connections import BACKLOG, House, Site, uid_of
+from launcher.daemon.api.http.connections import BACKLOG, ConnectionManager, Site, uid_of
 from launcher.daemon.api.http.replies import LARGE_BYTES, PAGE, cut, listed, paged
 from launcher.daemon.api.query_params import must_be_known
 from launcher.daemon.api.route import NOTICE, Access, Route
 from launcher.daemon.api.routes import ROUTES
-from launcher.daemon.loop.audit_log import READS, Audit, Entry
+from launcher.daemon.loop.audit_log import READS, Audit, AuditEntry
 from launcher.daemon.requests import convert
 from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.identity import Caller
@@ -60,7 +60,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(context: Context) -> web.Application:
     """Return the application: every route of the table, and nothing else."""
-    app = bare_application(context.house, context.accounts, context.audit)
+    app = bare_application(context.connections, context.accounts, context.audit)
     app.on_response_prepare.append(_add_notice)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _endpoint(context, route))
@@ -73,7 +73,7 @@ async def _add_notice(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def bare_application(
-    house: House, accounts: Accounts, audit: Audit | None = None
+    connections: ConnectionManager, accounts: Accounts, audit: Audit | None = None
 ) -> web.Application:
     """Return an application without routes: who asks is known and counted, every error is told."""
     unfinished: set[asyncio.Task[web.StreamResponse]] = set()
@@ -89,12 +89,12 @@ def bare_application(
             caller = request[CALLER] = await _known(request, accounts)
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
-                house.limiter.request(caller)
+                connections.limiter.request(caller)
                 return await handler(request)
 
         async def served() -> web.StreamResponse:
-            with house.serving(request):
-                return await house.time.run(uid_of(request), errors, request, counted)
+            with connections.serving(request):
+                return await connections.time.run(uid_of(request), errors, request, counted)
 
         if not _changes_something(request):
             return await served()  # it ends when its client leaves
@@ -106,11 +106,13 @@ def bare_application(
     return web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[attended])
 
 
-def entry_of(request: web.Request, caller: Caller) -> Entry:
+def entry_of(request: web.Request, caller: Caller) -> AuditEntry:
     """Return what the audit is to know of a request: its route as the table has it, no values."""
     resource = request.match_info.route.resource
     path = "another path" if resource is None else resource.canonical
-    return Entry(caller.owner, caller.role, f"{request.method} {path}", _changes_something(request))
+    return AuditEntry(
+        caller.owner, caller.role, f"{request.method} {path}", _changes_something(request)
+    )
 
 
 def _changes_something(request: web.Request) -> bool:
@@ -128,20 +130,22 @@ async def _known(request: web.Request, accounts: Accounts) -> Caller:
 
 @contextlib.asynccontextmanager
 async def served(
-    app: web.Application, listener: socket.socket, house: House
+    app: web.Application, listener: socket.socket, connections: ConnectionManager
 ) -> AsyncIterator[None]:
     """Serve an application on a socket meanwhile. Bodies are taken as they come, never unpacked."""
-    house.options = {
+    connections.options = {
         "access_log": None,
         "auto_decompress": False,
         "lingering_time": LINGER_SECONDS,
         "logger": _NOT_HTTP,
-        "keepalive_timeout": house.limiter.limits.idle_time,
+        "keepalive_timeout": connections.limiter.limits.idle_time,
     }
-    runner = web.AppRunner(app, shutdown_timeout=1.0, handler_cancellation=True, **house.options)
+    runner = web.AppRunner(
+        app, shutdown_timeout=1.0, handler_cancellation=True, **connections.options
+    )
     await runner.setup()
     try:
-        await Site(runner, listener, house).start()
+        await Site(runner, listener, connections).start()
         last_words.clear(listener.getsockname())
         yield
     finally:

@@ -20,24 +20,24 @@ from launcher.core.messages import events as ev
 from launcher.core.model.ids import is_host
 from launcher.core.model.job import ImageKey, JobSpec, Owner
 from launcher.core.policy import image_rules
-from launcher.core.policy.policy import Asked
+from launcher.core.policy.policy import PolicyInput
 from launcher.core.scheduling.memory_share import memory_with
 from launcher.crashpoints import around
 from launcher.daemon.attempts.follower import Follower
 from launcher.daemon.attempts.host_jobs import HostJobs
-from launcher.daemon.attempts.start_journal import Marks
+from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.action_pools import Pools
 from launcher.daemon.loop.committer import Committer
-from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.event_loop import EventLoop
 from launcher.daemon.loop.logging_setup import about_container, about_event
-from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.loop.threads import in_thread
-from launcher.daemon.machine.idle_check import Prover
+from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.daemon.machine.layout_steps import LayoutRunner
 from launcher.daemon.output.log_copier import write_log
-from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.output.log_usage import LogUsage
 from launcher.daemon.requests import convert
 from launcher.daemon.requests.array_elements import made_again
 from launcher.daemon.users.credentials import Credentials
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 SpecOf = tuple[JobSpec | str, Owner, str | None]
 """What an attempt's job is, or why that cannot be told; its owner and deadline."""
-Start = Callable[[act.StartAttempt, Asked | str, str | None, Callable[[], bool]], ev.Event]
+Start = Callable[[act.StartAttempt, PolicyInput | str, str | None, Callable[[], bool]], ev.Event]
 MOST_HARMLESS = 10_000
 """So many images are remembered as looked at."""
 TRY_AGAIN_SECONDS = 1.0
@@ -69,7 +69,7 @@ REMEMBERED_CHARACTERS = 16 * 1024
 """A longer spec is read from the store when its job starts, so that all of these take little."""
 
 
-class Runners:
+class ActionRunners:
     """One method per action; blocking calls run in threads with a Docker client each."""
 
     def __init__(
@@ -80,18 +80,18 @@ class Runners:
         logs: Logs,
         starter: Starter,
         host: HostJobs | None,
-        prover: Prover,
+        idle_check: IdleCheck,
         committer: Committer,
-        hub: Hub,
-        marks: Marks,
+        subscriptions: Subscriptions,
+        marks: StartJournal,
         roles: Roles,
         toolkit_fixed: Callable[[], bool],
         log_directory: Path,
-        log_use: LogUse,
+        log_use: LogUsage,
     ) -> None:
         self._containers, self._images, self._logs = containers, images, logs
-        self._starter, self._host, self._prover = starter, host, prover
-        self._committer, self._hub, self._marks = committer, hub, marks
+        self._starter, self._host, self._idle_check = starter, host, idle_check
+        self._committer, self._subscriptions, self._marks = committer, subscriptions, marks
         self._log_directory, self.log_use = log_directory, log_use
         self._roles, self._toolkit_fixed = roles, toolkit_fixed
         self._harmless: set[str] = set()
@@ -105,7 +105,7 @@ class Runners:
         self._tasks: dict[asyncio.Task[None], tuple[act.Action, float]] = {}
         self._followers: dict[tuple[int, int], Follower] = {}
         self.credentials = Credentials()
-        self.brain: Brain
+        self.event_loop: EventLoop
         self.layouts: LayoutRunner
         self._methods = self._by_action()
 
@@ -136,9 +136,9 @@ class Runners:
         if isinstance(action, act.StartAttempt):
             of = await self._spec_of(action)
             start = functools.partial(self._started, action, of, self._host.start)
-            self.brain.tell(await in_thread(action.container_name, start))
+            self.event_loop.tell(await in_thread(action.container_name, start))
         else:
-            perform = functools.partial(self._host.perform, action, self.brain.tell)
+            perform = functools.partial(self._host.perform, action, self.event_loop.tell)
             await in_thread(action.container_name, perform)
 
     def dispatch(self, action: act.Action) -> None:
@@ -177,19 +177,19 @@ class Runners:
 
     async def _for(self, job_id: int, pool: FairPool, call: Callable[..., Any], *args: Any) -> Any:
         """Call Docker for a job, at its owner's expense."""
-        job = self.brain.world.jobs.get(job_id)
+        job = self.event_loop.world.jobs.get(job_id)
         return await pool.run(0 if job is None else job.owner.uid, call, *args)
 
     def _payer(self, key: ImageKey) -> int:
         """Return the uid to which looking for an image, or pulling it, is charged."""
-        state = self.brain.world.images.get(key)
+        state = self.event_loop.world.images.get(key)
         return 0 if state is None else state.uid
 
     async def _find_image(self, action: act.FindImage) -> None:
         payer = self._payer(action.image)
         found = await self.pools.looks.run(payer, self._images.find, action.image.reference)
         missing = ev.ImageMissing(action.image)
-        self.brain.tell(await self._judged(action.image, found) if found else missing)
+        self.event_loop.tell(await self._judged(action.image, found) if found else missing)
 
     async def _judged(
         self, key: ImageKey, image_id: str, *, pulled: bool = False
@@ -202,8 +202,8 @@ class Runners:
             if len(self._harmless) >= MOST_HARMLESS:
                 self._harmless.clear()  # they are looked at once more
             self._harmless.add(image_id)
-        state = self.brain.world.images.get(key)
-        owners = {self.brain.world.jobs[job].owner for job in (state.waiting if state else ())}
+        state = self.event_loop.world.images.get(key)
+        owners = {self.event_loop.world.jobs[job].owner for job in (state.waiting if state else ())}
         asked = frozenset[Owner]() if pulled else owners
         admins = await self.pools.looks.run(self._payer(key), self._admins, asked)
         return ev.ImageResolved(key, image_id, pulled, admins)
@@ -214,7 +214,7 @@ class Runners:
 
     async def _settle_pull(self, action: act.SettlePull) -> None:
         found = await self.pools.looks.run(action.uid, self._images.find, action.reference)
-        self.brain.tell(ev.PullSettled(action.reference, action.uid, found))
+        self.event_loop.tell(ev.PullSettled(action.reference, action.uid, found))
 
     def _image_faults(self, image_id: str) -> list[str]:
         image = self._images.config(image_id)
@@ -225,28 +225,28 @@ class Runners:
         key = action.image
         auth = self.credentials.of(key)
         if auth is None and key.credentials_uid is not None:
-            self.brain.tell(ev.CredentialsMissing(key))
+            self.event_loop.tell(ev.CredentialsMissing(key))
             return
 
         def report(layers: dict[str, Layer]) -> None:
             told = [dataclasses.asdict(layer) for layer in layers.values()]
-            self._hub.pulling(key, told)
+            self._subscriptions.pulling(key, told)
 
         try:
             image_id = await self.pools.pulls.run(
                 self._payer(key), self._images.pull, key.reference, auth, report
             )
-            self.brain.tell(await self._judged(key, image_id, pulled=True))
+            self.event_loop.tell(await self._judged(key, image_id, pulled=True))
         except (PullFailed, Refused) as failed:
             text = f"cannot pull {key.reference}: {failed.message}"
             transient = isinstance(failed, PullFailed) and failed.transient
-            self.brain.tell(ev.ImageFailed(key, text, transient))
+            self.event_loop.tell(ev.ImageFailed(key, text, transient))
         finally:
-            self._hub.progress.pop(key, None)
+            self._subscriptions.progress.pop(key, None)
 
     async def _spec_of(self, action: act.StartAttempt) -> SpecOf:
         """Return what an attempt's job is, or why that cannot be told; its owner and deadline."""
-        job = self.brain.world.jobs.get(action.job)
+        job = self.event_loop.world.jobs.get(action.job)
         if job is None:
             raise LauncherError(f"job {action.job} is not there any more")
         limit = job.time_limit
@@ -268,7 +268,7 @@ class Runners:
             self._starting -= 1
             if not self._starting:
                 self._calm.set()
-        self.brain.tell(event)
+        self.event_loop.tell(event)
 
     def _started(self, action: act.StartAttempt, of: SpecOf, start: Start) -> ev.Event:
         spec, owner, deadline = of
@@ -281,15 +281,15 @@ class Runners:
             self.log_use.end(action.job, action.attempt)
         return event
 
-    def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> Asked:
+    def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> PolicyInput:
         """Return what the policy judges, with the owner as he is now, from any thread."""
-        world = self.brain.world
+        world = self.event_loop.world
         memory = memory_with(world, action.slices, spec.cpus)
         return self._roles.asked(spec, owner, world.rules.policy, memory)
 
     def _wanted(self, action: act.StartAttempt) -> bool:
         """Whether nobody has asked for the attempt's end yet, from any thread."""
-        job = self.brain.world.jobs.get(action.job)
+        job = self.event_loop.world.jobs.get(action.job)
         return job is not None and job.attempt == action.attempt and not job.stopping
 
     @property
@@ -319,12 +319,12 @@ class Runners:
             action,
             self._containers,
             self._logs,
-            tell=self.brain.tell,
-            idle=self._prover.idle_now,
-            grown=self._hub.touch,
-            log_lost=self._hub.lose_log,
+            tell=self.event_loop.tell,
+            idle=self._idle_check.idle_now,
+            grown=self._subscriptions.touch,
+            log_lost=self._subscriptions.lose_log,
             log_written=self._log_written,
-            watched=self._hub.watched,
+            watched=self._subscriptions.watched,
             marks=self._marks,
             directory=self._log_directory,
             log_limit=self.log_use.limit(action.job, action.attempt),
@@ -332,16 +332,16 @@ class Runners:
             witness=self._starter.witness,
             under=self._starter.under.pop(action.container_name, None),
         )
-        job = self.brain.world.jobs.get(action.job)
+        job = self.event_loop.world.jobs.get(action.job)
         if job is not None:
             self.log_use.follow(action.job, action.attempt, job.owner.uid)
         self._followers[(action.job, action.attempt)] = follower
-        self._hub.owe_log(action.job, action.attempt)
+        self._subscriptions.owe_log(action.job, action.attempt)
         follower.start()
 
     def _log_written(self, job_id: int, attempt: int) -> None:
         self.log_use.end(job_id, attempt)
-        self._hub.log_written(job_id, attempt)
+        self._subscriptions.log_written(job_id, attempt)
 
     async def _stop(self, action: act.StopAttempt) -> None:
         await self._for(action.job, self.pools.ends, self._ask_to_stop, action)
@@ -387,7 +387,7 @@ class Runners:
             )
 
     async def _prove(self, action: act.ProveIdle) -> None:
-        await self._on(self.pools.proofs, self._prover.prove, action, self.brain.tell)
+        await self._on(self.pools.proofs, self._idle_check.prove, action, self.event_loop.tell)
 
     async def _remove(self, action: act.RemoveContainer) -> None:
         if action.container_name in self._removing:
@@ -436,17 +436,17 @@ class Runners:
         over = clock.flag()
         over.set()
         path = path_of(self._log_directory, action.job, action.attempt)
-        touch = functools.partial(self._hub.touch, action.job)
+        touch = functools.partial(self._subscriptions.touch, action.job)
         limit = self.log_use.limit(action.job, action.attempt)
         if not write_log(self._logs, action.container_name, path, limit, over, touch):
-            self._hub.lose_log(action.job, action.attempt)
+            self._subscriptions.lose_log(action.job, action.attempt)
         touch()
 
     async def _carve(self, action: act.CarveStep) -> None:
-        self.brain.tell(await self.layouts.carve(action))
+        self.event_loop.tell(await self.layouts.carve(action))
 
     async def _look_at_layout(self, action: act.LookAtLayout) -> None:
-        self.brain.tell(await self.layouts.look(action))
+        self.event_loop.tell(await self.layouts.look(action))
 
     def close(self) -> None:
         """Let running calls end on their own; jobs go on without us."""

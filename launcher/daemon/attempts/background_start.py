@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailure
-from launcher.core.policy.policy import Asked
+from launcher.core.policy.policy import PolicyInput
 from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
 from launcher.daemon.mounts.mounts import user_of
 from launcher.daemon.output.host_output import HostOutput
 from launcher.daemon.output.retrying import insist
-from launcher.host.cgroup import Limits
+from launcher.host.cgroup import CgroupLimits
 from launcher.host.children import Command
-from launcher.host.client import HostHelper, HostRefused, HostUnavailable, Tree
+from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 """Exit codes, as shells give them."""
@@ -28,18 +28,18 @@ PATH, ROOTS_PATH = (
 
 def spawned(
     action: StartAttempt,
-    asked: Asked,
+    asked: PolicyInput,
     variables: Mapping[str, str],
     helper: HostHelper,
     output: HostOutput,
     wanted: Callable[[], bool],
-) -> Tree:
+) -> ProcessTree:
     """Start an attempt's command and have its output read; returns its process tree.
 
     ``variables`` are the launcher's own. Raises ``NotStarted``; then nothing of it runs.
     """
     command = command_of(asked, variables)
-    limits = Limits(asked.spec.mem_limit, asked.spec.cpus)
+    limits = CgroupLimits(asked.spec.mem_limit, asked.spec.cpus)
     try:
         with output.pipes(action) as files:
             must_be_wanted(wanted)
@@ -57,7 +57,7 @@ def spawned(
         raise NotStarted(StartFailure.INFRA, text) from error
 
 
-def command_of(asked: Asked, variables: Mapping[str, str]) -> Command:
+def command_of(asked: PolicyInput, variables: Mapping[str, str]) -> Command:
     """Return what a user's login would run: the environment is a new one's, and the job's own.
 
     Raises ``NotStarted`` for a user who could not log in.

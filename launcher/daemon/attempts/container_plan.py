@@ -16,11 +16,11 @@ from launcher.daemon.attempts.start_errors import NotStarted
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.mounts.container_directories import Directories
 from launcher.daemon.mounts.mounts import are_pinned, as_mounted, mounts_of, user_of
-from launcher.daemon.mounts.secret_mounts import SecretPlaces
+from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.engine import validate
 from launcher.engine.outcome import Refused, Unknown
-from launcher.engine.spec import Launch, create_body
+from launcher.engine.spec import ContainerSpec, create_body
 from launcher.engine.validate import Bounds
 from launcher.errors import EngineUnavailable, LauncherError, PinRefused
 from launcher.mount_helper import Pins
@@ -31,12 +31,12 @@ class Plan:
     """One attempt's container before it is made; ``asked`` is what its owner wants of it."""
 
     action: StartAttempt
-    asked: policy.Asked
+    asked: policy.PolicyInput
     store: str
     deadline: str | None
     pins_directory: str
     secrets: SecretStore
-    places: SecretPlaces
+    places: SecretMounts
     devices: Devices
     directories: Directories
 
@@ -144,13 +144,13 @@ class Plan:
             raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
         return body
 
-    def _launch(self, kept: Confinement) -> Launch:
+    def _launch(self, kept: Confinement) -> ContainerSpec:
         action, uid = self.action, self.asked.person.owner.uid
         uuids = tuple(s.uuid for s in action.slices)
         place, kept_as = self.secrets_place, self.asked.spec.kept
         secrets = () if place is None else (Bind(place, wellformed.SECRETS, read_only=True),)
         kept_label = {} if kept_as is None else {LABEL_SECRETS: kept_as}
-        return Launch(
+        return ContainerSpec(
             job=action.job,
             attempt=action.attempt,
             spec=self.asked.spec,

@@ -16,7 +16,7 @@ from launcher.core.model.job import wall_of
 from launcher.daemon.attempts.exit_witness import Witnessed
 from launcher.daemon.loop import clock
 from launcher.engine.containers import Container
-from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity
 
 KILLED = (137, 143)
 INIT_FAILED = 2
@@ -112,8 +112,8 @@ def why_missed(found: Container, missed: float) -> str | None:
 
 def why_lost(
     found: Container,
-    seen: Incarnation | None,
-    now: Incarnation | None,
+    seen: DockerdIdentity | None,
+    now: DockerdIdentity | None,
     saw_end: Callable[[], bool],
 ) -> str | None:
     """Return why an end is not to be believed, None where it is.

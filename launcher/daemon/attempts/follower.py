@@ -13,14 +13,14 @@ from launcher.core.messages.actions import FollowAttempt
 from launcher.core.messages.events import AttemptEnded, AttemptLost, Event
 from launcher.daemon.attempts import exit_trust
 from launcher.daemon.attempts.exit_witness import ExitWitness, Witnessed
-from launcher.daemon.attempts.start_journal import Marks, life_of
+from launcher.daemon.attempts.start_journal import StartJournal, life_of
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_event
 from launcher.daemon.output.capture import Capture, Output
 from launcher.daemon.output.log_copier import end_log, write_log
 from launcher.daemon.output.retrying import AWAY, LOOK_AGAIN, insist, until_done
 from launcher.engine.containers import Container, Containers
-from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refusal, Refused
 from launcher.output.log_file import Limit, path_of
@@ -56,12 +56,12 @@ class Follower:
         log_lost: Callable[[int, int], None],
         log_written: Callable[[int, int], None],
         watched: Callable[[int], bool],
-        marks: Marks,
+        marks: StartJournal,
         directory: Path,
         log_limit: Limit,
         capture: Capture,
         witness: ExitWitness,
-        under: Incarnation | None = None,
+        under: DockerdIdentity | None = None,
     ) -> None:
         """``under``: the dockerd that was asked to start it, where that is known."""
         self._action = action

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ForegroundTurn:
     """What the client of a foreground job needs to start its command."""
 
     token: str
@@ -20,14 +20,14 @@ class ForegroundTurns:
 
     def __init__(self, changed: Callable[[int], None]) -> None:
         """``changed`` wakes who follows a job."""
-        self._turns: dict[int, Turn] = {}
+        self._turns: dict[int, ForegroundTurn] = {}
         self._changed = changed
 
-    def of(self, job: int) -> Turn | None:
+    def of(self, job: int) -> ForegroundTurn | None:
         """Return a job's turn, None where it is not."""
         return self._turns.get(job)
 
-    def offer(self, job: int, turn: Turn) -> None:
+    def offer(self, job: int, turn: ForegroundTurn) -> None:
         """Let the client start the job's command."""
         self._turns[job] = turn
         self._changed(job)

@@ -22,20 +22,20 @@ from launcher.core.messages.events import (
     StartFailure,
 )
 from launcher.core.model.gpu import Slice
-from launcher.core.policy.policy import Asked
+from launcher.core.policy.policy import PolicyInput
 from launcher.daemon.attempts.background_start import spawned
-from launcher.daemon.attempts.foreground_turns import ForegroundTurns, Turn
+from launcher.daemon.attempts.foreground_turns import ForegroundTurn, ForegroundTurns
 from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
 from launcher.daemon.loop import clock
-from launcher.daemon.machine.idle_check import Engine, Prover
+from launcher.daemon.machine.idle_check import Engine, IdleCheck
 from launcher.daemon.output.host_output import HostOutput
 from launcher.daemon.output.retrying import insist
 from launcher.engine.own import own_container
 from launcher.engine.spec import own_variables
 from launcher.errors import InternalError
 from launcher.host import starting
-from launcher.host.cgroup import Limits, unified_root
-from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, Tree
+from launcher.host.cgroup import CgroupLimits, unified_root
+from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnavailable, ProcessTree
 from launcher.host.freezing import set_frozen
 from launcher.pidfd import exit_code
 
@@ -46,7 +46,7 @@ NANO = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundTree:
     """A process tree as a container is seen: by its id, and whether it runs."""
 
     id: str
@@ -54,14 +54,14 @@ class Found:
 
 
 class Trees:
-    """Looks at process trees as ``Prover`` looks at containers; a tree's id is its name."""
+    """Looks at process trees as ``IdleCheck`` looks at containers; a tree's id is its name."""
 
     def __init__(self, helper: HostHelper) -> None:
         self._helper = helper
 
-    def find(self, name: str, _: str | None = None) -> Found:
+    def find(self, name: str, _: str | None = None) -> FoundTree:
         """Return an attempt's tree; raises ``HostUnavailable``."""
-        return Found(name, self._helper.state(name)[1])
+        return FoundTree(name, self._helper.state(name)[1])
 
     def is_empty(self, name: str) -> bool:
         """Whether an attempt has no processes; False where that is not known."""
@@ -111,7 +111,7 @@ class HostJobs:
     def __init__(
         self,
         machine: HostMachine,
-        prover: Callable[[Engine], Prover],
+        idle_check: Callable[[Engine], IdleCheck],
         turns: ForegroundTurns,
         output: HostOutput,
         check_slices: Callable[[tuple[Slice, ...]], None],
@@ -120,13 +120,13 @@ class HostJobs:
         """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` tells
         whether anybody follows a job."""
         self._helper, self._join_path, self._output = machine.helper, machine.join_path, output
-        self._prover, self._turns = prover(Trees(machine.helper)), turns
+        self._idle_check, self._turns = idle_check(Trees(machine.helper)), turns
         self._check_slices, self._watched = check_slices, watched
 
     def start(
         self,
         action: act.StartAttempt,
-        asked: Asked | str,
+        asked: PolicyInput | str,
         deadline: str | None,
         wanted: Callable[[], bool],
     ) -> Event:
@@ -154,18 +154,18 @@ class HostJobs:
     def _joined(
         self,
         action: act.StartAttempt,
-        asked: Asked,
+        asked: PolicyInput,
         variables: Mapping[str, str],
         wanted: Callable[[], bool],
-    ) -> Tree:
+    ) -> ProcessTree:
         """Let the client start the command; returns the tree once it has joined."""
         spec = asked.spec
-        limits = Limits(spec.mem_limit, spec.cpus)
+        limits = CgroupLimits(spec.mem_limit, spec.cpus)
         try:
             with self._helper.expected(
                 action.container_name, asked.person.owner.uid, limits
             ) as expectation:
-                turn = Turn(expectation.token, self._join_path, variables)
+                turn = ForegroundTurn(expectation.token, self._join_path, variables)
                 self._turns.offer(action.job, turn)
                 return self._awaited(action, expectation, wanted)
         except HostRefused as refused:
@@ -177,7 +177,7 @@ class HostJobs:
 
     def _awaited(
         self, action: act.StartAttempt, expectation: Expectation, wanted: Callable[[], bool]
-    ) -> Tree:
+    ) -> ProcessTree:
         until = clock.now().boot + CLIENT_SECONDS
         while (tree := expectation.joined(LOOK_AGAIN_SECONDS)) is None:
             must_be_wanted(wanted)
@@ -186,7 +186,7 @@ class HostJobs:
                 raise NotStarted(StartFailure.USER, f"it was its turn, but its client {there}")
         return tree
 
-    def _started(self, action: act.StartAttempt, tree: Tree) -> AttemptStarted:
+    def _started(self, action: act.StartAttempt, tree: ProcessTree) -> AttemptStarted:
         at = clock.rfc3339(tree.started_ns / NANO)
         return AttemptStarted(action.job, action.attempt, action.container_name, at)
 
@@ -199,7 +199,7 @@ class HostJobs:
         while insist(lambda: self._helper.state(name)[1]):  # there is no record of it
             clock.sleep(LOOK_AGAIN_SECONDS)
         self._output.over(action)
-        idle = self._prover.idle_now(action.slices, name)
+        idle = self._idle_check.idle_now(action.slices, name)
         if tree is None or tree.status is None or tree.ended_ns is None:
             why = "how it ended is not known: the process that waited for it was killed"
             return AttemptLost(action.job, action.attempt, why, idle)
@@ -225,7 +225,7 @@ class HostJobs:
             case act.SignalAttempt():
                 self._helper.signal(name, signal.Signals[action.signal], tree=False)
             case act.ProveIdle():
-                self._prover.prove(action, tell)
+                self._idle_check.prove(action, tell)
             case act.RemoveContainer():
                 self._until_empty(name)
                 self._output.complete(action)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container
-from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StartRecord:
     """Which life of dockerd was asked to start which container, "" where that is not known.
 
     ``missed``: when it was seen without a process while Docker said that it runs, in seconds since
@@ -34,13 +34,13 @@ class Mark:
     missed: float | None = None
 
 
-class Marks:
+class StartJournal:
     """Marks by container name; safe in any thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def set(self, name: str, mark: Mark) -> None:
+    def set(self, name: str, mark: StartRecord) -> None:
         """Note that a container is about to be started."""
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
@@ -48,22 +48,22 @@ class Marks:
         except OSError as error:
             about_container(log, name).warning("the start of %s is not marked: %s", name, error)
 
-    def asked(self, name: str) -> Mark | None:
+    def asked(self, name: str) -> StartRecord | None:
         """Return what is known of a start that Docker was asked for, None where it was not."""
         try:
             lines = (self._directory / name).read_text().split("\n")
             dockerd, container_id, missed = (*lines, "", "")[:3]
-            return Mark(dockerd, container_id, float(missed) if missed else None)
+            return StartRecord(dockerd, container_id, float(missed) if missed else None)
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
-            return Mark()
+            return StartRecord()
 
     def miss(self, name: str, wall: float) -> None:
         """Note that Docker has missed the end of a container; the first time counts."""
         mark = self.asked(name)
         if mark is None:
-            self.set(name, Mark())
+            self.set(name, StartRecord())
         if mark is None or mark.missed is None:
             try:
                 with (self._directory / name).open("a") as file:
@@ -77,6 +77,6 @@ class Marks:
             (self._directory / name).unlink(missing_ok=True)
 
 
-def life_of(dockerd: Incarnation | None) -> str:
+def life_of(dockerd: DockerdIdentity | None) -> str:
     """Return what tells one life of dockerd from all others, "" where none is known."""
     return "" if dockerd is None else f"{clock.boot_id()} {dockerd.pid} {dockerd.ticks}"

@@ -20,7 +20,7 @@ from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.daemon.attempts.start_errors import NeverBegan, Vanished
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container
-from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity
 from launcher.host.cgroup import pids_in
 from launcher.host.freezing import set_frozen
 
@@ -93,7 +93,7 @@ def must_have_begun(name: str, container_id: str, witness: ExitWitness, why: str
 
 def look_without_docker(
     pid_of_dockerd: Callable[[], int | None],
-    dockerd: Incarnation,
+    dockerd: DockerdIdentity,
     name: str,
     container_id: str,
     witness: ExitWitness,

@@ -16,7 +16,7 @@ from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import AttemptLost, AttemptStarted, StartFailed, StartFailure
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import LABEL_SLICES
-from launcher.core.policy.policy import Asked
+from launcher.core.policy.policy import PolicyInput
 from launcher.daemon.attempts.container_plan import Plan
 from launcher.daemon.attempts.exit_trust import why_rebooted
 from launcher.daemon.attempts.exit_witness import ExitWitness
@@ -28,20 +28,20 @@ from launcher.daemon.attempts.start_errors import (
     never_ran,
     refused_start,
 )
-from launcher.daemon.attempts.start_journal import Mark, Marks, life_of
+from launcher.daemon.attempts.start_journal import StartJournal, StartRecord, life_of
 from launcher.daemon.attempts.start_witness import look_without_docker, must_have_begun
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container, about_event
 from launcher.daemon.machine.devices import Devices
-from launcher.daemon.machine.foreign_allowlist import NOBODY, Allowed
+from launcher.daemon.machine.foreign_allowlist import NOBODY, ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.daemon.mounts.container_directories import Directories
-from launcher.daemon.mounts.secret_mounts import SecretPlaces
+from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
 from launcher.engine import inspect_check
 from launcher.engine.containers import Container, Containers
-from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity
 from launcher.engine.outcome import (
     Refusal,
     Refused,
@@ -74,23 +74,23 @@ class Starter:
     gpu: GpuReader
     store: str
     devices: Devices
-    marks: Marks
+    marks: StartJournal
     foreign: ForeignUse
     pins: Pins
     pins_directory: str
     secrets: SecretStore
-    places: SecretPlaces
+    places: SecretMounts
     directories: Directories
     capture: Capture
     witness: ExitWitness
-    allowed: Allowed = NOBODY
-    under: dict[str, Incarnation | None] = field(default_factory=dict)
+    allowed: ForeignAllowlist = NOBODY
+    under: dict[str, DockerdIdentity | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it: for who follows it."""
 
     def run(
         self,
         action: StartAttempt,
-        asked: Asked | str,
+        asked: PolicyInput | str,
         deadline: str | None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> AttemptStarted | StartFailed | AttemptLost:
@@ -99,7 +99,7 @@ class Starter:
         ``asked`` is what its owner wants, or why that cannot be told. ``wanted`` tells whether it
         is to start at all: asked right before each step towards that.
         """
-        plan = self._plan(action, asked, deadline) if isinstance(asked, Asked) else asked
+        plan = self._plan(action, asked, deadline) if isinstance(asked, PolicyInput) else asked
         try:
             runs = self._ensure_once_more(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
@@ -108,7 +108,7 @@ class Starter:
         started_at = runs.started_at or clock.rfc3339(clock.now().wall)
         return AttemptStarted(action.job, action.attempt, runs.id, started_at)
 
-    def _plan(self, action: StartAttempt, asked: Asked, deadline: str | None) -> Plan:
+    def _plan(self, action: StartAttempt, asked: PolicyInput, deadline: str | None) -> Plan:
         return Plan(
             action,
             asked,
@@ -266,7 +266,7 @@ class Starter:
             self._note_dockerd(name, sent=sent)
             must_be_wanted(wanted)
             under = life_of(self.under[name])
-            self.marks.set(name, Mark(under, container_id))
+            self.marks.set(name, StartRecord(under, container_id))
             self.capture.attach(action, under)
             try:
                 self.containers.start(name)

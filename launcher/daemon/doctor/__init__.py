@@ -120,8 +120,8 @@ def _seen(context: Context) -> nvml.Seen:
 
 
 def _daemon(context: Context) -> Iterator[Finding]:
-    if context.brain.read_only:
-        yield problem("daemon", f"read-only: {context.brain.read_only}")
+    if context.event_loop.read_only:
+        yield problem("daemon", f"read-only: {context.event_loop.read_only}")
     else:
         yield ok("daemon", f"runs with {context.config.state_dir}")
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launcher.daemon.doctor import disks, escapes
-from launcher.daemon.doctor.dockerd import HOOK, Hook, hook_of
+from launcher.daemon.doctor.dockerd import HOOK, HookBinary, hook_of
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.doctor.versions import OLDEST_DOCKER_API, older
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.machine.tools import Host
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.spec import gpu_driver
 from launcher.errors import EngineError, EngineUnavailable
 
@@ -27,7 +27,7 @@ def check(
     docker_host: str, refused: str | None, host: Host, gpus: bool, devices: Devices
 ) -> list[Finding]:
     """Ask Docker; ``refused``: why it did not start a GPU job the last time, None if it did."""
-    connection = Connection(docker_host, PATIENCE_SECONDS)
+    connection = DockerConnection(docker_host, PATIENCE_SECONDS)
     try:
         version, info = connection.version(), connection.info()
         are_given = devices.are_given()
@@ -53,7 +53,7 @@ def reachable(docker_host: str, version: Answer) -> Finding:
     return ok("docker", name)
 
 
-def gpu_support(version: Answer, info: Answer, refused: str | None, hook: Hook) -> Finding:
+def gpu_support(version: Answer, info: Answer, refused: str | None, hook: HookBinary) -> Finding:
     """Say by what Docker hands out GPUs, and under which name it is asked for them."""
     if refused:
         missing = "nvidia-container-toolkit" in refused

@@ -16,7 +16,7 @@ CONNECT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class HookBinary:
     """Where Docker finds the hook, None if nowhere.
 
     Not ``certain``: dockerd's PATH could not be read, this was looked for in the usual folders.
@@ -26,15 +26,17 @@ class Hook:
     certain: bool
 
 
-def hook_of(docker_host: str, proc: Path = Path("/proc"), usual: str = SYSTEM_FOLDERS) -> Hook:
+def hook_of(
+    docker_host: str, proc: Path = Path("/proc"), usual: str = SYSTEM_FOLDERS
+) -> HookBinary:
     """Return the hook as the dockerd on this socket finds it."""
     pid = None
     with contextlib.suppress(OSError):
         pid = dockerd_pid(docker_host, CONNECT_SECONDS, proc)
     folders = None if pid is None else path_of(pid, proc)
     if folders is not None and os.access(root := proc / str(pid) / "root", os.X_OK):
-        return Hook(_found(root, folders), certain=True)
-    return Hook(shutil.which(HOOK, path=usual), certain=False)
+        return HookBinary(_found(root, folders), certain=True)
+    return HookBinary(shutil.which(HOOK, path=usual), certain=False)
 
 
 def _found(root: Path, folders: str) -> str | None:

@@ -38,7 +38,7 @@ def older(text: str, than: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class BoardSupport:
     """The first driver that can cut a board into slices, and how to know the board.
 
     ``name`` stands as a word in the product's name; ``devices`` are PCI device numbers.
@@ -50,22 +50,22 @@ class Board:
 
 
 BOARDS = (
-    Board("A100", "450", frozenset({
+    BoardSupport("A100", "450", frozenset({
         0x20B0, 0x20B1, 0x20B2, 0x20B5, 0x20F1, 0x20F3, 0x20F5, 0x20F6,
     })),
-    Board("A30", "460.73.01", frozenset({0x20B7})),
-    Board("H100", "525.85.12", frozenset({0x2321, 0x2322, 0x2324, 0x2330, 0x2331})),
-    Board("H200", "550.90.07", frozenset({0x2335, 0x233B})),
-    Board("B200", "570.133.20", frozenset({0x2901})),
-    Board("GB200", "570.133.20", frozenset({0x2941})),
-    Board("B300", "580.82.07", frozenset({0x3182})),
-    Board("RTX PRO 6000", "575.51.03", frozenset({0x2BB5})),
-    Board("RTX PRO 5000", "575.57.08"),
-    Board("RTX PRO 4500", "575.64"),
+    BoardSupport("A30", "460.73.01", frozenset({0x20B7})),
+    BoardSupport("H100", "525.85.12", frozenset({0x2321, 0x2322, 0x2324, 0x2330, 0x2331})),
+    BoardSupport("H200", "550.90.07", frozenset({0x2335, 0x233B})),
+    BoardSupport("B200", "570.133.20", frozenset({0x2901})),
+    BoardSupport("GB200", "570.133.20", frozenset({0x2941})),
+    BoardSupport("B300", "580.82.07", frozenset({0x3182})),
+    BoardSupport("RTX PRO 6000", "575.51.03", frozenset({0x2BB5})),
+    BoardSupport("RTX PRO 5000", "575.57.08"),
+    BoardSupport("RTX PRO 4500", "575.64"),
 )  # fmt: skip
 
 
-def board_of(gpu: Gpu) -> Board | None:
+def board_of(gpu: Gpu) -> BoardSupport | None:
     """Return what is known of a GPU's board: by its PCI number, else by its name."""
     device = None if gpu.pci_device_id is None else gpu.pci_device_id >> 16
     by_number = (board for board in BOARDS if device in board.devices)

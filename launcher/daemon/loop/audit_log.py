@@ -38,7 +38,7 @@ READS = ("/v1/whatif", "/v1/layout/plan")
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class AuditEntry:
     """A request that is being served. ``written`` once its line is committed."""
 
     owner: Owner
@@ -78,10 +78,10 @@ class Entry:
         )
 
 
-_PRESENT: ContextVar[Entry | None] = ContextVar("request", default=None)
+_PRESENT: ContextVar[AuditEntry | None] = ContextVar("request", default=None)
 
 
-def present() -> Entry | None:
+def present() -> AuditEntry | None:
     """Return the request that is being served here, None where the daemon acts by itself."""
     return _PRESENT.get()
 
@@ -103,7 +103,7 @@ class Audit:
         self._wake = asyncio.Event()
 
     @contextlib.contextmanager
-    def serving(self, entry: Entry) -> Iterator[None]:
+    def serving(self, entry: AuditEntry) -> Iterator[None]:
         """Record what becomes of a request."""
         token = _PRESENT.set(entry)
         try:
@@ -122,7 +122,7 @@ class Audit:
         finally:
             _PRESENT.reset(token)
 
-    def refuse(self, entry: Entry, error: LauncherError) -> None:
+    def refuse(self, entry: AuditEntry, error: LauncherError) -> None:
         """Record a refusal: the first of a minute at once, the others together when it is over."""
         told = isinstance(error, NotAllowed | TooMany)  # others quote what was asked
         line = entry.line(self._now(), error.kind, error.message if told else "")
@@ -142,7 +142,7 @@ class Audit:
             return
         owner = Owner(uid, uid, known_name(uid))
         refused = TooMany("too many connections at once, or too often")
-        self.refuse(Entry(owner, "admin" if uid == 0 else "user", CONNECT, False), refused)
+        self.refuse(AuditEntry(owner, "admin" if uid == 0 else "user", CONNECT, False), refused)
 
     async def run(self) -> None:
         """Write for ever what was gathered, a little at a time; idle where there is nothing."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from launcher.core.messages.changes import Changes
-from launcher.core.policy.settings import DEFAULT_RULES, Rules
+from launcher.core.policy.settings import DEFAULT_RULES, Settings
 from launcher.core.world.world import World
 from launcher.store import Reader, Store
 from launcher.store.directory import mark_suspect
@@ -45,7 +45,7 @@ class Committer:
         """Write the changes durably; raises ``StateDirError`` where that failed."""
         await self._on(self._writes, self._store.commit, changes)
 
-    async def load(self, cpu_slots: int, rules: Rules = DEFAULT_RULES) -> World:
+    async def load(self, cpu_slots: int, rules: Settings = DEFAULT_RULES) -> World:
         """Read the world anew."""
         return await self._on(self._writes, self._store.load, cpu_slots, rules)
 

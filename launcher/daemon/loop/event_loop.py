@@ -24,7 +24,7 @@ from launcher.core.recovery.reconcile import take_up
 from launcher.core.world.world import World
 from launcher.crashpoints import crashpoint
 from launcher.daemon.loop import audit_log, clock
-from launcher.daemon.loop.audit_log import Entry
+from launcher.daemon.loop.audit_log import AuditEntry
 from launcher.daemon.loop.committer import Committer
 from launcher.daemon.loop.logging_setup import about_event
 from launcher.daemon.loop.pauses import Pauses
@@ -37,17 +37,17 @@ RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Asked:
+class QueuedEvent:
     """An event that somebody waits for an answer to, or an observation with no answer."""
 
     event: ev.Event
     answer: asyncio.Future[Any] | None = None
-    entry: Entry | None = None
+    entry: AuditEntry | None = None
     """The request that it is part of: its line of the audit is committed with it."""
 
 
 @dataclass(slots=True)
-class Decided:
+class PendingReply:
     """An answer that may be given once the decision is durable."""
 
     answer: asyncio.Future[Any]
@@ -55,7 +55,7 @@ class Decided:
     error: LauncherError | None = None
 
 
-class Brain:
+class EventLoop:
     """Owns the world: nothing else changes it."""
 
     def __init__(
@@ -73,11 +73,11 @@ class Brain:
         self._dispatch = dispatch
         self._changed = changed
         self._spent = spent
-        self._queue: asyncio.Queue[Asked] = asyncio.Queue()
+        self._queue: asyncio.Queue[QueuedEvent] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self.inventory: ev.InventoryRead | None = None
         """What NVML showed last."""
-        self._again: list[Asked] = []
+        self._again: list[QueuedEvent] = []
         self._committing = Changes()
 
     def changed(self, job_id: int) -> Job | None:
@@ -94,7 +94,7 @@ class Brain:
         """
         self.must_commit()
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put_nowait(Asked(event, answer, audit_log.present()))
+        self._queue.put_nowait(QueuedEvent(event, answer, audit_log.present()))
         return await answer
 
     def must_commit(self) -> None:
@@ -119,7 +119,7 @@ class Brain:
 
     def _put(self, events: tuple[ev.Event, ...]) -> None:
         for event in events:
-            self._queue.put_nowait(Asked(event))
+            self._queue.put_nowait(QueuedEvent(event))
 
     async def run(self) -> None:
         """Decide for ever."""
@@ -129,11 +129,11 @@ class Brain:
                 batch.append(self._queue.get_nowait())
             await self._decide(batch)
 
-    async def _decide(self, batch: list[Asked]) -> None:
+    async def _decide(self, batch: list[QueuedEvent]) -> None:
         now = clock.now()
         actions: list[Action] = []
-        answers: list[Decided] = []
-        entries: dict[Entry, None] = {}
+        answers: list[PendingReply] = []
+        entries: dict[AuditEntry, None] = {}
         pauses = Pauses()
         for asked in batch:
             actions += await self._apply(asked, now, answers, entries, pauses)
@@ -158,10 +158,10 @@ class Brain:
 
     async def _apply(
         self,
-        asked: Asked,
+        asked: QueuedEvent,
         now: ev.Now,
-        answers: list[Decided],
-        entries: dict[Entry, None],
+        answers: list[PendingReply],
+        entries: dict[AuditEntry, None],
         pauses: Pauses,
     ) -> list[Action]:
         answer: Any = None
@@ -180,12 +180,14 @@ class Brain:
         if isinstance(asked.event, ev.InventoryRead):
             self.inventory = asked.event
         if asked.answer is not None:
-            answers.append(Decided(asked.answer, answer, error))
+            answers.append(PendingReply(asked.answer, answer, error))
         elif error is not None and not isinstance(error, InternalError):
             about_event(log, asked.event).warning("an observation was refused: %s", error)
         return actions
 
-    async def _decided(self, asked: Asked, now: ev.Now, pauses: Pauses) -> tuple[Any, list[Action]]:
+    async def _decided(
+        self, asked: QueuedEvent, now: ev.Now, pauses: Pauses
+    ) -> tuple[Any, list[Action]]:
         """Decide one event; between two pieces others may look at the world, none changes it."""
         pieces = decide_in_pieces(self.world, asked.event, now)
         while True:
@@ -198,7 +200,7 @@ class Brain:
             await pauses.rest()
 
     @staticmethod
-    def _answer(decided: Decided) -> None:
+    def _answer(decided: PendingReply) -> None:
         if decided.answer.done():
             return
         if decided.error is not None:
@@ -206,7 +208,9 @@ class Brain:
         else:
             decided.answer.set_result(decided.result)
 
-    async def _commit(self, changes: Changes, batch: list[Asked], answers: list[Decided]) -> bool:
+    async def _commit(
+        self, changes: Changes, batch: list[QueuedEvent], answers: list[PendingReply]
+    ) -> bool:
         try:
             await self._committer.commit(changes)
         except (StateDirError, InternalError) as failed:
@@ -218,7 +222,9 @@ class Brain:
                     f"the daemon is read-only: {failed.message}", fix=failed.fix
                 )
                 self._answer(decided)
-            self._again = [Asked(a.event) for a in batch if a.answer is None] or [Asked(ev.Tick())]
+            self._again = [QueuedEvent(a.event) for a in batch if a.answer is None] or [
+                QueuedEvent(ev.Tick())
+            ]
             await self._start_over()
             return False
         if self.read_only:

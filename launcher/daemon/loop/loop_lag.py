@@ -12,7 +12,7 @@ KEPT_SECONDS = 60
 
 
 @dataclass(slots=True)
-class Turn:
+class LoopTurn:
     """The longest turns of a second: in time, and in processor time of the loop's own thread."""
 
     second: int
@@ -24,12 +24,12 @@ class Lag:
     """The longest turns of the last minute, in seconds. The loop's thread writes it."""
 
     def __init__(self) -> None:
-        self._turns: deque[Turn] = deque(maxlen=KEPT_SECONDS + 1)
+        self._turns: deque[LoopTurn] = deque(maxlen=KEPT_SECONDS + 1)
 
     def note(self, at: float, lasted: float, computed: float) -> None:
         """Count one turn that ended ``at`` (time.monotonic())."""
         if not self._turns or self._turns[-1].second != int(at):
-            self._turns.append(Turn(int(at)))
+            self._turns.append(LoopTurn(int(at)))
         turn = self._turns[-1]
         turn.lasted, turn.computed = max(turn.lasted, lasted), max(turn.computed, computed)
 

@@ -16,7 +16,7 @@ REMEMBERED = 2000
 PROGRESS_SECONDS = 0.2
 
 
-class Hub:
+class Subscriptions:
     """Events by job, the jobs that ended lately, and the progress of pulls.
 
     For the loop's thread, except ``touch``, ``watched``, ``pulling`` and what is told of logs.

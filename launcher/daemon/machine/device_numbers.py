@@ -56,7 +56,7 @@ class _Look:
     moves: int
 
 
-class Numbers:
+class DeviceNumbers:
     """Meanings by start of a container: its id and when it was started, as Docker tells it."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ COMM_LENGTH = 15
 """So much of a program's name the kernel keeps in /proc/PID/comm."""
 
 
-class Allowed:
+class ForeignAllowlist:
     """``names`` are those of processes (comm or program), containers, or image repositories."""
 
     def __init__(self, names: Sequence[str] = (), proc: Path = Path("/proc")) -> None:
@@ -60,4 +60,4 @@ class Allowed:
             return False
 
 
-NOBODY = Allowed()
+NOBODY = ForeignAllowlist()

@@ -14,9 +14,9 @@ from typing import Any
 
 from launcher.core.model.gpu import Inventory, Slice
 from launcher.core.model.ids import LABEL_STORE
-from launcher.daemon.machine.device_numbers import Number, Numbers, identity, number_of
-from launcher.daemon.machine.foreign_allowlist import NOBODY, Allowed
-from launcher.daemon.machine.mig_device_nodes import CapNodes
+from launcher.daemon.machine.device_numbers import DeviceNumbers, Number, identity, number_of
+from launcher.daemon.machine.foreign_allowlist import NOBODY, ForeignAllowlist
+from launcher.daemon.machine.mig_device_nodes import MigDeviceNodes
 from launcher.engine.containers import Container, Containers, gpu_ids
 from launcher.errors import EngineError, EngineUnavailable, GpuFault, GpuUnavailable
 from launcher.gpu import GpuReader
@@ -42,11 +42,11 @@ class ForeignUse:
         containers: Containers,
         gpu: GpuReader,
         store: str,
-        allowed: Allowed = NOBODY,
+        allowed: ForeignAllowlist = NOBODY,
         live: Callable[[], Callable[[Mapping[str, str]], bool]] = lambda: lambda labels: True,
         devices: Callable[[], bool] = lambda: True,
         own: str | None = None,
-        nodes: CapNodes | None = None,
+        nodes: MigDeviceNodes | None = None,
     ) -> None:
         """``live`` looks which attempts hold slices, and returns what knows their labels.
 
@@ -58,7 +58,7 @@ class ForeignUse:
         self._containers, self._gpu, self._store = containers, gpu, store
         self._allowed = allowed
         self._in_container = nodes
-        self.numbers = Numbers()
+        self.numbers = DeviceNumbers()
         self._named: dict[str, _Has] = {}
         self._opened: dict[str, frozenset[str]] = {}
         self._gpus: dict[int, str] = {}

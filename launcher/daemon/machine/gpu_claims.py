@@ -10,7 +10,7 @@ from launcher.errors import Unavailable
 from launcher.gpu import GpuClaim, claim, claim_device
 
 
-class Claims:
+class GpuClaims:
     """Holds the claims of this daemon; tries again for those that others hold."""
 
     def __init__(

@@ -12,7 +12,7 @@ from launcher.core.model.gpu import Slice
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.logging_setup import about_container
-from launcher.daemon.machine.foreign_allowlist import NOBODY, Allowed
+from launcher.daemon.machine.foreign_allowlist import NOBODY, ForeignAllowlist
 from launcher.errors import (
     EngineError,
     EngineUnavailable,
@@ -31,7 +31,7 @@ END_SECONDS = 0.2
 """So long may the proof hold up the end of a job; whoever waits for it is told, the slice waits."""
 
 
-class Running(Protocol):
+class StillRunning(Protocol):
     """One container, or process tree."""
 
     @property
@@ -46,18 +46,18 @@ class Running(Protocol):
 class Engine(Protocol):
     """What runs attempts: containers, or process trees on the machine itself."""
 
-    def find(self, name: str, container_id: str | None) -> Running | None:
+    def find(self, name: str, container_id: str | None) -> StillRunning | None:
         """Return an attempt's container, None where it was removed."""
 
     def is_empty(self, container_id: str) -> bool:
         """Return whether no process of it is left; False where that is not known."""
 
 
-class Prover:
+class IdleCheck:
     """Asks NVML; where it refuses to list processes, the container's empty cgroup is the proof."""
 
     def __init__(
-        self, containers: Engine, gpu: GpuReader, health: Health, allowed: Allowed = NOBODY
+        self, containers: Engine, gpu: GpuReader, health: Health, allowed: ForeignAllowlist = NOBODY
     ) -> None:
         self._containers = containers
         self._gpu = gpu

@@ -25,7 +25,7 @@ _CI = re.compile(r"gpu(\d+)/gi(\d+)/ci(\d+)/access")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-class CapNodes:
+class MigDeviceNodes:
     """Looks into containers through /proc. Safe in any thread.
 
     ``host`` is where the driver's tables are; ``proc`` shows the processes of dockerd's machine.

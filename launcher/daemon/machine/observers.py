@@ -15,16 +15,16 @@ from launcher.core.messages.actions import Action, RemoveContainer
 from launcher.core.model.ids import LABEL_ATTEMPT, LABEL_JOB
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.committer import Committer
-from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.event_loop import EventLoop
 from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.logging_setup import about
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.machine import device_numbers
 from launcher.daemon.machine import image_owners as images
-from launcher.daemon.machine.foreign_allowlist import NOBODY, Allowed
+from launcher.daemon.machine.foreign_allowlist import NOBODY, ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
-from launcher.daemon.machine.gpu_claims import Claims
-from launcher.daemon.machine.idle_check import Prover
+from launcher.daemon.machine.gpu_claims import GpuClaims
+from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.engine.containers import Containers
 from launcher.engine.images import Images
 from launcher.errors import (
@@ -52,18 +52,18 @@ class Observers:
     """The periodic looks of one daemon; each only reports, the brain decides."""
 
     config: Config
-    brain: Brain
+    event_loop: EventLoop
     containers: Containers
     images: Images
     gpu: GpuReader
-    claims: Claims
+    claims: GpuClaims
     foreign: ForeignUse
-    prover: Prover
+    idle_check: IdleCheck
     health: Health
     committer: Committer
     dispatch: Callable[[Action], None]
     store: str
-    allowed: Allowed = NOBODY
+    allowed: ForeignAllowlist = NOBODY
     _orphans: dict[str, float] = field(default_factory=dict)
     _idle: dict[str, int] = field(default_factory=dict)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -92,14 +92,14 @@ class Observers:
                 log.exception("%s failed", look.__name__)
 
     async def _tick(self) -> None:
-        self.brain.tell(ev.Tick())
+        self.event_loop.tell(ev.Tick())
 
     async def _ping(self) -> None:
         problem = await in_thread("ping", self.ping)
-        if problem and not self.brain.world.engine_down:
-            self.brain.tell(ev.EngineDown(problem))
-        elif not problem and self.brain.world.engine_down:
-            self.brain.tell(ev.EngineUp())
+        if problem and not self.event_loop.world.engine_down:
+            self.event_loop.tell(ev.EngineDown(problem))
+        elif not problem and self.event_loop.world.engine_down:
+            self.event_loop.tell(ev.EngineUp())
         self.health.set("engine", problem)
 
     def ping(self) -> str | None:
@@ -112,7 +112,7 @@ class Observers:
 
     async def _look_again_at_foreign(self) -> None:
         """Look sooner where a job may be waiting for somebody else to go."""
-        world = self.brain.world
+        world = self.event_loop.world
         if len(world.queue) and any(s.foreign for s in world.slices.values()):
             await self.look_at_gpus()
 
@@ -123,7 +123,7 @@ class Observers:
 
     async def _look_now(self) -> ev.InventoryRead | ev.InventoryFailed:
         leased = frozenset(
-            s.slice.uuid for s in self.brain.world.slices.values() if s.lease or s.quarantine
+            s.slice.uuid for s in self.event_loop.world.slices.values() if s.lease or s.quarantine
         )
         watched = self._watched_for_idleness()
         event = await in_thread("gpus", lambda: self._read_gpus(leased, watched))
@@ -131,7 +131,7 @@ class Observers:
         self.health.set("gpu", event.message if isinstance(event, ev.InventoryFailed) else None)
         if isinstance(event, ev.InventoryRead):
             self.health.set("gpu-warnings", "; ".join(event.inventory.warnings) or None)
-        self.brain.tell(event)
+        self.event_loop.tell(event)
         return event
 
     async def _remember_numbers(self) -> None:
@@ -147,7 +147,7 @@ class Observers:
 
     def _watched_for_idleness(self) -> frozenset[str]:
         """Return the slices of jobs that end when nothing runs on them for a while."""
-        world = self.brain.world
+        world = self.event_loop.world
         return frozenset(
             lease.slice.uuid
             for job_id, leases in world.leases.items()
@@ -185,7 +185,7 @@ class Observers:
             return False
 
     async def _forget_images(self) -> None:
-        await images.forget_gone(self.brain.world, self.images, self.brain.tell)
+        await images.forget_gone(self.event_loop.world, self.images, self.event_loop.tell)
 
     async def _sweep(self) -> None:
         await self.sweep_containers()
@@ -205,7 +205,7 @@ class Observers:
         unknown: dict[str, tuple[int, int]] = {}
         for listed in found:
             job_id, number = attempt_of(listed["Labels"])
-            live = self.brain.world.jobs.get(job_id)
+            live = self.event_loop.world.jobs.get(job_id)
             if live is not None and live.attempt == number:
                 continue
             attempts = await self.committer.read(Reader.attempts, job_id)
@@ -218,13 +218,13 @@ class Observers:
 
     def _look_at_ids(self, jobs: Iterable[int]) -> None:
         highest = max(jobs, default=0)
-        if highest >= self.brain.world.next_id:
+        if highest >= self.event_loop.world.next_id:
             about(log, highest).warning(
                 "there is a container of a job that no record knows: was the database put back "
                 "from a copy? No id up to %d is given out again",
                 highest,
             )
-            self.brain.tell(ev.IdsSeen(highest))
+            self.event_loop.tell(ev.IdsSeen(highest))
 
     def _remove_orphans(self, unknown: dict[str, tuple[int, int]]) -> None:
         now = clock.now().boot
@@ -242,16 +242,16 @@ class Observers:
 
     def _probe_quarantined(self) -> None:
         """End a quarantine after three idle samples."""
-        states = list(self.brain.world.slices.values())
+        states = list(self.event_loop.world.slices.values())
         for state in states:
             uuid = state.slice.uuid
             if not state.quarantine or state.lasting or state.lost:
                 self._idle.pop(uuid, None)
                 continue
-            idle = bool(self.prover.idle_now((uuid,), ""))
+            idle = bool(self.idle_check.idle_now((uuid,), ""))
             self._idle[uuid] = self._idle.get(uuid, 0) + 1 if idle else 0
             if self._idle[uuid] >= IDLE_SAMPLES:
-                self.brain.tell(ev.QuarantineCleared(uuid))
+                self.event_loop.tell(ev.QuarantineCleared(uuid))
 
 
 def attempt_of(labels: Mapping[str, str]) -> tuple[int, int]:

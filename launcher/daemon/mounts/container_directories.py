@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.core.model.job import Bind, JobSpec
-from launcher.core.policy.policy import Asked, normal
+from launcher.core.policy.policy import PolicyInput, normal
 from launcher.engine.images import ImageConfig
 from launcher.errors import PinRefused
 
@@ -57,7 +57,7 @@ class Directories:
                 )
         return places
 
-    def check_local(self, asked: Asked, image_id: str) -> None:
+    def check_local(self, asked: PolicyInput, image_id: str) -> None:
         """Raise ``PinRefused`` where a user's own daemon would have a directory made by root."""
         if asked.person.owner.uid != os.getuid() or os.getuid() == 0:
             return

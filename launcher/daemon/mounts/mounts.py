@@ -15,13 +15,13 @@ from pathlib import Path
 from launcher.config.settings import Config
 from launcher.core.model.ids import container_prefix
 from launcher.core.model.job import Bind
-from launcher.core.policy.policy import Asked, Person, root_of
+from launcher.core.policy.policy import Person, PolicyInput, root_of
 from launcher.daemon.mounts.container_directories import Place, inside
-from launcher.daemon.mounts.secret_mounts import SecretPlaces
+from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.users.identity import gids_of
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
-from launcher.mount_helper import Mount, Pins, User, spawned
+from launcher.mount_helper import MountRequest, Pins, User, spawned
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def pins_of(config: Config) -> Pins:
 def sweep(
     config: Config,
     pins: Pins,
-    places: SecretPlaces,
+    places: SecretMounts,
     containers: Containers,
     store: str,
     live: Callable[[], Iterable[str]],
@@ -66,12 +66,12 @@ def sweep(
             log.info("took away the mounts of %s", ", ".join(left))
 
 
-def are_pinned(asked: Asked) -> bool:
+def are_pinned(asked: PolicyInput) -> bool:
     """Whether this job's mounts are opened as its owner."""
     return bool(asked.spec.binds) and asked.person.owner.uid not in asked.policy.unbound
 
 
-def mounts_of(asked: Asked, places: Sequence[Place]) -> list[Mount]:
+def mounts_of(asked: PolicyInput, places: Sequence[Place]) -> list[MountRequest]:
     """Return what is to be pinned: each mount below its root, read-only where the root is.
 
     ``places`` are directories of the container that must be there where they are in a mount.
@@ -82,7 +82,7 @@ def mounts_of(asked: Asked, places: Sequence[Place]) -> list[Mount]:
         if root is not None:  # else the policy has refused it
             path = os.path.relpath(bind.source, root.path)
             read_only = bind.read_only or root.read_only
-            found.append(Mount(root.path, path, read_only, tuple(inside(bind, places))))
+            found.append(MountRequest(root.path, path, read_only, tuple(inside(bind, places))))
     return found
 
 
@@ -92,7 +92,7 @@ def user_of(person: Person) -> User:
     return User(owner.uid, owner.gid, tuple(sorted(gids_of(owner))))
 
 
-def as_mounted(asked: Asked, directory: str, container: str) -> tuple[Bind, ...]:
+def as_mounted(asked: PolicyInput, directory: str, container: str) -> tuple[Bind, ...]:
     """Return a job's mounts as Docker is told of them."""
     if not are_pinned(asked):
         return asked.spec.binds

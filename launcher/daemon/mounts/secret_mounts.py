@@ -25,7 +25,7 @@ IN_MEMORY = ("tmpfs", "ramfs")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class SecretPlaces(Protocol):
+class SecretMounts(Protocol):
     """The places of a daemon's containers. All but ``of`` is blocking."""
 
     def of(self, container: str) -> str:
@@ -46,7 +46,7 @@ class SecretPlaces(Protocol):
         """Raise ``LauncherError`` where no job can be given secrets, as things are."""
 
 
-def places_of(config: Config, pins: Pins, env: Mapping[str, str] = os.environ) -> SecretPlaces:
+def places_of(config: Config, pins: Pins, env: Mapping[str, str] = os.environ) -> SecretMounts:
     """Return the places of a daemon: pinned where it has a helper, which needs root."""
     if config.system or config.pins_socket is not None:
         return Pinned(pins, config.pins_directory)

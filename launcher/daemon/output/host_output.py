@@ -14,10 +14,10 @@ from pathlib import Path
 
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_event
-from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.output.capture import Capture, Logged
 from launcher.daemon.output.log_copier import end_log, is_ended, lose_log, note_in_log
-from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.output.log_usage import LogUsage
 from launcher.daemon.output.retrying import insist, until_done
 from launcher.host.client import HostHelper
 from launcher.output.log_file import Limit, path_of
@@ -47,11 +47,11 @@ class HostOutput:
         capture: Capture,
         helper: HostHelper,
         directory: Path,
-        log_use: LogUse,
-        hub: Hub,
+        log_use: LogUsage,
+        subscriptions: Subscriptions,
     ) -> None:
         self._capture, self._helper = capture, helper
-        self._directory, self._log_use, self._hub = directory, log_use, hub
+        self._directory, self._log_use, self._subscriptions = directory, log_use, subscriptions
         self._over: dict[str, clock.Flag] = {}
         """By attempt: set once its last process has ended."""
 
@@ -78,7 +78,7 @@ class HostOutput:
     def follow(self, action: Logged) -> None:
         """Begin to see to the log of an attempt that runs, or ran."""
         over = self._over[action.container_name] = clock.flag()
-        self._hub.owe_log(action.job, action.attempt)
+        self._subscriptions.owe_log(action.job, action.attempt)
         clock.spawn(f"log-{action.job}.{action.attempt}", lambda: self._until_ended(action, over))
 
     def over(self, action: Logged) -> None:
@@ -109,7 +109,7 @@ class HostOutput:
         until_done(action, lambda: self._see_to(action, over))
         self._over.pop(action.container_name, None)
         self._log_use.end(action.job, action.attempt)
-        self._hub.log_written(action.job, action.attempt)
+        self._subscriptions.log_written(action.job, action.attempt)
 
     def _see_to(self, action: Logged, over: clock.Flag) -> None:
         """Have it read until its end, whoever dies meanwhile; then end the log."""
@@ -119,10 +119,10 @@ class HostOutput:
             if not self._read_on(action):
                 about_event(log, action).error("its output is lost: %s", NOBODY_READS)
                 lose_log(name, self._path(action), limit, NOBODY_READS)
-                self._hub.lose_log(action.job, action.attempt)
+                self._subscriptions.lose_log(action.job, action.attempt)
                 return
         if not end_log(name, self._path(action), limit):
-            self._hub.lose_log(action.job, action.attempt)
+            self._subscriptions.lose_log(action.job, action.attempt)
 
     def _is_read(self, action: Logged, over: clock.Flag) -> bool:
         """Wait until all of it is read; False where it is not being read any more."""

@@ -36,7 +36,7 @@ Key = tuple[int, int]
 """A job and its attempt."""
 
 
-class LogUse:
+class LogUsage:
     """The bytes of logs by uid, and how large each new log may be. Safe in any thread.
 
     ``most`` is what one log may have in bytes, ``world`` returns the world as it is now.

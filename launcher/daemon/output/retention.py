@@ -13,7 +13,7 @@ from launcher.core.jobs.pruning import deletable
 from launcher.core.messages import events as ev
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.committer import Committer
-from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.event_loop import EventLoop
 from launcher.daemon.output.old_logs import Deleted, OldLogs
 from launcher.errors import DatabaseDamaged, LauncherError
 from launcher.store import Reader
@@ -45,9 +45,18 @@ class Retention:
     """Deletes ended jobs and logs that are too old, at intervals and when a request asks."""
 
     def __init__(
-        self, history: History, brain: Callable[[], Brain], committer: Committer, logs: OldLogs
+        self,
+        history: History,
+        event_loop: Callable[[], EventLoop],
+        committer: Committer,
+        logs: OldLogs,
     ) -> None:
-        self._history, self._brain, self._committer, self._logs = history, brain, committer, logs
+        self._history, self._event_loop, self._committer, self._logs = (
+            history,
+            event_loop,
+            committer,
+            logs,
+        )
 
     async def run(self) -> None:
         """Delete what is too old at intervals, and check the database every day.
@@ -101,10 +110,10 @@ class Retention:
             if not batch:
                 return found
             if dry_run:
-                found.jobs += len(deletable(self._brain().world, batch))
+                found.jobs += len(deletable(self._event_loop().world, batch))
                 continue
             before_commit = time.monotonic()
-            gone: list[int] = await self._brain().ask(ev.PruneAsked(tuple(batch)))
+            gone: list[int] = await self._event_loop().ask(ev.PruneAsked(tuple(batch)))
             took = time.monotonic() - before_commit
             await self._logs.delete_of(gone)
             found.jobs += len(gone)

@@ -24,7 +24,7 @@ from launcher.core.model.ids import (
     attempt_of_name,
 )
 from launcher.core.model.job import Owner, wall_of
-from launcher.core.recovery.rebuild import Found, Rebuild
+from launcher.core.recovery.rebuild import FoundContainer, Rebuild
 from launcher.core.recovery.reconcile import resume
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container
@@ -32,7 +32,7 @@ from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.old_logs import folders, logs_in
 from launcher.daemon.recovery.recovery_mode import taken_up
 from launcher.daemon.requests import convert
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Container, Containers
 from launcher.engine.images import Images
 from launcher.errors import (
@@ -75,7 +75,7 @@ def rebuild(config: Config) -> Told:
     Raises ``EngineUnavailable`` where Docker does not tell what runs, ``UserError`` where it is not
     clear whose containers are meant; then nothing is changed.
     """
-    connection = Connection(config.docker_host)
+    connection = DockerConnection(config.docker_host)
     containers, images = Containers(connection), Images(connection)
     listed = containers.of_any_store()
     with Rebuilding(config.state_dir) as work:
@@ -113,7 +113,7 @@ def _id_of(listed: Iterable[Mapping[str, Any]]) -> str | None:
     return next(iter(found), None)
 
 
-def _found(container: Container, images: Images, secrets: SecretStore) -> Found | None:
+def _found(container: Container, images: Images, secrets: SecretStore) -> FoundContainer | None:
     labels, config = container.labels, container.info["Config"]
     job, attempt = labels.get(LABEL_JOB, ""), labels.get(LABEL_ATTEMPT, "")
     if not (job.isdecimal() and attempt.isdecimal()):
@@ -134,7 +134,7 @@ def _found(container: Container, images: Images, secrets: SecretStore) -> Found 
         working_dir=config.get("WorkingDir") or None,
         secrets=_kept(labels, secrets),
     )
-    return Found(
+    return FoundContainer(
         job=int(job),
         attempt=int(attempt),
         owner=_owner(labels.get(LABEL_UID, "")),
@@ -179,7 +179,7 @@ def _limit(environment: Iterable[str], started_at: str | None) -> float | None:
     return None if deadline is None or started is None else max(1.0, deadline - started)
 
 
-def _slices(found: Iterable[Found]) -> dict[str, Slice]:
+def _slices(found: Iterable[FoundContainer]) -> dict[str, Slice]:
     """Return what NVML shows; without it nobody knows what running containers hold (I10)."""
     try:
         return {s.uuid: s for s in GpuReader().inventory().slices}

@@ -20,7 +20,7 @@ from launcher.config.settings import Config
 from launcher.core.messages.actions import Action
 from launcher.core.model.ids import LABEL_STORE
 from launcher.daemon.api import server
-from launcher.daemon.api.http.connections import House
+from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.daemon.loop.threads import in_thread
@@ -28,7 +28,7 @@ from launcher.daemon.requests import convert
 from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.identity import roles_of
 from launcher.daemon.users.rate_limits import Limiter
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import (
     EngineError,
@@ -61,11 +61,11 @@ class Recovery:
 
     def __init__(self, config: Config, trouble: StateDirError) -> None:
         self.config, self.trouble = config, trouble
-        self.house = House(Limiter(config.limits))
+        self.connections = ConnectionManager(Limiter(config.limits))
         self.stop = asyncio.Event()
         self.asked = asyncio.Event()
         self._accounts = Accounts(roles_of(config))
-        self._containers = Containers(Connection(config.docker_host))
+        self._containers = Containers(DockerConnection(config.docker_host))
         self._started_at = clock.rfc3339(clock.now().wall)
 
     @property
@@ -76,7 +76,7 @@ class Recovery:
 
     def application(self) -> web.Application:
         """Return the application: two routes, and a refusal."""
-        app = server.bare_application(self.house, self._accounts)
+        app = server.bare_application(self.connections, self._accounts)
         app.router.add_get("/v1/status", self._status)
         app.router.add_post("/v1/stop", self._stop)
         app.router.add_route("*", "/{path:.*}", self._refuse)
@@ -143,7 +143,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, recovery.stop.set)
     notifier = Notifier()
-    async with server.served(recovery.application(), listener, recovery.house):
+    async with server.served(recovery.application(), listener, recovery.connections):
         log.critical("%s", recovery.refusal.message)
         log.critical("%s", trouble.fix)
         notifier.ready()

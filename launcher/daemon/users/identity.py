@@ -13,8 +13,8 @@ from aiohttp import web
 
 from launcher.config.settings import Config
 from launcher.core.model.job import JobSpec, Owner
-from launcher.core.policy.policy import Asked, Person, Policy
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.policy import Person, Policy, PolicyInput
+from launcher.core.policy.settings import Settings
 from launcher.daemon.users.usernames import NO_GROUP, account_of, group_ids, lent_by, primary_gid
 from launcher.errors import NotAllowed
 from launcher.peers import peer_of
@@ -74,9 +74,9 @@ class Roles:
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
         return Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
 
-    def asked(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> Asked:
+    def asked(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
         """Return what the policy judges, with the owner as he is now; ``memory`` in bytes."""
-        return Asked(spec, self.person(owner, policy.groups), policy, memory)
+        return PolicyInput(spec, self.person(owner, policy.groups), policy, memory)
 
     def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
         """Return a user as the policy sees him; ``keeps`` are groups that containers may keep.
@@ -113,7 +113,7 @@ def _gid(group: str | None) -> int | None:
         return None
 
 
-def unknown_names(rules: Rules, *groups: str | None) -> list[str]:
+def unknown_names(rules: Settings, *groups: str | None) -> list[str]:
     """Return the users and groups of the rules, and of these, that this machine does not have."""
     found = [f"group {name}" for name in groups if name is not None and _gid(name) is None]
     for name in sorted({*rules.user_quotas, *rules.fair_share.shares}):

@@ -14,7 +14,7 @@ FORGOTTEN_PER_SECOND = 0.1
 MOST_OWED_SECONDS = 600.0
 
 
-class Used:
+class UsedTime:
     """The seconds that each user (by uid) has used lately. ``now`` is in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -41,7 +41,7 @@ class Used:
             account.spend(now - since, now, MOST_OWED_SECONDS)
 
 
-class Turns:
+class ProcessorTurns:
     """At most ``at_once`` turns at a time, one of each user. For the loop's thread only.
 
     A ``FairPool`` serves users in the order in which they came and keeps a thread until its call
@@ -49,7 +49,7 @@ class Turns:
     gives the turn back.
     """
 
-    def __init__(self, at_once: int, used: Used) -> None:
+    def __init__(self, at_once: int, used: UsedTime) -> None:
         self._at_once, self._used = at_once, used
         self._running: set[int] = set()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []

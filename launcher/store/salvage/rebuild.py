@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.core.model.job import Job
-from launcher.core.recovery.rebuild import Restored
+from launcher.core.recovery.rebuild import RebuiltJobs
 from launcher.indices import few
 from launcher.store import directory as statedir
 from launcher.store.connect import FILE_NAME, cannot
@@ -105,7 +105,7 @@ class Told:
     """What a rebuild did, in sentences for people."""
 
     salvaged: Salvaged
-    restored: Restored
+    restored: RebuiltJobs
     next_id: int
     missing: list[int]
     """The ids of which nothing is left."""

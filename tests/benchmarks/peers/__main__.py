@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from tests.benchmarks.peers import harness, namespaces, table
 from tests.benchmarks.peers.gflow import Gflow
 from tests.benchmarks.peers.hyperqueue import HyperQueue
@@ -26,7 +26,7 @@ ROUNDS = 5
 
 
 def _machine(there: Bench) -> str:
-    docker = Connection(there.docker_host).version()["Version"]
+    docker = DockerConnection(there.docker_host).version()["Version"]
     return (
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Linux {platform.release()}, "
         f"Python {platform.python_version()}, Docker {docker}, load {os.getloadavg()[0]:.1f}; "

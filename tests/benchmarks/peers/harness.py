@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.fakegpu import Machine
 from launcher.fakegpu.build import compile_c
 from launcher.fakegpu.sandbox import Sandbox
@@ -97,12 +97,12 @@ def _once(kind: type[Peer], there: Bench, mode: Mode, place: Path) -> tuple[int,
 
 def _settle(there: Bench) -> None:
     """Wait until the last container has been removed by whoever started it."""
-    api = Connection(there.docker_host).api()
+    api = DockerConnection(there.docker_host).api()
     wait_until(lambda: not api.containers(all=True), SETTLE_SECONDS, "the last container is gone")
 
 
 def _remove(there: Bench) -> None:
     """Remove what a failed run left behind."""
-    api = Connection(there.docker_host).api()
+    api = DockerConnection(there.docker_host).api()
     for container in api.containers(all=True):
         api.remove_container(container["Id"], force=True)

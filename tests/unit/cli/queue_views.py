@@ -7,10 +7,10 @@ from typing import Any
 from launcher.wire import (
     Ahead,
     ArrayView,
-    Blocker,
+    BlockerView,
     Forecast,
     Gate,
-    Lane,
+    LaneView,
     QueueEntry,
     ReservationView,
     Run,
@@ -18,7 +18,7 @@ from launcher.wire import (
 )
 from tests.unit.client.stub_daemon import job_view
 
-FULL = Blocker(kind="Resources", need="1 x 1g.6gb", have="4 of 4 in use", jobs=[3])
+FULL = BlockerView(kind="Resources", need="1 x 1g.6gb", have="4 of 4 in use", jobs=[3])
 
 
 def entry(**changes: Any) -> QueueEntry:
@@ -70,7 +70,9 @@ def forecast(layout: str, lanes: int, runs: list[Run], **changes: Any) -> Foreca
         "makespan": max((each.end for each in runs), default=0.0), "mean_wait": 60.0,
         "worst_wait": 3600.0, "use": 0.834, "jobs": len({each.job for each in runs}), "never": [],
     }  # fmt: skip
-    slices = [Lane(uuid=lane_uuid(i), label=f"0:1g.6gb@{i}", memory_mib=5952) for i in range(lanes)]
+    slices = [
+        LaneView(uuid=lane_uuid(i), label=f"0:1g.6gb@{i}", memory_mib=5952) for i in range(lanes)
+    ]
     return Forecast(layout=layout, lanes=slices, runs=runs, **{**fields, **changes})
 
 

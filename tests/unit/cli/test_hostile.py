@@ -112,7 +112,7 @@ class HostileDaemon(StubDaemon):
         raise AssertionError(f"{asked.method} {asked.path} is no route")
 
     def _frames(self) -> Iterator[Frame]:
-        blocker = hostile(wire.Blocker)
+        blocker = hostile(wire.BlockerView)
         layers = {"layers": [{"id": EVIL, "status": EVIL, "current": 1, "total": 2}]}
         for pending, progress in ((True, None), (True, layers), (False, None)):
             job = hostile(wire.JobView, pending)

@@ -14,7 +14,7 @@ from launcher.wire import (
     Forecast,
     GpuRequest,
     JobRequest,
-    Lane,
+    LaneView,
     LayoutSpec,
     QueueEntry,
     ReservationView,
@@ -88,7 +88,7 @@ def test_a_replay_is_asked_for(
 ) -> None:
     found = Forecast(
         layout="present", makespan=3, mean_wait=0.0, worst_wait=0.0, use=0.5, jobs=1, never=[4],
-        lanes=[Lane(uuid="MIG-1", label="0:1g.6gb", memory_mib=5952)],
+        lanes=[LaneView(uuid="MIG-1", label="0:1g.6gb", memory_mib=5952)],
         runs=[Run(job=1, name=None, user="alice", lanes=["MIG-1"], start=0.0, end=3.0)], best=True,
     )  # fmt: skip
     stub.on("POST", "/v1/whatif", Json([found]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launcher.config.policy import policy_from
-from launcher.core.policy.policy import MountRoot, Policy, Profile
+from launcher.core.policy.policy import MountRoot, Policy, PolicyProfile
 from launcher.errors import ConfigError
 
 BASE = Policy(host_memory=1 << 40)
@@ -56,7 +56,7 @@ def test_every_key_of_the_policy_is_taken() -> None:
         pids=512,
         nofile=1024,
         profiles={
-            "trusted-net": Profile(
+            "trusted-net": PolicyProfile(
                 groups=frozenset({"lab"}),
                 network="host",
                 images=("*",),
@@ -65,7 +65,7 @@ def test_every_key_of_the_policy_is_taken() -> None:
                 pids=9000,
                 nofile=99999,
             ),
-            "plain": Profile(),
+            "plain": PolicyProfile(),
         },
         host_memory=1 << 40,
     )

@@ -10,14 +10,14 @@ import pytest
 
 from launcher.config.queue import rules_from
 from launcher.config.settings import load
-from launcher.core.policy.settings import DAY, DEFAULT_RULES, HOUR, Quota, Rules
+from launcher.core.policy.settings import DAY, DEFAULT_RULES, HOUR, Quota, Settings
 from launcher.errors import ConfigError
 from tests.support.project import PROJECT
 
 README = PROJECT / "README.md"
 
 
-def rules(text: str) -> Rules:
+def rules(text: str) -> Settings:
     return rules_from(tomllib.loads(text), "launcher.toml")
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from launcher.config.settings import Config, load
 from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import Rules
-from launcher.engine.connection import Connection
+from launcher.core.policy.settings import Settings
+from launcher.engine.connection import DockerConnection
 from launcher.errors import ConfigError
 
 
@@ -98,7 +98,7 @@ allow = ["watcher"]
         rules=found.rules,
     )
     own = Policy(host_memory=found.rules.policy.host_memory, unbound=frozenset({0, os.getuid()}))
-    assert found.rules == Rules(policy=own)
+    assert found.rules == Settings(policy=own)
     assert 2**30 < own.host_memory < 2**50
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.cpu_slots = 4  # type: ignore[misc]
@@ -179,7 +179,7 @@ def test_relative_places_are_made_absolute(tmp_path: Path, monkeypatch: pytest.M
 def test_a_docker_host_of_another_machine_is_refused_when_it_is_used(host: str) -> None:
     found = load({}, {"DOCKER_HOST": host})
     with pytest.raises(ConfigError, match="not a unix socket"):
-        Connection(found.docker_host)
+        DockerConnection(found.docker_host)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.model.job import After, Dependency, Job, JobSpec, State, Warn
 from launcher.core.model.reservation import Reservation
-from launcher.core.policy.settings import HOUR, Rules
+from launcher.core.policy.settings import HOUR, Settings
 from launcher.core.replay import Replay, idle_copy, runtimes
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, mig, profile
 
@@ -47,7 +47,7 @@ def test_what_runs_already_has_run_for_a_while() -> None:
 
 
 def test_a_job_without_a_limit_takes_what_is_assumed_and_a_known_name_its_median() -> None:
-    machine = Machine(slices=[mig(0)], rules=Rules(assumed_time_limit=HOUR))
+    machine = Machine(slices=[mig(0)], rules=Settings(assumed_time_limit=HOUR))
     (job,) = machine.submit(profile())
     assert spans(play(machine), machine)[job.id] == (0, 3600)
     assert spans(play(machine, job=7.0), machine)[job.id] == (0, 7)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import docker  # noqa: F401 - a test that acts as another user may not read it any more
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from tests.unit.engine.wire_docker import WireDocker
 
 
@@ -31,5 +31,5 @@ def collected() -> Iterator[None]:
 
 
 @pytest.fixture
-def connection(docker_wire: WireDocker) -> Connection:
-    return Connection(docker_wire.host)
+def connection(docker_wire: WireDocker) -> DockerConnection:
+    return DockerConnection(docker_wire.host)

@@ -7,9 +7,9 @@ from typing import Any
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import labels
 from launcher.core.model.job import Bind, JobSpec, Owner
-from launcher.core.policy.policy import Asked, Person, Policy
+from launcher.core.policy.policy import Person, Policy, PolicyInput
 from launcher.core.policy.sandbox import confinement
-from launcher.engine.spec import Launch
+from launcher.engine.spec import ContainerSpec
 from launcher.engine.validate import Bounds
 from tests.support.builders import ALICE, CPU, mig, profile
 
@@ -28,15 +28,15 @@ def launch(
     gids: tuple[int, ...] = (),
     secrets: str | None = None,
     **spec: Any,
-) -> Launch:
+) -> ContainerSpec:
     """Return attempt 2 of job 7 of this owner on these slices; ``secrets`` is where his are."""
     need = profile(count=len(slices)) if slices else CPU
     named = {} if secrets is None else {"secrets": ("token",), "kept": "0" * 32}
     made = JobSpec("train", "team/app:1", need, **spec, **named)  # type: ignore[arg-type]
     more = () if secrets is None else (Bind(secrets, "/run/secrets", read_only=True),)
     uuids = tuple(s.uuid for s in slices)
-    kept = confinement(Asked(made, Person(owner, gids=gids), policy, SHARE))
-    return Launch(
+    kept = confinement(PolicyInput(made, Person(owner, gids=gids), policy, SHARE))
+    return ContainerSpec(
         job=7,
         attempt=2,
         spec=made,
@@ -49,7 +49,7 @@ def launch(
     )
 
 
-def bounds_of(made: Launch) -> Bounds:
+def bounds_of(made: ContainerSpec) -> Bounds:
     """Return what the container of this attempt may be given, by what the test asked for."""
     uid = int(made.labels["launcher.uid"])
     ordinary = uid != 0
@@ -69,5 +69,5 @@ def bounds_of(made: Launch) -> Bounds:
     )
 
 
-def uuids_of(made: Launch) -> list[str]:
+def uuids_of(made: ContainerSpec) -> list[str]:
     return [s.uuid for s in made.slices]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engine.connection import Connection, check_host
+from launcher.engine.connection import DockerConnection, check_host
 from launcher.engine.containers import Containers
 from launcher.engine.outcome import Refusal, Refused, Unknown, mapped
 from launcher.errors import ConfigError, EngineUnavailable
@@ -37,7 +37,7 @@ def test_a_unix_socket_is_taken_as_it_is() -> None:
 
 def test_no_socket_means_that_nothing_was_sent(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="does not answer") as caught:
-        Containers(Connection(f"unix://{tmp_path}/none.sock")).create("x", {})
+        Containers(DockerConnection(f"unix://{tmp_path}/none.sock")).create("x", {})
     assert "systemctl start docker" in (caught.value.fix or "")
 
 
@@ -47,7 +47,7 @@ def test_a_socket_that_nobody_listens_on_means_that_nothing_was_sent(tmp_path: P
         dead.bind(path)
     try:
         with pytest.raises(EngineUnavailable, match="does not answer"):
-            Containers(Connection(f"unix://{path}")).start("x")
+            Containers(DockerConnection(f"unix://{path}")).start("x")
     finally:
         Path(path).unlink()
 
@@ -58,14 +58,14 @@ def test_a_socket_that_one_may_not_use_says_so(docker_wire: WireDocker) -> None:
     os.seteuid(65534)
     try:
         with pytest.raises(EngineUnavailable, match="permission denied") as caught:
-            Connection(docker_wire.host).version()
+            DockerConnection(docker_wire.host).version()
     finally:
         os.seteuid(0)
     assert "Run as root" in (caught.value.fix or "")
 
 
 def test_a_connection_cut_after_the_request_leaves_the_answer_unknown(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(CREATE, cut)
     with pytest.raises(Unknown):
@@ -74,7 +74,7 @@ def test_a_connection_cut_after_the_request_leaves_the_answer_unknown(
 
 
 def test_an_answer_cut_in_the_middle_is_unknown(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(CREATE, raw(b'HTTP/1.1 201 Created\r\nContent-Length: 90\r\n\r\n{"Id": "ab'))
     with pytest.raises(Unknown):
@@ -82,7 +82,7 @@ def test_an_answer_cut_in_the_middle_is_unknown(
 
 
 def test_an_answer_that_is_no_json_is_unknown(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(CREATE, raw(b"HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\nmoin"))
     with pytest.raises(Unknown):
@@ -90,7 +90,7 @@ def test_an_answer_that_is_no_json_is_unknown(
 
 
 def test_an_answer_that_does_not_come_in_time_is_unknown(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     connection.timeout = 1
     docker_wire.on(CREATE, docker_wire.hang)
@@ -99,7 +99,7 @@ def test_an_answer_that_does_not_come_in_time_is_unknown(
 
 
 def test_a_stop_waits_longer_than_its_grace(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     connection.timeout = 1
     docker_wire.on("POST /containers/x/stop", docker_wire.hang)
@@ -109,7 +109,7 @@ def test_a_stop_waits_longer_than_its_grace(
 
 
 def test_a_refusal_carries_dockers_words_and_what_they_mean(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(CREATE, reply(409, {"message": 'The container name "/x" is already in use'}))
     with pytest.raises(Refused, match="already in use") as caught:
@@ -118,7 +118,7 @@ def test_a_refusal_carries_dockers_words_and_what_they_mean(
 
 
 def test_an_error_without_any_body_is_still_a_refusal(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(CREATE, raw(b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n"))
     with pytest.raises(Refused) as caught:
@@ -127,7 +127,7 @@ def test_an_error_without_any_body_is_still_a_refusal(
 
 
 def test_docker_comes_back_and_the_same_connection_works(docker_wire: WireDocker) -> None:
-    connection = Connection(docker_wire.host)
+    connection = DockerConnection(docker_wire.host)
     hidden = docker_wire.path.with_suffix(".away")
     docker_wire.path.rename(hidden)
     with pytest.raises(EngineUnavailable):
@@ -161,7 +161,7 @@ NO_CONTAINERD = (
     ],
 )
 def test_a_docker_without_its_containerd_is_no_jobs_fault(
-    docker_wire: WireDocker, connection: Connection, message: str, error: type[Exception]
+    docker_wire: WireDocker, connection: DockerConnection, message: str, error: type[Exception]
 ) -> None:
     docker_wire.on("POST /containers/x/start", reply(500, {"message": message}))
     with pytest.raises(error, match="containerd"):

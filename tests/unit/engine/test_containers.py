@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers, cgroup_is_empty, gpu_ids, parse, six_decimals
 from launcher.engine.outcome import Refused
 from tests.unit.engine.wire_docker import WireDocker, raw, reply
@@ -194,7 +194,7 @@ def test_a_container_without_an_id_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_stopping_killing_and_removing_what_is_gone_or_does_not_run_is_nothing(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     containers = Containers(connection)
     for code in (404, 409):
@@ -210,7 +210,7 @@ def test_stopping_killing_and_removing_what_is_gone_or_does_not_run_is_nothing(
 
 
 def test_a_removal_that_docker_cannot_do_is_an_error(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on("DELETE /containers/x", reply(500, {"message": "device or resource busy"}))
     with pytest.raises(Refused, match="busy"):
@@ -218,7 +218,7 @@ def test_a_removal_that_docker_cannot_do_is_an_error(
 
 
 def test_inspect_tells_gone_from_cannot_say(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(
         "GET /containers/x/json",
@@ -232,7 +232,7 @@ def test_inspect_tells_gone_from_cannot_say(
 
 
 def test_a_start_that_changes_nothing_is_no_error(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     answer = raw(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n")
     docker_wire.on("POST /containers/x/start", answer)
@@ -241,7 +241,7 @@ def test_a_start_that_changes_nothing_is_no_error(
 
 
 def test_a_ghost_runs_by_dockers_word_and_has_no_process(tmp_path: Path) -> None:
-    docker = Containers(Connection("unix:///nowhere"))
+    docker = Containers(DockerConnection("unix:///nowhere"))
     info = {
         "Id": ID, "Name": "/x", "Config": {},
         "State": {"Status": "running", "Running": True, "Pid": 41},

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from launcher.dockerd import dockerd_pid, socket_was_replaced
-from launcher.engine.dockerd_identity import Incarnation, incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity, incarnation
 
 OTHER, THIRD = 2**22 + 1, 2**22 + 2
 
@@ -73,8 +73,8 @@ def test_a_life_begins_when_its_process_did(listening: str, tmp_path: Path) -> N
 
 
 def test_two_lives_of_one_pid_differ_and_a_set_clock_makes_no_new_one() -> None:
-    assert Incarnation(7, 100, 5.0) == Incarnation(7, 100, 6.0)
-    assert Incarnation(7, 100, 5.0) != Incarnation(7, 101, 5.0)
+    assert DockerdIdentity(7, 100, 5.0) == DockerdIdentity(7, 100, 6.0)
+    assert DockerdIdentity(7, 100, 5.0) != DockerdIdentity(7, 101, 5.0)
 
 
 def test_a_socket_that_was_made_anew_is_not_the_one_that_is_mounted_here(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launcher.engine.connection import Connection
+from launcher.engine.connection import DockerConnection
 from launcher.engine.images import Images, Layer, PullFailed
 from launcher.engine.outcome import Unknown
 from launcher.errors import EngineUnavailable
@@ -102,7 +102,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("bad", HOSTILE)
 def test_i8_what_is_no_reference_is_never_part_of_a_request(
-    docker_wire: WireDocker, connection: Connection, bad: str
+    docker_wire: WireDocker, connection: DockerConnection, bad: str
 ) -> None:
     """`../containers/x` would be another call; `busybox:` would pull every tag there is."""
     images = Images(connection)
@@ -114,7 +114,7 @@ def test_i8_what_is_no_reference_is_never_part_of_a_request(
 
 
 def test_an_image_that_docker_calls_invalid_is_not_here(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     answer = reply(400, {"message": "invalid reference format"})
     docker_wire.on("GET /images/app:1/json", answer)
@@ -122,7 +122,7 @@ def test_an_image_that_docker_calls_invalid_is_not_here(
 
 
 def test_what_docker_finds_by_the_beginning_of_an_id_is_not_what_was_asked_for(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on("GET /images/cafe/json", FOUND)
     assert Images(connection).find("cafe") is None
@@ -140,14 +140,18 @@ def layer(name: str, status: str, current: int = 0, total: int = 0) -> dict[str,
     return {"id": name, "status": status, "progressDetail": detail}
 
 
-def pull(connection: Connection, auth: dict[str, str] | None = None) -> list[dict[str, Layer]]:
+def pull(
+    connection: DockerConnection, auth: dict[str, str] | None = None
+) -> list[dict[str, Layer]]:
     seen: list[dict[str, Layer]] = []
     found = Images(connection).pull("host:5000/app:1", auth, lambda now: seen.append(dict(now)))
     assert found == DIGEST
     return seen
 
 
-def test_layers_are_reported_as_they_move(docker_wire: WireDocker, connection: Connection) -> None:
+def test_layers_are_reported_as_they_move(
+    docker_wire: WireDocker, connection: DockerConnection
+) -> None:
     docker_wire.on("GET /images/host:5000/app:1/json", FOUND)
     told = lines(
         {"status": "Pulling from app", "id": "1"},
@@ -164,7 +168,7 @@ def test_layers_are_reported_as_they_move(docker_wire: WireDocker, connection: C
 
 
 def test_what_was_pulled_is_found_by_the_digest_that_the_registry_gave(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     """By its name another pull, with other credentials, may have put another image there."""
     name = f"host:5000/app@{DIGEST}"
@@ -179,7 +183,7 @@ def test_what_was_pulled_is_found_by_the_digest_that_the_registry_gave(
 
 
 def test_only_the_credentials_that_were_given_are_sent(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     heads: list[bytes] = []
     accept = docker_wire._serve
@@ -217,7 +221,7 @@ def test_only_the_credentials_that_were_given_are_sent(
 )
 def test_an_error_within_the_stream_is_the_registrys_word(
     docker_wire: WireDocker,
-    connection: Connection,
+    connection: DockerConnection,
     told: dict[str, Any],
     words: str,
     transient: bool,
@@ -231,7 +235,7 @@ def test_an_error_within_the_stream_is_the_registrys_word(
 
 
 def test_an_error_before_the_stream_is_told_too(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(PULL, reply(404, {"message": "pull access denied for app"}))
     with pytest.raises(PullFailed, match=r"^pull access denied for app$"):
@@ -249,7 +253,7 @@ def test_an_error_before_the_stream_is_told_too(
     ],
 )
 def test_a_pull_that_broke_off_is_tried_again(
-    docker_wire: WireDocker, connection: Connection, broken: Any
+    docker_wire: WireDocker, connection: DockerConnection, broken: Any
 ) -> None:
     docker_wire.on("GET /images/host:5000/app:1/json", FOUND)
     docker_wire.on(PULL, broken, chunked(lines(layer("a", "Pull complete"), DONE)))
@@ -257,7 +261,7 @@ def test_a_pull_that_broke_off_is_tried_again(
 
 
 def test_a_pull_that_says_nothing_for_too_long_is_given_up(
-    docker_wire: WireDocker, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    docker_wire: WireDocker, connection: DockerConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("launcher.engine.images.QUIET_TIMES", 0.001)
     docker_wire.on(PULL, docker_wire.hang)
@@ -266,7 +270,7 @@ def test_a_pull_that_says_nothing_for_too_long_is_given_up(
 
 
 def test_an_image_that_is_not_there_after_its_pull_is_an_error(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(PULL, chunked(lines(DONE)))
     docker_wire.on("GET /images/host:5000/app:1/json", reply(404, {"message": "No such image: x"}))
@@ -276,12 +280,14 @@ def test_an_image_that_is_not_there_after_its_pull_is_an_error(
 
 def test_docker_going_away_is_not_the_registrys_fault() -> None:
     with pytest.raises(EngineUnavailable):
-        Images(Connection("unix:///nonexistent/docker.sock")).pull("a", None, lambda layers: None)
+        Images(DockerConnection("unix:///nonexistent/docker.sock")).pull(
+            "a", None, lambda layers: None
+        )
 
 
 @pytest.mark.parametrize(("digests", "found"), [([f"app@{DIGEST}"], f"app@{DIGEST}"), ([], None)])
 def test_the_digest_of_a_pulled_image_is_known(
-    docker_wire: WireDocker, connection: Connection, digests: list[str], found: str | None
+    docker_wire: WireDocker, connection: DockerConnection, digests: list[str], found: str | None
 ) -> None:
     docker_wire.on(f"GET /images/{DIGEST}/json", reply(200, {"RepoDigests": digests}))
     assert Images(connection).digest(DIGEST) == found

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.engine.chunked_body import pieces
-from launcher.engine.connection import Connection
-from launcher.engine.logs import Entry, Logs, NewlineMender, batches, parse_time_ns
+from launcher.engine.connection import DockerConnection
+from launcher.engine.logs import LogEntry, Logs, NewlineMender, batches, parse_time_ns
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from tests.unit.engine.wire_docker import WireDocker, chunked, cut, raw, reply, until_close
 
@@ -32,22 +32,24 @@ def entry(data: bytes, stream: int = 1, stamp: str = AT) -> bytes:
     return struct.pack(">BxxxL", stream, len(payload)) + payload
 
 
-def read(connection: Connection) -> list[Entry]:
+def read(connection: DockerConnection) -> list[LogEntry]:
     return [e for batch in Logs(connection).read("x", follow=True) for e in batch]
 
 
 def test_entries_come_with_their_stream_and_time(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(LOGS, chunked(entry(b"out\n"), entry(b"err\n", 2), entry(b"")))
     assert read(connection) == [
-        Entry(1, AT_NS, b"out\n"),
-        Entry(2, AT_NS, b"err\n"),
-        Entry(1, AT_NS, b""),
+        LogEntry(1, AT_NS, b"out\n"),
+        LogEntry(2, AT_NS, b"err\n"),
+        LogEntry(1, AT_NS, b""),
     ]
 
 
-def test_an_entry_may_come_in_any_pieces(docker_wire: WireDocker, connection: Connection) -> None:
+def test_an_entry_may_come_in_any_pieces(
+    docker_wire: WireDocker, connection: DockerConnection
+) -> None:
     whole = entry(b"a b\xff\0c") * 3
     docker_wire.on(LOGS, chunked(*(whole[i : i + 1] for i in range(len(whole)))))
     assert [e.data for e in read(connection)] == [b"a b\xff\0c"] * 3
@@ -71,7 +73,7 @@ def test_a_stream_that_ends_within_an_entry_is_told_from_one_that_ends_after_it(
 
 
 def test_what_came_before_a_cut_is_kept_and_the_cut_is_unknown(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(LOGS, chunked(entry(b"one\n"), entry(b"two\n")[:11], end=False))
     seen = Logs(connection).read("x", follow=True)
@@ -81,7 +83,7 @@ def test_what_came_before_a_cut_is_kept_and_the_cut_is_unknown(
 
 
 def test_many_lines_that_come_together_are_one_batch(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(LOGS, chunked(*([entry(b"line\n")] * 500)))
     found = list(Logs(connection).read("x", follow=True))
@@ -90,7 +92,7 @@ def test_many_lines_that_come_together_are_one_batch(
 
 
 def test_a_body_without_chunks_has_the_length_that_its_head_says(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     body = entry(b"one\n") + entry(b"two\n")
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -101,7 +103,7 @@ def test_a_body_without_chunks_has_the_length_that_its_head_says(
 
 
 def test_an_answer_whose_head_was_cut_is_no_empty_log(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(LOGS, raw(b"HTTP/1.1 200 OK\r\nApi-"), until_close(entry(b"one\n")))
     for _ in range(2):
@@ -138,7 +140,7 @@ class Slow(io.BytesIO):
 
 
 def test_a_cut_before_the_answer_is_unknown(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(LOGS, cut)
     with pytest.raises(Unknown):
@@ -146,7 +148,7 @@ def test_a_cut_before_the_answer_is_unknown(
 
 
 def test_a_container_that_is_gone_is_a_refusal_in_dockers_words(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     docker_wire.on(LOGS, reply(404, {"message": "No such container: x"}))
     with pytest.raises(Refused) as caught:
@@ -158,7 +160,7 @@ def test_a_container_that_is_gone_is_a_refusal_in_dockers_words(
 
 
 def test_a_log_driver_that_cannot_be_read_is_a_refusal(
-    docker_wire: WireDocker, connection: Connection
+    docker_wire: WireDocker, connection: DockerConnection
 ) -> None:
     text = "configured logging driver does not support reading"
     docker_wire.on(LOGS, reply(501, {"message": text}))
@@ -176,7 +178,7 @@ def test_a_log_driver_that_cannot_be_read_is_a_refusal(
     ],
 )
 def test_a_damaged_log_ends_in_words_and_not_in_a_crash(
-    docker_wire: WireDocker, connection: Connection, broken: bytes
+    docker_wire: WireDocker, connection: DockerConnection, broken: bytes
 ) -> None:
     docker_wire.on(LOGS, chunked(entry(b"good\n"), broken))
     seen = Logs(connection).read("x", follow=True)
@@ -200,34 +202,44 @@ def test_a_time_is_read_to_the_nanosecond(when: datetime, nanos: int) -> None:
 PIECE = b"x" * 16384
 
 
-def mended(*entries: Entry) -> list[tuple[int, bytes]]:
+def mended(*entries: LogEntry) -> list[tuple[int, bytes]]:
     mender = NewlineMender()
     found = [one for entry in entries for one in mender.mended([entry])]
     return [(one.stream, one.data) for one in [*found, *mender.rest()]]
 
 
 def test_the_newline_after_a_long_line_is_put_back_when_another_line_follows() -> None:
-    lost = [Entry(1, 5, PIECE), Entry(1, 5, b"rest"), Entry(2, 6, b"err\n"), Entry(1, 7, b"end\n")]
+    lost = [
+        LogEntry(1, 5, PIECE),
+        LogEntry(1, 5, b"rest"),
+        LogEntry(2, 6, b"err\n"),
+        LogEntry(1, 7, b"end\n"),
+    ]
     kept = [
-        Entry(1, 5, PIECE),
-        Entry(1, 5, b"rest\n"),
-        Entry(2, 6, b"err\n"),
-        Entry(1, 7, b"end\n"),
+        LogEntry(1, 5, PIECE),
+        LogEntry(1, 5, b"rest\n"),
+        LogEntry(2, 6, b"err\n"),
+        LogEntry(1, 7, b"end\n"),
     ]
     assert (
         sorted(mended(*lost))
         == sorted(mended(*kept))
         == sorted([(1, PIECE), (1, b"rest\n"), (2, b"err\n"), (1, b"end\n")])
     )
-    assert mended(Entry(1, 5, PIECE), Entry(1, 5, b""), Entry(1, 6, b"\n"))[1:] == [
+    assert mended(LogEntry(1, 5, PIECE), LogEntry(1, 5, b""), LogEntry(1, 6, b"\n"))[1:] == [
         (1, b"\n"), (1, b"\n"),
     ]  # fmt: skip
 
 
 def test_no_newline_is_made_up_at_the_end_of_a_log() -> None:
-    assert mended(Entry(1, 5, PIECE), Entry(1, 5, b"rest"))[1:] == [(1, b"rest")]
+    assert mended(LogEntry(1, 5, PIECE), LogEntry(1, 5, b"rest"))[1:] == [(1, b"rest")]
 
 
 def test_short_lines_without_a_newline_stay_as_they_are() -> None:
-    some = [Entry(1, 5, b"10%"), Entry(1, 5, b"20%"), Entry(1, 6, PIECE), Entry(1, 7, b"end")]
+    some = [
+        LogEntry(1, 5, b"10%"),
+        LogEntry(1, 5, b"20%"),
+        LogEntry(1, 6, PIECE),
+        LogEntry(1, 7, b"end"),
+    ]
     assert mended(*some) == [(entry.stream, entry.data) for entry in some]

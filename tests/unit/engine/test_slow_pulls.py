@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.engine.slow_pulls import LEAST_BYTES, WINDOW_SECONDS, Speed, TooSlow
+from launcher.engine.slow_pulls import LEAST_BYTES, WINDOW_SECONDS, PullTooSlow, Speed
 
 
 class Clock:
@@ -23,7 +23,7 @@ def run(steps: list[tuple[float, list[tuple[str, str, int]]]]) -> float:
         clock.now = at
         try:
             speed.check(layers)
-        except TooSlow:
+        except PullTooSlow:
             return at
     raise AssertionError("it was not ended")
 

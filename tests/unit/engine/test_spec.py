@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from launcher.core.model.job import Bind
 from launcher.core.policy.policy import Policy, is_kernels, normal
-from launcher.engine.spec import Launch, create_body, environment, gpu_driver
+from launcher.engine.spec import ContainerSpec, create_body, environment, gpu_driver
 from launcher.engine.validate import body_faults
 from tests.support.builders import ALICE, ROOT
 from tests.unit.engine.launches import IMAGE_ID, ONE, SHARE, TWO, bounds_of, launch, uuids_of
@@ -275,7 +275,7 @@ hostile = st.one_of(
 
 
 @st.composite
-def launches(draw: st.DrawFn) -> Launch:
+def launches(draw: st.DrawFn) -> ContainerSpec:
     """An attempt with whatever a user may have written in every text field of his job."""
     maybe = st.one_of(st.none(), st.lists(hostile, max_size=4).map(tuple))
     names = st.from_regex(r"[A-KM-MO-Z_][A-Z0-9_]{0,8}", fullmatch=True).filter(
@@ -301,7 +301,7 @@ def _path(text: str) -> str:
 
 
 @given(made=launches())
-def test_i8_whatever_a_user_writes_the_body_is_ours(made: Launch) -> None:
+def test_i8_whatever_a_user_writes_the_body_is_ours(made: ContainerSpec) -> None:
     body, uuids = create_body(made), uuids_of(made)
     assert set(body) <= {*COMMON, "Env", "Labels", "HostConfig", "Cmd", "Entrypoint"} | {
         "WorkingDir",
@@ -316,7 +316,7 @@ def test_i8_whatever_a_user_writes_the_body_is_ours(made: Launch) -> None:
 
 
 @given(made=launches())
-def test_i8_a_users_words_reach_the_container_as_he_wrote_them(made: Launch) -> None:
+def test_i8_a_users_words_reach_the_container_as_he_wrote_them(made: ContainerSpec) -> None:
     body, spec = create_body(made), made.spec
     assert body.get("Cmd") == (None if spec.command is None else list(spec.command))
     assert body.get("Entrypoint") == (None if spec.entrypoint is None else list(spec.entrypoint))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from launcher.core.model.job import Bind
-from launcher.engine.spec import Launch, create_body
+from launcher.engine.spec import ContainerSpec, create_body
 from launcher.engine.validate import body_faults
 from tests.support.builders import ROOT
 from tests.unit.engine.launches import TWO, bounds_of, launch
@@ -28,7 +28,7 @@ GOOD = {
 }
 
 
-def faults(made: Launch, body: Body) -> list[str]:
+def faults(made: ContainerSpec, body: Body) -> list[str]:
     return body_faults(body, bounds_of(made))
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from launcher.errors import InternalError, NotAllowed, PinRefused, PinsUnavailable
-from launcher.mount_helper import Mount, Pins, User, frames
+from launcher.mount_helper import MountRequest, Pins, User, frames
 from launcher.mount_helper.server import peer_uid
-from launcher.mount_helper.user_turns import Turns
+from launcher.mount_helper.user_turns import UserTurns
 from launcher.mount_helper.values import MOST_OPENINGS
 from tests.support.wait import wait_until
 
 ALICE = User(61001, 61001, (61005,))
-MOUNT = Mount("/home/alice", "proj")
+MOUNT = MountRequest("/home/alice", "proj")
 Helper = Callable[..., Pins]
 
 
@@ -98,7 +98,7 @@ def test_the_helper_is_asked_for_one_user_a_few_times_at_once_and_for_others_mea
 
 
 def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_for_the_helper() -> None:
-    turns = Turns(1)
+    turns = UserTurns(1)
     with (
         turns.of(7, 0),
         turns.of(8, 0),

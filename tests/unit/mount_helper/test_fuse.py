@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.errors import PinRefused
-from launcher.mount_helper import Mount
+from launcher.mount_helper import MountRequest
 from launcher.mount_helper.fuse import check_below, check_server
 
 MOUNTS = """\
@@ -17,7 +17,7 @@ MOUNTS = """\
 44 27 0:39 / /empty rw - tmpfs  rw
 45 27 0:40 / /host rw master:3 - virtiofs share rw
 """
-MOUNT = Mount("/home/alice", "ssh")
+MOUNT = MountRequest("/home/alice", "ssh")
 
 
 @pytest.mark.parametrize("mount_id", [27, 41, 42, 44, 45, 4])
@@ -33,10 +33,10 @@ def test_what_a_user_mounted_is_refused(mount_id: int) -> None:
 
 @pytest.mark.parametrize("place", ["/home/alice/ssh", "/home/alice", "/home"])
 def test_what_a_user_mounted_at_or_below_a_place_is_refused_and_named(place: str) -> None:
-    below = str(Mount(place, "")) + "/home/alice/ssh".removeprefix(place)
+    below = str(MountRequest(place, "")) + "/home/alice/ssh".removeprefix(place)
     what = "is" if below == place else f"{below} is"
     with pytest.raises(PinRefused, match=f"^{place}: {what} on a file system that a user serves"):
-        check_below(MOUNTS, place, Mount(place, ""))
+        check_below(MOUNTS, place, MountRequest(place, ""))
 
 
 @pytest.mark.parametrize("place", ["/home/alice/ss", "/home/alice/ssh/in", "/data", "/host", "/i"])
@@ -47,4 +47,4 @@ def test_a_user_may_mount_what_has_nothing_of_users_below(place: str) -> None:
 def test_a_place_with_a_space_in_its_name_is_found_in_the_kernels_list() -> None:
     line = r"9 1 0:9 / /a\040b/c rw - fuse x rw,user_id=7,group_id=0"
     with pytest.raises(PinRefused, match="/a b: /a b/c is on"):
-        check_below(line, "/a b", Mount("/a b", ""))
+        check_below(line, "/a b", MountRequest("/a b", ""))

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 
 from launcher.errors import LauncherError, PinRefused, UserError
 from launcher.mount_helper import frames
-from launcher.mount_helper.requests import REQUESTS, Settings, answer
+from launcher.mount_helper.requests import REQUESTS, HelperSettings, answer
 from launcher.mount_helper.slots import Slots
 from launcher.mount_helper.values import (
     MOST_ID,
     MOST_MOUNTS,
     MOST_SECRET_BYTES,
-    Mount,
+    MountRequest,
     container_of,
     mounts_of,
     secrets_of,
     user_of,
 )
 
-SETTINGS = Settings("/proc/launcher/pins", Slots())
+SETTINGS = HelperSettings("/proc/launcher/pins", Slots())
 MOUNT = {"root": "/home/alice", "path": "proj", "read_only": True}
 PIN = {
     "do": "pin",
@@ -225,16 +225,18 @@ def test_as_many_secrets_as_a_job_may_have_fit_into_a_request() -> None:
 
 
 def test_a_file_name_that_is_not_utf8_arrives_byte_by_byte() -> None:
-    odd = Mount("/home/alice", b"\xff\xfe/a b".decode("utf-8", "surrogateescape"))
+    odd = MountRequest("/home/alice", b"\xff\xfe/a b".decode("utf-8", "surrogateescape"))
     sent = frames.decoded(frames.encoded({"mounts": [odd.as_json()]}))
     assert mounts_of(sent) == (odd,)
 
 
 def test_a_mount_arrives_with_what_must_be_in_it_and_without_where_that_is_nothing() -> None:
-    whole = Mount("/home/alice", "a", True, (("working_dir /work/x", "x"), ("VOLUME /w/y", "y/z")))
+    whole = MountRequest(
+        "/home/alice", "a", True, (("working_dir /work/x", "x"), ("VOLUME /w/y", "y/z"))
+    )
     sent = frames.decoded(frames.encoded({"mounts": [whole.as_json()]}))
     assert mounts_of(sent) == (whole,)
-    assert Mount("/home/alice", "a").as_json().keys() == MOUNT.keys()
+    assert MountRequest("/home/alice", "a").as_json().keys() == MOUNT.keys()
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Row(NamedTuple):
     bars: Sequence[Bar]
 
 
-class Marks(NamedTuple):
+class ChartMarks(NamedTuple):
     """The letters of a chart."""
 
     begin: str
@@ -43,8 +43,8 @@ class Marks(NamedTuple):
     idle: str
 
 
-ASCII = Marks("|", "=", "#", ".")
-UNICODE = Marks("│", "━", "▓", "·")
+ASCII = ChartMarks("|", "=", "#", ".")
+UNICODE = ChartMarks("│", "━", "▓", "·")
 
 
 def lines(forecasts: Sequence[Forecast], width: int, *, utf8: bool) -> list[str]:
@@ -99,7 +99,7 @@ def _axis(total: float, cells: int, now: str, sign: str) -> str:
     return line
 
 
-def _painted(bars: Sequence[Bar], cells: int, scale: float, marks: Marks) -> str:
+def _painted(bars: Sequence[Bar], cells: int, scale: float, marks: ChartMarks) -> str:
     """Return a lane's cells."""
     jobs = [0] * cells
     row = [marks.idle] * cells

@@ -13,7 +13,7 @@ from launcher.cli.output import terminal
 from launcher.cli.output.charts.timeline import BEST, by_lane, packed, short, ticks
 
 if TYPE_CHECKING:
-    from launcher.wire import Forecast, Lane, Run
+    from launcher.wire import Forecast, LaneView, Run
 
 WIDTH = 1080
 LEFT = 170
@@ -106,7 +106,7 @@ def _axis(top: int, bottom: int, total: float) -> Iterator[str]:
 
 
 def _lane(
-    lane: Lane, runs: Sequence[Run], top: int, total: float, colors: Mapping[str, str]
+    lane: LaneView, runs: Sequence[Run], top: int, total: float, colors: Mapping[str, str]
 ) -> tuple[list[str], int]:
     """Return one lane, and its height: jobs that are on it at once lie below each other."""
     rows, deep = packed(runs)
@@ -122,7 +122,7 @@ def _lane(
     return found, height
 
 
-def _bar(run: Run, lane: Lane, top: int, thick: int, total: float, color: str) -> Iterator[str]:
+def _bar(run: Run, lane: LaneView, top: int, thick: int, total: float, color: str) -> Iterator[str]:
     left = _x(run.start, total)
     wide = max(_x(run.end, total) - left, 0.5)
     when = f"{short(round(run.start))} to {short(round(run.end))}"

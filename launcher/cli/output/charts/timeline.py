@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from launcher.cli.output.times import duration
 
 if TYPE_CHECKING:
-    from launcher.wire import Forecast, Lane, Run
+    from launcher.wire import Forecast, LaneView, Run
 
 BEST = " (best)"
 
@@ -33,7 +33,7 @@ def short(seconds: int) -> str:
     return duration(seconds) if seconds else "0"
 
 
-def by_lane(forecast: Forecast) -> list[tuple[Lane, list[Run]]]:
+def by_lane(forecast: Forecast) -> list[tuple[LaneView, list[Run]]]:
     """Return the lanes of a forecast with the runs on each."""
     runs: dict[str, list[Run]] = {lane.uuid: [] for lane in forecast.lanes}
     for run in forecast.runs:

@@ -14,7 +14,7 @@ from launcher.cli.input.common import connect, output_option
 from launcher.cli.output import render, terminal
 from launcher.cli.output.job_format import gpus, label
 from launcher.cli.output.times import moment, second, since, span
-from launcher.wire import Blocker, JobView, Why
+from launcher.wire import BlockerView, JobView, Why
 
 GATES = ("GATE", "IS", "REASON", "NEEDS", "THERE IS")
 AHEAD = ("ID", "USER", "STATE", "PRIORITY", "GPUS", "UNTIL")
@@ -102,7 +102,7 @@ def _gates(why: Why) -> Iterator[tuple[object, ...]]:
     yield from (_blocked(None, each) for each in left)
 
 
-def _blocked(name: str | None, blocker: Blocker) -> tuple[object, ...]:
+def _blocked(name: str | None, blocker: BlockerView) -> tuple[object, ...]:
     return (name, "blocked", blocker.kind, blocker.need, blocker.have)
 
 

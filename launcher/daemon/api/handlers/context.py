@@ -13,7 +13,7 @@ from launcher import wire
 from launcher.config.settings import Config
 from launcher.core.model.job import Job, JobSpec
 from launcher.core.world.world import World
-from launcher.daemon.api.http.connections import House
+from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
@@ -21,14 +21,14 @@ from launcher.daemon.attempts.host_jobs import HostMachine
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.audit_log import Audit
 from launcher.daemon.loop.committer import Committer
-from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.event_loop import EventLoop
 from launcher.daemon.loop.health import Health
-from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.machine.devices import Devices
-from launcher.daemon.machine.idle_check import Prover
-from launcher.daemon.mounts.secret_mounts import SecretPlaces
+from launcher.daemon.machine.idle_check import IdleCheck
+from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
-from launcher.daemon.output.log_usage import LogUse
+from launcher.daemon.output.log_usage import LogUsage
 from launcher.daemon.output.retention import Retention
 from launcher.daemon.requests.array_elements import made_again
 from launcher.daemon.users.accounts import Accounts
@@ -55,9 +55,9 @@ class Context:
     """The parts of a running daemon that requests need."""
 
     config: Config
-    brain: Brain
+    event_loop: EventLoop
     committer: Committer
-    hub: Hub
+    subscriptions: Subscriptions
     turns: ForegroundTurns
     host: HostMachine | None
     """What runs host jobs, None where they cannot run."""
@@ -66,23 +66,23 @@ class Context:
     images: Images
     pins: Pins
     secrets: SecretStore
-    places: SecretPlaces
+    places: SecretMounts
     gpu: GpuReader
     devices: Devices
     container: str | None
     """The id of the container that the daemon runs in."""
-    prover: Prover
+    idle_check: IdleCheck
     remember: Callable[[Iterable[tuple[int, JobSpec]]], None]
     log_directory: Path
     accounts: Accounts
     started_at: str
     stop: asyncio.Event
     reconciled: asyncio.Event
-    house: House
+    connections: ConnectionManager
     audit: Audit
     replies: Replies
     counts: Counts
-    log_use: LogUse
+    log_use: LogUsage
     retention: Retention
     users: FairPool
     """Threads for what requests have to wait for."""
@@ -90,7 +90,7 @@ class Context:
     @property
     def limiter(self) -> Limiter:
         """Who asks how much."""
-        return self.house.limiter
+        return self.connections.limiter
 
     async def first_look(self) -> None:
         """Wait until Docker and NVML were looked at since the start, for a moment at most.
@@ -106,7 +106,7 @@ class Context:
     @property
     def world(self) -> World:
         """The world as it is now; a failed commit replaces it."""
-        return self.brain.world
+        return self.event_loop.world
 
     async def find(self, job_id: int) -> Job | None:
         """Return a job, live or ended."""
@@ -115,7 +115,7 @@ class Context:
     def _known(self, job_id: int) -> Job | None:
         """Return a job that is live, or ended lately."""
         live = self.world.jobs.get(job_id)
-        return live or self.brain.changed(job_id) or self.hub.ended(job_id)
+        return live or self.event_loop.changed(job_id) or self.subscriptions.ended(job_id)
 
     async def now(self, jobs: Sequence[Job]) -> list[Job]:
         """Return these jobs as they are now."""

@@ -36,7 +36,7 @@ async def publish(context: Context, uid: int, asked: wire.PublishRequest) -> lis
     shown = [view.name for view in found[:SHOWN]]
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     audit_log.about(detail=f"publish {', '.join(shown)}{more}")
-    await context.brain.ask(ev.ImagesPublished(frozenset(view.id for view in found)))
+    await context.event_loop.ask(ev.ImagesPublished(frozenset(view.id for view in found)))
     return found
 
 

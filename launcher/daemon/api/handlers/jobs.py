@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 
 from launcher import __version__, wire
 from launcher.core.model.job import Job, State
-from launcher.core.policy.policy import Asked
+from launcher.core.policy.policy import PolicyInput
 from launcher.core.policy.sandbox import confinement
 from launcher.core.scheduling.explain import Explainer
 from launcher.core.scheduling.memory_share import memory_for, memory_with
-from launcher.core.scheduling.scheduler import Walk
+from launcher.core.scheduling.scheduler import QueueWalk
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
@@ -36,7 +36,7 @@ COMMANDS_AT_A_TIME = 4
 
 
 async def list_jobs(
-    context: Context, caller: Caller, refs: Sequence[str], everything: bool, cursor: Cursor
+    context: Context, caller: Caller, refs: Sequence[str], everything: bool, cursor: PageCursor
 ) -> AsyncIterator[list[wire.JobView]]:
     """Yield the jobs that ``ps`` lists, some at a time: the live, the named, or all."""
     left = cursor.most
@@ -49,7 +49,7 @@ async def list_jobs(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Cursor:
+class PageCursor:
     """Which part of a list is wanted: jobs with higher ids than ``after``, at most ``most``."""
 
     after: int = 0
@@ -99,7 +99,7 @@ def waiting_alone(explainer: Explainer, most: int) -> list[Job]:
     Those in the queue in its order, then those outside it, by priority and age.
     """
     jobs = explainer.world.jobs
-    first = Walk(explainer.world, explainer.now).first(most, lambda i: jobs[i].element is None)
+    first = QueueWalk(explainer.world, explainer.now).first(most, lambda i: jobs[i].element is None)
     outside = (jobs[i] for i in explainer.world.aside)
     waiting = (job for job in outside if job.state is State.PENDING)
     return [*first, *itertools.islice(waiting, most - len(first))]
@@ -111,7 +111,7 @@ async def waiting_first(explainer: Explainer, most: int) -> list[Job]:
     The others are looked through some at a time: users may hold many.
     """
     jobs, queue = explainer.world.jobs, explainer.world.queue
-    first = Walk(explainer.world, explainer.now).first(most, lambda _: True)
+    first = QueueWalk(explainer.world, explainer.now).first(most, lambda _: True)
     if len(first) < most:  # the rest waits for something of its own, or for its image
         others: list[tuple[int, int]] = []
         everyone = tuple(jobs.values())
@@ -214,7 +214,7 @@ async def _limits(
         memory = memory_with(world, leased, made.cpus)
     else:
         memory = memory_for(world, job.need, made.cpus)
-    kept = confinement(Asked(made, person, rules, memory))
+    kept = confinement(PolicyInput(made, person, rules, memory))
     return wire.LimitsView(memory=kept.memory, pids=kept.pids, nofile=kept.nofile)
 
 
@@ -226,7 +226,7 @@ async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
 async def status(context: Context, caller: Caller) -> wire.Status:
     """Return how the daemon is, and why it is not well."""
     world, health = context.world, context.health
-    gates = (context.brain.read_only, world.reconciling, world.draining, world.gpu_support)
+    gates = (context.event_loop.read_only, world.reconciling, world.draining, world.gpu_support)
     problems = [*health.problems(), *(text for text in gates if text)]
     words: dict[str, int] = {}
     for state in world.slices.values():

@@ -64,7 +64,7 @@ async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) ->
     meant = wishes(context.world, asked)
     words = asked.request + also_gone(context.world, asked)
     event = ev.LayoutAsked(caller.owner, asked.verb, words, meant, Busy(asked.busy))
-    return change_view(await context.brain.ask(event))
+    return change_view(await context.event_loop.ask(event))
 
 
 async def changes(context: Context, most: int) -> list[wire.LayoutChange]:
@@ -78,7 +78,7 @@ async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
-        changed = context.hub.layout_changed
+        changed = context.subscriptions.layout_changed
         op = await _find(context, op_id)
         left = until - loop.time()
         if op.state is OpState.DONE or left <= 0:
@@ -104,7 +104,7 @@ async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
     """Give up a change that still waits."""
     audit_log.about(detail=f"change {op_id}")
     await _find(context, op_id)
-    await context.brain.ask(ev.LayoutCancelAsked(op_id))
+    await context.event_loop.ask(ev.LayoutCancelAsked(op_id))
     return change_view(await _find(context, op_id))
 
 
@@ -120,7 +120,7 @@ async def drain(
     audit_log.about(detail=f"undrain {uuid}" if reason is None else f"drain {uuid}: {reason}")
     if reason is None:
         await _end_quarantines(context, caller, uuid)
-    await context.brain.ask(ev.DrainAsked(caller.owner, uuid, reason))
+    await context.event_loop.ask(ev.DrainAsked(caller.owner, uuid, reason))
     return [v for v in job_views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
 
 
@@ -131,7 +131,7 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
     bad: list[str] = []
     for state in quarantined:
         why = f"job {state.lease.job} is on it" if state.lease is not None else None
-        why = why or await context.users.run(caller.uid, context.prover.probe, state.slice)
+        why = why or await context.users.run(caller.uid, context.idle_check.probe, state.slice)
         if why is not None:
             bad.append(f"{state.slice.uuid} stays quarantined ({state.quarantine}): {why}")
     if bad:
@@ -140,7 +140,7 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
             fix="Put that right (`launch doctor` names the processes on a slice), then try again.",
         )
     for state in quarantined:
-        await context.brain.ask(ev.QuarantineCleared(state.slice.uuid))
+        await context.event_loop.ask(ev.QuarantineCleared(state.slice.uuid))
 
 
 def current(world: World) -> list[wire.SavedGpu]:
@@ -173,7 +173,7 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     found = current(context.world)
     text = json.dumps([asdict(one) for one in found])
     await context.committer.remember(SAVED, text)
-    await context.brain.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
+    await context.event_loop.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
     return found
 
 

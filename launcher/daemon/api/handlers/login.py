@@ -23,7 +23,7 @@ def keep(context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth
     """Keep credentials in memory; images that waited for them are pulled now."""
     if given:
         context.credentials.keep(caller.uid, given)
-        context.brain.tell(ev.CredentialsGiven(caller.uid, frozenset(given)))
+        context.event_loop.tell(ev.CredentialsGiven(caller.uid, frozenset(given)))
 
 
 async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> wire.LoginReply:

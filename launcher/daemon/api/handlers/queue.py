@@ -7,7 +7,7 @@ import asyncio
 from launcher import wire
 from launcher.core.model.job import Job
 from launcher.core.scheduling.explain import Explainer
-from launcher.core.scheduling.fairshare import Standing
+from launcher.core.scheduling.fairshare import FairShareOrder
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.jobs import AT_A_TIME, waiting_first
 from launcher.daemon.api.views import job_views
@@ -35,7 +35,7 @@ async def order(context: Context, caller: Caller, most: int) -> list[wire.QueueE
 
 
 def _entry(
-    context: Context, standing: Standing, view: wire.JobView, job: Job, position: int | None
+    context: Context, standing: FairShareOrder, view: wire.JobView, job: Job, position: int | None
 ) -> wire.QueueEntry:
     rules = context.world.rules.fair_share
     return wire.QueueEntry(

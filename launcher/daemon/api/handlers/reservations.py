@@ -54,7 +54,7 @@ async def reserve(
             f"{asked.name!r} is no name for a reservation", fix="Use letters, digits and ._- only."
         )
     await context.accounts.ask(caller.uid, _check_known, asked)
-    await context.brain.ask(
+    await context.event_loop.ask(
         ev.ReserveAsked(
             asked.name,
             caller.owner,
@@ -85,5 +85,5 @@ def _check_known(asked: wire.ReserveRequest) -> None:
 async def unreserve(context: Context, name: str) -> list[wire.ReservationView]:
     """Take a reservation back; return those that are left."""
     audit_log.about(detail=name)
-    await context.brain.ask(ev.UnreserveAsked(name))
+    await context.event_loop.ask(ev.UnreserveAsked(name))
     return await show(context)

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import launcher
 from launcher.core.messages import events as ev
 from launcher.core.model.layout_change import Want
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.threads import in_thread
-from launcher.daemon.users.turns import Turns, Used
+from launcher.daemon.users.turns import ProcessorTurns, UsedTime
 from launcher.errors import InternalError, LauncherError, from_wire
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ WAIT_SECONDS = 180.0
 ORDINARY_SECONDS = 60.0
 ADMIN_SECONDS = 240.0
 """So long may a what-if play, of an ordinary user and of an admin: others wait for it."""
-_USED = Used()
-_ESTIMATES, _WHATIFS = Turns(2, _USED), Turns(2, _USED)
+_USED = UsedTime()
+_ESTIMATES, _WHATIFS = ProcessorTurns(2, _USED), ProcessorTurns(2, _USED)
 """What-ifs take minutes: estimates do not wait for them."""
 _SINCE = clock.now().wall
 
@@ -58,7 +58,7 @@ class Question:
 
     state_dir: Path
     cpu_slots: int
-    rules: Rules
+    rules: Settings
     groups: dict[int, frozenset[str]]
     inventory: ev.InventoryRead | None
     now: ev.Now
@@ -84,7 +84,7 @@ async def whatif(question: Question, uid: int, *, admin: bool) -> bytes:
 
 
 async def _in_turn(
-    question: Question, uid: int, turns: Turns, wait_seconds: float, seconds: float
+    question: Question, uid: int, turns: ProcessorTurns, wait_seconds: float, seconds: float
 ) -> bytes:
     async with contextlib.AsyncExitStack() as held:
         try:
@@ -169,7 +169,7 @@ def question_of(
         cpu_slots=world.cpu_slots,
         rules=world.rules,
         groups=world.groups,
-        inventory=context.brain.inventory,
+        inventory=context.event_loop.inventory,
         now=clock.now(),
         history=history,
         seen_by=seen_by,

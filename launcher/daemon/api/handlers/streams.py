@@ -47,7 +47,7 @@ class Resume:
     skip: int = 0
 
 
-class Attempt:
+class FollowedAttempt:
     """The log of one attempt as far as it was read; ``ended`` once its END frame was."""
 
     def __init__(self, context: Context, job: Job, number: int, resume: Resume | None) -> None:
@@ -132,19 +132,19 @@ async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterat
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + JUST_ENDED_SECONDS
-    reading: Attempt | None = None
-    with context.hub.watch(job.id) as woken:
+    reading: FollowedAttempt | None = None
+    with context.subscriptions.watch(job.id) as woken:
         while True:
             woken.clear()
             now = await context.find(job.id) or job
             number = query.attempt or now.attempt
-            owed = bool(now.outcome) and context.hub.log_owed(job.id, number)
+            owed = bool(now.outcome) and context.subscriptions.log_owed(job.id, number)
             if owed and query.tail is not None and reading is None:
                 yield []
                 await _wake(woken)
                 continue
             if reading is None and number:
-                reading = Attempt(context, job, number, query.resume)
+                reading = FollowedAttempt(context, job, number, query.resume)
                 await reading.start(query)
             elif reading is not None:
                 reading = _next(context, reading, job, number)
@@ -161,14 +161,14 @@ async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterat
     yield [*_loss(context, reading, now), Frame(END, 0, b"")]
 
 
-def _next(context: Context, reading: Attempt, job: Job, last: int) -> Attempt:
+def _next(context: Context, reading: FollowedAttempt, job: Job, last: int) -> FollowedAttempt:
     """Return the log to read now: each one is read to its end, up to that of attempt ``last``."""
     if reading.number < last and _is_over(context, reading):
-        return Attempt(context, job, reading.number + 1, None)
+        return FollowedAttempt(context, job, reading.number + 1, None)
     return reading
 
 
-def _is_told(job: Job, reading: Attempt) -> bool:
+def _is_told(job: Job, reading: FollowedAttempt) -> bool:
     """Whether an attempt's output may be shown: that it runs is on record first.
 
     What a client does with signals depends on it.
@@ -176,12 +176,12 @@ def _is_told(job: Job, reading: Attempt) -> bool:
     return job.state is not State.STARTING or reading.number != job.attempt
 
 
-def _is_over(context: Context, reading: Attempt) -> bool:
+def _is_over(context: Context, reading: FollowedAttempt) -> bool:
     """Whether nothing more will be written to the log of an attempt before the present one."""
     job, number = reading.job, reading.number
-    if reading.ended or context.hub.log_lost(job, number):
+    if reading.ended or context.subscriptions.log_lost(job, number):
         return True
-    if context.hub.log_owed(job, number):
+    if context.subscriptions.log_owed(job, number):
         return False
     return not reading.path.exists() or reading.quiet_for() > JUST_ENDED_SECONDS
 
@@ -202,9 +202,9 @@ async def follow_frames(
     command = job_views.cut(spec.command) if spec else None
     has_log = spec is None or not spec.foreground
     del spec
-    reading: Attempt | None = None
+    reading: FollowedAttempt | None = None
     told = b""
-    with context.hub.watch(job.id, job.image) as woken:
+    with context.subscriptions.watch(job.id, job.image) as woken:
         while True:
             woken.clear()
             now = await context.find(job.id) or job
@@ -216,7 +216,7 @@ async def follow_frames(
             if reading is not None:
                 reading = _next(context, reading, now, now.attempt)
             elif now.attempt and has_log:
-                reading = Attempt(context, now, resume.attempt if resume else 1, resume)
+                reading = FollowedAttempt(context, now, resume.attempt if resume else 1, resume)
             output = await reading.new_frames() if reading and _is_told(now, reading) else []
             yield output
             if now.outcome is not None and _complete(context, reading, now, now.attempt):
@@ -229,7 +229,7 @@ async def follow_frames(
                 await _wake(woken)
 
 
-def _complete(context: Context, reading: Attempt | None, job: Job, last: int) -> bool:
+def _complete(context: Context, reading: FollowedAttempt | None, job: Job, last: int) -> bool:
     """Whether nothing more will be written: the log ended, was lost, or there never was one.
 
     ``last`` is the attempt whose log is the last to be read.
@@ -238,9 +238,9 @@ def _complete(context: Context, reading: Attempt | None, job: Job, last: int) ->
         return job.outcome is not None
     if reading.number < last or (reading.number == job.attempt and job.outcome is None):
         return False
-    if reading.ended or context.hub.log_lost(job.id, reading.number):
+    if reading.ended or context.subscriptions.log_lost(job.id, reading.number):
         return True
-    owed = context.hub.log_owed(job.id, reading.number)
+    owed = context.subscriptions.log_owed(job.id, reading.number)
     ran = job.started_at is not None or reading.number != job.attempt
     if not owed and (not ran or _ended_before(job)) and not reading.path.exists():
         return True
@@ -254,12 +254,12 @@ def _ended_before(job: Job) -> bool:
     return ended is None or ended < clock.now().wall - JUST_ENDED_SECONDS
 
 
-def _loss(context: Context, reading: Attempt | None, job: Job) -> list[Frame]:
+def _loss(context: Context, reading: FollowedAttempt | None, job: Job) -> list[Frame]:
     """Return what is to be said of a log that is over and has no end, where it does not itself."""
     if reading is None or reading.ended or reading.told_lost or job.outcome is None:
         return []
     ran = job.started_at is not None or reading.number != job.attempt
-    if not ran or context.hub.log_owed(job.id, reading.number):
+    if not ran or context.subscriptions.log_owed(job.id, reading.number):
         return []
     if not reading.path.exists() and _ended_before(job):
         return [Frame(NOTE, 0, NOT_KEPT.format(reading.number).encode())]
@@ -270,7 +270,7 @@ def _event(context: Context, job: Job, caller: Caller, command: list[str] | None
     explainer = Explainer(context.world, clock.now())
     view = job_views.job_view(explainer, job, caller, command)
     why = explainer.blockers(job) if job.id in context.world.jobs else []
-    layers = context.hub.progress.get(job.image) if view.reason == "ImagePull" else None
+    layers = context.subscriptions.progress.get(job.image) if view.reason == "ImagePull" else None
     return json.dumps(
         {
             "job": json.loads(convert.dump(wire.JobView, view)),
@@ -291,12 +291,12 @@ async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:
     """Return the job once its outcome is committed, or as it is after ``seconds``."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    with context.hub.watch(job.id) as woken:
+    with context.subscriptions.watch(job.id) as woken:
         while True:
             woken.clear()
             now = await context.find(job.id) or job
             left = until - loop.time()
-            durable = context.brain.changed(job.id) is None
+            durable = context.event_loop.changed(job.id) is None
             if (now.outcome is not None and durable) or left <= 0:
                 return now
             try:

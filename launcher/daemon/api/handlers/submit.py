@@ -10,7 +10,7 @@ from typing import cast
 from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.job import HOST, After, Dependency, ImageKey, Job, JobSpec, Outcome
-from launcher.core.policy.policy import Asked
+from launcher.core.policy.policy import PolicyInput
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.handlers import login
 from launcher.daemon.api.handlers.context import Context
@@ -72,11 +72,11 @@ async def _queue(
 ) -> list[Job]:
     """Queue jobs, their secrets first: a job that is on record has them, or never gets them."""
     if not bundles:
-        return cast(list[Job], await context.brain.ask(event))
-    context.brain.must_commit()
+        return cast(list[Job], await context.event_loop.ask(event))
+    context.event_loop.must_commit()
     await context.users.run(caller.uid, context.secrets.keep, bundles)
     with context.secrets.held(bundle.key for bundle in bundles):
-        jobs: list[Job] = await context.brain.ask(event)
+        jobs: list[Job] = await context.event_loop.ask(event)
         for job, new in zip(jobs, event.jobs, strict=True):
             if new.spec.kept is not None and job.id in context.world.jobs:  # else it is over
                 context.secrets.use(job.id, (caller.uid, new.spec.kept))
@@ -101,7 +101,7 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     person = await context.accounts.person(uid, event.owner, rules.groups)
     user = await context.accounts.ask(uid, mounts.user_of, person)
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
-        asked = Asked(spec, person, rules, rules.host_memory)
+        asked = PolicyInput(spec, person, rules, rules.host_memory)
         wanted = mounts.mounts_of(asked, own(spec))
         if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
             await context.users.run(uid, context.pins.check, wanted, user)

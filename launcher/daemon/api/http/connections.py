@@ -49,7 +49,7 @@ def most_connections() -> int:
     return max(soft - KEPT_FILES, KEPT_FILES) if soft != resource.RLIM_INFINITY else FILES
 
 
-class Spoken(web.RequestHandler):
+class JsonErrorHandler(web.RequestHandler):
     """Speaks HTTP with one guest: what is none is refused as all is refused, and not sent back."""
 
     uid = -1
@@ -87,7 +87,7 @@ class Spoken(web.RequestHandler):
 
 def uid_of(request: web.BaseRequest) -> int:
     """Return whose time a request takes: the uid that its connection is counted for."""
-    assert isinstance(request.protocol, Spoken)
+    assert isinstance(request.protocol, JsonErrorHandler)
     return request.protocol.uid
 
 
@@ -104,12 +104,12 @@ def _in_json(status: int, error: LauncherError) -> web.Response:
     return answer
 
 
-class Guest(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection: passes everything on to aiohttp, and keeps the time meanwhile."""
 
-    def __init__(self, house: House, uid: int) -> None:
-        self._house, self._uid = house, uid
-        self._inner: asyncio.Protocol = house.inner(uid)
+    def __init__(self, connections: ConnectionManager, uid: int) -> None:
+        self._connections, self._uid = connections, uid
+        self._inner: asyncio.Protocol = connections.inner(uid)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -117,23 +117,23 @@ class Guest(asyncio.Protocol):
         """Begin: the first request has to come."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._house.guests[transport] = self
-        self.expect(self._house.limiter.limits.head_time)
-        with self._house.time.spent(self._uid):
+        self._connections.guests[transport] = self
+        self.expect(self._connections.limiter.limits.head_time)
+        with self._connections.time.spent(self._uid):
             self._inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it no more."""
         self.expect(None)
         if self._transport is not None:
-            self._house.guests.pop(self._transport, None)
-        self._house.limiter.disconnected(self._uid)
-        with self._house.time.spent(self._uid):
+            self._connections.guests.pop(self._transport, None)
+        self._connections.limiter.disconnected(self._uid)
+        with self._connections.time.spent(self._uid):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
-        with self._house.time.spent(self._uid):
+        with self._connections.time.spent(self._uid):
             self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -160,13 +160,13 @@ class Guest(asyncio.Protocol):
             self._transport.abort()
 
 
-class House:
+class ConnectionManager:
     """Everybody who is connected. ``most`` connections of all users together are let in."""
 
     def __init__(self, limiter: Limiter, most: int | None = None) -> None:
         self.limiter = limiter
         self.time = LoopTime(limiter.limits.loop_share)
-        self.guests: dict[asyncio.BaseTransport, Guest] = {}
+        self.guests: dict[asyncio.BaseTransport, Connection] = {}
         self.server: web.Server | None = None
         self.options: Mapping[str, Any] = {}
         """How aiohttp is to speak with guests."""
@@ -177,7 +177,7 @@ class House:
     def inner(self, uid: int) -> asyncio.Protocol:
         """Return what speaks HTTP with one guest."""
         assert self.server is not None, "the site is started first"
-        spoken = Spoken(self.server, loop=asyncio.get_running_loop(), **self.options)
+        spoken = JsonErrorHandler(self.server, loop=asyncio.get_running_loop(), **self.options)
         spoken.uid, spoken.time = uid, self.time
         return spoken
 
@@ -223,11 +223,13 @@ class House:
 class Site(web.BaseSite):
     """Accepts on one listening socket, for one runner."""
 
-    def __init__(self, runner: web.BaseRunner, listener: socket.socket, house: House) -> None:
+    def __init__(
+        self, runner: web.BaseRunner, listener: socket.socket, connections: ConnectionManager
+    ) -> None:
         super().__init__(runner, backlog=BACKLOG)
-        self._listener, self._house = listener, house
+        self._listener, self._connections = listener, connections
         self._opening: set[asyncio.Task[object]] = set()
-        house.server = runner.server
+        connections.server = runner.server
 
     @property
     def name(self) -> str:
@@ -278,20 +280,22 @@ class Site(web.BaseSite):
         except OSError:
             connection.close()
             return
-        if not self._house.lets_in(uid):
+        if not self._connections.lets_in(uid):
             with connection, contextlib.suppress(OSError):
-                connection.send(self._house.refusal(uid))
-            self._house.refused(uid)
+                connection.send(self._connections.refusal(uid))
+            self._connections.refused(uid)
             return
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._house.time.run(uid, self._open, connection, uid))
+        task = loop.create_task(self._connections.time.run(uid, self._open, connection, uid))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
     async def _open(self, connection: socket.socket, uid: int) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: Guest(self._house, uid), connection)
+            await loop.connect_accepted_socket(
+                lambda: Connection(self._connections, uid), connection
+            )
         except OSError:
-            self._house.limiter.disconnected(uid)
+            self._connections.limiter.disconnected(uid)
             connection.close()

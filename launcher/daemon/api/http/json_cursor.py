@@ -12,7 +12,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
 
-class Cursor:
+class JsonCursor:
     """A place in a JSON text. Methods raise ``ValueError`` or ``RecursionError`` for other text."""
 
     def __init__(self, text: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from launcher import wire
-from launcher.daemon.api.http.json_cursor import Cursor
+from launcher.daemon.api.http.json_cursor import JsonCursor
 from launcher.daemon.loop.pauses import Pauses
 from launcher.daemon.requests import convert
 from launcher.errors import UserError
@@ -31,7 +31,7 @@ async def submit_request(body: bytes) -> wire.SubmitRequest:
     if len(body) <= SHORT_BYTES:
         return convert.parse(wire.SubmitRequest, body)
     try:
-        return await _Reader(Cursor(body.decode())).submit()
+        return await _Reader(JsonCursor(body.decode())).submit()
     except (ValueError, RecursionError) as error:
         raise UserError(f"the request is not valid JSON: {error}") from None
 
@@ -39,7 +39,7 @@ async def submit_request(body: bytes) -> wire.SubmitRequest:
 class _Reader:
     """Reads one request from a cursor, with pauses for others."""
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: JsonCursor) -> None:
         self._cursor = cursor
         self._pauses = Pauses()
 

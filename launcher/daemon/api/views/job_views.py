@@ -96,10 +96,10 @@ def count_of(need: Need) -> int:
     return len(need.uuids) if need.kind is NeedKind.UUID else need.count
 
 
-def blocker_view(blocker: Blocker, *, mine: bool) -> wire.Blocker:
+def blocker_view(blocker: Blocker, *, mine: bool) -> wire.BlockerView:
     """Return a blocker as the API shows it; what names an image or fails is the owner's to see."""
     hidden = not mine and blocker.reason in _PRIVATE
-    return wire.Blocker(
+    return wire.BlockerView(
         kind=blocker.reason.value,
         need="(its owner's to see)" if hidden else blocker.need,
         have="(its owner's to see)" if hidden else blocker.have,

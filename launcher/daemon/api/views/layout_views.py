@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from launcher import wire
 from launcher.core.mig.planner import GpuPlan, name_of
-from launcher.core.model.compute_instances import Standing, counted
+from launcher.core.model.compute_instances import StandingInstance, counted
 from launcher.core.model.gpu import ENGINES, Gpu, Instance
 from launcher.core.model.layout_change import LayoutOp, Wish
 from launcher.core.model.packing import Place
@@ -98,7 +98,7 @@ def profile_views(gpu: Gpu, fit: dict[int, int | None]) -> list[wire.ProfileView
 def plan_view(world: World, wishes: Sequence[Wish], plans: Sequence[GpuPlan]) -> wire.LayoutPlan:
     """Return what a change would do."""
 
-    def places(standing: Sequence[Standing], plan: GpuPlan) -> list[wire.PlaceView]:
+    def places(standing: Sequence[StandingInstance], plan: GpuPlan) -> list[wire.PlaceView]:
         gpu = world.gpus[plan.gpu_uuid]
         return [view for s in standing for view in _place(gpu, s.place)]
 

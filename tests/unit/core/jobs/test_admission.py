@@ -20,7 +20,7 @@ from launcher.core.model.job import (
     Reason,
     State,
 )
-from launcher.core.policy.settings import Quota, Rules
+from launcher.core.policy.settings import Quota, Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.errors import StaleRequest, UserError
 from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine
@@ -107,7 +107,7 @@ def test_a_dependency_is_told_the_end_it_waits_for(
 
 
 def test_a_chain_of_ten_thousand_ends_with_its_head() -> None:
-    machine = Machine(rules=Rules(user_quota=Quota(queued_jobs=20_000)))
+    machine = Machine(rules=Settings(user_quota=Quota(queued_jobs=20_000)))
     head, *rest = queue(machine, new(hold=True), *(new("x", (i, After.OK)) for i in range(10_000)))
     machine.tell(ev.CancelAsked(head.id, 1000))
     assert {job.outcome for job in rest} == {Outcome.CANCELLED}
@@ -137,7 +137,7 @@ def test_a_dependency_that_ended_before_is_known_at_once() -> None:
 
 def test_a_dependency_that_can_never_hold_holds_the_job_where_that_is_configured() -> None:
     machine = Machine()
-    machine.world.rules = Rules(hold_unsatisfied=True)
+    machine.world.rules = Settings(hold_unsatisfied=True)
     first, job = queue(machine, new("a"), new("b", (0, After.OK)))
     machine.run(first)
     machine.end(first, 1)
@@ -174,7 +174,7 @@ def test_a_diamond_is_no_cycle() -> None:
 
 
 def test_an_admins_hold_outlives_a_dependency_that_cannot_hold() -> None:
-    machine = Machine(rules=Rules(hold_unsatisfied=True))
+    machine = Machine(rules=Settings(hold_unsatisfied=True))
     first, job = queue(machine, new("a"), new("b", (0, After.OK)))
     machine.tell(ev.HoldAsked(job.id, 0, admin=True))
     machine.run(first)

@@ -24,9 +24,9 @@ from launcher.core.model.job import (
     State,
     Warn,
 )
-from launcher.core.policy.settings import Quota, Rules
+from launcher.core.policy.settings import Quota, Settings
 from launcher.core.recovery.reconcile import take_up
-from launcher.core.scheduling.scheduler import Walk
+from launcher.core.scheduling.scheduler import QueueWalk
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine, mig, profile
 
@@ -175,7 +175,7 @@ def test_what_an_admin_holds_only_an_admin_lets_go() -> None:
 
 
 def test_a_longest_limit_is_also_that_of_who_asks_for_none() -> None:
-    machine = Machine(slices=[], rules=Rules(max_time_limit=100.0))
+    machine = Machine(slices=[], rules=Settings(max_time_limit=100.0))
     (job,) = machine.submit(profile())
     assert job.time_limit == 100.0
     with pytest.raises(NotAllowed, match="must have one here, 100 s"):
@@ -240,7 +240,7 @@ def test_a_pending_job_can_be_given_another_place_and_another_slice() -> None:
 def test_an_edit_that_is_refused_changes_nothing(
     changes: dict[str, Any], error: type[Exception]
 ) -> None:
-    machine = Machine(slices=[], rules=Rules(max_time_limit=3600.0))
+    machine = Machine(slices=[], rules=Settings(max_time_limit=3600.0))
     (job,) = machine.submit(profile())
     before = copy.copy(job)
     with pytest.raises(error):
@@ -284,7 +284,7 @@ def test_a_warning_comes_so_long_before_the_limit_and_once() -> None:
 
 
 def test_limits_come_from_the_rules_where_a_job_says_nothing_or_too_much() -> None:
-    machine = Machine(rules=Rules(default_time_limit=50.0, max_time_limit=100.0))
+    machine = Machine(rules=Settings(default_time_limit=50.0, max_time_limit=100.0))
     (job,) = machine.submit(profile())
     assert job.time_limit == 50.0
     with pytest.raises(NotAllowed, match="100 s"):
@@ -340,7 +340,7 @@ def test_a_word_of_a_job_from_before_its_last_attempt_is_stale() -> None:
 
 
 def test_a_retry_counts_against_the_quota_of_what_is_queued() -> None:
-    machine = Machine(slices=[mig(0)], rules=Rules(user_quota=Quota(queued_jobs=1)))
+    machine = Machine(slices=[mig(0)], rules=Settings(user_quota=Quota(queued_jobs=1)))
     (over,) = machine.submit(profile())
     machine.run(over)
     machine.end(over, 1)
@@ -433,7 +433,7 @@ def test_a_hold_and_a_release_leave_one_place_in_the_queue() -> None:
     for _ in range(200):
         machine.tell(ev.HoldAsked(jobs[0].id, 1000))
         machine.tell(ev.ReleaseAsked(jobs[0].id, 1000))
-    order = [job.id for job in Walk(machine.world, machine.time).order()]
+    order = [job.id for job in QueueWalk(machine.world, machine.time).order()]
     assert order == [job.id for job in jobs]
     assert sum(len(heap) for heap in machine.world.queue._lanes[profile()].values()) < 100
 

@@ -11,14 +11,14 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.actions import KillAttempt, StopAttempt
 from launcher.core.model.job import Job, Outcome
 from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.core.recovery.reconcile import take_up
 from launcher.errors import NotAllowed
 from tests.support.builders import ALICE, ROOT, Machine, mig, profile
 
 
 def running(policy: Policy | None = None, **spec: Any) -> tuple[Machine, Job]:
-    machine = Machine(slices=[mig(0)], rules=Rules(policy=policy or Policy()))
+    machine = Machine(slices=[mig(0)], rules=Settings(policy=policy or Policy()))
     (job,) = machine.submit(profile(), **spec)
     machine.run(job)
     return machine, job
@@ -103,7 +103,7 @@ def test_a_longer_grace_period_than_the_policy_allows_is_refused_at_submit() -> 
 
 def test_a_job_queued_under_another_policy_gets_no_longer_grace_period_than_todays() -> None:
     machine, job = running(Policy(max_stop_grace=300.0), stop_grace=300.0)
-    machine.world.rules = Rules(policy=Policy(max_stop_grace=20.0))
+    machine.world.rules = Settings(policy=Policy(max_stop_grace=20.0))
     cancel(machine, job)
     machine.wait(20.0)
     assert kinds(machine.tell(ev.Tick())) == [KillAttempt]

@@ -7,7 +7,7 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Need, NeedKind, Reason, State
 from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import Quota, Rules
+from launcher.core.policy.settings import Quota, Settings
 from launcher.core.scheduling.cpu_slots import slots_for, with_slots
 from launcher.core.scheduling.memory_share import memory_with
 from launcher.errors import ImpossibleRequest, NotAllowed
@@ -37,7 +37,7 @@ def test_two_jobs_of_two_cores_do_not_run_on_two_slots_at_once() -> None:
 
 
 def test_the_memory_of_the_jobs_that_run_at_once_is_no_more_than_the_hosts() -> None:
-    machine = Machine(slices=[], cpu_slots=3, rules=Rules(policy=Policy(host_memory=900)))
+    machine = Machine(slices=[], cpu_slots=3, rules=Settings(policy=Policy(host_memory=900)))
     assert [memory_with(machine.world, (), cpus) for cpus in (None, 0.5, 1.5, 3.0)] == [
         300, 300, 600, 900,
     ]  # fmt: skip
@@ -73,7 +73,7 @@ def test_a_short_job_runs_in_front_of_one_of_several_slots_if_it_ends_in_time() 
 
 
 def test_a_quota_of_cpu_slots_makes_jobs_wait_and_refuses_what_can_never_run() -> None:
-    machine = Machine(slices=[], cpu_slots=4, rules=Rules(user_quota=Quota(running_cpu_slots=2)))
+    machine = Machine(slices=[], cpu_slots=4, rules=Settings(user_quota=Quota(running_cpu_slots=2)))
     first, second = machine.submit(cores(2), cores(1))
     (other,) = machine.submit(cores(2), owner=BOB)
     assert (first.state, second.state, other.state) == (

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from launcher.core.model.job import Bind, JobSpec
-from launcher.core.policy.policy import RULES, Asked, MountRoot, Person, Policy, Profile, check
+from launcher.core.policy.policy import (
+    RULES,
+    MountRoot,
+    Person,
+    Policy,
+    PolicyInput,
+    PolicyProfile,
+    check,
+)
 from launcher.errors import NotAllowed
 from tests.support.builders import ALICE, ROOT, profile
 
@@ -17,17 +25,17 @@ SHARE = 6 * GIB
 POLICY = Policy(
     mount_roots=(MountRoot("/home/{user}"), MountRoot("/datasets", read_only=True)),
     profiles={
-        "net": Profile(groups=frozenset({"lab"}), network="host", images=("quay.io/lab/*",)),
-        "large": Profile(groups=frozenset({"big"}), memory=100 * GIB),
+        "net": PolicyProfile(groups=frozenset({"lab"}), network="host", images=("quay.io/lab/*",)),
+        "large": PolicyProfile(groups=frozenset({"big"}), memory=100 * GIB),
     },
 )
 USER = Person(ALICE, frozenset({"alice", "lab"}))
 
 
-def asked(person: Person = USER, policy: Policy = POLICY, **spec: Any) -> Asked:
+def asked(person: Person = USER, policy: Policy = POLICY, **spec: Any) -> PolicyInput:
     """Return what the policy judges; without more it is a job that may be."""
     made = JobSpec("train", spec.pop("image", "busybox:1"), profile(), **spec)
-    return Asked(made, person, policy, SHARE)
+    return PolicyInput(made, person, policy, SHARE)
 
 
 def bind(source: str, target: str = "/work", *, read_only: bool = False) -> dict[str, Any]:
@@ -272,4 +280,4 @@ def test_a_trusted_user_may_name_every_profile_and_others_only_their_groups() ->
 def test_a_profile_that_one_may_not_use_opens_nothing() -> None:
     stranger = Person(ALICE)
     one = asked(stranger, policy_profile="net", network="host", image="quay.io/lab/tool")
-    assert (one.images, one.profile) == (POLICY.images, Profile())
+    assert (one.images, one.profile) == (POLICY.images, PolicyProfile())

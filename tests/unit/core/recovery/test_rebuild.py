@@ -10,7 +10,7 @@ from launcher.core.invariants import violations
 from launcher.core.messages import events as ev
 from launcher.core.model.ids import container_name
 from launcher.core.model.job import Dependency, Job, NeedKind, Outcome, Reason, State
-from launcher.core.recovery.rebuild import Found, Rebuild, Restored
+from launcher.core.recovery.rebuild import FoundContainer, Rebuild, RebuiltJobs
 from launcher.core.recovery.reconcile import resume
 from launcher.core.world.world import World
 from tests.support.builders import ALICE, Machine, mig, profile
@@ -19,8 +19,8 @@ STARTED, ENDED = "2026-12-01T00:00:00.000000Z", "2026-12-01T00:01:00.000000Z"
 SHOWN = {mig(i).uuid: mig(i) for i in range(4)}
 
 
-def found(job: int, slice_number: int = 0, attempt: int = 1, **fields: object) -> Found:
-    made = Found(
+def found(job: int, slice_number: int = 0, attempt: int = 1, **fields: object) -> FoundContainer:
+    made = FoundContainer(
         job, attempt, ALICE, (mig(slice_number).uuid,), container_name("feed", job, attempt),
         f"c{job}", "sha256:1", "made", "busybox:1", "{}",
         running=True, started_at=STARTED, ended_at=None, exit_code=0, oom=False,
@@ -28,16 +28,16 @@ def found(job: int, slice_number: int = 0, attempt: int = 1, **fields: object) -
     return dataclasses.replace(made, **fields)  # type: ignore[arg-type]
 
 
-def over(job: int, slice_number: int = 0, code: int = 0, **fields: object) -> Found:
+def over(job: int, slice_number: int = 0, code: int = 0, **fields: object) -> FoundContainer:
     return found(job, slice_number, running=False, ended_at=ENDED, exit_code=code, **fields)
 
 
 def rebuild(
     world: World,
-    *containers: Found,
+    *containers: FoundContainer,
     ended: tuple[Job, ...] = (),
     logs: dict[int, int] | None = None,
-) -> Restored:
+) -> RebuiltJobs:
     known = {job.id: job for job in ended}
     now = ev.Now(1_800_000_000.0, 1000.0)
     restored = Rebuild(world, known.get, logs or {}, SHOWN, now).run(containers)

@@ -6,7 +6,7 @@ import pytest
 
 from launcher.core.model.job import Job, Need, NeedKind, Reason, State
 from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import HOUR, Quota, Rules
+from launcher.core.policy.settings import HOUR, Quota, Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.core.world.pending_queue import limit_class
 from tests.support.builders import BOB, Machine, memory, mig, profile
@@ -16,7 +16,7 @@ TWO = [mig(0), mig(1)]
 
 def waiting_gang(limit: float | None = 1000.0, **rules: float) -> tuple[Machine, Job, Job]:
     """A machine of two slices: one is busy, a gang of two waits for it."""
-    machine = Machine(slices=TWO, rules=Rules(**rules))  # type: ignore[arg-type]
+    machine = Machine(slices=TWO, rules=Settings(**rules))  # type: ignore[arg-type]
     (running,) = machine.submit(profile(), time_limit=limit)
     machine.run(running)
     (gang,) = machine.submit(profile(count=2), time_limit=600.0)
@@ -124,7 +124,7 @@ def test_limits_share_a_class_of_an_eighth_of_an_octave_and_none_is_its_own() ->
 
 def test_a_long_grace_does_not_keep_the_short_ones_behind_from_backfilling() -> None:
     machine, _, _ = waiting_gang()
-    machine.world.rules = Rules(policy=Policy(max_stop_grace=80_000.0))
+    machine.world.rules = Settings(policy=Policy(max_stop_grace=80_000.0))
     (slow_to_end,) = machine.submit(profile(), time_limit=600.0, stop_grace=80_000.0)
     (short,) = machine.submit(profile(), time_limit=600.0)
     assert (slow_to_end.state, short.state) == (State.PENDING, State.STARTING)
@@ -133,7 +133,7 @@ def test_a_long_grace_does_not_keep_the_short_ones_behind_from_backfilling() -> 
 def test_what_a_gang_no_longer_keeps_once_a_start_took_its_quota_is_given_in_the_same_pass() -> (
     None
 ):
-    machine = Machine(rules=Rules(user_quota=Quota(running_slices=3)))
+    machine = Machine(rules=Settings(user_quota=Quota(running_slices=3)))
     (running,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-1",)))
     (gang,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-1", "MIG-a-2")))
     (third,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-0",)), owner=BOB)

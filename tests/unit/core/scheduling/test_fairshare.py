@@ -7,10 +7,10 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job, State
 from launcher.core.model.use import accrued, decayed
-from launcher.core.policy.settings import DAY, FairShare, Rules
+from launcher.core.policy.settings import DAY, FairShare, Settings
 from launcher.core.scheduling.explain import Explainer
-from launcher.core.scheduling.fairshare import Standing
-from launcher.core.scheduling.scheduler import Walk
+from launcher.core.scheduling.fairshare import FairShareOrder
+from launcher.core.scheduling.scheduler import QueueWalk
 from tests.support.builders import ALICE, BOB, CPU, Machine, mig, profile
 
 
@@ -19,7 +19,7 @@ def started(*jobs: Job) -> list[bool]:
 
 
 def use(machine: Machine, uid: int) -> float:
-    return Standing(machine.world, machine.time.wall).use(uid)
+    return FairShareOrder(machine.world, machine.time.wall).use(uid)
 
 
 def test_a_burst_of_submits_does_not_take_every_slice_from_who_comes_right_behind() -> None:
@@ -68,17 +68,17 @@ def test_a_use_counts_half_after_the_half_life() -> None:
 
 
 def test_a_job_that_has_just_started_counts_its_entry_charge() -> None:
-    machine = Machine(rules=Rules(FairShare(entry_charge=100.0)))
+    machine = Machine(rules=Settings(FairShare(entry_charge=100.0)))
     machine.submit(profile(), owner=ALICE)
     assert use(machine, ALICE.uid) == pytest.approx(100 * mig(0).memory_mib / 1024, rel=0.001)
 
 
 def test_a_user_with_twice_the_share_may_have_used_twice_as_much() -> None:
-    rules = Rules(FairShare(shares={"alice": 2.0}))
+    rules = Settings(FairShare(shares={"alice": 2.0}))
     machine = Machine(rules=rules)
     machine.submit(profile(), owner=ALICE)
     machine.submit(profile(), owner=BOB)
-    standing = Standing(machine.world, machine.time.wall)
+    standing = FairShareOrder(machine.world, machine.time.wall)
     assert standing.use(ALICE.uid) == standing.use(BOB.uid)
     assert standing.of(BOB.uid) - standing.of(ALICE.uid) == pytest.approx(1.0), "one half-life"
 
@@ -110,7 +110,7 @@ def test_the_order_that_is_shown_is_the_order_in_which_users_will_take_turns() -
     urgent = machine.submit(profile(), owner=ALICE, priority=50)
     for job in (*alices, *bobs):
         machine.tell(ev.EditAsked(job.id, ALICE, False, priority=10))
-    shown = [job.id for job in Walk(machine.world, machine.time).order()]
+    shown = [job.id for job in QueueWalk(machine.world, machine.time).order()]
     machine.see([mig(0)])
     served = []
     while waiting := [j for j in machine.world.jobs.values() if j.state is State.STARTING]:
@@ -130,7 +130,7 @@ def test_places_are_those_of_the_order_that_is_shown() -> None:
     jobs = machine.submit(*[profile()] * 3, owner=ALICE) + machine.submit(
         *[profile()] * 2, owner=BOB
     )
-    order = list(Walk(machine.world, machine.time).order())
+    order = list(QueueWalk(machine.world, machine.time).order())
     explainer = Explainer(machine.world, machine.time)
     assert [explainer.position(job) for job in jobs] == [1 + order.index(job) for job in jobs]
 
@@ -155,12 +155,12 @@ def test_nobody_is_charged_for_the_time_in_which_nothing_ran() -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, 3600.0, 1025 * 60.0, 400 * 365 * DAY])
 def test_a_clock_that_is_many_half_lives_behind_ends_nothing(seconds: float) -> None:
-    machine = Machine(rules=Rules(fair_share=FairShare(half_life=60.0)))
+    machine = Machine(rules=Settings(fair_share=FairShare(half_life=60.0)))
     (job,) = machine.submit(profile(), owner=ALICE)
     machine.run(job)
     machine.wait(10)
     machine.end(job)
     (again,) = machine.submit(profile(), owner=ALICE)
     machine.run(again)
-    standing = Standing(machine.world, machine.time.wall - seconds)
+    standing = FairShareOrder(machine.world, machine.time.wall - seconds)
     assert standing.of(ALICE.uid) > standing.of(BOB.uid)

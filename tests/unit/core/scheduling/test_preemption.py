@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher.core.messages.actions import SignalAttempt, StopAttempt
 from launcher.core.model.job import Job, State, Warn
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from tests.support.builders import CPU, Machine, mig, profile
 
 TWO = [mig(0), mig(1)]
@@ -100,7 +100,7 @@ def test_a_job_without_a_slice_takes_none_away() -> None:
 
 
 def test_with_rules_of_no_minimum_a_job_can_go_at_once() -> None:
-    machine = Machine(slices=[mig(0)], rules=Rules(preempt_after=0.0))
+    machine = Machine(slices=[mig(0)], rules=Settings(preempt_after=0.0))
     (low,) = machine.submit(profile(), preemptible=True, priority=1)
     machine.run(low)
     machine.submit(profile(), priority=2)

@@ -22,14 +22,14 @@ from launcher.core.model.job import (
     State,
 )
 from launcher.core.model.reservation import Reservation
-from launcher.core.policy.settings import HOUR, Quota, Rules
+from launcher.core.policy.settings import HOUR, Quota, Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.errors import NotAllowed, StaleRequest, UserError
 from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
 
 
 def test_more_running_slices_than_the_quota_wait_while_others_go_on() -> None:
-    machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
+    machine = Machine(rules=Settings(user_quota=Quota(running_slices=1)))
     first, second = machine.submit(profile(), profile(), owner=ALICE)
     (bobs,) = machine.submit(profile(), owner=BOB)
     assert (first.state, second.state, bobs.state) == (
@@ -43,7 +43,9 @@ def test_more_running_slices_than_the_quota_wait_while_others_go_on() -> None:
 
 
 def test_memory_counts_by_the_slices_and_a_user_of_his_own_quota_has_that() -> None:
-    rules = Rules(user_quota=Quota(running_gib=6.0), user_quotas={"bob": Quota(running_gib=12.0)})
+    rules = Settings(
+        user_quota=Quota(running_gib=6.0), user_quotas={"bob": Quota(running_gib=12.0)}
+    )
     machine = Machine(rules=rules)
     alices = machine.submit(profile(), profile(), owner=ALICE)
     bobs = machine.submit(profile(), profile(), owner=BOB)
@@ -51,13 +53,13 @@ def test_memory_counts_by_the_slices_and_a_user_of_his_own_quota_has_that() -> N
 
 
 def test_cpu_jobs_need_no_quota_of_slices() -> None:
-    machine = Machine(rules=Rules(user_quota=Quota(running_slices=0)))
+    machine = Machine(rules=Settings(user_quota=Quota(running_slices=0)))
     (job,) = machine.submit(CPU)
     assert job.state is State.STARTING
 
 
 def test_a_group_shares_its_quota() -> None:
-    machine = Machine(rules=Rules(group_quotas={"students": Quota(running_slices=1)}))
+    machine = Machine(rules=Settings(group_quotas={"students": Quota(running_slices=1)}))
     for owner in (ALICE, BOB):
         new = (ev.NewJob(JobSpec("job", IMAGE.reference, profile()), "{}", IMAGE),)
         asked = ev.Submitted(owner, new, groups=frozenset({"students", "users"}))
@@ -77,12 +79,12 @@ def test_an_ordinary_user_has_a_quota_that_nobody_set_and_an_admin_has_none(
     with pytest.raises(NotAllowed, match=r"alice has 2 jobs queued, 1 more .* quota of 2"):
         submit(machine.world, ev.Submitted(ALICE, new), machine.time)
     submit(machine.world, ev.Submitted(ALICE, new, admin=True), machine.time)
-    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_jobs=3)))
+    machine = Machine(slices=[], rules=Settings(user_quota=Quota(queued_jobs=3)))
     submit(machine.world, ev.Submitted(ALICE, new * 3), machine.time)
 
 
 def test_more_queued_jobs_than_the_quota_are_refused_and_none_is_queued() -> None:
-    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_jobs=3)))
+    machine = Machine(slices=[], rules=Settings(user_quota=Quota(queued_jobs=3)))
     machine.submit(profile(), profile())
     with pytest.raises(NotAllowed, match="2 jobs queued, 2 more"):
         machine.submit(profile(), profile())
@@ -102,7 +104,7 @@ ROW = len("job" + IMAGE.reference + "1g.6gb")
 
 
 def test_more_bytes_than_the_quota_are_refused_and_come_back_as_jobs_end() -> None:
-    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_bytes=2 * (100 + ROW))))
+    machine = Machine(slices=[], rules=Settings(user_quota=Quota(queued_bytes=2 * (100 + ROW))))
     (first, _), _ = submit(machine.world, asked("x" * 100, "x" * 100), machine.time)
     has = 2 * (100 + ROW)
     with pytest.raises(NotAllowed) as refused:
@@ -159,7 +161,7 @@ def test_what_every_element_repeats_in_its_row_counts_for_each() -> None:
 
 
 def test_a_retry_counts_against_the_quota_of_bytes() -> None:
-    machine = Machine(slices=[mig(0)], rules=Rules(user_quota=Quota(queued_bytes=150)))
+    machine = Machine(slices=[mig(0)], rules=Settings(user_quota=Quota(queued_bytes=150)))
     (over,) = machine.submit(profile())
     machine.run(over)
     machine.end(over, 1)
@@ -174,7 +176,7 @@ def kinds(*mib: int) -> list[Need]:
 
 
 def test_more_kinds_of_jobs_than_the_quota_are_refused_and_come_back_as_jobs_end() -> None:
-    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_kinds=2)))
+    machine = Machine(slices=[], rules=Settings(user_quota=Quota(queued_kinds=2)))
     first, _ = machine.submit(*kinds(1, 2))
     machine.submit(*kinds(1, 2, 1, 2))
     with pytest.raises(NotAllowed) as refused:
@@ -206,7 +208,7 @@ def test_an_ordinary_user_has_a_quota_of_kinds_and_an_admin_has_none(
 
 
 def test_an_edit_and_a_retry_count_against_the_quota_of_kinds() -> None:
-    machine = Machine(slices=[mig(0)], rules=Rules(user_quota=Quota(queued_kinds=2)))
+    machine = Machine(slices=[mig(0)], rules=Settings(user_quota=Quota(queued_kinds=2)))
     (over,) = machine.submit(*kinds(1))
     machine.run(over)
     machine.end(over, 1)
@@ -236,7 +238,7 @@ def waiting(owner: Owner, *counts: int, admin: bool = False) -> ev.Submitted:
 
 
 def test_more_dependencies_than_the_quota_are_refused_and_come_back_as_jobs_end() -> None:
-    machine = Machine(slices=[], rules=Rules(user_quota=Quota(queued_dependencies=5)))
+    machine = Machine(slices=[], rules=Settings(user_quota=Quota(queued_dependencies=5)))
     (_, _, _, first), _ = submit(machine.world, waiting(ALICE, 3), machine.time)
     with pytest.raises(NotAllowed) as refused:
         submit(machine.world, waiting(ALICE, 3), machine.time)
@@ -260,7 +262,7 @@ def test_an_ordinary_user_has_a_quota_of_dependencies_and_an_admin_has_none(
 
 
 def test_what_could_never_start_under_the_quota_is_refused_at_once() -> None:
-    machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
+    machine = Machine(rules=Settings(user_quota=Quota(running_slices=1)))
     with pytest.raises(NotAllowed, match="2 slices at once"):
         machine.submit(profile(count=2))
 

@@ -10,7 +10,7 @@ from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.model.job import After, Dependency, Job, JobSpec, Outcome, Reason
 from launcher.core.model.reservation import Reservation
-from launcher.core.policy.settings import HOUR, Quota, Rules
+from launcher.core.policy.settings import HOUR, Quota, Settings
 from launcher.core.recovery.restore import restore
 from launcher.core.scheduling.explain import Explainer, gates
 from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
@@ -19,7 +19,7 @@ Scenario = tuple[Machine, Job]
 
 
 def one_slice(**rules: object) -> Machine:
-    return Machine(slices=[mig(0)], rules=Rules(**rules))  # type: ignore[arg-type]
+    return Machine(slices=[mig(0)], rules=Settings(**rules))  # type: ignore[arg-type]
 
 
 def waits(machine: Machine, **spec: object) -> Scenario:
@@ -67,7 +67,7 @@ def held_by_an_admin() -> Scenario:
 
 
 def quota() -> Scenario:
-    machine = Machine(rules=Rules(user_quota=Quota(running_slices=1)))
+    machine = Machine(rules=Settings(user_quota=Quota(running_slices=1)))
     machine.submit(profile())
     return waits(machine)
 

@@ -8,11 +8,11 @@ from launcher.core.messages import events as ev
 from launcher.core.model.gpu import Gpu, Slice
 from launcher.core.model.job import Job, Need, NeedKind, Reason, State
 from launcher.core.model.slice_state import SliceState
-from launcher.core.policy.settings import Quota, Rules
+from launcher.core.policy.settings import Quota, Settings
 from launcher.core.scheduling.explain import Explainer, blockers
 from launcher.core.scheduling.feasibility import check_possible
 from launcher.core.scheduling.matching import fits, wanted
-from launcher.core.scheduling.scheduler import Walk
+from launcher.core.scheduling.scheduler import QueueWalk
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, UserError
 from tests.support.builders import ALICE, CPU, ROOT, Machine, a30, memory, mig, profile, whole
@@ -53,7 +53,7 @@ def test_requests_by_memory_look_at_each_other_once_however_many_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where each looked at all others a user's hundred kinds cost ten thousand looks a decision."""
-    machine = Machine(slices=MIXED, rules=Rules(user_quota=Quota(running_slices=1)))
+    machine = Machine(slices=MIXED, rules=Settings(user_quota=Quota(running_slices=1)))
     (running,) = machine.submit(profile())
     looks: list[Need] = []
 
@@ -264,6 +264,6 @@ def test_the_head_of_a_queue_is_its_first_jobs_in_order_whatever_they_need() -> 
     ]
     machine.tell(ev.EngineDown("away"))
     waiting = [j.id for j in sorted(jobs, key=lambda j: j.order) if j.id in machine.world.queue]
-    walk = Walk(machine.world, machine.time)
+    walk = QueueWalk(machine.world, machine.time)
     assert [j.id for j in walk.first(2)] == waiting[:2]
     assert [j.id for j in walk.first(99)] == waiting

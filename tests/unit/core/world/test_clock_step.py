@@ -9,9 +9,9 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import StopAttempt
 from launcher.core.model.job import Job, Outcome, Reason, Retries, State
-from launcher.core.policy.settings import Rules
+from launcher.core.policy.settings import Settings
 from launcher.core.recovery.reconcile import resume
-from launcher.core.scheduling.fairshare import Standing
+from launcher.core.scheduling.fairshare import FairShareOrder
 from tests.support.builders import ALICE, BOB, IMAGE, ROOT, Machine, mig, profile
 
 DAY = 86400.0
@@ -92,7 +92,7 @@ def test_a_pull_is_tried_again_after_its_backoff(step: float) -> None:
 
 @both_ways
 def test_a_preemptible_job_runs_undisturbed_for_its_time_and_then_gives_way(step: float) -> None:
-    machine = Machine(slices=[mig(0)], rules=Rules(preempt_after=600.0))
+    machine = Machine(slices=[mig(0)], rules=Settings(preempt_after=600.0))
     low = started(machine, preemptible=True, priority=10)
     machine.submit(profile(), priority=50, owner=BOB)
     machine.tick(100)
@@ -151,14 +151,14 @@ def test_what_was_used_before_decays_as_if_nothing_had_happened(step: float) -> 
     job = started(machine)
     machine.tick(3600)
     machine.end(job)
-    before = Standing(machine.world, machine.time.wall).use(ALICE.uid)
+    before = FairShareOrder(machine.world, machine.time.wall).use(ALICE.uid)
     set_clock(machine, step)
-    standing = Standing(machine.world, machine.time.wall)
+    standing = FairShareOrder(machine.world, machine.time.wall)
     assert standing.use(ALICE.uid) == pytest.approx(before, rel=1e-6)
     machine.submit(profile(count=4), owner=ROOT)
     ours, theirs = machine.submit(profile(), owner=ALICE), machine.submit(profile(), owner=BOB)
     assert machine.reasons(ours[0])
-    standing = Standing(machine.world, machine.time.wall)
+    standing = FairShareOrder(machine.world, machine.time.wall)
     assert standing.of(BOB.uid) < standing.of(ALICE.uid), "who used nothing is in front"
     assert theirs[0].state is State.PENDING
 

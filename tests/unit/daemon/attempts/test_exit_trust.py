@@ -13,10 +13,10 @@ from launcher.daemon.attempts import exit_trust
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.clock import rfc3339
 from launcher.engine.containers import Container
-from launcher.engine.dockerd_identity import Incarnation
+from launcher.engine.dockerd_identity import DockerdIdentity
 
 BOOTED, NOW = 1_000.0, 10_000.0
-OLD, NEW = Incarnation(10, 1, 2_000.0), Incarnation(20, 2, 6_000.0)
+OLD, NEW = DockerdIdentity(10, 1, 2_000.0), DockerdIdentity(20, 2, 6_000.0)
 
 
 class At(clock.System):
@@ -45,8 +45,8 @@ def ended(code: int, started: float = 3_000.0, finished: float = 4_000.0) -> Con
 
 def why(
     found: Container,
-    seen: Incarnation | None = OLD,
-    now: Incarnation | None = NEW,
+    seen: DockerdIdentity | None = OLD,
+    now: DockerdIdentity | None = NEW,
     *,
     live: bool = True,
     saw_end: bool = False,

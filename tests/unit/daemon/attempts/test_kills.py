@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from launcher.core.messages.actions import KillAttempt
-from launcher.daemon.attempts.action_runners import Runners
+from launcher.daemon.attempts.action_runners import ActionRunners
 from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.engine.outcome import Unknown
 
@@ -31,7 +31,7 @@ class Ending:
 
 
 def killed(docker: Ending) -> bool:
-    made = object.__new__(Runners)
+    made = object.__new__(ActionRunners)
     made._containers = cast("Any", docker)
     made._starter = cast("Any", SimpleNamespace(witness=ExitWitness(blind=True)))
     return made._killed(KillAttempt(1, 1, NAME, "5e"))

@@ -9,7 +9,7 @@ import pytest
 
 from launcher.core.model.job import Bind, JobSpec
 from launcher.daemon.attempts import action_runners
-from launcher.daemon.attempts.action_runners import Runners
+from launcher.daemon.attempts.action_runners import ActionRunners
 from tests.support.builders import CPU
 
 
@@ -18,14 +18,14 @@ def spec(**fields: Any) -> JobSpec:
 
 
 @pytest.fixture
-def keeping() -> Runners:
-    made = object.__new__(Runners)
+def keeping() -> ActionRunners:
+    made = object.__new__(ActionRunners)
     made._specs = OrderedDict()
     return made
 
 
 def test_only_the_first_specs_of_a_submit_and_the_last_submits_are_remembered(
-    keeping: Runners, monkeypatch: pytest.MonkeyPatch
+    keeping: ActionRunners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(action_runners, "REMEMBERED_SPECS", 3)
     keeping.remember((number, spec()) for number in range(5))
@@ -43,6 +43,6 @@ def test_only_the_first_specs_of_a_submit_and_the_last_submits_are_remembered(
         {"binds": tuple(Bind("/" + "s" * 4000, "/" + "t" * 4000, False) for _ in range(3))},
     ],
 )
-def test_a_long_spec_is_left_to_the_store(keeping: Runners, fields: dict[str, Any]) -> None:
+def test_a_long_spec_is_left_to_the_store(keeping: ActionRunners, fields: dict[str, Any]) -> None:
     keeping.remember([(1, spec(**fields)), (2, spec(command=("true",)))])
     assert list(keeping._specs) == [2]

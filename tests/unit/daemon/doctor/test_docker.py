@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from launcher.daemon.doctor import docker, escapes
-from launcher.daemon.doctor.dockerd import HOOK, Hook, hook_of, path_of
+from launcher.daemon.doctor.dockerd import HOOK, HookBinary, hook_of, path_of
 from tests.unit.daemon.doctor.machine import host, tool
 
 VERSION = {"Version": "28.5.2", "ApiVersion": "1.51", "Components": []}
-FOUND = Hook("/usr/bin/" + HOOK, certain=True)
+FOUND = HookBinary("/usr/bin/" + HOOK, certain=True)
 CDI = {"DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=MIG-1"}]}
 CTK = "NVIDIA Container Toolkit CLI version {}\ncommit: f202b80a9b9d0db00d9b1d73c0128c8962c55f4d"
 RUNTIME = "NVIDIA Container Runtime version {}\ncommit: f202b80\nspec: 1.2.1\n\nrunc version 1.2.5"
@@ -46,7 +46,7 @@ def test_the_way_to_the_gpu_and_the_name_it_is_asked_by_are_said(version: str, w
 
 
 def test_a_hook_that_is_not_on_dockerds_path_is_a_problem_even_with_cdi() -> None:
-    found = docker.gpu_support(VERSION, CDI, None, Hook(None, certain=True))
+    found = docker.gpu_support(VERSION, CDI, None, HookBinary(None, certain=True))
     assert found.state == "problem"
     assert "not find nvidia-container-runtime-hook on its PATH" in found.message
     assert "1 CDI device(s), which jobs do not use" in found.message
@@ -54,7 +54,7 @@ def test_a_hook_that_is_not_on_dockerds_path_is_a_problem_even_with_cdi() -> Non
 
 
 def test_where_dockerds_path_is_hidden_other_ways_are_taken_as_a_good_sign() -> None:
-    hidden = Hook(None, certain=False)
+    hidden = HookBinary(None, certain=False)
     found = docker.gpu_support(VERSION, {"Runtimes": {"nvidia": {}}}, None, hidden)
     assert (found.state, "unknown whether" in found.message) == ("ok", True)
     assert docker.gpu_support(VERSION, {"Runtimes": {"runc": {}}}, None, hidden).state == "warning"
@@ -108,10 +108,10 @@ def test_the_hook_is_looked_for_on_dockerds_path_not_on_ours(
     tool(ours, HOOK, "exit 0")
     environ = proc / str(os.getpid()) / "environ"
     environ.write_bytes(os.fsencode(f"PATH={theirs.folders}") + b"\0")
-    assert hook_of(listening, proc, ours.folders) == Hook(None, certain=True)
+    assert hook_of(listening, proc, ours.folders) == HookBinary(None, certain=True)
     tool(theirs, HOOK, "exit 0")
     found = hook_of(listening, proc, ours.folders)
-    assert found == Hook(f"{theirs.folders}/{HOOK}", certain=True)
+    assert found == HookBinary(f"{theirs.folders}/{HOOK}", certain=True)
 
 
 def test_the_hook_is_looked_for_below_dockerds_own_root(
@@ -124,9 +124,9 @@ def test_the_hook_is_looked_for_below_dockerds_own_root(
     place = proc / str(os.getpid()) / "root"
     place.unlink()
     place.symlink_to(root)
-    assert hook_of(listening, proc, "") == Hook(f"/opt/bin/{HOOK}", certain=True)
+    assert hook_of(listening, proc, "") == HookBinary(f"/opt/bin/{HOOK}", certain=True)
     place.unlink()
-    assert hook_of(listening, proc, "") == Hook(None, certain=False)
+    assert hook_of(listening, proc, "") == HookBinary(None, certain=False)
 
 
 def test_where_dockerds_path_cannot_be_read_the_usual_folders_are_looked_at(
@@ -136,7 +136,7 @@ def test_where_dockerds_path_cannot_be_read_the_usual_folders_are_looked_at(
     tool(ours, HOOK, "exit 0")
     (tmp_path / "proc").mkdir()
     found = hook_of("unix:///nowhere", tmp_path / "proc", ours.folders)
-    assert found == Hook(f"{ours.folders}/{HOOK}", certain=False)
+    assert found == HookBinary(f"{ours.folders}/{HOOK}", certain=False)
 
 
 def test_a_process_without_a_path_has_an_empty_one(proc: Path) -> None:

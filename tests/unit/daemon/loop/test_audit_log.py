@@ -12,7 +12,13 @@ from launcher.core.messages.changes import AuditLine, Changes
 from launcher.core.model.job import Owner
 from launcher.core.policy.policy import VERSION
 from launcher.daemon.loop import audit_log
-from launcher.daemon.loop.audit_log import FOLD_SECONDS, MOST_LETTERS, MOST_WAITING, Audit, Entry
+from launcher.daemon.loop.audit_log import (
+    FOLD_SECONDS,
+    MOST_LETTERS,
+    MOST_WAITING,
+    Audit,
+    AuditEntry,
+)
 from launcher.daemon.users.usernames import account_of
 from launcher.errors import InternalError, LauncherError, NotAllowed, StateDirError, UserError
 
@@ -37,8 +43,10 @@ class Machine:
         self.store, self.now = Store(), 1000.0
         self.audit = Audit(self.store, lambda: self.now)  # type: ignore[arg-type]
 
-    def serve(self, route: str, does: Callable[[], Any] = lambda: None, **fields: Any) -> Entry:
-        entry = Entry(ALICE, "user", route, fields.pop("changing", True), **fields)
+    def serve(
+        self, route: str, does: Callable[[], Any] = lambda: None, **fields: Any
+    ) -> AuditEntry:
+        entry = AuditEntry(ALICE, "user", route, fields.pop("changing", True), **fields)
         try:
             with self.audit.serving(entry):
                 does()
@@ -70,7 +78,7 @@ def test_a_change_without_a_decision_is_recorded_with_what_it_was_about() -> Non
 
 def test_what_is_on_record_with_its_decision_is_not_recorded_again() -> None:
     machine = Machine()
-    entry = Entry(ALICE, "admin", "POST /x", True, written=True)
+    entry = AuditEntry(ALICE, "admin", "POST /x", True, written=True)
     with machine.audit.serving(entry):
         assert audit_log.present() is entry
     assert audit_log.present() is None
@@ -144,13 +152,13 @@ def test_who_is_not_let_in_is_on_record_by_name() -> None:
 def test_what_waits_to_be_written_is_bounded() -> None:
     machine = Machine()
     for _ in range(MOST_WAITING + 5):
-        machine.audit._put(Entry(ALICE, "user", "x", True).line(1.0))
+        machine.audit._put(AuditEntry(ALICE, "user", "x", True).line(1.0))
     assert len(machine.written()) == MOST_WAITING
 
 
 @pytest.mark.parametrize("text", ["x" * 1000, "a\nb\x00c", "\ud800"])
 def test_a_text_is_short_and_can_be_stored(text: str) -> None:
-    line = Entry(ALICE, "user", "x", True, detail=text).line(1.0)
+    line = AuditEntry(ALICE, "user", "x", True, detail=text).line(1.0)
     assert len(line.detail) <= MOST_LETTERS
     assert "\n" not in line.detail
     line.detail.encode()

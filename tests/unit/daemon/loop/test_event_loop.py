@@ -28,7 +28,7 @@ from launcher.core.model.gpu import Inventory
 from launcher.core.model.job import Job, JobSpec, Outcome, State
 from launcher.daemon.loop import event_loop as brains
 from launcher.daemon.loop.committer import Committer
-from launcher.daemon.loop.event_loop import Brain
+from launcher.daemon.loop.event_loop import EventLoop
 from launcher.errors import InvalidTransition, NoSuchJob, ReadOnlyState
 from launcher.store import Reader, Store
 from tests.support.builders import ALICE, IMAGE, a30, mig, profile
@@ -42,7 +42,7 @@ AT = "2026-01-01T00:00:00.000000Z"
 class Daemon:
     """A brain with its store, and what it did."""
 
-    brain: Brain
+    event_loop: EventLoop
     committer: Committer
     actions: list[Action] = field(default_factory=list)
     commits: list[Changes] = field(default_factory=list)
@@ -52,14 +52,14 @@ class Daemon:
         return ev.Submitted(ALICE, (made,) * count)
 
     async def submit(self, count: int = 1, **spec: Any) -> list[Job]:
-        return await self.brain.ask(self.new(count, **spec))
+        return await self.event_loop.ask(self.new(count, **spec))
 
     async def running(self, **spec: Any) -> Job:
         """Bring one job to RUNNING."""
         (job,) = await self.submit(**spec)
-        self.brain.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
+        self.event_loop.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: any(isinstance(a, StartAttempt) for a in self.actions))
-        self.brain.tell(ev.AttemptStarted(job.id, 1, "c1", AT))
+        self.event_loop.tell(ev.AttemptStarted(job.id, 1, "c1", AT))
         await until(lambda: any(isinstance(a, FollowAttempt) for a in self.actions))
         return job
 
@@ -77,12 +77,12 @@ async def daemon(place: Path, *, run: bool = True) -> AsyncIterator[Daemon]:
     world = await committer.load(2)
     actions: list[Action] = []
     commits: list[Changes] = []
-    brain = Brain(world, committer, actions.append, commits.append)
-    task = asyncio.create_task(brain.run()) if run else None
+    event_loop = EventLoop(world, committer, actions.append, commits.append)
+    task = asyncio.create_task(event_loop.run()) if run else None
     inventory = Inventory("580", (a30(),), (mig(0), mig(1)))
-    brain.tell(ev.InventoryRead(inventory), ev.Reconciled())
+    event_loop.tell(ev.InventoryRead(inventory), ev.Reconciled())
     try:
-        yield Daemon(brain, committer, actions, commits)
+        yield Daemon(event_loop, committer, actions, commits)
         assert task is None or not task.done(), "the loop never ends"
     finally:
         if task is not None:
@@ -114,7 +114,7 @@ def test_many_who_ask_at_once_are_answered_by_one_commit(tmp_path: Path) -> None
     async def body(made: Daemon) -> None:
         asking = [asyncio.create_task(made.submit()) for _ in range(100)]
         await asyncio.sleep(0)
-        task = asyncio.create_task(made.brain.run())
+        task = asyncio.create_task(made.event_loop.run())
         ids = [job.id for (job,) in await asyncio.gather(*asking)]
         task.cancel()
         assert ids == list(range(1, 101))
@@ -144,15 +144,15 @@ def test_a_job_that_ended_is_seen_so_also_while_its_end_is_committed(
             await commit(changes)
 
         monkeypatch.setattr(made.committer, "commit", slow)
-        made.brain.tell(ev.CancelAsked(job.id, ALICE.uid))
+        made.event_loop.tell(ev.CancelAsked(job.id, ALICE.uid))
         await seen.wait()
-        assert job.id not in made.brain.world.jobs
-        known, stored = made.brain.changed(job.id), await made.stored(job.id)
+        assert job.id not in made.event_loop.world.jobs
+        known, stored = made.event_loop.changed(job.id), await made.stored(job.id)
         assert known is not None
         assert stored is not None
         assert (known.state, stored.state) == (State.DONE, State.PENDING)
         go.set()
-        await until(lambda: made.brain.changed(job.id) is None)
+        await until(lambda: made.event_loop.changed(job.id) is None)
         assert await made.stored(job.id) == known
 
     play(body, tmp_path)
@@ -171,11 +171,11 @@ def test_nothing_is_done_outside_before_its_commit(tmp_path: Path) -> None:
             seen.append((found.state, len(found.slices)))
             reader.close()
 
-        made.brain._dispatch = dispatch
-        made.brain.tell(ev.AttemptEnded(job.id, 1, 0, False, AT, AT))
+        made.event_loop._dispatch = dispatch
+        made.event_loop.tell(ev.AttemptEnded(job.id, 1, 0, False, AT, AT))
         await until(lambda: len(seen) >= 2)
         assert set(seen) == {(State.COMPLETING, 1)}
-        assert start.slices[0].uuid in made.brain.world.slices
+        assert start.slices[0].uuid in made.event_loop.world.slices
 
     play(body, tmp_path)
 
@@ -184,7 +184,7 @@ def test_one_who_is_refused_does_not_spoil_it_for_the_others(tmp_path: Path) -> 
     async def body(made: Daemon) -> None:
         results = await asyncio.gather(
             made.submit(),
-            made.brain.ask(ev.CancelAsked(99, 0)),
+            made.event_loop.ask(ev.CancelAsked(99, 0)),
             made.submit(),
             return_exceptions=True,
         )
@@ -197,8 +197,8 @@ def test_an_event_that_fits_no_state_changes_nothing_and_the_loop_goes_on(tmp_pa
     async def body(made: Daemon) -> None:
         job = await made.running()
         with pytest.raises(InvalidTransition, match="StartFailed"):
-            await made.brain.ask(ev.StartFailed(job.id, 1, ev.StartFailure.INFRA, "late"))
-        assert made.brain.world.jobs[job.id].state is State.RUNNING
+            await made.event_loop.ask(ev.StartFailed(job.id, 1, ev.StartFailure.INFRA, "late"))
+        assert made.event_loop.world.jobs[job.id].state is State.RUNNING
         assert len(await made.submit()) == 1
 
     play(body, tmp_path)
@@ -229,8 +229,8 @@ def test_a_commit_that_fails_answers_nobody_with_success_and_does_nothing(
         assert "full" in str(results[0])
         assert "Free some space" in str(results[0])
         assert made.actions == before
-        assert made.brain.read_only
-        await until(lambda: set(made.brain.world.jobs) == {1})
+        assert made.event_loop.read_only
+        await until(lambda: set(made.event_loop.world.jobs) == {1})
         with pytest.raises(ReadOnlyState):
             await made.submit()
         assert await made.stored(2) is None
@@ -244,7 +244,7 @@ def test_it_takes_up_work_again_by_itself_when_there_is_space(disk: SmallDisk) -
         with pytest.raises(ReadOnlyState):
             await made.submit(2000)
         disk.free()
-        await until(lambda: made.brain.read_only is None)
+        await until(lambda: made.event_loop.read_only is None)
         (job,) = await made.submit()
         assert job.id == 1, "the ids of what never was are not used up"
         assert await made.stored(1) == job
@@ -259,14 +259,14 @@ def test_what_was_observed_while_commits_failed_is_not_lost(disk: SmallDisk) -> 
         with pytest.raises(ReadOnlyState):
             await made.submit(2000)
         ended = ev.AttemptEnded(job.id, 1, 7, False, AT, AT)
-        made.brain.tell(ended, ev.SlicesIdle(job.id, 1, job.slices))
+        made.event_loop.tell(ended, ev.SlicesIdle(job.id, 1, job.slices))
         for _ in range(20):
             await asyncio.sleep(0)
         found = await made.stored(job.id)
         assert found is not None
         assert found.state is State.RUNNING
         disk.free()
-        await until(lambda: made.brain.read_only is None and not made.brain.world.jobs)
+        await until(lambda: made.event_loop.read_only is None and not made.event_loop.world.jobs)
         after = await made.stored(job.id)
         assert after is not None
         assert (after.state, after.outcome, after.exit_code) == (State.DONE, Outcome.FAILED, 7)
@@ -284,15 +284,15 @@ def test_the_world_after_a_failure_is_the_one_on_disk_and_still_knows_the_machin
         with pytest.raises(ReadOnlyState):
             await made.submit(2000)
         disk.free()
-        await until(lambda: made.brain.read_only is None)
-        world = made.brain.world
+        await until(lambda: made.event_loop.read_only is None)
+        world = made.event_loop.world
         assert world.jobs[job.id].state is State.RUNNING
         assert [lease.slice for lease in world.leases[job.id]] == [mig(0)]
         states = {u: (s.lost, s.lease is not None) for u, s in world.slices.items()}
         assert states == {mig(0).uuid: (False, True), mig(1).uuid: (False, False)}
         assert world.reconciling is None
         (second,) = await made.submit()
-        made.brain.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
+        made.event_loop.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: world.jobs[second.id].state is State.STARTING)
         assert world.jobs[second.id].slices == (mig(1).uuid,)
 
@@ -306,10 +306,10 @@ def test_a_job_that_waited_for_its_image_waits_for_it_again(disk: SmallDisk) -> 
         with pytest.raises(ReadOnlyState):
             await made.submit(2000)
         disk.free()
-        await until(lambda: made.brain.read_only is None)
+        await until(lambda: made.event_loop.read_only is None)
         assert [a for a in made.actions if isinstance(a, FindImage)] == [FindImage(IMAGE)] * 2
-        made.brain.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
-        await until(lambda: made.brain.world.jobs[1].state is State.STARTING)
+        made.event_loop.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
+        await until(lambda: made.event_loop.world.jobs[1].state is State.STARTING)
 
     play(body, disk.path)
 
@@ -321,8 +321,8 @@ def test_a_time_limit_still_counts_after_a_commit_that_failed(disk: SmallDisk) -
         with pytest.raises(ReadOnlyState):
             await made.submit(2000)
         disk.free()
-        await until(lambda: made.brain.read_only is None)
-        await until(lambda: made.brain.tell(ev.Tick()) or _stops(made.actions))
+        await until(lambda: made.event_loop.read_only is None)
+        await until(lambda: made.event_loop.tell(ev.Tick()) or _stops(made.actions))
         assert _stops(made.actions) == [StopAttempt(job.id, 1, _name(made, job), "c1")]
 
     play(body, disk.path)
@@ -333,4 +333,4 @@ def _stops(actions: list[Action]) -> list[StopAttempt]:
 
 
 def _name(made: Daemon, job: Job) -> str:
-    return made.brain.world.attempts[job.id].container_name
+    return made.event_loop.world.attempts[job.id].container_name

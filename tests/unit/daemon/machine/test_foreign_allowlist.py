@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.daemon.machine.foreign_allowlist import Allowed
+from launcher.daemon.machine.foreign_allowlist import ForeignAllowlist
 from launcher.gpu import GpuProcess
 
 NAMES = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced", "acme/watch")
@@ -41,13 +41,13 @@ def listed(letter: str, name: str, image: str, **labels: str) -> dict[str, Any]:
     ("pid", "allowed"), [(1, True), (2, True), (3, True), (4, False), (5, False), (99, False)]
 )
 def test_a_process_is_known_by_its_name_or_its_program(proc: Path, pid: int, allowed: bool) -> None:
-    assert Allowed(NAMES, proc).process(pid) is allowed
+    assert ForeignAllowlist(NAMES, proc).process(pid) is allowed
 
 
 def test_where_nothing_is_allowed_everybody_counts(proc: Path) -> None:
     found = [GpuProcess(pid, None, "compute") for pid in (1, 2, 3, 4)]
-    assert Allowed((), proc).others(found) == found
-    assert [p.pid for p in Allowed(NAMES, proc).others(found)] == [4]
+    assert ForeignAllowlist((), proc).others(found) == found
+    assert [p.pid for p in ForeignAllowlist(NAMES, proc).others(found)] == [4]
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_where_nothing_is_allowed_everybody_counts(proc: Path) -> None:
 def test_a_container_is_known_by_its_name_or_its_image_and_a_launchers_never(
     container: dict[str, Any], allowed: bool
 ) -> None:
-    assert Allowed(NAMES).container(container) is allowed
+    assert ForeignAllowlist(NAMES).container(container) is allowed
 
 
 def test_all_processes_of_an_allowed_container_are(proc: Path) -> None:
-    known = Allowed(NAMES, proc)
+    known = ForeignAllowlist(NAMES, proc)
     known.note([listed("c", "x", "dcgm-exporter"), listed("d", "y", "torch")])
     assert [known.process(pid) for pid in (4, 5, 6)] == [False, True, False]
     known.note([])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from launcher.core.model.gpu import Inventory, Slice
-from launcher.daemon.machine.foreign_allowlist import Allowed
+from launcher.daemon.machine.foreign_allowlist import ForeignAllowlist
 from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.errors import EngineUnavailable
 from launcher.gpu import GpuProcess
@@ -58,7 +58,7 @@ class Machine:
 
 
 def look(machine: Machine, *allowed: str) -> ForeignUse:
-    return ForeignUse(machine, machine, "feed", Allowed(allowed))  # type: ignore[arg-type]
+    return ForeignUse(machine, machine, "feed", ForeignAllowlist(allowed))  # type: ignore[arg-type]
 
 
 def inventory(*slices: Slice, indexes: tuple[tuple[str, int], ...] | None = None) -> Inventory:

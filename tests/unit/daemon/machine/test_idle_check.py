@@ -13,7 +13,7 @@ from launcher.core.messages.actions import ProveIdle
 from launcher.core.messages.events import SlicesIdle, SliceStuck
 from launcher.daemon.loop.health import Health
 from launcher.daemon.machine import idle_check
-from launcher.daemon.machine.idle_check import Prover
+from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.engine.containers import cgroup_is_empty
 from launcher.errors import GpuFault, GpuGone, GpuPermission, GpuSilent
 from launcher.gpu import GpuProcess
@@ -53,8 +53,8 @@ class Machine:
 def told(machine: Machine, container_id: str | None) -> list[Any]:
     """What the prover says of one slice."""
     events: list[Any] = []
-    prover = Prover(machine, machine, Health())  # type: ignore[arg-type]
-    prover.prove(ProveIdle(7, 1, "launch-x-7-1", container_id, (MIG,)), events.append)
+    idle_check = IdleCheck(machine, machine, Health())  # type: ignore[arg-type]
+    idle_check.prove(ProveIdle(7, 1, "launch-x-7-1", container_id, (MIG,)), events.append)
     return events
 
 
@@ -109,8 +109,8 @@ def test_a_container_that_never_ran_has_left_nothing_on_the_slice() -> None:
 
 
 def test_a_quarantined_slice_is_not_proven_free_by_not_knowing() -> None:
-    prover = Prover(Machine([HIDDEN]), Machine([HIDDEN]), Health())  # type: ignore[arg-type]
-    assert prover.idle_now((MIG,), "") == ()
+    idle_check = IdleCheck(Machine([HIDDEN]), Machine([HIDDEN]), Health())  # type: ignore[arg-type]
+    assert idle_check.idle_now((MIG,), "") == ()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_slice_is_clean_if_it_is_what_it_was_and_nobody_is_on_it(
     difference: Any, processes: Any, why: str | None
 ) -> None:
     machine = Machine([processes], difference=difference)
-    found = Prover(machine, machine, Health()).probe(mig(0))  # type: ignore[arg-type]
+    found = IdleCheck(machine, machine, Health()).probe(mig(0))  # type: ignore[arg-type]
     assert (found is None) == (why is None)
     assert (why or "") in (found or "")
 
@@ -147,8 +147,8 @@ def test_an_end_is_held_up_for_a_moment_only_however_many_slices_are_silent() ->
     patience: list[float | None] = []
     ask = machine.processes
     machine.processes = lambda uuid, left=None: (patience.append(left), ask(uuid))[1]  # type: ignore[method-assign]
-    prover = Prover(machine, machine, Health())  # type: ignore[arg-type]
-    assert prover.idle_now(("MIG-1", "MIG-2", "MIG-3"), "c1") == ()
+    check = IdleCheck(machine, machine, Health())  # type: ignore[arg-type]
+    assert check.idle_now(("MIG-1", "MIG-2", "MIG-3"), "c1") == ()
     assert len(patience) == 3
     assert all(left is not None and 0.0 <= left <= idle_check.END_SECONDS for left in patience)
     assert idle_check.END_SECONDS <= 0.2

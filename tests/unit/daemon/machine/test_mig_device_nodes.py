@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from launcher.daemon.machine.mig_device_nodes import CapNodes
+from launcher.daemon.machine.mig_device_nodes import MigDeviceNodes
 from launcher.daemon.machine.tools import Host
 
 MAJOR = 240
@@ -43,7 +43,7 @@ class Place:
         os.mknod(self.folder / f"nvidia-cap{minor}", stat.S_IFCHR, os.makedev(major, minor))
 
     def of(self, container: Any = WEB) -> frozenset[str]:
-        return CapNodes(Host(self.root, ""), self.root / "proc").of(container)
+        return MigDeviceNodes(Host(self.root, ""), self.root / "proc").of(container)
 
 
 @pytest.fixture

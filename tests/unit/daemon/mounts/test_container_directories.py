@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launcher.core.model.job import Bind, JobSpec, Owner
-from launcher.core.policy.policy import Asked, Person, Policy
+from launcher.core.policy.policy import Person, Policy, PolicyInput
 from launcher.daemon.mounts.container_directories import Directories, inside, own
 from launcher.engine.images import ImageConfig
 from launcher.errors import PinRefused
@@ -74,7 +74,7 @@ def test_a_users_own_daemon_has_no_directory_made_in_a_mount(
     mine = Owner(1000, 1000, "alice")
     binds = (Bind(str(tmp_path), "/work", False),)
     made = JobSpec("job", "busybox", CPU, working_dir="/work/x", binds=binds)
-    asked = Asked(made, Person(mine), Policy(unbound=frozenset({1000})), 2**30)
+    asked = PolicyInput(made, Person(mine), Policy(unbound=frozenset({1000})), 2**30)
     look = directories(ImageConfig(), fixed=False)
     with pytest.raises(PinRefused, match=f"^working_dir /work/x does not exist in {tmp_path}"):
         look.check_local(asked, "sha256:1")

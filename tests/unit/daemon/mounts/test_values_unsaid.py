@@ -13,7 +13,7 @@ from launcher import wire
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.requests import NewElement, NewJob, Submitted
 from launcher.core.model.job import Element, ImageKey, Owner
-from launcher.core.policy.policy import VERSION, Asked, Person, Policy
+from launcher.core.policy.policy import VERSION, Person, Policy, PolicyInput
 from launcher.daemon.attempts.container_plan import Plan
 from launcher.daemon.attempts.start_errors import NotStarted
 from launcher.daemon.mounts.container_directories import Directories
@@ -37,7 +37,7 @@ REQUEST = wire.JobRequest(
     },
 )
 SPEC = convert.core_spec(REQUEST)
-ASKED = Asked(SPEC, Person(OWNER), Policy(host_memory=2**34), 2**34)
+ASKED = PolicyInput(SPEC, Person(OWNER), Policy(host_memory=2**34), 2**34)
 ACTION = StartAttempt(1, 1, "launch-x-1-1", (), "sha256:1", policy_version=VERSION)
 PLACES = Pinned(Pins(socket.socket), "/run/nobodys")
 STORE = SecretStore(Path("/nowhere"))

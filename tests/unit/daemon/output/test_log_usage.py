@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.policy.settings import Quota, Rules
-from launcher.daemon.output.log_usage import LEAST_BYTES, LogUse
+from launcher.core.policy.settings import Quota, Settings
+from launcher.daemon.output.log_usage import LEAST_BYTES, LogUsage
 from launcher.output.log_file import Limit, path_of
 from tests.support.builders import ALICE, BOB, Machine
 
@@ -20,10 +20,10 @@ MOST = 256 * MIB
 class Logs:
     """A directory of logs of some users' jobs, as large as a test says; they take no disk."""
 
-    def __init__(self, directory: Path, rules: Rules | None = None) -> None:
+    def __init__(self, directory: Path, rules: Settings | None = None) -> None:
         self.directory = directory
-        self.machine = Machine(rules=rules or Rules())
-        self.use = LogUse(directory, MOST, lambda: self.machine.world)
+        self.machine = Machine(rules=rules or Settings())
+        self.use = LogUsage(directory, MOST, lambda: self.machine.world)
         self.owners = dict[int, int]()
 
     def write(self, job: int, attempt: int, size: int, uid: int = ALICE.uid) -> None:
@@ -130,7 +130,7 @@ def test_above_the_quota_a_log_still_has_room_for_last_words(logs: Logs) -> None
 
 
 def test_neither_others_nor_admins_nor_raised_quotas_are_touched(tmp_path: Path) -> None:
-    more = Logs(tmp_path / "logs", Rules(user_quotas={"alice": Quota(log_bytes=40 * GIB)}))
+    more = Logs(tmp_path / "logs", Settings(user_quotas={"alice": Quota(log_bytes=40 * GIB)}))
     plain = Logs(tmp_path / "logs")
     for logs, owner, admin in ((plain, BOB, False), (plain, ALICE, True), (more, ALICE, False)):
         logs.write(1, 1, 30 * GIB)
@@ -141,7 +141,7 @@ def test_neither_others_nor_admins_nor_raised_quotas_are_touched(tmp_path: Path)
 
 
 def test_a_groups_quota_counts_the_logs_of_all_its_members(tmp_path: Path) -> None:
-    rules = Rules(group_quotas={"students": Quota(log_bytes=GIB)})
+    rules = Settings(group_quotas={"students": Quota(log_bytes=GIB)})
     logs = Logs(tmp_path / "logs", rules)
     logs.machine.world.groups = {uid: frozenset({"students"}) for uid in (ALICE.uid, BOB.uid)}
     logs.write(1, 1, GIB // 2)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from launcher.core.model.job import Owner
-from launcher.core.policy.settings import FairShare, Quota, Rules
+from launcher.core.policy.settings import FairShare, Quota, Settings
 from launcher.daemon.users.identity import (
     Caller,
     Roles,
@@ -217,7 +217,7 @@ def test_trusted_users_and_the_groups_that_a_container_keeps_are_looked_up_by_na
 
 
 def test_names_of_the_rules_that_nobody_has_here_are_told() -> None:
-    rules = Rules(
+    rules = Settings(
         fair_share=FairShare(shares={"root": 2.0, "nosuch": 1.0}),
         user_quotas={"alsonot": Quota()},
         group_quotas={"root": Quota(), "nogroupofthis": Quota()},

@@ -12,7 +12,7 @@ import pytest
 from launcher.config.limits import DEFAULT_LIMITS, Limits, limits_from
 from launcher.core.model.job import Owner
 from launcher.daemon.api.http import connections
-from launcher.daemon.api.http.connections import House
+from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.rate_limits import Bucket, Limiter
 from launcher.errors import ConfigError, TooMany
@@ -157,9 +157,9 @@ def test_streams_are_counted_while_they_last() -> None:
 
 def test_of_all_users_together_so_many_are_let_in_and_root_a_few_more() -> None:
     found, _ = limiter()
-    house = House(found, most=0)
-    assert not house.lets_in(7)
-    assert house.lets_in(0)
+    connections = ConnectionManager(found, most=0)
+    assert not connections.lets_in(7)
+    assert connections.lets_in(0)
 
 
 def test_the_daemon_may_have_as_many_files_as_the_system_lets_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from launcher.daemon.users.turns import Turns, Used
+from launcher.daemon.users.turns import ProcessorTurns, UsedTime
 
 ALICE, BOB, CAROL = 1000, 1001, 1002
 
@@ -28,8 +28,8 @@ class Asking:
 
     def __init__(self, at_once: int = 1) -> None:
         self.clock = Clock()
-        self.used = Used(self.clock)
-        self.turns = Turns(at_once, self.used)
+        self.used = UsedTime(self.clock)
+        self.turns = ProcessorTurns(at_once, self.used)
         self.order: list[int] = []
 
     def ask(self, uid: int) -> tuple[asyncio.Task[None], asyncio.Event]:
@@ -133,7 +133,7 @@ def test_a_turn_that_does_not_come_in_time_is_not_taken_later() -> None:
 
 def test_what_was_used_is_forgotten_in_time_and_accounts_do_not_pile_up() -> None:
     clock = Clock()
-    used = Used(clock)
+    used = UsedTime(clock)
     for uid in range(1000):
         with used.charged(uid):
             clock.now += 1.0

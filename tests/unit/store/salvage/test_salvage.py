@@ -15,7 +15,7 @@ import pytest
 from launcher.core.messages.changes import HistoryLine
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Element
-from launcher.core.recovery.rebuild import Restored
+from launcher.core.recovery.rebuild import RebuiltJobs
 from launcher.store import Reader, Store, Stored
 from launcher.store.connect import FILE_NAME, connect
 from launcher.store.rows import job_rows
@@ -270,7 +270,7 @@ def test_elements_whose_template_is_lost_are_kept_and_told(tmp_path: Path) -> No
     store.close()
     found, specs = specs_after(tmp_path)
     assert (specs, found.unasked) == ([None, None], 2)
-    told = Told(found, Restored(), 100, []).lines()
+    told = Told(found, RebuiltJobs(), 100, []).lines()
     assert [line for line in told if line.startswith("of 2 elements of arrays the request is lost")]
 
 

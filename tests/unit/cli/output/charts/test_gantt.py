@@ -12,7 +12,7 @@ import pytest
 from launcher.cli.output.charts import gantt, svg
 from launcher.cli.output.charts.gantt import Bar, Row
 from launcher.cli.output.charts.timeline import packed, short, ticks
-from launcher.wire import Forecast, Lane, Run
+from launcher.wire import Forecast, LaneView, Run
 from tests.unit.cli.queue_views import forecast, lane_uuid, run
 
 HOUR = 3600.0
@@ -183,7 +183,7 @@ def test_the_picture_is_for_light_and_dark_pages() -> None:
 def test_cpu_jobs_that_run_at_once_lie_below_each_other() -> None:
     runs = [run(n, ["cpu"], n, n + 3) for n in range(6)]
     one = forecast("present", 0, runs)
-    lane = Lane(uuid="cpu", label="CPU", memory_mib=0)
+    lane = LaneView(uuid="cpu", label="CPU", memory_mib=0)
     found = bars(read([dataclasses.replace(one, lanes=[lane])]))
     assert len({each.get("y") for each in found}) == 3
     assert [row for _, row in packed(runs)[0]] == [0, 1, 2, 0, 1, 2]

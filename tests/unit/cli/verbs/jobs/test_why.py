@@ -8,7 +8,7 @@ import json
 import pytest
 
 from launcher.cli.output import terminal
-from launcher.wire import Blocker, Gate, JobView
+from launcher.wire import BlockerView, Gate, JobView
 from tests.unit.cli.launch_command import Launch
 from tests.unit.cli.queue_views import FULL, why_view
 from tests.unit.client.stub_daemon import Json, StubDaemon, ended, job_view
@@ -35,7 +35,7 @@ def test_why_tells_what_must_be_passed_who_is_in_the_way_and_when_it_starts(
 
 
 def test_what_cannot_be_told_is_unknown(stub: StubDaemon, launch: Launch) -> None:
-    held = Blocker(kind="JobHeldUser", need="a release", have="it is held")
+    held = BlockerView(kind="JobHeldUser", need="a release", have="it is held")
     view = why_view(
         position=None, ahead=[], blockers=[held], earliest_start=None, estimated_start=None,
         gates=[Gate(name="hold", passed=False, blocker=held)],
@@ -51,7 +51,7 @@ def test_what_cannot_be_told_is_unknown(stub: StubDaemon, launch: Launch) -> Non
 
 def test_every_blocker_of_a_gate_is_told(stub: StubDaemon, launch: Launch) -> None:
     waits = [
-        Blocker(kind="Dependency", need=f"afterok of job {n}", have="RUNNING", jobs=[n])
+        BlockerView(kind="Dependency", need=f"afterok of job {n}", have="RUNNING", jobs=[n])
         for n in (3, 4)
     ]
     gates = [Gate(name="dependencies", passed=False, blocker=waits[0])]

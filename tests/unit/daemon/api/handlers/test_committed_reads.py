@@ -16,7 +16,7 @@ from launcher.core.model.job import Job, JobSpec, State
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.jobs import _pages
 from launcher.daemon.api.handlers.streams import wait_for_outcome
-from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.users.identity import Caller
 from tests.support.builders import ALICE, IMAGE, profile
 from tests.unit.daemon.loop.test_event_loop import Daemon, play
@@ -42,8 +42,12 @@ READS: dict[str, Reading] = {
 def context_of(made: Daemon) -> Context:
     """A context of a daemon whose hub hears of each commit."""
     context = object.__new__(Context)
-    context.brain, context.committer, context.hub = made.brain, made.committer, Hub()
-    made.brain._changed = context.hub.changed
+    context.event_loop, context.committer, context.subscriptions = (
+        made.event_loop,
+        made.committer,
+        Subscriptions(),
+    )
+    made.event_loop._changed = context.subscriptions.changed
     return context
 
 
@@ -70,9 +74,9 @@ def test_a_job_that_ends_while_the_store_is_read_is_not_shown_as_it_was(
         new = ev.NewJob(spec, "", IMAGE, element=ev.NewElement(0, 0))
         array = ev.NewArray("job", ArrayTemplate("{}"))
         second = ev.NewJob(spec, "", IMAGE, element=ev.NewElement(0, 1))
-        jobs = await made.brain.ask(ev.Submitted(ALICE, (new, second), False, (array,)))
+        jobs = await made.event_loop.ask(ev.Submitted(ALICE, (new, second), False, (array,)))
         gate = slow_commits(made, monkeypatch)
-        made.brain.tell(*(ev.CancelAsked(job.id, ALICE.uid) for job in jobs))
+        made.event_loop.tell(*(ev.CancelAsked(job.id, ALICE.uid) for job in jobs))
         await gate.seen.wait()
         found = await READS[how](context)
         assert found
@@ -89,7 +93,7 @@ def test_who_waits_for_a_job_is_answered_once_its_end_is_committed(
         context = context_of(made)
         (job,) = await made.submit(hold=True)
         gate = slow_commits(made, monkeypatch)
-        made.brain.tell(ev.CancelAsked(job.id, ALICE.uid))
+        made.event_loop.tell(ev.CancelAsked(job.id, ALICE.uid))
         await gate.seen.wait()
         waiting = asyncio.create_task(wait_for_outcome(context, job, 20))
         assert not (await asyncio.wait({waiting}, timeout=0.1))[0]

@@ -16,7 +16,7 @@ from launcher.core.model.job import ImageKey, Job, JobSpec, Owner, State
 from launcher.daemon.api.handlers import streams
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
-from launcher.daemon.loop.subscriptions import Hub
+from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.users.identity import Caller
 from launcher.output.log_file import LogWriter, path_of
 from launcher.wire import STDOUT, Frame
@@ -39,11 +39,14 @@ def ask(machine: Machine, owner: Owner, key: ImageKey) -> Job:
 
 def test_the_progress_of_a_private_pull_is_told_to_its_owner_alone() -> None:
     async def told() -> dict[str, Any]:
-        machine, hub = Machine(), Hub()
+        machine, subscriptions = Machine(), Subscriptions()
         jobs = [ask(machine, ALICE, HERS), ask(machine, BOB, HIS)]
-        hub.pulling(HERS, LAYERS)
-        turns = ForegroundTurns(hub.touch)
-        context = cast("Context", SimpleNamespace(world=machine.world, hub=hub, turns=turns))
+        subscriptions.pulling(HERS, LAYERS)
+        turns = ForegroundTurns(subscriptions.touch)
+        context = cast(
+            "Context",
+            SimpleNamespace(world=machine.world, subscriptions=subscriptions, turns=turns),
+        )
         return {
             job.owner.name: json.loads(
                 streams._event(context, job, Caller(job.owner, admin=False), None)
@@ -85,7 +88,12 @@ def test_who_takes_output_slowly_gets_all_of_it(
 
     async def read() -> list[Frame]:
         users = SimpleNamespace(run=blocking)
-        known = {"hub": Hub(), "find": find, "users": users, "log_directory": tmp_path}
+        known = {
+            "subscriptions": Subscriptions(),
+            "find": find,
+            "users": users,
+            "log_directory": tmp_path,
+        }
         context = cast("Context", SimpleNamespace(**known))
         query = streams.LogQuery(None, follow=True)
         return [frame async for some in streams.log_frames(context, job, query) for frame in some]
