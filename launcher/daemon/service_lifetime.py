@@ -8,19 +8,21 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from launcher.config.settings import Config
 from launcher.core.messages import events as ev
 from launcher.core.model.job import State
 from launcher.core.world.world import World
+from launcher.daemon.attempts.action_runners import ActionRunners
 from launcher.daemon.loop import clock
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.loop.event_loop import EventLoop
+from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.daemon.machine.disk_space import lack_of_space
 from launcher.dockerd import socket_was_replaced
 from launcher.errors import LauncherError
-
-if TYPE_CHECKING:
-    from launcher.daemon.main import Daemon
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,20 @@ NICE = -5
 """Jobs may take every core; between two of them a slice must not wait for the launcher."""
 AUTOGROUP = Path("/proc/self/autogroup")
 """The nice value of the whole session. Where sched(7) has autogroups, others count within it."""
+
+
+class RunningDaemon(Protocol):
+    """What a daemon's lifetime depends on; ``check`` raises where one of its loops has ended."""
+
+    config: Config
+    stop: asyncio.Event
+    health: Health
+    event_loop: EventLoop
+    committer: Committer
+    runners: ActionRunners
+    own_container: str | None
+
+    def check(self) -> None: ...  # noqa: D102
 
 
 def go_first() -> None:
@@ -46,7 +62,7 @@ def go_first() -> None:
             AUTOGROUP.write_text(str(NICE))
 
 
-def stopped_by_signals(daemon: Daemon) -> asyncio.Event:
+def stopped_by_signals(daemon: RunningDaemon) -> asyncio.Event:
     """Stop the daemon at SIGTERM and SIGINT; returns what is set then."""
     terminated, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -59,7 +75,7 @@ def stopped_by_signals(daemon: Daemon) -> asyncio.Event:
     return terminated
 
 
-async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier) -> None:
+async def until_over(daemon: RunningDaemon, idle_exit: float | None, notifier: Notifier) -> None:
     """Return when told to stop, when a draining daemon has nothing left that runs, or when idle.
 
     Idle is who has no job for ``idle_exit`` seconds. Raises ``InternalError`` where the loop that
@@ -96,7 +112,7 @@ async def until_over(daemon: Daemon, idle_exit: float | None, notifier: Notifier
         notifier.stopping()
 
 
-def _is_cut_off(daemon: Daemon) -> bool:
+def _is_cut_off(daemon: RunningDaemon) -> bool:
     """Return whether only a new start of the daemon's own container can reach Docker again."""
     is_contained = daemon.own_container is not None
     return is_contained and socket_was_replaced(daemon.config.docker_host)
@@ -110,7 +126,7 @@ def in_short(world: World) -> str:
     return f"{active} jobs run, {max(0, len(world.jobs) - active)} wait{trouble}"
 
 
-def _is_drained(daemon: Daemon) -> bool:
+def _is_drained(daemon: RunningDaemon) -> bool:
     """Whether a draining daemon has nothing left to do: no attempt or layout change is
     under way, and logs are whole."""
     world = daemon.event_loop.world
@@ -121,7 +137,7 @@ def _is_drained(daemon: Daemon) -> bool:
     return bool(world.engine_down) or not daemon.runners.removing
 
 
-async def _give_signs_of_life(daemon: Daemon, notifier: Notifier) -> None:
+async def _give_signs_of_life(daemon: RunningDaemon, notifier: Notifier) -> None:
     """Tell the watchdog twice in its time, as long as the loop decides and its thread commits.
 
     Who hangs is not answered, and says nothing more. A disk that refuses commits is no hang: the

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from launcher.core.model.use import Use, accrued, decayed, weight
+from launcher.core.model.use import Use, accrued, decayed
 
 if TYPE_CHECKING:
-    from launcher.core.model.job import Job
     from launcher.core.model.lease import Lease
     from launcher.core.policy.settings import FairShare
-    from launcher.core.world.world import World
 
 
 def rate_of(leases: Iterable[Lease], rules: FairShare, cpu_slots: int = 1) -> float:
@@ -20,12 +18,10 @@ def rate_of(leases: Iterable[Lease], rules: FairShare, cpu_slots: int = 1) -> fl
     return gib or rules.cpu_slot_gib * cpu_slots
 
 
-def charge(world: World, job: Job, rate: float, since: float, until: float) -> None:
-    """Bill a job's owner for ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
-    half_life = world.rules.fair_share.half_life
-    owner, before = job.owner, world.uses.get(job.owner.uid)
+def charged(
+    before: Use | None, user: str, rate: float, since: float, until: float, half_life: float
+) -> Use:
+    """Return a user's use with ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
     past = decayed(before.amount, until - before.at, half_life) if before else 0.0
     at = max(until, before.at) if before else until
-    use = Use(owner.name, past + accrued(rate, until - since, half_life), at)
-    world.uses[owner.uid] = world.changes.uses[owner.uid] = use
-    world.weights[owner.uid] = weight(use, half_life)
+    return Use(user, past + accrued(rate, until - since, half_life), at)

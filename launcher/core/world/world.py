@@ -21,11 +21,11 @@ from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import ImageState, SliceState
-from launcher.core.model.use import Use
+from launcher.core.model.use import Use, weight
 from launcher.core.policy.settings import Settings
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.world.recent import RecentEnds
-from launcher.core.world.usage import charge, rate_of
+from launcher.core.world.usage import charged, rate_of
 
 if TYPE_CHECKING:
     from launcher.core.model.reservation import Reservation
@@ -283,7 +283,7 @@ class World:
         job = self.jobs[lease.job]
         used_until = min(at, wall_of(job.ended_at) or at)  # while nobody looked nothing ran
         rate = rate_of((lease,), self.rules.fair_share)
-        charge(self, job, rate, lease.granted_at, used_until)
+        self._charge(job, rate, lease.granted_at, used_until)
         state = self.slices[lease.slice.uuid]
         state.lease = None
         if state.lost:
@@ -299,7 +299,14 @@ class World:
             self.cpu_running.discard(job.id)
             used_until = min(at, wall_of(job.ended_at) or at)
             rate = rate_of((), self.rules.fair_share, job.need.count)
-            charge(self, job, rate, self.attempts[job.id].granted_at, used_until)
+            self._charge(job, rate, self.attempts[job.id].granted_at, used_until)
+
+    def _charge(self, job: Job, rate: float, since: float, until: float) -> None:
+        """Bill a job's owner for ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
+        uid, half_life = job.owner.uid, self.rules.fair_share.half_life
+        use = charged(self.uses.get(uid), job.owner.name, rate, since, until, half_life)
+        self.uses[uid] = self.changes.uses[uid] = use
+        self.weights[uid] = weight(use, half_life)
 
     def quarantine(self, uuid: str, found: Quarantine) -> None:
         """Let nobody have a slice; a lasting quarantine stays as it is until it is cleared."""
