@@ -36,14 +36,14 @@ lint: $(STAMP) ## Check format, style, types, imports and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python tests/lint_project.py
+	$(BIN)/python -m tests.lint_project
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
 docs: $(STAMP) ## Write the generated documents anew
-	$(BIN)/python tests/lint_project.py --write
+	$(BIN)/python -m tests.lint_project --write
 
 test: system $(STAMP) ## Run the suite, or TESTS, against a real dockerd in a sandbox
 	$(SUDO) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)

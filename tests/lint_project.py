@@ -16,6 +16,7 @@ from pathlib import Path
 from launcher.core.policy.policy import RULES
 from launcher.core.world import lifecycle
 from launcher.jobfile.reading import json_schema
+from tests import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 MAP = ROOT / "launcher" / "README.md"
@@ -24,7 +25,7 @@ MOST_LINES, MOST_TEST_LINES, MOST_FUNCTION = 500, 800, 40
 FORBIDDEN = re.compile(
     r"index[-_]url|https?://\S+/simple\b|\bTODO\b|\bFIXME\b|\bXXX\b|time\.sleep\(.*# test"
 )
-README = ROOT / "README.md"
+MANUAL = ROOT / "launcher" / "manual"
 
 
 def tracked(suffix: str) -> list[Path]:
@@ -44,7 +45,11 @@ def generated() -> dict[Path, str]:
     diagram = f"```mermaid\n{lifecycle.diagram()}\n```"
     return {
         MAP: between(MAP, "diagram", diagram),
-        README: between(README, "policy", policy()),
+        MANUAL / "sharing-and-security.md": between(
+            MANUAL / "sharing-and-security.md", "policy", policy()
+        ),
+        MANUAL / "job-files.md": between(MANUAL / "job-files.md", "keys", reference.keys()),
+        MANUAL / "verbs.md": between(MANUAL / "verbs.md", "verbs", reference.verbs()),
         SCHEMA: json_schema.text(),
     }
 

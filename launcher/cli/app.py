@@ -57,6 +57,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "restore": "Put a copy in the place of a lost database.",
         "doctor": "Check Docker, GPUs and the daemon, and say what to mend.",
     },
+    "The manual": {
+        "help": "Read the manual.",
+    },
 }
 """Every verb with its summary, so that ``launch --help`` loads none of them."""
 PACKAGES = {
@@ -65,6 +68,7 @@ PACKAGES = {
     "The queue": "launcher.cli.verbs.scheduling",
     "The machine": "launcher.cli.verbs.machine",
     "The daemon": "launcher.cli.verbs.service",
+    "The manual": "launcher.cli.verbs.service",
 }
 """Where the modules of a section's verbs are."""
 

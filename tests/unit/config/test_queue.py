@@ -14,7 +14,7 @@ from launcher.core.policy.settings import DAY, DEFAULT_RULES, HOUR, Quota, Setti
 from launcher.errors import ConfigError
 from tests.support.project import PROJECT
 
-README = PROJECT / "README.md"
+MANUAL = PROJECT / "launcher" / "manual" / "operating.md"
 
 
 def rules(text: str) -> Settings:
@@ -26,7 +26,7 @@ def test_nothing_said_is_the_defaults() -> None:
 
 
 def test_the_example_of_the_readme_says_what_its_comments_say(tmp_path: Path) -> None:
-    found = re.search(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
+    found = re.search(r"```toml\n(.*?)```", MANUAL.read_text(), re.DOTALL)
     assert found is not None
     file = tmp_path / "launcher.toml"
     file.write_text(found[1])

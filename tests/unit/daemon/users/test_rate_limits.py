@@ -179,7 +179,7 @@ def test_nothing_said_is_the_defaults() -> None:
 
 
 def test_the_readme_shows_the_defaults() -> None:
-    readme = (PROJECT / "README.md").read_text()
+    readme = (PROJECT / "launcher" / "manual" / "operating.md").read_text()
     example = re.search(r"```toml\n(.*?)```", readme, re.DOTALL)
     assert example is not None
     table = tomllib.loads(example[1])["limits"]

@@ -1,0 +1,76 @@
+"""``launch help``: the manual, and the help of each verb."""
+
+from __future__ import annotations
+
+import sys
+from importlib import resources
+
+import click
+
+from launcher.errors import UserError
+
+TOPICS = {
+    "tutorial": "From the first job to sweeps; CUDA without a container; Python.",
+    "job-files": "Every key of a job file.",
+    "verbs": "Every verb with its options; exit codes.",
+    "operating": "Driver, layouts, configuration, retention, backup, clean-up.",
+    "sharing-and-security": "What a job may be, what is protected and what is not.",
+    "troubleshooting": "What fails, what the daemon does, what you do.",
+    "architecture": "Guarantees, scheduling order, output.",
+    "speed": "Measurements, and what was never seen on a card.",
+}
+"""The pages of ``launcher/manual``, in reading order."""
+
+
+@click.command("help", short_help="Read the manual.")
+@click.argument("topic", required=False)
+@click.pass_context
+def command(ctx: click.Context, topic: str | None) -> None:
+    """Show a page of the manual, or the help of a verb; without TOPIC, list the pages.
+
+    On a terminal the page is formatted and shown in the pager; elsewhere it is printed as Markdown.
+    """
+    if topic is None:
+        _list()
+    elif topic in TOPICS:
+        _show(page(topic))
+    else:
+        _verb(ctx, topic)
+
+
+def page(topic: str) -> str:
+    """Return a page of the manual as Markdown."""
+    return resources.files("launcher").joinpath("manual", f"{topic}.md").read_text("utf-8")
+
+
+def _list() -> None:
+    width = max(map(len, TOPICS))
+    for topic, summary in TOPICS.items():
+        click.echo(f"{topic:{width}}  {summary}")
+    click.echo("\n`launch help TOPIC` shows one of them; `launch help VERB` the help of a verb.")
+
+
+def _show(text: str) -> None:
+    if not sys.stdout.isatty():
+        click.echo(text, nl=False)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    with console.pager(styles=True):
+        console.print(Markdown(text, hyperlinks=False))
+
+
+def _verb(ctx: click.Context, verb: str) -> None:
+    root = ctx.find_root()
+    group = root.command
+    assert isinstance(group, click.Group)
+    found = group.get_command(root, verb)
+    if found is None:
+        raise UserError(
+            f"{verb} is not a topic of the manual or a verb",
+            fix="`launch help` lists the topics, `launch --help` the verbs.",
+        )
+    with click.Context(found, info_name=verb, parent=root, max_content_width=100) as context:
+        click.echo(found.get_help(context))
