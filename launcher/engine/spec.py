@@ -76,6 +76,8 @@ def create_body(launch: ContainerSpec) -> dict[str, Any]:
         body["Entrypoint"] = list(spec.entrypoint)
     if spec.working_dir is not None:
         body["WorkingDir"] = normal(spec.working_dir)
+    if spec.hostname is not None:
+        body["Hostname"] = spec.hostname
     if launch.confinement.user is not None:
         body["User"] = launch.confinement.user
     return body

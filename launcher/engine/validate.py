@@ -25,6 +25,7 @@ _CAPABILITIES = [["gpu", "compute", "utility"]]
 _REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}
 _CLOSED = re.compile(r"/{1,2}($|(proc|sys|dev|run|var/run|etc|usr|lib\w*|bin|sbin|boot)(/|$))")
 _KERNELS = re.compile(r"/*(proc|sys|dev)(/|$)|[^/]|.*[\0-\x1f\x7f]", re.DOTALL)
+_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE | re.ASCII)
 _SECRETS = ("/run/secrets", True)
 _MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
 
@@ -116,6 +117,7 @@ _BODY_MAY: dict[str, Rule] = {
     "Cmd": _words,
     "Entrypoint": _words,
     "WorkingDir": _text,
+    "Hostname": lambda value: isinstance(value, str) and _LABEL.fullmatch(value) is not None,
     "User": _text,
 }
 _HOST: dict[str, Rule] = {

@@ -133,6 +133,7 @@ class JobRequest:
     mem_limit: int | None = None
     cpus: float | None = None
     user: str | None = None
+    hostname: str | None = None
     network_mode: Literal["default", "none", "host"] | None = None
     policy_profile: str | None = None
     stop_grace_period: float = 10.0

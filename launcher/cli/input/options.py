@@ -10,6 +10,7 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.output import terminal
+from launcher.plain_fields import PLAIN_FIELDS
 
 if TYPE_CHECKING:
     from launcher.wire import JobView
@@ -74,6 +75,14 @@ def slices_and_queue(command: F) -> F:
     """Give a command the options that say which slices a job needs, and when it runs."""
     for option in reversed(_SLICES_AND_QUEUE):
         command = option(command)
+    return command
+
+
+def plain_fields(command: F) -> F:
+    """Give a command an option for each plain field of a job."""
+    for each in reversed(PLAIN_FIELDS):
+        kind = params.Parsed(each.name, each.check)
+        command = click.option(each.flag, type=kind, metavar=each.metavar, help=each.help)(command)
     return command
 
 

@@ -10,6 +10,7 @@ import click
 
 from launcher.jobfile.values import environment, gpu_spec, units, volumes
 from launcher.jobfile.values import names as words
+from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire import GpuRequest, JobRequest, Mount
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
         "mem_limit": flags["memory"],
         "cpus": flags["cpus"],
         "user": flags["user"],
+        **{each.name: flags[each.name] for each in PLAIN_FIELDS},
         "network_mode": flags["network"],
         "policy_profile": flags["policy_profile"],
         "pull_policy": flags["pull"],

@@ -196,6 +196,7 @@ class JobSpec:
     mem_limit: int | None = None
     cpus: float | None = None
     user: str | None = None
+    hostname: str | None = None
     network: str | None = None
     policy_profile: str | None = None
     stop_grace: float = 10.0

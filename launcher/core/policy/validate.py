@@ -13,6 +13,7 @@ from launcher.core.model.job import Job, JobSpec, Need, NeedKind
 from launcher.core.policy.policy import has_no_controls
 from launcher.errors import UserError
 from launcher.imageref import is_reference
+from launcher.plain_fields import PLAIN_FIELDS
 
 MAX_PRIORITY = 1000
 YEAR = 366 * 86400.0
@@ -80,6 +81,10 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
         taken <= MOST_ENVIRONMENT,
         f"environment: it has {taken} bytes, {MOST_ENVIRONMENT} can be; put the rest into files",
     )
+    for each in PLAIN_FIELDS:
+        value = getattr(spec, each.name)
+        valid = value is None or re.fullmatch(each.pattern, value)
+        yield valid, f"{each.name}: {str(value)[:80]!r} is not valid: {each.hint}"
     for name, _ in spec.environment:
         yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
     yield from _rules_of_paths(spec)
@@ -100,6 +105,7 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
         "network_mode": spec.network,
         "profile": spec.policy_profile,
         "secrets": spec.secrets,
+        **{each.name: getattr(spec, each.name) for each in PLAIN_FIELDS},
     }
     for field, value in absent.items():
         yield not value, f"{field}: a host job has no container, and so none of its settings"

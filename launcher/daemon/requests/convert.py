@@ -14,6 +14,7 @@ from launcher.core.model.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
 from launcher.core.policy.validate import LATEST
 from launcher.core.scheduling.cpu_slots import with_slots
 from launcher.errors import InternalError, UserError
+from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire.bounds import MOST_CHARACTERS, MOST_ITEMS, MOST_NUMBER
 
 T = TypeVar("T")
@@ -137,6 +138,7 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
         mem_limit=request.mem_limit,
         cpus=request.cpus,
         user=request.user,
+        **{each.name: getattr(request, each.name) for each in PLAIN_FIELDS},
         network=request.network_mode,
         policy_profile=request.policy_profile,
         stop_grace=request.stop_grace_period,

@@ -14,6 +14,7 @@ from typing import Any
 from launcher.interpolation import KEY
 from launcher.jobfile.reading.keys import JOB, SCHEDULE
 from launcher.jobfile.values.retry_spec import MOST_RETRIES
+from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire import ArrayRequest, JobRequest
 
 FILE = Path(__file__).parents[1] / "schema.json"
@@ -165,6 +166,8 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "idle_timeout": ("It is stopped when no process has used its slices for this long.", _DURATION),
     "preemptible": ("It gives way to jobs of higher priority, and is queued again.",
                     {"type": "boolean"}),
+    **{each.name: (each.help, {**_TEXT, "pattern": f"^{each.pattern}$"})
+       for each in PLAIN_FIELDS},
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from launcher.jobfile.values.nodes import Items, Node, Scalar
 from launcher.jobfile.values.scalars import boolean, entries, items, parsed, string, unknown
 from launcher.jobfile.values.schedule import read_retries, read_signal
 from launcher.jobfile.values.waiting import parse_begin
+from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire import Mount
 
 
@@ -239,6 +240,7 @@ JOB: dict[str, tuple[str, Read]] = {
     "user": ("user", _by("user", names.check_user)),
     "network_mode": ("network_mode", _by("network_mode", names.check_network)),
     "profile": ("policy_profile", _by("profile", names.check_profile)),
+    **{each.name: (each.name, _by(each.name, each.check)) for each in PLAIN_FIELDS},
     "stop_grace_period": (
         "stop_grace_period",
         _by("stop_grace_period", units.parse_duration),

@@ -8,6 +8,7 @@ from typing import Any
 from launcher.errors import JobFileError
 from launcher.jobfile.values import gpu_spec, signals
 from launcher.jobfile.values.nodes import Scalar
+from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire import ArrayRequest, GpuRequest
 
 PARTS = ("env_file", "array", "matrix", "max_parallel")
@@ -15,7 +16,7 @@ PARTS = ("env_file", "array", "matrix", "max_parallel")
 
 OF_CONTAINERS = {
     "image", "entrypoint", "volumes", "secrets", "shm_size", "user", "network_mode",
-    "policy_profile", "pull_policy",
+    "policy_profile", "pull_policy", *(each.name for each in PLAIN_FIELDS),
 }  # fmt: skip
 """Fields that a command without a container cannot have."""
 

@@ -9,7 +9,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.argv_split import split_words
 from launcher.cli.input.common import connect_or_start, credentials, docker_codes
-from launcher.cli.input.options import check_array, queued, slices_and_queue
+from launcher.cli.input.options import check_array, plain_fields, queued, slices_and_queue
 from launcher.cli.output import terminal
 
 
@@ -48,6 +48,7 @@ class RunCommand(click.Command):
 )
 @click.option("-w", "--workdir", type=params.CONTAINER_PATH)
 @click.option("-u", "--user", type=params.USER, metavar="USER[:GROUP]")
+@plain_fields
 @click.option("--network", type=params.NETWORK, metavar="default|none", help="None: no network.")
 @click.option(
     "--policy-profile",

@@ -12,6 +12,7 @@ from launcher.cli.output import render, terminal
 from launcher.cli.output.array_details import show_array
 from launcher.cli.output.job_format import element, gpus, matrix, why
 from launcher.cli.output.times import duration
+from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire import AttemptView, JobDetail, JobRequest, JobView
 
 
@@ -110,6 +111,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("shm size", None if on_host else f"{spec.shm_size // 2**20} MiB"),
         ("cpus", spec.cpus),
         ("as user", spec.user),
+        *((each.name, getattr(spec, each.name)) for each in PLAIN_FIELDS),
         ("network", spec.network_mode),
         ("policy profile", spec.policy_profile),
         ("grace", duration(spec.stop_grace_period)),

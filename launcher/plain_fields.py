@@ -1,0 +1,45 @@
+"""Plain fields of a job: text that goes to its container unchanged.
+
+One row here is the key of the job file with its JSON Schema, the flag of ``launch run``, the check
+that client and daemon both make, and a line of ``launch show``. The value is an attribute of the
+same name of ``JobRequest`` and of ``JobSpec``. ``engine.spec`` puts it into the create body and
+``engine.validate`` judges it a second time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PlainField:
+    """One field. ``pattern`` matches all of a valid value, ``hint`` says how to write one."""
+
+    name: str
+    metavar: str
+    help: str
+    pattern: str
+    hint: str
+
+    @property
+    def flag(self) -> str:
+        """The option of ``launch run``."""
+        return f"--{self.name.replace('_', '-')}"
+
+    def check(self, text: str) -> str:
+        """Return a valid value; raises ``ValueError`` for another."""
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"'{text[:80]}' is not a valid {self.name}: {self.hint}")
+        return text
+
+
+PLAIN_FIELDS = (
+    PlainField(
+        "hostname",
+        "NAME",
+        "The container's host name (its id).",
+        "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?",  # a label: RFC 1123, section 2.1
+        "use up to 63 letters, digits and '-', none of them at an end",
+    ),
+)
