@@ -112,7 +112,7 @@ def test_the_working_directory_and_the_user_are_as_asked(launch: Shell) -> None:
 def test_the_host_name_is_as_asked(launch: Shell) -> None:
     done = launch("run", "-q", "--hostname", "node-1", BUSYBOX, "hostname").ok()
     assert done.text == "node-1\n"
-    assert re.search(r"(?m)^ *hostname +node-1$", launch("show", "last").ok().text)
+    assert re.search(r"(?m)^ *hostname: +node-1$", launch("show", "last").ok().text)
 
 
 def test_root_mounts_directories_of_the_machine(launch: Shell, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "--begin", "2026-12-01T03:00:00+01:00", "--hold", "--dependency", "afterok:4,afterany:5:6",
         "--retries", "2", "--retry-on", "oom,exit:75", "--retry-backoff", "30s",
         "--signal", "usr1@60s", "--idle-timeout", "30m", "--preemptible",
-        "--network", "none", "--policy-profile", "trusted-net",
+        "--hostname", "node-1", "--network", "none", "--policy-profile", "trusted-net",
         "nvcr.io/x/img:1",
         "--", "-c", "true",
     )  # fmt: skip
@@ -78,6 +78,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "mem_limit": 2 << 30,
         "cpus": 1.5,
         "user": "1000:1000",
+        "hostname": "node-1",
         "network_mode": "none",
         "policy_profile": "trusted-net",
         "stop_grace_period": 3.0,
