@@ -15,6 +15,32 @@ from launcher.cli.output.times import duration
 from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire import AttemptView, JobDetail, JobRequest, JobView
 
+HISTORY = {
+    "Granted": "slice granted",
+    "Settled": "dependency ended",
+    "HoldAsked": "held",
+    "ReleaseAsked": "released",
+    "EditAsked": "edited",
+    "CancelAsked": "cancelled",
+    "RequeueAsked": "requeue requested",
+    "RetryAsked": "queued again",
+    "SignalAsked": "signal sent",
+    "ImageResolved": "image found",
+    "ImageFailed": "image failed",
+    "AttemptStarted": "started",
+    "StartFailed": "start failed",
+    "AttemptEnded": "ended",
+    "AttemptLost": "lost",
+    "SlicesIdle": "slice released",
+    "SliceStuck": "slice not released",
+    "Tick": "time passed",
+    "Preempted": "preempted",
+    "Xid": "GPU error",
+    "cancel asked": "cancel requested",
+    "kill asked": "kill requested",
+}
+"""Recorded name of an event -> what people read; the JSON output keeps the recorded names."""
+
 
 @click.command("show", short_help="Show all there is to know of one job.")
 @output_option
@@ -55,7 +81,7 @@ def _print(detail: JobDetail) -> None:
         sys.stdout.write("\n")
         render.print_table(
             ("AT", "EVENT", "DETAIL"),
-            [(each.at, each.event, each.detail) for each in detail.events],
+            [(each.at, HISTORY.get(each.event, each.event), each.detail) for each in detail.events],
         )
 
 
