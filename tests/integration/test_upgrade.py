@@ -1,6 +1,6 @@
 """The upgrade from 0.1.0 with jobs in every state, and the way back.
 
-``tests/support/launcher-0.1.0.tar.xz`` is the package of that version; it runs on today's libraries.
+``tests/support/launcher-0.1.0.tar.xz`` is that version; it runs on the libraries of this one.
 """
 
 from __future__ import annotations

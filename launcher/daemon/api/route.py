@@ -12,6 +12,7 @@ from aiohttp import web
 from launcher import wire
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import Parameter
+from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
 
 NOTICE = "Launcher-Notice"
@@ -34,7 +35,8 @@ class Route:
     """One line of the API. ``reply`` None means a stream of frames.
 
     ``costly`` requests of one user, unless he is an admin, come one after the other; ``large`` ones
-    may have the longest bodies. ``query`` are the parameters that it may have.
+    may have the longest bodies. ``query`` are the parameters that it may have. The handler of a
+    ``direct`` route gets the names in the path and the parsed body instead of the request.
     """
 
     method: str
@@ -42,11 +44,21 @@ class Route:
     access: Access
     asks: Any
     reply: Any
-    handler: Callable[[Context, Caller, web.Request], Awaitable[Any]]
+    handler: Callable[..., Awaitable[Any]]
     status: int = 200
     costly: bool = False
     large: bool = False
     query: tuple[Parameter, ...] = ()
+    direct: bool = False
+
+    async def serve(self, context: Context, caller: Caller, request: web.Request) -> Any:
+        """Return the handler's reply; raises ``UserError`` for a body that is not valid."""
+        if not self.direct:
+            return await self.handler(context, caller, request)
+        arguments: list[Any] = list(request.match_info.values())
+        if self.asks is not None:
+            arguments.append(convert.parse(self.asks, await request.read()))
+        return await self.handler(context, caller, *arguments)
 
     @property
     def waits(self) -> bool:

@@ -11,12 +11,11 @@ from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job
 from launcher.daemon import doctor
-from launcher.daemon.api import history_routes, query_params
+from launcher.daemon.api import history_routes, layout_routes, query_params
 from launcher.daemon.api.handlers import (
     control,
     images,
     jobs,
-    layouts,
     login,
     queue,
     reservations,
@@ -55,49 +54,14 @@ async def _head(context: Context, caller: Caller, request: web.Request) -> Any:
     return await jobs.head(context, caller, min(most, 1000))
 
 
-async def _show(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await jobs.show(context, caller, request.match_info["ref"])
-
-
 async def _cancel(context: Context, caller: Caller, request: web.Request) -> Any:
     at_once = query_params.is_set(request.query, "now")
     return await control.cancel(context, caller, request.match_info["ref"], at_once=at_once)
 
 
-async def _hold(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await control.hold(context, caller, request.match_info["ref"])
-
-
-async def _release(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await control.release(context, caller, request.match_info["ref"])
-
-
-async def _requeue(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await control.requeue(context, caller, request.match_info["ref"])
-
-
-async def _edit(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.EditRequest, await request.read())
-    return await control.edit(context, caller, request.match_info["ref"], asked)
-
-
-async def _cancel_all(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.SelectRequest, await request.read())
-    return await control.cancel_all(context, caller, asked)
-
-
-async def _retry(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.RetryJobs, await request.read())
-    return await control.retry(context, caller, asked)
-
-
 async def _queue(context: Context, caller: Caller, request: web.Request) -> Any:
     most = query_params.whole_number(request.query, "most") or 50
     return await queue.order(context, caller, min(most, 100_000))
-
-
-async def _why(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await why.why(context, caller, request.match_info["ref"])
 
 
 async def _whatif(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -110,18 +74,8 @@ async def _reservations(context: Context, caller: Caller, request: web.Request) 
     return await reservations.show(context)
 
 
-async def _reserve(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.ReserveRequest, await request.read())
-    return await reservations.reserve(context, caller, asked)
-
-
 async def _unreserve(context: Context, caller: Caller, request: web.Request) -> Any:
     return await reservations.unreserve(context, request.match_info["name"])
-
-
-async def _signal(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.SignalRequest, await request.read())
-    return await control.send_signal(context, caller, request.match_info["ref"], asked)
 
 
 async def _wait(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -177,76 +131,12 @@ def _resume(request: web.Request, job: Job) -> streams.Resume | None:
     return resume
 
 
-async def _slices(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await jobs.slices(context, caller)
-
-
-async def _status(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await jobs.status(context, caller)
-
-
 async def _doctor(context: Context, caller: Caller, request: web.Request) -> Any:
     return await doctor.checks(context, caller.uid)
 
 
 async def _doctor_fix(context: Context, caller: Caller, request: web.Request) -> Any:
     return await doctor.fix(context, caller.uid)
-
-
-async def _layout(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.show(context)
-
-
-async def _profiles(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.profiles(context, caller, request.query.get("gpu"))
-
-
-async def _plan(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.plan(context, convert.parse(wire.LayoutRequest, await request.read()))
-
-
-async def _change(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.LayoutRequest, await request.read())
-    return await layouts.change(context, caller, asked)
-
-
-async def _changes(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.changes(context, query_params.whole_number(request.query, "most") or 50)
-
-
-async def _wait_for_change(context: Context, caller: Caller, request: web.Request) -> Any:
-    seconds = query_params.wait_timeout(request.query)
-    return await layouts.wait_for_change(context, _change_id(request), seconds)
-
-
-async def _cancel_change(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.cancel(context, _change_id(request))
-
-
-def _change_id(request: web.Request) -> int:
-    return query_params.whole_number(request.match_info, "id") or 0
-
-
-async def _save(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.save(context, caller)
-
-
-async def _saved(context: Context, caller: Caller, request: web.Request) -> Any:
-    return await layouts.saved(context)
-
-
-async def _current(context: Context, caller: Caller, request: web.Request) -> Any:
-    return layouts.current(context.world)
-
-
-async def _restore(context: Context, caller: Caller, request: web.Request) -> Any:
-    wanted = layouts.restoring(context.world, await layouts.saved(context))
-    return await layouts.change(context, caller, wanted)
-
-
-async def _drain(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.DrainRequest, await request.read())
-    return await layouts.drain(context, caller, request.match_info["ref"], asked.reason)
 
 
 async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -256,11 +146,6 @@ async def _stop(context: Context, caller: Caller, request: web.Request) -> Any:
     reply = await jobs.status(context, caller)
     context.stop.set()
     return reply
-
-
-async def _login(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.LoginRequest, await request.read())
-    return await login.login(context, caller, asked)
 
 
 async def _publish(context: Context, caller: Caller, request: web.Request) -> Any:
@@ -285,78 +170,18 @@ ALL = flag("all", "Jobs that have ended as well.")
 ATTEMPT = number("attempt", "Which attempt, from 1; the last one where it is not there.")
 DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
 FOLLOW = flag("follow", "Stay until all is told.")
-GPU = text("gpu", "A GPU's index or UUID.")
 REFS = text("ref", "The jobs that are meant.", repeated=True)
 SINCE_NS = number("since_ns", "Begin near the output of this time (nanoseconds since 1970).")
 TAIL = number("tail", "Only so many of the last lines.")
 
 ROUTES: tuple[Route, ...] = (
     *history_routes.ROUTES,
-    Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, _status),
+    *layout_routes.ROUTES,
+    Route("GET", "/v1/status", Access.ANYONE, None, wire.Status, jobs.status, direct=True),
     Route("GET", "/v1/doctor", Access.ANYONE, None, list[wire.Check], _doctor, costly=True),
     Route("POST", "/v1/doctor/fix", Access.ADMIN, None, list[wire.Check], _doctor_fix),
     Route("POST", "/v1/stop", Access.ADMIN, None, wire.Status, _stop, query=(DRAIN,)),
-    Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], _slices),
-    Route("GET", "/v1/layout", Access.ANYONE, None, list[wire.GpuView], _layout),
-    Route(
-        "GET",
-        "/v1/layout/profiles",
-        Access.ANYONE,
-        None,
-        list[wire.ProfileView],
-        _profiles,
-        query=(GPU,),
-    ),
-    Route("GET", "/v1/layout/current", Access.ANYONE, None, list[wire.SavedGpu], _current),
-    Route("GET", "/v1/layout/saved", Access.ANYONE, None, list[wire.SavedGpu], _saved),
-    Route("POST", "/v1/layout/save", Access.ADMIN, None, list[wire.SavedGpu], _save),
-    Route("POST", "/v1/layout/restore", Access.ADMIN, None, wire.LayoutChange, _restore),
-    Route(
-        "POST",
-        "/v1/layout/plan",
-        Access.ANYONE,
-        wire.LayoutRequest,
-        wire.LayoutPlan,
-        _plan,
-        costly=True,
-    ),
-    Route(
-        "GET",
-        "/v1/layout/changes",
-        Access.ANYONE,
-        None,
-        list[wire.LayoutChange],
-        _changes,
-        query=(PAGE_SIZE,),
-    ),
-    Route(
-        "POST", "/v1/layout/changes", Access.ADMIN, wire.LayoutRequest, wire.LayoutChange, _change
-    ),
-    Route(
-        "GET",
-        "/v1/layout/changes/{id}/wait",
-        Access.ANYONE,
-        None,
-        wire.LayoutChange,
-        _wait_for_change,
-        query=(TIMEOUT,),
-    ),
-    Route(
-        "POST",
-        "/v1/layout/changes/{id}/cancel",
-        Access.ADMIN,
-        None,
-        wire.LayoutChange,
-        _cancel_change,
-    ),
-    Route(
-        "POST",
-        "/v1/slices/{ref}/drain",
-        Access.ADMIN,
-        wire.DrainRequest,
-        list[wire.SliceView],
-        _drain,
-    ),
+    Route("GET", "/v1/slices", Access.ANYONE, None, list[wire.SliceView], jobs.slices, direct=True),
     Route(
         "GET",
         "/v1/jobs",
@@ -417,8 +242,9 @@ ROUTES: tuple[Route, ...] = (
         Access.ADMIN,
         wire.ReserveRequest,
         wire.ReservationView,
-        _reserve,
+        reservations.reserve,
         201,
+        direct=True,
     ),
     Route(
         "POST",
@@ -434,8 +260,9 @@ ROUTES: tuple[Route, ...] = (
         Access.ANYONE,
         wire.SelectRequest,
         list[wire.JobView],
-        _cancel_all,
+        control.cancel_all,
         costly=True,
+        direct=True,
     ),
     Route(
         "POST",
@@ -443,11 +270,21 @@ ROUTES: tuple[Route, ...] = (
         Access.ANYONE,
         wire.RetryJobs,
         list[wire.JobView],
-        _retry,
+        control.retry,
         costly=True,
+        direct=True,
     ),
-    Route("GET", "/v1/jobs/{ref}/why", Access.ANYONE, None, wire.Why, _why, costly=True),
-    Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, _show),
+    Route(
+        "GET",
+        "/v1/jobs/{ref}/why",
+        Access.ANYONE,
+        None,
+        wire.Why,
+        why.why,
+        costly=True,
+        direct=True,
+    ),
+    Route("GET", "/v1/jobs/{ref}", Access.ANYONE, None, wire.JobDetail, jobs.show, direct=True),
     Route("GET", "/v1/jobs/{ref}/wait", Access.ANYONE, None, wire.JobView, _wait, query=(TIMEOUT,)),
     Route(
         "POST",
@@ -458,11 +295,51 @@ ROUTES: tuple[Route, ...] = (
         _cancel,
         query=(query_params.flag("now", "Kill running jobs without their grace period."),),
     ),
-    Route("POST", "/v1/jobs/{ref}/hold", Access.OWNER, None, list[wire.JobView], _hold),
-    Route("POST", "/v1/jobs/{ref}/release", Access.OWNER, None, list[wire.JobView], _release),
-    Route("POST", "/v1/jobs/{ref}/requeue", Access.OWNER, None, list[wire.JobView], _requeue),
-    Route("POST", "/v1/jobs/{ref}/edit", Access.OWNER, wire.EditRequest, list[wire.JobView], _edit),
-    Route("POST", "/v1/jobs/{ref}/signal", Access.OWNER, wire.SignalRequest, wire.JobView, _signal),
+    Route(
+        "POST",
+        "/v1/jobs/{ref}/hold",
+        Access.OWNER,
+        None,
+        list[wire.JobView],
+        control.hold,
+        direct=True,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs/{ref}/release",
+        Access.OWNER,
+        None,
+        list[wire.JobView],
+        control.release,
+        direct=True,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs/{ref}/requeue",
+        Access.OWNER,
+        None,
+        list[wire.JobView],
+        control.requeue,
+        direct=True,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs/{ref}/edit",
+        Access.OWNER,
+        wire.EditRequest,
+        list[wire.JobView],
+        control.edit,
+        direct=True,
+    ),
+    Route(
+        "POST",
+        "/v1/jobs/{ref}/signal",
+        Access.OWNER,
+        wire.SignalRequest,
+        wire.JobView,
+        control.send_signal,
+        direct=True,
+    ),
     Route(
         "GET",
         "/v1/jobs/{ref}/logs",
@@ -481,6 +358,14 @@ ROUTES: tuple[Route, ...] = (
         list[wire.ImageView],
         _publish,
     ),
-    Route("POST", "/v1/login", Access.ANYONE, wire.LoginRequest, wire.LoginReply, _login),
+    Route(
+        "POST",
+        "/v1/login",
+        Access.ANYONE,
+        wire.LoginRequest,
+        wire.LoginReply,
+        login.login,
+        direct=True,
+    ),
     Route("GET", "/v1/openapi.json", Access.ANYONE, None, dict[str, Any], _openapi),
 )

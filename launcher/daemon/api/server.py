@@ -185,7 +185,7 @@ async def _answer(
         await _read_body(request, route.most_bytes(caller), context.limiter.limits.body_time)
         if route.large:
             context.limiter.submit(caller, request.content_length or 0)
-    result = await route.handler(context, caller, request)
+    result = await route.serve(context, caller, request)
     if route.reply is None:
         return await _stream(context, caller, request, result)
     if isinstance(result, list) and len(result) > PAGE:
