@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from launcher.core.model.gpu import Placement
 from launcher.errors import GpuFault, LauncherError
-from launcher.gpu import nvml, nvml_change, nvml_compute
+from launcher.gpu.calls import asking, nvml, nvml_change, nvml_compute
+from launcher.gpu.calls.nvml_change import IN_USE, RESET_REQUIRED, ChangeRefused
 from launcher.gpu.holders import Holder, holders_of
 from launcher.gpu.inventory import GpuReader
-from launcher.gpu.nvml_change import IN_USE, RESET_REQUIRED, ChangeRefused
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ def _destroy(gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> N
     try:
         gone.extend(_take_away(instance))
     except ChangeRefused as refused:
-        if refused.code in nvml.GONE:
+        if refused.code in asking.GONE:
             return
         _put_back(instance, gone)
         raise _in_the_way(device, gpu_uuid, refused, gi) from refused

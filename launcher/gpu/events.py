@@ -13,7 +13,7 @@ import time
 
 from launcher.core.model.gpu import Xid
 from launcher.errors import GpuFault, GpuLost, GpuPermission, GpuSilent, GpuUnavailable
-from launcher.gpu import nvml, nvml_events
+from launcher.gpu.calls import asking, nvml, nvml_events
 from launcher.gpu.inventory import GpuReader
 from launcher.gpu.session import MACHINE
 
@@ -43,7 +43,7 @@ class Events:
                 return None
             try:
                 return self._wait(number, seconds)
-            except nvml.NvmlClosed:
+            except asking.NvmlClosed:
                 self._number = None  # the driver was reloaded
                 self._session.reopen()
             except GpuFault:
@@ -54,7 +54,7 @@ class Events:
     def _give_up(self) -> None:
         """Begin anew the next time; the set is given back as far as that goes."""
         self._number = None
-        with contextlib.suppress(GpuFault, GpuUnavailable, nvml.NvmlClosed):
+        with contextlib.suppress(GpuFault, GpuUnavailable, asking.NvmlClosed):
             nvml_events.free(self._set)
 
     def _wait(self, number: int, seconds: float) -> Xid | None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from launcher.errors import GpuSilent
-from launcher.gpu import nvml
+from launcher.gpu.calls import asking
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ class GpuWorker:
 
     def _quiet(self) -> float:
         """Return for how long the call that is under way has not returned, 0 where none is."""
-        now, call = self._now, nvml.under_way(self._thread.ident)
+        now, call = self._now, asking.under_way(self._thread.ident)
         if now is None:
             return 0.0
         return time.monotonic() - max(now[1], call[1] if call else 0.0)
@@ -109,7 +109,7 @@ class GpuWorker:
         return f" for {self.name}" if self.name else ""
 
     def _silent(self) -> GpuSilent:
-        call = nvml.under_way(self._thread.ident)
+        call = asking.under_way(self._thread.ident)
         since = datetime.fromtimestamp(time.time() - self._quiet(), UTC)
         return GpuSilent(
             f"NVML does not answer{self._whom()} since {since:%Y-%m-%dT%H:%M:%SZ}: "

@@ -28,7 +28,7 @@ from launcher.errors import (
     GpuUnavailable,
     LauncherError,
 )
-from launcher.gpu import nvml
+from launcher.gpu.calls import asking, nvml
 from launcher.gpu.found import GpuFindings
 from launcher.gpu.guard import DEADLINE_SECONDS
 from launcher.gpu.session import MACHINE, Session
@@ -108,7 +108,7 @@ class GpuReader:
     def is_stand_in(self) -> bool:
         """Return whether NVML is the fake GPU's: it has no devices that Docker could hand out."""
         try:
-            return nvml.is_stand_in()
+            return asking.is_stand_in()
         except OSError:
             return False
 

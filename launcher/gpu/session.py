@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from launcher.errors import GpuUnavailable
-from launcher.gpu import nvml
+from launcher.gpu.calls import asking, nvml
 from launcher.gpu.guard import DEADLINE_SECONDS, Guard, Pending
 
 T = TypeVar("T")
@@ -47,12 +47,12 @@ class Session:
     def retried(self, read: Callable[[], T]) -> T:
         """Run ``read`` with NVML open; once more if it was closed under us (driver reloaded)."""
         self._ensure_open()
-        with suppress(nvml.NvmlClosed):
+        with suppress(asking.NvmlClosed):
             return read()
         self.reopen()
         try:
             return read()
-        except nvml.NvmlClosed:
+        except asking.NvmlClosed:
             raise GpuUnavailable("NVML does not stay open", fix="Run launch doctor.") from None
 
     def reopen(self) -> None:
@@ -68,7 +68,7 @@ class Session:
         self.read(lane, lambda: None)
         try:
             return change()
-        except nvml.NvmlClosed:
+        except asking.NvmlClosed:
             raise GpuUnavailable("NVML was closed in the middle of a change") from None
 
     def alone(self, change: Callable[[], T]) -> T:
@@ -80,7 +80,7 @@ class Session:
             _init()
             try:
                 return change()
-            except nvml.NvmlClosed:
+            except asking.NvmlClosed:
                 raise GpuUnavailable("NVML was closed in the middle of a change") from None
             finally:
                 nvml.shutdown()
@@ -145,5 +145,5 @@ class Session:
 def _init() -> None:
     try:
         nvml.init()
-    except nvml.NvmlClosed as closed:
+    except asking.NvmlClosed as closed:
         raise GpuUnavailable(f"NVML cannot be opened: {closed} says that it is not") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.core.model.gpu import Placement, Slice
-from launcher.gpu import nvml
+from launcher.gpu.calls import nvml
 
 
 def difference(expected: Slice) -> str | None:

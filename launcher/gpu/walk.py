@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from launcher.core.model.gpu import Profile
 from launcher.errors import GpuFault
-from launcher.gpu import nvml, nvml_compute
+from launcher.gpu.calls import nvml, nvml_compute
 
 TRIES = 8
 

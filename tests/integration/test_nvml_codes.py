@@ -18,7 +18,8 @@ import pytest
 from launcher.core.model.gpu import Inventory, Placement
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
-from launcher.gpu import Carver, Events, GpuReader, carve, nvml
+from launcher.gpu import Carver, Events, GpuReader, carve
+from launcher.gpu.calls import asking, nvml
 from tests.support.machines import build_directory  # noqa: F401
 from tests.support.nvmlcalls import called, symbol
 
@@ -185,11 +186,11 @@ def test_whatever_a_function_answers_the_result_is_true_or_an_error_that_says_so
                     wrong.append(f"{op}, {code}: {error.message!r} says nothing")
                 continue
             except BaseException as other:
-                wrong.append(f"{op}, {nvml.code_name(code)}: {type(other).__name__}: {other}")
+                wrong.append(f"{op}, {asking.code_name(code)}: {type(other).__name__}: {other}")
                 continue
             told = untrue(cell, op, name, code, result)
             if told is not None:
-                wrong.append(f"{op}, {nvml.code_name(code)}: {told}")
+                wrong.append(f"{op}, {asking.code_name(code)}: {told}")
     cell.restore()
     assert not wrong, "\n".join(wrong)
     count("NVML function x code cells covered", cells)
@@ -201,7 +202,7 @@ _NAMED = re.compile(r"NVML|NVIDIA|GPU|MIG|operating system")
 
 def untrue(cell: Cell, op: str, name: str, code: int, result: Any) -> str | None:
     """Return what is wrong with a value that a read gave though a call failed."""
-    unknowable, gone = code in nvml.UNKNOWABLE, code in nvml.GONE
+    unknowable, gone = code in asking.UNKNOWABLE, code in asking.GONE
     if op in ("inventory", "inventory again"):
         return _inventory(cell, result, may_hide=unknowable and name == "nvmlDeviceGetMigMode")
     if op in ("processes", "older processes"):

@@ -15,7 +15,7 @@ from launcher.errors import (
     LauncherError,
     NvmlLibraryMissing,
 )
-from launcher.gpu import nvml
+from launcher.gpu.calls import asking, nvml
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ from launcher.gpu import nvml
 def test_a_return_code_becomes_one_error_that_says_what_to_do(
     code: int, cls: type[LauncherError], word: str
 ) -> None:
-    error = nvml.error_for("nvmlSomething", code)
+    error = asking.error_for("nvmlSomething", code)
     assert type(error) is cls
     assert "nvmlSomething" in str(error)
     assert word in str(error)
 
 
 def test_a_code_without_a_name_is_shown_as_a_number() -> None:
-    assert "code 12345" in str(nvml.error_for("nvmlSomething", 12345))
+    assert "code 12345" in str(asking.error_for("nvmlSomething", 12345))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
-from launcher.gpu import nvml
-from launcher.gpu.nvml import _ask
+from launcher.gpu.calls import asking, nvml
 
 XID = 0x8
 """nvmlEventTypeXidCriticalError."""
@@ -26,12 +25,12 @@ class Raised:
 
 def event_set() -> nvml.Handle:
     """Return a new event set; it dies with NVML."""
-    return _ask("nvmlEventSetCreate")
+    return asking.ask("nvmlEventSetCreate")
 
 
 def free(events: nvml.Handle) -> None:
     """Give an event set back; one that is dead already is no failure."""
-    _ask("nvmlEventSetFree", events, unknown=nvml.GONE | {nvml.UNINITIALIZED})
+    asking.ask("nvmlEventSetFree", events, unknown=asking.GONE | {asking.UNINITIALIZED})
 
 
 def register(gpu: nvml.Handle, events: nvml.Handle) -> bool:
@@ -40,16 +39,18 @@ def register(gpu: nvml.Handle, events: nvml.Handle) -> bool:
     GpuFault or GpuPermission where the driver refuses.
     """
     call = "nvmlDeviceGetSupportedEventTypes"
-    supported = _ask(call, gpu, unknown=nvml.UNKNOWABLE | {nvml.NO_PERMISSION})
+    supported = asking.ask(call, gpu, unknown=asking.UNKNOWABLE | {asking.NO_PERMISSION})
     if supported is None or not int(supported) & XID:
         return False
-    _ask("nvmlDeviceRegisterEvents", gpu, XID, events)
+    asking.ask("nvmlDeviceRegisterEvents", gpu, XID, events)
     return True
 
 
 def wait(events: nvml.Handle, milliseconds: int) -> Raised | None:
     """Return the next XID, None if none came in time."""
-    found = _ask("nvmlEventSetWait_v2", events, milliseconds, unknown=frozenset({nvml.TIMEOUT}))
+    found = asking.ask(
+        "nvmlEventSetWait_v2", events, milliseconds, unknown=frozenset({asking.TIMEOUT})
+    )
     if found is None or not int(found.eventType) & XID:
         return None
     gi, ci = (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.errors import GpuFault
-from launcher.gpu import nvml
+from launcher.gpu.calls import asking, nvml
 
-IN_USE = nvml.IN_USE
+IN_USE = asking.IN_USE
 RESET_REQUIRED = 16
 INSUFFICIENT_RESOURCES = 23
 
@@ -23,19 +23,19 @@ class ChangeRefused(GpuFault):
 
     def __init__(self, call: str, code: int) -> None:
         self.code = code
-        super().__init__(f"NVML refused {call}: {nvml.code_name(code)}")
+        super().__init__(f"NVML refused {call}: {asking.code_name(code)}")
 
 
 def _change(call: str, *arguments: Any) -> Any:
-    pynvml = nvml._pynvml()
-    nvml.begins(call)
+    pynvml = asking.pynvml_module()
+    asking.begins(call)
     try:
         return getattr(pynvml, call)(*arguments)
     except pynvml.NVMLError as error:
         code = int(error.value)
-    if code in (IN_USE, INSUFFICIENT_RESOURCES, *nvml.GONE):
+    if code in (IN_USE, INSUFFICIENT_RESOURCES, *asking.GONE):
         raise ChangeRefused(call, code)
-    raise nvml.error_for(call, code)
+    raise asking.error_for(call, code)
 
 
 def set_mig_mode(device: nvml.Handle, *, on: bool) -> int:
@@ -48,7 +48,7 @@ def set_mig_mode(device: nvml.Handle, *, on: bool) -> int:
 
 def create_gpu_instance(device: nvml.Handle, profile_id: int, start: int, size: int) -> nvml.Handle:
     """Create a GPU instance of a profile (its id) at a placement."""
-    pynvml = nvml._pynvml()
+    pynvml = asking.pynvml_module()
     placement = pynvml.c_nvmlGpuInstancePlacement_t(start, size)
     return _change(
         "nvmlDeviceCreateGpuInstanceWithPlacement", device, profile_id, pynvml.byref(placement)

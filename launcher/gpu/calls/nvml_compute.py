@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.gpu import nvml
+from launcher.gpu.calls import asking, nvml
 
 
 def compute_profiles(instance: nvml.Handle) -> list[tuple[int, int, int]]:
@@ -12,22 +12,22 @@ def compute_profiles(instance: nvml.Handle) -> list[tuple[int, int, int]]:
 
 def _compute_profiles(instance: nvml.Handle, version: int) -> list[tuple[int, int, int]]:
     call = "nvmlGpuInstanceGetComputeInstanceProfileInfo"
-    refused = nvml.UNKNOWABLE | nvml.GONE | {nvml.NO_PERMISSION}
-    shapes = range(nvml._pynvml().NVML_COMPUTE_INSTANCE_PROFILE_COUNT)
-    infos = [nvml._ask(call, instance, shape, 0, version, unknown=refused) for shape in shapes]
+    refused = asking.UNKNOWABLE | asking.GONE | {asking.NO_PERMISSION}
+    shapes = range(asking.pynvml_module().NVML_COMPUTE_INSTANCE_PROFILE_COUNT)
+    infos = [asking.ask(call, instance, shape, 0, version, unknown=refused) for shape in shapes]
     return [(i.id, i.sliceCount, i.instanceCount) for i in infos if i is not None]
 
 
 def compute_instances(instance: nvml.Handle) -> list[tuple[int, int, nvml.Handle]]:
     """Return the compute instances of a GPU instance as (profile id, compute slices, handle)."""
-    pynvml = nvml._pynvml()
-    refused = nvml.UNKNOWABLE | nvml.GONE | {nvml.NO_PERMISSION}
+    pynvml = asking.pynvml_module()
+    refused = asking.UNKNOWABLE | asking.GONE | {asking.NO_PERMISSION}
     found: list[tuple[int, int, nvml.Handle]] = []
     for profile_id, slices, most in compute_profiles(instance):
         handles = (pynvml.c_nvmlComputeInstance_t * max(1, most))()
         count = pynvml.c_uint(0)
         call = "nvmlGpuInstanceGetComputeInstances"
-        told = nvml._ask(call, instance, profile_id, handles, pynvml.byref(count), unknown=refused)
+        told = asking.ask(call, instance, profile_id, handles, pynvml.byref(count), unknown=refused)
         there = [] if told is None else handles[: count.value]
         found += [(profile_id, slices, handle) for handle in there]
     return found

@@ -1,0 +1,184 @@
+"""Making a call of NVML: its return code becomes a value or an exception, by one table."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from launcher.errors import (
+    DriverMismatch,
+    DriverNotLoaded,
+    GpuFault,
+    GpuLost,
+    GpuPermission,
+    GpuUnavailable,
+    LauncherError,
+    NvmlLibraryMissing,
+)
+
+UNINITIALIZED = 1
+INVALID_ARGUMENT = 2
+NOT_SUPPORTED = 3
+NO_PERMISSION = 4
+NOT_FOUND = 6
+INSUFFICIENT_SIZE = 7
+DRIVER_NOT_LOADED = 9
+TIMEOUT = 10
+LIBRARY_NOT_FOUND = 12
+FUNCTION_NOT_FOUND = 13
+GPU_IS_LOST = 15
+OPERATING_SYSTEM = 17
+LIB_RM_VERSION_MISMATCH = 18
+IN_USE = 19
+NOT_READY = 27
+UNKNOWN = 999
+
+UNKNOWABLE = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
+"""This driver or board does not tell."""
+
+GONE = frozenset({INVALID_ARGUMENT, NOT_FOUND})
+"""What the handle or id named is not there any more: a stale handle is INVALID_ARGUMENT."""
+
+TRANSIENT = frozenset({INSUFFICIENT_SIZE, TIMEOUT, IN_USE, NOT_READY, UNKNOWN})
+"""Worth asking again for a read: the list grew between the two calls, the driver is starting or
+busy with a change of instances. All others say the same thing every time."""
+
+ATTEMPTS = 3
+FIRST_WAIT_S = 0.02
+
+_ERRORS: dict[int, tuple[type[LauncherError], str, str]] = {
+    LIBRARY_NOT_FOUND: (
+        NvmlLibraryMissing,
+        "The NVIDIA management library (libnvidia-ml.so.1) is not installed.",
+        "Install the NVIDIA driver, or try without a GPU: launch serve --fake-gpu 'A30:1g.6gb*4'.",
+    ),
+    DRIVER_NOT_LOADED: (
+        DriverNotLoaded,
+        "The NVIDIA kernel driver is not loaded.",
+        "Run nvidia-smi and look at dmesg; load it with modprobe nvidia, or install the driver.",
+    ),
+    LIB_RM_VERSION_MISMATCH: (
+        DriverMismatch,
+        "The NVIDIA library and the loaded kernel driver have different versions.",
+        "The driver was upgraded under a running system: reboot, then start the launcher again.",
+    ),
+    GPU_IS_LOST: (
+        GpuLost,
+        "A GPU fell off the bus or stopped answering.",
+        "Look for NVRM Xid lines in dmesg; reboot the machine if it does not come back.",
+    ),
+    NO_PERMISSION: (
+        GpuPermission,
+        "NVML refused the call: no permission.",
+        "Run the daemon as root, or let its group read /dev/nvidia-caps (config and monitor).",
+    ),
+    OPERATING_SYSTEM: (
+        GpuUnavailable,
+        "The operating system keeps this process from the GPU.",
+        "A device cgroup took it away (systemctl daemon-reload does): start the daemon again.",
+    ),
+}
+
+
+class NvmlClosed(Exception):
+    """NVML was not, or is no longer, initialised: open it again. Never leaves this room."""
+
+
+_under_way: dict[int, tuple[str, float]] = {}
+
+
+def under_way(thread: int | None) -> tuple[str, float] | None:
+    """Return the last call that a thread began, and when (time.monotonic)."""
+    return None if thread is None else _under_way.get(thread)
+
+
+def begins(call: str) -> None:
+    """Note the call that this thread makes now: one that hangs can tell nobody any more."""
+    _under_way[threading.get_ident()] = (call, time.monotonic())
+
+
+@cache
+def pynvml_module() -> Any:
+    """Return nvidia-ml-py, imported at the first call."""
+    import pynvml
+
+    return pynvml
+
+
+@cache
+def is_stand_in() -> bool:
+    """Return whether NVML is ``launcher.fakegpu``'s, by a symbol that only that library has.
+
+    The library that pynvml loads, or has loaded; nothing is asked of it. OSError: there is none.
+    """
+    return hasattr(ctypes.CDLL("libnvidia-ml.so.1"), "fakegpu_use")
+
+
+def code_name(code: int) -> str:
+    """Return NVML's name of a return code: ``IN_USE`` for 19."""
+    prefix = "NVML_ERROR_"
+    for name, value in vars(pynvml_module()).items():
+        if name.startswith(prefix) and value == code:
+            return str(name).removeprefix(prefix)
+    return f"code {code}"
+
+
+def error_for(call: str, code: int) -> Exception:
+    """Return the exception for a return code of ``call``."""
+    if code == UNINITIALIZED:
+        return NvmlClosed(call)
+    if code in _ERRORS:
+        cls, message, fix = _ERRORS[code]
+        return cls(f"{message} ({call}: {code_name(code)})", fix=fix)
+    return GpuFault(
+        f"NVML refused {call}: {code_name(code)} (code {code})",
+        fix="Run launch doctor; dmesg has the driver's own words.",
+    )
+
+
+def ask(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> Any:
+    """Make a reading call; None for a code in ``unknown``; a transient code is asked again."""
+    nvml = pynvml_module()
+    make: Callable[..., Any] = getattr(nvml, call)
+
+    def function(*arguments: Any) -> Any:
+        begins(call)
+        return make(*arguments)
+
+    try:
+        return function(*arguments)
+    except nvml.NVMLError as error:
+        code = int(error.value)
+    if code in TRANSIENT and code not in unknown:
+        code, value = _ask_again(function, arguments)
+        if code == 0:
+            return value
+    if code in unknown:
+        return None
+    raise error_for(call, code)
+
+
+def _ask_again(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
+    """Repeat a call that failed for a passing reason; (0, value) or (code, None)."""
+    import tenacity
+
+    nvml = pynvml_module()
+
+    def passing(error: BaseException) -> bool:
+        return isinstance(error, nvml.NVMLError) and int(error.value) in TRANSIENT
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(passing),
+        stop=tenacity.stop_after_attempt(ATTEMPTS - 1),
+        wait=tenacity.wait_exponential(multiplier=FIRST_WAIT_S),
+        sleep=tenacity.nap.sleep,
+        reraise=True,
+    )
+    try:
+        return 0, retrying(function, *arguments)
+    except nvml.NVMLError as error:
+        return int(error.value), None
