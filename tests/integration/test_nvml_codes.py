@@ -156,7 +156,7 @@ def cell(
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvml, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(asking, "FIRST_WAIT_S", 0.0)
     monkeypatch.setattr(carve, "IN_USE_SECONDS", 0.0)
 
 
