@@ -19,7 +19,7 @@ from launcher.core.model.gpu import Inventory, Placement
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
 from launcher.gpu import Carver, Events, GpuReader, carve
-from launcher.gpu.calls import asking, nvml
+from launcher.gpu.calls import asking
 from tests.support.machines import build_directory  # noqa: F401
 from tests.support.nvmlcalls import called, symbol
 

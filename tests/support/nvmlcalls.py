@@ -36,7 +36,7 @@ _CALL = re.compile(r"nvml[A-Z]")
 def called() -> list[str]:
     """Return nvidia-ml-py's functions that are named anywhere in launcher/gpu."""
     found: set[str] = set()
-    for path in Path(launcher.gpu.__file__).parent.glob("*.py"):
+    for path in Path(launcher.gpu.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 parts = [v.value if isinstance(v, ast.Constant) else "{}" for v in node.values]

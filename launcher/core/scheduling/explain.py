@@ -7,35 +7,31 @@ from __future__ import annotations
 
 import bisect
 import functools
-import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from launcher.core.messages.events import Now
-from launcher.core.model.job import MOST_TOLD, Job, Need, NeedKind, Reason, State
-from launcher.core.model.slice_state import Having, SliceState
+from launcher.core.model.job import Job, Need, NeedKind, Reason, State
+from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling import quota, reservation_windows
+from launcher.core.scheduling.blockers import (
+    Blocker,
+    _behind,
+    _gate_reason,
+    _image,
+    _moment,
+    _own,
+    _shorter,
+    _turn,
+)
 from launcher.core.scheduling.holdback import Key, limit_in
 from launcher.core.scheduling.lookalikes import told_instead
 from launcher.core.scheduling.matching import slices_wanted, wanted
 from launcher.core.scheduling.scheduler import QueueWalk, gate, settled
 from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
-from launcher.imageref import registry_of
 
 EXACT_UP_TO = 5000
 """In a longer queue a place is told without playing through who is served when."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """One unmet need: which reason, what is needed, what there is, and the jobs in the way."""
-
-    reason: Reason
-    need: str
-    have: str
-    jobs: tuple[int, ...] = ()
 
 
 class Explainer:
@@ -332,75 +328,3 @@ def gates(blockers: Sequence[Blocker]) -> list[tuple[str, Blocker | None]]:
         found.append((name, blocked))
     last = max((i for i, (_, blocked) in enumerate(found) if blocked), default=len(found) - 1)
     return found[: last + 1]
-
-
-def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
-    jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
-    return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
-
-
-def _gate_reason(world: World) -> Reason:
-    if world.reconciling:
-        return Reason.RECONCILING
-    if world.draining:
-        return Reason.DRAINING
-    unknown = world.gpu_down and not world.engine_down
-    return Reason.GPU_UNAVAILABLE if unknown else Reason.ENGINE_UNAVAILABLE
-
-
-def _shorter(job: Job) -> str:
-    limit = "no time limit" if job.time_limit is None else f"a time limit of {job.time_limit:g} s"
-    return f"{job.need} (with {limit})"
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
-    """Yield what of the job's own keeps it out of the queue."""
-    release = f"`launch release {job.id}`"
-    if job.held is Reason.NEVER_STARTED:
-        tried = f"{job.never_started} starts failed before the container ran: {job.message}"
-        yield Blocker(job.held, f"a start that works, and {release}", tried)
-    elif job.held is Reason.IMAGE_PULL_FAILED:
-        tried = f"{job.pulls_failed} pulls failed: {job.message}"
-        yield Blocker(job.held, f"a registry that answers, and {release}", tried)
-    elif job.held is not None:
-        yield Blocker(job.held, release, job.message or "it is held")
-    if job.begin is not None and job.begin > now.wall:
-        have = job.message or "it is not yet that late"
-        yield Blocker(Reason.BEGIN_TIME, f"the time {_moment(job.begin)}", have)
-    for dependency in itertools.islice(job.waits_for, MOST_TOLD):
-        other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
-        have = other.state.value if other else "over"
-        if array is not None:
-            have = f"{len(array.live)} of {array.size} have not ended"
-        need = f"{dependency.after.value} of job {dependency.job}"
-        yield Blocker(Reason.DEPENDENCY, need, have, (dependency.job,))
-    if (more := len(job.waits_for) - MOST_TOLD) > 0:
-        yield Blocker(Reason.DEPENDENCY, f"{more} other jobs", "they have not ended")
-
-
-def _turn(world: World, job: Job) -> Blocker | None:
-    """Return what an element of an array waits for whose turn has not come."""
-    array = world.arrays[job.element.array] if job.element is not None else None
-    if array is None or array.max_parallel is None or job.id in array.taken:
-        return None
-    need = f"a turn in array {array.id}: {array.max_parallel} of it run at once"
-    return Blocker(Reason.ARRAY_LIMIT, need, f"{len(array.waiting)} wait for theirs")
-
-
-def _image(world: World, job: Job) -> Blocker:
-    state = world.images.get(job.image)
-    have = {
-        None: "not looked for yet",
-        Having.FINDING: "being looked for",
-        Having.WANTED: "waits for other pulls",
-        Having.PULLING: "being pulled",
-        Having.LOGIN: (
-            f"{job.owner.name}'s credentials for {registry_of(job.image.reference)} were forgotten "
-            f"when the daemon was restarted: `launch login {registry_of(job.image.reference)}`"
-        ),
-    }[state.having if state else None]
-    return Blocker(Reason.IMAGE_PULL, f"image {job.image.reference}", have)

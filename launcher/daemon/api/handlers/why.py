@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from launcher import wire
 from launcher.core.model.job import Job, State
-from launcher.core.scheduling.explain import Blocker, Explainer, gates
+from launcher.core.scheduling.blockers import Blocker
+from launcher.core.scheduling.explain import Explainer, gates
 from launcher.core.scheduling.holdback import limit_in
 from launcher.core.scheduling.scheduler import gate
 from launcher.daemon.api.handlers import simulation_client

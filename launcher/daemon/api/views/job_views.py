@@ -9,7 +9,8 @@ from launcher.core.messages.changes import AuditLine
 from launcher.core.model.job import Element, Job, Need, NeedKind, Reason, State
 from launcher.core.model.lease import Attempt
 from launcher.core.model.slice_state import SliceState
-from launcher.core.scheduling.explain import Blocker, Explainer
+from launcher.core.scheduling.blockers import Blocker
+from launcher.core.scheduling.explain import Explainer
 from launcher.core.world.world import World
 from launcher.daemon.api.views import slice_hints
 from launcher.daemon.loop import clock

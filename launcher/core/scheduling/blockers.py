@@ -1,0 +1,96 @@
+"""What blocks one job by itself: quotas, reservations, dependencies, its image."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from launcher.core.messages.events import Now
+from launcher.core.model.job import MOST_TOLD, Job, Need, Reason
+from launcher.core.model.slice_state import Having
+from launcher.core.world.world import World
+from launcher.imageref import registry_of
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One unmet need: which reason, what is needed, what there is, and the jobs in the way."""
+
+    reason: Reason
+    need: str
+    have: str
+    jobs: tuple[int, ...] = ()
+
+
+def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
+    jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
+    return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
+
+
+def _gate_reason(world: World) -> Reason:
+    if world.reconciling:
+        return Reason.RECONCILING
+    if world.draining:
+        return Reason.DRAINING
+    unknown = world.gpu_down and not world.engine_down
+    return Reason.GPU_UNAVAILABLE if unknown else Reason.ENGINE_UNAVAILABLE
+
+
+def _shorter(job: Job) -> str:
+    limit = "no time limit" if job.time_limit is None else f"a time limit of {job.time_limit:g} s"
+    return f"{job.need} (with {limit})"
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
+    """Yield what of the job's own keeps it out of the queue."""
+    release = f"`launch release {job.id}`"
+    if job.held is Reason.NEVER_STARTED:
+        tried = f"{job.never_started} starts failed before the container ran: {job.message}"
+        yield Blocker(job.held, f"a start that works, and {release}", tried)
+    elif job.held is Reason.IMAGE_PULL_FAILED:
+        tried = f"{job.pulls_failed} pulls failed: {job.message}"
+        yield Blocker(job.held, f"a registry that answers, and {release}", tried)
+    elif job.held is not None:
+        yield Blocker(job.held, release, job.message or "it is held")
+    if job.begin is not None and job.begin > now.wall:
+        have = job.message or "it is not yet that late"
+        yield Blocker(Reason.BEGIN_TIME, f"the time {_moment(job.begin)}", have)
+    for dependency in itertools.islice(job.waits_for, MOST_TOLD):
+        other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
+        have = other.state.value if other else "over"
+        if array is not None:
+            have = f"{len(array.live)} of {array.size} have not ended"
+        need = f"{dependency.after.value} of job {dependency.job}"
+        yield Blocker(Reason.DEPENDENCY, need, have, (dependency.job,))
+    if (more := len(job.waits_for) - MOST_TOLD) > 0:
+        yield Blocker(Reason.DEPENDENCY, f"{more} other jobs", "they have not ended")
+
+
+def _turn(world: World, job: Job) -> Blocker | None:
+    """Return what an element of an array waits for whose turn has not come."""
+    array = world.arrays[job.element.array] if job.element is not None else None
+    if array is None or array.max_parallel is None or job.id in array.taken:
+        return None
+    need = f"a turn in array {array.id}: {array.max_parallel} of it run at once"
+    return Blocker(Reason.ARRAY_LIMIT, need, f"{len(array.waiting)} wait for theirs")
+
+
+def _image(world: World, job: Job) -> Blocker:
+    state = world.images.get(job.image)
+    have = {
+        None: "not looked for yet",
+        Having.FINDING: "being looked for",
+        Having.WANTED: "waits for other pulls",
+        Having.PULLING: "being pulled",
+        Having.LOGIN: (
+            f"{job.owner.name}'s credentials for {registry_of(job.image.reference)} were forgotten "
+            f"when the daemon was restarted: `launch login {registry_of(job.image.reference)}`"
+        ),
+    }[state.having if state else None]
+    return Blocker(Reason.IMAGE_PULL, f"image {job.image.reference}", have)
