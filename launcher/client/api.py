@@ -36,7 +36,7 @@ class Client:
     """The daemon, as an object. Every method is one request; each raises ``LauncherError``.
 
     ``socket`` names the daemon's socket; without it ``LAUNCHER_SOCKET``, the system's and the
-    user's own are tried. ``notice`` gets sentences that are no error: another version, a daemon
+    user's own are tried. ``notice`` gets sentences that are not errors: another version, a daemon
     that is being waited for.
     """
 

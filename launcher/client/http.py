@@ -54,7 +54,7 @@ class Transport:
         self._notice = notice
 
     def notice(self, text: str) -> None:
-        """Tell the person something that is no error."""
+        """Tell the person something that is not an error."""
         if self._notice:
             self._notice(text)
 
@@ -64,7 +64,7 @@ class Transport:
         try:
             return json.loads(self._all(connection))
         except ValueError as error:
-            raise errors.LauncherError(f"the daemon's answer is no JSON: {error}") from error
+            raise errors.LauncherError(f"the daemon's answer is not valid JSON: {error}") from error
         finally:
             connection.close()
 

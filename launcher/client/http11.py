@@ -19,7 +19,7 @@ _HEADERS = 200
 
 
 class ProtocolError(ValueError):
-    """The answer is no HTTP/1.1, or it ends too early."""
+    """The answer is not HTTP/1.1, or it ends too early."""
 
 
 class HttpConnection:
@@ -103,7 +103,7 @@ class HttpConnection:
         while True:
             words = self._line().split(b" ", 2)
             if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-                raise ProtocolError("the answer is no HTTP")
+                raise ProtocolError("the answer is not HTTP")
             self.status = int(words[1])
             self._read_headers()
             if self.status >= 200:

@@ -54,14 +54,14 @@ def _some(value: Any) -> int:
 def _images(value: Any) -> tuple[str, ...]:
     for pattern in names(value):
         if not _PATTERN.fullmatch(pattern):
-            raise ValueError(f"{pattern!r} is no repository such as nvcr.io/nvidia/*")
+            raise ValueError(f"{pattern!r} is not a valid repository such as nvcr.io/nvidia/*")
     return tuple(p if "/" in p or p == "*" else f"{p}/*" for p in value)
 
 
 def _root(text: str) -> MountRoot:
     path, colon, mode = text.partition(":")
     if colon and mode not in ("ro", "rw"):
-        raise ValueError(f"{mode!r} is no mode: write ro or rw")
+        raise ValueError(f"{mode!r} is not a valid mode: write ro or rw")
     if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
         raise ValueError(f"{path!r} must be an absolute path of a directory below /")
     if any(f"{path}/".startswith(f"{closed}/") for closed in _CLOSED):

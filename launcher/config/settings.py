@@ -68,7 +68,7 @@ class Config:
     limits: Limits = DEFAULT_LIMITS
     history: History = DEFAULT_HISTORY
     foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
-    """Processes, containers or image repositories that may be on a slice: they are no use of it."""
+    """Processes, containers or image repositories that do not count as use of a slice."""
 
 
 _NUMBERS: dict[Any, str] = {

@@ -140,7 +140,7 @@ def _is_drained(daemon: RunningDaemon) -> bool:
 async def _give_signs_of_life(daemon: RunningDaemon, notifier: Notifier) -> None:
     """Tell the watchdog twice in its time, as long as the loop decides and its thread commits.
 
-    Who hangs is not answered, and says nothing more. A disk that refuses commits is no hang: the
+    Who hangs is not answered, and says nothing more. A disk that refuses commits is not a hang: the
     daemon says so and heals, a new one could not even start.
     """
     if notifier.watchdog_seconds is None:

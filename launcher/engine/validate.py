@@ -230,11 +230,11 @@ def _mount_faults(mounts: list[dict[str, Any]], bounds: Bounds) -> Iterator[str]
     if made != bounds.all_mounts:
         yield f"it mounts {made}, granted is {bounds.all_mounts}"
     if bounds.secrets not in (None, f"{bounds.pins}secrets") and not bounds.unbound:
-        yield f"the secrets of uid {bounds.uid} are at {bounds.secrets}, which is no pin"
+        yield f"the secrets of uid {bounds.uid} are at {bounds.secrets}, which is not a pin"
     if not bounds.unbound and bounds.uid != 0:
         for mount in mounts[: len(bounds.mounts)]:
             if not re.fullmatch(re.escape(bounds.pins) + r"\d+", str(mount.get("Source"))):
-                yield f"an ordinary user's job mounts {mount.get('Source')}, which is no pin"
+                yield f"an ordinary user's job mounts {mount.get('Source')}, which is not a pin"
             if _CLOSED.match(posixpath.normpath(str(mount.get("Target")))):
                 yield f"an ordinary user's job hides {mount.get('Target')}"
 

@@ -71,7 +71,7 @@ class Events:
         return Xid(uuid, raised.number, raised.gi, raised.ci)
 
     def _register(self) -> None:
-        """Register every GPU that answers; once more is no harm."""
+        """Register every GPU that answers; twice does no harm."""
         count = self._session.guard.run(MACHINE, nvml.device_count)
         reads = [
             self._session.begin(f"GPU {i}", functools.partial(self._register_one, i, self._set))

@@ -168,7 +168,7 @@ def _inside(where: str, found: Any) -> tuple[tuple[str, str], ...]:
 
 
 def check_root(root: str) -> None:
-    """Refuse a root that is no plain absolute path."""
+    """Raise unless the root is a normalised absolute path."""
     plain = root.startswith("/") and all(
         part not in ("", ".", "..") for part in root[1:].split("/")
     )
@@ -186,7 +186,7 @@ def _text(where: str, found: Any) -> str:
     try:
         found.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise UserError(f"{where}: {found!r} is no file name") from None
+        raise UserError(f"{where}: {found!r} is not a valid file name") from None
     return found
 
 

@@ -52,7 +52,7 @@ def raise_ceiling(directory: Path, least: int) -> int:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a small file whole and durably; a full disk is no reason not to go on."""
+    """Write a small file whole and durably; a full disk is ignored."""
     new = path.with_name(f"{path.name}.new")
     with contextlib.suppress(OSError):
         with new.open("w", encoding="ascii") as file:

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 API_VERSION = 1
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_USERS_BODY_BYTES = 4 * 1024 * 1024
-"""Of a submit or a what-if that is no admin's: reading a body keeps the daemon from all others."""
+"""Limit for a submit or what-if of an ordinary user: reading a body blocks all other requests."""
 MAX_SMALL_BODY_BYTES = 256 * 1024
 """Of every other request."""
 

@@ -33,7 +33,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     ),
     "a list in place of text": ("image: [a]\n", "1:8", "`image` must be text, not a list"),
     "no image": ("name: nameless\n", "1:1", "the job has no `image`"),
-    "a bad unit": (GOOD + "mem_limit: 4q\n", "3:12", "'4q' is no size: write 8g, 64m"),
+    "a bad unit": (GOOD + "mem_limit: 4q\n", "3:12", "'4q' is not a valid size: write 8g, 64m"),
     "a time without a unit": (GOOD + "schedule: {time_limit: 30}\n", "3:24", "write 30s"),
     "a key that is there twice": (
         GOOD + "image: other\n",
@@ -42,7 +42,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     ),
     "an anchor": (f"image: &it {BUSYBOX}\nname: *it\n", "1:8", "anchors (&it) are not allowed"),
     "an alias": (GOOD + "name: *it\n", "3:7", "aliases (*it) are not allowed here"),
-    "what is no YAML": (GOOD + "name: [open\n", "4:1", "not valid YAML"),
+    "not YAML": (GOOD + "name: [open\n", "4:1", "not valid YAML"),
     "a variable that is ours": (
         GOOD + "environment: {NVIDIA_VISIBLE_DEVICES: all}\n",
         "3:15",

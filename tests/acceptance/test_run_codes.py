@@ -98,7 +98,7 @@ def test_what_no_gpu_here_could_give_is_refused_saying_what_there_is(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--memory", "16x", BUSYBOX], "'16x' is no size"),
+        (["--memory", "16x", BUSYBOX], "'16x' is not a valid size"),
         (["--time", "5", BUSYBOX], "has no unit"),
         (["--time", "4:00", BUSYBOX], "two ways"),
         (["--gpus", "1g.6", BUSYBOX], "profile"),

@@ -210,7 +210,7 @@ class Drill:
         return examine(self.database, self.starts(), self.acknowledged)
 
     def wrong_codes(self) -> list[str]:
-        """Return the jobs that ended with a code that is not theirs; LOST is no code."""
+        """Return the jobs that ended with a code that is not theirs; LOST has no code."""
         wrong = []
         with self.rows("SELECT * FROM jobs") as rows:
             for row in rows:

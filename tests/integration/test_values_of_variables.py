@@ -95,7 +95,7 @@ def refusals(daemon: DaemonProcess) -> list[str]:
 
 
 def unreadable(daemon: DaemonProcess) -> list[str]:
-    """Send what is no request; returns what was said."""
+    """Send a malformed request; returns the reply."""
     heard = []
     with session(daemon.socket, ALICE.pw_uid) as asking:
         for body in UNREADABLE:

@@ -55,9 +55,9 @@ MADE: dict[str, Nasty] = {
     "a key without end": (b"k" * 200_000 + b": 1\n", "not valid YAML"),
     "a quoted key without end": (b'"' + b"k" * 200_000 + b'": 1\n', "not valid YAML"),
     "an explicit key without end": (b"? " + b"k" * 200_000 + b"\n: 1\n", "is not a key of a job"),
-    "an image without end": (b"image: " + b"x" * 250_000, "is no image"),
-    "a pattern that backtracks": (b"image: " + b"a-" * 100_000 + b"!", "is no image"),
-    "a domain that backtracks": (b"image: " + b"a." * 100_000 + b"/!", "is no image"),
+    "an image without end": (b"image: " + b"x" * 250_000, "is not a valid image"),
+    "a pattern that backtracks": (b"image: " + b"a-" * 100_000 + b"!", "is not a valid image"),
+    "a domain that backtracks": (b"image: " + b"a." * 100_000 + b"/!", "is not a valid image"),
     "a command without end": (b"image: x\ncommand: \"'" + b"a" * 250_000 + b'"\n', "No closing"),
     "a command of backslashes": (_filled(b"image: x\ncommand: '", b"\\", b"'\n"), "`command`"),
     "a time without end": (

@@ -1,7 +1,7 @@
 """Takes out of a job's output what could steer the terminal it is shown on: all but colours.
 
 Tabs and line ends stay; other control characters go, and so do those that turn text around or
-are not seen (``terminal.UNSEEN``). What is no UTF-8 is shown as U+FFFD.
+are not seen (``terminal.UNSEEN``). What is not UTF-8 is shown as U+FFFD.
 """
 
 from __future__ import annotations

@@ -318,7 +318,7 @@ class Job:
 
     @property
     def index(self) -> int | None:
-        """The job's place in its array, None where it is no element of one."""
+        """The job's place in its array, None if it is not an element of one."""
         return None if self.element is None else self.element.index
 
     @property

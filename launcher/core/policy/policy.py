@@ -341,7 +341,7 @@ def _profile_is_ones_own(asked: PolicyInput) -> Iterator[Refusal]:
     name, profiles = asked.spec.policy_profile, asked.policy.profiles
     if name is not None and not (name in profiles and may_use(asked.person, profiles[name])):
         mine = ", ".join(n for n, p in sorted(profiles.items()) if may_use(asked.person, p))
-        yield f"{name!r} is no profile that you may use", mine or "none"
+        yield f"{name!r} is not a profile that you may use", mine or "none"
 
 
 def _priority_is_ordinary(asked: PolicyInput) -> Iterator[Refusal]:

@@ -11,7 +11,7 @@ from launcher.core.policy.policy import PolicyInput
 class Confinement:
     """``user`` as Docker writes it, None for the image's own; ``memory`` in bytes.
 
-    ``groups`` are the gids that the user keeps; None for a limit is no limit.
+    ``groups`` are the gids that the user keeps; None means no limit.
     """
 
     user: str | None

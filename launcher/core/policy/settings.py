@@ -16,7 +16,7 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much one user, or all members of a group together, may have; None is no limit.
+    """How much one user, or all members of a group together, may have; None means no limit.
 
     ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs,
     ``queued_bytes`` what waiting and running jobs take in the database, ``queued_kinds`` in how

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 _NOT_HTTP = logging.getLogger(f"{__name__}.not-http")
 _NOT_HTTP.setLevel(logging.CRITICAL + 1)
-"""aiohttp writes a traceback for what is no HTTP: anybody could fill the log's disk with those."""
+"""aiohttp writes a traceback for malformed HTTP: anybody could fill the log's disk with those."""
 
 VERSION_HEADER = "Launcher-Version"
 PAUSE_SECONDS = 1.0

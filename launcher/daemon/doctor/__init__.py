@@ -1,7 +1,8 @@
 """What ``doctor`` checks, one room for each subject, and the harmless repairs that it may make.
 
 Everything that touches the machine goes through ``tools.Host`` (files below a root, tools by name)
-or takes what was read as a value. What cannot be found out is no failure: it is told as unknown.
+or takes what was read as a value. What cannot be found out is
+reported as unknown, not as a failure.
 """
 
 from __future__ import annotations

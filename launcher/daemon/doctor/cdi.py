@@ -48,7 +48,7 @@ def parse(path: Path) -> Spec | None:
         words = str(error).splitlines()
         raise ValueError(f"cannot read {path}: {words[0] if words else error}") from error
     except AttributeError as error:
-        raise ValueError(f"cannot read {path}: it is no CDI spec") from error
+        raise ValueError(f"cannot read {path}: it is not a CDI spec") from error
     if kind != KIND:
         return None
     devices = {str(d.get("name")): _nodes(d) for d in _rows(document, "devices")}

@@ -34,7 +34,7 @@ class Pools:
     def exhausted(self) -> Iterator[str]:
         """Yield the names of the shared pools that have had no free thread for a while.
 
-        All pulls that may run at once are no trouble.
+        Not for as many pulls as may run at once.
         """
         yield from (pool.name for pool in self._shared if pool is not self.pulls and pool.stuck)
 

@@ -1,4 +1,4 @@
-"""Daemons that look at every GPU all the time, such as dcgm: they are no use of a slice."""
+"""Programs that look at every GPU all the time, such as dcgm, do not count as use of a slice."""
 
 from __future__ import annotations
 

@@ -126,7 +126,9 @@ def _check_indices(array: ArrayRequest) -> None:
         raise UserError(f"array: it has {len(indices)} elements, 1 to {most} can be")
     for index in (min(indices), max(indices)):
         if not 0 <= index <= ArrayRequest.MAX_INDEX:
-            raise UserError(f"array: {index} is no index: 0 to {ArrayRequest.MAX_INDEX} can be")
+            raise UserError(
+                f"array: {index} is not a valid index: 0 to {ArrayRequest.MAX_INDEX} can be"
+            )
     if len(set(indices)) < len(indices):
         twice = next(index for index, times in Counter(indices).items() if times > 1)
         raise UserError(f"array: the index {twice} is there twice")
@@ -149,7 +151,7 @@ def _check_matrix(array: ArrayRequest) -> None:
     for key in _keys(array):
         if not KEY.fullmatch(key):
             raise UserError(
-                f"array: '{key[:80]}' is no key of a matrix",
+                f"array: '{key[:80]}' is not a valid key of a matrix",
                 fix="Use letters, digits and '_', and no digit first.",
             )
 

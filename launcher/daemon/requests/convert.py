@@ -178,7 +178,9 @@ def moment(text: str, what: str = "begin") -> float:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"{what}: {text!r} is no moment such as 2026-12-01T02:00:00Z") from None
+        raise UserError(
+            f"{what}: {text!r} is not a valid time such as 2026-12-01T02:00:00Z"
+        ) from None
     if found.tzinfo is None:
         raise UserError(f"{what}: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
     seconds = found.timestamp()

@@ -1,4 +1,4 @@
-/* Compute instances: a GPU instance without one can run nothing and is no MIG device. */
+/* Compute instances: a GPU instance without one can run nothing and is not a MIG device. */
 #include "handles.h"
 #include "rules.h"
 

@@ -29,7 +29,7 @@ def event_set() -> nvml.Handle:
 
 
 def free(events: nvml.Handle) -> None:
-    """Give an event set back; one that is dead already is no failure."""
+    """Give an event set back; an event set that is already gone is not an error."""
     asking.ask("nvmlEventSetFree", events, unknown=asking.GONE | {asking.UNINITIALIZED})
 
 

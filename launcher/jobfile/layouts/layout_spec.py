@@ -25,7 +25,8 @@ def parse_spec(text: str) -> LayoutSpec:
     found = _SPEC.fullmatch(text.strip())
     if found is None:
         raise ValueError(
-            f"'{text}' is no layout SPEC: PROFILE[:COUNT][@START], such as 1g.6gb:2 or 2g.12gb@2"
+            f"'{text}' is not a valid layout SPEC: "
+            "PROFILE[:COUNT][@START], such as 1g.6gb:2 or 2g.12gb@2"
         )
     count = int(found["count"] or 1)
     start = None if found["start"] is None else int(found["start"])

@@ -37,7 +37,7 @@ def load(path: str, name: str | None, *, exact: bool) -> list[LayoutEntry]:
     found = {key.text: value for key, value in entries(root, "a mig-parted file")}
     version = found.get("version")
     if not isinstance(version, Scalar) or version.value != "v1":
-        raise (version or root).error("this is no mig-parted file of `version: v1`")
+        raise (version or root).error("this is not a mig-parted file of `version: v1`")
     if "mig-configs" not in found:
         raise root.error("`mig-configs` is missing")
     return [_entry(node, exact) for node in _chosen(found["mig-configs"], name)]

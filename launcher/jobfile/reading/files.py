@@ -60,7 +60,7 @@ def _read(path: str, stdin: BinaryIO | None) -> tuple[bytes, str, Path]:
             if stat.S_ISREG(mode := os.fstat(stream.fileno()).st_mode):
                 _check_size(os.fstat(stream.fileno()).st_size, path)
             elif not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
-                raise JobFileError("this is no file", file=path)
+                raise JobFileError("this is not a file", file=path)
             data = _checked(stream.read(MAX_BYTES + 1), path)
     except IsADirectoryError as error:
         raise JobFileError(

@@ -161,7 +161,8 @@ def _comparable(text: str) -> object:
 def _key(key: Scalar) -> str:
     if not KEY.fullmatch(key.text):
         raise key.error(
-            f"'{key.text[:80]}' is no key of a matrix: use letters, digits and '_', no digit first"
+            f"'{key.text[:80]}' is not a valid key of a matrix: "
+            "use letters, digits and '_', no digit first"
         )
     return key.text
 

@@ -12,7 +12,7 @@ from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire import ArrayRequest, GpuRequest
 
 PARTS = ("env_file", "array", "matrix", "max_parallel")
-"""Keys that are no field of the request by themselves."""
+"""Keys that are not fields of the request by themselves."""
 
 OF_CONTAINERS = {
     "image", "entrypoint", "volumes", "secrets", "shm_size", "user", "network_mode",

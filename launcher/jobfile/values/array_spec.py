@@ -43,7 +43,8 @@ def parse_max_parallel(text: str) -> int:
     word = text.strip()
     if not _PARALLEL.fullmatch(word) or int(word) > _MOST:
         raise ValueError(
-            f"'{text[:32]}' is no number of jobs at once: write a whole number from 1 to {_MOST}"
+            f"'{text[:32]}' is not a valid number of jobs at once: "
+            f"write a whole number from 1 to {_MOST}"
         )
     return int(word)
 
@@ -52,7 +53,7 @@ def _range(part: str) -> range:
     found = _PART.fullmatch(part)
     if not found:
         raise ValueError(
-            f"'{part[:32]}' is no index and no range: write 0-99, 1,3,5 or 0-9:2,"
+            f"'{part[:32]}' is not a valid index or range: write 0-99, 1,3,5 or 0-9:2,"
             " and %7 behind it for 7 at once"
         )
     first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)

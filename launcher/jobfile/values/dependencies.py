@@ -22,7 +22,7 @@ def _job(node: Node, what: str) -> str:
     text = string(node, what)
     if not is_job(text) and not is_name(text):
         raise node.error(
-            f"`depends_on`: '{text[:80]}' is no job: write a name of this submit, an id,"
+            f"`depends_on`: '{text[:80]}' is not a valid job: write a name of this submit, an id,"
             " or 12[3] for one element of an array"
         )
     return text

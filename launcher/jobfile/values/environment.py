@@ -35,7 +35,8 @@ def check_variable(name: str) -> str:
     """Return the name if a job may set it."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"'{name[:80]}' is no variable name: use letters, digits and '_', no digit first"
+            f"'{name[:80]}' is not a valid variable name: "
+            "use letters, digits and '_', no digit first"
         )
     for word, why in _REFUSED:
         if name == word or (word.endswith("_") and name.startswith(word)):

@@ -38,7 +38,7 @@ def parse_spec(text: str) -> GpuRequest:
     if head == "full":
         return GpuRequest(kind="full", count=count)
     if head in ("none", "all"):
-        raise ValueError(f"'{word}' is no GPU request: '{head}' takes no count")
+        raise ValueError(f"'{word}' is not a valid GPU request: '{head}' takes no count")
     if PROFILE.fullmatch(head):
         return GpuRequest(kind="profile", profile=head, count=count)
     if _MEMORY.fullmatch(head):
@@ -52,7 +52,7 @@ def parse_profile(text: str, *, count: int = 1) -> GpuRequest:
     if word == "full":
         return GpuRequest(kind="full", count=count)
     if not PROFILE.fullmatch(word):
-        raise ValueError(f"'{text[:40]}' is no profile: write one such as 1g.6gb, or full")
+        raise ValueError(f"'{text[:40]}' is not a valid profile: write one such as 1g.6gb, or full")
     return GpuRequest(kind="profile", profile=word, count=count)
 
 
@@ -61,7 +61,8 @@ def parse_memory(text: str, *, count: int = 1) -> GpuRequest:
     found = _MEMORY.fullmatch(text.strip().lower())
     if not found or int(found.group(1)) == 0:
         raise ValueError(
-            f"'{text[:32]}' is no GPU memory: write 10g (as in a profile's name) or 10240MiB"
+            f"'{text[:32]}' is not a valid GPU memory size: "
+            "write 10g (as in a profile's name) or 10240MiB"
         )
     number, unit = int(found.group(1)), found.group(2)
     if unit in ("g", "gb"):
@@ -76,7 +77,9 @@ def parse_uuids(text: str) -> list[str]:
     for part in text.split(","):
         prefix, uuid = part.strip()[:4].upper(), part.strip()[4:].lower()
         if not UUID.fullmatch(prefix + uuid):
-            raise ValueError(f"'{part.strip()[:60]}' is no slice's UUID: launch slices shows them")
+            raise ValueError(
+                f"'{part.strip()[:60]}' is not the UUID of a slice: launch slices shows them"
+            )
         if prefix + uuid in found:
             raise ValueError(f"'{prefix + uuid}' is named twice")
         found.append(prefix + uuid)
@@ -109,4 +112,4 @@ def _explain(word: str) -> str:
         return f"'{word}' does not say of what: write 1g.6gb:{word}, full:{word} or {word}g"
     if word.lower().startswith("device="):
         return f"'{word}': GPUs are not named by index here: {_HOW}"
-    return f"'{word[:60]}' is no GPU request: {_HOW}"
+    return f"'{word[:60]}' is not a valid GPU request: {_HOW}"

@@ -33,7 +33,7 @@ def check_name(text: str) -> str:
     """Return a job's name: ``[a-z0-9][a-z0-9._-]*``, and nothing that reads like an id."""
     if not is_name(text):
         raise ValueError(
-            f"'{text[:80]}' is no job name: use up to 63 of a-z, 0-9, '.', '_' and '-',"
+            f"'{text[:80]}' is not a valid job name: use up to 63 of a-z, 0-9, '.', '_' and '-',"
             " beginning with a letter or digit"
         )
     if _LIKE_A_REFERENCE.fullmatch(text):
@@ -47,13 +47,15 @@ def check_image(text: str) -> str:
         raise ValueError("the image is empty")
     if len(text) > imageref.LONGEST:
         raise ValueError(
-            f"'{text[:40]}…' is no image: it is longer than {imageref.LONGEST} letters"
+            f"'{text[:40]}…' is not a valid image: it is longer than {imageref.LONGEST} letters"
         )
     if imageref.is_reference(text):
         return text
     if imageref.is_reference(text.lower()):
-        raise ValueError(f"'{text[:120]}' is no image: its repository must be in lower case")
-    raise ValueError(f"'{text[:120]}' is no image: write [registry/]name[:tag][@digest]")
+        raise ValueError(
+            f"'{text[:120]}' is not a valid image: its repository must be in lower case"
+        )
+    raise ValueError(f"'{text[:120]}' is not a valid image: write [registry/]name[:tag][@digest]")
 
 
 def default_name(image: str) -> str:
@@ -80,7 +82,9 @@ def name_of_program(program: str) -> str:
 def check_user(text: str) -> str:
     """Return ``user[:group]``, by name or number."""
     if not _USER.fullmatch(text):
-        raise ValueError(f"'{text[:80]}' is no user: write a uid, uid:gid, or a name of the image")
+        raise ValueError(
+            f"'{text[:80]}' is not a valid user: write a uid, uid:gid, or a name of the image"
+        )
     return text
 
 
@@ -96,7 +100,7 @@ def check_profile(text: str) -> str:
     if not _PROFILE.fullmatch(text):
         slice_ = re.match(r"\d+g\.", text)
         hint = f": for a slice write `gpus: {text[:40]}`" if slice_ else ""
-        raise ValueError(f"'{text[:40]}' is no name of a policy profile{hint}")
+        raise ValueError(f"'{text[:40]}' is not a valid name of a policy profile{hint}")
     return text
 
 

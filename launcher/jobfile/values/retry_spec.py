@@ -21,7 +21,8 @@ def parse_retries(text: str) -> int:
     word = text.strip()
     if not re.fullmatch(r"\d{1,4}", word, re.ASCII) or int(word) > MOST_RETRIES:
         raise ValueError(
-            f"'{text[:32]}' is no number of retries: write a whole number from 0 to {MOST_RETRIES}"
+            f"'{text[:32]}' is not a valid number of retries: "
+            f"write a whole number from 0 to {MOST_RETRIES}"
         )
     return int(word)
 
@@ -64,12 +65,12 @@ def _end(text: str) -> str:
         return word
     found = _EXIT.fullmatch(word)
     if not found:
-        raise ValueError(f"'{word[:32]}' is no end that can be retried: {_WHAT}")
+        raise ValueError(f"'{word[:32]}' is not an end that can be retried: {_WHAT}")
     first, last = int(found[1]), int(found[2] or found[1])
     if last < first:
         raise ValueError(f"'{word}' goes down: write exit:{last}-{first}")
     if first == 0:
         raise ValueError(f"'{word}': exit code 0 is success, and a success is not run again")
     if last > 255:
-        raise ValueError(f"'{word}' is no exit code: they go from 1 to 255")
+        raise ValueError(f"'{word}' is not a valid exit code: they go from 1 to 255")
     return f"exit:{first}" if first == last else f"exit:{first}-{last}"

@@ -19,7 +19,8 @@ def check_name(name: str) -> str:
     """Return the name if the file in /run/secrets can have it."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"'{name[:80]}' is no name of a secret: use letters, digits and '._-', no '.' first"
+            f"'{name[:80]}' is not a valid name of a secret: "
+            "use letters, digits and '._-', no '.' first"
         )
     return name
 

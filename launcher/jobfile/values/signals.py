@@ -32,7 +32,9 @@ def parse_name(text: str) -> str:
     if word.isdecimal():
         raise ValueError(f"'{word[:32]}' is a number: write the signal's name, such as SIGUSR1")
     if name not in Signals.__members__:
-        raise ValueError(f"'{text[:32]}' is no signal: write a name such as SIGUSR1 or SIGTERM")
+        raise ValueError(
+            f"'{text[:32]}' is not a valid signal: write a name such as SIGUSR1 or SIGTERM"
+        )
     if name in _UNCATCHABLE:
         raise ValueError(f"{name} warns no program, it cannot be caught: write SIGUSR1 or SIGTERM")
     return Signals[name].name
@@ -42,7 +44,7 @@ def parse_before(text: str) -> float:
     """Return how many seconds before the time limit a signal is sent."""
     seconds = parse_duration(text)
     if seconds <= 0:
-        raise ValueError(f"'{text}' before the time limit is no time before it: write 60s")
+        raise ValueError(f"'{text}' is not a time before the time limit: write 60s")
     return seconds
 
 

@@ -27,7 +27,7 @@ def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
     """
     word = text.strip().lower()
     if len(word) > 32:
-        raise ValueError(f"'{word[:32]}…' is no duration: {_HOW}")
+        raise ValueError(f"'{word[:32]}…' is not a valid duration: {_HOW}")
     seconds = _clock_seconds(word) if ":" in word else _part_seconds(word)
     if seconds > most:
         years = round(most / MAX_SECONDS)
@@ -42,7 +42,7 @@ def _part_seconds(word: str) -> float:
         return days * 86400 + hours * 3600 + minutes * 60 + seconds
     if _NUMBER.fullmatch(word):
         raise ValueError(f"'{word}' has no unit: write {word}s, {word}m or {word}h")
-    raise ValueError(f"'{word}' is no duration: {_HOW}")
+    raise ValueError(f"'{word}' is not a valid duration: {_HOW}")
 
 
 def _clock_seconds(word: str) -> float:
@@ -52,10 +52,12 @@ def _clock_seconds(word: str) -> float:
         if short:
             first = short.group(1)
             raise ValueError(f"'{word}' can be read two ways: write {first}h, {first}m or HH:MM:SS")
-        raise ValueError(f"'{word}' is no duration: {_HOW}")
+        raise ValueError(f"'{word}' is not a valid duration: {_HOW}")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     if minutes > 59 or seconds > 59 or (found.group(1) is not None and hours > 23):
-        raise ValueError(f"'{word}' is no duration: minutes and seconds go up to 59, hours to 23")
+        raise ValueError(
+            f"'{word}' is not a valid duration: minutes and seconds go up to 59, hours to 23"
+        )
     return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
 
 
@@ -72,7 +74,9 @@ def parse_size(text: str) -> int:
     unit = found.group(2) if found else ""
     short = unit[:1] if unit[1:] in ("", "b", "ib") and unit != "bb" else unit
     if not found or short not in _FACTORS:
-        raise ValueError(f"'{text[:32]}' is no size: write 8g, 64m, 1024k or a number of bytes")
+        raise ValueError(
+            f"'{text[:32]}' is not a valid size: write 8g, 64m, 1024k or a number of bytes"
+        )
     size = int(float(found.group(1)) * 1024 ** _FACTORS[short])
     if size > MAX_BYTES:
         raise ValueError(f"'{text}' is more than a pebibyte")
@@ -82,7 +86,9 @@ def parse_size(text: str) -> int:
 def parse_count(text: str, *, most: int = 128) -> int:
     """Return a count from 1 to ``most``."""
     if not re.fullmatch(r"[1-9]\d{0,3}", text.strip(), re.ASCII) or int(text) > most:
-        raise ValueError(f"'{text[:32]}' is no count: write a whole number from 1 to {most}")
+        raise ValueError(
+            f"'{text[:32]}' is not a valid count: write a whole number from 1 to {most}"
+        )
     return int(text)
 
 
@@ -90,7 +96,7 @@ def parse_cpus(text: str) -> float:
     """Return a number of cores, such as ``4`` or ``0.5``."""
     word = text.strip()
     if not _NUMBER.fullmatch(word) or not 0.01 <= float(word) <= 4096:
-        raise ValueError(f"'{text[:32]}' is no number of cores: write 4 or 0.5")
+        raise ValueError(f"'{text[:32]}' is not a valid number of cores: write 4 or 0.5")
     return float(word)
 
 
@@ -98,5 +104,7 @@ def parse_priority(text: str) -> int:
     """Return a priority from 0 to 1000; who may ask for more than 50 is the daemon's to say."""
     word = text.strip()
     if not re.fullmatch(r"\d{1,4}", word, re.ASCII) or int(word) > 1000:
-        raise ValueError(f"'{text[:32]}' is no priority: write a whole number from 0 to 1000")
+        raise ValueError(
+            f"'{text[:32]}' is not a valid priority: write a whole number from 0 to 1000"
+        )
     return int(word)

@@ -25,7 +25,7 @@ def parse_volume(text: str, base: Path) -> Mount:
         raise ValueError(f"'{text[:120]}' has too many colons: write SOURCE:TARGET[:ro]")
     mode = parts[2] if len(parts) == 3 else ""
     if mode not in _MODES:
-        raise ValueError(f"'{mode[:40]}' is no mount mode here: write ro or rw")
+        raise ValueError(f"'{mode[:40]}' is not a valid mount mode: write ro or rw")
     return bind(parts[0], parts[1], base, read_only=_MODES[mode])
 
 

@@ -70,7 +70,7 @@ def parse_begin(text: str, now: datetime | None = None) -> str:
         found = datetime.fromisoformat(word)
     except ValueError:
         raise ValueError(
-            f"'{text[:40]}' is no moment: write 2026-12-01T02:00 (local time),"
+            f"'{text[:40]}' is not a valid time: write 2026-12-01T02:00 (local time),"
             " 2026-12-01T02:00:00Z or +2h"
         ) from None
     return _rfc3339(found.astimezone(UTC))

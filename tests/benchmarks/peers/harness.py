@@ -91,7 +91,7 @@ def _once(kind: type[Peer], there: Bench, mode: Mode, place: Path) -> tuple[int,
         _remove(there)
     spans = trace.read(run.records)
     if not {span.slot for span in spans} <= set(there.uuids):
-        raise RuntimeError(f"a job ran on what is no slice: {spans}")
+        raise RuntimeError(f"a job ran on something that is not a slice: {spans}")
     return began, spans
 
 

@@ -13,7 +13,7 @@ PIP_SECONDS = 300.0
 
 
 def install(place: Path) -> Path:
-    """Return the folder of programs; what cannot be installed is said, and is no failure."""
+    """Return the folder of programs; what cannot be installed is named."""
     programs = place / "bin"
     if not (programs / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)

@@ -109,7 +109,7 @@ class HostileDaemon(StubDaemon):
                 if route.reply is None:
                     return Stream([*self._frames()])
                 return Json(hostile(route.reply, self.pending), route.status)
-        raise AssertionError(f"{asked.method} {asked.path} is no route")
+        raise AssertionError(f"{asked.method} {asked.path} is not a route")
 
     def _frames(self) -> Iterator[Frame]:
         blocker = hostile(wire.BlockerView)

@@ -1,4 +1,4 @@
-"""Where a daemon's settings come from, and what is no setting."""
+"""Where a daemon's settings come from, and what is not a setting."""
 
 from __future__ import annotations
 

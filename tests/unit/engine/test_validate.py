@@ -130,7 +130,7 @@ ATTACKS: dict[str, Callable[[Body], None]] = {
     "no slice": on_request(DeviceIDs=[]),
     "all slices": on_request(DeviceIDs=["all"]),
     "a count": on_request(Count=-1),
-    "a count that is no number": on_request(Count=False),
+    "a count that is not a number": on_request(Count=False),
     "another driver": on_request(Driver="cdi"),
     "more capabilities": on_request(Capabilities=[["gpu", "graphics"]]),
     "options": on_request(Options={"x": "y"}),
@@ -158,7 +158,7 @@ ATTACKS: dict[str, Callable[[Body], None]] = {
         LogConfig={"Type": "local", "Config": {"max-size": "1", "max-file": "1", "labels": ""}}
     ),
     "a mount": mounts("/", "/host"),
-    "a mount that is no pin": mounts("/home/bob", "/data"),
+    "a mount that is not a pin": mounts("/home/bob", "/data"),
     "a mount of all pins": mounts("/run/pins/", "/data"),
     "a mount out of the pins": mounts("/run/pins/../0", "/data"),
     "a mount of another's pin": mounts("/run/pins-of-bob/0", "/data"),
@@ -274,7 +274,7 @@ def test_a_job_with_secrets_has_exactly_their_mount() -> None:
 def test_secrets_are_among_the_pins_unless_who_has_docker_anyway_has_none() -> None:
     made = launch(secrets="/run/user/1000/launcher-secrets/c")
     bounds = bounds_of(made)
-    assert any("no pin" in fault for fault in body_faults(create_body(made), bounds))
+    assert any("not a pin" in fault for fault in body_faults(create_body(made), bounds))
     own = dataclasses.replace(bounds, unbound=True)
     assert body_faults(create_body(made), own) == []
 

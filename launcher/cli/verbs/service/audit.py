@@ -17,7 +17,9 @@ HEADINGS = ("AT", "USER", "ROLE", "REQUEST", "JOBS", "OUTCOME", "TIMES", "DETAIL
 
 @click.command("audit", short_help="Say who asked what, and what was decided.")
 @click.option("--user", metavar="NAME", help="Only what this user asked.")
-@click.option("--since", type=DURATION, metavar="TIME", help="Only what is no older (2h).")
+@click.option(
+    "--since", type=DURATION, metavar="TIME", help="Only requests of this last time (2h)."
+)
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, metavar="N",
     help="Only the last N lines.",

@@ -54,7 +54,7 @@ def _model(text: str) -> int:
     try:
         return int(text, 16)
     except ValueError:
-        raise UserError(f"{text!r} is no PCI id of a model such as 0x20B710DE") from None
+        raise UserError(f"{text!r} is not a PCI id of a model such as 0x20B710DE") from None
 
 
 def find_gpu(world: World, text: str) -> Gpu:

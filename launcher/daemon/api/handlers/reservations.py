@@ -51,7 +51,8 @@ async def reserve(
     audit_log.about(detail=asked.name)
     if not _NAME.fullmatch(asked.name):
         raise UserError(
-            f"{asked.name!r} is no name for a reservation", fix="Use letters, digits and ._- only."
+            f"{asked.name!r} is not a valid name for a reservation",
+            fix="Use letters, digits and ._- only.",
         )
     await context.accounts.ask(caller.uid, _check_known, asked)
     await context.event_loop.ask(

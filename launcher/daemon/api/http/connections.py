@@ -71,7 +71,7 @@ class JsonErrorHandler(web.RequestHandler):
         error: LauncherError = InternalError("the daemon failed; its log has the details")
         if plain.status < 500:
             error = UserError(
-                "that is no request: it is not HTTP/1.1, or a line of it is longer than 8190 bytes"
+                "malformed request: not HTTP/1.1, or a line of it is longer than 8190 bytes"
             )
         return _in_json(plain.status, error)
 

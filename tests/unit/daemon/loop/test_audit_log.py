@@ -96,7 +96,7 @@ def test_a_question_is_recorded_only_where_it_was_not_allowed() -> None:
 
 def test_what_a_mistake_quotes_is_not_recorded() -> None:
     machine = Machine()
-    machine.serve("POST /x", refuse(UserError("the password 'hunter2' is no number")))
+    machine.serve("POST /x", refuse(UserError("the password 'hunter2' is not a number")))
     (line,) = machine.written()
     assert (line.outcome, line.detail) == ("bad-request", "")
 

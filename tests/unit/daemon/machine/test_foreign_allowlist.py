@@ -1,4 +1,4 @@
-"""Which processes and containers on a slice are no use of it."""
+"""Which processes and containers on a slice do not count as use of it."""
 
 from __future__ import annotations
 

@@ -103,15 +103,15 @@ def test_a_key_that_a_combination_lacks_becomes_nothing() -> None:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no elements": ({"indices": []}, "it has 0 elements, 1 to 100000 can be"),
     "too many": ({"indices": list(range(100_001))}, "it has 100001 elements"),
-    "a negative index": ({"indices": [1, -1]}, "-1 is no index: 0 to 2147483647 can be"),
-    "a large index": ({"indices": [2**31]}, "2147483648 is no index"),
+    "a negative index": ({"indices": [1, -1]}, "-1 is not a valid index: 0 to 2147483647 can be"),
+    "a large index": ({"indices": [2**31]}, "2147483648 is not a valid index"),
     "an index twice": ({"indices": [3, 1, 3]}, "the index 3 is there twice"),
     "no parallel": ({"indices": [0], "max_parallel": 0}, "max_parallel is 0"),
     "a short matrix": (
         {"indices": [0, 1], "matrix": [{"a": "1"}]},
         "the matrix has 1 combinations for 2 indices",
     ),
-    "a key": ({"indices": [0], "matrix": [{"a}": "1"}]}, "'a}' is no key of a matrix"),
+    "a key": ({"indices": [0], "matrix": [{"a}": "1"}]}, "'a}' is not a valid key of a matrix"),
 }
 
 

@@ -85,7 +85,17 @@ OF_KIND = {
     NeedKind.MEMORY: ("memory_gb", "memory_mib"),
     NeedKind.UUID: ("uuids",),
 }
-SAME = {"name", "image", "working_dir", "shm_size", "mem_limit", "cpus", "user", "pull_policy"} | {
+SAME = {
+    "name",
+    "image",
+    "hostname",
+    "working_dir",
+    "shm_size",
+    "mem_limit",
+    "cpus",
+    "user",
+    "pull_policy",
+} | {
     "priority",
     "time_limit",
     "idle_timeout",

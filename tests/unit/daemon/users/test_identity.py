@@ -213,7 +213,7 @@ def test_trusted_users_and_the_groups_that_a_container_keeps_are_looked_up_by_na
     assert Roles(frozenset({5})).caller(games).role == "admin"
     person = roles.person(games, frozenset({"games", "mail", "root", "no-such-group"}))
     assert (person.gids, person.trusted, "games" in person.groups) == ((60,), True, True)
-    assert roles.person(Owner(0, 0, "root"), frozenset({"root"})).gids == (), "root's is no gift"
+    assert roles.person(Owner(0, 0, "root"), frozenset({"root"})).gids == (), "root gets no groups"
 
 
 def test_names_of_the_rules_that_nobody_has_here_are_told() -> None:

@@ -50,15 +50,15 @@ def test_an_array_is_read_as_slurm_writes_it(
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("", "is no index and no range"),
-        ("a", "'a' is no index and no range: write 0-99, 1,3,5 or 0-9:2, and %7 behind it"),
-        ("-1", "is no index"),
-        ("1-", "is no index"),
-        ("1..3", "is no index"),
-        ("1,,3", "is no index"),
-        ("[1-3]", "is no index"),
-        ("3:2", "is no index"),
-        ("٣", "is no index"),
+        ("", "is not a valid index or range"),
+        ("a", "'a' is not a valid index or range: write 0-99, 1,3,5 or 0-9:2, and %7 behind it"),
+        ("-1", "is not a valid index"),
+        ("1-", "is not a valid index"),
+        ("1..3", "is not a valid index"),
+        ("1,,3", "is not a valid index"),
+        ("[1-3]", "is not a valid index"),
+        ("3:2", "is not a valid index"),
+        ("٣", "is not a valid index"),
         ("9-3", "'9-3' goes down: write the lower index first, 3-9"),
         ("0-9:0", "a step of 0"),
         ("1-3,2", "the index 2 is there twice"),
@@ -66,10 +66,10 @@ def test_an_array_is_read_as_slurm_writes_it(
         ("0-100000", "more than 100000 elements"),
         ("0-60000,70000-130000", "more than 100000 elements"),
         ("0-2147483647", "more than 100000 elements"),
-        ("0-9%0", "'0' is no number of jobs at once"),
-        ("0-9%", "'' is no number of jobs at once"),
-        ("0-9%x", "'x' is no number of jobs at once"),
-        ("0-9%1%2", "'1%2' is no number of jobs at once"),
+        ("0-9%0", "'0' is not a valid number of jobs at once"),
+        ("0-9%", "'' is not a valid number of jobs at once"),
+        ("0-9%x", "'x' is not a valid number of jobs at once"),
+        ("0-9%1%2", "'1%2' is not a valid number of jobs at once"),
         ("0-9%100001", "from 1 to 100000"),
     ],
 )
@@ -158,15 +158,15 @@ WRONG: dict[str, tuple[str, str]] = {
         "3:12: `max_parallel` belongs to the job, not under `schedule`",
     ),
     "an array as a list": ("array: [1, 2]", "2:8: `array` must be text, not a list"),
-    "an array of words": ("array: all", "2:8: `array`: 'all' is no index"),
+    "an array of words": ("array: all", "2:8: `array`: 'all' is not a valid index"),
     "an empty matrix": ("matrix: {}", "2:9: `matrix` is empty"),
     "a matrix of a list": ("matrix: [1]", "2:9: `matrix` must be a mapping"),
     "an empty list": ("matrix: {a: [1], b: []}", "2:21: the list of `b` is empty"),
     "no list": ("matrix: {a: 1}", "2:13: `a` must be a list, not a number"),
     "a list in a list": ("matrix: {a: [1, [2]]}", "2:17: a value of `a` must be text, not a list"),
     "a value of nothing": ("matrix: {a: [1, null]}", "2:17: a value of `a` must be text"),
-    "a key": ("matrix: {my-lr: [1]}", "2:10: 'my-lr' is no key of a matrix: use letters"),
-    "a key of include": ("matrix: {a: [1], include: [{1a: 2}]}", "2:29: '1a' is no key"),
+    "a key": ("matrix: {my-lr: [1]}", "2:10: 'my-lr' is not a valid key of a matrix: use letters"),
+    "a key of include": ("matrix: {a: [1], include: [{1a: 2}]}", "2:29: '1a' is not a valid key"),
     "a key exclude does not know": (
         "matrix: {seed: [1], exclude: [{sed: 1}]}",
         "2:32: `sed` is not a key of this matrix (did you mean `seed`?)",
@@ -209,8 +209,8 @@ def test_a_key_of_the_matrix_may_stand_in_any_string_of_the_job() -> None:
 
 def test_what_a_combination_makes_of_an_image_is_checked() -> None:
     wrong = said("matrix: {tag: [1.36, Not Good]}\nimage: busybox:${tag}\n")
-    assert wrong.startswith("2:8: `image`: 'busybox:Not Good' is no image")
-    assert "is no image" in said("image: busybox:${tga}\nmatrix: {tag: [1]}")
+    assert wrong.startswith("2:8: `image`: 'busybox:Not Good' is not a valid image")
+    assert "is not a valid image" in said("image: busybox:${tga}\nmatrix: {tag: [1]}")
     assert "must be an absolute path" in said("image: x\nworking_dir: ${a}\nmatrix: {a: [/w, w]}")
 
 

@@ -49,18 +49,20 @@ def test_retries_in_all_their_forms(text: str, retries: RetryRequest) -> None:
 
 @pytest.mark.parametrize("text", ["-1", "101", "x", "", "1.5", "99999", "٣"])
 def test_what_is_no_number_of_retries_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no number of retries: write a whole number from 0"):
+    with pytest.raises(
+        ValueError, match="is not a valid number of retries: write a whole number from 0"
+    ):
         parse_retries(text)
 
 
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("", "'' is no end that can be retried: write infra, oom, timeout, any, exit:75 or"),
-        ("infra,", "is no end"),
-        ("failed", "'failed' is no end"),
-        ("75", "'75' is no end"),
-        ("exit:", "is no end"),
+        ("", "'' is not an end that can be retried: write infra, oom, timeout, any, exit:75 or"),
+        ("infra,", "is not an end"),
+        ("failed", "'failed' is not an end"),
+        ("75", "'75' is not an end"),
+        ("exit:", "is not an end"),
         ("exit:0", "exit code 0 is success"),
         ("exit:0-3", "exit code 0 is success"),
         ("exit:256", "they go from 1 to 255"),
@@ -97,15 +99,15 @@ def test_a_signal_is_read_in_both_forms(text: str, found: SignalBefore) -> None:
     ("text", "wrong"),
     [
         ("SIGUSR1", "does not say when: write SIGUSR1@60s"),
-        ("SIGUSR3@60s", "'SIGUSR3' is no signal"),
-        ("@60s", "is no signal"),
-        ("SIG@60s", "is no signal"),
+        ("SIGUSR3@60s", "'SIGUSR3' is not a valid signal"),
+        ("@60s", "is not a valid signal"),
+        ("SIG@60s", "is not a valid signal"),
         ("10@60s", "is a number: write the signal's name"),
         ("KILL@60s", "SIGKILL warns no program"),
         ("SIGSTOP@60s", "SIGSTOP warns no program"),
         ("SIGUSR1@60", "'60' has no unit: write 60s"),
-        ("SIGUSR1@0s", "is no time before it"),
-        ("SIGUSR1@", "is no duration"),
+        ("SIGUSR1@0s", "is not a time before the time limit"),
+        ("SIGUSR1@", "is not a valid duration"),
     ],
 )
 def test_what_is_no_signal_is_explained(text: str, wrong: str) -> None:
@@ -128,12 +130,12 @@ def test_idleness_and_giving_way_are_read() -> None:
 
 WRONG: dict[str, tuple[str, str]] = {
     "no number": ("retries: {on: [oom]}", "3:21: `retries` does not say how many: add `max: 2`"),
-    "too many": ("retries: 101", "3:21: `retries`: '101' is no number of retries"),
-    "too many in a mapping": ("retries: {max: 101}", "3:27: `max`: '101' is no number of retries"),
+    "too many": ("retries: 101", "3:21: `retries`: '101' is not a valid number of retries"),
+    "too many in a mapping": ("retries: {max: 101}", "3:27: `max`: '101' is not a valid number"),
     "a list": ("retries: [2]", "3:21: `retries` must be text, not a list"),
     "a misspelt key": ("retries: {max: 1, backof: 1s}", "3:30: `backof` is not a key of `retries`"),
     "no end": ("retries: {max: 1, on: []}", "3:34: `on` is empty"),
-    "an unknown end": ("retries: {max: 1, on: [oom, x]}", "3:40: an end of `on`: 'x' is no end"),
+    "an unknown end": ("retries: {max: 1, on: [oom, x]}", "3:40: an end of `on`: 'x' is not"),
     "exit with a space": ("retries: {max: 1, on: [exit: 75]}", "3:35: an end of `on` must be text"),
     "no unit": ("retries: {max: 1, backoff: 30}", "3:39: `backoff`: '30' has no unit"),
     "waits": (
@@ -143,8 +145,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "no name": ("signal: {before: 60s}", "3:20: `signal` has no `name`: add `name: SIGUSR1`"),
     "no time": ("signal: {name: USR1}", "3:20: `signal` has no `before`: add `before: 60s`"),
     "a signal's key": ("signal: {nam: USR1}", "3:21: `nam` is not a key of `signal`"),
-    "a wrong name": ("signal: {name: X, before: 60s}", "3:27: `name`: 'X' is no signal"),
-    "a wrong time": ("signal: {name: USR1, before: 0s}", "3:41: `before`: '0s' before the time"),
+    "a wrong name": ("signal: {name: X, before: 60s}", "3:27: `name`: 'X' is not a valid signal"),
+    "a wrong time": ("signal: {name: USR1, before: 0s}", "3:41: `before`: '0s' is not a time"),
     "idle for nothing": ("idle_timeout: 0s", "3:26: `idle_timeout`: a limit of nothing"),
     "preemptible": ("preemptible: 1", "3:25: `preemptible` must be true or false"),
 }  # fmt: skip

@@ -56,8 +56,8 @@ def test_a_file_of_home_is_found(files: Path, monkeypatch: pytest.MonkeyPatch) -
         ("secrets:\n  token: gone", "f.yaml:3:10: cannot read the secret gone: No such file"),
         ("secrets:\n  token: folder", "f.yaml:3:10: cannot read the secret folder: Is a dir"),
         ("secrets: {token: large}", "f.yaml:2:18: the secret large is over 64 KiB"),
-        ("secrets:\n  .token: token", "f.yaml:3:3: `secrets`: '.token' is no name"),
-        ("secrets:\n  a/b: token", "f.yaml:3:3: `secrets`: 'a/b' is no name"),
+        ("secrets:\n  .token: token", "f.yaml:3:3: `secrets`: '.token' is not a valid name"),
+        ("secrets:\n  a/b: token", "f.yaml:3:3: `secrets`: 'a/b' is not a valid name"),
         ("secrets:\n  token:", "f.yaml:3:9: the file of the secret token must be text"),
         ("secrets: [token]", "f.yaml:2:10: `secrets` must be a mapping"),
         ("secrets: token", "f.yaml:2:10: `secrets` must be a mapping"),
@@ -92,8 +92,8 @@ def test_the_elements_of_a_matrix_share_their_secrets(files: Path) -> None:
     [
         ("token", "names no file: write NAME=FILE"),
         ("token=", "names no file"),
-        ("=x", "'' is no name of a secret"),
-        ("../x=token", "is no name of a secret"),
+        ("=x", "'' is not a valid name of a secret"),
+        ("../x=token", "is not a valid name of a secret"),
         ("token=/no/such/file", "cannot read the secret /no/such/file"),
     ],
 )

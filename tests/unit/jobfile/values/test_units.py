@@ -24,16 +24,16 @@ def test_a_duration_has_a_unit_or_is_a_clock_with_seconds(text: str, seconds: fl
     [
         ("30", "write 30s, 30m or 30h"),
         ("4:00", "write 4h, 4m or HH:MM:SS"),
-        ("4:0:0", "no duration"),
+        ("4:0:0", "not a valid duration"),
         ("00:99:00", "go up to 59"),
         ("1-24:00:00", "hours to 23"),
-        ("", "no duration"),
-        ("soon", "no duration"),
-        ("-5m", "no duration"),
-        ("5m3h", "no duration"),
-        ("٣s", "no duration"),
+        ("", "not a valid duration"),
+        ("soon", "not a valid duration"),
+        ("-5m", "not a valid duration"),
+        ("5m3h", "not a valid duration"),
+        ("٣s", "not a valid duration"),
         ("400d", "more than a year"),
-        ("9" * 400 + "s", "no duration"),
+        ("9" * 400 + "s", "not a valid duration"),
     ],
 )
 def test_an_ambiguous_or_wrong_duration_is_refused_with_what_to_write(text: str, said: str) -> None:
@@ -56,13 +56,13 @@ def test_a_size_is_in_powers_of_1024_as_in_docker(text: str, size: int) -> None:
     "text", ["", "g", "8x", "8gg", "-1", "8 g b", "bb", "1e3", "9" * 40, "2000t"]
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no size|more than a pebibyte"):
+    with pytest.raises(ValueError, match=r"is not a valid size|more than a pebibyte"):
         units.parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "", "129", "1.5", "00001", "٣"])
 def test_what_is_no_count_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no count"):
+    with pytest.raises(ValueError, match="is not a valid count"):
         units.parse_count(text)
 
 
@@ -76,5 +76,5 @@ def test_cores_may_be_fractions() -> None:
 def test_a_priority_is_a_whole_number_up_to_1000() -> None:
     assert [units.parse_priority(text) for text in ("0", "50", "1000")] == [0, 50, 1000]
     for text in ("1001", "-1", "high", "1.0", ""):
-        with pytest.raises(ValueError, match="is no priority"):
+        with pytest.raises(ValueError, match="is not a valid priority"):
             units.parse_priority(text)

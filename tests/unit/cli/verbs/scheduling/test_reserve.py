@@ -125,7 +125,7 @@ def without(flag: str) -> list[str]:
         (without("--profile"), "Say which slices"),
         ([*GOOD, "--slice", ONE], "Say which slices"),
         ([*without("--profile"), "--slice", ONE, "--count", "2"], "--count goes with --profile"),
-        ([*without("--profile"), "--slice", "0"], "is no slice's UUID"),
+        ([*without("--profile"), "--slice", "0"], "is not the UUID of a slice"),
         (without("--user"), "Say for whom"),
         ([*GOOD, "--group", "staff"], "Say for whom"),
         (without("--begin"), "Say when"),

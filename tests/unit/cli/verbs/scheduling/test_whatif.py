@@ -135,8 +135,8 @@ def test_files_and_layouts_are_read_here(
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--layout", "huge"], "'huge' is no layout SPEC"),
-        (["--layout", "1g.6gb,"], "'' is no layout SPEC"),
+        (["--layout", "huge"], "'huge' is not a valid layout SPEC"),
+        (["--layout", "1g.6gb,"], "'' is not a valid layout SPEC"),
         (["-o", "svg"], "'svg' is none of table, json, name and svg=FILE"),
         (["-o", "svg="], "is none of"),
         (["--runtime", "guess"], "guess"),
