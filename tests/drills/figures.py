@@ -51,13 +51,13 @@ class Figures:
 
     def add_beaten(self, beaten: Beaten) -> None:
         """Add what the daemon showed that was killed all the time."""
-        slices = {each.state for each in beaten.daemon.client.slices()}
+        self.wrong += beaten.left_over()
         beaten.daemon.stop()
         verdict, codes = beaten.examine(), beaten.wrong_codes()
         struck = ", ".join(f"{what} {n}" for what, n in sorted(beaten.struck.items()))
         self.tell("real kills", f"{beaten.kills} ({struck})")
         self._add_verdict(verdict, beaten)
-        self.tell("containers orphaned after the grace", 0)  # until_quiet has waited for that
+        self.tell("containers orphaned after the grace", len(beaten.orphans))
         disturbed = [line for line in codes if re.search(r"with (137|143)", line)]
         self.tell("running jobs disturbed", len(disturbed))
         self.tell("exit codes wrong", len(codes))
@@ -66,7 +66,6 @@ class Figures:
         worst, median = max(beaten.recoveries), statistics.median(beaten.recoveries)
         self.tell("recovery", f"median {median:.2f} s, worst {worst:.2f} s")
         self.wrong += [*verdict.wrong, *codes]
-        self.wrong += [] if slices == {"free"} else [f"the slices are {sorted(slices)}"]
         beaten.close()
 
     def _add_verdict(self, verdict: Verdict, beaten: Beaten) -> None:
@@ -88,13 +87,14 @@ class Figures:
 
     def add_steady(self, steady: Steady) -> None:
         """Add how the daemon grew that was left alone."""
+        wrong = steady.drill.left_over()
         steady.drill.daemon.stop()
         before, after = steady.before, steady.after
         assert before is not None
         assert after is not None
         self.tell("a daemon left alone: at the start", before)
         self.tell("at the end", f"{after} ({len(steady.drill.acknowledged)} jobs)")
-        wrong = [*steady.drill.examine().wrong, *steady.drill.wrong_codes()]
+        wrong += [*steady.drill.examine().wrong, *steady.drill.wrong_codes()]
         self.wrong += [f"the daemon left alone: {each}" for each in wrong]
         grown = (
             after.mib - before.mib > GROWTH_MIB

@@ -193,13 +193,17 @@ class Drill:
         slices = [f"{s.uuid} {s.state} {s.why}" for s in client.slices() if s.state != "free"]
         return [*jobs, *slices, *client.status().problems]
 
+    def left_over(self) -> list[str]:
+        """Return what jobs left behind; the daemon still runs, and ``until_quiet`` has returned."""
+        free = {s.state for s in self.daemon.client.slices()}
+        left = [] if free == {"free"} else [f"the slices are {sorted(free)}"]
+        left += [f"the container {name} is left" for name in self.orphans]
+        kept = list((self.daemon.state / "secrets").glob("*/*"))
+        return left + ([f"{len(kept)} files of secrets are left"] if kept else [])
+
     def verdict(self) -> list[str]:
         """Return what is wrong at the end; the daemon is stopped first."""
-        free = {s.state for s in self.daemon.client.slices()}
-        wrong = [] if free == {"free"} else [f"the slices are {sorted(free)}"]
-        wrong += [f"the container {name} is left" for name in self.orphans]
-        kept = list((self.daemon.state / "secrets").glob("*/*"))
-        wrong += [f"{len(kept)} files of secrets are left"] if kept else []
+        wrong = self.left_over()
         self.compare_logs()
         wrong += self.logs_differ
         self.daemon.stop()
