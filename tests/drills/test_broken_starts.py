@@ -38,21 +38,23 @@ def test_a_start_that_breaks_off_is_made_again_or_followed_to_its_end(
             end = one_round(sandbox, drill, runs, number)
             became[f"{end.outcome} {end.exit_code}"] += 1
             lost += [end.message] if end.outcome == "LOST" else []
+        wrong = drill.verdict()
     finally:
         drill.close()
         sandbox.stop()
     tell(f"{ROUNDS} starts under way as dockerd was killed: {by_cause(lost)}")
     assert set(became) <= {"FAILED 7", "LOST None"}
+    assert wrong == []
 
 
 def one_round(sandbox: Sandbox, drill: Drill, runs: Path, number: int) -> JobView:
     """Kill dockerd as soon as a job's shim is there; returns what became of the job."""
     file = runs / str(number)
     file.touch()
-    script = f"echo ran >> /runs/{number}; sleep 0.3; exit 7"
+    script = f"echo ran >> /runs/{number}; echo one; sleep 0.3; echo two; exit 7"
     before = set(sandbox.shims())
     asked = job("sh", "-c", script, volumes=[Mount(source=str(runs), target="/runs")])
-    number_of_job = drill.submit(asked)
+    number_of_job = drill.submit(asked, 7, b"one\ntwo\n")
     wait_until(lambda: set(sandbox.shims()) - before, what="its shim is there")
     sandbox.stop_dockerd(signal.SIGKILL)
     sandbox.start_dockerd()
