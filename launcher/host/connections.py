@@ -1,0 +1,143 @@
+"""The connections of the helper: the daemon's, and those of users' commands that join.
+
+Messages are JSON objects, one each (SOCK_SEQPACKET). The daemon's socket is root's alone. The other
+one is open to users: how many connections each may hold is limited, and for how long.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from launcher.host.polling import Call, Poll
+from launcher.peers import peer_of
+
+log = logging.getLogger(__name__)
+
+MOST_MESSAGE_BYTES = 4096
+MOST_FILES = 5
+MOST_CLIENTS = 1024
+MOST_CONNECTIONS_OF_USER = 16
+JOIN_SECONDS = 10.0
+"""A command that has connected says within this time whose it is."""
+
+Message = Mapping[str, Any]
+
+
+class HelperConnection:
+    """One connection; ``uid`` is None for the daemon's."""
+
+    def __init__(self, connection: socket.socket, uid: int | None) -> None:
+        connection.setblocking(False)
+        self.socket, self.uid = connection, uid
+        self.until = time.monotonic() + JOIN_SECONDS if uid is not None else None
+        self.waits_for: str | None = None
+        """The job whose start or end is to be told here."""
+
+
+Answer = Callable[[HelperConnection, dict[str, Any], list[int]], Message | None]
+"""Returns what a request with these files is answered; None where the answer comes later."""
+
+
+class Connections:
+    """Accepts connections, reads their requests and sends the answers."""
+
+    def __init__(
+        self, poll: Poll, answer: Answer, left: Callable[[HelperConnection], None]
+    ) -> None:
+        """``left`` is told of each connection that has ended."""
+        self._poll, self._answer, self._left = poll, answer, left
+        self._open: set[HelperConnection] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def listen(self, listener: socket.socket, *, of_users: bool) -> None:
+        """Accept connections of a socket, users' or the daemon's."""
+        listener.setblocking(False)
+        self._poll.add(listener.fileno(), self._accepts(listener, of_users))
+
+    def waiting_for(self, name: str) -> list[HelperConnection]:
+        """Return the connections that wait for a job."""
+        return [each for each in self._open if each.waits_for == name]
+
+    def send(self, connection: HelperConnection, message: Message) -> None:
+        """Send a message."""
+        try:
+            connection.socket.send(json.dumps(message).encode())
+        except OSError:  # the other side does not read: a message fits, or nobody waits for it
+            self._leave(connection)
+
+    def tell(self, name: str, message: Message) -> None:
+        """Answer all connections that wait for a job."""
+        for connection in self.waiting_for(name):
+            connection.waits_for = None
+            self.send(connection, message)
+
+    def drop_overdue(self) -> None:
+        """Close the connections of users that have not said in time whose they are."""
+        now = time.monotonic()
+        for connection in list(self._open):
+            if connection.until is not None and connection.until < now:
+                self._leave(connection)
+
+    def _accepts(self, listener: socket.socket, of_users: bool) -> Call:
+        def accept(_: int) -> None:
+            try:
+                accepted = listener.accept()[0]
+            except OSError as error:
+                log.warning("cannot accept a connection: %s", error)
+                return
+            uid = peer_of(accepted).uid if of_users else None
+            held = Counter(each.uid for each in self._open)
+            most = MOST_CLIENTS if uid is None else MOST_CONNECTIONS_OF_USER
+            if held[uid] >= most or len(self._open) >= MOST_CLIENTS:
+                accepted.close()
+                return
+            connection = HelperConnection(accepted, uid)
+            self._open.add(connection)
+            self._poll.add(accepted.fileno(), lambda _: self._read(connection))
+
+        return accept
+
+    def _read(self, connection: HelperConnection) -> None:
+        files: list[int] = []
+        try:
+            data, files, _, _ = socket.recv_fds(connection.socket, MOST_MESSAGE_BYTES, MOST_FILES)
+            if not data:
+                self._leave(connection)
+                return
+            reply = self._answer(connection, json.loads(data), files)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if connection.uid is None:
+                log.warning("a request failed: %s", error)
+            reply = told_error(error)
+        finally:
+            for fd in files:
+                os.close(fd)
+        if reply is not None:
+            self.send(connection, reply)
+
+    def _leave(self, connection: HelperConnection) -> None:
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        self._poll.remove(connection.socket.fileno())
+        connection.socket.close()
+        self._left(connection)
+
+
+def told_error(error: BaseException) -> Message:
+    """Return the answer to a request that failed."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return {"error": str(error)}
+    place = f"{error.filename}: " if error.filename else ""
+    return {"error": f"{place}{error.strerror}", "errno": error.errno, "place": error.filename}

@@ -1,0 +1,86 @@
+"""Sees when host jobs end: their main processes, the last of their processes, OOM kills."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Callable
+
+from launcher.host.cgroup import counts_oom_kill, is_populated
+from launcher.host.jobs import HostJob
+from launcher.host.places import Places
+from launcher.host.polling import Poll
+
+REAP_SECONDS = 5.0
+"""Within this time after an end its status is known, or never will be."""
+
+
+class Ends:
+    """Watches jobs until they end."""
+
+    def __init__(self, poll: Poll, places: Places, ended: Callable[[HostJob], None]) -> None:
+        """``ended`` is told of each job that has ended."""
+        self._poll, self._places, self._ended = poll, places, ended
+
+    def watch(self, job: HostJob) -> None:
+        """Watch a job that may have ended already."""
+        if job.ended_ns is not None:
+            return
+        if job.pidfd != -1:
+            self._poll.add(job.pidfd, lambda events: self._main_ended(job, events))
+        with contextlib.suppress(FileNotFoundError):
+            job.events = job.cgroup.open_events()
+            self._poll.add(job.events, lambda _: self.see(job), select.EPOLLPRI)
+        with contextlib.suppress(FileNotFoundError):  # systems whose controllers are of cgroup v1
+            job.memory = job.cgroup.open_events("memory")
+            self._poll.add(job.memory, lambda _: self._see_memory(job), select.EPOLLPRI)
+        self.see(job)
+
+    def unwatch(self, job: HostJob) -> None:
+        """Close what is open of a job."""
+        self._let_go_of_main(job)
+        for fd in (job.events, job.memory):
+            if fd != -1:
+                self._poll.remove(fd)
+                os.close(fd)
+        job.events = job.memory = -1
+
+    def see(self, job: HostJob) -> None:
+        """Look whether a job has ended, and how."""
+        if job.ended_ns is not None or (job.events != -1 and is_populated(job.events)):
+            return
+        now = time.monotonic()
+        job.empty_since = job.empty_since or now
+        for fd in (job.events, job.memory):
+            self._poll.remove(fd)  # of a cgroup that is gone they would tell without an end
+        # Where the kernel does not tell a status, the client does of a command that joined, and
+        # systemd of one that it started.
+        if not job.see_main() and not job.token:
+            job.status = self._places.status(job.name)
+        if not job.see_main() and now < job.empty_since + REAP_SECONDS:
+            return
+        job.oom |= job.cgroup.out_of_memory() or self._places.out_of_memory(job.name)
+        job.ended_ns = time.time_ns()
+        self.unwatch(job)
+        self._ended(job)
+
+    def _let_go_of_main(self, job: HostJob) -> None:
+        if job.pidfd != -1:
+            self._poll.remove(job.pidfd)
+            os.close(job.pidfd)
+            job.pidfd = -1
+
+    def _main_ended(self, job: HostJob, events: int) -> None:
+        """EPOLLIN: it has ended; EPOLLHUP: it was reaped, now or never its status is known."""
+        if job.see_main() or events & select.EPOLLHUP:
+            self._let_go_of_main(job)
+        else:
+            self._poll.only_hangup(job.pidfd)
+        self.see(job)
+
+    def _see_memory(self, job: HostJob) -> None:
+        job.oom |= counts_oom_kill(job.memory)
+        if not job.cgroup.path.exists():
+            self._poll.remove(job.memory)
