@@ -1,12 +1,14 @@
 """What the helper asks of systemd over the system bus (org.freedesktop.systemd1(5)).
 
-Blocking. Each connection is for one operation, so that a restart of the bus does no harm.
+Blocking, until a deadline. Each connection is for one operation, so that a restart of the bus does
+no harm.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from jeepney import Message
     from jeepney.io.blocking import DBusConnection
 
-SECONDS = 30.0
 SERVICE, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER = f"{SERVICE}.Manager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -74,7 +75,7 @@ class Systemd:
         with self._connection.filter(local, queue=deque()) as removed:
             (job,) = self.call(method, signature, *body)
             while True:
-                signal = self._connection.recv_until_filtered(removed, timeout=SECONDS)
+                signal = self._connection.recv_until_filtered(removed)
                 _, path, _, result = signal.body
                 if path == job:
                     return str(result)
@@ -95,7 +96,7 @@ class Systemd:
     def _answer(self, message: Message) -> tuple[Any, ...]:
         from jeepney import HeaderFields, MessageType
 
-        reply = self._connection.send_and_get_reply(message, timeout=SECONDS)
+        reply = self._connection.send_and_get_reply(message)
         if reply.header.message_type is MessageType.error:
             name = str(reply.header.fields.get(HeaderFields.error_name))
             raise SystemdError(name, str(reply.body[0]) if reply.body else name)
@@ -113,15 +114,36 @@ def ignored_if_gone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def systemd() -> Iterator[Systemd]:
-    """Yield a connection to systemd, which may pass file descriptors."""
+def systemd(seconds: float) -> Iterator[Systemd]:
+    """Yield a connection to systemd for at most this time. It may pass file descriptors."""
     from jeepney import AuthenticationError
-    from jeepney.io.blocking import open_dbus_connection
     from jeepney.wrappers import DBusErrorResponse
 
     try:
-        connection = open_dbus_connection("SYSTEM", enable_fds=True, auth_timeout=SECONDS)
+        with _connected(time.monotonic() + seconds) as connection:
+            yield Systemd(connection)
+    except TimeoutError as error:
+        raise SystemdError("", f"no answer within {seconds:g} seconds") from error
     except (AuthenticationError, DBusErrorResponse) as error:
         raise SystemdError("", f"the system bus refused a connection: {error}") from error
-    with connection:
-        yield Systemd(connection)
+
+
+def _connected(until: float) -> DBusConnection:
+    """Return a connection on which nothing waits for longer than ``until`` (time.monotonic())."""
+    from jeepney.bus import get_bus
+    from jeepney.io.blocking import DBusConnection, prep_socket
+
+    def left() -> float:
+        return max(0.0, until - time.monotonic())
+
+    class Timed(DBusConnection):  # type: ignore[misc]
+        def receive(self, *, timeout: float | None = None) -> Message:
+            return super().receive(timeout=left() if timeout is None else min(timeout, left()))
+
+    sock = prep_socket(get_bus("SYSTEM"), enable_fds=True, timeout=left())
+    sock.settimeout(left())
+    try:
+        return Timed(sock, enable_fds=True)
+    except BaseException:
+        sock.close()
+        raise

@@ -41,18 +41,16 @@ class HelperConnection:
         """The job whose start or end is to be told here."""
 
 
-Answer = Callable[[HelperConnection, dict[str, Any], list[int]], Message | None]
+Reply = Callable[[HelperConnection, dict[str, Any], list[int]], Message | None]
 """Returns what a request with these files is answered; None where the answer comes later."""
 
 
 class Connections:
     """Accepts connections, reads their requests and sends the answers."""
 
-    def __init__(
-        self, poll: Poll, answer: Answer, left: Callable[[HelperConnection], None]
-    ) -> None:
+    def __init__(self, poll: Poll, reply: Reply, left: Callable[[HelperConnection], None]) -> None:
         """``left`` is told of each connection that has ended."""
-        self._poll, self._answer, self._left = poll, answer, left
+        self._poll, self._reply, self._left = poll, reply, left
         self._open: set[HelperConnection] = set()
 
     def __len__(self) -> int:
@@ -62,6 +60,10 @@ class Connections:
         """Accept connections of a socket, users' or the daemon's."""
         listener.setblocking(False)
         self._poll.add(listener.fileno(), self._accepts(listener, of_users))
+
+    def is_open(self, connection: HelperConnection) -> bool:
+        """Whether the other side has not left."""
+        return connection in self._open
 
     def waiting_for(self, name: str) -> list[HelperConnection]:
         """Return the connections that wait for a job."""
@@ -107,24 +109,29 @@ class Connections:
         return accept
 
     def _read(self, connection: HelperConnection) -> None:
-        files: list[int] = []
         try:
             data, files, _, _ = socket.recv_fds(connection.socket, MOST_MESSAGE_BYTES, MOST_FILES)
-            if not data:
-                self._leave(connection)
-                return
-            reply = self._answer(connection, json.loads(data), files)
         except BlockingIOError:
             return
+        except OSError:
+            data, files = b"", []
+        if data:
+            self.answer(connection, lambda: self._reply(connection, json.loads(data), files))
+        else:
+            self._leave(connection)
+        for fd in files:
+            os.close(fd)
+
+    def answer(self, connection: HelperConnection, reply: Callable[[], Message | None]) -> None:
+        """Send what ``reply`` returns, or the error that it raises; nothing for None."""
+        try:
+            message = reply()
         except (OSError, ValueError, KeyError, TypeError) as error:
             if connection.uid is None:
                 log.warning("a request failed: %s", error)
-            reply = told_error(error)
-        finally:
-            for fd in files:
-                os.close(fd)
-        if reply is not None:
-            self.send(connection, reply)
+            message = _told_error(error)
+        if message is not None:
+            self.send(connection, message)
 
     def _leave(self, connection: HelperConnection) -> None:
         if connection not in self._open:
@@ -135,7 +142,7 @@ class Connections:
         self._left(connection)
 
 
-def told_error(error: BaseException) -> Message:
+def _told_error(error: BaseException) -> Message:
     """Return the answer to a request that failed."""
     if not isinstance(error, OSError) or error.errno is None:
         return {"error": str(error)}

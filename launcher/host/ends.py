@@ -7,10 +7,13 @@ import os
 import select
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 
 from launcher.host.cgroup import counts_oom_kill, is_populated
 from launcher.host.jobs import HostJob
-from launcher.host.places import Places
+from launcher.host.operations import Operations
+from launcher.host.places import End, Places
 from launcher.host.polling import Poll
 
 REAP_SECONDS = 5.0
@@ -20,9 +23,14 @@ REAP_SECONDS = 5.0
 class Ends:
     """Watches jobs until they end."""
 
-    def __init__(self, poll: Poll, places: Places, ended: Callable[[HostJob], None]) -> None:
+    def __init__(
+        self, poll: Poll, operations: Operations, places: Places, ended: Callable[[HostJob], None]
+    ) -> None:
         """``ended`` is told of each job that has ended."""
-        self._poll, self._places, self._ended = poll, places, ended
+        self._poll, self._operations = poll, operations
+        self._places, self._ended = places, ended
+        self._later: set[str] = set()
+        """The busy jobs that are looked at once they are not."""
 
     def watch(self, job: HostJob) -> None:
         """Watch a job that may have ended already."""
@@ -39,7 +47,8 @@ class Ends:
         self.see(job)
 
     def unwatch(self, job: HostJob) -> None:
-        """Close what is open of a job."""
+        """Close what is open of a job; it is not looked at any more."""
+        job.ended_ns = job.ended_ns or time.time_ns()
         self._let_go_of_main(job)
         for fd in (job.events, job.memory):
             if fd != -1:
@@ -51,18 +60,35 @@ class Ends:
         """Look whether a job has ended, and how."""
         if job.ended_ns is not None or (job.events != -1 and is_populated(job.events)):
             return
-        now = time.monotonic()
-        job.empty_since = job.empty_since or now
+        if self._operations.is_busy(job.name):
+            self._see_later(job)
+            return
+        job.empty_since = job.empty_since or time.monotonic()
         for fd in (job.events, job.memory):
             self._poll.remove(fd)  # of a cgroup that is gone they would tell without an end
         # Where the kernel does not tell a status, the client does of a command that joined, and
         # systemd of one that it started.
-        if not job.see_main() and not job.token:
-            job.status = self._places.status(job.name)
-        if not job.see_main() and now < job.empty_since + REAP_SECONDS:
+        if not job.see_main() and job.token and not _is_late(job):
             return
-        job.oom |= job.cgroup.out_of_memory() or self._places.out_of_memory(job.name)
-        job.ended_ns = time.time_ns()
+        ask = partial(self._places.end, job.name, of_spawned=not job.token)
+        self._operations.run(job.name, job.uid, ask, partial(self._told, job))
+
+    def _see_later(self, job: HostJob) -> None:
+        def see() -> None:
+            self._later.discard(job.name)
+            self.see(job)
+
+        if job.name not in self._later:
+            self._later.add(job.name)
+            self._operations.after(job.name, see)
+
+    def _told(self, job: HostJob, future: Future[End]) -> None:
+        end = future.result()
+        if not job.see_main():
+            job.status = end.status
+        if job.status is None and not _is_late(job):
+            return
+        job.oom |= end.oom or job.cgroup.out_of_memory()
         self.unwatch(job)
         self._ended(job)
 
@@ -84,3 +110,7 @@ class Ends:
         job.oom |= counts_oom_kill(job.memory)
         if not job.cgroup.path.exists():
             self._poll.remove(job.memory)
+
+
+def _is_late(job: HostJob) -> bool:
+    return job.empty_since is not None and time.monotonic() >= job.empty_since + REAP_SECONDS

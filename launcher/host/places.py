@@ -17,12 +17,22 @@ class Started(NamedTuple):
     is_child: bool
 
 
+class End(NamedTuple):
+    """How a job ended: its main process's wait status, None if unknown, and whether OOM killed."""
+
+    status: int | None
+    oom: bool
+
+
 Begins = Callable[[int, Cgroup], None]
 """Is told the pid of a command, and its cgroup."""
 
 
 class Places(Protocol):
     """Makes a cgroup for each job. Methods raise ``OSError``."""
+
+    waits: bool
+    """Whether methods wait for another program; then they are called from several threads."""
 
     def cgroup(self, name: str) -> Cgroup:
         """Return the cgroup that a job has or would have."""
@@ -44,11 +54,11 @@ class Places(Protocol):
         ``begins`` is called before the command can do anything.
         """
 
-    def status(self, name: str) -> int | None:
-        """Return the wait status of a spawned job whose processes have ended, None if unknown."""
+    def end(self, name: str, *, of_spawned: bool) -> End:
+        """Return what is on record of the end of a job whose processes have ended.
 
-    def out_of_memory(self, name: str) -> bool:
-        """Whether a job's end on record is an OOM kill; its cgroup may be gone."""
+        Only a job that was spawned has a status here. The cgroup may be gone.
+        """
 
     def remove(self, name: str, cgroup: Cgroup) -> None:
         """Remove a job's cgroup, in which no process is left."""

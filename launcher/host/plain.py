@@ -6,7 +6,7 @@ from pathlib import Path
 
 from launcher.host.cgroup import Cgroup, CgroupLimits
 from launcher.host.children import Command, start
-from launcher.host.places import Begins, Started
+from launcher.host.places import Begins, End, Started
 
 DIRECTORY = "launcher.host"
 """The cgroup in which the jobs' own ones are."""
@@ -14,6 +14,8 @@ DIRECTORY = "launcher.host"
 
 class PlainPlaces:
     """Cgroups in a directory of the unified hierarchy."""
+
+    waits = False
 
     def __init__(self, root: Path) -> None:
         self._directory = root / DIRECTORY
@@ -48,13 +50,12 @@ class PlainPlaces:
             raise
         return Started(pid, cgroup, is_child=True)
 
-    def status(self, _: str) -> int | None:
-        """Return None: only a parent knows it."""
-        return None
+    def end(self, _: str, *, of_spawned: bool) -> End:
+        """Return nothing: only a parent knows the status, and the cgroup, which is kept, the rest.
 
-    def out_of_memory(self, _: str) -> bool:
-        """Return False: the cgroup is kept, and tells."""
-        return False
+        ``of_spawned`` makes no difference.
+        """
+        return End(None, oom=False)
 
     def remove(self, _: str, cgroup: Cgroup) -> None:
         """Remove the cgroup."""

@@ -24,7 +24,7 @@ from launcher.host.bus import (
 )
 from launcher.host.cgroup import Cgroup, CgroupLimits
 from launcher.host.children import MOST_ERROR_BYTES, Command, failed
-from launcher.host.places import Begins, Started
+from launcher.host.places import Begins, End, Started
 from launcher.host.service import main_status, properties_of_service
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,12 @@ BOOTED = Path("/run/systemd/system")
 """It is there where systemd is the init system (sd_booted(3))."""
 SLICE = "launcher.slice"
 KINDS = (".scope", ".service")
+JOIN_SECONDS, SPAWN_SECONDS, ASK_SECONDS = 8.0, 15.0, 10.0
+"""systemd makes a scope, starts a service, answers anything else within these times.
+
+Clients that join wait for longer (``joining.SECONDS``), and so does the daemon
+(``client.SECONDS``).
+"""
 START_SECONDS = 10.0
 """A command executes within this time after its service has started."""
 _UNLIMITED = 2**64 - 1
@@ -43,10 +49,12 @@ _OOM_POLICY_OF_SCOPES = 253
 class SystemdPlaces:
     """Transient units of the system's systemd."""
 
+    waits = True
+
     def __init__(self, root: Path) -> None:
         """Raises ``OSError`` where systemd does not answer."""
         self._root = root
-        with systemd() as bus:
+        with systemd(ASK_SECONDS) as bus:
             self._prefix = str(bus.property("ControlGroup"))
             self._version = _number(str(bus.property("Version")))
 
@@ -62,8 +70,12 @@ class SystemdPlaces:
         asked = [*_common(name, limits), ("PIDs", ("au", [pid]))]
         if self._version >= _OOM_POLICY_OF_SCOPES:
             asked.append(("OOMPolicy", ("s", "continue")))
-        with systemd() as bus:
-            return self._started(bus, unit, asked)
+        try:
+            with systemd(JOIN_SECONDS) as bus:
+                return self._started(bus, unit, asked)
+        except BaseException:
+            _forget(unit)
+            raise
 
     def spawn(
         self,
@@ -77,42 +89,37 @@ class SystemdPlaces:
         """Start a command as the main process of a service."""
         unit = f"{unit_of(name)}.service"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs, systemd() as bus:
-            asked = _common(name, limits)
-            asked += properties_of_service(command, theirs.fileno(), self._version)
-            try:
+        asked = _common(name, limits)
+        asked += properties_of_service(command, theirs.fileno(), self._version)
+        try:
+            with ours, theirs, systemd(SPAWN_SECONDS) as bus:
                 cgroup = self._started(bus, unit, asked)
                 theirs.close()
                 pid = int(_property(bus, unit, "MainPID"))
                 begins(pid, cgroup)
                 _pass(command, ours, stdout, stderr)
-            except BaseException:
-                bus.forget(unit)
-                raise
+        except BaseException:
+            _forget(unit)
+            raise
         return Started(pid, cgroup, is_child=False)
 
-    def status(self, name: str) -> int | None:
-        """Return the wait status of a service's main process, None if unknown."""
+    def end(self, name: str, *, of_spawned: bool) -> End:
+        """Return the end as systemd saw it; a scope's unit may be gone already."""
+        unit, status, oom = unit_of(name) + KINDS[of_spawned], None, False
         try:
-            with systemd() as bus:
-                unit = f"{unit_of(name)}.service"
-                code = int(_property(bus, unit, "ExecMainCode"))
-                return main_status(code, int(_property(bus, unit, "ExecMainStatus")))
+            with systemd(ASK_SECONDS) as bus:
+                if of_spawned:
+                    code = int(_property(bus, unit, "ExecMainCode"))
+                    status = main_status(code, int(_property(bus, unit, "ExecMainStatus")))
+                with ignored_if_gone():
+                    oom = _property(bus, unit, "Result") == "oom-kill"
         except OSError as error:
             log.warning("how %s ended is not known: %s", name, error)
-            return None
-
-    def out_of_memory(self, name: str) -> bool:
-        """Whether systemd saw an OOM kill in a job's unit."""
-        with contextlib.suppress(OSError), systemd() as bus:
-            for kind in KINDS:
-                with ignored_if_gone():
-                    return bool(_property(bus, unit_of(name) + kind, "Result") == "oom-kill")
-        return False
+        return End(status, oom)
 
     def remove(self, name: str, cgroup: Cgroup) -> None:
         """Have systemd forget a job's unit, and remove its cgroup."""
-        with systemd() as bus:
+        with systemd(ASK_SECONDS) as bus:
             for kind in KINDS:
                 bus.forget(unit_of(name) + kind)
         with contextlib.suppress(OSError):  # systemd is just removing it
@@ -157,12 +164,21 @@ def _pass(command: Command, ours: socket.socket, stdout: int, stderr: int) -> No
         finally:
             os.close(tells)
         if not select.select([told], [], [], START_SECONDS)[0]:
-            raise TimeoutError("its command did not execute in time")
+            raise SystemdError("", f"the command did not execute within {START_SECONDS:g} seconds")
         error = os.read(told, MOST_ERROR_BYTES)
     finally:
         os.close(told)
     if error:
         raise failed(error)
+
+
+def _forget(unit: str) -> None:
+    """Have systemd forget a unit whose start failed."""
+    try:
+        with systemd(ASK_SECONDS) as bus:
+            bus.forget(unit)
+    except OSError as error:
+        log.warning("%s, whose start failed, may be left: %s", unit, error)
 
 
 def _property(bus: Systemd, unit: str, name: str) -> Any:

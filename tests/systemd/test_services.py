@@ -6,6 +6,8 @@ import os
 import pwd
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from launcher.host.cgroup import CgroupLimits
 from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
 from tests.support.wait import wait_until
-from tests.systemd.conftest import USER, is_active, start_all, systemctl
+from tests.systemd.conftest import OTHER, USER, is_active, start_all, systemctl
 
 PERSON = pwd.getpwnam(USER)
+PAM = Path("/etc/pam.d/launcher-host")
 FROM_PAM = "LAUNCHER_TEST_OF_PAM"
 
 
@@ -32,11 +35,17 @@ class Jobs:
         return self.names[-1]
 
     def spawn(
-        self, *words: str, output: int = -1, directory: str = "/", **environment: str
+        self,
+        *words: str,
+        output: int = -1,
+        directory: str = "/",
+        user: str = USER,
+        **environment: str,
     ) -> tuple[str, ProcessTree]:
-        """Start a command as the user; its output is discarded by default."""
+        """Start a command as a user; its output is discarded by default."""
         name, told = self.name(), {"PATH": "/usr/bin:/bin"} | environment
-        ids = PERSON.pw_uid, PERSON.pw_gid, [PERSON.pw_gid]
+        person = pwd.getpwnam(user)
+        ids = person.pw_uid, person.pw_gid, [person.pw_gid]
         null = os.open(os.devnull, os.O_WRONLY)
         to = null if output == -1 else output
         try:
@@ -153,3 +162,30 @@ def test_what_cannot_start_says_why_and_leaves_nothing(
     assert (refused.value.errno, refused.value.place) == (number, place)
     wait_until(lambda: jobs.helper.state(jobs.names[0]) == (None, False))
     wait_until(lambda: unit(jobs.names[0]) not in systemctl("list-units", "--all", "--plain"))
+
+
+@contextmanager
+def pam(line: str) -> Iterator[None]:
+    """Sessions of jobs have a module of PAM more, before the others."""
+    installed = PAM.read_text()
+    PAM.write_text(f"{line}\n{installed}")
+    try:
+        yield
+    finally:
+        PAM.write_text(installed)
+
+
+def test_one_users_slow_unit_holds_nobody_elses(jobs: Jobs, tmp_path: Path) -> None:
+    holds, script = tmp_path / "holds", tmp_path / "script"
+    holds.touch()
+    script.write_text(
+        f"#!/bin/sh\n[ $PAM_USER != {OTHER} ] || while [ -e {holds} ]; do sleep 0.05; done\n"
+    )
+    script.chmod(0o755)
+    with pam(f"session optional pam_exec.so quiet {script}"), ThreadPoolExecutor() as threads:
+        slow = threads.submit(jobs.spawn, "true", user=OTHER)
+        wait_until(lambda: unit(jobs.names[0]) in systemctl("list-units", "--all", "--plain"))
+        assert jobs.ended(jobs.spawn("sh", "-c", "exit 3")[0]).status == 3 << 8
+        assert not slow.done()
+        holds.unlink()
+        assert jobs.ended(slow.result(30)[0]).status == 0

@@ -1,0 +1,113 @@
+"""Runs what may wait for another program, such as systemd, without holding the helper's loop.
+
+Each operation is one job's. Per job one runs at a time, in the order of the requests; per user
+``MOST_OF_USER`` run at a time, so that one user's slow units hold nobody else's starts.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from launcher.host.polling import Poll
+
+T = TypeVar("T")
+
+MOST = 8
+MOST_OF_USER = 2
+"""So many operations run at a time, in all and for one user."""
+
+
+class Operations:
+    """Runs operations in threads, or at once. To be used in the loop's thread alone."""
+
+    def __init__(self, poll: Poll, *, threaded: bool) -> None:
+        """Where not ``threaded`` an operation runs at once, in the loop's own thread."""
+        self._threaded = threaded
+        self._waiting: dict[int, deque[Callable[[], None]]] = {}
+        """The operations that have not started, by user; the user whose turn is next comes first.
+        """
+        self._running: Counter[int] = Counter()
+        self._busy: dict[str, deque[Callable[[], None]]] = {}
+        """By job with an operation: what waits for its end."""
+        self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        poll.add(self._wakes, self._finish)
+
+    def __len__(self) -> int:
+        return len(self._busy)
+
+    def is_busy(self, name: str) -> bool:
+        """Whether a job has an operation that has not ended."""
+        return name in self._busy
+
+    def after(self, name: str, call: Callable[[], None]) -> None:
+        """Call ``call`` once a busy job's operation has ended, and what was to follow before."""
+        self._busy[name].append(call)
+
+    def run(
+        self, name: str, uid: int, work: Callable[[], T], then: Callable[[Future[T]], None]
+    ) -> None:
+        """Run an operation of a user's job that is not busy; ``then`` is called in the loop."""
+        self._busy[name] = deque()
+        future: Future[T] = Future()
+        end = partial(self._end, name, uid, partial(then, future))
+        if not self._threaded:
+            _settle(future, work)
+            end()
+            return
+        call = partial(self._in_thread, future, work, end)
+        self._waiting.setdefault(uid, deque()).append(call)
+        self._start()
+
+    def _start(self) -> None:
+        """Start what may run now, the users in turn."""
+        for uid in list(self._waiting):
+            while uid in self._waiting and self._running[uid] < MOST_OF_USER:
+                if self._running.total() >= MOST:
+                    return
+                calls = self._waiting.pop(uid)
+                call = calls.popleft()
+                if calls:
+                    self._waiting[uid] = calls  # behind the others
+                self._running[uid] += 1
+                threading.Thread(target=call, name=f"operation-{uid}", daemon=True).start()
+
+    def _in_thread(
+        self, future: Future[Any], work: Callable[[], Any], end: Callable[[], None]
+    ) -> None:
+        _settle(future, work)
+        self._done.put(end)
+        os.eventfd_write(self._wakes, 1)
+
+    def _finish(self, _: int) -> None:
+        """End the operations whose work is done."""
+        for _ in range(os.eventfd_read(self._wakes)):
+            self._done.get()()
+
+    def _end(self, name: str, uid: int, then: Callable[[], None]) -> None:
+        if self._threaded:
+            self._running[uid] -= 1
+            self._running += Counter()  # without the users of whom none runs
+        try:
+            then()
+        finally:
+            following = self._busy.pop(name)
+            self._start()
+        while following and name not in self._busy:
+            following.popleft()()
+        if following:
+            self._busy[name].extend(following)
+
+
+def _settle(future: Future[T], work: Callable[[], T]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)
