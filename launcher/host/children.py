@@ -14,6 +14,8 @@ from launcher.host.cgroup import Cgroup
 
 MOST_BYTES = 8 << 20
 MOST_ERROR_BYTES = 4096
+RECEIVED = b"+"
+"""A service's main process tells this first once it has got its command."""
 NEVER_BEGAN = 125
 """The exit status of a child whose helper died before the command began."""
 

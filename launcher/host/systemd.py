@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import select
 import socket
 from pathlib import Path
-from typing import Any
 
 from launcher.host.bus import (
-    SERVICE,
     Property,
     Systemd,
     SystemdError,
@@ -23,7 +19,8 @@ from launcher.host.bus import (
     systemd,
 )
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.children import MOST_ERROR_BYTES, Command, failed
+from launcher.host.children import Command
+from launcher.host.handover import hand_over, property_of, why_not_started
 from launcher.host.places import Begins, End, Started
 from launcher.host.service import main_status, properties_of_service
 
@@ -39,8 +36,6 @@ JOIN_SECONDS, SPAWN_SECONDS, ASK_SECONDS = 8.0, 15.0, 10.0
 Clients that join wait for longer (``joining.SECONDS``), and so does the daemon
 (``client.SECONDS``).
 """
-START_SECONDS = 10.0
-"""A command executes within this time after its service has started."""
 _UNLIMITED = 2**64 - 1
 _OOM_POLICY_OF_SCOPES = 253
 """The version of systemd from which on scopes have OOMPolicy=."""
@@ -95,9 +90,9 @@ class SystemdPlaces:
             with ours, theirs, systemd(SPAWN_SECONDS) as bus:
                 cgroup = self._started(bus, unit, asked)
                 theirs.close()
-                pid = int(_property(bus, unit, "MainPID"))
-                begins(pid, cgroup)
-                _pass(command, ours, stdout, stderr)
+                pid = hand_over(
+                    bus, unit, command, ours, (stdout, stderr), lambda pid: begins(pid, cgroup)
+                )
         except BaseException:
             _forget(unit)
             raise
@@ -109,10 +104,10 @@ class SystemdPlaces:
         try:
             with systemd(ASK_SECONDS) as bus:
                 if of_spawned:
-                    code = int(_property(bus, unit, "ExecMainCode"))
-                    status = main_status(code, int(_property(bus, unit, "ExecMainStatus")))
+                    code = int(property_of(bus, unit, "ExecMainCode"))
+                    status = main_status(code, int(property_of(bus, unit, "ExecMainStatus")))
                 with ignored_if_gone():
-                    oom = _property(bus, unit, "Result") == "oom-kill"
+                    oom = property_of(bus, unit, "Result") == "oom-kill"
         except OSError as error:
             log.warning("how %s ended is not known: %s", name, error)
         return End(status, oom)
@@ -127,9 +122,9 @@ class SystemdPlaces:
 
     def _started(self, bus: Systemd, unit: str, asked: list[Property]) -> Cgroup:
         result = bus.start(unit, asked)
-        place = str(_property(bus, unit, "ControlGroup")) if result == "done" else ""
+        place = str(property_of(bus, unit, "ControlGroup")) if result == "done" else ""
         if not place:
-            raise SystemdError(result, f"{unit} did not start: `systemctl status {unit}`")
+            raise SystemdError(result, why_not_started(bus, unit, result))
         return Cgroup(self._at(place))
 
     def _at(self, place: str) -> Path:
@@ -154,24 +149,6 @@ def _common(name: str, limits: CgroupLimits) -> list[Property]:
     return told
 
 
-def _pass(command: Command, ours: socket.socket, stdout: int, stderr: int) -> None:
-    """Give a command to the main process of its service; returns once it executes."""
-    told, tells = os.pipe2(os.O_CLOEXEC)
-    try:
-        try:
-            with command.in_memory() as file:
-                socket.send_fds(ours, [b"!"], [file, stdout, stderr, tells])
-        finally:
-            os.close(tells)
-        if not select.select([told], [], [], START_SECONDS)[0]:
-            raise SystemdError("", f"the command did not execute within {START_SECONDS:g} seconds")
-        error = os.read(told, MOST_ERROR_BYTES)
-    finally:
-        os.close(told)
-    if error:
-        raise failed(error)
-
-
 def _forget(unit: str) -> None:
     """Have systemd forget a unit whose start failed."""
     try:
@@ -179,11 +156,6 @@ def _forget(unit: str) -> None:
             bus.forget(unit)
     except OSError as error:
         log.warning("%s, whose start failed, may be left: %s", unit, error)
-
-
-def _property(bus: Systemd, unit: str, name: str) -> Any:
-    kind = unit.rpartition(".")[2].capitalize()
-    return bus.property(name, at=bus.path(unit), of=f"{SERVICE}.{kind}")
 
 
 def _number(version: str) -> int:

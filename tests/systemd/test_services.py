@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from launcher.host.cgroup import CgroupLimits
 from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
 from tests.support.wait import wait_until
-from tests.systemd.conftest import OTHER, USER, is_active, start_all, systemctl
+from tests.systemd.conftest import LAUNCH, OTHER, USER, is_active, start_all, systemctl
 
 PERSON = pwd.getpwnam(USER)
 PAM = Path("/etc/pam.d/launcher-host")
@@ -189,3 +190,32 @@ def test_one_users_slow_unit_holds_nobody_elses(jobs: Jobs, tmp_path: Path) -> N
         assert not slow.done()
         holds.unlink()
         assert jobs.ended(slow.result(30)[0]).status == 0
+
+
+@contextmanager
+def closed_to_users() -> Iterator[None]:
+    """The installation can be read by root alone."""
+    place = Path(LAUNCH).parent.parent
+    place.chmod(0o700)
+    try:
+        yield
+    finally:
+        place.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (closed_to_users(), "exited with status 203/EXEC"),
+        (pam("account required pam_deny.so"), "exited with status 224/PAM"),
+    ],
+)
+def test_a_unit_that_cannot_execute_says_why_at_once(
+    jobs: Jobs, broken: AbstractContextManager[None], why: str
+) -> None:
+    since = time.monotonic()
+    with broken, pytest.raises(HostRefused, match=why) as refused:
+        jobs.spawn("true")
+    assert time.monotonic() - since < 5
+    assert f"journalctl -u {unit(jobs.names[0])}" in refused.value.message
+    assert jobs.helper.state(jobs.names[0]) == (None, False)

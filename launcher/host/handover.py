@@ -1,0 +1,122 @@
+"""Gives a command to the main process of its service, and tells why one did not get that far."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from launcher.host.bus import SERVICE, Systemd, SystemdError
+from launcher.host.children import MOST_ERROR_BYTES, RECEIVED, Command, failed
+from launcher.host.service import main_status
+
+EXECUTE_SECONDS = 10.0
+"""A command executes within this time after its service has started."""
+REAP_SECONDS, LOOK_AGAIN_SECONDS = 2.0, 0.02
+"""systemd reaps a main process within this time after its end; how often it is asked."""
+_STEPS = {
+    202: "FDS", 203: "EXEC", 205: "LIMITS", 206: "OOM_ADJUST", 208: "STDIN", 209: "STDOUT",
+    216: "GROUP", 217: "USER", 219: "CGROUP", 222: "STDERR", 224: "PAM",
+}  # fmt: skip
+"""What systemd could not do for a process that exited with this (systemd.exec(5))."""
+
+
+def hand_over(
+    bus: Systemd,
+    unit: str,
+    command: Command,
+    ours: socket.socket,
+    output: tuple[int, int],
+    begins: Callable[[int], None],
+) -> int:
+    """Give a command and its output's files to a service; returns its pid once it executes.
+
+    ``begins`` is called with the pid before the command can do anything. Raises ``OSError`` as
+    soon as the service's main process ends before that.
+    """
+    pid = int(property_of(bus, unit, "MainPID"))
+    begins(pid)
+    told, tells = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            with command.in_memory() as file:
+                socket.send_fds(ours, [b"!"], [file, *output, tells])
+        except BrokenPipeError:
+            raise SystemdError("", _did_not_run(bus, unit)) from None
+        finally:
+            os.close(tells)
+        answer = _answer(told, pid)
+    finally:
+        os.close(told)
+    if not answer.startswith(RECEIVED):
+        raise SystemdError("", _did_not_run(bus, unit))
+    if answer != RECEIVED:
+        raise failed(answer.removeprefix(RECEIVED))
+    return pid
+
+
+def why_not_started(bus: Systemd, unit: str, result: str) -> str:
+    """Return why a unit did not start; ``result`` is what systemd told of its job."""
+    with contextlib.suppress(OSError):
+        if (how := _how_main_ended(bus, unit)) is not None:
+            return f"{unit} did not start: its main process {how}; see `journalctl -u {unit}`"
+    return f"{unit} did not start: {result}; see `journalctl -u {unit}`"
+
+
+def property_of(bus: Systemd, unit: str, name: str) -> Any:
+    """Return a property of a unit that is loaded."""
+    kind = unit.rpartition(".")[2].capitalize()
+    return bus.property(name, at=bus.path(unit), of=f"{SERVICE}.{kind}")
+
+
+def _answer(told: int, pid: int) -> bytes:
+    """Return what the main process tells, to its end or that of the process."""
+    poll, answer, main = select.poll(), b"", -1
+    poll.register(told, select.POLLIN)
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            main = os.pidfd_open(pid)
+            poll.register(main, select.POLLIN)
+    until = time.monotonic() + EXECUTE_SECONDS
+    try:
+        while left := max(0.0, until - time.monotonic()):
+            ready = dict(poll.poll(left * 1000 if main != -1 else 0))
+            if told in ready:
+                chunk = os.read(told, MOST_ERROR_BYTES)
+                if not chunk:
+                    return answer
+                answer += chunk
+            elif ready or main == -1:
+                return b""
+    finally:
+        if main != -1:
+            os.close(main)
+    raise SystemdError("", f"the command did not execute within {EXECUTE_SECONDS:g} seconds")
+
+
+def _did_not_run(bus: Systemd, unit: str) -> str:
+    how = "ended"
+    until = time.monotonic() + REAP_SECONDS
+    while time.monotonic() < until:
+        if (found := _how_main_ended(bus, unit)) is not None:
+            how = found
+            break
+        time.sleep(LOOK_AGAIN_SECONDS)
+    return f"the main process of {unit} {how} before it ran the command; see `journalctl -u {unit}`"
+
+
+def _how_main_ended(bus: Systemd, unit: str) -> str | None:
+    """Return how a service's main process ended, as the end of a sentence; None before that."""
+    code = int(property_of(bus, unit, "ExecMainCode"))
+    status = main_status(code, int(property_of(bus, unit, "ExecMainStatus")))
+    if status is None:
+        return None
+    number = os.waitstatus_to_exitcode(status)
+    if number < 0:
+        return f"was killed by signal {-number}"
+    step = f"/{_STEPS[number]}" if number in _STEPS else ""
+    return f"exited with status {number}{step}"
