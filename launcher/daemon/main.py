@@ -25,7 +25,7 @@ from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
 from launcher.daemon.api.views.job_counts import Counts
-from launcher.daemon.attempts import host_jobs
+from launcher.daemon.attempts import host_jobs, host_sweep
 from launcher.daemon.attempts.action_runners import ActionRunners
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.attempts.start_journal import StartJournal
@@ -299,7 +299,13 @@ class Daemon:
         await in_thread("mounts", self._sweep_mounts)
         self.reconciled.set()
         self.xids.ready.set()
-        await self.observers.run()
+        await asyncio.gather(self.observers.run(), self._sweep_host_jobs())
+
+    async def _sweep_host_jobs(self) -> None:
+        if (machine := self.outside.host) is not None:
+            await host_sweep.sweep(
+                machine, self.store_id, self.event_loop, self.committer, self.runners.dispatch
+            )
 
     def _sweep_mounts(self) -> None:
         mounts.sweep(

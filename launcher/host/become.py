@@ -6,18 +6,23 @@ the environment may hold secrets. systemd has set the user, the groups and what 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import NoReturn
 
-from launcher.host.children import RECEIVED, Command, failure, reset_signals
+from launcher.host.children import NEVER_BEGAN, RECEIVED, Command, failure, reset_signals
 
 
 def main() -> NoReturn:
     """Become the command; where that fails the helper is told why."""
     with socket.socket(fileno=os.dup(0)) as helper:
-        described, stdout, stderr, tells = socket.recv_fds(helper, 1, 4)[1]
-    os.write(tells, RECEIVED)
+        files = socket.recv_fds(helper, 1, 4)[1]
+    if not files:
+        os._exit(NEVER_BEGAN)
+    described, stdout, stderr, tells = files
+    with contextlib.suppress(BrokenPipeError):  # the helper died: the start is on record
+        os.write(tells, RECEIVED)
     command = Command.read(described)
     os.set_inheritable(tells, False)  # its end tells the helper that the command executes
     for fd, target in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):

@@ -65,6 +65,11 @@ class Systemd:
         with ignored_if_gone():
             self.call("ResetFailedUnit", "s", unit)
 
+    def units(self, pattern: str) -> list[str]:
+        """Return the names of the units that are loaded and match a pattern of fnmatch(3)."""
+        (found,) = self.call("ListUnitsByPatterns", "asas", [], [pattern])
+        return [str(unit[0]) for unit in found]
+
     def _job(self, method: str, signature: str, *body: Any) -> str:
         """Call a method that makes a job of systemd's; returns the job's result."""
         from jeepney import MatchRule

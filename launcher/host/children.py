@@ -17,7 +17,7 @@ MOST_ERROR_BYTES = 4096
 RECEIVED = b"+"
 """A service's main process tells this first once it has got its command."""
 NEVER_BEGAN = 125
-"""The exit status of a child whose helper died before the command began."""
+"""The exit status of a main process whose helper died before the command began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,9 @@ class Command:
 
     @contextlib.contextmanager
     def in_memory(self) -> Iterator[int]:
-        """Yield a file in memory that holds it: it may be longer than a message."""
-        fd = os.memfd_create("command", os.MFD_CLOEXEC)
-        try:
-            with open(fd, "w", encoding="utf-8", closefd=False) as file:
-                json.dump(asdict(self), file)
+        """Yield a file in memory that holds it."""
+        with in_memory(asdict(self)) as fd:
             yield fd
-        finally:
-            os.close(fd)
 
     @classmethod
     def read(cls, fd: int) -> Command:
@@ -60,6 +55,18 @@ class Command:
         )
         uid, gid, directory = int(told["uid"]), int(told["gid"]), str(told["directory"])
         return cls(words, login, environment, directory, uid, gid, groups)
+
+
+@contextlib.contextmanager
+def in_memory(what: object) -> Iterator[int]:
+    """Yield a file in memory that holds something as JSON: it may be longer than a message."""
+    fd = os.memfd_create("launcher", os.MFD_CLOEXEC)
+    try:
+        with open(fd, "w", encoding="utf-8", closefd=False) as file:
+            json.dump(what, file)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def start(

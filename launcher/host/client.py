@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -101,6 +102,24 @@ class HostHelper:
             except OSError as error:
                 raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
 
+    def names(self, store: str) -> list[str]:
+        """Return the names of a store's jobs of which anything is here, whether they run or not."""
+        asked = {"do": "names", "store": store}
+        with self._connect() as connection:
+            _send(connection, asked)
+            files: list[int] = []
+            try:
+                data, files, _, _ = socket.recv_fds(connection, MOST_MESSAGE_BYTES, 1)
+                _told(data)
+                with open(files[0], encoding="utf-8", closefd=False) as file:
+                    file.seek(0)
+                    return [str(name) for name in json.load(file)]
+            except OSError as error:
+                raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
+            finally:
+                for fd in files:
+                    os.close(fd)
+
     def signal(self, name: str, number: int, *, tree: bool) -> None:
         """Send a signal to a job's main process, or to each of its processes."""
         self._ask({"do": "signal", "name": name, "number": number, "tree": tree})
@@ -190,6 +209,11 @@ def _received(connection: socket.socket) -> dict[str, Any]:
         raise
     except OSError as error:
         raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
+    return _told(data)
+
+
+def _told(data: bytes) -> dict[str, Any]:
+    """Return what a message tells; raises what it tells of an error."""
     if not data:
         raise HostUnavailable("the helper for host jobs ended before it answered")
     told: dict[str, Any] = json.loads(data)

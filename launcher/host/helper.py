@@ -13,36 +13,22 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from launcher import pidfd
-from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.children import Command
+from launcher.host.cgroup import Cgroup
+from launcher.host.children import in_memory
 from launcher.host.connections import Connections, HelperConnection, Message
 from launcher.host.ends import Ends
 from launcher.host.freezing import of_container, set_frozen
-from launcher.host.jobs import MOST_JOBS, HostJob, Records, checked, start_ticks
+from launcher.host.jobs import HostJob, Records, checked, is_name, prefix_of
 from launcher.host.operations import Operations
-from launcher.host.places import Places, Started
+from launcher.host.places import Places
 from launcher.host.polling import Poll
-from launcher.peers import peer_of
-
-T = TypeVar("T")
+from launcher.host.starts import Starts
 
 IDLE_SECONDS = 5.0
-SO_PEERPIDFD = 77
-"""Linux 6.5: include/uapi/asm-generic/socket.h."""
-
-
-class Expected:
-    """A foreground job that may start now: its command is to join with this token."""
-
-    def __init__(self, uid: int, limits: CgroupLimits) -> None:
-        self.uid, self.limits = uid, limits
-        self.token = secrets.token_hex(16)
 
 
 class Helper:
@@ -61,8 +47,10 @@ class Helper:
         self._connections = Connections(self._poll, self._reply, self._left)
         self._operations = Operations(self._poll, threaded=places.waits)
         self._ends = Ends(self._poll, self._operations, places, self._ended)
-        self._expected: dict[str, Expected] = {}
         self._jobs = records.read()
+        self._starts = Starts(
+            self._connections, self._operations, records, places, self._jobs, self._begun
+        )
         self._quiet_since = time.monotonic()
         self._connections.listen(daemons, of_users=False)
         self._connections.listen(users, of_users=True)
@@ -74,13 +62,14 @@ class Helper:
         while not self._is_idle():
             self._poll.once(1.0)
             self._connections.drop_overdue()
+            self._starts.clear()
             for job in list(self._jobs.values()):
                 if job.ended_ns is None:
                     self._ends.see(job)
 
     def _is_idle(self) -> bool:
         is_running = any(job.ended_ns is None for job in self._jobs.values())
-        if self._connections or self._operations or is_running:
+        if self._connections or self._operations or self._starts.broken or is_running:
             self._quiet_since = time.monotonic()
         return time.monotonic() - self._quiet_since > self._idle_seconds
 
@@ -92,12 +81,13 @@ class Helper:
             token = str(asked["token"])
             if "status" in asked:
                 return self._end(connection.uid, token, int(asked["status"]))
-            self._join(connection, token)
+            self._starts.join(connection, token)
             return None
         if asked["do"] == "freeze":
             set_frozen(of_container(str(asked["folder"])), bool(asked["frozen"]))
             return {}
-        name = checked(asked.get("name"))
+        of_store = asked["do"] == "names"
+        name = prefix_of(asked["store"]) if of_store else checked(asked.get("name"))
         if self._operations.is_busy(name):
             kept = [os.dup(fd) for fd in files]
             self._operations.after(name, partial(self._later, connection, name, asked, kept))
@@ -120,9 +110,9 @@ class Helper:
         """Return the answer to a request of a job; None where it comes later."""
         match asked["do"]:
             case "expect":
-                return self._expect(connection, name, asked)
+                return self._starts.expect(connection, name, asked)
             case "spawn":
-                return self._spawn(connection, name, asked, files)
+                return self._starts.spawn(connection, name, asked, files)
             case "wait":
                 return self._wait(connection, name)
             case "output":
@@ -137,78 +127,15 @@ class Helper:
             case "remove":
                 self._remove(connection, name)
                 return None
+            case "names":
+                self._names(connection, name)
+                return None
         raise ValueError(f"{asked['do']!r} is not a request")
 
     def _left(self, connection: HelperConnection) -> None:
         name = connection.waits_for
-        if name in self._expected and not self._connections.waiting_for(name):
-            del self._expected[name]  # the daemon gave the start up
-
-    def _run(
-        self,
-        connection: HelperConnection,
-        name: str,
-        uid: int,
-        work: Callable[[], T],
-        then: Callable[[Future[T]], Message],
-    ) -> None:
-        """Run an operation of a job, and answer what ``then`` returns or raises."""
-        self._operations.run(
-            name,
-            uid,
-            work,
-            lambda future: self._connections.answer(connection, partial(then, future)),
-        )
-
-    def _expect(self, connection: HelperConnection, name: str, asked: Message) -> Message:
-        """Let a command of this user join; its start is told on this connection, too."""
-        if name in self._jobs:
-            raise FileExistsError(errno.EEXIST, "it has started already", name)
-        expected = Expected(int(asked["uid"]), _limits(asked))
-        self._expected[name] = expected
-        connection.waits_for = name
-        return {"token": expected.token}
-
-    def _join(self, connection: HelperConnection, token: str) -> None:
-        found = [
-            (name, expected)
-            for name, expected in self._expected.items()
-            if secrets.compare_digest(expected.token, token) and expected.uid == connection.uid
-        ]
-        if not found:
-            raise PermissionError(errno.EPERM, "no job of this user waits for its command")
-        self._must_have_room()
-        (name, expected), pid = found[0], peer_of(connection.socket).pid
-        held = _held(connection.socket, pid)
-        connection.until = None  # it has said whose it is
-        del self._expected[name]
-
-        def join() -> Cgroup:
-            _must_run(held)
-            return self._places.join(name, pid, expected.limits)
-
-        def joined(future: Future[Cgroup]) -> Message:
-            try:
-                self._joined(name, expected, pid, held, future)
-            except BaseException:
-                os.close(held)
-                if self._connections.waiting_for(name):
-                    self._expected[name] = expected
-                raise
-            return {"joined": name}
-
-        self._run(connection, name, expected.uid, join, joined)
-
-    def _joined(
-        self, name: str, expected: Expected, pid: int, held: int, future: Future[Cgroup]
-    ) -> None:
-        job = _job(name, expected.uid, future.result(), pid)
-        _must_run(held)
-        if not self._connections.waiting_for(name):
-            job.cgroup.kill()
-            raise PermissionError(errno.EPERM, "the start was given up meanwhile")
-        job.pidfd, job.token = held, expected.token
-        self._began(job)
+        if name is not None and not self._connections.waiting_for(name):
+            self._starts.give_up(name)
 
     def _end(self, uid: int, token: str, status: int) -> Message:
         """Take a client's word for its command's wait status, where the kernel does not tell it."""
@@ -219,52 +146,11 @@ class Helper:
                 return {}
         raise PermissionError(errno.EPERM, "no job of this user has this token")
 
-    def _spawn(
-        self, connection: HelperConnection, name: str, asked: Message, files: list[int]
-    ) -> Message | None:
-        if name in self._jobs:
-            return self._jobs[name].told()
-        self._must_have_room()
-        command, limits = Command.read(files[0]), _limits(asked)
-        stdout, stderr, *reads = map(os.dup, files[1:])
-
-        def begins(pid: int, cgroup: Cgroup) -> None:
-            self._records.write(_job(name, command.uid, cgroup, pid))
-
-        def spawn() -> Started:
-            return self._places.spawn(name, command, limits, stdout, stderr, begins)
-
-        def spawned(future: Future[Started]) -> Message:
-            os.close(stdout)
-            os.close(stderr)
-            try:
-                started = future.result()
-            except BaseException:
-                self._records.delete(name)
-                for fd in reads:
-                    os.close(fd)
-                raise
-            job = _job(name, command.uid, started.cgroup, started.pid)
-            job.is_child, job.output = started.is_child, tuple(reads)
-            with contextlib.suppress(ProcessLookupError):  # what systemd started may have ended
-                job.pidfd = os.pidfd_open(job.pid)
-            self._began(job)
-            return job.told()
-
-        self._run(connection, name, command.uid, spawn, spawned)
-        return None
-
-    def _must_have_room(self) -> None:
-        if len(self._jobs) + len(self._operations) >= MOST_JOBS:
-            raise OSError(errno.ENOSPC, f"there are {MOST_JOBS} host jobs")
-
     def _cgroup(self, name: str) -> Cgroup:
         job = self._jobs.get(name)
         return self._places.cgroup(name) if job is None else job.cgroup
 
-    def _began(self, job: HostJob) -> None:
-        self._records.write(job)
-        self._jobs[job.name] = job
+    def _begun(self, job: HostJob) -> None:
         self._connections.tell(job.name, job.told())
         self._ends.watch(job)
 
@@ -303,7 +189,6 @@ class Helper:
         cgroup, job = self._cgroup(name), self._jobs.get(name)
         if cgroup.is_populated():
             raise OSError(errno.EBUSY, "it has processes", name)
-        self._expected.pop(name, None)
 
         def removed(future: Future[None]) -> Message:
             future.result()
@@ -312,39 +197,34 @@ class Helper:
                 self._ends.unwatch(job)
                 for fd in job.output:
                     os.close(fd)
+            self._starts.forget(name)
             self._records.delete(name)
             return {}
 
-        uid = 0 if job is None else job.uid
-        self._run(connection, name, uid, lambda: self._places.remove(name, cgroup), removed)
+        self._operations.run(
+            name,
+            0 if job is None else job.uid,
+            partial(self._places.remove, name, cgroup),
+            lambda future: self._connections.answer(connection, partial(removed, future)),
+        )
+
+    def _names(self, connection: HelperConnection, prefix: str) -> None:
+        """Pass a file on with the names of the jobs of which anything is here."""
+
+        def listed(future: Future[list[str]]) -> Message | None:
+            known = {*future.result(), *self._jobs, *self._starts.broken}
+            names = sorted(name for name in known if name.startswith(prefix) and is_name(name))
+            with in_memory(names) as file, contextlib.suppress(OSError):
+                socket.send_fds(connection.socket, [b"{}"], [file])
+            return None
+
+        self._operations.run(
+            prefix,
+            0,
+            partial(self._places.names, prefix),
+            lambda future: self._connections.answer(connection, partial(listed, future)),
+        )
 
     def _ended(self, job: HostJob) -> None:
         self._records.write(job)
         self._connections.tell(job.name, {**job.told(), "populated": False})
-
-
-def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> HostJob:
-    return HostJob(name, uid, cgroup, pid, start_ticks(pid), time.time_ns())
-
-
-def _held(connection: socket.socket, pid: int) -> int:
-    """Return a pidfd of the process that connected.
-
-    Before Linux 6.5 by its pid: an open connection's owner is taken to be alive.
-    """
-    try:
-        return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
-    except OSError:
-        return os.pidfd_open(pid)
-
-
-def _must_run(held: int) -> None:
-    if pidfd.is_over(held):
-        raise ProcessLookupError(errno.ESRCH, "the command has ended")
-
-
-def _limits(asked: Message) -> CgroupLimits:
-    memory, cpus = asked.get("memory"), asked.get("cpus")
-    return CgroupLimits(
-        None if memory is None else int(memory), None if cpus is None else float(cpus)
-    )

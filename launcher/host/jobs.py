@@ -14,14 +14,27 @@ from launcher import pidfd
 from launcher.host.cgroup import Cgroup
 
 MOST_JOBS = 4096
+_STORE = re.compile(r"[a-z0-9]{1,16}")
 _NAME = re.compile(r"host-[a-z0-9]{1,16}-\d{1,19}-\d{1,10}")
+
+
+def is_name(name: str) -> bool:
+    """Whether this can be the name of a host job."""
+    return _NAME.fullmatch(name) is not None
 
 
 def checked(name: object) -> str:
     """Return a job's name; raises ``ValueError`` for one that could be another path."""
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or not is_name(name):
         raise ValueError(f"{str(name)[:80]!r} is not the name of a host job")
     return name
+
+
+def prefix_of(store: object) -> str:
+    """Return how the names of a store's jobs begin; raises ``ValueError`` for what is not one."""
+    if not isinstance(store, str) or _STORE.fullmatch(store) is None:
+        raise ValueError(f"{str(store)[:80]!r} is not the id of a store")
+    return f"host-{store}-"
 
 
 def start_ticks(pid: int) -> int:
@@ -32,7 +45,7 @@ def start_ticks(pid: int) -> int:
 
 @dataclass(slots=True)
 class HostJob:
-    """One process tree. ``pid`` is its main process, whose wait status counts.
+    """One process tree. ``pid`` is its main process, whose wait status counts; 0 before its start.
 
     ``pidfd`` is -1 once the main process is over; ``events`` is its open cgroup.events, -1 once the
     tree is over. ``token`` is what its command joined with. Times are nanoseconds since 1970.
@@ -117,7 +130,7 @@ class Records:
     def _job(self, record: dict[str, Any]) -> HostJob:
         name = checked(record.pop("name"))
         job = HostJob(name, cgroup=Cgroup(Path(record.pop("cgroup"))), **record)
-        if job.status is None and job.ended_ns is None:
+        if job.pid and job.status is None and job.ended_ns is None:
             with contextlib.suppress(ProcessLookupError):
                 job.pidfd = os.pidfd_open(job.pid)
                 if start_ticks(job.pid) != job.ticks:

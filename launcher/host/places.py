@@ -60,5 +60,8 @@ class Places(Protocol):
         Only a job that was spawned has a status here. The cgroup may be gone.
         """
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the jobs of which anything is here, with names that begin like this."""
+
     def remove(self, name: str, cgroup: Cgroup) -> None:
         """Remove a job's cgroup, in which no process is left."""

@@ -57,6 +57,10 @@ class PlainPlaces:
         """
         return End(None, oom=False)
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the jobs that have a cgroup, with names that begin like this."""
+        return [path.name for path in self._directory.glob(f"{prefix}*") if path.is_dir()]
+
     def remove(self, _: str, cgroup: Cgroup) -> None:
         """Remove the cgroup."""
         cgroup.remove()

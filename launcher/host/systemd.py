@@ -112,6 +112,12 @@ class SystemdPlaces:
             log.warning("how %s ended is not known: %s", name, error)
         return End(status, oom)
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the jobs whose units are loaded, with names that begin like this."""
+        with systemd(ASK_SECONDS) as bus:
+            units = bus.units(f"{unit_of(prefix)}*")
+        return [unit.removeprefix(unit_of("")).rpartition(".")[0] for unit in units]
+
     def remove(self, name: str, cgroup: Cgroup) -> None:
         """Have systemd forget a job's unit, and remove its cgroup."""
         with systemd(ASK_SECONDS) as bus:

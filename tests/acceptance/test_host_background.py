@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,3 +209,28 @@ def test_nothing_is_left_of_it(launch: Shell, shared: DaemonProcess) -> None:
     name = f"host-{shared.client.status().store}-{number}-1"
     wait_until(lambda: not list(root.glob(f"**/{name}")), timeout=20)
     assert not list(shared.socket.parent.glob(f"host-jobs/{name}*"))
+
+
+def test_what_a_crash_left_of_jobs_that_are_over_is_removed_at_the_next_start(
+    make_daemon: MakeDaemon, shell_for: MakeShell
+) -> None:
+    daemon = make_daemon().start()
+    launch = shell_for(daemon)
+    number = queued(launch, "--", "true")
+    assert launch("wait", number).code == 0
+    root, store = unified_root(), daemon.client.status().store
+    assert root is not None
+    over, unknown, used = (root / f"launcher.host/host-{store}-{n}-1" for n in (number, 998, 999))
+    wait_until(lambda: not over.exists(), timeout=20)
+    daemon.kill()
+    for each in (over, unknown, used):
+        each.mkdir()
+    with subprocess.Popen(["sleep", "600"]) as process:
+        (used / "cgroup.procs").write_text(str(process.pid))
+        daemon.start()
+        wait_until(lambda: not over.exists() and not unknown.exists(), timeout=20)
+        assert used.exists()
+        assert process.poll() is None
+        process.kill()
+    used.rmdir()
+    assert int(queued(launch, "--", "true")) > 999, "no id is used again"

@@ -18,14 +18,17 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import LauncherError
-from launcher.host.cgroup import CgroupLimits, unified_root
+from launcher.host.cgroup import Cgroup, CgroupLimits, unified_root
 from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, ProcessTree
+from launcher.host.jobs import HostJob, Records
 from launcher.host.joining import join
 from launcher.pidfd import kernel_tells
 from tests.support.wait import wait_until
 
-NAME = "host-feed-{}-1"
+STORE = f"t{os.getpid()}"
+"""No other process of the tests has its jobs."""
+NAME = f"host-{STORE}-{{}}-1"
 NOBODY = pwd.getpwnam("nobody")
 NONE = CgroupLimits()
 
@@ -58,7 +61,7 @@ class Place:
         )
 
     def name(self) -> str:
-        self.names.append(NAME.format(os.getpid() * 1000 + len(self.names)))
+        self.names.append(NAME.format(1 + len(self.names)))
         return self.names[-1]
 
     def restart(self) -> None:
@@ -160,10 +163,14 @@ def test_what_leaves_its_session_and_its_parent_still_belongs_to_the_job(place: 
     assert ended[0].status == 3 << 8
 
 
-def cgroup(name: str) -> list[str]:
+def folder(name: str) -> Path:
     root = unified_root()
     assert root is not None
-    return (root / "launcher.host" / name / "cgroup.procs").read_text().split()
+    return root / "launcher.host" / name
+
+
+def cgroup(name: str) -> list[str]:
+    return (folder(name) / "cgroup.procs").read_text().split()
 
 
 def test_another_user_cannot_join_and_a_token_is_for_one_command(place: Place) -> None:
@@ -265,6 +272,46 @@ def test_a_helper_that_is_killed_takes_its_jobs_up_again(place: Place) -> None:
     ended = place.asks.wait(name)
     assert ended is not None
     assert ended.status == (6 << 8 if kernel_tells() else None)
+
+
+def test_what_is_left_of_a_start_is_removed_once_no_process_is_in_it(place: Place) -> None:
+    """A helper that is killed as it starts a command has made the record and the cgroup."""
+    empty, used = place.name(), place.name()
+    for name in (empty, used):
+        folder(name).mkdir(parents=True)
+        Records(place.directory / "records").write(HostJob(name, 0, Cgroup(folder(name)), 0, 0, 1))
+    with subprocess.Popen(["sleep", "600"]) as process:
+        (folder(used) / "cgroup.procs").write_text(str(process.pid))
+        place.restart()
+        wait_until(lambda: not folder(empty).exists())
+        assert place.asks.names(STORE) == [used]
+        assert place.asks.state(used) == (None, True)
+        with pytest.raises(HostRefused, match="processes of an earlier start"):
+            spawned(place, "true", name=used)
+        assert process.poll() is None
+        process.kill()
+    wait_until(lambda: not folder(used).exists())
+    wait_until(lambda: place.asks.names(STORE) == [])
+    assert not list((place.directory / "records").iterdir())
+    assert spawned(place, "true", name=empty)[1].pid > 0
+
+
+def test_a_stores_jobs_are_listed_with_what_nobody_knows_of(place: Place) -> None:
+    name, _ = spawned(place, "sleep", "600")
+    left = place.name()
+    folder(left).mkdir()
+    folder(other := left.replace(STORE, f"{STORE}x")).mkdir()
+    try:
+        assert place.asks.names(STORE) == sorted([name, left])
+        with pytest.raises(HostRefused, match="has processes"):
+            place.asks.remove(name)
+        place.asks.remove(left)
+        assert not folder(left).exists()
+        assert place.asks.names(f"{STORE}x") == [other]
+    finally:
+        folder(other).rmdir()
+    with pytest.raises(HostRefused, match="not the id of a store"):
+        place.asks.names("*")
 
 
 def test_what_users_send_that_is_not_a_token_is_refused(place: Place) -> None:

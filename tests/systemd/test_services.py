@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -162,7 +164,7 @@ def test_what_cannot_start_says_why_and_leaves_nothing(
         jobs.spawn(*words, directory=directory)
     assert (refused.value.errno, refused.value.place) == (number, place)
     wait_until(lambda: jobs.helper.state(jobs.names[0]) == (None, False))
-    wait_until(lambda: unit(jobs.names[0]) not in systemctl("list-units", "--all", "--plain"))
+    wait_until(lambda: not is_loaded(jobs.names[0]))
 
 
 @contextmanager
@@ -176,16 +178,27 @@ def pam(line: str) -> Iterator[None]:
         PAM.write_text(installed)
 
 
-def test_one_users_slow_unit_holds_nobody_elses(jobs: Jobs, tmp_path: Path) -> None:
+@pytest.fixture
+def holds(tmp_path: Path) -> Iterator[Path]:
+    """A file; as long as it is there the sessions of one user do not start."""
     holds, script = tmp_path / "holds", tmp_path / "script"
     holds.touch()
     script.write_text(
         f"#!/bin/sh\n[ $PAM_USER != {OTHER} ] || while [ -e {holds} ]; do sleep 0.05; done\n"
     )
     script.chmod(0o755)
-    with pam(f"session optional pam_exec.so quiet {script}"), ThreadPoolExecutor() as threads:
+    with pam(f"session optional pam_exec.so quiet {script}"):
+        yield holds
+
+
+def is_loaded(name: str) -> bool:
+    return unit(name) in systemctl("list-units", "--all", "--plain")
+
+
+def test_one_users_slow_unit_holds_nobody_elses(jobs: Jobs, holds: Path) -> None:
+    with ThreadPoolExecutor() as threads:
         slow = threads.submit(jobs.spawn, "true", user=OTHER)
-        wait_until(lambda: unit(jobs.names[0]) in systemctl("list-units", "--all", "--plain"))
+        wait_until(lambda: is_loaded(jobs.names[0]))
         assert jobs.ended(jobs.spawn("sh", "-c", "exit 3")[0]).status == 3 << 8
         assert not slow.done()
         holds.unlink()
@@ -219,3 +232,42 @@ def test_a_unit_that_cannot_execute_says_why_at_once(
     assert time.monotonic() - since < 5
     assert f"journalctl -u {unit(jobs.names[0])}" in refused.value.message
     assert jobs.helper.state(jobs.names[0]) == (None, False)
+
+
+def runs(name: str, program: str) -> bool:
+    """Whether a program is in the job's cgroup."""
+    listed = subprocess.run(
+        ["systemctl", "status", "--no-pager", unit(name)], capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    return re.search(rf"─\d+ {program} ", listed.stdout) is not None
+
+
+def test_a_start_in_which_the_helper_is_killed_is_on_record_or_removed(
+    jobs: Jobs, holds: Path
+) -> None:
+    with ThreadPoolExecutor() as threads:
+        start = threads.submit(jobs.spawn, "sleep", "600", user=OTHER)
+        wait_until(lambda: is_loaded(jobs.names[0]))
+        systemctl("kill", "--signal=KILL", "launcher-host.service")
+        with pytest.raises(HostUnavailable):
+            start.result(30)
+    wait_until(lambda: is_active("launcher-host.service"), what="the next helper")
+    name = jobs.names[0]
+    assert is_loaded(name)
+    holds.unlink()
+    wait_until(lambda: runs(name, "sleep") or not is_loaded(name), 30)
+    known, populated = jobs.helper.state(name)
+    # With Type=simple the command had been handed over: it is on record, and runs.
+    assert populated == is_loaded(name) == (known is not None)
+
+
+def test_a_unit_that_no_record_knows_is_listed_and_can_be_removed(jobs: Jobs) -> None:
+    name = jobs.name()
+    words = ["--quiet", f"--unit={unit(name)}", "--slice=launcher", "--remain-after-exit"]
+    subprocess.run(["systemd-run", *words, "true"], check=True, timeout=60)
+    assert name in jobs.helper.names("feed")
+    wait_until(lambda: not jobs.helper.state(name)[1])
+    jobs.helper.remove(name)
+    assert not is_loaded(name)
+    assert name not in jobs.helper.names("feed")

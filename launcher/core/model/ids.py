@@ -29,6 +29,16 @@ def host_name(store: str, job: int, attempt: int) -> str:
     return f"host-{store}-{job}-{attempt}"
 
 
+def attempt_of_host_name(name: str) -> tuple[int, int]:
+    """Return (job, attempt) of the name of a host job's attempt.
+
+    >>> attempt_of_host_name(host_name("feed", 12, 1))
+    (12, 1)
+    """
+    _, _, job, attempt = name.split("-")
+    return int(job), int(attempt)
+
+
 def is_host(name: str) -> bool:
     """Whether an attempt's name is that of a host job, which has no container."""
     return name.startswith("host-")

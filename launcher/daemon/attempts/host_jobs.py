@@ -79,6 +79,8 @@ class HostMachine:
     join_path: str
     controllers: frozenset[str]
     """The controllers of cgroup v2, which limit."""
+    may_have_jobs: Callable[[], bool]
+    """Whether a helper was ever started since the boot: it is not started to ask for nothing."""
 
 
 def machine_of(config: Config) -> HostMachine | None:
@@ -92,12 +94,13 @@ def machine_of(config: Config) -> HostMachine | None:
         return None
     if config.host_socket is not None:
         place = Path(config.host_socket).parent
-        helper = HostHelper(config.host_socket)
+        helper, has_run = HostHelper(config.host_socket), lambda: True
     else:
         place = config.socket.parent
         helper = HostHelper(str(place / starting.DAEMONS), start=lambda: starting.start(place))
+        has_run = (place / starting.RECORDS).exists
     controllers = frozenset((root / "cgroup.controllers").read_text().split())
-    return HostMachine(helper, str(place / starting.USERS), controllers)
+    return HostMachine(helper, str(place / starting.USERS), controllers, has_run)
 
 
 def set_frozen_of(config: Config) -> Callable[[Path, bool], None]:

@@ -1,0 +1,257 @@
+"""Starts of host jobs: commands that the helper starts, and those of clients, which join.
+
+What will be made is on record before it is made: what a helper that was killed left half done is
+known to its next life, which removes it as soon as no process is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import TypeVar
+
+from launcher import pidfd
+from launcher.host.cgroup import Cgroup, CgroupLimits
+from launcher.host.children import Command
+from launcher.host.connections import Connections, HelperConnection, Message
+from launcher.host.jobs import MOST_JOBS, HostJob, Records, start_ticks
+from launcher.host.operations import Operations
+from launcher.host.places import Places, Started
+from launcher.peers import peer_of
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+CLEAR_AGAIN_SECONDS = 5.0
+SO_PEERPIDFD = 77
+"""Linux 6.5: include/uapi/asm-generic/socket.h."""
+
+
+class Expected:
+    """A foreground job that may start now: its command is to join with this token."""
+
+    def __init__(self, uid: int, limits: CgroupLimits) -> None:
+        self.uid, self.limits = uid, limits
+        self.token = secrets.token_hex(16)
+
+
+class Starts:
+    """Starts jobs. ``jobs`` are those that run or have ended, ``begun`` is told of each new one."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        operations: Operations,
+        records: Records,
+        places: Places,
+        jobs: dict[str, HostJob],
+        begun: Callable[[HostJob], None],
+    ) -> None:
+        self._connections, self._operations = connections, operations
+        self._records, self._places = records, places
+        self._jobs, self._begun = jobs, begun
+        self._expected: dict[str, Expected] = {}
+        self._broken: dict[str, HostJob] = {name: job for name, job in jobs.items() if not job.pid}
+        """The starts that broke off: no command of theirs runs, processes may be there."""
+        self._clear_at = 0.0
+        for name in self._broken:
+            del jobs[name]
+
+    def expect(self, connection: HelperConnection, name: str, asked: Message) -> Message:
+        """Let a command of a user join; its start is told on this connection, too."""
+        if name in self._jobs:
+            raise FileExistsError(errno.EEXIST, "it has started already", name)
+        expected = Expected(int(asked["uid"]), _limits(asked))
+        self._expected[name] = expected
+        connection.waits_for = name
+        return {"token": expected.token}
+
+    def give_up(self, name: str) -> None:
+        """Let no command join a job."""
+        self._expected.pop(name, None)
+
+    def join(self, connection: HelperConnection, token: str) -> None:
+        """Move the process at the other end into the job that expects it."""
+        found = [
+            (name, expected)
+            for name, expected in self._expected.items()
+            if secrets.compare_digest(expected.token, token) and expected.uid == connection.uid
+        ]
+        if not found:
+            raise PermissionError(errno.EPERM, "no job of this user waits for its command")
+        (name, expected), pid = found[0], peer_of(connection.socket).pid
+        self._must_have_room(name)
+        held = _held(connection.socket, pid)
+        connection.until = None  # it has said whose it is
+        del self._expected[name]
+
+        def join() -> Cgroup:
+            _must_run(held)
+            return self._places.join(name, pid, expected.limits)
+
+        def joined(future: Future[Cgroup]) -> Message:
+            try:
+                self._joined(name, expected, pid, held, future)
+            except BaseException:
+                os.close(held)
+                if self._connections.waiting_for(name):
+                    self._expected[name] = expected
+                raise
+            return {"joined": name}
+
+        self._run(connection, name, expected.uid, join, joined)
+
+    def spawn(
+        self, connection: HelperConnection, name: str, asked: Message, files: list[int]
+    ) -> Message | None:
+        """Start a command; one that was started already is told as it is."""
+        if name in self._jobs:
+            return self._jobs[name].told()
+        self._must_have_room(name)
+        command, limits = Command.read(files[0]), _limits(asked)
+        stdout, stderr, *reads = map(os.dup, files[1:])
+
+        def begins(pid: int, cgroup: Cgroup) -> None:
+            self._records.write(_job(name, command.uid, cgroup, pid))
+
+        def spawn() -> Started:
+            return self._places.spawn(name, command, limits, stdout, stderr, begins)
+
+        def spawned(future: Future[Started]) -> Message:
+            os.close(stdout)
+            os.close(stderr)
+            try:
+                started = future.result()
+            except BaseException:
+                for fd in reads:
+                    os.close(fd)
+                raise
+            job = _job(name, command.uid, started.cgroup, started.pid)
+            job.is_child, job.output = started.is_child, tuple(reads)
+            with contextlib.suppress(ProcessLookupError):  # what systemd started may have ended
+                job.pidfd = os.pidfd_open(job.pid)
+            self._begin(job)
+            return job.told()
+
+        self._run(connection, name, command.uid, spawn, spawned)
+        return None
+
+    @property
+    def broken(self) -> list[str]:
+        """The names of the starts that broke off, and of which something may be left."""
+        return list(self._broken)
+
+    def clear(self) -> None:
+        """Remove what starts that broke off left, where no process is in it."""
+        if time.monotonic() < self._clear_at:
+            return
+        for name, job in list(self._broken.items()):
+            cgroup = self._places.cgroup(name)
+            if not self._operations.is_busy(name) and not cgroup.is_populated():
+                remove = partial(self._places.remove, name, cgroup)
+                self._operations.run(name, job.uid, remove, partial(self._cleared, name))
+
+    def forget(self, name: str) -> None:
+        """Forget a job that was removed."""
+        self._broken.pop(name, None)
+        self.give_up(name)
+
+    def _cleared(self, name: str, future: Future[None]) -> None:
+        if (error := future.exception()) is not None:
+            log.warning("what is left of the start of %s cannot be removed: %s", name, error)
+            self._clear_at = time.monotonic() + CLEAR_AGAIN_SECONDS
+            return
+        self._broken.pop(name, None)
+        self._records.delete(name)
+
+    def _run(
+        self,
+        connection: HelperConnection,
+        name: str,
+        uid: int,
+        work: Callable[[], T],
+        then: Callable[[Future[T]], Message],
+    ) -> None:
+        """Run the start of a job; ``then`` returns the answer. What fails counts as broken off."""
+        left, planned = self._broken.get(name), _job(name, uid, self._places.cgroup(name), 0)
+
+        def start() -> T:
+            self._records.write(planned)
+            if left is not None:
+                self._places.remove(name, left.cgroup)
+            return work()
+
+        def started(future: Future[T]) -> Message:
+            try:
+                return then(future)
+            except BaseException:
+                self._places.cgroup(name).kill()
+                with contextlib.suppress(OSError):
+                    self._records.write(planned)
+                raise
+
+        self._broken[name] = planned
+        self._operations.run(
+            name,
+            uid,
+            start,
+            lambda future: self._connections.answer(connection, partial(started, future)),
+        )
+
+    def _must_have_room(self, name: str) -> None:
+        if len(self._jobs) + len(self._operations) >= MOST_JOBS:
+            raise OSError(errno.ENOSPC, f"there are {MOST_JOBS} host jobs")
+        if name in self._broken and self._places.cgroup(name).is_populated():
+            raise OSError(errno.EBUSY, "processes of an earlier start are left", name)
+
+    def _joined(
+        self, name: str, expected: Expected, pid: int, held: int, future: Future[Cgroup]
+    ) -> None:
+        job = _job(name, expected.uid, future.result(), pid)
+        _must_run(held)
+        if not self._connections.waiting_for(name):
+            raise PermissionError(errno.EPERM, "the start was given up meanwhile")
+        job.pidfd, job.token = held, expected.token
+        self._begin(job)
+
+    def _begin(self, job: HostJob) -> None:
+        self._records.write(job)
+        self._jobs[job.name] = job
+        del self._broken[job.name]
+        self._begun(job)
+
+
+def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> HostJob:
+    return HostJob(name, uid, cgroup, pid, start_ticks(pid) if pid else 0, time.time_ns())
+
+
+def _held(connection: socket.socket, pid: int) -> int:
+    """Return a pidfd of the process that connected.
+
+    Before Linux 6.5 by its pid: an open connection's owner is taken to be alive.
+    """
+    try:
+        return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError:
+        return os.pidfd_open(pid)
+
+
+def _must_run(held: int) -> None:
+    if pidfd.is_over(held):
+        raise ProcessLookupError(errno.ESRCH, "the command has ended")
+
+
+def _limits(asked: Message) -> CgroupLimits:
+    memory, cpus = asked.get("memory"), asked.get("cpus")
+    return CgroupLimits(
+        None if memory is None else int(memory), None if cpus is None else float(cpus)
+    )
