@@ -27,7 +27,6 @@ from tests.support.user import OrdinaryUser
 from tests.support.wait import wait_until
 
 ONE = ("host", "-q", "--profile", "1g.6gb", "--")
-SLICES = 4
 
 
 def last(daemon: DaemonProcess) -> JobView:
@@ -226,30 +225,6 @@ def test_a_daemon_that_is_killed_takes_a_host_job_up_again(
     job = last(daemon)
     known = ("FAILED", 6) if kernel_tells() else ("LOST", None)
     assert (job.outcome, job.exit_code) == known
-
-
-PROGRAM = """
-lock=$0/$CUDA_VISIBLE_DEVICES
-mkdir $lock && sleep 0.02 && rmdir $lock && echo $CUDA_VISIBLE_DEVICES
-"""
-
-
-def test_of_many_starts_no_two_share_a_slice(
-    launch: Shell, shared: DaemonProcess, tmp_path: Path
-) -> None:
-    """Each start makes a directory for its slice that must not be there, and removes it again."""
-    locks = tmp_path / "locks"
-    locks.mkdir()
-    command = [*ONE, "sh", "-ec", PROGRAM, str(locks)]
-    counts: dict[str, int] = {}
-    for _ in range(6):
-        running = [launch.start(*command) for _ in range(8)]
-        for each in running:
-            ended = each.end().ok()
-            counts[ended.text] = counts.get(ended.text, 0) + 1
-    assert len(counts) == SLICES
-    assert sum(counts.values()) == 48
-    wait_until(lambda: slices_free(shared))
 
 
 def test_a_limit_that_the_kernel_cannot_keep_is_refused(launch: Shell) -> None:

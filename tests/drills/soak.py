@@ -38,6 +38,7 @@ PARTS = (
 ONCE = (
     *(f"tests/drills/test_{what}.py" for what in DRILLS),
     *(f"tests/integration/test_{what}.py" for what in PARTS),
+    "tests/acceptance/test_host_many.py",
     "tests/property",
 )
 """Tests of which `make test` does a part: here at full length (``--whole``), once."""
