@@ -159,6 +159,51 @@ def test_a_time_limit_ends_the_whole_tree(launch: Shell, shared: DaemonProcess) 
     wait_until(lambda: slices_free(shared))
 
 
+@pytest.mark.parametrize("end", ["exit 0", "exit 3", "kill -TERM $$"])
+def test_a_preemptible_command_gives_way_and_runs_again_in_the_same_client(
+    make_daemon: MakeDaemon, shell_for: MakeShell, end: str
+) -> None:
+    daemon = make_daemon(config=f"{CONFIG}[queue]\npreempt_after = '0s'\n").start()
+    launch = shell_for(daemon)
+    script = f"""
+        echo attempt $LAUNCHER_ATTEMPT
+        [ $LAUNCHER_ATTEMPT = 1 ] || exit 7
+        trap 'echo asked; trap - TERM; {end}' TERM
+        sleep 600 & wait
+    """
+    four = ("--gpus", "1g.6gb:4")
+    gives_way = launch.start("host", "--preemptible", *four, "--", "sh", "-c", script)
+    wait_until(lambda: last_is(daemon, "RUNNING"))
+    number = last(daemon).id
+    assert launch("host", "-q", "--priority", "60", *four, "--", "echo", "first").ok().text
+    ended = gives_way.end()
+    assert (ended.code, ended.text) == (7, "attempt 1\nasked\nattempt 2\n")
+    assert f"job {number} runs again (gave way to job {number + 1})" in ended.err
+    assert " runs on " not in ended.err
+    shown = launch("show", str(number), "-o", "json").ok().json
+    assert shown["attempts"][0]["cause"] == f"gave way to job {number + 1}"
+
+
+def test_a_preemptible_command_that_ignores_it_is_ended_after_its_grace(
+    make_daemon: MakeDaemon, shell_for: MakeShell
+) -> None:
+    daemon = make_daemon(config=f"{CONFIG}[queue]\npreempt_after = '0s'\n").start()
+    launch = shell_for(daemon)
+    script = "trap '' TERM; [ $LAUNCHER_ATTEMPT = 1 ] || exit 7; while :; do sleep 600; done"
+    four = ("--gpus", "1g.6gb:4")
+    words = ("host", "-q", "--preemptible", "--stop-timeout", "1", *four)
+    gives_way = launch.start(*words, "--", "sh", "-c", script)
+    wait_until(lambda: last_is(daemon, "RUNNING"))
+    launch("host", "-q", "--priority", "60", *four, "--", "true").ok()
+    assert gives_way.end().code == 7
+
+
+def test_a_preemptible_command_that_nothing_disturbs_ends_as_it_ends(launch: Shell) -> None:
+    for code in (0, 5):
+        ended = launch("host", "-q", "--preemptible", "--", "sh", "-c", f"exit {code}")
+        assert (ended.code, ended.err) == (code, "")
+
+
 def test_cancel_from_elsewhere_ends_it(launch: Shell, shared: DaemonProcess) -> None:
     running = launch.start(*ONE, "sleep", "600")
     wait_until(lambda: last_is(shared, "RUNNING"))

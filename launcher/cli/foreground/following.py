@@ -93,13 +93,14 @@ class Narrator:
     turn: dict[str, Any] | None = None
     """What the client of a host job needs to start its command, when it is its turn."""
 
-    def __init__(self, job: int, image: str, *, quiet: bool) -> None:
-        self._job = job
+    def __init__(self, job: int, image: str | None, *, quiet: bool) -> None:
+        """``image`` is None for a host job: its command is this process's own to start."""
+        self._job, self._is_here = job, image is None
         self._quiet = quiet
         self._said = ""
         self._attempt = 1
         self._gave_up = False
-        self._progress = PullProgress(image, quiet=quiet)
+        self._progress = PullProgress(image or "", quiet=quiet)
 
     def event(self, data: bytes) -> str:
         """Tell one change of the job; return its state."""
@@ -117,7 +118,7 @@ class Narrator:
             self._waits(decode_list(BlockerView, body.get("blockers") or []))
         else:
             self.close()
-            if job.state == "RUNNING":
+            if job.state == "RUNNING" and not self._is_here:
                 self._say(f"job {job.id} runs{_place(job)}")
         return job.state
 

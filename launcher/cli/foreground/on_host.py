@@ -9,12 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from launcher.cli.foreground.following import Narrator, end_status, follow, tell_end
+from launcher.cli.foreground.following import Narrator, end_status, follow
 from launcher.cli.foreground.interrupts import Interrupts
 from launcher.cli.output import terminal
-from launcher.cli.output.exit_codes import EXIT_NEVER_RAN, exit_status
+from launcher.cli.output.exit_codes import EXIT_NEVER_RAN
 from launcher.client import Client
 from launcher.errors import LauncherError
+from launcher.pidfd import exit_code
 
 if TYPE_CHECKING:
     from launcher.wire import JobRequest
@@ -27,31 +28,37 @@ _ENDED = (signal.SIGTERM, signal.SIGKILL)
 def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
     """Queue the job, run its command when it is its turn, and return its exit status."""
     job = client.submit([request])[0]
+    narrator = Narrator(job.id, None, quiet=quiet)
     while True:
         with Interrupts(client) as interrupts:
             interrupts.queued(job.id)
-            narrator = Narrator(job.id, "", quiet=quiet)
             end = follow(client, job, narrator, interrupts, raw=False)
-        turn = narrator.turn
-        if turn is None:
+        if (turn := narrator.turn) is None:
             return end_status(end, narrator, interrupts, quiet=quiet)
+        narrator.turn = None
         environment = {**os.environ, **request.environment, **_variables(turn)}
         status = _run(request.command or [], environment, turn)
-        if not _may_run_again(request, status):
-            return _exit_status(client, job.id, status, quiet=quiet)
+        if not _may_run_again(request, status) and not _was_ended(client, job.id, status):
+            return exit_code(status)
 
 
 def _may_run_again(request: JobRequest, status: int) -> bool:
-    """Whether the daemon may run a command once more that ended with a wait status."""
-    return bool(status) and (request.retries is not None or request.preemptible)
+    """Whether the daemon may run a command once more that ended with a wait status.
+
+    A command that must give way may exit with 0 when it is asked to.
+    """
+    return request.preemptible or (bool(status) and request.retries is not None)
 
 
-def _exit_status(client: Client, job: int, status: int, *, quiet: bool) -> int:
-    if os.WIFEXITED(status):
-        return os.waitstatus_to_exitcode(status)
-    number = os.WTERMSIG(status)
-    why = _why_ended(client, job, quiet=quiet) if number in _ENDED else None
-    return 128 + number if why is None else why
+def _was_ended(client: Client, job: int, status: int) -> bool:
+    """Whether the daemon may have ended a command, and can be asked."""
+    if not os.WIFSIGNALED(status) or os.WTERMSIG(status) not in _ENDED:
+        return False
+    try:
+        client.show(str(job))
+    except LauncherError:
+        return False
+    return True
 
 
 def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
@@ -104,14 +111,3 @@ def _become(
         terminal.complain(f"cannot run {command[0]}: {error.strerror}")
     finally:
         os._exit(code)
-
-
-def _why_ended(client: Client, job: int, *, quiet: bool) -> int | None:
-    """Return the exit status of a command that was killed; None where the daemon is away."""
-    try:
-        client.show(str(job))
-        end = client.wait(job)
-    except LauncherError:
-        return None
-    tell_end(end, quiet=quiet)
-    return exit_status(end)
