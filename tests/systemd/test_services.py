@@ -234,13 +234,13 @@ def test_a_unit_that_cannot_execute_says_why_at_once(
     assert jobs.helper.state(jobs.names[0]) == (None, False)
 
 
-def runs(name: str, program: str) -> bool:
-    """Whether a program is in the job's cgroup."""
+def runs(name: str, command: str) -> bool:
+    """Whether a command is in the job's cgroup."""
     listed = subprocess.run(
         ["systemctl", "status", "--no-pager", unit(name)], capture_output=True, text=True,
         check=False, timeout=60,
     )  # fmt: skip
-    return re.search(rf"─\d+ {program} ", listed.stdout) is not None
+    return re.search(rf"─\d+ {command}$", listed.stdout, re.MULTILINE) is not None
 
 
 def test_a_start_in_which_the_helper_is_killed_is_on_record_or_removed(
@@ -256,7 +256,7 @@ def test_a_start_in_which_the_helper_is_killed_is_on_record_or_removed(
     name = jobs.names[0]
     assert is_loaded(name)
     holds.unlink()
-    wait_until(lambda: runs(name, "sleep") or not is_loaded(name), 30)
+    wait_until(lambda: runs(name, "sleep 600") or not is_loaded(name), 30)
     known, populated = jobs.helper.state(name)
     # With Type=simple the command had been handed over: it is on record, and runs.
     assert populated == is_loaded(name) == (known is not None)
@@ -271,3 +271,17 @@ def test_a_unit_that_no_record_knows_is_listed_and_can_be_removed(jobs: Jobs) ->
     jobs.helper.remove(name)
     assert not is_loaded(name)
     assert name not in jobs.helper.names("feed")
+
+
+SESSION = 'echo "[$XDG_RUNTIME_DIR]"; cat /proc/self/cgroup'
+
+
+def test_a_job_has_no_session_of_logind_which_would_take_it_out_of_its_unit(jobs: Jobs) -> None:
+    """Why pam_systemd is not among the modules: its session is a unit of another slice."""
+    directory, *cgroups = output_of(jobs, "sh", "-c", SESSION)
+    assert directory == "[]"
+    assert f"0::/launcher.slice/{unit(jobs.names[0])}" in cgroups
+    with pam("session required pam_systemd.so"):
+        directory, *cgroups = output_of(jobs, "sh", "-c", SESSION)
+    assert directory == f"[/run/user/{PERSON.pw_uid}]"
+    assert any(line.startswith("0::/user.slice/") for line in cgroups), cgroups
