@@ -332,9 +332,7 @@ class ActionRunners:
             witness=self._starter.witness,
             under=self._starter.under.pop(action.container_name, None),
         )
-        job = self.event_loop.world.jobs.get(action.job)
-        if job is not None:
-            self.log_use.follow(action.job, action.attempt, job.owner.uid)
+        self.log_use.resume(action.job, action.attempt)
         self._followers[(action.job, action.attempt)] = follower
         self._subscriptions.owe_log(action.job, action.attempt)
         follower.start()

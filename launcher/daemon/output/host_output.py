@@ -78,6 +78,7 @@ class HostOutput:
     def follow(self, action: Logged) -> None:
         """Begin to see to the log of an attempt that runs, or ran."""
         over = self._over[action.container_name] = clock.flag()
+        self._log_use.resume(action.job, action.attempt)
         self._subscriptions.owe_log(action.job, action.attempt)
         clock.spawn(f"log-{action.job}.{action.attempt}", lambda: self._until_ended(action, over))
 

@@ -7,6 +7,8 @@ so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
 import threading
 from collections import Counter
@@ -17,8 +19,9 @@ from pathlib import Path
 from launcher.core.model.job import Owner
 from launcher.core.scheduling.quota import LogRoom, log_room
 from launcher.core.world.world import World
+from launcher.daemon.loop.logging_setup import about
 from launcher.daemon.loop.threads import in_thread
-from launcher.daemon.output.old_logs import Owners, folders, logs_in
+from launcher.daemon.output.old_logs import Owners, folders, limit_path, logs_in
 from launcher.errors import LauncherError
 from launcher.output.log_file import Limit, path_of
 
@@ -61,23 +64,54 @@ class LogUsage:
     def begin(self, job: int, attempt: int, owner: Owner, *, admin: bool) -> None:
         """Count a log that will be written, and settle how large it may be; once."""
         self.follow(job, attempt, owner.uid)
-        if (job, attempt) not in self._limits:
+        if self._kept(job, attempt) is None:
             room = self._room(owner, admin)
             if room is not None and room.left < self._most:
-                self._limits[job, attempt] = self._cut(room)
+                self._keep(job, attempt, self._cut(room))
 
     def follow(self, job: int, attempt: int, uid: int) -> None:
         """Count a log that is being written."""
         with self._lock:
             self._live.setdefault((job, attempt), (uid, 0))
 
+    def resume(self, job: int, attempt: int) -> None:
+        """Count a log that is being written, of a job that is not over."""
+        found = self._world().jobs.get(job)
+        if found is not None:
+            self.follow(job, attempt, found.owner.uid)
+
     def limit(self, job: int, attempt: int) -> Limit:
         """Return how large an attempt's log may be."""
-        return self._limits.get((job, attempt), Limit(self._most))
+        return self._kept(job, attempt) or Limit(self._most)
+
+    def _kept(self, job: int, attempt: int) -> Limit | None:
+        """Return the limit that was settled for a log, also by an earlier daemon."""
+        known = self._limits.get((job, attempt))
+        if known is None:
+            path = limit_path(path_of(self._directory, job, attempt))
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                told = json.loads(path.read_text())
+                known = self._limits[job, attempt] = Limit(int(told["bytes"]), str(told["why"]))
+        return known
+
+    def _keep(self, job: int, attempt: int, limit: Limit) -> None:
+        """Settle the limit of a log, for the next daemon, too."""
+        self._limits[job, attempt] = limit
+        path = limit_path(path_of(self._directory, job, attempt))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_text(json.dumps({"bytes": limit.bytes, "why": limit.why}))
+        except OSError as error:
+            about(log, job, attempt).warning(
+                "after a restart its log may be larger than %d bytes: %s", limit.bytes, error
+            )
 
     def end(self, job: int, attempt: int) -> None:
         """Count a log to which nothing more is written; it is looked at."""
-        size = _size(path_of(self._directory, job, attempt))
+        path = path_of(self._directory, job, attempt)
+        size = _size(path)
+        with contextlib.suppress(OSError):
+            limit_path(path).unlink(missing_ok=True)
         with self._lock:
             self._limits.pop((job, attempt), None)
             found = self._live.pop((job, attempt), None)

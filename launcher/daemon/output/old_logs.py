@@ -112,6 +112,11 @@ def folders(directory: Path) -> list[Path]:
     return []
 
 
+def limit_path(path: Path) -> Path:
+    """Return where it stands how large a log may be, if not as large as every log."""
+    return path.with_suffix(".limit")
+
+
 def logs_in(folder: Path) -> list[LogFile]:
     """Return the logs in a folder."""
     found: list[LogFile] = []
@@ -131,3 +136,4 @@ def _unlink(files: Collection[LogFile]) -> None:
     """Delete files; their folders stay, a log may be about to be created in one."""
     for file in files:
         file.path.unlink(missing_ok=True)
+        limit_path(file.path).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import pytest
 from launcher.core.policy.settings import Quota, Settings
 from launcher.daemon.output.log_usage import LEAST_BYTES, LogUsage
 from launcher.output.log_file import Limit, path_of
-from tests.support.builders import ALICE, BOB, Machine
+from tests.support.builders import ALICE, BOB, CPU, Machine
 
 MIB, GIB = 2**20, 2**30
 MOST = 256 * MIB
@@ -119,6 +119,38 @@ def test_an_ordinary_users_new_logs_have_what_is_left_and_say_so(logs: Logs) -> 
     )
     logs.use.end(2, 1)
     assert logs.use.limit(2, 1) == Limit(MOST)
+
+
+def test_the_limit_of_a_log_is_the_next_daemons_too_until_the_log_ends(logs: Logs) -> None:
+    logs.write(1, 1, 20 * GIB - 100 * MIB)
+    logs.walk()
+    logs.use.begin(2, 1, ALICE, admin=False)
+    limit = logs.use.limit(2, 1)
+    path_of(logs.directory, 1, 1).unlink()
+    later = Logs(logs.directory)
+    later.walk()
+    assert later.use.limit(2, 1) == limit
+    later.use.begin(2, 1, ALICE, admin=False)  # its start goes on
+    assert later.use.limit(2, 1) == limit
+    later.use.end(2, 1)
+    assert later.use.limit(2, 1) == Limit(MOST)
+    assert Logs(logs.directory).use.limit(2, 1) == Limit(MOST)
+
+
+def test_a_limit_that_cannot_be_read_is_that_of_every_log(logs: Logs) -> None:
+    logs.write(2, 1, 1)
+    for text in ("", "[]", '{"bytes": 1}', "\0"):
+        path_of(logs.directory, 2, 1).with_suffix(".limit").write_text(text)
+        assert logs.use.limit(2, 1) == Limit(MOST)
+
+
+def test_the_log_of_a_job_that_is_taken_up_is_counted(logs: Logs) -> None:
+    (job,) = logs.machine.submit(CPU)
+    logs.use.resume(job.id, 1)
+    logs.use.resume(99, 1)  # it is over
+    logs.write(job.id, 1, 10)
+    logs.use.look()
+    assert logs.held(job.owner.uid) == 10
 
 
 def test_above_the_quota_a_log_still_has_room_for_last_words(logs: Logs) -> None:
