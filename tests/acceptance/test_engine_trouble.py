@@ -87,6 +87,29 @@ def test_without_docker_jobs_wait_and_say_why_and_run_once_it_is_there(
     wait_until(lambda: launch("status").code == 0, what="the daemon is healthy again")
 
 
+def test_without_docker_host_jobs_run_but_slices_wait_and_say_why(
+    without_docker: tuple[DaemonProcess, Sandbox], shell_for: MakeShell
+) -> None:
+    daemon, sandbox = without_docker
+    launch = shell_for(daemon)
+    assert launch("host", "-q", "--", "echo", "no GPU").ok().text == "no GPU\n"
+    number = launch("host", "-d", "--", "echo", "in the background").ok().text.strip()
+    assert launch("wait", number).code == 0
+    running = launch.start("host", "--profile", "1g.6gb", "--", "echo", "at last")
+    running.says("EngineUnavailable: needs 1 x 1g.6gb, no slice is leased while Docker cannot tell")
+    assert "no slice is leased while Docker cannot tell" in launch("why", "last").ok().text
+    sandbox.start()
+    assert running.end().ok().text == "at last\n"
+
+
+def test_without_nvidias_hook_host_jobs_have_slices(
+    without_hook: DaemonProcess, shell_for: MakeShell
+) -> None:
+    launch = shell_for(without_hook)
+    waiting(launch)
+    assert launch("host", "-q", "--profile", "1g.6gb", "--", "echo", "a slice").ok().text
+
+
 def waiting(launch: Shell) -> str:
     """What is said of a GPU job that waits; it is queued here."""
     running = launch.start("run", "--profile", "1g.6gb", BUSYBOX, "true")

@@ -239,7 +239,8 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
 
 def _check_kind(world: World, job: Job, event: ev.EditAsked, limit: float | None) -> None:
     """Raise ``NotAllowed`` where the changed job would be of one kind more than may be."""
-    kind = lane_for(event.need or job.need, job.owner.uid, limit, job.stop_grace)
+    need = event.need or job.need
+    kind = lane_for(need, job.owner.uid, limit, job.stop_grace, on_host=job.on_host)
     groups = world.groups.get(job.owner.uid, frozenset())
     quota.check_kinds(world, job.owner, groups, {kind}, admin=event.admin, instead_of=lane_of(job))
 

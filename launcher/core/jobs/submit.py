@@ -125,7 +125,8 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
         if spec is last:  # the elements of an array are often one and the same
             continue
         last, limit = spec, spec.time_limit or without
-        found.add(lane_for(spec.need, event.owner.uid, limit, spec.stop_grace))
+        uid, grace = event.owner.uid, spec.stop_grace
+        found.add(lane_for(spec.need, uid, limit, grace, on_host=spec.on_host))
     return frozenset(found)
 
 

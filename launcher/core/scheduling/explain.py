@@ -124,7 +124,7 @@ class Explainer:
         Running jobs are over when their limits are, and those that give way when they may. None
         where nobody knows: it is held, or nothing starts on this machine now.
         """
-        if job.held is not None or gate(self.world, job.need):
+        if job.held is not None or gate(self.world, job.need, on_host=job.on_host):
             return None
         count = slices_wanted(self.world, job.need)
         usable = [s for s in wanted(self.world, job.need) if s.usable]
@@ -146,7 +146,7 @@ class Explainer:
 
     def _gate(self, job: Job) -> Iterator[Blocker]:
         world = self.world
-        why = gate(world, job.need)
+        why = gate(world, job.need, on_host=job.on_host)
         if why is not None:
             yield Blocker(_gate_reason(world), str(job.need), why)
 

@@ -46,7 +46,7 @@ def _may_go(world: World, job: Job, now: Now) -> bool:
 def _victims(walk: QueueWalk, job: Job) -> list[Job]:
     """Return the jobs that must go for this one to start; none where that would not do."""
     world, now = walk.world, walk.now
-    if gate(world, job.need) or quota.exceeded(world, job, None) is not None:
+    if gate(world, job.need, on_host=job.on_host) or quota.exceeded(world, job, None) is not None:
         return []
     lacking = slices_wanted(world, job.need)
     candidates: dict[int, int] = {}

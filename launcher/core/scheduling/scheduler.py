@@ -28,11 +28,22 @@ from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
 
 
-def gate(world: World, need: Need) -> str | None:
-    """Return the sentence that keeps every such job from starting, None where nothing does."""
-    if why := world.reconciling or world.draining or world.engine_down:
+def gate(world: World, need: Need, *, on_host: bool) -> str | None:
+    """Return the sentence that keeps every such job from starting, None where nothing does.
+
+    A host job needs Docker for its slices alone: what containers use is not known without it.
+    """
+    if why := world.reconciling or world.draining:
         return why
-    return None if need.kind is NeedKind.NONE else world.gpu_down or world.gpu_support
+    needs_slices = need.kind is not NeedKind.NONE
+    if (why := world.engine_down) and (needs_slices or not on_host):
+        return f"{UNKNOWN_USE}: {why}" if on_host else why
+    if not needs_slices:
+        return None
+    return world.gpu_down or (None if on_host else world.gpu_support)
+
+
+UNKNOWN_USE = "no slice is leased while Docker cannot tell which ones containers use"
 
 
 class QueueWalk:
@@ -77,10 +88,11 @@ class QueueWalk:
 
     def _lanes(self, need: Need) -> list[tuple[Key, Lane]]:
         """Return a heap of the lanes of a need with the places of their first jobs."""
-        if not self._any_free(need):
+        closed = {of_host: gate(self.world, need, on_host=of_host) for of_host in (False, True)}
+        if all(closed.values()) or not self._any_free(need):
             return []
         of = self.standing.of
-        found = self.world.queue.heads(need)
+        found = [each for each in self.world.queue.heads(need) if not closed[each[0].on_host]]
         heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id, _) in found]
         heapq.heapify(heap)
         return heap
@@ -125,8 +137,6 @@ class QueueWalk:
         return self._gibs[need]
 
     def _any_free(self, need: Need) -> bool:
-        if gate(self.world, need):
-            return False
         if need.kind is NeedKind.NONE:
             return self.world.cpu_used < self.world.cpu_slots
         return any(s.free for s in wanted(self.world, need))
@@ -134,7 +144,7 @@ class QueueWalk:
     def choose(self, job: Job) -> tuple[Slice, ...] | None:
         """Return the slices to lease, or None where the job cannot start now. All or nothing."""
         world, need = self.world, job.need
-        if gate(world, need):
+        if gate(world, need, on_host=job.on_host):
             return None
         if need.kind is NeedKind.NONE:
             fits = self.kept_slots.free_for(job, self.key(job)) >= need.count

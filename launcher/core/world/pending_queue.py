@@ -27,11 +27,15 @@ FEW = 3
 
 
 class Lane(NamedTuple):
-    """What the jobs of one heap have in common; ``limit`` is a class of time limits."""
+    """What the jobs of one heap have in common; ``limit`` is a class of time limits.
+
+    Host jobs have lanes of their own: what keeps containers from starting may not keep them.
+    """
 
     need: Need
     uid: int
     limit: float | None
+    on_host: bool
 
 
 def limit_class(seconds: float | None) -> float | None:
@@ -95,14 +99,17 @@ class Aside:
                 last = job_id
 
 
-def lane_for(need: Need, uid: int, time_limit: float | None, stop_grace: float) -> Lane:
+def lane_for(
+    need: Need, uid: int, time_limit: float | None, stop_grace: float, *, on_host: bool
+) -> Lane:
     """Return the lane of a job that asks for this; times are seconds."""
-    return Lane(need, uid, limit_class(None if time_limit is None else time_limit + stop_grace))
+    limit = limit_class(None if time_limit is None else time_limit + stop_grace)
+    return Lane(need, uid, limit, on_host)
 
 
 def lane_of(job: Job) -> Lane:
     """Return the lane of a job, whether it is in the queue or not."""
-    return lane_for(job.need, job.owner.uid, job.time_limit, job.stop_grace)
+    return lane_for(job.need, job.owner.uid, job.time_limit, job.stop_grace, on_host=job.on_host)
 
 
 class PendingQueue:

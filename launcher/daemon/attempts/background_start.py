@@ -50,7 +50,7 @@ def spawned(
         # The helper records a command before that begins: what is not on record did not begin.
         tree = insist(lambda: helper.state(action.container_name)[0])
         if tree is None:
-            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
+            raise NotStarted(StartFailure.INFRA, away.message) from away
         return tree
     except OSError as error:
         text = f"host job: its output cannot be kept: {error.strerror or error}"

@@ -42,6 +42,8 @@ from launcher.pidfd import exit_code
 LOOK_AGAIN_SECONDS = 0.5
 CLIENT_SECONDS = 15.0
 """A foreground job whose client is there, but starts nothing for this long, has failed."""
+HELPER_SECONDS = 10.0
+"""A helper that is away is waited for so long before a start has failed."""
 NANO = 1e9
 
 
@@ -162,21 +164,35 @@ class HostJobs:
         wanted: Callable[[], bool],
     ) -> ProcessTree:
         """Let the client start the command; returns the tree once it has joined."""
-        spec = asked.spec
+        until = clock.now().boot + HELPER_SECONDS
+        while True:
+            try:
+                return self._expected(action, asked, variables, wanted)
+            except HostRefused as refused:
+                raise NotStarted(StartFailure.INFRA, f"host job: {refused.message}") from refused
+            except HostUnavailable as away:
+                if clock.now().boot > until:
+                    raise NotStarted(StartFailure.INFRA, away.message) from away
+            finally:
+                self._turns.withdraw(action.job)
+            must_be_wanted(wanted)
+            clock.sleep(LOOK_AGAIN_SECONDS)
+
+    def _expected(
+        self,
+        action: act.StartAttempt,
+        asked: PolicyInput,
+        variables: Mapping[str, str],
+        wanted: Callable[[], bool],
+    ) -> ProcessTree:
+        spec, name = asked.spec, action.container_name
+        if (tree := self._helper.state(name)[0]) is not None:
+            return tree  # it had joined when the helper ended
         limits = CgroupLimits(spec.mem_limit, spec.cpus)
-        try:
-            with self._helper.expected(
-                action.container_name, asked.person.owner.uid, limits
-            ) as expectation:
-                turn = ForegroundTurn(expectation.token, self._join_path, variables)
-                self._turns.offer(action.job, turn)
-                return self._awaited(action, expectation, wanted)
-        except HostRefused as refused:
-            raise NotStarted(StartFailure.INFRA, f"host job: {refused.message}") from refused
-        except HostUnavailable as away:
-            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
-        finally:
-            self._turns.withdraw(action.job)
+        with self._helper.expected(name, asked.person.owner.uid, limits) as expectation:
+            turn = ForegroundTurn(expectation.token, self._join_path, variables)
+            self._turns.offer(action.job, turn)
+            return self._awaited(action, expectation, wanted)
 
     def _awaited(
         self, action: act.StartAttempt, expectation: Expectation, wanted: Callable[[], bool]

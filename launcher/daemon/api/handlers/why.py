@@ -86,7 +86,7 @@ async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None,
     """Return when a job starts if everyone takes his whole limit, and how that was told."""
     if job.held is not None:
         return None, "it is held: nobody knows until when"
-    if (closed := gate(context.world, job.need)) is not None:
+    if (closed := gate(context.world, job.need, on_host=job.on_host)) is not None:
         return None, f"nobody knows until when {closed}"
     try:
         told = await simulation_client.estimate(question_of(context, job=job.id), uid)
