@@ -285,3 +285,16 @@ def test_a_job_has_no_session_of_logind_which_would_take_it_out_of_its_unit(jobs
         directory, *cgroups = output_of(jobs, "sh", "-c", SESSION)
     assert directory == f"[/run/user/{PERSON.pw_uid}]"
     assert any(line.startswith("0::/user.slice/") for line in cgroups), cgroups
+
+
+def test_the_runtime_directory_of_a_user_who_lingers_can_be_named(jobs: Jobs) -> None:
+    directory = Path(f"/run/user/{PERSON.pw_uid}")
+    subprocess.run(["loginctl", "enable-linger", USER], check=True, timeout=60)
+    try:
+        wait_until(directory.exists)
+        script = 'touch "$XDG_RUNTIME_DIR/mine" && cat /proc/self/cgroup'
+        cgroups = output_of(jobs, "sh", "-c", script, XDG_RUNTIME_DIR=str(directory))
+        assert f"0::/launcher.slice/{unit(jobs.names[0])}" in cgroups
+        assert (directory / "mine").stat().st_uid == PERSON.pw_uid
+    finally:
+        subprocess.run(["loginctl", "disable-linger", USER], check=True, timeout=60)
