@@ -103,7 +103,7 @@ class HostHelper:
                 raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
 
     def names(self, store: str) -> list[str]:
-        """Return the names of a store's jobs of which anything is here, whether they run or not."""
+        """Return the names of a store's jobs that have a record, a cgroup or a unit."""
         asked = {"do": "names", "store": store}
         with self._connect() as connection:
             _send(connection, asked)

@@ -49,7 +49,7 @@ class Helper:
         self._ends = Ends(self._poll, self._operations, places, self._ended)
         self._jobs = records.read()
         self._starts = Starts(
-            self._connections, self._operations, records, places, self._jobs, self._begun
+            self._connections, self._operations, records, places, self._jobs, self._on_start
         )
         self._quiet_since = time.monotonic()
         self._connections.listen(daemons, of_users=False)
@@ -150,7 +150,7 @@ class Helper:
         job = self._jobs.get(name)
         return self._places.cgroup(name) if job is None else job.cgroup
 
-    def _begun(self, job: HostJob) -> None:
+    def _on_start(self, job: HostJob) -> None:
         self._connections.tell(job.name, job.told())
         self._ends.watch(job)
 
@@ -209,7 +209,7 @@ class Helper:
         )
 
     def _names(self, connection: HelperConnection, prefix: str) -> None:
-        """Pass a file on with the names of the jobs of which anything is here."""
+        """Send a file with the names of the jobs that have a record, a cgroup or a unit here."""
 
         def listed(future: Future[list[str]]) -> Message | None:
             known = {*future.result(), *self._jobs, *self._starts.broken}

@@ -31,7 +31,7 @@ def checked(name: object) -> str:
 
 
 def prefix_of(store: object) -> str:
-    """Return how the names of a store's jobs begin; raises ``ValueError`` for what is not one."""
+    """Return the prefix of the names of a store's jobs; raises ``ValueError``."""
     if not isinstance(store, str) or _STORE.fullmatch(store) is None:
         raise ValueError(f"{str(store)[:80]!r} is not the id of a store")
     return f"host-{store}-"

@@ -1,7 +1,7 @@
-"""Runs what may wait for another program, such as systemd, without holding the helper's loop.
+"""Runs operations that may wait for another program, such as systemd, beside the event loop.
 
-Each operation is one job's. Per job one runs at a time, in the order of the requests; per user
-``MOST_OF_USER`` run at a time, so that one user's slow units hold nobody else's starts.
+Each operation belongs to a job. One runs at a time for a job, in the order of the requests. For
+one user ``MOST_OF_USER`` run at a time, so that slow units do not delay other users' starts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 MOST = 8
 MOST_OF_USER = 2
-"""So many operations run at a time, in all and for one user."""
+"""The most operations that run at a time, in all and for one user."""
 
 
 class Operations:

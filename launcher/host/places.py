@@ -61,7 +61,7 @@ class Places(Protocol):
         """
 
     def names(self, prefix: str) -> list[str]:
-        """Return the jobs of which anything is here, with names that begin like this."""
+        """Return the names with this prefix of the jobs that have a cgroup or a unit."""
 
     def remove(self, name: str, cgroup: Cgroup) -> None:
         """Remove a job's cgroup, in which no process is left."""

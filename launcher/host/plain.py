@@ -58,7 +58,7 @@ class PlainPlaces:
         return End(None, oom=False)
 
     def names(self, prefix: str) -> list[str]:
-        """Return the jobs that have a cgroup, with names that begin like this."""
+        """Return the names with this prefix of the jobs that have a cgroup."""
         return [path.name for path in self._directory.glob(f"{prefix}*") if path.is_dir()]
 
     def remove(self, _: str, cgroup: Cgroup) -> None:

@@ -1,7 +1,7 @@
 """Starts of host jobs: commands that the helper starts, and those of clients, which join.
 
-What will be made is on record before it is made: what a helper that was killed left half done is
-known to its next life, which removes it as soon as no process is in it.
+A start is recorded before anything is created. If the helper is killed meanwhile, the next helper
+removes what was created, as soon as it contains no process.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Expected:
 
 
 class Starts:
-    """Starts jobs. ``jobs`` are those that run or have ended, ``begun`` is told of each new one."""
+    """Starts jobs. ``jobs`` are those that run or have ended; ``on_start`` gets each new one."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class Starts:
         records: Records,
         places: Places,
         jobs: dict[str, HostJob],
-        begun: Callable[[HostJob], None],
+        on_start: Callable[[HostJob], None],
     ) -> None:
         self._connections, self._operations = connections, operations
         self._records, self._places = records, places
-        self._jobs, self._begun = jobs, begun
+        self._jobs, self._on_start = jobs, on_start
         self._expected: dict[str, Expected] = {}
         self._broken: dict[str, HostJob] = {name: job for name, job in jobs.items() if not job.pid}
-        """The starts that broke off: no command of theirs runs, processes may be there."""
+        """Starts that failed or were interrupted. Their cgroups may still contain processes."""
         self._clear_at = 0.0
         for name in self._broken:
             del jobs[name]
@@ -139,7 +139,7 @@ class Starts:
             job.is_child, job.output = started.is_child, tuple(reads)
             with contextlib.suppress(ProcessLookupError):  # what systemd started may have ended
                 job.pidfd = os.pidfd_open(job.pid)
-            self._begin(job)
+            self._record(job)
             return job.told()
 
         self._run(connection, name, command.uid, spawn, spawned)
@@ -147,11 +147,11 @@ class Starts:
 
     @property
     def broken(self) -> list[str]:
-        """The names of the starts that broke off, and of which something may be left."""
+        """The names of the starts that failed or were interrupted, until they are cleared."""
         return list(self._broken)
 
     def clear(self) -> None:
-        """Remove what starts that broke off left, where no process is in it."""
+        """Remove the cgroups and records of failed starts that contain no process."""
         if time.monotonic() < self._clear_at:
             return
         for name, job in list(self._broken.items()):
@@ -181,7 +181,7 @@ class Starts:
         work: Callable[[], T],
         then: Callable[[Future[T]], Message],
     ) -> None:
-        """Run the start of a job; ``then`` returns the answer. What fails counts as broken off."""
+        """Run the start of a job; ``then`` returns the answer."""
         left, planned = self._broken.get(name), _job(name, uid, self._places.cgroup(name), 0)
 
         def start() -> T:
@@ -210,7 +210,7 @@ class Starts:
     def _must_have_room(self, name: str) -> None:
         if len(self._jobs) + len(self._operations) >= MOST_JOBS:
             raise OSError(errno.ENOSPC, f"there are {MOST_JOBS} host jobs")
-        if name in self._broken and self._places.cgroup(name).is_populated():
+        if self._places.cgroup(name).is_populated():
             raise OSError(errno.EBUSY, "processes of an earlier start are left", name)
 
     def _joined(
@@ -221,13 +221,13 @@ class Starts:
         if not self._connections.waiting_for(name):
             raise PermissionError(errno.EPERM, "the start was given up meanwhile")
         job.pidfd, job.token = held, expected.token
-        self._begin(job)
+        self._record(job)
 
-    def _begin(self, job: HostJob) -> None:
+    def _record(self, job: HostJob) -> None:
         self._records.write(job)
         self._jobs[job.name] = job
         del self._broken[job.name]
-        self._begun(job)
+        self._on_start(job)
 
 
 def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> HostJob:

@@ -113,7 +113,7 @@ class SystemdPlaces:
         return End(status, oom)
 
     def names(self, prefix: str) -> list[str]:
-        """Return the jobs whose units are loaded, with names that begin like this."""
+        """Return the names with this prefix of the jobs whose units are loaded."""
         with systemd(ASK_SECONDS) as bus:
             units = bus.units(f"{unit_of(prefix)}*")
         return [unit.removeprefix(unit_of("")).rpartition(".")[0] for unit in units]

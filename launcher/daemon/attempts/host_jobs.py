@@ -43,7 +43,7 @@ LOOK_AGAIN_SECONDS = 0.5
 CLIENT_SECONDS = 15.0
 """A foreground job whose client is there, but starts nothing for this long, has failed."""
 HELPER_SECONDS = 10.0
-"""A helper that is away is waited for so long before a start has failed."""
+"""A start waits for at most this time for a helper that cannot be reached."""
 NANO = 1e9
 
 

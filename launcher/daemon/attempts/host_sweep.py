@@ -1,4 +1,4 @@
-"""Removes what is left of host jobs that are over: after a crash of the daemon or of the helper."""
+"""Removes the cgroups, units and records of ended host jobs that a crash left behind."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ async def sweep(
     committer: Committer,
     dispatch: Callable[[Action], None],
 ) -> None:
-    """Remove the cgroups and records of attempts that are not live, once the helper can be asked.
+    """Remove the cgroups and records of attempts that are not live, once the helper answers.
 
-    None in which a process is: whose it is cannot be known.
+    A cgroup that contains a process is left alone: it is unknown whose process that is.
     """
     while machine.may_have_jobs():
         try:
@@ -41,7 +41,7 @@ async def sweep(
                 await _look_at(name, machine, event_loop, committer, dispatch)
             return
         except LauncherError as error:
-            log.warning("what is left of host jobs cannot be removed yet: %s", error.message)
+            log.warning("cannot remove what ended host jobs left behind yet: %s", error.message)
             await asyncio.sleep(AGAIN_SECONDS)
 
 
@@ -61,9 +61,9 @@ async def _look_at(
     _, populated = await in_thread("host-jobs", partial(machine.helper.state, name))
     told = about(log, job, number)
     if populated:
-        told.warning("processes of %s, which is over, are left; none is ended", name)
+        told.warning("%s has ended, but its cgroup contains processes; they are left alone", name)
         return
-    told.info("removing what is left of %s", name)
+    told.info("removing the cgroup and the record of %s, which has ended", name)
     attempts = await committer.read(Reader.attempts, job)
     if any(attempt.number == number for attempt in attempts):
         dispatch(RemoveContainer(job, number, name))  # its log is completed first

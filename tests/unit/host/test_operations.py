@@ -22,7 +22,7 @@ class Loop:
         self.poll = Poll()
         self.operations = Operations(self.poll, threaded=threaded)
         self.go = threading.Event()
-        self.begun: list[str] = []
+        self.started: list[str] = []
         self.results: list[str] = []
 
     def hold(self, name: str, uid: int) -> None:
@@ -32,7 +32,7 @@ class Loop:
         self.operations.run(name, uid, lambda: name, self._keep)
 
     def _held(self, name: str) -> str:
-        self.begun.append(name)
+        self.started.append(name)
         assert self.go.wait(30)
         return name
 
@@ -59,7 +59,7 @@ def test_one_users_slow_operations_hold_nobody_elses(loop: Loop) -> None:
     loop.quick("quick", 2)
     while "quick" not in loop.results:
         loop.poll.once(10)
-    assert len(loop.begun) <= MOST_OF_USER
+    assert len(loop.started) <= MOST_OF_USER
 
 
 def test_there_is_a_bound_and_users_take_turns(loop: Loop) -> None:
