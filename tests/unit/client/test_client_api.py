@@ -122,8 +122,8 @@ def test_an_answer_that_does_not_fit_is_an_error_of_ours(stub: StubDaemon, value
          "in the middle of its answer"),
         (Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
          errors.DaemonUnreachable, "in the middle of its answer"),
-        (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{x"), errors.LauncherError, "not valid JSON"),
-        (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), errors.LauncherError, "not valid JSON"),
+        (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{x"), errors.LauncherError, "not valid"),
+        (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), errors.LauncherError, "not valid"),
     ],
 )  # fmt: skip
 def test_whatever_comes_back_is_an_error_of_ours(
