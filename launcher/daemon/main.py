@@ -1,85 +1,35 @@
-"""``launch serve``: builds the rooms, brings records and reality together, then serves."""
+"""``launch serve``: opens the database, starts a daemon, and serves until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import gc
 import logging
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from launcher import crashpoints
 from launcher.config.settings import Config, load
-from launcher.core.messages import events as ev
-from launcher.core.messages.changes import Changes
-from launcher.core.model.job import Owner
-from launcher.core.recovery.reconcile import resume
 from launcher.daemon import service_lifetime
 from launcher.daemon.api import server
-from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.http.connections import ConnectionManager
-from launcher.daemon.api.http.replies import Replies
-from launcher.daemon.api.views.job_counts import Counts
-from launcher.daemon.attempts import host_jobs, host_sweep
-from launcher.daemon.attempts.action_runners import ActionRunners
-from launcher.daemon.attempts.foreground_turns import ForegroundTurns
-from launcher.daemon.attempts.start_journal import StartJournal
-from launcher.daemon.attempts.starter import Starter
-from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
-from launcher.daemon.doctor.nvml import unfit
-from launcher.daemon.loop import clock, garbage, loop_lag, slowness
+from launcher.daemon.loop import garbage, loop_lag
 from launcher.daemon.loop import logging_setup as logs
-from launcher.daemon.loop.audit_log import Audit
-from launcher.daemon.loop.committer import Committer
-from launcher.daemon.loop.event_loop import EventLoop
-from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.sd_notify import Notifier
-from launcher.daemon.loop.subscriptions import Subscriptions
-from launcher.daemon.loop.threads import in_thread
-from launcher.daemon.machine import device_numbers
 from launcher.daemon.machine.contained import stop_container
-from launcher.daemon.machine.devices import Devices
-from launcher.daemon.machine.foreign_allowlist import ForeignAllowlist
-from launcher.daemon.machine.foreign_use import ForeignUse
-from launcher.daemon.machine.gpu_claims import GpuClaims
-from launcher.daemon.machine.idle_check import IdleCheck
-from launcher.daemon.machine.layout_steps import LayoutRunner
-from launcher.daemon.machine.mig_device_nodes import MigDeviceNodes
-from launcher.daemon.machine.observers import Observers, attempt_of
-from launcher.daemon.machine.tools import host_of
-from launcher.daemon.machine.xid_watch import XidWatcher
-from launcher.daemon.mounts import mounts
-from launcher.daemon.mounts.container_directories import Directories
-from launcher.daemon.mounts.secret_mounts import places_of
-from launcher.daemon.mounts.secret_store import SecretStore
-from launcher.daemon.output.capture import Capture
-from launcher.daemon.output.host_output import HostOutput
-from launcher.daemon.output.log_usage import LogUsage
-from launcher.daemon.output.old_logs import OldLogs
-from launcher.daemon.output.retention import Retention
-from launcher.daemon.outside import Outside
-from launcher.daemon.recovery import layout_restore, recovery_mode
+from launcher.daemon.recovery import recovery_mode
 from launcher.daemon.recovery.rebuild import is_damaged
 from launcher.daemon.recovery.rebuild import rebuild as rebuild_database
-from launcher.daemon.requests.convert import kept_as
-from launcher.daemon.users.accounts import Accounts
-from launcher.daemon.users.identity import roles_of, unknown_names
-from launcher.daemon.users.rate_limits import Limiter
-from launcher.engine.own import own_container
+from launcher.daemon.users.identity import unknown_names
+from launcher.daemon.wiring import Daemon
 from launcher.errors import (
     DatabaseDamaged,
     InternalError,
-    LauncherError,
     SchemaTooNew,
 )
-from launcher.gpu import Carver
-from launcher.gpu.refresh import refresh
-from launcher.store import Reader, Store
+from launcher.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -122,329 +72,6 @@ def serve(
     config = prepare(config)
     with asyncio.Runner(loop_factory=loop_lag.MeasuredLoop) as runner:
         return runner.run(_run(config, store))
-
-
-class Daemon:
-    """The wiring of one daemon."""
-
-    def __init__(self, config: Config, store: Store, outside: Outside | None = None) -> None:
-        self.config = config
-        self.outside = outside or Outside.of(config)
-        self.containers, self.gpu = self.outside.containers, self.outside.gpu
-        self.accounts = Accounts(roles_of(config))
-        self.health = Health()
-        self.devices = Devices(self.gpu, self.containers, self.health)
-        self.subscriptions = Subscriptions()
-        self.committer = Committer(store)
-        self.claims = GpuClaims(config.lock_dir, store.id, self.gpu.device_node)
-        self.allowed = ForeignAllowlist(config.foreign_allow)
-        self.own_container = own_container()
-        self.foreign = ForeignUse(
-            self.containers,
-            self.gpu,
-            store.id,
-            self.allowed,
-            self._live,
-            self.devices.are_given,
-            self.own_container,
-            MigDeviceNodes(host_of(config)),
-        )
-        self._prover_of = functools.partial(
-            IdleCheck, gpu=self.gpu, health=self.health, allowed=self.allowed
-        )
-        self.idle_check = self._prover_of(self.containers)
-        self.pins = self.outside.pins
-        self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
-        self.places = places_of(config, self.pins)
-        self.logs_directory = config.state_dir / "logs"
-        self.store_id = store.id
-        most = config.log_limit_mib * 2**20
-        self.log_use = LogUsage(self.logs_directory, most, lambda: self.event_loop.world)
-        self.retention = self._retention()
-        self.capture = self._capture()
-        self.turns = ForegroundTurns(self.subscriptions.touch)
-        self.audit = Audit(self.committer, lambda: clock.now().wall)
-        self.connections = ConnectionManager(Limiter(config.limits))
-        self.connections.refused = self.audit.refuse_connection
-        self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
-
-    def _in_thread(self, call: Callable[[], None]) -> None:
-        """Have the disk wait in a thread; nobody waits for that."""
-        asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
-
-    def _retention(self) -> Retention:
-        logs = OldLogs(
-            self.logs_directory, self._owners, lambda job: job in self.event_loop.world.jobs
-        )
-        return Retention(self.config.history, lambda: self.event_loop, self.committer, logs)
-
-    async def _owners(self, first: int, last: int) -> Mapping[int, int]:
-        return await self.committer.read_slowly(Reader.owners_between, first, last)
-
-    def _capture(self) -> Capture:
-        return Capture(
-            self.outside.keeper,
-            self.config.docker_host,
-            self.config.docker_timeout_seconds,
-            self.logs_directory,
-            self.log_use.limit,
-            grew=self.subscriptions.touch,
-            trouble=functools.partial(self.health.set, "output"),
-        )
-
-    async def start(self) -> EventLoop:
-        """Read the store and go on with what is recorded; returns once requests can be served.
-
-        Docker and NVML are compared with it meanwhile, however long they take to answer: only then
-        the scheduler runs.
-        """
-        gc.disable()  # what is read now stays: looking through it over and over takes a second
-        world = await self.committer.load(self.config.cpu_slots, self.config.rules)
-        owners = {job.owner.uid: job.owner for job in world.jobs.values()}
-        unknown = await self.accounts.learn(world.groups, owners)
-        world.boot = clock.boot_id()
-        before, meant = await self.committer.read(Reader.metas, "boot_id", device_numbers.KEPT)
-        self.foreign.numbers.recall(meant)
-        self.rebooted = before not in (None, world.boot)
-        if self.rebooted:
-            world.clock = None  # CLOCK_BOOTTIME began anew
-        actions = recovery_mode.taken_up(
-            self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
-        )
-        self.runners = self._runners()
-        await self._take_over_secrets()
-        self.event_loop = EventLoop(
-            world, self.committer, self.runners.dispatch, self._changed, self.connections.time.spent
-        )
-        self.runners.event_loop = self.event_loop
-        self.observers = self._observers()
-        self.runners.layouts = self._layout_runner()
-        self.xids = XidWatcher(self.outside.events, self.event_loop.tell)
-        self.capture.start()
-        self._tasks = self._begin(unknown)
-        for action in actions:
-            self.runners.dispatch(action)
-        first = ev.DaemonDrained() if self.config.drain else ev.Tick()
-        await self.event_loop.ask(first)  # what was cut off is on record before anybody is served
-        gc.enable()
-        gc.freeze()
-        self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
-        return self.event_loop
-
-    def _begin(self, unknown: Mapping[int, Owner]) -> list[asyncio.Task[None]]:
-        """Start the tasks that run until the daemon ends; ``unknown`` users are looked up again."""
-        works = {
-            "event loop": self.event_loop.run(),
-            "audit": self.audit.run(),
-            "watch": slowness.watch(self.health, self.runners),
-            "logs": self.log_use.run(self._owners),
-            "retention": self.retention.run(),
-        }
-        if unknown:
-            works["groups"] = self.accounts.learn_all(lambda: self.event_loop.world.groups, unknown)
-        return [asyncio.create_task(work, name=name) for name, work in works.items()]
-
-    async def _take_over_secrets(self) -> None:
-        """Let secrets that no job needs any more go, before anybody can submit new ones."""
-        if self.secrets.is_empty():
-            return
-        live = await self.committer.read(Reader.secrets_of_live)
-        self.secrets.take_over((job, (uid, kept_as(at))) for job, uid, at in live)
-
-    def _changed(self, changes: Changes) -> None:
-        self.subscriptions.changed(changes)
-        self.secrets.changed(changes)
-
-    def _container_names(self) -> list[str]:
-        """Return the names of the live attempts' containers, from any thread."""
-        return [attempt.container_name for attempt in list(self.event_loop.world.attempts.values())]
-
-    def _live(self) -> Callable[[Mapping[str, str]], bool]:
-        """Return what knows the labels of the attempts that hold slices now, from any thread."""
-        leases = list(self.event_loop.world.leases.values())
-        live = {(lease.job, lease.attempt) for held in leases for lease in list(held)}
-        return lambda labels: attempt_of(labels) in live
-
-    def _observers(self) -> Observers:
-        return Observers(
-            self.config,
-            self.event_loop,
-            self.containers,
-            self.outside.images,
-            self.gpu,
-            self.claims,
-            self.foreign,
-            self.idle_check,
-            self.health,
-            self.committer,
-            self.runners.dispatch,
-            self.store_id,
-            self.allowed,
-        )
-
-    def _layout_runner(self) -> LayoutRunner:
-        host = host_of(self.config)
-        return LayoutRunner(
-            Carver(self.gpu),
-            self.health,
-            self.observers.look_at_gpus,
-            functools.partial(refresh, host.root, host.repair, host.which),
-            functools.partial(unfit, host, self.gpu, self.own_container is not None),
-            self.foreign.numbers.moved,
-        )
-
-    async def _observe(self) -> None:
-        self.xids.start()
-        await self._reconcile()
-        await in_thread("mounts", self._sweep_mounts)
-        self.reconciled.set()
-        self.xids.ready.set()
-        await asyncio.gather(self.observers.run(), self._sweep_host_jobs())
-
-    async def _sweep_host_jobs(self) -> None:
-        if (machine := self.outside.host) is not None:
-            await host_sweep.sweep(
-                machine, self.store_id, self.event_loop, self.committer, self.runners.dispatch
-            )
-
-    def _sweep_mounts(self) -> None:
-        mounts.sweep(
-            self.config,
-            self.pins,
-            self.places,
-            self.containers,
-            self.store_id,
-            self._container_names,
-        )
-
-    def _runners(self) -> ActionRunners:
-        marks = StartJournal(self.config.state_dir / "starts")
-        starter = Starter(
-            self.containers,
-            self.gpu,
-            self.store_id,
-            self.devices,
-            marks,
-            self.foreign,
-            self.pins,
-            self.config.pins_directory,
-            self.secrets,
-            self.places,
-            Directories(self.outside.images.config, self._runc_fixed),
-            self.capture,
-            self.outside.witness,
-            self.allowed,
-        )
-        return ActionRunners(
-            containers=self.containers,
-            images=self.outside.images,
-            logs=self.outside.logs,
-            starter=starter,
-            host=self._host_jobs(self.outside.host, starter),
-            marks=marks,
-            roles=self.accounts.roles,
-            toolkit_fixed=functools.partial(toolkit_fixed, host_of(self.config)),
-            idle_check=self.idle_check,
-            committer=self.committer,
-            subscriptions=self.subscriptions,
-            log_directory=self.logs_directory,
-            log_use=self.log_use,
-        )
-
-    def _host_jobs(
-        self, machine: host_jobs.HostMachine | None, starter: Starter
-    ) -> host_jobs.HostJobs | None:
-        if machine is None:
-            return None
-        output = HostOutput(
-            self.capture, machine.helper, self.logs_directory, self.log_use, self.subscriptions
-        )
-        return host_jobs.HostJobs(
-            machine,
-            self._prover_of,
-            self.turns,
-            output,
-            starter.check_slices,
-            self.subscriptions.watched,
-        )
-
-    def _runc_fixed(self) -> bool:
-        return keeps_working_dir(self.containers.version(), host_of(self.config))
-
-    async def _reconcile(self) -> None:
-        """Schedule once Docker and NVML were looked at."""
-        problem = await in_thread("ping", self.observers.ping)
-        self.health.set("engine", problem)
-        if problem:
-            self.event_loop.tell(ev.EngineDown(problem))
-        await self.observers.sweep_containers()
-        await self.observers.look_at_gpus()
-        if self.rebooted:
-            self.health.set("restore", await layout_restore.restore(self.context()))
-        with contextlib.suppress(LauncherError):  # else it is restored once more at the next start
-            await self.committer.remember("boot_id", clock.boot_id())
-        try:
-            await self.event_loop.ask(ev.Reconciled())
-        except LauncherError:  # read-only: what was observed is decided anew when commits work
-            self.event_loop.tell(ev.Reconciled())
-
-    def context(self) -> Context:
-        """Return what requests work with."""
-        return Context(
-            config=self.config,
-            event_loop=self.event_loop,
-            committer=self.committer,
-            subscriptions=self.subscriptions,
-            turns=self.turns,
-            host=self.outside.host,
-            health=self.health,
-            credentials=self.runners.credentials,
-            images=self.outside.images,
-            pins=self.pins,
-            secrets=self.secrets,
-            places=self.places,
-            remember=self.runners.remember,
-            log_directory=self.logs_directory,
-            gpu=self.gpu,
-            devices=self.devices,
-            container=self.own_container,
-            idle_check=self.idle_check,
-            accounts=self.accounts,
-            started_at=clock.rfc3339(clock.now().wall),
-            stop=self.stop,
-            reconciled=self.reconciled,
-            connections=self.connections,
-            audit=self.audit,
-            replies=Replies(),
-            counts=Counts(self.committer),
-            log_use=self.log_use,
-            retention=self.retention,
-            users=self.runners.pools.requests,
-        )
-
-    def check(self) -> None:
-        """Raise ``InternalError`` where the loop that decides has ended: better down than deaf.
-
-        A new start reads the store again; running jobs go on meanwhile.
-        """
-        for task in self._tasks:
-            if task.done():
-                log.critical("the task %s has ended", task.get_name(), exc_info=task.exception())
-                raise InternalError(
-                    f"the daemon's {task.get_name()} failed; its log has the details"
-                )
-
-    async def close(self) -> None:
-        """Stop deciding and watching; containers and their jobs go on."""
-        self.xids.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.audit.close()
-        self.runners.close()
-        self.accounts.close()
-        self.committer.close()
-        self.claims.release()
 
 
 async def _run(config: Config, store: Store) -> int:

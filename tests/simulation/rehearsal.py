@@ -32,10 +32,10 @@ from launcher.daemon.api.handlers import control
 from launcher.daemon.api.handlers.submit import submit
 from launcher.daemon.loop import event_loop
 from launcher.daemon.machine import observers
-from launcher.daemon.main import Daemon
 from launcher.daemon.mounts.secret_mounts import InRuntime
 from launcher.daemon.outside import Outside
 from launcher.daemon.users.identity import Caller
+from launcher.daemon.wiring import Daemon
 from launcher.errors import LauncherError
 from launcher.mount_helper import Pins
 from launcher.store import Reader, Store

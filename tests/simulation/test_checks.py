@@ -129,7 +129,7 @@ def test_a_simulation_finds_a_restart_that_forgets_what_ran(
     def forgetful(*args: object, **options: object) -> list[object]:
         return [a for a in resume(*args, **options) if type(a).__name__ != "FollowAttempt"]  # type: ignore[arg-type]
 
-    monkeypatch.setattr("launcher.daemon.main.resume", forgetful)
+    monkeypatch.setattr("launcher.daemon.wiring.resume", forgetful)
     scenario = calm(1)
     wrong = [broken(calm(1), Crash(at)) for at in (60, 90)]
     assert scenario.events
