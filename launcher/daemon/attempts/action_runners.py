@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import itertools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ from typing import Any
 from launcher.core.messages import actions as act
 from launcher.core.messages import events as ev
 from launcher.core.model.ids import is_host
-from launcher.core.model.job import ImageKey, JobSpec, Owner
-from launcher.core.policy import image_rules
+from launcher.core.model.job import JobSpec, Owner
 from launcher.core.policy.policy import PolicyInput
 from launcher.core.scheduling.memory_share import memory_with
 from launcher.crashpoints import around
 from launcher.daemon.attempts.follower import Follower
 from launcher.daemon.attempts.host_jobs import HostJobs
+from launcher.daemon.attempts.image_actions import ImageActions
 from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.loop import clock
@@ -44,7 +43,7 @@ from launcher.daemon.users.credentials import Credentials
 from launcher.daemon.users.fair_pool import FairPool
 from launcher.daemon.users.identity import Roles
 from launcher.engine.containers import Containers
-from launcher.engine.images import Images, Layer, PullFailed
+from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refused, Unknown
 from launcher.errors import EngineUnavailable, LauncherError
@@ -56,8 +55,6 @@ log = logging.getLogger(__name__)
 SpecOf = tuple[JobSpec | str, Owner, str | None]
 """What an attempt's job is, or why that cannot be told; its owner and deadline."""
 Start = Callable[[act.StartAttempt, PolicyInput | str, str | None, Callable[[], bool]], ev.Event]
-MOST_HARMLESS = 10_000
-"""So many images are remembered as looked at."""
 TRY_AGAIN_SECONDS = 1.0
 LOG_WAIT_SECONDS = 300.0
 """A container is kept for its log so long after the log last grew: some hung calls of Docker."""
@@ -89,12 +86,11 @@ class ActionRunners:
         log_directory: Path,
         log_use: LogUsage,
     ) -> None:
-        self._containers, self._images, self._logs = containers, images, logs
+        self._containers, self._logs = containers, logs
         self._starter, self._host, self._idle_check = starter, host, idle_check
         self._committer, self._subscriptions, self._marks = committer, subscriptions, marks
         self._log_directory, self.log_use = log_directory, log_use
-        self._roles, self._toolkit_fixed = roles, toolkit_fixed
-        self._harmless: set[str] = set()
+        self._roles = roles
         self.pools = Pools()
         self._removing: set[str] = set()
         # Removing is as much work for Docker as starting; nobody waits for it.
@@ -107,13 +103,22 @@ class ActionRunners:
         self.credentials = Credentials()
         self.event_loop: EventLoop
         self.layouts: LayoutRunner
+        self._image_actions = self._for_images(images, toolkit_fixed)
         self._methods = self._by_action()
+
+    def _for_images(self, images: Images, toolkit_fixed: Callable[[], bool]) -> ImageActions:
+        return ImageActions(
+            images, self.pools, self.credentials, self._roles, self._subscriptions,
+            toolkit_fixed=toolkit_fixed,
+            world=lambda: self.event_loop.world,
+            tell=lambda event: self.event_loop.tell(event),  # noqa: PLW0108 - it is set later
+        )  # fmt: skip
 
     def _by_action(self) -> dict[type, Callable[[Any], Awaitable[None]]]:
         return {
-            act.FindImage: self._find_image,
-            act.PullImage: self._pull_image,
-            act.SettlePull: self._settle_pull,
+            act.FindImage: self._image_actions.find,
+            act.PullImage: self._image_actions.pull,
+            act.SettlePull: self._image_actions.settle,
             act.StartAttempt: self._start,
             act.FollowAttempt: self._follow,
             act.StopAttempt: self._stop,
@@ -179,70 +184,6 @@ class ActionRunners:
         """Call Docker for a job, at its owner's expense."""
         job = self.event_loop.world.jobs.get(job_id)
         return await pool.run(0 if job is None else job.owner.uid, call, *args)
-
-    def _payer(self, key: ImageKey) -> int:
-        """Return the uid to which looking for an image, or pulling it, is charged."""
-        state = self.event_loop.world.images.get(key)
-        return 0 if state is None else state.uid
-
-    async def _find_image(self, action: act.FindImage) -> None:
-        payer = self._payer(action.image)
-        found = await self.pools.looks.run(payer, self._images.find, action.image.reference)
-        missing = ev.ImageMissing(action.image)
-        self.event_loop.tell(await self._judged(action.image, found) if found else missing)
-
-    async def _judged(
-        self, key: ImageKey, image_id: str, *, pulled: bool = False
-    ) -> ev.ImageResolved | ev.ImageFailed:
-        """Return what became of an image that is here: what it brings along is looked at once."""
-        if image_id not in self._harmless:
-            faults = await self.pools.looks.run(self._payer(key), self._image_faults, image_id)
-            if faults:
-                return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
-            if len(self._harmless) >= MOST_HARMLESS:
-                self._harmless.clear()  # they are looked at once more
-            self._harmless.add(image_id)
-        state = self.event_loop.world.images.get(key)
-        owners = {self.event_loop.world.jobs[job].owner for job in (state.waiting if state else ())}
-        asked = frozenset[Owner]() if pulled else owners
-        admins = await self.pools.looks.run(self._payer(key), self._admins, asked)
-        return ev.ImageResolved(key, image_id, pulled, admins)
-
-    def _admins(self, owners: Set[Owner]) -> frozenset[int]:
-        named = {owner.uid for owner in owners if self._roles.caller(owner).admin}
-        return self._roles.admin_uids | named
-
-    async def _settle_pull(self, action: act.SettlePull) -> None:
-        found = await self.pools.looks.run(action.uid, self._images.find, action.reference)
-        self.event_loop.tell(ev.PullSettled(action.reference, action.uid, found))
-
-    def _image_faults(self, image_id: str) -> list[str]:
-        image = self._images.config(image_id)
-        fixed = not image_rules.names_a_library(image.environment) or self._toolkit_fixed()
-        return list(image_rules.faults(image.environment, image.working_dir, toolkit_fixed=fixed))
-
-    async def _pull_image(self, action: act.PullImage) -> None:
-        key = action.image
-        auth = self.credentials.of(key)
-        if auth is None and key.credentials_uid is not None:
-            self.event_loop.tell(ev.CredentialsMissing(key))
-            return
-
-        def report(layers: dict[str, Layer]) -> None:
-            told = [dataclasses.asdict(layer) for layer in layers.values()]
-            self._subscriptions.pulling(key, told)
-
-        try:
-            image_id = await self.pools.pulls.run(
-                self._payer(key), self._images.pull, key.reference, auth, report
-            )
-            self.event_loop.tell(await self._judged(key, image_id, pulled=True))
-        except (PullFailed, Refused) as failed:
-            text = f"cannot pull {key.reference}: {failed.message}"
-            transient = isinstance(failed, PullFailed) and failed.transient
-            self.event_loop.tell(ev.ImageFailed(key, text, transient))
-        finally:
-            self._subscriptions.progress.pop(key, None)
 
     async def _spec_of(self, action: act.StartAttempt) -> SpecOf:
         """Return what an attempt's job is, or why that cannot be told; its owner and deadline."""

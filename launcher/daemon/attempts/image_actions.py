@@ -1,0 +1,109 @@
+"""Carries out what is decided about images: looks for them, pulls them, judges what they bring."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Set
+
+from launcher.core.messages import actions as act
+from launcher.core.messages import events as ev
+from launcher.core.model.job import ImageKey, Owner
+from launcher.core.policy import image_rules
+from launcher.core.world.world import World
+from launcher.daemon.loop.action_pools import Pools
+from launcher.daemon.loop.subscriptions import Subscriptions
+from launcher.daemon.users.credentials import Credentials
+from launcher.daemon.users.identity import Roles
+from launcher.engine.images import Images, Layer, PullFailed
+from launcher.engine.outcome import Refused
+
+MOST_HARMLESS = 10_000
+"""The daemon remembers that it has judged this many images."""
+
+
+class ImageActions:
+    """Every method reports its result to the event loop."""
+
+    def __init__(
+        self,
+        images: Images,
+        pools: Pools,
+        credentials: Credentials,
+        roles: Roles,
+        subscriptions: Subscriptions,
+        *,
+        toolkit_fixed: Callable[[], bool],
+        world: Callable[[], World],
+        tell: Callable[[ev.Event], None],
+    ) -> None:
+        self._images, self._pools, self._credentials = images, pools, credentials
+        self._roles, self._subscriptions = roles, subscriptions
+        self._toolkit_fixed, self._world, self._tell = toolkit_fixed, world, tell
+        self._harmless: set[str] = set()
+
+    def _payer(self, key: ImageKey) -> int:
+        """Return the uid to which looking for an image, or pulling it, is charged."""
+        state = self._world().images.get(key)
+        return 0 if state is None else state.uid
+
+    async def find(self, action: act.FindImage) -> None:
+        """Look whether an image is on this machine."""
+        payer = self._payer(action.image)
+        found = await self._pools.looks.run(payer, self._images.find, action.image.reference)
+        missing = ev.ImageMissing(action.image)
+        self._tell(await self._judged(action.image, found) if found else missing)
+
+    async def _judged(
+        self, key: ImageKey, image_id: str, *, pulled: bool = False
+    ) -> ev.ImageResolved | ev.ImageFailed:
+        """Return what became of an image that is here: what it brings along is looked at once."""
+        if image_id not in self._harmless:
+            faults = await self._pools.looks.run(self._payer(key), self._image_faults, image_id)
+            if faults:
+                return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
+            if len(self._harmless) >= MOST_HARMLESS:
+                self._harmless.clear()  # they are looked at once more
+            self._harmless.add(image_id)
+        state = self._world().images.get(key)
+        owners = {self._world().jobs[job].owner for job in (state.waiting if state else ())}
+        asked = frozenset[Owner]() if pulled else owners
+        admins = await self._pools.looks.run(self._payer(key), self._admins, asked)
+        return ev.ImageResolved(key, image_id, pulled, admins)
+
+    def _admins(self, owners: Set[Owner]) -> frozenset[int]:
+        named = {owner.uid for owner in owners if self._roles.caller(owner).admin}
+        return self._roles.admin_uids | named
+
+    async def settle(self, action: act.SettlePull) -> None:
+        """Find out what a pull that a crash cut off has brought."""
+        found = await self._pools.looks.run(action.uid, self._images.find, action.reference)
+        self._tell(ev.PullSettled(action.reference, action.uid, found))
+
+    def _image_faults(self, image_id: str) -> list[str]:
+        image = self._images.config(image_id)
+        fixed = not image_rules.names_a_library(image.environment) or self._toolkit_fixed()
+        return list(image_rules.faults(image.environment, image.working_dir, toolkit_fixed=fixed))
+
+    async def pull(self, action: act.PullImage) -> None:
+        """Pull an image with the credentials that its jobs share."""
+        key = action.image
+        auth = self._credentials.of(key)
+        if auth is None and key.credentials_uid is not None:
+            self._tell(ev.CredentialsMissing(key))
+            return
+
+        def report(layers: dict[str, Layer]) -> None:
+            told = [dataclasses.asdict(layer) for layer in layers.values()]
+            self._subscriptions.pulling(key, told)
+
+        try:
+            image_id = await self._pools.pulls.run(
+                self._payer(key), self._images.pull, key.reference, auth, report
+            )
+            self._tell(await self._judged(key, image_id, pulled=True))
+        except (PullFailed, Refused) as failed:
+            text = f"cannot pull {key.reference}: {failed.message}"
+            transient = isinstance(failed, PullFailed) and failed.transient
+            self._tell(ev.ImageFailed(key, text, transient))
+        finally:
+            self._subscriptions.progress.pop(key, None)
