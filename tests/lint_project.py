@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests import reference
 ROOT = Path(__file__).resolve().parent.parent
 MAP = ROOT / "launcher" / "README.md"
 SCHEMA = ROOT / "launcher" / "jobfile" / "schema.json"
-MOST_LINES, MOST_TEST_LINES, MOST_FUNCTION = 500, 800, 40
+MOST_LINES, MOST_TEST_LINES, MOST_FUNCTION, MOST_MODULES = 400, 800, 40, 16
 FORBIDDEN = re.compile(
     r"index[-_]url|https?://\S+/simple\b|\bTODO\b|\bFIXME\b|\bXXX\b|time\.sleep\(.*# test"
 )
@@ -91,6 +92,46 @@ def sizes() -> Iterator[str]:
                 length = (node.end_lineno or 0) - node.lineno + 1
                 if length > MOST_FUNCTION:
                     yield f"{name}:{node.lineno}: {node.name} has {length} lines"
+
+
+def rooms() -> Iterator[str]:
+    """Yield folders with too many modules, and class names with more than one meaning."""
+    modules: Counter[Path] = Counter()
+    classes: dict[str, list[str]] = {}
+    for path in tracked(".py"):
+        name = path.relative_to(ROOT)
+        if name.parts[0] != "launcher":
+            continue
+        modules[name.parent] += name.name != "__init__.py"
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes.setdefault(node.name, []).append(str(name))
+    for folder, count in modules.items():
+        if count > MOST_MODULES:
+            yield f"{folder}: {count} modules, {MOST_MODULES} at most"
+    for name_, places in classes.items():
+        if len(places) > 1:
+            yield f"{', '.join(places)}: more than one class has the name {name_}"
+
+
+PHRASES = re.compile(
+    r"(?<![Tt]here )(?<![Ww]here there )\b(is|are) no (?!longer\b|more\b)|\bof before\b"
+    r"|\b[Ss]o long\b(?! as)|\b[Ww]ho(ever)? ask(s|ed)\b|\b[Nn]obody's\b|\bfor ever\b"
+    r"|\bthat there are\b|\bwhich there is\b|\b([Hh]e|[Hh]is|[Hh]im)\b"
+)
+"""Phrases that a reader must read twice; a user is "the user" or "they"."""
+
+
+def phrases() -> Iterator[str]:
+    """Yield texts that people read and that are not plain English."""
+    for suffix in (".py", ".md", ".toml", ".yaml"):
+        for path in tracked(suffix):
+            name = path.relative_to(ROOT)
+            if name.parts[0] in ("tests", ".ci"):
+                continue
+            for number, line in enumerate(path.read_text().splitlines(), start=1):
+                if found := PHRASES.search(line):
+                    yield f"{name}:{number}: {found.group()!r} is not plain English"
 
 
 def _is_table(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

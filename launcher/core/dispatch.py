@@ -21,6 +21,7 @@ from launcher.core.scheduling import reservation_windows, time_limits
 from launcher.core.scheduling.preemption import preempt
 from launcher.core.scheduling.scheduler import schedule
 from launcher.core.world.clock_step import keep_pace
+from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
 from launcher.errors import UserError
 
@@ -101,7 +102,7 @@ def _noted(world: World, event: ev.LayoutNoted, now: ev.Now) -> list[Action]:
 
 def _inventory(world: World, event: ev.InventoryRead, now: ev.Now) -> list[Action]:
     world.gpu_down = None
-    world.take_inventory(event)
+    take_inventory(world, event)
     return time_limits.idle(world, event.idle, now)
 
 

@@ -19,6 +19,7 @@ from launcher.core.messages.actions import Action, StartAttempt, StopAttempt
 from launcher.core.messages.changes import Changes
 from launcher.core.model.arrays import Array
 from launcher.core.model.job import Job, State
+from launcher.core.world.alarms import boundaries, next_alarm
 from launcher.core.world.world import World
 
 NEVER = 366 * 86400.0
@@ -122,7 +123,7 @@ class Replay:
         world, now = self.world, self.now
         times = list(self._moments())
         if len(world.queue):
-            times += [at for at in world.boundaries(now.wall, now.boot) if at > now.wall]
+            times += [at for at in boundaries(world, now.wall, now.boot) if at > now.wall]
         return min(times, default=None)
 
     def _moments(self) -> Iterator[float]:
@@ -132,13 +133,13 @@ class Replay:
             yield max(self.world.begins[0][0], self.now.wall)
         if self._next_arrival < len(self.arrivals):
             yield max(self.arrivals[self._next_arrival][0], self.now.wall)
-        alarm = self.world.next_alarm()
+        alarm = next_alarm(self.world)
         if alarm is not None:
             yield self.now.wall + max(0.0, alarm - self.now.boot)
 
     def _advance(self, at: float) -> None:
         boot = self.now.boot + (at - self.now.wall)
-        alarm = self.world.next_alarm()
+        alarm = next_alarm(self.world)
         if alarm is not None and 0.0 < alarm - boot < ROUNDING:
             boot = alarm
         self.now = now = ev.Now(at, boot)
@@ -151,7 +152,7 @@ class Replay:
                 break
             self._next_arrival += 1
             self._do(handle(self.world, submitted, now))
-        alarm = self.world.next_alarm()
+        alarm = next_alarm(self.world)
         if alarm is not None and alarm <= boot:
             self._do(handle(self.world, ev.Tick(), now))
         elif self.world.begins and self.world.begins[0][0] <= at:

@@ -25,6 +25,7 @@ from launcher.core.model.packing import board_of
 from launcher.core.model.slice_state import SliceState
 from launcher.core.recovery.reconcile import take_up
 from launcher.core.replay import Medians, Ran, Replay, idle_copy, runtimes
+from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
 from launcher.daemon.api.handlers.simulation_client import (
     ANSWERED,
@@ -71,7 +72,7 @@ def answer_to(question: Question) -> str:
     world = reader.world(question.cpu_slots, question.rules)
     world.groups = question.groups
     if question.inventory is not None:
-        world.take_inventory(question.inventory)
+        take_inventory(world, question.inventory)
     medians = reader.medians(question.seen_by) if question.history else {}
     if question.job is not None:
         return json.dumps(_start_of(question, world, medians))

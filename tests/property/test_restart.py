@@ -21,6 +21,7 @@ from launcher.core.model.gpu import Inventory
 from launcher.core.model.job import Job, Need, Retries, State
 from launcher.core.model.lease import Lease
 from launcher.core.recovery.reconcile import resume
+from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest
 from launcher.store import Reader, Store
@@ -97,7 +98,7 @@ class Restarts(Histories):
         shown = tuple(s.slice for s in old.slices.values() if not s.lost)
         inventory = Inventory("580.95.05", tuple(machine.gpus), shown)
         foreign = tuple((u, s.foreign) for u, s in old.slices.items() if s.foreign)
-        new.take_inventory(ev.InventoryRead(inventory, foreign))
+        take_inventory(new, ev.InventoryRead(inventory, foreign))
         resume(new, machine.time)
         assert_same(old, new)
         machine.world = new

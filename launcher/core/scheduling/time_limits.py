@@ -5,6 +5,7 @@ from __future__ import annotations
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, SignalAttempt
 from launcher.core.model.job import Job, State
+from launcher.core.world.alarms import due
 from launcher.core.world.transitions import kill, move, stop
 from launcher.core.world.world import World
 
@@ -12,7 +13,7 @@ from launcher.core.world.world import World
 def tick(world: World, now: ev.Now) -> list[Action]:
     """Warn, stop and kill the running jobs for which it is time."""
     actions: list[Action] = []
-    for job in world.due(now.boot):
+    for job in due(world, now.boot):
         if job.state is not State.RUNNING:
             continue
         if job.kill_at is not None and job.kill_at <= now.boot:

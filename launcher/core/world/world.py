@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
-from launcher.core.messages.events import InventoryRead
 from launcher.core.model.arrays import Array
-from launcher.core.model.gpu import FULL, Gpu, Instance, Slice
+from launcher.core.model.gpu import FULL, Gpu, Instance
 from launcher.core.model.job import ImageKey, Job, Need, NeedKind, Outcome, State, wall_of
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
@@ -287,7 +285,7 @@ class World:
         state = self.slices[lease.slice.uuid]
         state.lease = None
         if state.lost:
-            self._mark_beside()
+            self.mark_beside()
         self.leases[lease.job].remove(lease)
         self.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
         if quarantine is not None:
@@ -349,9 +347,10 @@ class World:
         else:
             self.drains[uuid] = drain
         self.changes.drains[uuid] = drain
-        self._mark_drained()
+        self.mark_drained()
 
-    def _mark_drained(self) -> None:
+    def mark_drained(self) -> None:
+        """Set each slice's drain from what is drained by its UUID or its GPU's."""
         for state in self.slices.values():
             names = (state.slice.uuid, state.slice.gpu_uuid)
             found = next((self.drains[uuid] for uuid in names if uuid in self.drains), None)
@@ -370,76 +369,7 @@ class World:
         job.kill_at = at_boot
         heapq.heappush(self.alarms, (at_boot, job.id))
 
-    def due(self, boot: float) -> list[Job]:
-        """Return the jobs whose warning, deadline or kill is due, each once, earliest first."""
-        found: dict[int, Job] = {}
-        while self.alarms and self.alarms[0][0] <= boot:
-            at, job_id = heapq.heappop(self.alarms)
-            job = self.jobs.get(job_id)
-            if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
-                found[job_id] = job
-        return list(found.values())
-
-    def next_alarm(self) -> float | None:
-        """Return the earliest warning, deadline or kill to come, in CLOCK_BOOTTIME seconds."""
-        while self.alarms:
-            at, job_id = self.alarms[0]
-            job = self.jobs.get(job_id)
-            if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
-                return at
-            heapq.heappop(self.alarms)
-        return None
-
-    def boundaries(self, wall: float, boot: float) -> Iterator[float]:
-        """Yield when, in seconds since 1970, time alone may let a waiting job start."""
-        for reservation in self.reservations.values():
-            yield reservation.end
-        for since in self.keeping.values():
-            turns = (boot - since) // self.rules.holdback_idle + 1
-            yield wall + since + turns * self.rules.holdback_idle - boot
-        for job_id in self.preemptible:
-            started = self.jobs[job_id].started_wall
-            if started is not None:
-                yield started + self.rules.preempt_after
-
-    def take_inventory(self, read: InventoryRead) -> None:
-        """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
-        inventory, foreign = read.inventory, dict(read.foreign)
-        self.not_ours = dict(read.not_ours)
-        self.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
-        self.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
-        self.cuts = inventory.cuts
-        self.hidden = frozenset(inventory.hidden)
-        self.silent, self.gpus_lost = dict(inventory.silent), inventory.lost
-        if self.layout is None:
-            for gpu_uuid, gi in self.made.keys() - self.instances.keys():
-                if gpu_uuid not in self.hidden and not self.why_silent(gpu_uuid):
-                    self.set_made(gpu_uuid, gi, None)
-        reported = {s.uuid: s for s in inventory.slices}
-        for uuid, state in list(self.slices.items()):
-            seen = reported.get(uuid)
-            state.silent = self.why_silent(state.slice.gpu_uuid)
-            if seen is None and state.silent is not None:
-                continue  # nothing is known: it stays what it was
-            leased = state.lease.slice if state.lease else None
-            other = leased is not None and seen is not None and leased.identity != seen.identity
-            state.lost, state.instead = seen is None or other, seen if other else None
-            if seen is not None and leased is None:
-                state.slice = seen
-            if state.lost and not state.lease and not state.quarantine:
-                del self.slices[uuid]
-        for uuid, found in reported.items():
-            if uuid not in self.slices:
-                silent = self.why_silent(found.gpu_uuid)
-                changing = self._changed_by(found)
-                self.slices[uuid] = SliceState(found, changing=changing, silent=silent)
-        self.fitting.clear()
-        for uuid, state in self.slices.items():
-            state.foreign = None if state.lease else foreign.get(uuid)
-        self._mark_drained()
-        self._mark_beside()
-
-    def _mark_beside(self) -> None:
+    def mark_beside(self) -> None:
         """Keep a GPU whole where a part of it is leased, and its parts where all of it is (I15).
 
         Both are here only after somebody switched MIG mode under a lease.
@@ -464,10 +394,3 @@ class World:
         """
         unread = None if gpu_uuid in self.gpus else self.silent.get("")
         return self.silent.get(gpu_uuid) or unread
-
-    def _changed_by(self, new: Slice) -> int | None:
-        """Return the change of the layout that a new slice is part of: it may be undone yet."""
-        op = self.layout
-        if op is None or all(wish.gpu_uuid != new.gpu_uuid for wish in op.wishes):
-            return None
-        return op.id

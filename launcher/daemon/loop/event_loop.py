@@ -21,6 +21,7 @@ from launcher.core.messages.actions import Action
 from launcher.core.messages.changes import Changes
 from launcher.core.model.job import Job
 from launcher.core.recovery.reconcile import take_up
+from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
 from launcher.crashpoints import crashpoint
 from launcher.daemon.loop import audit_log, clock
@@ -248,7 +249,7 @@ class EventLoop:
         world.groups = old.groups
         if self.inventory is not None:
             # Not as an event: what that would begin was begun in the world before.
-            world.take_inventory(self.inventory)
+            take_inventory(world, self.inventory)
         self.world = world
         for action in take_up(world, now):
             self._dispatch(action)

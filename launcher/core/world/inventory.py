@@ -1,0 +1,54 @@
+"""Takes over what NVML reports: GPUs and slices are replaced, leases and quarantines stay."""
+
+from __future__ import annotations
+
+from launcher.core.messages.events import InventoryRead
+from launcher.core.model.gpu import Slice
+from launcher.core.model.slice_state import SliceState
+from launcher.core.world.world import World
+
+
+def take_inventory(world: World, read: InventoryRead) -> None:
+    """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
+    inventory, foreign = read.inventory, dict(read.foreign)
+    world.not_ours = dict(read.not_ours)
+    world.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
+    world.instances = {(i.gpu_uuid, i.gi): i for i in inventory.instances}
+    world.cuts = inventory.cuts
+    world.hidden = frozenset(inventory.hidden)
+    world.silent, world.gpus_lost = dict(inventory.silent), inventory.lost
+    if world.layout is None:
+        for gpu_uuid, gi in world.made.keys() - world.instances.keys():
+            if gpu_uuid not in world.hidden and not world.why_silent(gpu_uuid):
+                world.set_made(gpu_uuid, gi, None)
+    reported = {s.uuid: s for s in inventory.slices}
+    for uuid, state in list(world.slices.items()):
+        seen = reported.get(uuid)
+        state.silent = world.why_silent(state.slice.gpu_uuid)
+        if seen is None and state.silent is not None:
+            continue  # nothing is known: it stays what it was
+        leased = state.lease.slice if state.lease else None
+        other = leased is not None and seen is not None and leased.identity != seen.identity
+        state.lost, state.instead = seen is None or other, seen if other else None
+        if seen is not None and leased is None:
+            state.slice = seen
+        if state.lost and not state.lease and not state.quarantine:
+            del world.slices[uuid]
+    for uuid, found in reported.items():
+        if uuid not in world.slices:
+            silent = world.why_silent(found.gpu_uuid)
+            changing = _changed_by(world, found)
+            world.slices[uuid] = SliceState(found, changing=changing, silent=silent)
+    world.fitting.clear()
+    for uuid, state in world.slices.items():
+        state.foreign = None if state.lease else foreign.get(uuid)
+    world.mark_drained()
+    world.mark_beside()
+
+
+def _changed_by(world: World, new: Slice) -> int | None:
+    """Return the change of the layout that a new slice is part of: it may be undone yet."""
+    op = world.layout
+    if op is None or all(wish.gpu_uuid != new.gpu_uuid for wish in op.wishes):
+        return None
+    return op.id
