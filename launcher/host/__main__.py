@@ -13,11 +13,11 @@ from pathlib import Path
 
 from launcher import passed_fds
 from launcher.host.cgroup import unified_root
-from launcher.host.helper import Helper
-from launcher.host.jobs import Records
+from launcher.host.helper.helper import Helper
+from launcher.host.helper.jobs import Records
 from launcher.host.places import Places
 from launcher.host.plain import PlainPlaces
-from launcher.host.systemd import BOOTED, SystemdPlaces
+from launcher.host.systemd.units import BOOTED, SystemdPlaces
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from launcher.errors import EngineUnavailable, LauncherError
 from launcher.host.cgroup import CgroupLimits
-from launcher.host.children import Command
-from launcher.host.connections import MOST_MESSAGE_BYTES
+from launcher.host.helper.children import Command
+from launcher.host.helper.connections import MOST_MESSAGE_BYTES
 
 SECONDS = 30.0
 

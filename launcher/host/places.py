@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.children import Command
+from launcher.host.helper.children import Command
 
 
 class Started(NamedTuple):

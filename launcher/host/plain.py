@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.children import Command, start
+from launcher.host.helper.children import Command, start
 from launcher.host.places import Begins, End, Started
 
 DIRECTORY = "launcher.host"

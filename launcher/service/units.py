@@ -19,7 +19,7 @@ NAMES = (
     "launcher-host-users.socket",
 )
 PAM = "launcher-host"
-"""The PAM service of background host jobs (launcher.host.service)."""
+"""The PAM service of background host jobs (launcher.host.systemd.service)."""
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 """What the daemon's unit does not see (ProtectHome=, PrivateTmp=; systemd.exec(5))."""
 

@@ -19,9 +19,9 @@ import pytest
 
 from launcher.errors import LauncherError
 from launcher.host.cgroup import Cgroup, CgroupLimits, unified_root
-from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, ProcessTree
-from launcher.host.jobs import HostJob, Records
+from launcher.host.helper.children import Command
+from launcher.host.helper.jobs import HostJob, Records
 from launcher.host.joining import join
 from launcher.pidfd import kernel_tells
 from tests.support.wait import wait_until

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from launcher.host.cgroup import Cgroup, CgroupLimits, unified_root
-from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, ProcessTree
-from launcher.host.helper import Helper
-from launcher.host.jobs import Records
+from launcher.host.helper.children import Command
+from launcher.host.helper.helper import Helper
+from launcher.host.helper.jobs import Records
 from launcher.host.places import Begins, End, Started
 from launcher.host.plain import PlainPlaces
 from tests.support.wait import wait_until

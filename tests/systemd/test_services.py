@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from launcher.host.cgroup import CgroupLimits
-from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
+from launcher.host.helper.children import Command
 from tests.support.wait import wait_until
 from tests.systemd.conftest import LAUNCH, OTHER, USER, is_active, start_all, systemctl
 

@@ -14,8 +14,8 @@ from launcher.daemon.mounts.mounts import user_of
 from launcher.daemon.output.host_output import HostOutput
 from launcher.daemon.output.retrying import insist
 from launcher.host.cgroup import CgroupLimits
-from launcher.host.children import Command
 from launcher.host.client import HostHelper, HostRefused, HostUnavailable, ProcessTree
+from launcher.host.helper.children import Command
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 """Exit codes, as shells give them."""

@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from launcher.host.operations import MOST, MOST_OF_USER, Operations
-from launcher.host.polling import Poll
+from launcher.host.helper.operations import MOST, MOST_OF_USER, Operations
+from launcher.host.helper.polling import Poll
 
 Work = Callable[[], str]
 

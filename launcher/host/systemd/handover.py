@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launcher.host.bus import SERVICE, Systemd, SystemdError
-from launcher.host.children import MOST_ERROR_BYTES, RECEIVED, Command, failed
-from launcher.host.service import main_status
+from launcher.host.helper.children import MOST_ERROR_BYTES, RECEIVED, Command, failed
+from launcher.host.systemd.bus import SERVICE, Systemd, SystemdError
+from launcher.host.systemd.service import main_status
 
 EXECUTE_SECONDS = 10.0
 """A command executes within this time after its service has started."""

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from launcher.host.polling import Call, Poll
+from launcher.host.helper.polling import Call, Poll
 from launcher.peers import peer_of
 
 log = logging.getLogger(__name__)

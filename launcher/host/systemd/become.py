@@ -1,4 +1,4 @@
-"""``python -m launcher.host.become``: the main process of a job's service until it is the command.
+"""``python -m launcher.host.systemd.become``: the first program of a job's service.
 
 The command comes over a socket, its stdin: systemd shows a unit's properties to every user, and
 the environment may hold secrets. systemd has set the user, the groups and what PAM adds.
@@ -11,7 +11,7 @@ import os
 import socket
 from typing import NoReturn
 
-from launcher.host.children import NEVER_BEGAN, RECEIVED, Command, failure, reset_signals
+from launcher.host.helper.children import NEVER_BEGAN, RECEIVED, Command, failure, reset_signals
 
 
 def main() -> NoReturn:

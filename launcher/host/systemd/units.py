@@ -11,18 +11,12 @@ import logging
 import socket
 from pathlib import Path
 
-from launcher.host.bus import (
-    Property,
-    Systemd,
-    SystemdError,
-    ignored_if_gone,
-    systemd,
-)
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.children import Command
-from launcher.host.handover import hand_over, property_of, why_not_started
+from launcher.host.helper.children import Command
 from launcher.host.places import Begins, End, Started
-from launcher.host.service import main_status, properties_of_service
+from launcher.host.systemd.bus import Property, Systemd, SystemdError, ignored_if_gone, systemd
+from launcher.host.systemd.handover import hand_over, property_of, why_not_started
+from launcher.host.systemd.service import main_status, properties_of_service
 
 log = logging.getLogger(__name__)
 

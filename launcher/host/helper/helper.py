@@ -18,15 +18,15 @@ from functools import partial
 from typing import Any
 
 from launcher.host.cgroup import Cgroup
-from launcher.host.children import in_memory
-from launcher.host.connections import Connections, HelperConnection, Message
-from launcher.host.ends import Ends
 from launcher.host.freezing import of_container, set_frozen
-from launcher.host.jobs import HostJob, Records, checked, is_name, prefix_of
-from launcher.host.operations import Operations
+from launcher.host.helper.children import in_memory
+from launcher.host.helper.connections import Connections, HelperConnection, Message
+from launcher.host.helper.ends import Ends
+from launcher.host.helper.jobs import HostJob, Records, checked, is_name, prefix_of
+from launcher.host.helper.operations import Operations
+from launcher.host.helper.polling import Poll
+from launcher.host.helper.starts import Starts
 from launcher.host.places import Places
-from launcher.host.polling import Poll
-from launcher.host.starts import Starts
 
 IDLE_SECONDS = 5.0
 

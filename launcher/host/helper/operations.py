@@ -15,7 +15,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from launcher.host.polling import Poll
+from launcher.host.helper.polling import Poll
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from launcher.host.bus import Property
-from launcher.host.children import Command
+from launcher.host.helper.children import Command
+from launcher.host.systemd.bus import Property
 
 PAM = "launcher-host"
 """The PAM service of jobs; used where it is configured."""
@@ -26,7 +26,7 @@ def properties_of_service(command: Command, stdin: int, version: int) -> list[Pr
     The output's files are not systemd's: it has them open as long as the unit is loaded, and what
     reads them waits for their end.
     """
-    words = [sys.executable, "-P", "-m", "launcher.host.become"]
+    words = [sys.executable, "-P", "-m", "launcher.host.systemd.become"]
     told: list[Property] = [
         ("Type", ("s", "exec" if version >= _EXEC_TYPE else "simple")),
         ("ExecStartEx", ("a(sasas)", [(words[0], words, ["no-env-expand"])])),

@@ -20,10 +20,10 @@ from typing import TypeVar
 
 from launcher import pidfd
 from launcher.host.cgroup import Cgroup, CgroupLimits
-from launcher.host.children import Command
-from launcher.host.connections import Connections, HelperConnection, Message
-from launcher.host.jobs import MOST_JOBS, HostJob, Records, start_ticks
-from launcher.host.operations import Operations
+from launcher.host.helper.children import Command
+from launcher.host.helper.connections import Connections, HelperConnection, Message
+from launcher.host.helper.jobs import MOST_JOBS, HostJob, Records, start_ticks
+from launcher.host.helper.operations import Operations
 from launcher.host.places import Places, Started
 from launcher.peers import peer_of
 

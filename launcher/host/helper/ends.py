@@ -11,10 +11,10 @@ from concurrent.futures import Future
 from functools import partial
 
 from launcher.host.cgroup import counts_oom_kill, is_populated
-from launcher.host.jobs import HostJob
-from launcher.host.operations import Operations
+from launcher.host.helper.jobs import HostJob
+from launcher.host.helper.operations import Operations
+from launcher.host.helper.polling import Poll
 from launcher.host.places import End, Places
-from launcher.host.polling import Poll
 
 REAP_SECONDS = 5.0
 """Within this time after an end its status is known, or never will be."""
