@@ -175,7 +175,7 @@ def main() -> int:
         for path, text in generated().items():
             path.write_text(text)
         return 0
-    found = [*stale(), *sizes(), *sleeps(), *texts()]
+    found = [*stale(), *sizes(), *rooms(), *sleeps(), *texts(), *phrases()]
     print(
         "\n".join(found)
         or f"{len(tracked('.py'))} Python files: sizes, documents and texts are well"

@@ -80,7 +80,7 @@ class Transport:
             connection.close()
 
     def _exchange(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
-        """Return the answer; who asked too much waits as he is told to, and asks again."""
+        """Return the reply; above a limit, wait as the daemon says and ask again."""
         until = time.monotonic() + PATIENCE_SECONDS
         told = False
         while True:

@@ -23,7 +23,7 @@ class ProtocolError(ValueError):
 
 
 class HttpConnection:
-    """One exchange. ``timeout`` is for every wait for the other side; None waits for ever."""
+    """One exchange. ``timeout`` is for every wait for the other side; None waits indefinitely."""
 
     def __init__(self, path: str, timeout: float) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

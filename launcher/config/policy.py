@@ -65,7 +65,7 @@ def _root(text: str) -> MountRoot:
     if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
         raise ValueError(f"{path!r} must be an absolute path of a directory below /")
     if any(f"{path}/".startswith(f"{closed}/") for closed in _CLOSED):
-        raise ValueError(f"{path!r} is the system's own, and nobody's to mount")
+        raise ValueError(f"{path!r} belongs to the system and cannot be mounted")
     if "{" in path.replace("{user}", ""):
         raise ValueError(f"{path!r}: only {{user}} is replaced in it")
     return MountRoot(path, mode == "ro")

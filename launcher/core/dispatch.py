@@ -37,7 +37,7 @@ def handle(world: World, event: ev.Event, now: ev.Now) -> list[Action]:
 
 
 def decide(world: World, event: ev.Event, now: ev.Now) -> tuple[Any, list[Action]]:
-    """As ``handle``, with what whoever asked is answered: jobs, a layout change, or None."""
+    """As ``handle``, with the reply to the caller: jobs, a layout change, or None."""
     return whole(decide_in_pieces(world, event, now))
 
 

@@ -34,7 +34,7 @@ from launcher.store import Store
 log = logging.getLogger(__name__)
 
 SWITCH_SECONDS = 0.001
-"""So long a thread that computes keeps the others waiting, the loop among them."""
+"""GIL switch interval: a thread that computes delays the loop by this at most."""
 
 
 def serve(

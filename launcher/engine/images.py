@@ -97,7 +97,8 @@ class Images:
     def find(self, reference: str) -> str | None:
         """Return the id of a local image, None where it is not here or cannot be anywhere.
 
-        Docker finds one by the beginning of its id as well: whoever asks by name gets what has it.
+        Docker finds one by the beginning of its id as well: a lookup by name gets what has the
+        name.
         """
         if not is_reference(reference):
             return None

@@ -32,9 +32,9 @@ _MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one container may be given: its leased UUIDs, its owner, and what the policy grants him.
+    """What one container may be given: its leased UUIDs, its owner, and what the policy grants.
 
-    ``unbound`` owners have Docker anyway: uid 0, or who runs a daemon of his own. ``mounts`` are
+    ``unbound`` owners have Docker anyway: uid 0, or the owner of a per-user daemon. ``mounts`` are
     (source, target, read-only), all others' below ``pins``. ``secrets`` is the source of the one
     mount more that a job with secrets has. ``memory`` is in bytes, None for no limit; so are
     ``pids`` and ``nofile``. Not ``real``: the slices are the fake GPU's, and have no devices.

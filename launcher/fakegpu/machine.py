@@ -87,7 +87,7 @@ class Machine(Script):
         return cls(directory)
 
     def load(self, build_directory: Path | None = None) -> Path:
-        """Make this process use the machine: whoever asks for libnvidia-ml.so.1 gets the fake.
+        """Make this process use the machine: a load of libnvidia-ml.so.1 gets the fake.
 
         Must come before anything loaded the real library. The library is compiled into
         ``build_directory`` (default: ``lib`` in the machine's directory) on first use; its path is

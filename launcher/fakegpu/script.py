@@ -116,7 +116,7 @@ class Script:
     def fail(self, function: str, code: str | int, *, at: int = 1, times: int | None = 1) -> None:
         """Let calls of ``function`` return ``code`` ("IN_USE" or a number).
 
-        From the ``at``-th call from now on, ``times`` times, or for ever with None. ``"*"`` is
+        From the ``at``-th call from now on, ``times`` times, or always with None. ``"*"`` is
         every function.
         """
         self._fault(function, CODES[code] if isinstance(code, str) else code, 0, at, times)

@@ -103,7 +103,7 @@ class Process(Structure):
 
 
 class Fault(Structure):
-    """A scripted fault for the calls ``first`` to ``last`` (0: for ever) of a function."""
+    """A scripted fault for the calls ``first`` to ``last`` (0: no end) of a function."""
 
     _fields_: ClassVar[Fields] = [
         ("function", c_char * 64),

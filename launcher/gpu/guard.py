@@ -1,8 +1,8 @@
 """Calls of NVML that hang hold up nobody: one worker thread for each GPU, and one for the rest.
 
 A call into a broken driver may never return, and no thread can be got out of it. So every read runs
-in the worker of its GPU, and whoever asked waits for it only as long as calls return: at most one
-thread for each GPU hangs, and while it does, whoever asks for that GPU hears so at once.
+in the worker of its GPU, and the caller waits for it only as long as calls return: at most one
+thread for each GPU hangs, and while it does, every caller for that GPU is told at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from launcher.gpu.calls import asking
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 5.0
-"""So long may one call of NVML take. A whole read may take longer, as long as its calls return."""
+"""The longest time for one call of NVML. A whole read may take longer if its calls return."""
 
 
 class Ticket(Generic[T]):

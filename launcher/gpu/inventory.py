@@ -60,7 +60,7 @@ class GpuReader:
     """Reads the machine's GPUs. One object serves all threads of the daemon.
 
     NVML is opened at the first call and stays open until ``close``. Every read has its deadline
-    (``guard``): where a call hangs, whoever asks for that GPU gets GpuSilent; other GPUs go on.
+    (``guard``): where a call hangs, callers for that GPU get GpuSilent; other GPUs go on.
     """
 
     def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:

@@ -73,7 +73,7 @@ class Session:
 
     def alone(self, change: Callable[[], T]) -> T:
         """Run a change of MIG mode with NVML closed before and after it: an open client can stand
-        in its way. Who asks meanwhile waits a moment, then hears that NVML is busy."""
+        in its way. Other callers wait a moment, then are told that NVML is busy."""
         with self._locked():
             self.guard.check()  # a call that hangs keeps it open
             self._close()

@@ -1,4 +1,4 @@
-"""One look at all instances of a GPU that nobody's change in the middle can falsify.
+"""One consistent look at all instances of a GPU, also if they change in the middle.
 
 MIG devices are listed by index, and indexes move when an instance comes or goes: a walk during
 such a change can miss a slice that is there, and a missed slice would look lost. So a walk counts

@@ -67,8 +67,8 @@ class HostHelper:
         """Start a command; ``output`` are the files for its stdout and stderr.
 
         Behind them the ends may stand from which they are read: the helper keeps those, so that
-        nobody's death breaks the pipes. One that was started already under this name is returned
-        as it is.
+        the death of a process breaks no pipes. One that was started already under this name is
+        returned as it is.
         """
         asked = {"do": "spawn", "name": name, **_limits(limits)}
         with self._connect() as connection, command.in_memory() as file:

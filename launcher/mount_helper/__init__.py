@@ -1,4 +1,4 @@
-"""Pins: what a user may mount, opened as that user and held in place until his container is gone.
+"""Pins: what a user may mount, opened as that user and held in place until the container is gone.
 
 Docker resolves the source of a bind mount as root, and again at the start: a path that was checked
 may be a symlink to somewhere else by then, and a closed directory above it does not count. So a
@@ -12,7 +12,8 @@ it: ``python -m launcher.mount_helper``. ``server`` answers, ``requests`` lists 
 What users serve themselves is refused (``fuse``), and a user has a few openings at a time
 (``slots``).
 
-A job's secrets are one more mount there: files in memory (``memory``), that only he can read.
+A job's secrets are one more mount there: files in memory (``memory_files``) that only the user can
+read.
 
 The privileged side never opens a path that a user had a hand in. Standard library only; may import
 ``launcher.errors``; never another room. The daemon alone imports this one.

@@ -30,7 +30,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until the daemon that passed a socket pair is gone, or for ever; the exit code."""
+    """Serve until the daemon that passed a socket pair is gone; returns the exit code."""
     asked = _parser().parse_args(arguments)
     logging.basicConfig(format="pins: %(message)s")
     try:

@@ -25,7 +25,7 @@ from launcher.mount_helper.values import MOST_OPENINGS, MountRequest, User
 log = logging.getLogger(__name__)
 
 SECONDS = 60.0
-"""After so long a helper that does not answer is unavailable."""
+"""A helper that does not answer within this time is unavailable."""
 HELPER = (sys.executable, "-P", "-m", "launcher.mount_helper")
 """-P: nothing is imported from whatever directory this runs in."""
 _END_SECONDS = 5.0
@@ -135,7 +135,7 @@ class Pins:
         return removed
 
     def release(self, container: str) -> None:
-        """Take a container's pins away where it has any, or may have some of before a ``sweep``."""
+        """Remove a container's pins if it has any, or may have some from before a ``sweep``."""
         if not self._knows or container in self._held:
             self.unpin(container)
 

@@ -1,4 +1,4 @@
-"""What passes between the helper and who asks it: one JSON object each way, then the end."""
+"""Messages between the helper and its client: one JSON object each way, then the end."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def filled(files: Mapping[str, bytes], user: User) -> Iterator[int]:
-    """Lend a detached file system with these files, the user's and for him alone to read.
+    """Lend a detached file system with these files, which only the user can read.
 
     Raises OSError where the kernel refuses.
     """
@@ -46,7 +46,7 @@ def _write(directory: int, name: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _writing_as(user: User) -> Iterator[None]:
-    """Make files as the user: root would need one more capability to give them to him.
+    """Make files as the user: root would need one more capability to change their owner.
 
     This process stays root's (its real uid), so the user can neither look into it nor stop it.
     """

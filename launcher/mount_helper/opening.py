@@ -1,4 +1,4 @@
-"""What a child does that has become the user: open the places that he names, with his rights alone.
+"""What a child does that has become the user: opens the places named, with the user's rights alone.
 
 The directories above a root must be root's, or somebody could put another place in its stead; they
 are opened one by one, and no symlink is followed. Beneath the root the kernel follows symlinks

@@ -54,7 +54,7 @@ def secrets(settings: HelperSettings, fields: Fields) -> Reply:
     values.only(fields, "container", "secrets", "uid", "gid", "dockerd")
     container, dockerd = values.container_of(fields), values.dockerd_of(fields)
     files = values.secrets_of(fields)
-    # uid 0 as well: what is opened for a user is nothing, and the files are his.
+    # uid 0 as well: nothing is opened for the user, and the files belong to the user.
     user = values.user_of({**fields, "groups": []}, root_allowed=True)
     with MountTree.locked(settings.directory) as tree:
         return {"path": tree.put_secrets(container, files, user, dockerd)}

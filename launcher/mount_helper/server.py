@@ -131,7 +131,9 @@ def _work(helper: int, connection: socket.socket, answer: Answer, seconds: float
         signal.alarm(round(seconds))
         connection.settimeout(REQUEST_SECONDS)
         if (told := _told(connection, answer)) is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # he may have left
+            with contextlib.suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # the client may have left
                 connection.sendall(frames.encoded(told))
     except BaseException:
         traceback.print_exc(file=sys.stderr)

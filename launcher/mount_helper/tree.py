@@ -92,7 +92,7 @@ class MountTree:
     def put_secrets(
         self, container: str, files: Mapping[str, bytes], user: User, dockerd: int | None = None
     ) -> str:
-        """Mount these files beside a container's pins; returns the path. Those of before go.
+        """Mount these files beside a container's pins; returns the path. Earlier ones go.
 
         ``dockerd`` as in ``pin``. Raises ``PinsUnavailable``; the container has no pins then.
         """

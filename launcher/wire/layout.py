@@ -140,7 +140,7 @@ class LayoutPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutChange:
-    """A change of the layout: who asked for it, how far it is, what came of it.
+    """A change of the layout: its requester, how far it is, its result.
 
     ``warning``: which device nodes and CDI specs did not follow; told of the last change only.
     """

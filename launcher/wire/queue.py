@@ -35,7 +35,8 @@ class SelectRequest:
 class QueueEntry:
     """One waiting job in the order in which jobs are served, with what gives it its place.
 
-    ``use`` is what its owner used lately, in GiB-hours of slices, decayed; ``share`` his weight:
+    ``use`` is what its owner used lately, in GiB-hours of slices, decayed; ``share`` the owner's
+    weight:
     among jobs of one priority the owner with the least ``use / share`` goes first, then the older
     job. ``position`` counts from 1, None for a job that is not in the queue yet.
     """

@@ -62,10 +62,12 @@ _SLICES_AND_QUEUE = (
         "--signal",
         type=params.SIGNAL,
         metavar="NAME@TIME",
-        help="Send it so long before the time limit: SIGUSR1@60s.",
+        help="Send it this long before the time limit: SIGUSR1@60s.",
     ),
     click.option(
-        "--idle-timeout", type=params.TIME_LIMIT, help="Stop it after so long without GPU use: 30m."
+        "--idle-timeout",
+        type=params.TIME_LIMIT,
+        help="Stop it after this time without GPU use: 30m.",
     ),
     click.option("--preemptible", is_flag=True, help="Give way to jobs of higher priority."),
 )

@@ -50,7 +50,7 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """Who asked what, and what was decided; times are seconds since 1970.
+    """One audit line: a request and its decision; times are seconds since 1970.
 
     ``role`` is admin or user, ``jobs`` are ids as text, ``outcome`` is ok or the kind of the error.
     ``count`` requests that were refused alike are one line, from ``at`` to ``until``.

@@ -109,7 +109,7 @@ class CredentialsMissing:
 
 @dataclass(frozen=True, slots=True)
 class CredentialsGiven:
-    """A user has given his credentials for registries: what waits for them can be pulled."""
+    """A user has given credentials for registries: images that wait for them can be pulled."""
 
     uid: int
     registries: frozenset[str]

@@ -10,7 +10,7 @@ from launcher.core.model.layout_change import Busy, Step, Wish
 
 @dataclass(frozen=True, slots=True)
 class LayoutAsked:
-    """An admin wants the layout changed: ``verb`` and ``request`` as he wrote them."""
+    """An admin wants the layout changed: ``verb`` and ``request`` as written."""
 
     owner: Owner
     verb: str

@@ -249,7 +249,8 @@ class Job:
     ``stop_asked`` is when the end of its attempt was asked for (seconds since 1970): an attempt
     that had ended before that has ended by itself. ``again`` says why it is queued again once its
     slices are free: it has no outcome then. ``retried`` counts the retries it has used,
-    ``pulls_failed`` the pulls that were nobody's fault. ``policy_version`` is that of the policy
+    ``pulls_failed`` the pulls that failed through no fault of the job. ``policy_version`` is that
+    of the policy
     under which it was queued, None where nobody knows. ``kept_bytes`` is about what it takes in the
     database, 0 where an older version queued it. ``held`` says why it is kept from starting
     until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,

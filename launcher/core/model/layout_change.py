@@ -1,4 +1,4 @@
-"""A change of the layout as a value: who asked for what, its steps, how far it is.
+"""A change of the layout as a value: its requester, its steps, how far it is.
 
 Each step is recorded before it is carried out, so a change that was cut off is told from one that
 never began. At most one change is under way at a time.

@@ -1,7 +1,7 @@
 """Decayed use of the machine, in slice-GiB-seconds.
 
 What a user used in the past counts half after each half-life. A running job's use so far decays by
-the same integral, so that the end of a job changes nobody's place in the queue.
+the same integral, so that the end of a job does not change the order of the queue.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a job may ask for, by who asks for it, and what an admin sets."""
+"""What a job may request, by its owner, and what an admin sets."""

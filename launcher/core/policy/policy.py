@@ -1,7 +1,7 @@
-"""What a job may ask for, by who asks: every rule of the default policy, as one table.
+"""What a job may request, by its owner: every rule of the default policy, as one table.
 
 Nothing is open that is not named here: an admin opens more in launcher.toml (``[policy]``), for
-members of a group by a named profile (``[profiles.NAME]``). uid 0, and who runs a daemon of his
+members of a group by a named profile (``[profiles.NAME]``). uid 0, and the owner of a per-user
 own, have Docker anyway: of them only what would be a mistake is refused. Checked at submit, and
 again when the container is made: the policy may be stricter by then.
 """
@@ -25,7 +25,7 @@ MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class MountRoot:
-    """A directory of the host below which users may mount; ``{user}`` is the name of who asks."""
+    """A directory of the host below which users may mount; ``{user}`` is the submitter's name."""
 
     path: str
     read_only: bool = False
@@ -54,7 +54,7 @@ class Policy:
 
     ``memory``: the most a job may have; None is the host's memory times the share of its slices.
     ``max_stop_grace`` (seconds): the longest grace period between stop signal and kill.
-    ``groups``: those of his groups that a user's container keeps. ``unbound``: the uids that have
+    ``groups``: the user's groups that a container keeps. ``unbound``: the uids that have
     Docker anyway.
     """
 
@@ -83,9 +83,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who asks: the owner of a job, the names of his groups, and his role.
+    """The owner of a job, the names of the owner's groups, and the role.
 
-    ``gids`` are those of the groups that the policy lets his containers keep.
+    ``gids`` are those of the groups that the policy lets the containers keep.
     """
 
     owner: Owner
@@ -139,7 +139,7 @@ def may_use(person: Person, profile: PolicyProfile) -> bool:
 def check_registry(person: Person, policy: Policy, registry: str) -> None:
     """Raise ``NotAllowed`` for a registry of which this person may run no image.
 
-    Docker asks it on his behalf, from the host's network: not any machine that he names.
+    Docker contacts it for the user, from the host's network: not any machine that the user names.
     """
     mine = [p.images for p in policy.profiles.values() if may_use(person, p)]
     known = {pattern.partition("/")[0] for images in (policy.images, *mine) for pattern in images}
@@ -379,7 +379,7 @@ RULES: tuple[Rule, ...] = (
     Rule("memory", "mem_limit", "the slices' share of the host's", _memory_is_the_slices),
     Rule("shm-size", "shm_size", "half of the job's memory", _shared_memory_is_half),
     Rule("network", "network_mode", "`default` or `none`", _network_is_the_jobs),
-    Rule("profile", "profile", "one that is bound to a group of his", _profile_is_ones_own),
+    Rule("profile", "profile", "one that is bound to a group of the user's", _profile_is_ones_own),
     Rule("priority", "priority", f"0 to {MAX_USER_PRIORITY}", _priority_is_ordinary),
 )
 

@@ -38,7 +38,8 @@ class Quota:
 class FairShare:
     """How use counts: seconds, GiB, and the weight of a user by name (1 where not named).
 
-    ``half_life``: after so long a use counts half. ``entry_charge``: a job that starts counts as if
+    ``half_life``: after this time a use counts half. ``entry_charge``: a job that starts counts as
+    if
     it had run that long, so that a burst cannot win before its use is seen. ``cpu_slot_gib``: what
     a job without a slice counts for.
     """
@@ -71,7 +72,7 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
 
     def quota_of(self, user: str) -> Quota:
-        """Return the quota of a user by name: his own, else everybody's."""
+        """Return the quota of a user by name: the user's own, else the common one."""
         return self.user_quotas.get(user, self.user_quota)
 
 

@@ -1,6 +1,6 @@
-"""What every job must be, whoever asks: values that mean something, names that can be passed on.
+"""What every job must be, for every user: values that mean something, names that can be passed on.
 
-Checked at submit and again when the container is made; what depends on who asks is in ``policy``.
+Checked at submit and again when the container is made; what depends on the user is in ``policy``.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from launcher.core.world.world import World
 def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
     """Return the actions that continue every live job of a world just read from the store.
 
-    No process on a slice outlives a reboot: what an attempt of before it holds is free.
+    No process on a slice outlives a reboot: what an earlier attempt holds is free.
     ``rebooted``: the machine was, since a daemon was there last.
     """
     actions = [*images.unsettled(world), *take_up(world, now)]

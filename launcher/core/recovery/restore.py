@@ -25,7 +25,7 @@ class RestoredJobs:
 def restore(world: World, now: ev.Now, made_at: str, begun: Mapping[int, int]) -> RestoredJobs:
     """Hold every job that had not ended, and end all leases; the changes are to be committed.
 
-    ``begun`` has the highest attempt of which there is a log, by job: no later one may have its
+    ``begun`` has the highest attempt that has a log, by job: no later one may have its
     number. Containers that run on belong to another store, so their slices count as in use.
     """
     found = RestoredJobs()

@@ -47,7 +47,7 @@ class Explainer:
 
     @functools.cached_property
     def walk(self) -> QueueWalk:
-        """The walk, after everyone in front has kept what he may."""
+        """The walk, after every job in front has kept what it may."""
         return settled(self.world, self.now)
 
     def position(self, job: Job) -> int | None:

@@ -1,7 +1,7 @@
 """Who had how much of the machine lately: decayed use, in slice-GiB-seconds.
 
 A use decays with the half-life of the rules, and so does what a running job has used so far: both
-by the same integral, so that the end of a job changes nobody's place. Only one that was shorter
+by the same integral, so that the end of a job does not change the order. Only one that was shorter
 than the entry charge gives back the rest of that.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class FairShareOrder:
-    """Every user's use as it is now, running jobs included, and his place among the others."""
+    """Every user's use as it is now, running jobs included, and the order of users."""
 
     def __init__(self, world: World, wall: float) -> None:
         self._rules = world.rules.fair_share
@@ -62,7 +62,7 @@ class FairShareOrder:
             self._running[uid] = self._running.get(uid, 0.0) + more
 
     def served(self, uid: int, gib: float) -> None:
-        """Count for a user what a job of his will be charged when it is started."""
+        """Count for a user what one of the user's jobs will be charged when it starts."""
         self._of.pop(uid, None)
         self._running[uid] = self._running.get(uid, 0.0) + gib * self._rules.entry_charge
 

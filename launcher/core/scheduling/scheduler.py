@@ -200,7 +200,7 @@ class QueueWalk:
 
 
 def settled(world: World, now: Now) -> QueueWalk:
-    """Return a walk in which nobody started, and everyone in front has kept what he may."""
+    """Return a walk in which no job started, and every job in front has kept what it may."""
     walk = QueueWalk(world, now)
     for job in walk.heads():
         if walk.choose(job) is None:

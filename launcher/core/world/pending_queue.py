@@ -23,7 +23,7 @@ SPARE = 64
 """So many entries of jobs that have left may be in a heap beside as many as there are jobs."""
 
 FEW = 3
-"""Who wants the first N of a heap looks at so many times N before he goes through all of it."""
+"""Over-scan factor for the first N of a heap before falling back to a full scan."""
 
 
 class Lane(NamedTuple):

@@ -23,7 +23,7 @@ know beside the reply."""
 class Access(Enum):
     """Who may call a route."""
 
-    #: Every user the system knows; the handler leaves out what is not his to see.
+    #: Every user the system knows; the handler leaves out what the caller may not see.
     ANYONE = "anyone"
     #: The owner of the job it names, and admins.
     OWNER = "owner"
@@ -34,7 +34,7 @@ class Access(Enum):
 class Route:
     """One line of the API. ``reply`` None means a stream of frames.
 
-    ``costly`` requests of one user, unless he is an admin, come one after the other; ``large`` ones
+    ``costly`` requests of one ordinary user come one after the other; ``large`` ones
     may have the longest bodies. ``query`` are the parameters that it may have. The handler of a
     ``direct`` route gets the names in the path and the parsed body instead of the request.
     """

@@ -46,9 +46,9 @@ _NOT_HTTP.setLevel(logging.CRITICAL + 1)
 
 VERSION_HEADER = "Launcher-Version"
 PAUSE_SECONDS = 1.0
-"""So long an answer to who asks too much is kept back."""
+"""Delay of a 429 reply, so that clients cannot retry in a tight loop."""
 LINGER_SECONDS = 1.0
-"""So long the rest of a body is read that nobody wants any more."""
+"""Longest time for reading the rest of a refused body."""
 AT_ONCE = ("/v1/status", "/v1/stop", "/v1/doctor", "/v1/openapi.json")
 """What is answered whatever the daemon still waits for."""
 
@@ -75,7 +75,7 @@ async def _add_notice(request: web.Request, response: web.StreamResponse) -> Non
 def bare_application(
     connections: ConnectionManager, accounts: Accounts, audit: Audit | None = None
 ) -> web.Application:
-    """Return an application without routes: who asks is known and counted, every error is told."""
+    """Return an application without routes: callers are identified and counted, errors answered."""
     unfinished: set[asyncio.Task[web.StreamResponse]] = set()
 
     def ended(task: asyncio.Task[web.StreamResponse]) -> None:
@@ -124,7 +124,7 @@ async def _known(request: web.Request, accounts: Accounts) -> Caller:
     try:
         return await accounts.sender(request)
     except NotAllowed:
-        await asyncio.sleep(PAUSE_SECONDS)  # nobody counts what he asks
+        await asyncio.sleep(PAUSE_SECONDS)  # an unknown caller is not counted
         raise
 
 
@@ -164,7 +164,7 @@ def _endpoint(context: Context, route: Route) -> Any:
             return await _answer(context, route, caller, request)
         async with context.limiter.alone(caller.uid, route.path):
             if request.transport is None:
-                raise ConnectionResetError("he left before it was his turn")
+                raise ConnectionResetError("the client left before its turn")
             return await _answer(context, route, caller, request)
 
     return serve
@@ -316,7 +316,7 @@ def error_body(error: LauncherError) -> bytes:
 
 
 async def _held_back(refused: TooMany) -> web.Response:
-    """Answer who asks too much: after a pause, so that he cannot ask as fast as he is refused."""
+    """Reply 429 after a delay, so that clients cannot retry in a tight loop."""
     await asyncio.sleep(PAUSE_SECONDS)
     left = max(0.0, refused.retry_after - PAUSE_SECONDS)
     answer = reply(refused.http_status, error_body(refused))

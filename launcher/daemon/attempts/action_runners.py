@@ -57,7 +57,7 @@ SpecOf = tuple[JobSpec | str, Owner, str | None]
 Start = Callable[[act.StartAttempt, PolicyInput | str, str | None, Callable[[], bool]], ev.Event]
 TRY_AGAIN_SECONDS = 1.0
 LOG_WAIT_SECONDS = 300.0
-"""A container is kept for its log so long after the log last grew: some hung calls of Docker."""
+"""A container is kept for its log this long after the log last grew: some hung calls of Docker."""
 CALM_SECONDS = 2.0
 LEFT_OVER = 64
 """So many ended containers may wait for a moment without a start before they are removed."""
@@ -223,7 +223,7 @@ class ActionRunners:
         return event
 
     def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> PolicyInput:
-        """Return what the policy judges, with the owner as he is now, from any thread."""
+        """Return what the policy judges, with the owner's present groups and role. Thread-safe."""
         world = self.event_loop.world
         memory = memory_with(world, action.slices, spec.cpus)
         return self._roles.asked(spec, owner, world.rules.policy, memory)

@@ -4,7 +4,7 @@ dockerd tells an exit code also where it does not know one: of containers that i
 down (without live-restore; with it those that it was starting), of those whose containerd went with
 it (255, and the time of its own restart), of those over whose end it was killed (0, and that time),
 of those whose end it missed (either, and the time when it was made to look), of those that a reboot
-ended. Such a code is nobody's: the attempt is lost.
+ended. Such a code is ignored: the attempt is lost.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ UNWRITTEN = 0
 of it before it writes the end down (monitor.go, handleContainerExit: Cleanup, then CheckpointTo).
 """
 RESTORE_SECONDS = 60.0
-"""So long at most a dockerd that has begun looks for the containers it had."""
+"""dockerd restores its containers within this time after it starts."""
 GOING_SECONDS = 20.0
-"""So long at most a dockerd that is to go takes (15 s by default) with those whose start it was
+"""The longest time a stopping dockerd takes (15 s by default) for containers whose start it was
 still carrying out: it ends them although live-restore is on (moby daemon.go, Shutdown).
 """
 TICK_SECONDS = 0.05
-"""As exactly is known when dockerd began: an end of before that it has not made up."""
+"""Precision of dockerd's start time. Exits before it are genuine."""
 CLOCK_SECONDS = 1.0
 """How far the times that Docker and the kernel tell may be apart."""
 

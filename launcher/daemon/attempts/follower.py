@@ -128,7 +128,8 @@ class Follower:
     def _wake_if_ghost(self, found: Container) -> None:
         """Let Docker look where it says that a container runs which has no process any more.
 
-        So it does for ever of those that end while containerd is away (moby 41352). Asked to stop
+        It does so indefinitely for containers that end while containerd is away (moby 41352).
+        Asked to stop
         one it finds out, and mostly tells the true exit code. Only where we see dockerd's own
         process a missing one means anything.
         """

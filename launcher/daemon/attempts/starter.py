@@ -62,7 +62,7 @@ T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.5
 SETTLE_SECONDS = 1.0
-"""A start whose answer was lost is under way at most so long once Docker answers again: inspect
+"""A start whose answer was lost is under way at most this long once Docker answers again: inspect
 waits for the container's lock (moby container.Lock), and what waits in its socket is read first."""
 
 

@@ -18,6 +18,6 @@ def check(pins: Pins, *, needed: bool) -> list[Finding]:
     except LauncherError as away:
         trouble = away.message
     if trouble is None:
-        return [ok(NAME, "what a user may open can be held in place for his container")]
+        return [ok(NAME, "what a user may open can be held in place for the user's container")]
     fix = "Jobs without mounts run all the same; mounts need root, CAP_SYS_ADMIN and Linux 5.12."
     return [warning(NAME, f"users cannot mount anything: {trouble}", fix)]

@@ -1,4 +1,4 @@
-"""The record of who asked what and what was decided.
+"""The audit log: each request that changes something, with its decision.
 
 A decision and its line are one transaction: the request that is being served is known to the brain,
 which adds the line to what it commits. What changes something without a decision is committed right
@@ -135,7 +135,7 @@ class Audit:
             fold.add(line.at)
 
     def refuse_connection(self, uid: int) -> None:
-        """Record that a user was not let in: nobody has heard what he would have asked."""
+        """Record that a user was refused a connection: the request is not known."""
         fold = self._folds.get((uid, CONNECT, TooMany.kind))
         if fold is not None:
             fold.add(self._now())
@@ -145,7 +145,7 @@ class Audit:
         self.refuse(AuditEntry(owner, "admin" if uid == 0 else "user", CONNECT, False), refused)
 
     async def run(self) -> None:
-        """Write for ever what was gathered, a little at a time; idle where there is nothing."""
+        """Write what was gathered, a little at a time, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()

@@ -21,7 +21,7 @@ LONG = (
     Reader.array,
     Reader.audit,
 )
-"""What may read many jobs: who asks for less does not wait behind it."""
+"""Queries that may read many jobs: short queries do not wait behind them."""
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -123,7 +123,7 @@ class EventLoop:
             self._queue.put_nowait(QueuedEvent(event))
 
     async def run(self) -> None:
-        """Decide for ever."""
+        """Decide until cancelled."""
         while True:
             batch, self._again = self._again or [await self._queue.get()], []
             while not self._queue.empty() and len(batch) < BATCH:

@@ -3,7 +3,7 @@
 Every step of a request, from one ``await`` to the next, is timed and charged to its uid. A user
 above the share waits between two steps while other users want the loop. Otherwise the user takes
 one step in each turn of the loop: requests of others never wait for all steps of a burst. Once the
-steps of all users have taken some time, the next ones wait for another turn, whoever asks.
+steps of all users have taken some time, the next ones wait for another turn, for every user.
 """
 
 from __future__ import annotations

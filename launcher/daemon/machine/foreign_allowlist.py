@@ -43,7 +43,7 @@ class ForeignAllowlist:
     def process(self, pid: int) -> bool:
         """Whether a process is allowed; one that cannot be looked at is not.
 
-        By name only one of the system's own: any user can call a program what he likes.
+        By name only one of the system's own: any user can give a program any name.
         """
         place = self._proc / str(pid)
         try:

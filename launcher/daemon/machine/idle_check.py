@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PROOF_SECONDS = 60.0
 POLL_SECONDS = 0.25
 END_SECONDS = 0.2
-"""So long may the proof hold up the end of a job; whoever waits for it is told, the slice waits."""
+"""The longest time the proof delays the end of a job; after it the end is told, the slice waits."""
 
 
 class StillRunning(Protocol):

@@ -73,7 +73,7 @@ class Observers:
         self._numbers = self.foreign.numbers.text()  # as it was recalled from the store
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look until cancelled."""
         await asyncio.gather(
             self._every(TICK_SECONDS, self._tick),
             self._every(PING_SECONDS, self._ping),

@@ -14,7 +14,7 @@ from launcher.gpu import Events
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5
-"""So long a change of MIG mode waits for the one who waits for events."""
+"""The longest wait of a change of MIG mode for the thread that waits for events."""
 TRY_AGAIN_SECONDS = 2.0
 
 

@@ -44,7 +44,7 @@ def sweep(
     store: str,
     live: Callable[[], Iterable[str]],
 ) -> None:
-    """Take away what containers of before had mounted; ``live`` tells the names still in use."""
+    """Unmount what earlier containers had mounted; ``live`` tells the names still in use."""
 
     def keep() -> set[str]:
         """Return whose mounts are in use, or will be taken away when their container is."""

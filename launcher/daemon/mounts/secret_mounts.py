@@ -1,7 +1,7 @@
 """Where a container finds its secrets: files in memory, for its owner alone to read.
 
-The helper of pins mounts them where there is one. Who runs a daemon of his own cannot mount: his
-are in his runtime directory, which is in memory and closed to others.
+The helper of pins mounts them where there is one. A per-user daemon cannot mount: its secrets
+are in the user's runtime directory, which is in memory and closed to others.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class SecretStore:
     def keep(self, bundles: Sequence[Bundle]) -> None:
         """Write all of these durably, or none; they are one user's.
 
-        Raises ``ReadOnlyState`` where that fails, ``UserError`` where he has too many.
+        Raises ``ReadOnlyState`` where that fails, ``UserError`` if the user has too many.
         """
         uid = bundles[0].key[0]
         encoded = {bundle.key: _encoded(bundle.contents) for bundle in bundles}

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 0.5
 LEFT_OPEN_SECONDS = 5.0
-"""So long after a job's last process ended its pipes may be open: another process may have them."""
+"""Pipes may stay open this long after a job's last process: another process may have them."""
 LEFT_OPEN = "a process that is not the job's has its output open; what it writes is left out"
 AT_MOST = 1 << 18
 READ_ON = (

@@ -162,7 +162,7 @@ def _kept(labels: Mapping[str, str], secrets: SecretStore) -> dict[str, str | No
 
 
 def _owner(uid: str) -> Owner:
-    """Return the user of a label; one whom this machine does not know keeps his number."""
+    """Return the user of a label; one that this machine does not know keeps the number."""
     number = int(uid) if uid.isdecimal() else 0
     try:
         entry = pwd.getpwuid(number)
@@ -193,7 +193,7 @@ def _slices(found: Iterable[FoundContainer]) -> dict[str, Slice]:
 
 
 def begun(state_dir: Path) -> dict[int, int]:
-    """Return the highest attempt of which there is a log, or the mark of a start, by job."""
+    """Return the highest attempt that has a log or the record of a start, by job."""
     logs = (file for folder in folders(state_dir / "logs") for file in logs_in(folder))
     seen = [(file.job, file.attempt) for file in logs]
     marks = (attempt_of_name(path.name) for path in state_dir.glob("starts/*"))

@@ -1,7 +1,7 @@
 """Recovery mode: a daemon that cannot use its database says so, and touches nothing.
 
 It answers ``status``, and ``stop``; everything else is refused with the same sentence. Ending with
-an error instead would be a crash loop under systemd, and no answer at all for who asks.
+an error instead would be a crash loop under systemd, and no answer for clients.
 """
 
 from __future__ import annotations

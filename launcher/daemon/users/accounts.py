@@ -25,9 +25,9 @@ from launcher.errors import Unavailable
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 0.5
-"""So long nothing is looked up again: a burst of requests asks NSS once."""
+"""A user is not looked up again within this time: a burst of requests asks NSS once."""
 PATIENCE_SECONDS = 0.03
-"""So long a request waits for what is new, where what is known is not too old."""
+"""The longest wait of a request for a lookup if the earlier result is not too old."""
 MOST_AGE_SECONDS = 60.0
 WAIT_SECONDS = 10.0
 MOST_KNOWN = 10_000

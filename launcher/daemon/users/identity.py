@@ -22,7 +22,7 @@ from launcher.peers import peer_of
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The user at the other end, as the kernel reported it at connect(), and his role here."""
+    """The caller, as the kernel reported it at connect(), and the caller's role here."""
 
     owner: Owner
     admin: bool
@@ -57,7 +57,7 @@ class Roles:
     trusted_group: str | None = None
 
     def caller(self, owner: Owner) -> Caller:
-        """Return a user with his role."""
+        """Return a user with the user's role."""
         return self._with_role(owner, gids_of(owner))
 
     def known(self, uid: int) -> Caller:
@@ -75,11 +75,11 @@ class Roles:
         return Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
 
     def asked(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
-        """Return what the policy judges, with the owner as he is now; ``memory`` in bytes."""
+        """Return the policy's input with the owner's present groups and role; memory in bytes."""
         return PolicyInput(spec, self.person(owner, policy.groups), policy, memory)
 
     def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
-        """Return a user as the policy sees him; ``keeps`` are groups that containers may keep.
+        """Return a user as the policy sees one; ``keeps`` are groups that containers may keep.
 
         The owner's gid is the primary group now: one that an earlier version recorded was that of
         the process that connected.

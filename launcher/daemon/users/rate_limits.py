@@ -67,7 +67,7 @@ class Bucket:
 
 
 class Limiter:
-    """What every user has open, and how fast he asks. ``now`` is in seconds, from any beginning."""
+    """What every user has open, and how fast requests come. ``now`` is in seconds."""
 
     def __init__(self, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
@@ -81,7 +81,7 @@ class Limiter:
         self._alone: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
     def connected(self, uid: int) -> bool:
-        """Count a connection; False where the user has as many as he may, and it is not counted."""
+        """Count a connection; False, and not counted, if the user has as many as allowed."""
         if self._connections[uid] >= self.limits.connections:
             return False
         if uid not in self._own and self._bucket(uid, "connects").take(1.0, self._now()):

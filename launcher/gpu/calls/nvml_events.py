@@ -1,4 +1,4 @@
-"""Floor 1, events: NVML tells XIDs to whoever waits for them. It repeats none of before."""
+"""Floor 1, events: NVML reports XIDs to a waiting thread. Earlier events are not replayed."""
 
 from __future__ import annotations
 

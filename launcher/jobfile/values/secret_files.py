@@ -1,4 +1,4 @@
-"""Secrets of a job: files that the submitter reads, and that only his job will.
+"""Secrets of a job: files that the submitter reads, and then only the job.
 
 Every function raises ``ValueError`` with a message for people; none quotes what is in a file.
 """

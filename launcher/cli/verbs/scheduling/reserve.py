@@ -35,7 +35,7 @@ SLICES = params.Parsed("uuid", gpu_spec.parse_uuids)
     "--begin", type=params.BEGIN, metavar="TIME", help="From: 2026-12-01T02:00, or +2h from now."
 )
 @click.option("--end", type=params.BEGIN, metavar="TIME", help="Until then.")
-@click.option("--for", "length", type=params.TIME_LIMIT, metavar="DURATION", help="For so long.")
+@click.option("--for", "length", type=params.TIME_LIMIT, metavar="DURATION", help="For this long.")
 @click.option("--cancel", is_flag=True, help="Take the reservation back.")
 @click.option("--list", "listing", is_flag=True, help="Show the reservations (without NAME too).")
 @output_option

@@ -1,4 +1,4 @@
-"""``launch audit``: who asked what of the daemon, and what was decided."""
+"""``launch audit``: which user requested what of the daemon, and the decision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from launcher.wire import AuditView
 HEADINGS = ("AT", "USER", "ROLE", "REQUEST", "JOBS", "OUTCOME", "TIMES", "DETAIL")
 
 
-@click.command("audit", short_help="Say who asked what, and what was decided.")
+@click.command("audit", short_help="Show which user requested what, and the decision.")
 @click.option("--user", metavar="NAME", help="Only what this user asked.")
 @click.option(
     "--since", type=DURATION, metavar="TIME", help="Only requests of this last time (2h)."
@@ -29,7 +29,7 @@ HEADINGS = ("AT", "USER", "ROLE", "REQUEST", "JOBS", "OUTCOME", "TIMES", "DETAIL
     help="How to print: a table, or one JSON document.",
 )  # fmt: skip
 def command(user: str | None, since: float | None, limit: int, output: str) -> None:
-    """Say who asked what of the daemon, and what was decided; for admins.
+    """Show which user requested what of the daemon, and the decision; for admins.
 
     Every request that changed something is a line, and every refusal; refusals that repeat within a
     minute are one line with their number.

@@ -89,14 +89,14 @@ class Context:
 
     @property
     def limiter(self) -> Limiter:
-        """Who asks how much."""
+        """Counts what each user requests."""
         return self.connections.limiter
 
     async def first_look(self) -> None:
         """Wait until Docker and NVML were looked at since the start, for a moment at most.
 
-        Who asks right after a start is not to be told of a machine without GPUs; where Docker or
-        NVML does not answer, he is answered all the same.
+        Otherwise a request right after a start would show a machine without GPUs. If Docker or
+        NVML does not answer, the request is answered nevertheless.
         """
         if not self.reconciled.is_set():
             with contextlib.suppress(TimeoutError):

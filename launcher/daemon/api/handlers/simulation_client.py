@@ -36,12 +36,12 @@ ANSWERED, REFUSED, OTHER_VERSION = b"+", b"-", b"?"
 """What an answer of the child begins with."""
 
 ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS = 10.0, 20.0
-"""So long may one job's start wait for a turn, then be looked for."""
+"""Limit for the estimate of one job's start: waiting for a turn, then replaying."""
 WAIT_SECONDS = 180.0
-"""So long a what-if waits for its turn."""
+"""Longest wait of a what-if for its turn."""
 ORDINARY_SECONDS = 60.0
 ADMIN_SECONDS = 240.0
-"""So long may a what-if play, of an ordinary user and of an admin: others wait for it."""
+"""Longest replay of a what-if, of an ordinary user and of an admin: others wait for it."""
 _USED = UsedTime()
 _ESTIMATES, _WHATIFS = ProcessorTurns(2, _USED), ProcessorTurns(2, _USED)
 """What-ifs take minutes: estimates do not wait for them."""

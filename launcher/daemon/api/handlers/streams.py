@@ -249,7 +249,7 @@ def _complete(context: Context, reading: FollowedAttempt | None, job: Job, last:
 
 
 def _ended_before(job: Job) -> bool:
-    """Whether a job ended so long ago that its log would be there."""
+    """Whether a job ended long enough ago that its log would be there."""
     ended = wall_of(job.ended_at)
     return ended is None or ended < clock.now().wall - JUST_ENDED_SECONDS
 

@@ -84,7 +84,8 @@ async def _queue(
 
 
 async def _check_mounts(context: Context, event: ev.Submitted) -> None:
-    """Raise ``PinRefused`` for what the submitter may not open: now, and not when it is his turn.
+    """Raise ``PinRefused`` for what the submitter may not open: at submit, and not only when the
+    job starts.
 
     Only of some: what an array's elements mount is mostly the same.
     """

@@ -83,7 +83,7 @@ def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
 
 
 async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None, str]:
-    """Return when a job starts if everyone takes his whole limit, and how that was told."""
+    """Return when a job starts if every job takes its whole time limit, and how that was found."""
     if job.held is not None:
         return None, "it is held: nobody knows until when"
     if (closed := gate(context.world, job.need, on_host=job.on_host)) is not None:

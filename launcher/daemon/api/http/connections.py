@@ -1,7 +1,7 @@
-"""The door of the daemon: who is let in, and who has to leave because he sends nothing.
+"""The connections of the daemon: limits by user, and the closing of idle connections.
 
 Connections are accepted here and not by asyncio: a user that has too many is told so and gone
-within one system call each, before a request is read or a task is made for him.
+within one system call each, before a request is read or a task is created.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class ConnectionManager:
                 guest.expect(self.limiter.limits.idle_time)
 
     def lets_in(self, uid: int) -> bool:
-        """Count a connection of a user; False where he or all have too many."""
+        """Count a connection of a user; False if the user, or all together, have too many."""
         room = self._most + (FOR_ROOT if uid == 0 else 0)
         return len(self.guests) < room and self.limiter.connected(uid)
 

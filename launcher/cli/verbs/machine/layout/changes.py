@@ -14,7 +14,7 @@ HEADINGS = ("ID", "AT", "USER", "VERB", "ASKED", "RESULT", "MESSAGE")
 @click.option("-n", "most", type=click.IntRange(1, 1000), default=20, help="How many (20).")
 @output_option
 def command(most: int, output: str) -> None:
-    """List the changes of the layout, newest first: who asked for what, and what came of it."""
+    """List the changes of the layout, newest first, with their requester and result."""
     found = connect().layout.changes(most)
     if output == "json":
         render.print_json(found)
