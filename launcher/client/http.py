@@ -82,7 +82,7 @@ class Transport:
     def _exchange(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
         """Return the reply; above a limit, wait as the daemon says and ask again."""
         until = time.monotonic() + PATIENCE_SECONDS
-        told = False
+        noticed = False
         while True:
             try:
                 return self._once(method, path, body, timeout)
@@ -91,9 +91,9 @@ class Transport:
                 wait = refused.retry_after
                 if time.monotonic() + wait > until:
                     raise
-                if not told:
+                if not noticed:
                     self.notice(f"{refused.message}; waiting")
-                told = True
+                noticed = True
                 time.sleep(wait)
 
     def _once(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
@@ -165,9 +165,9 @@ def must_be_short(refused: errors.TooMany) -> None:
 def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
     from launcher import last_words
 
-    told = next(filter(None, (last_words.read(path) for path, _ in failed)), None)
-    if told is not None:
-        message, fix = told
+    reason = next(filter(None, (last_words.read(path) for path, _ in failed)), None)
+    if reason is not None:
+        message, fix = reason
         return errors.DaemonUnreachable(f"no launcher daemon is running: {message}", fix=fix)
     for path, error in failed:
         if isinstance(error, PermissionError):

@@ -90,8 +90,8 @@ def _drain(world: World, event: ev.DrainAsked, now: ev.Now) -> list[Action]:
     reason, owner = event.reason, event.owner
     drain = None if reason is None else Drain(event.uuid, reason, owner, now.wall)
     world.set_drain(event.uuid, drain)
-    what = event.uuid if reason is None else f"{event.uuid}: {reason}"
-    layout_requests.note(world, owner, "undrain" if reason is None else "drain", what, now)
+    request = event.uuid if reason is None else f"{event.uuid}: {reason}"
+    layout_requests.note(world, owner, "undrain" if reason is None else "drain", request, now)
     return []
 
 

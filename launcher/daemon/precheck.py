@@ -88,8 +88,8 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         return 0
     containers = Containers(DockerConnection(config.docker_host))
     try:
-        if told := advice(containers.engine_version(), environment):
-            print(f"warning: {told}", file=sys.stderr)  # noqa: T201
+        if warning := advice(containers.engine_version(), environment):
+            print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
         check(containers, own, environment)
     except GpuUnavailable as error:
         last_words.leave(str(config.socket), error)

@@ -82,15 +82,15 @@ async def until_over(daemon: RunningDaemon, idle_exit: float | None, notifier: N
     decides has ended.
     """
     watchdog = asyncio.create_task(_give_signs_of_life(daemon, notifier))
-    idle_since, told = clock.now().boot, False
+    idle_since, is_ready = clock.now().boot, False
     try:
         while not daemon.stop.is_set():
             daemon.check()
             daemon.health.set("disk", lack_of_space(daemon.config))
             world = daemon.event_loop.world
-            if not told:
-                told = world.reconciling is None
-                notifier.ready() if told else notifier.still_starting(PATIENCE_SECONDS)
+            if not is_ready:
+                is_ready = world.reconciling is None
+                notifier.ready() if is_ready else notifier.still_starting(PATIENCE_SECONDS)
             if notifier.listening:
                 notifier.status(daemon.event_loop.read_only or in_short(world))
             if world.engine_down and _is_cut_off(daemon):

@@ -142,13 +142,13 @@ class Images:
         try:
             with self._connection.borrow() as api:
                 answer = api.post(self._connection.url(api, "/auth"), json=asked)
-                told = answer.json() if answer.content else {}
+                body = answer.json() if answer.content else {}
                 status = answer.status_code
         except Unknown as lost:
             raise EngineUnavailable(f"Docker did not say what {registry} answers") from lost
         if status not in (200, 204):
-            raise NotAllowed(f"cannot log in to {registry}: {told.get('message') or status}")
-        return str(told.get("Status") or "Login Succeeded")
+            raise NotAllowed(f"cannot log in to {registry}: {body.get('message') or status}")
+        return str(body.get("Status") or "Login Succeeded")
 
     def pull(self, reference: str, auth: dict[str, str] | None, progress: Progress) -> str:
         """Pull an image and return its id; a passing trouble is tried three times.
@@ -203,20 +203,20 @@ class Images:
             if not line:
                 continue
             try:
-                told = json.loads(line)
+                event = json.loads(line)
             except ValueError as error:
                 raise Unknown(f"the pull's stream was cut in the middle: {line[:80]!r}") from error
-            if "error" in told:
-                text = str((told.get("errorDetail") or {}).get("message") or told["error"])
+            if "error" in event:
+                text = str((event.get("errorDetail") or {}).get("message") or event["error"])
                 raise PullFailed(text, transient=_passing(text))
-            status = str(told.get("status", ""))
+            status = str(event.get("status", ""))
             whole = whole or status.startswith(LAST_WORD)
             digest = status.removeprefix(DIGEST) if status.startswith(DIGEST) else digest
-            if told.get("id") and "progressDetail" in told:  # a tag has an id too, and no detail
-                detail = told.get("progressDetail") or {}
-                layers[told["id"]] = Layer(
-                    told["id"],
-                    told["status"],
+            if event.get("id") and "progressDetail" in event:  # a tag has an id too, and no detail
+                detail = event.get("progressDetail") or {}
+                layers[event["id"]] = Layer(
+                    event["id"],
+                    event["status"],
                     int(detail.get("current") or 0),
                     int(detail.get("total") or 0),
                 )

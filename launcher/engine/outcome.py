@@ -204,8 +204,8 @@ def mapped(host: str) -> Iterator[None]:
             late = "timed out" in str(error)
             why = "it gave none in time (timed out)" if late else str(error)
             raise Unknown(f"the answer of Docker at {host} was lost: {why}") from error
-        what, fix = _why_never_sent(host, first)
-        raise EngineUnavailable(f"cannot reach Docker at {host}: {what}", fix=fix) from error
+        reason, fix = _why_never_sent(host, first)
+        raise EngineUnavailable(f"cannot reach Docker at {host}: {reason}", fix=fix) from error
 
 
 def _why_never_sent(host: str, error: BaseException) -> tuple[str, str]:

@@ -209,18 +209,18 @@ def _environment_faults(env: list[str], bounds: Bounds) -> Iterator[str]:
     if ours != expected:
         names = [entry.partition("=")[0] for entry in ours]
         yield f"environment has {names or 'nothing'} of the toolkit's, must have {expected}"
-    told = [entry for entry in env if entry.startswith("LAUNCHER_SLICES=")]
-    if told != [f"LAUNCHER_SLICES={','.join(bounds.uuids)}"]:
-        yield f"environment has {told}, leased is {bounds.uuids}"
+    slices_variables = [entry for entry in env if entry.startswith("LAUNCHER_SLICES=")]
+    if slices_variables != [f"LAUNCHER_SLICES={','.join(bounds.uuids)}"]:
+        yield f"environment has {slices_variables}, leased is {bounds.uuids}"
     yield from (
         f"environment has {entry!r}, which sets nothing" for entry in env if "=" not in entry
     )
 
 
 def _label_faults(labels: dict[str, Any], uuids: list[str], uid: int) -> Iterator[str]:
-    told = (labels.get("launcher.slices"), labels.get("launcher.uid"))
-    if told != (",".join(uuids), str(uid)):
-        yield f"the labels name {told}, leased is {uuids} to uid {uid}"
+    label_values = (labels.get("launcher.slices"), labels.get("launcher.uid"))
+    if label_values != (",".join(uuids), str(uid)):
+        yield f"the labels name {label_values}, leased is {uuids} to uid {uid}"
     yield from (f"the label {k} is not ours" for k in labels if not k.startswith("launcher."))
 
 

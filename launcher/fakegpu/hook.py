@@ -72,8 +72,8 @@ class StubHook:
 
     def check_devices(self, state: Path | None) -> None:
         """Refuse devices that the fake machine with this state file does not have; None: do not."""
-        told = self.directory / "machine"
+        machine_file = self.directory / "machine"
         if state is None:
-            told.unlink(missing_ok=True)
+            machine_file.unlink(missing_ok=True)
         else:
-            told.write_bytes(os.fsencode(state))
+            machine_file.write_bytes(os.fsencode(state))

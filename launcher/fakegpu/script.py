@@ -156,10 +156,10 @@ class Script:
         with self.locked() as state:
             _gpu(state, gpu_uuid).lost = lost
 
-    def set_privilege(self, who: str) -> None:
+    def set_privilege(self, privilege: str) -> None:
         """Say who may make privileged calls: ``everyone`` (as made), ``root`` or ``nobody``."""
         with self.locked() as state:
-            state.privilege = PRIVILEGES[who]
+            state.privilege = PRIVILEGES[privilege]
 
     def set_driver(self, *, version: str | None = None, state: str | None = None) -> None:
         """Change the driver: its version, or its state (``loaded not-loaded mismatch``).

@@ -197,10 +197,10 @@ def _in_the_way(
     if refused.code != IN_USE:
         return refused
     found = holders_of(_processes(device, gi), nvml.minor_number(device))
-    who = "; ".join(map(str, found)) or "no process that can be seen"
-    what = f"GPU instance {gi}" if gi is not None else "the GPU"
+    holders = "; ".join(map(str, found)) or "no process that can be seen"
+    subject = f"GPU instance {gi}" if gi is not None else "the GPU"
     return GpuFault(
-        f"{what} is in use: {who}",
+        f"{subject} is in use: {holders}",
         fix="End it, then try again. Services such as nvidia-persistenced, dcgm and a display "
         "manager keep a GPU open too.",
     )

@@ -21,10 +21,10 @@ class Holder:
     container: str = ""
 
     def __str__(self) -> str:
-        who = f"process {self.pid}"
-        who += f" of {self.user}" if self.user else ""
-        who += f" ({self.command})" if self.command else ""
-        return who + (f" in container {self.container}" if self.container else "")
+        description = f"process {self.pid}"
+        description += f" of {self.user}" if self.user else ""
+        description += f" ({self.command})" if self.command else ""
+        return description + (f" in container {self.container}" if self.container else "")
 
 
 def holders_of(

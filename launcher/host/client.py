@@ -82,13 +82,13 @@ class HostHelper:
         with self._connect() as connection:
             _send(connection, {"do": "wait", "name": name})
             connection.settimeout(None)
-            told = _received(connection)
-        return _tree(told) if "pid" in told else None
+            reply = _received(connection)
+        return _tree(reply) if "pid" in reply else None
 
     def state(self, name: str) -> tuple[ProcessTree | None, bool]:
         """Return what is known of a job, and whether processes are in its cgroup."""
-        told = self._ask({"do": "state", "name": name})
-        return (_tree(told) if "pid" in told else None), bool(told["populated"])
+        state = self._ask({"do": "state", "name": name})
+        return (_tree(state) if "pid" in state else None), bool(state["populated"])
 
     def output(self, name: str) -> list[int]:
         """Return the ends from which a job's output is read, for the caller to close.
@@ -216,15 +216,19 @@ def _told(data: bytes) -> dict[str, Any]:
     """Return what a message tells; raises what it tells of an error."""
     if not data:
         raise HostUnavailable("the helper for host jobs ended before it answered")
-    told: dict[str, Any] = json.loads(data)
-    if "error" in told:
-        raise HostRefused(str(told["error"]), told.get("errno"), told.get("place"))
-    return told
+    message: dict[str, Any] = json.loads(data)
+    if "error" in message:
+        raise HostRefused(str(message["error"]), message.get("errno"), message.get("place"))
+    return message
 
 
-def _tree(told: Mapping[str, Any]) -> ProcessTree:
+def _tree(message: Mapping[str, Any]) -> ProcessTree:
     return ProcessTree(
-        told["pid"], told["started_ns"], told["status"], told["ended_ns"], bool(told["oom"])
+        message["pid"],
+        message["started_ns"],
+        message["status"],
+        message["ended_ns"],
+        bool(message["oom"]),
     )
 
 

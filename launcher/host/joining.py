@@ -18,11 +18,11 @@ def join(path: str, token: str) -> None:
     To be called in the child that becomes the command. Raises ``LauncherError``.
     """
     try:
-        told = _ask(path, {"token": token})
+        reply = _ask(path, {"token": token})
     except OSError as error:
         raise LauncherError(f"cannot join the job's cgroup at {path}: {error.strerror}") from error
-    if "error" in told:
-        raise LauncherError(f"the job's cgroup refused this command: {told['error']}")
+    if "error" in reply:
+        raise LauncherError(f"the job's cgroup refused this command: {reply['error']}")
 
 
 def report(path: str, token: str, status: int) -> None:
@@ -36,7 +36,7 @@ def _ask(path: str, message: dict[str, object]) -> dict[str, object]:
         connection.settimeout(SECONDS)
         connection.connect(path)
         connection.send(json.dumps(message).encode())
-        told: dict[str, object] = json.loads(
+        reply: dict[str, object] = json.loads(
             connection.recv(MOST_BYTES) or b'{"error": "it ended"}'
         )
-    return told
+    return reply

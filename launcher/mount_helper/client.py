@@ -167,8 +167,8 @@ class Pins:
         found = self._ask("ping")
         return Ping(found["version"], found["namespace"], found["trouble"])
 
-    def _ask(self, what: str, **fields: Any) -> dict[str, Any]:
-        request = frames.encoded({"do": what, **fields})
+    def _ask(self, verb: str, **fields: Any) -> dict[str, Any]:
+        request = frames.encoded({"do": verb, **fields})
         why = ended = "it ended before it answered; its log has more"
         for _ in range(2):
             try:

@@ -55,11 +55,11 @@ def check_below(mounts: str, place: str, mount: MountRequest) -> None:
             _check(line, f"{inner} is", mount)
 
 
-def _check(line: str, what: str, mount: MountRequest) -> None:
+def _check(line: str, label: str, mount: MountRequest) -> None:
     """The file system's own options have ``user_id`` of who mounted it."""
     kind, _, options = line.partition(" - ")[2].split(" ")[:3]
     if kind.split(".")[0] in ("fuse", "fuseblk") and "user_id=0" not in options.split(","):
         raise PinRefused(
-            f"{mount}: {what} on a file system that a user serves ({kind})",
+            f"{mount}: {label} on a file system that a user serves ({kind})",
             fix="Unmount it, let an admin mount it, or mount directories beside it.",
         )

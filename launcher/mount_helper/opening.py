@@ -62,12 +62,12 @@ def open_mount(mount: MountRequest) -> int:
     if not any(syscalls.accessible(fd, way) for way in ways):
         verb = "enter" if stat.S_ISDIR(mode) else "read"
         raise PinRefused(f"{mount}: permission denied: uid {os.getuid()} may not {verb} it")
-    for what, path in mount.inside:
-        _check_inside(fd, what, path, mount)
+    for label, path in mount.inside:
+        _check_inside(fd, label, path, mount)
     return fd
 
 
-def _check_inside(place: int, what: str, path: str, mount: MountRequest) -> None:
+def _check_inside(place: int, label: str, path: str, mount: MountRequest) -> None:
     """Refuse a directory that is not there, or only by a symlink: runc would make or follow it."""
     try:
         os.close(syscalls.openat2(place, path, _DIRECTORY, _NO_LINKS | syscalls.RESOLVE_BENEATH))
@@ -82,10 +82,10 @@ def _check_inside(place: int, what: str, path: str, mount: MountRequest) -> None
             errno.ENOENT: "Make it first: a container makes no directories in what is mounted.",
             errno.ELOOP: "Name the place that it points to.",
         }
-        raise PinRefused(f"{what} {why}", fix=fixes.get(error.errno or 0)) from error
+        raise PinRefused(f"{label} {why}", fix=fixes.get(error.errno or 0)) from error
 
 
-def open_directory(path: str, what: str, *, sticky: bool = False, make: bool = False) -> int:
+def open_directory(path: str, label: str, *, sticky: bool = False, make: bool = False) -> int:
     """Return an O_PATH file of a directory above which only root can rename anything.
 
     ``sticky``: a directory like /tmp may be among them. ``make``: what is missing is made, the
@@ -97,13 +97,13 @@ def open_directory(path: str, what: str, *, sticky: bool = False, make: bool = F
         above = at or "/"
         at = f"{at}/{name}"
         try:
-            _check_owner(fd, above, what, sticky=sticky)
+            _check_owner(fd, above, label, sticky=sticky)
             if make:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o700 if number == len(names) else 0o755, dir_fd=fd)
             below = syscalls.openat2(fd, name, _DIRECTORY, _NO_LINKS)
         except OSError as error:
-            raise _refused_root(error, at, what) from error
+            raise _refused_root(error, at, label) from error
         finally:
             os.close(fd)
         fd = below
@@ -129,19 +129,19 @@ def kernel_lacks(error: OSError) -> PinsUnavailable:
     )
 
 
-def _check_owner(fd: int, path: str, what: str, *, sticky: bool) -> None:
+def _check_owner(fd: int, path: str, label: str, *, sticky: bool) -> None:
     found = os.fstat(fd)
     mode = stat.S_IMODE(found.st_mode)
     writable = mode & 0o022 and not (sticky and mode & stat.S_ISVTX)
     if found.st_uid != 0 or writable:
         raise PinRefused(
-            f"{what}: {path} can be changed by others than root "
+            f"{label}: {path} can be changed by others than root "
             f"(it belongs to uid {found.st_uid}, mode {mode:04o})",
             fix=f"Make {path} root's, without write permission for group and others.",
         )
 
 
-def _refused_root(error: OSError, at: str, what: str) -> LauncherError:
+def _refused_root(error: OSError, at: str, label: str) -> LauncherError:
     if error.errno == errno.ENOSYS:
         return kernel_lacks(error)
     reasons = {
@@ -152,7 +152,7 @@ def _refused_root(error: OSError, at: str, what: str) -> LauncherError:
     }
     reason = reasons.get(error.errno or 0, f"{at}: {error.strerror}")
     fix = {errno.ELOOP: "Name the place that it points to.", errno.EACCES: None}
-    return PinRefused(f"{what}: {reason}", fix=fix.get(error.errno or 0, _ROOT_FIX))
+    return PinRefused(f"{label}: {reason}", fix=fix.get(error.errno or 0, _ROOT_FIX))
 
 
 def _open_beneath(root: int, mount: MountRequest) -> int:

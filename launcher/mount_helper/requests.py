@@ -122,10 +122,10 @@ REQUESTS: Mapping[str, Callable[[HelperSettings, Fields], Reply]] = {
 def answer(settings: HelperSettings, request: Fields) -> Reply:
     """Carry out a request; raises ``UserError`` for one that there is not."""
     fields = dict(request)
-    what = fields.pop("do", None)
-    handler = REQUESTS.get(what) if isinstance(what, str) else None
+    verb = fields.pop("do", None)
+    handler = REQUESTS.get(verb) if isinstance(verb, str) else None
     if handler is None:
-        raise UserError(f"do: {what!r} is not one of {', '.join(REQUESTS)}")
+        raise UserError(f"do: {verb!r} is not one of {', '.join(REQUESTS)}")
     return handler(settings, fields)
 
 

@@ -130,11 +130,11 @@ def _work(helper: int, connection: socket.socket, answer: Answer, seconds: float
             os._exit(1)
         signal.alarm(round(seconds))
         connection.settimeout(REQUEST_SECONDS)
-        if (told := _told(connection, answer)) is not None:
+        if (failure := _told(connection, answer)) is not None:
             with contextlib.suppress(
                 BrokenPipeError, ConnectionResetError
             ):  # the client may have left
-                connection.sendall(frames.encoded(told))
+                connection.sendall(frames.encoded(failure))
     except BaseException:
         traceback.print_exc(file=sys.stderr)
     finally:

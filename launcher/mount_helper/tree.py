@@ -192,27 +192,27 @@ def _attach(tree: int, folder: int, name: str, *, is_directory: bool) -> None:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def _told(subject: str) -> Iterator[None]:
     """Raise for people what the kernel said."""
     try:
         yield
     except OSError as error:
-        raise _unmountable(error, what) from error
+        raise _unmountable(error, subject) from error
 
 
-def _unmountable(error: OSError, what: str) -> LauncherError:
+def _unmountable(error: OSError, subject: str) -> LauncherError:
     if error.errno == errno.ENOSYS:
         return kernel_lacks(error)
     if error.errno == errno.EPERM:
         return PinsUnavailable(
-            f"{what}: {error.filename}(2) is not permitted",
+            f"{subject}: {error.filename}(2) is not permitted",
             fix="The helper needs CAP_SYS_ADMIN, and mount(2) where a seccomp profile filters.",
         )
     if error.errno == errno.EACCES:
-        return PinRefused(f"{what}: root may not look at it, so Docker could not mount it")
+        return PinRefused(f"{subject}: root may not look at it, so Docker could not mount it")
     if error.errno == errno.EINVAL:
-        return PinRefused(f"{what}: is on a mount that cannot be mounted elsewhere")
-    return PinsUnavailable(f"{what}: {error}")
+        return PinRefused(f"{subject}: is on a mount that cannot be mounted elsewhere")
+    return PinsUnavailable(f"{subject}: {error}")
 
 
 def check_seen(pid: int, paths: Iterable[str]) -> None:

@@ -160,10 +160,10 @@ def _inside(where: str, found: Any) -> tuple[tuple[str, str], ...]:
     for each in _list(where, found, MOST_INSIDE):
         if not isinstance(each, list) or len(each) != 2:
             raise UserError(f"{where}: must be pairs of a name and a path")
-        what, path = (_text(where, text) for text in each)
+        label, path = (_text(where, text) for text in each)
         if path.startswith("/"):
             raise UserError(f"{where}: {path!r} must be relative to the mount")
-        pairs.append((what, path))
+        pairs.append((label, path))
     return tuple(pairs)
 
 

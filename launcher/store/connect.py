@@ -55,16 +55,18 @@ def explained(path: Path) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", "")  # Python's own errors have none
         if name in _UNREADABLE or any(word in text for word in _DAMAGE):
             raise damaged(path, str(error)) from error
-        for word, what, fix in _ADVICE:
+        for word, explanation, fix in _ADVICE:
             if word in text:
-                raise StateDirError(f"cannot use {path}: {what} ({error})", fix=fix) from error
+                raise StateDirError(
+                    f"cannot use {path}: {explanation} ({error})", fix=fix
+                ) from error
         raise StateDirError(f"cannot use {path}: {error}") from error
 
 
-def cannot(what: str, error: OSError) -> StateDirError:
+def cannot(subject: str, error: OSError) -> StateDirError:
     """Return the error for a directory that the system refuses, with what to do about it."""
     fix = _BY_ERRNO.get(error.errno or 0, "Choose another state directory.")
-    return StateDirError(f"cannot {what}: {error.strerror}", fix=fix)
+    return StateDirError(f"cannot {subject}: {error.strerror}", fix=fix)
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

@@ -114,8 +114,8 @@ class Interrupts:
         self._unheard = True
 
     def _leave(self) -> None:
-        what = "is still being cancelled" if self.cancelling else "goes on"
-        terminal.say(f"left; job {self._job} {what}")
+        state = "is still being cancelled" if self.cancelling else "goes on"
+        terminal.say(f"left; job {self._job} {state}")
         raise click.exceptions.Exit(EXIT_CANCELLED)
 
     def _second(self) -> Client:

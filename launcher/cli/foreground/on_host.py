@@ -63,9 +63,9 @@ def _was_ended(client: Client, job: int, status: int) -> bool:
 
 def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
     """Return the variables that the daemon gives a command: no others, whatever it says."""
-    told = turn.get("environment") or {}
-    ours = {key: value for key, value in told.items() if key.startswith("LAUNCHER_")}
-    return {**ours, "CUDA_VISIBLE_DEVICES": str(told.get("CUDA_VISIBLE_DEVICES", ""))}
+    variables = turn.get("environment") or {}
+    ours = {key: value for key, value in variables.items() if key.startswith("LAUNCHER_")}
+    return {**ours, "CUDA_VISIBLE_DEVICES": str(variables.get("CUDA_VISIBLE_DEVICES", ""))}
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], turn: Mapping[str, Any]) -> int:

@@ -65,8 +65,10 @@ def follow(client: Client, begun: LayoutChange, output: str) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if begun.state == "waiting":
-            who = (begun.message or "").removeprefix("waits: ")
-            terminal.say(f"layout change {begun.id} waits until what is in the way is free: {who}")
+            users = (begun.message or "").removeprefix("waits: ")
+            terminal.say(
+                f"layout change {begun.id} waits until what is in the way is free: {users}"
+            )
         ended = client.layout.wait(begun.id)
     except KeyboardInterrupt:
         _give_up(client, begun.id)

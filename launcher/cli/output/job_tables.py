@@ -76,8 +76,8 @@ def _array_row(array: ArrayView) -> tuple[object, ...]:
     """Return the row of an array: its last cell runs on over the columns to the right."""
     from launcher.cli.output.folding import short
 
-    told = "; ".join(text for text in (tally(array.counts), array.reason) if text)
-    return (f"{array.id}[{short(array.indices)}]", array.name, array.user, told)
+    summary = "; ".join(text for text in (tally(array.counts), array.reason) if text)
+    return (f"{array.id}[{short(array.indices)}]", array.name, array.user, summary)
 
 
 def tally(counts: Mapping[str, int]) -> str:

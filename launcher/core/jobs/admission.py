@@ -101,11 +101,11 @@ def check_release(job: Job, *, admin: bool) -> None:
         raise NotAllowed(f"job {job.id} is held by an admin", fix="Only an admin may release it.")
 
 
-def _pending(world: World, job_id: int, what: str) -> Job:
+def _pending(world: World, job_id: int, verb: str) -> Job:
     job = world.jobs.get(job_id)
     if job is None or job.state is not State.PENDING:
         state = "is over" if job is None else f"is {job.state.value}"
-        raise StaleRequest(f"job {job_id} {state}: only a pending job can be {what}")
+        raise StaleRequest(f"job {job_id} {state}: only a pending job can be {verb}")
     return job
 
 
@@ -122,11 +122,11 @@ def settle(world: World, now: ev.Now) -> list[Action]:
 
 
 def _tell(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> list[Action]:
-    told = [d for d in (Dependency(ended, after) for after in After) if d in job.waits_for]
-    missed = [d for d in told if not d.after.holds(outcome)]
+    matching = [d for d in (Dependency(ended, after) for after in After) if d in job.waits_for]
+    missed = [d for d in matching if not d.after.holds(outcome)]
     if missed:
         return never(world, job, missed[0], outcome, now)
-    for dependency in told:
+    for dependency in matching:
         del job.waits_for[dependency]
     if job.waits_for and len(job.depends_on) > MOST_TOLD:
         world.changes.jobs[job.id] = job  # no line for each of thousands

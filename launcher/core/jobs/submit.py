@@ -186,26 +186,26 @@ def left_of(
     after: tuple[tuple[Dependency, Outcome | None], ...],
 ) -> dict[Dependency, None]:
     """Return what of this has not ended; ``after`` tells what the store knows of some."""
-    told = dict(after)
-    left = (d for d in depends_on if d not in told or end_of(world, d, told[d]) is None)
+    outcomes = dict(after)
+    left = (d for d in depends_on if d not in outcomes or end_of(world, d, outcomes[d]) is None)
     return dict.fromkeys(left)
 
 
-def end_of(world: World, dependency: Dependency, told: Outcome | None) -> Outcome | None:
+def end_of(world: World, dependency: Dependency, outcome: Outcome | None) -> Outcome | None:
     """Return how a job or array ended, None for one that has not.
 
-    ``told`` is how it ended as the store has it. Raises ``StaleRequest`` where that is too old.
+    ``outcome`` is how it ended as the store has it. Raises ``StaleRequest`` where that is too old.
     """
     live = world.jobs.get(dependency.job)
     if live is not None:
         return live.outcome
     if dependency.job in world.arrays:
         return None
-    if told is None:
+    if outcome is None:
         raise StaleRequest(
             f"job {dependency.job} ended just now", fix="Ask again: its end is known then."
         )
-    return told
+    return outcome
 
 
 def missed_of(

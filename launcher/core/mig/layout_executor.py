@@ -193,8 +193,8 @@ def _stands(world: World, op: LayoutOp) -> str:
     names = []
     for i in on:
         cut = world.cuts.get((i.gpu_uuid, i.gi), ())
-        what = " ".join(specs(i.profile, cut, i.placement.start))
-        names.append(f"{what} on GPU {world.gpus[i.gpu_uuid].index}")
+        layout = " ".join(specs(i.profile, cut, i.placement.start))
+        names.append(f"{layout} on GPU {world.gpus[i.gpu_uuid].index}")
     return ", ".join(names) or "nothing"
 
 

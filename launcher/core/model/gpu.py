@@ -124,12 +124,12 @@ class Xid:
     gi: int | None = None
     ci: int | None = None
 
-    def concerns(self, what: Slice) -> bool:
+    def concerns(self, slice_: Slice) -> bool:
         """Whether it is about this slice: a GPU instance's error is about all devices in it."""
         return (
-            what.gpu_uuid == self.gpu_uuid
-            and self.gi in (None, what.gi)
-            and self.ci in (None, what.ci)
+            slice_.gpu_uuid == self.gpu_uuid
+            and self.gi in (None, slice_.gi)
+            and self.ci in (None, slice_.ci)
         )
 
 

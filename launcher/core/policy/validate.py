@@ -167,10 +167,10 @@ def check_need(need: Need) -> None:
             raise UserError(message)
 
 
-def check_seconds(what: str, seconds: float | None) -> None:
+def check_seconds(field: str, seconds: float | None) -> None:
     """Raise ``UserError`` for a length of time that is none: nothing, or more than a year."""
     if seconds is not None and not 0 < seconds <= YEAR:
-        raise UserError(f"{what}: must be more than 0 and at most a year")
+        raise UserError(f"{field}: must be more than 0 and at most a year")
 
 
 def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:

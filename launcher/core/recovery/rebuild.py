@@ -183,10 +183,14 @@ class Rebuild:
             text = "what it was to run on is in use"
             refused = ev.StartFailed(job.id, job.attempt, ev.StartFailure.FOREIGN, text)
             attempts.start_failed(world, refused, self.now)
-        what = self.restored
-        (what.running if found.running else what.ended if found.ended else what.starting).append(
-            job.id
-        )
+        restored = self.restored
+        (
+            restored.running
+            if found.running
+            else restored.ended
+            if found.ended
+            else restored.starting
+        ).append(job.id)
 
     def _hold(self, job: Job, found: FoundContainer) -> None:
         """Lease a container's slices to its job; one that ended has none that others run on."""

@@ -28,9 +28,9 @@ def _shared(world: World, need: Need) -> str:
 
 def _held_otherwise(world: World, need: Need) -> str:
     """Tell of the UUIDs that came back as what is asked for, while a job has what they were."""
-    told = [
+    sentences = [
         f"; {s.slice.uuid} {s.unusable}, and job {s.lease.job} has it"
         for s in world.slices.values()
         if s.lease is not None and s.instead is not None and fits(need, s.instead)
     ]
-    return "".join(told)
+    return "".join(sentences)

@@ -9,29 +9,29 @@ from launcher.core.model.slice_state import SliceState
 from launcher.core.world.world import World
 
 
-def fits(need: Need, what: Slice) -> bool:
+def fits(need: Need, slice_: Slice) -> bool:
     """Whether this slice is of the kind that the need asks for, free or not.
 
     A device with shared memory has none to promise: it fits its own profile and UUID only (I15).
     """
     match need.kind:
         case NeedKind.UUID:
-            return what.uuid in need.uuids
+            return slice_.uuid in need.uuids
         case NeedKind.FULL | NeedKind.ALL:
-            return what.profile == FULL
+            return slice_.profile == FULL
         case NeedKind.PROFILE:
-            return what.profile == need.profile
+            return slice_.profile == need.profile
         case _:
-            return not what.memory_shared and _is_large(need, what.profile, what.memory_mib)
+            return not slice_.memory_shared and _is_large(need, slice_.profile, slice_.memory_mib)
 
 
-def in_vain(need: Need, what: Slice) -> bool:
+def in_vain(need: Need, slice_: Slice) -> bool:
     """Whether only its shared memory, or its smaller share, keeps a slice from a need."""
-    if not what.memory_shared:
+    if not slice_.memory_shared:
         return False
     if need.kind is NeedKind.PROFILE:
-        return split_of(what.profile)[1] == need.profile
-    return _is_large(need, what.profile, what.memory_mib)
+        return split_of(slice_.profile)[1] == need.profile
+    return _is_large(need, slice_.profile, slice_.memory_mib)
 
 
 def most_offered(need: Need, profile: Profile) -> int:

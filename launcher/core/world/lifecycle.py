@@ -91,10 +91,10 @@ def allowed(state: State, event: type) -> bool:
 def check(job: Job, event: type, to: State, story: Iterable[str] = ()) -> None:
     """Raise ``InvalidTransition`` unless the table lets ``event`` take ``job`` to ``to``."""
     if to not in TRANSITIONS.get((job.state, event), frozenset()):
-        told = "; ".join(story) or "no history"
+        history = "; ".join(story) or "no history"
         raise InvalidTransition(
             f"job {job.id}, attempt {job.attempt}: {event.__name__} cannot take it from "
-            f"{job.state.value} to {to.value} (before: {told})"
+            f"{job.state.value} to {to.value} (before: {history})"
         )
 
 

@@ -42,9 +42,9 @@ async def _prune(context: Context, caller: Caller, request: web.Request) -> Any:
     older_than = _age(context, asked)
     before = clock.now().wall - older_than
     uid = None if caller.admin else caller.uid
-    what = "logs" if asked.logs else "jobs"
+    subject = "logs" if asked.logs else "jobs"
     only = "only counted: " if asked.dry_run else ""
-    audit_log.about(detail=f"{only}{what} older than {older_than:g} s")
+    audit_log.about(detail=f"{only}{subject} older than {older_than:g} s")
     if asked.logs:
         deleted = await context.retention.delete_logs(before, uid, dry_run=asked.dry_run)
         return wire.PruneReply(0, deleted.files, deleted.bytes, older_than)

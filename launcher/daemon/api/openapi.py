@@ -55,18 +55,18 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 
 def _refusals(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     """Return what a route may answer instead: the error tree's, which knows every status."""
-    told: dict[str, Any] = {}
+    replies: dict[str, Any] = {}
     for status in sorted({error.http_status for error in by_kind().values()}):
         if status in _OF_A_BODY and route.asks is None:
             continue
         kinds = sorted(kind for kind, error in by_kind().items() if error.http_status == status)
-        told[str(status)] = {
+        replies[str(status)] = {
             "description": f"An error, by its kind: {', '.join(kinds)}.",
             "content": _json(_schema(wire.ErrorReply, schemas)),
         }
         if status == 429:
-            told[str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
-    return told
+            replies[str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return replies
 
 
 def _content(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -290,19 +290,19 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await _held_back(refused)
     except LauncherError as error:
         # Its traceback refers to this frame and to a large request: a cycle would keep both.
-        status, told = error.http_status, error.with_traceback(None)
+        status, reported = error.http_status, error.with_traceback(None)
     except web.HTTPRequestEntityTooLarge:
-        status, told = 413, too_large(wire.MAX_BODY_BYTES)
+        status, reported = 413, too_large(wire.MAX_BODY_BYTES)
     except web.HTTPException as refused:
         text = f"{request.method} {request.path}: {refused.reason}"
-        status, told = refused.status, UserError(text)
+        status, reported = refused.status, UserError(text)
         headers = {name: refused.headers[name] for name in ("Allow",) if name in refused.headers}
     except (ConnectionResetError, BrokenPipeError):
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        status, told = 500, InternalError("the daemon failed; its log has the details")
-    answer = reply(status, error_body(told))
+        status, reported = 500, InternalError("the daemon failed; its log has the details")
+    answer = reply(status, error_body(reported))
     answer.headers.update(headers)
     if not request.content.is_eof():
         answer.force_close()  # the rest of its body is not worth waiting for
@@ -311,8 +311,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def error_body(error: LauncherError) -> bytes:
     """Return the body that tells an error."""
-    told = wire.ErrorReply(kind=error.kind, message=error.message, fix=error.fix)
-    return convert.dump(wire.ErrorReply, told)
+    reply = wire.ErrorReply(kind=error.kind, message=error.message, fix=error.fix)
+    return convert.dump(wire.ErrorReply, reply)
 
 
 async def _held_back(refused: TooMany) -> web.Response:

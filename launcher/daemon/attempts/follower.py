@@ -137,14 +137,14 @@ class Follower:
             return
         again = self._inspect()
         if again is not None and self._containers.is_ghost(again):
-            told = about_event(log, self._action)
-            told.warning("Docker has missed the end of %s", found.name)
+            logger = about_event(log, self._action)
+            logger.warning("Docker has missed the end of %s", found.name)
             self._missed = self._missed or clock.now().wall
             self._marks.miss(found.name, self._missed)
             try:
                 self._containers.stop(found.name, GHOST_GRACE)
             except (*AWAY, Refused) as error:
-                told.warning("it cannot look now: %s", error.message)
+                logger.warning("it cannot look now: %s", error.message)
 
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""

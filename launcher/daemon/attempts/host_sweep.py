@@ -59,11 +59,11 @@ async def _look_at(
     if live is not None and live.attempt == number:
         return
     _, populated = await in_thread("host-jobs", partial(machine.helper.state, name))
-    told = about(log, job, number)
+    logger = about(log, job, number)
     if populated:
-        told.warning("%s has ended, but its cgroup contains processes; they are left alone", name)
+        logger.warning("%s has ended, but its cgroup contains processes; they are left alone", name)
         return
-    told.info("removing the cgroup and the record of %s, which has ended", name)
+    logger.info("removing the cgroup and the record of %s, which has ended", name)
     attempts = await committer.read(Reader.attempts, job)
     if any(attempt.number == number for attempt in attempts):
         dispatch(RemoveContainer(job, number, name))  # its log is completed first

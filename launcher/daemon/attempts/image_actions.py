@@ -93,8 +93,8 @@ class ImageActions:
             return
 
         def report(layers: dict[str, Layer]) -> None:
-            told = [dataclasses.asdict(layer) for layer in layers.values()]
-            self._subscriptions.pulling(key, told)
+            progress = [dataclasses.asdict(layer) for layer in layers.values()]
+            self._subscriptions.pulling(key, progress)
 
         try:
             image_id = await self._pools.pulls.run(

@@ -108,22 +108,22 @@ def look_without_docker(
         return
     until = clock.now().boot + ARRIVAL_SECONDS
     while clock.now().boot < until:
-        told = _has_begun(name, container_id, witness, "Docker went away as it was being started")
-        if told is not Begun.UNKNOWN or pid_of_dockerd() is not None:
+        answer = _has_begun(name, container_id, witness, "Docker went away as it was being started")
+        if answer is not Begun.UNKNOWN or pid_of_dockerd() is not None:
             return
         clock.sleep(STEP_SECONDS)
 
 
 def _has_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> Begun:
-    told = Begun.UNKNOWN
+    answer = Begun.UNKNOWN
     if not witness.blind:
         hold = functools.partial(witness.hold, name)
-        told = begun(container_id, hold, witness.set_frozen)
-    if told is not Begun.UNKNOWN:
-        about_container(log, name).warning("%s; has it begun: %s", why, told.value)
-    if told is Begun.NO:
+        answer = begun(container_id, hold, witness.set_frozen)
+    if answer is not Begun.UNKNOWN:
+        about_container(log, name).warning("%s; has it begun: %s", why, answer.value)
+    if answer is Begun.NO:
         raise NeverBegan(f"{why}, and its command had not begun", container_id)
-    return told
+    return answer
 
 
 def begun(

@@ -64,7 +64,7 @@ async def findings(context: Context, uid: int) -> list[Finding]:
     host, seen = host_of(config), _seen(context)
     is_gpu_machine = bool(world.gpus)
     within = functools.partial(_within, context.users, uid)
-    told = await asyncio.gather(
+    results = await asyncio.gather(
         within(
             "docker",
             docker.check,
@@ -80,7 +80,7 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         within("exits", exits.check, config.kernel_exit_status),
         within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
     )
-    engine, extra, tools, machine, ends, mounting = told
+    engine, extra, tools, machine, ends, mounting = results
     return [
         *_daemon(context),
         *engine,

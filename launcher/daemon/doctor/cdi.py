@@ -115,8 +115,8 @@ def _missing(found: Sequence[Spec], slices: tuple[Slice, ...]) -> Iterator[str]:
 
 def _wrong_nodes(spec: Spec, nodes: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for uuid in sorted(spec.uuids & nodes.keys()):
-        told = {path for path in spec.devices[uuid] if path.startswith(NODE)}
-        if nodes[uuid] and told != set(nodes[uuid]):
+        paths = {path for path in spec.devices[uuid] if path.startswith(NODE)}
+        if nodes[uuid] and paths != set(nodes[uuid]):
             yield f"it gives {uuid} the device nodes of another slice"
             return
 

@@ -104,7 +104,7 @@ def cgroup_driver(info: Answer) -> Iterator[Finding]:
 def limits(info: Answer) -> Iterator[Finding]:
     """Say which limits this kernel cannot keep: Docker drops them without a word."""
     known = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "number of processes"}
-    missing = [what for key, what in known.items() if info.get(key) is False]
+    missing = [feature for key, feature in known.items() if info.get(key) is False]
     if missing:
         yield warning(
             "limits",

@@ -104,9 +104,9 @@ def _revision(version: Mapping[str, Any]) -> str:
 def runc_version(version: Mapping[str, Any], host: Host) -> str | None:
     """Return the version that Docker tells of its runc, else that of the one on the PATH."""
     for component in version.get("Components") or []:
-        told = str(component.get("Version", ""))
-        if component.get("Name") == "runc" and key(told):
-            return told
+        version_text = str(component.get("Version", ""))
+        if component.get("Name") == "runc" and key(version_text):
+            return version_text
     found = _RUNC.search(host.ask("runc", "--version") or "")
     return found[1] if found else None
 

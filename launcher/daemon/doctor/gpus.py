@@ -47,8 +47,10 @@ def library(host: Host, driver_version: str | None) -> Finding:
     """
     loaded, installed = _loaded(host) or driver_version, _installed(host)
     if loaded is None or installed is None:
-        what = "NVIDIA library is installed" if installed is None else "kernel driver is loaded"
-        return ok("library", f"unknown which {what}")
+        missing_part = (
+            "NVIDIA library is installed" if installed is None else "kernel driver is loaded"
+        )
+        return ok("library", f"unknown which {missing_part}")
     if loaded != installed:
         return problem(
             "library",

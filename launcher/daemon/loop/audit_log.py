@@ -124,8 +124,8 @@ class Audit:
 
     def refuse(self, entry: AuditEntry, error: LauncherError) -> None:
         """Record a refusal: the first of a minute at once, the others together when it is over."""
-        told = isinstance(error, NotAllowed | TooMany)  # others quote what was asked
-        line = entry.line(self._now(), error.kind, error.message if told else "")
+        is_loggable = isinstance(error, NotAllowed | TooMany)  # others quote what was asked
+        line = entry.line(self._now(), error.kind, error.message if is_loggable else "")
         key = (line.uid, line.route, line.outcome)
         fold = self._folds.get(key)
         if fold is None:

@@ -226,9 +226,9 @@ the driver is loaded."""
 
 
 def _perhaps(container: str, asked: str) -> str:
-    what = f"MIG device {asked}" if number_of(asked) else asked
+    device = f"MIG device {asked}" if number_of(asked) else asked
     return (
-        f"may be used by the container {container}, which was given {what}: which slice that was "
+        f"may be used by the container {container}, which was given {device}: which slice that was "
         "when it was started is not known"
     )
 

@@ -78,16 +78,16 @@ class IdleCheck:
 
         return tuple(uuid for uuid in uuids if self._users(uuid, nobody, left()) is None)
 
-    def probe(self, what: Slice) -> str | None:
+    def probe(self, slice_: Slice) -> str | None:
         """Return why a slice is not proven clean, None where it is.
 
         It is as it was in NVML, its GPU answers, and no process is on it.
         """
         try:
-            changed = self._gpu.verify(what)
+            changed = self._gpu.verify(slice_)
         except (GpuUnavailable, GpuFault) as error:
             return error.message
-        return changed or self._users(what.uuid, lambda: False)
+        return changed or self._users(slice_.uuid, lambda: False)
 
     def _users(
         self, uuid: str, nobody: Callable[[], bool], patience: float | None = None

@@ -47,10 +47,10 @@ class Directories:
         """Return the same; raises ``PinRefused`` for a working directory that is not safe."""
         places = self.of(spec, image_id)
         working = [place for place in places if place[0] != VOLUME]
-        for what, _ in (inner for bind in spec.binds for inner in inside(bind, working)):
+        for field, _ in (inner for bind in spec.binds for inner in inside(bind, working)):
             if not self.runc_fixed():
                 raise PinRefused(
-                    f"{what} is below a mount, and the runc of this machine follows a symlink "
+                    f"{field} is below a mount, and the runc of this machine follows a symlink "
                     "there out of the container (CVE-2024-21626, rule working-dir)",
                     fix="Name the mount's own place or a directory of the image, or have an admin "
                     "upgrade runc to 1.1.12 or later.",
@@ -63,10 +63,10 @@ class Directories:
             return
         places = self.of(asked.spec, image_id)
         for bind in asked.spec.binds:
-            for what, path in inside(bind, places):
+            for field, path in inside(bind, places):
                 if not Path(bind.source, path).is_dir():
                     raise PinRefused(
-                        f"{what} does not exist in {bind.source}", fix="Make it first."
+                        f"{field} does not exist in {bind.source}", fix="Make it first."
                     )
 
 
@@ -78,7 +78,7 @@ def own(spec: JobSpec) -> list[Place]:
 def inside(bind: Bind, places: Sequence[Place]) -> Iterator[tuple[str, str]]:
     """Yield what is below a mount: what to call it, and its path from there."""
     target = normal(bind.target)
-    for what, place in places:
+    for field, place in places:
         path = normal(place)
         if path.startswith(f"{target}/"):
-            yield f"{what} {path}", path.removeprefix(f"{target}/")
+            yield f"{field} {path}", path.removeprefix(f"{target}/")

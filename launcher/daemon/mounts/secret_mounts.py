@@ -130,15 +130,15 @@ class InRuntime:
         """Raise ``UserError`` where there is no such directory, or it is on a disk."""
         runtime = self._runtime
         if runtime is None or not runtime.is_dir():
-            what = "XDG_RUNTIME_DIR names no directory"
+            problem = "XDG_RUNTIME_DIR names no directory"
         elif (kind := _kind(runtime)) not in IN_MEMORY:
-            what = f"{runtime} (XDG_RUNTIME_DIR) is on {kind}, not in memory"
+            problem = f"{runtime} (XDG_RUNTIME_DIR) is on {kind}, not in memory"
         elif runtime.stat().st_uid != os.getuid():
-            what = f"{runtime} (XDG_RUNTIME_DIR) is another user's"
+            problem = f"{runtime} (XDG_RUNTIME_DIR) is another user's"
         else:
             return
         raise UserError(
-            f"secrets: this daemon has no place for them: {what}",
+            f"secrets: this daemon has no place for them: {problem}",
             fix="Log in as systemd's sessions do, or use a system daemon.",
         )
 

@@ -54,22 +54,22 @@ def parted(jobs: Iterable[JobRequest], uid: int | None) -> tuple[list[JobRequest
     whatever was sent: for what is only tried. Raises ``UserError`` that names the secret and quotes
     nothing.
     """
-    told: list[JobRequest] = []
+    requests: list[JobRequest] = []
     bundles: dict[frozenset[tuple[str, bytes]], Bundle] = {}
     for job in jobs:
         if uid is None or not job.secrets:
-            told.append(job.without_contents())
+            requests.append(job.without_contents())
             continue
         contents = contents_of(job)
         new = Bundle((uid, token_hex(16)), contents)
         bundle = bundles.setdefault(frozenset(contents.items()), new)
-        told.append(replace(job, secrets=dict.fromkeys(job.secrets, KEPT + bundle.key[1])))
+        requests.append(replace(job, secrets=dict.fromkeys(job.secrets, KEPT + bundle.key[1])))
     if len(bundles) > MOST_AT_ONCE:
         raise UserError(
             f"secrets: more than {MOST_AT_ONCE} jobs of this submit have secrets of their own",
             fix="Give jobs the same ones, or submit fewer at once.",
         )
-    return told, list(bundles.values())
+    return requests, list(bundles.values())
 
 
 def contents_of(job: JobRequest) -> dict[str, bytes]:
@@ -238,8 +238,8 @@ class SecretStore:
 
 
 def _encoded(contents: Mapping[str, bytes]) -> bytes:
-    told = {name: base64.b64encode(content).decode() for name, content in contents.items()}
-    return json.dumps(told).encode()
+    encoded = {name: base64.b64encode(content).decode() for name, content in contents.items()}
+    return json.dumps(encoded).encode()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -137,8 +137,8 @@ class Copier:
         self._log.warning("cannot read the log of %s: %s", self._name, refused.message)
         if self._refusals < MOST_REFUSALS:
             return False
-        told = f"the rest of the log cannot be read: {refused.message}"
-        self._writer.note(told, now_ns())
+        note = f"the rest of the log cannot be read: {refused.message}"
+        self._writer.note(note, now_ns())
         return True
 
     def _copy_once(self, *, follow: bool) -> bool:

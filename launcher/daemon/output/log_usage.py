@@ -90,8 +90,8 @@ class LogUsage:
         if known is None:
             path = limit_path(path_of(self._directory, job, attempt))
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                told = json.loads(path.read_text())
-                known = self._limits[job, attempt] = Limit(int(told["bytes"]), str(told["why"]))
+                stored = json.loads(path.read_text())
+                known = self._limits[job, attempt] = Limit(int(stored["bytes"]), str(stored["why"]))
         return known
 
     def _keep(self, job: int, attempt: int, limit: Limit) -> None:

@@ -91,14 +91,14 @@ def rebuild(config: Config) -> Told:
         restored = Rebuild(world, work.ended, seen_attempts, shown, clock.now()).run(seen)
         work.store.commit(world.take_changes())
         highest = max([*seen_attempts, *(f.job for f in seen)], default=0)
-        told = Told(salvaged, restored, work.next_id_after(highest), work.missing())
+        outcome = Told(salvaged, restored, work.next_id_after(highest), work.missing())
         work.store.load(config.cpu_slots, config.rules)  # it can be read
-        aside = work.finish("\n".join(told.lines()) + "\n")
-    for line in told.lines():
+        aside = work.finish("\n".join(outcome.lines()) + "\n")
+    for line in outcome.lines():
         log.warning("rebuilt: %s", line)
     if aside is not None:
         log.warning("the damaged database is kept as %s", aside)
-    return told
+    return outcome
 
 
 def _id_of(listed: Iterable[Mapping[str, Any]]) -> str | None:
@@ -173,8 +173,8 @@ def _owner(uid: str) -> Owner:
 
 def _limit(environment: Iterable[str], started_at: str | None) -> float | None:
     """Return the time limit that a container was told of, in seconds."""
-    told = (e.removeprefix("LAUNCHER_DEADLINE=") for e in environment)
-    deadline = next(filter(None, map(wall_of, told)), None)
+    deadlines = (e.removeprefix("LAUNCHER_DEADLINE=") for e in environment)
+    deadline = next(filter(None, map(wall_of, deadlines)), None)
     started = wall_of(started_at)
     return None if deadline is None or started is None else max(1.0, deadline - started)
 

@@ -173,17 +173,17 @@ def _retries(asked: wire.RetryRequest) -> Retries:
     return Retries(asked.max, tuple(asked.on), asked.backoff, asked.max_backoff)
 
 
-def moment(text: str, what: str = "begin") -> float:
-    """Return seconds since 1970 of an RFC 3339 moment; raises ``UserError`` naming ``what``."""
+def moment(text: str, field: str = "begin") -> float:
+    """Return seconds since 1970 of an RFC 3339 moment; raises ``UserError`` naming ``field``."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise UserError(
-            f"{what}: {text!r} is not a valid time such as 2026-12-01T02:00:00Z"
+            f"{field}: {text!r} is not a valid time such as 2026-12-01T02:00:00Z"
         ) from None
     if found.tzinfo is None:
-        raise UserError(f"{what}: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
+        raise UserError(f"{field}: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
     seconds = found.timestamp()
     if not 0 <= seconds <= LATEST:
-        raise UserError(f"{what}: {text} is too far away")
+        raise UserError(f"{field}: {text} is too far away")
     return seconds

@@ -27,7 +27,9 @@ def compute_instances(instance: nvml.Handle) -> list[tuple[int, int, nvml.Handle
         handles = (pynvml.c_nvmlComputeInstance_t * max(1, most))()
         count = pynvml.c_uint(0)
         call = "nvmlGpuInstanceGetComputeInstances"
-        told = asking.ask(call, instance, profile_id, handles, pynvml.byref(count), unknown=refused)
-        there = [] if told is None else handles[: count.value]
+        result = asking.ask(
+            call, instance, profile_id, handles, pynvml.byref(count), unknown=refused
+        )
+        there = [] if result is None else handles[: count.value]
         found += [(profile_id, slices, handle) for handle in there]
     return found

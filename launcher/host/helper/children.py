@@ -47,23 +47,26 @@ class Command:
         data = os.pread(fd, MOST_BYTES + 1, 0)
         if len(data) > MOST_BYTES:
             raise ValueError(f"a command is longer than {MOST_BYTES} bytes")
-        told = json.loads(data)
-        words, groups = [str(word) for word in told["words"]], [int(g) for g in told["groups"]]
+        message = json.loads(data)
+        words, groups = (
+            [str(word) for word in message["words"]],
+            [int(g) for g in message["groups"]],
+        )
         login, environment = (
-            {str(key): str(value) for key, value in told[which].items()}
+            {str(key): str(value) for key, value in message[which].items()}
             for which in ("login", "environment")
         )
-        uid, gid, directory = int(told["uid"]), int(told["gid"]), str(told["directory"])
+        uid, gid, directory = int(message["uid"]), int(message["gid"]), str(message["directory"])
         return cls(words, login, environment, directory, uid, gid, groups)
 
 
 @contextlib.contextmanager
-def in_memory(what: object) -> Iterator[int]:
+def in_memory(content: object) -> Iterator[int]:
     """Yield a file in memory that holds something as JSON: it may be longer than a message."""
     fd = os.memfd_create("launcher", os.MFD_CLOEXEC)
     try:
         with open(fd, "w", encoding="utf-8", closefd=False) as file:
-            json.dump(what, file)
+            json.dump(content, file)
         yield fd
     finally:
         os.close(fd)
@@ -78,7 +81,7 @@ def start(
     kernel refused the directory or the program; then nothing runs. To be called in a process with
     one thread: it forks.
     """
-    told, tells = os.pipe2(os.O_CLOEXEC)
+    report_fd, tells = os.pipe2(os.O_CLOEXEC)
     go, goes = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.fork()
@@ -90,7 +93,7 @@ def start(
             cgroup.add(pid)
             begins(pid)
             os.write(goes, b"!")
-            error = os.read(told, MOST_ERROR_BYTES)
+            error = os.read(report_fd, MOST_ERROR_BYTES)
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -100,7 +103,7 @@ def start(
             raise failed(error)
         return pid
     finally:
-        for fd in (told, tells, go, goes):
+        for fd in (report_fd, tells, go, goes):
             if fd != -1:
                 os.close(fd)
 
@@ -110,9 +113,9 @@ def failure(error: OSError, place: str) -> bytes:
     return f"{error.errno} {place}".encode()[:MOST_ERROR_BYTES]
 
 
-def failed(told: bytes) -> OSError:
+def failed(report: bytes) -> OSError:
     """Return the error that ``failure`` tells; raises ``ValueError``."""
-    number, _, place = told.decode(errors="replace").partition(" ")
+    number, _, place = report.decode(errors="replace").partition(" ")
     return OSError(int(number), os.strerror(int(number)), place)
 
 

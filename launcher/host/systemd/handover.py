@@ -40,7 +40,7 @@ def hand_over(
     """
     pid = int(property_of(bus, unit, "MainPID"))
     begins(pid)
-    told, tells = os.pipe2(os.O_CLOEXEC)
+    report_fd, tells = os.pipe2(os.O_CLOEXEC)
     try:
         try:
             with command.in_memory() as file:
@@ -49,9 +49,9 @@ def hand_over(
             raise SystemdError("", _did_not_run(bus, unit)) from None
         finally:
             os.close(tells)
-        answer = _answer(told, pid)
+        answer = _answer(report_fd, pid)
     finally:
-        os.close(told)
+        os.close(report_fd)
     if not answer.startswith(RECEIVED):
         raise SystemdError("", _did_not_run(bus, unit))
     if answer != RECEIVED:
@@ -73,10 +73,10 @@ def property_of(bus: Systemd, unit: str, name: str) -> Any:
     return bus.property(name, at=bus.path(unit), of=f"{SERVICE}.{kind}")
 
 
-def _answer(told: int, pid: int) -> bytes:
+def _answer(report_fd: int, pid: int) -> bytes:
     """Return what the main process tells, to its end or that of the process."""
     poll, answer, main = select.poll(), b"", -1
-    poll.register(told, select.POLLIN)
+    poll.register(report_fd, select.POLLIN)
     if pid:
         with contextlib.suppress(ProcessLookupError):
             main = os.pidfd_open(pid)
@@ -85,8 +85,8 @@ def _answer(told: int, pid: int) -> bytes:
     try:
         while left := max(0.0, until - time.monotonic()):
             ready = dict(poll.poll(left * 1000 if main != -1 else 0))
-            if told in ready:
-                chunk = os.read(told, MOST_ERROR_BYTES)
+            if report_fd in ready:
+                chunk = os.read(report_fd, MOST_ERROR_BYTES)
                 if not chunk:
                     return answer
                 answer += chunk

@@ -27,7 +27,7 @@ def properties_of_service(command: Command, stdin: int, version: int) -> list[Pr
     reads them waits for their end.
     """
     words = [sys.executable, "-P", "-m", "launcher.host.systemd.become"]
-    told: list[Property] = [
+    properties: list[Property] = [
         ("Type", ("s", "exec" if version >= _EXEC_TYPE else "simple")),
         ("ExecStartEx", ("a(sasas)", [(words[0], words, ["no-env-expand"])])),
         ("RemainAfterExit", ("b", True)),
@@ -39,12 +39,12 @@ def properties_of_service(command: Command, stdin: int, version: int) -> list[Pr
         ("OOMPolicy", ("s", "continue")),
     ]
     if (PAM_DIRECTORY / PAM).exists():
-        told.append(("PAMName", ("s", PAM)))
+        properties.append(("PAMName", ("s", PAM)))
     if version >= _EXIT_TYPE:
-        told.append(("ExitType", ("s", "cgroup")))
+        properties.append(("ExitType", ("s", "cgroup")))
     else:  # systemd leaves alone what the main process leaves behind
-        told += [("KillMode", ("s", "process")), ("SendSIGKILL", ("b", False))]
-    return told
+        properties += [("KillMode", ("s", "process")), ("SendSIGKILL", ("b", False))]
+    return properties
 
 
 def main_status(code: int, status: int) -> int | None:

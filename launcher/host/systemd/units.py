@@ -137,16 +137,16 @@ def unit_of(name: str) -> str:
 
 
 def _common(name: str, limits: CgroupLimits) -> list[Property]:
-    told: list[Property] = [
+    properties: list[Property] = [
         ("Description", ("s", f"launcher: host job {name}")),
         ("Slice", ("s", SLICE)),
         ("TasksMax", ("t", _UNLIMITED)),  # by default 15 % of what the system may have
     ]
     if limits.memory is not None:
-        told += [("MemoryMax", ("t", limits.memory)), ("MemorySwapMax", ("t", 0))]
+        properties += [("MemoryMax", ("t", limits.memory)), ("MemorySwapMax", ("t", 0))]
     if limits.cpus is not None:
-        told.append(("CPUQuotaPerSecUSec", ("t", round(limits.cpus * 1_000_000))))
-    return told
+        properties.append(("CPUQuotaPerSecUSec", ("t", round(limits.cpus * 1_000_000))))
+    return properties
 
 
 def _forget(unit: str) -> None:

@@ -155,10 +155,10 @@ class _Job:
             self._read_key(key, value, SCHEDULE, "`schedule`")
 
     def _read_key(
-        self, key: Scalar, value: Node, table: dict[str, tuple[str, Read]], what: str
+        self, key: Scalar, value: Node, table: dict[str, tuple[str, Read]], place: str
     ) -> None:
         try:
-            field, read = _reader(key, table, what)
+            field, read = _reader(key, table, place)
             self.fields[field] = read(value, self.around)
             self.keys[field] = key
         except JobFileError as error:
@@ -186,14 +186,14 @@ def _told_where(error: JobFileError) -> JobFileError:
     return error
 
 
-def _reader(key: Scalar, table: dict[str, tuple[str, Read]], what: str) -> tuple[str, Read]:
+def _reader(key: Scalar, table: dict[str, tuple[str, Read]], place: str) -> tuple[str, Read]:
     if key.text in table:
         return table[key.text]
     if key.text in NEVER:
-        raise key.error(f"`{key.text}` is not a key of {what}: {NEVER[key.text]}")
-    if what == "a job" and key.text in SCHEDULE:
+        raise key.error(f"`{key.text}` is not a key of {place}: {NEVER[key.text]}")
+    if place == "a job" and key.text in SCHEDULE:
         raise key.error(f"`{key.text}` belongs under `schedule`")
-    if what != "a job" and key.text in JOB:
+    if place != "a job" and key.text in JOB:
         raise key.error(f"`{key.text}` belongs to the job, not under `schedule`")
-    extra = ("schedule", "jobs") if what == "a job" else ()
-    raise unknown(key, (*table, *extra), what)
+    extra = ("schedule", "jobs") if place == "a job" else ()
+    raise unknown(key, (*table, *extra), place)

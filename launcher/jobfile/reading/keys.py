@@ -54,14 +54,14 @@ HOST = "host"
 """The runtime of a command on the machine itself."""
 
 
-def read_command(node: Node, what: str) -> list[str]:
+def read_command(node: Node, label: str) -> list[str]:
     """Return a command's words; text is split as a shell would."""
     if isinstance(node, Items):
-        found = [string(item, f"a word of {what}") for item in node.items]
+        found = [string(item, f"a word of {label}") for item in node.items]
     else:
-        found = parsed(node, what, names.split_command)
+        found = parsed(node, label, names.split_command)
     if not found:
-        raise node.error(f"{what} is empty: leave it out to run the image's own")
+        raise node.error(f"{label} is empty: leave it out to run the image's own")
     return found
 
 
@@ -186,20 +186,20 @@ def read_runtime(node: Node, around: Around) -> str:
     return text
 
 
-def _by(what: str, parse: Callable[[str], Any]) -> Read:
-    return lambda node, around: parsed(node, f"`{what}`", parse)
+def _by(label: str, parse: Callable[[str], Any]) -> Read:
+    return lambda node, around: parsed(node, f"`{label}`", parse)
 
 
-def _by_rendering(what: str, check: Callable[[str], str]) -> Read:
+def _by_rendering(label: str, check: Callable[[str], str]) -> Read:
     """Return a reader that checks what a string becomes, and returns it as it stands."""
 
     def read(node: Node, around: Around) -> str:
-        text = string(node, f"`{what}`")
+        text = string(node, f"`{label}`")
         for each in around.renderings(text):
             try:
                 check(each)
             except ValueError as error:
-                raise node.error(f"`{what}`: {error}") from error
+                raise node.error(f"`{label}`: {error}") from error
         return text
 
     return read

@@ -18,8 +18,8 @@ def read_depends_on(node: Node) -> dict[str, str]:
     return {_job(key, "a job"): _condition(value) for key, value in found}
 
 
-def _job(node: Node, what: str) -> str:
-    text = string(node, what)
+def _job(node: Node, label: str) -> str:
+    text = string(node, label)
     if not is_job(text) and not is_name(text):
         raise node.error(
             f"`depends_on`: '{text[:80]}' is not a valid job: write a name of this submit, an id,"

@@ -12,47 +12,47 @@ from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 T = TypeVar("T")
 
 
-def string(node: Node, what: str) -> str:
+def string(node: Node, label: str) -> str:
     """Return a scalar's text as it stands in the file; ``null`` and lists are refused."""
     if not isinstance(node, Scalar) or node.value is None:
-        raise node.error(f"{what} must be text, not {node.kind}")
+        raise node.error(f"{label} must be text, not {node.kind}")
     return node.text
 
 
-def boolean(node: Node, what: str) -> bool:
+def boolean(node: Node, label: str) -> bool:
     """Return ``true`` or ``false``."""
     if not isinstance(node, Scalar) or not isinstance(node.value, bool):
-        raise node.error(f"{what} must be true or false, not {node.kind}")
+        raise node.error(f"{label} must be true or false, not {node.kind}")
     return node.value
 
 
-def parsed(node: Node, what: str, parse: Callable[[str], T]) -> T:
+def parsed(node: Node, label: str, parse: Callable[[str], T]) -> T:
     """Return what ``parse`` makes of the node's text, its ``ValueError`` placed at the node."""
-    text = string(node, what)
+    text = string(node, label)
     try:
         return parse(text)
     except ValueError as error:
-        raise node.error(f"{what}: {error}") from error
+        raise node.error(f"{label}: {error}") from error
 
 
-def items(node: Node, what: str) -> tuple[Node, ...]:
+def items(node: Node, label: str) -> tuple[Node, ...]:
     """Return a list's items."""
     if not isinstance(node, Items):
-        raise node.error(f"{what} must be a list, not {node.kind}")
+        raise node.error(f"{label} must be a list, not {node.kind}")
     return node.items
 
 
-def entries(node: Node, what: str) -> tuple[tuple[Scalar, Node], ...]:
+def entries(node: Node, label: str) -> tuple[tuple[Scalar, Node], ...]:
     """Return a mapping's entries without the ``x-`` keys, which are for the reader of the file."""
     if not isinstance(node, Mapping):
-        raise node.error(f"{what} must be a mapping (`key: value`), not {node.kind}")
+        raise node.error(f"{label} must be a mapping (`key: value`), not {node.kind}")
     return tuple(entry for entry in node.entries if not entry[0].text.startswith("x-"))
 
 
-def unknown(key: Scalar, known: Iterable[str], what: str) -> JobFileError:
+def unknown(key: Scalar, known: Iterable[str], label: str) -> JobFileError:
     """Return the error for a key that is not known, with the nearest one that is."""
     names = sorted(known)
     near = difflib.get_close_matches(key.text[:64].lower(), names, n=1, cutoff=0.6)
     hint = f" (did you mean `{near[0]}`?)" if near else ""
     fix = None if near else f"Known here: {', '.join(names)}."
-    return key.error(f"`{key.text[:64]}` is not a key of {what}{hint}", fix=fix)
+    return key.error(f"`{key.text[:64]}` is not a key of {label}{hint}", fix=fix)

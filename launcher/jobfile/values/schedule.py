@@ -55,10 +55,10 @@ def _on(node: Node) -> list[str]:
     return list(dict.fromkeys(end for ends in found for end in ends))
 
 
-def _known(node: Node, known: tuple[str, ...], what: str) -> dict[str, Node]:
+def _known(node: Node, known: tuple[str, ...], label: str) -> dict[str, Node]:
     found: dict[str, Node] = {}
-    for key, value in entries(node, what):
+    for key, value in entries(node, label):
         if key.text not in known:
-            raise unknown(key, known, what)
+            raise unknown(key, known, label)
         found[key.text] = value
     return found

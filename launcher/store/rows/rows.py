@@ -95,11 +95,11 @@ def lease_from(row: sqlite3.Row) -> Lease:
     """Return the lease of a row, with the slice as it was when it was granted."""
     start, size = row["placement_start"], row["placement_size"]
     place = Placement(start, size) if start is not None else None
-    what = Slice(uuid=row["slice_uuid"], placement=place, **{name: row[name] for name in _SLICE})
+    slice_ = Slice(uuid=row["slice_uuid"], placement=place, **{name: row[name] for name in _SLICE})
     return Lease(
         row["job"],
         row["attempt"],
-        what,
+        slice_,
         row["granted_at"],
         row["released_at"],
         row["quarantine"],

@@ -123,7 +123,7 @@ class Told:
             ("were just being started and go on", back.starting),
             ("had begun and have no container: LOST", back.lost),
         )
-        lines += [f"jobs that {what}: {few(ids)}" for what, ids in named if ids]
+        lines += [f"jobs that {fate}: {few(ids)}" for fate, ids in named if ids]
         lines += [f"{len(back.waiting)} jobs wait", *back.doubts]
         if read.unasked:
             lines.append(

@@ -78,10 +78,10 @@ def _tell(found: Sequence[Forecast]) -> None:
         if each.never:
             more = " and more" if len(each.never) > MOST_IDS else ""
             ids = ", ".join(str(job) for job in each.never[:MOST_IDS])
-            what = (
+            sentence = (
                 "1 job never starts" if len(each.never) == 1 else f"{len(each.never)} never start"
             )
-            terminal.say(f"{each.layout}: {what}: {ids}{more}")
+            terminal.say(f"{each.layout}: {sentence}: {ids}{more}")
     if len(found) > 1:
         best = _best(found)
         present = next((each for each in found if each.layout == PRESENT), best)

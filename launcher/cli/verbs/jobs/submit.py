@@ -38,8 +38,8 @@ def command(files: tuple[str, ...], dry_run: bool, waiting: bool, output: str) -
     if dry_run or not waiting:
         print_submitted(views, output)
         return 0
-    what = "1 job" if len(views) == 1 else f"{len(views)} jobs"
-    terminal.say(f"queued {what}: {', '.join(ids(views))}")
+    count = "1 job" if len(views) == 1 else f"{len(views)} jobs"
+    terminal.say(f"queued {count}: {', '.join(ids(views))}")
     views = wait_for(client, [view.id for view in views], None)
     print_short(views, output)
     return together(views)

@@ -32,9 +32,9 @@ def command(older_than: float | None, logs: bool, dry_run: bool, output: str) ->
     if output == "json":
         render.print_json(found)
         return
-    what = (
+    summary = (
         f"{found.logs} logs ({found.log_bytes / 2**20:.1f} MiB)" if logs else f"{found.jobs} jobs"
     )
     verb = "would delete" if dry_run else "deleted"
     ended = "were last written" if logs else "ended"
-    click.echo(f"{verb} {what} that {ended} more than {span(found.older_than)} ago")
+    click.echo(f"{verb} {summary} that {ended} more than {span(found.older_than)} ago")

@@ -161,9 +161,9 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
     for job in jobs:
         must_own(job, caller)
     if not jobs:
-        what = "failed" if asked.failed else "ended"
+        kind = "failed" if asked.failed else "ended"
         named = ", ".join(asked.refs)
-        raise StaleRequest(f"none of {named} has {what}: there is nothing to retry")
+        raise StaleRequest(f"none of {named} has {kind}: there is nothing to retry")
     context.limiter.jobs(caller, len(jobs))
     audit_log.about(job.id for job in jobs)
     kept = await _secrets_of(context, jobs)

@@ -193,5 +193,7 @@ def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:
         if one.gpu in world.gpus and (one.mode or world.gpus[one.gpu].mig_current)
     ]
     missing = [one.gpu for one in wanted if one.gpu not in world.gpus]
-    what = "the saved layout" + (f", but not of {', '.join(missing)}: not there" if missing else "")
-    return wire.LayoutRequest(verb="restore", request=what, entries=entries)
+    request = "the saved layout" + (
+        f", but not of {', '.join(missing)}: not there" if missing else ""
+    )
+    return wire.LayoutRequest(verb="restore", request=request, entries=entries)

@@ -79,8 +79,8 @@ def _check_known(asked: wire.ReserveRequest) -> None:
         if asked.group is not None:
             grp.getgrnam(asked.group)
     except KeyError:
-        what = f"user {asked.user}" if asked.user is not None else f"group {asked.group}"
-        raise UserError(f"this machine has no {what}") from None
+        beneficiary = f"user {asked.user}" if asked.user is not None else f"group {asked.group}"
+        raise UserError(f"this machine has no {beneficiary}") from None
 
 
 async def unreserve(context: Context, name: str) -> list[wire.ReservationView]:

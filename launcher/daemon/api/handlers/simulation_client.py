@@ -118,22 +118,22 @@ async def _ask(question: Question) -> bytes:
         cwd="/",
     )
     try:
-        told, wrong = await child.communicate(pickle.dumps(question))
+        reply, wrong = await child.communicate(pickle.dumps(question))
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
-    if told.startswith(OTHER_VERSION):
-        raise _other_version(f" ({told.removeprefix(OTHER_VERSION).decode()})")
+    if reply.startswith(OTHER_VERSION):
+        raise _other_version(f" ({reply.removeprefix(OTHER_VERSION).decode()})")
     if child.returncode != 0:
         log.error("a replay failed: %s", wrong.decode(errors="replace")[-2000:])
         folder = Path(launcher.__file__).parent
         if await in_thread("replay", partial(changed_since, folder, _SINCE)):
             raise _other_version()
         raise InternalError("the replay failed; the daemon's log has the details")
-    if told.startswith(REFUSED):
-        raise from_wire(*json.loads(told.removeprefix(REFUSED)))
-    return told.removeprefix(ANSWERED)
+    if reply.startswith(REFUSED):
+        raise from_wire(*json.loads(reply.removeprefix(REFUSED)))
+    return reply.removeprefix(ANSWERED)
 
 
 def _other_version(version: str = "") -> LauncherError:

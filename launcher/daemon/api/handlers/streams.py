@@ -203,14 +203,14 @@ async def follow_frames(
     has_log = spec is None or not spec.foreground
     del spec
     reading: FollowedAttempt | None = None
-    told = b""
+    sent = b""
     with context.subscriptions.watch(job.id, job.image) as woken:
         while True:
             woken.clear()
             now = await context.find(job.id) or job
             event = _event(context, now, caller, command)
-            if (digest := hashlib.sha256(event).digest()) != told:
-                told = digest
+            if (digest := hashlib.sha256(event).digest()) != sent:
+                sent = digest
                 yield [Frame(EVENT, 0, event)]
             del event
             if reading is not None:

@@ -45,8 +45,8 @@ async def submit(
         must_have_room(context.config)
     if any(one.secrets for one in asked.jobs):
         await context.users.run(caller.uid, context.places.check)
-    told, bundles = parted(asked.jobs, None if asked.dry_run else caller.uid)
-    event = await event_of(context, caller, replace(asked, jobs=told))
+    requests, bundles = parted(asked.jobs, None if asked.dry_run else caller.uid)
+    event = await event_of(context, caller, replace(asked, jobs=requests))
     await _check_mounts(context, event)
     if not asked.dry_run:
         login.keep(context, caller, asked.credentials)

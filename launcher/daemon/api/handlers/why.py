@@ -35,7 +35,9 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     front = explainer.in_front(job, MOST_AHEAD) if position is not None else []
     ahead = [_ahead(explainer, i) for i in _in_the_way(explainer, front, blockers)]
     view = (await job_views(context, caller, [job]))[0]
-    start, told = await _estimate(context, job, caller.uid) if waits else (None, "it does not wait")
+    start, basis = (
+        await _estimate(context, job, caller.uid) if waits else (None, "it does not wait")
+    )
     return wire.Why(
         job=view,
         position=position,
@@ -46,7 +48,7 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
         ahead=ahead,
         earliest_start=None if earliest is None else clock.rfc3339(explainer.now.wall + earliest),
         estimated_start=None if start is None else clock.rfc3339(start),
-        estimate=told,
+        estimate=basis,
     )
 
 
@@ -89,8 +91,8 @@ async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None,
     if (closed := gate(context.world, job.need, on_host=job.on_host)) is not None:
         return None, f"nobody knows until when {closed}"
     try:
-        told = await simulation_client.estimate(question_of(context, job=job.id), uid)
-        start: float | None = json.loads(told)
+        estimate = await simulation_client.estimate(question_of(context, job=job.id), uid)
+        start: float | None = json.loads(estimate)
     except LauncherError as error:
         return None, f"no estimate: {error.message}"
     if start is None:

@@ -93,10 +93,10 @@ def uid_of(request: web.BaseRequest) -> int:
 
 def _in_json(status: int, error: LauncherError) -> web.Response:
     """Return the standard error, after which the connection is closed."""
-    told = wire.ErrorReply(kind=error.kind, message=error.message)
+    reply = wire.ErrorReply(kind=error.kind, message=error.message)
     answer = web.Response(
         status=status,
-        body=convert.dump(wire.ErrorReply, told),
+        body=convert.dump(wire.ErrorReply, reply),
         content_type="application/json",
         headers={"Launcher-Version": __version__},
     )
@@ -202,13 +202,13 @@ class ConnectionManager:
     def refusal(self, uid: int) -> bytes:
         """Return the whole answer to a connection that is not let in."""
         most = self.limiter.limits.connections
-        told = wire.ErrorReply(
+        reply = wire.ErrorReply(
             kind="too-many",
             message=f"uid {uid} connects too often: the limit is {most} connections at once"
             " ([limits] connections), and two for each of the requests_per_second",
             fix="End some of the commands that follow or wait; one `launch wait` takes many jobs.",
         )
-        body = convert.dump(wire.ErrorReply, told)
+        body = convert.dump(wire.ErrorReply, reply)
         lines = (
             "HTTP/1.1 429 Too Many Requests",
             "Content-Type: application/json",

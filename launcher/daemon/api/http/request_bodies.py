@@ -126,7 +126,7 @@ def _parse(cls: type[T], text: str, where: str) -> T:
     try:
         return convert.parse(cls, text.encode())
     except UserError as error:
-        told = error.message.removeprefix("the request")
-        dot = "" if told != error.message or not where else "."
-        error.message = f"{where}{dot}{told}" if where else error.message
+        fault = error.message.removeprefix("the request")
+        dot = "" if fault != error.message or not where else "."
+        error.message = f"{where}{dot}{fault}" if where else error.message
         raise

@@ -38,7 +38,7 @@ def command(
         (f"mode {'on' if on else 'off'}", index[gpu], None, None) for gpu, on in plan.modes.items()
     ]
     if output == "name":
-        render.print_names([f"{what} {profile}@{start}" for what, _, profile, start in rows])
+        render.print_names([f"{verb} {profile}@{start}" for verb, _, profile, start in rows])
         return
     render.print_table(("WHAT", "GPU", "PROFILE", "START"), [*modes, *rows])
     _tell(plan)

@@ -20,5 +20,5 @@ def command(output: str) -> None:
         render.print_names([each.gpu for each in found])
     else:
         for each in found:
-            what = format_specs(each.places) or "no slices"
-            terminal.say(f"GPU {each.index}: {what if each.mode else 'MIG mode off'}")
+            specs = format_specs(each.places) or "no slices"
+            terminal.say(f"GPU {each.index}: {specs if each.mode else 'MIG mode off'}")
