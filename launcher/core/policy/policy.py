@@ -271,11 +271,8 @@ def _user_is_ones_own(asked: PolicyInput) -> Iterator[Refusal]:
 def _environment_is_free(asked: PolicyInput) -> Iterator[Refusal]:
     for name, _ in asked.spec.environment:
         if _TOOLKITS.fullmatch(name):
-            reserved_by = "the launcher, NVIDIA's toolkit and the loader"
-            yield (
-                f"{name} is read by {reserved_by}",
-                "names but NVIDIA_*, LD_*, LAUNCHER_* and such",
-            )
+            readers = "the launcher, NVIDIA's toolkit and the loader"
+            yield f"{name} is read by {readers}", "names but NVIDIA_*, LD_*, LAUNCHER_* and such"
 
 
 def _environment_is_small(asked: PolicyInput) -> Iterator[Refusal]:
