@@ -27,8 +27,8 @@ def dockerd_pid(host: str, timeout: float, proc: Path = PROC) -> int | None:
     if name != "systemd":  # a proxy, or a process that we do not see: any dockerd may be behind it
         return None
     pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdigit())
-    found = [each for each in pids if _name(proc, each) == "dockerd" and _is_roots(proc, each)]
-    return found[0] if len(found) == 1 else None
+    result = [each for each in pids if _name(proc, each) == "dockerd" and _is_roots(proc, each)]
+    return result[0] if len(result) == 1 else None
 
 
 def _is_roots(proc: Path, pid: int) -> bool:

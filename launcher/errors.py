@@ -251,13 +251,13 @@ class InvalidTransition(InternalError):
 
 def by_kind() -> dict[str, type[LauncherError]]:
     """Return every error class of the tree by its wire ``kind``."""
-    found: dict[str, type[LauncherError]] = {}
+    result: dict[str, type[LauncherError]] = {}
     todo: list[type[LauncherError]] = [LauncherError]
     while todo:
         cls = todo.pop()
-        found[cls.kind] = cls
+        result[cls.kind] = cls
         todo.extend(cls.__subclasses__())
-    return found
+    return result
 
 
 def from_wire(kind: str, message: str, fix: str | None) -> LauncherError:

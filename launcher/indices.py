@@ -16,13 +16,13 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     ordered = sorted(numbers)
     if len(ordered) > 1 and ordered == list(range(ordered[0], ordered[0] + len(ordered))):
         return [(ordered[0], ordered[-1])]  # by far the most frequent, and the longest
-    found: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     for number in ordered:
-        if found and number == found[-1][1] + 1:
-            found[-1] = found[-1][0], number
+        if result and number == result[-1][1] + 1:
+            result[-1] = result[-1][0], number
         else:
-            found.append((number, number))
-    return found
+            result.append((number, number))
+    return result
 
 
 def few(ids: Collection[int]) -> str:

@@ -22,19 +22,19 @@ class Template:
 
     def pieces(self, values: Mapping[str, str]) -> list[str]:
         """Return what the string is joined of; a key that these values lack becomes nothing."""
-        found = list(self.parts)
-        found[1::2] = [values.get(key, "") for key in self.parts[1::2]]
-        return found
+        result = list(self.parts)
+        result[1::2] = [values.get(key, "") for key in self.parts[1::2]]
+        return result
 
     def head(self, values: Mapping[str, str], most: int) -> str:
         """Return the string with these values; of a long one only more than ``most`` characters."""
-        found: list[str] = []
+        result: list[str] = []
         for number, part in enumerate(self.parts):
-            found.append(values.get(part, "") if number % 2 else part)
-            most -= len(found[-1])
+            result.append(values.get(part, "") if number % 2 else part)
+            most -= len(result[-1])
             if most < 0:
                 break
-        return "".join(found)
+        return "".join(result)
 
     def render(self, values: Mapping[str, str]) -> str:
         """Return the string with these values.
@@ -49,12 +49,12 @@ def template(text: str, keys: Collection[str]) -> Template | None:
     """Return the template of a string, None where a matrix with these keys changes nothing."""
     parts: list[str] = []
     literal, end = "", 0
-    for found in _REFERENCE.finditer(text):
-        escape, key = found.groups()
+    for item in _REFERENCE.finditer(text):
+        escape, key = item.groups()
         if key not in keys:
             continue
-        literal += text[end : found.start()]
-        end = found.end()
+        literal += text[end : item.start()]
+        end = item.end()
         if escape:
             literal += f"${{{key}}}"
         else:

@@ -55,8 +55,8 @@ def read(socket: str) -> tuple[str, str | None] | None:
     try:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # it may be a pipe
         with os.fdopen(os.open(path_of(socket), flags), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.getuid()):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.getuid()):
                 return None
             words = json.loads(file.read(MOST_BYTES))
         fix = words["fix"]

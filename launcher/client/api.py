@@ -100,13 +100,13 @@ class Client:
 
     def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[wire.JobView]:
         """Return what is pending and running, with ``all`` everything; or the named jobs."""
-        found: dict[int, wire.JobView] = {}
+        result: dict[int, wire.JobView] = {}
         for first in range(0, max(1, len(refs)), REFS_IN_A_QUERY):
             some = refs[first : first + REFS_IN_A_QUERY]
             pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in some)]
             views = decode_list(wire.JobView, self._get(f"/v1/jobs?{query(pairs)}"))
-            found |= {view.id: view for view in views}
-        return list(found.values())
+            result |= {view.id: view for view in views}
+        return list(result.values())
 
     def head(self, most: int = 50) -> wire.QueueHead:
         """Return what runs, the first of what waits, and how many there are."""

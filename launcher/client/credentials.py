@@ -21,8 +21,8 @@ def credentials_for(images: Iterable[str]) -> dict[str, RegistryAuth]:
     """Return what the user has for these images' registries, by registry; often nothing."""
     registries = {registry_of(image) for image in images}
     config = _config() if registries else {}
-    found = {registry: _lookup(config, registry) for registry in sorted(registries)}
-    return {registry: auth for registry, auth in found.items() if auth}
+    result = {registry: _lookup(config, registry) for registry in sorted(registries)}
+    return {registry: auth for registry, auth in result.items() if auth}
 
 
 def _config() -> dict[str, Any]:
@@ -44,10 +44,10 @@ def _lookup(config: dict[str, Any], registry: str) -> RegistryAuth | None:
     helpers, store = config.get("credHelpers"), config.get("credsStore")
     for key in keys:
         helper = helpers.get(key) if isinstance(helpers, dict) else None
-        if isinstance(helper, str) and (found := _ask(helper, key)):
-            return found
-    if isinstance(store, str) and store and (found := _ask(store, keys[0])):
-        return found
+        if isinstance(helper, str) and (reply := _ask(helper, key)):
+            return reply
+    if isinstance(store, str) and store and (reply := _ask(store, keys[0])):
+        return reply
     auths = config.get("auths")
     for name, entry in auths.items() if isinstance(auths, dict) else ():
         if (name in keys or _host(name) in keys) and isinstance(entry, dict):

@@ -52,11 +52,11 @@ class Layout:
                 POLL_SECONDS if end is None else max(0.0, min(POLL_SECONDS, end - time.monotonic()))
             )
             path = f"/v1/layout/changes/{change}/wait?timeout={poll:g}"
-            found = decode(
+            layout_change = decode(
                 wire.LayoutChange, self._request("GET", path, timeout=poll + self._timeout)
             )
-            if found.result is not None or (end is not None and time.monotonic() >= end):
-                return found
+            if layout_change.result is not None or (end is not None and time.monotonic() >= end):
+                return layout_change
 
     def cancel(self, change: int) -> wire.LayoutChange:
         """Give up a change that still waits."""

@@ -13,8 +13,8 @@ __all__ = ["SYSTEM_SOCKET", "answers", "own_socket", "own_state_dir", "socket_ca
 def socket_candidates() -> list[str]:
     """Return the sockets to try, in order: ``LAUNCHER_SOCKET`` alone, or the system's, the own."""
     named = os.environ.get("LAUNCHER_SOCKET")
-    found = [named] if named else [SYSTEM_SOCKET, own_socket(), socket_in_state()]
-    return list(dict.fromkeys(found))
+    result = [named] if named else [SYSTEM_SOCKET, own_socket(), socket_in_state()]
+    return list(dict.fromkeys(result))
 
 
 def answers(path: str) -> bool:

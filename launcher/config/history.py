@@ -51,19 +51,19 @@ def history_from(table: Any, file: object) -> History:
 def _length(value: Any) -> float | None:
     if value == NEVER:
         return None
-    found = parse_duration(value if isinstance(value, str) else str(value), LONGEST_SECONDS)
-    if found < LEAST_SECONDS:
+    result = parse_duration(value if isinstance(value, str) else str(value), LONGEST_SECONDS)
+    if result < LEAST_SECONDS:
         raise ValueError(f"it must be an hour or more, or {NEVER!r}")
-    return found
+    return result
 
 
 def _size(value: Any) -> int | None:
     if value == NEVER:
         return None
-    found = parse_size(str(value)) if not isinstance(value, bool) else 0
-    if found <= 0:
+    result = parse_size(str(value)) if not isinstance(value, bool) else 0
+    if result <= 0:
         raise ValueError(f"it must be a size such as '50g', or {NEVER!r}")
-    return found
+    return result
 
 
 _READ: dict[str, Read] = {

@@ -76,10 +76,10 @@ def _roots(value: Any) -> tuple[MountRoot, ...]:
 
 
 def _kept_groups(value: Any) -> frozenset[str]:
-    found = frozenset(names(value))
-    if roots := found & _ROOTS_GROUPS:
+    result = frozenset(names(value))
+    if roots := result & _ROOTS_GROUPS:
         raise ValueError(f"{min(roots)} is as good as root, and no container's to have")
-    return found
+    return result
 
 
 def _flag(value: Any) -> bool:

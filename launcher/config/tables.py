@@ -21,17 +21,17 @@ def mapping(value: Any, where: str, file: object) -> Mapping[str, Any]:
 
 def read(value: Any, keys: Mapping[str, Read], where: str, file: object) -> dict[str, Any]:
     """Return what a table says, by key; raises ``ConfigError`` naming file, key and value."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, each in mapping(value, where, file).items():
         if key not in keys:
             raise ConfigError(
                 f"{file}: unknown key {key!r} in [{where}]", fix=f"Known: {', '.join(keys)}"
             )
         try:
-            found[key] = keys[key](each)
+            result[key] = keys[key](each)
         except ValueError as error:
             raise ConfigError(f"{file}: {where}.{key} is {each!r}: {error}") from None
-    return found
+    return result
 
 
 def count(value: Any) -> int:
@@ -48,10 +48,10 @@ def seconds(value: Any) -> float:
 
 def some_seconds(value: Any) -> float:
     """Return a length of time that is more than nothing."""
-    found = seconds(value)
-    if found <= 0:
+    result = seconds(value)
+    if result <= 0:
         raise ValueError("it must be more than nothing")
-    return found
+    return result
 
 
 def names(value: Any) -> tuple[str, ...]:

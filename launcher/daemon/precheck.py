@@ -31,13 +31,13 @@ def check(containers: Containers, own: str, environment: Mapping[str, str]) -> N
 
     Raises ``GpuUnavailable`` where Docker cannot start it, and as Docker does.
     """
-    found = containers.inspect(own)
-    if found is None:
+    result = containers.inspect(own)
+    if result is None:
         return
     name = f"launcher-precheck-{own[:12]}"
     containers.remove(name)  # of an earlier check that was cut off
     try:
-        containers.create(name, _body(found.info["Image"], environment))
+        containers.create(name, _body(result.info["Image"], environment))
         refused = None
         try:
             containers.start(name)

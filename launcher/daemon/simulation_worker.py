@@ -138,7 +138,7 @@ def _lay_out(world: World, wants: Sequence[Want]) -> None:
 
 def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
     board = board_of(gpu.profiles)
-    found = []
+    slices = []
     for gi, place in enumerate(plan(gpu, [], wants, exact=True).create):
         assert board is not None, "a plan was made with it"
         offered = next(p for p in gpu.profiles if p.profile_id == place.profile_id)
@@ -147,11 +147,11 @@ def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
         names = [name for name, count in devices for _ in range(count)]
         for ci, name in enumerate(names):
             uuid = f"{gpu.uuid}/{name}@{place.start}" + (f".{ci}" if place.cut else "")
-            found.append(
+            slices.append(
                 Slice(uuid, gpu.uuid, gpu.index, name, offered.profile_id, offered.memory_mib,
                       gi, ci, at)
             )  # fmt: skip
-    return found
+    return slices
 
 
 def _forecast(name: str, world: World, question: Question, medians: Medians) -> dict[str, Any]:

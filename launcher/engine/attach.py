@@ -78,7 +78,7 @@ class Demultiplexer:
 
     def feed(self, data: bytes) -> list[tuple[int, bytearray]]:
         """Return what came, as (stream, bytes); neighbours of one stream are joined."""
-        found: list[tuple[int, bytearray]] = []
+        result: list[tuple[int, bytearray]] = []
         at, end = 0, len(data)
         while at < end:
             if not self._left:
@@ -92,8 +92,8 @@ class Demultiplexer:
             piece = data[at : at + self._left]
             at += len(piece)
             self._left -= len(piece)
-            if found and found[-1][0] == self._stream:
-                found[-1][1].extend(piece)
+            if result and result[-1][0] == self._stream:
+                result[-1][1].extend(piece)
             else:
-                found.append((self._stream, bytearray(piece)))
-        return found
+                result.append((self._stream, bytearray(piece)))
+        return result

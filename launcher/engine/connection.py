@@ -91,11 +91,11 @@ class DockerConnection:
     def version(self) -> dict[str, Any]:
         """Return Docker's own GET /version."""
         with self.borrow() as api:
-            found: dict[str, Any] = api.version(api_version=False)
-        return found
+            result: dict[str, Any] = api.version(api_version=False)
+        return result
 
     def info(self) -> dict[str, Any]:
         """Return Docker's own GET /info."""
         with self.borrow() as api:
-            found: dict[str, Any] = api.info()
-        return found
+            result: dict[str, Any] = api.info()
+        return result

@@ -22,10 +22,10 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
 
 def six_decimals(docker_time: str | None) -> str | None:
     """Return Docker's RFC 3339 time with exactly six decimals; None for its zero time."""
-    found = _TIME.fullmatch(docker_time or "")
-    if not found or docker_time == _ZERO_TIME:
+    match = _TIME.fullmatch(docker_time or "")
+    if not match or docker_time == _ZERO_TIME:
         return None
-    return f"{found[1]}.{(found[2] or '').ljust(6, '0')[:6]}Z"
+    return f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,11 @@ class Containers:
     def incarnation(self) -> DockerdIdentity | None:
         """Return which dockerd answers now, None where the kernel does not tell."""
         with mapped(self._connection.host):
-            found = incarnation(self._connection.host, self._connection.timeout)
-        if found is not None and found != self._known:
+            dockerd_identity = incarnation(self._connection.host, self._connection.timeout)
+        if dockerd_identity is not None and dockerd_identity != self._known:
             live = bool(self._connection.info().get("LiveRestoreEnabled"))
-            self._known = replace(found, live_restore=live)
-        return self._known if found is not None else None
+            self._known = replace(dockerd_identity, live_restore=live)
+        return self._known if dockerd_identity is not None else None
 
     def has_label(self, label: str) -> bool:
         """Return whether dockerd itself has this label (``dockerd --label``, GET /info)."""
@@ -140,8 +140,8 @@ class Containers:
 
     def find(self, name: str, container_id: str | None) -> Container | None:
         """As ``inspect``; where somebody renamed it, by its id."""
-        found = self.inspect(name)
-        return found if found or not container_id else self.inspect(container_id)
+        container = self.inspect(name)
+        return container if container or not container_id else self.inspect(container_id)
 
     def wait(self, name: str) -> None:
         """Block until Docker says it is not running; only inspect tells whether that is so (I4).
@@ -171,15 +171,15 @@ class Containers:
             if refused.refusal not in (Refusal.MISSING, Refusal.CONFLICT):
                 raise
 
-    def is_ghost(self, found: Container, proc: Path = Path("/proc")) -> bool:
+    def is_ghost(self, container: Container, proc: Path = Path("/proc")) -> bool:
         """Whether a container that Docker says is running has no process on this machine.
 
         Neither its main process nor any in its cgroup. Means something only to who sees the
         processes of dockerd's machine.
         """
         sees_all = (proc / "1").exists()  # not with hidepid
-        gone = found.running and not (proc / str(found.pid)).exists()
-        return sees_all and gone and cgroup_is_empty(found.id, proc)
+        gone = container.running and not (proc / str(container.pid)).exists()
+        return sees_all and gone and cgroup_is_empty(container.id, proc)
 
     def is_empty(self, container_id: str) -> bool:
         """Whether no process of this machine is in the container's cgroup."""
@@ -199,22 +199,22 @@ class Containers:
     def ours(self, store: str) -> list[dict[str, Any]]:
         """List this store's containers in every state: Id, Names, Labels, State, Created."""
         with self._connection.borrow() as api:
-            found: list[dict[str, Any]] = api.containers(
+            result: list[dict[str, Any]] = api.containers(
                 all=True, filters={"label": f"{LABEL_STORE}={store}"}
             )
-        return found
+        return result
 
     def of_any_store(self) -> list[dict[str, Any]]:
         """List the containers of every launcher's store, in every state, as ``ours`` does."""
         with self._connection.borrow() as api:
-            found: list[dict[str, Any]] = api.containers(all=True, filters={"label": LABEL_STORE})
-        return found
+            result: list[dict[str, Any]] = api.containers(all=True, filters={"label": LABEL_STORE})
+        return result
 
     def running(self) -> list[dict[str, Any]]:
         """List every running container, whoever made it."""
         with self._connection.borrow() as api:
-            found: list[dict[str, Any]] = api.containers()
-        return found
+            result: list[dict[str, Any]] = api.containers()
+        return result
 
 
 def gpu_ids(info: dict[str, Any]) -> set[str]:
@@ -226,20 +226,20 @@ def gpu_ids(info: dict[str, Any]) -> set[str]:
     it set to ``all``.
     """
     host = info.get("HostConfig") or {}
-    found: set[str] = set()
+    result: set[str] = set()
     for request in host.get("DeviceRequests") or []:
         ids = request.get("DeviceIDs") or []
-        found |= {name for i in ids if (name := _device_name(i)) is not None}
+        result |= {name for i in ids if (name := _device_name(i)) is not None}
         if not ids and request.get("Count"):
-            found.add("all")
+            result.add("all")
     for device in host.get("Devices") or []:
         path = device.get("PathOnHost") or ""
         name = _device_name(path)
         if name is not None and (name != path or _GPU_NODE.fullmatch(path)):
-            found.add(name)
+            result.add(name)
     if str(host.get("Runtime") or "").startswith("nvidia"):
-        found |= _visible(info)
-    return found
+        result |= _visible(info)
+    return result
 
 
 _GPU_NODE = re.compile(r"/dev/nvidia\d+")

@@ -82,8 +82,8 @@ class Images:
     def all(self) -> dict[str, str]:
         """Return every image by id with a tag of it, or its id where it has none."""
         with self._connection.borrow() as api:
-            found = api.images()
-        return {str(i["Id"]): str((i.get("RepoTags") or [i["Id"]])[0]) for i in found}
+            result = api.images()
+        return {str(i["Id"]): str((i.get("RepoTags") or [i["Id"]])[0]) for i in result}
 
     def name_of(self, image_id: str) -> str:
         """Return a tag of a local image; its id where it has none, or is gone."""
@@ -104,8 +104,8 @@ class Images:
             return None
         try:
             with self._connection.borrow() as api:
-                found = api.inspect_image(reference)
-            return str(found["Id"]) if _has_name(found, reference) else None
+                reply = api.inspect_image(reference)
+            return str(reply["Id"]) if _has_name(reply, reference) else None
         except Refused as refused:
             # A reference that Docker calls invalid (USER) is not here; the pull says what is wrong.
             if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING, Refusal.USER):
@@ -167,11 +167,11 @@ class Images:
         with around("pull"):
             digest = retrying(self._pull_once, reference, auth, progress)
         # By its digest: the name may be another pull's by now, with other credentials.
-        found = digest and self.find(f"{split(reference)[0]}@{digest}")
-        found = found or (None if digest else self.find(reference))
-        if found is None:
+        result = digest and self.find(f"{split(reference)[0]}@{digest}")
+        result = result or (None if digest else self.find(reference))
+        if result is None:
             raise PullFailed(f"{reference} was pulled and is not there", transient=False)
-        return found
+        return result
 
     def _pull_once(
         self, reference: str, auth: dict[str, str] | None, progress: Progress

@@ -85,10 +85,10 @@ class NewlineMender:
 
     def mended(self, batch: list[LogEntry]) -> list[LogEntry]:
         """Return the entries that are certain."""
-        found = []
+        log_entries = []
         for entry in batch:
             if (held := self._held.pop(entry.stream, None)) is not None:
-                found.append(replace(held, data=held.data + b"\n"))
+                log_entries.append(replace(held, data=held.data + b"\n"))
             within = self._line.pop(entry.stream, None) == entry.time_ns
             whole = entry.data.endswith(b"\n")
             if len(entry.data) == _PIECE_BYTES and not whole:
@@ -96,8 +96,8 @@ class NewlineMender:
             elif within and not whole:
                 self._held[entry.stream] = entry
                 continue
-            found.append(entry)
-        return found
+            log_entries.append(entry)
+        return log_entries
 
     def rest(self) -> list[LogEntry]:
         """Return what is held when the log ends."""
@@ -109,7 +109,7 @@ def batches(come: Iterable[bytes]) -> Iterator[list[LogEntry]]:
     buffer = b""
     for piece in come:
         buffer = buffer + piece if buffer else piece
-        found: list[LogEntry] = []
+        log_entries: list[LogEntry] = []
         start = 0
         try:
             while len(buffer) - start >= _HEADER.size:
@@ -117,14 +117,14 @@ def batches(come: Iterable[bytes]) -> Iterator[list[LogEntry]]:
                 end = start + _HEADER.size + length
                 if end > len(buffer):
                     break
-                found.append(_entry(stream, buffer[start + _HEADER.size : end]))
+                log_entries.append(_entry(stream, buffer[start + _HEADER.size : end]))
                 start = end
         except Refused:
-            yield found
+            yield log_entries
             raise
         buffer = buffer[start:]
-        if found:
-            yield found
+        if log_entries:
+            yield log_entries
     if buffer:
         raise OSError("the log stream was cut in the middle of an entry")
 

@@ -22,7 +22,7 @@ def own_container(mountinfo: Path = MOUNTS) -> str | None:
         return None
     for line in lines:
         source, target = line.split(" ")[3:5]
-        found = _HOSTNAME.search(source)
-        if found and target == "/etc/hostname":
-            return found[1]
+        match = _HOSTNAME.search(source)
+        if match and target == "/etc/hostname":
+            return match[1]
     return None

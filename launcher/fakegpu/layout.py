@@ -91,14 +91,14 @@ def gi_id(board: BoardData, new: Stands) -> int:
 def solve(board: BoardData, names: Sequence[str]) -> list[Stands]:
     """Return a placement for every named profile; UserError where they cannot stand together."""
     wanted = sorted((board.profile(name) for name in names), key=lambda p: -p.size)
-    found = _search(board, [], wanted)
-    if found is None:
+    placed = _search(board, [], wanted)
+    if placed is None:
         raise UserError(
             f"the layout {'/'.join(names)} cannot stand on the board {board.key}",
             fix="Placements, compute slices and engines must all fit; ask for fewer or smaller "
             "instances.",
         )
-    return found
+    return placed
 
 
 def _search(
@@ -109,7 +109,7 @@ def _search(
     for start in rest[0].starts:
         new = Stands(rest[0], start)
         if fits(board, standing, new):
-            found = _search(board, [*standing, new], rest[1:])
-            if found is not None:
-                return found
+            placed = _search(board, [*standing, new], rest[1:])
+            if placed is not None:
+                return placed
     return None

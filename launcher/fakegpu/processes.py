@@ -36,13 +36,13 @@ def with_argument(part: str) -> list[int]:
 
 def in_cgroup(name: str) -> list[int]:
     """Return the pids of the processes in a cgroup that stands at the root, or below it."""
-    found = []
+    result = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has ended
             lines = (entry / "cgroup").read_text().splitlines() if entry.name.isdigit() else []
             if any(f"{line.split(':', 2)[2]}/".startswith(f"/{name}/") for line in lines):
-                found.append(int(entry.name))
-    return found
+                result.append(int(entry.name))
+    return result
 
 
 def remove_cgroup(name: str, root: Path = Path("/sys/fs/cgroup")) -> None:

@@ -290,10 +290,10 @@ def import_busybox(socket: Path, tag: str) -> None:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if found is None:
+    result = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if result is None:
         raise UserError(f"{name} is not installed", fix="Run: apt-get install docker.io")
-    return found
+    return result
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -70,9 +70,9 @@ def _cuts(
     """Yield for each instance, in their order, how it is divided."""
     left = list(divided)
     for one in stands:
-        found = next(each for each in left if each[0] == one.profile.name)
-        left.remove(found)
-        yield found[1]
+        result = next(each for each in left if each[0] == one.profile.name)
+        left.remove(result)
+        yield result[1]
 
 
 def _parse_item(board: BoardData, item: str, text: str) -> list[str]:

@@ -196,8 +196,8 @@ def _in_the_way(
 ) -> LauncherError:
     if refused.code != IN_USE:
         return refused
-    found = holders_of(_processes(device, gi), nvml.minor_number(device))
-    holders = "; ".join(map(str, found)) or "no process that can be seen"
+    result = holders_of(_processes(device, gi), nvml.minor_number(device))
+    holders = "; ".join(map(str, result)) or "no process that can be seen"
     subject = f"GPU instance {gi}" if gi is not None else "the GPU"
     return GpuFault(
         f"{subject} is in use: {holders}",

@@ -31,10 +31,10 @@ def holders_of(
     pids: Iterable[int], minor: int | None, proc: Path = Path("/proc"), dev: Path = Path("/dev")
 ) -> list[Holder]:
     """Return the named processes and those that have /dev/nvidia<minor> open, each once."""
-    found = set(pids)
+    holders = set(pids)
     if minor is not None:
-        found |= set(_with_open(dev / f"nvidia{minor}", proc))
-    return [describe(pid, proc) for pid in sorted(found)]
+        holders |= set(_with_open(dev / f"nvidia{minor}", proc))
+    return [describe(pid, proc) for pid in sorted(holders)]
 
 
 def _with_open(node: Path, proc: Path) -> Iterable[int]:

@@ -171,7 +171,7 @@ class GpuReader:
             self.session.begin(f"GPU {i}", functools.partial(self._read_gpu, i, driver))
             for i in range(count)
         ]
-        found = GpuFindings()
+        inventory = GpuFindings()
         failed: dict[int, LauncherError] = {}
         for index, read in enumerate(reads):
             try:
@@ -179,19 +179,19 @@ class GpuReader:
                 self._index |= dict.fromkeys(self._last[index].uuids(), index)
             except GpuLost as error:
                 self._last.pop(index, None)
-                found.lost += 1
-                found.warnings.append(f"GPU {index} is lost and left out: {error.message}")
+                inventory.lost += 1
+                inventory.warnings.append(f"GPU {index} is lost and left out: {error.message}")
             except (GpuUnavailable, GpuFault) as error:
                 failed[index] = error
         self._raise_if_nothing_is_known(failed, count)
         for index, last in sorted(self._last.items()):
             if index < count:
-                found.add(last)
+                inventory.add(last)
         for index, problem in failed.items():
-            found.add_silent(index, self._last.get(index), problem)
-        if count and not found.gpus:
+            inventory.add_silent(index, self._last.get(index), problem)
+        if count and not inventory.gpus:
             raise GpuLost(f"None of the {count} GPUs answers.", fix="Look at dmesg; reboot.")
-        return found.inventory(driver)
+        return inventory.inventory(driver)
 
     def _raise_if_nothing_is_known(self, failed: dict[int, LauncherError], count: int) -> None:
         """Raise what is wrong unless some GPU was read, or one that hangs was read before."""
@@ -201,7 +201,7 @@ class GpuReader:
             raise next(iter(failed.values()))
 
     def _read_gpu(self, index: int, driver: str) -> GpuFindings:
-        found = GpuFindings()
+        findings = GpuFindings()
         device = nvml.device_at(index)
         uuid = nvml.device_uuid(device)
         if uuid is None:
@@ -220,18 +220,18 @@ class GpuReader:
             architecture=nvml.architecture(device),
             pci_device_id=nvml.pci_device_id(device),
         )
-        found.gpus.append(gpu)
+        findings.gpus.append(gpu)
         if mode and mode[0]:
-            self._read_slices(device, gpu, found)
+            self._read_slices(device, gpu, findings)
         else:
-            found.slices.append(Slice(uuid, uuid, index, FULL, None, gpu.memory_mib))
+            findings.slices.append(Slice(uuid, uuid, index, FULL, None, gpu.memory_mib))
         if mode and mode[0] != mode[1]:
             words = ("off", "on")
-            found.warnings.append(
+            findings.warnings.append(
                 f"GPU {index} ({uuid}): MIG mode is {words[mode[0]]} and will be {words[mode[1]]} "
                 "after a reset of the GPU or a reboot"
             )
-        return found
+        return findings
 
     def _read_profiles(
         self, device: nvml.Handle, uuid: str, mode: tuple[bool, bool] | None, driver: str
@@ -248,15 +248,15 @@ class GpuReader:
             self._profiles[key] = known
         return known
 
-    def _read_slices(self, device: nvml.Handle, gpu: Gpu, found: GpuFindings) -> None:
+    def _read_slices(self, device: nvml.Handle, gpu: Gpu, findings: GpuFindings) -> None:
         before = self._walks.get(gpu.uuid)
         seen = self._walks[gpu.uuid] = walk(device, gpu.profiles, before)
         if seen.instances is None:
-            found.hidden.append(gpu.uuid)
+            findings.hidden.append(gpu.uuid)
         profiles = {profile.profile_id: profile for profile in gpu.profiles}
-        found.slices.extend(_slice(gpu, profiles, mig, seen) for mig in seen.devices)
-        found.indexes.extend((mig.uuid, mig.index) for mig in seen.devices)
-        found.instances.extend(
+        findings.slices.extend(_slice(gpu, profiles, mig, seen) for mig in seen.devices)
+        findings.indexes.extend((mig.uuid, mig.index) for mig in seen.devices)
+        findings.instances.extend(
             Instance(
                 gpu.uuid,
                 info.gi,
@@ -267,7 +267,7 @@ class GpuReader:
             for info in seen.instances or ()
         )
         if seen.instances is None:
-            found.warnings.append(
+            findings.warnings.append(
                 f"GPU {gpu.index} ({gpu.uuid}): without privileges NVML tells neither placements "
                 "nor GPU instances that have no compute instance"
             )
@@ -293,8 +293,10 @@ def _ask_profiles(device: nvml.Handle) -> tuple[Profile, ...]:
 
 
 def _placements(device: nvml.Handle, profile_id: int) -> tuple[Placement, ...] | None:
-    found = nvml.possible_placements(device, profile_id)
-    return None if found is None else tuple(Placement(start, size) for start, size in found)
+    placements = nvml.possible_placements(device, profile_id)
+    return (
+        None if placements is None else tuple(Placement(start, size) for start, size in placements)
+    )
 
 
 def profile_name(info: nvml.ProfileInfo, total_mib: int) -> str:

@@ -20,8 +20,8 @@ Run = Callable[[Sequence[str]], str | None]
 
 def specs(root: Path) -> list[Path]:
     """Return the CDI spec files that name NVIDIA's GPUs."""
-    found = (path for folder in SPEC_FOLDERS for path in sorted((root / folder).glob("*")))
-    return [path for path in found if _names_gpus(path)]
+    paths = (path for folder in SPEC_FOLDERS for path in sorted((root / folder).glob("*")))
+    return [path for path in paths if _names_gpus(path)]
 
 
 def _names_gpus(path: Path) -> bool:
@@ -51,12 +51,12 @@ def _rewrite(root: Path, run: Run, which: Callable[[str], str | None]) -> Iterat
     Docker takes a device from /var/run/cdi before /etc/cdi, but from there what only that names: a
     spec that is left as it was still hands out slices that are gone.
     """
-    found = {path: _written(path) for path in specs(root)}
+    result = {path: _written(path) for path in specs(root)}
     units = ("etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system")
-    if found and which("systemctl") and any((root / folder / UNIT).exists() for folder in units):
+    if result and which("systemctl") and any((root / folder / UNIT).exists() for folder in units):
         yield run(["systemctl", "restart", UNIT])
-        found = {path: at for path, at in found.items() if _written(path) == at}
-    for path in found:
+        result = {path: at for path, at in result.items() if _written(path) == at}
+    for path in result:
         if not which("nvidia-ctk"):
             yield f"{path} does not follow the layout: nvidia-ctk is not installed"
         elif not os.access(path.parent, os.W_OK):
@@ -71,7 +71,7 @@ def _rewrite(root: Path, run: Run, which: Callable[[str], str | None]) -> Iterat
 def _written(path: Path) -> tuple[int, int] | None:
     """Return what changes when a file is written anew: its inode, or when it was changed."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns

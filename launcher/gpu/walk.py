@@ -129,7 +129,7 @@ def _device(mig: nvml.Handle, index: int) -> WalkedDevice | None:
 
 def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.InstanceInfo] | None:
     """List the GPU instances of every profile, None where NVML does not let us."""
-    found: list[nvml.InstanceInfo] = []
+    instance_infos: list[nvml.InstanceInfo] = []
     if not profiles:
         return None
     for profile in profiles:
@@ -137,5 +137,5 @@ def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.Ins
         if handles is None:
             return None
         infos = [nvml.gpu_instance_info(handle) for handle in handles]
-        found.extend(info for info in infos if info is not None)
-    return found
+        instance_infos.extend(info for info in infos if info is not None)
+    return instance_infos

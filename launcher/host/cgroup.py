@@ -58,11 +58,11 @@ def is_populated(events: int) -> bool:
 
 def pids_in(folder: Path) -> list[int]:
     """Return the processes of a cgroup of either version, and of those below it."""
-    found: list[int] = []
+    result: list[int] = []
     for place in [folder, *folder.rglob("*/")]:
         with contextlib.suppress(FileNotFoundError):
-            found += map(int, (place / "cgroup.procs").read_text().split())
-    return found
+            result += map(int, (place / "cgroup.procs").read_text().split())
+    return result
 
 
 def counts_oom_kill(file: Path | int) -> bool:

@@ -164,8 +164,8 @@ class Pins:
 
     def ping(self) -> Ping:
         """Return how the helper is."""
-        found = self._ask("ping")
-        return Ping(found["version"], found["namespace"], found["trouble"])
+        reply = self._ask("ping")
+        return Ping(reply["version"], reply["namespace"], reply["trouble"])
 
     def _ask(self, verb: str, **fields: Any) -> dict[str, Any]:
         request = frames.encoded({"do": verb, **fields})

@@ -130,13 +130,13 @@ def kernel_lacks(error: OSError) -> PinsUnavailable:
 
 
 def _check_owner(fd: int, path: str, label: str, *, sticky: bool) -> None:
-    found = os.fstat(fd)
-    mode = stat.S_IMODE(found.st_mode)
+    status = os.fstat(fd)
+    mode = stat.S_IMODE(status.st_mode)
     writable = mode & 0o022 and not (sticky and mode & stat.S_ISVTX)
-    if found.st_uid != 0 or writable:
+    if status.st_uid != 0 or writable:
         raise PinRefused(
             f"{label}: {path} can be changed by others than root "
-            f"(it belongs to uid {found.st_uid}, mode {mode:04o})",
+            f"(it belongs to uid {status.st_uid}, mode {mode:04o})",
             fix=f"Make {path} root's, without write permission for group and others.",
         )
 

@@ -81,8 +81,8 @@ def _lock(fd: int, byte: int) -> bool:
 
 def _is_locked(fd: int, byte: int) -> bool:
     """Whether another open file description has locked a byte."""
-    found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _flock(byte))
-    return bool(struct.unpack_from("h", found)[0] != fcntl.F_UNLCK)
+    result = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _flock(byte))
+    return bool(struct.unpack_from("h", result)[0] != fcntl.F_UNLCK)
 
 
 def _flock(byte: int) -> bytes:

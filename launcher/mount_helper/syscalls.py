@@ -137,12 +137,12 @@ def kind_of(fd: int) -> tuple[int, int]:
 
     From what the kernel knows already: a file server that does not answer is not asked.
     """
-    found = _Statx()
+    result = _Statx()
     flags = _AT_EMPTY_PATH | _AT_NO_AUTOMOUNT | _AT_STATX_DONT_SYNC
     wanted = _STATX_TYPE | _STATX_MNT_ID
-    if _libc.statx(fd, b"", flags, ctypes.c_uint(wanted), ctypes.byref(found)):
+    if _libc.statx(fd, b"", flags, ctypes.c_uint(wanted), ctypes.byref(result)):
         raise _failed("statx")
-    return found.mode, found.mount_id
+    return result.mode, result.mount_id
 
 
 def die_with_parent() -> None:

@@ -53,8 +53,8 @@ class MountTree:
         finally:
             os.close(path)
         try:
-            found = os.fstat(fd)
-            if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o077:
+            status = os.fstat(fd)
+            if status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
                 raise PinsUnavailable(
                     f"directory of pins: {directory} is open to others than root",
                     fix=f"Run: chown root: {directory} && chmod 700 {directory}",

@@ -57,16 +57,16 @@ class User:
 
 def secrets_of(fields: Fields) -> dict[str, bytes]:
     """Return the files that are to be made, by name; an error quotes no content."""
-    found = fields["secrets"]
-    if not isinstance(found, dict) or not 0 < len(found) <= MOST_SECRETS:
+    result = fields["secrets"]
+    if not isinstance(result, dict) or not 0 < len(result) <= MOST_SECRETS:
         raise UserError(f"secrets: must be an object of 1 to {MOST_SECRETS} files")
-    return {_file_name(name): _content(name, text) for name, text in found.items()}
+    return {_file_name(name): _content(name, text) for name, text in result.items()}
 
 
-def _file_name(found: Any) -> str:
-    if not isinstance(found, str) or not _FILE_NAME.fullmatch(found):
-        raise UserError(f"secrets: {found!r} is not a file name: A-Z a-z 0-9 . _ -")
-    return found
+def _file_name(value: Any) -> str:
+    if not isinstance(value, str) or not _FILE_NAME.fullmatch(value):
+        raise UserError(f"secrets: {value!r} is not a file name: A-Z a-z 0-9 . _ -")
+    return value
 
 
 def _content(name: str, text: Any) -> bytes:
@@ -97,8 +97,8 @@ def container_of(fields: Fields) -> str:
 
 def containers_of(fields: Fields) -> list[str]:
     """Return a list of names of containers."""
-    found = _list("containers", fields["containers"], MOST_NAMES)
-    return [_container("containers", each) for each in found]
+    result = _list("containers", fields["containers"], MOST_NAMES)
+    return [_container("containers", each) for each in result]
 
 
 def prefix_of(fields: Fields) -> str:
@@ -132,32 +132,32 @@ def dockerd_of(fields: Fields) -> int | None:
 
 def mounts_of(fields: Fields) -> tuple[MountRequest, ...]:
     """Return what is to be mounted, 1 to ``MOST_MOUNTS``."""
-    found = _list("mounts", fields["mounts"], MOST_MOUNTS)
-    if not found:
+    mount_requests = _list("mounts", fields["mounts"], MOST_MOUNTS)
+    if not mount_requests:
         raise UserError("mounts: empty")
-    return tuple(_mount(f"mounts[{at}]", each) for at, each in enumerate(found))
+    return tuple(_mount(f"mounts[{at}]", each) for at, each in enumerate(mount_requests))
 
 
-def _mount(where: str, found: Any) -> MountRequest:
-    if not isinstance(found, dict):
+def _mount(where: str, value: Any) -> MountRequest:
+    if not isinstance(value, dict):
         raise UserError(f"{where}: must be an object")
     try:
-        only({"inside": [], **found}, "root", "path", "read_only", "inside")
+        only({"inside": [], **value}, "root", "path", "read_only", "inside")
     except UserError as error:
         raise UserError(f"{where}.{error.message}", fix=error.fix) from None
-    root, path = (_text(f"{where}.{name}", found[name]) for name in ("root", "path"))
-    read_only = found["read_only"]
+    root, path = (_text(f"{where}.{name}", value[name]) for name in ("root", "path"))
+    read_only = value["read_only"]
     if not isinstance(read_only, bool):
         raise UserError(f"{where}.read_only: must be true or false")
     check_root(root)
     if path.startswith("/"):
         raise UserError(f"{where}.path: {path!r} must be relative to the root {root}")
-    return MountRequest(root, path, read_only, _inside(f"{where}.inside", found.get("inside", [])))
+    return MountRequest(root, path, read_only, _inside(f"{where}.inside", value.get("inside", [])))
 
 
-def _inside(where: str, found: Any) -> tuple[tuple[str, str], ...]:
+def _inside(where: str, value: Any) -> tuple[tuple[str, str], ...]:
     pairs = []
-    for each in _list(where, found, MOST_INSIDE):
+    for each in _list(where, value, MOST_INSIDE):
         if not isinstance(each, list) or len(each) != 2:
             raise UserError(f"{where}: must be pairs of a name and a path")
         label, path = (_text(where, text) for text in each)
@@ -178,36 +178,36 @@ def check_root(root: str) -> None:
         )
 
 
-def _text(where: str, found: Any) -> str:
-    if not isinstance(found, str) or "\0" in found:
+def _text(where: str, value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value:
         raise UserError(f"{where}: must be text without NUL")
-    if len(found) > _PATH_MAX:
+    if len(value) > _PATH_MAX:
         raise UserError(f"{where}: longer than {_PATH_MAX} characters")
     try:
-        found.encode("utf-8", "surrogateescape")
+        value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise UserError(f"{where}: {found!r} is not a valid file name") from None
-    return found
+        raise UserError(f"{where}: {value!r} is not a valid file name") from None
+    return value
 
 
-def is_container(found: object) -> bool:
+def is_container(value: object) -> bool:
     """Whether this can be the name of a container of ours."""
-    return isinstance(found, str) and bool(_NAME.fullmatch(found)) and ".." not in found
+    return isinstance(value, str) and bool(_NAME.fullmatch(value)) and ".." not in value
 
 
-def _container(where: str, found: Any) -> str:
-    if not is_container(found):
-        raise UserError(f"{where}: {found!r} is not a container's name: a-z 0-9 . -")
-    return str(found)
+def _container(where: str, value: Any) -> str:
+    if not is_container(value):
+        raise UserError(f"{where}: {value!r} is not a container's name: a-z 0-9 . -")
+    return str(value)
 
 
-def _id(where: str, found: Any) -> int:
-    if type(found) is not int or not 0 <= found <= MOST_ID:
-        raise UserError(f"{where}: {found!r} is not a number from 0 to {MOST_ID}")
-    return found
+def _id(where: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MOST_ID:
+        raise UserError(f"{where}: {value!r} is not a number from 0 to {MOST_ID}")
+    return value
 
 
-def _list(where: str, found: Any, most: int) -> list[Any]:
-    if not isinstance(found, list) or len(found) > most:
+def _list(where: str, value: Any, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
         raise UserError(f"{where}: must be a list of at most {most}")
-    return found
+    return value

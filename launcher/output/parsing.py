@@ -43,11 +43,11 @@ def frames_of(piece: bytes, position: int) -> Iterator[tuple[Frame, int]]:
         elif end - at < FRAME_HEADER_BYTES:
             return
         else:
-            found = _frame(piece, offset, block_end - at)
-            if found is None:
+            result = _frame(piece, offset, block_end - at)
+            if result is None:
                 return
-            at += FRAME_HEADER_BYTES + len(found.data) if found.time_ns else block_end - at
-            yield found, at
+            at += FRAME_HEADER_BYTES + len(result.data) if result.time_ns else block_end - at
+            yield result, at
 
 
 def _frame(piece: bytes, offset: int, room: int) -> Frame | None:

@@ -38,13 +38,13 @@ def units(launch: Path, python: Path, group: str | None = None) -> dict[str, str
         "@mode@": "0666" if group is None else "0660",
         "@group@": group or "root",
     }
-    found = {}
+    result = {}
     for name in NAMES:
         text = resources.files(__package__).joinpath("systemd", name).read_text("utf-8")
         for mark, value in fill.items():
             text = text.replace(mark, value)
-        found[name] = text
-    return found
+        result[name] = text
+    return result
 
 
 def pam_service() -> str:

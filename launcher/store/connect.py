@@ -102,10 +102,10 @@ def durable(connection: sqlite3.Connection, path: Path) -> None:
     ``synchronous`` is 2 for FULL.
     """
     for name, wanted in (("journal_mode", "wal"), ("synchronous", 2)):
-        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
-        if found != wanted:
+        result = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if result != wanted:
             raise StateDirError(
-                f"cannot keep {path} safe from a power cut: {name} is {found}, not {wanted}",
+                f"cannot keep {path} safe from a power cut: {name} is {result}, not {wanted}",
                 fix="Use a state directory on a local disk.",
             )
 
@@ -116,6 +116,6 @@ def check(connection: sqlite3.Connection, path: Path, table: str = "1") -> None:
     It reads every page: 8 s for 200,000 jobs. What is wrong within a page's values is seen where
     they are read.
     """
-    found = str(connection.execute(f"PRAGMA quick_check({table})").fetchone()[0])
-    if found != "ok":
-        raise damaged(path, " ".join(found.split()))
+    result = str(connection.execute(f"PRAGMA quick_check({table})").fetchone()[0])
+    if result != "ok":
+        raise damaged(path, " ".join(result.split()))

@@ -14,11 +14,11 @@ def first_id_since(reader: Reader, at: float) -> int:
     low, high = 1, 1 + reader.highest_id()
     while low < high:
         middle = (low + high) // 2
-        found = reader.submitted_from(middle)
-        if found is None or found[1] >= at:
+        result = reader.submitted_from(middle)
+        if result is None or result[1] >= at:
             high = middle
         else:
-            low = found[0] + 1
+            low = result[0] + 1
     return low
 
 
@@ -39,17 +39,17 @@ class OldJobs:
         if self._below is None:
             self._below = first_id_since(reader, self._before)
         if self._arrays is None:
-            found = reader.old_jobs(self._after, self._below, self._before, self._uid, most)
-            if found:
-                self._after = found[-1].job
-                return found
+            prunables = reader.old_jobs(self._after, self._below, self._before, self._uid, most)
+            if prunables:
+                self._after = prunables[-1].job
+                return prunables
             self._arrays = reader.old_arrays(self._below, self._before, self._uid)[::-1]
             self._after = 0
         while self._arrays:
-            found = reader.elements_after(self._arrays[-1], self._after, most)
-            if found:
-                self._after = found[-1].job
-                return found
+            prunables = reader.elements_after(self._arrays[-1], self._after, most)
+            if prunables:
+                self._after = prunables[-1].job
+                return prunables
             self._arrays.pop()
             self._after = 0
         return []

@@ -26,34 +26,34 @@ def prune(db: sqlite3.Connection, pruned: Mapping[int, float]) -> None:
     """Delete these ended jobs with all that belongs to them, within the open transaction."""
     if not pruned:
         return
-    found = db.execute(_Q["jobs_to_prune"], (json.dumps(list(pruned)),)).fetchall()
-    if not found:
+    rows = db.execute(_Q["jobs_to_prune"], (json.dumps(list(pruned)),)).fetchall()
+    if not rows:
         return
-    ids = json.dumps([row["id"] for row in found])
+    ids = json.dumps([row["id"] for row in rows])
     arrays = [row[0] for row in db.execute(_Q["arrays_of_jobs"], (ids,))]
-    _add_usage(db, found)
+    _add_usage(db, rows)
     db.execute(_Q["delete_history"], (ids,))
     db.execute(_Q["delete_leases"], (ids,))
     db.execute(_Q["delete_attempts"], (ids,))
     db.execute(_Q["delete_jobs"], (ids,))
     gone = [row[0] for row in db.execute(_Q["delete_empty_arrays"], (json.dumps(arrays),))]
-    _remember(db, [*(row["id"] for row in found), *gone], max(pruned.values()))
+    _remember(db, [*(row["id"] for row in rows), *gone], max(pruned.values()))
 
 
 def _add_usage(db: sqlite3.Connection, jobs: Iterable[sqlite3.Row]) -> None:
     """Add what these jobs used to the table ``usage``."""
     users: dict[int, str] = {}
-    found: dict[Key, tuple[int, float]] = {}
+    result: dict[Key, tuple[int, float]] = {}
     for row in jobs:
         users[row["uid"]] = row["user"]
         for day, profile, ended, seconds in _used(db, row):
-            image = _image(db, day, row["uid"], row["image"], found)
+            image = _image(db, day, row["uid"], row["image"], result)
             key = (day, row["uid"], profile, image, row["outcome"])
-            before = found.get(key, (0, 0.0))
-            found[key] = before[0] + ended, before[1] + seconds
+            before = result.get(key, (0, 0.0))
+            result[key] = before[0] + ended, before[1] + seconds
     db.executemany(
         _Q["add_usage"],
-        [(*key, users[key[1]], ended, seconds) for key, (ended, seconds) in found.items()],
+        [(*key, users[key[1]], ended, seconds) for key, (ended, seconds) in result.items()],
     )
 
 
@@ -78,9 +78,9 @@ def _uses(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[UsageRow]:
         yield UsageRow(profile or "cpu", start, max(start, min(ends, default=start)), units)
 
 
-def _image(db: sqlite3.Connection, day: str, uid: int, image: str, found: Iterable[Key]) -> str:
+def _image(db: sqlite3.Connection, day: str, uid: int, image: str, keys: Iterable[Key]) -> str:
     """Return under which name an image counts, so that a user cannot fill the table."""
-    known = {key[3] for key in found if key[:2] == (day, uid)}
+    known = {key[3] for key in keys if key[:2] == (day, uid)}
     if image in known:
         return image
     known |= {row[0] for row in db.execute(_Q["usage_images"], (day, uid))}

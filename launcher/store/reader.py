@@ -44,9 +44,9 @@ class Reader:
         with explained(self._path):
             return self._db.execute(_Q[query], named or values).fetchall()
 
-    def _jobs(self, found: Iterable[Any]) -> list[Job]:
+    def _jobs(self, values: Iterable[Any]) -> list[Job]:
         reading = JobReader()
-        return [reading.job(row) for row in found]
+        return [reading.job(row) for row in values]
 
     def job(self, job_id: int) -> Job | None:
         """Return a job, ended or not."""
@@ -124,8 +124,8 @@ class Reader:
 
     def secrets_of_live(self) -> list[tuple[int, int, str]]:
         """Return (job, uid, where its secrets are kept) of jobs that may still need theirs."""
-        found = self._rows("live_specs_with_secrets")
-        own = [(r["id"], r["uid"], at) for r in found if (at := _kept(r["spec"])) is not None]
+        result = self._rows("live_specs_with_secrets")
+        own = [(r["id"], r["uid"], at) for r in result if (at := _kept(r["spec"])) is not None]
         elements = self._made_of(self._rows("live_templates_with_secrets"))
         return own + [(r["id"], r["uid"], at) for r, at in elements if r["state"] != "DONE"]
 
@@ -133,8 +133,8 @@ class Reader:
         """Return job id -> where its secrets were kept, of those jobs that have some."""
         wanted = set(job_ids)
         ids = json.dumps(list(wanted))
-        found = self._rows("specs_with_secrets", ids)
-        own = {r["id"]: at for r in found if (at := _kept(r["spec"])) is not None}
+        result = self._rows("specs_with_secrets", ids)
+        own = {r["id"]: at for r in result if (at := _kept(r["spec"])) is not None}
         elements = self._made_of(self._rows("templates_with_secrets", ids))
         return own | {r["id"]: at for r, at in elements if r["id"] in wanted}
 
@@ -150,14 +150,14 @@ class Reader:
 
         Elements of one array follow each other and share the document.
         """
-        found = self._rows("commands", json.dumps(list(job_ids)))
-        arrays = json.dumps(list({row["template_of"] for row in found} - {None}))
+        result = self._rows("commands", json.dumps(list(job_ids)))
+        arrays = json.dumps(list({row["template_of"] for row in result} - {None}))
         templates = {
             row["id"]: (row["command"] or "null", rows.keys_from(row["keys"]))
             for row in self._rows("commands_of_templates", arrays)
         }
         commands: dict[int, Stored] = {}
-        for row in found:
+        for row in result:
             if row["template_of"] is None:
                 commands[row["id"]] = Stored(row["command"] or "null")
             else:
@@ -200,13 +200,13 @@ class Reader:
 
     def elements_after(self, array: int, after: int, most: int) -> list[Prunable]:
         """Return the next elements of an array, by id."""
-        found = self._rows("elements_after", array=array, after=after, most=most)
-        return [Prunable(*row) for row in found]
+        result = self._rows("elements_after", array=array, after=after, most=most)
+        return [Prunable(*row) for row in result]
 
     def pruned_at(self, job_id: int) -> float | None:
         """Return when a job was deleted, in seconds since 1970; None where that is not known."""
-        found = next(iter(self._rows("pruned_before", job_id)), None)
-        return found["at"] if found is not None and job_id <= found["last"] else None
+        result = next(iter(self._rows("pruned_before", job_id)), None)
+        return result["at"] if result is not None and job_id <= result["last"] else None
 
     def usage(self, first: str, last: str) -> list[dict[str, Any]]:
         """Return what deleted jobs used from one day to another (``2026-11-28``, UTC), inclusive.
@@ -240,8 +240,8 @@ class Reader:
 
     def meta(self, key: str) -> str | None:
         """Return a remembered value."""
-        found = self._rows("get_meta", key)
-        return str(found[0][0]) if found else None
+        result = self._rows("get_meta", key)
+        return str(result[0][0]) if result else None
 
     def metas(self, *keys: str) -> list[str | None]:
         """Return remembered values, in the order of their keys."""
@@ -259,7 +259,7 @@ class Reader:
 def _kept(spec: str) -> str | None:
     """Return what a document says of its secrets; None where it has none, or is damaged."""
     try:
-        found = json.loads(spec).get("secrets") or {}
-        return next((str(at) for at in found.values() if at is not None), None)
+        reply = json.loads(spec).get("secrets") or {}
+        return next((str(at) for at in reply.values() if at is not None), None)
     except (ValueError, AttributeError):
         return None

@@ -143,18 +143,18 @@ def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
 
 
 def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for name in files:
         text = _flag("--env-file", _env_file, name)
         for line, pair in environment.parse_lines(text, os.environ, quotes=False):
             if isinstance(pair, ValueError):
                 raise click.BadParameter(f"{name}:{line}: {pair}", _context())
-            found[pair[0]] = pair[1]
+            result[pair[0]] = pair[1]
     for word in pairs:
         assigned = _flag("--env", lambda text: environment.parse_assignment(text, os.environ), word)
         if assigned:
-            found[assigned[0]] = assigned[1]
-    return found
+            result[assigned[0]] = assigned[1]
+    return result
 
 
 def _env_file(name: str) -> str:
@@ -169,11 +169,11 @@ def _volumes(texts: Sequence[str]) -> list[Mount]:
     from pathlib import Path
 
     base = Path.cwd()
-    found = [
+    mounts = [
         _flag("--volume", lambda text: volumes.parse_volume(text, base), each) for each in texts
     ]
-    _checked("--volume", lambda: volumes.check_targets(found))
-    return found
+    _checked("--volume", lambda: volumes.check_targets(mounts))
+    return mounts
 
 
 def _secrets(words: Sequence[str]) -> dict[str, str | None]:
@@ -181,14 +181,14 @@ def _secrets(words: Sequence[str]) -> dict[str, str | None]:
         return {}
     from launcher.jobfile.values.secret_files import check_count, parse_secret
 
-    found: dict[str, str | None] = {}
+    result: dict[str, str | None] = {}
     for word in words:
         name, content = _flag("--secret", parse_secret, word)
-        if name in found:
+        if name in result:
             raise click.BadParameter(f"{name} is there twice", _context(), param_hint="--secret")
-        found[name] = content
-    _checked("--secret", lambda: check_count(found))
-    return found
+        result[name] = content
+    _checked("--secret", lambda: check_count(result))
+    return result
 
 
 def _stop_grace(flags: Mapping[str, Any]) -> float | None:

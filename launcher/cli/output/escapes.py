@@ -41,7 +41,7 @@ class EscapeFilter:
         text = self._rest + self._decoder.decode(data)
         cut = _UNFINISHED.search(text, max(0, len(text) - _LONGEST))
         self._rest = text[cut.start() :] if cut else ""
-        shown = _SEQUENCE.sub(lambda found: found["colour"] or "", text[: cut and cut.start()])
+        shown = _SEQUENCE.sub(lambda match: match["colour"] or "", text[: cut and cut.start()])
         return _LONE.sub("", shown).encode()
 
 
@@ -53,5 +53,5 @@ class Cleaner:
 
     def clean(self, fd: int, data: bytes) -> bytes:
         """Return what may be written to an output of the next piece of it."""
-        found = self._filters.get(fd)
-        return data if found is None else found.clean(data)
+        result = self._filters.get(fd)
+        return data if result is None else result.clean(data)

@@ -38,15 +38,15 @@ class Fold:
 
 def fold(jobs: Sequence[JobView]) -> list[Fold]:
     """Return jobs and arrays in the order of their first."""
-    found: dict[object, Fold] = {}
+    folds: dict[object, Fold] = {}
     for place, job in enumerate(jobs):
         if job.array is None:
-            found[place] = Fold(None, [job])
+            folds[place] = Fold(None, [job])
         else:
             # Of what is only planned every array has the id 0: the name tells them apart.
             key = (job.array["id"], job.name)
-            found.setdefault(key, Fold(job.array["id"], [])).jobs.append(job)
-    return list(found.values())
+            folds.setdefault(key, Fold(job.array["id"], [])).jobs.append(job)
+    return list(folds.values())
 
 
 def array_view(array: int, folded: Fold) -> ArrayView:

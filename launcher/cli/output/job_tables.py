@@ -44,9 +44,11 @@ def print_folded(jobs: Sequence[JobView]) -> None:
     """Print a table of jobs in which an array is one line."""
     from launcher.cli.output.folding import array_view, fold
 
-    found = fold(jobs)
-    singles = [each.jobs[0] for each in found if each.array is None]
-    print_mixed(singles, [array_view(each.array, each) for each in found if each.array is not None])
+    result = fold(jobs)
+    singles = [each.jobs[0] for each in result if each.array is None]
+    print_mixed(
+        singles, [array_view(each.array, each) for each in result if each.array is not None]
+    )
 
 
 def print_short(jobs: Sequence[JobView], output: str) -> None:

@@ -18,10 +18,10 @@ def images(job: JobRequest) -> set[str]:
     if not job.image:
         return set()
     matrix = job.array.matrix if job.array else []
-    found = template(job.image, {key for values in matrix for key in values})
-    if found is None:
+    result = template(job.image, {key for values in matrix for key in values})
+    if result is None:
         return {job.image}
-    return {found.render(values) for values in matrix}
+    return {result.render(values) for values in matrix}
 
 
 def print_submitted(views: Sequence[JobView], output: str) -> None:

@@ -33,7 +33,7 @@ def safe(text: str, *, newlines: bool = False) -> str:
     'a\\x1b[31mb'
     """
     pattern = _BUT_NEWLINES if newlines else _CONTROLS
-    return pattern.sub(lambda found: _written_out(found.group()), text)
+    return pattern.sub(lambda match: _written_out(match.group()), text)
 
 
 def _written_out(letter: str) -> str:

@@ -139,21 +139,21 @@ def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
     while True:
         again = {one.job.id for one in left}
         again |= {one.job.element.array for one in left if one.job.element is not None}
-        found: list[ev.Retried] = []
+        retried: list[ev.Retried] = []
         for number, one in enumerate(left):
             if number % PIECE == 0:
                 yield
             try:
                 _check_retry(world, one, known, again, event.read_at)
-                found.append(one)
+                retried.append(one)
             except LauncherError:
                 if len(event.jobs) == 1:
                     raise
-        if not found:
+        if not retried:
             raise StaleRequest("none of these jobs can run again")
-        if len(found) == len(left):
-            return found
-        left = found
+        if len(retried) == len(left):
+            return retried
+        left = retried
 
 
 def _check_retry(

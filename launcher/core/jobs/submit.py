@@ -117,7 +117,7 @@ def _check(world: World, event: ev.Submitted, kept: int) -> Pieces[None]:
 def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
     """Return the lanes of the jobs of a submit."""
     without = limit_without(world, admin=event.admin)
-    found: set[Lane] = set()
+    lanes: set[Lane] = set()
     last: JobSpec | None = None
     for number, spec in enumerate(new.spec for new in event.jobs):
         if number % PIECE == 0:
@@ -126,8 +126,8 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
             continue
         last, limit = spec, spec.time_limit or without
         uid, grace = event.owner.uid, spec.stop_grace
-        found.add(lane_for(spec.need, uid, limit, grace, on_host=spec.on_host))
-    return frozenset(found)
+        lanes.add(lane_for(spec.need, uid, limit, grace, on_host=spec.on_host))
+    return frozenset(lanes)
 
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:

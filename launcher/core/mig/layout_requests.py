@@ -122,15 +122,15 @@ def _gpu(world: World, uuid: str) -> Gpu:
 
 def standing_on(world: World, gpu_uuid: str) -> list[StandingInstance]:
     """Return the GPU instances of a GPU with who uses them."""
-    found = []
+    standing_instances = []
     for (uuid, gi), instance in world.instances.items():
         if uuid == gpu_uuid:
             on = [s for s in world.slices.values() if (s.slice.gpu_uuid, s.slice.gi) == (uuid, gi)]
             busy = next((text for s in on if (text := user_of(s)) is not None), None)
             cut = world.cuts.get((uuid, gi))
             place = Place(instance.profile_id, instance.placement.start, cut or ())
-            found.append(StandingInstance(place, gi, busy, bare=cut is None))
-    return sorted(found, key=lambda s: (s.place.start, s.gi))
+            standing_instances.append(StandingInstance(place, gi, busy, bare=cut is None))
+    return sorted(standing_instances, key=lambda s: (s.place.start, s.gi))
 
 
 def user_of(state: SliceState) -> str | None:

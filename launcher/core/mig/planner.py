@@ -143,17 +143,17 @@ def profile_id(gpu: Gpu, text: str) -> int:
 def device_of(gpu: Gpu, text: str) -> DeviceKind:
     """Return the kind of device that a profile names: ``3g.20gb``, ``1c.3g.20gb``, a profile id."""
     compute, of = split_of(text.lower())
-    found = profile_id(gpu, of)
-    slices = next(p.slice_count for p in gpu.profiles if p.profile_id == found)
+    device_kind = profile_id(gpu, of)
+    slices = next(p.slice_count for p in gpu.profiles if p.profile_id == device_kind)
     if compute in (WHOLE, slices):
-        return DeviceKind(found)
+        return DeviceKind(device_kind)
     sizes = sizes_in(slices)
     if compute not in sizes:
         raise ImpossibleLayout(
             f"GPU {gpu.index}: {of} cannot be divided into {text!r}",
             fix="It can hold: " + " ".join([of, *(f"{size}c.{of}" for size in sizes)]) + ".",
         )
-    return DeviceKind(found, compute)
+    return DeviceKind(device_kind, compute)
 
 
 def _kept(

@@ -129,12 +129,12 @@ class Division:
     def cut(self, places: Iterable[Place]) -> tuple[Place, ...]:
         """Return places that were found for ``new`` with their cuts."""
         left = list(self.new)
-        found = []
+        result = []
         for place in places:
             one = next(each for each in left if each[0] == place.profile_id)
             left.remove(one)
-            found.append(replace(place, cut=cut_of(one[1])))
-        return tuple(found)
+            result.append(replace(place, cut=cut_of(one[1])))
+        return tuple(result)
 
 
 def can_hold(board: Board, profile_id: int, devices: Counter[int]) -> bool:
@@ -189,8 +189,8 @@ def _add(board: Board, made: Division, device: DeviceKind) -> None:
     coming = [(at.profile_id, total) for at, total in made.fixed.items()] + made.new
     new = [total for profile_id, total in coming if profile_id == wanted
            and can_hold(board, wanted, total + one)]  # fmt: skip
-    found = next(iter([*sorted(there, key=lambda total: not total), *new]), None)
-    if found is None:
+    result = next(iter([*sorted(there, key=lambda total: not total), *new]), None)
+    if result is None:
         made.new.append((wanted, one))
     else:
-        found[device.compute] += 1
+        result[device.compute] += 1

@@ -156,13 +156,13 @@ class Inventory:
     @property
     def cuts(self) -> dict[tuple[str, int], tuple[int, ...]]:
         """(GPU, GI id) -> the compute slices of its devices, largest first; () for a whole one."""
-        found: dict[tuple[str, int], tuple[int, ...]] = {}
+        result: dict[tuple[str, int], tuple[int, ...]] = {}
         for s in self.slices:
             if s.gi is not None:
                 more = (s.compute,) if s.memory_shared else ()
-                kept = found.get((s.gpu_uuid, s.gi), ())
-                found[s.gpu_uuid, s.gi] = tuple(sorted((*kept, *more), reverse=True))
-        return found
+                kept = result.get((s.gpu_uuid, s.gi), ())
+                result[s.gpu_uuid, s.gi] = tuple(sorted((*kept, *more), reverse=True))
+        return result
 
     @property
     def bare(self) -> tuple[Instance, ...]:
@@ -177,8 +177,8 @@ def name_gb(profile: str, memory_mib: int) -> int:
     >>> name_gb("1g.24gb+me", 24192)
     24
     """
-    found = _NAME_GB.match(profile)
-    return int(found.group(1)) if found else round(memory_mib / 1024)
+    match = _NAME_GB.match(profile)
+    return int(match.group(1)) if match else round(memory_mib / 1024)
 
 
 def split_of(profile: str) -> tuple[int, str]:
@@ -197,8 +197,8 @@ def split_of(profile: str) -> tuple[int, str]:
 @lru_cache(maxsize=256)
 def _parts(profile: str) -> tuple[int, int, str]:
     """Return compute slices of the device (0: all), those of its GPU instance, and its profile."""
-    found = _SPLIT.fullmatch(profile)
-    return (int(found[1]), int(found[3]), found[2]) if found else (0, 0, profile)
+    match = _SPLIT.fullmatch(profile)
+    return (int(match[1]), int(match[3]), match[2]) if match else (0, 0, profile)
 
 
 def share_mib(profile: str, memory_mib: int) -> int:

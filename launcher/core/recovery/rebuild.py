@@ -90,9 +90,9 @@ class Rebuild:
     def run(self, containers: Iterable[FoundContainer]) -> RebuiltJobs:
         """Apply what Docker shows; the world's changes are to be committed before anything else."""
         taken: set[int] = set()
-        for found in _last_first(containers):
-            if found.job not in taken and self._take(found):
-                taken.add(found.job)
+        for item in _last_first(containers):
+            if item.job not in taken and self._take(item):
+                taken.add(item.job)
         active = [j for j in self.world.jobs.values() if j.state is not State.PENDING]
         for job in active:
             if job.id not in taken and job.state is not State.COMPLETING:
@@ -108,25 +108,26 @@ class Rebuild:
         self.restored.waiting = [j.id for j in self.world.jobs.values() if j.state is pending]
         return self.restored
 
-    def _take(self, found: FoundContainer) -> bool:
+    def _take(self, container: FoundContainer) -> bool:
         """Let a job be where its container is; False where the record is ahead of the container."""
-        if found.running and found.job in self.restored.running:
-            for uuid in found.slices:
-                text = f"job {found.job} runs twice: attempt {found.attempt} is on {uuid} as well"
+        if container.running and container.job in self.restored.running:
+            for uuid in container.slices:
+                attempt = f"attempt {container.attempt} is on {uuid} as well"
+                text = f"job {container.job} runs twice: {attempt}"
                 self._doubt(uuid, text)
             return True
-        job = self.world.jobs.get(found.job)
-        done = None if job is not None else self.ended(found.job)
+        job = self.world.jobs.get(container.job)
+        done = None if job is not None else self.ended(container.job)
         if done is not None:
-            if found.attempt <= done.attempt and not found.running:
+            if container.attempt <= done.attempt and not container.running:
                 return False
             job = self._reopen(done)
-        if job is not None and _is_ahead(job, found):
+        if job is not None and _is_ahead(job, container):
             return False
-        if job is not None and _ends_already(job, found):
-            self._hold(job, found)
+        if job is not None and _ends_already(job, container):
+            self._hold(job, container)
             return True
-        self._place(job or self._new(found), found)
+        self._place(job or self._new(container), container)
         return True
 
     def _reopen(self, job: Job) -> Job:
@@ -137,74 +138,79 @@ class Rebuild:
         self.world.add(job)
         return job
 
-    def _new(self, found: FoundContainer) -> Job:
+    def _new(self, container: FoundContainer) -> Job:
         """Return a job of which nothing is left but its container."""
-        need = Need(NeedKind.UUID, count=len(found.slices), uuids=found.slices)
+        need = Need(NeedKind.UUID, count=len(container.slices), uuids=container.slices)
         job = Job(
-            id=found.job,
-            owner=found.owner,
-            name=found.job_name,
-            need=need if found.slices else Need(NeedKind.NONE),
-            image=ImageKey(found.image, "missing"),
+            id=container.job,
+            owner=container.owner,
+            name=container.job_name,
+            need=need if container.slices else Need(NeedKind.NONE),
+            image=ImageKey(container.image, "missing"),
             priority=50,
-            submitted_at=wall_of(found.started_at) or self.now.wall,
-            time_limit=found.time_limit,
-            image_id=found.image_id,
-            kept_bytes=document_bytes(found.document),
+            submitted_at=wall_of(container.started_at) or self.now.wall,
+            time_limit=container.time_limit,
+            image_id=container.image_id,
+            kept_bytes=document_bytes(container.document),
         )
         self.world.add(job)
-        self.world.changes.new_jobs.append((job, found.document))
+        self.world.changes.new_jobs.append((job, container.document))
         self.restored.doubts.append(
             f"job {job.id}: of what was asked only image, command and slices are known"
         )
         return job
 
-    def _place(self, job: Job, found: FoundContainer) -> None:
-        world, wall = self.world, wall_of(found.started_at) or self.now.wall
+    def _place(self, job: Job, container: FoundContainer) -> None:
+        world, wall = self.world, wall_of(container.started_at) or self.now.wall
         world.queue.discard(job.id)
         world.deactivate(job)
         world.aside.discard(job.id)
-        job.state = State.RUNNING if found.started_at else State.STARTING
+        job.state = State.RUNNING if container.started_at else State.STARTING
         job.outcome = job.again = job.exit_code = job.ended_at = job.held = job.reason = None
-        job.attempt, job.container_id = found.attempt, found.container_id
-        job.started_at, job.started_wall = found.started_at, wall if found.started_at else None
-        job.image_id = found.image_id
+        job.attempt, job.container_id = container.attempt, container.container_id
+        job.started_at, job.started_wall = (
+            container.started_at,
+            wall if container.started_at else None,
+        )
+        job.image_id = container.image_id
         attempt = Attempt(
-            job.id, found.attempt, found.container, found.slices, found.image_id, wall,
-            found.container_id, found.started_at,
+            job.id, container.attempt, container.container, container.slices,
+            container.image_id, wall, container.container_id, container.started_at,
         )  # fmt: skip
         world.attempts[job.id] = world.changes.attempts[(job.id, attempt.number)] = attempt
-        self._hold(job, found)
+        self._hold(job, container)
         world.activate(job)
-        world.note(job, self.now.wall, "rebuilt", f"attempt {found.attempt} from {found.container}")
-        if found.ended and not job.slices and found.slices:
-            self._end(job, found)
-        if not found.started_at and len(job.slices) < len(found.slices):
+        world.note(
+            job, self.now.wall, "rebuilt", f"attempt {container.attempt} from {container.container}"
+        )
+        if container.ended and not job.slices and container.slices:
+            self._end(job, container)
+        if not container.started_at and len(job.slices) < len(container.slices):
             text = "what it was to run on is in use"
             refused = ev.StartFailed(job.id, job.attempt, ev.StartFailure.FOREIGN, text)
             attempts.start_failed(world, refused, self.now)
         restored = self.restored
         (
             restored.running
-            if found.running
+            if container.running
             else restored.ended
-            if found.ended
+            if container.ended
             else restored.starting
         ).append(job.id)
 
-    def _hold(self, job: Job, found: FoundContainer) -> None:
+    def _hold(self, job: Job, container: FoundContainer) -> None:
         """Lease a container's slices to its job; one that ended has none that others run on."""
         world = self.world
         for lease in list(world.leases.get(job.id, ())):
-            if lease.attempt != found.attempt or lease.slice.uuid not in found.slices:
+            if lease.attempt != container.attempt or lease.slice.uuid not in container.slices:
                 self._let_go(lease)
-        for uuid in found.slices:
+        for uuid in container.slices:
             state = world.slices.get(uuid)
             held = state.lease if state is not None else None
             if held is not None and held.job == job.id:
                 continue
-            if held is not None and (found.ended or held.job in self.restored.running):
-                if found.running:
+            if held is not None and (container.ended or held.job in self.restored.running):
+                if container.running:
                     text = f"{uuid} is used by jobs {held.job} and {job.id}, which both run"
                     self._doubt(uuid, text)
                 continue
@@ -212,8 +218,8 @@ class Rebuild:
                 self._let_go(held)
             known = state.slice if state is not None and state.slice.gpu_uuid else None
             shown = self.slices.get(uuid) or known or Slice(uuid, "", 0, "", None, 0)
-            granted = wall_of(found.started_at) or self.now.wall
-            world.grant(Lease(job.id, found.attempt, shown, granted))
+            granted = wall_of(container.started_at) or self.now.wall
+            world.grant(Lease(job.id, container.attempt, shown, granted))
         job.slices = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
 
     def _doubt(self, uuid: str, why: str) -> None:
@@ -229,9 +235,14 @@ class Rebuild:
         self.world.leases[lease.job].remove(lease)
         self.world.changes.leases[(lease.job, lease.attempt, lease.slice.uuid)] = lease
 
-    def _end(self, job: Job, found: FoundContainer) -> None:
+    def _end(self, job: Job, container: FoundContainer) -> None:
         event = ev.AttemptEnded(
-            job.id, job.attempt, found.exit_code, found.oom, found.started_at, found.ended_at
+            job.id,
+            job.attempt,
+            container.exit_code,
+            container.oom,
+            container.started_at,
+            container.ended_at,
         )
         attempts.ended(self.world, event, self.now)
 
@@ -276,10 +287,10 @@ class Rebuild:
     def _distrust(self, containers: Iterable[FoundContainer]) -> None:
         """Where NVML does not show what a container runs on, no slice is free unproven (I10)."""
         unknown = sorted(
-            (found.job, uuid)
-            for found in containers
-            for uuid in found.slices
-            if found.running and uuid not in self.slices
+            (item.job, uuid)
+            for item in containers
+            for uuid in item.slices
+            if item.running and uuid not in self.slices
         )
         if not unknown:
             return
@@ -297,16 +308,16 @@ def _last_first(containers: Iterable[FoundContainer]) -> Sequence[FoundContainer
     return sorted(containers, key=lambda f: (not f.running, not f.ended, -f.attempt, f.job))
 
 
-def _is_ahead(job: Job, found: FoundContainer) -> bool:
+def _is_ahead(job: Job, container: FoundContainer) -> bool:
     """Whether a record knows more than its container: that attempt is over."""
-    if found.running:
+    if container.running:
         return False
     if job.state is State.PENDING:
-        return found.attempt <= job.attempt
-    return found.attempt < job.attempt
+        return container.attempt <= job.attempt
+    return container.attempt < job.attempt
 
 
-def _ends_already(job: Job, found: FoundContainer) -> bool:
+def _ends_already(job: Job, container: FoundContainer) -> bool:
     """Whether the end of this attempt is on record, and only its slices are not proven free."""
-    same = job.state is State.COMPLETING and found.attempt == job.attempt
-    return same and not found.running
+    same = job.state is State.COMPLETING and container.attempt == job.attempt
+    return same and not container.running

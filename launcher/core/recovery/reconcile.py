@@ -84,10 +84,10 @@ def _start_again(world: World, job: Job) -> StartAttempt:
 
 def _unfit(job: Job, slices: tuple[Slice, ...]) -> str | None:
     """Return why an older version's lease may not be used: its memory is shared (I15)."""
-    found = next((s for s in slices if s.memory_shared and not fits(job.need, s)), None)
-    if found is None:
+    result = next((s for s in slices if s.memory_shared and not fits(job.need, s)), None)
+    if result is None:
         return None
-    return f"{found.uuid} ({found.profile}) shares its memory; {job.need} was asked"
+    return f"{result.uuid} ({result.profile}) shares its memory; {job.need} was asked"
 
 
 def _let_go(world: World, job: Job, now: Now) -> list[Action]:

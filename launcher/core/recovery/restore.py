@@ -28,20 +28,22 @@ def restore(world: World, now: ev.Now, made_at: str, begun: Mapping[int, int]) -
     ``begun`` has the highest attempt that has a log, by job: no later one may have its
     number. Containers that run on belong to another store, so their slices count as in use.
     """
-    found = RestoredJobs()
+    restored_jobs = RestoredJobs()
     for job in list(world.jobs.values()):
         _end_attempt(world, job, now)
         if job.state is State.COMPLETING and job.outcome is not None:
             job.state = State.DONE
-            found.ended.append(job.id)
+            restored_jobs.ended.append(job.id)
             world.note(job, now.wall, "restored", "it had ended")
             continue
-        (found.waiting if job.state is State.PENDING else found.started).append(job.id)
+        (restored_jobs.waiting if job.state is State.PENDING else restored_jobs.started).append(
+            job.id
+        )
         _hold(job, made_at)
         job.attempt = max(job.attempt, begun.get(job.id, 0))
         world.note(job, now.wall, "restored", f"held: its state since {made_at} is unknown")
     _end_layout_change(world, now)
-    return found
+    return restored_jobs
 
 
 def _end_attempt(world: World, job: Job, now: ev.Now) -> None:

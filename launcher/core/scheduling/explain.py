@@ -94,13 +94,13 @@ class Explainer:
         """Return what keeps a pending job from starting; empty for a job that is not pending."""
         if job.state is not State.PENDING:
             return []
-        found = [*self._gate(job), *_own(self.world, job, self.now)]
+        result = [*self._gate(job), *_own(self.world, job, self.now)]
         if job.id in self.world.queue:
-            return found or self._in_queue(job)
-        if not any(b.reason in _OUT_OF_QUEUE for b in found):
+            return result or self._in_queue(job)
+        if not any(b.reason in _OUT_OF_QUEUE for b in result):
             turn = _turn(self.world, job) if job.image_id is not None else None
-            found.append(turn or _image(self.world, job))
-        return found
+            result.append(turn or _image(self.world, job))
+        return result
 
     def reason(self, job: Job) -> Reason | None:
         """Return the first blocker's reason; quick for all but the first jobs of a long queue."""
@@ -115,8 +115,8 @@ class Explainer:
                 return of_lane
             if of_lane is Reason.RESOURCES and not self.world.queue.leads(job.id):
                 return Reason.PRIORITY
-        found = self.blockers(job)
-        return found[0].reason if found else None
+        reason = self.blockers(job)
+        return reason[0].reason if reason else None
 
     def earliest(self, job: Job) -> float | None:
         """Return in how many seconds enough slices could be free if nobody were in front.
@@ -170,12 +170,12 @@ class Explainer:
         wants = self._could_use(job.need) or job.need
         heads = self._heads.get(wants)
         if heads is None:
-            found = (
+            result = (
                 self.world.jobs[i]
                 for need in rivals
                 for _, (_, i, _) in self.world.queue.heads(need)
             )
-            held_up = (j for j in found if quota.exceeded(self.world, j, None) is None)
+            held_up = (j for j in result if quota.exceeded(self.world, j, None) is None)
             heads = self._heads[wants] = sorted(self.walk.key(other) for other in held_up)
         before = bisect.bisect_left(heads, self.walk.key(job))
         return tuple(job_id for _, _, job_id in heads[:before])
@@ -235,10 +235,10 @@ class Explainer:
 
     def _reserved(self, job: Job, free: list[SliceState]) -> Blocker | None:
         for state in free:
-            found = reservation_windows.barring(self.world, job, state.slice.uuid, self.now)
-            if found is not None:
-                whose = found.user or f"group {found.group}"
-                have = f"reserved for {whose} from {_moment(found.start)} to {_moment(found.end)}"
+            result = reservation_windows.barring(self.world, job, state.slice.uuid, self.now)
+            if result is not None:
+                whose = result.user or f"group {result.group}"
+                have = f"reserved for {whose} from {_moment(result.start)} to {_moment(result.end)}"
                 return Blocker(Reason.RESERVATION, _shorter(job), have)
         return None
 
@@ -322,9 +322,9 @@ def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
 
 def gates(blockers: Sequence[Blocker]) -> list[tuple[str, Blocker | None]]:
     """Return what a job with these must pass, in order, up to where it was not looked further."""
-    found: list[tuple[str, Blocker | None]] = []
+    result: list[tuple[str, Blocker | None]] = []
     for name, reasons in GATES:
         blocked = next((b for b in blockers if b.reason in reasons), None)
-        found.append((name, blocked))
-    last = max((i for i, (_, blocked) in enumerate(found) if blocked), default=len(found) - 1)
-    return found[: last + 1]
+        result.append((name, blocked))
+    last = max((i for i, (_, blocked) in enumerate(result) if blocked), default=len(result) - 1)
+    return result[: last + 1]

@@ -33,19 +33,19 @@ class FairShareOrder:
     @functools.cached_property
     def _running(self) -> dict[int, float]:
         """What the jobs that run have used so far, by uid; most passes need not know."""
-        found: dict[int, float] = {}
+        result: dict[int, float] = {}
         world = self._world
         for job_id, leases in world.leases.items():
             if leases:
                 uid = world.jobs[job_id].owner.uid
                 used = self._used(leases, leases[0].granted_at)
-                found[uid] = found.get(uid, 0.0) + used
+                result[uid] = result.get(uid, 0.0) + used
         for job_id in world.cpu_running:
             job = world.jobs[job_id]
             uid = job.owner.uid
             used = self._used((), world.attempts[job_id].granted_at, job.need.count)
-            found[uid] = found.get(uid, 0.0) + used
-        return found
+            result[uid] = result.get(uid, 0.0) + used
+        return result
 
     def _used(self, leases: Iterable[Lease], since: float, cpu_slots: int = 1) -> float:
         seconds = max(self._wall - since, self._rules.entry_charge)
@@ -77,20 +77,20 @@ class FairShareOrder:
 
         It is the ``weight`` of a use, and costs next to nothing for a user who runs nothing.
         """
-        found = self._of.get(uid)
-        if found is None:
-            found = self._of[uid] = self._weight(uid)
-        return found
+        result = self._of.get(uid)
+        if result is None:
+            result = self._of[uid] = self._weight(uid)
+        return result
 
     def _weight(self, uid: int) -> float:
-        found = self._world.weights.get(uid, -math.inf)
+        result = self._world.weights.get(uid, -math.inf)
         running = self._running.get(uid)
         if running:
             shift = self._wall / self._rules.half_life
-            found = _log2_of_sum(found - shift, math.log2(running)) + shift
+            result = _log2_of_sum(result - shift, math.log2(running)) + shift
         if self._rules.shares:
-            found -= math.log2(self._rules.shares.get(self._world.user_name(uid), 1.0))
-        return found
+            result -= math.log2(self._rules.shares.get(self._world.user_name(uid), 1.0))
+        return result
 
 
 def _log2_of_sum(some: float, more: float) -> float:

@@ -16,13 +16,13 @@ def told_instead(world: World, need: Need) -> str:
 
 def _shared(world: World, need: Need) -> str:
     """Tell of the devices that have the size, but share their memory (I15)."""
-    found = Counter(s.slice.profile for s in world.slices.values() if in_vain(need, s.slice))
-    if not found:
+    result = Counter(s.slice.profile for s in world.slices.values() if in_vain(need, s.slice))
+    if not result:
         return ""
-    names = " and ".join(f"{count} x {profile}" for profile, count in sorted(found.items()))
+    names = " and ".join(f"{count} x {profile}" for profile, count in sorted(result.items()))
     return (
         f"; {names} share the memory of their GPU instance with others: "
-        f"only a request for exactly that profile gets one (`--profile {min(found)}`)"
+        f"only a request for exactly that profile gets one (`--profile {min(result)}`)"
     )
 
 

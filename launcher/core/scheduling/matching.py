@@ -63,13 +63,13 @@ def _smallest_first(state: SliceState) -> tuple[int, int, int, str]:
 
 def wanted(world: World, need: Need) -> list[SliceState]:
     """Return every slice that the need could use, free or not, smallest first."""
-    found = world.fitting.get(need)
-    if found is None:
-        found = sorted(
+    slice_states = world.fitting.get(need)
+    if slice_states is None:
+        slice_states = sorted(
             (s for s in world.slices.values() if fits(need, s.slice)), key=_smallest_first
         )
-        world.fitting[need] = found
-    return found
+        world.fitting[need] = slice_states
+    return slice_states
 
 
 def slices_wanted(world: World, need: Need) -> int:

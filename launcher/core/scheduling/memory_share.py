@@ -22,8 +22,8 @@ def memory_for(world: World, need: Need, cpus: float | None) -> int:
     """Return the least bytes of host memory that slices for this need can bring: to count on."""
     if need.kind is NeedKind.NONE:
         return memory_with(world, (), cpus)
-    found = [state.slice for state in wanted(world, need)][: slices_wanted(world, need)]
-    part = _part(found, world.gpus) if found else _part_of_profile(world, need)
+    result = [state.slice for state in wanted(world, need)][: slices_wanted(world, need)]
+    part = _part(result, world.gpus) if result else _part_of_profile(world, need)
     return int(world.rules.policy.host_memory * part)
 
 

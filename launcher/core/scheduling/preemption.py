@@ -55,13 +55,13 @@ def _victims(walk: QueueWalk, job: Job) -> list[Job]:
             lacking -= 1
         elif (victim := _victim(world, job, state, now)) is not None:
             candidates[victim.id] = candidates.get(victim.id, 0) + 1
-    found: list[Job] = []
+    jobs: list[Job] = []
     for job_id in sorted(candidates, key=lambda i: _least_missed(world.jobs[i])):
         if lacking <= 0:
             break
-        found.append(world.jobs[job_id])
+        jobs.append(world.jobs[job_id])
         lacking -= candidates[job_id]
-    return found if lacking <= 0 else []
+    return jobs if lacking <= 0 else []
 
 
 def _coming(walk: QueueWalk, job: Job, state: SliceState) -> bool:

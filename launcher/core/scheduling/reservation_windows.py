@@ -77,8 +77,8 @@ def _of_profile(world: World, event: ReserveAsked) -> tuple[str, ...]:
             "reserved in that time",
             fix="`launch slices` lists the slices, `launch reserve` the reservations.",
         )
-    found = sorted(open_, key=lambda s: (not s.free, s.slice.gpu_index, s.slice.uuid))
-    return tuple(s.slice.uuid for s in found[: event.count])
+    result = sorted(open_, key=lambda s: (not s.free, s.slice.gpu_index, s.slice.uuid))
+    return tuple(s.slice.uuid for s in result[: event.count])
 
 
 def unreserve(world: World, event: UnreserveAsked, now: Now) -> list[Action]:

@@ -92,8 +92,8 @@ class QueueWalk:
         if all(closed.values()) or not self._any_free(need):
             return []
         of = self.standing.of
-        found = [each for each in self.world.queue.heads(need) if not closed[each[0].on_host]]
-        heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id, _) in found]
+        result = [each for each in self.world.queue.heads(need) if not closed[each[0].on_host]]
+        heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id, _) in result]
         heapq.heapify(heap)
         return heap
 

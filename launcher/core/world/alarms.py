@@ -11,13 +11,13 @@ from launcher.core.world.world import World
 
 def due(world: World, boot: float) -> list[Job]:
     """Return the jobs whose warning, deadline or kill is due, each once, earliest first."""
-    found: dict[int, Job] = {}
+    jobs: dict[int, Job] = {}
     while world.alarms and world.alarms[0][0] <= boot:
         at, job_id = heapq.heappop(world.alarms)
         job = world.jobs.get(job_id)
         if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
-            found[job_id] = job
-    return list(found.values())
+            jobs[job_id] = job
+    return list(jobs.values())
 
 
 def next_alarm(world: World) -> float | None:

@@ -34,11 +34,11 @@ def take_inventory(world: World, read: InventoryRead) -> None:
             state.slice = seen
         if state.lost and not state.lease and not state.quarantine:
             del world.slices[uuid]
-    for uuid, found in reported.items():
+    for uuid, item in reported.items():
         if uuid not in world.slices:
-            silent = world.why_silent(found.gpu_uuid)
-            changing = _changed_by(world, found)
-            world.slices[uuid] = SliceState(found, changing=changing, silent=silent)
+            silent = world.why_silent(item.gpu_uuid)
+            changing = _changed_by(world, item)
+            world.slices[uuid] = SliceState(item, changing=changing, silent=silent)
     world.fitting.clear()
     for uuid, state in world.slices.items():
         state.foreign = None if state.lease else foreign.get(uuid)

@@ -175,13 +175,13 @@ class PendingQueue:
 
     def heads(self, need: Need) -> list[tuple[Lane, Order]]:
         """Return every lane of a need with its first job's order."""
-        found: list[tuple[Lane, Order]] = []
+        result: list[tuple[Lane, Order]] = []
         for lane, heap in tuple(self._lanes.get(need, {}).items()):
             if self._where.get(heap[0][1]) == (heap[0], lane):
-                found.append((lane, heap[0]))
+                result.append((lane, heap[0]))
             elif (order := self.head(lane)) is not None:  # the first has left
-                found.append((lane, order))
-        return found
+                result.append((lane, order))
+        return result
 
     def first(self, lane: Lane, most: int, keep: Callable[[int], bool]) -> list[int]:
         """Return the ids of the first jobs of a lane that are to be kept, in their order.
@@ -194,10 +194,10 @@ class PendingQueue:
             return self._holds(order, lane) and keep(order[1])
 
         looked = list(itertools.islice(_ascending(heap), FEW * most + SPARE))
-        found = [order[1] for order in looked if counts(order)][:most]
-        if len(found) < most and len(looked) < len(heap):
+        result = [order[1] for order in looked if counts(order)][:most]
+        if len(result) < most and len(looked) < len(heap):
             return [order[1] for order in heapq.nsmallest(most, filter(counts, heap))]
-        return found
+        return result
 
     def leads(self, job_id: int) -> bool:
         """Whether a job that is in the queue is the first of its lane."""

@@ -306,14 +306,14 @@ class World:
         self.uses[uid] = self.changes.uses[uid] = use
         self.weights[uid] = weight(use, half_life)
 
-    def quarantine(self, uuid: str, found: Quarantine) -> None:
+    def quarantine(self, uuid: str, quarantine: Quarantine) -> None:
         """Let nobody have a slice; a lasting quarantine stays as it is until it is cleared."""
         state = self.slices[uuid]
         if state.quarantine is not None and state.lasting:
             return
-        state.quarantine, state.lasting = found.why, found.lasting
-        state.quarantined_at = found.since
-        self.changes.quarantines[uuid] = found
+        state.quarantine, state.lasting = quarantine.why, quarantine.lasting
+        state.quarantined_at = quarantine.since
+        self.changes.quarantines[uuid] = quarantine
 
     def clear_quarantine(self, uuid: str) -> None:
         """Let a slice be used again, with nothing held against it."""
@@ -353,8 +353,8 @@ class World:
         """Set each slice's drain from what is drained by its UUID or its GPU's."""
         for state in self.slices.values():
             names = (state.slice.uuid, state.slice.gpu_uuid)
-            found = next((self.drains[uuid] for uuid in names if uuid in self.drains), None)
-            state.drained = None if found is None else f"is drained: {found.reason}"
+            result = next((self.drains[uuid] for uuid in names if uuid in self.drains), None)
+            state.drained = None if result is None else f"is drained: {result.reason}"
 
     def set_deadline(self, job: Job, at_boot: float) -> None:
         """Note when a running job's time ends, in CLOCK_BOOTTIME seconds, and its warning."""
@@ -379,12 +379,12 @@ class World:
             if state.lease is not None:
                 held[state.slice.gpu_uuid, state.slice.profile == FULL] = state.lease
         for state in self.slices.values():
-            found = held.get((state.slice.gpu_uuid, state.slice.profile != FULL))
+            result = held.get((state.slice.gpu_uuid, state.slice.profile != FULL))
             state.beside = None
-            if found is not None:
+            if result is not None:
                 state.beside = (
-                    f"cannot be used while job {found.job} has {found.slice.uuid} "
-                    f"({found.slice.profile}) of the same GPU"
+                    f"cannot be used while job {result.job} has {result.slice.uuid} "
+                    f"({result.slice.profile}) of the same GPU"
                 )
 
     def why_silent(self, gpu_uuid: str) -> str | None:

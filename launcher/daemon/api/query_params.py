@@ -127,12 +127,12 @@ def log_position(query: Mapping[str, str]) -> tuple[int, int, int] | None:
     value = query.get("position")
     if value is None:
         return None
-    found = _POSITION.fullmatch(value)
-    if found is None:
+    match = _POSITION.fullmatch(value)
+    if match is None:
         raise UserError(
             f"position={value!r} is not a valid position: send the last one that the stream told"
         )
-    return int(found[1]), int(found[2]), int(found[3])
+    return int(match[1]), int(match[2]), int(match[3])
 
 
 def wait_timeout(query: Mapping[str, str]) -> float:

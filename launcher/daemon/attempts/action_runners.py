@@ -367,8 +367,8 @@ class ActionRunners:
     def _complete_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
         """Let the follower finish, or write the log where none did: a daemon died in between."""
         if follower is None:
-            found = self._containers.inspect(action.container_name)
-            if found is not None and not found.ever_started:
+            result = self._containers.inspect(action.container_name)
+            if result is not None and not result.ever_started:
                 return
         elif not follower.finished(LOG_WAIT_SECONDS) or not follower.log_left:
             return

@@ -126,13 +126,13 @@ class Plan:
     def _put_secrets(self, dockerd: int | None) -> None:
         owner, spec = self.asked.person.owner, self.asked.spec
         try:
-            found = self.secrets.read((owner.uid, spec.kept or ""))
+            result = self.secrets.read((owner.uid, spec.kept or ""))
         except OSError as error:
             text = f"secrets: they cannot be read: {error.strerror}"
             raise NotStarted(StartFailure.INFRA, text) from None
-        if found is None or found.keys() != set(spec.secrets):
+        if result is None or result.keys() != set(spec.secrets):
             raise NotStarted(StartFailure.USER, "secrets: they are gone; submit the job again")
-        self.places.fill(self.action.container_name, owner, found, dockerd)
+        self.places.fill(self.action.container_name, owner, result, dockerd)
 
     def body(self) -> dict[str, object]:
         """Return the body of the create call, looked at twice.

@@ -43,75 +43,75 @@ SAME_MOMENT_SECONDS = 0.1
 """How far the end that containerd tells and the one that the kernel tells are apart at most."""
 
 
-def is_genuine(found: Container, seen: Witnessed) -> bool:
+def is_genuine(container: Container, seen: Witnessed) -> bool:
     """Whether an exit code is the program's own: told by the kernel, or by containerd.
 
     containerd's has the kernel's time; one that Docker made up at its restart has not. Whether
     dockerd itself ended the program is another question (``why_lost``).
     """
-    if found.exit_code in (*KILLED, INIT_FAILED):
+    if container.exit_code in (*KILLED, INIT_FAILED):
         return False
-    return seen.exit_code is not None or _apart(found, seen) <= SAME_MOMENT_SECONDS
+    return seen.exit_code is not None or _apart(container, seen) <= SAME_MOMENT_SECONDS
 
 
-def true_end(found: Container, seen: Witnessed) -> str | None:
+def true_end(container: Container, seen: Witnessed) -> str | None:
     """Return when a container ended, RFC 3339: as the kernel says where Docker made it up."""
-    if seen.exit_code is None or seen.at is None or _apart(found, seen) <= CLOCK_SECONDS:
-        return found.finished_at
+    if seen.exit_code is None or seen.at is None or _apart(container, seen) <= CLOCK_SECONDS:
+        return container.finished_at
     return clock.rfc3339(seen.at)
 
 
-def _apart(found: Container, seen: Witnessed) -> float:
+def _apart(container: Container, seen: Witnessed) -> float:
     """Return by how many seconds Docker and the kernel tell another time of an end."""
-    ended = wall_of(found.finished_at)
+    ended = wall_of(container.finished_at)
     return math.inf if ended is None or seen.at is None else abs(ended - seen.at)
 
 
-def is_doubtful(found: Container) -> bool:
+def is_doubtful(container: Container) -> bool:
     """Whether an end is one that a dockerd that was restarted may have made up."""
-    return found.exit_code in (*KILLED, INIT_FAILED, FORGOTTEN, UNWRITTEN) and not found.oom
+    return container.exit_code in (*KILLED, INIT_FAILED, FORGOTTEN, UNWRITTEN) and not container.oom
 
 
-def why_unknown(found: Container) -> str | None:
+def why_unknown(container: Container) -> str | None:
     """Return why a container that ran and does not run any more has no end, or None.
 
     Docker writes 0 where it has no exit code; what it does know has a time.
     """
-    if not found.ever_started:
+    if not container.ever_started:
         return "Docker does not know any more that it ran"
-    return "Docker does not know when it ended" if found.finished_at is None else None
+    return "Docker does not know when it ended" if container.finished_at is None else None
 
 
-def why_rebooted(found: Container) -> str | None:
+def why_rebooted(container: Container) -> str | None:
     """Return why the end of a container that ran before the boot is not to be believed, or None.
 
     Its code is its own only with a finish time before the boot; 255 may be of a boot before that.
     One that runs, or began after the boot, did not run before it.
     """
-    started, ended = wall_of(found.started_at), wall_of(found.finished_at)
-    if found.running or (started is not None and started > clock.booted_at() + CLOCK_SECONDS):
+    started, ended = wall_of(container.started_at), wall_of(container.finished_at)
+    if container.running or (started is not None and started > clock.booted_at() + CLOCK_SECONDS):
         return None
     after_boot = ended is None or ended >= clock.booted_at() - CLOCK_SECONDS
-    if after_boot or found.exit_code == FORGOTTEN:
+    if after_boot or container.exit_code == FORGOTTEN:
         return "the machine was rebooted while it ran"
     return None
 
 
-def why_missed(found: Container, missed: float) -> str | None:
+def why_missed(container: Container, missed: float) -> str | None:
     """Return why Docker's word about an end that it had missed is not to be believed, or None.
 
     ``missed``: when it was seen to have no process, so that a later end is made up: with 255, or by
     Docker 26 and newer with 0 (monitor.go, handleContainerExit: tsk.Delete failed).
     """
-    ended = wall_of(found.finished_at)
-    made_up = found.exit_code == UNWRITTEN and ended is not None and ended >= missed
-    if found.exit_code == FORGOTTEN or made_up:
+    ended = wall_of(container.finished_at)
+    made_up = container.exit_code == UNWRITTEN and ended is not None and ended >= missed
+    if container.exit_code == FORGOTTEN or made_up:
         return "Docker missed its end and does not know how it ended"
     return None
 
 
 def why_lost(
-    found: Container,
+    container: Container,
     seen: DockerdIdentity | None,
     now: DockerdIdentity | None,
     saw_end: Callable[[], bool],
@@ -122,12 +122,12 @@ def why_lost(
     present one; ``saw_end`` tells whether that has an event of the end. Not told apart is a life
     between the two that made an end up and was over before anybody had looked.
     """
-    ended, started = wall_of(found.finished_at), wall_of(found.started_at)
+    ended, started = wall_of(container.finished_at), wall_of(container.started_at)
     if ended is None or started is None:
         return None
     if now is None or seen == now or started > now.started_at:
         return None
-    code, after = found.exit_code, ended - now.started_at
+    code, after = container.exit_code, ended - now.started_at
     earliest = -TICK_SECONDS if code == UNWRITTEN else -CLOCK_SECONDS
     restored = earliest <= after <= RESTORE_SECONDS
     if restored and (code == FORGOTTEN or (code == UNWRITTEN and not saw_end())):

@@ -87,29 +87,29 @@ class ExitWitness:
             # When one ended that has ended by now is not known.
             self._hold(_Watched(name, fd, start, None, seen=pidfd.is_over(fd)))
 
-    def watch(self, found: Container) -> None:
+    def watch(self, container: Container) -> None:
         """Hold a container that runs; does nothing where it is held or its init is not seen."""
-        if self.blind or not found.running or not found.pid:
+        if self.blind or not container.running or not container.pid:
             return
-        start = _start_of(found)
+        start = _start_of(container)
         with self._lock:
-            held = self._watched.get(found.name)
+            held = self._watched.get(container.name)
             if held is not None and held.start == start:
-                held.oom_file = held.oom_file or _oom_file(_cgroups_of(found.pid))
+                held.oom_file = held.oom_file or _oom_file(_cgroups_of(container.pid))
                 return
             try:
-                fd = os.pidfd_open(found.pid)
+                fd = os.pidfd_open(container.pid)
             except OSError:
                 return
-            groups = _cgroups_of(found.pid)
+            groups = _cgroups_of(container.pid)
             # The id in its cgroup proves that the pid was not given to another process meanwhile.
-            if found.id not in groups or pidfd.is_over(fd):
+            if container.id not in groups or pidfd.is_over(fd):
                 os.close(fd)
                 return
             self._release(held)
             self._forget_stored(held)
-            self._hold(_Watched(found.name, fd, start, _oom_file(groups)))
-            self._notifier.store(f"{STORED}{found.name}_{start}", fd)
+            self._hold(_Watched(container.name, fd, start, _oom_file(groups)))
+            self._notifier.store(f"{STORED}{container.name}_{start}", fd)
 
     def hold(self, name: str, pid: int) -> None:
         """Hold the init of a container that runs although Docker does not know it."""
@@ -119,23 +119,23 @@ class ExitWitness:
             self._hold(_Watched(name, fd, _NOT_STARTED, _oom_file(groups)))
             self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
 
-    def holds(self, found: Container) -> bool:
+    def holds(self, container: Container) -> bool:
         """Whether the init of this start of a container is held, or was until its end."""
-        watched = self._watched.get(found.name)
-        return watched is not None and watched.start == _start_of(found)
+        watched = self._watched.get(container.name)
+        return watched is not None and watched.start == _start_of(container)
 
-    def runs(self, found: Container) -> bool:
+    def runs(self, container: Container) -> bool:
         """Whether the init of this start of a container is held and has not ended."""
-        watched = self._watched.get(found.name)
-        if watched is None or watched.start != _start_of(found) or watched.seen:
+        watched = self._watched.get(container.name)
+        if watched is None or watched.start != _start_of(container) or watched.seen:
             return False
         return self._by_fd.get(watched.pidfd) is watched
 
-    def signal(self, found: Container, name: str) -> None:
+    def signal(self, container: Container, name: str) -> None:
         """Send a signal to the init of a container that Docker does not reach, if it runs."""
         with self._lock, contextlib.suppress(ProcessLookupError):
-            watched = self._watched.get(found.name)
-            if watched is not None and self.runs(found):
+            watched = self._watched.get(container.name)
+            if watched is not None and self.runs(container):
                 signal.pidfd_send_signal(watched.pidfd, signal.Signals[name])
 
     def _hold(self, watched: _Watched) -> None:
@@ -145,16 +145,16 @@ class ExitWitness:
             self._started = True
             threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
 
-    def end_of(self, found: Container, seconds: float) -> Witnessed | None:
+    def end_of(self, container: Container, seconds: float) -> Witnessed | None:
         """Return how a container ended that Docker says does not run, None where nobody saw it.
 
         An end of an earlier start does not count: whoever restarts a container has a new init.
         Waits so many seconds for its parent to reap it.
         """
-        watched = self._watched.get(found.name)
-        if watched is None or watched.start != _start_of(found):
+        watched = self._watched.get(container.name)
+        if watched is None or watched.start != _start_of(container):
             return None
-        return self.end_of_removed(found.name, seconds)
+        return self.end_of_removed(container.name, seconds)
 
     def end_of_removed(self, name: str, seconds: float) -> Witnessed | None:
         """Return how a container ended that is gone, None where nobody saw it."""
@@ -208,9 +208,9 @@ class ExitWitness:
         watched.over.set()
 
 
-def _start_of(found: Container) -> str:
+def _start_of(container: Container) -> str:
     """Return what names one start of a container: Docker's own time of it, unrounded, as digits."""
-    return "".join(filter(str.isdecimal, str(found.info["State"].get("StartedAt"))))
+    return "".join(filter(str.isdecimal, str(container.info["State"].get("StartedAt"))))
 
 
 def _cgroups_of(pid: int) -> str:

@@ -100,8 +100,8 @@ class Follower:
 
     def _wait(self) -> None:
         backoff = FIRST_BACKOFF
-        if self._seen is None and (found := self._inspect()) is not None:
-            self._witness.watch(found)  # one that is taken over: its starter holds any other
+        if self._seen is None and (result := self._inspect()) is not None:
+            self._witness.watch(result)  # one that is taken over: its starter holds any other
         while True:
             try:
                 self._containers.wait(self._action.container_name)
@@ -111,21 +111,21 @@ class Follower:
             except AWAY:
                 pass
             dockerd = insist(self._containers.incarnation)
-            found = self._inspect()
-            if found is not None and not found.running and self._witness.runs(found):
-                self._witness.end_of(found, LOOK_AGAIN)  # Docker does not know that it runs
+            result = self._inspect()
+            if result is not None and not result.running and self._witness.runs(result):
+                self._witness.end_of(result, LOOK_AGAIN)  # Docker does not know that it runs
                 continue
-            if found is None or not found.running:
+            if result is None or not result.running:
                 break
             self._seen = dockerd  # asked before: the next one's word would be taken for this one's
-            self._witness.watch(found)
-            self._wake_if_ghost(found)
+            self._witness.watch(result)
+            self._wake_if_ghost(result)
             clock.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF)
         self._over.set()
-        self._report(found)
+        self._report(result)
 
-    def _wake_if_ghost(self, found: Container) -> None:
+    def _wake_if_ghost(self, container: Container) -> None:
         """Let Docker look where it says that a container runs which has no process any more.
 
         It does so indefinitely for containers that end while containerd is away (moby 41352).
@@ -133,16 +133,16 @@ class Follower:
         one it finds out, and mostly tells the true exit code. Only where we see dockerd's own
         process a missing one means anything.
         """
-        if self._seen is None or not self._containers.is_ghost(found):
+        if self._seen is None or not self._containers.is_ghost(container):
             return
         again = self._inspect()
         if again is not None and self._containers.is_ghost(again):
             logger = about_event(log, self._action)
-            logger.warning("Docker has missed the end of %s", found.name)
+            logger.warning("Docker has missed the end of %s", container.name)
             self._missed = self._missed or clock.now().wall
-            self._marks.miss(found.name, self._missed)
+            self._marks.miss(container.name, self._missed)
             try:
-                self._containers.stop(found.name, GHOST_GRACE)
+                self._containers.stop(container.name, GHOST_GRACE)
             except (*AWAY, Refused) as error:
                 logger.warning("it cannot look now: %s", error.message)
 
@@ -151,58 +151,64 @@ class Follower:
         a = self._action
         return insist(lambda: self._containers.find(a.container_name, a.container_id))
 
-    def _why_lost(self, found: Container) -> str | None:
+    def _why_lost(self, container: Container) -> str | None:
         """Return why Docker's word about the end is not to be believed, None where it is."""
-        if (why := exit_trust.why_unknown(found)) is not None:
+        if (why := exit_trust.why_unknown(container)) is not None:
             return why
-        if self._action.before_boot and (why := exit_trust.why_rebooted(found)):
+        if self._action.before_boot and (why := exit_trust.why_rebooted(container)):
             return why
-        if not exit_trust.is_doubtful(found):
+        if not exit_trust.is_doubtful(container):
             return None
         mark = self._marks.asked(self._action.container_name)
         missed = self._missed or (mark and mark.missed)
-        if missed and (why := exit_trust.why_missed(found, missed)) is not None:
+        if missed and (why := exit_trust.why_missed(container, missed)) is not None:
             return why
         now = insist(self._containers.incarnation)
-        saw_end = partial(insist, partial(self._containers.saw_end, found.id))
-        return exit_trust.why_lost(found, self._seen, now, saw_end)
+        saw_end = partial(insist, partial(self._containers.saw_end, container.id))
+        return exit_trust.why_lost(container, self._seen, now, saw_end)
 
-    def _report(self, found: Container | None) -> None:
+    def _report(self, container: Container | None) -> None:
         a = self._action
-        if found is None:
+        if container is None:
             self._report_removed()
             return
         # Nothing survives a reboot.
-        idle = a.slices if a.before_boot else self._idle(a.slices, found.id)
-        seen = self._witness.end_of(found, WITNESS_SECONDS)
+        idle = a.slices if a.before_boot else self._idle(a.slices, container.id)
+        seen = self._witness.end_of(container, WITNESS_SECONDS)
         if seen is not None:
-            found = self._as_witnessed(found, seen)
-        times = found.started_at, found.finished_at
+            container = self._as_witnessed(container, seen)
+        times = container.started_at, container.finished_at
         event: Event
-        if (why := self._why_not_believed(found, seen)) is not None:
+        if (why := self._why_not_believed(container, seen)) is not None:
             event = AttemptLost(a.job, a.attempt, why, idle, *times)
         else:
             event = AttemptEnded(
-                a.job, a.attempt, found.exit_code, found.oom, *times, idle, found.error or None
+                a.job,
+                a.attempt,
+                container.exit_code,
+                container.oom,
+                *times,
+                idle,
+                container.error or None,
             )
         self._tell(event)
 
-    def _as_witnessed(self, found: Container, seen: Witnessed) -> Container:
+    def _as_witnessed(self, container: Container, seen: Witnessed) -> Container:
         """Return a container as the kernel tells its end, where that differs from Docker's word."""
-        code = found.exit_code if seen.exit_code is None else seen.exit_code
-        if code != found.exit_code:
+        code = container.exit_code if seen.exit_code is None else seen.exit_code
+        if code != container.exit_code:
             about_event(log, self._action).error(
                 "Docker says that %s ended with %d; the kernel says %d, which counts",
-                found.name,
-                found.exit_code,
+                container.name,
+                container.exit_code,
                 code,
             )
-        oom, at = found.oom or seen.oom, exit_trust.true_end(found, seen)
-        return replace(found, exit_code=code, oom=oom, finished_at=at)
+        oom, at = container.oom or seen.oom, exit_trust.true_end(container, seen)
+        return replace(container, exit_code=code, oom=oom, finished_at=at)
 
-    def _why_not_believed(self, found: Container, seen: Witnessed | None) -> str | None:
-        genuine = seen is not None and exit_trust.is_genuine(found, seen)
-        return None if genuine else self._why_lost(found)
+    def _why_not_believed(self, container: Container, seen: Witnessed | None) -> str | None:
+        genuine = seen is not None and exit_trust.is_genuine(container, seen)
+        return None if genuine else self._why_lost(container)
 
     def _report_removed(self) -> None:
         """Report a container that is gone: its end counts if the kernel told it."""

@@ -49,9 +49,9 @@ class ImageActions:
     async def find(self, action: act.FindImage) -> None:
         """Look whether an image is on this machine."""
         payer = self._payer(action.image)
-        found = await self._pools.looks.run(payer, self._images.find, action.image.reference)
+        result = await self._pools.looks.run(payer, self._images.find, action.image.reference)
         missing = ev.ImageMissing(action.image)
-        self._tell(await self._judged(action.image, found) if found else missing)
+        self._tell(await self._judged(action.image, result) if result else missing)
 
     async def _judged(
         self, key: ImageKey, image_id: str, *, pulled: bool = False
@@ -76,8 +76,8 @@ class ImageActions:
 
     async def settle(self, action: act.SettlePull) -> None:
         """Find out what a pull that a crash cut off has brought."""
-        found = await self._pools.looks.run(action.uid, self._images.find, action.reference)
-        self._tell(ev.PullSettled(action.reference, action.uid, found))
+        result = await self._pools.looks.run(action.uid, self._images.find, action.reference)
+        self._tell(ev.PullSettled(action.reference, action.uid, result))
 
     def _image_faults(self, image_id: str) -> list[str]:
         image = self._images.config(image_id)

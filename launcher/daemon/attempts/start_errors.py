@@ -85,17 +85,19 @@ def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
     return NotStarted(failure, message, slice_=_named(message, slices) if about_slices else None)
 
 
-def never_ran(found: Container, refused: Refused | None, slices: tuple[Slice, ...]) -> NotStarted:
+def never_ran(
+    container: Container, refused: Refused | None, slices: tuple[Slice, ...]
+) -> NotStarted:
     """Say why a created container does not run; Docker keeps 126, 127 or 128 with it.
 
     It takes them from words in the text, so that a hook that misses a file is 127 too.
     """
     if refused is None:
-        text = found.error or "it did not start"
+        text = container.error or "it did not start"
         refused = Refused(refusal(500, text), 500, text)
     of_command = refused.refusal is Refusal.USER or not of_hook(refused.message)
-    if found.exit_code in (126, 127) and of_command:
-        return NotStarted(StartFailure.USER, refused.message, found.exit_code)
+    if container.exit_code in (126, 127) and of_command:
+        return NotStarted(StartFailure.USER, refused.message, container.exit_code)
     return refused_start(refused, slices)
 
 

@@ -137,61 +137,61 @@ class Starter:
     def _ensure(
         self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
     ) -> Container:
-        found = earlier = self._look(action.container_name) if action.resumed else None
+        container = earlier = self._look(action.container_name) if action.resumed else None
         mark = self.marks.asked(action.container_name) if action.resumed else None
-        if found is None and mark is not None:
+        if container is None and mark is not None:
             raise Vanished(_removed(action.container_name), mark.container_id)
-        if found is not None:
-            self._must_be_ours(found, action)
-            if found.ever_started and action.before_boot and (why := why_rebooted(found)):
-                raise Vanished(why, found.id)
-            self._must_not_have_run(found, action.container_name)
-        if found is None or not found.ever_started:
+        if container is not None:
+            self._must_be_ours(container, action)
+            if container.ever_started and action.before_boot and (why := why_rebooted(container)):
+                raise Vanished(why, container.id)
+            self._must_not_have_run(container, action.container_name)
+        if container is None or not container.ever_started:
             if action.unfit is not None:
                 raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
             self.check_slices(action.slices)
-        if found is None:
+        if container is None:
             must_be_wanted(wanted)
             if isinstance(plan, str):
                 raise NotStarted(StartFailure.USER, plan)
-            found = self._start(action, self._create(action, plan), wanted)
-        elif not (self._has_started(found) or found.error):
+            container = self._start(action, self._create(action, plan), wanted)
+        elif not (self._has_started(container) or container.error):
             if isinstance(plan, Plan):  # a reboot, or another daemon, took its mounts away
                 plan.pin(self.pins, self._dockerd_pid)
-            found = self._start(action, found.id, wanted)
-        if not self._has_started(found):
-            raise never_ran(found, None, action.slices)
-        self._must_be_as_planned(found, action, plan, made_now=earlier is None)
-        return found
+            container = self._start(action, container.id, wanted)
+        if not self._has_started(container):
+            raise never_ran(container, None, action.slices)
+        self._must_be_as_planned(container, action, plan, made_now=earlier is None)
+        return container
 
     def _must_be_as_planned(
-        self, found: Container, action: StartAttempt, plan: Plan | str, *, made_now: bool
+        self, container: Container, action: StartAttempt, plan: Plan | str, *, made_now: bool
     ) -> None:
         """Kill a container that has what was not leased or granted (I9)."""
         given = self._when_docker_tells(self.devices.are_given, action.container_name)
         if isinstance(plan, str):
             devices = [s.uuid for s in action.slices] if given else []
-            faults = list(inspect_check.device_faults(found.info, devices))
+            faults = list(inspect_check.device_faults(container.info, devices))
         else:
-            faults = inspect_check.inspect_faults(found.info, plan.bounds(), limits=made_now)
+            faults = inspect_check.inspect_faults(container.info, plan.bounds(), limits=made_now)
         if faults:
             self._kill(action.container_name)
             text = f"killed after start: {'; '.join(faults)}"
             about_event(log, action).critical("%s: %s", action.container_name, text)
             raise NotStarted(StartFailure.TAMPERED, text)
 
-    def _must_be_ours(self, found: Container, action: StartAttempt) -> None:
+    def _must_be_ours(self, container: Container, action: StartAttempt) -> None:
         """Refuse a container of this name that is another's, or of a job that had this id before.
 
         A database that was put back from a copy gives ids out again.
         """
-        ours = found.belongs_to(self.store, action.job, action.attempt)
+        ours = container.belongs_to(self.store, action.job, action.attempt)
         slices = ",".join(s.uuid for s in action.slices)
-        as_asked = (found.info.get("Image"), found.labels.get(LABEL_SLICES))
+        as_asked = (container.info.get("Image"), container.labels.get(LABEL_SLICES))
         if not ours or as_asked != (action.image_id, slices):
             raise NotStarted(
                 StartFailure.INFRA,
-                f"the name {action.container_name} belongs to another's container {found.id[:12]}",
+                f"another's container {container.id[:12]} has the name {action.container_name}",
             )
 
     def check_slices(self, slices: tuple[Slice, ...]) -> None:
@@ -233,15 +233,15 @@ class Starter:
             except EngineUnavailable as away:
                 raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
             except Unknown:
-                if (found := self._look(name)) is not None:
-                    self._must_be_ours(found, action)
-                    return found.id
+                if (result := self._look(name)) is not None:
+                    self._must_be_ours(result, action)
+                    return result.id
             except Refused as refused:
                 if refused.refusal is not Refusal.CONFLICT:
                     raise refused_start(refused, action.slices) from refused
-                if (found := self._look(name)) is not None:
-                    self._must_be_ours(found, action)
-                    return found.id
+                if (result := self._look(name)) is not None:
+                    self._must_be_ours(result, action)
+                    return result.id
 
     def _body(self, plan: Plan) -> dict[str, object]:
         try:
@@ -256,13 +256,13 @@ class Starter:
         sent = action.resumed  # by the daemon before this one, perhaps
         while True:
             refused: Refused | None = None
-            found = self._settled(name) if sent else None
-            if found is not None:
-                self._must_not_have_run(found, name)
-                if self._has_started(found):
-                    return found
-                if found.error:
-                    raise never_ran(found, None, action.slices)
+            container = self._settled(name) if sent else None
+            if container is not None:
+                self._must_not_have_run(container, name)
+                if self._has_started(container):
+                    return container
+                if container.error:
+                    raise never_ran(container, None, action.slices)
             self._note_dockerd(name, sent=sent)
             must_be_wanted(wanted)
             under = life_of(self.under[name])
@@ -280,15 +280,15 @@ class Starter:
                 about_event(log, action).warning("%s; looking", unknown.message)
                 self._look_without_docker(name, container_id)
                 continue
-            found = self._look(name)
-            if found is None and (sent or refused is None):
+            container = self._look(name)
+            if container is None and (sent or refused is None):
                 raise Vanished(_removed(name), container_id)
-            if found is None:
+            if container is None:
                 raise NotStarted(StartFailure.INFRA, f"the container {name} vanished before start")
-            if found.ever_started:
-                return found
-            if refused is not None or found.error:
-                raise never_ran(found, refused, action.slices)
+            if container.ever_started:
+                return container
+            if refused is not None or container.error:
+                raise never_ran(container, refused, action.slices)
 
     def _look_without_docker(self, name: str, container_id: str) -> None:
         if (asked := self.under[name]) is not None:
@@ -311,7 +311,7 @@ class Starter:
                 return
             clock.sleep(LOOK_AGAIN_SECONDS)
 
-    def _must_not_have_run(self, found: Container, name: str) -> None:
+    def _must_not_have_run(self, container: Container, name: str) -> None:
         """Raise ``Vanished`` for a container that may have run although Docker does not say so.
 
         A dockerd that is killed after its call of containerd, and before it has written the start
@@ -319,19 +319,19 @@ class Starter:
         containerd did not answer.
         """
         mark = self.marks.asked(name)
-        if mark is None or self._has_started(found):
+        if mark is None or self._has_started(container):
             return
-        if broke_off(found.error):
+        if broke_off(container.error):
             why = "containerd's answer to its start was lost"
         elif mark.dockerd and mark.dockerd != self._dockerd_now(name):
             why = "Docker was restarted while it was being started"
         else:
             return
-        must_have_begun(name, found.id, self.witness, why)
+        must_have_begun(name, container.id, self.witness, why)
 
-    def _has_started(self, found: Container) -> bool:
+    def _has_started(self, container: Container) -> bool:
         """Whether it runs or ran: by Docker, or by a process of it that is or was held."""
-        return found.ever_started or self.witness.holds(found)
+        return container.ever_started or self.witness.holds(container)
 
     def _dockerd_pid(self) -> int | None:
         with contextlib.suppress(EngineUnavailable, Unknown, Refused):
@@ -354,21 +354,21 @@ class Starter:
     def _settled(self, name: str) -> Container | None:
         """Look, and where it does not run yet look again after a moment: a second start of a short
         job would run it twice."""
-        found = self._look(name)
-        if found is None or found.ever_started or found.error:
-            return found
+        container = self._look(name)
+        if container is None or container.ever_started or container.error:
+            return container
         clock.sleep(SETTLE_SECONDS)
         return self._look(name)
 
     def _look(self, name: str) -> Container | None:
         """Inspect until Docker answers: there is no other way to know (I3)."""
-        found = self._when_docker_tells(lambda: self.containers.inspect(name), name)
-        if found is not None:
-            self.witness.watch(found)
-        return found
+        container = self._when_docker_tells(lambda: self.containers.inspect(name), name)
+        if container is not None:
+            self.witness.watch(container)
+        return container
 
     def _kill(self, name: str) -> None:
-        while (found := self._look(name)) is not None and found.running:
+        while (result := self._look(name)) is not None and result.running:
             try:
                 self.containers.kill(name, "SIGKILL")
             except (EngineUnavailable, Unknown, Refused) as error:

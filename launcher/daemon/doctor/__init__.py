@@ -111,13 +111,13 @@ def _seen(context: Context) -> nvml.Seen:
     """What the daemon knows, as values that a thread may keep."""
     world = context.world
     states = [state for state in world.slices.values() if not state.lost]
-    found = Inventory(
+    seen = Inventory(
         context.health.driver_version or "",
         tuple(world.gpus.values()),
         tuple(state.slice for state in states),
         tuple(world.instances.values()),
     )
-    return nvml.Seen(found, {s.slice.uuid: s.foreign for s in states if s.foreign})
+    return nvml.Seen(seen, {s.slice.uuid: s.foreign for s in states if s.foreign})
 
 
 def _daemon(context: Context) -> Iterator[Finding]:
@@ -127,7 +127,7 @@ def _daemon(context: Context) -> Iterator[Finding]:
         yield ok("daemon", f"runs with {context.config.state_dir}")
 
 
-def _gpus(context: Context, found: Inventory) -> Iterator[Finding]:
+def _gpus(context: Context, inventory: Inventory) -> Iterator[Finding]:
     world = context.world
     if world.gpu_down:
         yield problem("nvml", world.gpu_down, "CPU jobs run all the same.")
@@ -139,33 +139,33 @@ def _gpus(context: Context, found: Inventory) -> Iterator[Finding]:
         )
         yield problem("nvml", why, text)
     if not silent:
-        yield ok("nvml", f"NVML answers, {len(found.gpus)} GPU(s)")
+        yield ok("nvml", f"NVML answers, {len(inventory.gpus)} GPU(s)")
     if context.health.processes_hidden:
         yield warning(
             "nvml processes",
             "NVML does not list the processes on a slice: empty cgroups are the proof instead",
             "Run the daemon as root: then it also sees processes outside of containers.",
         )
-    yield from gpus.driver(found)
-    yield from gpus.modes(found)
+    yield from gpus.driver(inventory)
+    yield from gpus.modes(inventory)
     if world.layout is None:  # a change under way makes them and ends them
-        yield from gpus.bare(found)
+        yield from gpus.bare(inventory)
 
 
 async def _images(context: Context, uid: int) -> list[Finding]:
     """Say which images only admins may run, because it is not known whose they are."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            found = await images.undecided(context, uid)
+            unknown = await images.undecided(context, uid)
     except (TimeoutError, EngineUnavailable, EngineError):
         return []  # the checks of Docker say why
-    if not context.config.system or not found:
-        return [ok("images", "it is known of every image whose it is")] if not found else []
+    if not context.config.system or not unknown:
+        return [ok("images", "it is known of every image whose it is")] if not unknown else []
     return [
         warning(
             "images",
-            f"{len(found)} image(s) that the launcher did not pull, such as {found[0].name}: only "
-            "admins may run them from here",
+            f"{len(unknown)} image(s) that the launcher did not pull, such as {unknown[0].name}: "
+            "only admins may run them from here",
             "`launch images publish IMAGE` makes one everybody's, `launch images publish --all` "
             "all of these.",
         )

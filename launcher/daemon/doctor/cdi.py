@@ -70,7 +70,7 @@ def check(
     host: Host, slices: tuple[Slice, ...], nodes: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
     """Say which specs do not fit what stands; ``nodes`` are those that each slice needs."""
-    found: list[Spec] = []
+    result: list[Spec] = []
     for path in specs(host.root):
         try:
             spec = parse(path)
@@ -78,9 +78,9 @@ def check(
             yield warning("cdi", str(error), repair=rewrite(path))
             continue
         if spec is not None:
-            found.append(spec)
-    missing = list(_missing(found, slices))
-    for spec in found:
+            result.append(spec)
+    missing = list(_missing(result, slices))
+    for spec in result:
         why = [*_gone(spec, slices), *missing, *_wrong_nodes(spec, nodes), *_old(spec, host)]
         if why:
             text = f"{spec.path} is older than the layout or the driver: {'; '.join(why)}"
@@ -101,15 +101,15 @@ def _gone(spec: Spec, slices: tuple[Slice, ...]) -> Iterator[str]:
         yield f"it names {_some(gone)}, which is not there now"
 
 
-def _missing(found: Sequence[Spec], slices: tuple[Slice, ...]) -> Iterator[str]:
+def _missing(result: Sequence[Spec], slices: tuple[Slice, ...]) -> Iterator[str]:
     """What no spec names: by UUID, or where they number their devices, by count."""
     cut = [s.uuid for s in slices if s.gi is not None]
-    named: set[str] = set().union(*(spec.uuids for spec in found))
-    numbered = {name for spec in found for name in spec.devices if _MIG_INDEX.fullmatch(name)}
+    named: set[str] = set().union(*(spec.uuids for spec in result))
+    numbered = {name for spec in result for name in spec.devices if _MIG_INDEX.fullmatch(name)}
     lacking = sorted(set(cut) - named)
     if named and lacking:
         yield f"it does not name {_some(lacking)}"
-    elif not named and found and len(numbered) != len(cut):
+    elif not named and result and len(numbered) != len(cut):
         yield f"it numbers {len(numbered)} MIG devices where there are {len(cut)}"
 
 

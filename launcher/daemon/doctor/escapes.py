@@ -48,9 +48,9 @@ def toolkit(host: Host) -> Finding:
 def toolkit_version(host: Host) -> str | None:
     """Return the installed version, None where no tool tells it."""
     for command in TOOLKIT_COMMANDS:
-        found = _NVIDIA.search(host.ask(command, "--version") or "")
-        if found and key(found[1]):
-            return found[1]
+        match = _NVIDIA.search(host.ask(command, "--version") or "")
+        if match and key(match[1]):
+            return match[1]
     return None
 
 
@@ -107,8 +107,8 @@ def runc_version(version: Mapping[str, Any], host: Host) -> str | None:
         version_text = str(component.get("Version", ""))
         if component.get("Name") == "runc" and key(version_text):
             return version_text
-    found = _RUNC.search(host.ask("runc", "--version") or "")
-    return found[1] if found else None
+    match = _RUNC.search(host.ask("runc", "--version") or "")
+    return match[1] if match else None
 
 
 def _named(left: Sequence[Escape]) -> str:

@@ -23,14 +23,14 @@ PERSISTENCE_ON = ("nvidia-smi", "-pm", "1")
 _DRIVER = re.compile(r"\b(\d{3,}\.\d+(?:\.\d+)?)\b")
 
 
-def driver(found: Inventory) -> Iterator[Finding]:
+def driver(inventory: Inventory) -> Iterator[Finding]:
     """Say whether the driver is new enough, for us and for every board."""
-    version = found.driver_version
+    version = inventory.driver_version
     if older(version, OLDEST_DRIVER):
         fix = f"Upgrade the NVIDIA driver to R{OLDEST_DRIVER} or later."
         yield problem("driver", f"driver {version} is older than R{OLDEST_DRIVER}", fix)
         return
-    late = [(gpu, board) for gpu in found.gpus if (board := board_of(gpu)) is not None]
+    late = [(gpu, board) for gpu in inventory.gpus if (board := board_of(gpu)) is not None]
     late = [(gpu, board) for gpu, board in late if older(version, board.driver)]
     for gpu, board in late:
         text = f"driver {version}: GPU {gpu.index} ({gpu.name}) needs {board.driver} for MIG"
@@ -66,22 +66,22 @@ def _loaded(host: Host) -> str | None:
         text = host.file(KERNEL_MODULE).read_text("utf-8", errors="replace")
     except OSError:
         return None
-    found = _DRIVER.search(text)
-    return found[1] if found else None
+    match = _DRIVER.search(text)
+    return match[1] if match else None
 
 
 def _installed(host: Host) -> str | None:
     for pattern in LIBRARIES:
         for link in sorted(host.root.glob(pattern)):
-            found = _DRIVER.search(Path(link).resolve().name.rpartition(".so.")[2])
-            if found:
-                return found[1]
+            match = _DRIVER.search(Path(link).resolve().name.rpartition(".so.")[2])
+            if match:
+                return match[1]
     return None
 
 
-def modes(found: Inventory) -> Iterator[Finding]:
+def modes(inventory: Inventory) -> Iterator[Finding]:
     """Say of every GPU whether it can be cut, is, or will be after a reset."""
-    for gpu in found.gpus:
+    for gpu in inventory.gpus:
         name = f"gpu {gpu.index}"
         if gpu.mig_current is None:
             yield ok(name, f"{gpu.name} cannot do MIG, it is leased whole")
@@ -93,7 +93,7 @@ def modes(found: Inventory) -> Iterator[Finding]:
                 "reboot the machine.",
             )
         else:
-            count = sum(s.gpu_uuid == gpu.uuid for s in found.slices)
+            count = sum(s.gpu_uuid == gpu.uuid for s in inventory.slices)
             yield ok(name, f"{gpu.name}: MIG is {_on(gpu.mig_current)}, {count} slice(s)")
 
 
@@ -101,10 +101,10 @@ def _on(mode: bool | None) -> str:
     return "on" if mode else "off"
 
 
-def bare(found: Inventory) -> Iterator[Finding]:
+def bare(inventory: Inventory) -> Iterator[Finding]:
     """Say which GPU instances take room and can run nothing."""
-    gpus = {gpu.uuid: gpu for gpu in found.gpus}
-    for instance in found.bare:
+    gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
+    for instance in inventory.bare:
         yield _bare(instance, gpus[instance.gpu_uuid])
 
 
@@ -119,9 +119,9 @@ def _bare(instance: Instance, gpu: Gpu) -> Finding:
     )
 
 
-def persistence(found: Inventory, modes: Mapping[str, bool | None]) -> Finding:
+def persistence(inventory: Inventory, modes: Mapping[str, bool | None]) -> Finding:
     """Say whether the driver stays loaded while nobody uses it; ``modes`` by GPU UUID."""
-    off = [gpu for gpu in found.gpus if modes.get(gpu.uuid) is False]
+    off = [gpu for gpu in inventory.gpus if modes.get(gpu.uuid) is False]
     if off:
         names = ", ".join(str(gpu.index) for gpu in off)
         return warning(
@@ -130,7 +130,7 @@ def persistence(found: Inventory, modes: Mapping[str, bool | None]) -> Finding:
             "which is slow and takes the layout of newer boards with it",
             repair=PERSISTENCE_ON,
         )
-    if any(modes.get(gpu.uuid) is None for gpu in found.gpus):
+    if any(modes.get(gpu.uuid) is None for gpu in inventory.gpus):
         return ok("persistence", "unknown: this driver does not tell its persistence mode")
     return ok("persistence", "persistence mode is on")
 

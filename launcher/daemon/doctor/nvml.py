@@ -34,30 +34,30 @@ def check(host: Host, reader: GpuReader, seen: Seen, contained: bool = False) ->
 
     A daemon that is ``contained`` has only some of the machine's device nodes.
     """
-    found = seen.inventory
-    uuids = [gpu.uuid for gpu in found.gpus]
+    findings = seen.inventory
+    uuids = [gpu.uuid for gpu in findings.gpus]
     modes = {uuid: _asked(lambda u=uuid: reader.persistence(u)) for uuid in uuids}  # type: ignore[misc]
     return [
-        gpus.persistence(found, modes),
-        *files(host, reader, found, contained),
+        gpus.persistence(findings, modes),
+        *files(host, reader, findings, contained),
         *gpus.foreign(seen.used, {uuid: _users(reader, uuid) for uuid in seen.used}),
     ]
 
 
-def files(host: Host, reader: GpuReader, found: Inventory, contained: bool) -> list[Finding]:
+def files(host: Host, reader: GpuReader, inventory: Inventory, contained: bool) -> list[Finding]:
     """Look whether the device nodes and the CDI specs fit what stands."""
-    gpu_minors = {gpu.uuid: _minor(reader, gpu.uuid) for gpu in found.gpus}
+    gpu_minors = {gpu.uuid: _minor(reader, gpu.uuid) for gpu in inventory.gpus}
     known = mig_device_nodes.minors(host)
-    needed = {s.uuid: nodes.nodes_of(s, gpu_minors[s.gpu_uuid], known) for s in found.slices}
+    needed = {s.uuid: nodes.nodes_of(s, gpu_minors[s.gpu_uuid], known) for s in inventory.slices}
     return [
-        *([NODES_UNSEEN] if contained else nodes.check(host, found.slices, gpu_minors)),
-        *cdi.check(host, found.slices, needed),
+        *([NODES_UNSEEN] if contained else nodes.check(host, inventory.slices, gpu_minors)),
+        *cdi.check(host, inventory.slices, needed),
     ]
 
 
-def unfit(host: Host, reader: GpuReader, contained: bool, found: Inventory) -> list[str]:
+def unfit(host: Host, reader: GpuReader, contained: bool, inventory: Inventory) -> list[str]:
     """Return which device nodes and CDI specs do not fit what stands: sentences."""
-    return [f.message for f in files(host, reader, found, contained) if f.state != "ok"]
+    return [f.message for f in files(host, reader, inventory, contained) if f.state != "ok"]
 
 
 def _asked(question: Callable[[], T]) -> T | None:

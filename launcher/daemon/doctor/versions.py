@@ -24,11 +24,11 @@ def key(text: str) -> Key | None:
     >>> key("1.4.0-rc.3") < key("1.4") < key("1.4.1+ds1-2")
     True
     """
-    found = _VERSION.match(text.strip().removeprefix("v"))
-    if found is None:
+    match = _VERSION.match(text.strip().removeprefix("v"))
+    if match is None:
         return None
-    numbers = tuple(int(number) for number in found[1].split("."))
-    return (numbers + (0,) * 4)[:4], int(found[2]) if found[2] else _FINAL
+    numbers = tuple(int(number) for number in match[1].split("."))
+    return (numbers + (0,) * 4)[:4], int(match[2]) if match[2] else _FINAL
 
 
 def older(text: str, than: str) -> bool:
@@ -116,5 +116,5 @@ def _has_fix(version: str, fixed: tuple[str, ...]) -> bool:
 
 
 def _line(version: str) -> tuple[int, ...]:
-    found = key(version)
-    return () if found is None else found[0][:2]
+    result = key(version)
+    return () if result is None else result[0][:2]

@@ -136,14 +136,14 @@ class LoopTime:
         self._since_turn, self._renewing = 0.0, False
 
     def _account(self, uid: int, now: float) -> Bucket:
-        found = self._accounts.get(uid)
-        if found is None:
+        bucket = self._accounts.get(uid)
+        if bucket is None:
             if len(self._accounts) >= self._sweep_at:
                 kept = {uid: one for uid, one in self._accounts.items() if not one.is_full(now)}
                 self._accounts, self._sweep_at = kept, max(KEPT, 2 * len(kept))
             burst = self._share * SAVED_UP_SECONDS
-            found = self._accounts[uid] = Bucket(self._share, burst, now)
-        return found
+            bucket = self._accounts[uid] = Bucket(self._share, burst, now)
+        return bucket
 
     def _must_wait(self, uid: int) -> bool:
         """Whether a step has to wait for its turn; if not, it is taken."""

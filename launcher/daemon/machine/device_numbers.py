@@ -36,8 +36,8 @@ def number_of(name: str) -> Number | None:
     >>> number_of("mig0:1"), number_of("MIG-0")
     ((0, 1), None)
     """
-    found = _NUMBER.fullmatch(name)
-    return (int(found[1]), int(found[2])) if found else None
+    match = _NUMBER.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def identity(s: Slice) -> frozenset[str]:
@@ -103,7 +103,7 @@ class DeviceNumbers:
                 }
                 meant = {start: _meanings(given, same) for start, given in fresh.items()}
                 learnt = any(meant.values())
-                kept |= {start: found for start, found in meant.items() if found}
+                kept |= {start: item for start, item in meant.items() if item}
         self._meant = dict(list(kept.items())[:MOST_KEPT])
         self._last = _Look(clock.now().boot, now, frozenset(starts), moves)
         return learnt
@@ -131,11 +131,11 @@ class DeviceNumbers:
 def layouts_of(inventory: Inventory) -> Layouts:
     """Return what stands on each GPU that answers, by the GPU's index."""
     silent, indexes = {uuid for uuid, _ in inventory.silent}, dict(inventory.indexes)
-    found: dict[int, tuple[Standing, ...]] = {}
+    layouts: dict[int, tuple[Standing, ...]] = {}
     for s in inventory.slices:
         if s.gpu_uuid not in silent:
-            found[s.gpu_index] = (*found.get(s.gpu_index, ()), (s, indexes.get(s.uuid)))
-    return found
+            layouts[s.gpu_index] = (*layouts.get(s.gpu_index, ()), (s, indexes.get(s.uuid)))
+    return layouts
 
 
 def _meanings(given: Iterable[Number], layouts: Layouts) -> dict[Number, frozenset[str]]:
@@ -143,10 +143,10 @@ def _meanings(given: Iterable[Number], layouts: Layouts) -> dict[Number, frozens
 
     Where NVML's indexes have gaps, tools differ in whether they count them: both are meant.
     """
-    found: dict[Number, frozenset[str]] = {}
+    result: dict[Number, frozenset[str]] = {}
     for gpu, index in given:
         numbered = sorted((i, s.uuid, s) for s, i in layouts.get(gpu, ()) if i is not None)
         both = [s for at, (i, _, s) in enumerate(numbered) if index in (i, at)]
         if both:
-            found[gpu, index] = frozenset().union(*map(identity, both))
-    return found
+            result[gpu, index] = frozenset().union(*map(identity, both))
+    return result

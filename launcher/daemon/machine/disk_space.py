@@ -16,10 +16,10 @@ def lack_of_space(config: Config) -> str | None:
     if not reserve:
         return None
     try:
-        found = os.statvfs(config.state_dir)
+        result = os.statvfs(config.state_dir)
     except OSError:
         return None  # who writes there says it better
-    free = found.f_bavail * found.f_frsize
+    free = result.f_bavail * result.f_frsize
     if free >= reserve * MIB:
         return None
     return (

@@ -36,9 +36,9 @@ class ForeignAllowlist:
         names = {name.lstrip("/") for name in listed.get("Names") or ()}
         return bool((names | {last_name(repository), repository}) & self._names)
 
-    def others(self, found: Iterable[GpuProcess]) -> list[GpuProcess]:
+    def others(self, gpu_processes: Iterable[GpuProcess]) -> list[GpuProcess]:
         """Return those of the processes that are use of a slice."""
-        return [process for process in found if not self.process(process.pid)]
+        return [process for process in gpu_processes if not self.process(process.pid)]
 
     def process(self, pid: int) -> bool:
         """Whether a process is allowed; one that cannot be looked at is not.

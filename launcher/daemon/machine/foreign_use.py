@@ -82,11 +82,11 @@ class ForeignUse:
             if s.uuid in ours or s.uuid in used:
                 continue
             try:
-                found = self._allowed.others(self._gpu.processes(s.uuid))
+                result = self._allowed.others(self._gpu.processes(s.uuid))
             except (GpuUnavailable, GpuFault):
                 continue
-            if found:
-                pids = ", ".join(str(p.pid) for p in found)
+            if result:
+                pids = ", ".join(str(p.pid) for p in result)
                 used[s.uuid] = f"is used by process {pids}"
         return used, blind
 
@@ -142,13 +142,13 @@ class ForeignUse:
         known = self._named.get(container_id)
         if known is not None:
             return known
-        found = self._containers.inspect(container_id)
-        if found is None:
+        result = self._containers.inspect(container_id)
+        if result is None:
             return _Has()
-        asked = gpu_ids(found.info) - {""}
+        asked = gpu_ids(result.info) - {""}
         doubtful = {name for name in asked if not _IS_PLAIN.match(name)}
-        start = f"{found.id} {found.started_at}"
-        opened = self._can_open(found, start) if asked else frozenset()
+        start = f"{result.id} {result.started_at}"
+        opened = self._can_open(result, start) if asked else frozenset()
         if not doubtful:
             has = self._named[container_id] = _Has(frozenset(asked) | opened)
             return has
@@ -177,15 +177,15 @@ class ForeignUse:
                 ids |= remembered
         return _Has(frozenset(ids), unsure)
 
-    def _can_open(self, found: Container, start: str) -> frozenset[str]:
+    def _can_open(self, container: Container, start: str) -> frozenset[str]:
         """Return which MIG devices a container has the nodes of, as they were when first seen.
 
         A privileged one has all nodes of the machine, which says nothing of what it uses.
         """
-        if self._in_container is None or (found.info.get("HostConfig") or {}).get("Privileged"):
+        if self._in_container is None or (container.info.get("HostConfig") or {}).get("Privileged"):
             return frozenset()
         if start not in self._opened:
-            self._opened[start] = self._in_container.of(found)
+            self._opened[start] = self._in_container.of(container)
         return self._opened[start]
 
     def _may_mean(self, unsure: Mapping[str, int | None], s: Slice) -> str | None:

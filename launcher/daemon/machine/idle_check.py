@@ -97,7 +97,7 @@ class IdleCheck:
         ``nobody`` says whether the container is proven empty: asked where NVML does not tell.
         """
         try:
-            found = self._allowed.others(self._gpu.processes(uuid, patience))
+            result = self._allowed.others(self._gpu.processes(uuid, patience))
         except GpuPermission:
             self._health.processes_hidden = True
             return None if nobody() else "processes that NVML refuses to list"
@@ -106,7 +106,7 @@ class IdleCheck:
             return None if nobody() else gone.message
         except (GpuUnavailable, GpuFault) as error:
             return error.message
-        return "process " + ", ".join(str(p.pid) for p in found) if found else None
+        return "process " + ", ".join(str(p.pid) for p in result) if result else None
 
     def prove(self, action: ProveIdle, tell: Callable[..., None]) -> None:
         """Watch the slices of an ended attempt until each is free, for 60 s at most."""
@@ -139,9 +139,9 @@ class IdleCheck:
         name = action.container_name
         while True:
             try:
-                found = self._containers.find(name, action.container_id)
-                if found is None or not found.running:
-                    return found.id if found else None
+                result = self._containers.find(name, action.container_id)
+                if result is None or not result.running:
+                    return result.id if result else None
             except (EngineUnavailable, EngineError) as error:
                 about_container(log, name).info("cannot look at %s yet: %s", name, error.message)
             clock.sleep(POLL_SECONDS)

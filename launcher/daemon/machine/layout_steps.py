@@ -37,7 +37,7 @@ class LayoutRunner:
         health: Health,
         look: Callable[[], Awaitable[InventoryRead | InventoryFailed]],
         refresh: Callable[[], list[str]],
-        unfit: Callable[[Inventory], list[str]] = lambda found: [],
+        unfit: Callable[[Inventory], list[str]] = lambda match: [],
         moving: Callable[[], None] = lambda: None,
     ) -> None:
         self._carver, self._health = carver, health
@@ -79,15 +79,15 @@ class LayoutRunner:
     async def look(self, action: LookAtLayout) -> LayoutSeen:
         """Read what stands; device nodes and CDI follow what was changed."""
         problems = await in_thread("refresh", self._refresh) if action.changed else []
-        found = await self._look()
+        layout_seen = await self._look()
         if action.changed:
-            if isinstance(found, InventoryRead):
+            if isinstance(layout_seen, InventoryRead):
                 # A tool that may not make a node says nothing of it: nvidia-smi -L ends with 0.
-                problems += await in_thread("refresh", lambda: self._unfit(found.inventory))
+                problems += await in_thread("refresh", lambda: self._unfit(layout_seen.inventory))
             self._health.refreshed(action.op, problems)
-        if isinstance(found, InventoryRead):
-            return LayoutSeen(action.op, blind=found.blind)
-        return LayoutSeen(action.op, found.message)
+        if isinstance(layout_seen, InventoryRead):
+            return LayoutSeen(action.op, blind=layout_seen.blind)
+        return LayoutSeen(action.op, layout_seen.message)
 
 
 def in_one_line(error: LauncherError) -> str:

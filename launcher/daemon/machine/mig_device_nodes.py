@@ -77,9 +77,9 @@ def _minors_in(root: Path, major: int) -> Iterator[int]:
             opened.callback(os.close, fd)
         with os.scandir(fd) as entries:
             for entry in islice(entries, MOST_NODES):
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == major:
-                    yield os.minor(found.st_rdev)
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == major:
+                    yield os.minor(status.st_rdev)
 
 
 MINORS = "/proc/driver/nvidia-caps/mig-minors"

@@ -198,12 +198,12 @@ class Observers:
         knows goes after a grace.
         """
         try:
-            found = await in_thread("sweep", lambda: self.containers.ours(self.store))
+            result = await in_thread("sweep", lambda: self.containers.ours(self.store))
         except (EngineUnavailable, EngineError):
             return
-        self._look_at_ids(attempt_of(listed["Labels"])[0] for listed in found)
+        self._look_at_ids(attempt_of(listed["Labels"])[0] for listed in result)
         unknown: dict[str, tuple[int, int]] = {}
-        for listed in found:
+        for listed in result:
             job_id, number = attempt_of(listed["Labels"])
             live = self.event_loop.world.jobs.get(job_id)
             if live is not None and live.attempt == number:

@@ -49,8 +49,8 @@ def sweep(
     def keep() -> set[str]:
         """Return whose mounts are in use, or will be taken away when their container is."""
         names = set(live())
-        for found in containers.ours(store):
-            names.update(name.lstrip("/") for name in found["Names"])
+        for item in containers.ours(store):
+            names.update(name.lstrip("/") for name in item["Names"])
         return names
 
     prefix = container_prefix(store)
@@ -76,14 +76,16 @@ def mounts_of(asked: PolicyInput, places: Sequence[Place]) -> list[MountRequest]
 
     ``places`` are directories of the container that must be there where they are in a mount.
     """
-    found = []
+    mount_requests = []
     for bind in asked.spec.binds:
         root = root_of(bind, asked.roots)
         if root is not None:  # else the policy has refused it
             path = os.path.relpath(bind.source, root.path)
             read_only = bind.read_only or root.read_only
-            found.append(MountRequest(root.path, path, read_only, tuple(inside(bind, places))))
-    return found
+            mount_requests.append(
+                MountRequest(root.path, path, read_only, tuple(inside(bind, places)))
+            )
+    return mount_requests
 
 
 def user_of(person: Person) -> User:

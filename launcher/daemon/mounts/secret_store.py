@@ -137,8 +137,8 @@ class SecretStore:
             return None
         try:
             with os.fdopen(os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                found = json.loads(file.read())
-            return {str(name): base64.b64decode(text) for name, text in found.items()}
+                reply = json.loads(file.read())
+            return {str(name): base64.b64decode(text) for name, text in reply.items()}
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, AttributeError):

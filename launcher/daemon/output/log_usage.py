@@ -76,9 +76,9 @@ class LogUsage:
 
     def resume(self, job: int, attempt: int) -> None:
         """Count a log that is being written, of a job that is not over."""
-        found = self._world().jobs.get(job)
-        if found is not None:
-            self.follow(job, attempt, found.owner.uid)
+        result = self._world().jobs.get(job)
+        if result is not None:
+            self.follow(job, attempt, result.owner.uid)
 
     def limit(self, job: int, attempt: int) -> Limit:
         """Return how large an attempt's log may be."""
@@ -114,11 +114,11 @@ class LogUsage:
             limit_path(path).unlink(missing_ok=True)
         with self._lock:
             self._limits.pop((job, attempt), None)
-            found = self._live.pop((job, attempt), None)
-            if found is not None:
-                self._settled[found[0]] += size
+            result = self._live.pop((job, attempt), None)
+            if result is not None:
+                self._settled[result[0]] += size
                 if self._ended is not None:
-                    self._ended[job, attempt] = (found[0], size)
+                    self._ended[job, attempt] = (result[0], size)
 
     def warning(self, owner: Owner, *, admin: bool) -> str | None:
         """Return what a submitter is told whose new logs will be cut; None where they are not."""
@@ -171,9 +171,9 @@ class LogUsage:
         for folder in await in_thread("logs", partial(folders, self._directory)):
             sizes = await in_thread("logs", partial(self._sizes, folder))
             if sizes:
-                found = await owners(min(sizes), max(sizes))
-                for job in sizes.keys() & found.keys():
-                    totals[found[job]] += sizes[job]
+                result = await owners(min(sizes), max(sizes))
+                for job in sizes.keys() & result.keys():
+                    totals[result[job]] += sizes[job]
         with self._lock:
             for uid, size in self._ended.values():
                 totals[uid] += size

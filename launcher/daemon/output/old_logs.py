@@ -107,8 +107,8 @@ def _goes(
 def folders(directory: Path) -> list[Path]:
     """Return the folders of logs, those of the oldest jobs first."""
     with contextlib.suppress(FileNotFoundError):
-        found = [each for each in directory.iterdir() if each.name.isdecimal() and each.is_dir()]
-        return sorted(found, key=lambda folder: int(folder.name))
+        paths = [each for each in directory.iterdir() if each.name.isdecimal() and each.is_dir()]
+        return sorted(paths, key=lambda folder: int(folder.name))
     return []
 
 
@@ -119,7 +119,7 @@ def limit_path(path: Path) -> Path:
 
 def logs_in(folder: Path) -> list[LogFile]:
     """Return the logs in a folder."""
-    found: list[LogFile] = []
+    log_files: list[LogFile] = []
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             name = _NAME.fullmatch(entry.name)
@@ -128,8 +128,8 @@ def logs_in(folder: Path) -> list[LogFile]:
             with contextlib.suppress(FileNotFoundError):
                 known = entry.stat(follow_symlinks=False)
                 path, job, attempt = Path(entry.path), int(name[1]), int(name[2])
-                found.append(LogFile(path, job, attempt, known.st_size, known.st_mtime))
-    return found
+                log_files.append(LogFile(path, job, attempt, known.st_size, known.st_mtime))
+    return log_files
 
 
 def _unlink(files: Collection[LogFile]) -> None:

@@ -104,22 +104,22 @@ class Retention:
 
         A job stays while one that has not ended names it; an array goes as a whole.
         """
-        old, found, started = OldJobs(before, uid), Pruned(), time.monotonic()
+        old, pruned, started = OldJobs(before, uid), Pruned(), time.monotonic()
         while True:
             batch = await self._committer.read_slowly(old.next, LOOKED_AT if dry_run else BATCH)
             if not batch:
-                return found
+                return pruned
             if dry_run:
-                found.jobs += len(deletable(self._event_loop().world, batch))
+                pruned.jobs += len(deletable(self._event_loop().world, batch))
                 continue
             before_commit = time.monotonic()
             gone: list[int] = await self._event_loop().ask(ev.PruneAsked(tuple(batch)))
             took = time.monotonic() - before_commit
             await self._logs.delete_of(gone)
-            found.jobs += len(gone)
+            pruned.jobs += len(gone)
             if seconds is not None and time.monotonic() - started > seconds:
-                found.more = True
-                return found
+                pruned.more = True
+                return pruned
             await asyncio.sleep(took * REST)
 
     async def delete_logs(

@@ -81,7 +81,7 @@ def rebuild(config: Config) -> Told:
     with Rebuilding(config.state_dir) as work:
         store_id = work.store_id() or _id_of(listed)
         ours = [c for c in listed if c["Labels"][LABEL_STORE] == store_id]
-        inspected = [found for c in ours if (found := containers.inspect(c["Id"])) is not None]
+        inspected = [result for c in ours if (result := containers.inspect(c["Id"])) is not None]
         secrets = SecretStore(config.state_dir / "secrets")
         seen = [one for c in inspected if (one := _found(c, images, secrets)) is not None]
         shown = _slices(seen)
@@ -103,14 +103,14 @@ def rebuild(config: Config) -> Told:
 
 def _id_of(listed: Iterable[Mapping[str, Any]]) -> str | None:
     """Return the one store whose containers are there, None where there are none."""
-    found = {c["Labels"][LABEL_STORE] for c in listed}
-    if len(found) > 1:
+    result = {c["Labels"][LABEL_STORE] for c in listed}
+    if len(result) > 1:
         raise UserError(
-            f"containers of several stores are there ({', '.join(sorted(found))}), and which one "
+            f"containers of several stores are there ({', '.join(sorted(result))}), and which one "
             "the damaged database was is not known",
             fix="Write its id into the file store-id of the state directory, then try again.",
         )
-    return next(iter(found), None)
+    return next(iter(result), None)
 
 
 def _found(container: Container, images: Images, secrets: SecretStore) -> FoundContainer | None:
@@ -157,8 +157,8 @@ def _found(container: Container, images: Images, secrets: SecretStore) -> FoundC
 def _kept(labels: Mapping[str, str], secrets: SecretStore) -> dict[str, str | None]:
     """Return the names of a job's secrets and where they are kept, if they still are."""
     name = labels.get(LABEL_SECRETS, "")
-    found = secrets.read((_owner(labels.get(LABEL_UID, "")).uid, name))
-    return dict.fromkeys(found or (), convert.KEPT + name)
+    result = secrets.read((_owner(labels.get(LABEL_UID, "")).uid, name))
+    return dict.fromkeys(result or (), convert.KEPT + name)
 
 
 def _owner(uid: str) -> Owner:
@@ -179,12 +179,12 @@ def _limit(environment: Iterable[str], started_at: str | None) -> float | None:
     return None if deadline is None or started is None else max(1.0, deadline - started)
 
 
-def _slices(found: Iterable[FoundContainer]) -> dict[str, Slice]:
+def _slices(containers: Iterable[FoundContainer]) -> dict[str, Slice]:
     """Return what NVML shows; without it nobody knows what running containers hold (I10)."""
     try:
         return {s.uuid: s for s in GpuReader().inventory().slices}
     except (GpuUnavailable, GpuFault) as error:
-        if any(one.slices for one in found):
+        if any(one.slices for one in containers):
             raise LauncherError(
                 f"the GPUs of running jobs cannot be looked at: {error.message}",
                 fix="Repair the driver first; `launch doctor` says what is wrong with it.",
@@ -197,7 +197,7 @@ def begun(state_dir: Path) -> dict[int, int]:
     logs = (file for folder in folders(state_dir / "logs") for file in logs_in(folder))
     seen = [(file.job, file.attempt) for file in logs]
     marks = (attempt_of_name(path.name) for path in state_dir.glob("starts/*"))
-    found: dict[int, int] = {}
+    result: dict[int, int] = {}
     for job, attempt in [*seen, *(mark for mark in marks if mark is not None)]:
-        found[job] = max(attempt, found.get(job, 0))
-    return found
+        result[job] = max(attempt, result.get(job, 0))
+    return result

@@ -106,14 +106,14 @@ class Commands:
             self._last = (stored.document, stored.keys)
         if self._words is None:
             return None
-        found: list[str] = []
+        result: list[str] = []
         for word in self._words:
             made = word.head(stored.values, most) if isinstance(word, Template) else word
-            found.append(made)
+            result.append(made)
             most -= len(made) + 1
             if most < 0:
                 break
-        return found
+        return result
 
 
 def _keys(array: ArrayRequest) -> set[str]:
@@ -182,11 +182,11 @@ class _Elements:
         )
 
     def _text(self, text: str | None) -> Make | None:
-        found = None if text is None else template(text, self._keys)
-        return None if found is None else lambda values: self._render(found, values)
+        make = None if text is None else template(text, self._keys)
+        return None if make is None else lambda values: self._render(make, values)
 
-    def _render(self, found: Template, values: Mapping[str, str]) -> str:
-        pieces = found.pieces(values)
+    def _render(self, result: Template, values: Mapping[str, str]) -> str:
+        pieces = result.pieces(values)
         size = sum(map(len, pieces))
         if size > MOST_WORDS:
             raise UserError(

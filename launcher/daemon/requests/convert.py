@@ -160,8 +160,8 @@ def core_spec(request: wire.JobRequest) -> JobSpec:
 
 def _kept(request: wire.JobRequest) -> str | None:
     """Return under which name the contents of a job's secrets are kept; never a content."""
-    found = next(iter(request.secrets.values()), None)
-    return None if found is None or not found.startswith(KEPT) else kept_as(found)
+    result = next(iter(request.secrets.values()), None)
+    return None if result is None or not result.startswith(KEPT) else kept_as(result)
 
 
 def kept_as(stored: str) -> str:
@@ -176,14 +176,14 @@ def _retries(asked: wire.RetryRequest) -> Retries:
 def moment(text: str, field: str = "begin") -> float:
     """Return seconds since 1970 of an RFC 3339 moment; raises ``UserError`` naming ``field``."""
     try:
-        found = datetime.fromisoformat(text)
+        result = datetime.fromisoformat(text)
     except ValueError:
         raise UserError(
             f"{field}: {text!r} is not a valid time such as 2026-12-01T02:00:00Z"
         ) from None
-    if found.tzinfo is None:
+    if result.tzinfo is None:
         raise UserError(f"{field}: {text!r} has no time zone", fix="Write Z or +01:00 behind it.")
-    seconds = found.timestamp()
+    seconds = result.timestamp()
     if not 0 <= seconds <= LATEST:
         raise UserError(f"{field}: {text} is too far away")
     return seconds

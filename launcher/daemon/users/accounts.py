@@ -105,9 +105,9 @@ class Accounts:
     ) -> dict[int, Owner]:
         """Look up the groups of users who have jobs; return of whom they could not be."""
         asked = [self.groups(uid, (owner,)) for uid, owner in owners.items()]
-        for found in await asyncio.gather(*asked, return_exceptions=True):
-            if not isinstance(found, BaseException):
-                groups |= found
+        for item in await asyncio.gather(*asked, return_exceptions=True):
+            if not isinstance(item, BaseException):
+                groups |= item
         return {uid: owner for uid, owner in owners.items() if uid not in groups}
 
     async def learn_all(

@@ -115,18 +115,18 @@ def _gid(group: str | None) -> int | None:
 
 def unknown_names(rules: Settings, *groups: str | None) -> list[str]:
     """Return the users and groups of the rules, and of these, that this machine does not have."""
-    found = [f"group {name}" for name in groups if name is not None and _gid(name) is None]
+    result = [f"group {name}" for name in groups if name is not None and _gid(name) is None]
     for name in sorted({*rules.user_quotas, *rules.fair_share.shares}):
         try:
             pwd.getpwnam(name)
         except KeyError:
-            found.append(f"user {name}")
+            result.append(f"user {name}")
     for name in sorted(rules.group_quotas):
         try:
             grp.getgrnam(name)
         except KeyError:
-            found.append(f"group {name}")
-    return found
+            result.append(f"group {name}")
+    return result
 
 
 def groups_of(owner: Owner) -> frozenset[str]:
@@ -135,11 +135,11 @@ def groups_of(owner: Owner) -> frozenset[str]:
 
 
 def _names_of(gids: frozenset[int]) -> frozenset[str]:
-    found = set()
+    result = set()
     for gid in gids:
         with contextlib.suppress(KeyError):
-            found.add(grp.getgrgid(gid).gr_name)
-    return frozenset(found)
+            result.add(grp.getgrgid(gid).gr_name)
+    return frozenset(result)
 
 
 def sender_of(request: web.Request) -> int:

@@ -124,13 +124,13 @@ class Limiter:
             raise too_many(caller.owner.name, name, getattr(self.limits, name), wait)
 
     def _bucket(self, uid: int, name: str) -> Bucket:
-        found = self._buckets.get((uid, name))
-        if found is None:
+        bucket = self._buckets.get((uid, name))
+        if bucket is None:
             rate, burst = self._rates[name]
             if len(self._buckets) >= self._sweep_at:
                 self._sweep()
-            found = self._buckets[uid, name] = Bucket(rate, max(burst, 1.0), self._now())
-        return found
+            bucket = self._buckets[uid, name] = Bucket(rate, max(burst, 1.0), self._now())
+        return bucket
 
     def _sweep(self) -> None:
         """Forget the buckets that are full: a new one is the same."""

@@ -38,12 +38,12 @@ def account_of(uid: int) -> tuple[str, int]:
     Those that were found before are kept: a service that looks them up may be away for a while.
     """
     try:
-        found = pwd.getpwuid(uid)
+        result = pwd.getpwuid(uid)
     except KeyError:
         return _known.get(uid, (str(uid), NO_GROUP))
     if len(_known) >= MOST_KNOWN:
         _known.clear()
-    _known[uid] = account = found.pw_name, found.pw_gid
+    _known[uid] = account = result.pw_name, result.pw_gid
     return account
 
 
@@ -55,11 +55,11 @@ def primary_gid(uid: int, name: str) -> int:
     set-group-id programs change it.
     """
     try:
-        found = pwd.getpwnam(name)
+        result = pwd.getpwnam(name)
     except KeyError:
         before, gid = _known.get(uid, (None, NO_GROUP))
         return gid if before == name else NO_GROUP
-    return found.pw_gid if found.pw_uid == uid else NO_GROUP
+    return result.pw_gid if result.pw_uid == uid else NO_GROUP
 
 
 _libc = ctypes.CDLL(None)
@@ -77,10 +77,10 @@ def group_ids(name: str, gid: int) -> list[int]:
     count = ctypes.c_int(FIRST_GROUPS)
     while count.value <= MOST_GROUPS:
         room = count.value
-        found = (ctypes.c_uint32 * room)()
+        result = (ctypes.c_uint32 * room)()
         user, group = os.fsencode(name), ctypes.c_uint32(gid)
-        if _libc.getgrouplist(user, group, found, ctypes.byref(count)) >= 0:
-            return list(found[: count.value])
+        if _libc.getgrouplist(user, group, result, ctypes.byref(count)) >= 0:
+            return list(result[: count.value])
         count.value = max(count.value, 2 * room)
     raise OSError(errno.E2BIG, f"{name} is in more than {MOST_GROUPS} groups")
 
@@ -92,12 +92,12 @@ def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:
     each of these, the user would have none. Raises ``OSError`` where that cannot be known.
     """
     try:
-        found = file.stat()
+        status = file.stat()
     except FileNotFoundError:
         return None
-    if found.st_size > MOST_BYTES:
+    if status.st_size > MOST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
-    ranges = _ranges(str(file), found.st_ino, found.st_mtime_ns)
+    ranges = _ranges(str(file), status.st_ino, status.st_mtime_ns)
     return next((name for name, first, count in ranges if 0 <= uid - first < count), None)
 
 
@@ -105,5 +105,5 @@ def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:
 def _ranges(path: str, inode: int, changed_ns: int) -> list[tuple[str, int, int]]:
     """Read the file again where it was replaced or changed; an error is not remembered."""
     lines = Path(path).read_text("utf-8", "replace").splitlines()
-    found = (_ROW.fullmatch(line.strip()) for line in lines)
-    return [(row[1], int(row[2]), int(row[3])) for row in found if row]
+    match = (_ROW.fullmatch(line.strip()) for line in lines)
+    return [(row[1], int(row[2]), int(row[3])) for row in match if row]

@@ -96,45 +96,45 @@ def device_by_uuid(uuid: str) -> Handle | None:
 
 def device_uuid(device: Handle) -> str | None:
     """Return the UUID of a GPU or MIG device, None if it is gone."""
-    found = ask("nvmlDeviceGetUUID", device, unknown=GONE)
-    return None if found is None else str(found)
+    reply = ask("nvmlDeviceGetUUID", device, unknown=GONE)
+    return None if reply is None else str(reply)
 
 
 def device_name(device: Handle) -> str | None:
     """Return the product name; that of a MIG device ends in `` MIG <profile>``."""
-    found = ask("nvmlDeviceGetName", device, unknown=GONE | UNKNOWABLE)
-    return None if found is None else str(found)
+    reply = ask("nvmlDeviceGetName", device, unknown=GONE | UNKNOWABLE)
+    return None if reply is None else str(reply)
 
 
 def device_index(device: Handle) -> int | None:
     """Return a GPU's index: for the words of nvidia-smi, never to know it again."""
-    found = ask("nvmlDeviceGetIndex", device, unknown=UNKNOWABLE)
-    return None if found is None else int(found)
+    reply = ask("nvmlDeviceGetIndex", device, unknown=UNKNOWABLE)
+    return None if reply is None else int(reply)
 
 
 def minor_number(device: Handle) -> int | None:
     """Return n of /dev/nvidia<n>."""
-    found = ask("nvmlDeviceGetMinorNumber", device, unknown=UNKNOWABLE)
-    return None if found is None else int(found)
+    reply = ask("nvmlDeviceGetMinorNumber", device, unknown=UNKNOWABLE)
+    return None if reply is None else int(reply)
 
 
 def persistence_mode(device: Handle) -> bool | None:
     """Return whether the driver keeps the GPU ready while nobody uses it; None where not told."""
-    found = ask("nvmlDeviceGetPersistenceMode", device, unknown=UNKNOWABLE | {NO_PERMISSION})
-    return None if found is None else bool(found)
+    reply = ask("nvmlDeviceGetPersistenceMode", device, unknown=UNKNOWABLE | {NO_PERMISSION})
+    return None if reply is None else bool(reply)
 
 
 def memory_total(device: Handle) -> int | None:
     """Return a device's memory in MiB; None if it is gone or without MIG's privilege on a GPU."""
     unknown = UNKNOWABLE | GONE | {NO_PERMISSION}
-    found = ask("nvmlDeviceGetMemoryInfo", device, unknown=unknown)
-    return None if found is None else int(found.total) // MIB
+    reply = ask("nvmlDeviceGetMemoryInfo", device, unknown=unknown)
+    return None if reply is None else int(reply.total) // MIB
 
 
 def mig_mode(device: Handle) -> tuple[bool, bool] | None:
     """Return (current, pending) of MIG mode, None where the board cannot do MIG."""
-    found = ask("nvmlDeviceGetMigMode", device, unknown=UNKNOWABLE)
-    return None if found is None else (bool(found[0]), bool(found[1]))
+    reply = ask("nvmlDeviceGetMigMode", device, unknown=UNKNOWABLE)
+    return None if reply is None else (bool(reply[0]), bool(reply[1]))
 
 
 def profile_count() -> int:
@@ -183,10 +183,10 @@ def possible_placements(device: Handle, profile_id: int) -> tuple[tuple[int, int
     count = nvml.c_uint(0)
     if ask(call, device, profile_id, None, nvml.byref(count), unknown=refused) is None:
         return None
-    found = (nvml.c_nvmlGpuInstancePlacement_t * max(1, count.value))()
-    if ask(call, device, profile_id, found, nvml.byref(count), unknown=refused) is None:
+    result = (nvml.c_nvmlGpuInstancePlacement_t * max(1, count.value))()
+    if ask(call, device, profile_id, result, nvml.byref(count), unknown=refused) is None:
         return None
-    return tuple((found[i].start, found[i].size) for i in range(count.value))
+    return tuple((result[i].start, result[i].size) for i in range(count.value))
 
 
 def architecture(device: Handle) -> str | None:
@@ -244,8 +244,8 @@ def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
 def remaining_capacity(device: Handle, profile_id: int) -> int | None:
     """Return how many more instances of a profile fit now; None where NVML does not tell."""
     call = "nvmlDeviceGetGpuInstanceRemainingCapacity"
-    found = ask(call, device, profile_id, unknown=UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT})
-    return None if found is None else int(found)
+    reply = ask(call, device, profile_id, unknown=UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT})
+    return None if reply is None else int(reply)
 
 
 def max_mig_devices(device: Handle) -> int:
@@ -276,21 +276,21 @@ def attributes(mig: Handle) -> Attributes | None:
 
     A driver that has no attributes tells them by the device's name.
     """
-    found = ask("nvmlDeviceGetAttributes_v2", mig, unknown=GONE | UNKNOWABLE)
-    if found is None:
+    reply = ask("nvmlDeviceGetAttributes_v2", mig, unknown=GONE | UNKNOWABLE)
+    if reply is None:
         return _named(mig)
     return Attributes(
-        found.gpuInstanceSliceCount, found.computeInstanceSliceCount, int(found.memorySizeMB)
+        reply.gpuInstanceSliceCount, reply.computeInstanceSliceCount, int(reply.memorySizeMB)
     )
 
 
 def _named(mig: Handle) -> Attributes | None:
-    found = _MIG_NAME.search(device_name(mig) or "")
-    memory = memory_total(mig) if found else None
-    if found is None or memory is None:
+    match = _MIG_NAME.search(device_name(mig) or "")
+    memory = memory_total(mig) if match else None
+    if match is None or memory is None:
         return None
-    slices = int(found["gi"])
-    return Attributes(slices, int(found["ci"] or slices), memory)
+    slices = int(match["gi"])
+    return Attributes(slices, int(match["ci"] or slices), memory)
 
 
 def running(device: Handle, kind: str) -> list[tuple[int, int | None]] | None:

@@ -22,7 +22,7 @@ def compute_instances(instance: nvml.Handle) -> list[tuple[int, int, nvml.Handle
     """Return the compute instances of a GPU instance as (profile id, compute slices, handle)."""
     pynvml = asking.pynvml_module()
     refused = asking.UNKNOWABLE | asking.GONE | {asking.NO_PERMISSION}
-    found: list[tuple[int, int, nvml.Handle]] = []
+    matches: list[tuple[int, int, nvml.Handle]] = []
     for profile_id, slices, most in compute_profiles(instance):
         handles = (pynvml.c_nvmlComputeInstance_t * max(1, most))()
         count = pynvml.c_uint(0)
@@ -31,5 +31,5 @@ def compute_instances(instance: nvml.Handle) -> list[tuple[int, int, nvml.Handle
             call, instance, profile_id, handles, pynvml.byref(count), unknown=refused
         )
         there = [] if result is None else handles[: count.value]
-        found += [(profile_id, slices, handle) for handle in there]
-    return found
+        matches += [(profile_id, slices, handle) for handle in there]
+    return matches

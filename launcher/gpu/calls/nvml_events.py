@@ -48,16 +48,16 @@ def register(gpu: nvml.Handle, events: nvml.Handle) -> bool:
 
 def wait(events: nvml.Handle, milliseconds: int) -> Raised | None:
     """Return the next XID, None if none came in time."""
-    found = asking.ask(
+    reply = asking.ask(
         "nvmlEventSetWait_v2", events, milliseconds, unknown=frozenset({asking.TIMEOUT})
     )
-    if found is None or not int(found.eventType) & XID:
+    if reply is None or not int(reply.eventType) & XID:
         return None
     gi, ci = (
         None if each == NOT_A_MIG_ID else int(each)
-        for each in (found.gpuInstanceId, found.computeInstanceId)
+        for each in (reply.gpuInstanceId, reply.computeInstanceId)
     )
-    return Raised(address(found.device), int(found.eventData), gi, ci)
+    return Raised(address(reply.device), int(reply.eventData), gi, ci)
 
 
 def address(gpu: nvml.Handle) -> int:

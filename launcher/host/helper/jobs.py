@@ -120,12 +120,12 @@ class Records:
 
     def read(self) -> dict[str, HostJob]:
         """Return the jobs on record; a main process that still runs is held by its pidfd."""
-        found = {}
+        result = {}
         for path in sorted(self._directory.glob("*.json"))[:MOST_JOBS]:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 job = self._job(json.loads(path.read_text()))
-                found[job.name] = job
-        return found
+                result[job.name] = job
+        return result
 
     def _job(self, record: dict[str, Any]) -> HostJob:
         name = checked(record.pop("name"))

@@ -81,14 +81,14 @@ class Starts:
 
     def join(self, connection: HelperConnection, token: str) -> None:
         """Move the process at the other end into the job that expects it."""
-        found = [
+        result = [
             (name, expected)
             for name, expected in self._expected.items()
             if secrets.compare_digest(expected.token, token) and expected.uid == connection.uid
         ]
-        if not found:
+        if not result:
             raise PermissionError(errno.EPERM, "no job of this user waits for its command")
-        (name, expected), pid = found[0], peer_of(connection.socket).pid
+        (name, expected), pid = result[0], peer_of(connection.socket).pid
         self._must_have_room(name)
         held = _held(connection.socket, pid)
         connection.until = None  # it has said whose it is

@@ -67,8 +67,8 @@ class Systemd:
 
     def units(self, pattern: str) -> list[str]:
         """Return the names of the units that are loaded and match a pattern of fnmatch(3)."""
-        (found,) = self.call("ListUnitsByPatterns", "asas", [], [pattern])
-        return [str(unit[0]) for unit in found]
+        (result,) = self.call("ListUnitsByPatterns", "asas", [], [pattern])
+        return [str(unit[0]) for unit in result]
 
     def _job(self, method: str, signature: str, *body: Any) -> str:
         """Call a method that makes a job of systemd's; returns the job's result."""

@@ -102,8 +102,8 @@ def _did_not_run(bus: Systemd, unit: str) -> str:
     how = "ended"
     until = time.monotonic() + REAP_SECONDS
     while time.monotonic() < until:
-        if (found := _how_main_ended(bus, unit)) is not None:
-            how = found
+        if (result := _how_main_ended(bus, unit)) is not None:
+            how = result
             break
         time.sleep(LOOK_AGAIN_SECONDS)
     return f"the main process of {unit} {how} before it ran the command; see `journalctl -u {unit}`"

@@ -50,8 +50,8 @@ class SystemdPlaces:
     def cgroup(self, name: str) -> Cgroup:
         """Return the cgroup of a job's unit; where none exists that of a scope."""
         folder = self._at(f"{self._prefix}/{SLICE}")
-        found = [folder / (unit_of(name) + kind) for kind in KINDS]
-        return Cgroup(next((path for path in found if path.exists()), found[0]))
+        cgroup = [folder / (unit_of(name) + kind) for kind in KINDS]
+        return Cgroup(next((path for path in cgroup if path.exists()), cgroup[0]))
 
     def join(self, name: str, pid: int, limits: CgroupLimits) -> Cgroup:
         """Return the cgroup of a job's new scope; the process is in it."""

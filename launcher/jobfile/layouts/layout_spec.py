@@ -22,19 +22,19 @@ def parse_spec(text: str) -> LayoutSpec:
     >>> parse_spec("1g.6gb:2"), parse_spec("1c.2g.12gb:2@2").start
     (LayoutSpec(profile='1g.6gb', count=2, start=None), 2)
     """
-    found = _SPEC.fullmatch(text.strip())
-    if found is None:
+    match = _SPEC.fullmatch(text.strip())
+    if match is None:
         raise ValueError(
             f"'{text}' is not a valid layout SPEC: "
             "PROFILE[:COUNT][@START], such as 1g.6gb:2 or 2g.12gb@2"
         )
-    count = int(found["count"] or 1)
-    start = None if found["start"] is None else int(found["start"])
+    count = int(match["count"] or 1)
+    start = None if match["start"] is None else int(match["start"])
     if count < 1:
         raise ValueError(f"'{text}': a count is at least 1")
-    if start is not None and count > 1 and not found["part"]:
+    if start is not None and count > 1 and not match["part"]:
         raise ValueError(f"'{text}': {count} cannot stand at one place; write one SPEC for each")
-    return LayoutSpec(profile=found["profile"].lower(), count=count, start=start)
+    return LayoutSpec(profile=match["profile"].lower(), count=count, start=start)
 
 
 def format_specs(specs: list[LayoutSpec]) -> str:

@@ -34,13 +34,13 @@ def load(path: str, name: str | None, *, exact: bool) -> list[LayoutEntry]:
     if len(data) > MAX_BYTES:
         raise JobFileError(f"it may have up to {MAX_BYTES // 1024} KiB", file=path)
     root = read_node(data.decode("utf-8", "replace"), path)
-    found = {key.text: value for key, value in entries(root, "a mig-parted file")}
-    version = found.get("version")
+    keys = {key.text: value for key, value in entries(root, "a mig-parted file")}
+    version = keys.get("version")
     if not isinstance(version, Scalar) or version.value != "v1":
         raise (version or root).error("this is not a mig-parted file of `version: v1`")
-    if "mig-configs" not in found:
+    if "mig-configs" not in keys:
         raise root.error("`mig-configs` is missing")
-    return [_entry(node, exact) for node in _chosen(found["mig-configs"], name)]
+    return [_entry(node, exact) for node in _chosen(keys["mig-configs"], name)]
 
 
 def _chosen(node: Node, name: str | None) -> tuple[Node, ...]:
@@ -59,25 +59,23 @@ def _chosen(node: Node, name: str | None) -> tuple[Node, ...]:
 
 
 def _entry(node: Node, exact: bool) -> LayoutEntry:
-    found = {key.text: (key, value) for key, value in entries(node, "an entry")}
-    for text, (key, _) in found.items():
+    keys = {key.text: (key, value) for key, value in entries(node, "an entry")}
+    for text, (key, _) in keys.items():
         if text not in _KEYS:
             raise unknown(key, list(_KEYS), "an entry of a mig-parted file")
-    enabled = found["mig-enabled"][1] if "mig-enabled" in found else None
+    enabled = keys["mig-enabled"][1] if "mig-enabled" in keys else None
     if not isinstance(enabled, Scalar) or not isinstance(enabled.value, bool):
         raise (enabled or node).error("`mig-enabled` must be true or false")
     specs = None
-    if "mig-devices" in found:
-        specs = [
-            _spec(key, value) for key, value in entries(found["mig-devices"][1], "mig-devices")
-        ]
+    if "mig-devices" in keys:
+        specs = [_spec(key, value) for key, value in entries(keys["mig-devices"][1], "mig-devices")]
     if specs and not enabled.value:
-        raise found["mig-devices"][1].error("`mig-devices` needs `mig-enabled: true`")
+        raise keys["mig-devices"][1].error("`mig-devices` needs `mig-enabled: true`")
     if enabled.value and specs is None:
         raise node.error("`mig-devices` is missing")
     return LayoutEntry(
-        gpus=_devices(found["devices"][1]) if "devices" in found else [],
-        models=_models(found["device-filter"][1]) if "device-filter" in found else [],
+        gpus=_devices(keys["devices"][1]) if "devices" in keys else [],
+        models=_models(keys["device-filter"][1]) if "device-filter" in keys else [],
         specs=specs if enabled.value else None,
         exact=exact,
         mode=enabled.value,

@@ -25,10 +25,10 @@ def load_files(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobR
         raise JobFileError("`-` (standard input) can be read only once", file="-")
     for path in paths:
         try:
-            found, wrong = load_text(*_read(path, stdin), client=os.environ)
+            result, wrong = load_text(*_read(path, stdin), client=os.environ)
         except JobFileError as error:
-            found, wrong = [], [error]
-        jobs += found
+            result, wrong = [], [error]
+        jobs += result
         problems += sorted(wrong, key=lambda problem: (problem.line, problem.column))
     if problems:
         raise _together(problems)

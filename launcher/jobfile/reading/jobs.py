@@ -38,18 +38,18 @@ def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobR
         raise root.error("the file is empty", fix="A job needs at least `image: NAME`.")
     if not isinstance(root, Mapping):
         raise root.error(f"a job file is a mapping (`key: value`), not {root.kind}")
-    found = {key.text: (key, value) for key, value in entries(root, "a job file")}
-    if "jobs" not in found:
+    keys = {key.text: (key, value) for key, value in entries(root, "a job file")}
+    if "jobs" not in keys:
         job = _job(root, None, around, problems)
         return [job] if job else []
-    for key, _ in found.values():
+    for key, _ in keys.values():
         if key.text != "jobs":
             problems.append(_beside_jobs(key))
-    named = entries(found["jobs"][1], "`jobs`")
+    named = entries(keys["jobs"][1], "`jobs`")
     if not named:
-        raise found["jobs"][1].error("`jobs` is empty")
+        raise keys["jobs"][1].error("`jobs` is empty")
     if len(named) > MAX_JOBS:
-        raise found["jobs"][1].error(f"`jobs` has more than {MAX_JOBS} jobs", fix=SMALLER)
+        raise keys["jobs"][1].error(f"`jobs` has more than {MAX_JOBS} jobs", fix=SMALLER)
     jobs = []
     for key, node in named:
         if (job := _named(key, node, around, problems)) is not None:
@@ -82,9 +82,9 @@ def _job(
     node: Node, name: str | None, around: Around, problems: list[JobFileError]
 ) -> JobRequest | None:
     job = _Job(around)
-    found = job.read(node, name)
+    job_request = job.read(node, name)
     problems += job.problems
-    return found
+    return job_request
 
 
 class _Job:
@@ -147,11 +147,11 @@ class _Job:
 
     def _read_schedule(self, node: Node) -> None:
         try:
-            found = entries(node, "`schedule`")
+            keys = entries(node, "`schedule`")
         except JobFileError as error:
             self.problems.append(error)
             return
-        for key, value in found:
+        for key, value in keys:
             self._read_key(key, value, SCHEDULE, "`schedule`")
 
     def _read_key(

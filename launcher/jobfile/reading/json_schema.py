@@ -39,13 +39,13 @@ _RETRIES = {"type": "integer", "minimum": 0, "maximum": MOST_RETRIES}
 
 
 def _mapping(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "type": "object",
         "properties": properties,
         "patternProperties": {"^x-": True},
         "additionalProperties": False,
     }
-    return {**found, "required": list(required)} if required else found
+    return {**result, "required": list(required)} if required else result
 
 
 def _job(properties: dict[str, Any]) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class Around:
         """Return what a string becomes in the combinations of the job's matrix, each once."""
         if not self.matrix:
             return (text,) if self.matrix is None or "${" not in text else ()
-        found = template(text, self.keys())
-        return (text,) if found is None else {found.render(each) for each in self.matrix}
+        result = template(text, self.keys())
+        return (text,) if result is None else {result.render(each) for each in self.matrix}
 
 
 Read = Callable[[Node, Around], Any]
@@ -57,12 +57,12 @@ HOST = "host"
 def read_command(node: Node, label: str) -> list[str]:
     """Return a command's words; text is split as a shell would."""
     if isinstance(node, Items):
-        found = [string(item, f"a word of {label}") for item in node.items]
+        result = [string(item, f"a word of {label}") for item in node.items]
     else:
-        found = parsed(node, label, names.split_command)
-    if not found:
+        result = parsed(node, label, names.split_command)
+    if not result:
         raise node.error(f"{label} is empty: leave it out to run the image's own")
-    return found
+    return result
 
 
 def read_entrypoint(node: Node, around: Around) -> list[str]:
@@ -76,15 +76,15 @@ def read_entrypoint(node: Node, around: Around) -> list[str]:
 
 def read_environment(node: Node, around: Around) -> dict[str, str]:
     """Return variables from a mapping or a list of ``KEY=VALUE``."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     if isinstance(node, Items):
         for item in node.items:
             pair = parsed(
                 item, "a variable", lambda text: environment.parse_assignment(text, around.client)
             )
             if pair:
-                found[pair[0]] = pair[1]
-        return found
+                result[pair[0]] = pair[1]
+        return result
     for key, value in entries(node, "`environment`"):
         name = parsed(key, "a variable", environment.check_variable)
         if isinstance(value, Scalar) and value.value is None:
@@ -92,15 +92,15 @@ def read_environment(node: Node, around: Around) -> dict[str, str]:
                 key, "a variable", lambda text: environment.parse_assignment(text, around.client)
             )
             if pair:
-                found[pair[0]] = pair[1]
+                result[pair[0]] = pair[1]
         else:
-            found[name] = string(value, f"the value of {name}")
-    return found
+            result[name] = string(value, f"the value of {name}")
+    return result
 
 
 def read_env_files(node: Node, around: Around) -> dict[str, str]:
     """Return the variables of one env file or several; a later one wins."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for item in items(node, "`env_file`") if isinstance(node, Items) else (node,):
         path = around.base / string(item, "`env_file`")
         try:
@@ -110,40 +110,40 @@ def read_env_files(node: Node, around: Around) -> dict[str, str]:
         for line, pair in environment.parse_lines(text, around.client, quotes=True):
             if isinstance(pair, ValueError):
                 raise JobFileError(str(pair), file=str(path), line=line, column=1)
-            found[pair[0]] = pair[1]
-    return found
+            result[pair[0]] = pair[1]
+    return result
 
 
 def read_volumes(node: Node, around: Around) -> list[Mount]:
     """Return bind mounts, in Compose's short or long form."""
-    found: list[Mount] = []
+    mounts: list[Mount] = []
     for item in items(node, "`volumes`"):
         if isinstance(item, Scalar):
             mount = parsed(item, "a volume", lambda text: volumes.parse_volume(text, around.base))
         else:
             mount = _long_volume(item, around)
         try:
-            volumes.check_targets([*found, mount])
+            volumes.check_targets([*mounts, mount])
         except ValueError as error:
             raise item.error(str(error)) from error
-        found.append(mount)
-    return found
+        mounts.append(mount)
+    return mounts
 
 
 def _long_volume(node: Node, around: Around) -> Mount:
-    found = {key.text: (key, value) for key, value in entries(node, "a volume")}
+    keys = {key.text: (key, value) for key, value in entries(node, "a volume")}
     known = ("type", "source", "target", "read_only")
-    for key, _ in found.values():
+    for key, _ in keys.values():
         if key.text not in known:
             raise unknown(key, known, "a volume")
-    kind = string(found["type"][1], "`type`") if "type" in found else "bind"
+    kind = string(keys["type"][1], "`type`") if "type" in keys else "bind"
     if kind != "bind":
-        raise found["type"][1].error(f"the volume type '{kind[:40]}' is not known here: write bind")
+        raise keys["type"][1].error(f"the volume type '{kind[:40]}' is not known here: write bind")
     for name in ("source", "target"):
-        if name not in found:
+        if name not in keys:
             raise node.error(f"a volume needs a `{name}`")
-    read_only = boolean(found["read_only"][1], "`read_only`") if "read_only" in found else False
-    source, target = (string(found[name][1], f"`{name}`") for name in ("source", "target"))
+    read_only = boolean(keys["read_only"][1], "`read_only`") if "read_only" in keys else False
+    source, target = (string(keys[name][1], f"`{name}`") for name in ("source", "target"))
     try:
         return volumes.bind(source, target, around.base, read_only=read_only)
     except ValueError as error:
@@ -152,16 +152,16 @@ def _long_volume(node: Node, around: Around) -> Mount:
 
 def read_secrets(node: Node, around: Around) -> dict[str, str | None]:
     """Return what is in the files of a mapping ``NAME: FILE``, in base64, by name."""
-    found: dict[str, str | None] = {}
+    result: dict[str, str | None] = {}
     for key, value in entries(node, "`secrets`"):
         name = parsed(key, "`secrets`", secret_files.check_name)
         path = string(value, f"the file of the secret {name}")
         try:
-            found[name] = secret_files.read_secret(path, str(around.base))
-            secret_files.check_count(found)
+            result[name] = secret_files.read_secret(path, str(around.base))
+            secret_files.check_count(result)
         except ValueError as error:
             raise value.error(str(error)) from error
-    return found
+    return result
 
 
 def read_pull_policy(node: Node, around: Around) -> str:

@@ -52,19 +52,19 @@ def read_matrix(node: Node) -> list[Combination]:
             "`exclude` and `include` of this matrix have too many entries of too many kinds",
             fix="Let its keys have fewer values, or make several jobs of it.",
         )
-    found = combinations(axes, exclude, include)
-    if not found:
+    result = combinations(axes, exclude, include)
+    if not result:
         raise node.error("`exclude` leaves no combination of the matrix")
-    if len(found) > MOST:
+    if len(result) > MOST:
         raise node.error(f"`matrix` and its `include` have more than {MOST} combinations")
-    if include and _is_too_large(found):
+    if include and _is_too_large(result):
         raise _too_large(node)
-    return found
+    return result
 
 
-def _is_too_large(found: Sequence[Combination]) -> bool:
+def _is_too_large(result: Sequence[Combination]) -> bool:
     left = MOST_BYTES
-    for one in found:
+    for one in result:
         left -= sum(len(key) + len(value) + BESIDE for key, value in one.items())
         if left < 0:
             return True
@@ -168,10 +168,10 @@ def _key(key: Scalar) -> str:
 
 
 def _axis(name: str, node: Node) -> list[str]:
-    found = [string(item, f"a value of `{name}`") for item in items(node, f"`{name}`")]
-    if not found:
+    result = [string(item, f"a value of `{name}`") for item in items(node, f"`{name}`")]
+    if not result:
         raise node.error(f"the list of `{name}` is empty: give it a value, or leave the key out")
-    return found
+    return result
 
 
 def _entries_of(
@@ -184,11 +184,11 @@ def _entries_of(
 
 
 def _entry(node: Node, rule: str, axes: Mapping[str, Sequence[str]] | None) -> Combination:
-    found: Combination = {}
+    combination: Combination = {}
     for key, value in entries(node, f"an entry of {rule}"):
         if axes is not None and key.text not in axes:
             raise unknown(key, axes, "this matrix")
-        found[_key(key)] = string(value, f"the value of `{key.text}`")
-    if not found:
+        combination[_key(key)] = string(value, f"the value of `{key.text}`")
+    if not combination:
         raise node.error(f"an entry of {rule} is empty")
-    return found
+    return combination

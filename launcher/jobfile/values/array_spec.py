@@ -27,10 +27,10 @@ def parse_array(text: str) -> ArrayRequest:
     if listed.count(",") >= MOST_PARTS:
         raise ValueError(f"'{text[:40]}…' has more than {MOST_PARTS} parts: write ranges")
     for part in listed.split(","):
-        found = _range(part.strip())
-        if len(indices) + len(found) > _MOST:
+        result = _range(part.strip())
+        if len(indices) + len(result) > _MOST:
             raise ValueError(f"'{text[:40]}' has more than {_MOST} elements")
-        indices += found
+        indices += result
     if len(set(indices)) < len(indices):
         twice = next(index for index, times in Counter(indices).items() if times > 1)
         raise ValueError(f"the index {twice} is there twice")
@@ -50,13 +50,13 @@ def parse_max_parallel(text: str) -> int:
 
 
 def _range(part: str) -> range:
-    found = _PART.fullmatch(part)
-    if not found:
+    match = _PART.fullmatch(part)
+    if not match:
         raise ValueError(
             f"'{part[:32]}' is not a valid index or range: write 0-99, 1,3,5 or 0-9:2,"
             " and %7 behind it for 7 at once"
         )
-    first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
+    first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
     if max(first, last) > ArrayRequest.MAX_INDEX:
         raise ValueError(f"'{part}' goes beyond the last index, {ArrayRequest.MAX_INDEX}")
     if last < first:

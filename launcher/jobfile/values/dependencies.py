@@ -14,8 +14,8 @@ def read_depends_on(node: Node) -> dict[str, str]:
         return {_job(item, "a job"): "afterok" for item in items(node, "`depends_on`")}
     if not isinstance(node, Mapping):
         return {_job(node, "`depends_on`"): "afterok"}
-    found = entries(node, "`depends_on`")
-    return {_job(key, "a job"): _condition(value) for key, value in found}
+    keys = entries(node, "`depends_on`")
+    return {_job(key, "a job"): _condition(value) for key, value in keys}
 
 
 def _job(node: Node, label: str) -> str:
@@ -29,10 +29,10 @@ def _job(node: Node, label: str) -> str:
 
 
 def _condition(node: Node) -> str:
-    found = {key.text: (key, value) for key, value in entries(node, "a dependency")}
-    for key, _ in found.values():
+    keys = {key.text: (key, value) for key, value in entries(node, "a dependency")}
+    for key, _ in keys.values():
         if key.text != "condition":
             raise unknown(key, ["condition"], "a dependency")
-    if "condition" not in found:
+    if "condition" not in keys:
         return "afterok"
-    return parsed(found["condition"][1], "`condition`", condition)
+    return parsed(keys["condition"][1], "`condition`", condition)

@@ -77,12 +77,12 @@ def parse_lines(
         if quotes:
             line = line.removeprefix("export ").strip()
         try:
-            found = parse_assignment(line, client)
+            result = parse_assignment(line, client)
         except ValueError as error:
             yield number, error
             continue
-        if found:
-            yield number, (found[0], _unquote(found[1]) if quotes else found[1])
+        if result:
+            yield number, (result[0], _unquote(result[1]) if quotes else result[1])
 
 
 def read_env_file(path: Path) -> str:
@@ -105,10 +105,10 @@ def read_env_file(path: Path) -> str:
 
 def _unquote(value: str) -> str:
     value = value.strip()
-    found = _QUOTED.fullmatch(value)
-    if not found:
+    result = _QUOTED.fullmatch(value)
+    if not result:
         return re.split(r"\s#", value, maxsplit=1)[0].rstrip()
-    if found.group(1) is not None:
-        return found.group(1)
+    if result.group(1) is not None:
+        return result.group(1)
     letters = {"n": "\n", "t": "\t", "r": "\r"}
-    return _ESCAPE.sub(lambda match: letters.get(match[1], match[1]), found.group(2))
+    return _ESCAPE.sub(lambda match: letters.get(match[1], match[1]), result.group(2))

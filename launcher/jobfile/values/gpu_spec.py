@@ -58,13 +58,13 @@ def parse_profile(text: str, *, count: int = 1) -> GpuRequest:
 
 def parse_memory(text: str, *, count: int = 1) -> GpuRequest:
     """Return a request for ``count`` slices of at least this much memory."""
-    found = _MEMORY.fullmatch(text.strip().lower())
-    if not found or int(found.group(1)) == 0:
+    match = _MEMORY.fullmatch(text.strip().lower())
+    if not match or int(match.group(1)) == 0:
         raise ValueError(
             f"'{text[:32]}' is not a valid GPU memory size: "
             "write 10g (as in a profile's name) or 10240MiB"
         )
-    number, unit = int(found.group(1)), found.group(2)
+    number, unit = int(match.group(1)), match.group(2)
     if unit in ("g", "gb"):
         return GpuRequest(kind="memory", memory_gb=number, count=count)
     mib = number * 1024 if unit == "gib" else number
@@ -73,19 +73,19 @@ def parse_memory(text: str, *, count: int = 1) -> GpuRequest:
 
 def parse_uuids(text: str) -> list[str]:
     """Return the UUIDs of a comma-separated list, each once, all of one sort."""
-    found: list[str] = []
+    result: list[str] = []
     for part in text.split(","):
         prefix, uuid = part.strip()[:4].upper(), part.strip()[4:].lower()
         if not UUID.fullmatch(prefix + uuid):
             raise ValueError(
                 f"'{part.strip()[:60]}' is not the UUID of a slice: launch slices shows them"
             )
-        if prefix + uuid in found:
+        if prefix + uuid in result:
             raise ValueError(f"'{prefix + uuid}' is named twice")
-        found.append(prefix + uuid)
-    if len({uuid[:4] for uuid in found}) > 1:
+        result.append(prefix + uuid)
+    if len({uuid[:4] for uuid in result}) > 1:
         raise ValueError("MIG- and GPU- UUIDs cannot be mixed in one job")
-    return found
+    return result
 
 
 def describe(request: GpuRequest) -> str:

@@ -23,31 +23,31 @@ def read_gpus(node: Node) -> GpuRequest:
 
 
 def _mapping(node: Node) -> GpuRequest:
-    found = {key.text: (key, value) for key, value in entries(node, "`gpus`")}
+    keys = {key.text: (key, value) for key, value in entries(node, "`gpus`")}
     known = set(_SHORT) | set(_LONG)
-    for key, _ in found.values():
+    for key, _ in keys.values():
         if key.text not in known:
             raise unknown(key, known, "`gpus`")
-    count = _count(found["count"][1]) if "count" in found else 1
-    if "device_ids" in found:
-        return _device_ids(found)
-    if "driver" in found:
-        driver = string(found["driver"][1], "`driver`")
+    count = _count(keys["count"][1]) if "count" in keys else 1
+    if "device_ids" in keys:
+        return _device_ids(keys)
+    if "driver" in keys:
+        driver = string(keys["driver"][1], "`driver`")
         if driver != "nvidia":
-            raise found["driver"][1].error(f"the driver '{driver[:40]}' is not known: write nvidia")
-    if "capabilities" in found:
-        _capabilities(found["capabilities"][1])
-    options = _options(found["options"][1]) if "options" in found else {}
-    asked = [value for name, value in _asked(found, options)]
+            raise keys["driver"][1].error(f"the driver '{driver[:40]}' is not known: write nvidia")
+    if "capabilities" in keys:
+        _capabilities(keys["capabilities"][1])
+    options = _options(keys["options"][1]) if "options" in keys else {}
+    asked = [value for name, value in _asked(keys, options)]
     if len(asked) != 1:
         raise node.error("`gpus` needs exactly one of `profile` and `memory`")
-    return _one(_asked(found, options)[0], count)
+    return _one(_asked(keys, options)[0], count)
 
 
 def _asked(
-    found: dict[str, tuple[Scalar, Node]], options: dict[str, Node]
+    result: dict[str, tuple[Scalar, Node]], options: dict[str, Node]
 ) -> list[tuple[str, Node]]:
-    short = [(name, found[name][1]) for name in ("profile", "memory") if name in found]
+    short = [(name, result[name][1]) for name in ("profile", "memory") if name in result]
     return short + list(options.items())
 
 
@@ -59,12 +59,12 @@ def _one(asked: tuple[str, Node], count: int) -> GpuRequest:
 
 
 def _options(node: Node) -> dict[str, Node]:
-    found: dict[str, Node] = {}
+    result: dict[str, Node] = {}
     for key, value in entries(node, "`options`"):
         if key.text not in ("profile", "memory"):
             raise unknown(key, ("profile", "memory"), "`options`")
-        found[key.text] = value
-    return found
+        result[key.text] = value
+    return result
 
 
 def _count(node: Node) -> int:
@@ -77,9 +77,9 @@ def _capabilities(node: Node) -> None:
             raise item.error("the capabilities here are gpu, compute and utility")
 
 
-def _device_ids(found: dict[str, tuple[Scalar, Node]]) -> GpuRequest:
-    key, node = found["device_ids"]
-    if {"profile", "memory", "options", "count"} & set(found):
+def _device_ids(result: dict[str, tuple[Scalar, Node]]) -> GpuRequest:
+    key, node = result["device_ids"]
+    if {"profile", "memory", "options", "count"} & set(result):
         raise key.error("`device_ids` names the slices: leave the other keys out")
     uuids = [string(item, "a device id") for item in items(node, "`device_ids`")]
     if not uuids:

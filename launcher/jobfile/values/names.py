@@ -119,17 +119,17 @@ def split_command(text: str) -> list[str]:
     words = []
     at = _GAP.match(text).end()  # type: ignore[union-attr]
     while at < len(text):
-        found = _WORD.match(text, at)
-        end = at if found is None else found.end()
-        if found is None or (end < len(text) and text[end] not in _BETWEEN):
+        match = _WORD.match(text, at)
+        end = at if match is None else match.end()
+        if match is None or (end < len(text) and text[end] not in _BETWEEN):
             raise ValueError("this command cannot be split into words: No closing quotation")
-        words.append(_QUOTED.sub(_unquoted, found.group()))
+        words.append(_QUOTED.sub(_unquoted, match.group()))
         at = _GAP.match(text, end).end()  # type: ignore[union-attr]
     return words
 
 
-def _unquoted(found: re.Match[str]) -> str:
-    single, double, escaped = found.groups()
+def _unquoted(match: re.Match[str]) -> str:
+    single, double, escaped = match.groups()
     if double is not None:
         return _ESCAPED.sub(r"\1", double)
     return str(escaped if single is None else single)

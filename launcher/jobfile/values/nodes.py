@@ -107,10 +107,10 @@ def scalar_value(text: str) -> bool | int | float | str | None:
 
 def read_node(text: str, file: str) -> Node:
     """Return the tree of the one document in ``text``."""
-    found = _REFUSED.search(text)
-    if found:
-        line, column = _line_column(text, found.start())
-        code = ord(found.group())
+    match = _REFUSED.search(text)
+    if match:
+        line, column = _line_column(text, match.start())
+        code = ord(match.group())
         raise JobFileError(
             f"the character U+{code:04X} is not allowed", file=file, line=line, column=column
         )

@@ -63,10 +63,10 @@ def _end(text: str) -> str:
     word = text.strip()
     if word in ENDS:
         return word
-    found = _EXIT.fullmatch(word)
-    if not found:
+    match = _EXIT.fullmatch(word)
+    if not match:
         raise ValueError(f"'{word[:32]}' is not an end that can be retried: {_WHAT}")
-    first, last = int(found[1]), int(found[2] or found[1])
+    first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
         raise ValueError(f"'{word}' goes down: write exit:{last}-{first}")
     if first == 0:

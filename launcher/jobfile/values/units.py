@@ -36,9 +36,9 @@ def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
 
 
 def _part_seconds(word: str) -> float:
-    found = _PARTS.fullmatch(word)
-    if found and word:
-        days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    match = _PARTS.fullmatch(word)
+    if match and word:
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return days * 86400 + hours * 3600 + minutes * 60 + seconds
     if _NUMBER.fullmatch(word):
         raise ValueError(f"'{word}' has no unit: write {word}s, {word}m or {word}h")
@@ -46,15 +46,15 @@ def _part_seconds(word: str) -> float:
 
 
 def _clock_seconds(word: str) -> float:
-    found = _CLOCK.fullmatch(word)
-    if not found:
+    match = _CLOCK.fullmatch(word)
+    if not match:
         short = _SHORT_CLOCK.fullmatch(word)
         if short:
             first = short.group(1)
             raise ValueError(f"'{word}' can be read two ways: write {first}h, {first}m or HH:MM:SS")
         raise ValueError(f"'{word}' is not a valid duration: {_HOW}")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    if minutes > 59 or seconds > 59 or (found.group(1) is not None and hours > 23):
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    if minutes > 59 or seconds > 59 or (match.group(1) is not None and hours > 23):
         raise ValueError(
             f"'{word}' is not a valid duration: minutes and seconds go up to 59, hours to 23"
         )
@@ -70,14 +70,14 @@ def parse_size(text: str) -> int:
     True
     """
     word = text.strip().lower()
-    found = _SIZE.fullmatch(word) if len(word) <= 32 else None
-    unit = found.group(2) if found else ""
+    match = _SIZE.fullmatch(word) if len(word) <= 32 else None
+    unit = match.group(2) if match else ""
     short = unit[:1] if unit[1:] in ("", "b", "ib") and unit != "bb" else unit
-    if not found or short not in _FACTORS:
+    if not match or short not in _FACTORS:
         raise ValueError(
             f"'{text[:32]}' is not a valid size: write 8g, 64m, 1024k or a number of bytes"
         )
-    size = int(float(found.group(1)) * 1024 ** _FACTORS[short])
+    size = int(float(match.group(1)) * 1024 ** _FACTORS[short])
     if size > MAX_BYTES:
         raise ValueError(f"'{text}' is more than a pebibyte")
     return size

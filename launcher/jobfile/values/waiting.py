@@ -44,7 +44,7 @@ def parse_dependency(text: str) -> dict[str, str]:
     >>> parse_dependency("afterok:12:13,afterany:14[3]")
     {'12': 'afterok', '13': 'afterok', '14[3]': 'afterany'}
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for part in text.split(","):
         words = part.strip().split(":")
         plain = words[0][:1].isdecimal()
@@ -54,8 +54,8 @@ def parse_dependency(text: str) -> dict[str, str]:
                 f"'{part[:40]}' names no job: write afterok:12, afterok:12:13,"
                 " or afterok:12[3] for one element of an array"
             )
-        found |= dict.fromkeys(jobs, how)
-    return found
+        result |= dict.fromkeys(jobs, how)
+    return result
 
 
 def parse_begin(text: str, now: datetime | None = None) -> str:
@@ -67,13 +67,13 @@ def parse_begin(text: str, now: datetime | None = None) -> str:
     if word.startswith(("+", "now+")):
         return _rfc3339(now + timedelta(seconds=parse_duration(word.partition("+")[2])))
     try:
-        found = datetime.fromisoformat(word)
+        result = datetime.fromisoformat(word)
     except ValueError:
         raise ValueError(
             f"'{text[:40]}' is not a valid time: write 2026-12-01T02:00 (local time),"
             " 2026-12-01T02:00:00Z or +2h"
         ) from None
-    return _rfc3339(found.astimezone(UTC))
+    return _rfc3339(result.astimezone(UTC))
 
 
 def parse_moment(text: str, now: datetime | None = None) -> float:

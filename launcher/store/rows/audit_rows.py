@@ -16,6 +16,6 @@ def row(line: AuditLine) -> Row:
     return {name: getattr(line, name) for name in _COLUMNS}
 
 
-def from_row(found: sqlite3.Row) -> AuditLine:
+def from_row(result: sqlite3.Row) -> AuditLine:
     """Return the line of a row."""
-    return AuditLine(**{name: found[name] for name in _COLUMNS})
+    return AuditLine(**{name: result[name] for name in _COLUMNS})

@@ -73,12 +73,12 @@ class Pages:
         return rowid, _record(payload)
 
     def _overflow(self, number: int, left: int) -> bytes:
-        found = bytearray()
-        while number and len(found) < left:
+        result = bytearray()
+        while number and len(result) < left:
             page = self._page(number)
             (number,) = struct.unpack_from(">I", page)
-            found += page[4:]
-        return bytes(found[:left])
+            result += page[4:]
+        return bytes(result[:left])
 
 
 def _size(field: bytes, whole: int) -> int | None:
@@ -90,15 +90,15 @@ def _size(field: bytes, whole: int) -> int | None:
 
 def _committed(log: bytes, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield the pages of a log up to its last whole commit, older ones first."""
-    salts, found = log[16:24], []
+    salts, result = log[16:24], []
     for at in range(WAL_HEADER, len(log) - FRAME_HEADER - size + 1, FRAME_HEADER + size):
         number, commit = struct.unpack_from(">II", log, at)
         if log[at + 8 : at + 16] != salts:
             break
-        found.append((number, log[at + FRAME_HEADER : at + FRAME_HEADER + size]))
+        result.append((number, log[at + FRAME_HEADER : at + FRAME_HEADER + size]))
         if commit:
-            yield from found
-            found = []
+            yield from result
+            result = []
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -76,10 +76,10 @@ class Rebuilding(Replacing):
         """Return a job of the new store that is over."""
         reader = Reader(self._work)
         try:
-            found = reader.job(job_id)
+            job = reader.job(job_id)
         finally:
             reader.close()
-        return found if found is not None and found.outcome is not None else None
+        return job if job is not None and job.outcome is not None else None
 
     def missing(self) -> list[int]:
         """Return the ids below the highest that was seen of which nothing is left, though they were

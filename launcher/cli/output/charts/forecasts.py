@@ -19,32 +19,34 @@ MOST_IDS = 10
 SVG = "svg="
 
 
-def print_forecasts(found: Sequence[Forecast], output: str) -> None:
+def print_forecasts(forecasts: Sequence[Forecast], output: str) -> None:
     """Print forecasts in the form that was asked for; ``svg=FILE`` writes a picture."""
     if output == "json":
-        render.print_json(list(found))
+        render.print_json(list(forecasts))
     elif output == "name":
-        render.print_names([_best(found).layout] if found else [])
+        render.print_names([_best(forecasts).layout] if forecasts else [])
     else:
-        several = len(found) > 1
-        shown = found if several else [dataclasses.replace(each, best=False) for each in found]
+        several = len(forecasts) > 1
+        shown = (
+            forecasts if several else [dataclasses.replace(each, best=False) for each in forecasts]
+        )
         if output.startswith(SVG):
             _draw(shown, output.removeprefix(SVG))
         else:
             _print(shown)
-        _tell(found)
+        _tell(forecasts)
 
 
-def _best(found: Sequence[Forecast]) -> Forecast:
-    return next((each for each in found if each.best), found[0])
+def _best(forecasts: Sequence[Forecast]) -> Forecast:
+    return next((each for each in forecasts if each.best), forecasts[0])
 
 
-def _print(found: Sequence[Forecast]) -> None:
+def _print(forecasts: Sequence[Forecast]) -> None:
     from launcher.cli.output.charts import gantt
 
-    render.print_table(HEADINGS, [_row(each) for each in found])
+    render.print_table(HEADINGS, [_row(each) for each in forecasts])
     utf8 = gantt.speaks_utf8(sys.stdout.encoding)
-    lines = gantt.lines(found, terminal.width() or WIDTH, utf8=utf8)
+    lines = gantt.lines(forecasts, terminal.width() or WIDTH, utf8=utf8)
     sys.stdout.write("".join(f"{line}\n" for line in ["", *lines]))
 
 
@@ -60,21 +62,21 @@ def _row(each: Forecast) -> tuple[object, ...]:
     )
 
 
-def _draw(found: Sequence[Forecast], file: str) -> None:
+def _draw(forecasts: Sequence[Forecast], file: str) -> None:
     from pathlib import Path
 
     from launcher.cli.output.charts import svg
 
     try:
-        Path(file).write_text(svg.picture(found), encoding="utf-8")
+        Path(file).write_text(svg.picture(forecasts), encoding="utf-8")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise click.ClickException(f"cannot write {file}: {why}") from error
 
 
-def _tell(found: Sequence[Forecast]) -> None:
+def _tell(forecasts: Sequence[Forecast]) -> None:
     """Say on stderr which layout ends first, and which jobs have no place on one."""
-    for each in found:
+    for each in forecasts:
         if each.never:
             more = " and more" if len(each.never) > MOST_IDS else ""
             ids = ", ".join(str(job) for job in each.never[:MOST_IDS])
@@ -82,9 +84,9 @@ def _tell(found: Sequence[Forecast]) -> None:
                 "1 job never starts" if len(each.never) == 1 else f"{len(each.never)} never start"
             )
             terminal.say(f"{each.layout}: {sentence}: {ids}{more}")
-    if len(found) > 1:
-        best = _best(found)
-        present = next((each for each in found if each.layout == PRESENT), best)
+    if len(forecasts) > 1:
+        best = _best(forecasts)
+        present = next((each for each in forecasts if each.layout == PRESENT), best)
         terminal.say(_recommendation(best, present))
 
 

@@ -50,15 +50,15 @@ UNICODE = ChartMarks("│", "━", "▓", "·")
 def lines(forecasts: Sequence[Forecast], width: int, *, utf8: bool) -> list[str]:
     """Return a chart for each forecast, all on one scale, and what the letters mean."""
     total = max((each.makespan for each in forecasts), default=0.0)
-    found: list[str] = []
+    result: list[str] = []
     for forecast in forecasts:
-        found += [terminal.safe(forecast.layout) + (BEST if forecast.best else "")]
+        result += [terminal.safe(forecast.layout) + (BEST if forecast.best else "")]
         rows = rows_of(forecast)
         shown = chart(rows, total, width, utf8=utf8) if forecast.runs else ["nothing runs"]
-        found += [*(f"  {line}" for line in shown), ""]
+        result += [*(f"  {line}" for line in shown), ""]
     marks = UNICODE if utf8 else ASCII
     meaning = f"{marks.begin} a job begins  {marks.several} several jobs  {marks.idle} idle"
-    return [*found, meaning] if total else found[:-1]
+    return [*result, meaning] if total else result[:-1]
 
 
 def speaks_utf8(encoding: str | None) -> bool:
@@ -82,11 +82,11 @@ def chart(
     wide = min(max((len(label) for label in labels), default=0), max(width // 2, 1))
     cells = max(FEWEST_CELLS, width - wide - 3)
     scale = cells / total if total > 0 else 1.0
-    found = [f"{'':{wide}} {_axis(total, cells, now, sign)}".rstrip()]
+    result = [f"{'':{wide}} {_axis(total, cells, now, sign)}".rstrip()]
     marks = UNICODE if utf8 else ASCII
     for label, row in zip(labels, rows, strict=True):
-        found.append(f"{label[:wide]:{wide}} {_painted(row.bars, cells, scale, marks)}")
-    return found
+        result.append(f"{label[:wide]:{wide}} {_painted(row.bars, cells, scale, marks)}")
+    return result
 
 
 def _axis(total: float, cells: int, now: str, sign: str) -> str:

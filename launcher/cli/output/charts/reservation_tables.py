@@ -18,25 +18,25 @@ UUID_LETTERS = 12
 """So much of a slice's UUID tells it from others of its profile."""
 
 
-def print_reservations(found: Sequence[ReservationView], output: str) -> None:
+def print_reservations(reservations: Sequence[ReservationView], output: str) -> None:
     """Print reservations in the form that was asked for; the table has a timeline."""
     if output == "json":
-        render.print_json(list(found))
+        render.print_json(list(reservations))
     elif output == "name":
-        render.print_names([each.name for each in found])
+        render.print_names([each.name for each in reservations])
     else:
-        render.print_table(HEADINGS, [_row(each) for each in found])
+        render.print_table(HEADINGS, [_row(each) for each in reservations])
         utf8 = gantt.speaks_utf8(sys.stdout.encoding)
-        lines = timeline(found, datetime.now(UTC), terminal.width() or WIDTH, utf8=utf8)
+        lines = timeline(reservations, datetime.now(UTC), terminal.width() or WIDTH, utf8=utf8)
         sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def timeline(
-    found: Sequence[ReservationView], now: datetime, width: int, *, utf8: bool
+    reservations: Sequence[ReservationView], now: datetime, width: int, *, utf8: bool
 ) -> list[str]:
     """Return an axis that begins now, and for each slice the windows in which it is kept."""
     bars: dict[tuple[str, str], list[gantt.Bar]] = {}
-    for each in found:
+    for each in reservations:
         start, end = moment(each.start), moment(each.end)
         if start is None or end is None or end <= now:
             continue

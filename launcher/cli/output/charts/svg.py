@@ -72,22 +72,22 @@ def _color(number: int) -> str:
 
 def _legend(colors: Mapping[str, str]) -> tuple[list[str], int]:
     """Return the users with their colours, and where the legend ends."""
-    found, left, top = [], MARGIN, MARGIN
+    result, left, top = [], MARGIN, MARGIN
     for user, color in colors.items():
         wide = len(user) * LETTER + 36
         if left + wide > WIDTH and left > MARGIN:
             left, top = MARGIN, top + ROW
-        found.append(f'<rect x="{left}" y="{top}" width="12" height="12" fill="{color}"/>')
-        found.append(_words(left + 18, top + 10, user))
+        result.append(f'<rect x="{left}" y="{top}" width="12" height="12" fill="{color}"/>')
+        result.append(_words(left + 18, top + 10, user))
         left += wide
-    return found, top + ROW
+    return result, top + ROW
 
 
 def _panel(
     forecast: Forecast, top: int, total: float, colors: Mapping[str, str]
 ) -> tuple[list[str], int]:
     """Return the chart of one forecast, and where it ends."""
-    found = [_words(MARGIN, top + 12, forecast.layout + (BEST if forecast.best else ""), "name")]
+    result = [_words(MARGIN, top + 12, forecast.layout + (BEST if forecast.best else ""), "name")]
     top += ROW * 2
     lanes: list[str] = []
     bottom = top
@@ -95,7 +95,7 @@ def _panel(
         drawn, height = _lane(lane, runs, bottom, total, colors)
         lanes += drawn
         bottom += height + GAP
-    return [*found, *_axis(top, bottom, total), *lanes], bottom
+    return [*result, *_axis(top, bottom, total), *lanes], bottom
 
 
 def _axis(top: int, bottom: int, total: float) -> Iterator[str]:
@@ -113,13 +113,13 @@ def _lane(
     thick = max(ROW // deep, 3)
     height = max(ROW, thick * deep)
     name = lane.label if len(lane.label) * LETTER < LEFT - MARGIN else f"{lane.label[:20]}…"
-    found = [
+    result = [
         _words(MARGIN, top + height // 2 + 4, name),
         f'<rect class="lane" x="{LEFT}" y="{top}" width="{_ROOM}" height="{height}"/>',
     ]
     for run, row in rows:
-        found += _bar(run, lane, top + row * thick, thick, total, colors[run.user])
-    return found, height
+        result += _bar(run, lane, top + row * thick, thick, total, colors[run.user])
+    return result, height
 
 
 def _bar(run: Run, lane: LaneView, top: int, thick: int, total: float, color: str) -> Iterator[str]:

@@ -45,7 +45,7 @@ def by_lane(forecast: Forecast) -> list[tuple[LaneView, list[Run]]]:
 
 def packed(runs: Sequence[Run]) -> tuple[list[tuple[Run, int]], int]:
     """Return each run with a row of its lane in which nothing else is then, and how many rows."""
-    found: list[tuple[Run, int]] = []
+    result: list[tuple[Run, int]] = []
     busy: list[tuple[float, int]] = []
     free: list[int] = []
     for run in sorted(runs, key=lambda run: run.start):
@@ -53,5 +53,5 @@ def packed(runs: Sequence[Run]) -> tuple[list[tuple[Run, int]], int]:
             heapq.heappush(free, heapq.heappop(busy)[1])
         row = heapq.heappop(free) if free else len(busy)
         heapq.heappush(busy, (run.end, row))
-        found.append((run, row))
-    return found, max((row for _, row in found), default=0) + 1
+        result.append((run, row))
+    return result, max((row for _, row in result), default=0) + 1

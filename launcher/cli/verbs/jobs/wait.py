@@ -50,11 +50,11 @@ def _ids(client: Client, refs: Sequence[str]) -> Sequence[int | str]:
 def wait_for(client: Client, refs: Sequence[int | str], timeout: float | None) -> list[JobView]:
     """Return the jobs once all have ended, or as they are when the time is over."""
     end = None if timeout is None else time.monotonic() + timeout
-    found = []
+    views = []
     for ref in refs:
         left = None if end is None else max(0.0, end - time.monotonic())
-        found.append(client.wait(ref, left))
-    return found
+        views.append(client.wait(ref, left))
+    return views
 
 
 def together(jobs: Sequence[JobView]) -> int:

@@ -30,11 +30,11 @@ def publish(images: tuple[str, ...], everything: bool, output: str) -> None:
     """
     if everything == bool(images):
         raise click.UsageError("name images, or give --all.")
-    found = connect().publish(None if everything else images)
+    result = connect().publish(None if everything else images)
     if output == "json":
-        render.print_json(found)
+        render.print_json(result)
     elif output == "name":
-        render.print_names([image.name for image in found])
+        render.print_names([image.name for image in result])
     else:
-        render.print_table(("IMAGE", "ID"), [(image.name, image.id) for image in found])
-        terminal.say(f"{len(found)} image(s) are everybody's now")
+        render.print_table(("IMAGE", "ID"), [(image.name, image.id) for image in result])
+        terminal.say(f"{len(result)} image(s) are everybody's now")

@@ -24,13 +24,13 @@ def command(why: bool, output: str) -> None:
     shared has it together with others of its GPU instance: only a job that asks for exactly its
     profile (such as 1c.3g.20gb) or its UUID gets it.
     """
-    found = connect().slices()
+    result = connect().slices()
     if not why:
-        print_slices(found, output)
+        print_slices(result, output)
         return
-    unusable = [each for each in found if each.why]
+    unusable = [each for each in result if each.why]
     if output == "table":
-        _explain(unusable, known=bool(found))
+        _explain(unusable, known=bool(result))
     else:
         print_slices(unusable, output)
 
@@ -50,14 +50,14 @@ def _explain(unusable: Sequence[SliceView], *, known: bool) -> None:
         click.echo("\n".join(terminal.safe(line) for line in lines))
 
 
-def print_slices(found: Sequence[SliceView], output: str) -> None:
+def print_slices(slice_views: Sequence[SliceView], output: str) -> None:
     """Print slices in the form that was asked for."""
     if output == "json":
-        render.print_json(found)
+        render.print_json(slice_views)
     elif output == "name":
-        render.print_names([each.uuid for each in found])
+        render.print_names([each.uuid for each in slice_views])
     else:
-        render.print_table(HEADINGS, [_row(each) for each in found])
+        render.print_table(HEADINGS, [_row(each) for each in slice_views])
 
 
 def _row(each: SliceView) -> tuple[object, ...]:

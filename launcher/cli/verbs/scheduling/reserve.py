@@ -51,8 +51,8 @@ def command(name: str | None, cancel: bool, listing: bool, output: str, **wanted
     if name is None or listing or cancel:
         _check(name, given, cancel=cancel, listing=listing)
         queue = connect().queue
-        found = queue.unreserve(name) if name is not None else queue.reservations()
-        print_reservations(found, output)
+        result = queue.unreserve(name) if name is not None else queue.reservations()
+        print_reservations(result, output)
         return
     request = _request(name, wanted)
     print_reservations([connect().queue.reserve(request)], output)

@@ -69,8 +69,8 @@ def command(
     until then, NEVER how many jobs cannot start on the layout.
     """
     jobs = _jobs(files)
-    found = connect().queue.whatif(jobs, layouts, history=runtime == "history")
-    print_forecasts(found, output)
+    result = connect().queue.whatif(jobs, layouts, history=runtime == "history")
+    print_forecasts(result, output)
 
 
 def _jobs(files: Sequence[str]) -> list[JobRequest] | None:

@@ -66,11 +66,11 @@ def _verb(ctx: click.Context, verb: str) -> None:
     root = ctx.find_root()
     group = root.command
     assert isinstance(group, click.Group)
-    found = group.get_command(root, verb)
-    if found is None:
+    result = group.get_command(root, verb)
+    if result is None:
         raise UserError(
             f"{verb} is not a topic of the manual or a verb",
             fix="`launch help` lists the topics, `launch --help` the verbs.",
         )
-    with click.Context(found, info_name=verb, parent=root, max_content_width=100) as context:
-        click.echo(found.get_help(context))
+    with click.Context(result, info_name=verb, parent=root, max_content_width=100) as context:
+        click.echo(result.get_help(context))

@@ -33,14 +33,14 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
     from launcher.service.units import PAM, pam_service, units
 
     launch = Path(sys.argv[0]).absolute()
-    found = units(launch, Path(sys.executable).absolute(), group)
+    result = units(launch, Path(sys.executable).absolute(), group)
     if only_print:
-        for name, text in found.items():
+        for name, text in result.items():
             sys.stdout.write(f"# {name}\n{text}\n")
         return
     place = Path(directory)
     try:
-        for name, text in found.items():
+        for name, text in result.items():
             (place / name).write_text(text)
             (place / name).chmod(0o644)
         pam = PAM_SERVICES / PAM
@@ -52,5 +52,5 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
             f"cannot write {error.filename or place}: {error.strerror}",
             fix="Run it as root, or name another --directory.",
         ) from error
-    terminal.say(f"wrote {', '.join(found)} into {place}")
+    terminal.say(f"wrote {', '.join(result)} into {place}")
     terminal.say("now: systemctl daemon-reload && systemctl enable --now launcher.service")

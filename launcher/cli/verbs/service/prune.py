@@ -28,13 +28,15 @@ def command(older_than: float | None, logs: bool, dry_run: bool, output: str) ->
     a job that has not ended depends on it; an array is deleted as a whole, once all of it is old
     enough. Ids are not used again. What the jobs used stays on record, by day and user.
     """
-    found = connect().prune(older_than=older_than, logs=logs, dry_run=dry_run)
+    result = connect().prune(older_than=older_than, logs=logs, dry_run=dry_run)
     if output == "json":
-        render.print_json(found)
+        render.print_json(result)
         return
     summary = (
-        f"{found.logs} logs ({found.log_bytes / 2**20:.1f} MiB)" if logs else f"{found.jobs} jobs"
+        f"{result.logs} logs ({result.log_bytes / 2**20:.1f} MiB)"
+        if logs
+        else f"{result.jobs} jobs"
     )
     verb = "would delete" if dry_run else "deleted"
     ended = "were last written" if logs else "ended"
-    click.echo(f"{verb} {summary} that {ended} more than {span(found.older_than)} ago")
+    click.echo(f"{verb} {summary} that {ended} more than {span(result.older_than)} ago")

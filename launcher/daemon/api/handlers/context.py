@@ -122,8 +122,8 @@ class Context:
         known = {j.id: self._known(j.id) for j in jobs}
         ended = [job_id for job_id, job in known.items() if job is None]
         stored = await self.committer.read(Reader.jobs_of, ended) if ended else []
-        found = known | {job.id: job for job in stored}
-        return [found[job.id] or job for job in jobs]
+        result = known | {job.id: job for job in stored}
+        return [result[job.id] or job for job in jobs]
 
     async def resolve(self, ref: str, caller: Caller) -> list[Job]:
         """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means to a caller.
@@ -140,14 +140,14 @@ class Context:
         elif ref.isascii() and ref.isdecimal():
             one = await self.find(_number(ref))
             jobs = [one] if one else await self.committer.read(Reader.elements, _number(ref))
-        elif found := _ELEMENTS.fullmatch(ref):
-            jobs = await self._elements(_number(found[1]), found[2])
+        elif match := _ELEMENTS.fullmatch(ref):
+            jobs = await self._elements(_number(match[1]), match[2])
         elif "[" in ref:
             raise UserError(
                 f"{ref} names no elements of an array", fix="Write 12[3], 12[0-9] or 12[0,3,7-9]."
             )
-        elif found := _RANGE.fullmatch(ref):
-            first, last_id = _number(found[1]), _number(found[2])
+        elif match := _RANGE.fullmatch(ref):
+            first, last_id = _number(match[1]), _number(match[2])
             jobs = await self._between(first, last_id, None, caller)
         else:
             owner = None if caller.admin else caller.uid
@@ -182,22 +182,22 @@ class Context:
         Ranges that overlap are read once. With ``own`` of ranges only what the caller may change.
         Raises as ``resolve`` does; a range without a job means none.
         """
-        found: dict[int, Job] = {}
+        jobs: dict[int, Job] = {}
         spans: list[tuple[int, int]] = []
         for ref in dict.fromkeys(refs):
             if span := _RANGE.fullmatch(ref):
                 spans.append((_number(span[1]), _number(span[2])))
             else:
-                found |= {job.id: job for job in await self.resolve(ref, caller)}
-                must_be_few(len(found), caller)
+                jobs |= {job.id: job for job in await self.resolve(ref, caller)}
+                must_be_few(len(jobs), caller)
         owner = caller.uid if own and not caller.admin else None
         for first, last in merged(spans):
             some = await self._between(first, last, owner, caller)
-            found |= {job.id: job for job in self.latest(some)}
-            must_be_few(len(found), caller)
-        if not found:
+            jobs |= {job.id: job for job in self.latest(some)}
+            must_be_few(len(jobs), caller)
+        if not jobs:
             raise NoSuchJob("none of these is a job", fix="`launch ps -a` lists your jobs.")
-        return [found[job_id] for job_id in sorted(found)]
+        return [jobs[job_id] for job_id in sorted(jobs)]
 
     async def _between(self, first: int, last: int, owner: int | None, caller: Caller) -> list[Job]:
         """Return the jobs of a range of ids, of one user or of all; raises ``UserError``."""
@@ -208,14 +208,14 @@ class Context:
 
     async def _elements(self, array: int, indices: str) -> list[Job]:
         """Return the elements of an array that ``3``, ``0-9`` or ``0,3,7-9`` means."""
-        found: dict[int, Job] = {}
+        jobs: dict[int, Job] = {}
         for part in indices.split(","):
             first, _, last = part.partition("-")
             some = await self.committer.read(
                 Reader.elements, array, _number(first), _number(last or first)
             )
-            found |= {job.id: job for job in some}
-        return list(found.values())
+            jobs |= {job.id: job for job in some}
+        return list(jobs.values())
 
     async def one(self, ref: str, caller: Caller) -> Job:
         """Return the one job that a reference means; the newest of a name.
@@ -249,13 +249,13 @@ def must_be_few(count: int, caller: Caller) -> None:
 
 def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the ranges of numbers, both ends included, without overlaps, in order."""
-    found: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     for first, last in sorted(span for span in spans if span[0] <= span[1]):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(found[-1][1], last))
+        if result and first <= result[-1][1] + 1:
+            result[-1] = (result[-1][0], max(result[-1][1], last))
         else:
-            found.append((first, last))
-    return found
+            result.append((first, last))
+    return result
 
 
 def must_own(job: Job, caller: Caller) -> None:

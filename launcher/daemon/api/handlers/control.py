@@ -81,13 +81,13 @@ async def cancel_all(
 
 async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
     """Return the jobs whose names match, some at a time: nobody waits for all of them."""
-    matches, found = compiled(pattern), []
+    matches, result = compiled(pattern), []
     for number, job in enumerate(jobs):
         if matches(job.name):
-            found.append(job)
+            result.append(job)
         if number % NAMES_AT_A_TIME == 0:
             await asyncio.sleep(0)
-    return found
+    return result
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
@@ -154,8 +154,8 @@ async def _now(context: Context, caller: Caller, jobs: list[Job]) -> list[wire.J
 async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list[wire.JobView]:
     """Queue the ended jobs that references mean again, together."""
     read_at = context.world.recent.count
-    found = await context.resolve_all(asked.refs, caller)
-    jobs = [job for job in found if job.state is State.DONE]
+    result = await context.resolve_all(asked.refs, caller)
+    jobs = [job for job in result if job.state is State.DONE]
     if asked.failed:
         jobs = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
     for job in jobs:
@@ -185,8 +185,8 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
 async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
     """Return where the secrets were kept of those of these jobs that have any, by their ids."""
     owners = {job.id: job.owner.uid for job in jobs}
-    found = await context.committer.read(Reader.secrets_of, owners)
-    return {job: (owners[job], convert.kept_as(at)) for job, at in found.items()}
+    result = await context.committer.read(Reader.secrets_of, owners)
+    return {job: (owners[job], convert.kept_as(at)) for job, at in result.items()}
 
 
 async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int) -> None:
@@ -214,22 +214,22 @@ async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int
 async def _arrays(context: Context, jobs: Iterable[Job]) -> tuple[Array, ...]:
     """Return the arrays of these jobs that have ended, as the store has them."""
     ids = {job.element.array for job in jobs if job.element is not None}
-    found = [
+    arrays = [
         await context.committer.read(Reader.array, i) for i in ids - context.world.arrays.keys()
     ]
-    return tuple(array for array in found if array is not None)
+    return tuple(array for array in arrays if array is not None)
 
 
 async def _ends(context: Context, ids: Iterable[int]) -> dict[int, Outcome | None]:
     """Return how jobs and arrays ended."""
     ends: dict[int, Outcome | None] = {}
     for number in ids:
-        found = await context.find(number)
-        if found is None:
+        result = await context.find(number)
+        if result is None:
             array = await context.committer.read(Reader.array, number)
             ends[number] = None if array is None else array.outcome
         else:
-            ends[number] = found.outcome
+            ends[number] = result.outcome
     return ends
 
 

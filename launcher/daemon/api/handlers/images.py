@@ -19,25 +19,25 @@ async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
     pull with credentials has just brought is left out: whose it is is about to be on record.
     Raises as ``Images.all`` does.
     """
-    found = await context.users.run(uid, context.images.all)
+    images = await context.users.run(uid, context.images.all)
     pulls = {reference for reference, _ in context.world.pulls}
     pulled = [await context.users.run(uid, context.images.find, name) for name in sorted(pulls)]
     world = context.world
     known = world.public_images | world.private_images.keys() | set(pulled)
-    return [wire.ImageView(id=id_, name=name) for id_, name in found.items() if id_ not in known]
+    return [wire.ImageView(id=id_, name=name) for id_, name in images.items() if id_ not in known]
 
 
 async def publish(context: Context, uid: int, asked: wire.PublishRequest) -> list[wire.ImageView]:
     """Make images everybody's; returns them. All are found, or none is published."""
     if asked.images is None:
-        found = await undecided(context, uid)
+        images = await undecided(context, uid)
     else:
-        found = [await _named(context, uid, name) for name in asked.images]
-    shown = [view.name for view in found[:SHOWN]]
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        images = [await _named(context, uid, name) for name in asked.images]
+    shown = [view.name for view in images[:SHOWN]]
+    more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
     audit_log.about(detail=f"publish {', '.join(shown)}{more}")
-    await context.event_loop.ask(ev.ImagesPublished(frozenset(view.id for view in found)))
-    return found
+    await context.event_loop.ask(ev.ImagesPublished(frozenset(view.id for view in images)))
+    return images
 
 
 async def _named(context: Context, uid: int, name: str) -> wire.ImageView:

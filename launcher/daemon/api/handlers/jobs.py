@@ -143,12 +143,12 @@ async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> li
 async def _commands(context: Context, job_ids: Sequence[int]) -> dict[int, list[str] | None]:
     """Return the commands of jobs by their ids, as long as a list shows them."""
     stored = await context.committer.read(Reader.commands, job_ids)
-    commands, found = Commands(), dict[int, list[str] | None]()
+    commands, result = Commands(), dict[int, list[str] | None]()
     for number, (job_id, one) in enumerate(stored.items()):
-        found[job_id] = views.cut(commands.head(one, views.COMMAND_CHARACTERS))
+        result[job_id] = views.cut(commands.head(one, views.COMMAND_CHARACTERS))
         if number % COMMANDS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-    return found
+    return result
 
 
 async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:

@@ -14,15 +14,15 @@ from launcher.errors import ImpossibleLayout, UserError
 
 def wishes(world: World, request: wire.LayoutRequest) -> tuple[Wish, ...]:
     """Return what is asked of each GPU; raises ``UserError`` for what cannot be meant."""
-    found = [
+    result = [
         _wish(world, gpu, entry)
         for entry in request.entries
         for gpu in select(world, entry, clears=request.verb == "clear")
     ]
-    twice = [uuid for uuid, count in Counter(w.gpu_uuid for w in found).items() if count > 1]
+    twice = [uuid for uuid, count in Counter(w.gpu_uuid for w in result).items() if count > 1]
     if twice:
         raise UserError(f"GPU {twice[0]} is named by more than one entry")
-    return tuple(found)
+    return tuple(result)
 
 
 def select(world: World, entry: wire.LayoutEntry, *, clears: bool = False) -> list[Gpu]:

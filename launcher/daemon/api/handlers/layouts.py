@@ -37,12 +37,12 @@ async def profiles(context: Context, caller: Caller, gpu: str | None) -> list[wi
     """Return what the GPUs offer, with how many more of each fit now."""
     world = context.world
     chosen = [find_gpu(world, gpu)] if gpu else [g for g in world.gpus.values() if g.mig_capable]
-    found: list[wire.ProfileView] = []
+    result: list[wire.ProfileView] = []
     for one in sorted(chosen, key=lambda g: g.index):
         capacity = functools.partial(context.gpu.capacity, one.uuid)
         fit = await context.users.run(caller.uid, capacity) if one.mig_current else {}
-        found += profile_views(one, fit)
-    return found
+        result += profile_views(one, fit)
+    return result
 
 
 async def plan(context: Context, asked: wire.LayoutRequest) -> wire.LayoutPlan:
@@ -69,8 +69,8 @@ async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) ->
 
 async def changes(context: Context, most: int) -> list[wire.LayoutChange]:
     """Return the last changes, newest first."""
-    found = await context.committer.read(Reader.layouts, most)
-    return [change_view(op, context.health.unrefreshed(op.id)) for op in found]
+    layout_changes = await context.committer.read(Reader.layouts, most)
+    return [change_view(op, context.health.unrefreshed(op.id)) for op in layout_changes]
 
 
 async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.LayoutChange:
@@ -94,10 +94,10 @@ async def _find(context: Context, op_id: int) -> LayoutOp:
     now = context.world.layout
     if now is not None and now.id == op_id:
         return now
-    found = await context.committer.read(Reader.layout, op_id)
-    if found is None:
+    layout_op = await context.committer.read(Reader.layout, op_id)
+    if layout_op is None:
         raise NoSuchJob(f"there is no layout change {op_id}")
-    return found
+    return layout_op
 
 
 async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
@@ -145,7 +145,7 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
 
 def current(world: World) -> list[wire.SavedGpu]:
     """Return the layout that stands, as it can be restored."""
-    found = []
+    layouts = []
     for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
         if gpu.mig_capable:
             places = [
@@ -153,12 +153,12 @@ def current(world: World) -> list[wire.SavedGpu]:
                 for s in standing_on(world, gpu.uuid)
                 for name, count in counted(name_of(gpu, s.place.profile_id), s.place.cut)
             ]
-            found.append(
+            layouts.append(
                 wire.SavedGpu(
                     gpu=gpu.uuid, index=gpu.index, mode=bool(gpu.mig_current), places=places
                 )
             )
-    return found
+    return layouts
 
 
 async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
@@ -170,11 +170,11 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
     if unknown:
         raise StaleRequest(f"what stands is not known now: {unknown}", fix="Save it afterwards.")
-    found = current(context.world)
-    text = json.dumps([asdict(one) for one in found])
+    layouts = current(context.world)
+    text = json.dumps([asdict(one) for one in layouts])
     await context.committer.remember(SAVED, text)
     await context.event_loop.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
-    return found
+    return layouts
 
 
 async def saved(context: Context) -> list[wire.SavedGpu]:

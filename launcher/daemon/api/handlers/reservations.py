@@ -21,8 +21,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 async def show(context: Context) -> list[wire.ReservationView]:
     """Return the reservations that are not over, by their start."""
     now = clock.now().wall
-    found = sorted(context.world.reservations.values(), key=lambda r: (r.start, r.name))
-    return [_reservation(context, r, now) for r in found if r.end > now]
+    reservations = sorted(context.world.reservations.values(), key=lambda r: (r.start, r.name))
+    return [_reservation(context, r, now) for r in reservations if r.end > now]
 
 
 def _reservation(context: Context, one: Reservation, now: float) -> wire.ReservationView:

@@ -163,11 +163,11 @@ async def _expanded(
     request: wire.JobRequest, budget: Budget, pauses: Pauses
 ) -> Sequence[wire.JobRequest]:
     """Return the elements of a request, made some at a time."""
-    found: list[wire.JobRequest] = []
+    job_requests: list[wire.JobRequest] = []
     for element in each_element(request, budget):
-        found.append(element)
+        job_requests.append(element)
         await pauses.rest()
-    return found
+    return job_requests
 
 
 async def _new_jobs(
@@ -235,12 +235,12 @@ def _places(
 
     Two jobs of different files may share a name: then both are meant.
     """
-    found: dict[str, list[int]] = {}
+    result: dict[str, list[int]] = {}
     place = 0
     for request, elements in zip(asked, expanded, strict=True):
-        found.setdefault(request.name, []).append(place)
+        result.setdefault(request.name, []).append(place)
         place += len(elements)
-    return found
+    return result
 
 
 async def _dependencies(
@@ -266,9 +266,9 @@ async def _other(
         return Dependency(element.id, after), element.outcome
     number = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
     if number is not None:
-        found = await context.find(number)
-        if found is not None:
-            return Dependency(found.id, after), found.outcome
+        result = await context.find(number)
+        if result is not None:
+            return Dependency(result.id, after), result.outcome
         array = await context.committer.read(Reader.array, number)
         if array is not None:
             live = number in context.world.arrays

@@ -88,8 +88,8 @@ class JsonCursor:
 
     def _skip(self, at: int) -> int:
         """Return where something stands again; raises ``ValueError`` at the end."""
-        found = _SPACE.match(self._text, at)
-        at = found.end() if found is not None else at
+        match = _SPACE.match(self._text, at)
+        at = match.end() if match is not None else at
         if at >= len(self._text):
             raise ValueError("it breaks off")
         return at

@@ -90,15 +90,15 @@ class _Reader:
         return replace(_parse(wire.ArrayRequest, _object(texts), where), **lists)
 
     async def _list(self, kind: Any, where: str) -> list[Any]:
-        found: list[Any] = []
+        values: list[Any] = []
         texts: list[str] = []
         for _ in self._cursor.items():
             texts.append(self._cursor.take())
             if len(texts) == ITEMS_AT_ONCE:
-                found += _items(kind, texts, where, len(found))
+                values += _items(kind, texts, where, len(values))
                 texts.clear()
                 await self._pauses.rest()
-        return found + _items(kind, texts, where, len(found))
+        return values + _items(kind, texts, where, len(values))
 
 
 def _items(kind: Any, texts: list[str], where: str, before: int) -> list[Any]:
@@ -107,14 +107,14 @@ def _items(kind: Any, texts: list[str], where: str, before: int) -> list[Any]:
     if before + len(texts) > most:
         raise UserError(f"{where}: at most {most} can be")
     try:
-        found: list[Any] = convert.parse(kind, f"[{','.join(texts)}]".encode())
+        values: list[Any] = convert.parse(kind, f"[{','.join(texts)}]".encode())
     except UserError as error:
         place = _PLACE.match(error.message)
         if place is not None:
             rest = error.message[place.end() :]
             error.message = f"{where}.{int(place[0]) + before}{rest}"
         raise
-    return found
+    return values
 
 
 def _object(members: Mapping[str, str]) -> str:

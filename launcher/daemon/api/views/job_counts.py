@@ -24,9 +24,9 @@ class Counts:
 
     async def now(self, world: World) -> dict[str, int]:
         """Return the number of jobs by outcome or state."""
-        found = Counter(await self._of_ended())
-        found.update(live(world))
-        return {word: number for word, number in found.items() if number}
+        result = Counter(await self._of_ended())
+        result.update(live(world))
+        return {word: number for word, number in result.items() if number}
 
     async def _of_ended(self) -> dict[str, int]:
         if self._reading is None or self._reading.done():
@@ -41,6 +41,6 @@ class Counts:
 def live(world: World) -> Counter[str]:
     """Return the number of live jobs by word, without looking at those that wait."""
     active = [world.jobs[i] for i in world.attempts]  # every other job is pending
-    found = Counter(job.outcome.value if job.outcome else job.state.value for job in active)
-    found[State.PENDING.value] += len(world.jobs) - len(active)
-    return found
+    result = Counter(job.outcome.value if job.outcome else job.state.value for job in active)
+    result[State.PENDING.value] += len(world.jobs) - len(active)
+    return result

@@ -24,14 +24,14 @@ def cut(command: list[str] | None) -> list[str] | None:
     """Return a command as it is listed: its first words, and an ellipsis where there are more."""
     if command is None or sum(map(len, command)) + len(command) <= COMMAND_CHARACTERS:
         return command
-    found: list[str] = []
+    result: list[str] = []
     left = COMMAND_CHARACTERS
     for word in command:
         if len(word) >= left:
-            return [*found, f"{word[:left]}…"]
-        found.append(word)
+            return [*result, f"{word[:left]}…"]
+        result.append(word)
         left -= len(word) + 1
-    return found
+    return result
 
 
 def job_view(

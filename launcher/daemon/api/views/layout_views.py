@@ -20,7 +20,7 @@ def gpu_views(world: World) -> list[wire.GpuView]:
     devices: dict[tuple[str, int | None], list[wire.SliceView]] = {}
     for view in job_views.slice_views(world):
         devices.setdefault((view.gpu, view.gi), []).append(view)
-    found = []
+    gpus = []
     for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
         standing = sorted(
             (i for i in world.instances.values() if i.gpu_uuid == gpu.uuid),
@@ -32,8 +32,8 @@ def gpu_views(world: World) -> list[wire.GpuView]:
             for instance in standing
             for device in devices.get((gpu.uuid, instance.gi), [None])
         ]
-        found.append(_gpu_view(gpu, shown, known=gpu.uuid not in world.hidden))
-    return found
+        gpus.append(_gpu_view(gpu, shown, known=gpu.uuid not in world.hidden))
+    return gpus
 
 
 def _gpu_view(gpu: Gpu, instances: list[wire.InstanceView], *, known: bool) -> wire.GpuView:

@@ -15,14 +15,14 @@ HEADINGS = ("ID", "AT", "USER", "VERB", "ASKED", "RESULT", "MESSAGE")
 @output_option
 def command(most: int, output: str) -> None:
     """List the changes of the layout, newest first, with their requester and result."""
-    found = connect().layout.changes(most)
+    result = connect().layout.changes(most)
     if output == "json":
-        render.print_json(found)
+        render.print_json(result)
     elif output == "name":
-        render.print_names([each.id for each in found])
+        render.print_names([each.id for each in result])
     else:
         rows = [
             (c.id, c.asked_at, c.user, c.verb, c.request, c.result or c.state, c.message)
-            for c in found
+            for c in result
         ]
         render.print_table(HEADINGS, rows)

@@ -18,10 +18,10 @@ from launcher.cli.output import render
 @click.option("--name", default="current", help="The configuration's name in the file (current).")
 def command(output: str, name: str) -> None:
     """Print the layout that stands: `launch layout apply -f` and mig-parted read the YAML."""
-    found = connect().layout.current()
+    result = connect().layout.current()
     if output == "json":
-        render.print_json(found)
+        render.print_json(result)
         return
     from launcher.jobfile.layouts.mig_parted import dump
 
-    sys.stdout.write(dump(found, name))
+    sys.stdout.write(dump(result, name))

@@ -22,14 +22,14 @@ def command(gpu: str | None, output: str) -> None:
     CE, DEC, ENC, JPEG and OFA are copy, decoder, encoder, JPEG and optical-flow engines; SIZE and
     CAN STAND AT are memory units; FIT NOW is how many more of it the GPU has room for.
     """
-    found = connect().layout.profiles(gpu)
+    result = connect().layout.profiles(gpu)
     if output == "json":
-        render.print_json(found)
+        render.print_json(result)
     elif output == "name":
-        render.print_names([each.name for each in found])
+        render.print_names([each.name for each in result])
     else:
-        render.print_table(HEADINGS, [_row(each) for each in found])
-        if not found:
+        render.print_table(HEADINGS, [_row(each) for each in result])
+        if not result:
             terminal.say("NVML names no profiles: MIG mode may be off (`launch layout enable`)")
 
 

@@ -13,12 +13,12 @@ from launcher.jobfile.layouts.layout_spec import format_specs
 @output_option
 def command(output: str) -> None:
     """Save the present layout: the daemon restores it after a reboot, before it starts any job."""
-    found = connect().layout.save()
+    result = connect().layout.save()
     if output == "json":
-        render.print_json(found)
+        render.print_json(result)
     elif output == "name":
-        render.print_names([each.gpu for each in found])
+        render.print_names([each.gpu for each in result])
     else:
-        for each in found:
+        for each in result:
             specs = format_specs(each.places) or "no slices"
             terminal.say(f"GPU {each.index}: {specs if each.mode else 'MIG mode off'}")
