@@ -41,10 +41,10 @@ def _leases(world: World) -> Iterator[str]:
 def _jobs(world: World) -> Iterator[str]:
     if +world.live != Counter(job.owner.uid for job in world.jobs.values()):
         yield f"the jobs of users are not {dict(world.live)}"
-    kept: Counter[int] = Counter()
+    stored_bytes: Counter[int] = Counter()
     for job in world.jobs.values():
-        kept[job.owner.uid] += job.kept_bytes
-    if +world.kept != +kept:
+        stored_bytes[job.owner.uid] += job.kept_bytes
+    if +world.kept != +stored_bytes:
         yield f"the bytes that users keep are not {dict(world.kept)}"
     aside = [i for i in world.aside if world.jobs[i].state is State.PENDING]
     outside = [

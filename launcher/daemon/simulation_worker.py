@@ -128,8 +128,10 @@ def _start_of(question: Question, world: World, medians: Medians) -> float | Non
 
 def _lay_out(world: World, wants: Sequence[Want]) -> None:
     """Give every GPU that can do MIG this layout; raises ``ImpossibleLayout``."""
-    kept = {u: s for u, s in world.slices.items() if not world.gpus[s.slice.gpu_uuid].mig_capable}
-    world.slices = kept
+    whole_gpus = {
+        u: s for u, s in world.slices.items() if not world.gpus[s.slice.gpu_uuid].mig_capable
+    }
+    world.slices = whole_gpus
     for gpu in world.gpus.values():
         if gpu.mig_capable:
             for made in _slices(gpu, wants):

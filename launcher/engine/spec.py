@@ -154,23 +154,23 @@ def _host_config(launch: ContainerSpec) -> dict[str, Any]:
     return config | _kept_in(launch.confinement)
 
 
-def _kept_in(kept: Confinement) -> dict[str, Any]:
+def _kept_in(limits: Confinement) -> dict[str, Any]:
     """Return the fields of HostConfig that keep a container in."""
     config: dict[str, Any] = {}
-    if kept.memory is not None:
-        config["Memory"] = config["MemorySwap"] = kept.memory
-    if kept.pids is not None:
-        config["PidsLimit"] = kept.pids
-    if kept.nofile is not None:
-        most = {"nofile": kept.nofile, "core": 0}
+    if limits.memory is not None:
+        config["Memory"] = config["MemorySwap"] = limits.memory
+    if limits.pids is not None:
+        config["PidsLimit"] = limits.pids
+    if limits.nofile is not None:
+        most = {"nofile": limits.nofile, "core": 0}
         config["Ulimits"] = [{"Name": n, "Soft": v, "Hard": v} for n, v in most.items()]
-    if kept.network is not None:
-        config["NetworkMode"] = kept.network
-    if kept.groups:
-        config["GroupAdd"] = [str(gid) for gid in kept.groups]
-    if kept.drop_capabilities:
+    if limits.network is not None:
+        config["NetworkMode"] = limits.network
+    if limits.groups:
+        config["GroupAdd"] = [str(gid) for gid in limits.groups]
+    if limits.drop_capabilities:
         config["CapDrop"] = ["ALL"]
-    if kept.no_new_privileges:
+    if limits.no_new_privileges:
         config["SecurityOpt"] = ["no-new-privileges"]
     return config
 
@@ -192,12 +192,12 @@ def _tmpfs(launch: ContainerSpec) -> dict[str, str]:
     None at or below a mount: runc follows symlinks to a place, and those in a mount are a user's,
     who could have it over /etc. An image's symlinks reach nothing that the image does not own.
     """
-    kept = launch.confinement
-    if kept.login is None or kept.user is None:
+    limits = launch.confinement
+    if limits.login is None or limits.user is None:
         return {}
-    uid, gid = kept.user.split(":")
+    uid, gid = limits.user.split(":")
     mounts = [f"{posixpath.normpath(bind.target)}/" for bind in launch.binds]
-    home = dict(launch.spec.environment).get("HOME", f"/home/{kept.login}")
+    home = dict(launch.spec.environment).get("HOME", f"/home/{limits.login}")
     places = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
     # Only a plain path below /home: `/home/../etc` would hide what the image has there.
     if home.startswith("/home/") and posixpath.normpath(home) == home and "\0" not in home:

@@ -114,9 +114,9 @@ def _open_all(
         os._exit(0)
 
 
-def _close_all_but(*kept: int) -> None:
+def _close_all_but(*allowed: int) -> None:
     """Take nothing along that is the helper's: its connections, its directory."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        if int(name) > 2 and int(name) not in kept:
+        if int(name) > 2 and int(name) not in allowed:
             with contextlib.suppress(OSError):
                 os.close(int(name))

@@ -152,8 +152,8 @@ class Pins:
             self._held.update(before)
         finally:
             self._knows = True
-        kept = keep()
-        left = [name for name in before if name not in kept]
+        names = keep()
+        left = [name for name in before if name not in names]
         removed = list(self._ask("sweep", containers=left)["removed"]) if left else []
         self._held.difference_update(left)
         return removed

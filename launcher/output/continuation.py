@@ -72,9 +72,9 @@ class Continuation:
         return [Frame(stream, entry.time_ns, rest)] if rest else []
 
     def _fits(self, entry: LogEntry, known: bytes) -> bool:
-        kept, time_ns = self._kept[entry.stream].peek(len(known))
+        bytes_stored, time_ns = self._kept[entry.stream].peek(len(known))
         late = entry.stream in self._first and entry.time_ns > time_ns + APART_NS
-        return kept == known and not (late and known == entry.data)
+        return bytes_stored == known and not (late and known == entry.data)
 
     def _after_jump(self, entry: LogEntry) -> list[Frame]:
         """Leave out what the file has from before an entry's time; the entry must fit then."""

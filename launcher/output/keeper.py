@@ -161,10 +161,10 @@ class Keeper:
             return {"error": "this output is kept already"}
         why, limit = str(asked.get("why", "")), int(asked["limit"])
         source = taken_over(files, lambda: LogWriter(Path(path), limit, why, wait=False))
-        kept = self._kept[path] = KeptOutput(path, str(asked["token"]), source, set(source.fds()))
+        output = self._kept[path] = KeptOutput(path, str(asked["token"]), source, set(source.fds()))
         self._reading += 1
-        for fd in kept.fds:
-            self._selector.register(fd, selectors.EVENT_READ, self._mover(kept, fd))
+        for fd in output.fds:
+            self._selector.register(fd, selectors.EVENT_READ, self._mover(output, fd))
         return {}
 
     def _watch(self, client: DaemonConnection) -> dict[str, Any]:
@@ -174,45 +174,45 @@ class Keeper:
 
     def _forget(self, path: str) -> dict[str, Any]:
         """Stop reading an output, and know nothing of it any more."""
-        kept = self._kept.pop(path, None)
-        if kept is not None:
-            self._close(kept, whole=False)
+        output = self._kept.pop(path, None)
+        if output is not None:
+            self._close(output, whole=False)
         return {}
 
-    def _close(self, kept: KeptOutput, *, whole: bool) -> None:
-        if kept.source is not None:
-            for fd in kept.fds:
+    def _close(self, output: KeptOutput, *, whole: bool) -> None:
+        if output.source is not None:
+            for fd in output.fds:
                 self._selector.unregister(fd)
-            kept.fds.clear()
-            kept.source.close()
-            kept.source, kept.whole, kept.ended_ns = None, whole, time.time_ns()
+            output.fds.clear()
+            output.source.close()
+            output.source, output.whole, output.ended_ns = None, whole, time.time_ns()
             self._reading -= 1
 
-    def _mover(self, kept: KeptOutput, fd: int) -> Callable[[], None]:
+    def _mover(self, output: KeptOutput, fd: int) -> Callable[[], None]:
         def move() -> None:
-            if kept.source is None or fd not in kept.fds:
+            if output.source is None or fd not in output.fds:
                 return  # it was forgotten since the selector saw it
-            whole = kept.source.read(fd)
+            whole = output.source.read(fd)
             if whole is not None:
-                self._end_of(kept, fd, whole=whole)
+                self._end_of(output, fd, whole=whole)
             for client in self._clients:
                 if client.watches:
-                    client.news[kept.path] = True
+                    client.news[output.path] = True
 
         return move
 
-    def _end_of(self, kept: KeptOutput, fd: int, *, whole: bool) -> None:
+    def _end_of(self, output: KeptOutput, fd: int, *, whole: bool) -> None:
         """Read one of its files no more; with the last one the output is over."""
         self._selector.unregister(fd)
-        kept.fds.discard(fd)
-        kept.broke_off = kept.broke_off or not whole
-        if not kept.fds:
-            self._close(kept, whole=not kept.broke_off)
+        output.fds.discard(fd)
+        output.broke_off = output.broke_off or not whole
+        if not output.fds:
+            self._close(output, whole=not output.broke_off)
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         if len(self._kept) - self._reading > MOST_ENDED:
-            ended = (path for path, kept in self._kept.items() if kept.source is None)
+            ended = (path for path, output in self._kept.items() if output.source is None)
             del self._kept[next(ended)]
 
     def _tell(self) -> None:
@@ -223,9 +223,9 @@ class Keeper:
         for client in list(self._clients):
             while client.news:
                 path = next(iter(client.news))
-                kept = self._kept.get(path)
+                output = self._kept.get(path)
                 self._told_at = now
-                if kept is not None and not self._send(client, kept.as_json()):
+                if output is not None and not self._send(client, output.as_json()):
                     break
                 client.news.pop(path, None)
 

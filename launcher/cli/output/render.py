@@ -76,12 +76,12 @@ def _fitting(widths: dict[int, int], spare: Sequence[int], limit: int | None) ->
     last = max(widths)
     unseen = max(0, widths[last] - SEEN)
     for left_out in range(len(spare) + 1):
-        kept = {at: width for at, width in widths.items() if at not in spare[:left_out]}
+        columns = {at: width for at, width in widths.items() if at not in spare[:left_out]}
         for index in spare[left_out:]:
-            kept[index] -= max(0, min(_total(kept) - limit, kept[index] - NARROWEST))
-        if _total(kept) - unseen <= limit:
+            columns[index] -= max(0, min(_total(columns) - limit, columns[index] - NARROWEST))
+        if _total(columns) - unseen <= limit:
             break
-    return kept
+    return columns
 
 
 def _total(widths: dict[int, int]) -> int:
@@ -130,10 +130,10 @@ def _pad(text: str, width: int) -> str:
 def _cut(line: str, limit: int | None) -> str:
     if limit is None or columns(line) <= limit:
         return line
-    kept, taken = "", 0
+    prefix, taken = "", 0
     for letter in line:
         taken += _letter_columns(letter)
         if taken > max(limit - 1, 0):
             break
-        kept += letter
-    return kept + "…"
+        prefix += letter
+    return prefix + "…"

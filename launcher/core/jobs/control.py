@@ -110,8 +110,8 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action
         theirs[one.job.owner].append(one.job)
     for owner, jobs in theirs.items():
         yield
-        kinds, kept = frozenset(map(lane_of, jobs)), sum(job.kept_bytes for job in jobs)
-        more = quota.More(len(jobs), kinds, kept, sum(len(job.depends_on) for job in jobs))
+        kinds, stored_bytes = frozenset(map(lane_of, jobs)), sum(job.kept_bytes for job in jobs)
+        more = quota.More(len(jobs), kinds, stored_bytes, sum(len(job.depends_on) for job in jobs))
         groups = world.groups.get(owner.uid, frozenset())
         quota.check_submit(world, owner, groups, more, admin=event.admin)
     ours = {one.job.element.array for one in opened if one.job.element is not None}

@@ -33,12 +33,12 @@ def submit_in_pieces(
     With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere. All checks come
     before the first change.
     """
-    kept: list[int] = []
+    sizes: list[int] = []
     for size in each_kept(event):
-        kept.append(size)
-        if len(kept) % PIECE == 0:
+        sizes.append(size)
+        if len(sizes) % PIECE == 0:
             yield
-    yield from _check(world, event, sum(kept))
+    yield from _check(world, event, sum(sizes))
     if event.dry_run:
         planned: list[Job] = []
         for new in event.jobs:
@@ -47,7 +47,7 @@ def submit_in_pieces(
                 yield
         return planned, []
     world.groups[event.owner.uid] = event.groups
-    made = yield from _queue(world, event, kept, now)
+    made = yield from _queue(world, event, sizes, now)
     actions: list[Action] = []
     for number, (job, new) in enumerate(zip(made, event.jobs, strict=True), start=1):
         missed = missed_of(world, new.after)
@@ -61,13 +61,13 @@ def submit_in_pieces(
 
 
 def _queue(
-    world: World, event: ev.Submitted, kept: Sequence[int], now: ev.Now
+    world: World, event: ev.Submitted, sizes: Sequence[int], now: ev.Now
 ) -> Pieces[list[Job]]:
     """Take the jobs of a submit, with their sizes, into the world; none is admitted yet."""
     arrays = _new_arrays(world, event)
     first = world.next_id
     made: list[Job] = []
-    for new, size in zip(event.jobs, kept, strict=True):
+    for new, size in zip(event.jobs, sizes, strict=True):
         job = _job(world, world.next_id, new, event, now)
         job.kept_bytes = size
         job.depends_on = _depends_on(event, new, first, arrays)
@@ -85,10 +85,10 @@ def _queue(
     return made
 
 
-def _check(world: World, event: ev.Submitted, kept: int) -> Pieces[None]:
+def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]:
     """Refuse the whole submit for one job that may not be or could never run.
 
-    ``kept`` is how many bytes all of it takes in the database.
+    ``stored_bytes`` is how many bytes all of it takes in the database.
     """
     person = policy.Person(event.owner, event.groups, trusted=event.trusted, admin=event.admin)
     checked: JobSpec | None = None
@@ -110,7 +110,7 @@ def _check(world: World, event: ev.Submitted, kept: int) -> Pieces[None]:
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
     yield from admission.check_cycles(event.jobs)
-    more = quota.More(len(event.jobs), (yield from _lanes(world, event)), kept, waits)
+    more = quota.More(len(event.jobs), (yield from _lanes(world, event)), stored_bytes, waits)
     quota.check_submit(world, event.owner, event.groups, more, admin=event.admin)
 
 

@@ -70,12 +70,12 @@ def plan(
             fix="MIG mode must be on (`launch layout enable`), and the daemon must run as root.",
         )
     asked = _asked(gpu, board, wants)
-    for kept in _kept(standing, exact):
-        division = divide(board, kept, asked, exact=exact)
-        made = None if division is None else _placed(board, kept, division)
+    for staying in _kept(standing, exact):
+        division = divide(board, staying, asked, exact=exact)
+        made = None if division is None else _placed(board, staying, division)
         if division is not None and made is not None:
-            gone = tuple(s for s in standing if s not in kept)
-            return GpuPlan(gpu.uuid, kept, gone, made, division.complete)
+            gone = tuple(s for s in standing if s not in staying)
+            return GpuPlan(gpu.uuid, staying, gone, made, division.complete)
     raise _impossible(gpu, board, standing, wants, exact)
 
 
@@ -168,10 +168,10 @@ def _kept(
 
 
 def _placed(
-    board: Board, kept: Sequence[StandingInstance], division: Division
+    board: Board, staying: Sequence[StandingInstance], division: Division
 ) -> tuple[Place, ...] | None:
     """Return what is to be created beside what is kept, None where it has no room."""
-    places = [s.place for s in kept]
+    places = [s.place for s in staying]
     for place in division.places:
         if not board.can_stand(places, place):
             return None

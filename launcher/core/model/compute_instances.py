@@ -156,7 +156,7 @@ def can_become(board: Board, s: StandingInstance, total: Counter[int]) -> bool:
 
 
 def divide(
-    board: Board, kept: Sequence[StandingInstance], asked: DeviceRequest, *, exact: bool
+    board: Board, staying: Sequence[StandingInstance], asked: DeviceRequest, *, exact: bool
 ) -> Division | None:
     """Return how a request is met with these kept; None where it is not.
 
@@ -164,7 +164,7 @@ def divide(
     """
     left = Counter(asked.free)
     made = Division(fixed={at: Counter(devices) for at, devices in asked.fixed.items()})
-    for s in kept:
+    for s in staying:
         has = s.devices
         at = made.fixed.pop(s.place.whole, Counter())
         made.kept.append((s, has | at))

@@ -160,8 +160,8 @@ class Inventory:
         for s in self.slices:
             if s.gi is not None:
                 more = (s.compute,) if s.memory_shared else ()
-                kept = result.get((s.gpu_uuid, s.gi), ())
-                result[s.gpu_uuid, s.gi] = tuple(sorted((*kept, *more), reverse=True))
+                sizes = result.get((s.gpu_uuid, s.gi), ())
+                result[s.gpu_uuid, s.gi] = tuple(sorted((*sizes, *more), reverse=True))
         return result
 
     @property

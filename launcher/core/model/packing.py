@@ -135,14 +135,14 @@ def largest(
     ``places`` are asked for at their place, ``wanted`` anywhere.
     """
     best: tuple[tuple[int, int], tuple[Place, ...], tuple[int, ...]] = ((0, 0), (), ())
-    for kept in _parts(board, standing, places):
-        beside = (*standing, *kept)
+    for subset in _parts(board, standing, places):
+        beside = (*standing, *subset)
         for counts in _sub_multisets(board, beside, Counter(wanted)):
             chosen = tuple(counts.elements())
-            ids = (*(p.profile_id for p in kept), *chosen)
+            ids = (*(p.profile_id for p in subset), *chosen)
             score = (sum(board.shape(i).memory_mib for i in ids), -len(ids))
             if score > best[0] and ids:
-                best = (score, kept, chosen)
+                best = (score, subset, chosen)
     return best[1], best[2]
 
 

@@ -51,15 +51,15 @@ class KeptSlots:
         """Return who keeps slots from a job, and how many: it would not be over in time."""
         seconds = runs_for(job)
         return [
-            (kept, count)
-            for kept, count in self.kept
-            if kept.key < key and (seconds is None or seconds > kept.seconds)
+            (holder, count)
+            for holder, count in self.kept
+            if holder.key < key and (seconds is None or seconds > holder.seconds)
         ]
 
     def free_for(self, job: Job, key: Key) -> int:
         """Return how many free slots are not kept from a job."""
-        kept = sum(count for _, count in self.keepers(job, key))
-        return self.world.cpu_slots - self.world.cpu_used - kept
+        reserved = sum(count for _, count in self.keepers(job, key))
+        return self.world.cpu_slots - self.world.cpu_used - reserved
 
     def keep(self, job: Job, key: Key, now: Now) -> None:
         """Let a blocked job of several slots keep what is free, while it is its turn."""

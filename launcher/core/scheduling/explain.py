@@ -160,8 +160,8 @@ class Explainer:
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
             return [] if world.queue.leads(job.id) else [_behind(need, ahead)]
-        if kept := self._kept(job):
-            return [kept]
+        if blocker := self._kept(job):
+            return [blocker]
         return [_behind(need, ahead)] if ahead else [self._busy(job)]
 
     def _ahead(self, job: Job) -> tuple[int, ...]:
@@ -212,12 +212,12 @@ class Explainer:
         free = [s for s in wanted(self.world, job.need) if s.free]
         if len(free) < slices_wanted(self.world, job.need):
             return None
-        kept = [s for s in free if self.walk.kept_from(job, s.slice.uuid)]
-        if kept:
-            jobs = tuple(sorted({self.walk.kept[s.slice.uuid].job for s in kept}))
+        held_back = [s for s in free if self.walk.kept_from(job, s.slice.uuid)]
+        if held_back:
+            jobs = tuple(sorted({self.walk.kept[s.slice.uuid].job for s in held_back}))
             names = " and ".join(f"job {i}" for i in jobs)
-            seconds = max(self.walk.kept[s.slice.uuid].seconds for s in kept)
-            have = f"{len(kept)} free, kept for {names} for up to {seconds:.0f} s"
+            seconds = max(self.walk.kept[s.slice.uuid].seconds for s in held_back)
+            have = f"{len(held_back)} free, kept for {names} for up to {seconds:.0f} s"
             return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
         return self._reserved(job, free)
 
@@ -227,9 +227,9 @@ class Explainer:
         keepers = slots.keepers(job, self.walk.key(job))
         if not keepers or world.cpu_slots - world.cpu_used < job.need.count:
             return None
-        jobs = tuple(sorted(kept.job for kept, _ in keepers))
+        jobs = tuple(sorted(holder.job for holder, _ in keepers))
         names = " and ".join(f"job {i}" for i in jobs)
-        count, seconds = sum(n for _, n in keepers), max(kept.seconds for kept, _ in keepers)
+        count, seconds = sum(n for _, n in keepers), max(holder.seconds for holder, _ in keepers)
         have = f"{count} CPU slots free, kept for {names} for up to {seconds:.0f} s"
         return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
 

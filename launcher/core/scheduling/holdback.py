@@ -60,7 +60,7 @@ def ends_in(world: World, job: Job, now: Now) -> float:
 
 
 def keep(
-    world: World, key: Key, usable: list[SliceState], kept: dict[str, HeldBack], now: Now
+    world: World, key: Key, usable: list[SliceState], held_back: dict[str, HeldBack], now: Now
 ) -> None:
     """Add the free slices that the blocked job of this place keeps from the jobs behind it.
 
@@ -74,7 +74,7 @@ def keep(
         return
     seconds = starts_in(world, usable, count, now)
     for state in free[:count]:
-        kept[state.slice.uuid] = HeldBack(key, seconds)
+        held_back[state.slice.uuid] = HeldBack(key, seconds)
 
 
 def starts_in(world: World, usable: list[SliceState], count: int, now: Now) -> float:

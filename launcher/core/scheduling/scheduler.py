@@ -173,11 +173,11 @@ class QueueWalk:
 
     def kept_from(self, job: Job, uuid: str) -> bool:
         """Whether a slice is kept for a job in front, and this one would not be over in time."""
-        kept = self.kept.get(uuid)
-        if kept is None or kept.key >= self.key(job):
+        holder = self.kept.get(uuid)
+        if holder is None or holder.key >= self.key(job):
             return False
         seconds = runs_for(job)
-        return seconds is None or seconds > kept.seconds
+        return seconds is None or seconds > holder.seconds
 
     def refuse(self, job: Job) -> None:
         """Let a job that cannot start keep what it may from those behind it."""
@@ -234,8 +234,8 @@ def _start(walk: QueueWalk) -> list[Action]:
             continue
         actions.append(grant(walk.world, job, slices, walk.now))
         walk.started(job)
-    for kept in (*walk.kept.values(), *(kept for kept, _ in walk.kept_slots.kept)):
-        walk.world.keeping.setdefault(kept.job, walk.now.boot)
+    for held_back in (*walk.kept.values(), *(held_back for held_back, _ in walk.kept_slots.kept)):
+        walk.world.keeping.setdefault(held_back.job, walk.now.boot)
     return actions
 
 

@@ -54,12 +54,12 @@ async def _prune(context: Context, caller: Caller, request: web.Request) -> Any:
 
 def _age(context: Context, asked: wire.PruneRequest) -> float:
     """Return how old is too old, in seconds; raises ``UserError`` where nothing says that."""
-    kept = context.config.history
+    history = context.config.history
     if asked.older_than is not None:
         if not 0 <= asked.older_than <= LONGEST_SECONDS:
             raise UserError(f"older_than is {asked.older_than:g} s: it must be from 0 to 100 years")
         return asked.older_than
-    configured = kept.keep_logs if asked.logs else kept.keep
+    configured = history.keep_logs if asked.logs else history.keep
     if configured is None:
         raise UserError(
             "nothing is ever too old here: [history] of launcher.toml says 'never'",

@@ -52,20 +52,20 @@ class Plan:
 
     def bounds(self) -> Bounds:
         """Return what the container may be given; raises as ``Devices.are_given`` does."""
-        owner, kept = self.asked.person.owner, confinement(self.asked)
+        owner, limits = self.asked.person.owner, confinement(self.asked)
         return Bounds(
             uuids=[s.uuid for s in self.action.slices],
             uid=owner.uid,
             gid=owner.gid,
             unbound=owner.uid in self.asked.policy.unbound,
-            groups=kept.groups,
-            network=kept.network,
+            groups=limits.groups,
+            network=limits.network,
             mounts=tuple((b.source, b.target, b.read_only) for b in self.binds),
             pins=f"{self.pins_directory}/{self.action.container_name}/",
             secrets=self.secrets_place,
-            memory=kept.memory,
-            pids=kept.pids,
-            nofile=kept.nofile,
+            memory=limits.memory,
+            pids=limits.pids,
+            nofile=limits.nofile,
             real=self.devices.are_given(),
         )
 
@@ -144,7 +144,7 @@ class Plan:
             raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
         return body
 
-    def _launch(self, kept: Confinement) -> ContainerSpec:
+    def _launch(self, limits: Confinement) -> ContainerSpec:
         action, uid = self.action, self.asked.person.owner.uid
         uuids = tuple(s.uuid for s in action.slices)
         place, kept_as = self.secrets_place, self.asked.spec.kept
@@ -156,7 +156,7 @@ class Plan:
             spec=self.asked.spec,
             slices=action.slices,
             image_id=action.image_id,
-            confinement=kept,
+            confinement=limits,
             labels=labels(self.store, action.job, action.attempt, uuids, uid) | kept_label,
             binds=(*self.binds, *secrets),
             gpu_driver=self.devices.driver(),

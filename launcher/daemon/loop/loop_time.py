@@ -139,8 +139,8 @@ class LoopTime:
         bucket = self._accounts.get(uid)
         if bucket is None:
             if len(self._accounts) >= self._sweep_at:
-                kept = {uid: one for uid, one in self._accounts.items() if not one.is_full(now)}
-                self._accounts, self._sweep_at = kept, max(KEPT, 2 * len(kept))
+                accounts = {uid: one for uid, one in self._accounts.items() if not one.is_full(now)}
+                self._accounts, self._sweep_at = accounts, max(KEPT, 2 * len(accounts))
             burst = self._share * SAVED_UP_SECONDS
             bucket = self._accounts[uid] = Bucket(self._share, burst, now)
         return bucket

@@ -93,7 +93,7 @@ class DeviceNumbers:
         fresh = {}
         if before is not None and clock.now().boot - before.boot <= LONGEST_GAP_S:
             fresh = {start: given for start, given in starts.items() if start not in before.starts}
-        kept = {start: meant for start, meant in self._meant.items() if start in starts}
+        meanings = {start: meant for start, meant in self._meant.items() if start in starts}
         learnt = False
         if before is not None and fresh:
             after = layouts_of(read())
@@ -103,8 +103,8 @@ class DeviceNumbers:
                 }
                 meant = {start: _meanings(given, same) for start, given in fresh.items()}
                 learnt = any(meant.values())
-                kept |= {start: item for start, item in meant.items() if item}
-        self._meant = dict(list(kept.items())[:MOST_KEPT])
+                meanings |= {start: item for start, item in meant.items() if item}
+        self._meant = dict(list(meanings.items())[:MOST_KEPT])
         self._last = _Look(clock.now().boot, now, frozenset(starts), moves)
         return learnt
 

@@ -120,9 +120,9 @@ class InRuntime:
     def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
         """Remove the directories of others."""
         there = list(self._directory.glob(f"{prefix}*"))
-        kept = keep() if there else ()  # after: a job that starts meanwhile is not there, or kept
+        names = keep() if there else ()  # after: a job that starts meanwhile is not there, or kept
         for place in there:
-            if place.name not in kept:
+            if place.name not in names:
                 log.info("took away the secrets of %s", place.name)
                 self.clear(place.name)
 

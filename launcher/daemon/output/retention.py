@@ -80,14 +80,14 @@ class Retention:
             await asyncio.sleep(self._history.every)
 
     async def _delete_old(self) -> None:
-        now, kept = clock.now().wall, self._history
-        if kept.keep is not None:
-            pruned = await self.prune(now - kept.keep)
+        now, history = clock.now().wall, self._history
+        if history.keep is not None:
+            pruned = await self.prune(now - history.keep)
             if pruned.jobs:
                 log.info("deleted %d jobs that ended long ago ([history] keep)", pruned.jobs)
-        cutoff = 0.0 if kept.keep_logs is None else now - kept.keep_logs
-        if kept.max_logs is not None:
-            cutoff = max(cutoff, await self._logs.cutoff(kept.max_logs))
+        cutoff = 0.0 if history.keep_logs is None else now - history.keep_logs
+        if history.max_logs is not None:
+            cutoff = max(cutoff, await self._logs.cutoff(history.max_logs))
         deleted = await self._logs.delete(cutoff, now)
         if deleted.files:
             log.info("deleted %d old logs of %d MiB", deleted.files, deleted.bytes >> 20)

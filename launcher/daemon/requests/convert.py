@@ -98,7 +98,10 @@ def parse_document(document: str) -> wire.JobRequest:
 
 def document(request: wire.JobRequest) -> str:
     """Return a request as the JSON that is stored; of its secrets it says where they are kept."""
-    if any(kept is not None and not kept.startswith(KEPT) for kept in request.secrets.values()):
+    if any(
+        stored_name is not None and not stored_name.startswith(KEPT)
+        for stored_name in request.secrets.values()
+    ):
         raise InternalError("a document was to be made of a request with its secrets")
     text: bytes = adapter(wire.JobRequest).dump_json(request, exclude_defaults=True)
     return text.decode()

@@ -31,8 +31,8 @@ class Credentials:
                 "identitytoken": auth.identitytoken,
             }
             self._by_user[(uid, registry)] = {k: v for k, v in fields.items() if v}
-        kept = [key for key in self._by_user if key[0] == uid]
-        for oldest in kept[: max(0, len(kept) - MOST_REGISTRIES)]:
+        registries = [key for key in self._by_user if key[0] == uid]
+        for oldest in registries[: max(0, len(registries) - MOST_REGISTRIES)]:
             del self._by_user[oldest]
 
     def owner(self, uid: int, reference: str, given: Container[str] = ()) -> int | None:

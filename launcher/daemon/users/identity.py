@@ -87,8 +87,8 @@ class Roles:
         gids = gids_of(owner)
         owner = replace(owner, gid=primary_gid(owner.uid, owner.name))
         caller = self._with_role(owner, gids)
-        kept = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
-        return Person(owner, caller.groups, kept, caller.trusted, caller.admin)
+        container_gids = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
+        return Person(owner, caller.groups, container_gids, caller.trusted, caller.admin)
 
 
 def roles_of(config: Config) -> Roles:

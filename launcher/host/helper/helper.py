@@ -89,8 +89,8 @@ class Helper:
         of_store = asked["do"] == "names"
         name = prefix_of(asked["store"]) if of_store else checked(asked.get("name"))
         if self._operations.is_busy(name):
-            kept = [os.dup(fd) for fd in files]
-            self._operations.after(name, partial(self._later, connection, name, asked, kept))
+            duplicates = [os.dup(fd) for fd in files]
+            self._operations.after(name, partial(self._later, connection, name, asked, duplicates))
             return None
         return self._reply_of(connection, name, asked, files)
 

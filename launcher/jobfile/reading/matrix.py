@@ -112,20 +112,20 @@ def combinations(
         return _with_included(axes, [], include)
     every = itertools.product(*axes.values())
     if not patterns:
-        kept = [dict(zip(places, values, strict=True)) for values in every]
-        return _with_included(axes, kept, include)
+        remaining = [dict(zip(places, values, strict=True)) for values in every]
+        return _with_included(axes, remaining, include)
     alike = itertools.product(*([_comparable(text) for text in axis] for axis in axes.values()))
-    kept = [
+    remaining = [
         dict(zip(places, values, strict=True))
         for values, same in zip(every, alike, strict=True)
         if not any(tuple([same[p] for p in at]) in out for at, out in patterns.items())
     ]
-    return _with_included(axes, kept, include)
+    return _with_included(axes, remaining, include)
 
 
 def _with_included(
     axes: Mapping[str, Sequence[str]],
-    kept: list[Combination],
+    remaining: list[Combination],
     include: Sequence[Mapping[str, str]],
 ) -> list[Combination]:
     """Add to what is kept; an index for each set of keys spares comparing all with all."""
@@ -135,7 +135,7 @@ def _with_included(
         names = tuple(sorted(axes.keys() & entry.keys()))
         if names not in indexes:
             index = indexes[names] = {}
-            for one in kept:
+            for one in remaining:
                 index.setdefault(_values(one, names), []).append(one)
         fitting = indexes[names].get(_values(entry, names), [])
         others = {key: value for key, value in entry.items() if key not in axes}
@@ -143,7 +143,7 @@ def _with_included(
             one.update(others)
         if not fitting:
             own.append(dict(entry))
-    return kept + own
+    return remaining + own
 
 
 def _values(one: Mapping[str, str], names: tuple[str, ...]) -> tuple[object, ...]:

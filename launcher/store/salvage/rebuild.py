@@ -85,11 +85,13 @@ class Rebuilding(Replacing):
         """Return the ids below the highest that was seen of which nothing is left, though they were
         not pruned."""
         db = self.store._db
-        kept = {row[0] for row in db.execute("SELECT id FROM jobs UNION SELECT id FROM arrays")}
+        known_ids = {
+            row[0] for row in db.execute("SELECT id FROM jobs UNION SELECT id FROM arrays")
+        }
         for first, last in db.execute("SELECT first, last FROM pruned"):
-            kept.update(range(first, min(last, MOST_LOOKS) + 1))
+            known_ids.update(range(first, min(last, MOST_LOOKS) + 1))
         seen = min(self.salvaged.highest, MOST_LOOKS)
-        return [number for number in range(1, seen + 1) if number not in kept]
+        return [number for number in range(1, seen + 1) if number not in known_ids]
 
     def next_id_after(self, highest: int) -> int:
         """Never give out an id up to ``highest`` again; returns the next one."""

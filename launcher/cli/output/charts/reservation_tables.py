@@ -43,10 +43,10 @@ def timeline(
         bar = gantt.Bar((start - now).total_seconds(), (end - now).total_seconds(), each.name)
         for label, uuid in zip(each.labels, each.slices, strict=False):
             bars.setdefault((label, uuid), []).append(bar)
-    total = max((bar.end for kept in bars.values() for bar in kept), default=0.0)
+    total = max((bar.end for lane_bars in bars.values() for bar in lane_bars), default=0.0)
     rows = [
-        gantt.Row(f"{label} {uuid[:UUID_LETTERS]}", kept)
-        for (label, uuid), kept in sorted(bars.items())
+        gantt.Row(f"{label} {uuid[:UUID_LETTERS]}", lane_bars)
+        for (label, uuid), lane_bars in sorted(bars.items())
     ]
     if not rows:
         return []

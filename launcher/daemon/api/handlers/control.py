@@ -166,19 +166,19 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
         raise StaleRequest(f"none of {named} has {kind}: there is nothing to retry")
     context.limiter.jobs(caller, len(jobs))
     audit_log.about(job.id for job in jobs)
-    kept = await _secrets_of(context, jobs)
-    there = [job for job in jobs if job.id not in kept or context.secrets.has(kept[job.id])]
+    secrets = await _secrets_of(context, jobs)
+    there = [job for job in jobs if job.id not in secrets or context.secrets.has(secrets[job.id])]
     if not there:
         raise StaleRequest(
             f"job {jobs[0].id} cannot run again: its secrets are gone, they are kept only until a "
             "job has ended",
             fix="Submit it again.",
         )
-    with context.secrets.held(kept[job.id] for job in there if job.id in kept):
+    with context.secrets.held(secrets[job.id] for job in there if job.id in secrets):
         await _retry(context, caller, there, read_at)
         for job in there:
-            if job.id in kept and job.id in context.world.jobs:
-                context.secrets.use(job.id, kept[job.id])
+            if job.id in secrets and job.id in context.world.jobs:
+                context.secrets.use(job.id, secrets[job.id])
     return await _now(context, caller, jobs)
 
 

@@ -214,8 +214,8 @@ async def _limits(
         memory = memory_with(world, leased, made.cpus)
     else:
         memory = memory_for(world, job.need, made.cpus)
-    kept = confinement(PolicyInput(made, person, rules, memory))
-    return wire.LimitsView(memory=kept.memory, pids=kept.pids, nofile=kept.nofile)
+    limits = confinement(PolicyInput(made, person, rules, memory))
+    return wire.LimitsView(memory=limits.memory, pids=limits.pids, nofile=limits.nofile)
 
 
 async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
