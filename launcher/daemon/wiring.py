@@ -213,19 +213,19 @@ class Daemon:
 
     def _observers(self) -> Observers:
         return Observers(
-            self.config,
-            self.event_loop,
-            self.containers,
-            self.outside.images,
-            self.gpu,
-            self.claims,
-            self.foreign,
-            self.idle_check,
-            self.health,
-            self.committer,
-            self.runners.dispatch,
-            self.store_id,
-            self.allowed,
+            config=self.config,
+            event_loop=self.event_loop,
+            containers=self.containers,
+            images=self.outside.images,
+            gpu=self.gpu,
+            claims=self.claims,
+            foreign=self.foreign,
+            idle_check=self.idle_check,
+            health=self.health,
+            committer=self.committer,
+            dispatch=self.runners.dispatch,
+            store=self.store_id,
+            allowed=self.allowed,
         )
 
     def _layout_runner(self) -> LayoutRunner:
@@ -266,20 +266,20 @@ class Daemon:
     def _runners(self) -> ActionRunners:
         marks = StartJournal(self.config.state_dir / "starts")
         starter = Starter(
-            self.containers,
-            self.gpu,
-            self.store_id,
-            self.devices,
-            marks,
-            self.foreign,
-            self.pins,
-            self.config.pins_directory,
-            self.secrets,
-            self.places,
-            Directories(self.outside.images.config, self._runc_fixed),
-            self.capture,
-            self.outside.witness,
-            self.allowed,
+            containers=self.containers,
+            gpu=self.gpu,
+            store=self.store_id,
+            devices=self.devices,
+            marks=marks,
+            foreign=self.foreign,
+            pins=self.pins,
+            pins_directory=self.config.pins_directory,
+            secrets=self.secrets,
+            places=self.places,
+            directories=Directories(self.outside.images.config, self._runc_fixed),
+            capture=self.capture,
+            witness=self.outside.witness,
+            allowed=self.allowed,
         )
         return ActionRunners(
             containers=self.containers,

@@ -26,8 +26,8 @@ from launcher.errors import EngineUnavailable, LauncherError, PinRefused
 from launcher.mount_helper import Pins
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPlan:
     """One attempt's container before it is made; ``asked`` is what its owner wants of it."""
 
     action: StartAttempt

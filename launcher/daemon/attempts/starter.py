@@ -17,7 +17,7 @@ from launcher.core.messages.events import AttemptLost, AttemptStarted, StartFail
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import LABEL_SLICES
 from launcher.core.policy.policy import PolicyInput
-from launcher.daemon.attempts.container_plan import Plan
+from launcher.daemon.attempts.container_plan import ContainerPlan
 from launcher.daemon.attempts.exit_trust import why_rebooted
 from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.daemon.attempts.start_errors import (
@@ -66,7 +66,7 @@ SETTLE_SECONDS = 1.0
 waits for the container's lock (moby container.Lock), and what waits in its socket is read first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Starter:
     """Starts attempts of one store on one engine."""
 
@@ -104,25 +104,27 @@ class Starter:
             runs = self._ensure_once_more(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
             self.under.pop(action.container_name, None)  # nobody will follow it
-            return _told(action, failed, plan.masked if isinstance(plan, Plan) else str)
+            return _told(action, failed, plan.masked if isinstance(plan, ContainerPlan) else str)
         started_at = runs.started_at or clock.rfc3339(clock.now().wall)
         return AttemptStarted(action.job, action.attempt, runs.id, started_at)
 
-    def _plan(self, action: StartAttempt, asked: PolicyInput, deadline: str | None) -> Plan:
-        return Plan(
-            action,
-            asked,
-            self.store,
-            deadline,
-            self.pins_directory,
-            self.secrets,
-            self.places,
-            self.devices,
-            self.directories,
+    def _plan(
+        self, action: StartAttempt, asked: PolicyInput, deadline: str | None
+    ) -> ContainerPlan:
+        return ContainerPlan(
+            action=action,
+            asked=asked,
+            store=self.store,
+            deadline=deadline,
+            pins_directory=self.pins_directory,
+            secrets=self.secrets,
+            places=self.places,
+            devices=self.devices,
+            directories=self.directories,
         )
 
     def _ensure_once_more(
-        self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
+        self, action: StartAttempt, plan: ContainerPlan | str, wanted: Callable[[], bool]
     ) -> Container:
         """Make it run; a start that provably broke off before the command began is made again."""
         try:
@@ -135,7 +137,7 @@ class Starter:
             return self._ensure(replace(action, resumed=False), plan, wanted)
 
     def _ensure(
-        self, action: StartAttempt, plan: Plan | str, wanted: Callable[[], bool]
+        self, action: StartAttempt, plan: ContainerPlan | str, wanted: Callable[[], bool]
     ) -> Container:
         container = earlier = self._look(action.container_name) if action.resumed else None
         mark = self.marks.asked(action.container_name) if action.resumed else None
@@ -156,7 +158,7 @@ class Starter:
                 raise NotStarted(StartFailure.USER, plan)
             container = self._start(action, self._create(action, plan), wanted)
         elif not (self._has_started(container) or container.error):
-            if isinstance(plan, Plan):  # a reboot, or another daemon, took its mounts away
+            if isinstance(plan, ContainerPlan):  # a reboot, or another daemon, took its mounts away
                 plan.pin(self.pins, self._dockerd_pid)
             container = self._start(action, container.id, wanted)
         if not self._has_started(container):
@@ -165,7 +167,12 @@ class Starter:
         return container
 
     def _must_be_as_planned(
-        self, container: Container, action: StartAttempt, plan: Plan | str, *, made_now: bool
+        self,
+        container: Container,
+        action: StartAttempt,
+        plan: ContainerPlan | str,
+        *,
+        made_now: bool,
     ) -> None:
         """Kill a container that has what was not leased or granted (I9)."""
         given = self._when_docker_tells(self.devices.are_given, action.container_name)
@@ -222,7 +229,7 @@ class Starter:
         for uuid, how in used.items():
             raise NotStarted(StartFailure.FOREIGN, how, slice_=uuid)
 
-    def _create(self, action: StartAttempt, plan: Plan) -> str:
+    def _create(self, action: StartAttempt, plan: ContainerPlan) -> str:
         """Create the container; returns its id."""
         plan.check()
         plan.pin(self.pins, self._dockerd_pid)
@@ -243,7 +250,7 @@ class Starter:
                     self._must_be_ours(result, action)
                     return result.id
 
-    def _body(self, plan: Plan) -> dict[str, object]:
+    def _body(self, plan: ContainerPlan) -> dict[str, object]:
         try:
             return plan.body()
         except (EngineUnavailable, Unknown, Refused) as away:

@@ -1,7 +1,7 @@
 """The audit log: each request that changes something, with its decision.
 
-A decision and its line are one transaction: the request that is being served is known to the brain,
-which adds the line to what it commits. What changes something without a decision is committed right
+A decision and its line are one transaction: the event loop knows the request that is being served,
+and adds the line to what it commits. What changes something without a decision is committed right
 after; refusals are gathered, and those that repeat within a minute become one line.
 Never in it: commands, environments, credentials, or what an error quotes of them.
 """
@@ -56,7 +56,7 @@ class AuditEntry:
         return self.changing and not self.written
 
     def accept(self, event: ev.Event, answer: Any) -> None:
-        """Note what the brain decided for it."""
+        """Note what the event loop decided for it."""
         if isinstance(event, ev.Submitted):
             self.changing = self.changing and not event.dry_run
             self.jobs = [job.id for job in answer if isinstance(job, Job)]

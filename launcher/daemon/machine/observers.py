@@ -47,9 +47,9 @@ IMAGES_SECONDS = 3600.0
 """How often it is looked which images are gone, whose owners are on record."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Observers:
-    """The periodic looks of one daemon; each only reports, the brain decides."""
+    """The periodic looks of one daemon; each only reports, the event loop decides."""
 
     config: Config
     event_loop: EventLoop

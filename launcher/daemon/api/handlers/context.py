@@ -50,7 +50,7 @@ MOST_MEANT = 10_000
 FIRST_LOOK_SECONDS = 3.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Context:
     """The parts of a running daemon that requests need."""
 

@@ -1,4 +1,4 @@
-"""The handlers of the API, one per route: read the request, ask the brain, show the result."""
+"""The handlers of the API, one per route: read the request, ask the event loop, show the result."""
 
 from __future__ import annotations
 

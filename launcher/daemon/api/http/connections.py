@@ -28,35 +28,37 @@ from launcher.peers import peer_of
 log = logging.getLogger(__name__)
 
 AT_A_TIME = 8
-"""So many are accepted before the loop does something else."""
+"""Connections accepted in one turn of the event loop."""
 BACKLOG = 512
 FILES = 65536
-"""As many files as the daemon may have open, if the system lets it."""
-KEPT_FILES = 256
-"""Of them so many are not for connections; the last of those are for root."""
+"""Open files that the daemon asks the system for."""
+RESERVED_FILES = 256
+"""Files reserved for other purposes than connections."""
 FOR_ROOT = 16
-TIRED_SECONDS = 1.0
+"""Of the reserved files, those for root's connections."""
+RETRY_ACCEPT_S = 1.0
+"""Delay before accepting again after the system ran out of files."""
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def most_connections() -> int:
-    """Raise the limit of open files as far as that goes; return how many connections may be."""
+    """Raise the limit of open files as far as possible; return the maximum of connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
-    return max(soft - KEPT_FILES, KEPT_FILES) if soft != resource.RLIM_INFINITY else FILES
+    return max(soft - RESERVED_FILES, RESERVED_FILES) if soft != resource.RLIM_INFINITY else FILES
 
 
 class JsonErrorHandler(web.RequestHandler):
-    """Speaks HTTP with one guest: what is none is refused as all is refused, and not sent back."""
+    """Serves HTTP on one connection. Malformed HTTP gets the standard JSON error, without echo."""
 
     uid = -1
     time: LoopTime
 
     async def start(self) -> None:
-        """Serve one request after the other, at the guest's expense."""
+        """Serve one request after the other; the time is charged to the user."""
         await self.time.run(self.uid, super().start)
 
     def handle_error(
@@ -66,7 +68,7 @@ class JsonErrorHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return the answer to what no handler has seen; the connection is closed after it."""
+        """Return the reply to a request that reached no handler; it closes the connection."""
         plain = super().handle_error(request, status, exc, message)  # raises if one has begun
         error: LauncherError = InternalError("the daemon failed; its log has the details")
         if plain.status < 500:
@@ -78,7 +80,7 @@ class JsonErrorHandler(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; a refusal of aiohttp's own, such as of `Expect`, as every refusal is."""
+        """Send a reply; aiohttp's own errors, such as for `Expect`, get the standard JSON error."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = _in_json(resp.status, UserError(f"{request.method}: {resp.reason}"))
         finish = super().finish_response
@@ -86,7 +88,7 @@ class JsonErrorHandler(web.RequestHandler):
 
 
 def uid_of(request: web.BaseRequest) -> int:
-    """Return whose time a request takes: the uid that its connection is counted for."""
+    """Return the uid that the request's time is charged to."""
     assert isinstance(request.protocol, JsonErrorHandler)
     return request.protocol.uid
 
@@ -105,7 +107,7 @@ def _in_json(status: int, error: LauncherError) -> web.Response:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: passes everything on to aiohttp, and keeps the time meanwhile."""
+    """One connection: passes everything on to aiohttp, and closes itself when it is idle."""
 
     def __init__(self, connections: ConnectionManager, uid: int) -> None:
         self._connections, self._uid = connections, uid
@@ -114,19 +116,19 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: the first request has to come."""
+        """Start the timer for the first request."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._connections.guests[transport] = self
+        self._connections.open[transport] = self
         self.expect(self._connections.limiter.limits.head_time)
         with self._connections.time.spent(self._uid):
             self._inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count it no more."""
+        """Stop counting the connection."""
         self.expect(None)
         if self._transport is not None:
-            self._connections.guests.pop(self._transport, None)
+            self._connections.open.pop(self._transport, None)
         self._connections.limiter.disconnected(self._uid)
         with self._connections.time.spent(self._uid):
             self._inner.connection_lost(exc)
@@ -149,58 +151,58 @@ class Connection(asyncio.Protocol):
         self._inner.resume_writing()
 
     def expect(self, seconds: float | None) -> None:
-        """Leave after so many seconds, unless told otherwise before; None stays."""
+        """Close the connection after this time unless called again; None stops the timer."""
         if self._timer is not None:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
-        self._timer = None if seconds is None else loop.call_later(seconds, self._leave)
+        self._timer = None if seconds is None else loop.call_later(seconds, self._close)
 
-    def _leave(self) -> None:
+    def _close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
 
 class ConnectionManager:
-    """Everybody who is connected. ``most`` connections of all users together are let in."""
+    """All connections. ``most`` is the maximum of all users together."""
 
     def __init__(self, limiter: Limiter, most: int | None = None) -> None:
         self.limiter = limiter
         self.time = LoopTime(limiter.limits.loop_share)
-        self.guests: dict[asyncio.BaseTransport, Connection] = {}
+        self.open: dict[asyncio.BaseTransport, Connection] = {}
         self.server: web.Server | None = None
         self.options: Mapping[str, Any] = {}
-        """How aiohttp is to speak with guests."""
+        """Options of aiohttp's request handler."""
         self.refused: Callable[[int], None] = lambda uid: None
-        """Is told of every uid that was not let in."""
+        """Called with the uid of every refused connection."""
         self._most = most_connections() if most is None else most
 
     def inner(self, uid: int) -> asyncio.Protocol:
-        """Return what speaks HTTP with one guest."""
+        """Return aiohttp's handler for one connection."""
         assert self.server is not None, "the site is started first"
-        spoken = JsonErrorHandler(self.server, loop=asyncio.get_running_loop(), **self.options)
-        spoken.uid, spoken.time = uid, self.time
-        return spoken
+        handler = JsonErrorHandler(self.server, loop=asyncio.get_running_loop(), **self.options)
+        handler.uid, handler.time = uid, self.time
+        return handler
 
     @contextlib.contextmanager
     def serving(self, request: web.BaseRequest) -> Iterator[None]:
-        """While a request is served its guest need not send anything; then the next has to come."""
-        guest = self.guests.get(request.transport) if request.transport is not None else None
-        if guest is not None:
-            guest.expect(None)
+        """Stop the idle timer while a request is served, and start it again afterwards."""
+        connection = self.open.get(request.transport) if request.transport is not None else None
+        if connection is not None:
+            connection.expect(None)
         try:
             yield
         finally:
-            if guest is not None and request.transport is not None:
-                guest.expect(self.limiter.limits.idle_time)
+            if connection is not None and request.transport is not None:
+                connection.expect(self.limiter.limits.idle_time)
 
-    def lets_in(self, uid: int) -> bool:
+    def admits(self, uid: int) -> bool:
         """Count a connection of a user; False if the user, or all together, have too many."""
         room = self._most + (FOR_ROOT if uid == 0 else 0)
-        return len(self.guests) < room and self.limiter.connected(uid)
+        return len(self.open) < room and self.limiter.connected(uid)
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019 - there is one house, as long as the daemon
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - one manager for the life of the daemon
     def refusal(self, uid: int) -> bytes:
-        """Return the whole answer to a connection that is not let in."""
+        """Return the whole reply to a refused connection."""
         most = self.limiter.limits.connections
         reply = wire.ErrorReply(
             kind="too-many",
@@ -237,14 +239,14 @@ class Site(web.BaseSite):
         return f"unix:{self._listener.getsockname()}"
 
     async def start(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         await super().start()
         self._listener.setblocking(False)
         self._listener.listen(BACKLOG)
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
     async def stop(self) -> None:
-        """Accept nobody any more."""
+        """Stop accepting."""
         asyncio.get_running_loop().remove_reader(self._listener.fileno())
         self._listener.close()
         await super().stop()
@@ -263,11 +265,11 @@ class Site(web.BaseSite):
             self._receive(connection)
 
     def _rest(self, error: OSError) -> None:
-        """Accept nobody for a moment: the system has no more files for us."""
+        """Pause accepting: the system has no more files."""
         log.error("cannot accept connections: %s", error.strerror)
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._listener.fileno())
-        loop.call_later(TIRED_SECONDS, self._go_on)
+        loop.call_later(RETRY_ACCEPT_S, self._go_on)
 
     def _go_on(self) -> None:
         if self._listener.fileno() >= 0:
@@ -280,7 +282,7 @@ class Site(web.BaseSite):
         except OSError:
             connection.close()
             return
-        if not self._connections.lets_in(uid):
+        if not self._connections.admits(uid):
             with connection, contextlib.suppress(OSError):
                 connection.send(self._connections.refusal(uid))
             self._connections.refused(uid)

@@ -14,7 +14,7 @@ from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.requests import NewElement, NewJob, Submitted
 from launcher.core.model.job import Element, ImageKey, Owner
 from launcher.core.policy.policy import VERSION, Person, Policy, PolicyInput
-from launcher.daemon.attempts.container_plan import Plan
+from launcher.daemon.attempts.container_plan import ContainerPlan
 from launcher.daemon.attempts.start_errors import NotStarted
 from launcher.daemon.mounts.container_directories import Directories
 from launcher.daemon.mounts.secret_mounts import Pinned
@@ -43,7 +43,17 @@ PLACES = Pinned(Pins(socket.socket), "/run/nobodys")
 STORE = SecretStore(Path("/nowhere"))
 DEVICES = SimpleNamespace(driver=lambda: "", are_given=lambda: True)
 DIRECTORIES = Directories(lambda image_id: ImageConfig(), lambda: True)
-PLAN = Plan(ACTION, ASKED, "x", None, "/run/pins", STORE, PLACES, DEVICES, DIRECTORIES)  # type: ignore[arg-type]
+PLAN = ContainerPlan(
+    action=ACTION,
+    asked=ASKED,
+    store="x",
+    deadline=None,
+    pins_directory="/run/pins",
+    secrets=STORE,
+    places=PLACES,
+    devices=DEVICES,
+    directories=DIRECTORIES,
+)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,8 @@ def test_streams_are_counted_while_they_last() -> None:
 def test_of_all_users_together_so_many_are_let_in_and_root_a_few_more() -> None:
     found, _ = limiter()
     connections = ConnectionManager(found, most=0)
-    assert not connections.lets_in(7)
-    assert connections.lets_in(0)
+    assert not connections.admits(7)
+    assert connections.admits(0)
 
 
 def test_the_daemon_may_have_as_many_files_as_the_system_lets_it() -> None:
@@ -169,7 +169,7 @@ def test_the_daemon_may_have_as_many_files_as_the_system_lets_it() -> None:
         most = connections.most_connections()
         raised = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         assert raised == min(hard, connections.FILES)
-        assert most == max(raised - connections.KEPT_FILES, connections.KEPT_FILES)
+        assert most == max(raised - connections.RESERVED_FILES, connections.RESERVED_FILES)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
