@@ -43,8 +43,17 @@ def rows(build_directory: Path) -> list[tuple[str, str | None, int]]:  # noqa: F
     return found
 
 
+C_NAMES = {"MachineState": "State", "GpuState": "Gpu", "ProfileState": "Profile"}
+"""What the C side calls a structure of ours, where it is another name."""
+
+
+def shared() -> dict[str, type]:
+    """The structures that C and Python share, by the names of the C side."""
+    return {C_NAMES.get(cls.__name__, cls.__name__): cls for cls in state.SHARED}
+
+
 def python_type(structure: str) -> type:
-    ours = {cls.__name__: cls for cls in state.SHARED}
+    ours = shared()
     if structure in ours:
         return ours[structure]
     return getattr(pynvml, PYNVML_NAMES.get(structure, f"c_{structure}"))
@@ -60,7 +69,7 @@ def test_every_size_and_offset_is_the_one_nvidia_ml_py_expects(
 
 
 def test_every_shared_structure_is_in_the_table(rows: list[tuple[str, str | None, int]]) -> None:
-    assert {cls.__name__ for cls in state.SHARED} <= {structure for structure, _, _ in rows}
+    assert shared().keys() <= {structure for structure, _, _ in rows}
 
 
 @pytest.mark.parametrize(
