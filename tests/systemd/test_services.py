@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -234,13 +233,12 @@ def test_a_unit_that_cannot_execute_says_why_at_once(
     assert jobs.helper.state(jobs.names[0]) == (None, False)
 
 
-def runs(name: str, command: str) -> bool:
-    """Whether a command is in the job's cgroup."""
-    listed = subprocess.run(
-        ["systemctl", "status", "--no-pager", unit(name)], capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
-    return re.search(rf"─\d+ {command}$", listed.stdout, re.MULTILINE) is not None
+def runs(name: str, *words: str) -> bool:
+    """Whether the main process of a job's service has become its command."""
+    pid = systemctl("show", "--property=MainPID", "--value", unit(name))
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1] == [*words]
+    return False
 
 
 def is_settled(helper: HostHelper, name: str) -> bool:
@@ -251,7 +249,23 @@ def is_settled(helper: HostHelper, name: str) -> bool:
     """
     known, _ = helper.state(name)
     ended = known is not None and known.ended_ns is not None
-    return ended or runs(name, "sleep 600") or not is_loaded(name)
+    return ended or runs(name, "sleep", "600") or not is_loaded(name)
+
+
+@contextmanager
+def explained(jobs: Jobs, name: str) -> Iterator[None]:
+    """A failure shows what systemd and the helper know of a job."""
+    try:
+        yield
+    except AssertionError as error:
+        for command in (
+            f"systemctl status --no-pager --full {unit(name)}",
+            f"journalctl --no-pager --unit={unit(name)}",
+            f"cat /run/launcher-host/{name}.json",
+        ):
+            error.add_note(f"# {command}\n{subprocess.getoutput(command)}")
+        error.add_note(f"# the helper's state\n{jobs.helper.state(name)}")
+        raise
 
 
 def test_a_start_in_which_the_helper_is_killed_is_on_record_or_removed(
@@ -267,12 +281,13 @@ def test_a_start_in_which_the_helper_is_killed_is_on_record_or_removed(
     name = jobs.names[0]
     assert is_loaded(name)
     holds.unlink()
-    wait_until(lambda: is_settled(jobs.helper, name), 30)
-    known, populated = jobs.helper.state(name)
-    if known is not None and known.ended_ns is not None:
-        assert known.status == NEVER_BEGAN << 8
-    else:
-        assert populated == is_loaded(name) == (known is not None)
+    with explained(jobs, name):
+        wait_until(lambda: is_settled(jobs.helper, name), 30)
+        known, populated = jobs.helper.state(name)
+        if known is not None and known.ended_ns is not None:
+            assert known.status == NEVER_BEGAN << 8
+        else:
+            assert populated == is_loaded(name) == (known is not None)
 
 
 def test_a_unit_that_no_record_knows_is_listed_and_can_be_removed(jobs: Jobs) -> None:
