@@ -184,6 +184,43 @@ def test_a_preemptible_command_gives_way_and_runs_again_in_the_same_client(
     assert shown["attempts"][0]["cause"] == f"gave way to job {number + 1}"
 
 
+@pytest.mark.parametrize("end", ["exit 0", "exit 3"])
+def test_a_command_that_is_requeued_runs_again_in_the_same_client_whatever_it_exits_with(
+    launch: Shell, shared: DaemonProcess, end: str
+) -> None:
+    script = f"""
+        [ $LAUNCHER_ATTEMPT -lt 3 ] || exit 7
+        trap 'echo asked $LAUNCHER_ATTEMPT; {end}' TERM
+        echo ready >&2
+        sleep 600 & wait
+    """
+    running = launch.start(*ONE, "sh", "-c", script)
+    for attempt in (1, 2):
+        wait_until(lambda attempt=attempt: running.err.count("ready") == attempt)
+        launch("requeue", "last").ok()
+    ended = running.end()
+    assert (ended.code, ended.text) == (7, "asked 1\nasked 2\n")
+
+
+def test_a_command_that_was_requeued_ends_as_it_ends_the_next_time(
+    launch: Shell, tmp_path: Path
+) -> None:
+    """What it leaves behind does not hold the client."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    script = f"""
+        [ $LAUNCHER_ATTEMPT = 1 ] || {{ setsid cat {go} >/dev/null 2>&1 & exit 4; }}
+        trap 'exit 0' TERM
+        echo ready >&2
+        sleep 600 & wait
+    """
+    running = launch.start(*ONE, "sh", "-c", script)
+    running.says("ready")
+    launch("requeue", "last").ok()
+    assert running.end().code == 4
+    go.write_text("")
+
+
 def test_a_preemptible_command_that_ignores_it_is_ended_after_its_grace(
     make_daemon: MakeDaemon, shell_for: MakeShell
 ) -> None:
@@ -270,6 +307,21 @@ def test_a_daemon_that_is_killed_takes_a_host_job_up_again(
     job = last(daemon)
     known = ("FAILED", 6) if kernel_tells() else ("LOST", None)
     assert (job.outcome, job.exit_code) == known
+
+
+def test_a_command_that_ends_while_the_daemon_is_away_ends_as_it_ends(
+    make_daemon: MakeDaemon, shell_for: MakeShell, tmp_path: Path
+) -> None:
+    daemon = make_daemon().start()
+    launch = shell_for(daemon)
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    running = launch.start(*ONE, "sh", "-c", f"read line < {go}; exit 6")
+    wait_until(lambda: last_is(daemon, "RUNNING"))
+    daemon.kill()
+    go.write_text("\n")
+    ended = running.end()
+    assert (ended.code, ended.err) == (6, "")
 
 
 def test_a_limit_that_the_kernel_cannot_keep_is_refused(launch: Shell) -> None:

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 CANNOT_RUN, NOT_FOUND = 126, 127
 _ENDED = (signal.SIGTERM, signal.SIGKILL)
 """The signals with which the launcher ends a job."""
+_ASK_SECONDS = 5.0
+"""The daemon answers within this time whether a command runs again."""
 
 
 def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
     """Queue the job, run its command when it is its turn, and return its exit status."""
     job = client.submit([request])[0]
     narrator = Narrator(job.id, None, quiet=quiet)
+    requeues = 0
     while True:
         with Interrupts(client) as interrupts:
             interrupts.queued(job.id)
@@ -38,8 +41,12 @@ def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
         narrator.turn = None
         environment = {**os.environ, **request.environment, **_variables(turn)}
         status = _run(request.command or [], environment, turn)
-        if not _may_run_again(request, status) and not _was_ended(client, job.id, status):
+        if _may_run_again(request, status):
+            continue
+        requested = _requeues(client, job.id)
+        if requested is None or (requested == requeues and not _was_ended(status)):
             return exit_code(status)
+        requeues = requested
 
 
 def _may_run_again(request: JobRequest, status: int) -> bool:
@@ -50,15 +57,21 @@ def _may_run_again(request: JobRequest, status: int) -> bool:
     return request.preemptible or (bool(status) and request.retries is not None)
 
 
-def _was_ended(client: Client, job: int, status: int) -> bool:
-    """Whether the daemon may have ended a command, and can be asked."""
-    if not os.WIFSIGNALED(status) or os.WTERMSIG(status) not in _ENDED:
-        return False
+def _was_ended(status: int) -> bool:
+    """Whether the daemon may have ended a command."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _ENDED
+
+
+def _requeues(client: Client, job: int) -> int | None:
+    """Return how often a job was requeued; None where the daemon cannot be asked.
+
+    A request is in the job's history before its command gets a signal.
+    """
     try:
-        client.show(str(job))
+        events = Client(client.socket, timeout=_ASK_SECONDS).show(str(job)).events
     except LauncherError:
-        return False
-    return True
+        return None
+    return sum(event.event == "RequeueAsked" for event in events)
 
 
 def _variables(turn: Mapping[str, Any]) -> dict[str, str]:
