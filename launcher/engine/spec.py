@@ -147,7 +147,7 @@ def _host_config(launch: ContainerSpec) -> dict[str, Any]:
     else:
         config["Runtime"] = "runc"
     cpus = spec.cpus
-    if cpus is None and spec.need.kind is NeedKind.NONE:
+    if cpus is None and spec.gpus.kind is NeedKind.NONE:
         cpus = 1.0  # it has one CPU slot
     if cpus is not None:
         config["NanoCpus"] = round(min(cpus * 1e9, MAX_NANO_CPUS))

@@ -51,7 +51,7 @@ def _own(new: NewJob) -> int:
 
 def _columns(spec: JobSpec) -> int:
     """Return what a row repeats of the request in columns of its own."""
-    need, on = spec.need, spec.retries.on if spec.retries is not None else ()
+    need, on = spec.gpus, spec.retries.on if spec.retries is not None else ()
     texts = (spec.name, spec.image, need.profile or "", *need.uuids, *on)
     return sum(map(_size, texts))
 

@@ -102,8 +102,8 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
                 _check_spec(world, new.spec, person)
                 checked = new.spec
             check_limit(world, new.spec.time_limit, admin=event.admin)
-            policy.check_stop_grace(world.rules.policy, event.owner, new.spec.stop_grace)
-            check_possible(world, new.spec.need)
+            policy.check_stop_grace(world.rules.policy, event.owner, new.spec.stop_grace_period)
+            check_possible(world, new.spec.gpus)
             missed_of(world, new.after)  # raises where what it depends on ended just now
         except LauncherError as refused:
             if len(event.jobs) > 1:
@@ -125,14 +125,14 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
         if spec is last:  # the elements of an array are often one and the same
             continue
         last, limit = spec, spec.time_limit or without
-        uid, grace = event.owner.uid, spec.stop_grace
-        lanes.add(lane_for(spec.need, uid, limit, grace, on_host=spec.on_host))
+        uid, grace = event.owner.uid, spec.stop_grace_period
+        lanes.add(lane_for(spec.gpus, uid, limit, grace, on_host=spec.on_host))
     return frozenset(lanes)
 
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
     validate.check(spec)
-    memory = memory_for(world, spec.need, spec.cpus)
+    memory = memory_for(world, spec.gpus, spec.cpus)
     policy.check(policy.PolicyInput(spec, person, world.rules.policy, memory))
 
 
@@ -234,16 +234,16 @@ def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev
         id=job_id,
         owner=event.owner,
         name=spec.name,
-        need=spec.need,
+        need=spec.gpus,
         image=new.image,
         priority=spec.priority,
         submitted_at=now.wall,
         time_limit=limit,
-        stop_grace=spec.stop_grace,
+        stop_grace=spec.stop_grace_period,
         begin=spec.begin,
         held=Reason.JOB_HELD_USER if spec.hold else None,
         retries=spec.retries,
-        warn=spec.warn,
+        warn=spec.signal,
         idle_timeout=spec.idle_timeout,
         preemptible=spec.preemptible,
         policy_version=policy.VERSION,

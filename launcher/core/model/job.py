@@ -186,27 +186,27 @@ class JobSpec:
 
     name: str
     image: str
-    need: Need
+    gpus: Need
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     working_dir: str | None = None
-    binds: tuple[Bind, ...] = ()
+    volumes: tuple[Bind, ...] = ()
     shm_size: int = 64 * 1024 * 1024
     mem_limit: int | None = None
     cpus: float | None = None
     user: str | None = None
     hostname: str | None = None
-    network: str | None = None
+    network_mode: str | None = None
     policy_profile: str | None = None
-    stop_grace: float = 10.0
+    stop_grace_period: float = 10.0
     pull_policy: str = "missing"
     priority: int = 50
     time_limit: float | None = None
     begin: float | None = None
     hold: bool = False
     retries: Retries | None = None
-    warn: Warn | None = None
+    signal: Warn | None = None
     idle_timeout: float | None = None
     preemptible: bool = False
     secrets: tuple[str, ...] = ()

@@ -283,7 +283,7 @@ def _environment_is_small(asked: PolicyInput) -> Iterator[Refusal]:
 
 def _mounts_are_below_a_root(asked: PolicyInput) -> Iterator[Refusal]:
     roots = asked.roots
-    for bind in asked.spec.binds:
+    for bind in asked.spec.volumes:
         root = root_of(bind, roots)
         named = ", ".join(f"{r.path}{' (read-only)' if r.read_only else ''}" for r in roots)
         if posixpath.normpath(bind.source) != bind.source:
@@ -295,14 +295,14 @@ def _mounts_are_below_a_root(asked: PolicyInput) -> Iterator[Refusal]:
 
 
 def _mounts_are_few(asked: PolicyInput) -> Iterator[Refusal]:
-    if len(asked.spec.binds) > MOST_MOUNTS:
-        yield f"{len(asked.spec.binds)} mounts", f"{MOST_MOUNTS} at most"
+    if len(asked.spec.volumes) > MOST_MOUNTS:
+        yield f"{len(asked.spec.volumes)} mounts", f"{MOST_MOUNTS} at most"
 
 
 def _targets_are_free(asked: PolicyInput) -> Iterator[Refusal]:
     """No mount hides what the image, Docker or the toolkit has put there, and none another."""
     taken: list[str] = []
-    for bind in asked.spec.binds:
+    for bind in asked.spec.volumes:
         target = posixpath.normpath(bind.target)
         if target.strip("/") == "" or _KEPT_TARGETS.fullmatch(target) or target.startswith("//"):
             yield f"{bind.target} belongs to the system", "a place of your own, such as /work"
@@ -332,7 +332,7 @@ def _shared_memory_is_half(asked: PolicyInput) -> Iterator[Refusal]:
 
 
 def _network_is_the_jobs(asked: PolicyInput) -> Iterator[Refusal]:
-    wanted, more = asked.spec.network, asked.profile.network
+    wanted, more = asked.spec.network_mode, asked.profile.network
     if wanted not in (None, "none", "default", more):
         yield f"{wanted!r} is shared with others", "default, none" + (f", {more}" if more else "")
 

@@ -28,7 +28,7 @@ class Confinement:
 def confinement(asked: PolicyInput) -> Confinement:
     """Return what the container of this job is allowed to be."""
     spec, owner, policy, profile = asked.spec, asked.person.owner, asked.policy, asked.profile
-    network = None if spec.network == "default" else spec.network
+    network = None if spec.network_mode == "default" else spec.network_mode
     if owner.uid == 0:
         return Confinement(
             spec.user,

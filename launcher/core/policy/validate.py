@@ -48,7 +48,7 @@ _MIN_MEMORY = 6 * 1024 * 1024
 
 def check(spec: JobSpec) -> None:
     """Raise ``UserError`` naming the field and its value where a spec makes no job."""
-    check_need(spec.need)
+    check_need(spec.gpus)
     check_seconds("time_limit", spec.time_limit)
     check_priority(spec.priority)
     for holds, message in (*_rules_of_the_container(spec), *_rules_of_the_queue(spec)):
@@ -71,7 +71,7 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
         f"command: it has {words} bytes with the entrypoint, less than {MOST_WORDS} can be",
     )
     yield spec.begin is None or 0 <= spec.begin <= LATEST, "begin: that is too far away"
-    yield 0 <= spec.stop_grace <= 86400, "stop_grace_period: must be 0s to 24h"
+    yield 0 <= spec.stop_grace_period <= 86400, "stop_grace_period: must be 0s to 24h"
     yield spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"
     yield spec.shm_size > 0, "shm_size: must be more than 0"
     enough = spec.mem_limit is None or spec.mem_limit >= _MIN_MEMORY
@@ -100,9 +100,9 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
     absent = {
         "image": spec.image,
         "entrypoint": spec.entrypoint,
-        "volumes": spec.binds,
+        "volumes": spec.volumes,
         "user": spec.user,
-        "network_mode": spec.network,
+        "network_mode": spec.network_mode,
         "profile": spec.policy_profile,
         "secrets": spec.secrets,
         **{each.name: getattr(spec, each.name) for each in PLAIN_FIELDS},
@@ -115,10 +115,10 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
 
 def _rules_of_paths(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (what must hold, what is said otherwise) of mounts and the working directory."""
-    paths = (spec.working_dir or "", *(path for b in spec.binds for path in (b.source, b.target)))
+    paths = (spec.working_dir or "", *(path for b in spec.volumes for path in (b.source, b.target)))
     longest = max(map(len, paths))
     yield longest <= MOST_PATH, f"volumes: a path has {longest} characters, {MOST_PATH} can be"
-    for bind in spec.binds:
+    for bind in spec.volumes:
         absolute = bind.source.startswith("/") and bind.target.startswith("/")
         yield absolute, f"volumes: {bind.source}:{bind.target} must be absolute paths"
         printable = has_no_controls(bind.source) and has_no_controls(bind.target)
@@ -134,7 +134,7 @@ def _rules_of_secrets(spec: JobSpec) -> Iterator[tuple[object, str]]:
     yield most, f"secrets: {len(spec.secrets)} are more than {MOST_SECRETS}"
     for name in spec.secrets:
         yield _SECRET.fullmatch(name), f"secrets: {name!r} is not a file name: A-Z a-z 0-9 . _ -"
-    for bind in spec.binds if spec.secrets else ():
+    for bind in spec.volumes if spec.secrets else ():
         target = posixpath.normpath(f"/{bind.target.lstrip('/')}").rstrip("/") + "/"
         if target.startswith("/var/run/"):  # a symlink to /run in most images
             target = target.removeprefix("/var")
@@ -175,10 +175,10 @@ def check_seconds(field: str, seconds: float | None) -> None:
 
 def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (what must hold, what is said otherwise) of how a job ends and runs again."""
-    idle, warn, retries = spec.idle_timeout, spec.warn, spec.retries
+    idle, warn, retries = spec.idle_timeout, spec.signal, spec.retries
     if idle is not None:
         yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
-        yield spec.need.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
+        yield spec.gpus.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
     if warn is not None:
         known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
         yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"

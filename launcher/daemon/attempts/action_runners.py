@@ -395,6 +395,6 @@ class ActionRunners:
 
 
 def _is_short(spec: JobSpec) -> bool:
-    mounts = ((bind.source, bind.target) for bind in spec.binds)
+    mounts = ((bind.source, bind.target) for bind in spec.volumes)
     texts = (spec.command or (), spec.entrypoint or (), *spec.environment, *mounts)
     return sum(len(text) for some in texts for text in some) <= REMEMBERED_CHARACTERS

@@ -112,7 +112,7 @@ class ContainerPlan:
             if are_pinned(self.asked):
                 places = self.directories.checked(self.asked.spec, self.action.image_id)
                 pins.pin(name, mounts_of(self.asked, places), user_of(self.asked.person), dockerd())
-            elif self.asked.spec.binds:
+            elif self.asked.spec.volumes:
                 self.directories.check_local(self.asked, self.action.image_id)
             if self.asked.spec.secrets:
                 self._put_secrets(dockerd())

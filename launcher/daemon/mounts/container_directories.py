@@ -47,7 +47,7 @@ class Directories:
         """Return the same; raises ``PinRefused`` for a working directory that is not safe."""
         places = self.of(spec, image_id)
         working = [place for place in places if place[0] != VOLUME]
-        for field, _ in (inner for bind in spec.binds for inner in inside(bind, working)):
+        for field, _ in (inner for bind in spec.volumes for inner in inside(bind, working)):
             if not self.runc_fixed():
                 raise PinRefused(
                     f"{field} is below a mount, and the runc of this machine follows a symlink "
@@ -62,7 +62,7 @@ class Directories:
         if asked.person.owner.uid != os.getuid() or os.getuid() == 0:
             return
         places = self.of(asked.spec, image_id)
-        for bind in asked.spec.binds:
+        for bind in asked.spec.volumes:
             for field, path in inside(bind, places):
                 if not Path(bind.source, path).is_dir():
                     raise PinRefused(

@@ -68,7 +68,7 @@ def sweep(
 
 def are_pinned(asked: PolicyInput) -> bool:
     """Whether this job's mounts are opened as its owner."""
-    return bool(asked.spec.binds) and asked.person.owner.uid not in asked.policy.unbound
+    return bool(asked.spec.volumes) and asked.person.owner.uid not in asked.policy.unbound
 
 
 def mounts_of(asked: PolicyInput, places: Sequence[Place]) -> list[MountRequest]:
@@ -77,7 +77,7 @@ def mounts_of(asked: PolicyInput, places: Sequence[Place]) -> list[MountRequest]
     ``places`` are directories of the container that must be there where they are in a mount.
     """
     mount_requests = []
-    for bind in asked.spec.binds:
+    for bind in asked.spec.volumes:
         root = root_of(bind, asked.roots)
         if root is not None:  # else the policy has refused it
             path = os.path.relpath(bind.source, root.path)
@@ -97,9 +97,9 @@ def user_of(person: Person) -> User:
 def as_mounted(asked: PolicyInput, directory: str, container: str) -> tuple[Bind, ...]:
     """Return a job's mounts as Docker is told of them."""
     if not are_pinned(asked):
-        return asked.spec.binds
+        return asked.spec.volumes
     place = Path(directory, container)
     return tuple(
         replace(bind, source=str(place / str(number)))
-        for number, bind in enumerate(asked.spec.binds)
+        for number, bind in enumerate(asked.spec.volumes)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,7 +15,6 @@ from launcher.core.model.job import Bind, JobSpec, Need, NeedKind, Retries, Warn
 from launcher.core.policy.validate import LATEST
 from launcher.core.scheduling.cpu_slots import with_slots
 from launcher.errors import InternalError, UserError
-from launcher.plain_fields import PLAIN_FIELDS
 from launcher.wire.bounds import MOST_CHARACTERS, MOST_ITEMS, MOST_NUMBER
 
 T = TypeVar("T")
@@ -126,38 +126,29 @@ def core_need(gpus: wire.GpuRequest) -> Need:
     )
 
 
+_CONVERTED = {
+    "gpus", "command", "entrypoint", "environment", "volumes", "begin", "retries", "signal",
+    "secrets", "kept",
+}  # fmt: skip
+_COPIED = [each.name for each in dataclasses.fields(JobSpec) if each.name not in _CONVERTED]
+"""The fields that request and specification have under one name, with one type."""
+
+
 def core_spec(request: wire.JobRequest) -> JobSpec:
-    """Return the typed spec of a request."""
+    """Return the typed specification of a request."""
+    copied: dict[str, Any] = {name: getattr(request, name) for name in _COPIED}
     return JobSpec(
-        name=request.name,
-        image=request.image,
-        need=with_slots(core_need(request.gpus), request.cpus),
+        gpus=with_slots(core_need(request.gpus), request.cpus),
         command=None if request.command is None else tuple(request.command),
         entrypoint=None if request.entrypoint is None else tuple(request.entrypoint),
         environment=tuple(request.environment.items()),
-        working_dir=request.working_dir,
-        binds=tuple(Bind(v.source, v.target, v.read_only) for v in request.volumes),
-        shm_size=request.shm_size,
-        mem_limit=request.mem_limit,
-        cpus=request.cpus,
-        user=request.user,
-        **{each.name: getattr(request, each.name) for each in PLAIN_FIELDS},
-        network=request.network_mode,
-        policy_profile=request.policy_profile,
-        stop_grace=request.stop_grace_period,
-        pull_policy=request.pull_policy,
-        priority=request.priority,
-        time_limit=request.time_limit,
+        volumes=tuple(Bind(v.source, v.target, v.read_only) for v in request.volumes),
         begin=None if request.begin is None else moment(request.begin),
-        hold=request.hold,
         retries=None if request.retries is None else _retries(request.retries),
-        warn=None if request.signal is None else Warn(request.signal.name, request.signal.before),
-        idle_timeout=request.idle_timeout,
-        preemptible=request.preemptible,
+        signal=None if request.signal is None else Warn(request.signal.name, request.signal.before),
         secrets=tuple(request.secrets),
         kept=_kept(request),
-        runtime=request.runtime,
-        foreground=request.foreground,
+        **copied,
     )
 
 

@@ -93,7 +93,7 @@ def test_a_begin_time_a_reservation_and_a_held_job() -> None:
 def test_a_job_that_gives_way_runs_again_and_is_warned_first() -> None:
     machine = Machine(slices=[mig(0)])
     (low,) = machine.submit(
-        profile(), priority=1, preemptible=True, time_limit=5000, warn=Warn("SIGUSR1", 60.0)
+        profile(), priority=1, preemptible=True, time_limit=5000, signal=Warn("SIGUSR1", 60.0)
     )
     machine.run(low)
     (high,) = machine.submit(profile(), priority=50, time_limit=100)
@@ -160,6 +160,6 @@ def test_an_alarm_between_two_numbers_of_the_other_clock_does_not_stop_the_repla
     for boot in (847492.0369372327, 12345.000000123, 99999.99999999):
         machine = Machine(slices=[mig(0)])
         machine.time = ev.Now(machine.time.wall + 0.1234567, boot)
-        (job,) = machine.submit(profile(), time_limit=600.1, warn=Warn("SIGUSR1", 33.3))
+        (job,) = machine.submit(profile(), time_limit=600.1, signal=Warn("SIGUSR1", 33.3))
         machine.run(job)
         assert spans(play(machine, job=600.0), machine)[job.id] == (0, 600)

@@ -44,7 +44,7 @@ def launch(
         image_id=IMAGE_ID,
         confinement=kept,
         labels=labels("feed", 7, 2, uuids, owner.uid),
-        binds=(*made.binds, *more),
+        binds=(*made.volumes, *more),
         gpu_driver=driver,
     )
 
@@ -58,8 +58,8 @@ def bounds_of(made: ContainerSpec) -> Bounds:
         uid=uid,
         gid=uid,
         groups=made.confinement.groups,
-        network=made.spec.network,
-        mounts=tuple((b.source, b.target, b.read_only) for b in made.spec.binds),
+        network=made.spec.network_mode,
+        mounts=tuple((b.source, b.target, b.read_only) for b in made.spec.volumes),
         pins="/run/pins/",
         secrets=made.binds[-1].source if made.spec.secrets else None,
         memory=made.spec.mem_limit or (SHARE if ordinary else None),

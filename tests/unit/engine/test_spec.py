@@ -108,7 +108,7 @@ def test_the_body_of_a_root_job_with_mounts_and_limits() -> None:
             ROOT,
             entrypoint=("/entry",),
             working_dir="/work",
-            binds=(Bind("/data", "/in", True), Bind("/out", "/out", False)),
+            volumes=(Bind("/data", "/in", True), Bind("/out", "/out", False)),
             shm_size=1 << 30,
             mem_limit=2 << 30,
             cpus=1.5,
@@ -143,10 +143,10 @@ def test_the_body_of_a_root_job_with_mounts_and_limits() -> None:
 
 
 def test_what_a_policy_grants_is_in_the_body_and_nothing_else() -> None:
-    host = create_body(launch(gids=(60, 61), network="none", mem_limit=1 << 30))["HostConfig"]
+    host = create_body(launch(gids=(60, 61), network_mode="none", mem_limit=1 << 30))["HostConfig"]
     assert (host["GroupAdd"], host["NetworkMode"]) == (["60", "61"], "none")
     assert (host["Memory"], host["MemorySwap"]) == (1 << 30, 1 << 30)
-    assert "NetworkMode" not in create_body(launch(network="default"))["HostConfig"]
+    assert "NetworkMode" not in create_body(launch(network_mode="default"))["HostConfig"]
 
 
 def test_who_runs_a_daemon_of_his_own_has_no_limits_but_those_he_asks_for() -> None:
@@ -207,16 +207,16 @@ def test_no_text_of_a_user_mounts_anything_outside_home(home: str) -> None:
 def test_no_tmpfs_is_put_at_or_below_a_users_mount_where_a_symlink_could_lead_it_elsewhere(
     target: str, home: str
 ) -> None:
-    made = launch(binds=(Bind("/run/pins/0", target, True),), environment=(("HOME", home),))
+    made = launch(volumes=(Bind("/run/pins/0", target, True),), environment=(("HOME", home),))
     body = create_body(made)
     assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
     assert body_faults(body, bounds_of(made)) == []
 
 
 def test_a_mount_below_home_leaves_home_writable() -> None:
-    made = launch(binds=(Bind("/run/pins/0", "/home/alice/work", True),))
+    made = launch(volumes=(Bind("/run/pins/0", "/home/alice/work", True),))
     assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/alice"}
-    made = launch(binds=(Bind("/run/pins/0", "/tmp", True),))
+    made = launch(volumes=(Bind("/run/pins/0", "/tmp", True),))
     assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/home/alice"}
 
 

@@ -93,8 +93,8 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     pauses = Pauses()
     specs: dict[tuple[object, ...], JobSpec] = {}
     for job in event.jobs:
-        if job.spec.binds:
-            specs[job.spec.binds, job.spec.working_dir] = job.spec
+        if job.spec.volumes:
+            specs[job.spec.volumes, job.spec.working_dir] = job.spec
         await pauses.rest()
     if not specs:
         return
@@ -104,7 +104,7 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
         asked = PolicyInput(spec, person, rules, rules.host_memory)
         wanted = mounts.mounts_of(asked, own(spec))
-        if mounts.are_pinned(asked) and len(wanted) == len(spec.binds):  # else the policy refuses
+        if mounts.are_pinned(asked) and len(wanted) == len(spec.volumes):  # else the policy refuses
             await context.users.run(uid, context.pins.check, wanted, user)
 
 

@@ -191,7 +191,7 @@ def test_a_longest_limit_is_also_that_of_who_asks_for_none() -> None:
 def test_an_edit_keeps_to_the_rules_of_a_submit(changes: dict[str, Any], words: str) -> None:
     machine = Machine(slices=[])
     (job,) = machine.submit(
-        profile(), idle_timeout=5.0, warn=Warn("SIGUSR1", 30.0), time_limit=60.0
+        profile(), idle_timeout=5.0, signal=Warn("SIGUSR1", 30.0), time_limit=60.0
     )
     with pytest.raises(UserError, match=words):
         edit(machine, job, **changes)
@@ -271,7 +271,7 @@ def test_of_a_running_job_nothing_but_the_limit_can_be_edited() -> None:
 
 
 def test_a_warning_comes_so_long_before_the_limit_and_once() -> None:
-    machine, job = running(time_limit=100.0, warn=Warn("SIGUSR1", 30.0))
+    machine, job = running(time_limit=100.0, signal=Warn("SIGUSR1", 30.0))
     assert machine.tick(69) == []
     (warning,) = machine.tick(2)
     assert isinstance(warning, SignalAttempt)
@@ -388,7 +388,7 @@ def test_an_edit_to_what_cannot_be_is_refused_and_changes_nothing(changes: dict[
         {"begin": math.nan},
         {"idle_timeout": math.inf},
         {"retries": Retries(1, ("any",), 1e15, 1e16)},
-        {"warn": Warn("SIGUSR1", math.inf)},
+        {"signal": Warn("SIGUSR1", math.inf)},
     ],
 )
 def test_times_without_end_are_refused(spec: dict[str, Any]) -> None:
@@ -439,7 +439,7 @@ def test_a_hold_and_a_release_leave_one_place_in_the_queue() -> None:
 
 
 def test_a_job_that_was_stopped_when_a_commit_failed_is_stopped_again() -> None:
-    machine, job = running(preemptible=True, priority=1, warn=Warn("SIGUSR1", 30.0))
+    machine, job = running(preemptible=True, priority=1, signal=Warn("SIGUSR1", 30.0))
     machine.wait(700)
     machine.submit(profile(), priority=50)
     assert job.again is not None

@@ -33,7 +33,7 @@ def cancel(machine: Machine, job: Job, **how: Any) -> list[type]:
 
 
 def test_a_job_that_ignores_its_stop_signal_is_killed_when_its_grace_period_ends() -> None:
-    machine, job = running(stop_grace=10.0)
+    machine, job = running(stop_grace_period=10.0)
     assert cancel(machine, job) == [StopAttempt]
     machine.wait(9.0)
     assert kinds(machine.tell(ev.Tick())) == []
@@ -44,21 +44,21 @@ def test_a_job_that_ignores_its_stop_signal_is_killed_when_its_grace_period_ends
 
 
 def test_a_second_cancel_kills_at_once_and_a_hundred_more_cost_nothing() -> None:
-    machine, job = running(stop_grace=300.0)
+    machine, job = running(stop_grace_period=300.0)
     assert cancel(machine, job) == [StopAttempt]
     assert cancel(machine, job) == [KillAttempt]
     assert [cancel(machine, job) for _ in range(100)] == [[]] * 100
 
 
 def test_a_cancel_can_ask_for_no_grace_period_at_all() -> None:
-    machine, job = running(stop_grace=300.0)
+    machine, job = running(stop_grace_period=300.0)
     assert cancel(machine, job, kill=True) == [KillAttempt]
     machine.end(job, 137)
     assert job.outcome is Outcome.CANCELLED
 
 
 def test_a_cancel_during_the_grace_period_of_a_time_limit_does_not_prolong_it() -> None:
-    machine, job = running(stop_grace=10.0, time_limit=5.0)
+    machine, job = running(stop_grace_period=10.0, time_limit=5.0)
     machine.wait(5.0)
     assert kinds(machine.tell(ev.Tick())) == [StopAttempt]
     machine.wait(6.0)
@@ -69,13 +69,13 @@ def test_a_cancel_during_the_grace_period_of_a_time_limit_does_not_prolong_it() 
 
 def test_a_job_cancelled_twice_before_it_runs_is_killed_as_soon_as_it_does() -> None:
     machine = Machine(slices=[mig(0)])
-    (job,) = machine.submit(profile(), stop_grace=300.0)
+    (job,) = machine.submit(profile(), stop_grace_period=300.0)
     assert [cancel(machine, job) for _ in range(3)] == [[], [], []]
     assert kinds(machine.run(job))[-1] is KillAttempt
 
 
 def test_a_job_that_was_to_be_killed_is_killed_by_the_next_daemon() -> None:
-    machine, job = running(stop_grace=300.0)
+    machine, job = running(stop_grace_period=300.0)
     cancel(machine, job, kill=True)
     assert job.id in machine.world.changes.jobs or job.kill_now
     world = copy.deepcopy(machine.world)
@@ -83,7 +83,7 @@ def test_a_job_that_was_to_be_killed_is_killed_by_the_next_daemon() -> None:
 
 
 def test_a_job_that_runs_again_gets_its_grace_period_again() -> None:
-    machine, job = running(stop_grace=10.0)
+    machine, job = running(stop_grace_period=10.0)
     machine.tell(ev.RequeueAsked(job.id, ALICE.uid))
     machine.wait(10.0)
     machine.tell(ev.Tick())
@@ -96,13 +96,13 @@ def test_a_job_that_runs_again_gets_its_grace_period_again() -> None:
 def test_a_longer_grace_period_than_the_policy_allows_is_refused_at_submit() -> None:
     machine = Machine(slices=[mig(0)])
     with pytest.raises(NotAllowed, match="stop_grace_period: 301 s is above 300 s"):
-        machine.submit(profile(), stop_grace=301.0)
-    machine.submit(profile(), stop_grace=300.0)
-    machine.submit(profile(), owner=ROOT, stop_grace=86400.0)
+        machine.submit(profile(), stop_grace_period=301.0)
+    machine.submit(profile(), stop_grace_period=300.0)
+    machine.submit(profile(), owner=ROOT, stop_grace_period=86400.0)
 
 
 def test_a_job_queued_under_another_policy_gets_no_longer_grace_period_than_todays() -> None:
-    machine, job = running(Policy(max_stop_grace=300.0), stop_grace=300.0)
+    machine, job = running(Policy(max_stop_grace=300.0), stop_grace_period=300.0)
     machine.world.rules = Settings(policy=Policy(max_stop_grace=20.0))
     cancel(machine, job)
     machine.wait(20.0)

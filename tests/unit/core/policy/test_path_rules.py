@@ -19,8 +19,8 @@ from tests.support.builders import CPU
         ({"working_dir": "/work\n/proc"}, "working_dir"),
         ({"working_dir": "/work\0"}, "working_dir"),
         ({"working_dir": "work"}, "working_dir"),
-        ({"binds": (Bind("/home/alice", "/work\n", True),)}, "volumes"),
-        ({"binds": (Bind("/home/alice\r", "/work", True),)}, "volumes"),
+        ({"volumes": (Bind("/home/alice", "/work\n", True),)}, "volumes"),
+        ({"volumes": (Bind("/home/alice\r", "/work", True),)}, "volumes"),
     ],
 )
 def test_a_path_with_a_control_character_or_without_a_root_makes_no_job(

@@ -39,7 +39,7 @@ def asked(person: Person = USER, policy: Policy = POLICY, **spec: Any) -> Policy
 
 
 def bind(source: str, target: str = "/work", *, read_only: bool = False) -> dict[str, Any]:
-    return {"binds": (Bind(source, target, read_only),)}
+    return {"volumes": (Bind(source, target, read_only),)}
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ CORPUS = {
             bind("/dev/null", "/var/run/nvidia-container-devices/all"),
         ],
     ),
-    "mount-count": Corpus([{"binds": MANY[:8]}], [{"binds": MANY}]),
+    "mount-count": Corpus([{"volumes": MANY[:8]}], [{"volumes": MANY}]),
     "mount-targets": Corpus(
         [bind("/home/alice", target) for target in ("/work", "/opt/x", "/home/alice", "/runs")],
         [
@@ -155,8 +155,18 @@ CORPUS = {
                     "/usr/a\nb/c",
                 )
             ),
-            {"binds": (Bind("/home/alice/a", "/w", False), Bind("/home/alice/b", "/w/in", False))},
-            {"binds": (Bind("/home/alice/a", "/w/in", False), Bind("/home/alice/b", "/w", False))},
+            {
+                "volumes": (
+                    Bind("/home/alice/a", "/w", False),
+                    Bind("/home/alice/b", "/w/in", False),
+                )
+            },
+            {
+                "volumes": (
+                    Bind("/home/alice/a", "/w/in", False),
+                    Bind("/home/alice/b", "/w", False),
+                )
+            },
         ],
     ),
     "working-dir": Corpus(
@@ -189,11 +199,11 @@ CORPUS = {
     "network": Corpus(
         [
             {},
-            {"network": "none"},
-            {"network": "default"},
-            {"network": "host", "policy_profile": "net"},
+            {"network_mode": "none"},
+            {"network_mode": "default"},
+            {"network_mode": "host", "policy_profile": "net"},
         ],
-        [{"network": n} for n in ("host", "bridge", "container:x", "ns:/proc/1/ns/net", "")],
+        [{"network_mode": n} for n in ("host", "bridge", "container:x", "ns:/proc/1/ns/net", "")],
     ),
     "profile": Corpus(
         [{}, {"policy_profile": "net"}],
@@ -260,8 +270,8 @@ def test_who_has_docker_anyway_is_kept_only_from_mistakes(owner: Any) -> None:
 def test_an_admin_who_is_not_root_may_run_any_image_but_mount_and_be_no_more_than_others() -> None:
     admin = Person(ALICE, admin=True)
     check(asked(admin, image="evil/x:1", priority=900))
-    check(asked(admin, network="host", policy_profile="net"))
-    for spec in (bind("/etc"), {"user": "0"}, {"network": "host"}):
+    check(asked(admin, network_mode="host", policy_profile="net"))
+    for spec in (bind("/etc"), {"user": "0"}, {"network_mode": "host"}):
         with pytest.raises(NotAllowed):
             check(asked(admin, **spec))
 
@@ -279,5 +289,5 @@ def test_a_trusted_user_may_name_every_profile_and_others_only_their_groups() ->
 
 def test_a_profile_that_one_may_not_use_opens_nothing() -> None:
     stranger = Person(ALICE)
-    one = asked(stranger, policy_profile="net", network="host", image="quay.io/lab/tool")
+    one = asked(stranger, policy_profile="net", network_mode="host", image="quay.io/lab/tool")
     assert (one.images, one.profile) == (POLICY.images, PolicyProfile())

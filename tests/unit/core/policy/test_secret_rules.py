@@ -12,7 +12,7 @@ from tests.support.builders import CPU
 
 def spec(*secrets: str, target: str = "/work") -> JobSpec:
     binds = (Bind("/home/alice", target, read_only=True),)
-    return JobSpec("train", "app", CPU, binds=binds, secrets=secrets)
+    return JobSpec("train", "app", CPU, volumes=binds, secrets=secrets)
 
 
 @pytest.mark.parametrize("name", ["token", "a.b", "A-1", "-x", "_", "x" * 128])

@@ -15,14 +15,14 @@ LONGEST_NAME = f"{'n' * 255}:{'t' * 128}@sha512:{'0' * 128}"
 
 
 def spec(**fields: Any) -> JobSpec:
-    return JobSpec(**{"name": "job", "image": "busybox", "need": CPU, **fields})
+    return JobSpec(**{"name": "job", "image": "busybox", "gpus": CPU, **fields})
 
 
 @pytest.mark.parametrize(
     "fields",
     [
         {"image": LONGEST_NAME},
-        {"need": Need(NeedKind.UUID, count=2, uuids=(f"MIG-GPU-{'0' * 36}/12/10", "b"))},
+        {"gpus": Need(NeedKind.UUID, count=2, uuids=(f"MIG-GPU-{'0' * 36}/12/10", "b"))},
         {"retries": Retries(1, ("exit:1",) * 100)},
         {"environment": tuple((f"V{n}", "x" * 100_000) for n in range(20))},
         {"working_dir": "/" * 4096},
@@ -37,10 +37,10 @@ def test_what_is_as_long_as_it_can_be_is_well_formed(fields: dict[str, Any]) -> 
     [
         ({"image": "i" * 601}, "is not an image reference"),
         ({"image": "../containers/x"}, "is not an image reference"),
-        ({"need": Need(NeedKind.PROFILE, profile="p" * 65)}, "names of 64 characters"),
-        ({"need": Need(NeedKind.UUID, uuids=("u" * 65,))}, "names of 64 characters"),
+        ({"gpus": Need(NeedKind.PROFILE, profile="p" * 65)}, "names of 64 characters"),
+        ({"gpus": Need(NeedKind.UUID, uuids=("u" * 65,))}, "names of 64 characters"),
         (
-            {"need": Need(NeedKind.UUID, uuids=tuple(map(str, range(1025))))},
+            {"gpus": Need(NeedKind.UUID, uuids=tuple(map(str, range(1025))))},
             "at most 1024 names",
         ),
         ({"retries": Retries(1, ("oom",) * 101)}, "101 ends are named, 100 can be"),
@@ -48,7 +48,7 @@ def test_what_is_as_long_as_it_can_be_is_well_formed(fields: dict[str, Any]) -> 
             {"environment": tuple((f"V{n}", "é" * 60_000) for n in range(20))},
             "environment: it has 2400090 bytes, 2097152 can be",
         ),
-        ({"binds": (Bind("/a", "/" + "t" * 4096, False),)}, "a path has 4097 characters"),
+        ({"volumes": (Bind("/a", "/" + "t" * 4096, False),)}, "a path has 4097 characters"),
         ({"working_dir": "/" * 5000}, "a path has 5000 characters"),
     ],
 )

@@ -125,7 +125,7 @@ def test_limits_share_a_class_of_an_eighth_of_an_octave_and_none_is_its_own() ->
 def test_a_long_grace_does_not_keep_the_short_ones_behind_from_backfilling() -> None:
     machine, _, _ = waiting_gang()
     machine.world.rules = Settings(policy=Policy(max_stop_grace=80_000.0))
-    (slow_to_end,) = machine.submit(profile(), time_limit=600.0, stop_grace=80_000.0)
+    (slow_to_end,) = machine.submit(profile(), time_limit=600.0, stop_grace_period=80_000.0)
     (short,) = machine.submit(profile(), time_limit=600.0)
     assert (slow_to_end.state, short.state) == (State.PENDING, State.STARTING)
 

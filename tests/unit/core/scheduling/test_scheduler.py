@@ -231,7 +231,7 @@ def test_a_slice_that_is_another_three_times_has_the_job_held() -> None:
         ({"time_limit": 0.0}, UserError),
         ({"mem_limit": 1024}, UserError),
         ({"command": ("a\0b",)}, UserError),
-        ({"stop_grace": -1.0}, UserError),
+        ({"stop_grace_period": -1.0}, UserError),
     ],
 )
 def test_what_an_ordinary_user_may_not_ask_is_refused_and_nothing_is_queued(

@@ -40,7 +40,7 @@ def test_only_the_first_specs_of_a_submit_and_the_last_submits_are_remembered(
         {"command": ("x" * 20_000,)},
         {"entrypoint": ("x" * 10_000, "x" * 10_000)},
         {"environment": (("A", "x" * 20_000),)},
-        {"binds": tuple(Bind("/" + "s" * 4000, "/" + "t" * 4000, False) for _ in range(3))},
+        {"volumes": tuple(Bind("/" + "s" * 4000, "/" + "t" * 4000, False) for _ in range(3))},
     ],
 )
 def test_a_long_spec_is_left_to_the_store(keeping: ActionRunners, fields: dict[str, Any]) -> None:

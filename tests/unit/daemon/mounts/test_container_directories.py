@@ -19,7 +19,7 @@ IMAGE = ImageConfig({}, "/work/src", ("/work/db", "/var/db"))
 
 
 def spec(working_dir: str | None = None) -> JobSpec:
-    return JobSpec("job", "busybox", CPU, working_dir=working_dir, binds=WORK)
+    return JobSpec("job", "busybox", CPU, working_dir=working_dir, volumes=WORK)
 
 
 def directories(image: ImageConfig = IMAGE, *, fixed: bool = True) -> Directories:
@@ -73,7 +73,7 @@ def test_a_users_own_daemon_has_no_directory_made_in_a_mount(
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     mine = Owner(1000, 1000, "alice")
     binds = (Bind(str(tmp_path), "/work", False),)
-    made = JobSpec("job", "busybox", CPU, working_dir="/work/x", binds=binds)
+    made = JobSpec("job", "busybox", CPU, working_dir="/work/x", volumes=binds)
     asked = PolicyInput(made, Person(mine), Policy(unbound=frozenset({1000})), 2**30)
     look = directories(ImageConfig(), fixed=False)
     with pytest.raises(PinRefused, match=f"^working_dir /work/x does not exist in {tmp_path}"):

@@ -116,20 +116,20 @@ def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRe
         asked = getattr(request, name)
         assert getattr(spec, name) == (None if asked is None else tuple(asked))
     assert dict(spec.environment) == request.environment
-    assert [(b.source, b.target, b.read_only) for b in spec.binds] == [
+    assert [(b.source, b.target, b.read_only) for b in spec.volumes] == [
         (v.source, v.target, v.read_only) for v in request.volumes
     ]
-    assert spec.network == request.network_mode
-    assert spec.stop_grace == request.stop_grace_period
-    for ours, theirs in ((spec.retries, request.retries), (spec.warn, request.signal)):
+    assert spec.network_mode == request.network_mode
+    assert spec.stop_grace_period == request.stop_grace_period
+    for ours, theirs in ((spec.retries, request.retries), (spec.signal, request.signal)):
         told = None if ours is None else dataclasses.asdict(ours)
         asked = None if theirs is None else dataclasses.asdict(theirs)
         assert told == (None if asked is None else {n: _plain(v) for n, v in asked.items()})
-    if spec.need.kind is NeedKind.NONE:  # what else is said of slices has no meaning
-        assert spec.need == Need(NeedKind.NONE, count=slots_for(request.cpus))
+    if spec.gpus.kind is NeedKind.NONE:  # what else is said of slices has no meaning
+        assert spec.gpus == Need(NeedKind.NONE, count=slots_for(request.cpus))
         return
-    need, gpus = dataclasses.asdict(spec.need), dataclasses.asdict(request.gpus)
-    counts = {"kind", "count", *OF_KIND.get(spec.need.kind, ())}
+    need, gpus = dataclasses.asdict(spec.gpus), dataclasses.asdict(request.gpus)
+    counts = {"kind", "count", *OF_KIND.get(spec.gpus.kind, ())}
     assert need | {"kind": need["kind"].value, "uuids": list(need["uuids"])} == {
         name: value if name in counts else [] if name == "uuids" else None
         for name, value in gpus.items()
@@ -141,8 +141,17 @@ def _plain(value: Any) -> Any:
 
 
 def test_every_field_of_the_spec_is_looked_at_above() -> None:
-    other = {"command", "entrypoint", "environment", "binds", "stop_grace", "need", "begin", "hold"}
-    other |= {"retries", "warn", "network", "secrets", "kept"}
+    other = {
+        "command",
+        "entrypoint",
+        "environment",
+        "volumes",
+        "stop_grace_period",
+        "gpus",
+        "begin",
+        "hold",
+    }
+    other |= {"retries", "signal", "network_mode", "secrets", "kept"}
     assert {f.name for f in dataclasses.fields(JobSpec)} == SAME | other
     assert {f.name for f in dataclasses.fields(Need)} == {
         f.name for f in dataclasses.fields(wire.GpuRequest)
