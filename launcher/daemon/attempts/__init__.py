@@ -1,1 +1,1 @@
-"""Attempts: starts them, follows them until they end, decides which ends can be believed."""
+"""Attempts: starts them, follows them until they end, decides which exit codes to trust."""

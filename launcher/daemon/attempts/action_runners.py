@@ -1,4 +1,4 @@
-"""Carries out actions: each is one task, its result is an event back into the loop."""
+"""Carries out actions. Each action is one task; its result is an event for the event loop."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ from launcher.store import Reader
 log = logging.getLogger(__name__)
 
 SpecOf = tuple[JobSpec | str, Owner, str | None]
-"""What an attempt's job is, or why that cannot be told; its owner and deadline."""
+"""An attempt's spec (or why it is unavailable), its owner and its deadline."""
 Start = Callable[[act.StartAttempt, PolicyInput | str, str | None, Callable[[], bool]], ev.Event]
 TRY_AGAIN_SECONDS = 1.0
 LOG_WAIT_SECONDS = 300.0
 """A container is kept for its log this long after the log last grew: some hung calls of Docker."""
 CALM_SECONDS = 2.0
 LEFT_OVER = 64
-"""So many ended containers may wait for a moment without a start before they are removed."""
+"""Up to this many ended containers wait for a pause between starts before they are removed."""
 REMEMBERED_SPECS = 1000
 REMEMBERED_CHARACTERS = 16 * 1024
-"""A longer spec is read from the store when its job starts, so that all of these take little."""
+"""A longer spec is read from the store when its job starts. This bounds the memory of all specs."""
 
 
 class ActionRunners:
@@ -93,7 +93,7 @@ class ActionRunners:
         self._roles = roles
         self.pools = Pools()
         self._removing: set[str] = set()
-        # Removing is as much work for Docker as starting; nobody waits for it.
+        # Removing is as much work for Docker as starting, and no user waits for it.
         self._one_removal = asyncio.Semaphore(1)
         self._starting = 0
         self._calm = asyncio.Event()
@@ -135,7 +135,7 @@ class ActionRunners:
         return self._on_host if on_host else self._methods[type(action)]
 
     async def _on_host(self, action: act.OfAttempt) -> None:
-        """Carry out an action of a host job; each has a thread of its own, which may wait."""
+        """Carry out an action of a host job in a thread of its own, which may block."""
         if self._host is None:
             raise LauncherError("this daemon cannot run host jobs")
         if isinstance(action, act.StartAttempt):
@@ -147,13 +147,13 @@ class ActionRunners:
             await in_thread(action.container_name, perform)
 
     def dispatch(self, action: act.Action) -> None:
-        """Start carrying out an action; it is repeated until it had a result."""
+        """Start carrying out an action; it is repeated until it has a result."""
         task = asyncio.create_task(self._insist(action))
         self._tasks[task] = (action, time.monotonic())
         task.add_done_callback(self._tasks.pop)
 
     def under_way(self) -> Iterator[tuple[act.Action, float]]:
-        """Yield each action that has no result yet, and when it was decided on (monotonic)."""
+        """Yield each action that has no result yet, with the monotonic time of its decision."""
         yield from self._tasks.values()
 
     def stuck_pools(self) -> Iterator[str]:
@@ -161,7 +161,7 @@ class ActionRunners:
         return self.pools.exhausted()
 
     async def _insist(self, action: act.Action) -> None:
-        """Every action is idempotent: where one failed unforeseen, it is done again."""
+        """Every action is idempotent: after an unexpected failure it is repeated."""
         level = logging.INFO
         while True:
             try:
@@ -171,7 +171,7 @@ class ActionRunners:
                 about_event(log, action).log(
                     level, "%s waits for Docker: %s", type(action).__name__, away.message
                 )
-                level = logging.DEBUG  # the log has it once
+                level = logging.DEBUG  # logged at a higher level only once
             except Exception:
                 about_event(log, action).exception("%s failed, it will be tried again", action)
             await asyncio.sleep(TRY_AGAIN_SECONDS)
@@ -181,12 +181,12 @@ class ActionRunners:
         return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
 
     async def _for(self, job_id: int, pool: FairPool, call: Callable[..., Any], *args: Any) -> Any:
-        """Call Docker for a job, at its owner's expense."""
+        """Call Docker for a job; the time is charged to its owner."""
         job = self.event_loop.world.jobs.get(job_id)
         return await pool.run(0 if job is None else job.owner.uid, call, *args)
 
     async def _spec_of(self, action: act.StartAttempt) -> SpecOf:
-        """Return what an attempt's job is, or why that cannot be told; its owner and deadline."""
+        """Return an attempt's spec (or why it is unavailable), its owner and its deadline."""
         job = self.event_loop.world.jobs.get(action.job)
         if job is None:
             raise LauncherError(f"job {action.job} is not there any more")
@@ -223,13 +223,13 @@ class ActionRunners:
         return event
 
     def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> PolicyInput:
-        """Return what the policy judges, with the owner's present groups and role. Thread-safe."""
+        """Return the policy's input, with the owner's current groups and role. Thread-safe."""
         world = self.event_loop.world
         memory = memory_with(world, action.slices, spec.cpus)
         return self._roles.asked(spec, owner, world.rules.policy, memory)
 
     def _wanted(self, action: act.StartAttempt) -> bool:
-        """Whether nobody has asked for the attempt's end yet, from any thread."""
+        """Whether no request to stop the attempt has arrived yet. Thread-safe."""
         job = self.event_loop.world.jobs.get(action.job)
         return job is not None and job.attempt == action.attempt and not job.stopping
 
@@ -239,14 +239,14 @@ class ActionRunners:
         return bool(self._removing)
 
     def remember(self, specs: Iterable[tuple[int, JobSpec]]) -> None:
-        """Keep the short specs of the first jobs that were just queued: the next ones to start."""
+        """Cache the short specs of the first jobs that were just queued: the next ones to start."""
         first = itertools.islice(specs, REMEMBERED_SPECS)
         self._specs.update((job_id, spec) for job_id, spec in first if _is_short(spec))
         while len(self._specs) > REMEMBERED_SPECS:
             self._specs.popitem(last=False)
 
     async def _spec(self, job_id: int) -> JobSpec:
-        """Return a job's spec; they stay in the store, whoever waits long is read again."""
+        """Return a job's spec, from the cache or the store. Specs stay in the store."""
         known = self._specs.get(job_id)
         if known is not None:
             return known
@@ -300,10 +300,10 @@ class ActionRunners:
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
     def _killed(self, action: act.KillAttempt) -> bool:
-        """Send KILL, then look; returns whether it runs no longer.
+        """Send KILL, then inspect; returns whether the container has stopped.
 
-        While a container ends Docker answers no look at it: that takes seconds where its log is
-        behind.
+        Docker does not answer an inspect while a container ends. That takes seconds if its log
+        is behind.
         """
         self._containers.kill(action.container_name, "SIGKILL")
         container = self._containers.find(action.container_name, action.container_id)
@@ -357,7 +357,7 @@ class ActionRunners:
             about_event(log, action).warning("its mounts are left: %s", left.message)
 
     async def _calm_moment(self) -> None:
-        """Let starts go first, as long as not too many containers are left over."""
+        """Let starts go first, unless too many ended containers are waiting to be removed."""
         if self._starting and len(self._removing) < LEFT_OVER:
             self._calm.clear()
             with contextlib.suppress(TimeoutError):
@@ -365,7 +365,7 @@ class ActionRunners:
                     await self._calm.wait()
 
     def _complete_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
-        """Let the follower finish, or write the log where none did: a daemon died in between."""
+        """Wait for the follower, or write the log if there was none: a daemon died in between."""
         if follower is None:
             result = self._containers.inspect(action.container_name)
             if result is not None and not result.ever_started:
@@ -388,7 +388,7 @@ class ActionRunners:
         self.event_loop.tell(await self.layouts.look(action))
 
     def close(self) -> None:
-        """Let running calls end on their own; jobs go on without us."""
+        """Let running calls end on their own; jobs continue without the daemon."""
         for task in self._tasks:
             task.cancel()
         self.pools.close()

@@ -1,4 +1,4 @@
-"""Starting a host job in the background: as its user, in a clean environment, with a log."""
+"""Starts host jobs in the background: as their user, in a clean environment, with a log."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def spawned(
     output: HostOutput,
     wanted: Callable[[], bool],
 ) -> ProcessTree:
-    """Start an attempt's command and have its output read; returns its process tree.
+    """Start an attempt's command and capture its output; returns its process tree.
 
-    ``variables`` are the launcher's own. Raises ``NotStarted``; then nothing of it runs.
+    ``variables`` are the launcher's own. If it raises ``NotStarted``, no part of it runs.
     """
     command = command_of(asked, variables)
     limits = CgroupLimits(asked.spec.mem_limit, asked.spec.cpus)
@@ -47,7 +47,7 @@ def spawned(
     except HostRefused as refused:
         raise _not_started(refused, command) from refused
     except HostUnavailable as away:
-        # The helper records a command before that begins: what is not on record did not begin.
+        # The helper records a command before it starts. Without a record it did not start.
         tree = insist(lambda: helper.state(action.container_name)[0])
         if tree is None:
             raise NotStarted(StartFailure.INFRA, away.message) from away
@@ -58,7 +58,7 @@ def spawned(
 
 
 def command_of(asked: PolicyInput, variables: Mapping[str, str]) -> Command:
-    """Return what a user's login would run: the environment is a new one's, and the job's own.
+    """Return the command as the user's login would run it, in a new environment plus the job's own.
 
     Raises ``NotStarted`` for a user who could not log in.
     """
@@ -83,7 +83,7 @@ def command_of(asked: PolicyInput, variables: Mapping[str, str]) -> Command:
 
 
 def _not_started(refused: HostRefused, command: Command) -> NotStarted:
-    """Return whose fault it is that a command cannot run: its program's, its place's, or ours."""
+    """Return what prevents a command from running: its program, its directory, or the launcher."""
     if refused.place == command.words[0]:
         code = NOT_FOUND if refused.errno == errno.ENOENT else CANNOT_RUN
         return NotStarted(StartFailure.USER, f"command: {refused.message}", code)

@@ -1,4 +1,4 @@
-"""What an attempt's container is to be: the create body, and the bounds that it is judged by."""
+"""The intended container of an attempt: its create body, and the limits it is checked against."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from launcher.mount_helper import Pins
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerPlan:
-    """One attempt's container before it is made; ``asked`` is what its owner wants of it."""
+    """One attempt's container before it is created; ``asked`` is what its owner requested."""
 
     action: StartAttempt
     asked: policy.PolicyInput
@@ -42,16 +42,16 @@ class ContainerPlan:
 
     @property
     def secrets_place(self) -> str | None:
-        """Where the job's secrets are for Docker, None where it has none."""
+        """The path of the job's secrets for Docker; None if it has none."""
         return self.places.of(self.action.container_name) if self.asked.spec.secrets else None
 
     @property
     def binds(self) -> tuple[Bind, ...]:
-        """The mounts as Docker is told of them."""
+        """The mounts in the form that Docker takes."""
         return as_mounted(self.asked, self.pins_directory, self.action.container_name)
 
     def bounds(self) -> Bounds:
-        """Return what the container may be given; raises as ``Devices.are_given`` does."""
+        """Return the limits of what the container may be given; raises as ``Devices.are_given``."""
         owner, limits = self.asked.person.owner, confinement(self.asked)
         return Bounds(
             uuids=[s.uuid for s in self.action.slices],
@@ -70,7 +70,7 @@ class ContainerPlan:
         )
 
     def check(self) -> None:
-        """Raise ``NotStarted`` where the policy is stricter than when the job was queued."""
+        """Raise ``NotStarted`` if the policy is stricter than when the job was queued."""
         try:
             wellformed.check(self.asked.spec)
             policy.check(self.asked)
@@ -79,7 +79,7 @@ class ContainerPlan:
             raise NotStarted(StartFailure.USER, text) from refused
 
     def _since_it_was_queued(self) -> str:
-        """Say what may have changed since the same was allowed."""
+        """Explain what may have changed since the same request was allowed."""
         before = self.action.policy_version
         if before is None:
             return ""
@@ -94,18 +94,18 @@ class ContainerPlan:
         )
 
     def masked(self, text: str) -> str:
-        """Return what Docker said without the values of variables, should it quote some."""
+        """Return Docker's message without the values of variables, in case it quotes some."""
         entries = [
             (f"{name}={value}", name) for name, value in self.asked.spec.environment if value
         ]
-        for entry, name in sorted(entries, key=lambda each: -len(each[0])):  # one may end another
+        for entry, name in sorted(entries, key=lambda each: -len(each[0])):  # suffixes
             text = text.replace(entry, f"{name}=***")
         return text
 
     def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
         """Have the owner's mounts and secrets held in place; raises ``NotStarted``.
 
-        ``dockerd`` tells its pid, None where it is not known.
+        ``dockerd`` returns its pid, or None if it is unknown.
         """
         name = self.action.container_name
         try:
@@ -135,9 +135,9 @@ class ContainerPlan:
         self.places.fill(self.action.container_name, owner, result, dockerd)
 
     def body(self) -> dict[str, object]:
-        """Return the body of the create call, looked at twice.
+        """Return the body of the create call, checked twice.
 
-        Raises ``NotStarted``, and what ``Devices.driver`` does.
+        Raises ``NotStarted``, and what ``Devices.driver`` raises.
         """
         body = create_body(self._launch(confinement(self.asked)))
         if faults := validate.body_faults(body, self.bounds()):

@@ -1,7 +1,7 @@
-"""Ends of containers as the kernel tells them: also while Docker is away, or makes one up.
+"""Ends of containers as the kernel reports them, also while Docker is away or makes an end up.
 
 The init of each running container is held by a pidfd. Its end is seen at once, with its status
-where the kernel tells that (``pidfd``). That a container runs no longer is for Docker alone to say.
+if the kernel reports that (``pidfd``). Only Docker can say that a container has stopped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OOM_FILES = ("memory.events", "memory.oom_control")
 
 @dataclass(frozen=True, slots=True)
 class Witnessed:
-    """An end: when (seconds since 1970), and exit code and OOM kill where they are known."""
+    """An end: its time (seconds since 1970), and exit code and OOM kill if they are known."""
 
     at: float | None
     exit_code: int | None
@@ -48,7 +48,7 @@ class _Watched:
     name: str
     pidfd: int
     start: str
-    """Names this start of the container."""
+    """Identifies this start of the container."""
     oom_file: Path | None
     oom: bool = False
     seen: bool = False
@@ -58,7 +58,7 @@ class _Watched:
 
 
 class ExitWitness:
-    """Holds one pidfd for each container; safe in any thread.
+    """Holds one pidfd for each container. Thread-safe.
 
     ``statuses``: ask for exit codes. ``blind``: hold none, for tests without real processes.
     ``stored`` are pidfds that systemd kept over a restart, by container and start.
@@ -84,11 +84,11 @@ class ExitWitness:
         for stored_name, fd in (stored or {}).items():
             os.set_inheritable(fd, False)
             name, _, start = stored_name.rpartition("_")
-            # When one ended that has ended by now is not known.
+            # It is unknown when a container ended that is over by now.
             self._hold(_Watched(name, fd, start, None, seen=pidfd.is_over(fd)))
 
     def watch(self, container: Container) -> None:
-        """Hold a container that runs; does nothing where it is held or its init is not seen."""
+        """Hold a running container; does nothing if it is held or its init is not visible."""
         if self.blind or not container.running or not container.pid:
             return
         start = _start_of(container)
@@ -102,7 +102,7 @@ class ExitWitness:
             except OSError:
                 return
             groups = _cgroups_of(container.pid)
-            # The id in its cgroup proves that the pid was not given to another process meanwhile.
+            # The id in its cgroup proves that the pid has not been reused by another process.
             if container.id not in groups or pidfd.is_over(fd):
                 os.close(fd)
                 return
@@ -146,10 +146,10 @@ class ExitWitness:
             threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
 
     def end_of(self, container: Container, seconds: float) -> Witnessed | None:
-        """Return how a container ended that Docker says does not run, None where nobody saw it.
+        """Return the end of a container that Docker reports as stopped, None if it was not seen.
 
-        An end of an earlier start does not count: whoever restarts a container has a new init.
-        Waits so many seconds for its parent to reap it.
+        An end of an earlier start does not count: a restarted container has a new init.
+        Waits up to this many seconds for its parent to reap it.
         """
         watched = self._watched.get(container.name)
         if watched is None or watched.start != _start_of(container):
@@ -157,7 +157,7 @@ class ExitWitness:
         return self.end_of_removed(container.name, seconds)
 
     def end_of_removed(self, name: str, seconds: float) -> Witnessed | None:
-        """Return how a container ended that is gone, None where nobody saw it."""
+        """Return the end of a container that is gone, None if it was not seen."""
         watched = self._watched.get(name)
         if watched is None:
             return None
@@ -172,7 +172,7 @@ class ExitWitness:
             self._forget_stored(watched)
 
     def _release(self, watched: _Watched | None) -> None:
-        # The number of one that is closed may be that of another container's by now.
+        # A closed descriptor's number may belong to another container's by now.
         if watched is not None and self._by_fd.get(watched.pidfd) is watched:
             del self._by_fd[watched.pidfd]
             with contextlib.suppress(OSError):
@@ -192,7 +192,7 @@ class ExitWitness:
                         self._see(watched, events)
 
     def _see(self, watched: _Watched, events: int) -> None:
-        """Note an end: EPOLLIN when it has ended, EPOLLHUP when it was reaped as well."""
+        """Record an end: EPOLLIN when it has ended, EPOLLHUP when it was reaped as well."""
         if not watched.seen:
             watched.seen, watched.at = True, time.time()
             watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)
@@ -209,7 +209,7 @@ class ExitWitness:
 
 
 def _start_of(container: Container) -> str:
-    """Return what names one start of a container: Docker's own time of it, unrounded, as digits."""
+    """Return the identity of one start of a container: Docker's unrounded time, as digits."""
     return "".join(filter(str.isdecimal, str(container.info["State"].get("StartedAt"))))
 
 

@@ -33,16 +33,16 @@ FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 GHOST_GRACE = 1.0
 UNWATCHED_SECONDS = 0.5
-"""A log that nobody watches is not followed at once: most short jobs are over by then, and one
+"""A log that is not watched is not followed at once. Most short jobs are over by then, and one
 plain read, when nothing else is to be done, costs Docker less than a stream."""
 WITNESS_SECONDS = 1.0
-"""Within this time after Docker has seen an end the kernel has told it too."""
+"""The kernel reports an end within this time after Docker has seen it."""
 STREAM_FIRST_SECONDS = 2.0
-"""By so much a container's stream may end before Docker says that the container has ended."""
+"""A container's stream may end this long before Docker reports that the container has ended."""
 
 
 class Follower:
-    """Follows one attempt. ``idle`` returns those of the slices that no process is on."""
+    """Follows one attempt. ``idle`` returns those of the slices that no process uses."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Follower:
         witness: ExitWitness,
         under: DockerdIdentity | None = None,
     ) -> None:
-        """``under``: the dockerd that was asked to start it, where that is known."""
+        """``under``: the dockerd that was asked to start it, if that is known."""
         self._action = action
         self._containers, self._logs = containers, logs
         self._tell, self._idle, self._grown = tell, idle, grown
@@ -78,7 +78,7 @@ class Follower:
         self._over = clock.flag()
         self.log_over = clock.flag()
         self.log_left = False
-        """Whether the job was over before anybody looked: its log is written with its removal."""
+        """Whether the job was over before it was watched: its log is written with its removal."""
 
     def start(self) -> None:
         """Start both threads."""
@@ -89,7 +89,7 @@ class Follower:
     def finished(self, patience: float) -> bool:
         """Wait until the log is over; False once it has not grown for ``patience`` seconds.
 
-        A loud program's log takes minutes to copy, and goes with its container.
+        The log of a job with much output takes minutes to copy, and is lost with its container.
         """
         size = -1
         while not self.log_over.wait(patience):
@@ -117,7 +117,7 @@ class Follower:
                 continue
             if result is None or not result.running:
                 break
-            self._seen = dockerd  # asked before: the next one's word would be taken for this one's
+            self._seen = dockerd  # read before the inspect: the next dockerd could answer that
             self._witness.watch(result)
             self._wake_if_ghost(result)
             clock.sleep(backoff)
@@ -126,12 +126,11 @@ class Follower:
         self._report(result)
 
     def _wake_if_ghost(self, container: Container) -> None:
-        """Let Docker look where it says that a container runs which has no process any more.
+        """Make Docker look again if it reports a running container that has no process.
 
-        It does so indefinitely for containers that end while containerd is away (moby 41352).
-        Asked to stop
-        one it finds out, and mostly tells the true exit code. Only where we see dockerd's own
-        process a missing one means anything.
+        Docker reports that indefinitely for containers that end while containerd is away
+        (moby 41352). A stop makes it notice, and it then mostly reports the true exit code. A
+        missing process proves something only if dockerd's own process is visible here.
         """
         if self._seen is None or not self._containers.is_ghost(container):
             return
@@ -152,7 +151,7 @@ class Follower:
         return insist(lambda: self._containers.find(a.container_name, a.container_id))
 
     def _why_lost(self, container: Container) -> str | None:
-        """Return why Docker's word about the end is not to be believed, None where it is."""
+        """Return why the end that Docker reports is not to be believed, None if it is."""
         if (why := exit_trust.why_unknown(container)) is not None:
             return why
         if self._action.before_boot and (why := exit_trust.why_rebooted(container)):
@@ -194,7 +193,7 @@ class Follower:
         self._tell(event)
 
     def _as_witnessed(self, container: Container, seen: Witnessed) -> Container:
-        """Return a container as the kernel tells its end, where that differs from Docker's word."""
+        """Return a container with the kernel's report of its end, if that differs from Docker's."""
         code = container.exit_code if seen.exit_code is None else seen.exit_code
         if code != container.exit_code:
             about_event(log, self._action).error(
@@ -211,7 +210,7 @@ class Follower:
         return None if genuine else self._why_lost(container)
 
     def _report_removed(self) -> None:
-        """Report a container that is gone: its end counts if the kernel told it."""
+        """Report a container that is gone: its end counts if the kernel reported it."""
         a = self._action
         idle = self._idle(a.slices, "")
         seen = self._witness.end_of_removed(a.container_name, WITNESS_SECONDS)
@@ -248,7 +247,7 @@ class Follower:
         )
 
     def _nobody_waits_for_it(self) -> bool:
-        """Whether it was over before anybody watched the job."""
+        """Whether the job was over before anyone watched it."""
         job = self._action.job
         unwatched = not self._watched(job) and self._over.wait(UNWATCHED_SECONDS)
         return unwatched and not self._watched(job)
@@ -256,7 +255,7 @@ class Follower:
     def _has_all(self, output: Output) -> bool:
         """Whether the keeper read all of it: the stream ended with the container.
 
-        A dockerd that goes away ends the stream as well; its next life tells of the container.
+        The stream also ends if dockerd goes away; the next dockerd then reports on the container.
         """
         if not (output.whole and output.under and self._over.wait(STREAM_FIRST_SECONDS)):
             return False

@@ -16,15 +16,15 @@ class ForegroundTurn:
 
 
 class ForegroundTurns:
-    """The foreground jobs that may start now, by id. Safe in any thread."""
+    """The foreground jobs that may start now, by id. Thread-safe."""
 
     def __init__(self, changed: Callable[[int], None]) -> None:
-        """``changed`` wakes who follows a job."""
+        """``changed`` wakes the followers of a job."""
         self._turns: dict[int, ForegroundTurn] = {}
         self._changed = changed
 
     def of(self, job: int) -> ForegroundTurn | None:
-        """Return a job's turn, None where it is not."""
+        """Return a job's turn, None if it has none."""
         return self._turns.get(job)
 
     def offer(self, job: int, turn: ForegroundTurn) -> None:
@@ -33,5 +33,5 @@ class ForegroundTurns:
         self._changed(job)
 
     def withdraw(self, job: int) -> None:
-        """The command has started, or will not."""
+        """End the turn: the command has started, or will not start."""
         self._turns.pop(job, None)

@@ -1,7 +1,7 @@
 """Runs attempts of host jobs: process trees that the helper keeps, without a container.
 
-Every call may have been made before, by a daemon that died: the helper knows each attempt by its
-name. Blocking; runs in threads.
+A daemon that died may have made every call before: the helper knows each attempt by its name.
+Blocking; runs in threads.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ NANO = 1e9
 
 @dataclass(frozen=True, slots=True)
 class FoundTree:
-    """A process tree as a container is seen: by its id, and whether it runs."""
+    """A process tree in the form of a container: its id, and whether it runs."""
 
     id: str
     running: bool
 
 
 class Trees:
-    """Looks at process trees as ``IdleCheck`` looks at containers; a tree's id is its name."""
+    """Finds process trees as ``IdleCheck`` finds containers; a tree's id is its name."""
 
     def __init__(self, helper: HostHelper) -> None:
         self._helper = helper
@@ -66,7 +66,7 @@ class Trees:
         return FoundTree(name, self._helper.state(name)[1])
 
     def is_empty(self, name: str) -> bool:
-        """Whether an attempt has no processes; False where that is not known."""
+        """Whether an attempt has no processes; False if that is unknown."""
         try:
             return not self._helper.state(name)[1]
         except HostUnavailable:
@@ -75,20 +75,20 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class HostMachine:
-    """What runs host jobs here: the helper, its users' socket, and what of jobs can be limited."""
+    """The means to run host jobs: the helper, its users' socket, and the available controllers."""
 
     helper: HostHelper
     join_path: str
     controllers: frozenset[str]
-    """The controllers of cgroup v2, which limit."""
+    """The controllers of cgroup v2 that can limit jobs."""
     may_have_jobs: Callable[[], bool]
-    """Whether a helper was ever started since the boot: it is not started to ask for nothing."""
+    """Whether a helper has run since the boot. If not, it is not started just for a query."""
 
 
 def machine_of(config: Config) -> HostMachine | None:
-    """Return what runs host jobs; None where they cannot run.
+    """Return the means to run host jobs; None if they cannot run.
 
-    They need root's rights, and cgroup v2 (``unified_root``); in a container the helper would see
+    They need root privileges, and cgroup v2 (``unified_root``); in a container the helper would see
     another machine than the caller does.
     """
     root = unified_root()
@@ -106,7 +106,7 @@ def machine_of(config: Config) -> HostMachine | None:
 
 
 def set_frozen_of(config: Config) -> Callable[[Path, bool], None]:
-    """Return what freezes a container: the helper, where systemd runs it."""
+    """Return the function that freezes a container: the helper's, if systemd runs it."""
     return set_frozen if config.host_socket is None else HostHelper(config.host_socket).set_frozen
 
 
@@ -135,7 +135,7 @@ class HostJobs:
         deadline: str | None,
         wanted: Callable[[], bool],
     ) -> Event:
-        """Return what became of the start; never leaves it open."""
+        """Return the outcome of the start; never leaves it open."""
         name = action.container_name
         if action.before_boot:
             return AttemptLost(action.job, action.attempt, "the machine was rebooted as it started")
@@ -227,7 +227,7 @@ class HostJobs:
         return AttemptEnded(action.job, action.attempt, code, tree.oom, *times, idle)
 
     def perform(self, action: act.OfAttempt, tell: Callable[..., None]) -> None:
-        """Carry out what is not a start; following takes until the end. May be done again.
+        """Carry out an action other than a start; following blocks until the end. Repeatable.
 
         Raises ``HostUnavailable``.
         """
@@ -261,6 +261,6 @@ class HostJobs:
 
 
 def _variables(action: act.StartAttempt, deadline: str | None) -> dict[str, str]:
-    """Return the variables that a command gets of the launcher."""
+    """Return the variables that the launcher gives to a command."""
     own = own_variables(action.job, action.attempt, action.slices, action.index, deadline)
     return {**own, "CUDA_VISIBLE_DEVICES": ",".join(s.uuid for s in action.slices)}

@@ -54,7 +54,7 @@ async def _look_at(
 ) -> None:
     job, number = attempt_of_host_name(name)
     if job >= event_loop.world.next_id:
-        event_loop.tell(IdsSeen(job))  # the database was put back from a copy
+        event_loop.tell(IdsSeen(job))  # the database was restored from a copy
     live = event_loop.world.jobs.get(job)
     if live is not None and live.attempt == number:
         return

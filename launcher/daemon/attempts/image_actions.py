@@ -1,4 +1,4 @@
-"""Carries out what is decided about images: looks for them, pulls them, judges what they bring."""
+"""Carries out actions for images: looks for them, pulls them, checks their contents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from launcher.engine.images import Images, Layer, PullFailed
 from launcher.engine.outcome import Refused
 
 MOST_HARMLESS = 10_000
-"""The daemon remembers that it has judged this many images."""
+"""The daemon remembers the check of this many images."""
 
 
 class ImageActions:
@@ -42,12 +42,12 @@ class ImageActions:
         self._harmless: set[str] = set()
 
     def _payer(self, key: ImageKey) -> int:
-        """Return the uid to which looking for an image, or pulling it, is charged."""
+        """Return the uid that is charged for looking for an image, or pulling it."""
         state = self._world().images.get(key)
         return 0 if state is None else state.uid
 
     async def find(self, action: act.FindImage) -> None:
-        """Look whether an image is on this machine."""
+        """Look for an image on this machine."""
         payer = self._payer(action.image)
         result = await self._pools.looks.run(payer, self._images.find, action.image.reference)
         missing = ev.ImageMissing(action.image)
@@ -56,13 +56,13 @@ class ImageActions:
     async def _judged(
         self, key: ImageKey, image_id: str, *, pulled: bool = False
     ) -> ev.ImageResolved | ev.ImageFailed:
-        """Return what became of an image that is here: what it brings along is looked at once."""
+        """Return the result for an image that is here; each image's contents are checked once."""
         if image_id not in self._harmless:
             faults = await self._pools.looks.run(self._payer(key), self._image_faults, image_id)
             if faults:
                 return ev.ImageFailed(key, f"image {key.reference}: {'; '.join(faults)}")
             if len(self._harmless) >= MOST_HARMLESS:
-                self._harmless.clear()  # they are looked at once more
+                self._harmless.clear()  # they are checked again
             self._harmless.add(image_id)
         state = self._world().images.get(key)
         owners = {self._world().jobs[job].owner for job in (state.waiting if state else ())}
@@ -75,7 +75,7 @@ class ImageActions:
         return self._roles.admin_uids | named
 
     async def settle(self, action: act.SettlePull) -> None:
-        """Find out what a pull that a crash cut off has brought."""
+        """Find out what a pull that a crash interrupted has brought."""
         result = await self._pools.looks.run(action.uid, self._images.find, action.reference)
         self._tell(ev.PullSettled(action.reference, action.uid, result))
 

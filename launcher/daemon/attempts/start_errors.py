@@ -1,4 +1,4 @@
-"""Why an attempt's container does not run: what Docker's refusals mean for job and slices."""
+"""Why an attempt's container does not run: what errors from Docker mean for job and slices."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FAILURES = {
 
 
 class Vanished(Exception):
-    """The attempt's container may have run, and what became of it cannot be known; says why.
+    """The attempt's container may have run, and its outcome cannot be known; says why.
 
-    ``container_id`` is "" where nobody knows it any more.
+    ``container_id`` is "" if it is unknown by now.
     """
 
     def __init__(self, message: str, container_id: str) -> None:
@@ -31,11 +31,11 @@ class Vanished(Exception):
 
 
 class NeverBegan(Vanished):
-    """A start broke off before the command began, and what was there of it is dead."""
+    """A start broke off before the command started, and its remaining processes are dead."""
 
 
 class NotStarted(Exception):
-    """The attempt provably has no running container; carries the event that says so."""
+    """The attempt provably has no running container; carries the event that reports it."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class NotStarted(Exception):
         self.exit_code, self.slice = exit_code, slice_
 
     def event(self, action: StartAttempt, masked: Callable[[str], str] = str) -> StartFailed:
-        """Return the event that says so of an attempt; ``masked`` hides secrets in a text."""
+        """Return the event that reports it for an attempt; ``masked`` hides secrets in a text."""
         return StartFailed(
             action.job,
             action.attempt,
@@ -61,13 +61,13 @@ class NotStarted(Exception):
 
 
 def must_be_wanted(wanted: Callable[[], bool]) -> None:
-    """Raise ``NotStarted`` where an attempt is not to start any more."""
+    """Raise ``NotStarted`` if an attempt is not to start any more."""
     if not wanted():
         raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")
 
 
 def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
-    """Return what a refusal of Docker means for the attempt and its slices."""
+    """Return what an error from Docker means for the attempt and its slices."""
     failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
     message = refused.message
     if refused.refusal is Refusal.NO_GPU_SUPPORT:
@@ -88,9 +88,9 @@ def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
 def never_ran(
     container: Container, refused: Refused | None, slices: tuple[Slice, ...]
 ) -> NotStarted:
-    """Say why a created container does not run; Docker keeps 126, 127 or 128 with it.
+    """Explain why a created container does not run; Docker keeps 126, 127 or 128 with it.
 
-    It takes them from words in the text, so that a hook that misses a file is 127 too.
+    Docker derives the code from words in the text, so a hook that misses a file gives 127 too.
     """
     if refused is None:
         text = container.error or "it did not start"
@@ -102,7 +102,7 @@ def never_ran(
 
 
 def _named(message: str, slices: tuple[Slice, ...]) -> str | None:
-    """Return the slice that a message names, or the only one there is; None where that is open."""
+    """Return the slice that a message names, or the only one; None if that is ambiguous."""
     named = [s.uuid for s in slices if s.uuid in message]
     if not named and len(slices) == 1:
         named = [slices[0].uuid]

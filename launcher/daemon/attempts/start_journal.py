@@ -1,10 +1,11 @@
-"""What is known of containers and not to be read from Docker: a file each, for a daemon that dies.
+"""Crash journal: facts about containers that Docker cannot report, one file per container.
 
-That one may have been started, made right before. Docker tells as long as it has the container;
-where somebody removed it before the start was on record, or dockerd died before it had written the
-start down, only this tells that the job may have run, and must not run again by itself (I14).
-And that Docker has missed its end, noted before Docker is made to look: what it tells of it then
-may be made up.
+It serves a daemon that died. A file says that the container may have been started; it is written
+right before the start. Docker reports a start while it has the container. If the container was
+removed before the start was on record, or dockerd died before it had recorded the start, only the
+file shows that the job may have run, and must not run again by itself (I14).
+A file also says that Docker has missed an end, written before Docker is made to look: the end that
+Docker then reports may be made up.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StartRecord:
-    """Which life of dockerd was asked to start which container, "" where that is not known.
+    """The dockerd that was asked to start the container, "" if it is unknown.
 
-    ``missed``: when it was seen without a process while Docker said that it runs, in seconds since
-    1970.
+    ``missed``: when the container was seen without a process while Docker reported it as running,
+    in seconds since 1970.
     """
 
     dockerd: str = ""
@@ -35,13 +36,13 @@ class StartRecord:
 
 
 class StartJournal:
-    """Marks by container name; safe in any thread."""
+    """Records by container name. Thread-safe."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def set(self, name: str, mark: StartRecord) -> None:
-        """Note that a container is about to be started."""
+        """Record that a container is about to be started."""
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             (self._directory / name).write_text(f"{mark.dockerd}\n{mark.container_id}")
@@ -49,7 +50,7 @@ class StartJournal:
             about_container(log, name).warning("the start of %s is not marked: %s", name, error)
 
     def asked(self, name: str) -> StartRecord | None:
-        """Return what is known of a start that Docker was asked for, None where it was not."""
+        """Return the record of a start that was requested from Docker, None if there was none."""
         try:
             lines = (self._directory / name).read_text().split("\n")
             dockerd, container_id, missed = (*lines, "", "")[:3]
@@ -60,7 +61,7 @@ class StartJournal:
             return StartRecord()
 
     def miss(self, name: str, wall: float) -> None:
-        """Note that Docker has missed the end of a container; the first time counts."""
+        """Record that Docker has missed the end of a container; the first time counts."""
         mark = self.asked(name)
         if mark is None:
             self.set(name, StartRecord())
@@ -72,11 +73,11 @@ class StartJournal:
                 about_container(log, name).warning("its missed end is not marked: %s", error)
 
     def clear(self, name: str) -> None:
-        """Forget a container: what became of it is on record, and it is gone."""
+        """Delete a container's record: its outcome is stored, and the container is gone."""
         with contextlib.suppress(OSError):
             (self._directory / name).unlink(missing_ok=True)
 
 
 def life_of(dockerd: DockerdIdentity | None) -> str:
-    """Return what tells one life of dockerd from all others, "" where none is known."""
+    """Return the identity of one run of a dockerd, "" if none is known."""
     return "" if dockerd is None else f"{clock.boot_id()} {dockerd.pid} {dockerd.ticks}"

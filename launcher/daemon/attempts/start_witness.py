@@ -1,8 +1,8 @@
-"""Whether a container's command had begun when its dockerd died: told by its processes, frozen.
+"""Whether a container's command had started when its dockerd died: read from frozen processes.
 
-Docker does not know. In the container's cgroup there is either ``runc init``, which waits for its
-start or prepares it, or what it has become by execve. A frozen process becomes nothing else, so
-what is seen then is certain (kernel: admin-guide/cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst).
+Docker does not know. The container's cgroup contains either ``runc init``, which waits for its
+start or prepares it, or the program that replaced it by execve. A frozen process cannot change, so
+the observation is certain (kernel: admin-guide/cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 PATIENCE_SECONDS = 2.0
 STEP_SECONDS = 0.01
 ARRIVAL_SECONDS = 10.0
-"""containerd gives up what its client does not wait for any more."""
+"""containerd abandons a call that its client no longer waits for."""
 MOST_FOLDERS = 20_000
 SetFrozen = Callable[[Path, bool], None]
-"""Freezes the processes of a control group, or lets them go on."""
+"""Freezes the processes of a control group, or resumes them."""
 FIFO = "exec.fifo"
 """``runc init`` has this file open until it executes the command (libcontainer, exec.fifo)."""
 
@@ -41,11 +41,11 @@ FIFO = "exec.fifo"
 class Begun(Enum):
     """What is known of a start that broke off."""
 
-    #: Only ``runc init`` was there, and it is dead now.
+    #: There was only ``runc init``, and it is dead now.
     NO = "no"
     #: The command, or the init in front of it, runs.
     YES = "yes"
-    #: There are no processes to tell.
+    #: There are no processes to examine.
     UNKNOWN = "unknown"
 
 
@@ -57,7 +57,7 @@ class Freezer:
         self._is_v2 = (folder / "cgroup.freeze").exists()
 
     def freeze(self) -> bool:
-        """Stop all processes; returns whether all stand still."""
+        """Freeze all processes; returns whether all are frozen."""
         self._set_frozen(self._folder, True)
         if self._is_v2:
             return _becomes(lambda: "frozen 1" in (self._folder / "cgroup.events").read_text())
@@ -65,7 +65,7 @@ class Freezer:
         return _becomes(lambda: state.read_text().strip() == "FROZEN")
 
     def thaw(self) -> None:
-        """Let the processes go on."""
+        """Resume the processes."""
         self._set_frozen(self._folder, False)
 
     def pids(self) -> list[int]:
@@ -82,9 +82,9 @@ class Freezer:
 
 
 def must_have_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> None:
-    """Return for a container whose command runs: ``witness`` holds it from here on.
+    """Return for a container whose command runs: ``witness`` holds it from now on.
 
-    Raises ``NeverBegan`` for one whose command has not begun, ``Vanished`` where nothing tells;
+    Raises ``NeverBegan`` if the command has not started, ``Vanished`` if that cannot be found out;
     ``why`` says how its start broke off.
     """
     if _has_begun(name, container_id, witness, why) is Begun.UNKNOWN:
@@ -98,11 +98,11 @@ def look_without_docker(
     container_id: str,
     witness: ExitWitness,
 ) -> None:
-    """Look at a container at once where ``dockerd`` died over its start; does nothing if it lives.
+    """Examine a container at once if ``dockerd`` died during its start; no-op if it lives.
 
-    The next dockerd may end what it does not know: 26 and newer do (moby daemon.go, restore). The
-    processes may still be on their way from containerd. Raises ``NeverBegan``; what has begun is
-    held; returns where nothing tells until Docker is back.
+    The next dockerd may end containers that it does not know: 26 and newer do (moby daemon.go,
+    restore). containerd may not have created the processes yet. Raises ``NeverBegan``; a container
+    that has started is held. If nothing can be found out, returns once Docker is back.
     """
     if witness.blind or not _becomes(dockerd.is_over):
         return
@@ -129,7 +129,7 @@ def _has_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> 
 def begun(
     container_id: str, hold: Callable[[int], None], set_frozen: SetFrozen = set_frozen
 ) -> Begun:
-    """Return whether a container's command has begun; if not, it never will.
+    """Return whether a container's command has started; if not, it never will.
 
     ``hold`` is given the pid of the container's init while it is frozen.
     """
@@ -144,7 +144,7 @@ def begun(
 
 
 def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) -> Begun:
-    # runc create gives up, and takes all away, where what it makes is frozen under its hands.
+    # runc create fails, and removes everything, if its new processes are frozen meanwhile.
     if not _becomes(lambda: not any(_is_being_made(p, container_id) for p in freezer.pids())):
         return Begun.UNKNOWN
     try:
@@ -165,7 +165,7 @@ def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) ->
 
 
 def _folders_of(container_id: str) -> Iterator[Path]:
-    """Yield the cgroup of a container where processes are frozen; none in another's namespace."""
+    """Yield the cgroup of a container with its processes frozen; none in another's namespace."""
     root = CGROUPS if (CGROUPS / "cgroup.controllers").exists() else CGROUPS / "freezer"
     for at, (place, _, _) in enumerate(os.walk(root)):
         if container_id in place.rpartition("/")[2]:
@@ -187,7 +187,7 @@ def _is_runc_init(pid: int, container_id: str) -> bool:
 
 
 def _is_being_made(pid: int, container_id: str) -> bool:
-    """Whether ``runc create`` is still at it: it is the parent until then, and the shim after."""
+    """Whether ``runc create`` still runs: it is the parent until then, and the shim after."""
     for parent in _status(pid, "PPid"):
         with contextlib.suppress(OSError):
             words = (PROC / parent / "cmdline").read_bytes().split(b"\0")
@@ -202,7 +202,7 @@ def _is_init(pid: int) -> bool:
 
 
 def _status(pid: int, field: str) -> list[str]:
-    """Return the words of a line of proc_pid_status(5); none of a process that is gone."""
+    """Return the words of a line of proc_pid_status(5); none for a process that is gone."""
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""Making an attempt's container run: verify, create, start, inspect. Blocking; runs in a thread.
+"""Runs an attempt's container: verify, create, start, inspect. Blocking; runs in a thread.
 
-Every call may have been made before, by a daemon that died: the deterministic name tells (I3). A
+A daemon that died may have made every call before; the deterministic name shows that (I3). A
 container that may have started is never started again (I14).
 """
 
@@ -62,8 +62,8 @@ T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.5
 SETTLE_SECONDS = 1.0
-"""A start whose answer was lost is under way at most this long once Docker answers again: inspect
-waits for the container's lock (moby container.Lock), and what waits in its socket is read first."""
+"""A start whose answer was lost takes at most this long once Docker answers again: inspect waits
+for the container's lock (moby container.Lock), and Docker reads first what waits in its socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Starter:
     witness: ExitWitness
     allowed: ForeignAllowlist = NOBODY
     under: dict[str, DockerdIdentity | None] = field(default_factory=dict)
-    """Container name -> the dockerd that was asked to start it: for who follows it."""
+    """Container name -> the dockerd that was asked to start it; for the follower."""
 
     def run(
         self,
@@ -94,16 +94,16 @@ class Starter:
         deadline: str | None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> AttemptStarted | StartFailed | AttemptLost:
-        """Return what became of the attempt; never leaves it open.
+        """Return the outcome of the attempt; never leaves it open.
 
-        ``asked`` is what its owner wants, or why that cannot be told. ``wanted`` tells whether it
-        is to start at all: asked right before each step towards that.
+        ``asked`` is what its owner requested, or why that is unavailable. ``wanted`` returns
+        whether the attempt is still to start; it is called right before each step.
         """
         plan = self._plan(action, asked, deadline) if isinstance(asked, PolicyInput) else asked
         try:
             runs = self._ensure_once_more(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
-            self.under.pop(action.container_name, None)  # nobody will follow it
+            self.under.pop(action.container_name, None)  # it will not be followed
             return _told(action, failed, plan.masked if isinstance(plan, ContainerPlan) else str)
         started_at = runs.started_at or clock.rfc3339(clock.now().wall)
         return AttemptStarted(action.job, action.attempt, runs.id, started_at)
@@ -126,7 +126,7 @@ class Starter:
     def _ensure_once_more(
         self, action: StartAttempt, plan: ContainerPlan | str, wanted: Callable[[], bool]
     ) -> Container:
-        """Make it run; a start that provably broke off before the command began is made again."""
+        """Start it; a start that provably broke off before the command started is repeated."""
         try:
             return self._ensure(action, plan, wanted)
         except NeverBegan as broken:
@@ -158,7 +158,7 @@ class Starter:
                 raise NotStarted(StartFailure.USER, plan)
             container = self._start(action, self._create(action, plan), wanted)
         elif not (self._has_started(container) or container.error):
-            if isinstance(plan, ContainerPlan):  # a reboot, or another daemon, took its mounts away
+            if isinstance(plan, ContainerPlan):  # a reboot, or another daemon, removed its mounts
                 plan.pin(self.pins, self._dockerd_pid)
             container = self._start(action, container.id, wanted)
         if not self._has_started(container):
@@ -174,7 +174,7 @@ class Starter:
         *,
         made_now: bool,
     ) -> None:
-        """Kill a container that has what was not leased or granted (I9)."""
+        """Kill a container that has more than was leased or granted (I9)."""
         given = self._when_docker_tells(self.devices.are_given, action.container_name)
         if isinstance(plan, str):
             devices = [s.uuid for s in action.slices] if given else []
@@ -188,9 +188,9 @@ class Starter:
             raise NotStarted(StartFailure.TAMPERED, text)
 
     def _must_be_ours(self, container: Container, action: StartAttempt) -> None:
-        """Refuse a container of this name that is another's, or of a job that had this id before.
+        """Refuse a container with this name that belongs to another job or to an earlier one.
 
-        A database that was put back from a copy gives ids out again.
+        A database that was restored from a copy assigns ids again.
         """
         ours = container.belongs_to(self.store, action.job, action.attempt)
         slices = ",".join(s.uuid for s in action.slices)
@@ -202,7 +202,7 @@ class Starter:
             )
 
     def check_slices(self, slices: tuple[Slice, ...]) -> None:
-        """Refuse a slice that is not what was leased, or that somebody uses (I12)."""
+        """Refuse a slice that is not the one leased, or that is in use (I12)."""
         for s in slices:
             try:
                 if changed := self.gpu.verify(s):
@@ -221,7 +221,7 @@ class Starter:
             self._check_containers(slices)
 
     def _check_containers(self, slices: tuple[Slice, ...]) -> None:
-        """Refuse a slice that somebody's container has since the last poll; one list, some 1 ms."""
+        """Refuse a slice that a foreign container got since the last poll; one list, some 1 ms."""
         try:
             used = self.foreign.by_containers(slices)
         except (EngineUnavailable, Unknown, Refused) as away:
@@ -260,7 +260,7 @@ class Starter:
         self, action: StartAttempt, container_id: str, wanted: Callable[[], bool]
     ) -> Container:
         name = action.container_name
-        sent = action.resumed  # by the daemon before this one, perhaps
+        sent = action.resumed  # by the previous daemon, perhaps
         while True:
             refused: Refused | None = None
             container = self._settled(name) if sent else None
@@ -302,9 +302,9 @@ class Starter:
             look_without_docker(self._dockerd_pid, asked, name, container_id, self.witness)
 
     def _note_dockerd(self, name: str, *, sent: bool) -> None:
-        """Note which dockerd is asked to start it: nothing is started without knowing.
+        """Record which dockerd is asked to start it: nothing is started without that record.
 
-        Raises ``NotStarted`` where it is away, and was never asked before (``sent``).
+        Raises ``NotStarted`` if dockerd is away, and was never asked before (``sent``).
         """
         while True:
             try:
@@ -321,8 +321,8 @@ class Starter:
     def _must_not_have_run(self, container: Container, name: str) -> None:
         """Raise ``Vanished`` for a container that may have run although Docker does not say so.
 
-        A dockerd that is killed after its call of containerd, and before it has written the start
-        down, knows nothing of it when it comes back (measured: 3 of 11); nor does one whose
+        A dockerd that is killed after its call to containerd, and before it has recorded the
+        start, does not know of it when it comes back (measured: 3 of 11). Neither does one whose
         containerd did not answer.
         """
         mark = self.marks.asked(name)
@@ -337,7 +337,7 @@ class Starter:
         must_have_begun(name, container.id, self.witness, why)
 
     def _has_started(self, container: Container) -> bool:
-        """Whether it runs or ran: by Docker, or by a process of it that is or was held."""
+        """Whether it runs or ran: by Docker's report, or by a process of it that is or was held."""
         return container.ever_started or self.witness.holds(container)
 
     def _dockerd_pid(self) -> int | None:
@@ -350,7 +350,7 @@ class Starter:
         return life_of(self._when_docker_tells(self.containers.incarnation, name))
 
     def _when_docker_tells(self, ask: Callable[[], T], name: str) -> T:
-        """Return what Docker answers; waits while it is away."""
+        """Return Docker's answer; waits while Docker is away."""
         while True:
             try:
                 return ask()
@@ -359,8 +359,8 @@ class Starter:
                 clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _settled(self, name: str) -> Container | None:
-        """Look, and where it does not run yet look again after a moment: a second start of a short
-        job would run it twice."""
+        """Inspect, and if it does not run yet inspect again after a moment: a second start of a
+        short job would run it twice."""
         container = self._look(name)
         if container is None or container.ever_started or container.error:
             return container
