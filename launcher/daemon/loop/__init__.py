@@ -1,1 +1,1 @@
-"""The event loop that decides, the thread that commits, and what watches over both."""
+"""The event loop that decides, the thread that commits, and the monitoring of both."""

@@ -10,10 +10,10 @@ from launcher.daemon.users.fair_pool import FairPool
 
 
 class Pools:
-    """No kind of work waits behind another, and what users cause is charged to them.
+    """One pool for each kind of work, so that none waits behind another; users are charged.
 
-    A start may hang in one GPU's driver, a proof takes a minute, a pull as long as a registry
-    wants.
+    A start may hang in one GPU's driver, an idle check takes a minute, and a pull takes as long as
+    the registry does.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Pools:
         self.pulls = FairPool("pull", threads=MOST_PULLS, share=MOST_PULLS)
         self.signals = FairPool("signal", threads=256, share=8)
         self.ends = FairPool("end", threads=256, share=32)
-        """Stops and kills: what users send to their jobs must not keep these from ending."""
+        """Stops and kills: the signals that users send to their jobs must not delay these."""
         self.requests = FairPool("request", threads=256, share=8)
 
     @property
@@ -34,12 +34,12 @@ class Pools:
     def exhausted(self) -> Iterator[str]:
         """Yield the names of the shared pools that have had no free thread for a while.
 
-        Not for as many pulls as may run at once.
+        The pool of pulls is excluded: all of its threads may be pulling.
         """
         yield from (pool.name for pool in self._shared if pool is not self.pulls and pool.stuck)
 
     def close(self) -> None:
-        """Start nothing more; calls that run end on their own."""
+        """Start nothing more; running calls end on their own."""
         for pool in (self.starts, self.proofs, self.removals):
             pool.shutdown(wait=False, cancel_futures=True)
         for shared in self._shared:

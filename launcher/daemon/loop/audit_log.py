@@ -1,9 +1,9 @@
 """The audit log: each request that changes something, with its decision.
 
-A decision and its line are one transaction: the event loop knows the request that is being served,
-and adds the line to what it commits. What changes something without a decision is committed right
-after; refusals are gathered, and those that repeat within a minute become one line.
-Never in it: commands, environments, credentials, or what an error quotes of them.
+A decision and its line are one transaction: the event loop knows the request being served, and adds
+the line to what it commits. A change without a decision is committed right after. Refusals are
+gathered, and those that repeat within a minute become one line.
+The log never contains commands, environments, credentials, or what an error quotes of them.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ CONNECT = "connect"
 MOST_WAITING = 10_000
 MOST_LETTERS = 200
 READS = ("/v1/whatif", "/v1/layout/plan")
-"""What is asked by POST and changes nothing."""
+"""POST requests that change nothing."""
 
 
 @dataclass(slots=True, eq=False)
 class AuditEntry:
-    """A request that is being served. ``written`` once its line is committed."""
+    """A request that is being served. ``written``: its line is committed."""
 
     owner: Owner
     role: str
@@ -56,7 +56,7 @@ class AuditEntry:
         return self.changing and not self.written
 
     def accept(self, event: ev.Event, answer: Any) -> None:
-        """Note what the event loop decided for it."""
+        """Record the event loop's decision."""
         if isinstance(event, ev.Submitted):
             self.changing = self.changing and not event.dry_run
             self.jobs = [job.id for job in answer if isinstance(job, Job)]
@@ -82,19 +82,19 @@ _PRESENT: ContextVar[AuditEntry | None] = ContextVar("request", default=None)
 
 
 def present() -> AuditEntry | None:
-    """Return the request that is being served here, None where the daemon acts by itself."""
+    """Return the request being served in this context, None if the daemon acts by itself."""
     return _PRESENT.get()
 
 
 def about(jobs: Iterable[int] = (), detail: str = "") -> None:
-    """Note which jobs the request that is being served is about, and what it wants of them."""
+    """Record which jobs the current request is about, and what it does to them."""
     entry = _PRESENT.get()
     if entry is not None:
         entry.jobs, entry.detail = [*jobs], detail
 
 
 class Audit:
-    """Gathers what is not part of a decision, and writes it. ``now`` is in seconds since 1970."""
+    """Gathers and writes lines that belong to no decision. ``now`` is in seconds since 1970."""
 
     def __init__(self, committer: Committer, now: Callable[[], float]) -> None:
         self._committer, self._now = committer, now
@@ -104,7 +104,7 @@ class Audit:
 
     @contextlib.contextmanager
     def serving(self, entry: AuditEntry) -> Iterator[None]:
-        """Record what becomes of a request."""
+        """Record the outcome of a request."""
         token = _PRESENT.set(entry)
         try:
             yield
@@ -123,8 +123,8 @@ class Audit:
             _PRESENT.reset(token)
 
     def refuse(self, entry: AuditEntry, error: LauncherError) -> None:
-        """Record a refusal: the first of a minute at once, the others together when it is over."""
-        is_loggable = isinstance(error, NotAllowed | TooMany)  # others quote what was asked
+        """Record a refusal: the first of a minute at once, the others together after the minute."""
+        is_loggable = isinstance(error, NotAllowed | TooMany)  # others quote the request
         line = entry.line(self._now(), error.kind, error.message if is_loggable else "")
         key = (line.uid, line.route, line.outcome)
         fold = self._folds.get(key)
@@ -135,7 +135,7 @@ class Audit:
             fold.add(line.at)
 
     def refuse_connection(self, uid: int) -> None:
-        """Record that a user was refused a connection: the request is not known."""
+        """Record that a user was refused a connection; the request is unknown."""
         fold = self._folds.get((uid, CONNECT, TooMany.kind))
         if fold is not None:
             fold.add(self._now())
@@ -145,7 +145,7 @@ class Audit:
         self.refuse(AuditEntry(owner, "admin" if uid == 0 else "user", CONNECT, False), refused)
 
     async def run(self) -> None:
-        """Write what was gathered, a little at a time, until cancelled."""
+        """Write the gathered lines, a few at a time, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
@@ -157,7 +157,7 @@ class Audit:
                 loop.call_later(LATER_SECONDS, self._wake.set)
 
     async def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining lines."""
         self._end_folds(float("inf"))
         await self._write()
 

@@ -1,7 +1,7 @@
-"""The time as the core wants it, what blocks a thread, and the machine's boot id.
+"""The time for the core, blocking and starting of threads, and the machine's boot id.
 
-The only clock of the daemon, and the only place that makes its threads: a whole daemon can so be
-run in virtual time, one thread after another.
+The only clock of the daemon, and the only place that creates its threads. A whole daemon can
+therefore be run in virtual time, one thread after another.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ BOOT_ID_VARIABLE = "LAUNCHER_BOOT_ID_FILE"
 
 
 class Flag(Protocol):
-    """What ``threading.Event`` is."""
+    """The interface of ``threading.Event``."""
 
     def is_set(self) -> bool:
-        """Whether it was set."""
+        """Whether it is set."""
         ...
 
     def set(self) -> None:
-        """Set it, for good."""
+        """Set it; it is never cleared."""
         ...
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -54,7 +54,7 @@ class Timekeeper(Protocol):
         ...
 
     def computed(self) -> float:
-        """Return for how many seconds this thread has computed."""
+        """Return how many seconds of processor time this thread has used."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -89,7 +89,7 @@ class System:
         return at.wall - at.boot
 
     def computed(self) -> float:
-        """Return for how many seconds this thread has computed."""
+        """Return how many seconds of processor time this thread has used."""
         return time.thread_time()
 
     def sleep(self, seconds: float) -> None:
@@ -110,7 +110,7 @@ _keeper: Timekeeper = System()
 
 @contextlib.contextmanager
 def kept_by(keeper: Timekeeper) -> Iterator[None]:
-    """Let another keep the time while the context lasts: for rehearsals."""
+    """Replace the clock while the context lasts: for rehearsals."""
     global _keeper  # noqa: PLW0603
     before, _keeper = _keeper, keeper
     try:
@@ -125,7 +125,7 @@ def now() -> Now:
 
 
 def computed() -> float:
-    """Return for how many seconds this thread has computed."""
+    """Return how many seconds of processor time this thread has used."""
     return _keeper.computed()
 
 
@@ -150,7 +150,7 @@ def boot_id() -> str:
 
 
 def booted_at() -> float:
-    """Return when the machine booted, in seconds since 1970, by the clock of now."""
+    """Return when the machine booted, in seconds since 1970, by the current clock."""
     return _keeper.booted_at()
 
 

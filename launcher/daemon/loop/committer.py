@@ -1,4 +1,4 @@
-"""The one thread that commits, and those that read: SQLite never runs on the event loop."""
+"""The thread that commits, and those that read: SQLite never runs on the event loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Committer:
-    """Asyncio's door to the store."""
+    """Asynchronous access to the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,19 +42,19 @@ class Committer:
         return self._store.id
 
     async def commit(self, changes: Changes) -> None:
-        """Write the changes durably; raises ``StateDirError`` where that failed."""
+        """Write the changes durably; raises ``StateDirError`` if that fails."""
         await self._on(self._writes, self._store.commit, changes)
 
     async def load(self, cpu_slots: int, rules: Settings = DEFAULT_RULES) -> World:
-        """Read the world anew."""
+        """Read the world again."""
         return await self._on(self._writes, self._store.load, cpu_slots, rules)
 
     async def beat(self) -> None:
-        """Return once the thread that commits has nothing in front of this."""
+        """Return once the thread that commits has finished everything before this call."""
         await self._on(self._writes, lambda: None)
 
     async def remember(self, key: str, value: str) -> None:
-        """Write a value, such as the kernel's boot id, unless it is there."""
+        """Write a value, such as the kernel's boot id, unless it is present."""
 
         def put() -> None:
             if self._store.meta(key) != value:
@@ -72,12 +72,12 @@ class Committer:
     async def read_slowly(
         self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a query that may read everything; only others of this kind wait behind it."""
+        """Run a query that may read everything; only others of this kind wait for it."""
         pool, reader = self._slow
         return await self._on(pool, query, reader, *args, **kwargs)
 
     def mark_suspect(self, why: str) -> None:
-        """Have the next start check the whole database before it uses it. Blocks on the disk."""
+        """Make the next start check the whole database before it uses it. Blocks on the disk."""
         mark_suspect(self._store.directory, why)
 
     @staticmethod
@@ -99,5 +99,5 @@ class Committer:
 
 
 def _lane(store: Store, name: str) -> tuple[ThreadPoolExecutor, Reader]:
-    """Return one thread, and what it reads with."""
+    """Return one thread, and its reader."""
     return ThreadPoolExecutor(1, thread_name_prefix=name), Reader(store.directory)

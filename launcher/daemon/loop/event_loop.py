@@ -1,8 +1,8 @@
-"""The one loop that decides: events in, one commit, then answers and actions.
+"""The single loop that decides: events in, one commit, then replies and actions.
 
-Many waiting events are handled in one transaction. A commit that fails throws the decisions away:
-nobody is answered, nothing is done, the world is read again, what was observed is told again, and
-until a commit works the daemon is read-only.
+Many waiting events are handled in one transaction. If a commit fails, its decisions are discarded:
+no reply is sent, no action is started, the world is read again, and the observations are decided
+again. Until a commit works the daemon is read-only.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ RETRY_SECONDS = 1.0
 
 @dataclass(slots=True)
 class QueuedEvent:
-    """An event that somebody waits for an answer to, or an observation with no answer."""
+    """An event whose sender waits for a reply, or an observation without a reply."""
 
     event: ev.Event
     answer: asyncio.Future[Any] | None = None
     entry: AuditEntry | None = None
-    """The request that it is part of: its line of the audit is committed with it."""
+    """The request that it is part of: its line of the audit log is committed with it."""
 
 
 @dataclass(slots=True)
 class PendingReply:
-    """An answer that may be given once the decision is durable."""
+    """A reply that may be sent once the decision is durable."""
 
     answer: asyncio.Future[Any]
     result: Any
@@ -57,7 +57,7 @@ class PendingReply:
 
 
 class EventLoop:
-    """Owns the world: nothing else changes it."""
+    """Owns the world: no other component changes it."""
 
     def __init__(
         self,
@@ -77,21 +77,21 @@ class EventLoop:
         self._queue: asyncio.Queue[QueuedEvent] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self.inventory: ev.InventoryRead | None = None
-        """What NVML showed last."""
+        """The last report of NVML."""
         self._again: list[QueuedEvent] = []
         self._committing = Changes()
 
     def changed(self, job_id: int) -> Job | None:
-        """Return a job that left the world by what is decided or committed just now.
+        """Return a job that leaves the world by the current or the last decision.
 
-        The store has still what it was before: who saw its end shall not see it run again.
+        The store still has its earlier state: a caller who saw its end must not see it run again.
         """
         return self.world.changes.jobs.get(job_id) or self._committing.jobs.get(job_id)
 
     async def ask(self, event: ev.Event) -> Any:
-        """Have an event decided; returns what ``decide`` answers, once it is durable.
+        """Submit an event; returns what ``decide`` answers, once it is durable.
 
-        Raises what ``decide`` raises, ``ReadOnlyState`` where the store takes no commits.
+        Raises what ``decide`` raises, ``ReadOnlyState`` if the store takes no commits.
         """
         self.must_commit()
         answer: asyncio.Future[Any] = self._loop.create_future()
@@ -99,14 +99,14 @@ class EventLoop:
         return await answer
 
     def must_commit(self) -> None:
-        """Raise ``ReadOnlyState`` where the store takes no commits now."""
+        """Raise ``ReadOnlyState`` if the store takes no commits now."""
         if self.read_only:
             raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
 
     async def ask_each(self, events: Iterable[ev.Event], *passed_over: type[LauncherError]) -> None:
-        """Have many events decided together; refusals of these kinds are passed over.
+        """Submit many events that are decided together; refusals of these kinds are skipped.
 
-        Raises the first other refusal, or the first of all where every event was refused.
+        Raises the first other refusal, or the first of all if every event was refused.
         """
         answers = await asyncio.gather(*map(self.ask, events), return_exceptions=True)
         refused = [answer for answer in answers if isinstance(answer, BaseException)]
@@ -189,7 +189,7 @@ class EventLoop:
     async def _decided(
         self, asked: QueuedEvent, now: ev.Now, pauses: Pauses
     ) -> tuple[Any, list[Action]]:
-        """Decide one event; between two pieces others may look at the world, none changes it."""
+        """Decide one event. Between two steps of it others may read the world; none changes it."""
         pieces = decide_in_pieces(self.world, asked.event, now)
         while True:
             with self._spent(asked.entry.owner.uid) if asked.entry else contextlib.nullcontext():
@@ -234,7 +234,7 @@ class EventLoop:
         return True
 
     async def _start_over(self) -> None:
-        """Read the world again until that works; what was observed is then decided anew."""
+        """Read the world again until that works; then decide the observations again."""
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
@@ -248,7 +248,7 @@ class EventLoop:
         world.boot = old.boot
         world.groups = old.groups
         if self.inventory is not None:
-            # Not as an event: what that would begin was begun in the world before.
+            # Not as an event: its effects are already in the stored world.
             take_inventory(world, self.inventory)
         self.world = world
         for action in take_up(world, now):

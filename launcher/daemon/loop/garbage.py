@@ -1,8 +1,8 @@
-"""Python's collector of cycles: what lives long is looked through once, never over and over.
+"""Python's cyclic garbage collector: long-lived objects are examined once, not repeatedly.
 
-With 100,000 jobs a full collection takes a quarter of a second, in one piece. Jobs are not garbage:
-they go when nobody refers to them any more. So the collector forgets what there is
-(``gc.freeze``) whenever much is new, and collects whenever little is.
+With 100,000 jobs a full collection takes a quarter of a second, in one piece. Jobs are not cyclic
+garbage: they are freed when nothing refers to them any more. The collector therefore forgets all
+present objects (``gc.freeze``) when many are new, and collects when few are.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import gc
 
 LOOK_SECONDS = 1.0
 YOUNG = 1_000
-"""So many new objects are looked through at once; a command of the client has them wait longer."""
+"""This many new objects are examined at once; a command of the client allows more of them."""
 FEW = 2
 MANY = 5
-"""So many middle collections, of about 10,000 new objects each, are few or many since the last."""
+"""Thresholds of middle collections (about 10,000 new objects each) since the last step."""
 NEVER = 1_000_000_000
 
 
 async def collect() -> None:
-    """Collect new objects until cancelled; from now on Python collects only young garbage."""
+    """Collect new objects until cancelled. Python itself then collects only young garbage."""
     gc.set_threshold(YOUNG, 10, NEVER)
     gc.freeze()
     while True:
@@ -29,13 +29,14 @@ async def collect() -> None:
 
 
 def step() -> None:
-    """Look through what is new, if that is little; else only what is youngest.
+    """Collect all new objects if they are few; otherwise freeze, and collect only the youngest.
 
-    A cycle that is whole when much is new, and garbage later, stays: of requests under way a few.
+    A cycle that is alive when many objects are new, and becomes garbage later, is not freed: that
+    is a few, of the requests under way.
     """
     new = gc.get_count()[2]
     if new > MANY:
         gc.collect(1)
         gc.freeze()
     if new > FEW:
-        gc.collect()  # after a freeze it finds nothing to look through, and counts from 0 again
+        gc.collect()  # after a freeze it examines nothing, and restarts its count at 0

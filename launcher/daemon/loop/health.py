@@ -1,4 +1,4 @@
-"""What is wrong now, each thing once, for ``status``: written by observers, read by requests."""
+"""Present problems, each listed once, for ``status``: written by observers, read by requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 class Health:
-    """Problems by topic; a topic with None is well."""
+    """Problems by topic; None means that the topic is well."""
 
     def __init__(self) -> None:
         self._problems: dict[str, str] = {}
@@ -20,7 +20,7 @@ class Health:
         self._unrefreshed: tuple[int, str] | None = None
 
     def set(self, topic: str, problem: str | None) -> None:
-        """Note a problem of a topic, or that it is gone; the log has each once."""
+        """Record a topic's problem, or None once it is over; each is logged once."""
         before = self._problems.pop(topic, None)
         if problem is not None:
             self._problems[topic] = problem
@@ -30,16 +30,16 @@ class Health:
             log.warning("%s: well again", topic)
 
     def refreshed(self, op: int, problems: Sequence[str]) -> None:
-        """Note what of device nodes and CDI did not follow a change of the layout."""
+        """Record which device nodes and CDI entries did not follow a change of the layout."""
         text = "; ".join(problems) or None
         self._unrefreshed = (op, text) if text is not None else None
         self.set("refresh", text and f"after layout change {op}: {text}")
 
     def unrefreshed(self, op: int) -> str | None:
-        """Return what did not follow a change, None where it all did, or a later one was made."""
+        """Return what did not follow a change, None if all did, or a later change was made."""
         noted = self._unrefreshed
         return noted[1] if noted is not None and noted[0] == op else None
 
     def problems(self) -> list[str]:
-        """Return every present problem."""
+        """Return all present problems."""
         return list(self._problems.values())

@@ -1,4 +1,4 @@
-"""The daemon's log on stderr, as lines for people or as JSON; a record about a job carries it."""
+"""The daemon's log on stderr, as text or as JSON; a record about a job has its id."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def configure(level: str, form: str) -> None:
 def about(
     log: logging.Logger, job: int | None, attempt: int | None = None
 ) -> logging.LoggerAdapter[logging.Logger]:
-    """Return a logger whose records are about a job, and one attempt of it where that is known."""
+    """Return a logger whose records name a job, and its attempt if that is known."""
     extra = {"job": job, "attempt": attempt}
     return logging.LoggerAdapter(log, {k: v for k, v in extra.items() if v is not None})
 
 
 def about_container(log: logging.Logger, name: str) -> logging.LoggerAdapter[logging.Logger]:
-    """Return a logger whose records are about the attempt that a container's name tells."""
+    """Return a logger whose records name the attempt that a container's name contains."""
     job, attempt = attempt_of_name(name) or (None, None)
     return about(log, job, attempt)
 
 
 def about_event(log: logging.Logger, event: Any) -> logging.LoggerAdapter[logging.Logger]:
-    """Return a logger whose records are about the job of an event or action, if it has one."""
+    """Return a logger whose records name the job of an event or action, if it has one."""
     job, attempt = getattr(event, "job", None), getattr(event, "attempt", None)
     return about(
         log,
@@ -49,13 +49,13 @@ def about_event(log: logging.Logger, event: Any) -> logging.LoggerAdapter[loggin
 
 
 class Text(logging.Formatter):
-    """One line a record, with its job in front of the message."""
+    """One line per record, with its job in front of the message."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(about)s%(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback behind it if there is one."""
+        """Return the line, followed by the traceback if there is one."""
         job, attempt = getattr(record, "job", None), getattr(record, "attempt", None)
         which = "" if attempt is None else f" attempt {attempt}"
         record.about = "" if job is None else f"job {job}{which}: "

@@ -1,4 +1,4 @@
-"""How long the event loop is held up: the time of its turns, between two waits for something."""
+"""How long the event loop is blocked: the time of its turns, between two waits for I/O."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lag:
     def largest(self) -> tuple[float, float]:
         """Return the longest turn of the last minute: in time, and in processor time.
 
-        The first holds also what the loop waited for a processor or for other threads.
+        The first includes the time that the loop waited for a processor or for other threads.
         """
         since = time.monotonic() - KEPT_SECONDS
         recent = [turn for turn in self._turns if turn.second >= since]
@@ -44,12 +44,12 @@ class Lag:
         return longest, max((turn.computed for turn in recent), default=0.0)
 
     def forget(self) -> None:
-        """Begin anew: a start may take as long as it takes."""
+        """Reset: a slow start does not count."""
         self._turns.clear()
 
 
 class _Selector(selectors.DefaultSelector):
-    """The system's selector; the loop computes whenever it does not wait here."""
+    """The system's selector. The loop computes whenever it is not waiting here."""
 
     def __init__(self, lag: Lag) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class _Selector(selectors.DefaultSelector):
         self._since, self._computed = time.monotonic(), time.thread_time()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait; note how long it took to come back here."""
+        """Wait, and measure the time since the last wait."""
         now = time.monotonic()
         self._lag.note(now, now - self._since, time.thread_time() - self._computed)
         try:
@@ -67,7 +67,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class MeasuredLoop(asyncio.SelectorEventLoop):
-    """The event loop of a daemon, which knows its lag."""
+    """The event loop of a daemon, which measures its lag."""
 
     def __init__(self) -> None:
         self.lag = Lag()
@@ -75,6 +75,6 @@ class MeasuredLoop(asyncio.SelectorEventLoop):
 
 
 def present() -> Lag:
-    """Return the lag of the loop that runs here; without figures where it is not measured."""
+    """Return the lag of the running loop; without figures if it is not measured."""
     loop = asyncio.get_running_loop()
     return loop.lag if isinstance(loop, MeasuredLoop) else Lag()

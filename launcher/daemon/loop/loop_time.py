@@ -1,9 +1,10 @@
-"""The time of the event loop: who takes how much of it, and who goes first.
+"""The time of the event loop: how much each user takes of it, and who goes first.
 
 Every step of a request, from one ``await`` to the next, is timed and charged to its uid. A user
 above the share waits between two steps while other users want the loop. Otherwise the user takes
-one step in each turn of the loop: requests of others never wait for all steps of a burst. Once the
-steps of all users have taken some time, the next ones wait for another turn, for every user.
+one step in each turn of the loop, so that requests of others never wait for all steps of a burst.
+Once the steps of all users have taken some time, the next ones wait for another turn, for every
+user.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from typing import Any, ParamSpec, TypeVar
 from launcher.daemon.users.rate_limits import Bucket
 
 SAVED_UP_SECONDS = 0.1
-"""What a user may take at once: the share of this time."""
+"""A user may use the share of this time at once."""
 MOST_OWED_SECONDS = 0.5
-"""A user who had the loop alone is not made to wait for what was taken long ago."""
+"""A user who had the loop alone does not wait for time that was used long ago."""
 WANTED_SECONDS = 0.03
 """After a step of a user within the share the loop counts as wanted for this time. Commits and
-reads take about as long; the request goes on after them."""
+reads take about as long; the request continues after them."""
 PAUSE = 2.0
-"""While the loop is wanted, a step of a user above the share is followed by a pause of so many
-times its length: all of those users together have a third of the loop."""
+"""While the loop is wanted, a step of a user above the share is followed by a pause of this
+multiple of its length: all of those users together get a third of the loop."""
 MOST_PAUSE_SECONDS = 0.1
 TURN_SECONDS = 0.01
-"""After so much time of steps the loop turns: what else is due comes first."""
+"""After this much time of steps the loop takes another turn: other due work comes first."""
 KEPT = 64
-"""When there are this many accounts, and whenever their number has doubled, paid ones go."""
+"""Once there are this many accounts, and after each doubling, accounts without debt go."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,9 +73,9 @@ class LoopTime:
     async def run(
         self, uid: int, call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return what ``call`` returns, or raise what it raises; charge each step to ``uid``.
+        """Run ``call``, and charge each step to ``uid``.
 
-        What is thrown in, a cancellation among it, reaches ``call`` also while a step waits.
+        An exception thrown in, such as a cancellation, reaches ``call`` also while a step waits.
         """
         return await self._steps(uid, call(*args, **kwargs))
 
@@ -101,7 +102,7 @@ class LoopTime:
 
     @contextlib.contextmanager
     def spent(self, uid: int | None) -> Iterator[None]:
-        """Charge a block without ``await`` to ``uid``, to nobody if None; blocks may be nested."""
+        """Charge a block without ``await`` to ``uid`` (None: to no user); blocks may be nested."""
         before = self._switch(uid)
         try:
             yield
@@ -124,7 +125,7 @@ class LoopTime:
         account.spend(seconds, now, MOST_OWED_SECONDS)
 
     def _is_turn_over(self) -> bool:
-        """Whether a step has to wait for the next turn: before it comes, the time begins anew."""
+        """Whether a step has to wait for the next turn, in which the time starts at zero."""
         if self._since_turn <= TURN_SECONDS:
             return False
         if not self._renewing:
@@ -146,7 +147,7 @@ class LoopTime:
         return bucket
 
     def _must_wait(self, uid: int) -> bool:
-        """Whether a step has to wait for its turn; if not, it is taken."""
+        """Whether a step has to wait for its turn; if not, it goes ahead."""
         now = self._now()
         within = uid not in self._waiting and self._account(uid, now).owes(now) <= 0
         if within or uid in self._own:
@@ -178,7 +179,7 @@ class LoopTime:
         asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        """Let one step of the user whose turn it is run, then look again: once in a turn."""
+        """Run one step of the next user, then schedule the next check: once in a turn."""
         if not self._waiting:
             self._turning = False
         elif (pause := self._pause(next(iter(self._waiting)), self._now())) > 0:
@@ -192,7 +193,7 @@ class LoopTime:
             uid, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
             if turns:
-                self._waiting[uid] = turns  # behind those of others
+                self._waiting[uid] = turns  # behind other users
             if not turn.done():  # else it was cancelled meanwhile
                 turn.set_result(None)
                 return

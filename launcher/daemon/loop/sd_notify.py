@@ -1,6 +1,6 @@
-"""Telling systemd how the daemon is: one datagram a message (sd_notify(3)).
+"""Notifies systemd of the daemon's state: one datagram per message (sd_notify(3)).
 
-Own lines, because the protocol is that small: sdnotify has not been kept since 2017, and
+Implemented here because the protocol is small: sdnotify has not been maintained since 2017, and
 systemd-python and cysystemd are built against libsystemd.
 """
 
@@ -16,55 +16,55 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Sends to NOTIFY_SOCKET; says nothing where there is none."""
+    """Sends to NOTIFY_SOCKET; does nothing if it is not set."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._path = environment.get("NOTIFY_SOCKET") or None
         self.watchdog_seconds = _watchdog(environment) if self._path else None
-        """How long systemd waits for a sign of life; None where it does not."""
+        """The watchdog's timeout; None if there is none."""
         self._status: str | None = None
 
     @property
     def listening(self) -> bool:
-        """Whether anybody wants to know."""
+        """Whether a socket is set."""
         return self._path is not None
 
     def ready(self) -> None:
-        """Say that requests are served and the records agree with what runs."""
+        """Report that requests are served and the records agree with what runs."""
         self._send("READY=1")
 
     def still_starting(self, seconds: float) -> None:
-        """Ask for so many seconds more before the start counts as failed."""
+        """Ask for this many more seconds before the start counts as failed."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
     def stopping(self) -> None:
-        """Say that the end has begun."""
+        """Report that the service is stopping."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Give a sign of life."""
+        """Feed the watchdog."""
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """Say in one line how things are, where that has changed."""
+        """Report the state in one line, if it has changed."""
         line = " ".join(text.split())
         if line != self._status:
             self._status = line
             self._send(f"STATUS={line}")
 
     def store(self, name: str, fd: int) -> None:
-        """Have systemd keep a file descriptor for the next life of the service."""
-        # FDPOLL=0: else systemd drops one that hangs up, which is when it matters.
+        """Make systemd keep a file descriptor for the next start of the service."""
+        # FDPOLL=0: otherwise systemd drops a descriptor that hangs up, which is when it matters.
         self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", fd)
 
     def unstore(self, name: str) -> None:
-        """Have systemd close a file descriptor that it keeps."""
+        """Make systemd close a file descriptor that it keeps."""
         self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
     def _send(self, message: str, *files: int) -> None:
         if self._path is None:
             return
-        # A name in the kernel's own space is written with @ (unix(7)).
+        # A name in the abstract namespace is written with @ (unix(7)).
         address = f"\0{self._path[1:]}" if self._path.startswith("@") else self._path
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out:
@@ -76,7 +76,7 @@ class Notifier:
 
 
 def _watchdog(environment: Mapping[str, str]) -> float | None:
-    """Return the watchdog's time in seconds, if it is meant for this process."""
+    """Return the watchdog's timeout in seconds, if it is meant for this process."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     micros = environment.get("WATCHDOG_USEC", "")

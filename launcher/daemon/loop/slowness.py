@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 LAG_SECONDS = 0.5
-"""A loop that comes to a timer this late answers users late."""
+"""A loop that runs a timer this late answers users late."""
 TOLD_SECONDS = 30.0
-"""A lag is told for this time after it was seen."""
+"""A lag is reported for this time after it was seen."""
 OVERDUE_SECONDS: dict[type, float] = {
     act.FindImage: 60.0,
     act.StartAttempt: 300.0,
@@ -28,14 +28,14 @@ OVERDUE_SECONDS: dict[type, float] = {
     act.RemoveContainer: 900.0,
     act.LookAtLayout: 300.0,
 }
-"""When an action is overdue. A pull and following a container take as long as they take."""
+"""When an action is overdue. Pulls and following a container have no limit."""
 
 
 class UnderWay(Protocol):
-    """What has actions under way, and threads for them."""
+    """The owner of the actions under way, and of their threads."""
 
     def under_way(self) -> Iterator[tuple[act.Action, float]]:
-        """Yield each action with the time.monotonic() at which it was decided on."""
+        """Yield each action with the time.monotonic() of its decision."""
 
     def stuck_pools(self) -> Iterator[str]:
         """Yield the pools that have had no free thread for a while."""

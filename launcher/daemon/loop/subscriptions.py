@@ -1,4 +1,4 @@
-"""Who watches which job: wakes the streams when a job changes or its log grows."""
+"""Watchers of jobs: wakes the streams when a job changes or its log grows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRESS_SECONDS = 0.2
 class Subscriptions:
     """Events by job, the jobs that ended lately, and the progress of pulls.
 
-    For the loop's thread, except ``touch``, ``watched``, ``pulling`` and what is told of logs.
+    For the loop's thread, except ``touch``, ``watched``, ``pulling`` and the reports on logs.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Subscriptions:
     def watch(self, job_id: int, image: ImageKey | None = None) -> Iterator[asyncio.Event]:
         """Yield an event that is set whenever the job changed or its log grew.
 
-        With an ``image`` also whenever the pull that serves it got on.
+        With an ``image`` also whenever the pull that serves it made progress.
         """
         woken = asyncio.Event()
         _add(self._watchers, job_id, woken)
@@ -52,11 +52,11 @@ class Subscriptions:
                 _discard(self._pull_watchers, image, woken)
 
     def watched(self, job_id: int) -> bool:
-        """Whether anybody watches a job, from any thread."""
+        """Whether a job is watched. Thread-safe."""
         return job_id in self._watchers
 
     def changed(self, changes: Changes) -> None:
-        """Wake who watches a job of this decision."""
+        """Wake the watchers of the jobs in this decision."""
         for job_id in self._ended.keys() & changes.jobs.keys():  # those that run again stay out
             del self._ended[job_id]
         ended = [job for job in changes.jobs.values() if job.state is State.DONE]
@@ -72,18 +72,18 @@ class Subscriptions:
             self.layout_changed = asyncio.Event()
 
     def ended(self, job_id: int) -> Job | None:
-        """Return a job that ended lately; the store knows the others."""
+        """Return a job that ended lately; others are in the store."""
         return self._ended.get(job_id)
 
     def wake(self, job_id: int) -> None:
-        """Wake who watches a job."""
+        """Wake a job's watchers."""
         for woken in self._watchers.get(job_id, ()):
             woken.set()
 
     def touch(self, job_id: int) -> None:
-        """Wake who watches a job, from any thread; nearly free where nobody does.
+        """Wake a job's watchers, from any thread; nearly free if there are none.
 
-        A loud program grows its log faster than the loop can wake: one call is under way at most.
+        A log may grow faster than the loop can wake: at most one call is under way.
         """
         if job_id in self._watchers and job_id not in self._touched:
             self._touched.add(job_id)
@@ -94,18 +94,18 @@ class Subscriptions:
         self.wake(job_id)
 
     def lose_log(self, job_id: int, attempt: int) -> None:
-        """Note that an attempt's log could not be written to its end: nobody must wait for it."""
+        """Record that the rest of an attempt's log is lost, so that its readers do not wait."""
         self._lost_logs[job_id, attempt] = None
         if len(self._lost_logs) > REMEMBERED:
             self._lost_logs.popitem(last=False)
         self.touch(job_id)
 
     def owe_log(self, job_id: int, attempt: int) -> None:
-        """Note that an attempt's log is being written, or will be: who reads it waits for that."""
+        """Record that an attempt's log is being written, or will be: its readers wait for that."""
         self._owed_logs.add((job_id, attempt))
 
     def log_written(self, job_id: int, attempt: int) -> None:
-        """Note that nothing more is written to an attempt's log, from any thread."""
+        """Record that an attempt's log is finished, from any thread."""
         self._owed_logs.discard((job_id, attempt))
         self.touch(job_id)
 
@@ -114,13 +114,13 @@ class Subscriptions:
         return (job_id, attempt) in self._owed_logs
 
     def log_lost(self, job_id: int, attempt: int) -> bool:
-        """Whether the end of an attempt's log will never come."""
+        """Whether the end of an attempt's log is lost."""
         return (job_id, attempt) in self._lost_logs
 
     def pulling(self, image: ImageKey, layers: list[dict[str, Any]]) -> None:
-        """Note how far a pull is, from its thread; who waits for it hears of it at intervals.
+        """Record the progress of a pull, from its thread; its watchers are woken at intervals.
 
-        A pull with credentials is private: the same name pulled by others is another key.
+        A pull with credentials is private: the same name pulled by others has another key.
         """
         self.progress[image] = layers
         if image not in self._telling:

@@ -1,4 +1,4 @@
-"""A call in a thread of its own: one that never returns keeps neither the loop nor the process."""
+"""A call in a thread of its own: if it never returns, it blocks neither the loop nor the exit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def in_thread(name: str, call: Callable[[], T]) -> T:
-    """Return what ``call`` returns, or raise what it raises.
+    """Run ``call`` in a new thread; return its result or raise its exception.
 
     asyncio's own threads are waited for when the loop ends, however long that takes.
     """
@@ -27,7 +27,7 @@ async def in_thread(name: str, call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             value = call()
-        except BaseException as error:  # whoever waits must hear of it
+        except BaseException as error:  # the caller must get it
             failed = error
             answer = lambda: future.set_exception(failed)  # noqa: E731
         else:
