@@ -1,4 +1,4 @@
-"""Which attempts' output the keeper reads: attached before they start, heard of until they end."""
+"""Captures the output of attempts through the keeper, attached before they start."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ READY_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
 
 Logged = StartAttempt | FollowAttempt | RemoveContainer
-"""The actions of an attempt for which its log matters."""
+"""The actions of an attempt during which its log matters."""
 
 
 @dataclass(slots=True)
 class Output:
     """One attempt's output as the keeper reads it.
 
-    ``under`` tells the life of dockerd in which it was attached; ``over`` is set when nothing more
-    is read, ``whole`` tells then whether the stream came to its end.
+    ``under`` identifies the run of dockerd in which it was attached; ``over`` is set when reading
+    has ended; ``whole`` says then whether the stream came to its end.
     """
 
     job: int
@@ -42,11 +42,11 @@ class Output:
     over: clock.Flag = field(default_factory=clock.flag)
     whole: bool = False
     ended_ns: int | None = None
-    """When it was over, in nanoseconds since 1970."""
+    """When reading ended, in nanoseconds since 1970."""
 
 
 class Capture:
-    """The outputs by log file. Safe in any thread. Without a keeper there are none.
+    """The outputs by log file. Thread-safe. Without a keeper there are none.
 
     ``limit`` returns how large the log of a job's attempt may be.
     """
@@ -68,20 +68,20 @@ class Capture:
         self._grew, self._trouble = grew, trouble
         self._outputs: dict[Path, Output] = {}
         self._once_more: set[Path] = set()
-        """The logs of starts that were made more than once; until their containers go."""
+        """The logs of starts that were repeated; until their containers are removed."""
         self._lock = threading.Lock()
         self._ready = threading.Event()
 
     def start(self) -> None:
-        """Begin to listen to the keeper."""
+        """Start listening to the keeper."""
         if self._keeper is not None:
             clock.spawn("output-keeper", self._listen)
 
     def attach(self, action: StartAttempt, under: str) -> None:
-        """Have the keeper read an attempt's output, whose container has not started yet.
+        """Make the keeper read the output of an attempt whose container has not started yet.
 
-        Where that fails the output is read from Docker's own log; so is that of a start which is
-        made once more: what was attached ended with the one before, or Docker let go of it.
+        If that fails the output is read from Docker's own log. So is the output of a repeated
+        start: the earlier stream ended with the earlier start, or Docker dropped it.
         """
         if self._keeper is None:
             return
@@ -99,7 +99,7 @@ class Capture:
             about_event(log, action).warning("its output is read from Docker's log: %s", error)
 
     def read_pipes(self, action: Logged, stdout: int, stderr: int) -> None:
-        """Have the keeper read a host job's pipes; raises ``OSError``."""
+        """Make the keeper read a host job's pipes; raises ``OSError``."""
         if self._keeper is None:
             raise OSError(errno.ENOSYS, "there is no output keeper")
         self._keep(self._keeper, action, "", stdout, stderr)
@@ -116,14 +116,14 @@ class Capture:
             raise
 
     def of(self, job: int, attempt: int) -> Output | None:
-        """Return an attempt's output, None where the keeper does not have it."""
+        """Return an attempt's output, None if the keeper does not have it."""
         if self._keeper is None:
             return None
         self._ready.wait(READY_SECONDS)
         return self._outputs.get(path_of(self._directory, job, attempt))
 
     def forget(self, job: int, attempt: int) -> None:
-        """Let go of an output whose container is to be removed."""
+        """Release an output whose container is to be removed."""
         path = path_of(self._directory, job, attempt)
         output = self._outputs.pop(path, None)
         self._once_more.discard(path)

@@ -1,7 +1,7 @@
 """The output of host jobs in the background: from two pipes into the log.
 
-The output keeper reads them. Their reading ends are open in the helper, too: a keeper that dies
-breaks no pipe, its next life reads on.
+The output keeper reads them. The helper also holds their reading ends open, so that no pipe breaks
+if the keeper dies: the next keeper reads on.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ NOBODY_READS = "the output keeper and the helper for host jobs both ended"
 
 
 class HostOutput:
-    """Sees to the logs of attempts that run in the background. Safe in any thread.
+    """Manages the logs of attempts that run in the background. Thread-safe.
 
-    ``hub`` is told what is still to be written, and what is lost.
+    ``hub`` receives what is still to be written, and what is lost.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class HostOutput:
 
     @contextlib.contextmanager
     def pipes(self, action: Logged) -> Iterator[tuple[int, ...]]:
-        """Yield two writing ends and their two reading ones, which are read from now on.
+        """Yield two writing ends and their two reading ends, which are read from now on.
 
-        They are closed here when the block ends. Raises ``OSError``.
+        All are closed here when the block ends. Raises ``OSError``.
         """
         self._capture.forget(action.job, action.attempt)  # of a start that broke off
         (out, to_out), (err, to_err) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
@@ -71,26 +71,26 @@ class HostOutput:
                 os.close(fd)
 
     def has(self, action: Logged) -> bool:
-        """Whether an attempt has a log: one in the foreground has none."""
+        """Whether an attempt has a log: foreground attempts have none."""
         known = self._capture.of(action.job, action.attempt)
         return known is not None or self._path(action).exists()
 
     def follow(self, action: Logged) -> None:
-        """Begin to see to the log of an attempt that runs, or ran."""
+        """Start managing the log of an attempt that runs, or ran."""
         over = self._over[action.container_name] = clock.flag()
         self._log_use.resume(action.job, action.attempt)
         self._subscriptions.owe_log(action.job, action.attempt)
         clock.spawn(f"log-{action.job}.{action.attempt}", lambda: self._until_ended(action, over))
 
     def over(self, action: Logged) -> None:
-        """Let the log be ended: the attempt's last process has."""
+        """Allow the log to end: the attempt's last process has ended."""
         if (flag := self._over.get(action.container_name)) is not None:
             flag.set()
 
     def complete(self, action: Logged) -> None:
-        """Wait until the log of an attempt without processes is ended; then nothing is kept of it.
+        """Wait until the log of an attempt without processes has ended; then release it.
 
-        One that a daemon before this one followed is ended here.
+        A log that an earlier daemon followed is ended here.
         """
         name = action.container_name
         if name not in self._over and self.has(action):
@@ -113,7 +113,7 @@ class HostOutput:
         self._subscriptions.log_written(action.job, action.attempt)
 
     def _see_to(self, action: Logged, over: clock.Flag) -> None:
-        """Have it read until its end, whoever dies meanwhile; then end the log."""
+        """Make the keeper read the log to its end, across crashes; then end the log."""
         name, limit = action.container_name, self._limit(action)
         while not self._is_read(action, over):
             note_in_log(name, self._path(action), limit, READ_ON)
@@ -126,7 +126,7 @@ class HostOutput:
             self._subscriptions.lose_log(action.job, action.attempt)
 
     def _is_read(self, action: Logged, over: clock.Flag) -> bool:
-        """Wait until all of it is read; False where it is not being read any more."""
+        """Wait until all of it is read; False if it is no longer being read."""
         output = self._capture.of(action.job, action.attempt)
         if output is None:
             return self._is_ended(action)
@@ -141,11 +141,11 @@ class HostOutput:
         return output.whole or self._is_ended(action)
 
     def _is_ended(self, action: Logged) -> bool:
-        """Whether the keeper read all of it before it ended: then it has ended the log, too."""
+        """Whether the keeper read everything before it ended; then it also ended the log."""
         return is_ended(self._path(action), self._limit(action))
 
     def _read_on(self, action: Logged) -> bool:
-        """Have the pipes read that the helper has; False where it has none."""
+        """Make the keeper read the pipes that the helper has; False if it has none."""
         self._capture.forget(action.job, action.attempt)
         while True:
             ends = insist(lambda: self._helper.output(action.container_name))

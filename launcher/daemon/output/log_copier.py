@@ -1,4 +1,4 @@
-"""Copying a container's log from Docker into its file, to the last entry that Docker has."""
+"""Copies a container's log from Docker into its file, up to the last entry that Docker has."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 0.5
 MOST_REFUSALS = 20
-"""So often Docker may refuse to read a log on, half a second apart, before the rest is given up."""
+"""Docker may refuse to continue a log this often, half a second apart; then the rest is lost."""
 MOST_MISSING = 3
-"""So often it may say that there is no such container."""
+"""Docker may report this often that there is no such container."""
 
 
 def write_log(
@@ -34,9 +34,9 @@ def write_log(
     grew: Callable[[], None],
     broke_off_ns: int | None = None,
 ) -> bool:
-    """Write a container's log to its end and mark it complete; False where the disk fails.
+    """Write a container's log to its end and mark it complete; False if the disk fails.
 
-    ``broke_off_ns``: when the output keeper's reading ended, where it has written a part.
+    ``broke_off_ns``: when the output keeper stopped reading, if it has written a part.
     """
 
     def write(writer: LogWriter) -> None:
@@ -47,22 +47,22 @@ def write_log(
 
 
 def end_log(name: str, path: Path, limit: Limit) -> bool:
-    """Mark a log complete that the output keeper has written; False where the disk fails."""
+    """Mark a log that the output keeper has written as complete; False if the disk fails."""
     return _written(name, path, limit, lambda writer: writer.end(now_ns()))
 
 
 def lose_log(name: str, path: Path, limit: Limit, why: str) -> None:
-    """Say in a log that its rest is lost, and why."""
+    """Write into a log that its rest is lost, and why."""
     _written(name, path, limit, lambda writer: writer.lose(why, now_ns()))
 
 
 def note_in_log(name: str, path: Path, limit: Limit, text: str) -> None:
-    """Append a sentence of the launcher to a log that nobody writes."""
+    """Append a message of the launcher to a log that is not being written."""
     _written(name, path, limit, lambda writer: writer.note(text, now_ns()))
 
 
 def is_ended(path: Path, limit: Limit) -> bool:
-    """Whether a log that nobody writes is complete. Raises ``OSError``."""
+    """Whether a log that is not being written is complete. Raises ``OSError``."""
     with contextlib.closing(LogWriter(path, limit.bytes, limit.why)) as writer:
         return writer.ended
 
@@ -90,7 +90,7 @@ def now_ns() -> int:
 
 
 class Copier:
-    """Copies a container's log into its file, from where that ends."""
+    """Copies a container's log into its file, from the file's present end."""
 
     def __init__(
         self,
@@ -109,12 +109,12 @@ class Copier:
         self._rotated = False
 
     def copy(self, over: clock.Flag) -> None:
-        """Copy to the end of the log, whatever comes between.
+        """Copy to the end of the log, across interruptions.
 
-        ``over`` is set once the container is seen not running: only then its log is complete, the
-        end of a stream says nothing (I4). And a stream that follows ends with the container,
-        wherever it stood (Docker 20.10 drops what a loud program wrote last): the rest is read
-        without following.
+        ``over`` is set once the container is seen not running. Only then its log is complete; the
+        end of a stream proves nothing (I4). A stream that follows ends with the container, even
+        before its last entries (Docker 20.10 drops what a program with much output wrote last):
+        the rest is read without following.
         """
         while not self._writer.ended:
             ended, size = over.is_set(), self._writer.size
@@ -142,7 +142,7 @@ class Copier:
         return True
 
     def _copy_once(self, *, follow: bool) -> bool:
-        """Read from the beginning, write what is new; returns False where the stream broke off."""
+        """Read from the start and write new entries; returns False if the stream broke off."""
         totals = self._writer.totals
         known = Continuation(
             self._path, totals, broke_off_ns=self._broke_off_ns, by_time=self._rotated

@@ -1,7 +1,7 @@
-"""How much disk each user's logs take: counted in memory, by a walk now and then and by what ends.
+"""The disk space of each user's logs: kept in memory, corrected by walks and by logs that end.
 
-A user above the quota ``log_bytes`` can still run jobs: their logs are cut at what is left, and say
-so.
+A user above the quota ``log_bytes`` can still run jobs. Their logs are then cut at what is left of
+it, and say so.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from launcher.output.log_file import Limit, path_of
 log = logging.getLogger(__name__)
 
 LEAST_BYTES = 2**20
-"""A log may have this much, whatever is left: its job's last words are in it."""
+"""Each log may have this size, whatever is left: it holds the last output of its job."""
 LOOK_SECONDS = 10.0
-"""The logs that are being written are looked at so often."""
+"""The interval at which logs that are being written are measured."""
 WALKS_APART = 360
-"""After so many looks everything is counted anew: an admin may have removed old logs."""
+"""After this many measurements everything is recounted: an admin may have removed old logs."""
 MIB, GIB = 2**20, 2**30
 
 Key = tuple[int, int]
@@ -40,9 +40,9 @@ Key = tuple[int, int]
 
 
 class LogUsage:
-    """The bytes of logs by uid, and how large each new log may be. Safe in any thread.
+    """The bytes of logs by uid, and the maximum size of each new log. Thread-safe.
 
-    ``most`` is what one log may have in bytes, ``world`` returns the world as it is now.
+    ``most`` is the maximum of one log in bytes; ``world`` returns the present world.
     """
 
     def __init__(self, directory: Path, most: int, world: Callable[[], World]) -> None:
@@ -62,7 +62,7 @@ class LogUsage:
             return live + sum(self._settled[uid] for uid in uids)
 
     def begin(self, job: int, attempt: int, owner: Owner, *, admin: bool) -> None:
-        """Count a log that will be written, and settle how large it may be; once."""
+        """Count a log that will be written, and set its maximum size; once."""
         self.follow(job, attempt, owner.uid)
         if self._kept(job, attempt) is None:
             room = self._room(owner, admin)
@@ -75,17 +75,17 @@ class LogUsage:
             self._live.setdefault((job, attempt), (uid, 0))
 
     def resume(self, job: int, attempt: int) -> None:
-        """Count a log that is being written, of a job that is not over."""
+        """Count a log that is being written, for a job that is not over."""
         result = self._world().jobs.get(job)
         if result is not None:
             self.follow(job, attempt, result.owner.uid)
 
     def limit(self, job: int, attempt: int) -> Limit:
-        """Return how large an attempt's log may be."""
+        """Return the maximum size of an attempt's log."""
         return self._kept(job, attempt) or Limit(self._most)
 
     def _kept(self, job: int, attempt: int) -> Limit | None:
-        """Return the limit that was settled for a log, also by an earlier daemon."""
+        """Return the limit that was set for a log, also by an earlier daemon."""
         known = self._limits.get((job, attempt))
         if known is None:
             path = limit_path(path_of(self._directory, job, attempt))
@@ -95,7 +95,7 @@ class LogUsage:
         return known
 
     def _keep(self, job: int, attempt: int, limit: Limit) -> None:
-        """Settle the limit of a log, for the next daemon, too."""
+        """Set the limit of a log, also for later daemons."""
         self._limits[job, attempt] = limit
         path = limit_path(path_of(self._directory, job, attempt))
         try:
@@ -107,7 +107,7 @@ class LogUsage:
             )
 
     def end(self, job: int, attempt: int) -> None:
-        """Count a log to which nothing more is written; it is looked at."""
+        """Count a finished log; its file is measured."""
         path = path_of(self._directory, job, attempt)
         size = _size(path)
         with contextlib.suppress(OSError):
@@ -121,7 +121,7 @@ class LogUsage:
                     self._ended[job, attempt] = (result[0], size)
 
     def warning(self, owner: Owner, *, admin: bool) -> str | None:
-        """Return what a submitter is told whose new logs will be cut; None where they are not."""
+        """Return the warning for a submitter whose new logs will be cut; None if they will not."""
         room = self._room(owner, admin)
         if room is None or room.left >= self._most:
             return None
@@ -144,7 +144,7 @@ class LogUsage:
         )
 
     async def run(self, owners: Owners) -> None:
-        """Count everything now and then, and what is being written in between."""
+        """Count everything at intervals, and the logs being written in between."""
         while True:
             try:
                 await self.walk(owners)
@@ -156,7 +156,7 @@ class LogUsage:
                     await in_thread("logs", self.look)
 
     def look(self) -> None:
-        """Look how large the logs are that are being written."""
+        """Measure the logs that are being written."""
         sizes = {key: _size(path_of(self._directory, *key)) for key in list(self._live)}
         with self._lock:
             for key, size in sizes.items():
@@ -164,7 +164,7 @@ class LogUsage:
                     self._live[key] = (self._live[key][0], size)
 
     async def walk(self, owners: Owners) -> None:
-        """Count all logs that are not being written, a folder at a time."""
+        """Count all logs that are not being written, one folder at a time."""
         totals: Counter[int] = Counter()
         with self._lock:
             self._ended = {}
@@ -180,7 +180,7 @@ class LogUsage:
             self._settled, self._ended = totals, None
 
     def _sizes(self, folder: Path) -> Counter[int]:
-        """Return the bytes of logs by job, without those that are counted otherwise."""
+        """Return the bytes of logs by job, without those that are counted elsewhere."""
         sizes: Counter[int] = Counter()
         for file in logs_in(folder):
             key = file.job, file.attempt

@@ -1,4 +1,4 @@
-"""The files of logs by age: finding and deleting old ones, and those of deleted jobs."""
+"""Log files by age: finds and deletes old ones, and those of deleted jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from launcher.output.log_file import folder_of
 
 _NAME = re.compile(r"(\d{1,15})\.(\d{1,9})\.log", re.ASCII)
 STEP_SECONDS = 600
-"""Logs are told apart by age in such steps where the oldest have to go."""
+"""The precision of ages when the oldest logs have to be deleted."""
 STRAY_SECONDS = 86400.0
 """The log of a job that is not on record is deleted after this time."""
 
@@ -45,13 +45,13 @@ class Deleted:
 
 
 class OldLogs:
-    """Deletes logs, a folder at a time in a thread. The logs of unfinished jobs stay."""
+    """Deletes logs, one folder at a time in a thread. The logs of unfinished jobs stay."""
 
     def __init__(self, directory: Path, owners: Owners, is_live: Callable[[int], bool]) -> None:
         self._directory, self._owners, self._is_live = directory, owners, is_live
 
     async def cutoff(self, most: int) -> float:
-        """Return the time before which logs have to go so that the rest has ``most`` bytes."""
+        """Return the time before which logs must be deleted to leave at most ``most`` bytes."""
         sizes: Counter[int] = Counter()
         for folder in await in_thread("logs", partial(folders, self._directory)):
             for file in await in_thread("logs", partial(logs_in, folder)):
@@ -67,7 +67,7 @@ class OldLogs:
     async def delete(
         self, before: float, now: float, uid: int | None = None, *, dry_run: bool = False
     ) -> Deleted:
-        """Delete the logs that were written last before a time, of one user or of all.
+        """Delete the logs that were last written before a time, of one user or of all.
 
         Of all: also logs whose job is not on record.
         """
@@ -87,7 +87,7 @@ class OldLogs:
         return deleted
 
     async def delete_of(self, jobs: Collection[int]) -> None:
-        """Delete the logs of jobs that are not on record any more."""
+        """Delete the logs of jobs that are no longer on record."""
         wanted = set(jobs)
         for folder in {folder_of(self._directory, job) for job in wanted}:
             files = await in_thread("logs", partial(logs_in, folder))
@@ -113,7 +113,7 @@ def folders(directory: Path) -> list[Path]:
 
 
 def limit_path(path: Path) -> Path:
-    """Return where it stands how large a log may be, if not as large as every log."""
+    """Return the path of the file with a log's own size limit, if it has one."""
     return path.with_suffix(".limit")
 
 
@@ -133,7 +133,7 @@ def logs_in(folder: Path) -> list[LogFile]:
 
 
 def _unlink(files: Collection[LogFile]) -> None:
-    """Delete files; their folders stay, a log may be about to be created in one."""
+    """Delete files, but not their folders: a log may be about to be created in one."""
     for file in files:
         file.path.unlink(missing_ok=True)
         limit_path(file.path).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How long jobs and logs are kept: deletes what is too old, and checks the database's file."""
+"""How long jobs and logs are kept: deletes old ones, and checks the database's file."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from launcher.store.old import OldJobs
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 60.0
-"""A start has other work to do first."""
+"""The first deletion waits for the start to finish."""
 CHECKS_APART_SECONDS = 86400.0
 BATCH = 100
-"""So many jobs are deleted in one commit; what is committed meanwhile waits for it."""
+"""One commit deletes this many jobs; other commits wait for it."""
 LOOKED_AT = 2000
 REST = 1.0
-"""After a commit others have the store for so many times as long as it took."""
+"""After a commit the store is left to others for this multiple of the time it took."""
 MOST_SECONDS = 5.0
 """A request deletes for at most this time; its client asks again."""
 
 
 @dataclass(slots=True)
 class Pruned:
-    """What was deleted, or would be; ``more`` where the time was too short for all of it."""
+    """What was deleted, or would be; ``more``: the time was too short for all of it."""
 
     jobs: int = 0
     more: bool = False
 
 
 class Retention:
-    """Deletes ended jobs and logs that are too old, at intervals and when a request asks."""
+    """Deletes old ended jobs and logs, at intervals and on request."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Retention:
     async def run(self) -> None:
         """Delete what is too old at intervals, and check the database every day.
 
-        Raises ``DatabaseDamaged`` where it is found damaged: the next start looks at all of it.
+        Raises ``DatabaseDamaged`` if it is damaged: the next start checks all of it.
         """
         checked = float("-inf")
         await asyncio.sleep(min(FIRST_SECONDS, self._history.every))
@@ -102,7 +102,7 @@ class Retention:
     ) -> Pruned:
         """Delete the jobs that ended before a time, of one user or of all, with their logs.
 
-        A job stays while one that has not ended names it; an array goes as a whole.
+        A job stays while an unfinished job depends on it; an array is deleted as a whole.
         """
         old, pruned, started = OldJobs(before, uid), Pruned(), time.monotonic()
         while True:
@@ -125,10 +125,10 @@ class Retention:
     async def delete_logs(
         self, before: float, uid: int | None = None, *, dry_run: bool = False
     ) -> Deleted:
-        """Delete the logs that were written last before a time, of one user or of all."""
+        """Delete the logs that were last written before a time, of one user or of all."""
         return await self._logs.delete(before, clock.now().wall, uid, dry_run=dry_run)
 
     async def check(self) -> None:
-        """Read the whole database and raise ``DatabaseDamaged`` where it does not fit together."""
+        """Read the whole database; raises ``DatabaseDamaged`` if it is inconsistent."""
         for table in await self._committer.read_slowly(Reader.tables):
             await self._committer.read_slowly(Reader.check, table)

@@ -1,4 +1,4 @@
-"""Loops that follow an attempt go on until they are answered: nobody else follows that job."""
+"""Retries for the only follower of an attempt: it continues until it gets an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AWAY = (EngineUnavailable, Unknown)
 
 
 def insist(ask: Callable[[], T]) -> T:
-    """Ask Docker, or the helper of host jobs, until it answers."""
+    """Call Docker, or the helper of host jobs, until it answers."""
     while True:
         try:
             return ask()
@@ -30,7 +30,7 @@ def insist(ask: Callable[[], T]) -> T:
 
 
 def until_done(action: Logged, work: Callable[[], None]) -> None:
-    """Begin again where something unforeseen happened: nobody else follows this job."""
+    """Start again after an unexpected error: the job has no other follower."""
     while True:
         try:
             return work()
