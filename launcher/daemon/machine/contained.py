@@ -1,4 +1,4 @@
-"""What a daemon cannot do because it runs in a container."""
+"""Restrictions on a daemon that runs in a container."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from launcher.engine.containers import Containers
 from launcher.errors import EngineError, EngineUnavailable, NotAllowed
 
 CONFIG_DEVICES = "NVIDIA_MIG_CONFIG_DEVICES"
-"""By this variable a container asks NVIDIA's toolkit for the right to change layouts."""
+"""With this variable a container asks NVIDIA's toolkit for the right to change layouts."""
 STOP_SECONDS = 10.0
 ONE_SHOT = (
     "With Docker Compose: `docker compose stop launcher`, `docker compose run --rm layout VERB`, "
@@ -23,9 +23,9 @@ ONE_SHOT = (
 def must_be_able_to_change_layouts(
     container: str | None, *, fake_gpu: bool, environment: Mapping[str, str] = os.environ
 ) -> None:
-    """Raise ``NotAllowed`` where the daemon's container would not see the slices that it makes.
+    """Raise ``NotAllowed`` if the daemon's container would not see the slices that it creates.
 
-    NVIDIA's toolkit puts device nodes into a container as it starts, and never later
+    NVIDIA's toolkit adds device nodes to a container only when it starts, never later
     (nvidia-docker issue 1473). The fake GPU has no device nodes.
     """
     if container is None or fake_gpu or environment.get(CONFIG_DEVICES):
@@ -40,9 +40,9 @@ def must_be_able_to_change_layouts(
 async def stop_container(
     containers: Containers, own: str | None, terminated: asyncio.Event
 ) -> None:
-    """Have Docker stop the daemon's own container, which ends for good and is not restarted.
+    """Make Docker stop the daemon's own container, without a restart.
 
-    Returns once Docker has asked for that end (SIGTERM), or cannot.
+    Returns once Docker has sent SIGTERM, or failed to.
     """
     if own is None or terminated.is_set():
         return

@@ -1,8 +1,8 @@
-"""What the numbers of MIG devices meant when containers were started with them.
+"""The meaning that MIG device numbers had when containers were started with them.
 
-MIG device 0:1 may be another slice after a change of the layout. Which it was is known for a
-container that was not there at one look and is there at the next, where its GPU's layout was the
-same at both. That is remembered for as long as the container runs, also by the daemons after this.
+MIG device 0:1 may be another slice after a change of the layout. The meaning is known for a
+container that was absent in one observation and present in the next, if its GPU's layout was the
+same in both. It is remembered while the container runs, also by later daemons.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from launcher.core.model.gpu import Inventory, Slice
 from launcher.daemon.loop import clock
 
 KEPT = "foreign_numbers"
-"""Under which key the store remembers the numbers' meanings."""
+"""The store's key of the numbers' meanings."""
 MOST_KEPT = 1000
-"""More starts of containers are not remembered: what they have is then not known."""
+"""At most this many starts of containers are remembered; the devices of others are unknown."""
 LONGEST_GAP_S = 30.0
-"""Between two looks that are further apart, a layout may have changed and changed back."""
+"""Between observations further apart, a layout may have changed and changed back."""
 _NUMBER = re.compile(r"(?:mig)?(\d{1,4}):(\d{1,4})")
 
 Number = tuple[int, int]
@@ -31,7 +31,7 @@ Layouts = Mapping[int, tuple[Standing, ...]]
 
 
 def number_of(name: str) -> Number | None:
-    """Return the number that a device's name is, None for a name of another kind.
+    """Return the number that a device's name stands for, None for a name of another kind.
 
     >>> number_of("mig0:1"), number_of("MIG-0")
     ((0, 1), None)
@@ -41,7 +41,7 @@ def number_of(name: str) -> Number | None:
 
 
 def identity(s: Slice) -> frozenset[str]:
-    """Return by which names a slice is known again: its UUID, and its name before R470.
+    """Return the names that identify a slice: its UUID, and its name before R470.
 
     The latter is its place, where its device nodes stay valid under another UUID.
     """
@@ -57,7 +57,7 @@ class _Look:
 
 
 class DeviceNumbers:
-    """Meanings by start of a container: its id and when it was started, as Docker tells it."""
+    """Meanings by start of a container: its id and Docker's time of the start."""
 
     def __init__(self) -> None:
         self._meant: dict[str, dict[Number, frozenset[str]]] = {}
@@ -65,15 +65,15 @@ class DeviceNumbers:
         self._moves = 0
 
     def meant(self, start: str, number: Number) -> frozenset[str] | None:
-        """Return the names of the slice that a number was at a start, None where not known."""
+        """Return the names of the slice that a number meant at a start, None if unknown."""
         return self._meant.get(start, {}).get(number)
 
     def moved(self) -> None:
-        """Note that the layout is being changed: numbers move, and may move back."""
+        """Record that the layout is being changed: numbers move, and may move back."""
         self._moves += 1
 
     def forget_last(self) -> None:
-        """Note that a look failed: containers may have come and gone."""
+        """Record a failed observation: containers may have come and gone."""
         self._last = None
 
     def look(
@@ -82,10 +82,10 @@ class DeviceNumbers:
         starts: Mapping[str, Iterable[Number]],
         read: Callable[[], Inventory],
     ) -> bool:
-        """Learn from a complete look; returns whether a meaning became known.
+        """Learn from a complete observation; returns whether a meaning became known.
 
         ``starts``: of all containers that run now and were given numbers. ``inventory`` was read
-        before they were listed; ``read`` reads it again, and is called only where there is
+        before they were listed; ``read`` reads it again, and is called only if there is
         something to learn. Raises as ``read`` does.
         """
         moves, before, now = self._moves, self._last, layouts_of(inventory)
@@ -109,7 +109,7 @@ class DeviceNumbers:
         return learnt
 
     def text(self) -> str:
-        """Return what is to be remembered, as one line."""
+        """Return the meanings to store, as one line."""
         rows = [
             [start, [[*number, sorted(names)] for number, names in meant.items()]]
             for start, meant in sorted(self._meant.items())
@@ -117,7 +117,7 @@ class DeviceNumbers:
         return json.dumps(rows)
 
     def recall(self, text: str | None) -> None:
-        """Take over what a daemon before this one remembered; what cannot be read is forgotten."""
+        """Load the meanings that an earlier daemon stored; unreadable ones are dropped."""
         try:
             rows = json.loads(text or "[]")
             self._meant = {
@@ -129,7 +129,7 @@ class DeviceNumbers:
 
 
 def layouts_of(inventory: Inventory) -> Layouts:
-    """Return what stands on each GPU that answers, by the GPU's index."""
+    """Return the slices of each GPU that answers, by the GPU's index."""
     silent, indexes = {uuid for uuid, _ in inventory.silent}, dict(inventory.indexes)
     layouts: dict[int, tuple[Standing, ...]] = {}
     for s in inventory.slices:
@@ -139,9 +139,9 @@ def layouts_of(inventory: Inventory) -> Layouts:
 
 
 def _meanings(given: Iterable[Number], layouts: Layouts) -> dict[Number, frozenset[str]]:
-    """Return what the numbers mean on the GPUs whose layout is known.
+    """Return the meanings of the numbers on the GPUs whose layout is known.
 
-    Where NVML's indexes have gaps, tools differ in whether they count them: both are meant.
+    If NVML's indexes have gaps, tools differ in whether they count them: both are included.
     """
     result: dict[Number, frozenset[str]] = {}
     for gpu, index in given:

@@ -1,4 +1,4 @@
-"""How Docker is asked for the devices of slices: under which driver, or not at all."""
+"""How the devices of slices are requested from Docker: under which driver, or not at all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from launcher.gpu.stand_in import HOOK_LABEL
 
 
 class Devices:
-    """The devices that containers are given on this machine. Safe in any thread.
+    """The devices that containers are given on this machine. Thread-safe.
 
-    The fake GPU has no devices, so an ordinary Docker cannot hand them out. It is asked for them
-    all the same where dockerd says by a label that it has the fake GPU's hook.
+    The fake GPU has no devices, so an ordinary Docker cannot provide them. They are requested
+    nevertheless if a label of dockerd says that it has the fake GPU's hook.
     """
 
     def __init__(self, gpu: GpuReader, containers: Containers, health: Health) -> None:
@@ -23,7 +23,7 @@ class Devices:
     def are_given(self) -> bool:
         """Return whether containers are given devices.
 
-        Raises ``EngineUnavailable``, ``Refused`` or ``Unknown`` where Docker must be asked first.
+        Raises ``EngineUnavailable``, ``Refused`` or ``Unknown`` if Docker has to be asked first.
         """
         if not self._gpu.is_stand_in():
             return True
@@ -32,7 +32,7 @@ class Devices:
         return self._has_hook
 
     def driver(self) -> str | None:
-        """Return the driver of device requests, None where there is to be no such request.
+        """Return the driver of device requests, None if there are no such requests.
 
         Docker may have been upgraded since the last call. Raises as ``are_given`` does.
         """

@@ -1,4 +1,4 @@
-"""A disk that fills: submits are refused before it is full, so that ends still find room."""
+"""Free disk space: submits are refused before the disk is full, so that jobs can still end."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MIB = 2**20
 
 
 def lack_of_space(config: Config) -> str | None:
-    """Return why the state directory has no room for more jobs, None where it has."""
+    """Return why the state directory has no space for more jobs, None if it has."""
     reserve = config.disk_reserve_mib
     if not reserve:
         return None
     try:
         result = os.statvfs(config.state_dir)
     except OSError:
-        return None  # who writes there says it better
+        return None  # the writer's own error is clearer
     free = result.f_bavail * result.f_frsize
     if free >= reserve * MIB:
         return None
@@ -29,7 +29,7 @@ def lack_of_space(config: Config) -> str | None:
 
 
 def must_have_room(config: Config) -> None:
-    """Raise ``ReadOnlyState`` where a submit would take the room that running jobs need."""
+    """Raise ``ReadOnlyState`` if a submit would take the space that running jobs need."""
     if (why := lack_of_space(config)) is not None:
         fix = "Free some space, or lower disk_reserve_mib in launcher.toml."
         raise ReadOnlyState(why, fix=fix)

@@ -1,4 +1,4 @@
-"""Programs that look at every GPU all the time, such as dcgm, do not count as use of a slice."""
+"""Programs that constantly read every GPU, such as dcgm, do not count as use of a slice."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from launcher.gpu import GpuProcess
 from launcher.imageref import last_name, split
 
 FIRST_USER = 1000
-"""The uids below are the system's (login.defs, UID_MIN)."""
+"""Lower uids belong to the system (login.defs, UID_MIN)."""
 COMM_LENGTH = 15
-"""So much of a program's name the kernel keeps in /proc/PID/comm."""
+"""The kernel keeps this many bytes of a program's name in /proc/PID/comm."""
 
 
 class ForeignAllowlist:
@@ -25,11 +25,11 @@ class ForeignAllowlist:
         self._containers: frozenset[str] = frozenset()
 
     def note(self, running: Iterable[Mapping[str, Any]]) -> None:
-        """Remember which of the running containers are allowed: so are all processes in them."""
+        """Remember which of the running containers are allowed, with all processes in them."""
         self._containers = frozenset(c["Id"] for c in running if self.container(c))
 
     def container(self, listed: Mapping[str, Any]) -> bool:
-        """Whether a container, as Docker lists it, is allowed; a launcher's never is."""
+        """Whether a container, as listed by Docker, is allowed; a launcher's never is."""
         if LABEL_STORE in (listed.get("Labels") or {}):
             return False
         repository = split(str(listed.get("Image") or "").partition("@")[0])[0]
@@ -37,13 +37,13 @@ class ForeignAllowlist:
         return bool((names | {last_name(repository), repository}) & self._names)
 
     def others(self, gpu_processes: Iterable[GpuProcess]) -> list[GpuProcess]:
-        """Return those of the processes that are use of a slice."""
+        """Return those of the processes that use a slice."""
         return [process for process in gpu_processes if not self.process(process.pid)]
 
     def process(self, pid: int) -> bool:
-        """Whether a process is allowed; one that cannot be looked at is not.
+        """Whether a process is allowed; a process that cannot be inspected is not.
 
-        By name only one of the system's own: any user can give a program any name.
+        A name is only trusted for a process of the system: any user can name a program freely.
         """
         place = self._proc / str(pid)
         try:

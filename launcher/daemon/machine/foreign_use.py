@@ -1,4 +1,4 @@
-"""Who else uses a slice: other people's containers, another launcher's, processes without either.
+"""Foreign use of slices: by other containers, another launcher's, or processes without either.
 
 A container of a live attempt of ours never counts; one of an attempt that is over, or with another
 ``launcher.store`` label, does (I13). What launcher.toml allows does not count either, nor does the
@@ -24,10 +24,10 @@ from launcher.gpu import GpuReader
 
 @dataclass(frozen=True, slots=True)
 class _Has:
-    """What one start of a container was given.
+    """The devices that one start of a container was given.
 
-    ``ids`` name slices or GPUs for certain, or device nodes. ``unsure`` are names that may mean
-    other slices today, by the index of the GPU they are on, None where even that is not known.
+    ``ids`` are certain names of slices or GPUs, or device nodes. ``unsure`` are names that may mean
+    other slices today, by the index of the GPU they are on, None if even that is unknown.
     """
 
     ids: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ class _Has:
 
 
 class ForeignUse:
-    """Looks for use of slices that the launcher did not start."""
+    """Finds use of slices that the launcher did not start."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class ForeignUse:
         own: str | None = None,
         nodes: MigDeviceNodes | None = None,
     ) -> None:
-        """``live`` looks which attempts hold slices, and returns what knows their labels.
+        """``live`` reads which attempts hold slices, and returns what knows their labels.
 
         ``devices``: whether containers are given devices at all. ``own``: the id of the daemon's
-        own container, if it runs in one. ``nodes``: how device nodes in containers are seen.
+        own container, if it runs in one. ``nodes``: how device nodes in containers are read.
         """
         self._devices_are_given, self._own = devices, own
         self._live = live
@@ -65,10 +65,10 @@ class ForeignUse:
         self._nodes: dict[str, str] = {}
 
     def find(self, inventory: Inventory, ours: frozenset[str]) -> tuple[dict[str, str], str | None]:
-        """Return slice UUID -> who uses it. ``ours`` are slices with a live lease: not looked at.
+        """Return slice UUID -> its foreign user. ``ours`` are slices with a live lease: skipped.
 
-        While Docker is away (the second value says why) only processes tell; nothing is started
-        then.
+        While Docker is away (the second value says why) only processes are known; nothing is
+        started then.
         """
         used: dict[str, str] = {}
         blind = None
@@ -91,7 +91,7 @@ class ForeignUse:
         return used, blind
 
     def _learning(self, inventory: Inventory) -> dict[str, str]:
-        """Return which running container has what, and learn what new ones' numbers mean."""
+        """Return the devices of each running container, and learn what new ones' numbers mean."""
         starts: dict[str, tuple[Number, ...]] = {}
         used = self.by_containers(inventory.slices, starts)
         try:
@@ -103,13 +103,13 @@ class ForeignUse:
     def by_containers(
         self, slices: Iterable[Slice], starts: dict[str, tuple[Number, ...]] | None = None
     ) -> dict[str, str]:
-        """Return slice UUID -> which running container of others has it; raises as Docker does.
+        """Return slice UUID -> the foreign container that has it; raises as Docker does.
 
         ``starts`` is filled with the starts of containers that were given numbers, and with these.
         """
         if not self._devices_are_given():
             return {}
-        # Looked at first: an attempt that ends between the two looks was still there then.
+        # Read first: an attempt that ends between the two reads was still there then.
         is_live = self._live()
         running = {c["Id"]: c for c in self._containers.running()}
         self._allowed.note(running.values())
@@ -135,9 +135,9 @@ class ForeignUse:
     def _devices(self, container_id: str, starts: dict[str, tuple[Number, ...]]) -> _Has:
         """Return what a container was given.
 
-        That never changes, but what its numbers mean does, each time that it is started: with
-        numbers it is inspected at every look. Raises as Docker does: a container that cannot be
-        looked at may have anything.
+        That never changes, but the meaning of numbers does, at each start. A container with
+        numbers is therefore inspected every time. Raises as Docker does: a container that cannot
+        be inspected may have anything.
         """
         known = self._named.get(container_id)
         if known is not None:
@@ -158,7 +158,7 @@ class ForeignUse:
     def _meant(
         self, start: str, sure: set[str], doubtful: set[str], opened: frozenset[str]
     ) -> _Has:
-        """Return what names mean: what the container can open, or what was remembered of them."""
+        """Return what names mean: the devices the container can open, or the stored meanings."""
         ids, unsure = set(sure) | opened, dict[str, int | None]()
         numbers = {name: number_of(name) for name in doubtful}
         for name, number in numbers.items():
@@ -180,7 +180,7 @@ class ForeignUse:
     def _can_open(self, container: Container, start: str) -> frozenset[str]:
         """Return which MIG devices a container has the nodes of, as they were when first seen.
 
-        A privileged one has all nodes of the machine, which says nothing of what it uses.
+        A privileged one has all nodes of the machine, which says nothing about its use of them.
         """
         if self._in_container is None or (container.info.get("HostConfig") or {}).get("Privileged"):
             return frozenset()
@@ -221,7 +221,7 @@ class ForeignUse:
 
 
 _IS_PLAIN = re.compile(r"all$|(?:gpu)?\d{1,4}$|GPU-|MIG-|/dev/")
-"""A name that means the same all the time, or a whole GPU by its index, which does not move while
+"""A name whose meaning never changes, or a whole GPU's index, which does not move while
 the driver is loaded."""
 
 
@@ -234,5 +234,5 @@ def _perhaps(container: str, asked: str) -> str:
 
 
 def _is_short(name: str) -> bool:
-    """Whether a name may be the beginning of a UUID, which NVIDIA's runtime takes for the whole."""
+    """Whether a name may be a prefix of a UUID, which NVIDIA's runtime accepts for the whole."""
     return len(name) > 8 and name.startswith(("GPU-", "MIG-"))

@@ -11,7 +11,7 @@ from launcher.gpu import GpuClaim, claim, claim_device
 
 
 class GpuClaims:
-    """Holds the claims of this daemon; tries again for those that others hold."""
+    """Holds the claims of this daemon; retries those that others hold."""
 
     def __init__(
         self, directory: Path | None, store: str, node: Callable[[str], Path | None]
@@ -20,7 +20,7 @@ class GpuClaims:
         self._held: dict[str, GpuClaim] = {}
 
     def refused(self, inventory: Inventory) -> dict[str, str]:
-        """Claim every GPU; returns GPU UUID -> why for those held by others."""
+        """Claim every GPU; returns GPU UUID -> reason, for those held by others."""
         why: dict[str, str] = {}
         for gpu in inventory.gpus:
             if gpu.uuid in self._held:
@@ -40,7 +40,7 @@ class GpuClaims:
         return claim_device(gpu_uuid, node)
 
     def release(self) -> None:
-        """Give every GPU back."""
+        """Release every GPU."""
         for held in self._held.values():
             held.release()
         self._held.clear()

@@ -1,4 +1,4 @@
-"""Proving a slice free: its container is not running, and no process is on it (I2)."""
+"""Proves that a slice is free: its container has stopped, and no process uses it (I2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PROOF_SECONDS = 60.0
 POLL_SECONDS = 0.25
 END_SECONDS = 0.2
-"""The longest time the proof delays the end of a job; after it the end is told, the slice waits."""
+"""The longest delay of a job's end by this check. Then the end is reported; the slice waits."""
 
 
 class StillRunning(Protocol):
@@ -36,7 +36,7 @@ class StillRunning(Protocol):
 
     @property
     def id(self) -> str:
-        """What names it."""
+        """Its identity."""
 
     @property
     def running(self) -> bool:
@@ -44,17 +44,17 @@ class StillRunning(Protocol):
 
 
 class Engine(Protocol):
-    """What runs attempts: containers, or process trees on the machine itself."""
+    """Finds what attempts run in: containers, or process trees on the machine itself."""
 
     def find(self, name: str, container_id: str | None) -> StillRunning | None:
-        """Return an attempt's container, None where it was removed."""
+        """Return an attempt's container, None if it was removed."""
 
     def is_empty(self, container_id: str) -> bool:
-        """Return whether no process of it is left; False where that is not known."""
+        """Return whether it has no processes left; False if that is unknown."""
 
 
 class IdleCheck:
-    """Asks NVML; where it refuses to list processes, the container's empty cgroup is the proof."""
+    """Reads NVML; if it refuses to list processes, the container's empty cgroup is the proof."""
 
     def __init__(
         self, containers: Engine, gpu: GpuReader, health: Health, allowed: ForeignAllowlist = NOBODY
@@ -66,7 +66,7 @@ class IdleCheck:
     def idle_now(self, uuids: tuple[str, ...], container_id: str) -> tuple[str, ...]:
         """Return those of the slices that are proven free now; an empty id proves nothing.
 
-        Where NVML does not answer at once nothing is proven.
+        If NVML does not answer at once, nothing is proven.
         """
         until = clock.now().boot + END_SECONDS
 
@@ -79,9 +79,9 @@ class IdleCheck:
         return tuple(uuid for uuid in uuids if self._users(uuid, nobody, left()) is None)
 
     def probe(self, slice_: Slice) -> str | None:
-        """Return why a slice is not proven clean, None where it is.
+        """Return why a slice is not proven clean, None if it is.
 
-        It is as it was in NVML, its GPU answers, and no process is on it.
+        Clean: NVML shows it unchanged, its GPU responds, and no process uses it.
         """
         try:
             changed = self._gpu.verify(slice_)
@@ -92,9 +92,9 @@ class IdleCheck:
     def _users(
         self, uuid: str, nobody: Callable[[], bool], patience: float | None = None
     ) -> str | None:
-        """Return who is on a slice, or why that cannot be known, as text; None for nobody.
+        """Return as text who uses a slice, or why that cannot be known; None if it is unused.
 
-        ``nobody`` says whether the container is proven empty: asked where NVML does not tell.
+        ``nobody`` says whether the container is proven empty: used if NVML gives no answer.
         """
         try:
             result = self._allowed.others(self._gpu.processes(uuid, patience))
@@ -102,7 +102,7 @@ class IdleCheck:
             self._health.processes_hidden = True
             return None if nobody() else "processes that NVML refuses to list"
         except GpuGone as gone:
-            # An instance with a process on it cannot be destroyed: its container is all there was.
+            # An instance with a process on it cannot be destroyed: only its container used it.
             return None if nobody() else gone.message
         except (GpuUnavailable, GpuFault) as error:
             return error.message

@@ -12,9 +12,9 @@ from launcher.errors import EngineError, EngineUnavailable
 
 
 async def forget_gone(world: World, images: Images, tell: Callable[[ev.Event], None]) -> None:
-    """Forget whose images were that are not on this machine any more, so that records do not grow.
+    """Forget the owners of images that are no longer here, so that records do not grow.
 
-    What is on record is looked at first: what comes onto it meanwhile is not missed.
+    The records are read first, so that images which arrive meanwhile are not missed.
     """
     known = world.public_images | world.private_images.keys()
     try:

@@ -1,4 +1,4 @@
-"""Carries out what a layout change asks for: one step, or the look that comes after the last."""
+"""Carries out the actions of a layout change: a step, or the inspection after the last step."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 class LayoutRunner:
-    """Steps run in threads of their own: an NVML call that hangs holds up nothing else.
+    """Each step runs in a thread of its own: an NVML call that hangs blocks nothing else.
 
-    ``look`` reads NVML, reports that, and returns what it reported; ``refresh`` lets device nodes
-    and CDI follow, and returns what could not be done; ``unfit`` returns what did not follow.
-    ``moving`` is told that a step begins.
+    ``look`` reads NVML, reports that, and returns what it reported; ``refresh`` updates device
+    nodes and CDI, and returns what could not be done; ``unfit`` returns what did not follow.
+    ``moving`` is called when a step starts.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class LayoutRunner:
         self._moving = moving
 
     async def carve(self, action: CarveStep) -> LayoutStepDone | LayoutStepFailed:
-        """Carry out one step; every way it can end is an event."""
+        """Carry out one step; every outcome is an event."""
         log.info("layout change %d: %s", action.op, action.step)
         self._moving()
         try:
@@ -61,7 +61,7 @@ class LayoutRunner:
         return LayoutStepDone(action.op, action.step, gi, made)
 
     def _step(self, step: Step) -> tuple[int | None, bool]:
-        """Return the GPU instance and whether it was made now."""
+        """Return the GPU instance and whether it was created now."""
         gpu, gi, place = step.gpu_uuid, step.gi, step.placement
         match step.kind:
             case StepKind.MODE_ON | StepKind.MODE_OFF:
@@ -77,12 +77,12 @@ class LayoutRunner:
         raise InternalError(f"the step {step} lacks something")
 
     async def look(self, action: LookAtLayout) -> LayoutSeen:
-        """Read what stands; device nodes and CDI follow what was changed."""
+        """Read the present layout; device nodes and CDI follow the changes."""
         problems = await in_thread("refresh", self._refresh) if action.changed else []
         layout_seen = await self._look()
         if action.changed:
             if isinstance(layout_seen, InventoryRead):
-                # A tool that may not make a node says nothing of it: nvidia-smi -L ends with 0.
+                # A tool that may not create a node does not report it: nvidia-smi -L exits with 0.
                 problems += await in_thread("refresh", lambda: self._unfit(layout_seen.inventory))
             self._health.refreshed(action.op, problems)
         if isinstance(layout_seen, InventoryRead):
@@ -91,5 +91,5 @@ class LayoutRunner:
 
 
 def in_one_line(error: LauncherError) -> str:
-    """Return an error with what to do next, on one line."""
+    """Return an error and the next step for the user, on one line."""
     return f"{error.message.rstrip('.')}. {error.fix}" if error.fix else error.message

@@ -1,8 +1,8 @@
 """Which MIG devices a running container can open: the device nodes that it has.
 
 The driver has one node for each GPU instance and compute instance, in /dev/nvidia-caps; NVIDIA's
-toolkit and CDI put those of a container's MIG devices into it. Minor numbers belong to (GPU, GI,
-CI) for as long as the driver is loaded, so unlike indexes they do not move with the layout.
+toolkit and CDI add those of a container's MIG devices to it. Minor numbers belong to (GPU, GI, CI)
+while the driver is loaded, so unlike indexes they do not move with the layout.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from launcher.engine.containers import Container
 
 FOLDERS = ("dev", "nvidia-caps")
 MOST_NODES = 16384
-"""More entries than the driver has nodes: a container that has so many is not looked through."""
+"""More entries than the driver has nodes: a container with more is not read."""
 _CI = re.compile(r"gpu(\d+)/gi(\d+)/ci(\d+)/access")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class MigDeviceNodes:
-    """Looks into containers through /proc. Safe in any thread.
+    """Inspects containers through /proc. Thread-safe.
 
-    ``host`` is where the driver's tables are; ``proc`` shows the processes of dockerd's machine.
+    ``host`` holds the driver's tables; ``proc`` shows the processes of dockerd's machine.
     """
 
     def __init__(self, host: Host, proc: Path = Path("/proc")) -> None:
@@ -37,7 +37,7 @@ class MigDeviceNodes:
     def of(self, container: Container) -> frozenset[str]:
         """Return the MIG devices that a container has nodes of, each as ``/dev/nvidia0/GI/CI``.
 
-        Empty where that cannot be known: no privilege, another pid namespace, a driver that does
+        Empty if that cannot be known: no privilege, another pid namespace, a driver that does
         not list its nodes, or a container that has ended.
         """
         place = self._proc / str(container.pid)
@@ -47,7 +47,7 @@ class MigDeviceNodes:
         try:
             has = set(_minors_in(place / "root", major))
             if container.id not in (place / "cgroup").read_text():
-                return frozenset()  # the pid is another process's by now
+                return frozenset()  # the pid was reused by now
         except (OSError, UnicodeDecodeError):
             return frozenset()
         names = (_CI.fullmatch(name) for name, minor in known.items() if minor in has)
@@ -67,7 +67,7 @@ class MigDeviceNodes:
 def _minors_in(root: Path, major: int) -> Iterator[int]:
     """Yield the minor numbers of a container's nodes; links in it are not followed.
 
-    Raises ``OSError`` where it cannot be looked at.
+    Raises ``OSError`` if they cannot be read.
     """
     with ExitStack() as opened:
         fd = os.open(root, _FOLDER)
@@ -88,7 +88,7 @@ MINORS = "/proc/driver/nvidia-caps/mig-minors"
 def minors(host: Host) -> dict[str, int]:
     """Return the minor number of every capability, by the driver's names: ``gpu0/gi1/access``.
 
-    Empty where this driver has no such list.
+    Empty if this driver has no such list.
     """
     try:
         lines = host.file(MINORS).read_text("ascii").splitlines()

@@ -1,4 +1,4 @@
-"""What is looked at again and again: NVML, Docker, orphans, the time."""
+"""Periodic observations: NVML, Docker, orphaned containers, the time."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ PING_SECONDS = 2.0
 FOREIGN_SECONDS = 1.0
 IDLE_SAMPLES = 3
 IMAGES_SECONDS = 3600.0
-"""How often it is looked which images are gone, whose owners are on record."""
+"""The interval of the search for recorded images that are gone."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Observers:
-    """The periodic looks of one daemon; each only reports, the event loop decides."""
+    """The periodic observations of one daemon; each only reports, the event loop decides."""
 
     config: Config
     event_loop: EventLoop
@@ -70,10 +70,10 @@ class Observers:
     _numbers: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self._numbers = self.foreign.numbers.text()  # as it was recalled from the store
+        self._numbers = self.foreign.numbers.text()  # as it was loaded from the store
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Observe until cancelled."""
         await asyncio.gather(
             self._every(TICK_SECONDS, self._tick),
             self._every(PING_SECONDS, self._ping),
@@ -103,7 +103,7 @@ class Observers:
         self.health.set("engine", problem)
 
     def ping(self) -> str | None:
-        """Return why Docker cannot be used, None where it answers."""
+        """Return why Docker cannot be used, None if it answers."""
         try:
             self.health.docker_version = self.containers.engine_version()
         except (EngineUnavailable, EngineError) as error:
@@ -111,14 +111,14 @@ class Observers:
         return None
 
     async def _look_again_at_foreign(self) -> None:
-        """Look sooner where a job may be waiting for somebody else to go."""
+        """Observe sooner if a job may be waiting for foreign use to end."""
         world = self.event_loop.world
         if len(world.queue) and any(s.foreign for s in world.slices.values()):
             await self.look_at_gpus()
 
     async def look_at_gpus(self) -> ev.InventoryRead | ev.InventoryFailed:
-        """Read NVML and who else uses the slices; report both and return the report."""
-        async with self._looking:  # an older look never comes after a newer one
+        """Read NVML and the foreign use of slices; report both and return the report."""
+        async with self._looking:  # an older report never follows a newer one
             return await self._look_now()
 
     async def _look_now(self) -> ev.InventoryRead | ev.InventoryFailed:
@@ -135,9 +135,9 @@ class Observers:
         return event
 
     async def _remember_numbers(self) -> None:
-        """Keep what others' containers have, for the daemon after this one.
+        """Store what foreign containers have, for the next daemon.
 
-        Where that fails it is not known after a restart, and more slices count as used.
+        If that fails it is unknown after a restart, and more slices count as used.
         """
         text = self.foreign.numbers.text()
         if text != self._numbers:
@@ -178,7 +178,7 @@ class Observers:
         )
 
     def _is_idle(self, uuid: str) -> bool:
-        """Whether NVML shows no process on a slice; where it does not tell, it may be busy."""
+        """Whether NVML shows no process on a slice; if it gives no answer, it may be busy."""
         try:
             return not self.allowed.others(self.gpu.processes(uuid))
         except (GpuUnavailable, GpuFault):
@@ -192,10 +192,10 @@ class Observers:
         await in_thread("quarantine", self._probe_quarantined)
 
     async def sweep_containers(self) -> None:
-        """Remove our containers that no live attempt has (I7).
+        """Remove containers of ours that belong to no live attempt (I7).
 
-        What a recorded attempt left behind goes at once, its log completed first; what no record
-        knows goes after a grace.
+        Those of a recorded attempt are removed at once, after their log is completed; those
+        without a record after a grace period.
         """
         try:
             result = await in_thread("sweep", lambda: self.containers.ours(self.store))
@@ -255,6 +255,6 @@ class Observers:
 
 
 def attempt_of(labels: Mapping[str, str]) -> tuple[int, int]:
-    """Return (job, attempt) of a container's labels, zeros where they say nothing."""
+    """Return (job, attempt) of a container's labels, zeros if they are missing."""
     job, number = labels.get(LABEL_JOB, ""), labels.get(LABEL_ATTEMPT, "")
     return (int(job), int(number)) if job.isdigit() and number.isdigit() else (0, 0)

@@ -1,4 +1,4 @@
-"""The machine as the checks see it: files below one root, tools by name and with little patience.
+"""The machine as the checks see it: files below one root, and tools by name with short timeouts.
 
 A fake machine has its own root, so that a check or a repair of it never touches the real driver.
 """
@@ -22,21 +22,21 @@ SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """``folders`` is the PATH on which tools are looked for."""
+    """``folders`` is the PATH in which tools are searched."""
 
     root: Path
     folders: str
 
     def file(self, path: str) -> Path:
-        """Return where an absolute path of the machine is."""
+        """Return the location of an absolute path of the machine."""
         return self.root / path.lstrip("/")
 
     def which(self, tool: str) -> str | None:
-        """Return a tool's path, None where it is not installed."""
+        """Return a tool's path, None if it is not installed."""
         return shutil.which(tool, path=self.folders)
 
     def ask(self, *command: str) -> str | None:
-        """Return what a tool prints; None where it is not installed, fails, or takes too long."""
+        """Return a tool's output; None if it is not installed, fails, or takes too long."""
         tool = self.which(command[0])
         if tool is None:
             return None
@@ -47,7 +47,7 @@ class Host:
         return done.stdout if done.returncode == 0 else None
 
     def repair(self, command: Sequence[str]) -> str | None:
-        """Run a repair; returns why it did not succeed, as a sentence, None where it did."""
+        """Run a repair; returns why it failed, as a sentence, None if it succeeded."""
         shown, tool = shlex.join(command), self.which(command[0])
         if tool is None:
             return f"cannot run `{shown}`: {command[0]} is not installed"
@@ -72,12 +72,12 @@ def _run(tool: str, words: Sequence[str], seconds: float) -> subprocess.Complete
         timeout=seconds,
         check=False,
         stdin=subprocess.DEVNULL,
-        umask=0o022,  # what a repair writes is for everybody, the service's own umask is not
+        umask=0o022,  # repairs write for all users, the service itself does not
     )
 
 
 def host_of(config: Config) -> Host:
-    """Return the daemon's machine; with a fake GPU, what is of NVIDIA is below the machine's
+    """Return the daemon's machine; with a fake GPU, NVIDIA's files are below the machine's
     own directory."""
     if config.fake_gpu is not None and config.lock_dir is not None:
         root = config.lock_dir / "root"

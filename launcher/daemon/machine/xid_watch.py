@@ -1,4 +1,4 @@
-"""A thread that waits for XIDs and reports them; what they mean is the core's to say."""
+"""A thread that waits for XIDs and reports them; the core decides what they mean."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from launcher.gpu import Events
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5
-"""The longest wait of a change of MIG mode for the thread that waits for events."""
+"""The longest time that a change of MIG mode waits for the thread that waits for events."""
 TRY_AGAIN_SECONDS = 2.0
 
 
 class XidWatcher:
-    """Waits for events from the start, and tells them once the GPUs are known (``ready``).
+    """Waits for events from the start, and reports them once the GPUs are known (``ready``).
 
     Without ``events`` there is nothing to wait for.
     """
@@ -36,7 +36,7 @@ class XidWatcher:
             clock.spawn("xids", lambda: self._run(events))
 
     def close(self) -> None:
-        """Let the thread end."""
+        """Make the thread end."""
         self._over.set()
 
     def _run(self, events: Events) -> None:
