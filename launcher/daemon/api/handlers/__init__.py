@@ -1,1 +1,1 @@
-"""What the routes do: each reads the request, asks the event loop, returns a view."""
+"""Request handlers: each reads the request, calls the event loop, and returns a view."""

@@ -1,4 +1,4 @@
-"""What every request handler works with, and how a reference to a job is resolved."""
+"""The dependencies of every request handler, and the resolution of references to jobs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _RANGE = re.compile(r"(\d+)-(\d+)")
 _ELEMENTS = re.compile(r"(\d+)\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]")
 MAX_ID = 2**53
 MOST_MEANT = 10_000
-"""As many jobs may a range, or all references of a request, mean."""
+"""The maximum number of jobs that a range, or all references of a request, may mean."""
 FIRST_LOOK_SECONDS = 3.0
 
 
@@ -60,7 +60,7 @@ class Context:
     subscriptions: Subscriptions
     turns: ForegroundTurns
     host: HostMachine | None
-    """What runs host jobs, None where they cannot run."""
+    """The means to run host jobs, None if they cannot run."""
     health: Health
     credentials: Credentials
     images: Images
@@ -85,7 +85,7 @@ class Context:
     log_use: LogUsage
     retention: Retention
     users: FairPool
-    """Threads for what requests have to wait for."""
+    """Threads for blocking calls of requests."""
 
     @property
     def limiter(self) -> Limiter:
@@ -93,7 +93,7 @@ class Context:
         return self.connections.limiter
 
     async def first_look(self) -> None:
-        """Wait until Docker and NVML were looked at since the start, for a moment at most.
+        """Wait briefly until Docker and NVML have been read since the start.
 
         Otherwise a request right after a start would show a machine without GPUs. If Docker or
         NVML does not answer, the request is answered nevertheless.
@@ -105,7 +105,7 @@ class Context:
 
     @property
     def world(self) -> World:
-        """The world as it is now; a failed commit replaces it."""
+        """The present world; a failed commit replaces it."""
         return self.event_loop.world
 
     async def find(self, job_id: int) -> Job | None:
@@ -128,14 +128,14 @@ class Context:
     async def resolve(self, ref: str, caller: Caller) -> list[Job]:
         """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means to a caller.
 
-        The id of an array means all of its elements. Raises ``NoSuchJob`` where that is none,
-        ``UserError`` where it means nothing.
+        The id of an array means all of its elements. Raises ``NoSuchJob`` if there is no such job,
+        ``UserError`` if the reference is malformed.
         """
         jobs: list[Job]
         if ref == "last":
             last = await self.committer.read(Reader.last_of, caller.uid)
             jobs = [last] if last else []
-            if last and last.element:  # what was submitted last is the array
+            if last and last.element:  # the last submit was the array
                 jobs = await self.committer.read(Reader.elements, last.element.array)
         elif ref.isascii() and ref.isdecimal():
             one = await self.find(_number(ref))
@@ -161,7 +161,7 @@ class Context:
         return [self._known(job.id) or job for job in jobs]
 
     async def _missing(self, ref: str) -> NoSuchJob:
-        """Return the error for a reference that means no job; a deleted job's says since when."""
+        """Return the error for a reference without a job; for a deleted job it says since when."""
         if ref.isascii() and ref.isdecimal():
             at = await self.committer.read(Reader.pruned_at, _number(ref))
             if at is not None:
@@ -179,8 +179,8 @@ class Context:
     ) -> list[Job]:
         """Return the jobs that several references mean, each once, by id.
 
-        Ranges that overlap are read once. With ``own`` of ranges only what the caller may change.
-        Raises as ``resolve`` does; a range without a job means none.
+        Ranges that overlap are read once. With ``own``, ranges mean only jobs that the caller may
+        change. Raises as ``resolve`` does; a range without a job means none.
         """
         jobs: dict[int, Job] = {}
         spans: list[tuple[int, int]] = []
@@ -218,9 +218,9 @@ class Context:
         return list(jobs.values())
 
     async def one(self, ref: str, caller: Caller) -> Job:
-        """Return the one job that a reference means; the newest of a name.
+        """Return the one job that a reference means; of several with a name, the newest.
 
-        Raises ``UserError`` for an array: which of its elements is meant?
+        Raises ``UserError`` for an array, because it does not name an element.
         """
         jobs = await self.resolve(ref, caller)
         place = jobs[-1].element
@@ -233,7 +233,7 @@ class Context:
         return jobs[-1]
 
     async def spec(self, job_id: int) -> wire.JobRequest | None:
-        """Return what was asked; None where that is lost, or the job is."""
+        """Return the job's request; None if the request or the job is lost."""
         stored = await self.committer.read(Reader.spec, job_id)
         return made_again(stored) if stored is not None else None
 
@@ -259,7 +259,7 @@ def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def must_own(job: Job, caller: Caller) -> None:
-    """Raise ``NotAllowed`` unless the job is the caller's or the caller an admin."""
+    """Raise ``NotAllowed`` unless the job is the caller's, or the caller is an admin."""
     if not caller.may_see(job.owner):
         raise NotAllowed(
             f"job {job.id} belongs to {job.owner.name}, not to {caller.owner.name}",

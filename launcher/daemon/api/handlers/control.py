@@ -1,4 +1,4 @@
-"""Changing jobs that exist: cancel, hold, release, requeue, retry, edit, signal."""
+"""Changes existing jobs: cancel, hold, release, requeue, retry, edit, signal."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ async def cancel(
 
 
 async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job], *, at_once: bool) -> None:
-    """Cancel jobs; one that has ended meanwhile has ended.
+    """Cancel jobs, except those that have ended meanwhile.
 
-    An admin's cancel of another user's job leaves it no grace period.
+    If an admin cancels another user's job, it gets no grace period.
     """
     asked = [
         context.event_loop.ask(
@@ -58,7 +58,7 @@ async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job], *, at_o
 async def cancel_all(
     context: Context, caller: Caller, asked: wire.SelectRequest
 ) -> list[wire.JobView]:
-    """Cancel the caller's live jobs that are meant; an admin's word is for everybody's."""
+    """Cancel the matching live jobs of the caller; for an admin, those of all users."""
     if asked.refs:
         jobs = await context.resolve_all(asked.refs, caller, own=True)
     else:
@@ -71,7 +71,7 @@ async def cancel_all(
         if live and user in (None, job.owner.name) and caller.may_see(job.owner):
             meant.append(job)
         if number % JOBS_AT_A_TIME == 0:
-            await asyncio.sleep(0)  # other requests go on
+            await asyncio.sleep(0)  # other requests run in between
     if asked.name is not None:
         meant = await _named(asked.name, meant)
     audit_log.about(job.id for job in meant)
@@ -80,7 +80,7 @@ async def cancel_all(
 
 
 async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
-    """Return the jobs whose names match, some at a time: nobody waits for all of them."""
+    """Return the jobs whose names match, in steps: other requests run in between."""
     matches, result = compiled(pattern), []
     for number, job in enumerate(jobs):
         if matches(job.name):
@@ -91,7 +91,7 @@ async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
-    """Keep the pending jobs that a reference means from starting."""
+    """Prevent the pending jobs that a reference means from starting."""
 
     def event(job: Job) -> ev.Event:
         return ev.HoldAsked(job.id, caller.uid, admin=caller.uid != job.owner.uid)
@@ -100,7 +100,7 @@ async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]
 
 
 async def release(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
-    """Let the held jobs that a reference means go."""
+    """Release the held jobs that a reference means."""
 
     def event(job: Job) -> ev.Event:
         return ev.ReleaseAsked(job.id, caller.uid, caller.admin)
@@ -137,7 +137,7 @@ async def edit(
 async def _each(
     context: Context, caller: Caller, ref: str, event: Callable[[Job], ev.Event], detail: str = ""
 ) -> list[wire.JobView]:
-    """Ask one event of each job that a reference means; those that cannot are left, unless all."""
+    """Send one event for each job of a reference; unsuitable jobs are skipped, unless all are."""
     jobs = await context.resolve(ref, caller)
     for job in jobs:
         must_own(job, caller)
@@ -183,7 +183,7 @@ async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list
 
 
 async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
-    """Return where the secrets were kept of those of these jobs that have any, by their ids."""
+    """Return the stored secrets' locations of these jobs, for those that have any, by id."""
     owners = {job.id: job.owner.uid for job in jobs}
     result = await context.committer.read(Reader.secrets_of, owners)
     return {job: (owners[job], convert.kept_as(at)) for job, at in result.items()}
@@ -193,7 +193,7 @@ async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int
     ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
     pruned = await _pruned(context, [number for number, end in ends.items() if end is None])
     retried = tuple(
-        ev.Retried(  # a copy: others may look at this one
+        ev.Retried(  # a copy: others may be reading this one
             dataclasses.replace(job),
             tuple((d, _end(d, ends, pruned)) for d in job.depends_on),
         )
@@ -234,7 +234,7 @@ async def _ends(context: Context, ids: Iterable[int]) -> dict[int, Outcome | Non
 
 
 async def _pruned(context: Context, ids: Iterable[int]) -> set[int]:
-    """Return which of these jobs and arrays were deleted: how they ended is not known any more."""
+    """Return which of these jobs and arrays were deleted, so that their outcomes are unknown."""
     deleted = {
         number: await context.committer.read(Reader.pruned_at, number)
         for number in ids
@@ -246,12 +246,12 @@ async def _pruned(context: Context, ids: Iterable[int]) -> set[int]:
 def _end(
     dependency: Dependency, ends: Mapping[int, Outcome | None], pruned: Set[int]
 ) -> Outcome | None:
-    """Return how a job ended; of a deleted one only that it has matters here."""
+    """Return a job's outcome; for a deleted job it only matters that it has ended."""
     return Outcome.COMPLETED if dependency.job in pruned else ends[dependency.job]
 
 
 def _without(jobs: Sequence[Job], pruned: Set[int]) -> list[Job]:
-    """Return the jobs that need no certain end of a deleted one; raises where none is left."""
+    """Return the jobs that need no certain outcome of a deleted one; raises if none is left."""
     refused: StaleRequest | None = None
     left: list[Job] = []
     for job in jobs:

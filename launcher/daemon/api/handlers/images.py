@@ -1,4 +1,4 @@
-"""Images of this machine whose owner is unknown; an admin makes one available to everybody."""
+"""Images of this machine whose owner is unknown; an admin can publish them to all users."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from launcher.daemon.loop import audit_log
 from launcher.errors import UserError
 
 SHOWN = 10
-"""So many of the images that one request published are named in the audit."""
+"""The audit log names at most this many of the images that one request published."""
 
 
 async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
-    """Return the images of which it is not known whose they are: only admins may run them.
+    """Return the images whose owner is unknown: only admins may run them.
 
-    Somebody with rights on the machine made or pulled them, or a launcher before this one. What a
-    pull with credentials has just brought is left out: whose it is is about to be on record.
+    A user with rights on the machine created or pulled them, or an earlier launcher. An image that
+    a pull with credentials has just brought is left out: its owner is about to be recorded.
     Raises as ``Images.all`` does.
     """
     images = await context.users.run(uid, context.images.all)
@@ -28,7 +28,7 @@ async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
 
 
 async def publish(context: Context, uid: int, asked: wire.PublishRequest) -> list[wire.ImageView]:
-    """Make images everybody's; returns them. All are found, or none is published."""
+    """Publish images; returns them. All are found, or none is published."""
     if asked.images is None:
         images = await undecided(context, uid)
     else:

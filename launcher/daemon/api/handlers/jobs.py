@@ -1,4 +1,4 @@
-"""The handlers of the API, one per route: read the request, ask the event loop, show the result."""
+"""The handlers of the API, one per route: read a request, call the event loop, return a view."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from launcher.output.search import totals_of
 from launcher.store import Reader
 
 AT_A_TIME = 250
-"""How many jobs are looked at or shown between two turns of other requests."""
+"""This many jobs are read or shown between two turns of other requests."""
 MOST_LOGS_LOOKED_AT = 20
 COMMANDS_AT_A_TIME = 4
-"""How many commands are made between two turns of other requests: a template may be long."""
+"""This many commands are built between two turns of other requests: a template may be long."""
 
 
 async def list_jobs(
     context: Context, caller: Caller, refs: Sequence[str], everything: bool, cursor: PageCursor
 ) -> AsyncIterator[list[wire.JobView]]:
-    """Yield the jobs that ``ps`` lists, some at a time: the live, the named, or all."""
+    """Yield the jobs that ``ps`` lists, in steps: the live, the named, or all."""
     left = cursor.most
     async for page in _pages(context, caller, refs, everything, cursor.after):
         yield await job_views(context, caller, page[:left])
@@ -50,7 +50,7 @@ async def list_jobs(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PageCursor:
-    """Which part of a list is wanted: jobs with higher ids than ``after``, at most ``most``."""
+    """The requested part of a list: jobs with higher ids than ``after``, at most ``most``."""
 
     after: int = 0
     most: int | None = None
@@ -75,7 +75,7 @@ async def _pages(
 
 
 async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
-    """Return what runs and the first of what waits, in the order in which it will be served.
+    """Return the running and the first waiting jobs, in the order in which they are served.
 
     The elements of an array are one line.
     """
@@ -94,7 +94,7 @@ async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
 
 
 def waiting_alone(explainer: Explainer, most: int) -> list[Job]:
-    """Return the first waiting jobs that are not elements of arrays, without looking at the others.
+    """Return the first waiting jobs that are not array elements, without reading the others.
 
     Those in the queue in its order, then those outside it, by priority and age.
     """
@@ -108,11 +108,11 @@ def waiting_alone(explainer: Explainer, most: int) -> list[Job]:
 async def waiting_first(explainer: Explainer, most: int) -> list[Job]:
     """Return the first waiting jobs: those in the queue in its order, then the others by age.
 
-    The others are looked through some at a time: users may hold many.
+    The others are read in steps: users may hold many.
     """
     jobs, queue = explainer.world.jobs, explainer.world.queue
     first = QueueWalk(explainer.world, explainer.now).first(most, lambda _: True)
-    if len(first) < most:  # the rest waits for something of its own, or for its image
+    if len(first) < most:  # the rest waits for a reason of its own, or for its image
         others: list[tuple[int, int]] = []
         everyone = tuple(jobs.values())
         for start in range(0, len(everyone), AT_A_TIME):
@@ -129,7 +129,7 @@ async def waiting_first(explainer: Explainer, most: int) -> list[Job]:
 
 
 async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> list[wire.JobView]:
-    """Return jobs as they are shown, with the commands that the caller may see."""
+    """Return the views of jobs, with the commands that the caller may see."""
     shown: list[wire.JobView] = []
     for first in range(0, len(jobs), AT_A_TIME):
         page = jobs[first : first + AT_A_TIME]
@@ -141,7 +141,7 @@ async def job_views(context: Context, caller: Caller, jobs: Sequence[Job]) -> li
 
 
 async def _commands(context: Context, job_ids: Sequence[int]) -> dict[int, list[str] | None]:
-    """Return the commands of jobs by their ids, as long as a list shows them."""
+    """Return the commands of jobs by their ids, at the length that a list shows."""
     stored = await context.committer.read(Reader.commands, job_ids)
     commands, result = Commands(), dict[int, list[str] | None]()
     for number, (job_id, one) in enumerate(stored.items()):
@@ -152,7 +152,7 @@ async def _commands(context: Context, job_ids: Sequence[int]) -> dict[int, list[
 
 
 async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
-    """Return a job with its spec, attempts, history and what it waits for."""
+    """Return a job with its spec, attempts, history and the reasons why it waits."""
     job = await context.one(ref, caller)
     mine = caller.may_see(job.owner)
     spec = await context.spec(job.id) if mine else None
@@ -176,14 +176,14 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
 
 
 def _output_gaps(context: Context, job: int, attempts: Sequence[int]) -> dict[int, int]:
-    """Return how many marks the log of each of these attempts has. Blocks on the disk."""
+    """Return the number of marks in the log of each of these attempts. Blocks on the disk."""
     return {
         number: totals_of(path_of(context.log_directory, job, number)).notes for number in attempts
     }
 
 
 def _shown(spec: wire.JobRequest | None, job: Job, caller: Caller) -> wire.JobRequest | None:
-    """Return what was asked as the caller may see it: of secrets there are only the names."""
+    """Return the job's request as the caller may see it: of secrets only the names."""
     if spec is None:
         return None
     named = spec.without_contents()
@@ -197,9 +197,9 @@ def _masked(spec: wire.JobRequest) -> wire.JobRequest:
 async def _limits(
     context: Context, caller: Caller, job: Job, spec: wire.JobRequest
 ) -> wire.LimitsView | None:
-    """Return what the policy gives a live job; for one that waits, what it can count on.
+    """Return what the policy gives a live job; for a waiting one, what it can count on.
 
-    None for one that has ended, and while nobody can tell in which groups its owner is.
+    None for an ended job, and while its owner's groups are unknown.
     """
     rules, made = context.world.rules.policy, convert.core_spec(spec)
     try:
@@ -219,12 +219,12 @@ async def _limits(
 
 
 async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
-    """Return every slice and who has it."""
+    """Return every slice and its user."""
     return views.slice_views(context.world)
 
 
 async def status(context: Context, caller: Caller) -> wire.Status:
-    """Return how the daemon is, and why it is not well."""
+    """Return the daemon's state, and why it is not healthy."""
     world, health = context.world, context.health
     gates = (context.event_loop.read_only, world.reconciling, world.draining, world.gpu_support)
     problems = [*health.problems(), *(text for text in gates if text)]
@@ -261,8 +261,8 @@ async def status(context: Context, caller: Caller) -> wire.Status:
 async def audit(
     context: Context, user: str | None, ago: int | None, most: int
 ) -> list[wire.AuditView]:
-    """Return the last lines of the audit, newest last; ``ago`` is in seconds before now."""
+    """Return the last lines of the audit log, newest last; ``ago`` is in seconds before now."""
     since = 0.0 if ago is None else clock.now().wall - ago
     lines = await context.committer.read(Reader.audit, user, since, most)
-    in_order = sorted(lines, key=lambda line: line.until)  # what changes nothing is written later
+    in_order = sorted(lines, key=lambda line: line.until)  # some are written late
     return [views.audit_view(line) for line in in_order]

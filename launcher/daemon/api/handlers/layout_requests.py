@@ -1,4 +1,4 @@
-"""A request about the layout, in people's names of GPUs, profiles and slices, to the core's."""
+"""Converts a layout request, with people's names of GPUs, profiles and slices, to the core's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from launcher.errors import ImpossibleLayout, UserError
 
 
 def wishes(world: World, request: wire.LayoutRequest) -> tuple[Wish, ...]:
-    """Return what is asked of each GPU; raises ``UserError`` for what cannot be meant."""
+    """Return what is requested of each GPU; raises ``UserError`` for an invalid request."""
     result = [
         _wish(world, gpu, entry)
         for entry in request.entries
@@ -77,14 +77,14 @@ def _wish(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
         for uuid, gi in places
         if uuid == gpu.uuid and (instance := world.instances.get((uuid, gi))) is not None
     )
-    if entry.mode is False:  # the mode does not go while instances stand
+    if entry.mode is False:  # the mode cannot be switched off while instances exist
         return Wish(gpu.uuid, (), exact=True, mode=False)
     return Wish(gpu.uuid, wants, entry.exact, entry.add, drop, entry.mode)
 
 
 def also_gone(world: World, request: wire.LayoutRequest) -> str:
-    """Return, to be added to a request to destroy slices, which others go with them: a GPU instance
-    goes with all of its compute instances."""
+    """Return a text for a request to destroy slices: which others are destroyed with them. A GPU
+    instance is destroyed with all of its compute instances."""
     dropped = {text for entry in request.entries for text in entry.drop if text in world.slices}
     places = {_slice_place(world, text) for text in dropped}
     others = sorted(
@@ -106,7 +106,7 @@ def _want(spec: wire.LayoutSpec) -> Want:
 
 
 def _slice_place(world: World, text: str) -> tuple[str, int]:
-    """Return (GPU UUID, GI id) of a MIG UUID, or of ``GPU/GI`` where there is no MIG device."""
+    """Return (GPU UUID, GI id) of a MIG UUID, or of ``GPU/GI`` if there is no MIG device."""
     state = world.slices.get(text)
     if state is not None and state.slice.gi is not None:
         return state.slice.gpu_uuid, state.slice.gi

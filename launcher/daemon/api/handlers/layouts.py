@@ -1,4 +1,4 @@
-"""The handlers of the API that are about the layout and about slices out of use."""
+"""The handlers of the API for the layout and for slices out of use."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from launcher.errors import NoSuchJob, StaleRequest
 from launcher.store import Reader
 
 SAVED = "saved_layout"
-"""Under which key the store remembers the wanted layout."""
+"""The store's key of the wanted layout."""
 
 
 async def show(context: Context) -> list[wire.GpuView]:
-    """Return every GPU with what stands on it."""
+    """Return every GPU with its instances."""
     return gpu_views(context.world)
 
 
 async def profiles(context: Context, caller: Caller, gpu: str | None) -> list[wire.ProfileView]:
-    """Return what the GPUs offer, with how many more of each fit now."""
+    """Return the profiles that the GPUs offer, with how many more of each fit now."""
     world = context.world
     chosen = [find_gpu(world, gpu)] if gpu else [g for g in world.gpus.values() if g.mig_capable]
     result: list[wire.ProfileView] = []
@@ -46,7 +46,7 @@ async def profiles(context: Context, caller: Caller, gpu: str | None) -> list[wi
 
 
 async def plan(context: Context, asked: wire.LayoutRequest) -> wire.LayoutPlan:
-    """Return what a change would do, and change nothing."""
+    """Return the steps of a change, without changing anything."""
     meant = wishes(context.world, asked)
     return plan_view(context.world, meant, plans(context.world, meant))
 
@@ -58,7 +58,7 @@ def is_empty(planned: wire.LayoutPlan) -> bool:
 
 
 async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutChange:
-    """Begin a change; it goes on whether or not anybody waits for it."""
+    """Start a change; it continues even if no client waits for it."""
     audit_log.about(detail=asked.request)
     must_be_able_to_change_layouts(context.container, fake_gpu=context.health.fake_gpu)
     meant = wishes(context.world, asked)
@@ -74,7 +74,7 @@ async def changes(context: Context, most: int) -> list[wire.LayoutChange]:
 
 
 async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.LayoutChange:
-    """Return a change once it is over, or as it is after so many seconds."""
+    """Return a change once it is over, or as it is after this many seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
@@ -101,7 +101,7 @@ async def _find(context: Context, op_id: int) -> LayoutOp:
 
 
 async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
-    """Give up a change that still waits."""
+    """Cancel a change that still waits."""
     audit_log.about(detail=f"change {op_id}")
     await _find(context, op_id)
     await context.event_loop.ask(ev.LayoutCancelAsked(op_id))
@@ -111,7 +111,7 @@ async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
 async def drain(
     context: Context, caller: Caller, ref: str, reason: str | None
 ) -> list[wire.SliceView]:
-    """Drain a slice or a whole GPU, or (reason None) let it be used again."""
+    """Drain a slice or a whole GPU, or (reason None) put it back into use."""
     from launcher.daemon.api.views import job_views
 
     world = context.world
@@ -144,7 +144,7 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
 
 
 def current(world: World) -> list[wire.SavedGpu]:
-    """Return the layout that stands, as it can be restored."""
+    """Return the present layout, in a form that can be restored."""
     layouts = []
     for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
         if gpu.mig_capable:
@@ -162,9 +162,9 @@ def current(world: World) -> list[wire.SavedGpu]:
 
 
 async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
-    """Remember the layout that stands as the one that is restored after a reboot.
+    """Store the present layout as the one that is restored after a reboot.
 
-    Raises ``StaleRequest`` where it is not known now: nothing must be saved over a layout then.
+    Raises ``StaleRequest`` if it is unknown now: then nothing may overwrite a stored layout.
     """
     world = context.world
     unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
@@ -178,7 +178,7 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
 
 
 async def saved(context: Context) -> list[wire.SavedGpu]:
-    """Return the remembered layout; raises ``NoSuchJob`` where none was saved."""
+    """Return the stored layout; raises ``NoSuchJob`` if none was saved."""
     text = await context.committer.read(Reader.meta, SAVED)
     if text is None:
         raise NoSuchJob("no layout was saved", fix="`launch layout save` saves what stands.")
@@ -186,7 +186,7 @@ async def saved(context: Context) -> list[wire.SavedGpu]:
 
 
 def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:
-    """Return the request that brings a remembered layout back, for the GPUs that are there."""
+    """Return the request that restores a stored layout, for the GPUs that are present."""
     entries = [
         wire.LayoutEntry(gpus=[one.gpu], specs=one.places if one.mode else None, mode=one.mode)
         for one in wanted

@@ -1,4 +1,4 @@
-"""Users' registry credentials as they come: with a submit, or by ``launch login``."""
+"""Users' registry credentials, sent with a submit or by ``launch login``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launcher.errors import UserError
 
 
 def must_be_few(given: Mapping[str, wire.RegistryAuth]) -> None:
-    """Raise ``UserError`` for credentials for more registries than are kept of a user."""
+    """Raise ``UserError`` if a user would have credentials for more registries than are kept."""
     if len(given) > MOST_REGISTRIES:
         raise UserError(f"credentials for {len(given)} registries; {MOST_REGISTRIES} can be given")
 
@@ -27,9 +27,9 @@ def keep(context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth
 
 
 async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> wire.LoginReply:
-    """Ask the registry whether it takes these credentials, then keep them.
+    """Ask the registry whether it accepts these credentials, then keep them.
 
-    Raises ``NotAllowed`` with the registry's words where it does not, and for a registry of which
+    Raises ``NotAllowed`` with the registry's message if it does not, and for a registry from which
     the policy allows no image.
     """
     rules = context.world.rules.policy

@@ -1,4 +1,4 @@
-"""Reservations of slices: shown, made, taken back."""
+"""Reservations of slices: lists, creates and cancels them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _reservation(context: Context, one: Reservation, now: float) -> wire.Reserva
 async def reserve(
     context: Context, caller: Caller, asked: wire.ReserveRequest
 ) -> wire.ReservationView:
-    """Keep slices for a user or group."""
+    """Reserve slices for a user or group."""
     audit_log.about(detail=asked.name)
     if not _NAME.fullmatch(asked.name):
         raise UserError(
@@ -84,7 +84,7 @@ def _check_known(asked: wire.ReserveRequest) -> None:
 
 
 async def unreserve(context: Context, name: str) -> list[wire.ReservationView]:
-    """Take a reservation back; return those that are left."""
+    """Cancel a reservation; return those that are left."""
     audit_log.about(detail=name)
     await context.event_loop.ask(ev.UnreserveAsked(name))
     return await show(context)

@@ -1,6 +1,6 @@
-"""Asking for a replay, in a process of its own: it may take a minute, and the daemon has none.
+"""Runs a replay in a process of its own: it may take a minute, which the daemon cannot spare.
 
-The child (``launcher.daemon.simulation_worker``) must be of this very version: what it is asked is
+The child (``launcher.daemon.simulation_worker``) must be of exactly this version: its request is
 pickled.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ANSWERED, REFUSED, OTHER_VERSION = b"+", b"-", b"?"
-"""What an answer of the child begins with."""
+"""The prefix of an answer of the child."""
 
 ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS = 10.0, 20.0
 """Limit for the estimate of one job's start: waiting for a turn, then replaying."""
@@ -50,7 +50,7 @@ _SINCE = clock.now().wall
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be played: a queue or a submit, over layouts, or until one job starts.
+    """The replay to run: a queue or a submit, over layouts, or until one job starts.
 
     ``history``: jobs take as long as earlier ones of their owner and name did. ``seen_by`` is the
     uid that may learn run times and names of its own jobs only; None: of all.
@@ -75,9 +75,9 @@ async def estimate(question: Question, uid: int) -> bytes:
 
 
 async def whatif(question: Question, uid: int, *, admin: bool) -> bytes:
-    """Return the answer of a process of its own, as JSON.
+    """Return the answer of a separate process, as JSON.
 
-    Raises what it raised, or that its turn did not come or it took too long: jobs need the cores.
+    Raises its error, or an error if its turn did not come or it took too long: jobs need the cores.
     """
     seconds = ADMIN_SECONDS if admin else ORDINARY_SECONDS
     return await _in_turn(question, uid, _WHATIFS, WAIT_SECONDS, seconds)
@@ -108,7 +108,7 @@ async def _in_turn(
 async def _ask(question: Question) -> bytes:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-P",  # never a module from where the daemon happens to stand
+        "-P",  # never a module from the daemon's working directory
         "-m",
         "launcher.daemon.simulation_worker",
         launcher.__version__,
@@ -162,7 +162,7 @@ def question_of(
     submitted: ev.Submitted | None = None,
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = (),
 ) -> Question:
-    """Return what is asked of a replay of this daemon's queue, as it is now."""
+    """Return the request for a replay of this daemon's present queue."""
     world = context.world
     return Question(
         state_dir=context.config.state_dir,

@@ -1,4 +1,4 @@
-"""Streams of frames: an attempt's log file, and a job with everything that happens to it."""
+"""Streams of frames: an attempt's log file, and a job with all of its events."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ NOT_KEPT = "the log of attempt {} is not kept any more ([history] keep_logs and 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a reading of an attempt's log begins.
+    """The start of a reading of an attempt's log.
 
-    At the frame that stands at ``position`` bytes of the file, without its first ``cut`` bytes;
-    ``skip`` frames are left out, of which this is the first.
+    It starts at the frame at ``position`` bytes of the file, without the frame's first ``cut``
+    bytes; ``skip`` frames are left out, of which this is the first.
     """
 
     attempt: int
@@ -48,7 +48,7 @@ class Resume:
 
 
 class FollowedAttempt:
-    """The log of one attempt as far as it was read; ``ended`` once its END frame was."""
+    """The log of one attempt up to the part that was read; ``ended`` once its END frame was."""
 
     def __init__(self, context: Context, job: Job, number: int, resume: Resume | None) -> None:
         self.job, self.number = job.id, number
@@ -61,14 +61,14 @@ class FollowedAttempt:
         self._quiet_since: float | None = time.monotonic()
 
     def quiet_for(self) -> float:
-        """Return for how many seconds nothing more was there to read.
+        """Return for how many seconds there has been nothing more to read.
 
         The time that a client takes for what was read does not count.
         """
         return 0.0 if self._quiet_since is None else time.monotonic() - self._quiet_since
 
     async def start(self, query: LogQuery) -> None:
-        """Begin where the query tells."""
+        """Start at the position in the query."""
         if query.resume is not None:
             return
         if query.tail is not None:
@@ -81,7 +81,7 @@ class FollowedAttempt:
             self._from = Resume(self.number, await self._blocking(since, self.path, query.since_ns))
 
     async def new_frames(self) -> list[Frame]:
-        """Return the output written since the last call, behind a frame with its position."""
+        """Return the output written since the last call, after a frame with its position."""
         if self._reader is None:
             begin = self._from
             self._reader = await self._blocking(opened, self.path, begin.position, begin.skip)
@@ -104,15 +104,15 @@ class FollowedAttempt:
         return [Frame(POSITION, 0, f"{self.number}.{before}.{cut}".encode()), *frames]
 
     async def _blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what a call returns that blocks on the disk."""
+        """Run a call that blocks on the disk."""
         return await self._context.users.run(self._uid, call, *args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """What to read of a job's logs: of one attempt, or of the last one where None.
+    """The part of a job's logs to read: of one attempt, or of the last one if None.
 
-    It begins at ``resume``, at the last ``tail`` lines, or near the first output since ``since_ns``
+    It starts at ``resume``, at the last ``tail`` lines, or near the first output since ``since_ns``
     (nanoseconds since 1970), in this order.
     """
 
@@ -126,9 +126,9 @@ class LogQuery:
 async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterator[list[Frame]]:
     """Yield the output of an attempt. Ends with END.
 
-    With ``follow`` until it is complete; a job that waits is waited for. Without, the log of a job
-    that has ended is read to its end, also where a loud one's is still being written; its ``tail``
-    is known only then.
+    With ``follow``, reads until the log is complete; a waiting job is waited for. Without, the log
+    of an ended job is read to its end, also if a long one is still being written; its ``tail`` is
+    known only then.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + JUST_ENDED_SECONDS
@@ -169,7 +169,7 @@ def _next(context: Context, reading: FollowedAttempt, job: Job, last: int) -> Fo
 
 
 def _is_told(job: Job, reading: FollowedAttempt) -> bool:
-    """Whether an attempt's output may be shown: that it runs is on record first.
+    """Whether an attempt's output may be shown: only once its start is recorded.
 
     What a client does with signals depends on it.
     """
@@ -197,7 +197,7 @@ async def _wake(woken: asyncio.Event) -> None:
 async def follow_frames(
     context: Context, job: Job, caller: Caller, resume: Resume | None
 ) -> AsyncIterator[list[Frame]]:
-    """Yield what happens to a job: EVENT frames on every change, its output, END with the job."""
+    """Yield a job's events: EVENT frames on every change, its output, END with the job."""
     spec = await context.spec(job.id)
     command = job_views.cut(spec.command) if spec else None
     has_log = spec is None or not spec.foreground
@@ -230,7 +230,7 @@ async def follow_frames(
 
 
 def _complete(context: Context, reading: FollowedAttempt | None, job: Job, last: int) -> bool:
-    """Whether nothing more will be written: the log ended, was lost, or there never was one.
+    """Whether nothing more will be written: the log ended, was lost, or never existed.
 
     ``last`` is the attempt whose log is the last to be read.
     """
@@ -244,18 +244,18 @@ def _complete(context: Context, reading: FollowedAttempt | None, job: Job, last:
     ran = job.started_at is not None or reading.number != job.attempt
     if not owed and (not ran or _ended_before(job)) and not reading.path.exists():
         return True
-    # Nobody is writing it, and nobody will: its end was lost before this daemon began.
+    # It is not being written any more: its end was lost before this daemon started.
     return not owed and reading.quiet_for() > JUST_ENDED_SECONDS
 
 
 def _ended_before(job: Job) -> bool:
-    """Whether a job ended long enough ago that its log would be there."""
+    """Whether a job ended long enough ago for its log to exist."""
     ended = wall_of(job.ended_at)
     return ended is None or ended < clock.now().wall - JUST_ENDED_SECONDS
 
 
 def _loss(context: Context, reading: FollowedAttempt | None, job: Job) -> list[Frame]:
-    """Return what is to be said of a log that is over and has no end, where it does not itself."""
+    """Return the message for a log that is over without an end, unless the log contains it."""
     if reading is None or reading.ended or reading.told_lost or job.outcome is None:
         return []
     ran = job.started_at is not None or reading.number != job.attempt
@@ -282,7 +282,7 @@ def _event(context: Context, job: Job, caller: Caller, command: list[str] | None
 
 
 def _turn(context: Context, job: Job, caller: Caller) -> dict[str, Any] | None:
-    """Return what the owner's client needs to start a foreground job now; nobody else's."""
+    """Return what a client needs to start a foreground job now; only for the job's owner."""
     turn = context.turns.of(job.id) if caller.owner.uid == job.owner.uid else None
     return None if turn is None else dataclasses.asdict(turn)
 

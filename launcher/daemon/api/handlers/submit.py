@@ -1,4 +1,4 @@
-"""Submits: requests become new jobs, arrays their elements; names become places and ids."""
+"""Submits: turns requests into jobs, arrays into elements, and names into places and ids."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ SHOWN_AT_A_TIME = 250
 async def submit(
     context: Context, caller: Caller, asked: wire.SubmitRequest
 ) -> list[wire.JobView] | AsyncIterator[list[wire.JobView]]:
-    """Queue all of the jobs, or none; with ``dry_run`` only say what would be queued.
+    """Queue all of the jobs, or none; with ``dry_run`` only report what would be queued.
 
-    Returns the jobs as they are shown; many come some at a time, and are queued, read or not.
+    Returns the views of the jobs. Those of many jobs are streamed in parts; the jobs are queued
+    even if the client does not read them.
     """
     if not asked.dry_run:
         must_have_room(context.config)
@@ -70,7 +71,7 @@ async def _shown(
 async def _queue(
     context: Context, caller: Caller, event: ev.Submitted, bundles: Sequence[Bundle]
 ) -> list[Job]:
-    """Queue jobs, their secrets first: a job that is on record has them, or never gets them."""
+    """Queue jobs, after storing their secrets: a job on record has them, or never gets them."""
     if not bundles:
         return cast(list[Job], await context.event_loop.ask(event))
     context.event_loop.must_commit()
@@ -78,16 +79,16 @@ async def _queue(
     with context.secrets.held(bundle.key for bundle in bundles):
         jobs: list[Job] = await context.event_loop.ask(event)
         for job, new in zip(jobs, event.jobs, strict=True):
-            if new.spec.kept is not None and job.id in context.world.jobs:  # else it is over
+            if new.spec.kept is not None and job.id in context.world.jobs:  # otherwise it is over
                 context.secrets.use(job.id, (caller.uid, new.spec.kept))
     return jobs
 
 
 async def _check_mounts(context: Context, event: ev.Submitted) -> None:
-    """Raise ``PinRefused`` for what the submitter may not open: at submit, and not only when the
-    job starts.
+    """Raise ``PinRefused`` for a mount that the submitter may not open: at submit, not only when
+    the job starts.
 
-    Only of some: what an array's elements mount is mostly the same.
+    Checks only some jobs: an array's elements mostly have the same mounts.
     """
     rules = context.world.rules.policy
     pauses = Pauses()
@@ -113,14 +114,14 @@ def _command(spec: JobSpec) -> list[str] | None:
 
 
 def count_of(asked: Sequence[wire.JobRequest]) -> int:
-    """Return how many jobs are asked for, before any of them is made."""
+    """Return the number of requested jobs, before any of them is created."""
     return sum(1 if one.array is None else len(one.array.indices) for one in asked)
 
 
 async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) -> ev.Submitted:
-    """Return what is asked of the core, with arrays expanded.
+    """Return the event for the core, with arrays expanded.
 
-    Of secrets there are names here, and where they will be kept, never contents.
+    It contains the names of secrets and where they will be stored, never contents.
     """
     count = count_of(asked.jobs)
     if not 0 < count <= MAX_JOBS:
@@ -141,7 +142,7 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
 
 
 def _check_host(context: Context, request: wire.JobRequest) -> None:
-    """Raise ``UserError`` for a host job that cannot run, or be limited, on this machine."""
+    """Raise ``UserError`` for a host job that this machine cannot run, or cannot limit."""
     if context.host is None:
         raise UserError(
             "runtime: this daemon cannot run host jobs",
@@ -162,7 +163,7 @@ def _check_host(context: Context, request: wire.JobRequest) -> None:
 async def _expanded(
     request: wire.JobRequest, budget: Budget, pauses: Pauses
 ) -> Sequence[wire.JobRequest]:
-    """Return the elements of a request, made some at a time."""
+    """Return the elements of a request, created in steps."""
     job_requests: list[wire.JobRequest] = []
     for element in each_element(request, budget):
         job_requests.append(element)
@@ -197,7 +198,7 @@ async def _new_jobs(
             spec, key = made.parts(element)
             place = _place(request.array, len(arrays), number)
             new.append(ev.NewJob(spec, document, key, beside, after, place))
-            await pauses.rest()  # a long list is nobody else's business
+            await pauses.rest()  # a long list must not block other requests
         if request.array is not None:
             indices = ranges(request.array.indices)
             template, most = template_of(request), request.array.max_parallel
@@ -213,7 +214,7 @@ def _place(array: wire.ArrayRequest | None, which: int, number: int) -> ev.NewEl
 
 
 class _Made:
-    """What is made of a request; the elements of an array are often one and the same."""
+    """The result of a request; the elements of an array are often equal."""
 
     def __init__(self, context: Context, uid: int, given: Container[str]) -> None:
         self._context, self._uid, self._given = context, uid, given
@@ -231,7 +232,7 @@ class _Made:
 def _places(
     asked: Sequence[wire.JobRequest], expanded: Sequence[Sequence[wire.JobRequest]]
 ) -> dict[str, list[int]]:
-    """Return the places in a submit by the jobs' names; of an array the first of its elements.
+    """Return the places in a submit by the jobs' names; of an array, its first element's place.
 
     Two jobs of different files may share a name: then both are meant.
     """
@@ -246,7 +247,7 @@ def _places(
 async def _dependencies(
     context: Context, caller: Caller, request: wire.JobRequest, places: Mapping[str, list[int]]
 ) -> tuple[tuple[tuple[int, After], ...], tuple[tuple[Dependency, Outcome | None], ...]]:
-    """Return what a request waits for: jobs beside it by their place, others with their ends."""
+    """Return a request's dependencies: jobs of this submit by place, others with their outcomes."""
     beside: list[tuple[int, After]] = []
     others: list[tuple[Dependency, Outcome | None]] = []
     for name, how in request.depends_on.items():
@@ -260,7 +261,7 @@ async def _dependencies(
 async def _other(
     context: Context, caller: Caller, name: str, wanted: str, after: After
 ) -> tuple[Dependency, Outcome | None]:
-    """Return a dependency on a job or array of an earlier submit, and how that ended if it did."""
+    """Return a dependency on a job or array of an earlier submit, with its outcome if it ended."""
     if "[" in wanted:
         element = await context.one(wanted, caller)
         return Dependency(element.id, after), element.outcome

@@ -11,7 +11,7 @@ from launcher.daemon.users.identity import Caller
 
 
 async def whatif(context: Context, caller: Caller, asked: wire.WhatIfRequest) -> bytes:
-    """Replay the queue, or only these jobs, over layouts; the one that ends first is marked.
+    """Replay the queue, or only these jobs, over layouts; mark the one that ends first.
 
     Returns the forecasts as JSON: they may be long, and are only passed on.
     """

@@ -1,4 +1,4 @@
-"""Why a job waits, who is in the way, and when it may start."""
+"""Why a job waits, which jobs are ahead, and when it may start."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _gate(name: str, blocked: Blocker | None, *, mine: bool) -> wire.Gate:
 def _in_the_way(
     explainer: Explainer, front: Iterable[Job], blockers: Iterable[Blocker]
 ) -> list[int]:
-    """Return who is in front, in order, then who is on the slices or must end first."""
+    """Return the jobs in front, in order, then those on the slices or those that must end first."""
     live, queue = explainer.world.jobs, explainer.world.queue
     others = (i for b in blockers for i in b.jobs if i in live and i not in queue)
     return list(dict.fromkeys([*(job.id for job in front), *others]))[: 2 * MOST_AHEAD]
