@@ -1,8 +1,8 @@
-"""When the wall clock is set: what was recorded by it moves along, so that seconds go on counting.
+"""Steps of the wall clock: recorded times are shifted along, so that durations stay correct.
 
-Limits, backoffs and use are kept in seconds since 1970, because they outlive a boot; CLOCK_BOOTTIME
-tells by how much the wall clock was set meanwhile. What people mean by the wall clock (a begin
-time to come, a reservation) stays where it is.
+Limits, backoffs and use are stored in seconds since 1970, because they outlive a boot;
+CLOCK_BOOTTIME shows by how much the wall clock was set meanwhile. Times that users chose by the
+wall clock (a begin time in the future, a reservation) are not shifted.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from launcher.core.model.use import weight
 from launcher.core.world.world import World
 
 STEP_SECONDS = 2.0
-"""Less is a clock that is being corrected slowly, or the rounding of a long replay."""
+"""A smaller step is a clock that is being corrected slowly, or the rounding of a long replay."""
 
 
 def keep_pace(world: World, now: Now) -> None:
-    """Move the records along where the wall clock was set since the last look."""
+    """Shift the records if the wall clock was set since the last call."""
     clock = now.wall - now.boot
     if world.clock is None:
         world.clock = world.changes.clock = clock
@@ -67,7 +67,7 @@ def _move_job(world: World, job: Job, step: float, now: Now) -> None:
 
 
 def _backs_off(job: Job) -> bool:
-    """Whether the time that a pending job waits for is a backoff, and not its user's wish."""
+    """Whether a pending job's begin time is a backoff, not its user's wish."""
     return job.attempt > 0 or job.pulls_failed > 0
 
 

@@ -1,4 +1,4 @@
-"""Takes over what NVML reports: GPUs and slices are replaced, leases and quarantines stay."""
+"""Applies what NVML reports: GPUs and slices are replaced, leases and quarantines stay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.core.world.world import World
 
 
 def take_inventory(world: World, read: InventoryRead) -> None:
-    """Replace what is known of GPUs and slices; leases and quarantines stay where they are."""
+    """Replace the GPUs and slices; leases and quarantines stay where they are."""
     inventory, foreign = read.inventory, dict(read.foreign)
     world.not_ours = dict(read.not_ours)
     world.gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
@@ -26,7 +26,7 @@ def take_inventory(world: World, read: InventoryRead) -> None:
         seen = reported.get(uuid)
         state.silent = world.why_silent(state.slice.gpu_uuid)
         if seen is None and state.silent is not None:
-            continue  # nothing is known: it stays what it was
+            continue  # unknown: it keeps its state
         leased = state.lease.slice if state.lease else None
         other = leased is not None and seen is not None and leased.identity != seen.identity
         state.lost, state.instead = seen is None or other, seen if other else None
@@ -47,7 +47,7 @@ def take_inventory(world: World, read: InventoryRead) -> None:
 
 
 def _changed_by(world: World, new: Slice) -> int | None:
-    """Return the change of the layout that a new slice is part of: it may be undone yet."""
+    """Return the layout change that a new slice is part of: it may still be undone."""
     op = world.layout
     if op is None or all(wish.gpu_uuid != new.gpu_uuid for wish in op.wishes):
         return None

@@ -1,7 +1,7 @@
 """The one transition table: everything that may change a job's state is in this file, as data.
 
-A pair that is not in the table is a bug somewhere: ``check`` raises with the job's history and
-nothing is changed. The diagram in launcher/README.md is generated from the table.
+A pair that is missing from the table is a bug: ``check`` raises with the job's history, and nothing
+is changed. The diagram in launcher/README.md is generated from the table.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ EVENTS: tuple[type, ...] = (
 
 
 def allowed(state: State, event: type) -> bool:
-    """Whether this event means anything to a job in this state."""
+    """Whether this event applies to a job in this state."""
     return (state, event) in TRANSITIONS
 
 
 def check(job: Job, event: type, to: State, story: Iterable[str] = ()) -> None:
-    """Raise ``InvalidTransition`` unless the table lets ``event`` take ``job`` to ``to``."""
+    """Raise ``InvalidTransition`` unless the table allows ``event`` to take ``job`` to ``to``."""
     if to not in TRANSITIONS.get((job.state, event), frozenset()):
         history = "; ".join(story) or "no history"
         raise InvalidTransition(
@@ -99,7 +99,7 @@ def check(job: Job, event: type, to: State, story: Iterable[str] = ()) -> None:
 
 
 def diagram() -> str:
-    """Return the state diagram as mermaid text, made from the table."""
+    """Return the state diagram as mermaid text, generated from the table."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for (state, event), targets in TRANSITIONS.items():
         for target in sorted(targets, key=lambda s: s.value):

@@ -1,7 +1,7 @@
-"""The pending jobs that could start now, ordered; alike jobs of a user share one heap, a lane.
+"""The pending jobs that could start now, ordered; similar jobs of a user share one heap, a lane.
 
-Where the first of a lane cannot start, none behind it can: they ask for the same, for the same
-user, for about the same time. So a pass looks at one job per lane however many wait.
+If the first job of a lane cannot start, none behind it can: they need the same, for the same user,
+for about the same time. So a pass examines one job per lane, however many wait.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from launcher.core.model.job import Job, Need
 T = TypeVar("T", tuple[int, int], tuple[int, int, int])
 
 Order = tuple[int, int, int]
-"""Priority (negative, so that the highest is first), id, and which push of the job it is."""
+"""Priority (negative, so that the highest is first), id, and number of the push of the job."""
 
 SPARE = 64
-"""So many entries of jobs that have left may be in a heap beside as many as there are jobs."""
+"""A heap may have this many stale entries more than it has jobs."""
 
 FEW = 3
 """Over-scan factor for the first N of a heap before falling back to a full scan."""
 
 
 class Lane(NamedTuple):
-    """What the jobs of one heap have in common; ``limit`` is a class of time limits.
+    """The common properties of the jobs in one heap; ``limit`` is a class of time limits.
 
-    Host jobs have lanes of their own: what keeps containers from starting may not keep them.
+    Host jobs have lanes of their own: what blocks containers may not block host jobs.
     """
 
     need: Need
@@ -51,7 +51,7 @@ def limit_class(seconds: float | None) -> float | None:
 
 
 def _ascending(heap: list[T]) -> Iterator[T]:
-    """Yield a heap's entries from the smallest on, each in O(log n), and leave it as it is."""
+    """Yield a heap's entries in ascending order, each in O(log n), without changing the heap."""
     fringe = [(order, 0) for order in heap[:1]]
     while fringe:
         order, at = heapq.heappop(fringe)
@@ -72,14 +72,14 @@ class Aside:
         return job_id in self._where
 
     def put(self, job: Job) -> None:
-        """Add a job, or give it another place."""
+        """Add a job, or change its place."""
         if self._where.get(job.id) != -job.priority:
             self._where[job.id] = -job.priority
             heapq.heappush(self._heap, (-job.priority, job.id))
             self._tidy()
 
     def discard(self, job_id: int) -> None:
-        """Take a job out, if it is in; its heap entry goes later."""
+        """Remove a job if it is present; its heap entry goes later."""
         if self._where.pop(job_id, None) is not None:
             self._tidy()
 
@@ -89,7 +89,7 @@ class Aside:
             heapq.heapify(self._heap)
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the ids in their order, the first N in O(N log N); nothing may change meanwhile."""
+        """Yield the ids in order, the first N in O(N log N); nothing may change meanwhile."""
         while self._heap and self._where.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         last = None
@@ -102,7 +102,7 @@ class Aside:
 def lane_for(
     need: Need, uid: int, time_limit: float | None, stop_grace: float, *, on_host: bool
 ) -> Lane:
-    """Return the lane of a job that asks for this; times are seconds."""
+    """Return the lane of a job with this need; times are seconds."""
     limit = limit_class(None if time_limit is None else time_limit + stop_grace)
     return Lane(need, uid, limit, on_host)
 
@@ -128,7 +128,7 @@ class PendingQueue:
         return job_id in self._where
 
     def push(self, job: Job) -> None:
-        """Add a job, or give it another place."""
+        """Add a job, or change its place."""
         self.discard(job.id)
         lane = lane_of(job)
         self._pushes += 1
@@ -142,13 +142,13 @@ class PendingQueue:
             heapq.heapify(heap)
 
     def discard(self, job_id: int) -> None:
-        """Take a job out, if it is in; its heap entry goes when it comes up."""
+        """Remove a job if it is present; its heap entry goes when it reaches the front."""
         where = self._where.pop(job_id, None)
         if where is not None:
             self._waiting[where[1].need] -= 1
 
     def head(self, lane: Lane) -> Order | None:
-        """Return the order of the first job of a lane, None where it is empty."""
+        """Return the order of the first job of a lane, None if it is empty."""
         lanes = self._lanes.get(lane.need)
         heap = lanes.get(lane) if lanes else None
         while heap and not self._holds(heap[0], lane):
@@ -170,7 +170,7 @@ class PendingQueue:
         return self._waiting.get(need, 0)
 
     def needs(self) -> list[Need]:
-        """Return what the jobs in the queue ask for, each once; some may have left."""
+        """Return the needs of the jobs in the queue, each once; some may have left."""
         return list(self._lanes)
 
     def heads(self, need: Need) -> list[tuple[Lane, Order]]:
@@ -186,7 +186,7 @@ class PendingQueue:
     def first(self, lane: Lane, most: int, keep: Callable[[int], bool]) -> list[int]:
         """Return the ids of the first jobs of a lane that are to be kept, in their order.
 
-        In O(most log most) where few have left or are not to be kept, else in O(n log most).
+        O(most log most) if few have left or are to be dropped, otherwise O(n log most).
         """
         heap = self._lanes.get(lane.need, {}).get(lane, [])
 
@@ -213,5 +213,5 @@ class PendingQueue:
         return [lane for lanes in self._lanes.values() for lane in lanes]
 
     def ids(self) -> Iterator[int]:
-        """Yield the ids of all jobs in the queue, in no order."""
+        """Yield the ids of all jobs in the queue, unordered."""
         return iter(tuple(self._where))

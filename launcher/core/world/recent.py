@@ -1,11 +1,11 @@
-"""What happened to ended jobs lately: a request may have read their rows before."""
+"""Recent events of ended jobs: a request may have read their rows before."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 MOST = 20_000
-"""So many ends and deletions are remembered; a request that read its rows before is refused."""
+"""The number of ends and deletions remembered; a request with rows from before is refused."""
 
 
 @dataclass(slots=True)
@@ -13,15 +13,15 @@ class RecentEnds:
     """The last attempt of jobs that ended after more than one, and which jobs were pruned."""
 
     count: int = 0
-    """How many were noted in all: a request takes it before it reads rows."""
+    """The total number of records: a request reads it before it reads rows."""
     _last: dict[int, int | None] = field(default_factory=dict)
 
     def ended(self, job_id: int, attempt: int) -> None:
-        """Note a job that ended: an older row of it is stale."""
+        """Record a job that ended: an older row of it is stale."""
         self._note(job_id, attempt)
 
     def pruned(self, job_id: int) -> None:
-        """Note a job that was deleted."""
+        """Record a job that was deleted."""
         self._note(job_id, None)
 
     def is_gone(self, job_id: int) -> bool:

@@ -1,4 +1,4 @@
-"""The small steps that every handler takes: move a job, end it, find the one an event is about."""
+"""The basic steps of every handler: move a job, end it, find the job that an event is about."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launcher.core.world.world import World
 
 
 def move(world: World, job: Job, event: type, to: State, now: ev.Now, detail: str = "") -> None:
-    """Take the job to a state if the table allows it, and write it into its history."""
+    """Take the job to a state if the table allows it, and record that in its history."""
     story = world.stories.setdefault(job.id, [])
     lifecycle.check(job, event, to, story)
     job.state = to
@@ -36,9 +36,9 @@ def finish(
 
 
 def stop(world: World, job: Job, now: ev.Now) -> list[Action]:
-    """Return the action that asks the job's container to end, and set when it is killed.
+    """Return the action that stops the job's container, and set when it is killed.
 
-    An attempt is asked once: what wants its end later does not prolong its grace period.
+    An attempt is stopped once: later reasons to stop it do not prolong its grace period.
     """
     if job.kill_now:
         return kill(world, job, now, "asked before")
@@ -61,7 +61,7 @@ def kill(world: World, job: Job, now: ev.Now, why: str) -> list[Action]:
 def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:
     """Return the job if the event belongs to its live attempt; else count it as late (I11).
 
-    Raises ``InvalidTransition``, before anything is changed, where the pair is not in the table.
+    Raises ``InvalidTransition``, before anything is changed, if the pair is not in the table.
     """
     job = world.jobs.get(job_id)
     if job is None or job.attempt != attempt or _told_before(job, event):
@@ -73,7 +73,7 @@ def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:
 
 
 def _told_before(job: Job, event: type) -> bool:
-    """Whether observers may tell this twice: a sweep and a wait can see the same end."""
+    """Whether observers may report this twice: a sweep and a wait can see the same end."""
     if event in (ev.AttemptEnded, ev.AttemptLost):
         return job.state in (State.COMPLETING, State.PENDING)
     return event is ev.AttemptStarted and job.state in (State.RUNNING, State.COMPLETING)

@@ -1,7 +1,7 @@
 """The world in memory: live jobs, slices and images with their indexes, and what changed.
 
-Everything here can be rebuilt from the store; a failed commit throws it away. Only the core's
-handlers change it, and every change is noted in ``changes`` for the next transaction.
+Everything here can be rebuilt from the store; a failed commit discards it. Only the core's
+handlers change it, and every change is recorded in ``changes`` for the next transaction.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 FIRST_WAIT_SECONDS = 10.0
-"""How long after Docker could not hand out GPUs that is tried again; then twice as long."""
+"""The delay before GPU support of Docker is tried again after a failure; then doubled."""
 
 
 @dataclass(slots=True, eq=False)
 class World:
-    """Live jobs, slices, leases, images, and the gates that keep new starts back."""
+    """Live jobs, slices, leases, images, and the gates that block new starts."""
 
     store: str
     next_id: int = 1
@@ -46,24 +46,24 @@ class World:
     leases: dict[int, list[Lease]] = field(default_factory=dict)
     queue: PendingQueue = field(default_factory=PendingQueue)
     aside: Aside = field(default_factory=Aside)
-    """The pending jobs that are not in the queue, and no elements of arrays."""
+    """The pending jobs outside the queue that are not elements of arrays."""
     gpus: dict[str, Gpu] = field(default_factory=dict)
     not_ours: dict[str, str] = field(default_factory=dict)
-    """GPU UUID -> why another daemon has it."""
+    """GPU UUID -> which daemon has it, for GPUs of other daemons."""
     slices: dict[str, SliceState] = field(default_factory=dict)
     instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
     cuts: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
     """The compute slices of the compute instances that NVML shows, by GPU and GI id: largest first,
     () for one that spans its GPU instance. A GPU instance without any is left out."""
     hidden: frozenset[str] = frozenset()
-    """The GPUs of which NVML does not tell what GPU instances stand."""
+    """The GPUs whose GPU instances NVML does not report."""
     silent: dict[str, str] = field(default_factory=dict)
-    """GPU UUID -> why it cannot be asked; an empty UUID is a GPU that was not read yet."""
+    """GPU UUID -> why it does not answer; an empty UUID is a GPU that was not read yet."""
     gpus_lost: int = 0
-    """How many GPUs fell off the bus: nobody knows what they offered."""
+    """How many GPUs fell off the bus: their profiles are unknown."""
     drains: dict[str, Drain] = field(default_factory=dict)
     made: dict[tuple[str, int], Place] = field(default_factory=dict)
-    """The GPU instances that the launcher made, by GPU and GI id."""
+    """The GPU instances that the launcher created, by GPU and GI id."""
     layout: LayoutOp | None = None
     next_layout: int = 1
     images: dict[ImageKey, ImageState] = field(default_factory=dict)
@@ -73,22 +73,22 @@ class World:
     pulls_started: int = 0
     """How many pulls were started."""
     pulled: dict[int, int] = field(default_factory=dict)
-    """The number of the last pull that was started for each user who waits for one, by uid."""
+    """The number of the last pull that was started for each waiting user, by uid."""
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
-    """The uids to whom a registry gave an image for their credentials, by its id."""
+    """The uids for whose credentials a registry provided an image, by its id."""
     public_images: set[str] = field(default_factory=set)
-    """The images that a registry gave without credentials, or that an admin published, by id."""
+    """The images that a registry provided without credentials, or an admin published, by id."""
     pulls: set[tuple[str, int]] = field(default_factory=set)
-    """(reference, uid) of pulls with credentials that were started and have no end on record."""
+    """(reference, uid) of pulls with credentials that were started and have no recorded end."""
     cpu_running: set[int] = field(default_factory=set)
     alarms: list[tuple[float, int]] = field(default_factory=list)
     begins: list[tuple[float, int]] = field(default_factory=list)
     dependents: dict[int, set[int]] = field(default_factory=dict)
     """Job id -> the pending jobs that wait for its end."""
     ended: list[tuple[int, Outcome]] = field(default_factory=list)
-    """Ends that the dependents have not been told of yet."""
+    """Ends that have not been passed to the dependents yet."""
     live: Counter[int] = field(default_factory=Counter)
-    """How many jobs each user has here, by uid."""
+    """How many live jobs each user has, by uid."""
     kept: Counter[int] = field(default_factory=Counter)
     """How many bytes these jobs take in the database, by uid."""
     waits: Counter[int] = field(default_factory=Counter)
@@ -99,38 +99,38 @@ class World:
     """How many jobs of each lane each user has here, by uid: each lane costs every decision."""
     _names: dict[int, str] = field(default_factory=dict)
     uses: dict[int, Use] = field(default_factory=dict)
-    """What each user used before now, by uid."""
+    """Each user's use in the past, by uid."""
     weights: dict[int, float] = field(default_factory=dict)
-    """The same as numbers that time does not change: ``fairshare.weight``."""
+    """The same in a form that does not change with time: ``fairshare.weight``."""
     groups: dict[int, frozenset[str]] = field(default_factory=dict)
     """The groups of the users who have jobs, by uid."""
     reservations: dict[str, Reservation] = field(default_factory=dict)
     arrays: dict[int, Array] = field(default_factory=dict)
     """The arrays with elements that have not ended."""
     room: set[int] = field(default_factory=set)
-    """The arrays in which the turn of a waiting element may have come."""
+    """The arrays in which a waiting element may be next."""
     preemptible: set[int] = field(default_factory=set)
     """The jobs that hold slices and give way to others."""
     recent: RecentEnds = field(default_factory=RecentEnds)
     keeping: dict[int, float] = field(default_factory=dict)
     """Since when (CLOCK_BOOTTIME seconds) a waiting gang keeps free slices for itself."""
     fitting: dict[Need, list[SliceState]] = field(default_factory=dict)
-    """The slices that a need could use: a memory of ``fitting.wanted``."""
+    """The slices that a need could use: a cache of ``fitting.wanted``."""
     stories: dict[int, list[str]] = field(default_factory=dict)
     boot: str | None = None
     """The machine's present boot, by the kernel's id."""
     changes: Changes = field(default_factory=Changes)
     late_events: int = 0
     clock: float | None = None
-    """What the wall clock was ahead of CLOCK_BOOTTIME when its records were made, in seconds."""
-    # The gates: None where open, else the sentence that says why new starts wait.
+    """The wall clock minus CLOCK_BOOTTIME when its records were made, in seconds."""
+    # The gates: None if open, otherwise the sentence that says why new starts wait.
     reconciling: str | None = "the daemon compares its records with Docker and NVML"
     draining: str | None = None
     engine_down: str | None = None
     gpu_down: str | None = None
     gpu_support: str | None = None
     gpu_support_again: float = 0.0
-    """When it is tried again, in CLOCK_BOOTTIME seconds, and how long is waited the next time."""
+    """The time of the next try, in CLOCK_BOOTTIME seconds, and the delay after it."""
     gpu_support_wait: float = FIRST_WAIT_SECONDS
 
     @property
@@ -144,17 +144,17 @@ class World:
         return None not in (boot, self.boot) and boot != self.boot
 
     def take_changes(self) -> Changes:
-        """Return what changed since the last call, and start anew."""
+        """Return the changes since the last call, and reset them."""
         taken, self.changes = self.changes, Changes()
         return taken
 
     def note(self, job: Job, at: float, event: str, detail: str = "") -> None:
-        """Mark a job changed and add a line to its history."""
+        """Mark a job as changed and add a line to its history."""
         self.changes.jobs[job.id] = job
         self.changes.history.append(HistoryLine(job.id, at, event, detail))
 
     def add(self, job: Job) -> None:
-        """Take a job into the indexes: at submit, or when the store is read."""
+        """Add a job to the indexes: at submit, or when the store is read."""
         if job.id not in self.jobs:
             self.live[job.owner.uid] += 1
             self.kept[job.owner.uid] += job.kept_bytes
@@ -172,7 +172,7 @@ class World:
             self.set_aside(job)
 
     def set_aside(self, job: Job) -> None:
-        """Note that a job waits outside the queue, or that its place there is another one."""
+        """Record that a job waits outside the queue, or that its place there has changed."""
         if job.element is None and job.id in self.jobs and job.id not in self.queue:
             self.aside.put(job)
 
@@ -182,7 +182,7 @@ class World:
         self.aside.discard(job.id)
 
     def count_kind(self, job: Job, more: int) -> None:
-        """Count a job in its lane, or no more: before and after what makes its lane changes."""
+        """Count a job in its lane, or remove it: before and after changes to its lane."""
         kinds = self.kinds.setdefault(job.owner.uid, Counter())
         lane = lane_of(job)
         kinds[lane] += more
@@ -190,12 +190,12 @@ class World:
             del kinds[lane]
 
     def depend(self, job: Job) -> None:
-        """Note whose ends a job waits for."""
+        """Index the jobs whose ends a job waits for."""
         for dependency in job.waits_for:
             self.dependents.setdefault(dependency.job, set()).add(job.id)
 
     def activate(self, job: Job) -> None:
-        """Note that a job holds slices, or a CPU slot."""
+        """Record that a job holds slices, or a CPU slot."""
         if job.need.kind is NeedKind.NONE and job.state is not State.COMPLETING:
             self.cpu_running.add(job.id)
         if job.preemptible:
@@ -206,7 +206,7 @@ class World:
             array.taken.add(job.id)
 
     def deactivate(self, job: Job) -> None:
-        """Note that a job holds nothing any more and is pending again, or out of the queue."""
+        """Record that a job holds nothing any more and is pending again, or out of the queue."""
         self.preemptible.discard(job.id)
         self.set_aside(job)
         if job.element is not None:
@@ -215,7 +215,7 @@ class World:
             self.room.add(array.id)
 
     def forget(self, job: Job) -> None:
-        """Drop a DONE job: the store keeps it, deciding does not need it."""
+        """Drop a DONE job: it stays in the store, and is not needed for decisions."""
         if job.attempt > 1:
             self.recent.ended(job.id, job.attempt)
         self.queue.discard(job.id)
@@ -236,7 +236,7 @@ class World:
                 del self.arrays[array.id]
 
     def _forget_attempt(self, job: Job) -> None:
-        """Drop a job's live attempt; during which boot it ran only matters until here."""
+        """Drop a job's live attempt; the boot in which it ran is not needed after this."""
         attempt = self.attempts.pop(job.id, None)
         if attempt is not None and attempt.boot is not None:
             attempt.boot = None
@@ -257,7 +257,7 @@ class World:
                 del self.named[each.job]
 
     def user_name(self, uid: int) -> str:
-        """Return the name of a user who has used something, or the uid as text."""
+        """Return the name of a user with recorded use, or the uid as text."""
         use = self.uses.get(uid)
         return use.user if use else self._names.get(uid, str(uid))
 
@@ -279,7 +279,7 @@ class World:
         """End a lease; with ``quarantine`` the slice stays out of use until proven clean."""
         lease.released_at, lease.quarantine = at, quarantine
         job = self.jobs[lease.job]
-        used_until = min(at, wall_of(job.ended_at) or at)  # while nobody looked nothing ran
+        used_until = min(at, wall_of(job.ended_at) or at)  # time after its end is not its use
         rate = rate_of((lease,), self.rules.fair_share)
         self._charge(job, rate, lease.granted_at, used_until)
         state = self.slices[lease.slice.uuid]
@@ -292,7 +292,7 @@ class World:
             self.quarantine(lease.slice.uuid, Quarantine(quarantine, lasting, at))
 
     def release_cpu(self, job: Job, at: float) -> None:
-        """Give back the CPU slots of a job that has some."""
+        """Release the CPU slots of a job that has some."""
         if job.id in self.cpu_running:
             self.cpu_running.discard(job.id)
             used_until = min(at, wall_of(job.ended_at) or at)
@@ -307,7 +307,7 @@ class World:
         self.weights[uid] = weight(use, half_life)
 
     def quarantine(self, uuid: str, quarantine: Quarantine) -> None:
-        """Let nobody have a slice; a lasting quarantine stays as it is until it is cleared."""
+        """Take a slice out of use; a lasting quarantine stays as it is until it is cleared."""
         state = self.slices[uuid]
         if state.quarantine is not None and state.lasting:
             return
@@ -316,14 +316,14 @@ class World:
         self.changes.quarantines[uuid] = quarantine
 
     def clear_quarantine(self, uuid: str) -> None:
-        """Let a slice be used again, with nothing held against it."""
+        """Put a slice back into use, and clear its quarantine."""
         state = self.slices[uuid]
         state.quarantine, state.lasting, state.quarantined_at = None, False, None
         state.failed_starts = 0
         self.changes.quarantines[uuid] = None
 
     def set_made(self, gpu_uuid: str, gi: int, place: Place | None) -> None:
-        """Note that the launcher made a GPU instance, or with None that it is gone."""
+        """Record that the launcher created a GPU instance, or with None that it is gone."""
         if place is None:
             self.made.pop((gpu_uuid, gi), None)
         else:
@@ -331,7 +331,7 @@ class World:
         self.changes.made[gpu_uuid, gi] = place
 
     def made_by_us(self, gpu_uuid: str, gi: int | None) -> bool:
-        """Whether the launcher made the GPU instance that stands there."""
+        """Whether the launcher created this GPU instance."""
         instance = self.instances.get((gpu_uuid, -1 if gi is None else gi))
         place = None if gi is None else self.made.get((gpu_uuid, gi))
         return (
@@ -341,7 +341,7 @@ class World:
         )
 
     def set_drain(self, uuid: str, drain: Drain | None) -> None:
-        """Drain a slice or GPU, or let it be used again with None."""
+        """Drain a slice or GPU; None ends the drain."""
         if drain is None:
             self.drains.pop(uuid, None)
         else:
@@ -350,14 +350,14 @@ class World:
         self.mark_drained()
 
     def mark_drained(self) -> None:
-        """Set each slice's drain from what is drained by its UUID or its GPU's."""
+        """Set each slice's drain from the drains of its UUID and its GPU's."""
         for state in self.slices.values():
             names = (state.slice.uuid, state.slice.gpu_uuid)
             result = next((self.drains[uuid] for uuid in names if uuid in self.drains), None)
             state.drained = None if result is None else f"is drained: {result.reason}"
 
     def set_deadline(self, job: Job, at_boot: float) -> None:
-        """Note when a running job's time ends, in CLOCK_BOOTTIME seconds, and its warning."""
+        """Record when a running job's time ends, in CLOCK_BOOTTIME seconds, and its warning."""
         job.deadline, job.warn_at = at_boot, None
         heapq.heappush(self.alarms, (at_boot, job.id))
         if job.warn is not None:
@@ -365,14 +365,14 @@ class World:
             heapq.heappush(self.alarms, (job.warn_at, job.id))
 
     def set_kill(self, job: Job, at_boot: float) -> None:
-        """Note when the grace period of a job that is being stopped ends (CLOCK_BOOTTIME)."""
+        """Record when the grace period of a job that is being stopped ends (CLOCK_BOOTTIME)."""
         job.kill_at = at_boot
         heapq.heappush(self.alarms, (at_boot, job.id))
 
     def mark_beside(self) -> None:
-        """Keep a GPU whole where a part of it is leased, and its parts where all of it is (I15).
+        """Keep a GPU whole while a part of it is leased, and its parts while the GPU is (I15).
 
-        Both are here only after somebody switched MIG mode under a lease.
+        Both exist only if MIG mode was switched during a lease.
         """
         held: dict[tuple[str, bool], Lease] = {}
         for state in self.slices.values():
@@ -388,9 +388,9 @@ class World:
                 )
 
     def why_silent(self, gpu_uuid: str) -> str | None:
-        """Return why a GPU cannot be asked, None where it can.
+        """Return why a GPU does not answer, None if it does.
 
-        A GPU that is not there may be the one of which not even the UUID could be read.
+        A missing GPU may be the one of which not even the UUID could be read.
         """
         unread = None if gpu_uuid in self.gpus else self.silent.get("")
         return self.silent.get(gpu_uuid) or unread
