@@ -1,1 +1,1 @@
-"""Who starts now, on which slices, and why the others wait."""
+"""Which jobs start now, on which slices, and why the others wait."""

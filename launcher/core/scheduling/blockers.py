@@ -1,4 +1,4 @@
-"""What blocks one job by itself: quotas, reservations, dependencies, its image."""
+"""What blocks one job individually: quotas, reservations, dependencies, its image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from launcher.imageref import registry_of
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One unmet need: which reason, what is needed, what there is, and the jobs in the way."""
+    """One unmet need: its reason, what is needed, what exists, and the blocking jobs."""
 
     reason: Reason
     need: str
@@ -48,7 +48,7 @@ def _moment(at: float) -> str:
 
 
 def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
-    """Yield what of the job's own keeps it out of the queue."""
+    """Yield the job's own reasons that keep it out of the queue."""
     release = f"`launch release {job.id}`"
     if job.held is Reason.NEVER_STARTED:
         tried = f"{job.never_started} starts failed before the container ran: {job.message}"
@@ -73,7 +73,7 @@ def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
 
 
 def _turn(world: World, job: Job) -> Blocker | None:
-    """Return what an element of an array waits for whose turn has not come."""
+    """Return what an array element waits for while its turn has not come."""
     array = world.arrays[job.element.array] if job.element is not None else None
     if array is None or array.max_parallel is None or job.id in array.taken:
         return None

@@ -1,4 +1,4 @@
-"""CPU slots: what a job without a GPU takes, and how many are free or kept for another.
+"""CPU slots: what a job without a GPU takes, and how many are free or reserved for another.
 
 A job takes as many slots as the cores that it may use, rounded up: ``Need.count``.
 """
@@ -16,7 +16,7 @@ from launcher.errors import ImpossibleRequest
 
 
 def slots_for(cpus: float | None) -> int:
-    """Return the slots of a job that may use so many cores; without a number it is one core.
+    """Return the slots of a job that may use this many cores; without a number it is one core.
 
     >>> slots_for(None), slots_for(0.5), slots_for(2.5)
     (1, 1, 3)
@@ -25,7 +25,7 @@ def slots_for(cpus: float | None) -> int:
 
 
 def with_slots(need: Need, cpus: float | None) -> Need:
-    """Return the need of a job, which for a CPU job says how many slots it takes."""
+    """Return the need of a job; for a CPU job it contains the number of slots."""
     if need.kind is not NeedKind.NONE:
         return need
     return Need(NeedKind.NONE, count=slots_for(cpus))
@@ -42,13 +42,13 @@ def check_possible(world: World, need: Need) -> None:
 
 @dataclass(slots=True)
 class KeptSlots:
-    """The free slots that waiting jobs of several slots keep from the jobs behind them."""
+    """The free slots that waiting jobs of several slots withhold from the jobs behind them."""
 
     world: World
     kept: list[tuple[HeldBack, int]] = field(default_factory=list)
 
     def keepers(self, job: Job, key: Key) -> list[tuple[HeldBack, int]]:
-        """Return who keeps slots from a job, and how many: it would not be over in time."""
+        """Return who withholds slots from a job that would not end in time, and how many."""
         seconds = runs_for(job)
         return [
             (holder, count)
@@ -57,12 +57,12 @@ class KeptSlots:
         ]
 
     def free_for(self, job: Job, key: Key) -> int:
-        """Return how many free slots are not kept from a job."""
+        """Return how many free slots are not withheld from a job."""
         reserved = sum(count for _, count in self.keepers(job, key))
         return self.world.cpu_slots - self.world.cpu_used - reserved
 
     def keep(self, job: Job, key: Key, now: Now) -> None:
-        """Let a blocked job of several slots keep what is free, while it is its turn."""
+        """Let a blocked job of several slots withhold what is free, while it is its turn."""
         world, count = self.world, job.need.count
         free = min(count, self.free_for(job, key))
         if count < 2 or count > world.cpu_slots or free <= 0 or not may_keep(world, job, now):
@@ -70,7 +70,7 @@ class KeptSlots:
         self.kept.append((HeldBack(key, self._starts_in(count, now)), free))
 
     def _starts_in(self, count: int, now: Now) -> float:
-        """Return in how many seconds so many slots should be free."""
+        """Return in how many seconds this many slots should be free."""
         free = self.world.cpu_slots - self.world.cpu_used
         running = [self.world.jobs[job_id] for job_id in self.world.cpu_running]
         for seconds, slots in sorted((ends_in(self.world, j, now), j.need.count) for j in running):

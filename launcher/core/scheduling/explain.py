@@ -31,29 +31,29 @@ from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
 
 EXACT_UP_TO = 5000
-"""In a longer queue a place is told without playing through who is served when."""
+"""In a longer queue a place is computed without simulating the order of service."""
 
 
 class Explainer:
-    """Explains any number of jobs of one moment: the walk over the queue is made once."""
+    """Explains any number of jobs at one moment: the walk over the queue is made once."""
 
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
         self._of_lane: dict[Lane, Reason | None] = {}
         self._slices: dict[Need, frozenset[str]] = {}
-        # Of needs that could use the same slices these are the same: there are few such sets.
+        # Needs that could use the same slices share an entry: there are few such sets.
         self._rivals: dict[frozenset[str], tuple[Need, ...]] = {}
         self._heads: dict[frozenset[str] | Need, list[Key]] = {}
 
     @functools.cached_property
     def walk(self) -> QueueWalk:
-        """The walk, after every job in front has kept what it may."""
+        """The walk, after every job in front has withheld what it may."""
         return settled(self.world, self.now)
 
     def position(self, job: Job) -> int | None:
-        """Return a job's place in the queue from 1, None where it is not in it.
+        """Return a job's place in the queue from 1, None if it is not in it.
 
-        In a very long queue by what everybody used until now; else as it will be served.
+        In a very long queue the place follows past use only; otherwise the order of service.
         """
         if job.id not in self.world.queue:
             return None
@@ -64,7 +64,7 @@ class Explainer:
         return 1 + sum(self.walk.key(jobs[i]) < key for i in self.world.queue.ids())
 
     def in_front(self, job: Job, most: int) -> list[Job]:
-        """Return the first jobs in front of this one that could use a slice which it could use."""
+        """Return the first jobs in front of this one that could use one of its possible slices."""
         key, jobs = self.walk.key(job), self.world.jobs
         needs = set(self._competing(job.need))
 
@@ -75,7 +75,7 @@ class Explainer:
         return QueueWalk(self.world, self.now).first(most, competes)
 
     def _competing(self, need: Need) -> tuple[Need, ...]:
-        """Return the needs that could take from this one, itself among them."""
+        """Return the needs that could compete with this one, including itself."""
         mine = self._could_use(need)
         if not mine:
             return (need,)
@@ -119,10 +119,10 @@ class Explainer:
         return reason[0].reason if reason else None
 
     def earliest(self, job: Job) -> float | None:
-        """Return in how many seconds enough slices could be free if nobody were in front.
+        """Return in how many seconds enough slices could be free if no job were in front.
 
         Running jobs are over when their limits are, and those that give way when they may. None
-        where nobody knows: it is held, or nothing starts on this machine now.
+        if that is unknown: the job is held, or nothing starts on this machine now.
         """
         if job.held is not None or gate(self.world, job.need, on_host=job.on_host):
             return None
@@ -181,7 +181,7 @@ class Explainer:
         return tuple(job_id for _, _, job_id in heads[:before])
 
     def _lacking(self, job: Job) -> Blocker | None:
-        """Return what is not there at all, however long one waits for others' jobs."""
+        """Return what does not exist at all, however long the job waits for others."""
         fit, count = wanted(self.world, job.need), slices_wanted(self.world, job.need)
         if len(fit) < count:
             return self._missing(job.need, len(fit))
@@ -206,7 +206,7 @@ class Explainer:
         return Blocker(Reason.GPU_UNAVAILABLE, str(need), f"{have}; {unread}")
 
     def _kept(self, job: Job) -> Blocker | None:
-        """Return who keeps free slices that this job could use: a gang in front, an admin."""
+        """Return what reserves free slices that this job could use: a gang in front, an admin."""
         if job.need.kind is NeedKind.NONE:
             return self._kept_slots(job)
         free = [s for s in wanted(self.world, job.need) if s.free]
@@ -222,7 +222,7 @@ class Explainer:
         return self._reserved(job, free)
 
     def _kept_slots(self, job: Job) -> Blocker | None:
-        """Return who keeps free CPU slots that would do for this job."""
+        """Return the jobs that withhold enough free CPU slots for this job."""
         world, slots = self.world, self.walk.kept_slots
         keepers = slots.keepers(job, self.walk.key(job))
         if not keepers or world.cpu_slots - world.cpu_used < job.need.count:
@@ -298,7 +298,7 @@ _OF_ALL = frozenset(
         Reason.QUOTA,
     }
 )
-"""What keeps the first job of a lane from starting keeps all behind it."""
+"""Blockers that apply to all jobs of a lane if they apply to its first."""
 
 _OUT_OF_QUEUE = frozenset(
     {
@@ -312,7 +312,7 @@ _OUT_OF_QUEUE = frozenset(
         Reason.DEPENDENCY,
     }
 )
-"""What of a job's own keeps it out of the queue, and its image from being looked for."""
+"""The job's own blockers, which keep it out of the queue, and its image from being looked for."""
 
 
 def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
@@ -321,7 +321,7 @@ def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
 
 
 def gates(blockers: Sequence[Blocker]) -> list[tuple[str, Blocker | None]]:
-    """Return what a job with these must pass, in order, up to where it was not looked further."""
+    """Return the blockers to check for such a job, in order, up to the last relevant one."""
     result: list[tuple[str, Blocker | None]] = []
     for name, reasons in GATES:
         blocked = next((b for b in blockers if b.reason in reasons), None)

@@ -1,8 +1,8 @@
-"""Who had how much of the machine lately: decayed use, in slice-GiB-seconds.
+"""Recent use of the machine by user: decayed, in slice-GiB-seconds.
 
-A use decays with the half-life of the rules, and so does what a running job has used so far: both
-by the same integral, so that the end of a job does not change the order. Only one that was shorter
-than the entry charge gives back the rest of that.
+A use decays with the half-life of the rules, and so does what a running job has used so far. Both
+use the same integral, so that the end of a job does not change the order. Only a job that was
+shorter than the entry charge gives back the rest of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class FairShareOrder:
-    """Every user's use as it is now, running jobs included, and the order of users."""
+    """Every user's present use, running jobs included, and the order of users."""
 
     def __init__(self, world: World, wall: float) -> None:
         self._rules = world.rules.fair_share
@@ -32,7 +32,7 @@ class FairShareOrder:
 
     @functools.cached_property
     def _running(self) -> dict[int, float]:
-        """What the jobs that run have used so far, by uid; most passes need not know."""
+        """The use of the running jobs so far, by uid; computed lazily, as most passes need none."""
         result: dict[int, float] = {}
         world = self._world
         for job_id, leases in world.leases.items():
@@ -53,7 +53,7 @@ class FairShareOrder:
         return accrued(rate, seconds, self._rules.half_life)
 
     def started(self, job: Job) -> None:
-        """Count a job that was just given its slices."""
+        """Count a job that was just granted its slices."""
         uid = job.owner.uid
         self._of.pop(uid, None)
         if "_running" in self.__dict__:
@@ -62,7 +62,7 @@ class FairShareOrder:
             self._running[uid] = self._running.get(uid, 0.0) + more
 
     def served(self, uid: int, gib: float) -> None:
-        """Count for a user what one of the user's jobs will be charged when it starts."""
+        """Add the charge for the start of one of the user's jobs."""
         self._of.pop(uid, None)
         self._running[uid] = self._running.get(uid, 0.0) + gib * self._rules.entry_charge
 
@@ -73,9 +73,9 @@ class FairShareOrder:
         return past + self._running.get(uid, 0.0)
 
     def of(self, uid: int) -> float:
-        """Return the number that orders users: who has the least goes first.
+        """Return the number that orders users: the lowest goes first.
 
-        It is the ``weight`` of a use, and costs next to nothing for a user who runs nothing.
+        It is the ``weight`` of a use, and costs next to nothing for a user without running jobs.
         """
         result = self._of.get(uid)
         if result is None:
@@ -94,9 +94,9 @@ class FairShareOrder:
 
 
 def _log2_of_sum(some: float, more: float) -> float:
-    """Return the binary logarithm of a sum of two numbers that are given by theirs.
+    """Return the binary logarithm of a sum of two numbers that are given by their logarithms.
 
-    The numbers themselves may be too large: where the clock is a thousand half-lives behind.
+    The numbers themselves may be too large, if the clock is a thousand half-lives behind.
     """
     larger = max(some, more)
     return larger + math.log2(math.exp2(some - larger) + math.exp2(more - larger))

@@ -1,4 +1,4 @@
-"""Whether a request ever could run on this machine."""
+"""Whether a request could ever run on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launcher.errors import ImpossibleRequest
 
 
 def check_possible(world: World, need: Need) -> None:
-    """Raise ``ImpossibleRequest`` where no GPU here could ever give what is asked.
+    """Raise ``ImpossibleRequest`` if no GPU here could ever satisfy the request.
 
     Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
     not be read refuses nothing, and neither does a machine whose GPUs are not all known yet.

@@ -1,7 +1,7 @@
-"""Slices kept free for a waiting gang, and the jobs short enough to run in front of it (EASY).
+"""Slices reserved for a waiting gang, and the jobs short enough to run in front of it (EASY).
 
-A gang that cannot start keeps the free slices that it could use. It starts when the last of those
-it lacks is free: a job with a time limit that ends before that may use a kept slice meanwhile.
+A gang that cannot start withholds the free slices that it could use. It starts when the last of the
+missing ones is free. A job whose time limit ends before that may use a withheld slice meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from launcher.core.scheduling.matching import slices_wanted
 from launcher.core.world.world import World
 
 RELEASE_SECONDS = 10.0
-"""What ending a container and proving its slice free takes, generously."""
+"""A generous limit for ending a container and proving its slice free."""
 
 
 Key = tuple[int, float, int]
@@ -24,19 +24,19 @@ Key = tuple[int, float, int]
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """A free slice kept for the job of this place; ``seconds`` until that job could start."""
+    """A free slice withheld for the job of this place; ``seconds`` until that job could start."""
 
     key: Key
     seconds: float
 
     @property
     def job(self) -> int:
-        """The job that the slice is kept for."""
+        """The job that the slice is withheld for."""
         return self.key[2]
 
 
 def runs_for(job: Job) -> float | None:
-    """Return how many seconds a job holds its slices at most; None without a time limit."""
+    """Return for how many seconds a job holds its slices at most; None without a time limit."""
     if job.time_limit is None:
         return None
     return job.time_limit + job.stop_grace + RELEASE_SECONDS
@@ -54,7 +54,7 @@ def limit_in(world: World, job: Job, now: Now) -> float:
 
 
 def ends_in(world: World, job: Job, now: Now) -> float:
-    """Return in how many seconds a job that holds slices should have given them back."""
+    """Return in how many seconds a job that holds slices should have released them."""
     grace = 0.0 if job.state is State.COMPLETING else job.stop_grace
     return limit_in(world, job, now) + grace + RELEASE_SECONDS
 
@@ -62,10 +62,10 @@ def ends_in(world: World, job: Job, now: Now) -> float:
 def keep(
     world: World, key: Key, usable: list[SliceState], held_back: dict[str, HeldBack], now: Now
 ) -> None:
-    """Add the free slices that the blocked job of this place keeps from the jobs behind it.
+    """Add the free slices that the blocked job of this place withholds from the jobs behind it.
 
-    ``usable`` are those that it could have, now or later. None where even all of them would not do:
-    waiting for another layout, or for somebody else to go, keeps nobody back.
+    ``usable`` are those that it could have, now or later. It withholds none if even all of them are
+    too few: a job that waits for another layout, or for foreign use to end, blocks no other job.
     """
     job = world.jobs[key[2]]
     count = slices_wanted(world, job.need)
@@ -86,6 +86,6 @@ def starts_in(world: World, usable: list[SliceState], count: int, now: Now) -> f
 
 
 def may_keep(world: World, job: Job, now: Now) -> bool:
-    """Whether it is the gang's turn: it keeps slices for a while, then leaves them as long."""
+    """Whether it is the gang's turn: it withholds slices for a while, then pauses as long."""
     since = world.keeping.get(job.id, now.boot)
     return int((now.boot - since) // world.rules.holdback_idle) % 2 == 0

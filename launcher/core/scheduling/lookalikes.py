@@ -1,4 +1,4 @@
-"""What stands that looks like what a job asks for, and why it is not given to it."""
+"""Slices that resemble a job's request, and why the job does not get them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from launcher.core.world.world import World
 
 
 def told_instead(world: World, need: Need) -> str:
-    """Return, to be added to how many slices exist, what there is instead; empty for nothing."""
+    """Return text about similar slices, to follow the number that exist; empty for none."""
     return _shared(world, need) + _held_otherwise(world, need)
 
 
 def _shared(world: World, need: Need) -> str:
-    """Tell of the devices that have the size, but share their memory (I15)."""
+    """Describe the devices that have the size, but share their memory (I15)."""
     result = Counter(s.slice.profile for s in world.slices.values() if in_vain(need, s.slice))
     if not result:
         return ""
@@ -27,7 +27,7 @@ def _shared(world: World, need: Need) -> str:
 
 
 def _held_otherwise(world: World, need: Need) -> str:
-    """Tell of the UUIDs that came back as what is asked for, while a job has what they were."""
+    """Describe requested UUIDs that were created again while a job holds their earlier slice."""
     sentences = [
         f"; {s.slice.uuid} {s.unusable}, and job {s.lease.job} has it"
         for s in world.slices.values()

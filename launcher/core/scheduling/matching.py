@@ -10,9 +10,9 @@ from launcher.core.world.world import World
 
 
 def fits(need: Need, slice_: Slice) -> bool:
-    """Whether this slice is of the kind that the need asks for, free or not.
+    """Whether this slice is of the kind that the need requests, free or not.
 
-    A device with shared memory has none to promise: it fits its own profile and UUID only (I15).
+    A device with shared memory cannot promise any: it fits its own profile and UUID only (I15).
     """
     match need.kind:
         case NeedKind.UUID:
@@ -26,7 +26,7 @@ def fits(need: Need, slice_: Slice) -> bool:
 
 
 def in_vain(need: Need, slice_: Slice) -> bool:
-    """Whether only its shared memory, or its smaller share, keeps a slice from a need."""
+    """Whether a slice fits a need except for its shared memory, or its smaller share."""
     if not slice_.memory_shared:
         return False
     if need.kind is NeedKind.PROFILE:
@@ -35,7 +35,7 @@ def in_vain(need: Need, slice_: Slice) -> bool:
 
 
 def most_offered(need: Need, profile: Profile) -> int:
-    """Return how many slices of what a need asks for the GPU instances of a profile can be."""
+    """Return how many matching slices the GPU instances of a profile can provide."""
     if need.kind is not NeedKind.PROFILE:
         return profile.max_instances * _is_large(need, profile.name, profile.memory_mib)
     compute, of = split_of(need.profile or "")
@@ -86,9 +86,9 @@ def slices_wanted(world: World, need: Need) -> int:
 
 
 class Missed:
-    """How many kinds of waiting jobs would miss each slice, as long as nothing starts.
+    """How many kinds of waiting jobs would miss each slice; valid until a job starts.
 
-    Each kind is looked at once, however many jobs choose a slice.
+    Each kind is examined once, however many jobs choose a slice.
     """
 
     def __init__(self, world: World) -> None:
@@ -99,12 +99,12 @@ class Missed:
     def least_first(self, need: Need, free: list[SliceState]) -> list[SliceState]:
         """Return the free slices in the order in which the need should take them.
 
-        A request by memory may have the choice between profiles. It takes the slice whose loss
-        blocks least: one that no other waiting job would start on, and of those the smallest.
+        A request by memory may have a choice of profiles. It takes the slice whose loss blocks
+        least: one that no other waiting job would start on, and of those the smallest.
         """
         if need.kind is not NeedKind.MEMORY or len({s.slice.memory_mib for s in free}) < 2:
             return free
-        # The need itself counts the same for all of them: each fits it.
+        # The need itself adds the same number for each slice: all of them fit it.
         return sorted(free, key=lambda s: (self._by(s), *_smallest_first(s)))
 
     def _by(self, state: SliceState) -> int:
@@ -119,6 +119,6 @@ class Missed:
 
 
 def _scarce(world: World, need: Need) -> bool:
-    """Whether more is waited for than is free: then every slice that fits would be missed."""
+    """Whether no free slice would be left over: then every fitting slice would be missed."""
     free = sum(s.free for s in wanted(world, need))
     return 0 < free <= slices_wanted(world, need) * world.queue.waiting(need)

@@ -1,4 +1,4 @@
-"""The part of the host's memory that goes with slices: as large as theirs of the GPUs' memory."""
+"""A job's part of the host's memory: the same part as its slices have of the GPUs' memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from launcher.core.world.world import World
 
 
 def memory_with(world: World, slices: Iterable[Slice], cpus: float | None) -> int:
-    """Return the bytes of host memory that go with these slices; without any, with ``cpus``."""
+    """Return the bytes of host memory for these slices; without any, for ``cpus``."""
     leased = list(slices)
     part = _part(leased, world.gpus) if leased else _part_of_cores(world, cpus)
     return int(world.rules.policy.host_memory * part)
 
 
 def memory_for(world: World, need: Need, cpus: float | None) -> int:
-    """Return the least bytes of host memory that slices for this need can bring: to count on."""
+    """Return the minimum of host memory, in bytes, that slices for this need bring."""
     if need.kind is NeedKind.NONE:
         return memory_with(world, (), cpus)
     result = [state.slice for state in wanted(world, need)][: slices_wanted(world, need)]
@@ -32,7 +32,7 @@ def _part_of_cores(world: World, cpus: float | None) -> float:
 
 
 def _part(slices: list[Slice], gpus: dict[str, Gpu]) -> float:
-    """A GPU that is not known counts as large as its slice."""
+    """An unknown GPU counts as large as its slice."""
     parts = 0.0
     for each in slices:
         gpu = gpus.get(each.gpu_uuid)
@@ -41,7 +41,7 @@ def _part(slices: list[Slice], gpus: dict[str, Gpu]) -> float:
 
 
 def _part_of_profile(world: World, need: Need) -> float:
-    """What a slice will be that does not stand yet; all of it where nothing is known of it."""
+    """The part of a slice that does not exist yet; 1 if nothing is known of it."""
     sizes = [
         share_mib(need.profile or p.name, p.memory_mib) / max(gpu.memory_mib, p.memory_mib)
         for gpu in world.gpus.values()

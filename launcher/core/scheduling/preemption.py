@@ -1,7 +1,7 @@
-"""Jobs that give way: what a job of higher priority lacks is taken from preemptible ones.
+"""Preemption: a job of higher priority gets missing slices from preemptible jobs.
 
-The one that gives way is warned if it asked for that, stopped with its grace, and queued again
-under its id: it costs it no retry.
+A preempted job is warned if it asked for that, stopped with its grace period, and queued again
+under its id, without using up a retry.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from launcher.core.world.transitions import move, stop
 from launcher.core.world.world import World
 
 LONGEST_NOTICE_SECONDS = 300.0
-"""Who gives way has no more time than this between its warning and its end."""
+"""The maximum time between a preempted job's warning and its end."""
 
 
 def preempt(world: World, now: Now) -> list[Action]:
-    """Let preemptible jobs give way to those in front that lack slices; at most one job a pass.
+    """Preempt jobs for those in front that lack slices; at most one such job a pass.
 
-    What was asked to give way is not free yet: until it is, nobody else is asked for the same job.
+    The slices of a job that is being preempted are not free yet. Until they are, no other job is
+    preempted for the same one.
     """
     if not any(_may_go(world, world.jobs[i], now) for i in world.preemptible):
         return []
@@ -44,7 +45,7 @@ def _may_go(world: World, job: Job, now: Now) -> bool:
 
 
 def _victims(walk: QueueWalk, job: Job) -> list[Job]:
-    """Return the jobs that must go for this one to start; none where that would not do."""
+    """Return the jobs to preempt for this one to start; none if that would not be enough."""
     world, now = walk.world, walk.now
     if gate(world, job.need, on_host=job.on_host) or quota.exceeded(world, job, None) is not None:
         return []
@@ -65,7 +66,7 @@ def _victims(walk: QueueWalk, job: Job) -> list[Job]:
 
 
 def _coming(walk: QueueWalk, job: Job, state: SliceState) -> bool:
-    """Whether a slice is free for the job, or its user is on the way out."""
+    """Whether a slice is free for the job, or its user is being stopped."""
     if state.lease is None:
         return walk.open(job, state)
     holder = walk.world.jobs[state.lease.job]

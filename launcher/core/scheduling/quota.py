@@ -1,4 +1,4 @@
-"""How much a user or a group may have at once: running use makes a job wait, queued use refuses."""
+"""Quotas of a user or a group: running use makes a job wait, queued use refuses a submit."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from launcher.core.world.world import World
 from launcher.errors import NotAllowed
 
 ORDINARY_QUEUED_JOBS = 10_000
-"""How many jobs an ordinary user may have queued unless launcher.toml says otherwise."""
+"""The maximum of queued jobs of an ordinary user unless launcher.toml says otherwise."""
 ORDINARY_QUEUED_BYTES = 64 * 1024 * 1024
-"""How many bytes these may take in the database unless launcher.toml says otherwise."""
+"""The maximum of their bytes in the database unless launcher.toml says otherwise."""
 
 ORDINARY_QUEUED_KINDS = 100
-"""How many kinds of jobs an ordinary user may have unless launcher.toml says otherwise. Jobs are of
-one kind if they ask for the same GPUs and about the same time: every decision looks at one job of
+"""The maximum of kinds of jobs of an ordinary user unless launcher.toml says otherwise. Jobs are of
+one kind if they request the same GPUs and about the same time: every decision examines one job of
 each kind."""
 
 ORDINARY_QUEUED_DEPENDENCIES = 20_000
-"""For how many others an ordinary user's jobs may wait in all unless launcher.toml says otherwise:
-what a job still waits for is written again whenever one of them ends."""
+"""The maximum of dependencies of an ordinary user's jobs unless launcher.toml says otherwise: the
+remaining dependencies of a job are written again whenever one of them ends."""
 
 ORDINARY_LOG_BYTES = 20 * 1024**3
-"""How many bytes of logs an ordinary user may have unless launcher.toml says otherwise."""
+"""The maximum of log bytes of an ordinary user unless launcher.toml says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogRoom:
-    """A quota of logs: whose, how many bytes there are, and how many there may be."""
+    """A quota of logs: its holder, the present bytes, and the maximum."""
 
     whose: str
     has: int
@@ -41,13 +41,13 @@ class LogRoom:
 
     @property
     def left(self) -> int:
-        """How many bytes more there may be; negative where there are too many."""
+        """How many more bytes are allowed; negative if there are too many."""
         return self.most - self.has
 
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """A quota that a start would exceed: whose, what it would take, what there is."""
+    """A quota that a start would exceed: its holder, the use after the start, the limit."""
 
     whose: str
     need: str
@@ -93,7 +93,7 @@ def _exceeded_by_slots(world: World, job: Job) -> Exceeded | None:
 def _quotas(
     world: World, owner: Owner, groups: frozenset[str] | None
 ) -> Iterator[tuple[str, frozenset[int], Quota]]:
-    """Yield (whose, uids that share it, quota) of every quota that binds a user."""
+    """Yield (holder, uids that share it, quota) of every quota that applies to a user."""
     yield f"user {owner.name}", frozenset((owner.uid,)), world.rules.quota_of(owner.name)
     for group, quota in world.rules.group_quotas.items():
         if group in (groups or ()):
@@ -122,7 +122,7 @@ def _running(world: World, members: frozenset[int]) -> tuple[int, float]:
 def log_room(
     world: World, owner: Owner, held: Callable[[Set[int]], int], *, admin: bool
 ) -> LogRoom | None:
-    """Return the quota of logs that leaves a user least, None where none binds.
+    """Return the quota of logs that leaves a user the least, None if none applies.
 
     ``held`` returns how many bytes of logs some users (by uid) have together.
     """
@@ -140,7 +140,7 @@ def log_room(
 class More:
     """Jobs that are to be queued: their number and kinds.
 
-    ``kept`` is how many bytes they take in the database, ``waits`` for how many others they wait.
+    ``kept`` is their size in the database in bytes, ``waits`` the number of their dependencies.
     """
 
     jobs: int
@@ -152,10 +152,10 @@ class More:
 def check_submit(
     world: World, owner: Owner, groups: frozenset[str], more: More, *, admin: bool
 ) -> None:
-    """Raise ``NotAllowed`` where these are more than may be queued, or one more than may run.
+    """Raise ``NotAllowed`` if these exceed what may be queued, or one exceeds what may run.
 
-    Where the rules say nothing, an ordinary user may have ``ORDINARY_QUEUED_JOBS``, ``_BYTES``,
-    ``_KINDS`` and ``_DEPENDENCIES``.
+    Without rules an ordinary user may have ``ORDINARY_QUEUED_JOBS``, ``_BYTES``, ``_KINDS`` and
+    ``_DEPENDENCIES``.
     """
     needs = {lane.need for lane in more.kinds}
     check_kinds(world, owner, groups, more.kinds, admin=admin)
@@ -180,7 +180,7 @@ def check_submit(
 
 
 def _check_running(world: World, whose: str, quota: Quota, needs: Set[Need]) -> None:
-    """Raise ``NotAllowed`` where one of these asks for more than may run at once."""
+    """Raise ``NotAllowed`` if one of these requests more than may run at once."""
     if quota.running_slices is not None:
         most = max((slices_wanted(world, n) for n in needs), default=0)
         if most > quota.running_slices:
@@ -207,7 +207,7 @@ def check_kinds(
     admin: bool,
     instead_of: Lane | None = None,
 ) -> None:
-    """Raise ``NotAllowed`` where jobs of these kinds would be more kinds than a user may have.
+    """Raise ``NotAllowed`` if these kinds would exceed the kinds that a user may have.
 
     ``instead_of`` is the kind that a job has before it is changed.
     """
@@ -256,7 +256,7 @@ def _check_kept(world: World, whose: str, members: frozenset[int], most: int, mo
 
 def _check_queued(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
     if sum(world.live[uid] for uid in members) + more <= most:
-        return  # whatever their states: a long queue is not looked through for every submit
+        return  # states are not read: a submit must not scan a long queue
     queued = sum(
         job.state is State.PENDING and job.owner.uid in members for job in world.jobs.values()
     )

@@ -1,4 +1,4 @@
-"""Slices that an admin keeps for a user or group in a window of time."""
+"""Slices that an admin reserves for a user or group in a time window."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def admits(world: World, reservation: Reservation, owner: Owner) -> bool:
 
 
 def barring(world: World, job: Job, uuid: str, now: Now) -> Reservation | None:
-    """Return the reservation that keeps a job off a slice: it is on, or the job would run into it.
+    """Return the reservation that blocks a job on a slice: active, or due before the job would end.
 
-    A job without a time limit counts as long as the rules assume.
+    A job without a time limit counts with the limit that the rules assume.
     """
     for reservation in world.reservations.values():
         if uuid not in reservation.slices or now.wall >= reservation.end:
@@ -33,7 +33,7 @@ def barring(world: World, job: Job, uuid: str, now: Now) -> Reservation | None:
 
 
 def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
-    """Keep slices for somebody; raises ``UserError`` where that cannot be."""
+    """Reserve slices for a user or group; raises ``UserError`` if that is impossible."""
     before = world.reservations.get(event.name)
     if before is not None and before.end > now.wall:
         raise StaleRequest(
@@ -68,7 +68,7 @@ def _taken(world: World, uuid: str, event: ReserveAsked) -> Reservation | None:
 
 
 def _of_profile(world: World, event: ReserveAsked) -> tuple[str, ...]:
-    """Choose slices of a profile that nobody else has reserved in that time, free ones first."""
+    """Choose slices of a profile that have no other reservation in that time, free ones first."""
     of_profile = [s for s in world.slices.values() if s.slice.profile == event.profile]
     open_ = [s for s in of_profile if _taken(world, s.slice.uuid, event) is None]
     if event.count < 1 or len(open_) < event.count:
@@ -82,7 +82,7 @@ def _of_profile(world: World, event: ReserveAsked) -> tuple[str, ...]:
 
 
 def unreserve(world: World, event: UnreserveAsked, now: Now) -> list[Action]:
-    """Take a reservation back."""
+    """Cancel a reservation."""
     if event.name not in world.reservations:
         raise StaleRequest(
             f"there is no reservation {event.name}", fix="`launch reserve` lists them."

@@ -1,6 +1,6 @@
-"""Who starts now, on what: one walk over the heads of the queue.
+"""Which jobs start now, and on what: one walk over the heads of the queue.
 
-Order is priority, then fair share, then age. A gang that cannot be placed keeps the free slices
+Order is priority, then fair share, then age. A gang that cannot be placed withholds the free slices
 that it could use, so that smaller jobs behind it cannot starve it; the others go on. ``explain``
 walks the same way: the rule that refuses a start explains it.
 """
@@ -29,9 +29,9 @@ from launcher.core.world.world import World
 
 
 def gate(world: World, need: Need, *, on_host: bool) -> str | None:
-    """Return the sentence that keeps every such job from starting, None where nothing does.
+    """Return the sentence that says why no such job can start, None if they can.
 
-    A host job needs Docker for its slices alone: what containers use is not known without it.
+    A host job needs Docker only for its slices: without Docker their use by containers is unknown.
     """
     if why := world.reconciling or world.draining:
         return why
@@ -47,7 +47,7 @@ UNKNOWN_USE = "no slice is leased while Docker cannot tell which ones containers
 
 
 class QueueWalk:
-    """One walk over the queue in its order, with what those in front keep for themselves."""
+    """One walk over the queue in its order, with what the jobs in front withhold."""
 
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
@@ -64,7 +64,7 @@ class QueueWalk:
     def heads(self) -> Iterator[Job]:
         """Yield the first job of each lane in order, and the next of a lane whose first started.
 
-        Needs for which nothing is free are left out: none of them can start, or keep a slice.
+        Needs without a free slice are left out: their jobs can neither start nor withhold a slice.
         """
         heaps = [(need, self._lanes(need)) for need in self.world.queue.needs()]
         tops = [(heap[0][0], i) for i, (_, heap) in enumerate(heaps) if heap]
@@ -73,7 +73,7 @@ class QueueWalk:
             _, i = heapq.heappop(tops)
             need, heap = heaps[i]
             if not self._any_free(need):
-                continue  # and so for all lanes of this need
+                continue  # the same holds for all lanes of this need
             key, lane = heapq.heappop(heap)
             job = self.world.jobs[key[2]]
             if (now := self.key(job)) > key:  # others of this owner started meanwhile
@@ -98,16 +98,16 @@ class QueueWalk:
         return heap
 
     def first(self, most: int, keep: Callable[[int], bool] = lambda _: True) -> list[Job]:
-        """Return the first jobs in the order in which they will be served; of those to be kept."""
+        """Return the first jobs in the order of service, of those to be kept."""
         return list(itertools.islice(self.order(most, keep), most))
 
     def order(
         self, most: int | None = None, keep: Callable[[int], bool] = lambda _: True
     ) -> Iterator[Job]:
-        """Yield waiting jobs as they will be served, whatever they need.
+        """Yield waiting jobs in the order of service, whatever they need.
 
-        Each counts its entry charge when it is served, so that users take turns as they will. The
-        walk is used up by that.
+        Each counts its entry charge when it is served, so that users take turns as they will. This
+        uses up the walk.
         """
         jobs, queue = self.world.jobs, self.world.queue
         heap: list[tuple[Key, int, list[int]]] = []
@@ -142,7 +142,7 @@ class QueueWalk:
         return any(s.free for s in wanted(self.world, need))
 
     def choose(self, job: Job) -> tuple[Slice, ...] | None:
-        """Return the slices to lease, or None where the job cannot start now. All or nothing."""
+        """Return the slices to lease, or None if the job cannot start now. All or nothing."""
         world, need = self.world, job.need
         if gate(world, need, on_host=job.on_host):
             return None
@@ -154,12 +154,12 @@ class QueueWalk:
         count = slices_wanted(world, need)
         if len(free) < count:
             return None
-        free.sort(key=lambda s: s.failed_starts)  # a bad slice must not take all of a job's tries
+        free.sort(key=lambda s: s.failed_starts)  # a bad slice must not use up all of a job's tries
         chosen = tuple(s.slice for s in free[:count])
         return chosen if quota.exceeded(world, job, chosen) is None else None
 
     def started(self, job: Job) -> None:
-        """Note that a job was granted slices: less is free now, and its owner uses more."""
+        """Record that a job was granted slices: less is free now, and its owner uses more."""
         self.standing.started(job)
         self._missed = Missed(self.world)
 
@@ -172,7 +172,7 @@ class QueueWalk:
         )
 
     def kept_from(self, job: Job, uuid: str) -> bool:
-        """Whether a slice is kept for a job in front, and this one would not be over in time."""
+        """Whether a slice is withheld for a job in front, and this one would not end in time."""
         holder = self.kept.get(uuid)
         if holder is None or holder.key >= self.key(job):
             return False
@@ -180,7 +180,7 @@ class QueueWalk:
         return seconds is None or seconds > holder.seconds
 
     def refuse(self, job: Job) -> None:
-        """Let a job that cannot start keep what it may from those behind it."""
+        """Let a job that cannot start withhold what it may from those behind it."""
         world = self.world
         if job.need.kind is NeedKind.NONE:
             if quota.exceeded(world, job, ()) is None:
@@ -200,7 +200,7 @@ class QueueWalk:
 
 
 def settled(world: World, now: Now) -> QueueWalk:
-    """Return a walk in which no job started, and every job in front has kept what it may."""
+    """Return a walk in which no job started, and every job in front has withheld what it may."""
     walk = QueueWalk(world, now)
     for job in walk.heads():
         if walk.choose(job) is None:
@@ -209,10 +209,10 @@ def settled(world: World, now: Now) -> QueueWalk:
 
 
 def schedule(world: World, now: Now) -> list[Action]:
-    """Start every job that can start now; returns the actions, notes the changes.
+    """Start every job that can start now; returns the actions, records the changes.
 
-    A start may take the quota of a gang that keeps slices, and so what it kept is free for those
-    that were refused it: where somebody keeps slices, another pass follows one that started jobs.
+    A start may use up the quota of a gang that withholds slices, and so free them for the jobs
+    that were refused them. If slices are withheld, another pass follows one that started jobs.
     """
     actions: list[Action] = []
     while len(world.queue):
@@ -225,7 +225,7 @@ def schedule(world: World, now: Now) -> list[Action]:
 
 
 def _start(walk: QueueWalk) -> list[Action]:
-    """Make one pass: start whoever can start, and let the others keep what they may."""
+    """Make one pass: start the jobs that can start, and let the others withhold what they may."""
     actions: list[Action] = []
     for job in walk.heads():
         slices = walk.choose(job)

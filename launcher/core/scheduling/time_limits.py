@@ -11,7 +11,7 @@ from launcher.core.world.world import World
 
 
 def tick(world: World, now: ev.Now) -> list[Action]:
-    """Warn, stop and kill the running jobs for which it is time."""
+    """Warn, stop and kill the running jobs that are due."""
     actions: list[Action] = []
     for job in due(world, now.boot):
         if job.state is not State.RUNNING:
@@ -40,7 +40,7 @@ def _over(world: World, job: Job, now: ev.Now, why: str) -> list[Action]:
 
 
 def warn(world: World, job: Job, now: ev.Now) -> list[Action]:
-    """Send a job the signal that it wants before it is stopped."""
+    """Send a job the signal that it requested before it is stopped."""
     if job.warn is None:
         return []
     world.note(job, now.wall, "warned", job.warn.name)
@@ -49,7 +49,7 @@ def warn(world: World, job: Job, now: ev.Now) -> list[Action]:
 
 
 def idle(world: World, seen_idle: frozenset[str], now: ev.Now) -> list[Action]:
-    """Stop the jobs that had no process on any of their slices for as long as they allow."""
+    """Stop the jobs that had no process on any of their slices for their idle timeout."""
     actions: list[Action] = []
     for job_id, leases in list(world.leases.items()):
         job = world.jobs[job_id]
