@@ -1,7 +1,7 @@
-"""What a pending job must pass before it is in the queue: holds, a begin time, other jobs' ends.
+"""The conditions for a pending job to enter the queue: holds, a begin time, other jobs' ends.
 
-A job that is kept back by something of its own costs the scheduler nothing, and its image is looked
-for only when it could start.
+A job that is blocked individually costs the scheduler nothing, and its image is looked for only
+when it could start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from launcher.errors import NotAllowed, StaleRequest, UserError
 
 
 def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> list[Action]:
-    """Put a pending job into the queue, or let it wait for what keeps it out.
+    """Put a pending job into the queue, or let it wait for what blocks it.
 
     ``look_again``: its image was here and is not any more.
     """
@@ -39,7 +39,7 @@ def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> l
 
 
 def begin(world: World, now: ev.Now) -> list[Action]:
-    """Admit every job whose time has come."""
+    """Admit every job whose begin time has come."""
     actions: list[Action] = []
     while world.begins and world.begins[0][0] <= now.wall:
         _, job_id = heapq.heappop(world.begins)
@@ -62,7 +62,7 @@ def make_room(world: World, now: ev.Now) -> list[Action]:
 
 
 def leave(world: World, job: Job) -> None:
-    """Take a pending job out of the queue."""
+    """Remove a pending job from the queue."""
     world.queue.discard(job.id)
     world.keeping.pop(job.id, None)
     world.deactivate(job)
@@ -70,7 +70,7 @@ def leave(world: World, job: Job) -> None:
 
 
 def hold(world: World, event: ev.HoldAsked, now: ev.Now) -> list[Action]:
-    """Keep a pending job from starting."""
+    """Hold a pending job, so that it does not start."""
     job = _pending(world, event.job, "held")
     move(world, job, ev.HoldAsked, State.PENDING, now, f"by uid {event.uid}")
     reason = Reason.JOB_HELD_ADMIN if event.admin else Reason.JOB_HELD_USER
@@ -80,7 +80,7 @@ def hold(world: World, event: ev.HoldAsked, now: ev.Now) -> list[Action]:
 
 
 def release(world: World, event: ev.ReleaseAsked, now: ev.Now) -> list[Action]:
-    """Let a held job go; one that is not held stays as it is."""
+    """Release a held job; one that is not held stays as it is."""
     job = _pending(world, event.job, "released")
     if job.held is None:
         return []
@@ -91,12 +91,12 @@ def release(world: World, event: ev.ReleaseAsked, now: ev.Now) -> list[Action]:
 
 
 def let_go(job: Job) -> None:
-    """Forget why a job was held, and the failures that led to it."""
+    """Clear a job's hold, and the failures that led to it."""
     job.held, job.never_started, job.pulls_failed = None, 0, 0
 
 
 def check_release(job: Job, *, admin: bool) -> None:
-    """Raise ``NotAllowed`` where an admin holds a job and somebody else lets it go."""
+    """Raise ``NotAllowed`` if an admin holds a job and another user releases it."""
     if job.held is Reason.JOB_HELD_ADMIN and not admin:
         raise NotAllowed(f"job {job.id} is held by an admin", fix="Only an admin may release it.")
 
@@ -110,7 +110,7 @@ def _pending(world: World, job_id: int, verb: str) -> Job:
 
 
 def settle(world: World, now: ev.Now) -> list[Action]:
-    """Tell those who waited for what has just ended; ends may cause ends."""
+    """Pass new ends on to the dependents; ends may cause ends."""
     actions: list[Action] = []
     while world.ended:
         ended, outcome = world.ended.pop(0)
@@ -129,7 +129,7 @@ def _tell(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> 
     for dependency in matching:
         del job.waits_for[dependency]
     if job.waits_for and len(job.depends_on) > MOST_TOLD:
-        world.changes.jobs[job.id] = job  # no line for each of thousands
+        world.changes.jobs[job.id] = job  # no history line for each of thousands
         return []
     move(world, job, lifecycle.Settled, State.PENDING, now, f"job {ended} is {outcome.value}")
     return admit(world, job, now)
@@ -138,7 +138,7 @@ def _tell(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> 
 def never(
     world: World, job: Job, missed: Dependency, outcome: Outcome, now: ev.Now
 ) -> list[Action]:
-    """End, or hold, a job whose dependency can never hold."""
+    """End, or hold, a job whose dependency can never be satisfied."""
     message = f"job {missed.job} is {outcome.value}, {missed.after.value} was asked"
     reason = Reason.DEPENDENCY_NEVER_SATISFIED
     if world.rules.hold_unsatisfied:
@@ -152,7 +152,7 @@ def never(
 
 
 def check_cycles(jobs: Sequence[ev.NewJob]) -> Pieces[None]:
-    """In pieces: raise ``UserError`` naming the cycle where jobs wait for each other."""
+    """In steps: raise ``UserError`` naming the cycle if jobs wait for each other."""
     done: set[int] = set()
     for start in range(len(jobs)):
         if start % PIECE == 0:

@@ -1,4 +1,4 @@
-"""What the events of an attempt do to its job: started, refused, ended, lost, proven free."""
+"""The effects of an attempt's events on its job: started, refused, ended, lost, proven free."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from launcher.core.world.transitions import current, follow, move, stop
 from launcher.core.world.world import FIRST_WAIT_SECONDS, World
 
 MAX_STARTS_NEVER_STARTED = 3
-"""A job refused its start so often is held; trouble of the whole machine does not count."""
+"""A job is held after this many refused starts; faults of the whole machine do not count."""
 LONGEST_WAIT_SECONDS = 300.0
-"""So often at least it is tried whether Docker can hand out GPUs."""
+"""The maximum interval between tests of whether Docker provides GPUs again."""
 
 
 def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]:
-    """The container runs: follow it, and stop it if its end was asked for meanwhile."""
+    """The container runs: follow it, and stop it if a stop was requested meanwhile."""
     job = current(world, event.job, event.attempt, ev.AttemptStarted)
     if job is None:
         return []
@@ -68,7 +68,7 @@ def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Actio
 
 
 def _close_gate(world: World, event: ev.StartFailed, now: ev.Now) -> None:
-    """Keep the same failure from happening to the next job at once."""
+    """Prevent the same failure for the next job at once."""
     match event.failure:
         case StartFailure.ENGINE_AWAY:
             world.engine_down = event.message
@@ -77,7 +77,7 @@ def _close_gate(world: World, event: ev.StartFailed, now: ev.Now) -> None:
             world.gpu_support_again = now.boot + world.gpu_support_wait
             world.gpu_support_wait = min(2 * world.gpu_support_wait, LONGEST_WAIT_SECONDS)
         case StartFailure.GPU_AWAY if event.slice in world.slices:
-            world.slices[event.slice].silent = event.message  # the next look tells
+            world.slices[event.slice].silent = event.message  # until the next observation
         case StartFailure.SLICE_CHANGED if event.slice in world.slices:
             world.slices[event.slice].lost = True
         case StartFailure.FOREIGN if event.slice in world.slices:
@@ -109,7 +109,7 @@ def _outcome(job: Job, exit_code: int, oom: bool) -> Outcome:
 
 
 def _ended_by_itself(job: Job, ended_at: str | None) -> bool:
-    """Whether the container had ended, by Docker's clock, before anybody asked for its end."""
+    """Whether the container had ended, by Docker's clock, before a stop was requested."""
     ended = wall_of(ended_at)
     return job.stop_asked is not None and ended is not None and ended < job.stop_asked
 
@@ -142,7 +142,7 @@ def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
 
 
 def _killed_by_others(job: Job, event: ev.AttemptEnded) -> str | None:
-    """Say of an end by a signal that the launcher did not send it."""
+    """Record that the launcher did not send the signal that ended a job."""
     signal = {137: "SIGKILL", 143: "SIGTERM"}.get(event.exit_code)
     if signal is None or event.oom or job.stopping:
         return None
@@ -150,7 +150,7 @@ def _killed_by_others(job: Job, event: ev.AttemptEnded) -> str | None:
 
 
 def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
-    """Nobody knows how it ended: the job is LOST, its slices still need their proof."""
+    """It is unknown how it ended: the job is LOST, its slices still need their proof."""
     job = current(world, event.job, event.attempt, ev.AttemptLost)
     if job is None:
         return []
@@ -174,7 +174,7 @@ def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
 def _complete(
     world: World, job: Job, event: type, outcome: Outcome, now: ev.Now, message: str | None
 ) -> list[Action]:
-    """Enter COMPLETING; returns what proves the slices free and removes the container."""
+    """Enter COMPLETING; returns the actions that prove the slices free and remove the container."""
     used = job.retried
     job.again = retries.again(job, outcome, job.exit_code)
     if job.retries is not None and job.retried > used:
@@ -204,7 +204,7 @@ def _complete(
 def _prove(
     world: World, job: Job, actions: list[Action], proven: tuple[str, ...], now: ev.Now
 ) -> list[Action]:
-    """Take the proof that came with the end, and ask only for what it left open."""
+    """Use the proof that came with the end, and request only what is missing."""
     if proven and job.id in world.jobs:
         actions = actions + idle(world, ev.SlicesIdle(job.id, job.attempt, proven), now)
         if not world.leases.get(job.id):
@@ -213,7 +213,7 @@ def _prove(
 
 
 def idle(world: World, event: ev.SlicesIdle, now: ev.Now) -> list[Action]:
-    """Release what is proven free: not running by inspect, and no process on it (I2)."""
+    """Release the slices that are proven free: stopped by inspect, and without a process (I2)."""
     job = current(world, event.job, event.attempt, ev.SlicesIdle)
     if job is None:
         return []
@@ -235,7 +235,7 @@ def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
 
 
 def _leave_if_free(world: World, job: Job, event: type, now: ev.Now) -> list[Action]:
-    """Let a job go once nothing is leased to it: it is done, or queued again."""
+    """Finish a job once nothing is leased to it: it is done, or queued again."""
     if job.state is not State.COMPLETING or world.leases.get(job.id):
         return []
     if job.again is not None:

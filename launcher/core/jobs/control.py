@@ -1,4 +1,4 @@
-"""What people do to jobs that exist: cancel, requeue, retry, edit, signal."""
+"""User commands for existing jobs: cancel, requeue, retry, edit, signal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from launcher.core.world.world import World
 from launcher.errors import LauncherError, NoSuchJob, NotAllowed, StaleRequest, UserError
 
 MOST_CHANGES = 1000
-"""A job's history stays as short as its users need it; counted since the daemon's start."""
+"""Limits a job's history to what its users need; counted since the daemon's start."""
 MOST_ATTEMPTS = 1000
 """Each attempt leaves rows and a log."""
 
@@ -28,7 +28,7 @@ MOST_ATTEMPTS = 1000
 def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
     """End a job: one that waits never starts, one that runs is stopped.
 
-    A second request, or one that says so, leaves it no grace period.
+    A second request, or one that says so, ends the grace period at once.
     """
     job = _live(world, event.job)
     if job.state is State.PENDING:
@@ -64,7 +64,7 @@ def signal(world: World, event: ev.SignalAsked, now: ev.Now) -> list[Action]:
 
 
 def check_changes(world: World, job_id: int) -> None:
-    """Raise ``NotAllowed`` for a job that was changed too often: each change leaves a line."""
+    """Raise ``NotAllowed`` for a job that was changed too often: each change adds a line."""
     job = world.jobs.get(job_id)
     if job is not None and job.changes >= MOST_CHANGES:
         raise NotAllowed(
@@ -87,7 +87,7 @@ def _live(world: World, job_id: int) -> Job:
 
 
 def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
-    """Stop a job that has begun and queue it again; it costs no retry."""
+    """Stop a job that has started and queue it again, without using up a retry."""
     job = _live(world, event.job)
     if job.state not in (State.STARTING, State.RUNNING) or job.stopping:
         state = "being stopped" if job.stopping else job.state.value
@@ -98,9 +98,9 @@ def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
 
 
 def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action]]:
-    """In pieces: queue ended jobs again; each keeps its id and takes the next attempt.
+    """In steps: queue ended jobs again; each keeps its id and takes the next attempt.
 
-    Of several, those that cannot are passed over; a single one is refused. All are open again
+    Of several, those that cannot run again are skipped; a single one is refused. All are reopened
     before any is admitted: they wait for each other as they did before.
     """
     opened = yield from _that_can(world, event)
@@ -133,7 +133,7 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action
 
 
 def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
-    """Return the jobs that can be opened; one that depends on another that cannot, cannot."""
+    """Return the jobs that can be reopened, without those that depend on one that cannot."""
     known = world.arrays.keys() | {array.id for array in event.arrays}
     left = list(event.jobs)
     while True:
@@ -194,9 +194,9 @@ def _reopen(world: World, job: Job, event: ev.RetryAsked, now: ev.Now) -> None:
 
 
 def _reset(job: Job, now: ev.Now) -> None:
-    """Forget how a job ended; its attempts stay on record."""
+    """Clear a job's outcome; its attempts stay on record."""
     job.outcome = job.reason = job.message = job.held = job.again = None
-    if job.attempt or (job.begin or 0.0) <= now.wall:  # not a backoff of then
+    if job.attempt or (job.begin or 0.0) <= now.wall:  # not an earlier backoff
         job.begin = None
     job.exit_code = job.cancelled_by = job.container_id = None
     job.started_at = job.ended_at = job.started_wall = None
@@ -238,7 +238,7 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
 
 
 def _check_kind(world: World, job: Job, event: ev.EditAsked, limit: float | None) -> None:
-    """Raise ``NotAllowed`` where the changed job would be of one kind more than may be."""
+    """Raise ``NotAllowed`` if the changed job would exceed the allowed number of kinds."""
     need = event.need or job.need
     kind = lane_for(need, job.owner.uid, limit, job.stop_grace, on_host=job.on_host)
     groups = world.groups.get(job.owner.uid, frozenset())
@@ -246,7 +246,7 @@ def _check_kind(world: World, job: Job, event: ev.EditAsked, limit: float | None
 
 
 def _limit_asked(world: World, job: Job, event: ev.EditAsked) -> float | None:
-    """Return the time limit that the job shall have; raises where it may not."""
+    """Return the job's new time limit; raises if it is not allowed."""
     if event.time_limit is None:
         return job.time_limit
     if event.time_limit:

@@ -1,4 +1,4 @@
-"""Slices on which starts fail one after the other: out of use, before they cost every job a try."""
+"""Slices on which starts keep failing: taken out of use before they cost every job a try."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcher.core.messages.events import StartFailure
 from launcher.core.world.world import World
 
 MAX_FAILED_STARTS = 3
-"""So many starts in a row may fail on a slice, whichever jobs they are of."""
+"""The maximum of successive failed starts on a slice, by any jobs."""
 
 _OF_THE_SLICE = (StartFailure.INFRA, StartFailure.SLICE_CHANGED)
 
@@ -18,7 +18,7 @@ _OF_THE_SLICE = (StartFailure.INFRA, StartFailure.SLICE_CHANGED)
 def failed(world: World, event: ev.StartFailed, now: ev.Now) -> None:
     """Count a failed start against the slice that it names.
 
-    What names none (Docker's disk is full) would take every slice of the machine in turn.
+    A failure that names none (Docker's disk is full) would disable every slice of the machine.
     """
     state = world.slices.get(event.slice or "")
     if state is None or event.failure not in _OF_THE_SLICE:
@@ -30,7 +30,7 @@ def failed(world: World, event: ev.StartFailed, now: ev.Now) -> None:
 
 
 def worked(world: World, used: Iterable[str]) -> None:
-    """Hold nothing against slices on which a container runs."""
+    """Reset the count of slices on which a container runs."""
     for uuid in used:
         if uuid in world.slices:
             world.slices[uuid].failed_starts = 0

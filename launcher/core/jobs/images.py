@@ -1,10 +1,11 @@
-"""Images while jobs wait: found or pulled once for all who wait, then pinned to each of them.
+"""Images while jobs wait: found or pulled once for all waiting jobs, then pinned to each of them.
 
-A job enters the queue only with its image pinned, so a slice is never held while one is pulled.
-Whose an image is: everybody's if a registry gave it without credentials, or an admin published it;
-theirs to whom a registry gave it for their credentials; else the admins'. Only a pull that
-succeeded tells it: whoever makes up credentials can begin one. That somebody is about to pull one
-is on record before it can be here: so no admin publishes unawares what a daemon that died pulled.
+A job enters the queue only with its image pinned, so a slice is never held during a pull.
+
+Who may run an image: every user, if a registry provided it without credentials, or an admin
+published it; the users for whose credentials a registry provided it; otherwise only admins. Only a
+successful pull proves this, because false credentials can start one. A pull is recorded before its
+image can be here, so that no admin unknowingly publishes what a daemon that died had pulled.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from launcher.imageref import registry_of
 
 PULLS_AT_ONCE = 2
 MOST_PULLS = 16
-"""With those that start because their user has none running."""
+"""Includes those that start because their user has none running."""
 PULLS_BEFORE_HOLD = 3
 PULL_AGAIN_SECONDS = 10.0
-"""How long after a pull that found no registry the next is tried; then twice as long."""
+"""The delay before the next try if a pull did not reach the registry; then doubled."""
 ROOT = 0
 NOT_THEIRS = (
     "It is on this machine, for admins only: an admin makes it everybody's with "
@@ -35,7 +36,7 @@ NOT_THEIRS = (
 
 
 def want(world: World, job: Job) -> list[Action]:
-    """Let the job wait until its image is found or pulled; one question serves all who wait."""
+    """Let the job wait until its image is found or pulled; one action serves all waiting jobs."""
     state = world.images.get(job.image)
     if state is not None:
         state.waiting[job.id] = None
@@ -48,20 +49,20 @@ def want(world: World, job: Job) -> list[Action]:
 
 
 def enqueue(world: World, job: Job) -> None:
-    """Put a job whose image is here into the queue; an element of an array when its turn comes."""
+    """Put a job whose image is here into the queue; an array element when its turn comes."""
     if job.element is None or world.arrays[job.element.array].take(job):
         world.enqueue(job)
 
 
 def is_open(job: Job, now: ev.Now) -> bool:
-    """Whether nothing of the job's own keeps it out of the queue: a hold, a time, another job."""
+    """Whether the job has no reason of its own to wait: a hold, a begin time, another job."""
     return job.held is None and not job.waits_for and (job.begin or 0.0) <= now.wall
 
 
 def start_pulls(world: World) -> list[Action]:
     """Start pulls, two at a time and one for each user who has none.
 
-    So nobody waits for another's slow pulls. Users are served in turn, the images of each in the
+    So no user waits for another's slow pulls. Users are served in turn, the images of each in the
     order of the jobs that wait for them.
     """
     world.pulling = {key for key in world.pulling if key in world.images}
@@ -78,7 +79,7 @@ def start_pulls(world: World) -> list[Action]:
 
 
 def _next_pull(world: World) -> ImageKey | None:
-    """Return the image whose turn it is, None where no pull may start."""
+    """Return the image to pull next, None if no pull may start."""
     busy = Counter(world.images[key].uid for key in world.pulling)
     more = len(world.pulling) < PULLS_AT_ONCE
     best = {uid: key for uid in list(world.wanted) if (key := _first_wanted(world, uid))}
@@ -92,7 +93,7 @@ def _next_pull(world: World) -> ImageKey | None:
 
 
 def _first_wanted(world: World, uid: int) -> ImageKey | None:
-    """Return the image that a user waits for first; what is not wanted any more is dropped."""
+    """Return the image that a user waits for first; images no longer needed are dropped."""
     heap = world.wanted[uid]
     while heap:
         key = heap[0][1]
@@ -105,7 +106,7 @@ def _first_wanted(world: World, uid: int) -> ImageKey | None:
 
 
 def _to_pull(world: World, key: ImageKey) -> None:
-    """Let an image wait for its turn to be pulled, in the place of its first job."""
+    """Queue an image for its pull, in the place of its first job."""
     state = world.images[key]
     state.having = Having.WANTED
     first = world.jobs[next(iter(state.waiting))]
@@ -113,7 +114,7 @@ def _to_pull(world: World, key: ImageKey) -> None:
 
 
 def forget_waiter(world: World, job: Job) -> None:
-    """Let a cancelled job wait no longer; a pull that nobody waits for is not started."""
+    """Remove a cancelled job from the waiting ones; a pull without any is not started."""
     state = world.images.get(job.image)
     if state is None:
         return
@@ -123,9 +124,9 @@ def forget_waiter(world: World, job: Job) -> None:
 
 
 def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]:
-    """Pin the image for everyone who waited and may run it.
+    """Pin the image for all waiting jobs that may run it.
 
-    For others it is not here: a registry must give it to them. A job pinned to another image before
+    For others it is not here: a registry must provide it. A job that is pinned to another image
     cannot run.
     """
     if event.pulled:
@@ -137,7 +138,7 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
             del state.waiting[job_id]  # type: ignore[union-attr]
             _pin(world, job, event, now)
     if state is not None and state.waiting:
-        state.here = event.image_id not in world.private_images  # others' are not told of
+        state.here = event.image_id not in world.private_images  # private images stay hidden
         return missing(world, ev.ImageMissing(event.image), now)
     world.images.pop(event.image, None)
     return start_pulls(world)
@@ -159,9 +160,9 @@ def _pin(world: World, job: Job, event: ev.ImageResolved, now: ev.Now) -> None:
 
 
 def _may_run(world: World, job: Job, event: ev.ImageResolved) -> bool:
-    """Whether an image that is here is this job's owner's to run.
+    """Whether the job's owner may run an image that is here.
 
-    Nobody knows whose one is that the launcher did not pull: it is the admins'.
+    The owner of an image that the launcher did not pull is unknown: only admins may run it.
     """
     if event.image_id in world.public_images:
         return True
@@ -170,7 +171,7 @@ def _may_run(world: World, job: Job, event: ev.ImageResolved) -> bool:
 
 
 def _given(world: World, key: ImageKey, image_id: str) -> None:
-    """Note to whom a registry gave an image; what it gives without credentials is everybody's."""
+    """Record who got an image from a registry; without credentials every user may run it."""
     if key.credentials_uid is None:
         _make_public(world, image_id)
         return
@@ -187,7 +188,7 @@ def _make_public(world: World, image_id: str) -> None:
 
 
 def _make_private(world: World, image_id: str, uids: Set[int]) -> None:
-    """Let these users run an image too; what is everybody's stays so."""
+    """Let these users run an image too; a public image stays public."""
     before = world.private_images.get(image_id, frozenset())
     if image_id not in world.public_images and not uids <= before:
         world.private_images[image_id] = before | uids
@@ -195,7 +196,7 @@ def _make_private(world: World, image_id: str, uids: Set[int]) -> None:
 
 
 def _open_pull(world: World, key: ImageKey) -> None:
-    """Put on record who is about to pull: committed before the pull starts."""
+    """Record who is about to pull: committed before the pull starts."""
     if key.credentials_uid is not None:
         world.pulls.add((key.reference, key.credentials_uid))
         world.changes.pulls[key.reference, key.credentials_uid] = True
@@ -223,14 +224,14 @@ def _pulls(world: World, reference: str, uid: int, but: ImageKey | None = None) 
 
 
 def unsettled(world: World) -> list[Action]:
-    """Return the looks at what pulls left behind that a daemon before this one had begun."""
+    """Return the checks, started by an earlier daemon, of what interrupted pulls left behind."""
     return [SettlePull(reference, uid) for reference, uid in sorted(world.pulls)]
 
 
 def settled(world: World, event: ev.PullSettled, now: ev.Now) -> list[Action]:
-    """Close a pull whose end was not on record; what it may have left behind is root's.
+    """Close a pull without a recorded end; what it may have left behind belongs to root.
 
-    Its user gets it by another pull: that this one succeeded is not known.
+    Its user gets the image by another pull, because it is unknown whether this one succeeded.
     """
     image_id, is_open = event.image_id, (event.reference, event.uid) in world.pulls
     if is_open and image_id is not None and image_id not in world.private_images:
@@ -241,14 +242,14 @@ def settled(world: World, event: ev.PullSettled, now: ev.Now) -> list[Action]:
 
 
 def published(world: World, event: ev.ImagesPublished, now: ev.Now) -> list[Action]:
-    """Make images everybody's."""
+    """Publish images to all users."""
     for image_id in sorted(event.image_ids):
         _make_public(world, image_id)
     return []
 
 
 def forget(world: World, event: ev.ImagesGone, now: ev.Now) -> list[Action]:
-    """Forget whose images were that are not here any more: they come back by a pull."""
+    """Forget the owners of images that are gone: such images come back by a pull."""
     for image_id in sorted(event.image_ids):
         if image_id in world.public_images:
             world.public_images.discard(image_id)
@@ -259,7 +260,7 @@ def forget(world: World, event: ev.ImagesGone, now: ev.Now) -> list[Action]:
 
 
 def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
-    """Queue a pull, or fail who waits where the job says never to pull."""
+    """Queue a pull, or fail the waiting jobs that say never to pull."""
     if event.image.policy == "never":
         text = f"image {event.image.reference} is not on this machine, and pull_policy is never"
         return failed(world, ev.ImageFailed(event.image, text), now)
@@ -272,9 +273,9 @@ def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
 
 
 def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
-    """End every job that waited, with the registry's words.
+    """End every job that waited, with the registry's message.
 
-    Where the registry could not be asked they wait and try again; after three times they are held.
+    If the registry could not be reached they wait and try again; after three times they are held.
     """
     state = world.images.pop(event.image, None)
     world.pulling.discard(event.image)
@@ -293,7 +294,7 @@ def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
 
 
 def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now) -> list[Action]:
-    """Let who waits for the image wait for its owner: credentials are kept in memory only."""
+    """Let jobs that wait for the image wait for its owner: credentials are only in memory."""
     state = world.images.get(event.image)
     if state is not None and state.having is Having.PULLING:
         state.having = Having.LOGIN
@@ -303,7 +304,7 @@ def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now)
 
 
 def with_credentials(world: World, event: ev.CredentialsGiven, now: ev.Now) -> list[Action]:
-    """Let the images be pulled that waited for these credentials."""
+    """Pull the images that waited for these credentials."""
     for key, state in world.images.items():
         mine = key.credentials_uid == event.uid and registry_of(key.reference) in event.registries
         if state.having is Having.LOGIN and mine:

@@ -1,4 +1,4 @@
-"""Which ended jobs may be deleted, and what they used, by day."""
+"""Which ended jobs may be deleted, and their use by day."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from launcher.core.world.world import World
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What an ended job had: ``units`` slices of one profile, or CPU slots (profile ``cpu``).
+    """The use of an ended job: ``units`` slices of one profile, or CPU slots (profile ``cpu``).
 
-    ``start`` and ``end`` are seconds since 1970, equal where it never had any.
+    ``start`` and ``end`` are seconds since 1970, equal if it never had any.
     """
 
     profile: str
@@ -24,7 +24,7 @@ class UsageRow:
 
 
 def prune(world: World, event: ev.PruneAsked, now: ev.Now) -> list[int]:
-    """Delete those of these ended jobs that may be deleted; return their ids."""
+    """Delete the deletable ones of these ended jobs; return their ids."""
     going = deletable(world, event.jobs)
     for job_id in going:
         world.changes.pruned[job_id] = now.wall
@@ -33,15 +33,15 @@ def prune(world: World, event: ev.PruneAsked, now: ev.Now) -> list[int]:
 
 
 def deletable(world: World, jobs: Iterable[ev.Prunable]) -> list[int]:
-    """Return the ids of the jobs that have ended and that no unfinished job names.
+    """Return the ids of the jobs that have ended and on which no unfinished job depends.
 
-    An element stays until its whole array has ended, and nothing names the array.
+    An element stays until its whole array has ended, and no job depends on the array.
     """
     return [
         each.job
         for each in jobs
         if each.job not in world.jobs
-        and not world.recent.is_gone(each.job)  # two may delete at the same time
+        and not world.recent.is_gone(each.job)  # two requests may delete at the same time
         and each.job not in world.named
         and each.array not in world.arrays
         and each.array not in world.named

@@ -1,7 +1,7 @@
 """Whether a job that ended runs again, and when.
 
-A retry is the user's wish and has a budget. What the launcher itself interrupted (a job that gave
-way, a requeue) costs none. A container that may have run is run again only for a word that says so
+A retry is requested by the user and has a budget. Interruptions by the launcher itself (preemption,
+a requeue) use up none. A container that may have run is run again only if a word of the job says so
 (I14): LOST needs ``infra``.
 """
 
@@ -20,7 +20,7 @@ ANY = (Outcome.FAILED, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT)
 
 
 def matches(on: Iterable[str], outcome: Outcome, exit_code: int | None) -> bool:
-    """Whether one of the words means an end like this.
+    """Whether one of the words matches this end.
 
     >>> matches(("exit:1-3",), Outcome.FAILED, 2), matches(("any",), Outcome.LOST, None)
     (True, False)
@@ -44,7 +44,7 @@ def delay(retries: Retries, used: int) -> float:
 
 
 def again(job: Job, outcome: Outcome, exit_code: int | None) -> str | None:
-    """Return why an ended job is queued again, None where this is its end.
+    """Return why an ended job is queued again, None if this is its final end.
 
     A retry is taken from the job's budget.
     """

@@ -1,4 +1,4 @@
-"""How much the jobs of a submit take in the database, as far as the submitter decides it."""
+"""The size of a submit's jobs in the database, as far as the submitter determines it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.core.messages.requests import NewJob, Submitted
 from launcher.core.model.job import JobSpec
 
 DEPENDENCY_BYTES = 40
-"""One job that another one waits for: its id and how it must end, in two columns."""
+"""One dependency: the other job's id and its required outcome, in two columns."""
 
 
 def kept_bytes(event: Submitted) -> list[int]:
@@ -38,19 +38,19 @@ def each_kept(event: Submitted) -> Iterator[int]:
 
 
 def document_bytes(document: str) -> int:
-    """Return what a job takes of which only its document is known."""
+    """Return the size of a job of which only the document is known."""
     return _size(document)
 
 
 def _own(new: NewJob) -> int:
-    """Return what a job takes by itself: its document or values, and its dependencies."""
+    """Return the size of a job by itself: its document or values, and its dependencies."""
     values = dict(new.element.values) if new.element is not None else None
     waits = (len(new.beside) + len(new.after)) * DEPENDENCY_BYTES
     return waits + _size(new.document) + (len(json.dumps(values)) if values else 0)
 
 
 def _columns(spec: JobSpec) -> int:
-    """Return what a row repeats of the request in columns of its own."""
+    """Return the size of the columns in a row that repeat parts of the request."""
     need, on = spec.gpus, spec.retries.on if spec.retries is not None else ()
     texts = (spec.name, spec.image, need.profile or "", *need.uuids, *on)
     return sum(map(_size, texts))

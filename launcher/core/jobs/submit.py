@@ -21,7 +21,7 @@ from launcher.errors import LauncherError, NotAllowed, StaleRequest
 
 
 def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
-    """As ``submit_in_pieces``, all at once."""
+    """``submit_in_pieces``, all at once."""
     return whole(submit_in_pieces(world, event, now))
 
 
@@ -30,7 +30,7 @@ def submit_in_pieces(
 ) -> Pieces[tuple[list[Job], list[Action]]]:
     """Queue all jobs of a submit or none; returns them with the actions.
 
-    With ``dry_run`` everything is checked and the jobs, with id 0, go nowhere. All checks come
+    With ``dry_run`` everything is checked and the jobs, with id 0, are not stored. All checks come
     before the first change.
     """
     sizes: list[int] = []
@@ -63,7 +63,7 @@ def submit_in_pieces(
 def _queue(
     world: World, event: ev.Submitted, sizes: Sequence[int], now: ev.Now
 ) -> Pieces[list[Job]]:
-    """Take the jobs of a submit, with their sizes, into the world; none is admitted yet."""
+    """Add the jobs of a submit, with their sizes, to the world; none is admitted yet."""
     arrays = _new_arrays(world, event)
     first = world.next_id
     made: list[Job] = []
@@ -86,9 +86,9 @@ def _queue(
 
 
 def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]:
-    """Refuse the whole submit for one job that may not be or could never run.
+    """Refuse the whole submit if one job is not allowed or could never run.
 
-    ``stored_bytes`` is how many bytes all of it takes in the database.
+    ``stored_bytes`` is the size of the whole submit in the database, in bytes.
     """
     person = policy.Person(event.owner, event.groups, trusted=event.trusted, admin=event.admin)
     checked: JobSpec | None = None
@@ -98,13 +98,13 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
             yield
         waits += len(new.beside) + len(new.after)
         try:
-            if new.spec is not checked:  # the elements of an array are often one and the same
+            if new.spec is not checked:  # array elements often share a spec
                 _check_spec(world, new.spec, person)
                 checked = new.spec
             check_limit(world, new.spec.time_limit, admin=event.admin)
             policy.check_stop_grace(world.rules.policy, event.owner, new.spec.stop_grace_period)
             check_possible(world, new.spec.gpus)
-            missed_of(world, new.after)  # raises where what it depends on ended just now
+            missed_of(world, new.after)  # raises if a dependency has just ended
         except LauncherError as refused:
             if len(event.jobs) > 1:
                 refused.message = f"{new.spec.name}: {refused.message}"
@@ -122,7 +122,7 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
     for number, spec in enumerate(new.spec for new in event.jobs):
         if number % PIECE == 0:
             yield
-        if spec is last:  # the elements of an array are often one and the same
+        if spec is last:  # array elements often share a spec
             continue
         last, limit = spec, spec.time_limit or without
         uid, grace = event.owner.uid, spec.stop_grace_period
@@ -137,7 +137,7 @@ def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
 
 
 def limit_without(world: World, *, admin: bool) -> float | None:
-    """Return the time limit of a job that asks for none; an ordinary user's never has none."""
+    """Return the time limit of a job without one; an ordinary user's job always gets one."""
     rules = world.rules
     return rules.default_time_limit or (None if admin else rules.max_time_limit)
 
@@ -172,7 +172,7 @@ def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
 def _depends_on(
     event: ev.Submitted, new: ev.NewJob, first: int, arrays: list[Array]
 ) -> tuple[Dependency, ...]:
-    """Return all that a new job depends on; of an array, all of it."""
+    """Return all dependencies of a new job; of an array, all of its elements."""
     beside = []
     for place, after in new.beside:
         element = event.jobs[place].element
@@ -185,16 +185,16 @@ def left_of(
     depends_on: tuple[Dependency, ...],
     after: tuple[tuple[Dependency, Outcome | None], ...],
 ) -> dict[Dependency, None]:
-    """Return what of this has not ended; ``after`` tells what the store knows of some."""
+    """Return the dependencies that have not ended; ``after`` has the stored outcomes of some."""
     outcomes = dict(after)
     left = (d for d in depends_on if d not in outcomes or end_of(world, d, outcomes[d]) is None)
     return dict.fromkeys(left)
 
 
 def end_of(world: World, dependency: Dependency, outcome: Outcome | None) -> Outcome | None:
-    """Return how a job or array ended, None for one that has not.
+    """Return the outcome of a job or array, None if it has not ended.
 
-    ``outcome`` is how it ended as the store has it. Raises ``StaleRequest`` where that is too old.
+    ``outcome`` is the stored outcome. Raises ``StaleRequest`` if that is too old.
     """
     live = world.jobs.get(dependency.job)
     if live is not None:
@@ -211,7 +211,7 @@ def end_of(world: World, dependency: Dependency, outcome: Outcome | None) -> Out
 def missed_of(
     world: World, after: tuple[tuple[Dependency, Outcome | None], ...]
 ) -> tuple[Dependency, Outcome] | None:
-    """Return a dependency that has ended already, and otherwise than was asked."""
+    """Return a dependency that has already ended with another outcome than required."""
     for dependency, told in after:
         outcome = end_of(world, dependency, told)
         if outcome is not None and not dependency.after.holds(outcome):
@@ -220,7 +220,7 @@ def missed_of(
 
 
 def _planned(world: World, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:
-    """Return a job that goes nowhere, with id 0 as its array's."""
+    """Return a job that is not stored, with id 0 as its array's."""
     job = _job(world, 0, new, event, now)
     if new.element is not None:
         job.element = Element(0, new.element.index, new.element.values)

@@ -1,4 +1,4 @@
-"""What an XID means: an error of the program that ran, or a slice that is not to be trusted."""
+"""The meaning of an XID: an error of the program, or a slice that is not to be trusted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from launcher.core.model.slice_state import SliceState
 from launcher.core.world.world import World
 
 OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 109})
-"""What a faulty program causes: those that NVIDIA's k8s-device-plugin does not act upon."""
+"""Caused by a faulty program: the XIDs that NVIDIA's k8s-device-plugin does not act upon."""
 
 
 def seen(world: World, event: ev.XidSeen, now: ev.Now) -> list[Action]:
-    """Quarantine every slice that an XID is about, until an admin's word; its job runs on."""
+    """Quarantine every slice of an XID until an admin clears it; its job continues."""
     xid = event.xid
     struck = [state for state in world.slices.values() if xid.concerns(state.slice)]
     if xid.number in OF_PROGRAMS:
-        if len(struck) == 1:  # else nobody knows whose program it was
+        if len(struck) == 1:  # otherwise the program is unknown
             _tell(world, struck[0], now, f"XID {xid.number}: an error of the program")
         return []
     why = f"XID {xid.number} was reported for {_whom(xid)}"
