@@ -1,4 +1,4 @@
-"""SQLite, and only here: what is recorded before anything outside is touched, and read back.
+"""SQLite, and only here: records changes before anything outside is touched, and reads them back.
 
 May import ``launcher.core`` and ``launcher.errors``. One writer: ``Store``, called from one thread;
 ``Reader`` has a connection of its own. No decision is made here; the database only refuses what
@@ -9,8 +9,8 @@ Every table that grows has a bound:
 ===============  ==================================================================================
 jobs, attempts,  live jobs by the quotas (``queued_jobs``, ``queued_bytes``), ended ones by age
 leases, history  (``[history] keep``); a job has at most 1,000 attempts and changes
-arrays           go with their last element
-pruned           100,000 ranges of ids; of the oldest the date is forgotten
+arrays           deleted with their last element
+pruned           100,000 ranges of ids; the oldest lose their date
 usage            a row for each day, user, profile, image and outcome: 100 images of a user a day
 audit            the last 100,000 lines of each user
 layouts          the last 10,000 changes
@@ -18,14 +18,14 @@ uses             one row for each user who ever ran a job
 tallies, meta    one row for each outcome; a fixed set of keys
 quarantines,     what is on the machine: slices, GPUs, GPU instances
 drains, made
-reservations     what admins made; those that are over are deleted
+reservations     what admins created; those that are over are deleted
 private_images,  images that Docker has: those that are gone are deleted
 public_images
 pulls            pulls with credentials that are under way: by the quota ``queued_jobs``
 ===============  ==================================================================================
 
-In memory the world holds live jobs, what the tables about the machine hold, and one small entry for
-each user; ``RecentEnds`` has a bound of its own.
+In memory the world holds live jobs, the contents of the tables about the machine, and one small
+entry for each user; ``RecentEnds`` has a bound of its own.
 """
 
 from launcher.store.reader import Reader

@@ -1,4 +1,4 @@
-"""Opening the database: pragmas, and SQLite's errors in words that help."""
+"""Opens the database: sets pragmas, and converts SQLite's errors into helpful ones."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ REBUILD = (
 
 
 def damaged(path: Path, why: str) -> DatabaseDamaged:
-    """Return the error for a database that cannot be read, with what to do about it."""
+    """Return the error for a database that cannot be read, with the next step."""
     return DatabaseDamaged(f"cannot use {path}: the database is damaged: {why}", fix=REBUILD)
 
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ``StateDirError``; a broken rule of the schema is our bug."""
+    """Turn SQLite's errors into ``StateDirError``; a violated constraint is a bug of ours."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, OverflowError) as error:
@@ -64,13 +64,13 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def cannot(subject: str, error: OSError) -> StateDirError:
-    """Return the error for a directory that the system refuses, with what to do about it."""
+    """Return the error for a directory without permission, with the next step."""
     fix = _BY_ERRNO.get(error.errno or 0, "Choose another state directory.")
     return StateDirError(f"cannot {subject}: {error.strerror}", fix=fix)
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the database with the settings that durability rests on.
+    """Open the database with the settings that durability depends on.
 
     WAL with ``synchronous=FULL``: an acknowledged commit survives a power cut
     (sqlite.org/pragma.html#pragma_synchronous).
@@ -97,7 +97,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def durable(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise ``StateDirError`` where SQLite did not take the settings, as on some network disks.
+    """Raise ``StateDirError`` if SQLite did not accept the settings, as on some network disks.
 
     ``synchronous`` is 2 for FULL.
     """
@@ -111,10 +111,10 @@ def durable(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path, table: str = "1") -> None:
-    """Raise ``DatabaseDamaged`` where the pages of a table, or of all, do not fit together.
+    """Raise ``DatabaseDamaged`` if the pages of one table, or of all, are inconsistent.
 
-    It reads every page: 8 s for 200,000 jobs. What is wrong within a page's values is seen where
-    they are read.
+    It reads every page: 8 s for 200,000 jobs. Damage within a page's values is found when they are
+    read.
     """
     result = str(connection.execute(f"PRAGMA quick_check({table})").fetchone()[0])
     if result != "ok":

@@ -13,15 +13,15 @@ from launcher.store.directory import sync
 from launcher.store.sql import queries
 
 COPIED_AT = "copied_at"
-"""Under which key of ``meta`` a copy for a client has its time (RFC 3339)."""
+"""The key in ``meta`` of the time (RFC 3339) of a copy for a client."""
 _SIZE = ("page_count", "page_size")
 
 
 def copy_database(source: sqlite3.Connection, target: Path, at: str | None = None) -> None:
-    """Copy a database as it is now, whole and durable; only the owner may read the copy.
+    """Copy the present database, whole and durable; only the owner may read the copy.
 
-    ``at`` is the time that the copy shall carry. One read transaction: writers go on meanwhile.
-    Raises ``StateDirError``; then no ``target`` is there, or the one that was.
+    ``at`` is the time to store in the copy. One read transaction: writers continue meanwhile.
+    Raises ``StateDirError``; then ``target`` does not exist, or is unchanged.
     """
     new = target.with_name(f"{target.name}.new")
     try:

@@ -1,4 +1,4 @@
-"""The state directory around the database: who has it, who may read it, and whose it is."""
+"""The state directory around the database: its lock, its permissions, and the store's id."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from launcher.errors import StateDirError
 from launcher.store.connect import cannot, damaged
 
 ID_FILE = "store-id"
-"""Has the store's id, also where the database is lost: containers carry it."""
+"""Contains the store's id, also if the database is lost: containers carry it."""
 CEILING_FILE = "highest-id"
-"""Has a number that no job id was above: a database that is lost must not give one out again."""
+"""Contains an upper bound of all job ids: after the loss of the database no id is used again."""
 VERSION_FILE = "version"
-"""Has the version of the launcher that opened the store last."""
+"""Contains the version of the launcher that last opened the store."""
 SUSPECT_FILE = "check-failed"
-"""Is there, with the reason, after a check of a database in use has failed."""
+"""Exists, with the reason, after a check of a database in use has failed."""
 BACKUP_PREFIX = "backup-"
-"""Begins the names of copies that are sent to clients; what was left of them goes at a start."""
+"""The prefix of copies that are sent to clients; remaining ones are deleted at a start."""
 IDS_AT_ONCE = 1000
 _ID = re.compile(r"[0-9a-f]{8}")
 
 
 def remembered_id(directory: Path) -> str | None:
-    """Return the id that this directory's store had, None where it had none."""
+    """Return the id that this directory's store had, None if it had none."""
     try:
         text = (directory / ID_FILE).read_text("ascii", "replace").strip()
     except OSError:
@@ -36,7 +36,7 @@ def remembered_id(directory: Path) -> str | None:
 
 
 def id_ceiling(directory: Path) -> int:
-    """Return the number up to which job ids may have been given out; 0 where that is not known."""
+    """Return the number up to which job ids may have been assigned; 0 if that is unknown."""
     try:
         text = (directory / CEILING_FILE).read_text("ascii", "replace").strip()
     except OSError:
@@ -45,7 +45,7 @@ def id_ceiling(directory: Path) -> int:
 
 
 def raise_ceiling(directory: Path, least: int) -> int:
-    """Note, a thousand at a time, that ids up to ``least`` are given out; returns the ceiling."""
+    """Record, a thousand at a time, that ids up to ``least`` are assigned; returns the ceiling."""
     ceiling = -(-(least + 1) // IDS_AT_ONCE) * IDS_AT_ONCE
     _replace(directory / CEILING_FILE, f"{ceiling}\n")
     return ceiling
@@ -77,7 +77,7 @@ def remember_version(directory: Path) -> None:
 
 
 def written_by(directory: Path) -> str | None:
-    """Return the version of the launcher that used the store last, None where it is unknown."""
+    """Return the version of the launcher that last used the store, None if it is unknown."""
     try:
         return (directory / VERSION_FILE).read_text("ascii", "replace").strip()[:40] or None
     except OSError:
@@ -85,7 +85,7 @@ def written_by(directory: Path) -> str | None:
 
 
 def mark_suspect(directory: Path, why: str) -> None:
-    """Have the next start check the whole database before it uses it."""
+    """Make the next start check the whole database before it uses it."""
     _replace(directory / SUSPECT_FILE, ascii(why)[:1000] + "\n")
 
 
@@ -95,13 +95,13 @@ def is_suspect(directory: Path) -> bool:
 
 
 def clear_suspicion(directory: Path) -> None:
-    """Forget that a check failed: the database is another one, or well."""
+    """Clear the record of a failed check: the database was replaced, or is healthy."""
     with contextlib.suppress(OSError):
         (directory / SUSPECT_FILE).unlink(missing_ok=True)
 
 
 def clear_copies(directory: Path) -> None:
-    """Delete the copies for clients that a daemon left when it was killed."""
+    """Delete the copies for clients that remain from a daemon that was killed."""
     with contextlib.suppress(OSError):
         for left in directory.glob(f"{BACKUP_PREFIX}*"):
             left.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def sync(directory: Path) -> None:
 
 
 def must_not_be_gone(path: Path) -> None:
-    """Raise ``DatabaseDamaged`` where there was a database and there is none: ids would recur."""
+    """Raise ``DatabaseDamaged`` if an existing database has disappeared: ids would recur."""
     if remembered_id(path.parent) is None:
         return
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
@@ -125,11 +125,11 @@ def must_not_be_gone(path: Path) -> None:
 
 
 def close_to_others(path: Path) -> None:
-    """Let nobody else read the database, whatever its directory allows: it holds environments.
+    """Let only the owner read the database, whatever its directory allows: it has environments.
 
     SQLite gives the files beside it the database's mode.
     """
-    with contextlib.suppress(OSError):  # SQLite says it better
+    with contextlib.suppress(OSError):  # SQLite's error is clearer
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
@@ -141,7 +141,7 @@ def close_to_others(path: Path) -> None:
 
 
 def lock(directory: Path) -> int:
-    """Take the directory for this process until it ends; refused while another has it."""
+    """Lock the directory for this process until it ends; refused while another has it."""
     path = directory / "lock"
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""The world read back: live jobs, what they hold, and what is recorded of the machine."""
+"""Reads the world back: live jobs, what they hold, and the records of the machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from launcher.store.sql import queries
 
 _Q = queries()
 CLOCK = "clock"
-"""The key of what the wall clock was ahead of CLOCK_BOOTTIME."""
+"""The key of the difference between the wall clock and CLOCK_BOOTTIME."""
 LIVE = "LIVE"
-"""Under which word the table ``tallies`` counts the jobs that have not ended."""
+"""The word under which the table ``tallies`` counts the jobs that have not ended."""
 
 
 def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Settings) -> World:
@@ -44,7 +44,7 @@ def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Settings) ->
 
 
 def _must_be_all(db: sqlite3.Connection, count: int) -> None:
-    """Raise ``ValueError`` where another number of live jobs was found than is on record.
+    """Raise ``ValueError`` if the number of live jobs found differs from the number on record.
 
     A damaged index hides rows without an error.
     """
@@ -54,7 +54,7 @@ def _must_be_all(db: sqlite3.Connection, count: int) -> None:
 
 
 def _queue(db: sqlite3.Connection, world: World) -> None:
-    """Read what stands around the jobs: arrays, use, reservations."""
+    """Read the data around the jobs: arrays, use, reservations."""
     for row in db.execute(_Q["live_arrays"]).fetchall():
         ended = db.execute(_Q["array_ends"], (row["id"],)).fetchall()
         world.arrays[row["id"]] = rows.array_from(row, {r["outcome"]: r["n"] for r in ended})
@@ -66,7 +66,7 @@ def _queue(db: sqlite3.Connection, world: World) -> None:
 
 
 def _machine(db: sqlite3.Connection, world: World) -> None:
-    """Read what is recorded of the machine rather than of jobs."""
+    """Read the records of the machine, as opposed to those of jobs."""
     for uuid, why, lasting, since in db.execute(_Q["quarantines"]):
         unknown = Slice(uuid, "", 0, "", None, 0)
         state = world.slices.setdefault(uuid, SliceState(unknown, lost=True))

@@ -1,4 +1,4 @@
-"""Finding what is old: ended jobs, arrays whose elements have all ended, and what was deleted."""
+"""Finds old records: ended jobs, arrays whose elements have all ended, and deleted jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.store.reader import Reader
 def first_id_since(reader: Reader, at: float) -> int:
     """Return an id below which the jobs were submitted before ``at`` (seconds since 1970).
 
-    Found by bisection: ids rise with time. Where the clock was set back it is too low or too high.
+    Found by bisection: ids rise with time. If the clock was set back it is too low or too high.
     """
     low, high = 1, 1 + reader.highest_id()
     while low < high:

@@ -1,4 +1,4 @@
-"""Deleting ended jobs: what they used is added up first, and that they were there stays known."""
+"""Deletes ended jobs. Their use is added up first, and their ids stay known as deleted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from launcher.store.sql import queries
 
 _Q = queries()
 MOST_RANGES = 100_000
-"""Of so many ranges of deleted ids the date is kept, of the oldest no longer."""
+"""The date is kept for this many ranges of deleted ids; older ranges lose it."""
 MOST_IMAGES = 100
-"""So many images of a user are told apart on one day; the others are counted together."""
+"""This many images of a user are counted separately on one day; the others together."""
 OTHER_IMAGES = "(other)"
 
 Key = tuple[str, int, str, str, str]
@@ -23,7 +23,7 @@ Key = tuple[str, int, str, str, str]
 
 
 def prune(db: sqlite3.Connection, pruned: Mapping[int, float]) -> None:
-    """Delete these ended jobs with all that belongs to them, within the open transaction."""
+    """Delete these ended jobs and all their data, within the open transaction."""
     if not pruned:
         return
     rows = db.execute(_Q["jobs_to_prune"], (json.dumps(list(pruned)),)).fetchall()
@@ -58,7 +58,7 @@ def _add_usage(db: sqlite3.Connection, jobs: Iterable[sqlite3.Row]) -> None:
 
 
 def _used(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[tuple[str, str, int, float]]:
-    """Yield day, profile, how many jobs ended, and seconds; the job once, where it ended."""
+    """Yield day, profile, number of ended jobs, and seconds; the job once, on its last day."""
     uses = list(_uses(db, job))
     last = max(uses, key=lambda use: use.end, default=UsageRow("", job["ended"], job["ended"]))
     yield day_of(last.end), last.profile, 1, 0.0
@@ -68,7 +68,7 @@ def _used(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[tuple[str, str, 
 
 
 def _uses(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[UsageRow]:
-    """Yield what each attempt of a job had; as for the fair share, until its container ended."""
+    """Yield the use of each attempt of a job; as for the fair share, until its container ended."""
     slots = int(json.loads(job["need"]).get("count", 1))
     for row in db.execute(_Q["uses_of_job"], (job["id"],)):
         start, profile = row["granted_at"], row["profile"]
@@ -79,7 +79,7 @@ def _uses(db: sqlite3.Connection, job: sqlite3.Row) -> Iterator[UsageRow]:
 
 
 def _image(db: sqlite3.Connection, day: str, uid: int, image: str, keys: Iterable[Key]) -> str:
-    """Return under which name an image counts, so that a user cannot fill the table."""
+    """Return the name under which an image counts, so that a user cannot fill the table."""
     known = {key[3] for key in keys if key[:2] == (day, uid)}
     if image in known:
         return image
@@ -88,7 +88,7 @@ def _image(db: sqlite3.Connection, day: str, uid: int, image: str, keys: Iterabl
 
 
 def _remember(db: sqlite3.Connection, ids: list[int], at: float) -> None:
-    """Note which ids were deleted, joined with what was deleted before on the same day."""
+    """Record deleted ids, joined with those that were deleted earlier on the same day."""
     for first, last in runs(ids):
         before = db.execute(_Q["pruned_before"], (first,)).fetchone()
         joins = before and before["last"] == first - 1 and day_of(before["at"]) == day_of(at)

@@ -1,4 +1,4 @@
-"""Reading for people: ended jobs, specs, attempts and histories, on a connection of its own."""
+"""Reads for users: ended jobs, specs, attempts and histories, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Q = queries()
 
 
 class Reader:
-    """A read-only view of the store; sees what is committed, never what is only decided."""
+    """A read-only view of the store; sees only what is committed, not what is only decided."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
@@ -69,7 +69,7 @@ class Reader:
         return {row["id"]: row["uid"] for row in self._rows("owners_between", first, last)}
 
     def world(self, cpu_slots: int, rules: Settings) -> World:
-        """Return a world of its own, of what is committed: for who plays with it."""
+        """Return a separate world of what is committed, which a caller may change."""
         with explained(self._path):
             self._db.execute("BEGIN")
             try:
@@ -93,7 +93,7 @@ class Reader:
         return self._jobs(self._rows("elements_between", array_id, first, last))
 
     def array(self, array_id: int) -> Array | None:
-        """Return an array with how many of its elements ended how."""
+        """Return an array with the counts of its ended elements by outcome."""
         row = next(iter(self._rows("array", array_id)), None)
         if row is None:
             return None
@@ -111,11 +111,11 @@ class Reader:
         return self._jobs(self._rows("jobs_named_of_user", name, uid, most))[::-1]
 
     def last_of(self, uid: int) -> Job | None:
-        """Return the job that this user submitted last."""
+        """Return the last job that this user submitted."""
         return next(iter(self._jobs(self._rows("last_of_user", uid))), None)
 
     def spec(self, job_id: int) -> Stored | None:
-        """Return what the job was submitted with; None where nothing of it is stored any more."""
+        """Return the job's stored request; None if it is no longer stored."""
         row = next(iter(self._rows("spec", job_id)), None)
         if row is None or row["document"] is None:
             return None
@@ -123,14 +123,14 @@ class Reader:
         return Stored(row["document"], rows.keys_from(row["keys"]), values)
 
     def secrets_of_live(self) -> list[tuple[int, int, str]]:
-        """Return (job, uid, where its secrets are kept) of jobs that may still need theirs."""
+        """Return (job, uid, location of its secrets) of jobs that may still need theirs."""
         result = self._rows("live_specs_with_secrets")
         own = [(r["id"], r["uid"], at) for r in result if (at := _kept(r["spec"])) is not None]
         elements = self._made_of(self._rows("live_templates_with_secrets"))
         return own + [(r["id"], r["uid"], at) for r, at in elements if r["state"] != "DONE"]
 
     def secrets_of(self, job_ids: Iterable[int]) -> dict[int, str]:
-        """Return job id -> where its secrets were kept, of those jobs that have some."""
+        """Return job id -> location of its secrets, of those jobs that have some."""
         wanted = set(job_ids)
         ids = json.dumps(list(wanted))
         result = self._rows("specs_with_secrets", ids)
@@ -139,14 +139,14 @@ class Reader:
         return own | {r["id"]: at for r, at in elements if r["id"] in wanted}
 
     def _made_of(self, templates: Iterable[Any]) -> Iterator[tuple[Any, str]]:
-        """Yield the elements that are stored as a template, with where its secrets are kept."""
+        """Yield the elements that are stored as a template, with the location of their secrets."""
         for template in templates:
             if (at := _kept(template["template"])) is not None:
                 for row in self._rows("made_of_template", template["id"]):
                     yield row, at
 
     def commands(self, job_ids: Iterable[int]) -> dict[int, Stored]:
-        """Return job id -> the command that was asked for, as ``spec`` does; null is the image's.
+        """Return job id -> the requested command, as ``spec`` does; null is the image's.
 
         Elements of one array follow each other and share the document.
         """
@@ -170,7 +170,7 @@ class Reader:
         return [rows.attempt_from(row) for row in self._rows("attempts_of", job_id)]
 
     def history(self, job_id: int) -> list[tuple[float, str, str]]:
-        """Return (seconds since 1970, event, detail) of everything that happened to a job."""
+        """Return (seconds since 1970, event, detail) of each of a job's events."""
         return [tuple(row) for row in self._rows("history_of", job_id)]
 
     def ended(self) -> dict[str, int]:
@@ -178,7 +178,7 @@ class Reader:
         return {row["word"]: row["jobs"] for row in self._rows("tallies") if row["word"] != LIVE}
 
     def highest_id(self) -> int:
-        """Return the highest id of a job that is stored, 0 where there is none."""
+        """Return the highest id of a stored job, 0 if there is none."""
         return int(self._rows("highest_id")[0][0])
 
     def submitted_from(self, job_id: int) -> tuple[int, float] | None:
@@ -204,24 +204,24 @@ class Reader:
         return [Prunable(*row) for row in result]
 
     def pruned_at(self, job_id: int) -> float | None:
-        """Return when a job was deleted, in seconds since 1970; None where that is not known."""
+        """Return when a job was deleted, in seconds since 1970; None if that is unknown."""
         result = next(iter(self._rows("pruned_before", job_id)), None)
         return result["at"] if result is not None and job_id <= result["last"] else None
 
     def usage(self, first: str, last: str) -> list[dict[str, Any]]:
-        """Return what deleted jobs used from one day to another (``2026-11-28``, UTC), inclusive.
+        """Return the use of deleted jobs from one day to another (``2026-11-28``, UTC), inclusive.
 
         Keys: day, uid, user, profile, image, outcome, jobs, seconds.
         """
         return [dict(row) for row in self._rows("usage", first, last)]
 
     def check(self, table: str) -> None:
-        """Raise ``DatabaseDamaged`` where a table's pages do not fit together; reads all of it."""
+        """Raise ``DatabaseDamaged`` if a table's pages are inconsistent; reads all of it."""
         with explained(self._path):
             check(self._db, self._path, table)
 
     def copy_to(self, target: Path, at: str) -> None:
-        """Copy the database as it is now (``at``, RFC 3339) to a new file; raises
+        """Copy the present database (``at``, RFC 3339) to a new file; raises
         ``StateDirError``."""
         with explained(self._path):
             copy_database(self._db, target, at)
@@ -235,16 +235,16 @@ class Reader:
         self._db.interrupt()
 
     def audit(self, user: str | None, since: float, most: int) -> list[AuditLine]:
-        """Return the last lines of the audit, newest last; ``since`` is seconds since 1970."""
+        """Return the last lines of the audit log, newest last; ``since`` is seconds since 1970."""
         return [audit.from_row(row) for row in self._rows("audit", since, user, most)][::-1]
 
     def meta(self, key: str) -> str | None:
-        """Return a remembered value."""
+        """Return a stored value."""
         result = self._rows("get_meta", key)
         return str(result[0][0]) if result else None
 
     def metas(self, *keys: str) -> list[str | None]:
-        """Return remembered values, in the order of their keys."""
+        """Return stored values, in the order of their keys."""
         return [self.meta(key) for key in keys]
 
     def layout(self, op_id: int) -> LayoutOp | None:
@@ -257,7 +257,7 @@ class Reader:
 
 
 def _kept(spec: str) -> str | None:
-    """Return what a document says of its secrets; None where it has none, or is damaged."""
+    """Return the secrets of a document; None if it has none, or is damaged."""
     try:
         reply = json.loads(spec).get("secrets") or {}
         return next((str(at) for at in reply.values() if at is not None), None)

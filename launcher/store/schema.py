@@ -11,19 +11,19 @@ from launcher.store.directory import written_by
 from launcher.store.sql import migrations
 
 BEFORE_MIGRATION = "launcher.db.schema-"
-"""What the copy of a database is called that was made before a migration; its schema follows."""
+"""The name of the copy of a database before a migration; its schema's number follows."""
 
 
 def schema_of(connection: sqlite3.Connection) -> int:
-    """Return the number of a database's schema, 0 where it is empty."""
+    """Return the number of a database's schema, 0 if it is empty."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema to this version, after a copy of an older database.
+    """Migrate to the schema of this version, after a copy of an older database.
 
-    Raises ``SchemaTooNew`` where a newer launcher wrote it, ``StateDirError`` where the disk has no
-    room for the copy.
+    Raises ``SchemaTooNew`` if a newer launcher wrote it, ``StateDirError`` if the disk has no
+    space for the copy.
     """
     if 0 < schema_of(connection) < len(migrations()):
         _keep_copy(connection, path, schema_of(connection))
@@ -31,7 +31,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema to this version, one transaction a step; refuse a newer one."""
+    """Migrate to the schema of this version, one transaction per step; refuse a newer one."""
     version, scripts = schema_of(connection), migrations()
     if version > len(scripts):
         raise SchemaTooNew(
@@ -39,7 +39,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"it was written by launcher {written_by(path.parent) or '(unknown)'}",
             fix="Install the newer launcher again, then restart the daemon.",
         )
-    # A table may be made anew, under the name by which others refer to it.
+    # A table may be recreated, under the name by which others refer to it.
     connection.execute("PRAGMA foreign_keys = OFF")
     for number, script in enumerate(scripts[version:], start=version + 1):
         connection.executescript(

@@ -25,7 +25,7 @@ from launcher.store.sql import queries
 
 _Q = queries()
 MOST_RESERVED = 4 * 2**20
-"""About what the log holds before SQLite writes it into the database (1000 pages)."""
+"""The approximate size of the log when SQLite writes it into the database (1000 pages)."""
 
 
 class Store:
@@ -47,9 +47,9 @@ class Store:
         """Open or create the store of a state directory; a new one has ``store_id`` if given.
 
         Pages are read as they are needed; the whole file only after a check has found damage
-        (``Reader.check``). Raises ``StateDirError`` (with what to do) where it is full, read-only
-        or used by another daemon, ``DatabaseDamaged`` where it is damaged or gone, ``SchemaTooNew``
-        where a newer launcher wrote it.
+        (``Reader.check``). Raises ``StateDirError`` (with the next step) if the directory is full,
+        read-only or used by another daemon, ``DatabaseDamaged`` if the database is damaged or
+        gone, ``SchemaTooNew`` if a newer launcher wrote it.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -76,12 +76,12 @@ class Store:
         return store
 
     def close(self) -> None:
-        """Close the database and let the directory go."""
+        """Close the database and unlock the directory."""
         self._db.close()
         os.close(self._lock)
 
     def _identity(self, wanted: str | None) -> str:
-        """Return this store's id, made at first: containers carry it in name and label."""
+        """Return this store's id, created with it: containers have it in name and label."""
         row = self._db.execute(_Q["get_meta"], ("store",)).fetchone()
         if row:
             return str(row[0])
@@ -90,18 +90,18 @@ class Store:
         return made
 
     def meta(self, key: str) -> str | None:
-        """Return a remembered value, such as the kernel's boot id."""
+        """Return a stored value, such as the kernel's boot id."""
         with explained(self.path):
             row = self._db.execute(_Q["get_meta"], (key,)).fetchone()
         return str(row[0]) if row else None
 
     def put_meta(self, key: str, value: str) -> None:
-        """Remember a value."""
+        """Store a value."""
         with explained(self.path):
             self._db.execute(_Q["put_meta"], (key, value))
 
     def begin_ids_after(self, last: int) -> None:
-        """Give no id up to ``last`` to a new job."""
+        """Assign no id up to ``last`` to a new job."""
         with explained(self.path):
             self._db.execute(_Q["forget_sequence"])
             self._db.execute(_Q["put_sequence"], (last,))
@@ -112,17 +112,17 @@ class Store:
             return int(self._db.execute(_Q["next_id"]).fetchone()[0]) - 1
 
     def become(self, store_id: str) -> None:
-        """Take another id, and forget what is recorded of the machine that the store was on."""
+        """Assign a new id, and delete the records of the machine that the store was on."""
         with explained(self.path):
             self._db.execute(_Q["forget_machine"])
             self._db.execute(_Q["put_meta"], ("store", store_id))
         self.id = store_id
 
     def reserve(self, mib: int) -> None:
-        """Take room for the write-ahead log now, so that small commits work on a full disk.
+        """Reserve space for the write-ahead log, so that small commits work on a full disk.
 
-        Frames are written over what is there before the log grows. Some file systems cannot; then
-        nothing is reserved. 0 reserves nothing.
+        Frames reuse the reserved space before the log grows. Some file systems cannot reserve;
+        then nothing is reserved. 0 reserves nothing.
         """
         log = self.path.with_name(f"{self.path.name}-wal")
         size = min(mib * 2**20, MOST_RESERVED)
@@ -138,7 +138,7 @@ class Store:
     def commit(self, changes: Changes) -> None:
         """Write everything in one transaction, or nothing.
 
-        Raises ``StateDirError`` where the disk fails, ``InternalError`` where the schema refuses.
+        Raises ``StateDirError`` if the disk fails, ``InternalError`` if a constraint is violated.
         """
         highest = max([*(job.id for job, _ in changes.new_jobs), *changes.arrays], default=0)
         if highest > self._ceiling:
@@ -158,7 +158,7 @@ class Store:
             crashpoint("commit:after")
 
     def _must_be_there(self) -> None:
-        """Raise ``StateDirError`` where the file was moved or deleted: SQLite would not notice."""
+        """Raise ``StateDirError`` if the file was moved or deleted: SQLite would not notice."""
         try:
             inode = self.path.stat().st_ino
         except OSError:
@@ -171,7 +171,7 @@ class Store:
 
     def _write(self, changes: Changes) -> None:
         db = self._db
-        if not changes:  # a probe: does the disk take a write again?
+        if not changes:  # a probe: does the disk accept writes again?
             db.execute(_Q["put_meta"], ("probe", secrets.token_hex(4)))
         new = {job.id for job, _ in changes.new_jobs}
         db.executemany(
@@ -183,7 +183,7 @@ class Store:
             _Q["update_job"], [job_row(j) for j in changes.jobs.values() if j.id not in new]
         )
         db.executemany(_Q["put_attempt"], [rows.attempt_row(a) for a in changes.attempts.values()])
-        # Ended leases first: a slice may change hands within one transaction.
+        # Ended leases first: a slice may change owners within one transaction.
         leases = sorted(changes.leases.values(), key=_live)
         db.executemany(_Q["put_lease"], [rows.lease_row(lease) for lease in leases])
         self._write_machine(changes)
@@ -199,7 +199,7 @@ class Store:
         pruning.prune(db, changes.pruned)
 
     def _write_machine(self, changes: Changes) -> None:
-        """Write what is recorded of the machine rather than of jobs."""
+        """Write the records of the machine, as opposed to those of jobs."""
         db = self._db
         for uuid, quarantine in changes.quarantines.items():
             if quarantine is None:
@@ -225,7 +225,7 @@ class Store:
         db.executemany(_Q["put_layout"], [layout_rows.row(op) for op in changes.layouts.values()])
 
     def _write_images(self, changes: Changes) -> None:
-        """Write whose images are, and which pulls with credentials are under way."""
+        """Write the owners of images, and the pulls with credentials that are under way."""
         db = self._db
         for image_id, uids in changes.private_images.items():
             db.execute(_Q["delete_private_image"], (image_id,))
@@ -241,7 +241,7 @@ class Store:
     def load(self, cpu_slots: int, rules: Settings = DEFAULT_RULES) -> World:
         """Read the live jobs, their attempts, leases and the quarantines into a new world.
 
-        Raises ``DatabaseDamaged`` where a row cannot be understood.
+        Raises ``DatabaseDamaged`` if a row cannot be understood.
         """
         with explained(self.path):
             try:

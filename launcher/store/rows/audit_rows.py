@@ -1,4 +1,4 @@
-"""Lines of the audit to rows and back."""
+"""Lines of the audit log to rows and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs to rows and back. A hundred thousand of them are read at a start: that has to be quick."""
+"""Jobs to rows and back. A start reads a hundred thousand of them, so this has to be quick."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def need_text(need: Need) -> str:
-    """Return a need as the JSON that its column holds; only what differs from the default."""
+    """Return a need as JSON for its column; only what differs from the default."""
     fields: dict[str, Any] = {"kind": need.kind.value, "count": need.count}
     for name in ("profile", "memory_gb", "memory_mib"):
         if (value := getattr(need, name)) is not None:
@@ -39,7 +39,7 @@ def need_text(need: Need) -> str:
 
 
 def job_row(job: Job, spec: str | None = None) -> Row:
-    """Return a job's columns; ``spec`` only for the insert, it never changes."""
+    """Return a job's columns; ``spec`` only for the insert, because it never changes."""
     row: Row = {
         "uid": job.owner.uid,
         "gid": job.owner.gid,
@@ -127,7 +127,7 @@ class JobReader:
         """Return the job of a row with all columns of the table."""
         if not self._columns:
             self._columns = tuple(row.keys())
-        v = dict(zip(self._columns, row, strict=True))  # a Row looks for a name among all of them
+        v = dict(zip(self._columns, row, strict=True))  # a Row searches the names of all columns
         return Job(
             owner=self._owner((v["uid"], v["gid"], v["user"])),
             need=self._need(v["need"]),

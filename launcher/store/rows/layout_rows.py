@@ -1,4 +1,4 @@
-"""Changes of the layout to rows and back: what is asked for as columns, the whole as a document."""
+"""Layout changes to rows and back: the request as columns, the whole as a document."""
 
 from __future__ import annotations
 

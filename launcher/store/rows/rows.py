@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a job was submitted with, as it is stored.
+    """A job's request in its stored form.
 
     ``document`` is JSON; of an element of an array it is the one of its array, in which each
     ``${key}`` of ``keys`` stands for one of ``values``.
@@ -56,7 +56,7 @@ def values_from(params: str | None, job_id: int) -> dict[str, str]:
 
 
 def keys_from(keys: str | None) -> tuple[str, ...]:
-    """Return the keys of an array's matrix; raises ``ValueError`` where they are damaged."""
+    """Return the keys of an array's matrix; raises ``ValueError`` if they are damaged."""
     return tuple(json.loads(keys)) if keys else ()
 
 
@@ -128,7 +128,7 @@ def array_row(array: Array, template: ArrayTemplate) -> tuple[Any, ...]:
 
 
 def array_from(row: sqlite3.Row, ended: dict[str, int]) -> Array:
-    """Return the array of a row, with how many of its elements ended how."""
+    """Return the array of a row, with the counts of its ended elements by outcome."""
     owner = Owner(row["uid"], row["gid"], row["user"])
     array = Array(row["id"], owner, row["name"], row["size"], row["max_parallel"], row["indices"])
     array.ended.update({Outcome(word): count for word, count in ended.items()})

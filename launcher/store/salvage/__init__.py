@@ -1,1 +1,1 @@
-"""A damaged, lost or restored database: reads what is left, and puts a new one in its place."""
+"""A damaged, lost or restored database: reads what is left, and replaces it with a new one."""

@@ -1,8 +1,8 @@
-"""Rows read from the pages of a database file alone, where SQLite cannot find its way any more.
+"""Reads rows directly from the pages of a database file, if SQLite can no longer find them.
 
-Only leaves of tables with a rowid are read (sqlite.org/fileformat2.html, sections 1.6 and 2.1): of
-them everything that is in the file, whichever page led there. The write-ahead log is laid over it
-as far as its commits are whole.
+Only leaves of tables with a rowid are read (sqlite.org/fileformat2.html, sections 1.6 and 2.1): all
+of those in the file, whether or not a page still refers to them. The write-ahead log is applied to
+it up to its last whole commit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Row = tuple[int, tuple[Value, ...]]
 
 
 class Pages:
-    """The pages of a database file as they were committed last."""
+    """The pages of a database file after the last commit."""
 
     def __init__(self, path: Path, wal: Path) -> None:
         self._data = path.read_bytes()
@@ -32,7 +32,7 @@ class Pages:
         self._newer = dict(_committed(log, size))
 
     def rows(self) -> Iterator[Row]:
-        """Yield every row of every leaf that can be understood."""
+        """Yield every row of every readable leaf."""
         count = max(len(self._data) // self.size, max(self._newer, default=0))
         for number in range(1, count + 1):
             page = self._page(number)

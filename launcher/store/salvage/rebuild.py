@@ -26,11 +26,11 @@ WORK = "rebuilding"
 ASIDE = f"{FILE_NAME}.damaged-"
 BLOCK = 4096
 MARGIN = 1000
-"""Where nothing tells how far ids went, so many are left out: nobody may get one twice."""
+"""If the highest id is unknown, this many are skipped, so that none is assigned twice."""
 
 
 class Rebuilding(Replacing):
-    """The work on the damaged database of one state directory."""
+    """The rebuild of the damaged database of one state directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, WORK, ASIDE)
@@ -38,7 +38,7 @@ class Rebuilding(Replacing):
         self.salvaged = Salvaged(whole=False)
 
     def store_id(self) -> str | None:
-        """Return the id that the store had, from the file beside it or from the database."""
+        """Return the store's former id, from the file beside the database or from the database."""
         remembered = statedir.remembered_id(self.directory)
         if remembered is not None or self.source is None:
             return remembered
@@ -46,7 +46,7 @@ class Rebuilding(Replacing):
             return _id_in(copy)
 
     def salvage(self, store_id: str) -> Salvaged:
-        """Make a new store and copy what can be read into it; raises ``StateDirError``."""
+        """Create a new store and copy everything readable into it; raises ``StateDirError``."""
         shutil.rmtree(self._work, ignore_errors=True)
         self.store = Store.open(self._work, store_id)
         if self.source is not None:
@@ -82,7 +82,7 @@ class Rebuilding(Replacing):
         return job if job is not None and job.outcome is not None else None
 
     def missing(self) -> list[int]:
-        """Return the ids below the highest that was seen of which nothing is left, though they were
+        """Return the ids below the highest seen one that have no data left, although they were
         not pruned."""
         db = self.store._db
         known_ids = {
@@ -94,7 +94,7 @@ class Rebuilding(Replacing):
         return [number for number in range(1, seen + 1) if number not in known_ids]
 
     def next_id_after(self, highest: int) -> int:
-        """Never give out an id up to ``highest`` again; returns the next one."""
+        """Never assign an id up to ``highest`` again; returns the next one."""
         ceiling = statedir.id_ceiling(self.directory)
         last = max(highest, self.salvaged.highest, ceiling)
         if not (ceiling or self.salvaged.whole):
@@ -104,16 +104,16 @@ class Rebuilding(Replacing):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a rebuild did, in sentences for people."""
+    """The result of a rebuild, in sentences for people."""
 
     salvaged: Salvaged
     restored: RebuiltJobs
     next_id: int
     missing: list[int]
-    """The ids of which nothing is left."""
+    """The ids that have no data left."""
 
     def lines(self) -> list[str]:
-        """Return one sentence a line."""
+        """Return the result, one sentence per line."""
         read, back = self.salvaged, self.restored
         whole = "all of it" if read.whole else "as far as it could be read"
         jobs = read.counts.get("jobs", 0)
@@ -140,7 +140,7 @@ class Told:
 def copy_readable(
     source: Path, target: Path, pread: Callable[[int, int, int], bytes] = os.pread
 ) -> int:
-    """Copy a file; blocks that the disk cannot read become zeros. Returns how many those are."""
+    """Copy a file; unreadable blocks become zeros. Returns their number."""
     bad = 0
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -159,7 +159,7 @@ def copy_readable(
 
 
 def _source(directory: Path) -> Path | None:
-    """Return the file to read: the database, or the one set aside last where there is none."""
+    """Return the file to read: the database, or if there is none, the last one set aside."""
     present = directory / FILE_NAME
     if present.is_file() and present.stat().st_size:
         return present

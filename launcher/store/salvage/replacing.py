@@ -1,4 +1,4 @@
-"""A new database in the place of the one of a state directory, which is set aside, not deleted."""
+"""Replaces the database of a state directory; the old one is set aside, not deleted."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BESIDE = ("", "-wal", "-shm")
 
 
 class Replacing:
-    """The work on one state directory, locked meanwhile; left as it was unless ``finish`` ran.
+    """The work on one state directory, locked meanwhile; unchanged unless ``finish`` ran.
 
-    ``aside`` begins the name of the file that is set aside.
+    ``aside`` is the prefix of the name of the file that is set aside.
     """
 
     store: Store
@@ -43,13 +43,13 @@ class Replacing:
         os.close(self._lock)
 
     def begin_ids_after(self, last: int) -> int:
-        """Never give out an id up to ``last`` again; returns the next one."""
+        """Never assign an id up to ``last`` again; returns the next one."""
         self.store.begin_ids_after(last)
         statedir.raise_ceiling(self.directory, last)
         return last + 1
 
     def finish(self, report: str) -> Path | None:
-        """Set the old file aside and put the new one in its place; returns the former."""
+        """Set the old file aside and replace it by the new one; returns the path of the former."""
         store_id = self.store.id
         self.store.close()  # which writes its log into the file
         del self.store

@@ -1,4 +1,4 @@
-"""A backup in the place of a database: checked, brought up to date, and given another id."""
+"""Restores a backup in place of a database: checked, migrated, and with another id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from launcher.store.store import Store
 WORK = "restoring"
 ASIDE = f"{FILE_NAME}.replaced-"
 MARGIN = 100_000
-"""Where the state directory does not know how far ids went, so many are left out."""
+"""If the highest id is unknown to the state directory, this many are skipped."""
 
 
 class Restoring(Replacing):
@@ -57,9 +57,9 @@ class Restoring(Replacing):
         self.store.become(store_id)
 
     def next_id(self) -> int:
-        """Have no id given out again; returns the next one.
+        """Prevent ids from being assigned again; returns the next one.
 
-        How far ids went is known from a file beside the database; where that is lost too, ids go on
+        The highest id is known from a file beside the database. If that is lost too, ids continue
         far above those of the backup.
         """
         here = statedir.id_ceiling(self.directory)

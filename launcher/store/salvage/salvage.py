@@ -1,7 +1,7 @@
-"""What can still be read of a damaged database, row by row, into a new one.
+"""Reads what is left of a damaged database, row by row, into a new one.
 
-SQLite is asked first, from both ends of a table and then for each row between them; where it finds
-no way to jobs, the file's pages are looked through. What cannot be understood is counted and left.
+SQLite is tried first, from both ends of a table and then for each row between them. If it finds no
+way to jobs, the file's pages are searched. What cannot be understood is counted and left out.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ TABLES = (
 SINCE = {
     "audit": 7, "private_images": 8, "public_images": 11, "pulls": 11, "pruned": 15, "usage": 15,
 }  # fmt: skip
-"""The schema that a table came with, where a file of an older one may be met."""
+"""The schema that added a table, if a file of an older schema may lack it."""
 ADDED = {"jobs": 3, "arrays": 2}
 """Columns that migrations appended, by table; NULL in older rows."""
 BY_ROWID = ("jobs", "arrays")
-"""The tables whose rows are looked for one by one, and in the file's pages."""
+"""The tables whose rows are searched one by one, and in the file's pages."""
 UNREADABLE = (sqlite3.Error, UnicodeError)
 MOST_LOOKS = 1_000_000
 HIGHEST_ID = 1 << 53
 LATEST = 1e11
-"""Some time in the year 5138, as seconds since 1970; nothing waits or runs for longer."""
+"""A time in the year 5138, as seconds since 1970; nothing waits or runs for longer."""
 _OF_JOB = {"jobs": "id", "arrays": "id", "attempts": "job", "leases": "job", "history": "job"}
 
 
 @dataclass(slots=True)
 class Salvaged:
-    """How much was read. ``whole``: SQLite read everything without a complaint."""
+    """How much was read. ``whole``: SQLite read everything without an error."""
 
     counts: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     highest: int = 0
-    """The highest id of a job or array that was seen."""
+    """The highest id of a job or array seen."""
     whole: bool = True
     unasked: int = 0
     """How many waiting or running elements have lost their array's template."""
@@ -62,14 +62,14 @@ class Salvage:
         self._version = self._schema()
 
     def _schema(self) -> int:
-        """Return the schema's number of the old file; a later table is not missing there."""
+        """Return the schema number of the old file; tables added later are not missing."""
         try:
             return int(self._old.execute("PRAGMA user_version").fetchone()[0])
         except UNREADABLE:
             return max(SINCE.values())
 
     def run(self) -> Salvaged:
-        """Copy what can be read, and leave what does not fit together."""
+        """Copy everything readable, and leave out what is inconsistent."""
         with contextlib.closing(self._old):
             return self._run()
 
@@ -147,9 +147,9 @@ class Salvage:
                 self.found.highest = max(self.found.highest, row[0])
 
     def _copy_from_pages(self) -> None:
-        """Take the jobs and arrays that SQLite did not find from the file itself.
+        """Read the jobs and arrays that SQLite did not find from the file itself.
 
-        Should a row be there twice, the one that has come further is the newer one.
+        If a row is there twice, the one that is further in its lifecycle is the newer one.
         """
         known = {t: {r[0] for r in self._into.execute(f"SELECT id FROM {t}")} for t in BY_ROWID}
         columns = {table: _columns(self._into, table) for table in BY_ROWID}
@@ -172,7 +172,7 @@ class Salvage:
             self._insert(table, columns[table], row)
 
     def _leave_what_is_not_understood(self) -> None:
-        """Take out the rows that no reader of the store understands."""
+        """Delete the rows that no reader of the store understands."""
         readers: dict[str, Callable[[sqlite3.Row], object]] = {
             "jobs": _plausible_job,
             "attempts": rows.attempt_from,
@@ -192,7 +192,7 @@ class Salvage:
                     self._into.execute(f"DELETE FROM {table} WHERE {where}", values)
 
     def _fit_together(self) -> None:
-        """Leave what refers to jobs that are not there; make up the arrays that are missing."""
+        """Leave out references to missing jobs; create the missing arrays."""
         db = self._into
         for table in ("attempts", "leases", "history"):
             gone = db.execute(f"DELETE FROM {table} WHERE job NOT IN (SELECT id FROM jobs)")
@@ -218,7 +218,7 @@ class Salvage:
 
 
 def _plausible_job(row: sqlite3.Row) -> Job:
-    """Return the job of a row; raises ``ValueError`` where its numbers cannot be a job's."""
+    """Return the job of a row; raises ``ValueError`` if its numbers cannot be a job's."""
     job = JobReader().job(row)
     times = (job.submitted_at, job.begin, job.started_wall, job.stop_asked)
     whole = (
@@ -245,7 +245,7 @@ _COME = ("PENDING", "STARTING", "RUNNING", "COMPLETING", "DONE")
 
 
 def _further(columns: list[str], row: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether one row of a job has come further than another."""
+    """Whether one row of a job is further in its lifecycle than another."""
     if "state" not in columns:
         return False
 
