@@ -1,11 +1,11 @@
-"""NVML, and only here: what GPUs, slices and processes there are.
+"""NVML, and only here: the GPUs, slices and processes that exist.
 
-Floor 1 is ``nvml`` (one function per C call, return code to exception), floor 2 ``inventory`` (our
-words, our values) with ``walk`` under it and ``events`` (XIDs) beside it; both go through
-``session`` (NVML is opened once) and ``guard`` (a call that hangs holds up nobody else). ``carve``
-carries out the steps of a layout change; ``locks`` claims a GPU for one daemon, ``refresh`` has
-device nodes and CDI follow a change. Nobody above sees an NVML handle, and ``pynvml`` is imported
-at the first call. May import
+Floor 1 is ``nvml`` (one function per C call, return code to exception), floor 2 ``inventory`` (the
+launcher's terms and values) with ``walk`` under it and ``events`` (XIDs) beside it. Both go through
+``session`` (NVML is opened once) and ``guard`` (a call that hangs blocks no other caller).
+``carve`` carries out the steps of a layout change; ``locks`` claims a GPU for one daemon;
+``refresh`` updates device nodes and CDI after a change. NVML handles do not leave this package, and
+``pynvml`` is imported at the first call. May import
 ``launcher.core.model.gpu`` and ``launcher.errors``; never store, engine or daemon.
 """
 

@@ -1,7 +1,7 @@
-"""Carries out single steps of a layout change: each looks first, does one thing, and tells.
+"""Carries out single steps of a layout change: each checks first, makes one change, and reports.
 
-A step that finds its work done already changes nothing, so that it can be asked again after a
-crash. One that fails takes back what it had begun.
+A step whose work is already done changes nothing, so that it can be repeated after a crash. A step
+that fails undoes its own changes.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from launcher.gpu.inventory import GpuReader
 T = TypeVar("T")
 
 IN_USE_SECONDS = 5.0
-"""A process that has just ended can keep an instance busy for a moment, but not longer."""
+"""A process that has just ended can keep an instance busy this long, but not longer."""
 
 
 class ResetNeeded(GpuFault):
-    """MIG mode is set, and takes effect only with a reset of the GPU or a reboot."""
+    """MIG mode is set, but takes effect only with a reset of the GPU or a reboot."""
 
     kind = "gpu-reset-needed"
 
@@ -39,15 +39,15 @@ class Carver:
     def create(
         self, gpu_uuid: str, profile_id: int, placement: Placement, cut: tuple[int, ...] = ()
     ) -> tuple[int, bool]:
-        """Make a GPU instance at a placement with compute instances of these compute slices.
+        """Create a GPU instance at a placement, with compute instances of these compute slices.
 
-        Without ``cut`` it is one over all. Returns the GPU instance's id, and False if it stood
-        there already: then it is somebody else's.
+        Without ``cut`` it has one over all. Returns the GPU instance's id, and False if it already
+        existed: then it is foreign.
         """
         return self.reader.changing(gpu_uuid, lambda: _create(gpu_uuid, profile_id, placement, cut))
 
     def complete(self, gpu_uuid: str, gi: int, cut: tuple[int, ...] = ()) -> int:
-        """Make the compute instances that a GPU instance lacks of ``cut``, or the one over all.
+        """Create the missing compute instances of ``cut`` in a GPU instance, or the one over all.
 
         Returns the GPU instance's id.
         """
@@ -62,12 +62,12 @@ class Carver:
         return self.reader.changing(gpu_uuid, complete)
 
     def destroy(self, gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> None:
-        """Take a GPU instance away, its compute instances first; refused while it is in use."""
+        """Destroy a GPU instance, its compute instances first; refused while it is in use."""
         self.reader.changing(gpu_uuid, lambda: _destroy(gpu_uuid, gi, profile_id, placement))
 
     def set_mode(self, gpu_uuid: str, *, on: bool) -> None:
-        """Switch MIG mode. ``ResetNeeded`` where it is only pending; GpuFault names who is in the
-        way, and the pending mode is put back."""
+        """Switch MIG mode. ``ResetNeeded`` if it is only pending; GpuFault names the processes in
+        the way, and the pending mode is reset."""
         self.reader.alone(lambda: _set_mode(gpu_uuid, on))
 
 
@@ -113,7 +113,7 @@ def _create(
 
 
 def _fill(instance: nvml.Handle, cut: tuple[int, ...]) -> None:
-    """Make what a GPU instance lacks of these compute instances; without any, the one over all."""
+    """Create the missing ones of these compute instances; without any, the one over all."""
     there = nvml_compute.compute_instances(instance)
     offered = nvml_compute.compute_profiles(instance)
     if not offered:
@@ -133,7 +133,7 @@ def _fill(instance: nvml.Handle, cut: tuple[int, ...]) -> None:
 def _take_away(instance: nvml.Handle) -> Iterator[int]:
     """Destroy a GPU instance after its compute instances; yields the profile id of each of those.
 
-    What was yielded is gone whatever happens next, and can be put back.
+    A yielded one is gone whatever happens next, and can be restored.
     """
     for profile_id, _, compute in nvml_compute.compute_instances(instance):
         _patiently(lambda one=compute: nvml_change.destroy_compute_instance(one))  # type: ignore[misc]
@@ -142,7 +142,7 @@ def _take_away(instance: nvml.Handle) -> Iterator[int]:
 
 
 def _put_back(instance: nvml.Handle, gone: list[int]) -> None:
-    """Make compute instances of these profile ids again."""
+    """Create compute instances of these profile ids again."""
     for number in gone:
         _patiently(lambda one=number: nvml_change.create_compute_instance(instance, one))  # type: ignore[misc]
 
@@ -217,7 +217,7 @@ def _processes(device: nvml.Handle, gi: int | None) -> list[int]:
 
 
 def _patiently(change: Callable[[], T]) -> T:
-    """Make a change; again for a while where NVML says IN_USE."""
+    """Make a change; retry it for a while if NVML says IN_USE."""
     import tenacity
 
     retrying = tenacity.Retrying(

@@ -1,7 +1,7 @@
-"""Floor 2: the XIDs of all GPUs, waited for as long as NVML is open, whoever closes it meanwhile.
+"""Floor 2: waits for the XIDs of all GPUs while NVML is open, even if it is closed meanwhile.
 
-NVML tells none of what was before: after every opening the GPUs are registered anew, and those
-that were not there or did not answer are tried again.
+NVML reports no earlier events. After every opening the GPUs are registered again, and those that
+were missing or did not answer are retried.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Events:
     def wait(self, seconds: float) -> Xid | None:
         """Return the next XID, None if none came within ``seconds``.
 
-        GpuUnavailable or GpuFault where NVML cannot be used now: wait a little, then ask again.
+        GpuUnavailable or GpuFault if NVML cannot be used now: wait a little, then call again.
         """
         with self._session.watching(seconds) as number:
             if number is None:
@@ -52,7 +52,7 @@ class Events:
         return None
 
     def _give_up(self) -> None:
-        """Begin anew the next time; the set is given back as far as that goes."""
+        """Start over the next time; the set is freed if that is possible."""
         self._number = None
         with contextlib.suppress(GpuFault, GpuUnavailable, asking.NvmlClosed):
             nvml_events.free(self._set)
@@ -71,7 +71,7 @@ class Events:
         return Xid(uuid, raised.number, raised.gi, raised.ci)
 
     def _register(self) -> None:
-        """Register every GPU that answers; twice does no harm."""
+        """Register every GPU that answers; repeating it is harmless."""
         count = self._session.guard.run(MACHINE, nvml.device_count)
         reads = [
             self._session.begin(f"GPU {i}", functools.partial(self._register_one, i, self._set))
@@ -83,7 +83,7 @@ class Events:
                 self._gpus[address] = uuid
                 why = None if works else "it tells none"
             except (GpuSilent, GpuLost):
-                continue  # the next time
+                continue  # retried the next time
             except (GpuFault, GpuPermission) as error:
                 uuid, why = f"GPU {index}", error.message
             if why is not None and uuid not in self._told:

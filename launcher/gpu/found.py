@@ -1,4 +1,4 @@
-"""What a look at the GPUs gathers on its way: of one GPU, then of all of them."""
+"""The findings of a read of the GPUs: of one GPU, then of all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.errors import LauncherError
 
 
 class GpuFindings:
-    """GPUs with what stands on them, and what is to be said of them."""
+    """GPUs with their instances and slices, and the warnings about them."""
 
     def __init__(self) -> None:
         self.gpus: list[Gpu] = []
@@ -27,7 +27,7 @@ class GpuFindings:
         yield from (s.uuid for s in self.slices)
 
     def add(self, other: GpuFindings) -> None:
-        """Take in what was found of a GPU."""
+        """Add the findings of a GPU."""
         self.gpus += other.gpus
         self.slices += other.slices
         self.instances += other.instances
@@ -36,12 +36,12 @@ class GpuFindings:
         self.indexes += other.indexes
 
     def add_silent(self, index: int, last: GpuFindings | None, problem: LauncherError) -> None:
-        """Take in that a GPU does not answer, and what was last read of it."""
+        """Add a GPU that does not answer, with what was last read of it."""
         self.silent.append((last.gpus[0].uuid if last else "", problem.message))
         self.warnings.append(f"GPU {index}: {problem.message}")
 
     def inventory(self, driver: str) -> Inventory:
-        """Return it as a value."""
+        """Return the findings as a value."""
         return Inventory(
             driver,
             tuple(self.gpus),

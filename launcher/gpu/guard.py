@@ -1,8 +1,8 @@
-"""Calls of NVML that hang hold up nobody: one worker thread for each GPU, and one for the rest.
+"""Isolates NVML calls that hang: one worker thread for each GPU, and one for the rest.
 
-A call into a broken driver may never return, and no thread can be got out of it. So every read runs
-in the worker of its GPU, and the caller waits for it only as long as calls return: at most one
-thread for each GPU hangs, and while it does, every caller for that GPU is told at once.
+A call into a broken driver may never return, and its thread cannot be stopped. Every read therefore
+runs in the worker of its GPU, and the caller waits for it only while calls return. At most one
+thread for each GPU hangs, and meanwhile every caller for that GPU gets an error at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Ticket(Generic[T]):
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """Make the calls, and keep what came of it."""
+        """Make the calls, and store the result."""
         try:
             self.value = self.call()
         except BaseException as error:
@@ -44,7 +44,7 @@ class Ticket(Generic[T]):
 
 
 class GpuWorker:
-    """One worker: reads of one GPU, one after the other. ``name`` is for words, such as GPU 0."""
+    """One worker: reads of one GPU, one after the other. ``name`` is for messages: GPU 0."""
 
     def __init__(self, name: str, seconds: float) -> None:
         self.name, self._seconds = name, seconds
@@ -63,13 +63,13 @@ class GpuWorker:
                 self._now = None
 
     def close(self) -> None:
-        """Let the worker end once it has nothing left to do."""
+        """Let the worker end once its queue is empty."""
         with self._lock:
             self._closed = True
             self._tickets.put(None)
 
     def begin(self, call: Callable[[], T]) -> Ticket[T] | None:
-        """Hand over a read, None where the lane is closed; GpuSilent at once while one hangs."""
+        """Submit a read; None if the lane is closed; GpuSilent at once while one hangs."""
         self.check()
         ticket = Ticket(call)
         with self._lock:
@@ -84,7 +84,7 @@ class GpuWorker:
             raise self._silent()
 
     def end(self, ticket: Ticket[T], patience: float | None = None) -> T:
-        """Wait for a read; GpuSilent once a call hangs, or after so many seconds of patience."""
+        """Wait for a read; GpuSilent once a call hangs, or after this many seconds of patience."""
         until = math.inf if patience is None else time.monotonic() + patience
         while not ticket.over.wait(self._wait(until)):
             quiet = self._quiet() >= self._seconds
@@ -99,7 +99,7 @@ class GpuWorker:
         return max(0.001, min(self._seconds - self._quiet(), until - time.monotonic()))
 
     def _quiet(self) -> float:
-        """Return for how long the call that is under way has not returned, 0 where none is."""
+        """Return how long the present call has been running, 0 if there is none."""
         now, call = self._now, asking.under_way(self._thread.ident)
         if now is None:
             return 0.0
@@ -119,7 +119,7 @@ class GpuWorker:
 
 
 class Pending(Generic[T]):
-    """A read that was begun, or could not be."""
+    """A read that was started, or could not be."""
 
     def __init__(
         self, lane: GpuWorker, ticket: Ticket[T] | None, refused: GpuSilent | None
@@ -142,7 +142,7 @@ class Guard:
         self._lanes: dict[str, GpuWorker] = {}
 
     def begin(self, name: str, call: Callable[[], T]) -> Pending[T]:
-        """Hand a read to the lane of that name; whether it could be is told at its end."""
+        """Submit a read to the lane of that name; a failure to start it is raised by ``end``."""
         while True:
             with self._lock:
                 lane = self._lanes.get(name)
@@ -156,7 +156,7 @@ class Guard:
                 return Pending(lane, ticket, None)
 
     def run(self, name: str, call: Callable[[], T], patience: float | None = None) -> T:
-        """Run a read in a lane and return what it returns; raises what it raises, or GpuSilent."""
+        """Run a read in a lane and return its result; raises what it raises, or GpuSilent."""
         return self.begin(name, call).end(patience)
 
     def check(self) -> None:
@@ -167,7 +167,7 @@ class Guard:
             lane.check()
 
     def close(self) -> None:
-        """Let every worker end that can: one that hangs ends when its call returns."""
+        """Let the workers end; one that hangs ends when its call returns."""
         with self._lock:
             lanes, self._lanes = self._lanes, {}
         for lane in lanes.values():

@@ -1,4 +1,4 @@
-"""Who holds a GPU: the processes that NVML shows, and those that have its device node open."""
+"""The users of a GPU: processes that NVML shows, and those that have its device node open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONTAINER = re.compile(r"([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process in the way; what cannot be read of it is empty."""
+    """A process in the way; fields that cannot be read are empty."""
 
     pid: int
     user: str = ""
@@ -44,13 +44,13 @@ def _with_open(node: Path, proc: Path) -> Iterable[int]:
         try:
             links = [fd.readlink() for fd in (entry / "fd").iterdir()]
         except OSError:
-            continue  # it ended, or is not ours to look at
+            continue  # it ended, or may not be inspected
         if node in links:
             yield int(entry.name)
 
 
 def describe(pid: int, proc: Path = Path("/proc")) -> Holder:
-    """Return what can be said of a process."""
+    """Return the available data of a process."""
     place = proc / str(pid)
     try:
         user = _user(place.stat().st_uid)

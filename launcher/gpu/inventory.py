@@ -1,4 +1,4 @@
-"""Floor 2: what NVML reports, in our words and values."""
+"""Floor 2: what NVML reports, in the launcher's terms and values."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ SHAPE_SUFFIXES = {
     7: "+me", 8: "+me", 10: "+gfx", 11: "+gfx", 12: "+gfx", 13: "-me", 14: "-me", 15: "+me.all",
     16: "+me.all", 17: "+gfx",
 }  # fmt: skip
-"""What the profile's name ends in, by NVML's enum of shapes."""
+"""The end of the profile's name, by NVML's enum of shapes."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
-    """A process that NVML shows on a device; ``memory_mib`` None where the driver has no figure."""
+    """A process that NVML shows on a device; ``memory_mib`` is None if it has no figure."""
 
     pid: int
     memory_mib: int | None
@@ -60,7 +60,7 @@ class GpuReader:
     """Reads the machine's GPUs. One object serves all threads of the daemon.
 
     NVML is opened at the first call and stays open until ``close``. Every read has its deadline
-    (``guard``): where a call hangs, callers for that GPU get GpuSilent; other GPUs go on.
+    (``guard``): if a call hangs, callers for that GPU get GpuSilent; other GPUs are unaffected.
     """
 
     def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:
@@ -78,8 +78,8 @@ class GpuReader:
     def inventory(self) -> Inventory:
         """Return every GPU and slice as NVML shows them now.
 
-        GpuUnavailable (one of its kinds) where NVML cannot be used at all. A lost GPU among others
-        is left out, with a warning; if every GPU is lost, GpuLost. One that does not answer, or
+        GpuUnavailable (one of its kinds) if NVML cannot be used at all. A lost GPU among others is
+        left out, with a warning; if every GPU is lost, GpuLost. One that does not answer, or
         refuses among others that do not, is in ``silent`` with what was last read of it.
         """
         return self.session.retried(self._inventory)
@@ -87,16 +87,16 @@ class GpuReader:
     def processes(self, uuid: str, patience: float | None = None) -> list[GpuProcess]:
         """Return the processes on a slice (a MIG device's or a GPU's UUID).
 
-        GpuPermission: NVML does not tell us (no privilege, or not supported here), so an empty list
-        would prove nothing. GpuGone: there is no such device now. GpuSilent: NVML does not answer,
-        or not within ``patience`` seconds.
+        GpuPermission: NVML does not report them (no privilege, or not supported here), so an empty
+        list would prove nothing. GpuGone: there is no such device now. GpuSilent: NVML does not
+        answer, or not within ``patience`` seconds.
         """
         return self.session.read(self._lane(uuid), lambda: _processes(uuid), patience)
 
     def verify(self, expected: Slice) -> str | None:
-        """Return None if the slice is exactly as given, else what is different, as a sentence.
+        """Return None if the slice is exactly as given, otherwise the difference, as a sentence.
 
-        MIG UUIDs recur, so UUID, GPU, GI, CI, profile and placement are all compared. Where NVML
+        MIG UUIDs recur, so UUID, GPU, GI, CI, profile and placement are all compared. If NVML
         hides profile id and placement (no privilege) the profile's name is compared instead.
         """
         return self.session.read(self._lane(expected.gpu_uuid), lambda: difference(expected))
@@ -106,14 +106,14 @@ class GpuReader:
         return self.session.read(MACHINE, nvml.driver_version)
 
     def is_stand_in(self) -> bool:
-        """Return whether NVML is the fake GPU's: it has no devices that Docker could hand out."""
+        """Return whether NVML is the fake GPU's: it has no devices that Docker could provide."""
         try:
             return asking.is_stand_in()
         except OSError:
             return False
 
     def device_node(self, gpu_uuid: str) -> Path | None:
-        """Return the GPU's device node, None where NVML does not tell its number."""
+        """Return the GPU's device node, None if NVML does not report its number."""
 
         def read() -> Path | None:
             device = nvml.device_by_uuid(gpu_uuid)
@@ -123,7 +123,7 @@ class GpuReader:
         return self.session.read(self._lane(gpu_uuid), read)
 
     def persistence(self, gpu_uuid: str) -> bool | None:
-        """Return whether the GPU's persistence mode is on, None where NVML does not tell."""
+        """Return whether the GPU's persistence mode is on, None if NVML does not report it."""
 
         def read() -> bool | None:
             device = nvml.device_by_uuid(gpu_uuid)
@@ -132,7 +132,7 @@ class GpuReader:
         return self.session.read(self._lane(gpu_uuid), read)
 
     def capacity(self, gpu_uuid: str) -> dict[int, int | None]:
-        """Return profile id -> how many more of it fit now, None where NVML does not tell."""
+        """Return profile id -> how many more of it fit now, None if NVML does not report it."""
 
         def read() -> dict[int, int | None]:
             device = nvml.device_by_uuid(gpu_uuid)
@@ -144,7 +144,7 @@ class GpuReader:
         return self.session.read(self._lane(gpu_uuid), read)
 
     def changing(self, gpu_uuid: str, change: Callable[[], T]) -> T:
-        """Run a change of a GPU's instances with NVML open; it is never made twice."""
+        """Run a change of a GPU's instances with NVML open; it is never retried."""
         return self.session.changing(self._lane(gpu_uuid), change)
 
     def alone(self, change: Callable[[], T]) -> T:
@@ -152,7 +152,7 @@ class GpuReader:
         return self.session.alone(change)
 
     def close(self) -> None:
-        """Close NVML and forget everything read; the next call opens it again."""
+        """Close NVML and drop everything read; the next call opens it again."""
         self.session.close()
 
     def _lane(self, uuid: str) -> str:
@@ -194,7 +194,7 @@ class GpuReader:
         return inventory.inventory(driver)
 
     def _raise_if_nothing_is_known(self, failed: dict[int, LauncherError], count: int) -> None:
-        """Raise what is wrong unless some GPU was read, or one that hangs was read before."""
+        """Raise the problem unless some GPU was read, or one that hangs was read before."""
         fresh = {i for i in self._last if i < count} - failed.keys()
         hangs = any(isinstance(e, GpuSilent) and i in self._last for i, e in failed.items())
         if failed and not fresh and not hangs:
@@ -236,7 +236,7 @@ class GpuReader:
     def _read_profiles(
         self, device: nvml.Handle, uuid: str, mode: tuple[bool, bool] | None, driver: str
     ) -> tuple[Profile, ...]:
-        """Ask once per MIG mode and driver: NVML promises they do not change within it."""
+        """Read once per MIG mode and driver: NVML promises they do not change within it."""
         if mode is None:
             return ()
         key = (uuid, mode[0], driver)
@@ -300,7 +300,7 @@ def _placements(device: nvml.Handle, profile_id: int) -> tuple[Placement, ...] |
 
 
 def profile_name(info: nvml.ProfileInfo, total_mib: int) -> str:
-    """Return the name of a profile whose driver does not tell it, as nvidia-smi would print it.
+    """Return the name of a profile whose driver does not report it, as nvidia-smi would print it.
 
     The size is the profile's share of the GPU in eighths, rounded up, of the GPU's GiB, rounded up.
 
@@ -352,7 +352,7 @@ def _processes(uuid: str) -> list[GpuProcess]:
     compute = nvml.running(device, "Compute")
     if compute is None:
         raise GpuPermission(f"NVML does not tell the processes of {uuid} on this driver")
-    # The other two kinds are unknown on some boards and drivers; a slice has them rarely.
+    # The other two kinds are unknown on some boards and drivers, and rare on slices.
     lists = {
         "compute": compute,
         "mps": nvml.running(device, "MPSCompute") or [],

@@ -1,4 +1,4 @@
-"""One daemon per GPU on the machine: a lock that dies with its holder."""
+"""One daemon per GPU on the machine: a lock that is released when its holder ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GpuClaim:
     _fd: int = field(repr=False)
 
     def release(self) -> None:
-        """Give the GPU back; more than once is fine. The lock file stays: removing it would let
+        """Release the GPU; more than once is fine. The lock file stays: removing it would let
         two processes lock two files of the same name."""
         if self._fd >= 0:
             os.close(self._fd)
@@ -30,8 +30,8 @@ class GpuClaim:
 def claim(gpu_uuid: str, directory: Path, *, store: str) -> GpuClaim:
     """Claim a GPU by its lock file in ``directory``.
 
-    The file names the holder (pid and ``store``) for people and for the error of whoever comes
-    second. Unavailable: another process holds it, or the directory cannot be written.
+    The file names the holder (pid and ``store``) for people, and for the error of a later claim.
+    Unavailable: another process holds it, or the directory cannot be written.
     """
     path = directory / f"{gpu_uuid}.lock"
     try:
@@ -55,7 +55,7 @@ def claim(gpu_uuid: str, directory: Path, *, store: str) -> GpuClaim:
 
 
 def claim_device(gpu_uuid: str, node: Path) -> GpuClaim:
-    """Claim a GPU by a lock on its device node: for a user's own daemon, which may write no lock
+    """Claim a GPU by a lock on its device node: for a per-user daemon, which may not write a lock
     file that all users share. Unavailable: held by another process, or the node cannot be opened.
     """
     try:
@@ -84,7 +84,7 @@ def _lock(fd: int, gpu_uuid: str, path: Path) -> GpuClaim:
 
 
 def _holder(fd: int) -> str:
-    """Return `` (pid 12, store x)`` as far as it can be found out.
+    """Return `` (pid 12, store x)``, or the part of it that is known.
 
     /proc/locks has the pid of a lock on any file; the lock file itself has pid and store.
     """

@@ -1,7 +1,7 @@
-"""After a change of the layout: device nodes and the CDI spec follow, by the tools made for that.
+"""Updates device nodes and the CDI spec after a change of the layout, with the standard tools.
 
-NVML creates instances and no device nodes; nvidia-smi does (nvidia-modprobe). A CDI spec is a file
-and knows nothing of a change until it is written anew; nvidia-ctk writes it.
+NVML creates instances without device nodes; nvidia-smi creates those (nvidia-modprobe). A CDI spec
+is a static file, which nvidia-ctk has to write again after a change.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def _names_gpus(path: Path) -> bool:
 
 
 def refresh(root: Path, run: Run, which: Callable[[str], str | None]) -> list[str]:
-    """Let device nodes and CDI specs follow the layout; returns what could not be done.
+    """Update device nodes and CDI specs for the layout; returns what could not be done.
 
-    ``run`` returns what went wrong as a sentence, None where nothing did; ``which`` finds a tool.
+    ``run`` returns what went wrong as a sentence, None on success; ``which`` finds a tool.
     On a machine without the NVIDIA driver there is nothing to do.
     """
     problems: list[str | None] = []
@@ -46,10 +46,10 @@ def refresh(root: Path, run: Run, which: Callable[[str], str | None]) -> list[st
 
 
 def _rewrite(root: Path, run: Run, which: Callable[[str], str | None]) -> Iterator[str | None]:
-    """Have each spec written anew: by the toolkit's own unit, and what that does not write by us.
+    """Have each spec written again: by the toolkit's own unit, and the remaining ones here.
 
-    Docker takes a device from /var/run/cdi before /etc/cdi, but from there what only that names: a
-    spec that is left as it was still hands out slices that are gone.
+    Docker prefers a device in /var/run/cdi to one in /etc/cdi, but also uses devices that only the
+    latter names: a spec that is not updated still provides slices that are gone.
     """
     result = {path: _written(path) for path in specs(root)}
     units = ("etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system")
@@ -69,7 +69,7 @@ def _rewrite(root: Path, run: Run, which: Callable[[str], str | None]) -> Iterat
 
 
 def _written(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written anew: its inode, or when it was changed."""
+    """Return what changes when a file is written again: its inode, or its time of change."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""NVML opened once and kept open: who reads, who must have it closed, and who waits for events."""
+"""NVML opened once and kept open: for reads, for changes that need it closed, and for events."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ T = TypeVar("T")
 BUSY_SECONDS = 5.0
 
 MACHINE = ""
-"""The lane of what belongs to no GPU: opening NVML, its version, how many GPUs there are."""
+"""The lane of calls without a GPU: opening NVML, its version, the number of GPUs."""
 
 
 class Session:
-    """One process's NVML. Reads go through the guard's lanes, so that one that hangs is found out.
+    """One process's NVML. Reads go through the guard's lanes, so that one that hangs is detected.
 
-    The lock guards opening and closing only; nobody holds it while a read is under way.
+    The lock guards opening and closing only; it is not held during a read.
     """
 
     def __init__(self, forget: Callable[[], None], seconds: float = DEADLINE_SECONDS) -> None:
         self.guard = Guard(seconds)
         self.number = 0
-        """Counts the openings: handles and event sets of an earlier one are dead."""
+        """Counts the openings: handles and event sets of an earlier one are invalid."""
         self._forget = forget
         self._lock = threading.Lock()
         self._open = False
@@ -37,15 +37,15 @@ class Session:
         self._may_watch.set()
 
     def read(self, lane: str, call: Callable[[], T], patience: float | None = None) -> T:
-        """Run ``call`` with NVML open, in a lane; GpuSilent where it hangs."""
+        """Run ``call`` with NVML open, in a lane; GpuSilent if it hangs."""
         return self.retried(lambda: self.guard.run(lane, call, patience))
 
     def begin(self, lane: str, call: Callable[[], T]) -> Pending[T]:
-        """Begin a read of an open NVML; for several at once, within ``retried``."""
+        """Start a read of an open NVML; for several at once, within ``retried``."""
         return self.guard.begin(lane, call)
 
     def retried(self, read: Callable[[], T]) -> T:
-        """Run ``read`` with NVML open; once more if it was closed under us (driver reloaded)."""
+        """Run ``read`` with NVML open; once more if it was closed meanwhile (driver reloaded)."""
         self._ensure_open()
         with suppress(asking.NvmlClosed):
             return read()
@@ -56,12 +56,12 @@ class Session:
             raise GpuUnavailable("NVML does not stay open", fix="Run launch doctor.") from None
 
     def reopen(self) -> None:
-        """Open NVML again after it was closed under us."""
+        """Open NVML again after it was closed meanwhile."""
         self._open = False
         self._ensure_open()
 
     def changing(self, lane: str, change: Callable[[], T]) -> T:
-        """Run a change of instances with NVML open; it is never made twice.
+        """Run a change of instances with NVML open; it is never retried.
 
         GpuSilent, with nothing changed, while a call for that GPU hangs.
         """
@@ -72,8 +72,8 @@ class Session:
             raise GpuUnavailable("NVML was closed in the middle of a change") from None
 
     def alone(self, change: Callable[[], T]) -> T:
-        """Run a change of MIG mode with NVML closed before and after it: an open client can stand
-        in its way. Other callers wait a moment, then are told that NVML is busy."""
+        """Run a change of MIG mode with NVML closed before and after it, because an open client
+        can prevent it. Other callers wait a moment, then get the error that NVML is busy."""
         with self._locked():
             self.guard.check()  # a call that hangs keeps it open
             self._close()
@@ -86,16 +86,16 @@ class Session:
                 nvml.shutdown()
 
     def close(self) -> None:
-        """Close NVML and forget everything read; the next call opens it again."""
+        """Close NVML and drop everything read; the next call opens it again."""
         with self._locked():
             self._close()
         self.guard.close()
 
     @contextmanager
     def watching(self, seconds: float) -> Iterator[int | None]:
-        """Keep NVML open while events are waited for; gives the number of this opening.
+        """Keep NVML open while events are waited for; yields the number of this opening.
 
-        None where it must be closed just now: nobody may wait then.
+        None if NVML is about to be closed: then the caller must not wait.
         """
         if not self._may_watch.wait(seconds):
             yield None
@@ -106,7 +106,7 @@ class Session:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock with nobody waiting for events."""
+        """Hold the lock while no thread waits for events."""
         self._may_watch.clear()
         try:
             if not self._events.acquire(timeout=BUSY_SECONDS):

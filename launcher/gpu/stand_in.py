@@ -1,4 +1,4 @@
-"""The label of a dockerd whose NVIDIA hook hands out the devices of a stand-in for NVML."""
+"""The label of a dockerd whose NVIDIA hook provides the devices of a stand-in for NVML."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from launcher.gpu.calls import nvml
 
 
 def difference(expected: Slice) -> str | None:
-    """Return None if the slice is exactly as given, else what is different, as a sentence."""
+    """Return None if the slice is exactly as given, otherwise the difference, as a sentence."""
     device = nvml.device_by_uuid(expected.uuid)
     if device is None:
         return f"{expected.uuid} does not exist now"

@@ -1,10 +1,10 @@
-"""One consistent look at all instances of a GPU, also if they change in the middle.
+"""One consistent list of all instances of a GPU, even if they change during the read.
 
-MIG devices are listed by index, and indexes move when an instance comes or goes: a walk during
-such a change can miss a slice that is there, and a missed slice would look lost. So a walk counts
-only when it equals the one before it (in a quiet system that is the walk of the last poll), when
-every device known before and missing now is really gone by its UUID, and when every GPU instance
-without a device really has no compute instance.
+MIG devices are listed by index, and indexes move when an instance is created or destroyed. A walk
+during such a change can miss an existing slice, which would then look lost. A walk therefore counts
+only under three conditions: it equals the previous one (in a quiet system that is the walk of the
+last poll), every device known before and missing now is really gone by its UUID, and every GPU
+instance without a device really has no compute instance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class WalkedDevice:
-    """A MIG device as the index shows it."""
+    """A MIG device as listed by index."""
 
     uuid: str
     gi: int
@@ -51,7 +51,7 @@ class InstanceWalk:
 def walk(
     gpu: nvml.Handle, profiles: tuple[Profile, ...], before: InstanceWalk | None
 ) -> InstanceWalk:
-    """Return what stands on a GPU; GpuFault if it does not hold still for two looks."""
+    """Return the instances of a GPU; GpuFault if they change between every two walks."""
     known = {device.uuid: device for device in (before.devices if before else ())}
     for _ in range(TRIES):
         now = _once(gpu, profiles)
@@ -68,7 +68,7 @@ def walk(
 
 
 def _missed(absent: list[WalkedDevice]) -> bool:
-    """Whether a device that a walk did not show is there all the same."""
+    """Whether a device that a walk did not show still exists."""
     for device in absent:
         mig = nvml.device_by_uuid(device.uuid)
         if mig is not None and nvml.gi_and_ci(mig) == (device.gi, device.ci):
@@ -77,7 +77,7 @@ def _missed(absent: list[WalkedDevice]) -> bool:
 
 
 def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> InstanceWalk | None:
-    """Look once; None if something vanished meanwhile."""
+    """Walk once; None if something vanished meanwhile."""
     devices: list[WalkedDevice] = []
     for index in range(nvml.max_mig_devices(gpu)):
         mig = nvml.mig_device_at(gpu, index)
@@ -87,13 +87,13 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> InstanceWalk | Non
                 return None
             devices.append(device)
     if len({device.uuid for device in devices}) < len(devices):
-        return None  # an index moved up under us: one device twice
+        return None  # an index moved meanwhile: one device twice
     instances = _instances(gpu, profiles)
     if instances is None:
         return InstanceWalk(tuple(devices), None)
     used = {device.gi for device in devices}
     for gi in used - {info.gi for info in instances}:
-        # Of a profile that nvidia-ml-py has no number for yet, or made a moment ago.
+        # Its profile has no number in nvidia-ml-py yet, or it was created a moment ago.
         info = _instance(gpu, gi)
         if info is None:
             return None
@@ -128,7 +128,7 @@ def _device(mig: nvml.Handle, index: int) -> WalkedDevice | None:
 
 
 def _instances(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> list[nvml.InstanceInfo] | None:
-    """List the GPU instances of every profile, None where NVML does not let us."""
+    """List the GPU instances of every profile, None without the privilege."""
     instance_infos: list[nvml.InstanceInfo] = []
     if not profiles:
         return None

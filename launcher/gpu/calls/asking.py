@@ -1,4 +1,4 @@
-"""Making a call of NVML: its return code becomes a value or an exception, by one table."""
+"""Makes calls of NVML: a return code becomes a value or an exception, by one table."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ NOT_READY = 27
 UNKNOWN = 999
 
 UNKNOWABLE = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
-"""This driver or board does not tell."""
+"""This driver or board does not report the value."""
 
 GONE = frozenset({INVALID_ARGUMENT, NOT_FOUND})
-"""What the handle or id named is not there any more: a stale handle is INVALID_ARGUMENT."""
+"""The object of the handle or id no longer exists: a stale handle is INVALID_ARGUMENT."""
 
 TRANSIENT = frozenset({INSUFFICIENT_SIZE, TIMEOUT, IN_USE, NOT_READY, UNKNOWN})
-"""Worth asking again for a read: the list grew between the two calls, the driver is starting or
-busy with a change of instances. All others say the same thing every time."""
+"""Reads with these codes are retried: the list grew between the two calls, or the driver is
+starting or busy with a change of instances. Other codes would be the same every time."""
 
 ATTEMPTS = 3
 FIRST_WAIT_S = 0.02
@@ -85,19 +85,19 @@ _ERRORS: dict[int, tuple[type[LauncherError], str, str]] = {
 
 
 class NvmlClosed(Exception):
-    """NVML was not, or is no longer, initialised: open it again. Never leaves this room."""
+    """NVML was not, or is no longer, initialised: open it again. Handled within this package."""
 
 
 _under_way: dict[int, tuple[str, float]] = {}
 
 
 def under_way(thread: int | None) -> tuple[str, float] | None:
-    """Return the last call that a thread began, and when (time.monotonic)."""
+    """Return the last call that a thread started, and when (time.monotonic)."""
     return None if thread is None else _under_way.get(thread)
 
 
 def begins(call: str) -> None:
-    """Note the call that this thread makes now: one that hangs can tell nobody any more."""
+    """Record the call that this thread makes now: a thread that hangs cannot report it."""
     _under_way[threading.get_ident()] = (call, time.monotonic())
 
 
@@ -113,7 +113,8 @@ def pynvml_module() -> Any:
 def is_stand_in() -> bool:
     """Return whether NVML is ``launcher.fakegpu``'s, by a symbol that only that library has.
 
-    The library that pynvml loads, or has loaded; nothing is asked of it. OSError: there is none.
+    Examines the library that pynvml loads, or has loaded, without calling it. OSError: there is
+    none.
     """
     return hasattr(ctypes.CDLL("libnvidia-ml.so.1"), "fakegpu_use")
 
@@ -141,7 +142,7 @@ def error_for(call: str, code: int) -> Exception:
 
 
 def ask(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> Any:
-    """Make a reading call; None for a code in ``unknown``; a transient code is asked again."""
+    """Make a reading call; None for a code in ``unknown``; a transient code is retried."""
     nvml = pynvml_module()
     make: Callable[..., Any] = getattr(nvml, call)
 
@@ -163,7 +164,7 @@ def ask(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> An
 
 
 def _ask_again(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
-    """Repeat a call that failed for a passing reason; (0, value) or (code, None)."""
+    """Repeat a call that failed for a transient reason; (0, value) or (code, None)."""
     import tenacity
 
     nvml = pynvml_module()

@@ -1,9 +1,9 @@
 """Floor 1: one function per NVML call, return code to exception, nothing else.
 
 Thin over nvidia-ml-py, which is imported at the first call and only in ``asking``. Handles are
-opaque. Where NVML may refuse a query for good reasons (no such function in this driver, not
-supported on this board, nothing at that index) the function returns None: unknown is not failure.
-Every other code becomes an error of ``launcher.errors`` by the one table below. Sizes are MiB.
+opaque. If NVML may refuse a query for good reasons (no such function in this driver, not supported
+on this board, nothing at that index) the function returns None: unknown is not failure. Every other
+code becomes an error of ``launcher.errors`` by the one table below. Sizes are MiB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from launcher.gpu.calls.asking import (
 )
 
 Handle: TypeAlias = Any
-"""A GPU, a MIG device, or a GPU instance: dies with what it names, and at shutdown."""
+"""A GPU, a MIG device, or a GPU instance: invalid once that is gone, and after shutdown."""
 
 MIB = 1024 * 1024
 
@@ -33,7 +33,7 @@ _MIG_NAME = re.compile(r" MIG (?:(?P<ci>\d+)c\.)?(?P<gi>\d+)g\.", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ProfileInfo:
-    """A GPU-instance profile; ``name`` is None where the driver is too old to tell it."""
+    """A GPU-instance profile; ``name`` is None if the driver is too old to report it."""
 
     id: int
     shape: int
@@ -47,7 +47,7 @@ class ProfileInfo:
 
 @dataclass(frozen=True, slots=True)
 class InstanceInfo:
-    """A GPU instance: its id, its profile's id, where it stands (memory units)."""
+    """A GPU instance: its id, its profile's id, its placement (memory units)."""
 
     gi: int
     profile_id: int
@@ -57,7 +57,7 @@ class InstanceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a MIG device has; ``ci_slices`` < ``gi_slices`` where it shares its GPU instance."""
+    """The sizes of a MIG device; ``ci_slices`` < ``gi_slices`` if it shares its GPU instance."""
 
     gi_slices: int
     ci_slices: int
@@ -65,12 +65,12 @@ class Attributes:
 
 
 def init() -> None:
-    """Open NVML; NvmlLibraryMissing, DriverNotLoaded or DriverMismatch where it cannot be."""
+    """Open NVML; raises NvmlLibraryMissing, DriverNotLoaded or DriverMismatch."""
     ask("nvmlInit")
 
 
 def shutdown() -> None:
-    """Close NVML; every handle dies."""
+    """Close NVML; every handle becomes invalid."""
     ask("nvmlShutdown", unknown=frozenset({UNINITIALIZED}))
 
 
@@ -80,7 +80,7 @@ def driver_version() -> str:
 
 
 def device_count() -> int:
-    """Return how many GPUs there are."""
+    """Return the number of GPUs."""
     return int(ask("nvmlDeviceGetCount"))
 
 
@@ -90,7 +90,7 @@ def device_at(index: int) -> Handle:
 
 
 def device_by_uuid(uuid: str) -> Handle | None:
-    """Return the GPU or MIG device with that UUID, None where there is none now."""
+    """Return the GPU or MIG device with that UUID, None if there is none now."""
     return ask("nvmlDeviceGetHandleByUUID", uuid, unknown=GONE)
 
 
@@ -107,7 +107,7 @@ def device_name(device: Handle) -> str | None:
 
 
 def device_index(device: Handle) -> int | None:
-    """Return a GPU's index: for the words of nvidia-smi, never to know it again."""
+    """Return a GPU's index: for messages as in nvidia-smi, never as an identity."""
     reply = ask("nvmlDeviceGetIndex", device, unknown=UNKNOWABLE)
     return None if reply is None else int(reply)
 
@@ -119,7 +119,7 @@ def minor_number(device: Handle) -> int | None:
 
 
 def persistence_mode(device: Handle) -> bool | None:
-    """Return whether the driver keeps the GPU ready while nobody uses it; None where not told."""
+    """Return whether the driver keeps the GPU ready while it is unused; None if unknown."""
     reply = ask("nvmlDeviceGetPersistenceMode", device, unknown=UNKNOWABLE | {NO_PERMISSION})
     return None if reply is None else bool(reply)
 
@@ -132,23 +132,23 @@ def memory_total(device: Handle) -> int | None:
 
 
 def mig_mode(device: Handle) -> tuple[bool, bool] | None:
-    """Return (current, pending) of MIG mode, None where the board cannot do MIG."""
+    """Return (current, pending) of MIG mode, None if the board does not support MIG."""
     reply = ask("nvmlDeviceGetMigMode", device, unknown=UNKNOWABLE)
     return None if reply is None else (bool(reply[0]), bool(reply[1]))
 
 
 def profile_count() -> int:
-    """Return how many GPU-instance shapes NVML's enum has here: newer boards bring more."""
+    """Return the number of GPU-instance shapes in NVML's enum: newer boards add more."""
     return int(pynvml_module().NVML_GPU_INSTANCE_PROFILE_COUNT)
 
 
 def profile_info(device: Handle, shape: int) -> ProfileInfo | None:
-    """Return the profile of a shape (NVML's enum), None where the GPU does not offer it now."""
+    """Return the profile of a shape (NVML's enum), None if the GPU does not offer it now."""
     unknown = UNKNOWABLE | {INVALID_ARGUMENT, NO_PERMISSION}
     call = "nvmlDeviceGetGpuInstanceProfileInfo"
     info = ask(call, device, shape, 2, unknown=unknown)
     if info is None:
-        # Drivers before R510 have no version 2, which is what brings the name.
+        # Drivers before R510 lack version 2, which adds the name.
         info = ask(call, device, shape, 1, unknown=unknown)
     if info is None:
         return None
@@ -173,7 +173,7 @@ def profile_info(device: Handle, shape: int) -> ProfileInfo | None:
 
 
 def possible_placements(device: Handle, profile_id: int) -> tuple[tuple[int, int], ...] | None:
-    """Return every legal (start, size) of a profile, taken or not; None where NVML does not tell.
+    """Return every legal (start, size) of a profile, occupied or not; None if NVML reports none.
 
     Needs MIG mode on and the privilege of configuring MIG.
     """
@@ -190,7 +190,7 @@ def possible_placements(device: Handle, profile_id: int) -> tuple[tuple[int, int
 
 
 def architecture(device: Handle) -> str | None:
-    """Return the architecture's name in NVML's words (``ampere``), None where it is not told."""
+    """Return the architecture's name as NVML spells it (``ampere``), None if unknown."""
     number = ask("nvmlDeviceGetArchitecture", device, unknown=UNKNOWABLE)
     return _architectures().get(number)
 
@@ -206,7 +206,7 @@ def _architectures() -> dict[int, str]:
 
 
 def pci_device_id(device: Handle) -> int | None:
-    """Return the PCI id as NVML has it, device above vendor (0x20B710DE for an A30)."""
+    """Return the PCI id in NVML's form, device above vendor (0x20B710DE for an A30)."""
     info = ask("nvmlDeviceGetPciInfo", device, unknown=UNKNOWABLE)
     return None if info is None else int(info.pciDeviceId)
 
@@ -214,7 +214,7 @@ def pci_device_id(device: Handle) -> int | None:
 def gpu_instances(device: Handle, profile_id: int, room: int) -> list[Handle] | None:
     """Return the GPU instances of one profile, None without the privilege.
 
-    ``room`` is the profile's instance count: NVML writes that many without asking.
+    ``room`` is the profile's instance count: NVML writes that many without checking.
     """
     nvml = pynvml_module()
     handles = (nvml.c_nvmlGpuInstance_t * max(1, room))()
@@ -233,7 +233,7 @@ def gpu_instance_by_id(device: Handle, gi: int) -> Handle | None:
 
 
 def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
-    """Return what a GPU instance is, None if it is gone or NVML does not tell us."""
+    """Return the data of a GPU instance, None if it is gone or NVML does not report it."""
     refused = UNKNOWABLE | GONE | {NO_PERMISSION}
     info = ask("nvmlGpuInstanceGetInfo", instance, unknown=refused)
     if info is None:
@@ -242,19 +242,19 @@ def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
 
 
 def remaining_capacity(device: Handle, profile_id: int) -> int | None:
-    """Return how many more instances of a profile fit now; None where NVML does not tell."""
+    """Return how many more instances of a profile fit now; None if NVML does not report it."""
     call = "nvmlDeviceGetGpuInstanceRemainingCapacity"
     reply = ask(call, device, profile_id, unknown=UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT})
     return None if reply is None else int(reply)
 
 
 def max_mig_devices(device: Handle) -> int:
-    """Return how many MIG indexes to ask for; there are holes among them."""
+    """Return the number of MIG indexes to query; some of them may be unused."""
     return int(ask("nvmlDeviceGetMaxMigDeviceCount", device, unknown=UNKNOWABLE) or 0)
 
 
 def mig_device_at(device: Handle, index: int) -> Handle | None:
-    """Return the MIG device at an index, None at a hole. Indexes move: use the UUID."""
+    """Return the MIG device at an index, None if it is unused. Indexes move: use the UUID."""
     call = "nvmlDeviceGetMigDeviceHandleByIndex"
     return ask(call, device, index, unknown=GONE | UNKNOWABLE)
 
@@ -272,9 +272,9 @@ def gi_and_ci(mig: Handle) -> tuple[int, int] | None:
 
 
 def attributes(mig: Handle) -> Attributes | None:
-    """Return the sizes of a MIG device, None if it is gone or this driver does not tell.
+    """Return the sizes of a MIG device, None if it is gone or this driver does not report them.
 
-    A driver that has no attributes tells them by the device's name.
+    A driver without attributes reports them in the device's name.
     """
     reply = ask("nvmlDeviceGetAttributes_v2", mig, unknown=GONE | UNKNOWABLE)
     if reply is None:
@@ -296,8 +296,8 @@ def _named(mig: Handle) -> Attributes | None:
 def running(device: Handle, kind: str) -> list[tuple[int, int | None]] | None:
     """Return (pid, memory in MiB or None) of the device's processes of a kind.
 
-    ``kind`` is Compute, Graphics or MPSCompute. None where NVML does not tell; GpuPermission where
-    it would tell somebody else; GpuFault where the device is gone.
+    ``kind`` is Compute, Graphics or MPSCompute. None if NVML does not report them; GpuPermission if
+    it would report them to another user; GpuFault if the device is gone.
     """
     for version in ("_v3", "_v2"):
         call = f"nvmlDeviceGet{kind}RunningProcesses{version}"
@@ -308,5 +308,5 @@ def running(device: Handle, kind: str) -> list[tuple[int, int | None]] | None:
 
 
 def _mib(size: int | None) -> int | None:
-    """nvidia-ml-py gives None where the driver has no figure."""
+    """nvidia-ml-py returns None if the driver has no figure."""
     return None if size is None else int(size) // MIB

@@ -1,7 +1,7 @@
-"""Floor 1, the calls that change a GPU: made once, never asked again by themselves.
+"""Floor 1, the calls that change a GPU: made once, never retried automatically.
 
-What a refusal means is for the caller: IN_USE and INSUFFICIENT_RESOURCES come as ``ChangeRefused``,
-with NVML's code; everything else as in ``nvml``.
+The caller interprets a refusal: IN_USE and INSUFFICIENT_RESOURCES come as ``ChangeRefused``, with
+NVML's code; everything else as in ``nvml``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INSUFFICIENT_RESOURCES = 23
 
 
 class ChangeRefused(GpuFault):
-    """NVML refused a change; nothing was changed by it."""
+    """NVML refused a change, and changed nothing."""
 
     kind = "gpu-refused"
 
@@ -41,7 +41,7 @@ def _change(call: str, *arguments: Any) -> Any:
 def set_mig_mode(device: nvml.Handle, *, on: bool) -> int:
     """Switch MIG mode; returns the activation status: 0, IN_USE or RESET_REQUIRED.
 
-    NVML calls it a success also where the mode did not change: the status tells.
+    NVML reports success even if the mode did not change: only the status shows it.
     """
     return int(_change("nvmlDeviceSetMigMode", device, int(on)))
 

@@ -15,7 +15,7 @@ NOT_A_MIG_ID = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """An XID: on which GPU (``address`` of its handle), and on which instances, None for all."""
+    """An XID: its GPU (``address`` of the handle), and its instances, None for all."""
 
     address: int
     number: int
@@ -24,19 +24,19 @@ class Raised:
 
 
 def event_set() -> nvml.Handle:
-    """Return a new event set; it dies with NVML."""
+    """Return a new event set; it is valid until NVML is closed."""
     return asking.ask("nvmlEventSetCreate")
 
 
 def free(events: nvml.Handle) -> None:
-    """Give an event set back; an event set that is already gone is not an error."""
+    """Free an event set; an event set that is already gone is not an error."""
     asking.ask("nvmlEventSetFree", events, unknown=asking.GONE | {asking.UNINITIALIZED})
 
 
 def register(gpu: nvml.Handle, events: nvml.Handle) -> bool:
-    """Have a GPU's XIDs told to the set; False where this GPU tells none.
+    """Report a GPU's XIDs to the set; False if this GPU reports none.
 
-    GpuFault or GpuPermission where the driver refuses.
+    GpuFault or GpuPermission if the driver refuses.
     """
     call = "nvmlDeviceGetSupportedEventTypes"
     supported = asking.ask(call, gpu, unknown=asking.UNKNOWABLE | {asking.NO_PERMISSION})
@@ -61,5 +61,5 @@ def wait(events: nvml.Handle, milliseconds: int) -> Raised | None:
 
 
 def address(gpu: nvml.Handle) -> int:
-    """Return what tells a GPU's handle from another's while NVML is open."""
+    """Return what distinguishes a GPU's handle from others while NVML is open."""
     return ctypes.cast(gpu, ctypes.c_void_p).value or 0
