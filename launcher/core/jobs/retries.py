@@ -1,7 +1,7 @@
 """Whether a job that ended runs again, and when.
 
 A retry is requested by the user and has a budget. Interruptions by the launcher itself (preemption,
-a requeue) use up none. A container that may have run is run again only if a word of the job says so
+a requeue) use up none. A container that may have run is run again only if its retry words say so
 (I14): LOST needs ``infra``.
 """
 

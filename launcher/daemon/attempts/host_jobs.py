@@ -122,8 +122,8 @@ class HostJobs:
         check_slices: Callable[[tuple[Slice, ...]], None],
         watched: Callable[[int], bool],
     ) -> None:
-        """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` tells
-        whether anybody follows a job."""
+        """``check_slices`` raises ``NotStarted`` for slices that are not free; ``watched`` returns
+        whether a job is followed."""
         self._helper, self._join_path, self._output = machine.helper, machine.join_path, output
         self._idle_check, self._turns = idle_check(Trees(machine.helper)), turns
         self._check_slices, self._watched = check_slices, watched

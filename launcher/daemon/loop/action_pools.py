@@ -10,7 +10,7 @@ from launcher.daemon.users.fair_pool import FairPool
 
 
 class Pools:
-    """One pool for each kind of work, so that none waits behind another; users are charged.
+    """One pool for each kind of work; none waits behind another. Calls are charged to their users.
 
     A start may hang in one GPU's driver, an idle check takes a minute, and a pull takes as long as
     the registry does.

@@ -59,7 +59,7 @@ async def watch(health: Health, work: UnderWay) -> None:
 
 
 def overdue(work: UnderWay, now: float) -> str | None:
-    """Return which actions take longer than they should, None where there are none."""
+    """Return which actions take longer than they should, None if there are none."""
     late = [
         f"{type(action).__name__} of job {getattr(action, 'job', '-')} for {now - since:.0f} s"
         for action, since in work.under_way()

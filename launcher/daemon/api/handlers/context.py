@@ -239,7 +239,7 @@ class Context:
 
 
 def must_be_few(count: int, caller: Caller) -> None:
-    """Raise ``UserError`` where references mean more jobs than a user's request may name."""
+    """Raise ``UserError`` if references mean more jobs than a user's request may name."""
     if count > MOST_MEANT and not caller.admin:
         raise UserError(
             f"more than {MOST_MEANT} jobs are meant",
