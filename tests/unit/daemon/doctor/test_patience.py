@@ -15,7 +15,7 @@ from launcher.daemon.users.fair_pool import FairPool
 def test_checks_that_hang_are_a_problem_and_the_others_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(doctor, "PATIENCE_SECONDS", 1.0)
     release = threading.Event()
 
     def hangs() -> list[Finding]:
@@ -34,5 +34,5 @@ def test_checks_that_hang_are_a_problem_and_the_others_are_told(
 
     (stuck,), (well,) = asyncio.run(both())
     assert (stuck.check, stuck.state) == ("nvml", "problem")
-    assert stuck.message == "gave no answer within 0.05 s"
+    assert stuck.message == "gave no answer within 1 s"
     assert well.state == "ok"
