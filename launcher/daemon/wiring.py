@@ -21,6 +21,7 @@ from launcher.daemon.api.views.job_counts import Counts
 from launcher.daemon.attempts import host_jobs, host_sweep
 from launcher.daemon.attempts.action_runners import ActionRunners
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
+from launcher.daemon.attempts.slice_check import SliceCheck
 from launcher.daemon.attempts.start_journal import StartJournal
 from launcher.daemon.attempts.starter import Starter
 from launcher.daemon.doctor.escapes import keeps_working_dir, toolkit_fixed
@@ -265,13 +266,13 @@ class Daemon:
 
     def _runners(self) -> ActionRunners:
         marks = StartJournal(self.config.state_dir / "starts")
+        slice_check = SliceCheck(self.gpu, self.foreign, self.allowed)
         starter = Starter(
             containers=self.containers,
-            gpu=self.gpu,
+            slice_check=slice_check,
             store=self.store_id,
             devices=self.devices,
             marks=marks,
-            foreign=self.foreign,
             pins=self.pins,
             pins_directory=self.config.pins_directory,
             secrets=self.secrets,
@@ -279,7 +280,6 @@ class Daemon:
             directories=Directories(self.outside.images.config, self._runc_fixed),
             capture=self.capture,
             witness=self.outside.witness,
-            allowed=self.allowed,
         )
         return ActionRunners(
             containers=self.containers,
@@ -310,7 +310,7 @@ class Daemon:
             self._prover_of,
             self.turns,
             output,
-            starter.check_slices,
+            starter.slice_check.check,
             self.subscriptions.watched,
         )
 

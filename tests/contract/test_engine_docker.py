@@ -42,7 +42,7 @@ def launch(sandbox: Sandbox, slices: int, **spec: Any) -> ContainerSpec:
     leased = tuple(mig(n) for n in range(slices))
     marks = labels("c0de", job, 1, tuple(s.uuid for s in leased), owner.uid)
     kept = confinement(PolicyInput(made, Person(owner), Policy(), SHARE))
-    return ContainerSpec(job, 1, made, leased, image_id, kept, marks, made.binds)
+    return ContainerSpec(job, 1, made, leased, image_id, kept, marks, made.volumes)
 
 
 def run(docker: Containers, made: ContainerSpec) -> Container:

@@ -14,12 +14,12 @@ from typing import TypeVar
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import AttemptLost, AttemptStarted, StartFailed, StartFailure
-from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import LABEL_SLICES
 from launcher.core.policy.policy import PolicyInput
 from launcher.daemon.attempts.container_plan import ContainerPlan
 from launcher.daemon.attempts.exit_trust import why_rebooted
 from launcher.daemon.attempts.exit_witness import ExitWitness
+from launcher.daemon.attempts.slice_check import SliceCheck
 from launcher.daemon.attempts.start_errors import (
     NeverBegan,
     NotStarted,
@@ -33,8 +33,6 @@ from launcher.daemon.attempts.start_witness import look_without_docker, must_hav
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container, about_event
 from launcher.daemon.machine.devices import Devices
-from launcher.daemon.machine.foreign_allowlist import NOBODY, ForeignAllowlist
-from launcher.daemon.machine.foreign_use import ForeignUse
 from launcher.daemon.mounts.container_directories import Directories
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
@@ -50,11 +48,7 @@ from launcher.engine.outcome import (
 )
 from launcher.errors import (
     EngineUnavailable,
-    GpuFault,
-    GpuPermission,
-    GpuUnavailable,
 )
-from launcher.gpu import GpuReader
 from launcher.mount_helper import Pins
 
 log = logging.getLogger(__name__)
@@ -71,11 +65,10 @@ class Starter:
     """Starts attempts of one store on one engine."""
 
     containers: Containers
-    gpu: GpuReader
+    slice_check: SliceCheck
     store: str
     devices: Devices
     marks: StartJournal
-    foreign: ForeignUse
     pins: Pins
     pins_directory: str
     secrets: SecretStore
@@ -83,7 +76,6 @@ class Starter:
     directories: Directories
     capture: Capture
     witness: ExitWitness
-    allowed: ForeignAllowlist = NOBODY
     under: dict[str, DockerdIdentity | None] = field(default_factory=dict)
     """Container name -> the dockerd that was asked to start it; for the follower."""
 
@@ -139,7 +131,26 @@ class Starter:
     def _ensure(
         self, action: StartAttempt, plan: ContainerPlan | str, wanted: Callable[[], bool]
     ) -> Container:
-        container = earlier = self._look(action.container_name) if action.resumed else None
+        """Have the attempt's container run: prepare, create, start, verify."""
+        earlier = container = self._prepare(action)
+        if container is None:
+            must_be_wanted(wanted)
+            if isinstance(plan, str):
+                raise NotStarted(StartFailure.USER, plan)
+            container = self._start(action, self._create(action, plan), wanted, sent=False)
+        elif not (self._has_started(container) or container.error):
+            if isinstance(plan, ContainerPlan):  # a reboot, or another daemon, removed its mounts
+                plan.pin(self.pins, self._dockerd_pid)
+            container = self._start(action, container.id, wanted, sent=action.resumed)
+        self._verify(container, action, plan, made_now=earlier is None)
+        return container
+
+    def _prepare(self, action: StartAttempt) -> Container | None:
+        """Return the container of an earlier try, if it may be used; check slices before a start.
+
+        Raises ``Vanished`` if an earlier try may have run, ``NotStarted`` if none can be made.
+        """
+        container = self._look(action.container_name) if action.resumed else None
         mark = self.marks.asked(action.container_name) if action.resumed else None
         if container is None and mark is not None:
             raise Vanished(_removed(action.container_name), mark.container_id)
@@ -151,22 +162,10 @@ class Starter:
         if container is None or not container.ever_started:
             if action.unfit is not None:
                 raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
-            self.check_slices(action.slices)
-        if container is None:
-            must_be_wanted(wanted)
-            if isinstance(plan, str):
-                raise NotStarted(StartFailure.USER, plan)
-            container = self._start(action, self._create(action, plan), wanted)
-        elif not (self._has_started(container) or container.error):
-            if isinstance(plan, ContainerPlan):  # a reboot, or another daemon, removed its mounts
-                plan.pin(self.pins, self._dockerd_pid)
-            container = self._start(action, container.id, wanted)
-        if not self._has_started(container):
-            raise never_ran(container, None, action.slices)
-        self._must_be_as_planned(container, action, plan, made_now=earlier is None)
+            self.slice_check.check(action.slices)
         return container
 
-    def _must_be_as_planned(
+    def _verify(
         self,
         container: Container,
         action: StartAttempt,
@@ -174,7 +173,9 @@ class Starter:
         *,
         made_now: bool,
     ) -> None:
-        """Kill a container that has more than was leased or granted (I9)."""
+        """Raise ``NotStarted`` unless it runs as planned; kill one that has more (I9)."""
+        if not self._has_started(container):
+            raise never_ran(container, None, action.slices)
         given = self._when_docker_tells(self.devices.are_given, action.container_name)
         if isinstance(plan, str):
             devices = [s.uuid for s in action.slices] if given else []
@@ -200,34 +201,6 @@ class Starter:
                 StartFailure.INFRA,
                 f"another's container {container.id[:12]} has the name {action.container_name}",
             )
-
-    def check_slices(self, slices: tuple[Slice, ...]) -> None:
-        """Refuse a slice that is not the one leased, or that is in use (I12)."""
-        for s in slices:
-            try:
-                if changed := self.gpu.verify(s):
-                    raise NotStarted(StartFailure.SLICE_CHANGED, changed, slice_=s.uuid)
-                users = self.allowed.others(self.gpu.processes(s.uuid))
-            except GpuPermission:
-                continue
-            except GpuUnavailable as away:
-                raise NotStarted(StartFailure.GPU_AWAY, away.message, slice_=s.uuid) from away
-            except GpuFault as error:
-                raise NotStarted(StartFailure.INFRA, error.message, slice_=s.uuid) from error
-            if users:
-                pids = ", ".join(str(p.pid) for p in users)
-                raise NotStarted(StartFailure.FOREIGN, f"is used by process {pids}", slice_=s.uuid)
-        if slices:
-            self._check_containers(slices)
-
-    def _check_containers(self, slices: tuple[Slice, ...]) -> None:
-        """Refuse a slice that a foreign container got since the last poll; one list, some 1 ms."""
-        try:
-            used = self.foreign.by_containers(slices)
-        except (EngineUnavailable, Unknown, Refused) as away:
-            raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
-        for uuid, how in used.items():
-            raise NotStarted(StartFailure.FOREIGN, how, slice_=uuid)
 
     def _create(self, action: StartAttempt, plan: ContainerPlan) -> str:
         """Create the container; returns its id."""
@@ -257,19 +230,14 @@ class Starter:
             raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
 
     def _start(
-        self, action: StartAttempt, container_id: str, wanted: Callable[[], bool]
+        self, action: StartAttempt, container_id: str, wanted: Callable[[], bool], *, sent: bool
     ) -> Container:
+        """Start a container. ``sent``: a start may have been sent before, by an earlier daemon."""
         name = action.container_name
-        sent = action.resumed  # by the previous daemon, perhaps
         while True:
             refused: Refused | None = None
-            container = self._settled(name) if sent else None
-            if container is not None:
-                self._must_not_have_run(container, name)
-                if self._has_started(container):
-                    return container
-                if container.error:
-                    raise never_ran(container, None, action.slices)
+            if sent and (container := self._started_earlier(action, container_id)) is not None:
+                return container
             self._note_dockerd(name, sent=sent)
             must_be_wanted(wanted)
             under = life_of(self.under[name])
@@ -296,6 +264,22 @@ class Starter:
                 return container
             if refused is not None or container.error:
                 raise never_ran(container, refused, action.slices)
+
+    def _started_earlier(self, action: StartAttempt, container_id: str) -> Container | None:
+        """Return the container if a start that was sent has begun; None if it may be sent again.
+
+        Raises ``Vanished`` if Docker knows of no such container: it may have run all the same.
+        """
+        name = action.container_name
+        container = self._settled(name)
+        if container is None:
+            raise Vanished(_removed(name), container_id)
+        self._must_not_have_run(container, name)
+        if self._has_started(container):
+            return container
+        if container.error:
+            raise never_ran(container, None, action.slices)
+        return None
 
     def _look_without_docker(self, name: str, container_id: str) -> None:
         if (asked := self.under[name]) is not None:

@@ -118,7 +118,7 @@ def test_two_pipes_are_read_until_nobody_can_write_and_the_log_is_ended(
     os.write(to_out, b"out\0\xff")
     os.close(to_out)
     wait_until(lambda: path.exists() and bytes_of(read_all(path))[0] == b"out\0\xff")
-    assert watched.heard == {str(path): None}
+    wait_until(lambda: watched.heard == {str(path): None})
     os.write(to_err, b"err")
     for fd in (out, err, to_err):
         os.close(fd)
