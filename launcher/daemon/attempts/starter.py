@@ -137,11 +137,11 @@ class Starter:
             must_be_wanted(wanted)
             if isinstance(plan, str):
                 raise NotStarted(StartFailure.USER, plan)
-            container = self._start(action, self._create(action, plan), wanted, sent=False)
+            container = self._start(action, self._create(action, plan), wanted)
         elif not (self._has_started(container) or container.error):
             if isinstance(plan, ContainerPlan):  # a reboot, or another daemon, removed its mounts
                 plan.pin(self.pins, self._dockerd_pid)
-            container = self._start(action, container.id, wanted, sent=action.resumed)
+            container = self._start(action, container.id, wanted)
         self._verify(container, action, plan, made_now=earlier is None)
         return container
 
@@ -230,10 +230,10 @@ class Starter:
             raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
 
     def _start(
-        self, action: StartAttempt, container_id: str, wanted: Callable[[], bool], *, sent: bool
+        self, action: StartAttempt, container_id: str, wanted: Callable[[], bool]
     ) -> Container:
-        """Start a container. ``sent``: a start may have been sent before, by an earlier daemon."""
         name = action.container_name
+        sent = action.resumed  # by the previous daemon, perhaps
         while True:
             refused: Refused | None = None
             if sent and (container := self._started_earlier(action, container_id)) is not None:
