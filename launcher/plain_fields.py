@@ -27,9 +27,13 @@ class PlainField:
         """The option of ``launch run``."""
         return f"--{self.name.replace('_', '-')}"
 
+    def matches(self, text: str) -> bool:
+        """Return whether a text is a valid value."""
+        return re.fullmatch(self.pattern, text) is not None
+
     def check(self, text: str) -> str:
         """Return a valid value; raises ``ValueError`` for another."""
-        if not re.fullmatch(self.pattern, text):
+        if not self.matches(text):
             raise ValueError(f"'{text[:80]}' is not a valid {self.name}: {self.hint}")
         return text
 

@@ -124,7 +124,7 @@ PHRASES = re.compile(
 
 def phrases() -> Iterator[str]:
     """Yield texts that people read and that are not plain English."""
-    for suffix in (".py", ".md", ".toml", ".yaml"):
+    for suffix in (".py", ".md", ".toml", ".yaml", ".c", ".h", ".service", ".socket"):
         for path in tracked(suffix):
             name = path.relative_to(ROOT)
             if name.parts[0] in ("tests", ".ci"):

@@ -12,7 +12,6 @@ from launcher.engine.outcome import mapped
 from launcher.errors import ConfigError
 
 CALL_TIMEOUT = 60.0
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 def check_host(host: str) -> str:

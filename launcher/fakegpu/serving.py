@@ -9,11 +9,8 @@ from launcher.config.settings import Config
 from launcher.fakegpu.machine import Machine
 
 
-def with_fake_gpu(config: Config) -> Config:
+def with_fake_gpu(config: Config, spec: str) -> Config:
     """Load the fake library before NVML is used; the claims of its GPUs stay with its machine."""
-    spec = config.fake_gpu
-    if spec is None:
-        return config
     place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
     if config.lock_dir == place:
         return config

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Job, Owner
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
+from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Use
-
-if TYPE_CHECKING:
-    from launcher.core.model.reservation import Reservation
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,10 +250,9 @@ class Job:
     that had ended before that has ended by itself. ``again`` says why it is queued again once its
     slices are free: it has no outcome then. ``retried`` counts the retries it has used,
     ``pulls_failed`` the pulls that failed through no fault of the job. ``policy_version`` is that
-    of the policy
-    under which it was queued, None where nobody knows. ``kept_bytes`` is about what it takes in the
-    database, 0 where an older version queued it. ``held`` says why it is kept from starting
-    until it is released, ``begin`` is the time (seconds since 1970) before which it does not start,
+    of the policy under which it was queued, None if unknown. ``kept_bytes`` is about what it takes
+    in the database, 0 if an older version queued it. ``held`` says why it does not start until it
+    is released, ``begin`` is the time (seconds since 1970) before which it does not start,
     ``depends_on`` are the jobs that must end first, ``waits_for`` those of them that have not (the
     keys, in order: one of thousands is taken out each time that one ends).
 

@@ -40,3 +40,12 @@ def weight(use: Use, half_life: float) -> float:
     The binary logarithm of what is left of a use falls by one a half-life, for all alike.
     """
     return (math.log2(use.amount) if use.amount > 0 else -math.inf) + use.at / half_life
+
+
+def charged(
+    before: Use | None, user: str, rate: float, since: float, until: float, half_life: float
+) -> Use:
+    """Return a user's use with ``rate`` GiB from ``since`` to ``until`` (seconds since 1970)."""
+    past = decayed(before.amount, until - before.at, half_life) if before else 0.0
+    at = max(until, before.at) if before else until
+    return Use(user, past + accrued(rate, until - since, half_life), at)

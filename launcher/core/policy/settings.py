@@ -38,10 +38,9 @@ class Quota:
 class FairShare:
     """How use counts: seconds, GiB, and the weight of a user by name (1 where not named).
 
-    ``half_life``: after this time a use counts half. ``entry_charge``: a job that starts counts as
-    if
-    it had run that long, so that a burst cannot win before its use is seen. ``cpu_slot_gib``: what
-    a job without a slice counts for.
+    ``half_life``: after this time a use counts half. ``entry_charge``: a job that starts counts
+    as if it had run that long, so that a burst cannot win before its use is seen.
+    ``cpu_slot_gib``: what a job without a slice counts for.
     """
 
     half_life: float = 7 * DAY

@@ -83,7 +83,7 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     )
     for each in PLAIN_FIELDS:
         value = getattr(spec, each.name)
-        valid = value is None or re.fullmatch(each.pattern, value)
+        valid = value is None or each.matches(value)
         yield valid, f"{each.name}: {str(value)[:80]!r} is not valid: {each.hint}"
     for name, _ in spec.environment:
         yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"

@@ -1,4 +1,4 @@
-"""What blocks one job individually: quotas, reservations, dependencies, its image."""
+"""What blocks a job, as values with text: holds, dependencies, its turn in an array, its image."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ class Blocker:
     jobs: tuple[int, ...] = ()
 
 
-def _behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
+def behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
+    """Return that jobs in front of this one need the same slices."""
     jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
     return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
 
 
-def _gate_reason(world: World) -> Reason:
+def gate_reason(world: World) -> Reason:
+    """Return the reason while nothing with slices may start."""
     if world.reconciling:
         return Reason.RECONCILING
     if world.draining:
@@ -38,16 +40,18 @@ def _gate_reason(world: World) -> Reason:
     return Reason.GPU_UNAVAILABLE if unknown else Reason.ENGINE_UNAVAILABLE
 
 
-def _shorter(job: Job) -> str:
+def need_with_limit(job: Job) -> str:
+    """Return what a job needs, with its time limit."""
     limit = "no time limit" if job.time_limit is None else f"a time limit of {job.time_limit:g} s"
     return f"{job.need} (with {limit})"
 
 
-def _moment(at: float) -> str:
+def utc_text(at: float) -> str:
+    """Return a moment as RFC 3339 text."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
+def own_blockers(world: World, job: Job, now: Now) -> Iterator[Blocker]:
     """Yield the job's own reasons that keep it out of the queue."""
     release = f"`launch release {job.id}`"
     if job.held is Reason.NEVER_STARTED:
@@ -60,7 +64,7 @@ def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
         yield Blocker(job.held, release, job.message or "it is held")
     if job.begin is not None and job.begin > now.wall:
         have = job.message or "it is not yet that late"
-        yield Blocker(Reason.BEGIN_TIME, f"the time {_moment(job.begin)}", have)
+        yield Blocker(Reason.BEGIN_TIME, f"the time {utc_text(job.begin)}", have)
     for dependency in itertools.islice(job.waits_for, MOST_TOLD):
         other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
         have = other.state.value if other else "over"
@@ -72,7 +76,7 @@ def _own(world: World, job: Job, now: Now) -> Iterator[Blocker]:
         yield Blocker(Reason.DEPENDENCY, f"{more} other jobs", "they have not ended")
 
 
-def _turn(world: World, job: Job) -> Blocker | None:
+def turn_blocker(world: World, job: Job) -> Blocker | None:
     """Return what an array element waits for while its turn has not come."""
     array = world.arrays[job.element.array] if job.element is not None else None
     if array is None or array.max_parallel is None or job.id in array.taken:
@@ -81,7 +85,8 @@ def _turn(world: World, job: Job) -> Blocker | None:
     return Blocker(Reason.ARRAY_LIMIT, need, f"{len(array.waiting)} wait for theirs")
 
 
-def _image(world: World, job: Job) -> Blocker:
+def image_blocker(world: World, job: Job) -> Blocker:
+    """Return where the pull of a job's image is."""
     state = world.images.get(job.image)
     have = {
         None: "not looked for yet",

@@ -15,13 +15,13 @@ from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling import quota, reservation_windows
 from launcher.core.scheduling.blockers import (
     Blocker,
-    _behind,
-    _gate_reason,
-    _image,
-    _moment,
-    _own,
-    _shorter,
-    _turn,
+    behind,
+    gate_reason,
+    image_blocker,
+    need_with_limit,
+    own_blockers,
+    turn_blocker,
+    utc_text,
 )
 from launcher.core.scheduling.holdback import Key, limit_in
 from launcher.core.scheduling.lookalikes import told_instead
@@ -94,12 +94,12 @@ class Explainer:
         """Return what keeps a pending job from starting; empty for a job that is not pending."""
         if job.state is not State.PENDING:
             return []
-        result = [*self._gate(job), *_own(self.world, job, self.now)]
+        result = [*self._gate(job), *own_blockers(self.world, job, self.now)]
         if job.id in self.world.queue:
             return result or self._in_queue(job)
         if not any(b.reason in _OUT_OF_QUEUE for b in result):
-            turn = _turn(self.world, job) if job.image_id is not None else None
-            result.append(turn or _image(self.world, job))
+            turn = turn_blocker(self.world, job) if job.image_id is not None else None
+            result.append(turn or image_blocker(self.world, job))
         return result
 
     def reason(self, job: Job) -> Reason | None:
@@ -148,7 +148,7 @@ class Explainer:
         world = self.world
         why = gate(world, job.need, on_host=job.on_host)
         if why is not None:
-            yield Blocker(_gate_reason(world), str(job.need), why)
+            yield Blocker(gate_reason(world), str(job.need), why)
 
     def _in_queue(self, job: Job) -> list[Blocker]:
         world, need = self.world, job.need
@@ -159,10 +159,10 @@ class Explainer:
             return [Blocker(Reason.QUOTA, f"{over.need} ({over.whose})", over.have)]
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
-            return [] if world.queue.leads(job.id) else [_behind(need, ahead)]
+            return [] if world.queue.leads(job.id) else [behind(need, ahead)]
         if blocker := self._kept(job):
             return [blocker]
-        return [_behind(need, ahead)] if ahead else [self._busy(job)]
+        return [behind(need, ahead)] if ahead else [self._busy(job)]
 
     def _ahead(self, job: Job) -> tuple[int, ...]:
         """Return the first jobs of the lanes that are in front and want the same slices."""
@@ -218,7 +218,7 @@ class Explainer:
             names = " and ".join(f"job {i}" for i in jobs)
             seconds = max(self.walk.kept[s.slice.uuid].seconds for s in held_back)
             have = f"{len(held_back)} free, kept for {names} for up to {seconds:.0f} s"
-            return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
+            return Blocker(Reason.PRIORITY, need_with_limit(job), have, jobs)
         return self._reserved(job, free)
 
     def _kept_slots(self, job: Job) -> Blocker | None:
@@ -231,15 +231,17 @@ class Explainer:
         names = " and ".join(f"job {i}" for i in jobs)
         count, seconds = sum(n for _, n in keepers), max(holder.seconds for holder, _ in keepers)
         have = f"{count} CPU slots free, kept for {names} for up to {seconds:.0f} s"
-        return Blocker(Reason.PRIORITY, _shorter(job), have, jobs)
+        return Blocker(Reason.PRIORITY, need_with_limit(job), have, jobs)
 
     def _reserved(self, job: Job, free: list[SliceState]) -> Blocker | None:
         for state in free:
             result = reservation_windows.barring(self.world, job, state.slice.uuid, self.now)
             if result is not None:
                 whose = result.user or f"group {result.group}"
-                have = f"reserved for {whose} from {_moment(result.start)} to {_moment(result.end)}"
-                return Blocker(Reason.RESERVATION, _shorter(job), have)
+                have = (
+                    f"reserved for {whose} from {utc_text(result.start)} to {utc_text(result.end)}"
+                )
+                return Blocker(Reason.RESERVATION, need_with_limit(job), have)
         return None
 
     def _busy(self, job: Job) -> Blocker:

@@ -10,15 +10,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from launcher.core.model.job import Job
+from launcher.core.model.lease import Lease
 from launcher.core.model.use import accrued, decayed
 from launcher.core.world.usage import rate_of
-
-if TYPE_CHECKING:
-    from launcher.core.model.job import Job
-    from launcher.core.model.lease import Lease
-    from launcher.core.world.world import World
+from launcher.core.world.world import World
 
 
 class FairShareOrder:

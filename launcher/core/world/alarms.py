@@ -12,11 +12,9 @@ from launcher.core.world.world import World
 def due(world: World, boot: float) -> list[Job]:
     """Return the jobs whose warning, deadline or kill is due, each once, earliest first."""
     jobs: dict[int, Job] = {}
-    while world.alarms and world.alarms[0][0] <= boot:
-        at, job_id = heapq.heappop(world.alarms)
-        job = world.jobs.get(job_id)
-        if job is not None and at in (job.deadline, job.warn_at, job.kill_at):
-            jobs[job_id] = job
+    while (at := next_alarm(world)) is not None and at <= boot:
+        _, job_id = heapq.heappop(world.alarms)
+        jobs[job_id] = world.jobs[job_id]
     return list(jobs.values())
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.model.arrays import Array
@@ -18,16 +17,13 @@ from launcher.core.model.job import ImageKey, Job, Need, NeedKind, Outcome, Stat
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
+from launcher.core.model.reservation import Reservation
 from launcher.core.model.slice_state import ImageState, SliceState
-from launcher.core.model.use import Use, weight
+from launcher.core.model.use import Use, charged, weight
 from launcher.core.policy.settings import Settings
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.world.recent import RecentEnds
-from launcher.core.world.usage import charged, rate_of
-
-if TYPE_CHECKING:
-    from launcher.core.model.reservation import Reservation
-
+from launcher.core.world.usage import rate_of
 
 FIRST_WAIT_SECONDS = 10.0
 """The delay before GPU support of Docker is tried again after a failure; then doubled."""

@@ -8,9 +8,7 @@ from aiohttp import web
 
 from launcher import wire
 from launcher.daemon.api import query_params
-from launcher.daemon.api.handlers import (
-    layouts,
-)
+from launcher.daemon.api.handlers import layouts
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.query_params import PAGE_SIZE, TIMEOUT, text
 from launcher.daemon.api.route import Access, Route

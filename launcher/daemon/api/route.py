@@ -34,9 +34,9 @@ class Access(Enum):
 class Route:
     """One line of the API. ``reply`` None means a stream of frames.
 
-    ``costly`` requests of one ordinary user come one after the other; ``large`` ones
-    may have the longest bodies. ``query`` are the parameters that it may have. The handler of a
-    ``direct`` route gets the names in the path and the parsed body instead of the request.
+    ``costly`` requests of one ordinary user come one after the other; ``large`` ones may have the
+    longest bodies. ``query`` are the parameters that it may have. The handler of a ``direct`` route
+    gets the names in the path and the parsed body instead of the request.
     """
 
     method: str

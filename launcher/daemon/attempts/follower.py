@@ -18,7 +18,7 @@ from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_event
 from launcher.daemon.output.capture import Capture, Output
 from launcher.daemon.output.log_copier import end_log, write_log
-from launcher.daemon.output.retrying import AWAY, LOOK_AGAIN, insist, until_done
+from launcher.daemon.output.retrying import AWAY, LOOK_AGAIN_SECONDS, insist, until_done
 from launcher.engine.containers import Container, Containers
 from launcher.engine.dockerd_identity import DockerdIdentity
 from launcher.engine.logs import Logs
@@ -113,7 +113,9 @@ class Follower:
             dockerd = insist(self._containers.incarnation)
             result = self._inspect()
             if result is not None and not result.running and self._witness.runs(result):
-                self._witness.end_of(result, LOOK_AGAIN)  # Docker does not know that it runs
+                self._witness.end_of(
+                    result, LOOK_AGAIN_SECONDS
+                )  # Docker does not know that it runs
                 continue
             if result is None or not result.running:
                 break

@@ -29,7 +29,7 @@ from launcher.daemon.attempts.start_errors import NotStarted, must_be_wanted
 from launcher.daemon.loop import clock
 from launcher.daemon.machine.idle_check import Engine, IdleCheck
 from launcher.daemon.output.host_output import HostOutput
-from launcher.daemon.output.retrying import insist
+from launcher.daemon.output.retrying import LOOK_AGAIN_SECONDS, insist
 from launcher.engine.own import own_container
 from launcher.engine.spec import own_variables
 from launcher.errors import InternalError
@@ -39,7 +39,6 @@ from launcher.host.client import Expectation, HostHelper, HostRefused, HostUnava
 from launcher.host.freezing import set_frozen
 from launcher.pidfd import exit_code
 
-LOOK_AGAIN_SECONDS = 0.5
 CLIENT_SECONDS = 15.0
 """A foreground job whose client is there, but starts nothing for this long, has failed."""
 HELPER_SECONDS = 10.0

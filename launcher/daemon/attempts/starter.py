@@ -37,6 +37,7 @@ from launcher.daemon.mounts.container_directories import Directories
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
+from launcher.daemon.output.retrying import LOOK_AGAIN_SECONDS, insist
 from launcher.engine import inspect_check
 from launcher.engine.containers import Container, Containers
 from launcher.engine.dockerd_identity import DockerdIdentity
@@ -46,15 +47,12 @@ from launcher.engine.outcome import (
     Unknown,
     broke_off,
 )
-from launcher.errors import (
-    EngineUnavailable,
-)
+from launcher.errors import EngineUnavailable, LauncherError
 from launcher.mount_helper import Pins
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LOOK_AGAIN_SECONDS = 0.5
 SETTLE_SECONDS = 1.0
 """A start whose answer was lost takes at most this long once Docker answers again: inspect waits
 for the container's lock (moby container.Lock), and Docker reads first what waits in its socket."""
@@ -335,12 +333,11 @@ class Starter:
 
     def _when_docker_tells(self, ask: Callable[[], T], name: str) -> T:
         """Return Docker's answer; waits while Docker is away."""
-        while True:
-            try:
-                return ask()
-            except (EngineUnavailable, Unknown, Refused) as away:
-                about_container(log, name).warning("waiting for Docker: %s", away.message)
-                clock.sleep(LOOK_AGAIN_SECONDS)
+
+        def waits(away: LauncherError) -> None:
+            about_container(log, name).warning("waiting for Docker: %s", away.message)
+
+        return insist(ask, waits)
 
     def _settled(self, name: str) -> Container | None:
         """Inspect, and if it does not run yet inspect again after a moment: a second start of a

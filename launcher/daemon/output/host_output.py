@@ -18,13 +18,12 @@ from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.output.capture import Capture, Logged
 from launcher.daemon.output.log_copier import end_log, is_ended, lose_log, note_in_log
 from launcher.daemon.output.log_usage import LogUsage
-from launcher.daemon.output.retrying import insist, until_done
+from launcher.daemon.output.retrying import LOOK_AGAIN_SECONDS, insist, until_done
 from launcher.host.client import HostHelper
 from launcher.output.log_file import Limit, path_of
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_SECONDS = 0.5
 LEFT_OPEN_SECONDS = 5.0
 """Pipes may stay open this long after a job's last process: another process may have them."""
 LEFT_OPEN = "a process that is not the job's has its output open; what it writes is left out"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container
+from launcher.daemon.output.retrying import LOOK_AGAIN_SECONDS
 from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
@@ -18,7 +19,6 @@ from launcher.output.old_format import convert_if_old
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 0.5
 MOST_REFUSALS = 20
 """Docker may refuse to continue a log this often, half a second apart; then the rest is lost."""
 MOST_MISSING = 3
@@ -129,7 +129,7 @@ class Copier:
                 whole = False
             if ended and whole:
                 return
-            over.wait(LOOK_AGAIN) if whole else clock.sleep(LOOK_AGAIN)
+            over.wait(LOOK_AGAIN_SECONDS) if whole else clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _gives_up(self, refused: Refused) -> bool:
         if refused.refusal is Refusal.MISSING and self._refusals >= MOST_MISSING:

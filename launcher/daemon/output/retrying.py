@@ -10,23 +10,24 @@ from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_event
 from launcher.daemon.output.capture import Logged
 from launcher.engine.outcome import Refused, Unknown
-from launcher.errors import EngineUnavailable
+from launcher.errors import EngineUnavailable, LauncherError
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 0.5
+LOOK_AGAIN_SECONDS = 0.5
 AWAY = (EngineUnavailable, Unknown)
 
 
-def insist(ask: Callable[[], T]) -> T:
-    """Call Docker, or the helper of host jobs, until it answers."""
+def insist(ask: Callable[[], T], waits: Callable[[LauncherError], None] = lambda _: None) -> T:
+    """Call Docker, or the helper of host jobs, until it answers; ``waits`` gets each failure."""
     while True:
         try:
             return ask()
-        except (*AWAY, Refused):
-            clock.sleep(LOOK_AGAIN)
+        except (*AWAY, Refused) as away:
+            waits(away)
+            clock.sleep(LOOK_AGAIN_SECONDS)
 
 
 def until_done(action: Logged, work: Callable[[], None]) -> None:
@@ -36,4 +37,4 @@ def until_done(action: Logged, work: Callable[[], None]) -> None:
             return work()
         except Exception:
             about_event(log, action).exception("following it failed, it is begun again")
-            clock.sleep(LOOK_AGAIN)
+            clock.sleep(LOOK_AGAIN_SECONDS)

@@ -29,7 +29,7 @@ NVML_FUNCTION(nvmlEventSetCreate, (nvmlEventSet_t *set), (set))
     REQUIRE_ARGUMENT(set != NULL);
     for (unsigned i = 0; i < MAX_SETS; i++) {
         if (sets[i].serial && sets[i].epoch == machine_epoch())
-            continue;   /* a set of before nvmlShutdown is dead */
+            continue;   /* an event set from before nvmlShutdown is dead */
         memset(&sets[i], 0, sizeof(sets[i]));
         sets[i].serial = ++set_serials;
         sets[i].epoch = machine_epoch();

@@ -1,5 +1,5 @@
 /* Handles are numbers, never addresses: kind, GPU, process epoch and the serial of the thing.
- * A handle to something destroyed, or of before a shutdown, is INVALID_ARGUMENT and cannot crash.
+ * A handle to something destroyed, or from before a shutdown, is INVALID_ARGUMENT and cannot crash.
  */
 #ifndef FAKEGPU_HANDLES_H
 #define FAKEGPU_HANDLES_H

@@ -24,10 +24,10 @@ int machine_pause(unsigned milliseconds);
 nvmlReturn_t machine_init(void);
 nvmlReturn_t machine_shutdown(void);
 
-/* Changes with every nvmlInit of a process: handles of before do not survive it. */
+/* Changes with every nvmlInit of a process: earlier handles do not survive it. */
 uint32_t machine_epoch(void);
 
-/* A GPU that does not answer: who asks it waits here until it does, and holds up nobody else. */
+/* A GPU that does not answer: callers wait here until it does; other GPUs go on. */
 nvmlReturn_t machine_wait_for(uint32_t gpu);
 
 int machine_privileged(void);

@@ -87,7 +87,7 @@ def _with_fake_gpu(config: Config) -> Config:
         return config
     from launcher.fakegpu.serving import with_fake_gpu
 
-    return with_fake_gpu(config)
+    return with_fake_gpu(config, config.fake_gpu)
 
 
 def _socket_of(flags: Mapping[str, Any]) -> str:
