@@ -29,12 +29,13 @@ class Counts:
         return {word: number for word, number in result.items() if number}
 
     async def _of_ended(self) -> dict[str, int]:
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._committer.read(Reader.ended))
+        reading = self._reading
+        if reading is None or reading.done():
+            reading = self._reading = asyncio.create_task(self._committer.read(Reader.ended))
         patience = None if self._ended is None else PATIENCE_SECONDS
-        done, _ = await asyncio.wait((self._reading,), timeout=patience)
-        if done or self._ended is None:
-            self._ended = self._reading.result()
+        done, _ = await asyncio.wait((reading,), timeout=patience)
+        if done or self._ended is None:  # another caller may have begun the next reading by now
+            self._ended = reading.result()
         return self._ended
 
 

@@ -32,6 +32,20 @@ def test_a_hundred_who_ask_at_once_make_it_count_once() -> None:
     asyncio.run(body())
 
 
+def test_a_caller_gets_its_count_though_the_next_one_has_begun() -> None:
+    async def body() -> None:
+        store, world = Slow(), Machine().world
+        counts = Counts(cast(Any, store))
+
+        async def twice() -> None:
+            assert await counts.now(world) == {"FAILED": 1}
+            assert await counts.now(world) == {"FAILED": 1}, "the last known"
+
+        await asyncio.gather(twice(), twice())
+
+    asyncio.run(body())
+
+
 def test_what_takes_no_time_is_counted_for_everyone() -> None:
     async def body() -> None:
         store, world = Slow(0.0), Machine().world
