@@ -12,7 +12,7 @@ from launcher import errors, wire
 from launcher.client.decode import decode, decode_list
 from launcher.client.http import CutStream, Transport, must_be_short, query, quote
 from launcher.client.sockets import socket_candidates
-from launcher.wire.bounds import MOST_ITEMS
+from launcher.spec.bounds import MOST_ITEMS
 
 if TYPE_CHECKING:
     from launcher.client.layout import Layout
@@ -81,7 +81,7 @@ class Client:
 
     def submit(
         self,
-        jobs: Sequence[wire.JobRequest],
+        jobs: Sequence[wire.JobSpec],
         credentials: Mapping[str, wire.RegistryAuth] | None = None,
         *,
         dry_run: bool = False,

@@ -45,8 +45,8 @@ def _decode(kind: Any, value: Any) -> Any:
             return None
         kinds = [each for each in inner if each is not type(None)]
         return _decode(kinds[0], value) if len(kinds) == 1 else value
-    if origin is list and isinstance(value, list):
-        return [_decode(inner[0], item) for item in value]
+    if origin in (list, tuple) and isinstance(value, list):
+        return origin(_decode(inner[0], item) for item in value)
     if origin is dict and isinstance(value, dict):
         return {key: _decode(inner[1], item) for key, item in value.items()}
     return _plain(kind, origin, value)

@@ -33,7 +33,7 @@ class Queue:
 
     def whatif(
         self,
-        jobs: Sequence[wire.JobRequest] | None = None,
+        jobs: Sequence[wire.JobSpec] | None = None,
         layouts: Sequence[wire.WhatIfLayout] = (),
         *,
         history: bool = False,

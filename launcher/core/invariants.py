@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from launcher.core.model.job import NeedKind, State
+from launcher.core.model.job import State
 from launcher.core.scheduling.matching import fits
 from launcher.core.world.world import World
 
@@ -61,7 +61,7 @@ def _jobs(world: World) -> Iterator[str]:
         if (job.outcome is not None) != over:
             yield f"job {job.id} is {job.state.value} with outcome {job.outcome}"
         active = job.state in (State.STARTING, State.RUNNING)
-        if active and job.need.kind is not NeedKind.NONE:
+        if active and job.need.kind != "none":
             leased = {lease.slice.uuid for lease in world.leases.get(job.id, ())}
             if leased != set(job.slices) or not leased:
                 yield f"I9: job {job.id} runs on {job.slices} and leases {sorted(leased)}"

@@ -55,7 +55,6 @@ from launcher.daemon.output.old_logs import OldLogs
 from launcher.daemon.output.retention import Retention
 from launcher.daemon.outside import Outside
 from launcher.daemon.recovery import layout_restore, recovery_mode
-from launcher.daemon.requests.convert import kept_as
 from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.identity import roles_of
 from launcher.daemon.users.rate_limits import Limiter
@@ -66,6 +65,7 @@ from launcher.errors import (
 )
 from launcher.gpu import Carver
 from launcher.gpu.refresh import refresh
+from launcher.spec.job_spec import secrets_key_of
 from launcher.store import Reader, Store
 
 log = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ class Daemon:
         if self.secrets.is_empty():
             return
         live = await self.committer.read(Reader.secrets_of_live)
-        self.secrets.take_over((job, (uid, kept_as(at))) for job, uid, at in live)
+        self.secrets.take_over((job, (uid, secrets_key_of(at))) for job, uid, at in live)
 
     def _changed(self, changes: Changes) -> None:
         self.subscriptions.changed(changes)

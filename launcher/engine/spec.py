@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.core.model.gpu import Slice
-from launcher.core.model.job import Bind, JobSpec, NeedKind
 from launcher.core.policy.policy import normal
 from launcher.core.policy.sandbox import Confinement
+from launcher.spec.job_spec import JobSpec, Mount
 
 LOG_CONFIG: dict[str, Any] = {
     "Type": "local",
@@ -43,7 +43,7 @@ class ContainerSpec:
     image_id: str
     confinement: Confinement
     labels: dict[str, str]
-    binds: tuple[Bind, ...] = ()
+    binds: tuple[Mount, ...] = ()
     gpu_driver: str | None = ""
     """None: the slices have no devices that Docker could hand out."""
     deadline: str | None = None
@@ -147,7 +147,7 @@ def _host_config(launch: ContainerSpec) -> dict[str, Any]:
     else:
         config["Runtime"] = "runc"
     cpus = spec.cpus
-    if cpus is None and spec.gpus.kind is NeedKind.NONE:
+    if cpus is None and spec.gpus.kind == "none":
         cpus = 1.0  # it has one CPU slot
     if cpus is not None:
         config["NanoCpus"] = round(min(cpus * 1e9, MAX_NANO_CPUS))

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from launcher.wire import JobRequest
+    from launcher.spec.job_spec import JobSpec
 
 
-def load(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobRequest]:
+def load(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobSpec]:
     """Return the jobs of these files (``-`` is ``stdin``): all, or one ``JobFileError``."""
     from launcher.jobfile.reading.files import load_files
 

@@ -12,6 +12,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from launcher.spec.gpus import GpuRequest as GpuRequest
+    from launcher.spec.job_spec import ArrayRequest as ArrayRequest
+    from launcher.spec.job_spec import JobSpec as JobSpec
+    from launcher.spec.job_spec import Mount as Mount
+    from launcher.spec.job_spec import Retries as Retries
+    from launcher.spec.job_spec import SignalBefore as SignalBefore
     from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import BlockerView as BlockerView
@@ -36,13 +42,7 @@ if TYPE_CHECKING:
     from launcher.wire.history import PruneRequest as PruneRequest
     from launcher.wire.images import ImageView as ImageView
     from launcher.wire.images import PublishRequest as PublishRequest
-    from launcher.wire.jobs import ArrayRequest as ArrayRequest
-    from launcher.wire.jobs import GpuRequest as GpuRequest
-    from launcher.wire.jobs import JobRequest as JobRequest
-    from launcher.wire.jobs import Mount as Mount
     from launcher.wire.jobs import RegistryAuth as RegistryAuth
-    from launcher.wire.jobs import RetryRequest as RetryRequest
-    from launcher.wire.jobs import SignalBefore as SignalBefore
     from launcher.wire.jobs import SubmitRequest as SubmitRequest
     from launcher.wire.layout import DrainRequest as DrainRequest
     from launcher.wire.layout import GpuView as GpuView
@@ -84,32 +84,35 @@ MAX_SMALL_BODY_BYTES = 256 * 1024
 """Of every other request."""
 
 _HOMES = {
-    "jobs": "ArrayRequest GpuRequest Mount JobRequest RegistryAuth RetryRequest SignalBefore "
-    "SubmitRequest",
-    "shown": "ArrayView JobView QueueHead",
-    "detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView LimitsView "
-    "JobDetail",
-    "layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest PlaceView "
-    "LayoutPlan LayoutChange DrainRequest SavedGpu",
-    "queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
+    "spec.gpus": "GpuRequest",
+    "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore",
+    "wire.jobs": "RegistryAuth SubmitRequest",
+    "wire.shown": "ArrayView JobView QueueHead",
+    "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
+    "LimitsView JobDetail",
+    "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
+    "PlaceView LayoutPlan LayoutChange DrainRequest SavedGpu",
+    "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
     "SelectRequest WhatIfLayout WhatIfRequest Why",
-    "login": "LoginRequest LoginReply",
-    "images": "ImageView PublishRequest",
-    "history": "PruneReply PruneRequest",
-    "machine": "SliceView Status Check",
-    "audit": "AuditView",
-    "error": "ErrorReply",
-    "frames": "STDOUT STDERR NOTE EVENT POSITION END FRAME_HEADER_BYTES Frame decode_header "
+    "wire.login": "LoginRequest LoginReply",
+    "wire.images": "ImageView PublishRequest",
+    "wire.history": "PruneReply PruneRequest",
+    "wire.machine": "SliceView Status Check",
+    "wire.audit": "AuditView",
+    "wire.error": "ErrorReply",
+    "wire.frames": "STDOUT STDERR NOTE EVENT POSITION END FRAME_HEADER_BYTES Frame decode_header "
     "read_frames",
 }
+_FORMER = {"JobRequest": "JobSpec", "RetryRequest": "Retries"}
+"""Names of 0.1.0, for programs written for it."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     """Load the module that a name lives in, once."""
-    home = _HOME_OF.get(name)
+    home = _HOME_OF.get(_FORMER.get(name, name))
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    value = getattr(importlib.import_module(f"launcher.{home}"), _FORMER.get(name, name))
     globals()[name] = value
     return value

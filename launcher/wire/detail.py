@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from launcher.wire.bounds import Most
-from launcher.wire.jobs import GpuRequest, JobRequest
+from launcher.spec.bounds import STRICT, Most
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec
 from launcher.wire.shown import JobView
 
 MOST_REF = 1024
 """Of one reference to jobs, in characters; a request has at most 1000 of them."""
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignalRequest:
     """A signal for a running job's container, by name (``SIGINT``)."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     signal: str
 
@@ -27,7 +27,7 @@ class SignalRequest:
 class RetryJobs:
     """Which ended jobs shall run again, together; with ``failed`` those of them that failed."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     refs: list[Annotated[str, Most(MOST_REF)]]
     failed: bool = False
@@ -37,7 +37,7 @@ class RetryJobs:
 class EditRequest:
     """What to change of a job; None leaves it as it is. A ``time_limit`` of 0 is none."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     priority: int | None = None
     time_limit: float | None = None
@@ -103,7 +103,7 @@ class JobDetail:
     """
 
     job: JobView
-    spec: JobRequest | None
+    spec: JobSpec | None
     image_id: str | None
     blockers: list[BlockerView]
     position: int | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from launcher.wire.jobs import _STRICT
+from launcher.spec.bounds import STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class PruneRequest:
     launcher.toml says counts.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     older_than: float | None = None
     logs: bool = False

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
+from launcher.spec.bounds import STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishRequest:
     """Make images everybody's: those named; None: all of which it is not known whose they are."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     images: list[str] | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
+from launcher.spec.bounds import STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class LayoutSpec:
     ``1c.3g.20gb`` are compute instances; several with one ``start`` stand in one GPU instance.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     profile: str
     count: int = 1
@@ -92,7 +92,7 @@ class LayoutEntry:
     as they are, ``mode`` None the MIG mode.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     gpus: list[str] | None = None
     models: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ class LayoutEntry:
 class LayoutRequest:
     """A change of the layout: all of its entries, or none. ``busy``: who uses what would go."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     verb: str
     request: str
@@ -163,7 +163,7 @@ class LayoutChange:
 class DrainRequest:
     """Take no new lease on a slice or GPU; ``reason`` None lets it be used again."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     reason: str | None = None
 
@@ -172,7 +172,7 @@ class DrainRequest:
 class SavedGpu:
     """The wanted layout of one GPU, as it is restored after a reboot."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     gpu: str
     index: int

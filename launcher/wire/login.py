@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from launcher.spec.bounds import STRICT
 from launcher.wire.jobs import RegistryAuth
-
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoginRequest:
     """A user's credentials for one registry, which the daemon keeps in memory only."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     registry: str
     auth: RegistryAuth = field(repr=False)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from launcher.wire.bounds import Most
+from launcher.spec.bounds import STRICT, Most
+from launcher.spec.job_spec import ArrayRequest, JobSpec
 from launcher.wire.detail import MOST_REF, BlockerView
-from launcher.wire.jobs import ArrayRequest, JobRequest
 from launcher.wire.layout import LayoutSpec
 from launcher.wire.shown import JobView
-
-_STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +20,7 @@ class SelectRequest:
     ``*`` and ``?``. ``now``: running jobs get no grace period.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     refs: list[Annotated[str, Most(MOST_REF)]] = field(default_factory=list)
     user: str | None = None
@@ -104,7 +102,7 @@ class Why:
 class WhatIfLayout:
     """A layout that every MIG-capable GPU would have; ``text`` is how the user wrote it."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     text: str
     specs: list[LayoutSpec]
@@ -120,9 +118,9 @@ class WhatIfRequest:
     their owner and name: the caller's own, an admin's replay takes everybody's.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
-    jobs: Annotated[list[JobRequest], Most(ArrayRequest.MAX_ELEMENTS)] | None = None
+    jobs: Annotated[list[JobSpec], Most(ArrayRequest.MAX_ELEMENTS)] | None = None
     layouts: list[WhatIfLayout] = field(default_factory=list)
     runtime: Literal["limit", "history"] = "limit"
 
@@ -174,7 +172,7 @@ class ReserveRequest:
     Either ``slices`` names them by UUID, or ``count`` slices of ``profile`` are chosen.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     name: str
     start: str

@@ -17,7 +17,7 @@ from launcher import Client
 from launcher.errors import TooMany
 from launcher.fakegpu import Machine
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest
+from launcher.wire import GpuRequest, JobSpec
 from tests.abuse.test_costly_requests import cost
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.wait import wait_until
@@ -29,15 +29,15 @@ PAUSE_SECONDS = 0.1
 FLOOR_SECONDS = 0.01
 """A median below this is as good as none, whatever it is a multiple of."""
 NONE = GpuRequest(kind="none")
-HELD = JobRequest(name="normal", image=BUSYBOX, command=["true"], hold=True, gpus=NONE)
+HELD = JobSpec(name="normal", image=BUSYBOX, command=("true",), hold=True, gpus=NONE)
 SLICE = GpuRequest(kind="profile", profile="1g.6gb")
-LIMITED = JobRequest(
-    name="limited", image=BUSYBOX, command=["sleep", "60"], gpus=SLICE, time_limit=5.0,
+LIMITED = JobSpec(
+    name="limited", image=BUSYBOX, command=("sleep", "60"), gpus=SLICE, time_limit=5.0,
     stop_grace_period=1.0,
 )  # fmt: skip
-STUBBORN = JobRequest(
+STUBBORN = JobSpec(
     name="stubborn", image=BUSYBOX, gpus=SLICE, stop_grace_period=300.0,
-    command=["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"],
+    command=("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"),
 )  # fmt: skip
 
 

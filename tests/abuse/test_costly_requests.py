@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import LauncherError, NotAllowed, TooLarge, UserError
-from launcher.wire import ArrayRequest, GpuRequest, JobRequest, RegistryAuth, SelectRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec, RegistryAuth, SelectRequest
 from tests.conftest import MakeDaemon
 from tests.integration.test_limits import answer, connected
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
@@ -61,12 +61,12 @@ def test_a_selection_that_cannot_be_meant_is_refused_before_it_costs_anything(
     assert cost(daemon)[0] - before < 1.0
 
 
-def matrix(elements: int, *, letters: int, times: int) -> JobRequest:
+def matrix(elements: int, *, letters: int, times: int) -> JobSpec:
     """Return a matrix whose command has a value of so many letters so many times."""
     values = [{"a": "x" * letters} for _ in range(elements)]
     array = ArrayRequest(indices=list(range(elements)), matrix=values)
     command = ["echo", "${a}" * times]
-    return JobRequest(name="m", image=BUSYBOX, gpus=NONE, command=command, array=array)
+    return JobSpec(name="m", image=BUSYBOX, gpus=NONE, command=command, array=array)
 
 
 def test_a_matrix_that_would_be_a_thousand_times_its_size_is_refused(daemon: DaemonProcess) -> None:
@@ -99,7 +99,7 @@ def on_disk(daemon: DaemonProcess) -> int:
     return sum(path.stat().st_size for path in daemon.state.glob("launcher.db*"))
 
 
-def sent(request: JobRequest) -> int:
+def sent(request: JobSpec) -> int:
     return len(json.dumps(dataclasses.asdict(request)))
 
 
@@ -118,7 +118,7 @@ def test_what_a_matrix_at_the_limits_makes_of_itself_is_never_stored(
     tell(f"a matrix: {sent(request)} bytes sent, {more} bytes stored")
     assert more < 2 * sent(request), "of each of 500 jobs there are a row and two lines as well"
     with as_user(ALICE):
-        assert daemon.client.show(str(jobs[499].id)).spec.command == ["echo", "x" * 400 * 320]
+        assert daemon.client.show(str(jobs[499].id)).spec.command == ("echo", "x" * 400 * 320)
         listed = daemon.client.jobs([f"{jobs[0].id}-{jobs[499].id}"])
         assert {len("".join(one.command or ())) for one in listed} == {4096}
     assert cost(daemon)[1] - before[1] < 300
@@ -126,7 +126,7 @@ def test_what_a_matrix_at_the_limits_makes_of_itself_is_never_stored(
 
 def test_an_image_of_a_matrix_is_not_long_in_every_row(daemon: DaemonProcess) -> None:
     array = ArrayRequest(indices=[0, 1], matrix=[{"a": "x" * 4000}] * 2)
-    request = JobRequest(name="m", image="${a}" * 30, gpus=NONE, array=array)
+    request = JobSpec(name="m", image="${a}" * 30, gpus=NONE, array=array)
     with as_user(ALICE), pytest.raises(UserError, match="is not an image reference"):
         daemon.client.submit([request])
 
@@ -145,7 +145,7 @@ def test_more_than_the_quota_of_bytes_is_refused_and_costs_nothing(
     make_daemon: MakeDaemon,
 ) -> None:
     daemon = make_daemon(config=CONFIG + "[quota]\nqueued_bytes = 1000000\n").start()
-    held = JobRequest(name="j", image=BUSYBOX, gpus=NONE, hold=True, command=["x" * 100_000])
+    held = JobSpec(name="j", image=BUSYBOX, gpus=NONE, hold=True, command=("x" * 100_000,))
     with as_user(ALICE):
         first = daemon.client.submit([held] * 9)
         with pytest.raises(NotAllowed, match=r"quota queued_bytes of 1000000") as refused:
@@ -181,7 +181,7 @@ def test_the_tail_of_a_large_log_takes_no_more_memory_than_a_small_one(
 
 def test_credentials_of_jobs_that_are_not_queued_are_not_kept(daemon: DaemonProcess) -> None:
     auth = {f"r{n}.example": RegistryAuth(username="u", password="p" * 60_000) for n in range(32)}
-    job = JobRequest(name="j", image=BUSYBOX, gpus=NONE)
+    job = JobSpec(name="j", image=BUSYBOX, gpus=NONE)
     with as_user(ALICE):
         daemon.client.submit([job], credentials=auth, dry_run=True)
         before = cost(daemon)[1]
@@ -204,7 +204,7 @@ def test_an_expectation_that_nobody_has_is_refused_in_json(
 
 def test_many_names_and_a_pattern_that_tries_hard_hold_nobody_up(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon().start()
-    jobs = [JobRequest(name="a" * 62, image=BUSYBOX, gpus=NONE, hold=True) for _ in range(3000)]
+    jobs = [JobSpec(name="a" * 62, image=BUSYBOX, gpus=NONE, hold=True) for _ in range(3000)]
     with as_user(ALICE):
         daemon.client.submit(jobs)
         before, _ = cost(daemon)

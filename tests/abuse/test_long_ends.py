@@ -9,7 +9,7 @@ import pytest
 
 from launcher.errors import NotAllowed
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, JobView, SelectRequest
+from launcher.wire import GpuRequest, JobSpec, JobView, SelectRequest
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.proxy import FaultyDocker, Rule
@@ -22,10 +22,10 @@ GRACE_SECONDS = 300.0
 
 def stubborn(daemon: DaemonProcess, **fields: float) -> JobView:
     """Start a job of ALICE that ignores its stop signal for as long as it may."""
-    request = JobRequest(
+    request = JobSpec(
         name="stubborn",
         image=BUSYBOX,
-        command=["sh", "-c", STUBBORN],
+        command=("sh", "-c", STUBBORN),
         gpus=GpuRequest(kind="none"),
         **{"stop_grace_period": GRACE_SECONDS} | fields,  # type: ignore[arg-type]
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher.errors import Unavailable
-from launcher.wire import ArrayRequest, GpuRequest, JobRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec
 from tests.abuse.test_registries_that_hang import ALICE, BOB
 from tests.abuse.test_registries_that_hang import registry as hanging
 from tests.acceptance.test_pull_progress import gate, image, registry
@@ -37,12 +37,10 @@ LIMITS = CONFIG + "log_limit_mib = 300\n[limits]\njobs_per_minute = 1000000\nstr
 Tell = Callable[[object], None]
 
 
-def held(count: int, *, combined: bool = False) -> JobRequest:
+def held(count: int, *, combined: bool = False) -> JobSpec:
     matrix = [{"lr": "0.01", "seed": str(number)} for number in range(count)] if combined else []
     array = ArrayRequest(indices=list(range(count)), matrix=matrix)
-    return JobRequest(
-        name="many", image=BUSYBOX, gpus=NONE, command=["true"], array=array, hold=True
-    )
+    return JobSpec(name="many", image=BUSYBOX, gpus=NONE, command=("true",), array=array, hold=True)
 
 
 def asked(daemon: DaemonProcess, path: str) -> socket.socket:
@@ -64,7 +62,7 @@ def test_a_long_submit_a_long_list_and_what_the_collector_does_with_it(
         assert len(daemon.client.jobs()) == MANY
     with measured(daemon, f"a sweep of {MANY} combinations", tell):
         assert len(daemon.client.submit([held(MANY, combined=True)])) == MANY
-    plain = [JobRequest(name=f"j{n}", image=BUSYBOX, gpus=NONE, hold=True) for n in range(5000)]
+    plain = [JobSpec(name=f"j{n}", image=BUSYBOX, gpus=NONE, hold=True) for n in range(5000)]
     with measured(daemon, "a submit of 5000 requests", tell):
         daemon.client.submit(plain)
 
@@ -73,14 +71,14 @@ def test_two_hundred_thousand_jobs_that_ended(make_daemon: MakeDaemon, tell: Tel
     daemon = make_daemon(config=LIMITS).start()
     with as_user(ALICE):
         (job,) = daemon.client.submit(
-            [JobRequest(name="old", image=BUSYBOX, gpus=NONE, command=["true"], hold=True)]
+            [JobSpec(name="old", image=BUSYBOX, gpus=NONE, command=("true",), hold=True)]
         )
         daemon.client.cancel(str(job.id))
     assert daemon.stop() == 0
     copy_job(daemon.state / "launcher.db", job.id, ENDED - 1)
     daemon.start()
     with measured(daemon, f"{ENDED} ended jobs", tell), as_user(BOB):
-        (mine,) = daemon.client.submit([JobRequest(name="mine", image=BUSYBOX, gpus=NONE)])
+        (mine,) = daemon.client.submit([JobSpec(name="mine", image=BUSYBOX, gpus=NONE)])
         until = time.monotonic() + 4
         while time.monotonic() < until:
             assert daemon.client.status().jobs["CANCELLED"] == ENDED
@@ -160,9 +158,7 @@ def test_a_hundred_who_follow_a_job_whose_image_is_pulled(
     make_daemon: MakeDaemon, image: str, gate: Gate, tell: Tell
 ) -> None:
     daemon = make_daemon(config=LIMITS).start()
-    (job,) = daemon.client.submit(
-        [JobRequest(name="slow", image=image, gpus=NONE, command=["true"])]
-    )
+    (job,) = daemon.client.submit([JobSpec(name="slow", image=image, gpus=NONE, command=("true",))])
     with contextlib.ExitStack() as stack, measured(daemon, f"{FOLLOWERS} followers", tell):
         for _ in range(FOLLOWERS):
             stack.enter_context(asked(daemon, f"/v1/jobs/{job.id}/follow"))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.wire import GpuRequest, JobRequest
+from launcher.wire import GpuRequest, JobSpec
 from tests.abuse.test_replies_nobody_takes import BOB, held
 from tests.integration.test_limits import ALICE, answer, connected
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
@@ -41,7 +41,7 @@ def test_a_burst_of_requests_is_answered_after_anothers_request(
     with as_user(ALICE):
         daemon.client.submit([held(500)])
         (job,) = daemon.client.submit(
-            [JobRequest(name="h", image=BUSYBOX, gpus=NONE, command=["true"], hold=True)]
+            [JobSpec(name="h", image=BUSYBOX, gpus=NONE, command=("true",), hold=True)]
         )
     asked = f"GET {path.format(job=job.id)} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     with contextlib.ExitStack() as stack:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.errors import LauncherError
-from launcher.wire import GpuRequest, JobRequest, LoginRequest, RegistryAuth
+from launcher.wire import GpuRequest, JobSpec, LoginRequest, RegistryAuth
 from tests.support.daemon import DaemonProcess, as_user
 from tests.support.wait import wait_until
 
@@ -60,13 +60,13 @@ def test_pulls_from_one_keep_no_other_users_pull_waiting(
     daemon: DaemonProcess, registry: str
 ) -> None:
     slow = [
-        JobRequest(name=f"slow-{n}", image=f"{registry}/image-{n}:1", gpus=NONE, command=["true"])
+        JobSpec(name=f"slow-{n}", image=f"{registry}/image-{n}:1", gpus=NONE, command=("true",))
         for n in range(8)
     ]
     with as_user(ALICE):
         jobs = daemon.client.submit(slow)
-    gone = JobRequest(
-        name="quick", image="127.0.0.1:9/gone:1", gpus=NONE, command=["true"], retries=None
+    gone = JobSpec(
+        name="quick", image="127.0.0.1:9/gone:1", gpus=NONE, command=("true",), retries=None
     )
     with as_user(BOB):
         (quick,) = daemon.client.submit([gone])

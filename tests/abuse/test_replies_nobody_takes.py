@@ -7,7 +7,7 @@ import pwd
 import socket
 import time
 
-from launcher.wire import ArrayRequest, GpuRequest, JobRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec
 from tests.abuse.test_costly_requests import cost
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.wait import wait_until
@@ -18,13 +18,11 @@ NONE = GpuRequest(kind="none")
 JOBS = 10_000
 
 
-def held(count: int) -> JobRequest:
+def held(count: int) -> JobSpec:
     """Return an array of so many jobs that do not start."""
     array = ArrayRequest(indices=list(range(count)))
     command = ["true"]
-    return JobRequest(
-        name="many", image=BUSYBOX, gpus=NONE, command=command, array=array, hold=True
-    )
+    return JobSpec(name="many", image=BUSYBOX, gpus=NONE, command=command, array=array, hold=True)
 
 
 def test_250_connections_that_ask_for_a_long_list_and_do_not_read_slow_nobody_else(

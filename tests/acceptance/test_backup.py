@@ -12,7 +12,7 @@ import pytest
 from launcher.core.model.ids import LABEL_STORE
 from launcher.engine.containers import Containers
 from launcher.errors import NotAllowed
-from launcher.wire import GpuRequest, JobRequest
+from launcher.wire import GpuRequest, JobSpec
 from tests.support.daemon import BUSYBOX, LAUNCH, DaemonProcess, as_user
 from tests.support.wait import wait_until
 
@@ -37,7 +37,7 @@ def test_what_had_not_ended_comes_back_held_and_nothing_runs_twice_by_itself(
 ) -> None:
     over = daemon.done(daemon.submit("sh", "-c", "exit 3"))
     runs = daemon.until(daemon.submit(*LONG, gpus=ONE), "RUNNING")
-    (waits,) = daemon.client.submit([JobRequest(name="w", image=BUSYBOX, gpus=NONE, hold=True)])
+    (waits,) = daemon.client.submit([JobSpec(name="w", image=BUSYBOX, gpus=NONE, hold=True)])
     file = tmp_path / "launcher.backup"
     made = daemon.cli("backup", str(file))
     assert made.returncode == 0, made.stderr
@@ -67,7 +67,7 @@ def test_what_had_not_ended_comes_back_held_and_nothing_runs_twice_by_itself(
     again = daemon.until(daemon.client.show(str(runs.id)).job, "RUNNING")
     assert again.slices != [used[0].uuid]
     assert again.attempt == 2
-    (new,) = daemon.client.submit([JobRequest(name="n", image=BUSYBOX, gpus=NONE, hold=True)])
+    (new,) = daemon.client.submit([JobSpec(name="n", image=BUSYBOX, gpus=NONE, hold=True)])
     assert new.id > later.id
     for container in docker.of_any_store():
         docker.remove(container["Id"])
@@ -76,7 +76,7 @@ def test_what_had_not_ended_comes_back_held_and_nothing_runs_twice_by_itself(
 def test_a_file_that_is_not_a_whole_backup_changes_nothing(
     daemon: DaemonProcess, tmp_path: Path
 ) -> None:
-    daemon.client.submit([JobRequest(name="w", image=BUSYBOX, gpus=NONE, hold=True)])
+    daemon.client.submit([JobSpec(name="w", image=BUSYBOX, gpus=NONE, hold=True)])
     file = tmp_path / "b"
     assert daemon.cli("backup", str(file)).returncode == 0
     daemon.stop()

@@ -18,7 +18,7 @@ import pytest
 from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.host.cgroup import unified_root
 from launcher.pidfd import kernel_tells
-from launcher.wire import GpuRequest, JobRequest, JobView
+from launcher.wire import GpuRequest, JobSpec, JobView
 from tests.acceptance.conftest import MakeShell
 from tests.acceptance.shell import LAUNCH, Shell
 from tests.conftest import MakeDaemon
@@ -396,8 +396,8 @@ def test_members_of_the_groups_that_the_admin_names_run_as_themselves(
 
 def test_other_users_need_the_admins_leave(make_daemon: MakeDaemon, user: OrdinaryUser) -> None:
     daemon = make_daemon().start()
-    job = JobRequest(
-        name="a", image="", command=["true"], gpus=GpuRequest(kind="none"), runtime="host",
+    job = JobSpec(
+        name="a", image="", command=("true",), gpus=GpuRequest(kind="none"), runtime="host",
         foreground=True,
     )  # fmt: skip
     with as_user(user.uid), pytest.raises(NotAllowed, match="host-groups"):
@@ -405,7 +405,7 @@ def test_other_users_need_the_admins_leave(make_daemon: MakeDaemon, user: Ordina
 
 
 def test_what_only_containers_have_is_refused(launch: Shell, shared: DaemonProcess) -> None:
-    from launcher.wire import JobRequest
+    from launcher.wire import JobSpec
 
     for fields in (
         {"image": "busybox"},
@@ -415,7 +415,7 @@ def test_what_only_containers_have_is_refused(launch: Shell, shared: DaemonProce
     ):
         asked = {"name": "a", "image": "", "command": ["true"], "runtime": "host"} | fields
         with pytest.raises(UserError, match=next(iter(fields))):
-            shared.client.submit([JobRequest(foreground=True, **asked)])  # type: ignore[arg-type]
+            shared.client.submit([JobSpec(foreground=True, **asked)])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="foreground"):
-        shared.client.submit([JobRequest(name="a", image="busybox", foreground=True)])
+        shared.client.submit([JobSpec(name="a", image="busybox", foreground=True)])
     assert json.loads(launch("ps", "-o", "json").ok().text) == []

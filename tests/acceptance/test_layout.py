@@ -280,7 +280,7 @@ def test_a_drained_slice_and_gpu_take_no_new_job_also_after_a_restart(
 def _by_uuid(uuid: str) -> object:
     from launcher.wire import GpuRequest
 
-    return GpuRequest(kind="uuid", uuids=[uuid])
+    return GpuRequest(kind="uuid", uuids=(uuid,))
 
 
 def test_a_job_runs_on_a_slice_that_was_just_cut(launch: Shell) -> None:

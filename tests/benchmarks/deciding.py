@@ -9,9 +9,11 @@ import time
 from launcher.core.dispatch import handle, serve
 from launcher.core.messages import events as ev
 from launcher.core.model.gpu import Gpu, Inventory, Placement, Profile, Slice
-from launcher.core.model.job import ImageKey, JobSpec, Need, NeedKind, Owner
+from launcher.core.model.job import ImageKey, Owner
 from launcher.core.replay import Replay, runtimes
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec
 from tests.benchmarks.setup import Result
 
 JOBS = 100_000
@@ -53,7 +55,7 @@ def _submit(world: World, count: int) -> None:
     handle(world, ev.ImageResolved(IMAGE, "sha256:1", pulled=True), NOW)
 
 
-NEEDS = [Need(NeedKind.PROFILE, profile=name) for name in A100]
+NEEDS = [GpuRequest("profile", profile=name) for name in A100]
 
 
 def rates() -> list[Result]:

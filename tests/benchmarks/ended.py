@@ -8,7 +8,7 @@ import time
 
 from launcher.fakegpu import Machine
 from launcher.store.connect import FILE_NAME
-from launcher.wire import JobRequest
+from launcher.wire import JobSpec
 from tests.benchmarks.setup import ONE, Result, Stand
 from tests.support.daemon import BUSYBOX, LAUNCH, DaemonProcess
 from tests.support.ended import copy_job
@@ -27,7 +27,7 @@ def ended(stand: Stand) -> list[Result]:
     daemon = DaemonProcess(stand.sandbox.docker_host, machine, state, config="")
     try:
         daemon.start()
-        (job,) = daemon.client.submit([JobRequest(name="train", image=BUSYBOX, gpus=ONE)])
+        (job,) = daemon.client.submit([JobSpec(name="train", image=BUSYBOX, gpus=ONE)])
         wait_until(lambda: daemon.client.show(str(job.id)).job.state == "DONE", timeout=60)
         few = {verb: _timed(daemon, verb, str(job.id)) for verb in VERBS}
         daemon.stop()
@@ -82,5 +82,5 @@ def _pruned(daemon: DaemonProcess) -> tuple[float, float]:
 
 def _submit(daemon: DaemonProcess) -> float:
     began = time.perf_counter()
-    daemon.client.submit([JobRequest(name="held", image=BUSYBOX, gpus=ONE, hold=True)])
+    daemon.client.submit([JobSpec(name="held", image=BUSYBOX, gpus=ONE, hold=True)])
     return time.perf_counter() - began

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from launcher.engine.connection import DockerConnection
-from launcher.wire import JobRequest, JobView
+from launcher.wire import JobSpec, JobView
 from tests.benchmarks import bare
 from tests.benchmarks.bare import Work
 from tests.benchmarks.record import Record
@@ -29,7 +29,7 @@ IMAGE_BYTES = 40_000_000
 def _submit(stand: Stand, work: Iterable[Work]) -> list[JobView]:
     """Run the work on the launcher; returns the ended jobs."""
     requests = [
-        JobRequest(name="bench", image=w.image, command=list(w.command), gpus=ONE) for w in work
+        JobSpec(name="bench", image=w.image, command=list(w.command), gpus=ONE) for w in work
     ]
     client = stand.daemon.client
     ended = [client.wait(str(job.id), timeout=300) for job in client.submit(requests)]

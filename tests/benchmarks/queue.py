@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from launcher.fakegpu import Machine
-from launcher.wire import ArrayRequest, GpuRequest, JobRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec
 from tests.benchmarks.setup import Result, Stand
 from tests.support.daemon import DaemonProcess
 
@@ -59,12 +59,12 @@ def lag(stand: Stand) -> Result:
     return Result("lag", what, longest, 0.05, 1.0)
 
 
-def _requests(count: int) -> list[JobRequest]:
+def _requests(count: int) -> list[JobSpec]:
     return [
-        JobRequest(
+        JobSpec(
             name=f"job-{i % 50}",
             image="busybox",
-            command=["true"],
+            command=("true",),
             priority=i % 50,
             gpus=GpuRequest(kind="profile", profile=PROFILES[i % len(PROFILES)]),
         )

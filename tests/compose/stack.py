@@ -18,7 +18,7 @@ from launcher.errors import EngineUnavailable, LauncherError
 from launcher.fakegpu import Machine
 from launcher.fakegpu.processes import unmount_below
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, JobView
+from launcher.wire import GpuRequest, JobSpec, JobView
 from tests.support.daemon import LAUNCH, as_user
 from tests.support.wait import wait_until
 
@@ -176,7 +176,7 @@ class Stack:
             "stop_grace_period": 1.0,
         } | fields
         with as_user(uid):
-            return self.client.submit([JobRequest(command=list(command), **fields)])[0]
+            return self.client.submit([JobSpec(command=list(command), **fields)])[0]
 
     def running(self, job: JobView) -> JobView:
         """Wait until a job runs."""

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from launcher.core.model.ids import container_name, labels
-from launcher.core.model.job import JobSpec
 from launcher.core.policy.policy import Person, Policy, PolicyInput
 from launcher.core.policy.sandbox import confinement
 from launcher.engine.attach import Demultiplexer, attach
@@ -23,6 +22,7 @@ from launcher.engine.outcome import Refusal, Refused
 from launcher.engine.spec import LOG_CONFIG, ContainerSpec, create_body
 from launcher.engine.validate import Bounds, body_faults
 from launcher.fakegpu.sandbox import Sandbox
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, CPU, ROOT, mig, profile
 from tests.support.daemon import BUSYBOX
 from tests.support.wait import wait_until
@@ -122,7 +122,7 @@ def test_every_field_of_the_body_reaches_docker(docker: Containers, sandbox: San
         sandbox,
         1,
         command=("sleep", "60"),
-        environment=(("A", "b c"),),
+        environment={"A": "b c"},
         working_dir="/tmp",
         mem_limit=64 * 2**20,
         cpus=0.5,

@@ -16,7 +16,7 @@ from launcher.core.model.job import wall_of
 from launcher.crashpoints import POINTS
 from launcher.errors import LauncherError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, JobView, RetryRequest
+from launcher.wire import GpuRequest, JobSpec, JobView, Retries
 from tests.drills.real import ONE, TWO, Drill, job
 from tests.support.daemon import CONFIG
 from tests.support.wait import wait_until
@@ -26,13 +26,13 @@ SLACK = 2.0
 TIMEOUT = "docker_timeout_seconds = 3\n"
 
 
-def random_job(rng: Random) -> tuple[JobRequest, int, bytes]:
+def random_job(rng: Random) -> tuple[JobSpec, int, bytes]:
     """Return a job, and the code and output that it must have if nobody cancels it."""
     code = rng.choice([0, 0, 0, 1, 7, 42])
     lines, nap = rng.choice([(1, 0.0), (5, 0.1), (20, 0.2)])
     loop = f"i=0; while [ $i -lt {lines} ]; do echo $i; sleep {nap}; i=$((i+1)); done"
     script = f"{loop}; exit {code}"
-    infra = RetryRequest(max=3, on=["infra"])
+    infra = Retries(max=3, on=("infra",))
     return job(
         "sh", "-c", script,
         gpus=rng.choice([ONE, ONE, ONE, TWO, GpuRequest()]),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 from launcher.core.messages import events as ev
-from launcher.core.model.job import Job, Retries, State
+from launcher.core.model.job import Job, State
 from launcher.errors import LauncherError
+from launcher.spec.job_spec import Retries
 from tests.support.builders import ALICE, BOB, CPU, Machine, memory, profile
 
 NEEDS = (profile(), profile(count=2), memory(5), CPU)

@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.wire import GpuRequest, JobRequest, SignalBefore
+from launcher.wire import GpuRequest, JobSpec, SignalBefore
 from tests.drills.real import job
 from tests.support.proxy import ERRORS, FAULTS
 
@@ -61,7 +61,7 @@ class Cell:
             return "No such image: sha256:0000"
         return None
 
-    def request(self, image: str) -> JobRequest:
+    def request(self, image: str) -> JobSpec:
         """Return the job: it makes the call that the cell is about."""
         fields: dict[str, Any] = {
             "image": image,

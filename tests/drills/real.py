@@ -21,9 +21,9 @@ from launcher.wire import (
     NOTE,
     STDOUT,
     GpuRequest,
-    JobRequest,
+    JobSpec,
     JobView,
-    RetryRequest,
+    Retries,
     SignalBefore,
 )
 from tests.drills.checker import Start, Verdict, examine
@@ -37,12 +37,12 @@ QUIET_SECONDS = 60.0
 Step = Callable[["Drill"], None]
 
 
-def job(*command: str, **fields: Any) -> JobRequest:
+def job(*command: str, **fields: Any) -> JobSpec:
     """Return a busybox job on one slice."""
     asked: dict[str, Any] = {
         "name": "drill", "image": BUSYBOX, "gpus": ONE, "stop_grace_period": 1.0,
     }  # fmt: skip
-    return JobRequest(command=list(command), **(asked | fields))
+    return JobSpec(command=list(command), **(asked | fields))
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Drill:
 
     sandbox: Sandbox
     place: Path
-    acknowledged: dict[int, JobRequest] = field(default_factory=dict)
+    acknowledged: dict[int, JobSpec] = field(default_factory=dict)
     recoveries: list[float] = field(default_factory=list)
     kills: int = 0
     codes: dict[int, int] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Drill:
     # what people do
 
     def submit(
-        self, asked: JobRequest, code: int | None = None, output: bytes | None = None
+        self, asked: JobSpec, code: int | None = None, output: bytes | None = None
     ) -> int | None:
         """Submit a job; returns its id if that was acknowledged.
 
@@ -273,7 +273,7 @@ def everything(drill: Drill, *, pull: str | None = None) -> None:
     script = "cat /run/secrets/word; exit 7"
     drill.submit(job("sh", "-c", script, gpus=TWO, secrets={"word": told}), 7, b"said\n")
     drill.ensure_alive()
-    again = RetryRequest(max=1, on=["any"])
+    again = Retries(max=1, on=("any",))
     drill.submit(job("false", retries=again), 1)
     drill.ensure_alive()
     drill.submit(job("/no/such/program", gpus=GpuRequest()), 127)

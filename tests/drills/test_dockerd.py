@@ -22,7 +22,7 @@ import pytest
 from launcher import pidfd
 from launcher.fakegpu.processes import with_argument
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import RetryRequest
+from launcher.wire import Retries
 from tests.drills.figures import by_cause
 from tests.drills.real import Drill, job, wait_for_state
 from tests.support.daemon import BUSYBOX, CONFIG
@@ -85,7 +85,7 @@ class Docker:
     def run(self, what: str, strike: Strike) -> dict[str, str]:
         """Have jobs running, let something happen to Docker; returns what became of each job."""
         drill = self.drill
-        again = RetryRequest(max=1, on=["infra"])
+        again = Retries(max=1, on=("infra",))
         jobs = {
             "long": (drill.submit(job("sh", "-c", LONG)), 5),
             "short": (drill.submit(job("sh", "-c", SHORT)), 7),
@@ -216,7 +216,7 @@ def test_an_end_that_dockerd_was_killed_over_is_what_the_kernel_tells_or_lost(
     """It takes a container that ended out of containerd before it writes the end down; one that is
     killed in between tells exit 0, at the time of its own restart (seen in 2 of 324 such ends)."""
     with docker(tmp_path, Setup(live_restore=True, own_containerd=True)) as made:
-        drill, again = made.drill, RetryRequest(max=1, on=["infra"])
+        drill, again = made.drill, Retries(max=1, on=("infra",))
         if not witnessed:
             with drill.daemon.config.open("a") as config:
                 config.write("kernel_exit_status = false\n")

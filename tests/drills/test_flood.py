@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from launcher import Client
-from launcher.wire import GpuRequest, JobRequest
+from launcher.wire import GpuRequest, JobSpec
 from tests.drills.flood import KINDS
 from tests.support.daemon import BUSYBOX, LAUNCH, DaemonProcess, as_user
 from tests.support.user import OrdinaryUser
@@ -28,8 +28,8 @@ MOST, BESIDE_OTHERS = 2.0, 8.0
 """By so much the median of a command may be longer: on a machine that does nothing else, and on one
 that does. A flood takes a core of two, whatever the daemon does."""
 LOOK_SECONDS, IDLE = 0.5, 0.8
-JOB = JobRequest(
-    name="quiet", image=BUSYBOX, command=["true"], hold=True, gpus=GpuRequest(kind="none")
+JOB = JobSpec(
+    name="quiet", image=BUSYBOX, command=("true",), hold=True, gpus=GpuRequest(kind="none")
 )
 
 

@@ -31,7 +31,7 @@ from launcher.daemon.api.route import Access
 from launcher.daemon.api.routes import ROUTES
 from launcher.engine.connection import DockerConnection
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import ArrayRequest, GpuRequest, JobRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec
 from tests.conftest import MakeDaemon
 from tests.support.api import BASE, session
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
@@ -95,7 +95,7 @@ def hers(daemon: DaemonProcess, sandbox: Sandbox) -> Hers:
     image = f"launcher/{HERS}:1"
     DockerConnection(sandbox.docker_host).api().tag(BUSYBOX, f"launcher/{HERS}", "1")
 
-    def asked(*command: str, **fields: Any) -> JobRequest:
+    def asked(*command: str, **fields: Any) -> JobSpec:
         fields = {
             "name": f"{HERS}-name",
             "image": image,
@@ -104,7 +104,7 @@ def hers(daemon: DaemonProcess, sandbox: Sandbox) -> Hers:
             "working_dir": f"/{HERS}-dir",
             "stop_grace_period": 1.0,
         } | fields
-        return JobRequest(command=[*command], **fields)
+        return JobSpec(command=(*command,), **fields)
 
     loud = ("sh", "-c", f"echo {HERS}-out; echo {HERS}-err >&2")
     one = GpuRequest(kind="profile", profile="1g.6gb")
@@ -279,7 +279,7 @@ def test_every_answer_to_who_may_ask_is_as_the_document_says(
         ended = daemon.submit("sh", "-c", "echo out; echo err >&2", gpus=NONE)
         held = [daemon.submit("true", gpus=NONE, hold=True).id for _ in range(3)]
         elements = ArrayRequest(indices=[0, 1, 2], max_parallel=1)
-        wanted = JobRequest(name="some", image=BUSYBOX, gpus=NONE, hold=True, array=elements)
+        wanted = JobSpec(name="some", image=BUSYBOX, gpus=NONE, hold=True, array=elements)
         first = daemon.client.submit([wanted])[0]
         daemon.done(ended)
     assert first.array is not None

@@ -13,7 +13,7 @@ from launcher.wire import (
     AuditView,
     EditRequest,
     GpuRequest,
-    JobRequest,
+    JobSpec,
     Mount,
     RegistryAuth,
     ReserveRequest,
@@ -25,9 +25,9 @@ ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
 SECRET = "hunter2-do-not-tell"
 
 
-def held(**fields: object) -> JobRequest:
+def held(**fields: object) -> JobSpec:
     fields = {"name": "held", "image": BUSYBOX, "gpus": GpuRequest(kind="none")} | fields
-    return JobRequest(hold=True, **fields)  # type: ignore[arg-type]
+    return JobSpec(hold=True, **fields)  # type: ignore[arg-type]
 
 
 def recorded(daemon: DaemonProcess, count: int) -> list[AuditView]:

@@ -22,7 +22,7 @@ from launcher.errors import LauncherError
 from launcher.fakegpu.build import compile_c
 from launcher.fakegpu.image import busybox_tar
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, Mount
+from launcher.wire import GpuRequest, JobSpec, Mount
 from tests.conftest import MakeDaemon
 from tests.support.api import BASE, session
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
@@ -83,12 +83,12 @@ def daemon(make_daemon: MakeDaemon, home: Path, pins: Path) -> DaemonProcess:
     return make_daemon(config=f'{CONFIG}{roots}pins_directory = "{pins}"\n').start()
 
 
-def asked(*command: str, **fields: Any) -> JobRequest:
+def asked(*command: str, **fields: Any) -> JobSpec:
     base = {"name": "escape", "image": BUSYBOX, "gpus": NONE, "stop_grace_period": 1.0} | fields
-    return JobRequest(command=list(command), **base)
+    return JobSpec(command=list(command), **base)
 
 
-def submit(daemon: DaemonProcess, request: JobRequest, uid: int = ALICE.pw_uid) -> int:
+def submit(daemon: DaemonProcess, request: JobSpec, uid: int = ALICE.pw_uid) -> int:
     with as_user(uid):
         return daemon.client.submit([request])[0].id
 
@@ -218,11 +218,11 @@ FIELDS: dict[str, dict[str, object]] = {
     "a second value": {"environment": {"A": "x", "NVIDIA_VISIBLE_DEVICES ": "all"}},
     "a line in a name": {"environment": {"A\nNVIDIA_VISIBLE_DEVICES": "all"}},
     "an equals sign in a name": {"environment": {"NVIDIA_VISIBLE_DEVICES=all,A": "x"}},
-    "CDI's name": {"gpus": GpuRequest(kind="uuid", uuids=["nvidia.com/gpu=all"])},
-    "all as a UUID": {"gpus": GpuRequest(kind="uuid", uuids=["all"])},
-    "an index": {"gpus": GpuRequest(kind="uuid", uuids=["0"])},
-    "an index of a slice": {"gpus": GpuRequest(kind="uuid", uuids=["0:1"])},
-    "two in one": {"gpus": GpuRequest(kind="uuid", uuids=["MIG-x,MIG-y"])},
+    "CDI's name": {"gpus": GpuRequest(kind="uuid", uuids=("nvidia.com/gpu=all",))},
+    "all as a UUID": {"gpus": GpuRequest(kind="uuid", uuids=("all",))},
+    "an index": {"gpus": GpuRequest(kind="uuid", uuids=("0",))},
+    "an index of a slice": {"gpus": GpuRequest(kind="uuid", uuids=("0:1",))},
+    "two in one": {"gpus": GpuRequest(kind="uuid", uuids=("MIG-x,MIG-y",))},
     "a runc's file as directory": {"working_dir": "/proc/self/fd/8"},
     "the host's root as directory": {"working_dir": "/proc/1/root"},
     "a dotted directory": {"working_dir": "/work/../proc/self/fd/8"},
@@ -237,7 +237,7 @@ def test_what_leads_out_of_a_job_cannot_even_be_asked(
     daemon: DaemonProcess, sandbox: Sandbox, home: Path, pins: Path, count: Count
 ) -> None:
     held = asked("true", hold=True)
-    gpu = GpuRequest(kind="uuid", uuids=[daemon.client.slices()[0].gpu])
+    gpu = GpuRequest(kind="uuid", uuids=(daemon.client.slices()[0].gpu,))
     requests = [asked("true", hold=True, **fields) for fields in FIELDS.values()]
     requests.append(asked("true", hold=True, gpus=gpu))
     (home / "link").symlink_to(daemon.socket.parent)

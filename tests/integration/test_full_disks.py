@@ -14,7 +14,7 @@ from launcher import Client
 from launcher.engine.containers import Containers
 from launcher.errors import DaemonUnreachable, LauncherError, ReadOnlyState
 from launcher.store.connect import FILE_NAME
-from launcher.wire import NOTE, GpuRequest, JobRequest
+from launcher.wire import NOTE, GpuRequest, JobSpec
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
 from tests.support.small_disk import SmallDisk
@@ -57,7 +57,7 @@ def test_a_burst_of_submits_while_the_disk_fills_keeps_exactly_what_was_acknowle
         asking = Client(str(daemon.socket), timeout=30)
         for turn in range(400):
             name = f"n{number}-{turn}"
-            job = JobRequest(name=name, image=BUSYBOX, environment={"X": "y" * 20_000}, gpus=ALL)
+            job = JobSpec(name=name, image=BUSYBOX, environment={"X": "y" * 20_000}, gpus=ALL)
             try:
                 acknowledged[name] = asking.submit([job])[0].id
             except DaemonUnreachable:

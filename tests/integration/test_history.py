@@ -17,7 +17,7 @@ import pytest
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.output.log_file import path_of
 from launcher.store.connect import FILE_NAME
-from launcher.wire import GpuRequest, JobRequest
+from launcher.wire import GpuRequest, JobSpec
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.ended import copy_job
 from tests.support.wait import wait_until
@@ -27,10 +27,10 @@ NONE = GpuRequest(kind="none")
 DAY = 86400.0
 
 
-def held(name: str, after: list[str] | None = None) -> JobRequest:
+def held(name: str, after: list[str] | None = None) -> JobSpec:
     depends = {} if after is None else {"depends_on": dict.fromkeys(after, "afterany")}
     sleep = ["sleep", "600"]
-    return JobRequest(name=name, image=BUSYBOX, gpus=NONE, command=sleep, hold=True, **depends)  # type: ignore[arg-type]
+    return JobSpec(name=name, image=BUSYBOX, gpus=NONE, command=sleep, hold=True, **depends)  # type: ignore[arg-type]
 
 
 def configure(daemon: DaemonProcess, more: str) -> None:

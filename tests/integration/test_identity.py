@@ -12,16 +12,16 @@ import pytest
 from launcher import Client
 from launcher.engine.containers import Containers
 from launcher.errors import NoSuchJob, NotAllowed
-from launcher.wire import GpuRequest, JobRequest, Mount
+from launcher.wire import GpuRequest, JobSpec, Mount
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 
 ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
 NONE = GpuRequest(kind="none")
 
 
-def request(*command: str, **fields: object) -> JobRequest:
+def request(*command: str, **fields: object) -> JobSpec:
     fields = {"name": "mine", "image": BUSYBOX, "gpus": NONE} | fields
-    return JobRequest(command=list(command), **fields)  # type: ignore[arg-type]
+    return JobSpec(command=list(command), **fields)  # type: ignore[arg-type]
 
 
 def submit_as(daemon: DaemonProcess, uid: int, *command: str, **fields: object) -> int:

@@ -12,7 +12,7 @@ from launcher.engine.connection import DockerConnection
 from launcher.engine.images import Images, Layer
 from launcher.errors import NotAllowed
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import EVENT, GpuRequest, JobRequest, JobView, RegistryAuth
+from launcher.wire import EVENT, GpuRequest, JobSpec, JobView, RegistryAuth
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.registry import HTPASSWD, Registry
@@ -91,7 +91,7 @@ def test_one_pull_serves_all_who_wait(
 ) -> None:
     reference = registry.push(sandbox.docker_host, fresh, "team/shared:1")
     forget(sandbox, fresh)
-    request = JobRequest(name="many", image=reference, command=["true"], gpus=ONE)
+    request = JobSpec(name="many", image=reference, command=("true",), gpus=ONE)
     jobs = daemon.client.submit([request] * 6)
     assert {daemon.done(job).outcome for job in jobs} == {"COMPLETED"}
     events = [e for e in daemon.client.show(str(jobs[0].id)).events if e.event == "image"]
@@ -129,7 +129,7 @@ def test_a_pull_uses_the_submitters_own_credentials_and_no_others(
     forget(sandbox, fresh)
     refused = daemon.done(daemon.submit("true", image=reference))
     assert refused.reason == "ImagePullFailed"
-    request = JobRequest(name="private", image=reference, command=["true"], gpus=ONE)
+    request = JobSpec(name="private", image=reference, command=("true",), gpus=ONE)
     given = {private.host: RegistryAuth(**ANN)}
     (job,) = daemon.client.submit([request], credentials=given)
     assert daemon.done(job).outcome == "COMPLETED"
@@ -156,8 +156,8 @@ def ask(
     daemon: DaemonProcess, reference: str, uid: int, policy: str, **credentials: RegistryAuth
 ) -> JobView:
     """Submit a CPU job of an image as a user."""
-    request = JobRequest(
-        name="private", image=reference, command=["true"], gpus=NONE, pull_policy=policy
+    request = JobSpec(
+        name="private", image=reference, command=("true",), gpus=NONE, pull_policy=policy
     )
     with as_user(uid):
         (job,) = daemon.client.submit([request], credentials=credentials)

@@ -7,7 +7,7 @@ import os
 
 from launcher.engine.containers import Containers
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest
+from launcher.wire import GpuRequest, JobSpec
 from tests.support.daemon import BUSYBOX, DaemonProcess
 from tests.support.wait import wait_until
 from tests.support.whole import many
@@ -129,7 +129,7 @@ def test_memory_and_a_uuid_are_ways_to_ask(daemon: DaemonProcess) -> None:
     by_memory = GpuRequest(kind="memory", memory_gb=5)
     assert daemon.done(daemon.submit("true", gpus=by_memory)).profile == "1g.6gb"
     uuid = daemon.client.slices()[2].uuid
-    named = GpuRequest(kind="uuid", uuids=[uuid])
+    named = GpuRequest(kind="uuid", uuids=(uuid,))
     assert daemon.done(daemon.submit("true", gpus=named)).slices == [uuid]
 
 
@@ -178,10 +178,10 @@ def test_a_process_left_on_the_slice_keeps_it_until_it_is_gone(daemon: DaemonPro
 
 
 def test_many_short_jobs_never_share_a_slice(daemon: DaemonProcess, sandbox: Sandbox) -> None:
-    request = JobRequest(
+    request = JobSpec(
         name="short",
         image=BUSYBOX,
-        command=["true"],
+        command=("true",),
         gpus=GpuRequest(kind="profile", profile="1g.6gb"),
     )
     jobs = [daemon.done(j, 100) for j in daemon.client.submit([request] * SHORT)]

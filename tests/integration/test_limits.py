@@ -20,14 +20,14 @@ from launcher.wire import (
     MAX_SMALL_BODY_BYTES,
     MAX_USERS_BODY_BYTES,
     GpuRequest,
-    JobRequest,
+    JobSpec,
 )
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 from tests.support.wait import wait_until
 
 ALICE = pwd.getpwnam("games").pw_uid
-HELD = JobRequest(name="held", image=BUSYBOX, hold=True, gpus=GpuRequest(kind="none"))
+HELD = JobSpec(name="held", image=BUSYBOX, hold=True, gpus=GpuRequest(kind="none"))
 
 
 @pytest.fixture

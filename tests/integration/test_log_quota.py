@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher import Client
-from launcher.wire import NOTE, STDOUT, GpuRequest, JobRequest, JobView
+from launcher.wire import NOTE, STDOUT, GpuRequest, JobSpec, JobView
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 from tests.support.keepers import keeper_of
@@ -26,10 +26,10 @@ MIB = 2**20
 def loud(daemon: DaemonProcess, uid: int, mib: int) -> tuple[JobView, list[str]]:
     """Run a job that prints so much; return it and what its submitter was told."""
     told: list[str] = []
-    request = JobRequest(
+    request = JobSpec(
         name="loud",
         image=BUSYBOX,
-        command=["sh", "-c", f"head -c {mib * MIB} /dev/zero"],
+        command=("sh", "-c", f"head -c {mib * MIB} /dev/zero"),
         gpus=GpuRequest(kind="none"),
     )
     with as_user(uid):
@@ -77,7 +77,7 @@ def test_the_limit_of_a_log_outlives_the_daemon_and_the_keeper(
     script = f"echo now; {waits}; head -c {3 * MIB} /dev/zero"
     command = ["sh", "-c", script]
     image = BUSYBOX if runtime == "docker" else ""
-    request = JobRequest(
+    request = JobSpec(
         name="loud", image=image, command=command, gpus=GpuRequest(kind="none"), runtime=runtime,
         working_dir="/" if runtime == "host" else None,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, NotAllowed, PinRefused
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, JobView, Mount
+from launcher.wire import GpuRequest, JobSpec, JobView, Mount
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 from tests.support.wait import wait_until
@@ -55,12 +55,12 @@ def daemon(pins: Path, make_daemon: MakeDaemon, place: Path) -> DaemonProcess:
     return make_daemon(config=config).start()
 
 
-def asked(*command: str, mounts: list[Mount], **fields: object) -> JobRequest:
+def asked(*command: str, mounts: list[Mount], **fields: object) -> JobSpec:
     base = {"name": "mounts", "image": BUSYBOX, "gpus": NONE, "volumes": mounts} | fields
-    return JobRequest(command=list(command), **base)  # type: ignore[arg-type]
+    return JobSpec(command=list(command), **base)  # type: ignore[arg-type]
 
 
-def submit(daemon: DaemonProcess, request: JobRequest, uid: int = ALICE.pw_uid) -> JobView:
+def submit(daemon: DaemonProcess, request: JobSpec, uid: int = ALICE.pw_uid) -> JobView:
     with as_user(uid):
         return daemon.client.submit([request])[0]
 

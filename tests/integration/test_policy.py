@@ -16,7 +16,7 @@ from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import NotAllowed
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import GpuRequest, JobRequest, JobView, RegistryAuth
+from launcher.wire import GpuRequest, JobSpec, JobView, RegistryAuth
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
 from tests.support.registry import HTPASSWD, Registry
@@ -28,17 +28,17 @@ ONE = GpuRequest(kind="profile", profile="1g.6gb")
 ANN = {"username": "ann", "password": "secret"}
 
 
-def request(*command: str, **fields: object) -> JobRequest:
+def request(*command: str, **fields: object) -> JobSpec:
     fields = {"name": "mine", "image": BUSYBOX, "gpus": ONE} | fields
-    return JobRequest(command=list(command), **fields)  # type: ignore[arg-type]
+    return JobSpec(command=list(command), **fields)  # type: ignore[arg-type]
 
 
-def submit_as(daemon: DaemonProcess, user: pwd.struct_passwd, asked: JobRequest) -> JobView:
+def submit_as(daemon: DaemonProcess, user: pwd.struct_passwd, asked: JobSpec) -> JobView:
     with as_user(user.pw_uid):
         return daemon.client.submit([asked])[0]
 
 
-def ran(daemon: DaemonProcess, user: pwd.struct_passwd, asked: JobRequest) -> str:
+def ran(daemon: DaemonProcess, user: pwd.struct_passwd, asked: JobSpec) -> str:
     """Return what a job wrote."""
     return daemon.output(submit_as(daemon, user, asked)).decode()
 

@@ -14,13 +14,13 @@ from launcher.engine.containers import Containers
 from launcher.fakegpu.processes import with_argument
 from launcher.host.cgroup import unified_root
 from launcher.host.starting import RECORDS
-from launcher.wire import RetryRequest
+from launcher.wire import Retries
 from tests.acceptance.shell import LAUNCH
 from tests.conftest import MakeDaemon
 from tests.support.daemon import DaemonProcess
 from tests.support.wait import wait_until
 
-INFRA = RetryRequest(max=1, on=["infra"])
+INFRA = Retries(max=1, on=("infra",))
 
 
 def in_first_boot(make_daemon: MakeDaemon, tmp_path: Path) -> tuple[DaemonProcess, Path]:

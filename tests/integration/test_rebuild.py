@@ -112,7 +112,7 @@ def test_a_rebuild_follows_what_runs_to_its_true_end_and_books_no_slice_twice(
     assert not set(daemon.done(fresh).slices) & leased
     if damage is zero_the_header:
         assert daemon.state_of(gang) == "PENDING"
-        assert daemon.client.show(str(gang.id)).spec.command == ["true"]  # type: ignore[union-attr]
+        assert daemon.client.show(str(gang.id)).spec.command == ("true",)  # type: ignore[union-attr]
     let_go(docker, job.container_id or "")
     assert daemon.done(job).exit_code == 7
     assert daemon.output(job) == b"begun\n"

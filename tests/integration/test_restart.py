@@ -15,7 +15,7 @@ from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
 from launcher.errors import DaemonUnreachable, LauncherError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import ArrayRequest, GpuRequest, JobRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess
 from tests.support.wait import wait_until
@@ -120,10 +120,10 @@ def test_elements_of_a_matrix_are_after_a_restart_what_they_were_before(
 ) -> None:
     """They are made again of what is stored: for a start, a list, `show` and a retry."""
     matrix = [{"a": "1"}, {"a": "$x ${b}", "b": "2"}]
-    request = JobRequest(
+    request = JobSpec(
         name="m",
         image=BUSYBOX,
-        command=["sh", "-c", "echo $0 $E; exit 3", "${a}-${b}-$${a}"],
+        command=("sh", "-c", "echo $0 $E; exit 3", "${a}-${b}-$${a}"),
         environment={"E": "<${b}>"},
         hold=True,
         array=ArrayRequest(indices=[5, 7], matrix=matrix),
@@ -146,10 +146,10 @@ def test_elements_of_a_matrix_are_after_a_restart_what_they_were_before(
 def test_an_element_whose_template_a_rebuild_has_lost_fails_when_it_is_started(
     daemon: DaemonProcess,
 ) -> None:
-    request = JobRequest(
+    request = JobSpec(
         name="m",
         image=BUSYBOX,
-        command=["echo", "${a}"],
+        command=("echo", "${a}"),
         hold=True,
         array=ArrayRequest(indices=[0], matrix=[{"a": "1"}]),
     )

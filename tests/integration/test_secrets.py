@@ -18,7 +18,7 @@ from launcher.engine.containers import Containers
 from launcher.errors import LauncherError, StaleRequest, UserError
 from launcher.fakegpu.processes import unmount_below
 from launcher.store.connect import FILE_NAME
-from launcher.wire import ArrayRequest, GpuRequest, JobRequest, JobView, SubmitRequest
+from launcher.wire import ArrayRequest, GpuRequest, JobSpec, JobView, SubmitRequest
 from tests.conftest import MakeDaemon
 from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
 from tests.support.wait import wait_until
@@ -49,13 +49,13 @@ def secret() -> str:
     return f"SECRET-{token_hex(12)}"
 
 
-def asked(secret: str | None, *command: str, **fields: object) -> JobRequest:
+def asked(secret: str | None, *command: str, **fields: object) -> JobSpec:
     told = None if secret is None else base64.b64encode(secret.encode()).decode()
     base = {"name": "mine", "image": BUSYBOX, "gpus": NONE, "secrets": {"token": told}} | fields
-    return JobRequest(command=list(command), stop_grace_period=0.2, **base)  # type: ignore[arg-type]
+    return JobSpec(command=list(command), stop_grace_period=0.2, **base)  # type: ignore[arg-type]
 
 
-def submit(daemon: DaemonProcess, request: JobRequest, uid: int = ALICE.pw_uid) -> JobView:
+def submit(daemon: DaemonProcess, request: JobSpec, uid: int = ALICE.pw_uid) -> JobView:
     with as_user(uid):
         return daemon.client.submit([request])[0]
 

@@ -13,7 +13,7 @@ import pytest
 from launcher import Client
 from launcher.errors import LauncherError
 from launcher.fakegpu.sandbox import Sandbox
-from launcher.wire import EditRequest, GpuRequest, JobRequest, Mount, RetryRequest
+from launcher.wire import EditRequest, GpuRequest, JobSpec, Mount, Retries
 from tests.conftest import MakeDaemon
 from tests.support.api import BASE, session
 from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
@@ -23,10 +23,10 @@ from tests.support.wait import wait_until
 ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
 VALUE = "hunter2-is-told-to-nobody"
 SECRET = {"TOKEN": VALUE}
-SOUND = JobRequest(
+SOUND = JobSpec(
     name="secret",
     image=BUSYBOX,
-    command=["true"],
+    command=("true",),
     environment=SECRET,
     gpus=GpuRequest(kind="none"),
     stop_grace_period=1.0,
@@ -55,7 +55,7 @@ REFUSED: dict[str, dict[str, object]] = {
     "no slice": {"gpus": GpuRequest(kind="profile", profile="9g.90gb")},
     "nobody before it": {"depends_on": {"nobody": "afterok"}},
     "a time that is none": {"begin": "never"},
-    "ends that are none": {"retries": RetryRequest(max=1, on=["exit:x"])},
+    "ends that are none": {"retries": Retries(max=1, on=("exit:x",))},
 }
 UNREADABLE = (
     f'{{"jobs": [{{"name": "x", "image": "y", "environment": {{"TOKEN": "{VALUE}"}}',

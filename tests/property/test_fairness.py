@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.core.messages import events as ev
-from launcher.core.model.job import Job, Need, Owner, State
+from launcher.core.model.job import Job, Owner, State
 from launcher.core.policy.settings import DAY, HOUR, FairShare, Settings
 from launcher.core.replay import Ran, Replay, runtimes
 from launcher.core.scheduling.scheduler import QueueWalk, grant, schedule
-from tests.support.builders import ALICE, BOB, CPU, Machine, memory, mig, profile
+from launcher.spec.gpus import GpuRequest
+from tests.support.builders import ALICE, BOB, CPU, Machine, memory, mig, moment_text, profile
 from tests.support.whole import many
 
 WEEK = 7 * DAY
@@ -111,7 +112,7 @@ def test_easy_the_head_never_starts_later_for_those_that_run_in_front_of_it(
         machine.submit(profile(count=count), time_limit=limit, priority=10)
     for limit, begin in later:
         at = machine.time.wall + begin
-        machine.submit(profile(), time_limit=limit, priority=10, begin=at)
+        machine.submit(profile(), time_limit=limit, priority=10, begin=moment_text(at))
     assert _start(machine, head.id) <= _start(alone, head.id)
 
 
@@ -137,7 +138,7 @@ def _start(machine: Machine, job_id: int) -> float:
 )
 @settings(max_examples=many(60, 400), deadline=None)
 def test_liveness_every_feasible_job_ends_before_all_would_one_after_another(
-    asked: list[tuple[Need, Owner, int, float, bool]],
+    asked: list[tuple[GpuRequest, Owner, int, float, bool]],
 ) -> None:
     rules = Settings(holdback_idle=12 * HOUR, preempt_after=1e9)
     layout = [mig(0), mig(1), mig(2, "2g.12gb", start=2)]
@@ -165,8 +166,8 @@ asks = st.tuples(
 @given(before=st.lists(asks, max_size=4), asked=st.lists(asks, max_size=10))
 @settings(max_examples=many(100, 500), deadline=None)
 def test_looking_at_the_heads_of_lanes_is_as_good_as_looking_at_every_job(
-    before: list[tuple[Need, Owner, int, float | None]],
-    asked: list[tuple[Need, Owner, int, float | None]],
+    before: list[tuple[GpuRequest, Owner, int, float | None]],
+    asked: list[tuple[GpuRequest, Owner, int, float | None]],
 ) -> None:
     machine = Machine(slices=[mig(0), mig(1), mig(2, "2g.12gb", start=2)])
     for need, owner, priority, limit in before:

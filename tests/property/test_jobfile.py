@@ -14,7 +14,7 @@ from launcher.client.decode import decode
 from launcher.errors import JobFileError
 from launcher.jobfile.reading.files import load_text
 from launcher.jobfile.values import array_spec, gpu_spec, retry_spec, signals, units
-from launcher.wire import JobRequest
+from launcher.wire import JobSpec
 from tests.support.whole import many
 
 WORDS = st.sampled_from([
@@ -63,7 +63,7 @@ def test_any_text_is_jobs_or_an_error_with_a_line(text: str) -> None:
     for job in jobs:
         text = json.dumps(dataclasses.asdict(job), allow_nan=False)
         assert text.encode()
-        assert decode(JobRequest, json.loads(text)) == job
+        assert decode(JobSpec, json.loads(text)) == job
 
 
 @SETTINGS

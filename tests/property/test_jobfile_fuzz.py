@@ -24,7 +24,7 @@ from launcher.daemon.requests import convert
 from launcher.errors import JobFileError
 from launcher.jobfile.reading.files import load_files, load_text
 from launcher.jobfile.values.names import split_command
-from launcher.wire import JobRequest
+from launcher.wire import JobSpec
 from tests.property.make_nasty import made
 from tests.support.plain_work import plain_work
 from tests.support.whole import many
@@ -49,7 +49,7 @@ def kept() -> Iterator[tuple[str, bytes, str | None]]:
 CORPUS = {name: (data, said) for name, data, said in (*kept(), *made())}
 
 
-def read(data: bytes) -> tuple[list[JobRequest], list[JobFileError]]:
+def read(data: bytes) -> tuple[list[JobSpec], list[JobFileError]]:
     """Return what the command makes of a file of these bytes."""
     try:
         return load_text(data, "f.yaml", Path("/base"), client={})
@@ -69,8 +69,8 @@ def must_be_jobs_or_errors(data: bytes) -> None:
         assert len(problem.message) < 2000
     for job in jobs:
         text = json.dumps(dataclasses.asdict(job), allow_nan=False)
-        assert decode(JobRequest, json.loads(text)) == job
-        assert convert.parse(JobRequest, text.encode()) == job
+        assert decode(JobSpec, json.loads(text)) == job
+        assert convert.parse(JobSpec, text.encode()) == job
         named = job.without_contents()
         assert convert.parse_document(convert.document(named)) == named
 

@@ -12,7 +12,7 @@ from launcher.daemon.requests.array_elements import expand
 from launcher.jobfile.reading.files import load_text
 from launcher.jobfile.reading.matrix import combinations
 from launcher.jobfile.values.array_spec import parse_array
-from launcher.wire import JobRequest
+from launcher.wire import JobSpec
 
 Rows = list[dict[str, str]]
 
@@ -67,7 +67,7 @@ def test_a_matrix_is_what_comparing_everything_with_everything_gives(
     assert job.array.matrix == expected
     if any("a" in one for one in expected):
         assert [element.command for element in expand(job)] == [
-            [f"-{one.get('a', '')}-${{a}}-$a"] for one in expected
+            (f"-{one.get('a', '')}-${{a}}-$a",) for one in expected
         ]
 
 
@@ -81,7 +81,7 @@ def test_only_what_refers_to_a_key_is_changed(text: str, value: str) -> None:
     assert not problems
     (element,) = expand(job)
     expected = value.join(part.replace("\0", "${a}") for part in _split(text))
-    assert element == JobRequest(name="x", image="x", command=[expected])
+    assert element == JobSpec(name="x", image="x", command=(expected,))
 
 
 def _split(text: str) -> list[str]:

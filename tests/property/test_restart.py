@@ -18,12 +18,14 @@ from launcher.core.jobs.images import is_open
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import Array
 from launcher.core.model.gpu import Inventory
-from launcher.core.model.job import Job, Need, Retries, State
+from launcher.core.model.job import Job, State
 from launcher.core.model.lease import Lease
 from launcher.core.recovery.reconcile import resume
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import Retries
 from launcher.store import Reader, Store
 from tests.property.test_scheduler import NEEDS, Histories
 from tests.support.builders import IMAGE
@@ -56,7 +58,7 @@ class Restarts(Histories):
         retries=st.sampled_from([None, Retries(2, ("any", "infra"), 5.0)]),
     )
     def submit_capped_array(
-        self, need: Need, size: int, most: int, retries: Retries | None
+        self, need: GpuRequest, size: int, most: int, retries: Retries | None
     ) -> None:
         try:
             self.machine.submit_array(size, need, most, retries=retries)

@@ -14,12 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from launcher.core.invariants import violations
 from launcher.core.messages import events as ev
-from launcher.core.model.job import Job, Need, NeedKind, Owner, Retries, State
+from launcher.core.model.job import Job, Owner, State
 from launcher.core.policy.settings import Quota, Settings
 from launcher.core.scheduling.explain import Explainer, blockers
 from launcher.core.scheduling.matching import fits
 from launcher.core.scheduling.scheduler import QueueWalk, schedule
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import Retries
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, memory, mig, profile
 from tests.support.whole import many
 
@@ -34,8 +36,8 @@ NEEDS = st.one_of(
     st.builds(profile, st.sampled_from(["1g.6gb", "2g.12gb", "4g.24gb"]), st.integers(1, 4)),
     st.builds(memory, st.integers(1, 24), st.integers(1, 3)),
     st.just(CPU),
-    st.just(Need(NeedKind.UUID, uuids=("MIG-a-0",))),
-    st.just(Need(NeedKind.UUID, uuids=("MIG-a-1", "MIG-a-2"))),
+    st.just(GpuRequest("uuid", uuids=("MIG-a-0",))),
+    st.just(GpuRequest("uuid", uuids=("MIG-a-1", "MIG-a-2"))),
 )
 
 
@@ -67,7 +69,7 @@ class Histories(RuleBasedStateMachine):
     )
     def submit(
         self,
-        need: Need,
+        need: GpuRequest,
         owner: Owner,
         priority: int,
         pinned: bool,
@@ -89,7 +91,7 @@ class Histories(RuleBasedStateMachine):
             assert violations(self.machine.world) == []
 
     @rule(need=NEEDS, size=st.integers(1, 4), most=st.sampled_from([None, 1, 2]))
-    def submit_array(self, need: Need, size: int, most: int | None) -> None:
+    def submit_array(self, need: GpuRequest, size: int, most: int | None) -> None:
         try:
             self.machine.submit_array(size, need, most)
         except (ImpossibleRequest, NotAllowed):
@@ -111,7 +113,7 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.any_in(State.PENDING))
     @rule(data=st.data(), priority=st.integers(0, 50), need=st.one_of(st.none(), NEEDS))
-    def edit(self, data: st.DataObject, priority: int, need: Need | None) -> None:
+    def edit(self, data: st.DataObject, priority: int, need: GpuRequest | None) -> None:
         job = data.draw(st.sampled_from(self.any_in(State.PENDING)))
         try:
             self.machine.tell(ev.EditAsked(job.id, ALICE, False, priority, None, need))
@@ -248,7 +250,7 @@ TestHistories.settings = settings(max_examples=many(40, 300), stateful_step_coun
 @settings(max_examples=many(80, 400), deadline=None)
 def test_liveness_every_feasible_job_runs_when_running_ones_end(
     layout: list,
-    needs: list[Need],
+    needs: list[GpuRequest],
     order: object,  # type: ignore[type-arg]
 ) -> None:
     machine = Machine(slices=layout)
@@ -272,7 +274,7 @@ def test_liveness_every_feasible_job_runs_when_running_ones_end(
 
 @given(needs=st.lists(NEEDS, max_size=15))
 @settings(max_examples=many(40, 300), deadline=None)
-def test_determinism_the_same_history_gives_the_same_actions(needs: list[Need]) -> None:
+def test_determinism_the_same_history_gives_the_same_actions(needs: list[GpuRequest]) -> None:
     def play() -> list[object]:
         machine = Machine()
         for need in needs:

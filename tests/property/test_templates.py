@@ -38,11 +38,11 @@ TEMPLATES = st.builds(
     replace,
     requests,
     image=WORDS,
-    command=st.none() | st.lists(WORDS, max_size=3),
-    entrypoint=st.none() | st.lists(WORDS, max_size=2),
+    command=st.none() | st.lists(WORDS, max_size=3).map(tuple),
+    entrypoint=st.none() | st.lists(WORDS, max_size=2).map(tuple),
     environment=st.dictionaries(WORDS, WORDS, max_size=2),
     working_dir=st.none() | WORDS,
-    volumes=st.lists(st.builds(wire.Mount, source=WORDS, target=WORDS), max_size=2),
+    volumes=st.lists(st.builds(wire.Mount, source=WORDS, target=WORDS), max_size=2).map(tuple),
 )
 
 
@@ -59,7 +59,7 @@ def stored(tmp_path: Path) -> Iterator[tuple[Store, Reader]]:
 @given(request=TEMPLATES, matrix=st.lists(VALUES, min_size=1, max_size=4), plain=st.booleans())
 def test_every_element_is_read_back_as_it_was_expanded(
     stored: tuple[Store, Reader],
-    request: wire.JobRequest,
+    request: wire.JobSpec,
     matrix: list[dict[str, str]],
     plain: bool,
 ) -> None:
@@ -74,10 +74,12 @@ def test_every_element_is_read_back_as_it_was_expanded(
         assert found is not None
         assert made_again(found) == element
         assert convert.document(made_again(found)) == convert.document(element)
-        assert making.head(commands[job_id], 4096) == element.command
+        assert making.head(commands[job_id], 4096) == (
+            None if element.command is None else list(element.command)
+        )
 
 
-def _keep(store: Store, asked: wire.JobRequest, size: int) -> list[int]:
+def _keep(store: Store, asked: wire.JobSpec, size: int) -> list[int]:
     """Store an array; returns the ids of its elements."""
     assert asked.array is not None
     first = store.load(1).next_id
@@ -101,9 +103,9 @@ def _keep(store: Store, asked: wire.JobRequest, size: int) -> list[int]:
 def test_the_head_of_a_command_is_cut_as_the_whole_is(
     command: list[str], values: dict[str, str], times: int, most: int
 ) -> None:
-    words = [word * times for word in command]
+    words = tuple(word * times for word in command)
     whole = expand(
-        wire.JobRequest(
+        wire.JobSpec(
             name="a", image="x", command=words,
             array=wire.ArrayRequest(indices=[0, 1], matrix=[values, {"a": "1", "b": ""}]),
         )

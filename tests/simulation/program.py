@@ -25,10 +25,10 @@ class Program:
     oom: bool = False
     lingers: float = 0.0
 
-    def command(self) -> list[str]:
+    def command(self) -> tuple[str, ...]:
         """Return a command that does this, for a real container and for the fake one."""
         if self.missing:
-            return ["/no/such/program", MARK + json.dumps(asdict(self))]
+            return ("/no/such/program", MARK + json.dumps(asdict(self)))
         trap = "trap '' TERM; " if self.stubborn else ""
         trap += f"trap 'exit {self.exit}' TERM; " if self.kind else ""
         pause = self.seconds / max(1, self.lines)
@@ -37,7 +37,7 @@ class Program:
         loop = f"i=0; while [ $i -lt {max(1, self.lines)} ]; do "
         loop += "echo line $i; " if self.lines else ""
         script = f"{trap}{loop}{nap}; i=$((i+1)); done; exit {self.exit}"
-        return ["sh", "-c", f"{script} {MARK}{json.dumps(asdict(self))}"]
+        return ("sh", "-c", f"{script} {MARK}{json.dumps(asdict(self))}")
 
 
 def of_command(command: list[str]) -> Program:

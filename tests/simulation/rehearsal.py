@@ -322,7 +322,7 @@ class Rehearsal:
             if job is not None:
                 await self._do(daemon, what.verb, job)
 
-    def _after_others(self, job: wire.JobRequest) -> wire.JobRequest:
+    def _after_others(self, job: wire.JobSpec) -> wire.JobSpec:
         """Let a job that depends on any depend on one that is there."""
         other = self._some_job(0.7)
         how = job.depends_on.get("any")

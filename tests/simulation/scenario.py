@@ -18,7 +18,7 @@ class Ask:
     """Somebody submits, or does something to the ``which``-th of the jobs submitted so far."""
 
     verb: str
-    jobs: tuple[wire.JobRequest, ...] = ()
+    jobs: tuple[wire.JobSpec, ...] = ()
     which: float = 0.0
     value: Any = None
 
@@ -74,14 +74,14 @@ def program(rng: Random) -> Program:
     )
 
 
-def request(rng: Random, number: int) -> wire.JobRequest:
+def request(rng: Random, number: int) -> wire.JobSpec:
     """Return a job of any kind."""
     retries = rng.choice(
         [
             None,
             None,
-            wire.RetryRequest(max=2, on=["infra"], backoff=1.0),
-            wire.RetryRequest(max=1, on=["any"], backoff=0.0),
+            wire.Retries(max=2, on=("infra",), backoff=1.0),
+            wire.Retries(max=1, on=("any",), backoff=0.0),
         ]
     )
     asked: dict[str, Any] = {"retries": retries} if retries is not None else {}
@@ -97,7 +97,7 @@ def request(rng: Random, number: int) -> wire.JobRequest:
     if rng.random() < 0.2:
         asked["time_limit"] = 30.0
         asked["signal"] = wire.SignalBefore(name="SIGUSR1", before=rng.choice([2.0, 20.0]))
-    return wire.JobRequest(
+    return wire.JobSpec(
         name=f"job{number}",
         image=rng.choices([IMAGE, OTHER, NOWHERE], [8, 2, 0.3])[0],
         command=program(rng).command(),
@@ -154,25 +154,25 @@ def calm_scenario(rng: Random) -> Scenario:
     made = Scenario(length=30.0, latency=0.01)
     one, two = gpu_request("1g.6gb"), gpu_request("1g.6gb", 2)
     jobs = [
-        wire.JobRequest(
+        wire.JobSpec(
             name="short", image=IMAGE, command=Program(0.3, lines=1).command(), gpus=one
         ),
-        wire.JobRequest(name="gang", image=OTHER, command=Program(3.0, 7).command(), gpus=two),
-        wire.JobRequest(
+        wire.JobSpec(name="gang", image=OTHER, command=Program(3.0, 7).command(), gpus=two),
+        wire.JobSpec(
             name="again", image=IMAGE, command=Program(1.0, 1).command(), gpus=one,
-            retries=wire.RetryRequest(max=1, on=["any"]), secrets={"token": "aGlkZGVu"},
+            retries=wire.Retries(max=1, on=("any",)), secrets={"token": "aGlkZGVu"},
         ),
-        wire.JobRequest(name="cpu", image=IMAGE, command=Program(missing=True).command()),
-        wire.JobRequest(
+        wire.JobSpec(name="cpu", image=IMAGE, command=Program(missing=True).command()),
+        wire.JobSpec(
             name="late", image=IMAGE, command=Program(60.0, stubborn=True).command(), gpus=one,
             time_limit=5.0, stop_grace_period=1.0,
             signal=wire.SignalBefore(name="SIGUSR1", before=2.0),
         ),
-        wire.JobRequest(
+        wire.JobSpec(
             name="array", image=IMAGE, command=Program(0.5, lines=2, lingers=2.0).command(),
             gpus=one, array=wire.ArrayRequest(indices=[0, 1, 2], max_parallel=1),
         ),
-        wire.JobRequest(name="doomed", image=IMAGE, command=Program(60.0).command(), gpus=one),
+        wire.JobSpec(name="doomed", image=IMAGE, command=Program(60.0).command(), gpus=one),
     ]  # fmt: skip
     for number, job in enumerate(jobs):
         made.events.append((rng.uniform(0, 4), Ask("submit", (job,), value=number)))

@@ -14,7 +14,7 @@ from tests.simulation.rehearsal import Crash, Rehearsal
 from tests.simulation.scenario import IMAGE, Ask, Scenario, Trouble, gpu_request
 
 ONE = gpu_request("1g.6gb")
-INFRA = wire.RetryRequest(max=1, on=["infra"])
+INFRA = wire.Retries(max=1, on=("infra",))
 
 
 def submit(at: float = 0.0, **fields: object) -> tuple[float, Ask]:
@@ -22,7 +22,7 @@ def submit(at: float = 0.0, **fields: object) -> tuple[float, Ask]:
     program = fields.pop("program", Program(1.0))
     assert isinstance(program, Program)
     asked = {"name": "job", "image": IMAGE, "gpus": ONE, "command": program.command()} | fields
-    return at, Ask("submit", (wire.JobRequest(**asked),))  # type: ignore[arg-type]
+    return at, Ask("submit", (wire.JobSpec(**asked),))  # type: ignore[arg-type]
 
 
 def run(

@@ -14,10 +14,12 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
 from launcher.core.model.arrays import ArrayTemplate
 from launcher.core.model.gpu import FULL, Gpu, Inventory, Placement, Profile, Slice
-from launcher.core.model.job import ImageKey, Job, JobSpec, Need, NeedKind, Owner, Reason
+from launcher.core.model.job import ImageKey, Job, Owner, Reason
 from launcher.core.policy.settings import Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec
 
 ALICE = Owner(1000, 1000, "alice")
 BOB = Owner(1001, 1001, "bob")
@@ -50,17 +52,27 @@ def a30(uuid: str = "GPU-a", mig_mode: bool = True) -> Gpu:
     return Gpu(uuid, 0, "NVIDIA A30", 24576, mig_mode, mig_mode, A30)
 
 
-def profile(name: str = "1g.6gb", count: int = 1) -> Need:
+def _cores(need: GpuRequest) -> dict[str, float]:
+    """Return the cores of a job that needs several CPU slots."""
+    return {"cpus": float(need.count)} if need.kind == "none" and need.count > 1 else {}
+
+
+def moment_text(seconds: float) -> str:
+    """Return a moment as a request has it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def profile(name: str = "1g.6gb", count: int = 1) -> GpuRequest:
     """Return a need by profile."""
-    return Need(NeedKind.PROFILE, profile=name, count=count)
+    return GpuRequest("profile", profile=name, count=count)
 
 
-def memory(gb: int, count: int = 1) -> Need:
+def memory(gb: int, count: int = 1) -> GpuRequest:
     """Return a need by memory, as people write it."""
-    return Need(NeedKind.MEMORY, memory_gb=gb, count=count)
+    return GpuRequest("memory", memory_gb=gb, count=count)
 
 
-CPU = Need(NeedKind.NONE)
+CPU = GpuRequest("none")
 TEMPLATE = ArrayTemplate("{}")
 
 
@@ -99,19 +111,20 @@ class Machine:
         return actions
 
     def submit(
-        self, *needs: Need, owner: Owner = ALICE, pinned: bool = True, **spec: object
+        self, *needs: GpuRequest, owner: Owner = ALICE, pinned: bool = True, **spec: object
     ) -> list[Job]:
         """Queue jobs; with ``pinned`` their image is here already."""
         new = tuple(
-            ev.NewJob(JobSpec("job", IMAGE.reference, n, **spec), "{}", IMAGE) for n in needs
-        )  # type: ignore[arg-type]
+            ev.NewJob(JobSpec("job", IMAGE.reference, n, **_cores(n), **spec), "{}", IMAGE)  # type: ignore[arg-type]
+            for n in needs
+        )
         jobs, actions = submit(self.world, ev.Submitted(owner, new), self.time)
         self.actions += actions
         self.tell(*([ev.ImageResolved(IMAGE, "sha256:1", pulled=True)] if pinned else []))
         return jobs
 
     def submit_array(
-        self, size: int, need: Need | None = None, most: int | None = None, **spec: object
+        self, size: int, need: GpuRequest | None = None, most: int | None = None, **spec: object
     ) -> list[Job]:
         """Queue an array whose image is here."""
         made = JobSpec("job", IMAGE.reference, need or CPU, **spec)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from typing import Any
 from launcher import Client
 from launcher.errors import LauncherError
 from launcher.fakegpu import Machine
-from launcher.wire import Frame, GpuRequest, JobRequest, JobView
+from launcher.wire import Frame, GpuRequest, JobSpec, JobView
 from tests.support.machines import compiled
 from tests.support.nursery import Nursery, Process
 from tests.support.user import may_read_all
@@ -141,7 +141,7 @@ class DaemonProcess:
         """Queue one busybox job; on one 1g.6gb slice unless ``gpus`` says otherwise."""
         gpus = fields.pop("gpus", GpuRequest(kind="profile", profile="1g.6gb"))
         fields = {"name": "test", "image": BUSYBOX, "stop_grace_period": 1.0} | fields
-        (job,) = self.client.submit([JobRequest(command=list(command), gpus=gpus, **fields)])
+        (job,) = self.client.submit([JobSpec(command=list(command), gpus=gpus, **fields)])
         return job
 
     def done(self, job: JobView, timeout: float = 30) -> JobView:

@@ -18,7 +18,7 @@ from launcher.errors import LauncherError
 from launcher.pidfd import exit_code
 
 if TYPE_CHECKING:
-    from launcher.wire import JobRequest
+    from launcher.spec.job_spec import JobSpec
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 _ENDED = (signal.SIGTERM, signal.SIGKILL)
@@ -27,7 +27,7 @@ _ASK_SECONDS = 5.0
 """The daemon answers within this time whether a command runs again."""
 
 
-def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
+def run_on_host(client: Client, request: JobSpec, *, quiet: bool) -> int:
     """Queue the job, run its command when it is its turn, and return its exit status."""
     job = client.submit([request])[0]
     narrator = Narrator(job.id, None, quiet=quiet)
@@ -49,7 +49,7 @@ def run_on_host(client: Client, request: JobRequest, *, quiet: bool) -> int:
         requeues = requested
 
 
-def _may_run_again(request: JobRequest, status: int) -> bool:
+def _may_run_again(request: JobSpec, status: int) -> bool:
     """Whether the daemon may run a command once more that ended with a wait status.
 
     A command that must give way may exit with 0 when it is asked to.

@@ -10,12 +10,13 @@ from launcher.client import Client
 from launcher.errors import DaemonUnreachable
 
 if TYPE_CHECKING:
-    from launcher.wire import JobRequest, RegistryAuth
+    from launcher.spec.job_spec import JobSpec
+    from launcher.wire import RegistryAuth
 
 
 def run_in_foreground(
     client: Client,
-    request: JobRequest,
+    request: JobSpec,
     credentials: Mapping[str, RegistryAuth],
     *,
     quiet: bool,

@@ -10,7 +10,7 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.output import terminal
-from launcher.plain_fields import PLAIN_FIELDS
+from launcher.spec.plain_fields import PLAIN_FIELDS
 
 if TYPE_CHECKING:
     from launcher.wire import JobView

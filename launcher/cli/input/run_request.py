@@ -10,32 +10,33 @@ import click
 
 from launcher.jobfile.values import environment, gpu_spec, units, volumes
 from launcher.jobfile.values import names as words
-from launcher.plain_fields import PLAIN_FIELDS
-from launcher.wire import GpuRequest, JobRequest, Mount
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec, Mount
+from launcher.spec.plain_fields import PLAIN_FIELDS
 
 if TYPE_CHECKING:
-    from launcher.wire import RetryRequest, SignalBefore
+    from launcher.spec.job_spec import Retries, SignalBefore
 
 T = TypeVar("T")
 
 
-def build(flags: Mapping[str, Any]) -> JobRequest:
+def build(flags: Mapping[str, Any]) -> JobSpec:
     """Return the job these flags ask for."""
     image, command, gpus = flags["image"], list(flags["words"]), _gpus(flags)
     optional = {**_resources(flags), **_schedule(flags, gpus)}
-    return JobRequest(
+    return JobSpec(
         name=flags["name"] or words.default_name(image),
         image=image,
-        command=command or None,
+        command=tuple(command) or None,
         gpus=gpus,
         environment=_environment(flags["env"], flags["env_file"]),
-        volumes=_volumes(flags["volume"]),
+        volumes=tuple(_volumes(flags["volume"])),
         secrets=_secrets(flags["secret"]),
         **{name: value for name, value in optional.items() if value is not None},
     )
 
 
-def build_host(flags: Mapping[str, Any]) -> JobRequest:
+def build_host(flags: Mapping[str, Any]) -> JobSpec:
     """Return the host job that these flags ask for; in the background it runs in this directory."""
     command, detach = list(flags["words"]), flags["detach"]
     gpus = _gpus(flags)
@@ -46,10 +47,10 @@ def build_host(flags: Mapping[str, Any]) -> JobRequest:
         "cpus": flags["cpus"],
         "stop_grace_period": _stop_grace(flags),
     }
-    return JobRequest(
+    return JobSpec(
         name=flags["name"] or words.name_of_program(command[0]),
         image="",
-        command=command,
+        command=tuple(command),
         gpus=gpus,
         environment=_environment(flags["env"], flags["env_file"]),
         runtime="host",
@@ -72,7 +73,7 @@ def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
         "policy_profile": flags["policy_profile"],
         "pull_policy": flags["pull"],
         "stop_grace_period": _stop_grace(flags),
-        "entrypoint": None if entrypoint is None else [entrypoint],
+        "entrypoint": None if entrypoint is None else (entrypoint,),
     }
 
 
@@ -92,7 +93,7 @@ def _schedule(flags: Mapping[str, Any], gpus: GpuRequest) -> dict[str, Any]:
     }
 
 
-def _retries(flags: Mapping[str, Any]) -> RetryRequest | None:
+def _retries(flags: Mapping[str, Any]) -> Retries | None:
     if flags["retries"] is None:
         for flag in ("retry_on", "retry_backoff"):
             if flags[flag] is not None:

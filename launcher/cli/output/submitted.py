@@ -10,10 +10,11 @@ from launcher.cli.output.folding import Fold, fold
 from launcher.cli.output.job_format import gpus, why
 from launcher.cli.output.job_tables import print_jobs
 from launcher.interpolation import template
-from launcher.wire import JobRequest, JobView
+from launcher.spec.job_spec import JobSpec
+from launcher.wire import JobView
 
 
-def images(job: JobRequest) -> set[str]:
+def images(job: JobSpec) -> set[str]:
     """Return the images that a request needs: a sweep may name one for each combination."""
     if not job.image:
         return set()

@@ -13,12 +13,13 @@ from launcher.core.jobs import images
 from launcher.core.jobs.images import is_open
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
-from launcher.core.model.job import HOST, MOST_TOLD, After, Dependency, Job, Outcome, Reason, State
+from launcher.core.model.job import MOST_TOLD, After, Dependency, Job, Outcome, Reason, State
 from launcher.core.model.pieces import PIECE, Pieces
 from launcher.core.world import lifecycle
 from launcher.core.world.transitions import finish, move
 from launcher.core.world.world import World
 from launcher.errors import NotAllowed, StaleRequest, UserError
+from launcher.spec.job_spec import HOST
 
 
 def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> list[Action]:

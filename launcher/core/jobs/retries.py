@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from launcher.core.model.job import Job, Outcome, Retries
+from launcher.core.model.job import Job, Outcome
+from launcher.spec.job_spec import Retries
 
 WORDS = {
     "infra": Outcome.LOST,

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 from launcher.core.messages.requests import NewJob, Submitted
-from launcher.core.model.job import JobSpec
+from launcher.core.model.need import need_of
+from launcher.spec.job_spec import JobSpec
 
 DEPENDENCY_BYTES = 40
 """One dependency: the other job's id and its required outcome, in two columns."""
@@ -51,7 +52,7 @@ def _own(new: NewJob) -> int:
 
 def _columns(spec: JobSpec) -> int:
     """Return the size of the columns in a row that repeat parts of the request."""
-    need, on = spec.gpus, spec.retries.on if spec.retries is not None else ()
+    need, on = need_of(spec), spec.retries.on if spec.retries is not None else ()
     texts = (spec.name, spec.image, need.profile or "", *need.uuids, *on)
     return sum(map(_size, texts))
 

@@ -9,7 +9,8 @@ from launcher.core.jobs.stored_size import each_kept
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import Dependency, Element, Job, JobSpec, Outcome, Reason
+from launcher.core.model.job import Dependency, Element, Job, Outcome, Reason
+from launcher.core.model.need import need_of
 from launcher.core.model.pieces import PIECE, Pieces, whole
 from launcher.core.policy import policy, validate
 from launcher.core.scheduling import quota
@@ -18,6 +19,8 @@ from launcher.core.scheduling.memory_share import memory_for
 from launcher.core.world.pending_queue import Lane, lane_for
 from launcher.core.world.world import World
 from launcher.errors import LauncherError, NotAllowed, StaleRequest
+from launcher.spec.job_spec import JobSpec
+from launcher.spec.times import moment
 
 
 def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
@@ -103,7 +106,7 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
                 checked = new.spec
             check_limit(world, new.spec.time_limit, admin=event.admin)
             policy.check_stop_grace(world.rules.policy, event.owner, new.spec.stop_grace_period)
-            check_possible(world, new.spec.gpus)
+            check_possible(world, need_of(new.spec))
             missed_of(world, new.after)  # raises if a dependency has just ended
         except LauncherError as refused:
             if len(event.jobs) > 1:
@@ -126,13 +129,13 @@ def _lanes(world: World, event: ev.Submitted) -> Pieces[frozenset[Lane]]:
             continue
         last, limit = spec, spec.time_limit or without
         uid, grace = event.owner.uid, spec.stop_grace_period
-        lanes.add(lane_for(spec.gpus, uid, limit, grace, on_host=spec.on_host))
+        lanes.add(lane_for(need_of(spec), uid, limit, grace, on_host=spec.on_host))
     return frozenset(lanes)
 
 
 def _check_spec(world: World, spec: JobSpec, person: policy.Person) -> None:
     validate.check(spec)
-    memory = memory_for(world, spec.gpus, spec.cpus)
+    memory = memory_for(world, need_of(spec), spec.cpus)
     policy.check(policy.PolicyInput(spec, person, world.rules.policy, memory))
 
 
@@ -234,13 +237,13 @@ def _job(world: World, job_id: int, new: ev.NewJob, event: ev.Submitted, now: ev
         id=job_id,
         owner=event.owner,
         name=spec.name,
-        need=spec.gpus,
+        need=need_of(spec),
         image=new.image,
         priority=spec.priority,
         submitted_at=now.wall,
         time_limit=limit,
         stop_grace=spec.stop_grace_period,
-        begin=spec.begin,
+        begin=None if spec.begin is None else moment(spec.begin),
         held=Reason.JOB_HELD_USER if spec.hold else None,
         retries=spec.retries,
         warn=spec.signal,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from launcher.core.model.arrays import Array, ArrayTemplate
-from launcher.core.model.job import After, Dependency, ImageKey, Job, JobSpec, Need, Outcome, Owner
+from launcher.core.model.job import After, Dependency, ImageKey, Job, Outcome, Owner
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class EditAsked:
     admin: bool
     priority: int | None = None
     time_limit: float | None = None
-    need: Need | None = None
+    need: GpuRequest | None = None
     hold: bool | None = None
 
 

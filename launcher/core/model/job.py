@@ -1,4 +1,4 @@
-"""Jobs as the scheduler knows them, and the spec of what was asked.
+"""Jobs as the scheduler knows them.
 
 State, outcome and reason are three fields: where a job is, how it ended, why it is where it is.
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-DOCKER, HOST = "docker", "host"
-"""What runs a job: a container, or the machine itself."""
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import Retries, SignalBefore
 
 MOST_TOLD = 100
 """A job that waits for more others than these has a line in its history for the last end alone."""
@@ -68,49 +68,6 @@ class Reason(Enum):
     ARRAY_LIMIT = "JobArrayTaskLimit"
 
 
-class NeedKind(Enum):
-    """The ways in which a job can ask for slices."""
-
-    NONE = "none"
-    PROFILE = "profile"
-    MEMORY = "memory"
-    UUID = "uuid"
-    FULL = "full"
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """The slices a job asks for; ``count`` of a CPU job are CPU slots.
-
-    Equal needs form one queue, so a blocked one is met once.
-    """
-
-    kind: NeedKind
-    profile: str | None = None
-    count: int = 1
-    memory_gb: int | None = None
-    memory_mib: int | None = None
-    uuids: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        match self.kind:
-            case NeedKind.NONE:
-                return "a CPU slot" if self.count == 1 else f"{self.count} CPU slots"
-            case NeedKind.PROFILE:
-                return f"{self.count} x {self.profile}"
-            case NeedKind.MEMORY if self.memory_gb is not None:
-                return f"{self.count} x a slice of {self.memory_gb}g or more"
-            case NeedKind.MEMORY:
-                return f"{self.count} x a slice of {self.memory_mib} MiB or more"
-            case NeedKind.UUID:
-                return " and ".join(self.uuids)
-            case NeedKind.FULL:
-                return f"{self.count} x a whole GPU"
-            case NeedKind.ALL:
-                return "every whole GPU"
-
-
 class After(Enum):
     """What a job waits for in another one; Slurm's words."""
 
@@ -138,86 +95,12 @@ _NOTHING: dict[Dependency, None] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Bind:
-    """A bind mount: absolute host path, absolute container path."""
-
-    source: str
-    target: str
-    read_only: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """Which ends make a job run again, and how long it waits before that (seconds)."""
-
-    max: int
-    on: tuple[str, ...] = ("infra",)
-    backoff: float = 0.0
-    max_backoff: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Warn:
-    """A signal, by name, sent ``before`` seconds ahead of a limit or of giving way."""
-
-    name: str
-    before: float
-
-
-@dataclass(frozen=True, slots=True)
 class Element:
     """A job's place in an array or matrix, with the values of its combination."""
 
     array: int
     index: int
     values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """What was asked, typed and checked. Sizes in bytes, times in seconds, ``cpus`` in cores.
-
-    ``runtime`` is ``docker`` or ``host``; the command of a host job in the foreground is started by
-    its client, when it is the job's turn.
-
-    ``secrets`` are the names of its secrets; what is in them is kept elsewhere, under ``kept``.
-    The values of variables may be secrets: they are in no ``repr``, and so in no log.
-    """
-
-    name: str
-    image: str
-    gpus: Need
-    command: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
-    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    working_dir: str | None = None
-    volumes: tuple[Bind, ...] = ()
-    shm_size: int = 64 * 1024 * 1024
-    mem_limit: int | None = None
-    cpus: float | None = None
-    user: str | None = None
-    hostname: str | None = None
-    network_mode: str | None = None
-    policy_profile: str | None = None
-    stop_grace_period: float = 10.0
-    pull_policy: str = "missing"
-    priority: int = 50
-    time_limit: float | None = None
-    begin: float | None = None
-    hold: bool = False
-    retries: Retries | None = None
-    signal: Warn | None = None
-    idle_timeout: float | None = None
-    preemptible: bool = False
-    secrets: tuple[str, ...] = ()
-    kept: str | None = None
-    runtime: str = DOCKER
-    foreground: bool = False
-
-    @property
-    def on_host(self) -> bool:
-        """Whether it runs on the machine itself, without an image."""
-        return self.runtime == HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +151,7 @@ class Job:
     id: int
     owner: Owner
     name: str
-    need: Need
+    need: GpuRequest
     image: ImageKey
     priority: int
     submitted_at: float
@@ -296,7 +179,7 @@ class Job:
     deadline: float | None = None
     element: Element | None = None
     retries: Retries | None = None
-    warn: Warn | None = None
+    warn: SignalBefore | None = None
     idle_timeout: float | None = None
     preemptible: bool = False
     again: str | None = None

@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from launcher.core.model.job import Bind, JobSpec, Owner
+from launcher.core.model.job import Owner
 from launcher.errors import NotAllowed
 from launcher.imageref import is_allowed, is_id, repository_of, tag_of
+from launcher.spec.job_spec import JobSpec, Mount
 
 VERSION = 4
 """Counts up with every change of what the rules below let pass; records name it."""
@@ -151,7 +152,7 @@ def check_registry(person: Person, policy: Policy, registry: str) -> None:
         )
 
 
-def root_of(bind: Bind, roots: tuple[MountRoot, ...]) -> MountRoot | None:
+def root_of(bind: Mount, roots: tuple[MountRoot, ...]) -> MountRoot | None:
     """Return the root that a mount's source is in; the longest where several are."""
     within = [r for r in roots if f"{bind.source}/".startswith(f"{r.path.rstrip('/')}/")]
     return max(within, key=lambda r: len(r.path), default=None)
@@ -269,14 +270,14 @@ def _user_is_ones_own(asked: PolicyInput) -> Iterator[Refusal]:
 
 
 def _environment_is_free(asked: PolicyInput) -> Iterator[Refusal]:
-    for name, _ in asked.spec.environment:
+    for name in asked.spec.environment:
         if _TOOLKITS.fullmatch(name):
             readers = "the launcher, NVIDIA's toolkit and the loader"
             yield f"{name} is read by {readers}", "names but NVIDIA_*, LD_*, LAUNCHER_* and such"
 
 
 def _environment_is_small(asked: PolicyInput) -> Iterator[Refusal]:
-    size = sum(len(k.encode()) + len(v.encode()) + 2 for k, v in asked.spec.environment)
+    size = sum(len(k.encode()) + len(v.encode()) + 2 for k, v in asked.spec.environment.items())
     if size > ENVIRONMENT_BYTES:
         yield f"{size} bytes", "64 KiB in all"
 

@@ -9,16 +9,18 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from launcher.core.model.job import Job, JobSpec, Need, NeedKind
+from launcher.core.model.job import Job
+from launcher.core.model.need import need_of
 from launcher.core.policy.policy import has_no_controls
 from launcher.errors import UserError
 from launcher.imageref import is_reference
-from launcher.plain_fields import PLAIN_FIELDS
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec
+from launcher.spec.plain_fields import PLAIN_FIELDS
+from launcher.spec.times import moment
 
 MAX_PRIORITY = 1000
 YEAR = 366 * 86400.0
-LATEST = 4e9
-"""No job begins later (seconds since 1970): that is some time after the year 2090."""
 MOST_SLICES = 1024
 MOST_NAME = 64
 """Of a profile or UUID, in characters."""
@@ -48,8 +50,10 @@ _MIN_MEMORY = 6 * 1024 * 1024
 
 def check(spec: JobSpec) -> None:
     """Raise ``UserError`` naming the field and its value where a spec makes no job."""
-    check_need(spec.gpus)
+    check_need(need_of(spec))
     check_seconds("time_limit", spec.time_limit)
+    if spec.begin is not None:
+        moment(spec.begin)
     check_priority(spec.priority)
     for holds, message in (*_rules_of_the_container(spec), *_rules_of_the_queue(spec)):
         if not holds:
@@ -70,13 +74,12 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
         words < MOST_WORDS,
         f"command: it has {words} bytes with the entrypoint, less than {MOST_WORDS} can be",
     )
-    yield spec.begin is None or 0 <= spec.begin <= LATEST, "begin: that is too far away"
     yield 0 <= spec.stop_grace_period <= 86400, "stop_grace_period: must be 0s to 24h"
     yield spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"
     yield spec.shm_size > 0, "shm_size: must be more than 0"
     enough = spec.mem_limit is None or spec.mem_limit >= _MIN_MEMORY
     yield enough, "mem_limit: Docker takes no less than 6m"
-    taken = sum(len(name) + len(value.encode()) + 2 for name, value in spec.environment)
+    taken = sum(len(name) + len(value.encode()) + 2 for name, value in spec.environment.items())
     yield (
         taken <= MOST_ENVIRONMENT,
         f"environment: it has {taken} bytes, {MOST_ENVIRONMENT} can be; put the rest into files",
@@ -85,11 +88,11 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
         value = getattr(spec, each.name)
         valid = value is None or each.matches(value)
         yield valid, f"{each.name}: {str(value)[:80]!r} is not valid: {each.hint}"
-    for name, _ in spec.environment:
+    for name in spec.environment:
         yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
     yield from _rules_of_paths(spec)
     yield from _rules_of_secrets(spec)
-    texts = (*(spec.command or ()), *(spec.entrypoint or ()), *(v for _, v in spec.environment))
+    texts = (*(spec.command or ()), *(spec.entrypoint or ()), *spec.environment.values())
     nul = any("\0" in text for text in texts)
     yield not nul, "command: a NUL character cannot be passed to a program"
 
@@ -142,18 +145,18 @@ def _rules_of_secrets(spec: JobSpec) -> Iterator[tuple[object, str]]:
         yield not near, f"volumes: {bind.target} is in the way of {SECRETS}"
 
 
-def check_need(need: Need) -> None:
+def check_need(need: GpuRequest) -> None:
     """Raise ``UserError`` for a request that means no slices."""
     kind = need.kind
     rules = (
         (1 <= need.count <= MOST_SLICES, f"gpus: count {need.count} is not 1 to {MOST_SLICES}"),
-        (kind is not NeedKind.PROFILE or need.profile, "gpus: the profile is missing"),
+        (kind != "profile" or need.profile, "gpus: the profile is missing"),
         (
-            kind is not NeedKind.MEMORY or (need.memory_gb or need.memory_mib or 0) > 0,
+            kind != "memory" or (need.memory_gb or need.memory_mib or 0) > 0,
             "gpus: the memory is missing",
         ),
         (
-            kind is not NeedKind.UUID or len(set(need.uuids)) == len(need.uuids) > 0,
+            kind != "uuid" or len(set(need.uuids)) == len(need.uuids) > 0,
             "gpus: the UUIDs are missing or one is named twice",
         ),
         (
@@ -178,7 +181,7 @@ def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
     idle, warn, retries = spec.idle_timeout, spec.signal, spec.retries
     if idle is not None:
         yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
-        yield spec.gpus.kind is not NeedKind.NONE, "idle_timeout: a job without a GPU has no use"
+        yield spec.gpus.kind != "none", "idle_timeout: a job without a GPU has no use"
     if warn is not None:
         known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
         yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"
@@ -200,11 +203,11 @@ def check_priority(priority: int) -> None:
         raise UserError(f"priority: {priority} is not 0 to {MAX_PRIORITY}")
 
 
-def check_edit(job: Job, need: Need, limit: float | None) -> None:
+def check_edit(job: Job, need: GpuRequest, limit: float | None) -> None:
     """Raise ``UserError`` where a job cannot be like this with what it has."""
     check_need(need)
     check_seconds("time_limit", limit)
-    if job.idle_timeout is not None and need.kind is NeedKind.NONE:
+    if job.idle_timeout is not None and need.kind == "none":
         raise UserError(
             "gpus: the job has an idle_timeout, which needs a GPU", fix="Submit it anew without."
         )

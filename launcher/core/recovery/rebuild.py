@@ -15,22 +15,13 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Quarantine
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import container_name
-from launcher.core.model.job import (
-    ImageKey,
-    Job,
-    Need,
-    NeedKind,
-    Outcome,
-    Owner,
-    Reason,
-    State,
-    wall_of,
-)
+from launcher.core.model.job import ImageKey, Job, Outcome, Owner, Reason, State, wall_of
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.slice_state import SliceState
 from launcher.core.world import lifecycle
 from launcher.core.world.transitions import finish
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +131,12 @@ class Rebuild:
 
     def _new(self, container: FoundContainer) -> Job:
         """Return a job of which nothing is left but its container."""
-        need = Need(NeedKind.UUID, count=len(container.slices), uuids=container.slices)
+        need = GpuRequest("uuid", count=len(container.slices), uuids=container.slices)
         job = Job(
             id=container.job,
             owner=container.owner,
             name=container.job_name,
-            need=need if container.slices else Need(NeedKind.NONE),
+            need=need if container.slices else GpuRequest("none"),
             image=ImageKey(container.image, "missing"),
             priority=50,
             submitted_at=wall_of(container.started_at) or self.now.wall,

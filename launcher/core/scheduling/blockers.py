@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from launcher.core.messages.events import Now
-from launcher.core.model.job import MOST_TOLD, Job, Need, Reason
+from launcher.core.model.job import MOST_TOLD, Job, Reason
 from launcher.core.model.slice_state import Having
 from launcher.core.world.world import World
 from launcher.imageref import registry_of
+from launcher.spec.gpus import GpuRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Blocker:
     jobs: tuple[int, ...] = ()
 
 
-def behind(need: Need, ahead: tuple[int, ...]) -> Blocker:
+def behind(need: GpuRequest, ahead: tuple[int, ...]) -> Blocker:
     """Return that jobs in front of this one need the same slices."""
     jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
     return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)

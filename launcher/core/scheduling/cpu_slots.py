@@ -1,39 +1,23 @@
 """CPU slots: what a job without a GPU takes, and how many are free or reserved for another.
 
-A job takes as many slots as the cores that it may use, rounded up: ``Need.count``.
+A job takes as many slots as the cores that it may use, rounded up: ``core.model.need``.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from launcher.core.messages.events import Now
-from launcher.core.model.job import Job, Need, NeedKind
+from launcher.core.model.job import Job
 from launcher.core.scheduling.holdback import HeldBack, Key, ends_in, may_keep, runs_for
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest
+from launcher.spec.gpus import GpuRequest
 
 
-def slots_for(cpus: float | None) -> int:
-    """Return the slots of a job that may use this many cores; without a number it is one core.
-
-    >>> slots_for(None), slots_for(0.5), slots_for(2.5)
-    (1, 1, 3)
-    """
-    return max(1, math.ceil(cpus or 1.0))
-
-
-def with_slots(need: Need, cpus: float | None) -> Need:
-    """Return the need of a job; for a CPU job it contains the number of slots."""
-    if need.kind is not NeedKind.NONE:
-        return need
-    return Need(NeedKind.NONE, count=slots_for(cpus))
-
-
-def check_possible(world: World, need: Need) -> None:
+def check_possible(world: World, need: GpuRequest) -> None:
     """Raise ``ImpossibleRequest`` for a CPU job that takes more slots than there are."""
-    if need.kind is NeedKind.NONE and need.count > world.cpu_slots:
+    if need.kind == "none" and need.count > world.cpu_slots:
         raise ImpossibleRequest(
             f"cpus: {need.count} CPU slots are needed, this machine has {world.cpu_slots}",
             fix=f"Ask for at most {world.cpu_slots} cores, or let an admin raise cpu_slots.",

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator, Sequence
 
 from launcher.core.messages.events import Now
-from launcher.core.model.job import Job, Need, NeedKind, Reason, State
+from launcher.core.model.job import Job, Reason, State
 from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling import quota, reservation_windows
 from launcher.core.scheduling.blockers import (
@@ -29,6 +29,7 @@ from launcher.core.scheduling.matching import slices_wanted, wanted
 from launcher.core.scheduling.scheduler import QueueWalk, gate, settled
 from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
 
 EXACT_UP_TO = 5000
 """In a longer queue a place is computed without simulating the order of service."""
@@ -40,10 +41,10 @@ class Explainer:
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
         self._of_lane: dict[Lane, Reason | None] = {}
-        self._slices: dict[Need, frozenset[str]] = {}
+        self._slices: dict[GpuRequest, frozenset[str]] = {}
         # Needs that could use the same slices share an entry: there are few such sets.
-        self._rivals: dict[frozenset[str], tuple[Need, ...]] = {}
-        self._heads: dict[frozenset[str] | Need, list[Key]] = {}
+        self._rivals: dict[frozenset[str], tuple[GpuRequest, ...]] = {}
+        self._heads: dict[frozenset[str] | GpuRequest, list[Key]] = {}
 
     @functools.cached_property
     def walk(self) -> QueueWalk:
@@ -74,7 +75,7 @@ class Explainer:
 
         return QueueWalk(self.world, self.now).first(most, competes)
 
-    def _competing(self, need: Need) -> tuple[Need, ...]:
+    def _competing(self, need: GpuRequest) -> tuple[GpuRequest, ...]:
         """Return the needs that could compete with this one, including itself."""
         mine = self._could_use(need)
         if not mine:
@@ -84,7 +85,7 @@ class Explainer:
             self._rivals[mine] = tuple(n for n in others if self._could_use(n) & mine)
         return self._rivals[mine]
 
-    def _could_use(self, need: Need) -> frozenset[str]:
+    def _could_use(self, need: GpuRequest) -> frozenset[str]:
         """Return the UUIDs of the slices that a need could use, free or not."""
         if need not in self._slices:
             self._slices[need] = frozenset(s.slice.uuid for s in wanted(self.world, need))
@@ -152,7 +153,7 @@ class Explainer:
 
     def _in_queue(self, job: Job) -> list[Blocker]:
         world, need = self.world, job.need
-        if need.kind is not NeedKind.NONE and (lacking := self._lacking(job)):
+        if need.kind != "none" and (lacking := self._lacking(job)):
             return [lacking]
         over = quota.exceeded(world, job, None)
         if over is not None:
@@ -196,7 +197,7 @@ class Explainer:
             reason = Reason.FOREIGN_USE
         return Blocker(reason, str(job.need), f"{usable} of {len(fit)} usable: {why}")
 
-    def _missing(self, need: Need, there: int) -> Blocker:
+    def _missing(self, need: GpuRequest, there: int) -> Blocker:
         """Return that too few exist, unless a GPU that does not answer may have more."""
         have, unread = f"{there} exist now", self.world.silent.get("")
         if unread is None and self.world.gpus_lost:
@@ -207,7 +208,7 @@ class Explainer:
 
     def _kept(self, job: Job) -> Blocker | None:
         """Return what reserves free slices that this job could use: a gang in front, an admin."""
-        if job.need.kind is NeedKind.NONE:
+        if job.need.kind == "none":
             return self._kept_slots(job)
         free = [s for s in wanted(self.world, job.need) if s.free]
         if len(free) < slices_wanted(self.world, job.need):
@@ -246,7 +247,7 @@ class Explainer:
 
     def _busy(self, job: Job) -> Blocker:
         world, need = self.world, job.need
-        if need.kind is NeedKind.NONE:
+        if need.kind == "none":
             used = f"{world.cpu_used} of {world.cpu_slots} CPU slots are in use"
             return Blocker(Reason.RESOURCES, str(need), used, tuple(sorted(world.cpu_running)))
         fit = wanted(world, need)

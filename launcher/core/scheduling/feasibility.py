@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from launcher.core.model.gpu import FULL, split_of
-from launcher.core.model.job import Need, NeedKind
 from launcher.core.scheduling import cpu_slots
 from launcher.core.scheduling.matching import fits, most_offered
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest
+from launcher.spec.gpus import GpuRequest
 
 
-def check_possible(world: World, need: Need) -> None:
+def check_possible(world: World, need: GpuRequest) -> None:
     """Raise ``ImpossibleRequest`` if no GPU here could ever satisfy the request.
 
     Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
@@ -18,17 +18,17 @@ def check_possible(world: World, need: Need) -> None:
     """
     cpu_slots.check_possible(world, need)
     unknown = world.gpu_down or "" in world.silent or world.gpus_lost
-    if need.kind is NeedKind.NONE or not world.gpus or unknown:
+    if need.kind == "none" or not world.gpus or unknown:
         return
     match need.kind:
-        case NeedKind.UUID:
+        case "uuid":
             missing = [u for u in need.uuids if u not in world.slices]
             if missing:
                 raise ImpossibleRequest(
                     f"gpus: there is no slice {missing[0]}",
                     fix="`launch slices` lists the UUIDs of the slices that exist.",
                 )
-        case NeedKind.FULL | NeedKind.ALL:
+        case "full" | "all":
             if need.count > len(world.gpus):
                 raise ImpossibleRequest(
                     f"gpus: {need} asked, this machine has {len(world.gpus)} GPU(s)"
@@ -37,7 +37,7 @@ def check_possible(world: World, need: Need) -> None:
             _check_profiles(world, need)
 
 
-def _check_profiles(world: World, need: Need) -> None:
+def _check_profiles(world: World, need: GpuRequest) -> None:
     if any(g.mig_capable and not g.profiles_known for g in world.gpus.values()):
         return
     most = sum(fits(need, s.slice) for s in world.slices.values())

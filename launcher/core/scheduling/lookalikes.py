@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
-from launcher.core.model.job import Need
 from launcher.core.scheduling.matching import fits, in_vain
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
 
 
-def told_instead(world: World, need: Need) -> str:
+def told_instead(world: World, need: GpuRequest) -> str:
     """Return text about similar slices, to follow the number that exist; empty for none."""
     return _shared(world, need) + _held_otherwise(world, need)
 
 
-def _shared(world: World, need: Need) -> str:
+def _shared(world: World, need: GpuRequest) -> str:
     """Describe the devices that have the size, but share their memory (I15)."""
     result = Counter(s.slice.profile for s in world.slices.values() if in_vain(need, s.slice))
     if not result:
@@ -26,7 +26,7 @@ def _shared(world: World, need: Need) -> str:
     )
 
 
-def _held_otherwise(world: World, need: Need) -> str:
+def _held_otherwise(world: World, need: GpuRequest) -> str:
     """Describe requested UUIDs that were created again while a job holds their earlier slice."""
     sentences = [
         f"; {s.slice.uuid} {s.unusable}, and job {s.lease.job} has it"

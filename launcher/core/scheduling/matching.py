@@ -4,39 +4,39 @@ from __future__ import annotations
 
 from launcher.core.model.compute_instances import WHOLE, sizes_in
 from launcher.core.model.gpu import FULL, Profile, Slice, name_gb, split_of
-from launcher.core.model.job import Need, NeedKind
 from launcher.core.model.slice_state import SliceState
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
 
 
-def fits(need: Need, slice_: Slice) -> bool:
+def fits(need: GpuRequest, slice_: Slice) -> bool:
     """Whether this slice is of the kind that the need requests, free or not.
 
     A device with shared memory cannot promise any: it fits its own profile and UUID only (I15).
     """
     match need.kind:
-        case NeedKind.UUID:
+        case "uuid":
             return slice_.uuid in need.uuids
-        case NeedKind.FULL | NeedKind.ALL:
+        case "full" | "all":
             return slice_.profile == FULL
-        case NeedKind.PROFILE:
+        case "profile":
             return slice_.profile == need.profile
         case _:
             return not slice_.memory_shared and _is_large(need, slice_.profile, slice_.memory_mib)
 
 
-def in_vain(need: Need, slice_: Slice) -> bool:
+def in_vain(need: GpuRequest, slice_: Slice) -> bool:
     """Whether a slice fits a need except for its shared memory, or its smaller share."""
     if not slice_.memory_shared:
         return False
-    if need.kind is NeedKind.PROFILE:
+    if need.kind == "profile":
         return split_of(slice_.profile)[1] == need.profile
     return _is_large(need, slice_.profile, slice_.memory_mib)
 
 
-def most_offered(need: Need, profile: Profile) -> int:
+def most_offered(need: GpuRequest, profile: Profile) -> int:
     """Return how many matching slices the GPU instances of a profile can provide."""
-    if need.kind is not NeedKind.PROFILE:
+    if need.kind != "profile":
         return profile.max_instances * _is_large(need, profile.name, profile.memory_mib)
     compute, of = split_of(need.profile or "")
     if profile.name != of:
@@ -47,8 +47,8 @@ def most_offered(need: Need, profile: Profile) -> int:
     return profile.max_instances * (profile.slice_count // compute) * divisible
 
 
-def _is_large(need: Need, profile: str, memory_mib: int) -> bool:
-    if need.kind is not NeedKind.MEMORY:
+def _is_large(need: GpuRequest, profile: str, memory_mib: int) -> bool:
+    if need.kind != "memory":
         return False
     if need.memory_gb is not None:
         return name_gb(profile, memory_mib) >= need.memory_gb
@@ -61,7 +61,7 @@ def _smallest_first(state: SliceState) -> tuple[int, int, int, str]:
     return (s.memory_mib, s.gpu_index, start, s.uuid)
 
 
-def wanted(world: World, need: Need) -> list[SliceState]:
+def wanted(world: World, need: GpuRequest) -> list[SliceState]:
     """Return every slice that the need could use, free or not, smallest first."""
     slice_states = world.fitting.get(need)
     if slice_states is None:
@@ -72,14 +72,14 @@ def wanted(world: World, need: Need) -> list[SliceState]:
     return slice_states
 
 
-def slices_wanted(world: World, need: Need) -> int:
+def slices_wanted(world: World, need: GpuRequest) -> int:
     """Return how many slices the need takes at once."""
     match need.kind:
-        case NeedKind.NONE:
+        case "none":
             return 0
-        case NeedKind.UUID:
+        case "uuid":
             return len(need.uuids)
-        case NeedKind.ALL:
+        case "all":
             return max(1, len(wanted(world, need)))
         case _:
             return need.count
@@ -93,16 +93,16 @@ class Missed:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._scarce: list[Need] | None = None
+        self._scarce: list[GpuRequest] | None = None
         self._missed: dict[str, int] = {}
 
-    def least_first(self, need: Need, free: list[SliceState]) -> list[SliceState]:
+    def least_first(self, need: GpuRequest, free: list[SliceState]) -> list[SliceState]:
         """Return the free slices in the order in which the need should take them.
 
         A request by memory may have a choice of profiles. It takes the slice whose loss blocks
         least: one that no other waiting job would start on, and of those the smallest.
         """
-        if need.kind is not NeedKind.MEMORY or len({s.slice.memory_mib for s in free}) < 2:
+        if need.kind != "memory" or len({s.slice.memory_mib for s in free}) < 2:
             return free
         # The need itself adds the same number for each slice: all of them fit it.
         return sorted(free, key=lambda s: (self._by(s), *_smallest_first(s)))
@@ -110,7 +110,7 @@ class Missed:
     def _by(self, state: SliceState) -> int:
         if self._scarce is None:
             needs = self._world.queue.needs()
-            gpus = (need for need in needs if need.kind is not NeedKind.NONE)
+            gpus = (need for need in needs if need.kind != "none")
             self._scarce = [need for need in gpus if _scarce(self._world, need)]
         uuid = state.slice.uuid
         if uuid not in self._missed:
@@ -118,7 +118,7 @@ class Missed:
         return self._missed[uuid]
 
 
-def _scarce(world: World, need: Need) -> bool:
+def _scarce(world: World, need: GpuRequest) -> bool:
     """Whether no free slice would be left over: then every fitting slice would be missed."""
     free = sum(s.free for s in wanted(world, need))
     return 0 < free <= slices_wanted(world, need) * world.queue.waiting(need)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from launcher.core.model.gpu import Gpu, Slice, share_mib
-from launcher.core.model.job import Need, NeedKind
-from launcher.core.scheduling.cpu_slots import slots_for
+from launcher.core.model.need import slots_for
 from launcher.core.scheduling.matching import most_offered, slices_wanted, wanted
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
 
 
 def memory_with(world: World, slices: Iterable[Slice], cpus: float | None) -> int:
@@ -18,9 +18,9 @@ def memory_with(world: World, slices: Iterable[Slice], cpus: float | None) -> in
     return int(world.rules.policy.host_memory * part)
 
 
-def memory_for(world: World, need: Need, cpus: float | None) -> int:
+def memory_for(world: World, need: GpuRequest, cpus: float | None) -> int:
     """Return the minimum of host memory, in bytes, that slices for this need bring."""
-    if need.kind is NeedKind.NONE:
+    if need.kind == "none":
         return memory_with(world, (), cpus)
     result = [state.slice for state in wanted(world, need)][: slices_wanted(world, need)]
     part = _part(result, world.gpus) if result else _part_of_profile(world, need)
@@ -40,7 +40,7 @@ def _part(slices: list[Slice], gpus: dict[str, Gpu]) -> float:
     return min(1.0, parts / max(1, len(gpus)))
 
 
-def _part_of_profile(world: World, need: Need) -> float:
+def _part_of_profile(world: World, need: GpuRequest) -> float:
     """The part of a slice that does not exist yet; 1 if nothing is known of it."""
     sizes = [
         share_mib(need.profile or p.name, p.memory_mib) / max(gpu.memory_mib, p.memory_mib)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from launcher.core.model.gpu import Slice
-from launcher.core.model.job import Job, Need, NeedKind, Owner, State
+from launcher.core.model.job import Job, Owner, State
 from launcher.core.policy.settings import Quota
 from launcher.core.scheduling.matching import slices_wanted, wanted
 from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
 from launcher.errors import NotAllowed
+from launcher.spec.gpus import GpuRequest
 
 ORDINARY_QUEUED_JOBS = 10_000
 """The maximum of queued jobs of an ordinary user unless launcher.toml says otherwise."""
@@ -59,7 +60,7 @@ def exceeded(world: World, job: Job, slices: tuple[Slice, ...] | None) -> Exceed
 
     Without ``slices`` the least that its need could take counts.
     """
-    if job.need.kind is NeedKind.NONE:
+    if job.need.kind == "none":
         return _exceeded_by_slots(world, job)
     for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):
         if quota.running_slices is None and quota.running_gib is None:
@@ -101,7 +102,7 @@ def _quotas(
             yield f"group {group}", frozenset(members | {owner.uid}), quota
 
 
-def _asked(world: World, need: Need, slices: tuple[Slice, ...] | None) -> tuple[int, float]:
+def _asked(world: World, need: GpuRequest, slices: tuple[Slice, ...] | None) -> tuple[int, float]:
     if slices is None:
         count = slices_wanted(world, need)
         least = wanted(world, need)[:count]
@@ -179,7 +180,7 @@ def check_submit(
             _check_waits(world, whose, members, queued_dependencies, more.waits)
 
 
-def _check_running(world: World, whose: str, quota: Quota, needs: Set[Need]) -> None:
+def _check_running(world: World, whose: str, quota: Quota, needs: Set[GpuRequest]) -> None:
     """Raise ``NotAllowed`` if one of these requests more than may run at once."""
     if quota.running_slices is not None:
         most = max((slices_wanted(world, n) for n in needs), default=0)
@@ -189,7 +190,7 @@ def _check_running(world: World, whose: str, quota: Quota, needs: Set[Need]) -> 
                 f"that {whose} may have",
                 fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
             )
-    slots = max((n.count for n in needs if n.kind is NeedKind.NONE), default=0)
+    slots = max((n.count for n in needs if n.kind == "none"), default=0)
     if quota.running_cpu_slots is not None and slots > quota.running_cpu_slots:
         raise NotAllowed(
             f"cpus: {slots} CPU slots at once are more than the {quota.running_cpu_slots} "

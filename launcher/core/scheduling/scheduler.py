@@ -15,7 +15,7 @@ from launcher.core.messages.actions import Action, StartAttempt
 from launcher.core.messages.events import Now
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import container_name, host_name
-from launcher.core.model.job import Job, Need, NeedKind, State
+from launcher.core.model.job import Job, State
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling import quota, reservation_windows
@@ -26,16 +26,17 @@ from launcher.core.scheduling.matching import Missed, slices_wanted, wanted
 from launcher.core.world import lifecycle
 from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
+from launcher.spec.gpus import GpuRequest
 
 
-def gate(world: World, need: Need, *, on_host: bool) -> str | None:
+def gate(world: World, need: GpuRequest, *, on_host: bool) -> str | None:
     """Return the sentence that says why no such job can start, None if they can.
 
     A host job needs Docker only for its slices: without Docker their use by containers is unknown.
     """
     if why := world.reconciling or world.draining:
         return why
-    needs_slices = need.kind is not NeedKind.NONE
+    needs_slices = need.kind != "none"
     if (why := world.engine_down) and (needs_slices or not on_host):
         return f"{UNKNOWN_USE}: {why}" if on_host else why
     if not needs_slices:
@@ -55,7 +56,7 @@ class QueueWalk:
         self.kept: dict[str, HeldBack] = {}
         self.kept_slots = KeptSlots(world)
         self._missed = Missed(world)
-        self._gibs: dict[Need, float] = {}
+        self._gibs: dict[GpuRequest, float] = {}
 
     def key(self, job: Job) -> Key:
         """Return a job's place in the order."""
@@ -86,7 +87,7 @@ class QueueWalk:
             if heap:
                 heapq.heappush(tops, (heap[0][0], i))
 
-    def _lanes(self, need: Need) -> list[tuple[Key, Lane]]:
+    def _lanes(self, need: GpuRequest) -> list[tuple[Key, Lane]]:
         """Return a heap of the lanes of a need with the places of their first jobs."""
         closed = {of_host: gate(self.world, need, on_host=of_host) for of_host in (False, True)}
         if all(closed.values()) or not self._any_free(need):
@@ -128,7 +129,7 @@ class QueueWalk:
                 now = self.key(jobs[ids[-1]])
             heapq.heappush(heap, (now, number, ids))
 
-    def _gib(self, need: Need) -> float:
+    def _gib(self, need: GpuRequest) -> float:
         """Return how much memory a job with this need would be charged for, in GiB."""
         if need not in self._gibs:
             least = wanted(self.world, need)[: slices_wanted(self.world, need)]
@@ -136,8 +137,8 @@ class QueueWalk:
             self._gibs[need] = mib / 1024 or need.count * self.world.rules.fair_share.cpu_slot_gib
         return self._gibs[need]
 
-    def _any_free(self, need: Need) -> bool:
-        if need.kind is NeedKind.NONE:
+    def _any_free(self, need: GpuRequest) -> bool:
+        if need.kind == "none":
             return self.world.cpu_used < self.world.cpu_slots
         return any(s.free for s in wanted(self.world, need))
 
@@ -146,7 +147,7 @@ class QueueWalk:
         world, need = self.world, job.need
         if gate(world, need, on_host=job.on_host):
             return None
-        if need.kind is NeedKind.NONE:
+        if need.kind == "none":
             fits = self.kept_slots.free_for(job, self.key(job)) >= need.count
             return () if fits and quota.exceeded(world, job, ()) is None else None
         free = [s for s in wanted(world, need) if self.open(job, s)]
@@ -182,7 +183,7 @@ class QueueWalk:
     def refuse(self, job: Job) -> None:
         """Let a job that cannot start withhold what it may from those behind it."""
         world = self.world
-        if job.need.kind is NeedKind.NONE:
+        if job.need.kind == "none":
             if quota.exceeded(world, job, ()) is None:
                 self.kept_slots.keep(job, self.key(job), self.now)
             return

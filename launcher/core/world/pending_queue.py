@@ -12,7 +12,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
-from launcher.core.model.job import Job, Need
+from launcher.core.model.job import Job
+from launcher.spec.gpus import GpuRequest
 
 T = TypeVar("T", tuple[int, int], tuple[int, int, int])
 
@@ -32,7 +33,7 @@ class Lane(NamedTuple):
     Host jobs have lanes of their own: what blocks containers may not block host jobs.
     """
 
-    need: Need
+    need: GpuRequest
     uid: int
     limit: float | None
     on_host: bool
@@ -100,7 +101,7 @@ class Aside:
 
 
 def lane_for(
-    need: Need, uid: int, time_limit: float | None, stop_grace: float, *, on_host: bool
+    need: GpuRequest, uid: int, time_limit: float | None, stop_grace: float, *, on_host: bool
 ) -> Lane:
     """Return the lane of a job with this need; times are seconds."""
     limit = limit_class(None if time_limit is None else time_limit + stop_grace)
@@ -116,9 +117,9 @@ class PendingQueue:
     """Heaps by lane with lazy deletion: push and discard in O(log n), heads in O(lanes)."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Need, dict[Lane, list[Order]]] = {}
+        self._lanes: dict[GpuRequest, dict[Lane, list[Order]]] = {}
         self._where: dict[int, tuple[Order, Lane]] = {}
-        self._waiting: dict[Need, int] = {}
+        self._waiting: dict[GpuRequest, int] = {}
         self._pushes = 0
 
     def __len__(self) -> int:
@@ -165,15 +166,15 @@ class PendingQueue:
         where = self._where.get(order[1])
         return where is not None and where[0] == order and where[1] == lane
 
-    def waiting(self, need: Need) -> int:
+    def waiting(self, need: GpuRequest) -> int:
         """Return how many jobs with this need are in the queue."""
         return self._waiting.get(need, 0)
 
-    def needs(self) -> list[Need]:
+    def needs(self) -> list[GpuRequest]:
         """Return the needs of the jobs in the queue, each once; some may have left."""
         return list(self._lanes)
 
-    def heads(self, need: Need) -> list[tuple[Lane, Order]]:
+    def heads(self, need: GpuRequest) -> list[tuple[Lane, Order]]:
         """Return every lane of a need with its first job's order."""
         result: list[tuple[Lane, Order]] = []
         for lane, heap in tuple(self._lanes.get(need, {}).items()):

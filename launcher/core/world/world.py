@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.model.arrays import Array
 from launcher.core.model.gpu import FULL, Gpu, Instance
-from launcher.core.model.job import ImageKey, Job, Need, NeedKind, Outcome, State, wall_of
+from launcher.core.model.job import ImageKey, Job, Outcome, State, wall_of
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
@@ -24,6 +24,7 @@ from launcher.core.policy.settings import Settings
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.world.recent import RecentEnds
 from launcher.core.world.usage import rate_of
+from launcher.spec.gpus import GpuRequest
 
 FIRST_WAIT_SECONDS = 10.0
 """The delay before GPU support of Docker is tried again after a failure; then doubled."""
@@ -110,7 +111,7 @@ class World:
     recent: RecentEnds = field(default_factory=RecentEnds)
     keeping: dict[int, float] = field(default_factory=dict)
     """Since when (CLOCK_BOOTTIME seconds) a waiting gang keeps free slices for itself."""
-    fitting: dict[Need, list[SliceState]] = field(default_factory=dict)
+    fitting: dict[GpuRequest, list[SliceState]] = field(default_factory=dict)
     """The slices that a need could use: a cache of ``fitting.wanted``."""
     stories: dict[int, list[str]] = field(default_factory=dict)
     boot: str | None = None
@@ -192,7 +193,7 @@ class World:
 
     def activate(self, job: Job) -> None:
         """Record that a job holds slices, or a CPU slot."""
-        if job.need.kind is NeedKind.NONE and job.state is not State.COMPLETING:
+        if job.need.kind == "none" and job.state is not State.COMPLETING:
             self.cpu_running.add(job.id)
         if job.preemptible:
             self.preemptible.add(job.id)

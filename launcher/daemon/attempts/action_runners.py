@@ -17,7 +17,7 @@ from typing import Any
 from launcher.core.messages import actions as act
 from launcher.core.messages import events as ev
 from launcher.core.model.ids import is_host
-from launcher.core.model.job import JobSpec, Owner
+from launcher.core.model.job import Owner
 from launcher.core.policy.policy import PolicyInput
 from launcher.core.scheduling.memory_share import memory_with
 from launcher.crashpoints import around
@@ -37,7 +37,6 @@ from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.daemon.machine.layout_steps import LayoutRunner
 from launcher.daemon.output.log_copier import write_log
 from launcher.daemon.output.log_usage import LogUsage
-from launcher.daemon.requests import convert
 from launcher.daemon.requests.array_elements import made_again
 from launcher.daemon.users.credentials import Credentials
 from launcher.daemon.users.fair_pool import FairPool
@@ -48,6 +47,7 @@ from launcher.engine.logs import Logs
 from launcher.engine.outcome import Refused, Unknown
 from launcher.errors import EngineUnavailable, LauncherError
 from launcher.output.log_file import path_of
+from launcher.spec.job_spec import JobSpec
 from launcher.store import Reader
 
 log = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ class ActionRunners:
         stored = await self._committer.read(Reader.spec, job_id)
         if stored is None:
             raise LauncherError(f"nothing is stored of what job {job_id} was asked to run")
-        return convert.core_spec(made_again(stored))
+        return made_again(stored)
 
     async def _follow(self, action: act.FollowAttempt) -> None:
         follower = Follower(
@@ -396,5 +396,5 @@ class ActionRunners:
 
 def _is_short(spec: JobSpec) -> bool:
     mounts = ((bind.source, bind.target) for bind in spec.volumes)
-    texts = (spec.command or (), spec.entrypoint or (), *spec.environment, *mounts)
+    texts = (spec.command or (), spec.entrypoint or (), *spec.environment.items(), *mounts)
     return sum(len(text) for some in texts for text in some) <= REMEMBERED_CHARACTERS

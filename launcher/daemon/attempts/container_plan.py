@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailure
 from launcher.core.model.ids import LABEL_SECRETS, labels
-from launcher.core.model.job import Bind
 from launcher.core.policy import policy
 from launcher.core.policy import validate as wellformed
 from launcher.core.policy.sandbox import Confinement, confinement
@@ -24,6 +23,7 @@ from launcher.engine.spec import ContainerSpec, create_body
 from launcher.engine.validate import Bounds
 from launcher.errors import EngineUnavailable, LauncherError, PinRefused
 from launcher.mount_helper import Pins
+from launcher.spec.job_spec import Mount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class ContainerPlan:
         return self.places.of(self.action.container_name) if self.asked.spec.secrets else None
 
     @property
-    def binds(self) -> tuple[Bind, ...]:
+    def binds(self) -> tuple[Mount, ...]:
         """The mounts in the form that Docker takes."""
         return as_mounted(self.asked, self.pins_directory, self.action.container_name)
 
@@ -96,7 +96,9 @@ class ContainerPlan:
     def masked(self, text: str) -> str:
         """Return Docker's message without the values of variables, in case it quotes some."""
         entries = [
-            (f"{name}={value}", name) for name, value in self.asked.spec.environment if value
+            (f"{name}={value}", name)
+            for name, value in self.asked.spec.environment.items()
+            if value
         ]
         for entry, name in sorted(entries, key=lambda each: -len(each[0])):  # suffixes
             text = text.replace(entry, f"{name}=***")
@@ -126,11 +128,11 @@ class ContainerPlan:
     def _put_secrets(self, dockerd: int | None) -> None:
         owner, spec = self.asked.person.owner, self.asked.spec
         try:
-            result = self.secrets.read((owner.uid, spec.kept or ""))
+            result = self.secrets.read((owner.uid, spec.secrets_key or ""))
         except OSError as error:
             text = f"secrets: they cannot be read: {error.strerror}"
             raise NotStarted(StartFailure.INFRA, text) from None
-        if result is None or result.keys() != set(spec.secrets):
+        if result is None or result.keys() != spec.secrets.keys():
             raise NotStarted(StartFailure.USER, "secrets: they are gone; submit the job again")
         self.places.fill(self.action.container_name, owner, result, dockerd)
 
@@ -147,9 +149,9 @@ class ContainerPlan:
     def _launch(self, limits: Confinement) -> ContainerSpec:
         action, uid = self.action, self.asked.person.owner.uid
         uuids = tuple(s.uuid for s in action.slices)
-        place, kept_as = self.secrets_place, self.asked.spec.kept
-        secrets = () if place is None else (Bind(place, wellformed.SECRETS, read_only=True),)
-        kept_label = {} if kept_as is None else {LABEL_SECRETS: kept_as}
+        place, key = self.secrets_place, self.asked.spec.secrets_key
+        secrets = () if place is None else (Mount(place, wellformed.SECRETS, read_only=True),)
+        secrets_label = {} if key is None else {LABEL_SECRETS: key}
         return ContainerSpec(
             job=action.job,
             attempt=action.attempt,
@@ -157,7 +159,7 @@ class ContainerPlan:
             slices=action.slices,
             image_id=action.image_id,
             confinement=limits,
-            labels=labels(self.store, action.job, action.attempt, uuids, uid) | kept_label,
+            labels=labels(self.store, action.job, action.attempt, uuids, uid) | secrets_label,
             binds=(*self.binds, *secrets),
             gpu_driver=self.devices.driver(),
             deadline=self.deadline,

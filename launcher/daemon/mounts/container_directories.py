@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.core.model.job import Bind, JobSpec
 from launcher.core.policy.policy import PolicyInput, normal
 from launcher.engine.images import ImageConfig
 from launcher.errors import PinRefused
+from launcher.spec.job_spec import JobSpec, Mount
 
 Place = tuple[str, str]
 """What a directory of the container is called, and its path there."""
@@ -75,7 +75,7 @@ def own(spec: JobSpec) -> list[Place]:
     return [] if spec.working_dir is None else [(WORKING_DIR, spec.working_dir)]
 
 
-def inside(bind: Bind, places: Sequence[Place]) -> Iterator[tuple[str, str]]:
+def inside(bind: Mount, places: Sequence[Place]) -> Iterator[tuple[str, str]]:
     """Yield what is below a mount: what to call it, and its path from there."""
     target = normal(bind.target)
     for field, place in places:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from launcher.config.settings import Config
 from launcher.core.model.ids import container_prefix
-from launcher.core.model.job import Bind
 from launcher.core.policy.policy import Person, PolicyInput, root_of
 from launcher.daemon.mounts.container_directories import Place, inside
 from launcher.daemon.mounts.secret_mounts import SecretMounts
@@ -22,6 +21,7 @@ from launcher.daemon.users.identity import gids_of
 from launcher.engine.containers import Containers
 from launcher.errors import LauncherError
 from launcher.mount_helper import MountRequest, Pins, User, spawned
+from launcher.spec.job_spec import Mount
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def user_of(person: Person) -> User:
     return User(owner.uid, owner.gid, tuple(sorted(gids_of(owner))))
 
 
-def as_mounted(asked: PolicyInput, directory: str, container: str) -> tuple[Bind, ...]:
+def as_mounted(asked: PolicyInput, directory: str, container: str) -> tuple[Mount, ...]:
     """Return a job's mounts as Docker is told of them."""
     if not are_pinned(asked):
         return asked.spec.volumes

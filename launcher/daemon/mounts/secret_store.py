@@ -22,9 +22,8 @@ from secrets import token_hex
 from launcher.core.messages.changes import Changes
 from launcher.core.model.job import State
 from launcher.crashpoints import around
-from launcher.daemon.requests.convert import KEPT
 from launcher.errors import InternalError, LauncherError, ReadOnlyState, UserError
-from launcher.wire import JobRequest
+from launcher.spec.job_spec import SECRETS_KEY, JobSpec
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +46,14 @@ class Bundle:
     contents: Mapping[str, bytes] = field(repr=False)
 
 
-def parted(jobs: Iterable[JobRequest], uid: int | None) -> tuple[list[JobRequest], list[Bundle]]:
+def parted(jobs: Iterable[JobSpec], uid: int | None) -> tuple[list[JobSpec], list[Bundle]]:
     """Return requests that say where their secrets will be kept, and what is to be kept there.
 
     Jobs of one submit that have the same ones share them. Without a ``uid`` nothing will be kept,
     whatever was sent: for what is only tried. Raises ``UserError`` that names the secret and quotes
     nothing.
     """
-    requests: list[JobRequest] = []
+    requests: list[JobSpec] = []
     bundles: dict[frozenset[tuple[str, bytes]], Bundle] = {}
     for job in jobs:
         if uid is None or not job.secrets:
@@ -63,7 +62,8 @@ def parted(jobs: Iterable[JobRequest], uid: int | None) -> tuple[list[JobRequest
         contents = contents_of(job)
         new = Bundle((uid, token_hex(16)), contents)
         bundle = bundles.setdefault(frozenset(contents.items()), new)
-        requests.append(replace(job, secrets=dict.fromkeys(job.secrets, KEPT + bundle.key[1])))
+        key = SECRETS_KEY + bundle.key[1]
+        requests.append(replace(job, secrets=dict.fromkeys(job.secrets, key)))
     if len(bundles) > MOST_AT_ONCE:
         raise UserError(
             f"secrets: more than {MOST_AT_ONCE} jobs of this submit have secrets of their own",
@@ -72,7 +72,7 @@ def parted(jobs: Iterable[JobRequest], uid: int | None) -> tuple[list[JobRequest
     return requests, list(bundles.values())
 
 
-def contents_of(job: JobRequest) -> dict[str, bytes]:
+def contents_of(job: JobSpec) -> dict[str, bytes]:
     """Return what is in a request's secrets; their names are the core's to judge."""
     if len(job.secrets) > job.MOST_SECRETS:
         count = len(job.secrets)
@@ -80,7 +80,7 @@ def contents_of(job: JobRequest) -> dict[str, bytes]:
     return {name: _content(job, name, text) for name, text in job.secrets.items()}
 
 
-def _content(job: JobRequest, name: str, text: str | None) -> bytes:
+def _content(job: JobSpec, name: str, text: str | None) -> bytes:
     where, most = f"{job.name}: secrets: {name!r}", job.MOST_SECRET_BYTES
     if text is None:
         raise UserError(f"{where} has no content", fix="Only a dry run needs none.")

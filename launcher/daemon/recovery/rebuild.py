@@ -44,6 +44,7 @@ from launcher.errors import (
 )
 from launcher.gpu import GpuReader
 from launcher.imageref import last_name
+from launcher.spec.job_spec import SECRETS_KEY
 from launcher.store import Store
 from launcher.store.salvage.rebuild import Rebuilding, Told
 
@@ -125,12 +126,12 @@ def _found(container: Container, images: Images, secrets: SecretStore) -> FoundC
     image = images.name_of(image_id)
     slices = tuple(filter(None, labels.get(LABEL_SLICES, "").split(",")))
     name = last_name(image) or f"job-{job}"
-    request = wire.JobRequest(
+    request = wire.JobSpec(
         name=name,
         image=image,
-        command=config.get("Cmd"),
-        entrypoint=config.get("Entrypoint"),
-        gpus=wire.GpuRequest(kind="uuid" if slices else "none", uuids=list(slices)),
+        command=_words(config.get("Cmd")),
+        entrypoint=_words(config.get("Entrypoint")),
+        gpus=wire.GpuRequest(kind="uuid" if slices else "none", uuids=slices),
         working_dir=config.get("WorkingDir") or None,
         secrets=_kept(labels, secrets),
     )
@@ -154,11 +155,15 @@ def _found(container: Container, images: Images, secrets: SecretStore) -> FoundC
     )
 
 
+def _words(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else tuple(map(str, value))
+
+
 def _kept(labels: Mapping[str, str], secrets: SecretStore) -> dict[str, str | None]:
     """Return the names of a job's secrets and where they are kept, if they still are."""
     name = labels.get(LABEL_SECRETS, "")
     result = secrets.read((_owner(labels.get(LABEL_UID, "")).uid, name))
-    return dict.fromkeys(result or (), convert.KEPT + name)
+    return dict.fromkeys(result or (), SECRETS_KEY + name)
 
 
 def _owner(uid: str) -> Owner:

@@ -17,8 +17,8 @@ from launcher.core.policy.validate import MOST_WORDS
 from launcher.daemon.requests import convert
 from launcher.errors import UserError
 from launcher.interpolation import KEY, Template, template
+from launcher.spec.job_spec import ArrayRequest, JobSpec, Mount
 from launcher.store import Stored
-from launcher.wire import ArrayRequest, JobRequest, Mount
 
 MAX_MADE_BYTES = 64 * 1024 * 1024
 """What all the strings, lists and mappings that a matrix makes anew may take, roughly."""
@@ -45,12 +45,12 @@ class Budget:
             )
 
 
-def expand(request: JobRequest, budget: Budget | None = None) -> list[JobRequest]:
+def expand(request: JobSpec, budget: Budget | None = None) -> list[JobSpec]:
     """Return the elements of a request: see ``each_element``."""
     return list(each_element(request, budget))
 
 
-def each_element(request: JobRequest, budget: Budget | None = None) -> Iterator[JobRequest]:
+def each_element(request: JobSpec, budget: Budget | None = None) -> Iterator[JobSpec]:
     """Yield the elements of a request in the order of its indices.
 
     A request that is not an array is its own only element. An element has no ``array``, and its
@@ -71,7 +71,7 @@ def each_element(request: JobRequest, budget: Budget | None = None) -> Iterator[
     yield from map(elements.make, array.matrix)
 
 
-def template_of(request: JobRequest) -> ArrayTemplate:
+def template_of(request: JobSpec) -> ArrayTemplate:
     """Return what is stored of an array; with an element's values ``made_again`` gives the element.
 
     The keys are those of all combinations: one that a combination lacks becomes nothing there.
@@ -81,7 +81,7 @@ def template_of(request: JobRequest) -> ArrayTemplate:
     return ArrayTemplate(document, tuple(sorted(_keys(request.array))))
 
 
-def made_again(stored: Stored) -> JobRequest:
+def made_again(stored: Stored) -> JobSpec:
     """Return the request of a job as it was when the job was submitted, from what is stored."""
     request = convert.parse_document(stored.document)
     return _Elements(request, stored.keys, Budget()).make(stored.values)
@@ -159,7 +159,7 @@ def _check_matrix(array: ArrayRequest) -> None:
 class _Elements:
     """Makes the elements of one matrix: only what holds a ``${key}`` is made anew for each."""
 
-    def __init__(self, request: JobRequest, keys: Collection[str], budget: Budget) -> None:
+    def __init__(self, request: JobSpec, keys: Collection[str], budget: Budget) -> None:
         self._request = request
         self._keys = keys
         self._budget = budget
@@ -173,7 +173,7 @@ class _Elements:
         }
         self._makers = {field: make for field, make in makers.items() if make is not None}
 
-    def make(self, values: Mapping[str, str]) -> JobRequest:
+    def make(self, values: Mapping[str, str]) -> JobSpec:
         """Return the element of one combination."""
         if not self._makers:
             return self._request
@@ -196,8 +196,8 @@ class _Elements:
         self._budget.take(size)
         return "".join(pieces)
 
-    def _copy(self, whole: list[str] | dict[str, str] | None) -> Make | None:
-        """Return what makes a list's words, or a mapping's values, anew."""
+    def _copy(self, whole: tuple[str, ...] | dict[str, str] | None) -> Make | None:
+        """Return what makes the words of a command, or the values of a mapping, anew."""
         if whole is None:
             return None
         entries = whole.items() if isinstance(whole, dict) else enumerate(whole)
@@ -207,14 +207,14 @@ class _Elements:
     def _copier(self, whole: Any, makers: Sequence[tuple[Any, Make]]) -> Make:
         def make(values: Mapping[str, str]) -> Any:
             self._budget.take(len(whole) * _BYTES_PER_ENTRY)
-            made = whole.copy()
+            made = dict(whole) if isinstance(whole, dict) else list(whole)
             for at, make_one in makers:
                 made[at] = make_one(values)
-            return made
+            return made if isinstance(whole, dict) else tuple(made)
 
         return make
 
-    def _volumes(self, volumes: list[Mount]) -> Make | None:
+    def _volumes(self, volumes: tuple[Mount, ...]) -> Make | None:
         makers = [(at, make) for at, volume in enumerate(volumes) if (make := self._volume(volume))]
         return self._copier(volumes, makers) if makers else None
 

@@ -12,14 +12,14 @@ from launcher.errors import JobFileError
 from launcher.jobfile.reading.jobs import MOST_PROBLEMS, read_jobs
 from launcher.jobfile.reading.keys import Around
 from launcher.jobfile.values.nodes import MAX_BYTES, SMALLER, read_node
-from launcher.wire import JobRequest
+from launcher.spec.job_spec import JobSpec
 
 MOST_ERRORS = 20
 
 
-def load_files(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobRequest]:
+def load_files(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobSpec]:
     """Return the jobs of all files in their order; every mistake is said, and then nothing is."""
-    jobs: list[JobRequest] = []
+    jobs: list[JobSpec] = []
     problems: list[JobFileError] = []
     if list(paths).count("-") > 1:
         raise JobFileError("`-` (standard input) can be read only once", file="-")
@@ -37,7 +37,7 @@ def load_files(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobR
 
 def load_text(
     data: bytes, file: str, base: Path, *, client: Mapping[str, str]
-) -> tuple[list[JobRequest], list[JobFileError]]:
+) -> tuple[list[JobSpec], list[JobFileError]]:
     """Return the jobs in a file's bytes and what is wrong with them."""
     try:
         text = data.decode("utf-8-sig")

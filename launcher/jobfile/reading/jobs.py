@@ -13,7 +13,7 @@ from launcher.jobfile.reading.keys import JOB, NEVER, SCHEDULE, Around, Read
 from launcher.jobfile.values import names as words
 from launcher.jobfile.values.nodes import SMALLER, Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import entries, parsed, unknown
-from launcher.wire import JobRequest
+from launcher.spec.job_spec import JobSpec
 
 MAX_JOBS = 5_000
 MOST_PROBLEMS = 50
@@ -22,7 +22,7 @@ REPLACED = ("image", "command", "entrypoint", "environment", "working_dir", "vol
 """The keys in whose strings a matrix replaces."""
 
 
-def read_jobs(root: Node, around: Around) -> tuple[list[JobRequest], list[JobFileError]]:
+def read_jobs(root: Node, around: Around) -> tuple[list[JobSpec], list[JobFileError]]:
     """Return the jobs of a file, and everything that is wrong with it."""
     problems: list[JobFileError] = []
     try:
@@ -33,7 +33,7 @@ def read_jobs(root: Node, around: Around) -> tuple[list[JobRequest], list[JobFil
     return jobs, problems
 
 
-def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobRequest]:
+def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobSpec]:
     if isinstance(root, Scalar) and root.value is None:
         raise root.error("the file is empty", fix="A job needs at least `image: NAME`.")
     if not isinstance(root, Mapping):
@@ -65,9 +65,7 @@ def _beside_jobs(key: Scalar) -> JobFileError:
     return unknown(key, ["jobs"], "a job file with several jobs")
 
 
-def _named(
-    key: Scalar, node: Node, around: Around, problems: list[JobFileError]
-) -> JobRequest | None:
+def _named(key: Scalar, node: Node, around: Around, problems: list[JobFileError]) -> JobSpec | None:
     try:
         name = parsed(key, "the job's name", words.check_name)
         if not isinstance(node, Mapping):
@@ -80,7 +78,7 @@ def _named(
 
 def _job(
     node: Node, name: str | None, around: Around, problems: list[JobFileError]
-) -> JobRequest | None:
+) -> JobSpec | None:
     job = _Job(around)
     job_request = job.read(node, name)
     problems += job.problems
@@ -96,7 +94,7 @@ class _Job:
         self.keys: dict[str, Scalar] = {}
         self.problems: list[JobFileError] = []
 
-    def read(self, node: Node, name: str | None) -> JobRequest | None:
+    def read(self, node: Node, name: str | None) -> JobSpec | None:
         """Return the job of a mapping, None where something is wrong with it."""
         self._read_job(node, named=name is not None)
         if not self.problems:
@@ -120,7 +118,7 @@ class _Job:
                 key.error(f"`{key.text}` is a container's: a job with `runtime: host` has none")
             )
 
-    def _request(self, name: str | None) -> JobRequest:
+    def _request(self, name: str | None) -> JobSpec:
         own = {key: value for key, value in self.fields.items() if key not in together.PARTS}
         own["environment"] = {**self.fields.get("env_file", {}), **own.get("environment", {})}
         if "runtime" in own:
@@ -128,7 +126,7 @@ class _Job:
             own.setdefault("working_dir", str(self.around.base.absolute()))
             own.setdefault("name", name or words.name_of_program(own["command"][0]))
         own.setdefault("name", name or words.default_name(own["image"]))
-        return JobRequest(**own, array=together.array_request(self.fields))
+        return JobSpec(**own, array=together.array_request(self.fields))
 
     def _read_job(self, node: Node, *, named: bool) -> None:
         # The matrix first: what the other keys say depends on it.

@@ -14,8 +14,8 @@ from typing import Any
 from launcher.interpolation import KEY
 from launcher.jobfile.reading.keys import JOB, SCHEDULE
 from launcher.jobfile.values.retry_spec import MOST_RETRIES
-from launcher.plain_fields import PLAIN_FIELDS
-from launcher.wire import ArrayRequest, JobRequest
+from launcher.spec.job_spec import ArrayRequest, JobSpec
+from launcher.spec.plain_fields import PLAIN_FIELDS
 
 FILE = Path(__file__).parents[1] / "schema.json"
 
@@ -129,7 +129,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "volumes": ("Directories of the machine: SOURCE:TARGET[:ro].",
                 {"type": "array", "items": {"oneOf": [_TEXT, _VOLUME_LONG]}}),
     "secrets": ("Files of the submitter's, NAME: FILE; the job reads /run/secrets/NAME.",
-                {"type": "object", "maxProperties": JobRequest.MOST_SECRETS,
+                {"type": "object", "maxProperties": JobSpec.MOST_SECRETS,
                  "patternProperties": {r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$": _TEXT,
                                        "^x-": True},
                  "additionalProperties": False}),

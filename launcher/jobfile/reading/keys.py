@@ -1,7 +1,7 @@
 """The keys of a job: how each is read, and how the JSON Schema describes it. One table.
 
 A key's reader takes the node and the job's surroundings (``Around``) and returns the value of the
-``JobRequest`` field; ``together`` makes one field of those that belong together.
+``JobSpec`` field; ``together`` makes one field of those that belong together.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from launcher.jobfile.values.nodes import Items, Node, Scalar
 from launcher.jobfile.values.scalars import boolean, entries, items, parsed, string, unknown
 from launcher.jobfile.values.schedule import read_retries, read_signal
 from launcher.jobfile.values.waiting import parse_begin
-from launcher.plain_fields import PLAIN_FIELDS
-from launcher.wire import Mount
+from launcher.spec.job_spec import Mount
+from launcher.spec.plain_fields import PLAIN_FIELDS
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ HOST = "host"
 """The runtime of a command on the machine itself."""
 
 
-def read_command(node: Node, label: str) -> list[str]:
+def read_command(node: Node, label: str) -> tuple[str, ...]:
     """Return a command's words; text is split as a shell would."""
     if isinstance(node, Items):
         result = [string(item, f"a word of {label}") for item in node.items]
@@ -62,15 +62,15 @@ def read_command(node: Node, label: str) -> list[str]:
         result = parsed(node, label, names.split_command)
     if not result:
         raise node.error(f"{label} is empty: leave it out to run the image's own")
-    return result
+    return tuple(result)
 
 
-def read_entrypoint(node: Node, around: Around) -> list[str]:
+def read_entrypoint(node: Node, around: Around) -> tuple[str, ...]:
     """Return the entrypoint; an empty one takes the image's away."""
     if (isinstance(node, Items) and not node.items) or (
         isinstance(node, Scalar) and node.value == ""
     ):
-        return [""]
+        return ("",)
     return read_command(node, "`entrypoint`")
 
 
@@ -114,7 +114,7 @@ def read_env_files(node: Node, around: Around) -> dict[str, str]:
     return result
 
 
-def read_volumes(node: Node, around: Around) -> list[Mount]:
+def read_volumes(node: Node, around: Around) -> tuple[Mount, ...]:
     """Return bind mounts, in Compose's short or long form."""
     mounts: list[Mount] = []
     for item in items(node, "`volumes`"):
@@ -127,7 +127,7 @@ def read_volumes(node: Node, around: Around) -> list[Mount]:
         except ValueError as error:
             raise item.error(str(error)) from error
         mounts.append(mount)
-    return mounts
+    return tuple(mounts)
 
 
 def _long_volume(node: Node, around: Around) -> Mount:

@@ -17,7 +17,7 @@ from launcher.errors import JobFileError
 from launcher.interpolation import KEY
 from launcher.jobfile.values.nodes import Node, Scalar, scalar_value
 from launcher.jobfile.values.scalars import entries, items, string, unknown
-from launcher.wire import ArrayRequest
+from launcher.spec.job_spec import ArrayRequest
 
 MOST = ArrayRequest.MAX_ELEMENTS
 MOST_BYTES = 4 * 2**20

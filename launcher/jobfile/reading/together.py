@@ -8,8 +8,9 @@ from typing import Any
 from launcher.errors import JobFileError
 from launcher.jobfile.values import gpu_spec, signals
 from launcher.jobfile.values.nodes import Scalar
-from launcher.plain_fields import PLAIN_FIELDS
-from launcher.wire import ArrayRequest, GpuRequest
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import ArrayRequest
+from launcher.spec.plain_fields import PLAIN_FIELDS
 
 PARTS = ("env_file", "array", "matrix", "max_parallel")
 """Keys that are not fields of the request by themselves."""

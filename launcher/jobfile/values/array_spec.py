@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from launcher.wire import ArrayRequest
+from launcher.spec.job_spec import ArrayRequest
 
 _PART = re.compile(r"(\d{1,10})(?:-(\d{1,10})(?::(\d{1,10}))?)?", re.ASCII)
 _PARALLEL = re.compile(r"0*[1-9]\d{0,5}", re.ASCII)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from launcher.jobfile.values.units import parse_count
-from launcher.wire import GpuRequest
+from launcher.spec.gpus import GpuRequest
 
 PROFILE = re.compile(r"(?:\d{1,2}c\.)?\d{1,2}g\.\d{1,4}gb(?:[+-][a-z0-9.]{1,16}){0,3}", re.ASCII)
 UUID = re.compile(r"(?:MIG|GPU)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -71,7 +71,7 @@ def parse_memory(text: str, *, count: int = 1) -> GpuRequest:
     return GpuRequest(kind="memory", memory_mib=mib, count=count)
 
 
-def parse_uuids(text: str) -> list[str]:
+def parse_uuids(text: str) -> tuple[str, ...]:
     """Return the UUIDs of a comma-separated list, each once, all of one sort."""
     result: list[str] = []
     for part in text.split(","):
@@ -85,7 +85,7 @@ def parse_uuids(text: str) -> list[str]:
         result.append(prefix + uuid)
     if len({uuid[:4] for uuid in result}) > 1:
         raise ValueError("MIG- and GPU- UUIDs cannot be mixed in one job")
-    return result
+    return tuple(result)
 
 
 def describe(request: GpuRequest) -> str:

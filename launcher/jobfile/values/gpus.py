@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.jobfile.values import gpu_spec, units
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import entries, items, parsed, string, unknown
-from launcher.wire import GpuRequest
+from launcher.spec.gpus import GpuRequest
 
 _SHORT = ("profile", "memory", "count")
 _LONG = ("driver", "count", "options", "capabilities", "device_ids")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from launcher.wire import RetryRequest
+from launcher.spec.job_spec import Retries
 
 MOST_RETRIES = 100
 ENDS = ("infra", "oom", "timeout", "any")
@@ -41,9 +41,9 @@ def retry_request(
     on: list[str] | None = None,
     backoff: float | None = None,
     max_backoff: float | None = None,
-) -> RetryRequest:
+) -> Retries:
     """Return the request of these values; what is None has its default. Times are seconds."""
-    default = RetryRequest()
+    default = Retries()
     first = default.backoff if backoff is None else backoff
     if max_backoff is None:
         max_backoff = max(default.max_backoff, first)
@@ -51,9 +51,9 @@ def retry_request(
         raise ValueError(
             f"the longest wait of {max_backoff:g}s is shorter than the first, {first:g}s"
         )
-    return RetryRequest(
+    return Retries(
         max=retries,
-        on=list(default.on) if on is None else on,
+        on=default.on if on is None else tuple(on),
         backoff=first,
         max_backoff=max_backoff,
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from launcher.jobfile.values import retry_spec, signals, units
 from launcher.jobfile.values.nodes import Items, Mapping, Node
 from launcher.jobfile.values.scalars import entries, items, parsed, unknown
-from launcher.wire import RetryRequest, SignalBefore
+from launcher.spec.job_spec import Retries, SignalBefore
 
 _RETRIES = ("max", "on", "backoff", "max_backoff")
 
 
-def read_retries(node: Node) -> RetryRequest:
+def read_retries(node: Node) -> Retries:
     """Return how often a job runs again: a number, or a mapping that also says when."""
     if not isinstance(node, Mapping):
         return retry_spec.retry_request(parsed(node, "`retries`", retry_spec.parse_retries))

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 
-from launcher.wire import JobRequest
+from launcher.spec.job_spec import JobSpec
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 
@@ -27,13 +27,13 @@ def check_name(name: str) -> str:
 
 def check_count(names: dict[str, str | None]) -> None:
     """Refuse more secrets than a job may have."""
-    if len(names) > JobRequest.MOST_SECRETS:
-        raise ValueError(f"a job may have {JobRequest.MOST_SECRETS} secrets, not {len(names)}")
+    if len(names) > JobSpec.MOST_SECRETS:
+        raise ValueError(f"a job may have {JobSpec.MOST_SECRETS} secrets, not {len(names)}")
 
 
 def read_secret(path: str, base: str = "") -> str:
     """Return what is in a file, or comes out of a pipe, in base64; ``path`` is below ``base``."""
-    most = JobRequest.MOST_SECRET_BYTES
+    most = JobSpec.MOST_SECRET_BYTES
     try:
         place = os.path.join(base, os.path.expanduser(path))  # noqa: PTH111, PTH118
         with open(place, "rb") as stream:  # noqa: PTH123 - `run` starts without pathlib

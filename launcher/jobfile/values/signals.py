@@ -6,7 +6,7 @@ Every function raises ``ValueError`` with a message for people.
 from __future__ import annotations
 
 from launcher.jobfile.values.units import parse_duration
-from launcher.wire import SignalBefore
+from launcher.spec.job_spec import SignalBefore
 
 _UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 

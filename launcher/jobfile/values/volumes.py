@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from launcher.wire import Mount
+from launcher.spec.job_spec import Mount
 
 if TYPE_CHECKING:
     from pathlib import Path

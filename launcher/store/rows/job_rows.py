@@ -13,23 +13,21 @@ from launcher.core.model.job import (
     Element,
     ImageKey,
     Job,
-    Need,
-    NeedKind,
     Outcome,
     Owner,
     Reason,
-    Retries,
     State,
-    Warn,
 )
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import Retries, SignalBefore
 from launcher.store.rows.rows import values_from
 
 Row = dict[str, Any]
 
 
-def need_text(need: Need) -> str:
+def need_text(need: GpuRequest) -> str:
     """Return a need as JSON for its column; only what differs from the default."""
-    fields: dict[str, Any] = {"kind": need.kind.value, "count": need.count}
+    fields: dict[str, Any] = {"kind": need.kind, "count": need.count}
     for name in ("profile", "memory_gb", "memory_mib"):
         if (value := getattr(need, name)) is not None:
             fields[name] = value
@@ -118,7 +116,7 @@ class JobReader:
 
     def __init__(self) -> None:
         self._columns: tuple[str, ...] = ()
-        self._needs: dict[str, Need] = {}
+        self._needs: dict[str, GpuRequest] = {}
         self._owners: dict[tuple[Any, ...], Owner] = {}
         self._images: dict[tuple[Any, ...], ImageKey] = {}
         self._retries: dict[str, Retries] = {}
@@ -143,7 +141,7 @@ class JobReader:
             depends_on=_dependencies(v["depends_on"]),
             element=None if v["array_id"] is None else _element(v),
             retries=None if v["retries"] is None else self._retried(v["retries"]),
-            warn=Warn(*json.loads(v["warn"])) if v["warn"] else None,
+            warn=SignalBefore(*json.loads(v["warn"])) if v["warn"] else None,
             preemptible=bool(v["preemptible"]),
             kill_now=bool(v["kill_now"]),
             kept_bytes=v["kept_bytes"] or 0,
@@ -160,12 +158,11 @@ class JobReader:
             self._images[key] = ImageKey(*key)
         return self._images[key]
 
-    def _need(self, text: str) -> Need:
+    def _need(self, text: str) -> GpuRequest:
         if text not in self._needs:
             fields = json.loads(text)
-            fields["kind"] = NeedKind(fields["kind"])
             fields["uuids"] = tuple(fields.get("uuids", ()))
-            self._needs[text] = Need(**fields)
+            self._needs[text] = GpuRequest(**fields)
         return self._needs[text]
 
     def _retried(self, text: str) -> Retries:

@@ -81,7 +81,7 @@ def hostile(kind: Any, pending: bool = False) -> Any:
         return found
     if origin in (typing.Union, types.UnionType):
         return hostile(inner[0], pending)
-    if origin is list:
+    if origin in (list, tuple):
         return [hostile(inner[0], pending)]
     if origin is dict:
         if inner[1] is Any:

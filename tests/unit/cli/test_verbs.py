@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from launcher.wire import NOTE, Frame, JobRequest
+from launcher.wire import NOTE, Frame, JobSpec
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import (
     Json,
@@ -75,7 +76,7 @@ def test_json_is_the_wire_s_keys_and_name_one_word(
     stub.on("GET", path, Json(value))
     document = launch(*args, "-o", "json")
     assert document.code == 0
-    plain = json.loads(json.dumps(value, default=vars))
+    plain = json.loads(json.dumps(value, default=dataclasses.asdict))
     assert json.loads(document.out) == plain
     assert launch(*args, "-o", "name").out == f"{name}\n"
 
@@ -96,10 +97,10 @@ def detail() -> dict[str, Any]:
         "image_id": "sha256:1", "started_at": None, "ended_at": None, "exit_code": None,
         "oom": False, "cause": None,
     }  # fmt: skip
+    spec = JobSpec(name="train", image="busybox", environment={"A": "1"})
     return {
         "job": vars(job_view(reason="Resources")),
-        "spec": json.loads(json.dumps(
-            JobRequest(name="train", image="busybox", environment={"A": "1"}), default=vars)),
+        "spec": json.loads(json.dumps(dataclasses.asdict(spec))),
         "image_id": "sha256:1",
         "blockers": [{"kind": "Resources", "need": "1 x 1g.6gb", "have": "4 of 4 in use"}],
         "position": 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import launcher
 from launcher import Client, errors
 from launcher.client import socket_candidates, sockets
-from launcher.wire import JobDetail, JobRequest, JobView, RegistryAuth
+from launcher.wire import JobDetail, JobSpec, JobView, RegistryAuth
 from tests.unit.client.stub_daemon import (
     Json,
     Raw,
@@ -40,11 +41,13 @@ def test_the_python_api_is_one_import(stub: StubDaemon) -> None:
 def test_a_submit_sends_the_jobs_and_the_credentials(stub: StubDaemon) -> None:
     stub.on("POST", "/v1/jobs", Json([job_view()], 201))
     jobs = Client(stub.path).submit(
-        [JobRequest(name="a", image="x")], {"docker.io": RegistryAuth(username="u", password="p")}
+        [JobSpec(name="a", image="x")], {"docker.io": RegistryAuth(username="u", password="p")}
     )
     assert jobs == [job_view()]
     body = stub.asked[0].body
-    assert body["jobs"] == [dataclasses.asdict(JobRequest(name="a", image="x"))]
+    assert body["jobs"] == json.loads(
+        json.dumps([dataclasses.asdict(JobSpec(name="a", image="x"))])
+    )
     assert body["credentials"] == {
         "docker.io": {"username": "u", "password": "p", "identitytoken": ""}
     }
@@ -53,7 +56,7 @@ def test_a_submit_sends_the_jobs_and_the_credentials(stub: StubDaemon) -> None:
 
 def test_a_dry_run_says_so(stub: StubDaemon) -> None:
     stub.on("POST", "/v1/jobs", Json([job_view(id=0)]))
-    assert Client(stub.path).submit([JobRequest(name="a", image="x")], dry_run=True)[0].id == 0
+    assert Client(stub.path).submit([JobSpec(name="a", image="x")], dry_run=True)[0].id == 0
     assert stub.asked[0].body["dry_run"] is True
 
 
@@ -83,7 +86,7 @@ def test_the_other_methods_ask_what_they_should(stub: StubDaemon) -> None:
 
 
 def test_a_detail_is_rebuilt_whole_and_what_is_new_in_it_is_ignored(stub: StubDaemon) -> None:
-    spec = {**dataclasses.asdict(JobRequest(name="a", image="x")), "of_tomorrow": 1}
+    spec = {**dataclasses.asdict(JobSpec(name="a", image="x")), "of_tomorrow": 1}
     attempt = {
         "attempt": 1, "slices": [], "container_id": None, "container_name": "c", "image_id": None,
         "started_at": None, "ended_at": None, "exit_code": None, "oom": False, "cause": None,
@@ -96,7 +99,7 @@ def test_a_detail_is_rebuilt_whole_and_what_is_new_in_it_is_ignored(stub: StubDa
     stub.on("GET", "/v1/jobs/12", Json(detail))
     found = Client(stub.path).show(12)
     assert isinstance(found, JobDetail)
-    assert found.spec == JobRequest(name="a", image="x")
+    assert found.spec == JobSpec(name="a", image="x")
     assert found.blockers[0].have == "0"
     assert found.attempts[0].container_name == "c"
 
@@ -311,7 +314,7 @@ def test_who_asks_too_much_waits_as_he_is_told_and_hears_of_it_once(stub: StubDa
 def test_who_is_to_come_back_much_later_hears_of_it_at_once(stub: StubDaemon) -> None:
     stub.on("POST", "/v1/jobs", refused("90"))
     with pytest.raises(errors.TooMany, match="the limit is 5 a second") as caught:
-        Client(stub.path).submit([JobRequest(name="a", image="x")])
+        Client(stub.path).submit([JobSpec(name="a", image="x")])
     assert (caught.value.fix, caught.value.retry_after) == ("Ask less often.", 90.0)
     assert len(stub.asked) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from launcher.wire import (
     EditRequest,
     Forecast,
     GpuRequest,
-    JobRequest,
+    JobSpec,
     LaneView,
     LayoutSpec,
     QueueEntry,
@@ -70,12 +71,12 @@ def test_a_daemon_that_knows_no_arrays_has_none(stub: StubDaemon) -> None:
         ({"history": True}, {"jobs": None, "layouts": [], "runtime": "history"}),
         (
             {
-                "jobs": [JobRequest(name="a", image="x")],
+                "jobs": [JobSpec(name="a", image="x")],
                 "layouts": [WhatIfLayout(text="1g.6gb:4",
                                          specs=[LayoutSpec(profile="1g.6gb", count=4)])],
             },
             {
-                "jobs": [dataclasses.asdict(JobRequest(name="a", image="x"))],
+                "jobs": [dataclasses.asdict(JobSpec(name="a", image="x"))],
                 "layouts": [{"text": "1g.6gb:4",
                              "specs": [{"profile": "1g.6gb", "count": 4, "start": None}]}],
                 "runtime": "limit",
@@ -93,7 +94,7 @@ def test_a_replay_is_asked_for(
     )  # fmt: skip
     stub.on("POST", "/v1/whatif", Json([found]))
     assert Client(stub.path).queue.whatif(**arguments) == [found]
-    assert stub.asked[0].body == body
+    assert stub.asked[0].body == json.loads(json.dumps(body))
 
 
 def test_slices_are_reserved_shown_and_given_back(stub: StubDaemon) -> None:

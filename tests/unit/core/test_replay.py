@@ -7,11 +7,12 @@ import copy
 import pytest
 
 from launcher.core.messages import events as ev
-from launcher.core.model.job import After, Dependency, Job, JobSpec, State, Warn
+from launcher.core.model.job import After, Dependency, Job, State
 from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Settings
 from launcher.core.replay import Replay, idle_copy, runtimes
-from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, mig, profile
+from launcher.spec.job_spec import JobSpec, SignalBefore
+from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, mig, moment_text, profile
 
 
 def play(machine: Machine, **medians: float) -> Replay:
@@ -79,7 +80,7 @@ def test_a_begin_time_a_reservation_and_a_held_job() -> None:
     machine = Machine(slices=[mig(0)])
     machine.tell(ev.EngineDown("away"))
     late = machine.time.wall + 500
-    (later,) = machine.submit(profile(), begin=late, time_limit=10)
+    (later,) = machine.submit(profile(), begin=moment_text(late), time_limit=10)
     (held,) = machine.submit(profile(), hold=True, time_limit=10)
     (kept_out,) = machine.submit(profile(), time_limit=10, owner=BOB)
     machine.world.reservations["r"] = Reservation(
@@ -93,7 +94,11 @@ def test_a_begin_time_a_reservation_and_a_held_job() -> None:
 def test_a_job_that_gives_way_runs_again_and_is_warned_first() -> None:
     machine = Machine(slices=[mig(0)])
     (low,) = machine.submit(
-        profile(), priority=1, preemptible=True, time_limit=5000, signal=Warn("SIGUSR1", 60.0)
+        profile(),
+        priority=1,
+        preemptible=True,
+        time_limit=5000,
+        signal=SignalBefore("SIGUSR1", 60.0),
     )
     machine.run(low)
     (high,) = machine.submit(profile(), priority=50, time_limit=100)
@@ -160,6 +165,6 @@ def test_an_alarm_between_two_numbers_of_the_other_clock_does_not_stop_the_repla
     for boot in (847492.0369372327, 12345.000000123, 99999.99999999):
         machine = Machine(slices=[mig(0)])
         machine.time = ev.Now(machine.time.wall + 0.1234567, boot)
-        (job,) = machine.submit(profile(), time_limit=600.1, signal=Warn("SIGUSR1", 33.3))
+        (job,) = machine.submit(profile(), time_limit=600.1, signal=SignalBefore("SIGUSR1", 33.3))
         machine.run(job)
         assert spans(play(machine, job=600.0), machine)[job.id] == (0, 600)

@@ -6,11 +6,12 @@ from typing import Any
 
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import labels
-from launcher.core.model.job import Bind, JobSpec, Owner
+from launcher.core.model.job import Owner
 from launcher.core.policy.policy import Person, Policy, PolicyInput
 from launcher.core.policy.sandbox import confinement
 from launcher.engine.spec import ContainerSpec
 from launcher.engine.validate import Bounds
+from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import ALICE, CPU, mig, profile
 
 IMAGE_ID = "sha256:" + "1" * 64
@@ -31,9 +32,9 @@ def launch(
 ) -> ContainerSpec:
     """Return attempt 2 of job 7 of this owner on these slices; ``secrets`` is where his are."""
     need = profile(count=len(slices)) if slices else CPU
-    named = {} if secrets is None else {"secrets": ("token",), "kept": "0" * 32}
+    named = {} if secrets is None else {"secrets": {"token": "kept:" + "0" * 32}}
     made = JobSpec("train", "team/app:1", need, **spec, **named)  # type: ignore[arg-type]
-    more = () if secrets is None else (Bind(secrets, "/run/secrets", read_only=True),)
+    more = () if secrets is None else (Mount(secrets, "/run/secrets", read_only=True),)
     uuids = tuple(s.uuid for s in slices)
     kept = confinement(PolicyInput(made, Person(owner, gids=gids), policy, SHARE))
     return ContainerSpec(

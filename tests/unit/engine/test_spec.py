@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.core.model.job import Bind
 from launcher.core.policy.policy import Policy, is_kernels, normal
 from launcher.engine.spec import ContainerSpec, create_body, environment, gpu_driver
 from launcher.engine.validate import body_faults
+from launcher.spec.job_spec import Mount
 from tests.support.builders import ALICE, ROOT
 from tests.unit.engine.launches import IMAGE_ID, ONE, SHARE, TWO, bounds_of, launch, uuids_of
 
@@ -75,7 +75,7 @@ def request(*uuids: str, driver: str = "") -> list[dict[str, Any]]:
 
 
 def test_the_body_of_an_ordinary_users_job_on_one_slice() -> None:
-    body = create_body(launch(command=("python", "train.py"), environment=(("A", "1"),)))
+    body = create_body(launch(command=("python", "train.py"), environment={"A": "1"}))
     assert body == COMMON | {
         "Cmd": ["python", "train.py"],
         "User": "1000:1000",
@@ -108,7 +108,7 @@ def test_the_body_of_a_root_job_with_mounts_and_limits() -> None:
             ROOT,
             entrypoint=("/entry",),
             working_dir="/work",
-            volumes=(Bind("/data", "/in", True), Bind("/out", "/out", False)),
+            volumes=(Mount("/data", "/in", True), Mount("/out", "/out", False)),
             shm_size=1 << 30,
             mem_limit=2 << 30,
             cpus=1.5,
@@ -182,7 +182,7 @@ def test_a_deadline_is_told_where_there_is_one() -> None:
 
 
 def test_a_user_may_say_where_his_home_is_and_gets_it_writable() -> None:
-    body = create_body(launch(environment=(("HOME", "/home/elsewhere"),)))
+    body = create_body(launch(environment={"HOME": "/home/elsewhere"}))
     assert "HOME=/home/elsewhere" in body["Env"]
     assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/elsewhere"}
 
@@ -191,7 +191,7 @@ def test_a_user_may_say_where_his_home_is_and_gets_it_writable() -> None:
     "home", ["/home/../etc", "/home/a/../../proc", "/home/", "/etc", "/home//x", "/home/a/.", "/"]
 )
 def test_no_text_of_a_user_mounts_anything_outside_home(home: str) -> None:
-    body = create_body(launch(environment=(("HOME", home),)))
+    body = create_body(launch(environment={"HOME": home}))
     assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
 
 
@@ -207,16 +207,16 @@ def test_no_text_of_a_user_mounts_anything_outside_home(home: str) -> None:
 def test_no_tmpfs_is_put_at_or_below_a_users_mount_where_a_symlink_could_lead_it_elsewhere(
     target: str, home: str
 ) -> None:
-    made = launch(volumes=(Bind("/run/pins/0", target, True),), environment=(("HOME", home),))
+    made = launch(volumes=(Mount("/run/pins/0", target, True),), environment={"HOME": home})
     body = create_body(made)
     assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
     assert body_faults(body, bounds_of(made)) == []
 
 
 def test_a_mount_below_home_leaves_home_writable() -> None:
-    made = launch(volumes=(Bind("/run/pins/0", "/home/alice/work", True),))
+    made = launch(volumes=(Mount("/run/pins/0", "/home/alice/work", True),))
     assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/alice"}
-    made = launch(volumes=(Bind("/run/pins/0", "/tmp", True),))
+    made = launch(volumes=(Mount("/run/pins/0", "/tmp", True),))
     assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/home/alice"}
 
 

@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from launcher.core.model.job import Bind
 from launcher.engine.spec import ContainerSpec, create_body
 from launcher.engine.validate import body_faults
+from launcher.spec.job_spec import Mount
 from tests.support.builders import ROOT
 from tests.unit.engine.launches import TWO, bounds_of, launch
 
 Body = dict[str, Any]
 GOOD = {
     "ordinary": launch(command=("true",), mem_limit=1 << 30, cpus=2.0, working_dir="/w"),
-    "root": launch(ROOT, entrypoint=("x",), user="9", volumes=(Bind("/a", "/b", False),)),
+    "root": launch(ROOT, entrypoint=("x",), user="9", volumes=(Mount("/a", "/b", False),)),
     "cpu": launch(slices=()),
     "gang": launch(slices=TWO),
     "granted": launch(
-        gids=(60,), network_mode="none", volumes=(Bind("/run/pins/0", "/work", True),)
+        gids=(60,), network_mode="none", volumes=(Mount("/run/pins/0", "/work", True),)
     ),
-    "secrets": launch(secrets="/run/pins/secrets", volumes=(Bind("/run/pins/0", "/work", False),)),
+    "secrets": launch(secrets="/run/pins/secrets", volumes=(Mount("/run/pins/0", "/work", False),)),
     "driver": launch(driver="nvidia.runtime-hook"),
     "fake": launch(driver=None),
 }
@@ -283,19 +283,19 @@ def test_secrets_are_among_the_pins_unless_who_has_docker_anyway_has_none() -> N
 
 @pytest.mark.parametrize("target", ["/etc", "/usr/lib", "/proc/self", "//", "/w/../run", "/lib64"])
 def test_a_pin_over_what_belongs_to_the_system_is_refused(target: str) -> None:
-    made = launch(volumes=(Bind("/run/pins/0", target, True),))
+    made = launch(volumes=(Mount("/run/pins/0", target, True),))
     assert any("hides" in fault for fault in faults(made, create_body(made)))
 
 
 @pytest.mark.parametrize("place", ["/home/alice/link", "/home/alice"])
 def test_a_tmpfs_at_or_below_a_mount_is_refused(place: str) -> None:
-    made = launch(volumes=(Bind("/run/pins/0", "/home/./alice/", True),))
+    made = launch(volumes=(Mount("/run/pins/0", "/home/./alice/", True),))
     body = create_body(made)
     body["HostConfig"]["Tmpfs"][place] = "rw,nosuid,nodev"
     assert any("is in a mount" in fault for fault in faults(made, body))
 
 
 def test_who_has_docker_anyway_mounts_paths_as_they_are() -> None:
-    made = launch(volumes=(Bind("/home/alice", "/etc", True),))
+    made = launch(volumes=(Mount("/home/alice", "/etc", True),))
     own = dataclasses.replace(bounds_of(made), unbound=True)
     assert body_faults(create_body(made), own) == []

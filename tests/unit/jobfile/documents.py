@@ -6,10 +6,10 @@ from pathlib import Path
 
 from launcher.errors import JobFileError
 from launcher.jobfile.reading.files import load_text
-from launcher.wire import JobRequest
+from launcher.wire import JobSpec
 
 
-def read(text: str) -> JobRequest:
+def read(text: str) -> JobSpec:
     """Return the one job of a file that is well."""
     jobs, problems = load_text(text.encode(), "f.yaml", Path("/base"), client={})
     assert not problems, problems

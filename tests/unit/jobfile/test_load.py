@@ -12,7 +12,7 @@ import pytest
 
 from launcher.errors import JobFileError
 from launcher.jobfile import load
-from launcher.wire import GpuRequest, JobRequest, Mount
+from launcher.wire import GpuRequest, JobSpec, Mount
 
 
 def written(directory: Path, text: str, name: str = "job.yaml") -> str:
@@ -21,7 +21,7 @@ def written(directory: Path, text: str, name: str = "job.yaml") -> str:
     return str(path)
 
 
-def one(directory: Path, text: str) -> JobRequest:
+def one(directory: Path, text: str) -> JobSpec:
     (job,) = load([written(directory, text)])
     return job
 
@@ -69,11 +69,11 @@ def test_every_key_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
           hold: true
         """,
     )
-    assert job == JobRequest(
+    assert job == JobSpec(
         name="train",
         image="nvcr.io/nvidia/pytorch:25.01-py3",
-        command=["python", "train.py", "--lr", "0.10", "true"],
-        entrypoint=["/bin/run", "-x", "two words"],
+        command=("python", "train.py", "--lr", "0.10", "true"),
+        entrypoint=("/bin/run", "-x", "two words"),
         gpus=GpuRequest(kind="profile", profile="1g.6gb", count=2),
         environment={
             "A": "job",
@@ -84,11 +84,11 @@ def test_every_key_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             "T": "true",
         },
         working_dir="/work",
-        volumes=[
+        volumes=(
             Mount(source=f"{tmp_path}/src", target="/work", read_only=True),
             Mount(source="/home/me/data", target="/data"),
             Mount(source=f"{tmp_path.parent}/up", target="/up", read_only=True),
-        ],
+        ),
         shm_size=8 << 30,
         mem_limit=24 << 30,
         cpus=0.5,
@@ -105,7 +105,7 @@ def test_every_key_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_defaults_are_those_of_the_request(tmp_path: Path) -> None:
     image = "registry.example:5000/team/my_tool:v1"
-    assert one(tmp_path, f"image: {image}") == JobRequest(name="my_tool", image=image)
+    assert one(tmp_path, f"image: {image}") == JobSpec(name="my_tool", image=image)
 
 
 def test_several_jobs_keep_their_names_and_order(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_several_jobs_keep_their_names_and_order(tmp_path: Path) -> None:
         ),
         (
             "[{driver: nvidia, device_ids: [MIG-11111111-2222-3333-4444-555555555555]}]",
-            GpuRequest(kind="uuid", uuids=["MIG-11111111-2222-3333-4444-555555555555"]),
+            GpuRequest(kind="uuid", uuids=("MIG-11111111-2222-3333-4444-555555555555",)),
         ),
     ],
 )
@@ -285,4 +285,4 @@ def test_what_is_no_text_file_is_said_to_be_none(tmp_path: Path, make: Any, said
 
 
 def test_an_entrypoint_can_be_taken_away(tmp_path: Path) -> None:
-    assert one(tmp_path, "image: x\nentrypoint: ''").entrypoint == [""]
+    assert one(tmp_path, "image: x\nentrypoint: ''").entrypoint == ("",)

@@ -13,7 +13,7 @@ HOST = "runtime: host\ncommand: [./train.sh, --fast]\n"
 def test_a_command_without_a_container_runs_beside_its_file() -> None:
     job = read(HOST + "gpus: 1g.6gb\nenvironment: {A: b}\n")
     assert (job.name, job.image, job.runtime, job.foreground) == ("train.sh", "", "host", False)
-    assert (job.command, job.working_dir) == (["./train.sh", "--fast"], "/base")
+    assert (job.command, job.working_dir) == (("./train.sh", "--fast"), "/base")
     assert (job.gpus, job.environment) == (GpuRequest(kind="profile", profile="1g.6gb"), {"A": "b"})
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from launcher.core.messages.changes import Changes, HistoryLine
 from launcher.core.model.arrays import Array, ArrayTemplate
-from launcher.core.model.job import Element, Job, Need, NeedKind, Outcome
+from launcher.core.model.job import Element, Job, Outcome
 from launcher.errors import DatabaseDamaged
+from launcher.spec.gpus import GpuRequest
 from launcher.store import Reader, Store, pruning
 from launcher.store.old import OldJobs, first_id_since
 from tests.support.builders import ALICE, BOB, mig
@@ -144,7 +145,7 @@ def test_what_deleted_jobs_used_is_added_up_by_day_user_profile_image_and_outcom
 def test_a_cpu_job_counts_by_its_slots_until_its_container_ended(
     store: Store, reader: Reader
 ) -> None:
-    one = done(1, need=Need(NeedKind.NONE, count=3), attempt=1, slices=())
+    one = done(1, need=GpuRequest("none", count=3), attempt=1, slices=())
     ended = dataclasses.replace(
         attempt_of(one), granted_at=NOON, ended_at="2027-01-15T12:00:20.000000Z"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import sqlite3
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,14 +21,10 @@ from launcher.core.model.job import (
     Element,
     ImageKey,
     Job,
-    Need,
-    NeedKind,
     Outcome,
     Owner,
     Reason,
-    Retries,
     State,
-    Warn,
 )
 from launcher.core.model.layout_change import (
     Busy,
@@ -46,6 +42,8 @@ from launcher.core.model.reservation import Reservation
 from launcher.core.model.use import Use
 from launcher.core.world.clock_step import keep_pace
 from launcher.errors import InternalError
+from launcher.spec.gpus import GpuKind, GpuRequest
+from launcher.spec.job_spec import Retries, SignalBefore
 from launcher.store import Reader, Store, Stored
 from tests.support.builders import ALICE, TEMPLATE, mig, whole
 from tests.unit.store.worlds import AT, attempt_of, changes, done, job, lease_of, starting
@@ -56,8 +54,8 @@ number = st.integers(0, 2**31)
 seconds = st.floats(0, 1e10)
 ARRAY = Array(7 * 10**6, ALICE, "array", 3, 2)
 needs = st.builds(
-    Need,
-    kind=st.sampled_from(NeedKind),
+    GpuRequest,
+    kind=st.sampled_from(get_args(GpuKind)),
     profile=maybe_text,
     count=st.integers(1, 9),
     memory_gb=st.one_of(st.none(), st.integers(1, 80)),
@@ -114,7 +112,7 @@ FIELDS: dict[str, Any] = {
         st.none(),
         st.builds(Retries, number, st.lists(text, max_size=2).map(tuple), seconds, seconds),
     ),
-    "warn": st.one_of(st.none(), st.builds(Warn, text, seconds)),
+    "warn": st.one_of(st.none(), st.builds(SignalBefore, text, seconds)),
     "idle_timeout": st.one_of(st.none(), seconds),
     "preemptible": st.booleans(),
     "again": maybe_text,

@@ -7,15 +7,16 @@ from typing import Any
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.model.ids import container_name
-from launcher.core.model.job import Job, Need, Outcome, State
+from launcher.core.model.job import Job, Outcome, State
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
+from launcher.spec.gpus import GpuRequest
 from tests.support.builders import ALICE, IMAGE, mig, profile
 
 AT = 1_800_000_000.25
 
 
-def job(number: int = 1, need: Need | None = None, **fields: Any) -> Job:
+def job(number: int = 1, need: GpuRequest | None = None, **fields: Any) -> Job:
     made = Job(number, ALICE, "job", need or profile(), IMAGE, 50, AT)
     return dataclasses.replace(made, **fields)
 

@@ -12,18 +12,19 @@ from launcher import wire
 from launcher.daemon.api.routes import ROUTES
 from launcher.daemon.requests import convert
 from launcher.errors import UserError
-from launcher.wire.bounds import MOST_CHARACTERS, MOST_ITEMS
+from launcher.spec.bounds import MOST_CHARACTERS, MOST_ITEMS
 
 ASKED = list(dict.fromkeys(route.asks for route in ROUTES if route.asks is not None))
 BOUNDS = {
     "str": ("max_length",),
     "list": ("max_length",),
+    "tuple": ("max_length",),
     "dict": ("max_length",),
     "int": ("ge", "le"),
     "float": ("ge", "le"),
 }
 WITHOUT = {
-    "any", "bytes", "set", "frozenset", "tuple", "json", "generator", "url", "decimal", "date",
+    "any", "bytes", "set", "frozenset", "json", "generator", "url", "decimal", "date",
     "datetime", "callable", "custom-error", "typed-dict", "model",
 }  # fmt: skip
 """Kinds of schema for which nothing here would give a bound."""
@@ -62,8 +63,8 @@ def test_every_text_list_mapping_and_number_of_a_request_has_a_bound(asked: Any)
         (wire.RetryJobs, {"refs": ["1"] * 1001}, "refs"),
         (wire.EditRequest, {"priority": 2**63}, "priority"),
         (wire.EditRequest, {"time_limit": 1e300}, "time_limit"),
-        (wire.JobRequest, {"name": "j", "image": "i", "command": ["x" * 131_073]}, "command"),
-        (wire.JobRequest, {"name": "j", "image": "i" * 5000}, "image"),
+        (wire.JobSpec, {"name": "j", "image": "i", "command": ["x" * 131_073]}, "command"),
+        (wire.JobSpec, {"name": "j", "image": "i" * 5000}, "image"),
     ],
 )
 def test_more_than_that_is_refused_and_the_field_named(asked: Any, value: Any, where: str) -> None:
@@ -72,7 +73,7 @@ def test_more_than_that_is_refused_and_the_field_named(asked: Any, value: Any, w
 
 
 def test_what_was_stored_under_other_bounds_is_still_read() -> None:
-    request = wire.JobRequest(name="j", image="i" * 10_000, command=["x" * 200_000])
+    request = wire.JobSpec(name="j", image="i" * 10_000, command=("x" * 200_000,))
     assert convert.parse_document(convert.document(request)) == request
 
 

@@ -7,7 +7,8 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.bulk import each
 from launcher.cli.input.common import output_option
-from launcher.wire import EditRequest, GpuRequest
+from launcher.spec.gpus import GpuRequest
+from launcher.wire import EditRequest
 
 NO_LIMIT = 0.0
 

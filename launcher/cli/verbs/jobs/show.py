@@ -12,8 +12,9 @@ from launcher.cli.output import render, terminal
 from launcher.cli.output.array_details import show_array
 from launcher.cli.output.job_format import element, gpus, matrix, why
 from launcher.cli.output.times import duration
-from launcher.plain_fields import PLAIN_FIELDS
-from launcher.wire import AttemptView, JobDetail, JobRequest, JobView
+from launcher.spec.job_spec import JobSpec
+from launcher.spec.plain_fields import PLAIN_FIELDS
+from launcher.wire import AttemptView, JobDetail, JobView
 
 HISTORY = {
     "Granted": "slice granted",
@@ -147,7 +148,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
     ]
 
 
-def _memory(detail: JobDetail, spec: JobRequest) -> str | None:
+def _memory(detail: JobDetail, spec: JobSpec) -> str | None:
     """Return the memory that was asked for, or the limit that goes with the slices."""
     if spec.mem_limit is not None:
         return f"{spec.mem_limit // 2**20} MiB"
@@ -156,7 +157,7 @@ def _memory(detail: JobDetail, spec: JobRequest) -> str | None:
     return f"{detail.limits.memory // 2**20} MiB (what goes with its slices)"
 
 
-def _queue_rows(spec: JobRequest) -> list[tuple[str, object]]:
+def _queue_rows(spec: JobSpec) -> list[tuple[str, object]]:
     """Return what the job waits for, how it runs again, is warned and gives way."""
     signal, idle = spec.signal, spec.idle_timeout
     return [
@@ -171,7 +172,7 @@ def _queue_rows(spec: JobRequest) -> list[tuple[str, object]]:
     ]
 
 
-def _retries(spec: JobRequest) -> str | None:
+def _retries(spec: JobSpec) -> str | None:
     retries = spec.retries
     if retries is None or not retries.max:
         return None

@@ -13,7 +13,8 @@ from launcher.cli.input.common import connect
 from launcher.cli.output.charts.forecasts import SVG, print_forecasts
 
 if TYPE_CHECKING:
-    from launcher.wire import JobRequest, WhatIfLayout
+    from launcher.spec.job_spec import JobSpec
+    from launcher.wire import WhatIfLayout
 
 _FORMS = ("table", "json", "name")
 
@@ -73,7 +74,7 @@ def command(
     print_forecasts(result, output)
 
 
-def _jobs(files: Sequence[str]) -> list[JobRequest] | None:
+def _jobs(files: Sequence[str]) -> list[JobSpec] | None:
     if not files:
         return None
     from launcher.jobfile import load

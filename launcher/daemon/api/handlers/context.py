@@ -11,7 +11,7 @@ from pathlib import Path
 
 from launcher import wire
 from launcher.config.settings import Config
-from launcher.core.model.job import Job, JobSpec
+from launcher.core.model.job import Job
 from launcher.core.world.world import World
 from launcher.daemon.api.http.connections import ConnectionManager
 from launcher.daemon.api.http.replies import Replies
@@ -40,6 +40,7 @@ from launcher.engine.images import Images
 from launcher.errors import NoSuchJob, NotAllowed, UserError
 from launcher.gpu import GpuReader
 from launcher.mount_helper import Pins
+from launcher.spec.job_spec import JobSpec
 from launcher.store import Reader
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -232,7 +233,7 @@ class Context:
             )
         return jobs[-1]
 
-    async def spec(self, job_id: int) -> wire.JobRequest | None:
+    async def spec(self, job_id: int) -> wire.JobSpec | None:
         """Return the job's request; None if the request or the job is lost."""
         stored = await self.committer.read(Reader.spec, job_id)
         return made_again(stored) if stored is not None else None

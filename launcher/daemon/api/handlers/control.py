@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import After, Dependency, Job, NeedKind, Outcome, State
+from launcher.core.model.job import After, Dependency, Job, Outcome, State
+from launcher.core.model.need import needed
 from launcher.core.model.patterns import compiled
-from launcher.core.scheduling.cpu_slots import with_slots
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.handlers.jobs import job_views
 from launcher.daemon.loop import audit_log
 from launcher.daemon.mounts.secret_store import Key
-from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest, UserError
+from launcher.spec.job_spec import secrets_key_of
 from launcher.store import Reader
 
 NAMES_AT_A_TIME = 100
@@ -117,15 +117,15 @@ async def edit(
     context: Context, caller: Caller, ref: str, asked: wire.EditRequest
 ) -> list[wire.JobView]:
     """Change the pending jobs that a reference means, or the time limit of running ones."""
-    need = None if asked.gpus is None else convert.core_need(asked.gpus)
+    gpus = asked.gpus
     cores: dict[int, float | None] = {}
-    if need is not None and need.kind is NeedKind.NONE:
+    if gpus is not None and gpus.kind == "none":
         for job in await context.resolve(ref, caller):
             spec = await context.spec(job.id) if job.state is State.PENDING else None
             cores[job.id] = None if spec is None else spec.cpus
 
     def event(job: Job) -> ev.Event:
-        wants = None if need is None else with_slots(need, cores.get(job.id))
+        wants = None if gpus is None else needed(gpus, cores.get(job.id))
         return ev.EditAsked(
             job.id, caller.owner, caller.admin, asked.priority, asked.time_limit, wants, asked.hold
         )
@@ -186,7 +186,7 @@ async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
     """Return the stored secrets' locations of these jobs, for those that have any, by id."""
     owners = {job.id: job.owner.uid for job in jobs}
     result = await context.committer.read(Reader.secrets_of, owners)
-    return {job: (owners[job], convert.kept_as(at)) for job, at in result.items()}
+    return {job: (owners[job], secrets_key_of(at)) for job, at in result.items()}
 
 
 async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int) -> None:

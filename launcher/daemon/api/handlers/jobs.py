@@ -20,7 +20,6 @@ from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
 from launcher.daemon.loop import clock, loop_lag
-from launcher.daemon.requests import convert
 from launcher.daemon.requests.array_elements import Commands
 from launcher.daemon.users.identity import Caller
 from launcher.errors import Unavailable
@@ -182,7 +181,7 @@ def _output_gaps(context: Context, job: int, attempts: Sequence[int]) -> dict[in
     }
 
 
-def _shown(spec: wire.JobRequest | None, job: Job, caller: Caller) -> wire.JobRequest | None:
+def _shown(spec: wire.JobSpec | None, job: Job, caller: Caller) -> wire.JobSpec | None:
     """Return the job's request as the caller may see it: of secrets only the names."""
     if spec is None:
         return None
@@ -190,18 +189,18 @@ def _shown(spec: wire.JobRequest | None, job: Job, caller: Caller) -> wire.JobRe
     return named if caller.uid == job.owner.uid else _masked(named)
 
 
-def _masked(spec: wire.JobRequest) -> wire.JobRequest:
+def _masked(spec: wire.JobSpec) -> wire.JobSpec:
     return dataclasses.replace(spec, environment=dict.fromkeys(spec.environment, "***"))
 
 
 async def _limits(
-    context: Context, caller: Caller, job: Job, spec: wire.JobRequest
+    context: Context, caller: Caller, job: Job, spec: wire.JobSpec
 ) -> wire.LimitsView | None:
     """Return what the policy gives a live job; for a waiting one, what it can count on.
 
     None for an ended job, and while its owner's groups are unknown.
     """
-    rules, made = context.world.rules.policy, convert.core_spec(spec)
+    rules = context.world.rules.policy
     try:
         person = await context.accounts.person(caller.uid, job.owner, rules.groups)
     except Unavailable:
@@ -211,10 +210,10 @@ async def _limits(
         return None
     leased = [lease.slice for lease in world.leases.get(job.id, ())]
     if leased or job.state is not State.PENDING:
-        memory = memory_with(world, leased, made.cpus)
+        memory = memory_with(world, leased, spec.cpus)
     else:
-        memory = memory_for(world, job.need, made.cpus)
-    limits = confinement(PolicyInput(made, person, rules, memory))
+        memory = memory_for(world, job.need, spec.cpus)
+    limits = confinement(PolicyInput(spec, person, rules, memory))
     return wire.LimitsView(memory=limits.memory, pids=limits.pids, nofile=limits.nofile)
 
 

@@ -11,9 +11,9 @@ from launcher.core.messages import events as ev
 from launcher.core.model.reservation import Reservation
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.loop import audit_log, clock
-from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
+from launcher.spec.times import moment
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -59,8 +59,8 @@ async def reserve(
         ev.ReserveAsked(
             asked.name,
             caller.owner,
-            convert.moment(asked.start, "start"),
-            convert.moment(asked.end, "end"),
+            moment(asked.start, "start"),
+            moment(asked.end, "end"),
             asked.user,
             asked.group,
             tuple(asked.slices),

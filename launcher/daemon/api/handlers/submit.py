@@ -9,7 +9,7 @@ from typing import cast
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.model.job import HOST, After, Dependency, ImageKey, Job, JobSpec, Outcome
+from launcher.core.model.job import After, Dependency, ImageKey, Job, Outcome
 from launcher.core.policy.policy import PolicyInput
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.handlers import login
@@ -26,6 +26,7 @@ from launcher.daemon.requests.array_elements import Budget, each_element, templa
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.indices import ranges
+from launcher.spec.job_spec import HOST, JobSpec
 from launcher.store import Reader
 
 MAX_JOBS = 100_000
@@ -79,8 +80,9 @@ async def _queue(
     with context.secrets.held(bundle.key for bundle in bundles):
         jobs: list[Job] = await context.event_loop.ask(event)
         for job, new in zip(jobs, event.jobs, strict=True):
-            if new.spec.kept is not None and job.id in context.world.jobs:  # otherwise it is over
-                context.secrets.use(job.id, (caller.uid, new.spec.kept))
+            key = new.spec.secrets_key
+            if key is not None and job.id in context.world.jobs:  # otherwise it has ended
+                context.secrets.use(job.id, (caller.uid, key))
     return jobs
 
 
@@ -113,7 +115,7 @@ def _command(spec: JobSpec) -> list[str] | None:
     return None if spec.command is None else list(spec.command)
 
 
-def count_of(asked: Sequence[wire.JobRequest]) -> int:
+def count_of(asked: Sequence[JobSpec]) -> int:
     """Return the number of requested jobs, before any of them is created."""
     return sum(1 if one.array is None else len(one.array.indices) for one in asked)
 
@@ -127,7 +129,7 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     if not 0 < count <= MAX_JOBS:
         raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
     budget = Budget()
-    expanded: list[Sequence[wire.JobRequest]] = []
+    expanded: list[Sequence[JobSpec]] = []
     pauses = Pauses()
     for request in asked.jobs:
         expanded.append(await _expanded(request, budget, pauses))
@@ -141,7 +143,7 @@ async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) 
     )
 
 
-def _check_host(context: Context, request: wire.JobRequest) -> None:
+def _check_host(context: Context, request: JobSpec) -> None:
     """Raise ``UserError`` for a host job that this machine cannot run, or cannot limit."""
     if context.host is None:
         raise UserError(
@@ -160,11 +162,9 @@ def _check_host(context: Context, request: wire.JobRequest) -> None:
             )
 
 
-async def _expanded(
-    request: wire.JobRequest, budget: Budget, pauses: Pauses
-) -> Sequence[wire.JobRequest]:
+async def _expanded(request: JobSpec, budget: Budget, pauses: Pauses) -> Sequence[JobSpec]:
     """Return the elements of a request, created in steps."""
-    job_requests: list[wire.JobRequest] = []
+    job_requests: list[JobSpec] = []
     for element in each_element(request, budget):
         job_requests.append(element)
         await pauses.rest()
@@ -175,7 +175,7 @@ async def _new_jobs(
     context: Context,
     caller: Caller,
     asked: wire.SubmitRequest,
-    expanded: Sequence[Sequence[wire.JobRequest]],
+    expanded: Sequence[Sequence[JobSpec]],
 ) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
     """Return the jobs of a submit in order, and its arrays."""
     places = _places(asked.jobs, expanded)
@@ -192,12 +192,11 @@ async def _new_jobs(
                 "others in all",
                 fix="Let them wait for one array, or for one job that waits for the others.",
             )
-        made = _Made(context, caller.uid, asked.credentials)
+        images = _Images(context, caller.uid, asked.credentials)
         document = convert.document(request) if request.array is None else ""
         for number, element in enumerate(elements):
-            spec, key = made.parts(element)
             place = _place(request.array, len(arrays), number)
-            new.append(ev.NewJob(spec, document, key, beside, after, place))
+            new.append(ev.NewJob(element, document, images.of(element), beside, after, place))
             await pauses.rest()  # a long list must not block other requests
         if request.array is not None:
             indices = ranges(request.array.indices)
@@ -213,24 +212,23 @@ def _place(array: wire.ArrayRequest | None, which: int, number: int) -> ev.NewEl
     return ev.NewElement(which, array.indices[number], values)
 
 
-class _Made:
-    """The result of a request; the elements of an array are often equal."""
+class _Images:
+    """The pulls of the jobs of a submit; the elements of an array are often one object."""
 
     def __init__(self, context: Context, uid: int, given: Container[str]) -> None:
         self._context, self._uid, self._given = context, uid, given
-        self._last: tuple[wire.JobRequest, tuple[JobSpec, ImageKey]] | None = None
+        self._last: tuple[JobSpec, ImageKey] | None = None
 
-    def parts(self, request: wire.JobRequest) -> tuple[JobSpec, ImageKey]:
-        """Return the spec, and whose pull the job shares."""
-        if self._last is None or self._last[0] is not request:
-            owner = self._context.credentials.owner(self._uid, request.image, self._given)
-            key = ImageKey(request.image, request.pull_policy, owner)
-            self._last = (request, (convert.core_spec(request), key))
+    def of(self, spec: JobSpec) -> ImageKey:
+        """Return the pull that a job shares."""
+        if self._last is None or self._last[0] is not spec:
+            owner = self._context.credentials.owner(self._uid, spec.image, self._given)
+            self._last = (spec, ImageKey(spec.image, spec.pull_policy, owner))
         return self._last[1]
 
 
 def _places(
-    asked: Sequence[wire.JobRequest], expanded: Sequence[Sequence[wire.JobRequest]]
+    asked: Sequence[JobSpec], expanded: Sequence[Sequence[JobSpec]]
 ) -> dict[str, list[int]]:
     """Return the places in a submit by the jobs' names; of an array, its first element's place.
 
@@ -245,7 +243,7 @@ def _places(
 
 
 async def _dependencies(
-    context: Context, caller: Caller, request: wire.JobRequest, places: Mapping[str, list[int]]
+    context: Context, caller: Caller, request: JobSpec, places: Mapping[str, list[int]]
 ) -> tuple[tuple[tuple[int, After], ...], tuple[tuple[Dependency, Outcome | None], ...]]:
     """Return a request's dependencies: jobs of this submit by place, others with their outcomes."""
     beside: list[tuple[int, After]] = []

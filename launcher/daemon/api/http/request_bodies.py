@@ -52,7 +52,7 @@ class _Reader:
             if key != "jobs" or not cursor.begins("["):
                 texts[key] = cursor.take()
                 continue
-            jobs: list[wire.JobRequest] = []
+            jobs: list[wire.JobSpec] = []
             texts[key], lists[key] = "[]", jobs
             for _ in cursor.items():
                 if len(jobs) >= most:
@@ -62,10 +62,10 @@ class _Reader:
         cursor.must_be_over()
         return replace(_parse(wire.SubmitRequest, _object(texts), ""), **lists)
 
-    async def _job(self, where: str) -> wire.JobRequest:
+    async def _job(self, where: str) -> wire.JobSpec:
         cursor = self._cursor
         if not (cursor.begins("{") and cursor.is_long()):
-            return _parse(wire.JobRequest, cursor.take(), where)
+            return _parse(wire.JobSpec, cursor.take(), where)
         texts: dict[str, str] = {}
         array: wire.ArrayRequest | None = None
         for key in cursor.members():
@@ -74,7 +74,7 @@ class _Reader:
             else:
                 texts[key], array = cursor.take(), None if key == "array" else array
             await self._pauses.rest()
-        job = _parse(wire.JobRequest, _object(texts), where)
+        job = _parse(wire.JobSpec, _object(texts), where)
         return job if array is None else replace(job, array=array)
 
     async def _array(self, where: str) -> wire.ArrayRequest:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from launcher import wire
 from launcher.core.messages.changes import AuditLine
-from launcher.core.model.job import Element, Job, Need, NeedKind, Reason, State
+from launcher.core.model.job import Element, Job, Reason, State
 from launcher.core.model.lease import Attempt
 from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling.blockers import Blocker
@@ -15,15 +16,16 @@ from launcher.core.world.world import World
 from launcher.daemon.api.views import slice_hints
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
+from launcher.spec.gpus import GpuRequest
 
 COMMAND_CHARACTERS = 4096
 """A longer command is cut where jobs are listed or followed; `show` has all of it."""
 
 
-def cut(command: list[str] | None) -> list[str] | None:
+def cut(command: Sequence[str] | None) -> list[str] | None:
     """Return a command as it is listed: its first words, and an ellipsis where there are more."""
     if command is None or sum(map(len, command)) + len(command) <= COMMAND_CHARACTERS:
-        return command
+        return None if command is None else list(command)
     result: list[str] = []
     left = COMMAND_CHARACTERS
     for word in command:
@@ -35,7 +37,7 @@ def cut(command: list[str] | None) -> list[str] | None:
 
 
 def job_view(
-    explainer: Explainer, job: Job, caller: Caller, command: list[str] | None
+    explainer: Explainer, job: Job, caller: Caller, command: Sequence[str] | None
 ) -> wire.JobView:
     """Return a job as ``ps`` shows it; ``command`` None where it is the image's own."""
     mine = caller.may_see(job.owner)
@@ -80,21 +82,21 @@ def profile_of(world: World, job: Job) -> str | None:
         return world.slices[job.slices[0]].slice.profile
     need = job.need
     match need.kind:
-        case NeedKind.PROFILE:
+        case "profile":
             return need.profile
-        case NeedKind.MEMORY:
+        case "memory":
             return f">={need.memory_gb}g" if need.memory_gb else f">={need.memory_mib}MiB"
-        case NeedKind.FULL | NeedKind.ALL:
-            return str(need.kind.value)
+        case "full" | "all":
+            return need.kind
         case _:
             return None
 
 
-def count_of(need: Need) -> int:
+def count_of(need: GpuRequest) -> int:
     """Return how many slices a need asks for."""
-    if need.kind is NeedKind.NONE:
+    if need.kind == "none":
         return 0
-    return len(need.uuids) if need.kind is NeedKind.UUID else need.count
+    return len(need.uuids) if need.kind == "uuid" else need.count
 
 
 def blocker_view(blocker: Blocker, *, mine: bool) -> wire.BlockerView:

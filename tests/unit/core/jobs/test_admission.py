@@ -10,20 +10,12 @@ from launcher.core.dispatch import handle
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import FindImage
-from launcher.core.model.job import (
-    MOST_TOLD,
-    After,
-    Dependency,
-    Job,
-    JobSpec,
-    Outcome,
-    Reason,
-    State,
-)
+from launcher.core.model.job import MOST_TOLD, After, Dependency, Job, Outcome, Reason, State
 from launcher.core.policy.settings import Quota, Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.errors import StaleRequest, UserError
-from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine
+from launcher.spec.job_spec import JobSpec
+from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine, moment_text
 
 
 def queue(machine: Machine, *new: ev.NewJob) -> list[Job]:
@@ -75,7 +67,7 @@ def test_a_job_that_runs_cannot_be_held() -> None:
 
 def test_a_job_begins_when_its_time_has_come_and_not_before() -> None:
     machine = Machine()
-    (job,) = queue(machine, new(begin=machine.time.wall + 60))
+    (job,) = queue(machine, new(begin=moment_text(machine.time.wall + 60)))
     machine.tell(ev.Tick())
     assert reasons(machine, job) == [Reason.BEGIN_TIME]
     machine.wait(61)

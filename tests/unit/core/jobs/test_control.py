@@ -12,23 +12,14 @@ from launcher.core.jobs.control import MOST_ATTEMPTS, MOST_CHANGES
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import SignalAttempt, StopAttempt
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import (
-    After,
-    Dependency,
-    Job,
-    Need,
-    NeedKind,
-    Outcome,
-    Reason,
-    Retries,
-    State,
-    Warn,
-)
+from launcher.core.model.job import After, Dependency, Job, Outcome, Reason, State
 from launcher.core.policy.settings import Quota, Settings
 from launcher.core.recovery.reconcile import take_up
 from launcher.core.scheduling.scheduler import QueueWalk
 from launcher.errors import ImpossibleRequest, NotAllowed, StaleRequest, UserError
-from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine, mig, profile
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import Retries, SignalBefore
+from tests.support.builders import ALICE, CPU, IMAGE, ROOT, Machine, mig, moment_text, profile
 
 
 def edit(machine: Machine, job: Job, admin: bool = False, **changes: Any) -> None:
@@ -191,7 +182,7 @@ def test_a_longest_limit_is_also_that_of_who_asks_for_none() -> None:
 def test_an_edit_keeps_to_the_rules_of_a_submit(changes: dict[str, Any], words: str) -> None:
     machine = Machine(slices=[])
     (job,) = machine.submit(
-        profile(), idle_timeout=5.0, signal=Warn("SIGUSR1", 30.0), time_limit=60.0
+        profile(), idle_timeout=5.0, signal=SignalBefore("SIGUSR1", 30.0), time_limit=60.0
     )
     with pytest.raises(UserError, match=words):
         edit(machine, job, **changes)
@@ -271,7 +262,7 @@ def test_of_a_running_job_nothing_but_the_limit_can_be_edited() -> None:
 
 
 def test_a_warning_comes_so_long_before_the_limit_and_once() -> None:
-    machine, job = running(time_limit=100.0, signal=Warn("SIGUSR1", 30.0))
+    machine, job = running(time_limit=100.0, signal=SignalBefore("SIGUSR1", 30.0))
     assert machine.tick(69) == []
     (warning,) = machine.tick(2)
     assert isinstance(warning, SignalAttempt)
@@ -368,7 +359,7 @@ def test_an_element_whose_array_is_not_known_any_more_is_refused() -> None:
         {"time_limit": math.nan},
         {"need": profile(count=-1)},
         {"need": profile(count=0)},
-        {"need": Need(NeedKind.UUID)},
+        {"need": GpuRequest("uuid")},
     ],
 )
 def test_an_edit_to_what_cannot_be_is_refused_and_changes_nothing(changes: dict[str, Any]) -> None:
@@ -384,11 +375,11 @@ def test_an_edit_to_what_cannot_be_is_refused_and_changes_nothing(changes: dict[
     [
         {"time_limit": math.inf},
         {"time_limit": 1e12},
-        {"begin": 2.5e11},
-        {"begin": math.nan},
+        {"begin": "9999-12-31T23:59:59Z"},
+        {"begin": "nan"},
         {"idle_timeout": math.inf},
         {"retries": Retries(1, ("any",), 1e15, 1e16)},
-        {"signal": Warn("SIGUSR1", math.inf)},
+        {"signal": SignalBefore("SIGUSR1", math.inf)},
     ],
 )
 def test_times_without_end_are_refused(spec: dict[str, Any]) -> None:
@@ -412,7 +403,7 @@ def test_a_job_that_was_idle_before_its_retry_is_not_ended_at_the_first_look() -
 
 def test_a_job_that_was_cancelled_before_its_begin_waits_for_that_again() -> None:
     machine = Machine()
-    (job,) = machine.submit(profile(), begin=machine.time.wall + 100)
+    (job,) = machine.submit(profile(), begin=moment_text(machine.time.wall + 100))
     machine.tell(ev.CancelAsked(job.id, 1000))
     retry(machine, job)
     assert machine.reasons(machine.world.jobs[job.id]) == [Reason.BEGIN_TIME]
@@ -439,7 +430,7 @@ def test_a_hold_and_a_release_leave_one_place_in_the_queue() -> None:
 
 
 def test_a_job_that_was_stopped_when_a_commit_failed_is_stopped_again() -> None:
-    machine, job = running(preemptible=True, priority=1, signal=Warn("SIGUSR1", 30.0))
+    machine, job = running(preemptible=True, priority=1, signal=SignalBefore("SIGUSR1", 30.0))
     machine.wait(700)
     machine.submit(profile(), priority=50)
     assert job.again is not None

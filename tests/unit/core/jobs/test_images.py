@@ -9,8 +9,9 @@ from launcher.core.jobs.images import MOST_PULLS
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import FindImage, PullImage
-from launcher.core.model.job import ImageKey, Job, JobSpec, Outcome, Owner, Reason, State
+from launcher.core.model.job import ImageKey, Job, Outcome, Owner, Reason, State
 from launcher.core.model.slice_state import ImageState
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, BOB, IMAGE, Machine, profile
 
 

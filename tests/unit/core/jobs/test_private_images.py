@@ -7,9 +7,10 @@ import dataclasses
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import FindImage, PullImage, SettlePull
-from launcher.core.model.job import ImageKey, Job, JobSpec, Outcome, Owner, State
+from launcher.core.model.job import ImageKey, Job, Outcome, Owner, State
 from launcher.core.recovery.reconcile import resume
 from launcher.core.scheduling.explain import blockers
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, BOB, Machine, profile
 
 HERS = ImageKey("nvcr.io/nvidia/secret:1", "missing", ALICE.uid)

@@ -10,9 +10,10 @@ from launcher.core.dispatch import decide
 from launcher.core.jobs.pruning import by_day
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
-from launcher.core.model.job import Dependency, Job, JobSpec, Outcome
+from launcher.core.model.job import Dependency, Job, Outcome
 from launcher.core.world.recent import MOST, RecentEnds
 from launcher.errors import StaleRequest
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, CPU, IMAGE, Machine, profile
 
 

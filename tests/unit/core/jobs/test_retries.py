@@ -6,7 +6,8 @@ import pytest
 
 from launcher.core.jobs.retries import delay, matches
 from launcher.core.messages import events as ev
-from launcher.core.model.job import Job, Outcome, Reason, Retries, State
+from launcher.core.model.job import Job, Outcome, Reason, State
+from launcher.spec.job_spec import Retries
 from tests.support.builders import CPU, IMAGE, Machine, mig, profile
 
 

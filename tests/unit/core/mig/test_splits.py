@@ -8,10 +8,11 @@ import pytest
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.model.gpu import Placement, Slice
-from launcher.core.model.job import Need, NeedKind, Reason, State
+from launcher.core.model.job import Reason, State
 from launcher.core.recovery.reconcile import resume
 from launcher.core.scheduling.explain import blockers
 from launcher.errors import ImpossibleRequest
+from launcher.spec.gpus import GpuRequest
 from tests.support.builders import Machine, a30, memory, mig, profile, whole
 
 SPLIT = "1c.2g.12gb"
@@ -30,7 +31,7 @@ def splits(count: int = 2) -> list[Slice]:
 
 def test_i15_a_request_for_memory_never_gets_shared_memory() -> None:
     machine = Machine(splits())
-    for need in (memory(12), memory(6), Need(NeedKind.MEMORY, memory_mib=1024)):
+    for need in (memory(12), memory(6), GpuRequest("memory", memory_mib=1024)):
         (job,) = machine.submit(need)
         assert job.state is State.PENDING
         (blocker,) = blockers(machine.world, job, machine.time)
@@ -60,7 +61,7 @@ def test_i15_a_request_for_the_whole_profile_never_gets_a_part_of_it() -> None:
 def test_a_device_with_shared_memory_goes_to_its_own_profile_and_to_its_uuid() -> None:
     machine = Machine(splits())
     (first,) = machine.submit(profile(SPLIT))
-    (second,) = machine.submit(Need(NeedKind.UUID, uuids=(splits()[1].uuid,)))
+    (second,) = machine.submit(GpuRequest("uuid", uuids=(splits()[1].uuid,)))
     assert (first.state, second.state) == (State.STARTING, State.STARTING)
     assert {*first.slices, *second.slices} == {s.uuid for s in splits()}
 
@@ -80,7 +81,7 @@ def test_a_profile_that_gpu_instances_could_be_divided_into_waits() -> None:
 
 
 @pytest.mark.parametrize("need", [profile(SPLIT, 5), profile("2c.2g.12gb"), profile("3c.2g.12gb")])
-def test_what_no_gpu_instance_could_be_divided_into_is_refused(need: Need) -> None:
+def test_what_no_gpu_instance_could_be_divided_into_is_refused(need: GpuRequest) -> None:
     machine = Machine(splits())
     with pytest.raises(ImpossibleRequest) as caught:
         machine.submit(need)
@@ -118,7 +119,7 @@ def test_i15_a_gpu_is_not_leased_whole_while_a_job_still_has_a_part_of_it() -> N
     machine.run(old)
     machine.gpus = [a30(mig_mode=False)]
     machine.see([whole("GPU-a")])
-    (job,) = machine.submit(Need(NeedKind.FULL))
+    (job,) = machine.submit(GpuRequest("full"))
     assert job.state is State.PENDING
     (blocker,) = blockers(machine.world, job, machine.time)
     assert blocker.reason is Reason.RESOURCES
@@ -129,7 +130,7 @@ def test_i15_a_gpu_is_not_leased_whole_while_a_job_still_has_a_part_of_it() -> N
 
 def test_i15_no_part_of_a_gpu_is_leased_while_a_job_still_has_all_of_it() -> None:
     machine = Machine([whole("GPU-a")], gpus=[a30(mig_mode=False)])
-    (old,) = machine.submit(Need(NeedKind.FULL))
+    (old,) = machine.submit(GpuRequest("full"))
     machine.run(old)
     machine.gpus = [a30()]
     machine.see([mig(0), mig(1)])

@@ -8,8 +8,9 @@ from launcher.core.dispatch import handle
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import After, Dependency, Job, JobSpec, Outcome, Reason, State
+from launcher.core.model.job import After, Dependency, Job, Outcome, Reason, State
 from launcher.errors import StaleRequest
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, CPU, IMAGE, TEMPLATE, Machine, profile
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 
 from launcher.core.messages import events as ev
-from launcher.core.model.job import Need, NeedKind, Reason, State
+from launcher.core.model.job import Reason, State
+from launcher.core.model.need import needed, slots_for
 from launcher.core.policy.policy import Policy
 from launcher.core.policy.settings import Quota, Settings
-from launcher.core.scheduling.cpu_slots import slots_for, with_slots
 from launcher.core.scheduling.memory_share import memory_with
 from launcher.errors import ImpossibleRequest, NotAllowed
+from launcher.spec.gpus import GpuRequest
 from tests.support.builders import BOB, CPU, Machine, profile
 
 
-def cores(count: int) -> Need:
-    return Need(NeedKind.NONE, count=count)
+def cores(count: int) -> GpuRequest:
+    return GpuRequest("none", count=count)
 
 
 @pytest.mark.parametrize(("cpus", "slots"), [(None, 1), (0.1, 1), (1.0, 1), (1.5, 2), (4.0, 4)])
@@ -23,8 +24,8 @@ def test_a_job_takes_its_cores_rounded_up_and_one_without_any(
     cpus: float | None, slots: int
 ) -> None:
     assert slots_for(cpus) == slots
-    assert with_slots(CPU, cpus) == cores(slots)
-    assert with_slots(profile(), cpus) == profile()
+    assert needed(CPU, cpus) == cores(slots)
+    assert needed(profile(), cpus) == profile()
 
 
 def test_two_jobs_of_two_cores_do_not_run_on_two_slots_at_once() -> None:

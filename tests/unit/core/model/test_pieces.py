@@ -8,9 +8,9 @@ import pytest
 
 from launcher.core.dispatch import decide_in_pieces
 from launcher.core.messages import events as ev
-from launcher.core.model.job import JobSpec
 from launcher.core.model.pieces import PIECE
 from launcher.errors import LauncherError
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, CPU, IMAGE, Machine
 
 MANY = 12 * PIECE

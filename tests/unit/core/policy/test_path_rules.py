@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from launcher.core.model.job import Bind, JobSpec
 from launcher.core.policy import image_rules, validate
 from launcher.core.policy.policy import is_kernels, normal
 from launcher.errors import UserError
+from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import CPU
 
 
@@ -19,8 +19,8 @@ from tests.support.builders import CPU
         ({"working_dir": "/work\n/proc"}, "working_dir"),
         ({"working_dir": "/work\0"}, "working_dir"),
         ({"working_dir": "work"}, "working_dir"),
-        ({"volumes": (Bind("/home/alice", "/work\n", True),)}, "volumes"),
-        ({"volumes": (Bind("/home/alice\r", "/work", True),)}, "volumes"),
+        ({"volumes": (Mount("/home/alice", "/work\n", True),)}, "volumes"),
+        ({"volumes": (Mount("/home/alice\r", "/work", True),)}, "volumes"),
     ],
 )
 def test_a_path_with_a_control_character_or_without_a_root_makes_no_job(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from launcher.core.model.job import Bind, JobSpec
 from launcher.core.policy.policy import (
     RULES,
     MountRoot,
@@ -18,6 +17,7 @@ from launcher.core.policy.policy import (
     check,
 )
 from launcher.errors import NotAllowed
+from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import ALICE, ROOT, profile
 
 GIB = 1 << 30
@@ -39,7 +39,7 @@ def asked(person: Person = USER, policy: Policy = POLICY, **spec: Any) -> Policy
 
 
 def bind(source: str, target: str = "/work", *, read_only: bool = False) -> dict[str, Any]:
-    return {"volumes": (Bind(source, target, read_only),)}
+    return {"volumes": (Mount(source, target, read_only),)}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Corpus:
     refused: list[dict[str, Any]]
 
 
-MANY = tuple(Bind(f"/home/alice/{n}", f"/m{n}", False) for n in range(9))
+MANY = tuple(Mount(f"/home/alice/{n}", f"/m{n}", False) for n in range(9))
 CORPUS = {
     "image-reference": Corpus(
         [{"image": "busybox"}, {"image": "busybox@sha256:" + "a" * 64}, {"image": "cafe"}],
@@ -86,11 +86,11 @@ CORPUS = {
     ),
     "environment-names": Corpus(
         [
-            {"environment": ((n, "1"),)}
+            {"environment": {n: "1"}}
             for n in ("A", "ld_lr", "NV", "CUDA_HOME", "MYLD_PATH", "XDG_CONFIG_HOME")
         ],
         [
-            {"environment": (("OK", "1"), (n, "all"))}
+            {"environment": {"OK": "1", n: "all"}}
             for n in (
                 "NVIDIA_VISIBLE_DEVICES",
                 "NVIDIA_DRIVER_CAPABILITIES",
@@ -108,8 +108,8 @@ CORPUS = {
         ],
     ),
     "environment-size": Corpus(
-        [{"environment": (("A", "x" * 65000),)}],
-        [{"environment": (("A", "x" * 65536),)}, {"environment": (("A", "é" * 40000),)}],
+        [{"environment": {"A": "x" * 65000}}],
+        [{"environment": {"A": "x" * 65536}}, {"environment": {"A": "é" * 40000}}],
     ),
     "mount-roots": Corpus(
         [
@@ -157,14 +157,14 @@ CORPUS = {
             ),
             {
                 "volumes": (
-                    Bind("/home/alice/a", "/w", False),
-                    Bind("/home/alice/b", "/w/in", False),
+                    Mount("/home/alice/a", "/w", False),
+                    Mount("/home/alice/b", "/w/in", False),
                 )
             },
             {
                 "volumes": (
-                    Bind("/home/alice/a", "/w/in", False),
-                    Bind("/home/alice/b", "/w", False),
+                    Mount("/home/alice/a", "/w/in", False),
+                    Mount("/home/alice/b", "/w", False),
                 )
             },
         ],

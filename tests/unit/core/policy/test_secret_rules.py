@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.core.model.job import Bind, JobSpec
 from launcher.core.policy import validate
 from launcher.errors import UserError
+from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import CPU
 
 
 def spec(*secrets: str, target: str = "/work") -> JobSpec:
-    binds = (Bind("/home/alice", target, read_only=True),)
-    return JobSpec("train", "app", CPU, volumes=binds, secrets=secrets)
+    binds = (Mount("/home/alice", target, read_only=True),)
+    return JobSpec("train", "app", CPU, volumes=binds, secrets=dict.fromkeys(secrets))
 
 
 @pytest.mark.parametrize("name", ["token", "a.b", "A-1", "-x", "_", "x" * 128])

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from launcher.core.model.job import Bind, JobSpec, Need, NeedKind, Retries
 from launcher.core.policy import validate
 from launcher.errors import UserError
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec, Mount, Retries
 from tests.support.builders import CPU
 
 LONGEST_NAME = f"{'n' * 255}:{'t' * 128}@sha512:{'0' * 128}"
@@ -22,9 +23,9 @@ def spec(**fields: Any) -> JobSpec:
     "fields",
     [
         {"image": LONGEST_NAME},
-        {"gpus": Need(NeedKind.UUID, count=2, uuids=(f"MIG-GPU-{'0' * 36}/12/10", "b"))},
+        {"gpus": GpuRequest("uuid", count=2, uuids=(f"MIG-GPU-{'0' * 36}/12/10", "b"))},
         {"retries": Retries(1, ("exit:1",) * 100)},
-        {"environment": tuple((f"V{n}", "x" * 100_000) for n in range(20))},
+        {"environment": {f"V{n}": "x" * 100_000 for n in range(20)}},
         {"working_dir": "/" * 4096},
     ],
 )
@@ -37,18 +38,18 @@ def test_what_is_as_long_as_it_can_be_is_well_formed(fields: dict[str, Any]) -> 
     [
         ({"image": "i" * 601}, "is not an image reference"),
         ({"image": "../containers/x"}, "is not an image reference"),
-        ({"gpus": Need(NeedKind.PROFILE, profile="p" * 65)}, "names of 64 characters"),
-        ({"gpus": Need(NeedKind.UUID, uuids=("u" * 65,))}, "names of 64 characters"),
+        ({"gpus": GpuRequest("profile", profile="p" * 65)}, "names of 64 characters"),
+        ({"gpus": GpuRequest("uuid", uuids=("u" * 65,))}, "names of 64 characters"),
         (
-            {"gpus": Need(NeedKind.UUID, uuids=tuple(map(str, range(1025))))},
+            {"gpus": GpuRequest("uuid", uuids=tuple(map(str, range(1025))))},
             "at most 1024 names",
         ),
         ({"retries": Retries(1, ("oom",) * 101)}, "101 ends are named, 100 can be"),
         (
-            {"environment": tuple((f"V{n}", "é" * 60_000) for n in range(20))},
+            {"environment": {f"V{n}": "é" * 60_000 for n in range(20)}},
             "environment: it has 2400090 bytes, 2097152 can be",
         ),
-        ({"volumes": (Bind("/a", "/" + "t" * 4096, False),)}, "a path has 4097 characters"),
+        ({"volumes": (Mount("/a", "/" + "t" * 4096, False),)}, "a path has 4097 characters"),
         ({"working_dir": "/" * 5000}, "a path has 5000 characters"),
     ],
 )

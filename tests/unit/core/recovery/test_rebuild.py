@@ -9,7 +9,7 @@ import pytest
 from launcher.core.invariants import violations
 from launcher.core.messages import events as ev
 from launcher.core.model.ids import container_name
-from launcher.core.model.job import Dependency, Job, NeedKind, Outcome, Reason, State
+from launcher.core.model.job import Dependency, Job, Outcome, Reason, State
 from launcher.core.recovery.rebuild import FoundContainer, Rebuild, RebuiltJobs
 from launcher.core.recovery.reconcile import resume
 from launcher.core.world.world import World
@@ -56,7 +56,7 @@ def test_a_running_container_becomes_a_running_job_that_holds_its_slices() -> No
     restored = rebuild(world, found(7, 2, attempt=3, time_limit=60.0))
     job = world.jobs[7]
     assert (job.state, job.attempt, job.slices) == (State.RUNNING, 3, (mig(2).uuid,))
-    assert (job.owner, job.need.kind, job.time_limit) == (ALICE, NeedKind.UUID, 60.0)
+    assert (job.owner, job.need.kind, job.time_limit) == (ALICE, "uuid", 60.0)
     assert world.slices[mig(2).uuid].lease.slice == mig(2)  # type: ignore[union-attr]
     assert restored.running == [7]
     assert [one.id for one, _ in world.changes.new_jobs] == [7]
@@ -180,4 +180,4 @@ def test_a_job_without_a_gpu_runs_on_without_one() -> None:
     world = empty()
     rebuild(world, found(7, slices=()))
     assert world.cpu_running == {7}
-    assert world.jobs[7].need.kind is NeedKind.NONE
+    assert world.jobs[7].need.kind == "none"

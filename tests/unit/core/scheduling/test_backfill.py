@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.core.model.job import Job, Need, NeedKind, Reason, State
+from launcher.core.model.job import Job, Reason, State
 from launcher.core.policy.policy import Policy
 from launcher.core.policy.settings import HOUR, Quota, Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.core.world.pending_queue import limit_class
+from launcher.spec.gpus import GpuRequest
 from tests.support.builders import BOB, Machine, memory, mig, profile
 
 TWO = [mig(0), mig(1)]
@@ -110,7 +111,7 @@ def test_slices_named_by_uuid_are_a_gang_too() -> None:
     machine = Machine(slices=TWO)
     (running,) = machine.submit(profile(), time_limit=500.0)
     machine.run(running)
-    (pair,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-0", "MIG-a-1")))
+    (pair,) = machine.submit(GpuRequest("uuid", uuids=("MIG-a-0", "MIG-a-1")))
     (small,) = machine.submit(profile())
     assert (pair.state, small.state) == (State.PENDING, State.PENDING)
 
@@ -134,9 +135,9 @@ def test_what_a_gang_no_longer_keeps_once_a_start_took_its_quota_is_given_in_the
     None
 ):
     machine = Machine(rules=Settings(user_quota=Quota(running_slices=3)))
-    (running,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-1",)))
-    (gang,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-1", "MIG-a-2")))
-    (third,) = machine.submit(Need(NeedKind.UUID, uuids=("MIG-a-0",)), owner=BOB)
+    (running,) = machine.submit(GpuRequest("uuid", uuids=("MIG-a-1",)))
+    (gang,) = machine.submit(GpuRequest("uuid", uuids=("MIG-a-1", "MIG-a-2")))
+    (third,) = machine.submit(GpuRequest("uuid", uuids=("MIG-a-0",)), owner=BOB)
     first, second = machine.submit(profile(), profile())
     assert (running.state, third.state, first.slices) == (
         State.STARTING, State.STARTING, ("MIG-a-3",),

@@ -6,13 +6,15 @@ import pytest
 
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
-from launcher.core.model.job import HOST, ImageKey, Job, JobSpec, Need, Reason, State
+from launcher.core.model.job import ImageKey, Job, Reason, State
 from launcher.core.scheduling.explain import blockers
 from launcher.core.scheduling.scheduler import UNKNOWN_USE
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import HOST, JobSpec
 from tests.support.builders import CPU, ROOT, Machine, mig, profile
 
 
-def on_host(machine: Machine, need: Need) -> Job:
+def on_host(machine: Machine, need: GpuRequest) -> Job:
     """Queue a host job."""
     spec = JobSpec("job", "", need, runtime=HOST, command=("true",), foreground=True)
     new = ev.NewJob(spec, "{}", ImageKey("", "missing"))
@@ -53,7 +55,7 @@ def test_it_needs_no_docker_that_can_hand_out_gpus() -> None:
 
 
 @pytest.mark.parametrize("need", [CPU, profile()])
-def test_like_all_others_it_waits_until_the_daemon_has_looked_around(need: Need) -> None:
+def test_like_all_others_it_waits_until_the_daemon_has_looked_around(need: GpuRequest) -> None:
     machine = Machine(slices=[mig(0)], ready=False)
     job = on_host(machine, need)
     assert job.state is State.PENDING

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.core.messages.actions import SignalAttempt, StopAttempt
-from launcher.core.model.job import Job, State, Warn
+from launcher.core.model.job import Job, State
 from launcher.core.policy.settings import Settings
+from launcher.spec.job_spec import SignalBefore
 from tests.support.builders import CPU, Machine, mig, profile
 
 TWO = [mig(0), mig(1)]
@@ -83,7 +84,7 @@ def test_nobody_is_stopped_where_that_would_not_be_enough() -> None:
 
 
 def test_a_warning_goes_before_the_stop_by_the_time_that_was_asked_for() -> None:
-    machine, (low,) = busy(1, signal=Warn("SIGUSR1", 30.0))
+    machine, (low,) = busy(1, signal=SignalBefore("SIGUSR1", 30.0))
     machine.submit(profile(), priority=50)
     assert isinstance(machine.actions[-1], SignalAttempt)
     assert machine.tick(29) == []
@@ -121,7 +122,7 @@ def test_nobody_gives_way_for_slices_that_a_gang_in_front_keeps() -> None:
 
 
 def test_a_warning_gives_no_more_time_than_there_is_for_anybody() -> None:
-    machine, (low,) = busy(1, signal=Warn("SIGUSR1", 1e6))
+    machine, (low,) = busy(1, signal=SignalBefore("SIGUSR1", 1e6))
     machine.submit(profile(), priority=50)
     machine.tick(299)
     assert not any(isinstance(a, StopAttempt) for a in machine.actions)

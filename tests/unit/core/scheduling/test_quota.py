@@ -10,21 +10,13 @@ from launcher.core.jobs.stored_size import DEPENDENCY_BYTES, kept_bytes
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import ArrayTemplate
-from launcher.core.model.job import (
-    After,
-    ImageKey,
-    JobSpec,
-    Need,
-    NeedKind,
-    Owner,
-    Reason,
-    Retries,
-    State,
-)
+from launcher.core.model.job import After, ImageKey, Owner, Reason, State
 from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Quota, Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.errors import NotAllowed, StaleRequest, UserError
+from launcher.spec.gpus import GpuRequest
+from launcher.spec.job_spec import JobSpec, Retries
 from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
 
 
@@ -170,9 +162,9 @@ def test_a_retry_counts_against_the_quota_of_bytes() -> None:
         machine.tell(ev.RetryAsked((ev.Retried(over),), ALICE.uid))
 
 
-def kinds(*mib: int) -> list[Need]:
+def kinds(*mib: int) -> list[GpuRequest]:
     """Requests by memory, each of another kind."""
-    return [Need(NeedKind.MEMORY, memory_mib=each) for each in mib]
+    return [GpuRequest("memory", memory_mib=each) for each in mib]
 
 
 def test_more_kinds_of_jobs_than_the_quota_are_refused_and_come_back_as_jobs_end() -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
-from launcher.core.model.job import After, Dependency, Job, JobSpec, Outcome, Reason
+from launcher.core.model.job import After, Dependency, Job, Outcome, Reason
 from launcher.core.model.reservation import Reservation
 from launcher.core.policy.settings import HOUR, Quota, Settings
 from launcher.core.recovery.restore import restore
 from launcher.core.scheduling.explain import Explainer, gates
-from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, profile
+from launcher.spec.job_spec import JobSpec
+from tests.support.builders import ALICE, BOB, CPU, IMAGE, ROOT, Machine, mig, moment_text, profile
 
 Scenario = tuple[Machine, Job]
 
@@ -150,7 +151,7 @@ SCENARIOS: dict[Reason, Callable[[], Scenario]] = {
     Reason.PRIORITY: priority,
     Reason.DEPENDENCY: dependency,
     Reason.DEPENDENCY_NEVER_SATISFIED: never_satisfied,
-    Reason.BEGIN_TIME: lambda: waits(one_slice(), begin=2e9),
+    Reason.BEGIN_TIME: lambda: waits(one_slice(), begin=moment_text(2e9)),
     Reason.JOB_HELD_USER: lambda: waits(one_slice(), hold=True),
     Reason.JOB_HELD_ADMIN: held_by_an_admin,
     Reason.QUOTA: quota,
@@ -212,7 +213,7 @@ def test_the_earliest_start_knows_limits_begin_times_and_who_gives_way() -> None
     machine.wait(100)
     (same,) = machine.submit(profile(), priority=1)
     (higher,) = machine.submit(profile(), priority=50)
-    (later,) = machine.submit(profile(), priority=1, begin=machine.time.wall + 5000)
+    (later,) = machine.submit(profile(), priority=1, begin=moment_text(machine.time.wall + 5000))
     explainer = Explainer(machine.world, machine.time)
     assert [round(explainer.earliest(j) or 0) for j in (same, higher, later)] == [900, 500, 5000]
     (blocker,) = explainer.blockers(higher)

@@ -6,7 +6,7 @@ import pytest
 
 from launcher.core.messages import events as ev
 from launcher.core.model.gpu import Gpu, Slice
-from launcher.core.model.job import Job, Need, NeedKind, Reason, State
+from launcher.core.model.job import Job, Reason, State
 from launcher.core.model.slice_state import SliceState
 from launcher.core.policy.settings import Quota, Settings
 from launcher.core.scheduling.explain import Explainer, blockers
@@ -15,6 +15,7 @@ from launcher.core.scheduling.matching import fits, wanted
 from launcher.core.scheduling.scheduler import QueueWalk
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest, NotAllowed, UserError
+from launcher.spec.gpus import GpuRequest
 from tests.support.builders import ALICE, CPU, ROOT, Machine, a30, memory, mig, profile, whole
 
 MIXED = [mig(0), mig(1), mig(2, "2g.12gb", start=2)]
@@ -55,13 +56,13 @@ def test_requests_by_memory_look_at_each_other_once_however_many_they_are(
     """Where each looked at all others a user's hundred kinds cost ten thousand looks a decision."""
     machine = Machine(slices=MIXED, rules=Settings(user_quota=Quota(running_slices=1)))
     (running,) = machine.submit(profile())
-    looks: list[Need] = []
+    looks: list[GpuRequest] = []
 
-    def counted(need: Need, what: Slice) -> bool:
+    def counted(need: GpuRequest, what: Slice) -> bool:
         looks.append(need)
         return fits(need, what)
 
-    needs = [Need(NeedKind.MEMORY, memory_mib=1 + n) for n in range(99)]
+    needs = [GpuRequest("memory", memory_mib=1 + n) for n in range(99)]
     waiting = machine.submit(*needs, *needs)
     monkeypatch.setattr("launcher.core.scheduling.matching.fits", counted)
     machine.tick(1.0)
@@ -75,11 +76,11 @@ def test_a_list_looks_at_the_slices_of_each_kind_of_request_once(
     """Where each job looked at all others, 50 jobs beside 500 kinds took a tenth of a second."""
     machine = Machine(slices=MIXED)
     machine.submit(profile())
-    needs = [Need(NeedKind.MEMORY, memory_mib=1 + n, count=3) for n in range(99)]
+    needs = [GpuRequest("memory", memory_mib=1 + n, count=3) for n in range(99)]
     jobs = machine.submit(*needs)
-    looks: list[Need] = []
+    looks: list[GpuRequest] = []
 
-    def counted(world: World, need: Need) -> list[SliceState]:
+    def counted(world: World, need: GpuRequest) -> list[SliceState]:
         looks.append(need)
         return wanted(world, need)
 
@@ -111,13 +112,13 @@ def test_memory_takes_the_smallest_slice_that_fits_as_its_name_says() -> None:
 
 def test_mib_are_compared_with_what_nvml_says() -> None:
     machine = Machine(slices=MIXED)
-    (job,) = machine.submit(Need(NeedKind.MEMORY, memory_mib=6144))
+    (job,) = machine.submit(GpuRequest("memory", memory_mib=6144))
     assert job.slices == ("MIG-a-2",)
 
 
 def test_a_uuid_is_that_slice_and_no_other() -> None:
     machine = Machine()
-    need = Need(NeedKind.UUID, uuids=("MIG-a-2",))
+    need = GpuRequest("uuid", uuids=("MIG-a-2",))
     first, second = machine.submit(need, need)
     assert first.slices == ("MIG-a-2",)
     assert reasons(machine, second) == [Reason.RESOURCES]
@@ -126,8 +127,8 @@ def test_a_uuid_is_that_slice_and_no_other() -> None:
 def test_whole_gpus_only_where_mig_is_off() -> None:
     gpus = [a30("GPU-a"), a30("GPU-b", mig_mode=False), a30("GPU-c", mig_mode=False)]
     machine = Machine(slices=[mig(0), whole("GPU-b", 1), whole("GPU-c", 2)], gpus=gpus)
-    (one,) = machine.submit(Need(NeedKind.FULL))
-    (every,) = machine.submit(Need(NeedKind.ALL))
+    (one,) = machine.submit(GpuRequest("full"))
+    (every,) = machine.submit(GpuRequest("all"))
     assert one.slices == ("GPU-b",)
     assert reasons(machine, every) == [Reason.RESOURCES]
     machine.run(one)
@@ -158,12 +159,12 @@ def test_a_profile_that_is_not_there_now_waits_and_starts_when_it_is() -> None:
         profile("3g.20gb"),
         profile("1g.6gb", count=5),
         memory(40),
-        Need(NeedKind.MEMORY, memory_mib=30_000),
-        Need(NeedKind.UUID, uuids=("MIG-nowhere",)),
-        Need(NeedKind.FULL, count=2),
+        GpuRequest("memory", memory_mib=30_000),
+        GpuRequest("uuid", uuids=("MIG-nowhere",)),
+        GpuRequest("full", count=2),
     ],
 )
-def test_what_no_gpu_here_could_give_is_refused_at_once(need: Need) -> None:
+def test_what_no_gpu_here_could_give_is_refused_at_once(need: GpuRequest) -> None:
     machine = Machine()
     with pytest.raises(ImpossibleRequest):
         machine.submit(need)
@@ -225,9 +226,9 @@ def test_a_slice_that_is_another_three_times_has_the_job_held() -> None:
     [
         ({"priority": 51}, NotAllowed),
         ({"user": "0:0"}, NotAllowed),
-        ({"environment": (("NVIDIA_VISIBLE_DEVICES", "all"),)}, NotAllowed),
-        ({"environment": (("LD_PRELOAD", "/x.so"),)}, NotAllowed),
-        ({"environment": (("A B", "c"),)}, UserError),
+        ({"environment": {"NVIDIA_VISIBLE_DEVICES": "all"}}, NotAllowed),
+        ({"environment": {"LD_PRELOAD": "/x.so"}}, NotAllowed),
+        ({"environment": {"A B": "c"}}, UserError),
         ({"time_limit": 0.0}, UserError),
         ({"mem_limit": 1024}, UserError),
         ({"command": ("a\0b",)}, UserError),

@@ -8,11 +8,12 @@ import pytest
 
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import StopAttempt
-from launcher.core.model.job import Job, Outcome, Reason, Retries, State
+from launcher.core.model.job import Job, Outcome, Reason, State
 from launcher.core.policy.settings import Settings
 from launcher.core.recovery.reconcile import resume
 from launcher.core.scheduling.fairshare import FairShareOrder
-from tests.support.builders import ALICE, BOB, IMAGE, ROOT, Machine, mig, profile
+from launcher.spec.job_spec import Retries
+from tests.support.builders import ALICE, BOB, IMAGE, ROOT, Machine, mig, moment_text, profile
 
 DAY = 86400.0
 both_ways = pytest.mark.parametrize("step", [-DAY, DAY, -3600.0, 10 * DAY])
@@ -165,7 +166,7 @@ def test_what_was_used_before_decays_as_if_nothing_had_happened(step: float) -> 
 
 def test_a_begin_time_is_the_wall_clocks() -> None:
     machine = Machine()
-    (job,) = machine.submit(profile(), begin=machine.time.wall + DAY)
+    (job,) = machine.submit(profile(), begin=moment_text(machine.time.wall + DAY))
     machine.tick(60)
     assert job.state is State.PENDING
     set_clock(machine, DAY)
@@ -175,7 +176,7 @@ def test_a_begin_time_is_the_wall_clocks() -> None:
 
 def test_a_clock_set_back_makes_who_waits_for_a_time_wait_longer() -> None:
     machine = Machine()
-    (job,) = machine.submit(profile(), begin=machine.time.wall + 60)
+    (job,) = machine.submit(profile(), begin=moment_text(machine.time.wall + 60))
     set_clock(machine, -DAY)
     machine.tick(120)
     assert machine.reasons(job) == [Reason.BEGIN_TIME]
@@ -186,7 +187,7 @@ def test_a_clock_set_back_makes_who_waits_for_a_time_wait_longer() -> None:
 
 def test_a_job_whose_time_has_come_is_not_forgotten_when_the_clock_is_set_back() -> None:
     machine = Machine()
-    (job,) = machine.submit(profile(), begin=machine.time.wall + 60, pinned=False)
+    (job,) = machine.submit(profile(), begin=moment_text(machine.time.wall + 60), pinned=False)
     machine.tick(61)
     assert list(machine.world.images[IMAGE].waiting) == [job.id]
     set_clock(machine, -DAY)
@@ -197,7 +198,7 @@ def test_a_job_whose_time_has_come_is_not_forgotten_when_the_clock_is_set_back()
 def test_a_job_that_queues_and_whose_time_has_come_keeps_its_place() -> None:
     machine = Machine(slices=[mig(0)])
     holder = started(machine)
-    (job,) = machine.submit(profile(), begin=machine.time.wall + 60)
+    (job,) = machine.submit(profile(), begin=moment_text(machine.time.wall + 60))
     machine.tick(61)
     machine.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
     set_clock(machine, -DAY)

@@ -81,7 +81,7 @@ def test_every_reference_leads_somewhere() -> None:
 @pytest.mark.parametrize(
     "cls",
     [
-        *(wire.Status, wire.JobDetail, wire.JobView, wire.SubmitRequest, wire.JobRequest),
+        *(wire.Status, wire.JobDetail, wire.JobView, wire.SubmitRequest, wire.JobSpec),
         *(wire.SliceView, wire.Check, wire.ErrorReply, wire.SignalRequest, wire.GpuRequest),
     ],
 )
@@ -91,7 +91,7 @@ def test_every_wire_type_is_described_field_by_field(cls: Any) -> None:
 
 
 def test_what_a_client_sends_may_have_no_other_fields() -> None:
-    for cls in (wire.SubmitRequest, wire.JobRequest, wire.GpuRequest, wire.SignalRequest):
+    for cls in (wire.SubmitRequest, wire.JobSpec, wire.GpuRequest, wire.SignalRequest):
         assert MADE["components"]["schemas"][cls.__name__]["additionalProperties"] is False
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from launcher.core.model.job import Bind, JobSpec
 from launcher.daemon.attempts import action_runners
 from launcher.daemon.attempts.action_runners import ActionRunners
+from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import CPU
 
 
@@ -39,8 +39,8 @@ def test_only_the_first_specs_of_a_submit_and_the_last_submits_are_remembered(
     [
         {"command": ("x" * 20_000,)},
         {"entrypoint": ("x" * 10_000, "x" * 10_000)},
-        {"environment": (("A", "x" * 20_000),)},
-        {"volumes": tuple(Bind("/" + "s" * 4000, "/" + "t" * 4000, False) for _ in range(3))},
+        {"environment": {"A": "x" * 20_000}},
+        {"volumes": tuple(Mount("/" + "s" * 4000, "/" + "t" * 4000, False) for _ in range(3))},
     ],
 )
 def test_a_long_spec_is_left_to_the_store(keeping: ActionRunners, fields: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import AttemptLost
-from launcher.core.model.job import JobSpec
 from launcher.core.policy.policy import Person, Policy, PolicyInput
 from launcher.daemon.attempts import starter as module
 from launcher.daemon.attempts.starter import Starter
 from launcher.engine.outcome import Unknown
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, CPU
 
 NAME = "launch-feed-7-1"

@@ -25,11 +25,12 @@ from launcher.core.messages.actions import (
 )
 from launcher.core.messages.changes import Changes
 from launcher.core.model.gpu import Inventory
-from launcher.core.model.job import Job, JobSpec, Outcome, State
+from launcher.core.model.job import Job, Outcome, State
 from launcher.daemon.loop import event_loop as brains
 from launcher.daemon.loop.committer import Committer
 from launcher.daemon.loop.event_loop import EventLoop
 from launcher.errors import InvalidTransition, NoSuchJob, ReadOnlyState
+from launcher.spec.job_spec import JobSpec
 from launcher.store import Reader, Store
 from tests.support.builders import ALICE, IMAGE, a30, mig, profile
 from tests.support.small_disk import SmallDisk

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.model.job import Bind, JobSpec, Owner
+from launcher.core.model.job import Owner
 from launcher.core.policy.policy import Person, Policy, PolicyInput
 from launcher.daemon.mounts.container_directories import Directories, inside, own
 from launcher.engine.images import ImageConfig
 from launcher.errors import PinRefused
+from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import CPU
 
-WORK = (Bind("/home/alice", "/work/", False), Bind("/data", "/data", True))
+WORK = (Mount("/home/alice", "/work/", False), Mount("/data", "/data", True))
 IMAGE = ImageConfig({}, "/work/src", ("/work/db", "/var/db"))
 
 
@@ -72,7 +73,7 @@ def test_a_users_own_daemon_has_no_directory_made_in_a_mount(
 ) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     mine = Owner(1000, 1000, "alice")
-    binds = (Bind(str(tmp_path), "/work", False),)
+    binds = (Mount(str(tmp_path), "/work", False),)
     made = JobSpec("job", "busybox", CPU, working_dir="/work/x", volumes=binds)
     asked = PolicyInput(made, Person(mine), Policy(unbound=frozenset({1000})), 2**30)
     look = directories(ImageConfig(), fixed=False)

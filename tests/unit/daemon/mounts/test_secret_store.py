@@ -12,11 +12,12 @@ import pytest
 
 from launcher import wire
 from launcher.core.messages.changes import Changes
-from launcher.core.model.job import ImageKey, Job, Need, NeedKind, Owner, State
+from launcher.core.model.job import ImageKey, Job, Owner, State
 from launcher.daemon.mounts import secret_store
 from launcher.daemon.mounts.secret_store import Bundle, Key, SecretStore, parted
-from launcher.daemon.requests.convert import core_spec, document
+from launcher.daemon.requests.convert import document
 from launcher.errors import InternalError, ReadOnlyState, StaleRequest, UserError
+from launcher.spec.gpus import GpuRequest
 
 HIDDEN = b"hid\0den"
 KEY: Key = (1000, "0123456789abcdef" * 2)
@@ -27,9 +28,9 @@ def store(tmp_path: Path) -> SecretStore:
     return SecretStore(tmp_path / "secrets")
 
 
-def request(**secrets: bytes | None) -> wire.JobRequest:
+def request(**secrets: bytes | None) -> wire.JobSpec:
     told = {n: None if c is None else base64.b64encode(c).decode() for n, c in secrets.items()}
-    return wire.JobRequest(name="train", image="app", secrets=told)
+    return wire.JobSpec(name="train", image="app", secrets=told)
 
 
 def bundle(key: Key = KEY, content: bytes = HIDDEN) -> Bundle:
@@ -38,7 +39,7 @@ def bundle(key: Key = KEY, content: bytes = HIDDEN) -> Bundle:
 
 def over(*ids: int, state: State = State.DONE) -> Changes:
     owner, key = Owner(1000, 1000, "alice"), ImageKey("app", "missing")
-    jobs = {i: Job(i, owner, "train", Need(NeedKind.NONE), key, 50, 0.0, state=state) for i in ids}
+    jobs = {i: Job(i, owner, "train", GpuRequest("none"), key, 50, 0.0, state=state) for i in ids}
     return Changes(jobs=jobs)
 
 
@@ -50,8 +51,8 @@ def test_a_request_is_told_where_its_secrets_will_be_and_no_more() -> None:
     asked = [request(token=HIDDEN, other=b""), request()]
     told, (kept,) = parted(asked, 1000)
     assert (kept.key[0], dict(kept.contents)) == (1000, {"token": HIDDEN, "other": b""})
-    assert core_spec(told[0]).secrets == ("token", "other")
-    assert core_spec(told[0]).kept == kept.key[1]
+    assert tuple(told[0].secrets) == ("token", "other")
+    assert told[0].secrets_key == kept.key[1]
     assert told[1] is asked[1]
     text = document(told[0]) + repr(told) + repr(kept)
     assert base64.b64encode(HIDDEN).decode() not in text
@@ -62,11 +63,11 @@ def test_what_is_only_tried_keeps_nothing_whatever_was_sent() -> None:
     for asked in (request(token=HIDDEN), request(token=None)):
         told, bundles = parted([asked], None)
         assert (told[0].secrets, bundles) == ({"token": None}, [])
-        assert core_spec(told[0]).kept is None
+        assert told[0].secrets_key is None
 
 
 def test_nobody_can_name_the_secrets_of_an_earlier_job() -> None:
-    asked = wire.JobRequest(name="a", image="b", secrets={"token": f"kept:{KEY[1]}"})
+    asked = wire.JobSpec(name="a", image="b", secrets={"token": f"kept:{KEY[1]}"})
     with pytest.raises(UserError, match="is not in base64"):
         parted([asked], 1000)
     assert parted([asked], None)[0][0].secrets == {"token": None}
@@ -77,11 +78,11 @@ def test_nobody_can_name_the_secrets_of_an_earlier_job() -> None:
     [
         (request(token=None), "'token' has no content"),
         (request(token=bytes(64 * 1024 + 1)), "'token' is larger than 64 KiB"),
-        (wire.JobRequest(name="a", image="b", secrets={"t": "hidden!"}), "'t' is not in base64"),
+        (wire.JobSpec(name="a", image="b", secrets={"t": "hidden!"}), "'t' is not in base64"),
         (request(**{f"s{n}": b"" for n in range(17)}), "17 are more than 16"),
     ],
 )
-def test_what_is_no_secret_is_refused_and_not_quoted(asked: wire.JobRequest, said: str) -> None:
+def test_what_is_no_secret_is_refused_and_not_quoted(asked: wire.JobSpec, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         parted([asked], 1000)
     assert "hidden" not in str(caught.value)
@@ -133,7 +134,7 @@ def test_all_of_a_submit_are_kept_or_none(store: SecretStore) -> None:
 def test_jobs_of_one_submit_with_the_same_secrets_share_them() -> None:
     same, other = request(token=HIDDEN), request(token=b"another")
     told, bundles = parted([same, other, same, request(), other], 1000)
-    names = [core_spec(job).kept for job in told]
+    names = [job.secrets_key for job in told]
     assert names[0] == names[2] != names[1] == names[4]
     assert [dict(one.contents) for one in bundles] == [{"token": HIDDEN}, {"token": b"another"}]
 

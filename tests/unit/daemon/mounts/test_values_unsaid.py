@@ -26,7 +26,7 @@ from launcher.mount_helper import Pins
 
 VALUE = "hunter2-is-told-to-nobody"
 OWNER = Owner(1001, 1001, "alice")
-REQUEST = wire.JobRequest(
+REQUEST = wire.JobSpec(
     name="job",
     image="busybox:1",
     environment={
@@ -36,8 +36,7 @@ REQUEST = wire.JobRequest(
         "MORE_TOKEN": f"{VALUE}2",
     },
 )
-SPEC = convert.core_spec(REQUEST)
-ASKED = PolicyInput(SPEC, Person(OWNER), Policy(host_memory=2**34), 2**34)
+ASKED = PolicyInput(REQUEST, Person(OWNER), Policy(host_memory=2**34), 2**34)
 ACTION = StartAttempt(1, 1, "launch-x-1-1", (), "sha256:1", policy_version=VERSION)
 PLACES = Pinned(Pins(socket.socket), "/run/nobodys")
 STORE = SecretStore(Path("/nowhere"))
@@ -62,7 +61,6 @@ PLAN = ContainerPlan(
         REQUEST,
         wire.SubmitRequest(jobs=[REQUEST]),
         wire.ArrayRequest(indices=[0], matrix=[{"token": VALUE}]),
-        SPEC,
         ASKED,
         PLAN,
         Element(1, 0, (("token", VALUE),)),
@@ -70,7 +68,7 @@ PLAN = ContainerPlan(
             OWNER,
             (
                 NewJob(
-                    SPEC,
+                    REQUEST,
                     convert.document(REQUEST),
                     ImageKey("busybox:1", "missing"),
                     element=NewElement(0, 0, (("token", VALUE),)),

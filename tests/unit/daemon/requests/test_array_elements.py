@@ -13,29 +13,29 @@ from launcher.daemon.requests import array_elements as expand_module
 from launcher.daemon.requests.array_elements import Budget, Commands, expand
 from launcher.errors import UserError
 from launcher.store import Stored
-from launcher.wire import ArrayRequest, JobRequest, Mount
+from launcher.wire import ArrayRequest, JobSpec, Mount
 
 
-def job(matrix: list[dict[str, str]] | None = None, **fields: Any) -> JobRequest:
+def job(matrix: list[dict[str, str]] | None = None, **fields: Any) -> JobSpec:
     """A job with one element for each combination, or with three."""
     indices = list(range(len(matrix) if matrix else 3))
     array = ArrayRequest(indices=indices, matrix=matrix or [], max_parallel=2)
-    return JobRequest(**{"name": "a", "image": "x", "array": array, **fields})
+    return JobSpec(**{"name": "a", "image": "x", "array": array, **fields})
 
 
 def rendered(text: str, **values: str) -> str:
-    (element,) = expand(job([values], command=[text]))
+    (element,) = expand(job([values], command=(text,)))
     assert element.command is not None
     return element.command[0]
 
 
 def test_a_job_that_is_no_array_is_its_only_element() -> None:
-    one = JobRequest(name="a", image="x", command=["${lr}"])
+    one = JobSpec(name="a", image="x", command=("${lr}",))
     assert expand(one) == [one]
 
 
 def test_an_array_without_a_matrix_changes_nothing_in_its_elements() -> None:
-    request = job(command=["${lr}", "$${lr}", "$HOME"], environment={"A": "${A}"})
+    request = job(command=("${lr}", "$${lr}", "$HOME"), environment={"A": "${A}"})
     assert expand(request) == [replace(request, array=None)] * 3
 
 
@@ -43,14 +43,14 @@ def test_every_string_that_may_hold_a_key_is_replaced() -> None:
     request = job(
         [{"k": "1", "d": "/d"}, {"k": "2", "d": "/e"}],
         image="r/${k}:${k}",
-        command=["a", "--k=${k}", "b"],
-        entrypoint=["run-${k}", "x"],
+        command=("a", "--k=${k}", "b"),
+        entrypoint=("run-${k}", "x"),
         environment={"K": "${k}", "${k}": "name", "P": "plain"},
         working_dir="${d}/w",
-        volumes=[
+        volumes=(
             Mount(source="/s/${k}", target="/t${d}", read_only=True),
             Mount(source="/a", target="/b"),
-        ],
+        ),
         user="${k}",
     )
     first, second = expand(request)
@@ -58,17 +58,17 @@ def test_every_string_that_may_hold_a_key_is_replaced() -> None:
         request,
         array=None,
         image="r/1:1",
-        command=["a", "--k=1", "b"],
-        entrypoint=["run-1", "x"],
+        command=("a", "--k=1", "b"),
+        entrypoint=("run-1", "x"),
         environment={"K": "1", "${k}": "name", "P": "plain"},
         working_dir="/d/w",
-        volumes=[
+        volumes=(
             Mount(source="/s/1", target="/t/d", read_only=True),
             Mount(source="/a", target="/b"),
-        ],
+        ),
     )
     assert (second.image, second.working_dir) == ("r/2:2", "/e/w")
-    assert request.command == ["a", "--k=${k}", "b"]
+    assert request.command == ("a", "--k=${k}", "b")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_a_value_is_not_read_again() -> None:
 
 
 def test_a_key_that_a_combination_lacks_becomes_nothing() -> None:
-    request = job([{"a": "1"}, {"a": "2", "extra": "x"}], command=["${a}-${extra}"])
-    assert [element.command for element in expand(request)] == [["1-"], ["2-x"]]
+    request = job([{"a": "1"}, {"a": "2", "extra": "x"}], command=("${a}-${extra}",))
+    assert [element.command for element in expand(request)] == [("1-",), ("2-x",)]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -119,7 +119,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_an_array_that_no_client_of_ours_would_send_is_refused(name: str) -> None:
     array, said = WRONG[name]
     with pytest.raises(UserError) as caught:
-        expand(JobRequest(name="a", image="x", array=ArrayRequest(**array)))
+        expand(JobSpec(name="a", image="x", array=ArrayRequest(**array)))
     assert caught.value.message.startswith("array: ")
     assert said in caught.value.message
 
@@ -127,8 +127,8 @@ def test_an_array_that_no_client_of_ours_would_send_is_refused(name: str) -> Non
 @pytest.mark.parametrize(
     "fields",
     [
-        {"command": ["${a}" * 100_000]},
-        {"command": ["x"] * 1_000_000 + ["${a}"]},
+        {"command": ("${a}" * 100_000,)},
+        {"command": ("x",) * 1_000_000 + ("${a}",)},
         {"environment": {str(number): "x" for number in range(100_000)} | {"A": "${a}"}},
     ],
 )
@@ -140,13 +140,13 @@ def test_a_small_request_cannot_fill_the_memory(fields: dict[str, Any]) -> None:
 
 def test_what_does_not_change_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expand_module, "MAX_MADE_BYTES", 0)
-    request = job([{"a": "1"}, {"a": "2"}], command=["x" * 1000])
+    request = job([{"a": "1"}, {"a": "2"}], command=("x" * 1000,))
     first, second = expand(request)
     assert first is second
 
 
 def test_requests_of_one_submit_share_what_their_elements_may_take() -> None:
-    requests = [job([{"a": "x" * 10_000}] * 1000, command=["${a}"]) for _ in range(7)]
+    requests = [job([{"a": "x" * 10_000}] * 1000, command=("${a}",)) for _ in range(7)]
     budget = Budget()
     for request in requests[:6]:
         expand(request, budget)
@@ -175,7 +175,7 @@ def test_the_commands_of_an_array_are_read_with_one_look_at_its_template(
 def test_ten_thousand_elements_take_no_time() -> None:
     matrix = [{"lr": str(number), "seed": "1"} for number in range(10_000)]
     request = job(
-        matrix, command=["python", "--lr", "${lr}", "--seed=${seed}"], environment={"LR": "${lr}"}
+        matrix, command=("python", "--lr", "${lr}", "--seed=${seed}"), environment={"LR": "${lr}"}
     )
     before = time.process_time()
     assert expand(request)[9999].environment == {"LR": "9999"}

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher import wire
-from launcher.core.model.job import JobSpec, Need, NeedKind
-from launcher.core.scheduling.cpu_slots import slots_for
+from launcher.core.model.need import need_of, needed, slots_for
 from launcher.daemon.requests import convert
 from launcher.errors import InternalError, UserError
+from launcher.spec.job_spec import JobSpec
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 maybe = st.one_of(st.none(), text)
-words = st.one_of(st.none(), st.lists(text, max_size=3))
+words = st.one_of(st.none(), st.lists(text, max_size=3).map(tuple))
 size = st.integers(1, 2**62)
 seconds = st.floats(0, 1e9)
 gpus = st.builds(
@@ -28,10 +28,10 @@ gpus = st.builds(
     count=st.integers(1, 100),
     memory_gb=st.one_of(st.none(), st.integers(1, 999)),
     memory_mib=st.one_of(st.none(), st.integers(1, 10**6)),
-    uuids=st.lists(text, max_size=3),
+    uuids=st.lists(text, max_size=3).map(tuple),
 )
 requests = st.builds(
-    wire.JobRequest,
+    JobSpec,
     name=text,
     image=text,
     command=words,
@@ -39,7 +39,9 @@ requests = st.builds(
     gpus=gpus,
     environment=st.dictionaries(text, text, max_size=3),
     working_dir=maybe,
-    volumes=st.lists(st.builds(wire.Mount, source=text, target=text, read_only=st.booleans())),
+    volumes=st.lists(st.builds(wire.Mount, source=text, target=text, read_only=st.booleans())).map(
+        tuple
+    ),
     shm_size=size,
     mem_limit=st.one_of(st.none(), size),
     cpus=st.one_of(st.none(), seconds),
@@ -53,9 +55,9 @@ requests = st.builds(
     retries=st.one_of(
         st.none(),
         st.builds(
-            wire.RetryRequest,
+            wire.Retries,
             max=st.integers(0, 9),
-            on=st.lists(text, max_size=2),
+            on=st.lists(text, max_size=2).map(tuple),
             backoff=seconds,
             max_backoff=seconds,
         ),
@@ -70,101 +72,41 @@ requests = st.builds(
 
 
 @given(request=requests)
-def test_a_stored_document_is_the_request_again(request: wire.JobRequest) -> None:
+def test_a_stored_document_is_the_request_again(request: JobSpec) -> None:
     assert convert.parse_document(convert.document(request)) == request
 
 
 @given(request=requests)
-def test_a_request_travels_as_json_and_arrives_as_it_was(request: wire.JobRequest) -> None:
+def test_a_request_travels_as_json_and_arrives_as_it_was(request: JobSpec) -> None:
     body = json.dumps({"jobs": [dataclasses.asdict(request)]}).encode()
     assert convert.parse(wire.SubmitRequest, body).jobs == [request]
 
 
-OF_KIND = {
-    NeedKind.PROFILE: ("profile",),
-    NeedKind.MEMORY: ("memory_gb", "memory_mib"),
-    NeedKind.UUID: ("uuids",),
-}
-SAME = {
-    "name",
-    "image",
-    "hostname",
-    "working_dir",
-    "shm_size",
-    "mem_limit",
-    "cpus",
-    "user",
-    "pull_policy",
-} | {
-    "priority",
-    "time_limit",
-    "idle_timeout",
-    "preemptible",
-    "policy_profile",
-    "runtime",
-    "foreground",
-}
+@given(request=requests)
+def test_a_job_needs_what_counts_for_its_kind_alone(request: JobSpec) -> None:
+    need, gpus = need_of(request), request.gpus
+    assert need.kind == gpus.kind
+    assert need.count == (slots_for(request.cpus) if gpus.kind == "none" else gpus.count)
+    of_kind = {"profile": ["profile"], "memory": ["memory_gb", "memory_mib"], "uuid": ["uuids"]}
+    counting = of_kind.get(gpus.kind, [])
+    for name in ("profile", "memory_gb", "memory_mib", "uuids"):
+        expected = getattr(gpus, name) if name in counting else () if name == "uuids" else None
+        assert getattr(need, name) == expected
+    assert needed(need, request.cpus) == need
 
 
 @given(request=requests)
-def test_nothing_of_a_request_is_lost_on_the_way_to_the_core(request: wire.JobRequest) -> None:
-    spec = convert.core_spec(request)
-    assert spec.secrets == tuple(request.secrets)
-    assert spec.kept == ("0" * 32 if request.secrets else None)
-    assert {n: getattr(spec, n) for n in SAME} == {n: getattr(request, n) for n in SAME}
-    for name in ("command", "entrypoint"):
-        asked = getattr(request, name)
-        assert getattr(spec, name) == (None if asked is None else tuple(asked))
-    assert dict(spec.environment) == request.environment
-    assert [(b.source, b.target, b.read_only) for b in spec.volumes] == [
-        (v.source, v.target, v.read_only) for v in request.volumes
-    ]
-    assert spec.network_mode == request.network_mode
-    assert spec.stop_grace_period == request.stop_grace_period
-    for ours, theirs in ((spec.retries, request.retries), (spec.signal, request.signal)):
-        told = None if ours is None else dataclasses.asdict(ours)
-        asked = None if theirs is None else dataclasses.asdict(theirs)
-        assert told == (None if asked is None else {n: _plain(v) for n, v in asked.items()})
-    if spec.gpus.kind is NeedKind.NONE:  # what else is said of slices has no meaning
-        assert spec.gpus == Need(NeedKind.NONE, count=slots_for(request.cpus))
-        return
-    need, gpus = dataclasses.asdict(spec.gpus), dataclasses.asdict(request.gpus)
-    counts = {"kind", "count", *OF_KIND.get(spec.gpus.kind, ())}
-    assert need | {"kind": need["kind"].value, "uuids": list(need["uuids"])} == {
-        name: value if name in counts else [] if name == "uuids" else None
-        for name, value in gpus.items()
-    }
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def test_every_field_of_the_spec_is_looked_at_above() -> None:
-    other = {
-        "command",
-        "entrypoint",
-        "environment",
-        "volumes",
-        "stop_grace_period",
-        "gpus",
-        "begin",
-        "hold",
-    }
-    other |= {"retries", "signal", "network_mode", "secrets", "kept"}
-    assert {f.name for f in dataclasses.fields(JobSpec)} == SAME | other
-    assert {f.name for f in dataclasses.fields(Need)} == {
-        f.name for f in dataclasses.fields(wire.GpuRequest)
-    }
+def test_a_request_names_its_stored_secrets(request: JobSpec) -> None:
+    assert request.secrets_key == ("0" * 32 if request.secrets else None)
 
 
 @pytest.mark.parametrize("told", ["aGlkZGVu", "", "kept"])
 def test_no_document_is_made_of_a_request_with_its_secrets(told: str) -> None:
-    request = wire.JobRequest(name="a", image="b", secrets={"token": told})
+    request = JobSpec(name="a", image="b", secrets={"token": told})
     with pytest.raises(InternalError) as caught:
         convert.document(request)
     assert "aGlkZGVu" not in str(caught.value) + repr(request)
-    assert convert.core_spec(request).kept is None
+    assert request.secrets_key is None
     assert convert.parse_document(convert.document(request.without_contents())).secrets == {
         "token": None
     }

@@ -202,7 +202,7 @@ def test_a_key_of_the_matrix_may_stand_in_any_string_of_the_job() -> None:
         "matrix: {lr: [0.1], model: [a, b], tag: [1], dir: [/w]}\n"
     )
     assert job.image == "r.example/${model}:${tag}"
-    assert job.command == ["run", "--lr", "${lr}", "$HOME"]
+    assert job.command == ("run", "--lr", "${lr}", "$HOME")
     assert job.working_dir == "${dir}"
     assert job.volumes[0].source == "/base/data/${model}"
 

@@ -27,9 +27,9 @@ GPU = "GPU-11111111-2222-3333-4444-555555555555"
         ("10gb:3", GpuRequest(kind="memory", memory_gb=10, count=3)),
         ("10GiB", GpuRequest(kind="memory", memory_mib=10240)),
         ("10240MiB", GpuRequest(kind="memory", memory_mib=10240)),
-        (MIG, GpuRequest(kind="uuid", uuids=[MIG])),
-        (MIG.lower(), GpuRequest(kind="uuid", uuids=[MIG])),
-        (f"{GPU}, {GPU[:-1]}6", GpuRequest(kind="uuid", uuids=[GPU, f"{GPU[:-1]}6"])),
+        (MIG, GpuRequest(kind="uuid", uuids=(MIG,))),
+        (MIG.lower(), GpuRequest(kind="uuid", uuids=(MIG,))),
+        (f"{GPU}, {GPU[:-1]}6", GpuRequest(kind="uuid", uuids=(GPU, f"{GPU[:-1]}6"))),
     ],
 )
 def test_every_spec_of_the_grammar_is_read(text: str, request_: GpuRequest) -> None:

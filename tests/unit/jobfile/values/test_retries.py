@@ -9,7 +9,7 @@ import pytest
 
 from launcher.jobfile.values.retry_spec import parse_retries, parse_retry_on, retry_request
 from launcher.jobfile.values.signals import parse_signal
-from launcher.wire import RetryRequest, SignalBefore
+from launcher.wire import Retries, SignalBefore
 from tests.unit.jobfile.documents import read, said
 
 
@@ -20,30 +20,28 @@ def schedule(text: str, job: str = "image: x\ngpus: 1g.6gb") -> str:
 @pytest.mark.parametrize(
     ("text", "retries"),
     [
-        ("2", RetryRequest(max=2, on=["infra"], backoff=0, max_backoff=3600)),
-        ("0", RetryRequest()),
-        ("{max: 100}", RetryRequest(max=100)),
-        ("{max: 1, on: oom}", RetryRequest(max=1, on=["oom"])),
-        ("{max: 1, on: 'oom, any'}", RetryRequest(max=1, on=["oom", "any"])),
+        ("2", Retries(max=2, on=("infra",), backoff=0, max_backoff=3600)),
+        ("0", Retries()),
+        ("{max: 100}", Retries(max=100)),
+        ("{max: 1, on: oom}", Retries(max=1, on=("oom",))),
+        ("{max: 1, on: 'oom, any'}", Retries(max=1, on=("oom", "any"))),
         (
             "{on: [infra, oom, any, exit:75, 'exit:1-3', oom, exit:9-9], max: 2, backoff: 30s}",
-            RetryRequest(
-                max=2, on=["infra", "oom", "any", "exit:75", "exit:1-3", "exit:9"], backoff=30
-            ),
+            Retries(max=2, on=("infra", "oom", "any", "exit:75", "exit:1-3", "exit:9"), backoff=30),
         ),
         (
             "{max: 2, on: [timeout], backoff: 30s, max_backoff: 10m}",
-            RetryRequest(
+            Retries(
                 max=2,
-                on=["timeout"],
+                on=("timeout",),
                 backoff=30,
                 max_backoff=600,
             ),
         ),
-        ("{max: 1, backoff: 2h}", RetryRequest(max=1, backoff=7200, max_backoff=7200)),
+        ("{max: 1, backoff: 2h}", Retries(max=1, backoff=7200, max_backoff=7200)),
     ],
 )
-def test_retries_in_all_their_forms(text: str, retries: RetryRequest) -> None:
+def test_retries_in_all_their_forms(text: str, retries: Retries) -> None:
     assert read(schedule(f"retries: {text}")).retries == retries
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from launcher.jobfile.reading.files import load_text
 from launcher.jobfile.values.secret_files import parse_secret
-from launcher.wire import JobRequest
+from launcher.wire import JobSpec
 
-MOST = JobRequest.MOST_SECRET_BYTES
+MOST = JobSpec.MOST_SECRET_BYTES
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.output.submitted import images
-from launcher.wire import ArrayRequest, JobRequest
+from launcher.wire import ArrayRequest, JobSpec
 from tests.unit.cli.launch_command import Launch
 from tests.unit.client.stub_daemon import Json, StubDaemon, job_view
 
@@ -55,8 +55,8 @@ def test_a_dry_run_says_how_many_jobs_with_what(
 def test_a_sweep_over_images_asks_for_the_credentials_of_each() -> None:
     matrix = [{"r": "a.example"}, {"r": "b.example"}]
     array = ArrayRequest(indices=[0, 1], matrix=matrix)
-    assert images(JobRequest(name="x", image="${r}/x:1", array=array)) == {
+    assert images(JobSpec(name="x", image="${r}/x:1", array=array)) == {
         "a.example/x:1",
         "b.example/x:1",
     }
-    assert images(JobRequest(name="x", image="y:${r}")) == {"y:${r}"}
+    assert images(JobSpec(name="x", image="y:${r}")) == {"y:${r}"}

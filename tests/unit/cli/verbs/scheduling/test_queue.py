@@ -10,7 +10,7 @@ import pytest
 
 from launcher.cli.output import terminal
 from launcher.cli.output.job_tables import tally
-from launcher.wire import JobDetail, JobRequest, RetryRequest, SignalBefore
+from launcher.wire import JobDetail, JobSpec, Retries, SignalBefore
 from tests.unit.cli.launch_command import Launch
 from tests.unit.cli.queue_views import array_view, entry
 from tests.unit.client.stub_daemon import Json, StubDaemon, head, job_view
@@ -114,7 +114,7 @@ def test_the_elements_that_are_asked_for_have_their_place(stub: StubDaemon, laun
     assert json.loads(launch("ps", "12", "-o", "json").out)[0]["array"] == ELEMENT
 
 
-def detail(spec: JobRequest, **changes: Any) -> Json:
+def detail(spec: JobSpec, **changes: Any) -> Json:
     return Json(
         JobDetail(job=job_view(**changes), spec=spec, image_id=None, blockers=[], position=None,
                   attempts=[], events=[])
@@ -124,8 +124,8 @@ def detail(spec: JobRequest, **changes: Any) -> Json:
 def test_show_tells_what_an_element_is_of_and_how_it_runs_again(
     stub: StubDaemon, launch: Launch
 ) -> None:
-    spec = JobRequest(
-        name="a", image="x", retries=RetryRequest(max=2, on=["infra", "exit:75"], backoff=30),
+    spec = JobSpec(
+        name="a", image="x", retries=Retries(max=2, on=("infra", "exit:75"), backoff=30),
         signal=SignalBefore(name="SIGUSR1", before=60), idle_timeout=1800, preemptible=True,
     )  # fmt: skip
     stub.on("GET", "/v1/jobs", Json([job_view(id=15, array=ELEMENT)]))
@@ -141,7 +141,7 @@ def test_show_tells_what_an_element_is_of_and_how_it_runs_again(
 
 def test_show_is_silent_of_what_was_not_asked(stub: StubDaemon, launch: Launch) -> None:
     hidden = {"id": 12, "index": 3, "matrix": None}
-    stub.on("GET", "/v1/jobs/last", detail(JobRequest(name="a", image="x"), array=hidden))
+    stub.on("GET", "/v1/jobs/last", detail(JobSpec(name="a", image="x"), array=hidden))
     text = launch("show", "last").out
     assert "12[3]\n" in text
     for word in ("after", "time limit", "retries", "signal", "idle timeout", "preemptible"):
@@ -151,7 +151,7 @@ def test_show_is_silent_of_what_was_not_asked(stub: StubDaemon, launch: Launch) 
 def test_show_tells_the_limit_as_it_is_now_and_what_a_job_comes_after(
     stub: StubDaemon, launch: Launch
 ) -> None:
-    spec = JobRequest(
+    spec = JobSpec(
         name="a", image="x", time_limit=60, depends_on={"prep": "afterok", "12": "afterany"}
     )
     stub.on("GET", "/v1/jobs/last", detail(spec, time_limit=5400.0))

@@ -12,12 +12,13 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Changes
 from launcher.core.model.arrays import ArrayTemplate
-from launcher.core.model.job import Job, JobSpec, State
+from launcher.core.model.job import Job, State
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.jobs import _pages
 from launcher.daemon.api.handlers.streams import wait_for_outcome
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.users.identity import Caller
+from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, IMAGE, profile
 from tests.unit.daemon.loop.test_event_loop import Daemon, play
 

@@ -12,13 +12,14 @@ import pytest
 
 from launcher.core.jobs.submit import submit
 from launcher.core.messages import events as ev
-from launcher.core.model.job import ImageKey, Job, JobSpec, Owner, State
+from launcher.core.model.job import ImageKey, Job, Owner, State
 from launcher.daemon.api.handlers import streams
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.attempts.foreground_turns import ForegroundTurns
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.users.identity import Caller
 from launcher.output.log_file import LogWriter, path_of
+from launcher.spec.job_spec import JobSpec
 from launcher.wire import STDOUT, Frame
 from tests.support.builders import ALICE, BOB, Machine, profile
 from tests.unit.store.worlds import done

@@ -9,11 +9,12 @@ import re
 import pytest
 
 from launcher import wire
-from launcher.core.model.job import Need, NeedKind, Outcome, State
+from launcher.core.model.job import Outcome, State
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.views import job_views
 from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
+from launcher.spec.gpus import GpuRequest
 from tests.support.builders import ALICE, BOB, CPU, ROOT, Machine, memory, mig, profile, whole
 from tests.support.project import PROJECT
 from tests.unit.store.worlds import attempt_of, starting
@@ -99,14 +100,14 @@ def test_times_have_six_decimals_and_a_z() -> None:
     [
         (profile("2g.12gb", 2), "2g.12gb", 2),
         (memory(10), ">=10g", 1),
-        (Need(NeedKind.MEMORY, memory_mib=7000, count=2), ">=7000MiB", 2),
-        (Need(NeedKind.FULL, count=2), "full", 2),
-        (Need(NeedKind.ALL), "all", 1),
-        (Need(NeedKind.UUID, uuids=("MIG-a-0", "MIG-a-1")), None, 2),
+        (GpuRequest("memory", memory_mib=7000, count=2), ">=7000MiB", 2),
+        (GpuRequest("full", count=2), "full", 2),
+        (GpuRequest("all"), "all", 1),
+        (GpuRequest("uuid", uuids=("MIG-a-0", "MIG-a-1")), None, 2),
         (CPU, None, 0),
     ],
 )
-def test_a_waiting_job_shows_what_it_asked_for(need: Need, shown: str, count: int) -> None:
+def test_a_waiting_job_shows_what_it_asked_for(need: GpuRequest, shown: str, count: int) -> None:
     machine = Machine(slices=[], gpus=[])
     (job,) = machine.submit(need, pinned=False)
     view = view_of(machine, job, HERS)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+STRICT: dict[str, Any] = {"extra": "forbid", "strict": False, "allow_inf_nan": False}
+"""How pydantic reads a request: an unknown key is an error."""
 MOST_CHARACTERS = 4096
 MOST_ITEMS = 1000
 MOST_NUMBER = 2**63 - 1

@@ -6,15 +6,13 @@ import dataclasses
 
 import pytest
 
-from launcher import wire
-from launcher.core.model.job import JobSpec
 from launcher.core.policy import validate
-from launcher.daemon.requests.convert import core_spec
 from launcher.engine import validate as second_look
 from launcher.errors import UserError
 from launcher.jobfile.reading.keys import JOB
 from launcher.jobfile.reading.together import OF_CONTAINERS
-from launcher.plain_fields import PLAIN_FIELDS
+from launcher.spec.job_spec import JobSpec
+from launcher.spec.plain_fields import PLAIN_FIELDS
 from tests.support.builders import CPU
 
 NAMES = [each.name for each in PLAIN_FIELDS]
@@ -23,14 +21,11 @@ INVALID = {"hostname": ["", "-a", "a-", "a.b", "a b", "x" * 64, "ä", "a\n", "a_
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_plain_field_is_in_the_request_the_spec_and_the_job_file(name: str) -> None:
-    for cls in (wire.JobRequest, JobSpec):
-        fields = {each.name: each for each in dataclasses.fields(cls)}
-        assert fields[name].default is None
+def test_a_plain_field_is_in_the_specification_and_the_job_file(name: str) -> None:
+    fields = {each.name: each for each in dataclasses.fields(JobSpec)}
+    assert fields[name].default is None
     assert JOB[name][0] == name
     assert name in OF_CONTAINERS
-    request = wire.JobRequest(name="x", image="x", **{name: VALID[name][0]})  # type: ignore[arg-type]
-    assert getattr(core_spec(request), name) == VALID[name][0]
 
 
 def cases(table: dict[str, list[str]]) -> list[tuple[str, str]]:

@@ -2,8 +2,8 @@
 
 One row here is the key of the job file with its JSON Schema, the flag of ``launch run``, the check
 that client and daemon both make, and a line of ``launch show``. The value is an attribute of the
-same name of ``JobRequest`` and of ``JobSpec``. ``engine.spec`` puts it into the create body and
-``engine.validate`` judges it a second time.
+same name of ``JobSpec``. ``engine.spec`` puts it into the create body, and ``engine.validate``
+judges it a second time.
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""The slices or GPUs that a job requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from launcher.spec.bounds import STRICT
+
+GpuKind = Literal["none", "profile", "memory", "uuid", "full", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRequest:
+    """What a job asks of the GPUs.
+
+    ``kind`` decides which fields count: ``none`` (a CPU job), ``profile`` (``profile``, ``count``),
+    ``memory`` (``memory_gb``, compared with the number in the profile's name, or ``memory_mib``,
+    compared with NVML's figure; ``count``), ``uuid`` (``uuids``: MIG or GPU UUIDs), ``full``
+    (``count`` whole GPUs whose MIG mode is off), ``all`` (every such GPU).
+
+    In the scheduler (``core.scheduling.cpu_slots.need_of``) only the fields that count are set,
+    and ``count`` of a CPU job is its number of CPU slots. Equal requests form one queue there.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    kind: GpuKind = "none"
+    profile: str | None = None
+    count: int = 1
+    memory_gb: int | None = None
+    memory_mib: int | None = None
+    uuids: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "none":
+                return "a CPU slot" if self.count == 1 else f"{self.count} CPU slots"
+            case "profile":
+                return f"{self.count} x {self.profile}"
+            case "memory" if self.memory_gb is not None:
+                return f"{self.count} x a slice of {self.memory_gb}g or more"
+            case "memory":
+                return f"{self.count} x a slice of {self.memory_mib} MiB or more"
+            case "uuid":
+                return " and ".join(self.uuids)
+            case "full":
+                return f"{self.count} x a whole GPU"
+            case "all":
+                return "every whole GPU"
