@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from launcher.config.settings import Config
 from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action
 from launcher.core.messages.changes import Changes
 from launcher.core.model.job import Owner
 from launcher.core.recovery.reconcile import resume
@@ -111,8 +112,9 @@ class Daemon:
         self.capture = self._capture()
         self.turns = ForegroundTurns(self.subscriptions.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
-        self.connections = ConnectionManager(Limiter(config.limits))
-        self.connections.refused = self.audit.refuse_connection
+        self.connections = ConnectionManager(
+            Limiter(config.limits), refused=self.audit.refuse_connection
+        )
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     def _in_thread(self, call: Callable[[], None]) -> None:
@@ -158,19 +160,17 @@ class Daemon:
         actions = recovery_mode.taken_up(
             self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
         )
+        self.event_loop = EventLoop(
+            world, self.committer, self._dispatch, self._changed, self.connections.time.spent
+        )
+        self.observers = self._observers()
         self.runners = self._runners()
         await self._take_over_secrets()
-        self.event_loop = EventLoop(
-            world, self.committer, self.runners.dispatch, self._changed, self.connections.time.spent
-        )
-        self.runners.event_loop = self.event_loop
-        self.observers = self._observers()
-        self.runners.layouts = self._layout_runner()
         self.xids = XidWatcher(self.outside.events, self.event_loop.tell)
         self.capture.start()
         self._tasks = self._begin(unknown)
         for action in actions:
-            self.runners.dispatch(action)
+            self._dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
         await self.event_loop.ask(first)  # what was cut off is on record before anybody is served
         gc.enable()
@@ -198,6 +198,9 @@ class Daemon:
         live = await self.committer.read(Reader.secrets_of_live)
         self.secrets.take_over((job, (uid, secrets_key_of(at))) for job, uid, at in live)
 
+    def _dispatch(self, action: Action) -> None:
+        self.runners.dispatch(action)
+
     def _changed(self, changes: Changes) -> None:
         self.subscriptions.changed(changes)
         self.secrets.changed(changes)
@@ -224,7 +227,7 @@ class Daemon:
             idle_check=self.idle_check,
             health=self.health,
             committer=self.committer,
-            dispatch=self.runners.dispatch,
+            dispatch=self._dispatch,
             store=self.store_id,
             allowed=self.allowed,
         )
@@ -251,7 +254,7 @@ class Daemon:
     async def _sweep_host_jobs(self) -> None:
         if (machine := self.outside.host) is not None:
             await host_sweep.sweep(
-                machine, self.store_id, self.event_loop, self.committer, self.runners.dispatch
+                machine, self.store_id, self.event_loop, self.committer, self._dispatch
             )
 
     def _sweep_mounts(self) -> None:
@@ -282,6 +285,8 @@ class Daemon:
             witness=self.outside.witness,
         )
         return ActionRunners(
+            event_loop=self.event_loop,
+            layouts=self._layout_runner(),
             containers=self.containers,
             images=self.outside.images,
             logs=self.outside.logs,

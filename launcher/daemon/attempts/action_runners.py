@@ -72,6 +72,8 @@ class ActionRunners:
     def __init__(
         self,
         *,
+        event_loop: EventLoop,
+        layouts: LayoutRunner,
         containers: Containers,
         images: Images,
         logs: Logs,
@@ -86,6 +88,7 @@ class ActionRunners:
         log_directory: Path,
         log_use: LogUsage,
     ) -> None:
+        self.event_loop, self.layouts = event_loop, layouts
         self._containers, self._logs = containers, logs
         self._starter, self._host, self._idle_check = starter, host, idle_check
         self._committer, self._subscriptions, self._marks = committer, subscriptions, marks
@@ -101,8 +104,6 @@ class ActionRunners:
         self._tasks: dict[asyncio.Task[None], tuple[act.Action, float]] = {}
         self._followers: dict[tuple[int, int], Follower] = {}
         self.credentials = Credentials()
-        self.event_loop: EventLoop
-        self.layouts: LayoutRunner
         self._image_actions = self._for_images(images, toolkit_fixed)
         self._methods = self._by_action()
 
@@ -111,7 +112,7 @@ class ActionRunners:
             images, self.pools, self.credentials, self._roles, self._subscriptions,
             toolkit_fixed=toolkit_fixed,
             world=lambda: self.event_loop.world,
-            tell=lambda event: self.event_loop.tell(event),  # noqa: PLW0108 - it is set later
+            tell=self.event_loop.tell,
         )  # fmt: skip
 
     def _by_action(self) -> dict[type, Callable[[Any], Awaitable[None]]]:

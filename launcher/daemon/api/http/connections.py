@@ -163,17 +163,24 @@ class Connection(asyncio.Protocol):
 
 
 class ConnectionManager:
-    """All connections. ``most`` is the maximum of all users together."""
+    """All connections. ``most`` is the maximum of all users together.
 
-    def __init__(self, limiter: Limiter, most: int | None = None) -> None:
+    ``refused`` is called with the uid of every refused connection.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        most: int | None = None,
+        refused: Callable[[int], None] = lambda uid: None,
+    ) -> None:
         self.limiter = limiter
         self.time = LoopTime(limiter.limits.loop_share)
         self.open: dict[asyncio.BaseTransport, Connection] = {}
         self.server: web.Server | None = None
         self.options: Mapping[str, Any] = {}
         """Options of aiohttp's request handler."""
-        self.refused: Callable[[int], None] = lambda uid: None
-        """Called with the uid of every refused connection."""
+        self.refused = refused
         self._most = most_connections() if most is None else most
 
     def inner(self, uid: int) -> asyncio.Protocol:
