@@ -106,20 +106,22 @@ class Daemon:
         self.places = places_of(config, self.pins)
         self.logs_directory = config.state_dir / "logs"
         self.store_id = store.id
-        most = config.log_limit_mib * 2**20
-        self.log_use = LogUsage(self.logs_directory, most, lambda: self.event_loop.world)
+        self.log_use = self._log_usage()
         self.retention = self._retention()
         self.capture = self._capture()
         self.turns = ForegroundTurns(self.subscriptions.touch)
         self.audit = Audit(self.committer, lambda: clock.now().wall)
-        self.connections = ConnectionManager(
-            Limiter(config.limits), refused=self.audit.refuse_connection
-        )
+        refused = self.audit.refuse_connection
+        self.connections = ConnectionManager(Limiter(config.limits), refused=refused)
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     def _in_thread(self, call: Callable[[], None]) -> None:
         """Have the disk wait in a thread; nobody waits for that."""
         asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
+
+    def _log_usage(self) -> LogUsage:
+        most = self.config.log_limit_mib * 2**20
+        return LogUsage(self.logs_directory, most, lambda: self.event_loop.world)
 
     def _retention(self) -> Retention:
         logs = OldLogs(

@@ -29,7 +29,7 @@ def devices(changer: Changer) -> list[str]:
 
 def saved(changer: Changer) -> str:
     """What stands, as SPECs."""
-    return format_specs(layouts.current(changer.world)[0].places)
+    return format_specs(layouts.present(changer.world)[0].places)
 
 
 def test_a_request_for_parts_is_one_gpu_instance_with_so_many_compute_instances(
@@ -148,7 +148,7 @@ def test_what_spans_its_gpu_instance_is_the_whole_however_it_is_written(
 
 def test_a_saved_layout_with_parts_is_restored_place_by_place(changer: MakeChanger) -> None:
     one = changer("A100-40GB:2c.3g.20gb/1c.3g.20gb/2g.10gb")
-    before = layouts.current(one.world)
+    before = layouts.present(one.world)
     assert format_specs(before[0].places) == saved(one)
     assert all(parse_spec(text) for text in saved(one).split())
     stands = one.standing()
@@ -156,12 +156,12 @@ def test_a_saved_layout_with_parts_is_restored_place_by_place(changer: MakeChang
     assert one.standing() == []
     one.ask(*wishes(one.world, layouts.restoring(one.world, before)))
     assert one.standing() == stands
-    assert layouts.current(one.world) == before
+    assert layouts.present(one.world) == before
 
 
 def test_an_exported_layout_with_parts_is_read_back(changer: MakeChanger, tmp_path) -> None:
     one = changer("A100-40GB:1c.3g.20gb*3/2g.10gb")
-    text = mig_parted.dump(layouts.current(one.world))
+    text = mig_parted.dump(layouts.present(one.world))
     assert '"1c.3g.20gb": 3' in text
     (tmp_path / "config.yaml").write_text(text)
     entries = mig_parted.load(str(tmp_path / "config.yaml"), None, exact=True)

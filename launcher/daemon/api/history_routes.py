@@ -6,21 +6,17 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from aiohttp import web
+from typing import BinaryIO
 
 from launcher import wire
 from launcher.config.history import LONGEST_SECONDS
-from launcher.daemon.api import query_params
 from launcher.daemon.api.handlers import jobs
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.query_params import PAGE_SIZE, number, text
-from launcher.daemon.api.route import Access, Route
+from launcher.daemon.api.query_params import number, page_size, text
+from launcher.daemon.api.route import Access, get, post
 from launcher.daemon.loop import audit_log, clock
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.output.retention import MOST_SECONDS
-from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.store import Reader
@@ -30,15 +26,8 @@ from launcher.wire import END, STDOUT, Frame
 PIECE_BYTES = 1 << 18
 
 
-async def _audit(context: Context, caller: Caller, request: web.Request) -> Any:
-    query = request.query
-    most = min(query_params.whole_number(query, "most") or 100, 100_000)
-    ago = query_params.whole_number(query, "since")
-    return await jobs.audit(context, query.get("user"), ago, most)
-
-
-async def _prune(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = convert.parse(wire.PruneRequest, await request.read())
+async def prune(context: Context, caller: Caller, asked: wire.PruneRequest) -> wire.PruneReply:
+    """Delete old jobs or logs: those of the caller, or for an admin those of all users."""
     older_than = _age(context, asked)
     before = clock.now().wall - older_than
     uid = None if caller.admin else caller.uid
@@ -68,7 +57,8 @@ def _age(context: Context, asked: wire.PruneRequest) -> float:
     return configured
 
 
-async def _backup(context: Context, caller: Caller, request: web.Request) -> Any:
+async def backup(context: Context, caller: Caller) -> AsyncIterator[list[Frame]]:
+    """Return a consistent copy of the database."""
     return _copied(context)
 
 
@@ -94,27 +84,12 @@ def _opened(path: Path) -> BinaryIO:
 
 
 SINCE = number("since", "Not older than so many seconds.")
-USER = text("user", "Only what this user asked.")
+USER = text("user", "Only what this user requested.")
+AUDIT, ADMIN = list[wire.AuditView], Access.ADMIN
+AUDIT_PAGE = page_size(100, 100_000)
 
 ROUTES = (
-    Route(
-        "GET",
-        "/v1/audit",
-        Access.ADMIN,
-        None,
-        list[wire.AuditView],
-        _audit,
-        costly=True,
-        query=(PAGE_SIZE, SINCE, USER),
-    ),
-    Route(
-        "POST",
-        "/v1/prune",
-        Access.ANYONE,
-        wire.PruneRequest,
-        wire.PruneReply,
-        _prune,
-        costly=True,
-    ),
-    Route("POST", "/v1/backup", Access.ADMIN, None, None, _backup),  # it is in the audit
+    get("/v1/audit", jobs.audit, AUDIT, AUDIT_PAGE, SINCE, USER, access=ADMIN, costly=True),
+    post("/v1/prune", prune, wire.PruneRequest, wire.PruneReply, costly=True),
+    post("/v1/backup", backup, None, None, access=ADMIN),  # a POST, so that it is in the audit
 )

@@ -28,11 +28,11 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for route in routes:
         operation: dict[str, Any] = {
-            "operationId": route.handler.__name__.lstrip("_"),
+            "operationId": _operation(route),
             "description": f"May be called by: {route.access.value}.",
             "parameters": [
-                *(parameter.told("path") for parameter in of_path(route.path)),
-                *(parameter.told("query") for parameter in route.query),
+                *(parameter.openapi("path") for parameter in of_path(route.path)),
+                *(parameter.openapi("query") for parameter in route.query),
             ],
             "responses": {
                 str(route.status): {"description": "done", "content": _content(route, schemas)},
@@ -51,6 +51,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": schemas},
     }
+
+
+def _operation(route: Route) -> str:
+    """Return the name of an operation: no two routes have the same."""
+    module = route.handler.__module__.rpartition(".")[2]
+    return f"{module}_{route.handler.__name__.lstrip('_')}"
 
 
 def _refusals(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,15 @@
-"""The parameters of paths and query strings: how each is read, and how the OpenAPI document tells.
+"""The parameters of paths and query strings: how each is read, and its OpenAPI description.
 
-A parameter that a route does not have is refused, as an unknown key of a body is: who misspells
-``all`` is not to be told of the live jobs alone.
+A parameter that a route does not have is refused, as an unknown key of a body is: a misspelt
+``all`` must not return the live jobs alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from launcher.errors import UserError
 
@@ -20,19 +20,27 @@ LONGEST_WAIT_SECONDS = 30.0
 _WHOLE = {"type": "integer", "minimum": 0, "maximum": MOST}
 _FLAG = {"type": "string", "enum": ["0", "1"]}
 _TEXT = {"type": "string"}
+_POSITION = re.compile(r"([0-9]{1,9})\.([0-9]{1,18})\.([0-9]{1,9})", re.ASCII)
+
+Query = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter; ``schema`` is JSON Schema, ``repeated`` ones may be there many times."""
+    """One parameter. ``schema`` is JSON Schema; ``repeated`` ones may occur several times.
+
+    ``read`` returns the value of a request; the handler gets it under the name ``keyword``.
+    """
 
     name: str
     about: str
     schema: Mapping[str, Any]
+    read: Callable[[Query, str], Any]
+    keyword: str
     repeated: bool = False
 
-    def told(self, where: str) -> dict[str, Any]:
-        """Return it as OpenAPI has it; ``where`` is path or query."""
+    def openapi(self, where: str) -> dict[str, Any]:
+        """Return its OpenAPI description; ``where`` is path or query."""
         schema = {"type": "array", "items": self.schema} if self.repeated else dict(self.schema)
         return {
             "name": self.name,
@@ -43,58 +51,8 @@ class Parameter:
         }
 
 
-def flag(name: str, about: str) -> Parameter:
-    """Return a parameter that is 1 or 0, and 0 where it is not there."""
-    return Parameter(name, about, _FLAG)
-
-
-def number(name: str, about: str) -> Parameter:
-    """Return a parameter that is a whole number."""
-    return Parameter(name, about, _WHOLE)
-
-
-def text(name: str, about: str, *, repeated: bool = False) -> Parameter:
-    """Return a parameter that is any text."""
-    return Parameter(name, about, _TEXT, repeated)
-
-
-IN_PATHS = {
-    parameter.name: parameter
-    for parameter in (
-        Parameter(
-            "ref",
-            "A job, array or element: 12, 12[3], 10-20, last, or a name of one's own. "
-            "Of /v1/slices: a MIG or GPU UUID, or a GPU's index.",
-            {"type": "string", "minLength": 1},
-        ),
-        number("id", "A change of the layout."),
-        Parameter("name", "A reservation.", {"type": "string", "minLength": 1}),
-    )
-}
-PAGE_SIZE = number("most", "How many at most.")
-TIMEOUT = Parameter(
-    "timeout",
-    f"After so many seconds it is answered at the latest; {LONGEST_WAIT_SECONDS:g} are the most.",
-    {"type": "number", "minimum": 0},
-)
-_POSITION = re.compile(r"([0-9]{1,9})\.([0-9]{1,18})\.([0-9]{1,9})", re.ASCII)
-RESUMED = (
-    Parameter(
-        "position",
-        "Go on there: the last position that the stream told (a frame of stream 5).",
-        {"type": "string", "pattern": f"^{_POSITION.pattern}$"},
-    ),
-    number("skip", "How many frames of output came after that position."),
-)
-
-
-def of_path(path: str) -> list[Parameter]:
-    """Return the parameters of a route's path, in order."""
-    return [IN_PATHS[name] for name in re.findall(r"{(\w+)}", path)]
-
-
 def must_be_known(query: Mapping[str, str], known: Iterable[Parameter]) -> None:
-    """Raise ``UserError`` for a parameter that is none of the route's."""
+    """Raise ``UserError`` for a parameter that the route does not have."""
     names = [parameter.name for parameter in known]
     for name in query:
         if name not in names:
@@ -104,7 +62,7 @@ def must_be_known(query: Mapping[str, str], known: Iterable[Parameter]) -> None:
             )
 
 
-def is_set(query: Mapping[str, str], name: str) -> bool:
+def is_set(query: Query, name: str) -> bool:
     """Return a flag; raises ``UserError`` where it is neither 0 nor 1."""
     value = query.get(name, "0")
     if value not in ("0", "1"):
@@ -112,8 +70,8 @@ def is_set(query: Mapping[str, str], name: str) -> bool:
     return value == "1"
 
 
-def whole_number(query: Mapping[str, str], name: str) -> int | None:
-    """Return a whole number, None where it is not there."""
+def whole_number(query: Query, name: str) -> int | None:
+    """Return a whole number, None without the parameter."""
     value = query.get(name)
     if value is None:
         return None
@@ -122,25 +80,102 @@ def whole_number(query: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-def log_position(query: Mapping[str, str]) -> tuple[int, int, int] | None:
+def log_position(query: Query, name: str) -> tuple[int, int, int] | None:
     """Return the attempt, position and bytes to go on after, None without the parameter."""
-    value = query.get("position")
+    value = query.get(name)
     if value is None:
         return None
     match = _POSITION.fullmatch(value)
     if match is None:
         raise UserError(
-            f"position={value!r} is not a valid position: send the last one that the stream told"
+            f"{name}={value!r} is not a valid position: send the last one of the stream"
         )
     return int(match[1]), int(match[2]), int(match[3])
 
 
-def wait_timeout(query: Mapping[str, str]) -> float:
+def wait_timeout(query: Query, name: str) -> float:
     """Return the seconds that a long poll may take."""
-    value = query.get(TIMEOUT.name)
+    value = query.get(name)
     if value is None:
         return LONGEST_WAIT_SECONDS
     try:
         return min(LONGEST_WAIT_SECONDS, max(0.0, float(value)))
     except ValueError:
-        raise UserError(f"timeout={value}: that is not a number of seconds") from None
+        raise UserError(f"{name}={value}: that is not a number of seconds") from None
+
+
+def _text(query: Query, name: str) -> str | None:
+    return query.get(name)
+
+
+def _texts(query: Any, name: str) -> Sequence[str]:
+    return cast(Sequence[str], query.getall(name, ()))
+
+
+def flag(name: str, about: str, keyword: str = "") -> Parameter:
+    """Return a parameter that is 1 or 0, and 0 if it is absent."""
+    return Parameter(name, about, _FLAG, is_set, keyword or name)
+
+
+def number(name: str, about: str, keyword: str = "") -> Parameter:
+    """Return a parameter that is a whole number."""
+    return Parameter(name, about, _WHOLE, whole_number, keyword or name)
+
+
+def text(name: str, about: str) -> Parameter:
+    """Return a parameter that is any text."""
+    return Parameter(name, about, _TEXT, _text, name)
+
+
+def texts(name: str, about: str, keyword: str) -> Parameter:
+    """Return a parameter that is any text and may be repeated."""
+    return Parameter(name, about, _TEXT, _texts, keyword, repeated=True)
+
+
+def page_size(default: int, most: int = MOST) -> Parameter:
+    """Return the parameter ``most``: how many lines a reply has."""
+
+    def read(query: Query, name: str) -> int:
+        return min(whole_number(query, name) or default, most)
+
+    return Parameter("most", "How many at most.", _WHOLE, read, "most")
+
+
+_NOT_EMPTY = {"type": "string", "minLength": 1}
+IN_PATHS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter(
+            "ref",
+            "A job, array or element: 12, 12[3], 10-20, last, or a name of one's own. "
+            "Of /v1/slices: a MIG or GPU UUID, or a GPU's index.",
+            _NOT_EMPTY,
+            _text,
+            "ref",
+        ),
+        number("id", "A change of the layout."),
+        Parameter("name", "A reservation.", _NOT_EMPTY, _text, "name"),
+    )
+}
+TIMEOUT = Parameter(
+    "timeout",
+    f"The reply comes after this many seconds at the latest; at most {LONGEST_WAIT_SECONDS:g}.",
+    {"type": "number", "minimum": 0},
+    wait_timeout,
+    "seconds",
+)
+RESUMED = (
+    Parameter(
+        "position",
+        "Go on there: the last position of the stream (a frame of stream 5).",
+        {"type": "string", "pattern": f"^{_POSITION.pattern}$"},
+        log_position,
+        "position",
+    ),
+    number("skip", "How many frames of output came after that position."),
+)
+
+
+def of_path(path: str) -> list[Parameter]:
+    """Return the parameters of a route's path, in order."""
+    return [IN_PATHS[name] for name in re.findall(r"{(\w+)}", path)]

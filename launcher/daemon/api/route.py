@@ -11,7 +11,7 @@ from aiohttp import web
 
 from launcher import wire
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.query_params import Parameter
+from launcher.daemon.api.query_params import IN_PATHS, Parameter
 from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
 
@@ -34,31 +34,34 @@ class Access(Enum):
 class Route:
     """One line of the API. ``reply`` None means a stream of frames.
 
-    ``costly`` requests of one ordinary user come one after the other; ``large`` ones may have the
-    longest bodies. ``query`` are the parameters that it may have. The handler of a ``direct`` route
-    gets the names in the path and the parsed body instead of the request.
+    The handler gets the context, the caller, the names in the path, the parsed body (a value of
+    type ``asks``) and the parameters of the query by keyword; of a ``raw`` route it gets the
+    request instead. ``costly`` requests of one ordinary user come one after the other; ``large``
+    ones may have the longest bodies.
     """
 
     method: str
     path: str
-    access: Access
+    handler: Callable[..., Awaitable[Any]]
     asks: Any
     reply: Any
-    handler: Callable[..., Awaitable[Any]]
+    query: tuple[Parameter, ...] = ()
+    access: Access = Access.ANYONE
     status: int = 200
     costly: bool = False
     large: bool = False
-    query: tuple[Parameter, ...] = ()
-    direct: bool = False
+    raw: bool = False
 
     async def serve(self, context: Context, caller: Caller, request: web.Request) -> Any:
-        """Return the handler's reply; raises ``UserError`` for a body that is not valid."""
-        if not self.direct:
+        """Return the handler's reply; raises ``UserError`` for a request that is not valid."""
+        if self.raw:
             return await self.handler(context, caller, request)
-        arguments: list[Any] = list(request.match_info.values())
+        match, query = request.match_info, request.query
+        arguments = [IN_PATHS[name].read(match, name) for name in match]
         if self.asks is not None:
             arguments.append(convert.parse(self.asks, await request.read()))
-        return await self.handler(context, caller, *arguments)
+        parameters = {each.keyword: each.read(query, each.name) for each in self.query}
+        return await self.handler(context, caller, *arguments, **parameters)
 
     @property
     def waits(self) -> bool:
@@ -70,3 +73,13 @@ class Route:
         if not self.large:
             return wire.MAX_SMALL_BODY_BYTES
         return wire.MAX_BODY_BYTES if caller.admin else wire.MAX_USERS_BODY_BYTES
+
+
+def get(path: str, handler: Any, reply: Any, *query: Parameter, **more: Any) -> Route:
+    """Return a route that reads; ``more`` are fields of ``Route``."""
+    return Route("GET", path, handler, None, reply, query, **more)
+
+
+def post(path: str, handler: Any, asks: Any, reply: Any, *query: Parameter, **more: Any) -> Route:
+    """Return a route with a body of type ``asks``, None for none; ``more`` as in ``get``."""
+    return Route("POST", path, handler, asks, reply, query, **more)

@@ -110,8 +110,7 @@ class ActionRunners:
     def _for_images(self, images: Images, toolkit_fixed: Callable[[], bool]) -> ImageActions:
         return ImageActions(
             images, self.pools, self.credentials, self._roles, self._subscriptions,
-            toolkit_fixed=toolkit_fixed,
-            world=lambda: self.event_loop.world,
+            toolkit_fixed=toolkit_fixed, world=lambda: self.event_loop.world,
             tell=self.event_loop.tell,
         )  # fmt: skip
 

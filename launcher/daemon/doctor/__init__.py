@@ -22,17 +22,18 @@ from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.loop import clock
 from launcher.daemon.machine.tools import Host, host_of
 from launcher.daemon.users.fair_pool import FairPool
+from launcher.daemon.users.identity import Caller
 from launcher.errors import EngineError, EngineUnavailable, Unavailable
 
 PATIENCE_SECONDS = 20.0
 
 
-async def checks(context: Context, uid: int) -> list[wire.Check]:
+async def checks(context: Context, caller: Caller) -> list[wire.Check]:
     """Return every check, in the order in which things must be right."""
-    return [finding.line for finding in await findings(context, uid)]
+    return [finding.line for finding in await findings(context, caller.uid)]
 
 
-async def fix(context: Context, uid: int) -> list[wire.Check]:
+async def fix(context: Context, caller: Caller) -> list[wire.Check]:
     """Make the harmless repairs; returns what was done, then every check as it is now.
 
     Raises ``Unavailable`` while the layout is changed: a tool that uses NVML stands in its way.
@@ -43,12 +44,12 @@ async def fix(context: Context, uid: int) -> list[wire.Check]:
             f"layout change {change.id} is under way, nothing is mended meanwhile",
             fix="Wait for its end: `launch layout changes`.",
         )
-    host = host_of(context.config)
+    host, uid = host_of(context.config), caller.uid
     commands = dict.fromkeys(f.repair for f in await findings(context, uid) if f.repair is not None)
     done = [(await context.users.run(uid, _repair, host, command)).line for command in commands]
     if not done:
         done = [ok("fix", "there is nothing that the launcher mends by itself").line]
-    return [*done, *await checks(context, uid)]
+    return [*done, *await checks(context, caller)]
 
 
 def _repair(host: Host, command: tuple[str, ...]) -> Finding:

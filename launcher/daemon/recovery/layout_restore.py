@@ -15,17 +15,18 @@ SECONDS = 120.0
 
 async def restore(context: Context) -> str | None:
     """Restore the saved layout, if there is one; return why it is not restored."""
+    root = Caller(Owner(0, 0, "root"), admin=True)
     try:
-        wanted = await layouts.saved(context)
+        wanted = await layouts.saved(context, root)
     except LauncherError:
         return None
     try:
         await context.event_loop.ask(ev.Tick())  # what NVML showed is in the world from here on
         request = layouts.restoring(context.world, wanted)
-        if layouts.is_empty(await layouts.plan(context, request)):
+        if layouts.is_empty(await layouts.plan(context, root, request)):
             return None
-        started = await layouts.change(context, Caller(Owner(0, 0, "root"), admin=True), request)
-        ended = await layouts.wait_for_change(context, started.id, SECONDS)
+        started = await layouts.change(context, root, request)
+        ended = await layouts.wait_for_change(context, root, started.id, seconds=SECONDS)
     except LauncherError as error:
         return _problem(in_one_line(error))
     return None if ended.result == "applied" else _problem(ended.message or ended.state)

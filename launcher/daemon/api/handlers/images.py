@@ -6,6 +6,7 @@ from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.loop import audit_log
+from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 
 SHOWN = 10
@@ -27,8 +28,11 @@ async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
     return [wire.ImageView(id=id_, name=name) for id_, name in images.items() if id_ not in known]
 
 
-async def publish(context: Context, uid: int, asked: wire.PublishRequest) -> list[wire.ImageView]:
+async def publish(
+    context: Context, caller: Caller, asked: wire.PublishRequest
+) -> list[wire.ImageView]:
     """Publish images; returns them. All are found, or none is published."""
+    uid = caller.uid
     if asked.images is None:
         images = await undecided(context, uid)
     else:

@@ -35,24 +35,30 @@ COMMANDS_AT_A_TIME = 4
 
 
 async def list_jobs(
-    context: Context, caller: Caller, refs: Sequence[str], everything: bool, cursor: PageCursor
+    context: Context,
+    caller: Caller,
+    *,
+    with_ended: bool,
+    refs: Sequence[str],
+    after: int | None,
+    most: int | None,
 ) -> AsyncIterator[list[wire.JobView]]:
-    """Yield the jobs that ``ps`` lists, in steps: the live, the named, or all."""
-    left = cursor.most
-    async for page in _pages(context, caller, refs, everything, cursor.after):
+    """Return the jobs that ``ps`` lists, in steps: the live, the named, or all.
+
+    Only jobs with higher ids than ``after`` are listed, at most ``most``.
+    """
+    return _listed(context, caller, _pages(context, caller, refs, with_ended, after or 0), most)
+
+
+async def _listed(
+    context: Context, caller: Caller, pages: AsyncIterator[list[Job]], left: int | None
+) -> AsyncIterator[list[wire.JobView]]:
+    async for page in pages:
         yield await job_views(context, caller, page[:left])
         if left is not None:
             left -= len(page)
             if left <= 0:
                 return
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PageCursor:
-    """The requested part of a list: jobs with higher ids than ``after``, at most ``most``."""
-
-    after: int = 0
-    most: int | None = None
 
 
 async def _pages(
@@ -73,7 +79,7 @@ async def _pages(
         yield context.latest(jobs[first : first + AT_A_TIME])
 
 
-async def head(context: Context, caller: Caller, most: int) -> wire.QueueHead:
+async def head(context: Context, caller: Caller, *, most: int) -> wire.QueueHead:
     """Return the running and the first waiting jobs, in the order in which they are served.
 
     The elements of an array are one line.
@@ -258,10 +264,10 @@ async def status(context: Context, caller: Caller) -> wire.Status:
 
 
 async def audit(
-    context: Context, user: str | None, ago: int | None, most: int
+    context: Context, caller: Caller, *, user: str | None, since: int | None, most: int
 ) -> list[wire.AuditView]:
-    """Return the last lines of the audit log, newest last; ``ago`` is in seconds before now."""
-    since = 0.0 if ago is None else clock.now().wall - ago
-    lines = await context.committer.read(Reader.audit, user, since, most)
+    """Return the last lines of the audit log, newest last; ``since`` is in seconds before now."""
+    earliest = 0.0 if since is None else clock.now().wall - since
+    lines = await context.committer.read(Reader.audit, user, earliest, most)
     in_order = sorted(lines, key=lambda line: line.until)  # some are written late
     return [views.audit_view(line) for line in in_order]

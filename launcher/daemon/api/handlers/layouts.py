@@ -28,12 +28,12 @@ SAVED = "saved_layout"
 """The store's key of the wanted layout."""
 
 
-async def show(context: Context) -> list[wire.GpuView]:
+async def show(context: Context, caller: Caller) -> list[wire.GpuView]:
     """Return every GPU with its instances."""
     return gpu_views(context.world)
 
 
-async def profiles(context: Context, caller: Caller, gpu: str | None) -> list[wire.ProfileView]:
+async def profiles(context: Context, caller: Caller, *, gpu: str | None) -> list[wire.ProfileView]:
     """Return the profiles that the GPUs offer, with how many more of each fit now."""
     world = context.world
     chosen = [find_gpu(world, gpu)] if gpu else [g for g in world.gpus.values() if g.mig_capable]
@@ -45,7 +45,7 @@ async def profiles(context: Context, caller: Caller, gpu: str | None) -> list[wi
     return result
 
 
-async def plan(context: Context, asked: wire.LayoutRequest) -> wire.LayoutPlan:
+async def plan(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutPlan:
     """Return the steps of a change, without changing anything."""
     meant = wishes(context.world, asked)
     return plan_view(context.world, meant, plans(context.world, meant))
@@ -67,13 +67,15 @@ async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) ->
     return change_view(await context.event_loop.ask(event))
 
 
-async def changes(context: Context, most: int) -> list[wire.LayoutChange]:
+async def changes(context: Context, caller: Caller, *, most: int) -> list[wire.LayoutChange]:
     """Return the last changes, newest first."""
     layout_changes = await context.committer.read(Reader.layouts, most)
     return [change_view(op, context.health.unrefreshed(op.id)) for op in layout_changes]
 
 
-async def wait_for_change(context: Context, op_id: int, seconds: float) -> wire.LayoutChange:
+async def wait_for_change(
+    context: Context, caller: Caller, op_id: int, *, seconds: float
+) -> wire.LayoutChange:
     """Return a change once it is over, or as it is after this many seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
@@ -100,7 +102,7 @@ async def _find(context: Context, op_id: int) -> LayoutOp:
     return layout_op
 
 
-async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
+async def cancel(context: Context, caller: Caller, op_id: int) -> wire.LayoutChange:
     """Cancel a change that still waits."""
     audit_log.about(detail=f"change {op_id}")
     await _find(context, op_id)
@@ -109,12 +111,12 @@ async def cancel(context: Context, op_id: int) -> wire.LayoutChange:
 
 
 async def drain(
-    context: Context, caller: Caller, ref: str, reason: str | None
+    context: Context, caller: Caller, ref: str, asked: wire.DrainRequest
 ) -> list[wire.SliceView]:
     """Drain a slice or a whole GPU, or (reason None) put it back into use."""
     from launcher.daemon.api.views import job_views
 
-    world = context.world
+    world, reason = context.world, asked.reason
     known = ref in world.slices or ref in world.drains or ref.startswith("MIG-")
     uuid = ref if known else find_gpu(world, ref).uuid
     audit_log.about(detail=f"undrain {uuid}" if reason is None else f"drain {uuid}: {reason}")
@@ -143,7 +145,12 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
         await context.event_loop.ask(ev.QuarantineCleared(state.slice.uuid))
 
 
-def current(world: World) -> list[wire.SavedGpu]:
+async def current(context: Context, caller: Caller) -> list[wire.SavedGpu]:
+    """Return the present layout."""
+    return present(context.world)
+
+
+def present(world: World) -> list[wire.SavedGpu]:
     """Return the present layout, in a form that can be restored."""
     layouts = []
     for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
@@ -170,19 +177,24 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
     if unknown:
         raise StaleRequest(f"what stands is not known now: {unknown}", fix="Save it afterwards.")
-    layouts = current(context.world)
+    layouts = present(context.world)
     text = json.dumps([asdict(one) for one in layouts])
     await context.committer.remember(SAVED, text)
     await context.event_loop.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
     return layouts
 
 
-async def saved(context: Context) -> list[wire.SavedGpu]:
+async def saved(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     """Return the stored layout; raises ``NoSuchJob`` if none was saved."""
     text = await context.committer.read(Reader.meta, SAVED)
     if text is None:
         raise NoSuchJob("no layout was saved", fix="`launch layout save` saves what stands.")
     return convert.parse(list[wire.SavedGpu], text.encode())
+
+
+async def restore(context: Context, caller: Caller) -> wire.LayoutChange:
+    """Start a change to the stored layout."""
+    return await change(context, caller, restoring(context.world, await saved(context, caller)))
 
 
 def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:

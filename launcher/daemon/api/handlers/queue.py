@@ -17,7 +17,7 @@ from launcher.daemon.users.identity import Caller
 GIB_HOUR = 3600.0
 
 
-async def order(context: Context, caller: Caller, most: int) -> list[wire.QueueEntry]:
+async def order(context: Context, caller: Caller, *, most: int) -> list[wire.QueueEntry]:
     """Return the first waiting jobs in the order in which they will be served."""
     world = context.world
     explainer = Explainer(world, clock.now())

@@ -18,7 +18,7 @@ from launcher.spec.times import moment
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-async def show(context: Context) -> list[wire.ReservationView]:
+async def show(context: Context, caller: Caller) -> list[wire.ReservationView]:
     """Return the reservations that are not over, by their start."""
     now = clock.now().wall
     reservations = sorted(context.world.reservations.values(), key=lambda r: (r.start, r.name))
@@ -83,8 +83,8 @@ def _check_known(asked: wire.ReserveRequest) -> None:
         raise UserError(f"this machine has no {beneficiary}") from None
 
 
-async def unreserve(context: Context, name: str) -> list[wire.ReservationView]:
+async def unreserve(context: Context, caller: Caller, name: str) -> list[wire.ReservationView]:
     """Cancel a reservation; return those that are left."""
     audit_log.about(detail=name)
     await context.event_loop.ask(ev.UnreserveAsked(name))
-    return await show(context)
+    return await show(context, caller)

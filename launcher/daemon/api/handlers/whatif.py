@@ -15,6 +15,7 @@ async def whatif(context: Context, caller: Caller, asked: wire.WhatIfRequest) ->
 
     Returns the forecasts as JSON: they may be long, and are only passed on.
     """
+    context.limiter.jobs(caller, submit.count_of(asked.jobs or ()), dry_run=True)
     submitted = None
     if asked.jobs is not None:
         jobs = [job.without_contents() for job in asked.jobs]

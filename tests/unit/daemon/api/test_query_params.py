@@ -43,14 +43,21 @@ def test_a_whole_number_is_one_that_the_database_can_compare_with() -> None:
 
 def test_a_wait_is_never_longer_than_the_longest() -> None:
     asked = ("0", "2.5", "1000", "inf", "-3", "nan")
-    assert [wait_timeout({"timeout": one}) for one in asked] == [0.0, 2.5, 30.0, 30.0, 0.0, 0.0]
-    assert wait_timeout({}) == 30.0
+    assert [wait_timeout({"timeout": one}, "timeout") for one in asked] == [
+        0.0,
+        2.5,
+        30.0,
+        30.0,
+        0.0,
+        0.0,
+    ]
+    assert wait_timeout({}, "timeout") == 30.0
     with pytest.raises(UserError, match="timeout=soon"):
-        wait_timeout({"timeout": "soon"})
+        wait_timeout({"timeout": "soon"}, "timeout")
 
 
 def test_the_parameters_of_a_path_are_told_as_openapi_wants_them() -> None:
     (found,) = of_path("/v1/layout/changes/{id}/wait")
-    told = found.told("path")
+    told = found.openapi("path")
     assert (told["name"], told["in"], told["required"]) == ("id", "path", True)
     assert told["schema"]["type"] == "integer"
