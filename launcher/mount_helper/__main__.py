@@ -1,7 +1,7 @@
-"""``python -m launcher.mount_helper``: the helper, on a passed socket or its own.
+"""Runs the mount helper, on a socket that is passed in or on its own.
 
-In a container it joins the mount namespace of dockerd first (``--docker-host``): everything that it
-needs of its own image is imported by then.
+In a container it first joins the mount namespace of dockerd (``--docker-host``). By then it has
+imported everything that it needs from its own image.
 """
 
 from __future__ import annotations
@@ -26,48 +26,48 @@ from launcher.mount_helper.values import MOST_ID, MOST_MOUNTS, check_root
 _MORE_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
-"""What /proc/PID/mountinfo shows as it is."""
+"""Characters that /proc/PID/mountinfo shows unescaped."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until the daemon that passed a socket pair is gone; returns the exit code."""
-    asked = _parser().parse_args(arguments)
+    """Serve until the daemon that passed a socket pair is gone; return the exit code."""
+    args = _parser().parse_args(arguments)
     logging.basicConfig(format="pins: %(message)s")
     try:
-        check_root(asked.directory)
-        if not _PLAIN.fullmatch(asked.directory):
-            raise UserError(f"directory of pins: {asked.directory!r} has more than a-z A-Z 0-9 ._-")
-        connections = _connections(asked)
+        check_root(args.directory)
+        if not _PLAIN.fullmatch(args.directory):
+            raise UserError(f"directory of pins: {args.directory!r} may have a-z A-Z 0-9 ._-/")
+        connections = _connections(args)
     except LauncherError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     os.umask(0o022)
-    settings = HelperSettings(asked.directory, Slots(), asked.opening_seconds, asked.allow_root)
-    uids = frozenset({0, *asked.daemon_uid})
-    seconds = asked.opening_seconds * MOST_MOUNTS + _MORE_SECONDS
+    settings = HelperSettings(args.directory, Slots(), args.opening_seconds, args.allow_root)
+    uids = frozenset({0, *args.daemon_uid})
+    seconds = args.opening_seconds * MOST_MOUNTS + _MORE_SECONDS
     serve(connections, functools.partial(answer, settings), uids, seconds)
     return 0
 
 
-def _connections(asked: argparse.Namespace) -> Iterator[socket.socket]:
+def _connections(args: argparse.Namespace) -> Iterator[socket.socket]:
     try:
-        if asked.docker_host is not None:
-            join_mounts_of(_dockerd(asked.docker_host))
-        if asked.listen is not None:
-            return accepted(bound(asked.listen))
+        if args.docker_host is not None:
+            join_mounts_of(_dockerd(args.docker_host))
+        if args.listen is not None:
+            return accepted(bound(args.listen))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise PinsUnavailable(
-            f"the helper that makes mounts cannot start: {place}{error.strerror}",
+            f"the mount helper cannot start: {place}{error.strerror}",
             fix="In a container it needs `pid: host` and the capabilities of compose/compose.yaml.",
         ) from error
-    if asked.channel is not None:
-        return handed_over(socket.socket(fileno=asked.channel))
+    if args.channel is not None:
+        return handed_over(socket.socket(fileno=args.channel))
     listener = systemd_listener()
     if listener is None:
         raise UserError(
-            "nobody passed a socket",
-            fix="systemd does (sd_listen_fds(3)), or a daemon with --channel; or name --listen.",
+            "no socket was passed",
+            fix="Start it with systemd (sd_listen_fds(3)), or use --channel or --listen.",
         )
     return accepted(listener)
 
@@ -79,7 +79,7 @@ def _dockerd(host: str) -> int:
         raise PinsUnavailable(f"cannot reach Docker at {host}: {error.strerror}") from error
     if pid is None:
         raise PinsUnavailable(
-            f"cannot tell which process is the dockerd of {host}",
+            f"cannot find the process of the dockerd at {host}",
             fix="In a container the helper needs `pid: host`.",
         )
     return pid
@@ -87,14 +87,14 @@ def _dockerd(host: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m launcher.mount_helper", description=__doc__)
-    parser.add_argument("--directory", required=True, help="where the pins are, root's alone")
+    parser.add_argument("--directory", required=True, help="directory of the pins, owned by root")
     parser.add_argument(
         "--daemon-uid",
         type=_uid,
         action="append",
         default=[],
         metavar="UID",
-        help="who may ask besides root",
+        help="uid that may send requests, besides root",
     )
     parser.add_argument("--allow-root", action="store_true", help="also pin for uid 0")
     parser.add_argument(
@@ -104,8 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="how long one place may take to open (default: %(default)g)",
     )
-    parser.add_argument("--channel", type=int, metavar="FD", help="a socket pair's end")
-    parser.add_argument("--listen", metavar="PATH", help="a socket to make, root's alone")
+    parser.add_argument("--channel", type=int, metavar="FD", help="one end of a socket pair")
+    parser.add_argument("--listen", metavar="PATH", help="socket to create, for root only")
     parser.add_argument(
         "--docker-host", metavar="URL", help="work in the mount namespace of this dockerd"
     )

@@ -1,7 +1,7 @@
-"""The other side of ``opening``: forks the child that becomes the user, takes the files it opened.
+"""Runs ``opening`` in a child that becomes the user, and receives the files it opens.
 
-A file server that is gone holds up the child and not the helper: an opening has its time, then the
-child is killed. One that hangs in the kernel all the same keeps a slot of its user (``slots``).
+A file server that is gone blocks the child, not the helper: an opening has a time limit, then the
+child is killed. A child that still hangs in the kernel keeps a slot of its user (``slots``).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _END_SECONDS = 1.0
 def opened(
     user: User, mounts: Sequence[MountRequest], seconds: float, slots: Slots
 ) -> Iterator[list[int]]:
-    """Lend an O_PATH file of each mount, opened as the user within ``seconds`` each.
+    """Yield an O_PATH file for each mount, opened as the user within ``seconds`` each.
 
-    Raises ``PinRefused`` for what the user may not have, is not there, or does not answer.
+    Raises ``PinRefused`` for a mount that is forbidden, missing, or does not answer.
     """
     files: list[int] = []
     try:
@@ -46,7 +46,7 @@ def opened(
 def _open(
     user: User, mounts: Sequence[MountRequest], seconds: float, slot: Slot, files: list[int]
 ) -> None:
-    """Add a file of each mount, opened by a child that holds the slot as long as it is there."""
+    """Append a file for each mount to ``files``; the child holds the slot until it ends."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
     child = os.fork()
@@ -61,13 +61,13 @@ def _open(
 
 
 def _taken(ours: socket.socket, mount: MountRequest) -> int:
-    """Return the next file."""
+    """Receive the next file from the child."""
     try:
         message, files, _, _ = socket.recv_fds(ours, _MOST_BYTES, 1)
     except TimeoutError:
         raise PinRefused(
             f"{mount}: does not answer within {ours.gettimeout():g} s",
-            fix="A file server may be down: try `ls` there.",
+            fix="A file server may be down: run `ls` on that path.",
         ) from None
     if message and not files:
         raise frames.error_of(frames.decoded(message))
@@ -77,7 +77,7 @@ def _taken(ours: socket.socket, mount: MountRequest) -> int:
 
 
 def _end(child: int, ours: socket.socket, slot: Slot) -> None:
-    """Kill the child and wait for its end, unless not even that helps it out of the kernel."""
+    """Kill the child and wait for it; if it hangs in the kernel, mark the slot instead."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     with ours:
@@ -96,18 +96,18 @@ def _end(child: int, ours: socket.socket, slot: Slot) -> None:
 def _open_all(
     parent: int, theirs: socket.socket, slot: int, user: User, mounts: Sequence[MountRequest]
 ) -> NoReturn:
-    """Send a file for each mount, or why there is none; the life of the child."""
+    """Send a file for each mount, or the error that stopped it; runs in the child."""
     try:
         _close_all_but(theirs.fileno(), slot)
         become(user)
-        if os.getppid() != parent:  # it ended before its end would have ended this
+        if os.getppid() != parent:  # the parent ended before PR_SET_PDEATHSIG was set
             os._exit(1)
         for mount in mounts:
             fd = open_mount(mount)
             socket.send_fds(theirs, [b"{}"], [fd])
             os.close(fd)
     except LauncherError as refused:
-        theirs.send(frames.encoded(frames.told(refused)))
+        theirs.send(frames.encoded(frames.error_fields(refused)))
     except BaseException:
         traceback.print_exc(file=sys.stderr)
     finally:
@@ -115,7 +115,7 @@ def _open_all(
 
 
 def _close_all_but(*allowed: int) -> None:
-    """Take nothing along that is the helper's: its connections, its directory."""
+    """Close the helper's files in the child: its connections and its directory."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         if int(name) > 2 and int(name) not in allowed:
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""``Pins``: what the daemon asks of the helper, from any thread.
+"""``Pins``: the daemon's client of the helper, safe in any thread.
 
-A connection is one request. A helper that went away is asked once more, by then started anew: every
-request can be made twice.
+A connection carries one request. If the helper has gone away, the request is sent once more to a
+new one: every request is idempotent.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from launcher.mount_helper.values import MOST_OPENINGS, MountRequest, User
 log = logging.getLogger(__name__)
 
 SECONDS = 60.0
-"""A helper that does not answer within this time is unavailable."""
+"""The helper counts as unavailable after this time without a reply."""
 HELPER = (sys.executable, "-P", "-m", "launcher.mount_helper")
-"""-P: nothing is imported from whatever directory this runs in."""
+"""-P: nothing is imported from the working directory."""
 _END_SECONDS = 5.0
 _START = (
     "Start it: `systemctl start launcher-pins.socket`, or with Docker Compose "
@@ -39,8 +39,8 @@ Connect = Callable[[], socket.socket]
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """How the helper is: ``trouble`` says why it can pin nothing, ``namespace`` is that of its
-    mounts, as in /proc/PID/ns/mnt."""
+    """The helper's state: ``trouble`` says why it cannot pin, ``namespace`` is its mount namespace
+    as in /proc/PID/ns/mnt."""
 
     version: str
     namespace: str
@@ -50,7 +50,7 @@ class Ping:
 class Pins:
     """The mounts of users' containers. Safe in any thread.
 
-    Every method raises ``PinsUnavailable`` where the helper cannot be reached or may not mount.
+    Every method raises ``PinsUnavailable`` if the helper cannot be reached or may not mount.
     """
 
     def __init__(self, connect: Connect, seconds: float = SECONDS) -> None:
@@ -58,11 +58,11 @@ class Pins:
         self._held: set[str] = set()
         self._turns = UserTurns(MOST_OPENINGS)
         self._knows = False
-        """Whether what was pinned before this began is known."""
+        """Whether the pins of earlier daemons are known."""
 
     @classmethod
     def at(cls, path: str, seconds: float = SECONDS) -> Pins:
-        """Return those of a helper that listens on a socket, started by systemd."""
+        """Return a client of the helper that listens on a socket, started by systemd."""
 
         def connect() -> socket.socket:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -79,18 +79,18 @@ class Pins:
     def pin(
         self, container: str, mounts: Sequence[MountRequest], user: User, dockerd: int | None = None
     ) -> list[str]:
-        """Hold the mounts for a container; returns the paths to tell Docker, in their order.
+        """Pin the mounts for a container; returns the paths for Docker, in the same order.
 
-        ``dockerd`` is its pid: one in another mount namespace would mount empty places. What the
-        container had before is removed. Raises ``PinRefused`` for what the user may not mount; what
-        it had before stays then.
+        ``dockerd`` is its pid: a dockerd in another mount namespace would mount empty places. The
+        container's earlier pins are replaced. Raises ``PinRefused`` for what the user may not
+        mount; the earlier pins then stay.
         """
         is_new = container not in self._held
         self._held.add(container)
         try:
-            asked = {"container": container, "dockerd": dockerd, **_asked(mounts, user)}
+            fields = {"container": container, "dockerd": dockerd, **_mount_fields(mounts, user)}
             with self._turns.of(user.uid, self._seconds):
-                paths = self._ask("pin", **asked)["paths"]
+                paths = self._request("pin", **fields)["paths"]
         except BaseException:
             if is_new:
                 self._held.discard(container)
@@ -100,16 +100,16 @@ class Pins:
     def put_secrets(
         self, container: str, files: Mapping[str, bytes], user: User, dockerd: int | None = None
     ) -> str:
-        """Mount these files in memory for a container, beside what is pinned; returns the path.
+        """Mount these files in memory for a container, beside its pins; returns the path.
 
-        What is in them goes over the helper's socket, and is quoted nowhere.
+        The content goes over the helper's socket only, never into a log or an error.
         """
         is_new = container not in self._held
         self._held.add(container)
         sent = {name: base64.b64encode(content).decode() for name, content in files.items()}
         try:
             return str(
-                self._ask(
+                self._request(
                     "secrets",
                     container=container,
                     secrets=sent,
@@ -124,13 +124,13 @@ class Pins:
             raise
 
     def check(self, mounts: Sequence[MountRequest], user: User) -> None:
-        """Raise ``PinRefused`` for what the user may not mount as things are now."""
+        """Raise ``PinRefused`` for a mount that the user may not have at present."""
         with self._turns.of(user.uid, self._seconds):
-            self._ask("check", **_asked(mounts, user))
+            self._request("check", **_mount_fields(mounts, user))
 
     def unpin(self, container: str) -> bool:
-        """Take a container's pins away, also while it runs; whether it had any."""
-        removed = bool(self._ask("unpin", container=container)["removed"])
+        """Remove a container's pins, even while it runs; return whether it had any."""
+        removed = bool(self._request("unpin", container=container)["removed"])
         self._held.discard(container)
         return removed
 
@@ -139,62 +139,61 @@ class Pins:
         if not self._knows or container in self._held:
             self.unpin(container)
 
-    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> list[str]:
-        """Know of what was pinned before for containers that begin with ``prefix``, and take away
-        what is not to be kept; returns those containers.
+    def sweep(self, live_containers: Callable[[], Collection[str]], prefix: str) -> list[str]:
+        """Remove earlier pins of containers named ``prefix``... that are not to stay; returns them.
 
-        ``keep`` is asked once all of it is known: whoever is over by then, and not before, is known
-        to ``release``. What was pinned here is left to that.
+        ``live_containers`` is called after the pins are listed: a container that ends meanwhile is
+        left to ``release``. Pins made by this client are not touched.
         """
         try:
-            there = self._ask("list", prefix=prefix)["containers"]
-            before = [name for name in there if name not in self._held]
+            pinned = self._request("list", prefix=prefix)["containers"]
+            before = [name for name in pinned if name not in self._held]
             self._held.update(before)
         finally:
             self._knows = True
-        names = keep()
-        left = [name for name in before if name not in names]
-        removed = list(self._ask("sweep", containers=left)["removed"]) if left else []
+        live = live_containers()
+        left = [name for name in before if name not in live]
+        removed = list(self._request("sweep", containers=left)["removed"]) if left else []
         self._held.difference_update(left)
         return removed
 
-    def begin_anew(self) -> None:
-        """Know that nothing was pinned before."""
+    def assume_no_pins(self) -> None:
+        """Assume that no earlier pins exist."""
         self._knows = True
 
     def ping(self) -> Ping:
-        """Return how the helper is."""
-        reply = self._ask("ping")
+        """Return the helper's state."""
+        reply = self._request("ping")
         return Ping(reply["version"], reply["namespace"], reply["trouble"])
 
-    def _ask(self, verb: str, **fields: Any) -> dict[str, Any]:
+    def _request(self, verb: str, **fields: Any) -> dict[str, Any]:
         request = frames.encoded({"do": verb, **fields})
-        why = ended = "it ended before it answered; its log has more"
+        why = ended = "it ended before it replied; see its log"
         for _ in range(2):
             try:
                 with self._connect() as connection:
                     connection.settimeout(self._seconds)
-                    with contextlib.suppress(BrokenPipeError):  # it may have said why
+                    with contextlib.suppress(BrokenPipeError):  # it may have sent its reason
                         connection.sendall(request)
                         connection.shutdown(socket.SHUT_WR)
                     data = frames.receive(connection)
             except TimeoutError:
                 raise PinsUnavailable(
-                    f"the helper that makes mounts does not answer within {self._seconds:g} s"
+                    f"the mount helper does not answer within {self._seconds:g} s"
                 ) from None
             except OSError as error:
-                why = ended if isinstance(error, ConnectionResetError) else _words(error)
+                why = ended if isinstance(error, ConnectionResetError) else _reason(error)
                 continue
             if data:
-                return _read(data)
-        raise PinsUnavailable(f"the helper that makes mounts cannot be reached: {why}", fix=_START)
+                return _parse_reply(data)
+        raise PinsUnavailable(f"the mount helper cannot be reached: {why}", fix=_START)
 
 
-def _words(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _asked(mounts: Iterable[MountRequest], user: User) -> dict[str, Any]:
+def _mount_fields(mounts: Iterable[MountRequest], user: User) -> dict[str, Any]:
     return {
         "mounts": [mount.as_json() for mount in mounts],
         "uid": user.uid,
@@ -203,20 +202,20 @@ def _asked(mounts: Iterable[MountRequest], user: User) -> dict[str, Any]:
     }
 
 
-def _read(data: bytes) -> dict[str, Any]:
+def _parse_reply(data: bytes) -> dict[str, Any]:
     try:
         answer = frames.decoded(data)
     except UserError as error:
-        raise InternalError(f"the helper answered {data[:200]!r}") from error
+        raise InternalError(f"unexpected reply from the mount helper: {data[:200]!r}") from error
     if "error" in answer:
         raise frames.error_of(answer)
     return answer
 
 
 class RunningHelper:
-    """A helper that is a child of this process, started when first needed and when it ended.
+    """A helper that runs as a child; started when first needed, and again if it has ended.
 
-    It ends when this does: its end of a socket pair is closed then.
+    The child ends with this process, which closes its end of the socket pair.
     """
 
     def __init__(self, directory: str, arguments: Sequence[str] = ()) -> None:
@@ -227,11 +226,11 @@ class RunningHelper:
 
     @property
     def pid(self) -> int | None:
-        """The helper's pid, None where it was never started."""
+        """The helper's pid, None if it was never started."""
         return self._process.pid if self._process else None
 
     def connect(self) -> socket.socket:
-        """Return a connection to it; OSError where it cannot be started."""
+        """Return a connection to the helper; raises OSError if it cannot be started."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
             for _ in range(2):
@@ -239,15 +238,15 @@ class RunningHelper:
                 try:
                     socket.send_fds(channel, [b"."], [theirs.fileno()])
                 except OSError:
-                    log.warning("the helper that makes mounts has ended; starting it again")
+                    log.warning("the mount helper has ended; starting it again")
                     self._end()
                 else:
                     return ours
         ours.close()
-        raise OSError("the helper that makes mounts ends at once; its log says why")
+        raise OSError("the mount helper ends at once; see its log")
 
     def close(self) -> None:
-        """Let it end; what it pinned stays."""
+        """Stop the helper; its pins stay."""
         with self._lock:
             self._end()
 
@@ -259,7 +258,7 @@ class RunningHelper:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                process_group=0,  # Ctrl-C is the daemon's: it may still have pins to take away
+                process_group=0,  # Ctrl-C must not stop it: the daemon may still remove pins
             )
         return self._channel
 
@@ -276,5 +275,5 @@ class RunningHelper:
 
 
 def spawned(directory: str, arguments: Sequence[str] = (), seconds: float = SECONDS) -> Pins:
-    """Return the pins in ``directory``, made by a helper of this process's own."""
+    """Return a client of a helper that this process starts, for the pins in ``directory``."""
     return Pins(RunningHelper(directory, arguments).connect, seconds)

@@ -1,7 +1,7 @@
-"""File systems that a user serves (FUSE) are not mounted: they could hold up root and dockerd.
+"""Refuses file systems served by users (FUSE): they can block root and dockerd.
 
-A job that waits for one in the kernel cannot be killed, and its slice stays in use. What is mounted
-below a place comes along with it, so those mounts are looked at as well.
+A job that waits for such a server in the kernel cannot be killed, and its slice stays in use. The
+mounts below a place are copied with it, so they are checked too.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def mountinfo() -> str:
-    """Return what is mounted in this namespace: proc_pid_mountinfo(5)."""
+    """Return the mounts of this namespace: proc_pid_mountinfo(5)."""
     return Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
 
 
 def check_open(fd: int, mount: MountRequest) -> int:
-    """Refuse an open place of a wrong kind, on or above a file system that a user serves.
+    """Refuse a place of a wrong kind, or on or above a file system that a user serves.
 
-    Returns its mode. What is below may be mounted a moment later: ``check_below`` tells of a copy.
+    Returns its mode. Mounts below may change a moment later: ``check_below`` checks the copy.
     """
     mode, mount_id = syscalls.kind_of(fd)
     check_kind(mode, mount)
@@ -37,7 +37,7 @@ def check_open(fd: int, mount: MountRequest) -> int:
 
 
 def check_server(mounts: str, mount_id: int, mount: MountRequest) -> None:
-    """Refuse a place whose file system a user serves; ``mounts`` is a mountinfo."""
+    """Refuse a place on a file system that a user serves; ``mounts`` is a mountinfo."""
     for line in mounts.splitlines():
         if line.split(" ", 1)[0] == str(mount_id):
             _check(line, "is", mount)
@@ -45,7 +45,7 @@ def check_server(mounts: str, mount_id: int, mount: MountRequest) -> None:
 
 
 def check_below(mounts: str, place: str, mount: MountRequest) -> None:
-    """Refuse what is mounted at or below a place if a user serves it; ``mounts`` is a mountinfo."""
+    """Refuse a place if a user serves a mount at or below it; ``mounts`` is a mountinfo."""
     for line in mounts.splitlines():
         at = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), line.split(" ", 5)[4])
         if at == place:
@@ -56,7 +56,7 @@ def check_below(mounts: str, place: str, mount: MountRequest) -> None:
 
 
 def _check(line: str, label: str, mount: MountRequest) -> None:
-    """The file system's own options have ``user_id`` of who mounted it."""
+    """Refuse a FUSE mount whose option ``user_id``, the uid that mounted it, is not root."""
     kind, _, options = line.partition(" - ")[2].split(" ")[:3]
     if kind.split(".")[0] in ("fuse", "fuseblk") and "user_id=0" not in options.split(","):
         raise PinRefused(

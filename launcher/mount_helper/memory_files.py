@@ -1,7 +1,7 @@
-"""Secrets as files of a file system in memory, whole before anybody can see it.
+"""Holds secrets as files in memory, complete before any process can see them.
 
-It is made and filled while it is mounted nowhere (fsopen(2), fsmount(2), Linux 5.2): what is cut
-off in the middle is gone with the process. What is in the files is in no name, log or error.
+The file system is created and filled before it is mounted (fsopen(2), fsmount(2), Linux 5.2), so an
+interrupted one disappears with the process. The contents never appear in a name, log or error.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from launcher.mount_helper import syscalls
 from launcher.mount_helper.values import User
 
 SIZE = "2m"
-"""16 files of 64 KiB, and the pages of a large-paged kernel."""
+"""16 files of 64 KiB, with the rounding of a kernel with large pages."""
 _HARMLESS = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
 def filled(files: Mapping[str, bytes], user: User) -> Iterator[int]:
-    """Lend a detached file system with these files, which only the user can read.
+    """Yield a detached file system with these files, which only the user can read.
 
-    Raises OSError where the kernel refuses.
+    Raises OSError if the kernel refuses.
     """
     options = {"size": SIZE, "nr_inodes": str(len(files) + 16), "mode": "0700"}
     options |= {"uid": str(user.uid), "gid": str(user.gid)}
@@ -46,9 +46,9 @@ def _write(directory: int, name: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _writing_as(user: User) -> Iterator[None]:
-    """Make files as the user: root would need one more capability to change their owner.
+    """Create files as the user: root would need one more capability to change their owner.
 
-    This process stays root's (its real uid), so the user can neither look into it nor stop it.
+    The real uid stays root, so the user can neither inspect nor stop this process.
     """
     os.setegid(user.gid)
     try:

@@ -1,8 +1,8 @@
-"""What a child does that has become the user: opens the places named, with the user's rights alone.
+"""Opens the named places with the user's rights alone; runs in a child.
 
-The directories above a root must be root's, or somebody could put another place in its stead; they
+The directories above a root must belong to root, or another user could replace a place. They
 are opened one by one, and no symlink is followed. Beneath the root the kernel follows symlinks
-as long as they stay there (openat2(2), RESOLVE_BENEATH), whatever is renamed meanwhile.
+that stay there (openat2(2), RESOLVE_BENEATH), even if something is renamed meanwhile.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from launcher.mount_helper import syscalls
 from launcher.mount_helper.values import MountRequest, User
 
 _TRIES = 64
-"""The kernel answers EAGAIN where something was renamed while it looked at a ``..``."""
+"""The kernel returns EAGAIN if something was renamed while it resolved a ``..``."""
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 _NO_LINKS = syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
 _BENEATH = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_MAGICLINKS
-_ROOT_FIX = "It is named in launcher.toml."
+_ROOT_FIX = "Mount roots are set in launcher.toml."
 
 
 def become(user: User) -> None:
-    """Give up every right but this user's; raises ``PinsUnavailable`` where that is not permitted.
+    """Drop all rights but this user's; raises ``PinsUnavailable`` if that is not permitted.
 
-    InternalError: a capability is left, as with SECBIT_NO_SETUID_FIXUP (capabilities(7)).
+    Raises InternalError if a capability is left: SECBIT_NO_SETUID_FIXUP (capabilities(7)).
     """
     try:
         os.setgroups(user.groups)
@@ -42,15 +42,15 @@ def become(user: User) -> None:
     syscalls.die_with_parent()
     if user.uid == 0:
         return
-    # Bytes: Python may have to import a codec, from a place that this user cannot read.
+    # Bytes: text could make Python import a codec from a place that this user cannot read.
     status = Path("/proc/self/status").read_bytes().splitlines()
     held = [line for line in status if line.startswith((b"CapEff", b"CapPrm", b"CapAmb"))]
     if len(held) != 3 or any(int(line.split()[1], 16) for line in held):
-        raise InternalError(f"as uid {user.uid} there are capabilities left: {held}")
+        raise InternalError(f"uid {user.uid} still has capabilities: {held}")
 
 
 def open_mount(mount: MountRequest) -> int:
-    """Return an O_PATH file of what is to be mounted; raises ``PinRefused`` that says why not."""
+    """Return an O_PATH file of a mount; raises ``PinRefused`` with the reason."""
     root = open_directory(mount.root, f"mount root {mount.root}")
     try:
         fd = _open_beneath(root, mount)
@@ -68,7 +68,7 @@ def open_mount(mount: MountRequest) -> int:
 
 
 def _check_inside(place: int, label: str, path: str, mount: MountRequest) -> None:
-    """Refuse a directory that is not there, or only by a symlink: runc would make or follow it."""
+    """Refuse a directory that is missing or a symlink: runc would create or follow it."""
     try:
         os.close(syscalls.openat2(place, path, _DIRECTORY, _NO_LINKS | syscalls.RESOLVE_BENEATH))
     except OSError as error:
@@ -79,8 +79,8 @@ def _check_inside(place: int, label: str, path: str, mount: MountRequest) -> Non
         }
         why = reasons.get(error.errno or 0, f"cannot be opened in {mount}: {error.strerror}")
         fixes = {
-            errno.ENOENT: "Make it first: a container makes no directories in what is mounted.",
-            errno.ELOOP: "Name the place that it points to.",
+            errno.ENOENT: "Create it first: a container does not create directories in a mount.",
+            errno.ELOOP: "Name the target of the symlink.",
         }
         raise PinRefused(f"{label} {why}", fix=fixes.get(error.errno or 0)) from error
 
@@ -88,8 +88,8 @@ def _check_inside(place: int, label: str, path: str, mount: MountRequest) -> Non
 def open_directory(path: str, label: str, *, sticky: bool = False, make: bool = False) -> int:
     """Return an O_PATH file of a directory above which only root can rename anything.
 
-    ``sticky``: a directory like /tmp may be among them. ``make``: what is missing is made, the
-    last with mode 0700. Raises ``PinRefused`` that names the component.
+    ``sticky`` permits a directory like /tmp among them. ``make`` creates missing directories, the
+    last with mode 0700. Raises ``PinRefused`` with the failing component.
     """
     fd, at = os.open("/", _DIRECTORY | os.O_CLOEXEC), ""
     names = path[1:].split("/")
@@ -111,7 +111,7 @@ def open_directory(path: str, label: str, *, sticky: bool = False, make: bool = 
 
 
 def check_kind(mode: int, mount: MountRequest) -> None:
-    """Refuse what is neither a directory nor a regular file: a socket may be Docker's own."""
+    """Refuse all but directories and regular files: a socket may be Docker's own."""
     if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
         return
     kinds = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "FIFO", stat.S_IFLNK: "symlink"}
@@ -122,9 +122,9 @@ def check_kind(mode: int, mount: MountRequest) -> None:
 
 
 def kernel_lacks(error: OSError) -> PinsUnavailable:
-    """Return what to say where a system call does not exist."""
+    """Return the error for a system call that does not exist."""
     return PinsUnavailable(
-        f"this kernel ({os.uname().release}) has no {error.filename}(2), or something forbids it",
+        f"this kernel ({os.uname().release}) lacks {error.filename}(2), or a filter forbids it",
         fix="Mounts for users need Linux 5.12 or later.",
     )
 
@@ -135,9 +135,9 @@ def _check_owner(fd: int, path: str, label: str, *, sticky: bool) -> None:
     writable = mode & 0o022 and not (sticky and mode & stat.S_ISVTX)
     if status.st_uid != 0 or writable:
         raise PinRefused(
-            f"{label}: {path} can be changed by others than root "
-            f"(it belongs to uid {status.st_uid}, mode {mode:04o})",
-            fix=f"Make {path} root's, without write permission for group and others.",
+            f"{label}: {path} can be changed by users other than root "
+            f"(owner uid {status.st_uid}, mode {mode:04o})",
+            fix=f"Make {path} owned by root, without write permission for group and others.",
         )
 
 
@@ -145,13 +145,13 @@ def _refused_root(error: OSError, at: str, label: str) -> LauncherError:
     if error.errno == errno.ENOSYS:
         return kernel_lacks(error)
     reasons = {
-        errno.EACCES: f"uid {os.getuid()} may not look into the directory that has {at}",
+        errno.EACCES: f"uid {os.getuid()} may not search the directory of {at}",
         errno.ENOENT: f"{at} does not exist",
         errno.ENOTDIR: f"{at} is not a directory",
         errno.ELOOP: f"{at} is a symlink",
     }
     reason = reasons.get(error.errno or 0, f"{at}: {error.strerror}")
-    fix = {errno.ELOOP: "Name the place that it points to.", errno.EACCES: None}
+    fix = {errno.ELOOP: "Name the target of the symlink.", errno.EACCES: None}
     return PinRefused(f"{label}: {reason}", fix=fix.get(error.errno or 0, _ROOT_FIX))
 
 
@@ -159,7 +159,7 @@ def _open_beneath(root: int, mount: MountRequest) -> int:
     path = mount.path or "."
     try:
         try:
-            # This also has a file system mounted that is mounted on demand (autofs).
+            # This also triggers an automount (autofs).
             return _patiently(root, path, _DIRECTORY)
         except NotADirectoryError:
             return _patiently(root, path, os.O_PATH)
@@ -181,23 +181,22 @@ def _refused_path(error: OSError, root: int, mount: MountRequest) -> PinRefused:
     at = _first_failing(root, mount)
     at = "it" if at == str(mount) else at
     reasons = {
-        errno.EACCES: f"permission denied: uid {os.getuid()} may not look into the directory that "
-        f"has {at}",
+        errno.EACCES: f"permission denied: uid {os.getuid()} may not search the directory of {at}",
         errno.ENOENT: f"{at} does not exist",
         errno.ENOTDIR: f"{at} is below something that is not a directory",
-        errno.EXDEV: f"{at} leads out of {mount.root}",
+        errno.EXDEV: f"{at} leads outside {mount.root}",
         errno.ELOOP: f"{at} is a symlink that cannot be followed: too many, or one of /proc",
-        errno.EAGAIN: f"{at} is renamed all the time",
+        errno.EAGAIN: f"{at} is being renamed repeatedly",
     }
     fixes = {
-        errno.EXDEV: f"Name a place in {mount.root}; a symlink there must be relative and stay."
+        errno.EXDEV: f"Name a place in {mount.root}; a symlink must be relative and stay inside."
     }
     reason = reasons.get(number, f"{at}: {error.strerror}")
     return PinRefused(f"{mount}: {reason}", fix=fixes.get(number))
 
 
 def _first_failing(root: int, mount: MountRequest) -> str:
-    """Return the shortest part of the path that cannot be opened either, for people."""
+    """Return the shortest part of the path that cannot be opened, for the error text."""
     so_far = PurePosixPath()
     for name in PurePosixPath(mount.path).parts:
         so_far /= name

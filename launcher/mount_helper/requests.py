@@ -1,7 +1,7 @@
-"""What the helper can be asked: a table, its settings, and one function a request.
+"""The helper's requests: a table, its settings, and one function per request.
 
-A request is ``{"do": <name in the table>, ...}``. Each can be made twice: the second time finds
-what the first one did.
+A request is ``{"do": <name in the table>, ...}``. Each is idempotent: a repeated request finds the
+result of the first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPENING_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class HelperSettings:
-    """What the helper was started with: where pins are, and how long an opening may take."""
+    """The helper's settings: where the pins are, and how long an opening may take."""
 
     directory: str
     slots: Slots
@@ -37,7 +37,7 @@ Reply = dict[str, Any]
 
 
 def pin(settings: HelperSettings, fields: Fields) -> Reply:
-    """Open as the user, then mount, where dockerd sees it: ``paths`` in the order of ``mounts``."""
+    """Open as the user, then mount in dockerd's view; ``paths`` are in the order of ``mounts``."""
     values.only(fields, "container", "mounts", "uid", "gid", "groups", "dockerd")
     container, dockerd = values.container_of(fields), values.dockerd_of(fields)
     user = values.user_of(fields, root_allowed=settings.root_allowed)
@@ -50,18 +50,18 @@ def pin(settings: HelperSettings, fields: Fields) -> Reply:
 
 
 def secrets(settings: HelperSettings, fields: Fields) -> Reply:
-    """Mount a file system in memory with these files, the user's to read: ``path`` is where."""
+    """Mount a file system in memory with these files, readable by the user, at ``path``."""
     values.only(fields, "container", "secrets", "uid", "gid", "dockerd")
     container, dockerd = values.container_of(fields), values.dockerd_of(fields)
     files = values.secrets_of(fields)
-    # uid 0 as well: nothing is opened for the user, and the files belong to the user.
+    # uid 0 is allowed: nothing is opened as the user, and the files belong to the user.
     user = values.user_of({**fields, "groups": []}, root_allowed=True)
     with MountTree.locked(settings.directory) as tree:
         return {"path": tree.put_secrets(container, files, user, dockerd)}
 
 
 def check(settings: HelperSettings, fields: Fields) -> Reply:
-    """Open as the user and mount nothing: what can be said before a job waits for its start."""
+    """Open as the user without mounting, to report errors when a job is submitted."""
     values.only(fields, "mounts", "uid", "gid", "groups")
     user = values.user_of(fields, root_allowed=settings.root_allowed)
     mounts = _mounts(settings, fields)
@@ -72,7 +72,7 @@ def check(settings: HelperSettings, fields: Fields) -> Reply:
 
 
 def unpin(settings: HelperSettings, fields: Fields) -> Reply:
-    """Take away what a container has: ``removed`` says whether it had any."""
+    """Remove a container's pins; ``removed`` says whether it had any."""
     values.only(fields, "container")
     container = values.container_of(fields)
     with MountTree.locked(settings.directory) as tree:
@@ -80,7 +80,7 @@ def unpin(settings: HelperSettings, fields: Fields) -> Reply:
 
 
 def pinned(settings: HelperSettings, fields: Fields) -> Reply:
-    """Say which ``containers`` have pins whose names begin with ``prefix``."""
+    """List the ``containers`` that have pins and whose names start with ``prefix``."""
     values.only(fields, "prefix")
     prefix = values.prefix_of(fields)
     with MountTree.locked(settings.directory) as tree:
@@ -88,7 +88,7 @@ def pinned(settings: HelperSettings, fields: Fields) -> Reply:
 
 
 def sweep(settings: HelperSettings, fields: Fields) -> Reply:
-    """Take away what these containers have, as ``unpin``: ``removed``, by name."""
+    """Remove the pins of several containers, as ``unpin``; ``removed`` lists their names."""
     values.only(fields, "containers")
     containers = values.containers_of(fields)
     with MountTree.locked(settings.directory) as tree:
@@ -96,7 +96,7 @@ def sweep(settings: HelperSettings, fields: Fields) -> Reply:
 
 
 def ping(settings: HelperSettings, fields: Fields) -> Reply:
-    """Say whether pins can be made, and in which mount namespace."""
+    """Report whether pins can be made, and in which mount namespace."""
     values.only(fields)
     try:
         with MountTree.locked(settings.directory) as tree:
@@ -120,7 +120,7 @@ REQUESTS: Mapping[str, Callable[[HelperSettings, Fields], Reply]] = {
 
 
 def answer(settings: HelperSettings, request: Fields) -> Reply:
-    """Carry out a request; raises ``UserError`` for one that there is not."""
+    """Carry out a request; raises ``UserError`` for an unknown one."""
     fields = dict(request)
     verb = fields.pop("do", None)
     handler = REQUESTS.get(verb) if isinstance(verb, str) else None
@@ -130,11 +130,11 @@ def answer(settings: HelperSettings, request: Fields) -> Reply:
 
 
 def _mounts(settings: HelperSettings, fields: Fields) -> tuple[MountRequest, ...]:
-    """Return what is to be mounted; a root that has the pins would pin them over and over."""
+    """Return the requested mounts; refuse a root that contains the pins, which would recurse."""
     mounts = values.mounts_of(fields)
     pins = f"{settings.directory}/"
     for mount in mounts:
         root = f"{mount.root}/"
         if pins.startswith(root) or root.startswith(pins):
-            raise PinRefused(f"mount root {mount.root}: the pins themselves are in {pins[:-1]}")
+            raise PinRefused(f"mount root {mount.root} overlaps the directory of pins {pins[:-1]}")
     return mounts

@@ -1,7 +1,7 @@
-"""The helper's connections: who may ask, one process an answer, one request a connection.
+"""Serves the helper's connections: checks the uid, runs one process per request.
 
-It knows nothing of what is asked. The process that answers may hang or die without the others; it
-dies with the helper, so that a helper that was killed changes nothing any more.
+It does not know the requests. A worker may hang or die without affecting the others; it dies with
+the helper, so that a killed helper makes no further changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 32
 REQUEST_SECONDS = 5.0
-"""A request comes whole within this time, and its answer is taken."""
+"""Time limit for receiving a request, and for sending its reply."""
 _SD_LISTEN_FDS_START = 3
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -37,7 +37,7 @@ def accepted(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 def bound(path: str) -> socket.socket:
-    """Return a listening socket that root alone may connect to, in place of an earlier helper's."""
+    """Return a listening socket for root only; it replaces an earlier helper's."""
     new = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)  # noqa: PTH108
@@ -56,7 +56,7 @@ def bound(path: str) -> socket.socket:
 
 
 def handed_over(channel: socket.socket) -> Iterator[socket.socket]:
-    """Yield the connections that the other end of a socket pair passes, until it is closed."""
+    """Yield the connections passed through a socket pair, until its other end is closed."""
     while True:
         message, files, _, _ = socket.recv_fds(channel, 1, 1)
         for fd in files:
@@ -66,7 +66,7 @@ def handed_over(channel: socket.socket) -> Iterator[socket.socket]:
 
 
 def systemd_listener() -> socket.socket | None:
-    """Return the socket that systemd listens on (sd_listen_fds(3)), None if there is none."""
+    """Return the socket passed by systemd (sd_listen_fds(3)), None if there is none."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         return None
     listener = socket.socket(fileno=_SD_LISTEN_FDS_START)
@@ -77,7 +77,7 @@ def systemd_listener() -> socket.socket | None:
 def serve(
     connections: Iterator[socket.socket], answer: Answer, uids: frozenset[int], seconds: float
 ) -> None:
-    """Answer every connection of one of these uids, each in a process that has ``seconds``."""
+    """Serve the connections of these uids, each in a process with ``seconds`` to run."""
     workers: set[int] = set()
 
     def reap(*_: object) -> None:
@@ -106,56 +106,56 @@ def serve(
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """Return who connected, as the kernel says (SO_PEERCRED, unix(7))."""
+    """Return the peer's uid as the kernel reports it (SO_PEERCRED, unix(7))."""
     creds = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("iIi", creds)[1])
 
 
 def _refuse(connection: socket.socket, uid: int) -> None:
-    log.warning("uid %d may not ask this helper", uid)
+    log.warning("refused a request of uid %d", uid)
     connection.setblocking(False)
-    error = NotAllowed(f"uid {uid} may not ask the helper that makes mounts")
+    error = NotAllowed(f"uid {uid} may not use the mount helper")
     with contextlib.suppress(OSError):
-        connection.send(frames.encoded(frames.told(error)))
+        connection.send(frames.encoded(frames.error_fields(error)))
 
 
 def _work(helper: int, connection: socket.socket, answer: Answer, seconds: float) -> NoReturn:
-    """Answer one request; the life of a process of its own."""
+    """Answer one request; runs in a process of its own."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         syscalls.die_with_parent()
-        syscalls.be_opaque()  # no core dump: it may have been told secrets
+        syscalls.be_opaque()  # no core dump: the request may contain secrets
         if os.getppid() != helper:
             os._exit(1)
         signal.alarm(round(seconds))
         connection.settimeout(REQUEST_SECONDS)
-        if (failure := _told(connection, answer)) is not None:
+        if (reply := _reply_to(connection, answer)) is not None:
             with contextlib.suppress(
                 BrokenPipeError, ConnectionResetError
-            ):  # the client may have left
-                connection.sendall(frames.encoded(failure))
+            ):  # the client may be gone
+                connection.sendall(frames.encoded(reply))
     except BaseException:
         traceback.print_exc(file=sys.stderr)
     finally:
         os._exit(0)
 
 
-def _told(connection: socket.socket, answer: Answer) -> Mapping[str, Any] | None:
-    """Return what to say; None where nothing was asked."""
+def _reply_to(connection: socket.socket, answer: Answer) -> Mapping[str, Any] | None:
+    """Return the reply to send; None if no request came."""
     try:
         data = frames.receive(connection)
     except LauncherError as error:
-        return frames.told(error)
+        return frames.error_fields(error)
     except OSError as error:
-        log.warning("no request came: %s", error)
+        log.warning("received no request: %s", error)
         return None
     if not data:
         return None
     try:
         return answer(frames.decoded(data))
     except LauncherError as error:
-        return frames.told(error)
+        return frames.error_fields(error)
     except Exception:
         log.exception("a request failed")
-        return frames.told(InternalError("the helper failed; its log has the details"))
+        return frames.error_fields(InternalError("the mount helper failed; see its log"))

@@ -1,8 +1,8 @@
-"""How many openings of one user may be under way: one that hangs in the kernel cannot be ended.
+"""Limits how many openings of one user run at once: one that hangs cannot be ended.
 
 A slot is a locked byte of a file in memory, and a second one once its opening hangs. The process
-that opens holds both locks (fcntl(2), open file description locks), so the kernel gives the slot
-back when that process is gone, however it ended and whoever started it.
+that opens holds both locks (fcntl(2), open file description locks), so the kernel frees the slot
+when that process ends, for whatever reason.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from launcher.errors import PinRefused
 from launcher.mount_helper.values import MOST_OPENINGS as MOST
 
 _HANGING = 1 << 40
-"""Where the bytes of openings that hang begin: above those of every uid."""
+"""Offset of the bytes for openings that hang: above those of every uid."""
 _POLL_SECONDS = 0.01
 _FLOCK = "hhqqi0q"
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One opening of a user. A child that keeps ``fd`` open keeps the slot."""
+    """One opening of a user. The slot is taken until every process closes ``fd``."""
 
     fd: int
     byte: int
 
     def hangs(self) -> None:
-        """Note that the opening goes on although it was to end."""
+        """Record that the opening still runs after its time limit."""
         _lock(self.fd, _HANGING + self.byte)
 
 
 class Slots:
-    """The slots of all users, shared by the processes that are forked from this one."""
+    """The slots of all users, shared by the processes forked from this one."""
 
     def __init__(self) -> None:
         self._fd = os.memfd_create("openings")
 
     @contextlib.contextmanager
     def taken(self, uid: int, seconds: float) -> Iterator[Slot]:
-        """Lend a slot of a user as soon as one is free.
+        """Yield a slot of a user once one is free.
 
-        Raises ``PinRefused`` where all of the user's openings hang, or none ends in that time.
+        Raises ``PinRefused`` if all of the user's openings hang, or none ends within ``seconds``.
         """
         fd = os.open(f"/proc/self/fd/{self._fd}", os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -56,7 +56,7 @@ class Slots:
 
 
 def _free(fd: int, uid: int, end: float) -> int:
-    """Lock one of a user's bytes; returns which."""
+    """Lock one of a user's bytes and return its number."""
     own = range(uid * MOST, (uid + 1) * MOST)
     while True:
         for byte in own:
@@ -64,14 +64,14 @@ def _free(fd: int, uid: int, end: float) -> int:
                 return byte
         if time.monotonic() > end or all(_is_locked(fd, _HANGING + byte) for byte in own):
             raise PinRefused(
-                f"{MOST} mounts of uid {uid} that were asked for earlier still do not answer",
+                f"{MOST} earlier mounts of uid {uid} still do not answer",
                 fix="A file server may be down. Try again when it answers.",
             )
         time.sleep(_POLL_SECONDS)
 
 
 def _lock(fd: int, byte: int) -> bool:
-    """Lock one byte for an open file description, if it is free."""
+    """Lock one byte for an open file description; return False if it is taken."""
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(byte))
     except (BlockingIOError, PermissionError):  # EAGAIN or EACCES

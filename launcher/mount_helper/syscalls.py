@@ -1,8 +1,8 @@
-"""The system calls that Python has not, one function each; OSError names the call that failed.
+"""System calls that Python lacks, one function each; OSError names the call that failed.
 
-System calls made since Linux 5.1 have one number on every architecture but alpha. mount_setattr is
-the youngest: all of this needs Linux 5.12. The C library wraps them since glibc 2.36 only, so they
-are called by number.
+System calls added since Linux 5.1 have the same number on every architecture except alpha.
+mount_setattr is the newest: all of this needs Linux 5.12. The C library wraps them only since glibc
+2.36, so they are called by number.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _MountAttr(ctypes.Structure):
 
 
 class _Statx(ctypes.Structure):
-    """What is read of statx(2)'s 256 bytes: the mode at 28, the id of the mount at 144."""
+    """The fields read from statx(2)'s 256 bytes: the mode at 28, the mount id at 144."""
 
     _fields_ = [
         ("_before", ctypes.c_byte * 28),
@@ -57,14 +57,14 @@ class _Statx(ctypes.Structure):
 
 
 def openat2(directory: int | None, path: str, flags: int, resolve: int) -> int:
-    """Open as openat2(2), Linux 5.6: ``resolve`` says what no part of the path may be."""
+    """Open with openat2(2), Linux 5.6; ``resolve`` restricts the path resolution."""
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     at = _AT_FDCWD if directory is None else directory
     return _call("openat2", OPENAT2, at, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
 
 
 def accessible(fd: int, mode: int) -> bool:
-    """Whether this process may do that with an open file: faccessat2(2), Linux 5.8."""
+    """Whether this process may access an open file in ``mode``: faccessat2(2), Linux 5.8."""
     try:
         _call("faccessat2", FACCESSAT2, fd, b"", mode, _AT_EMPTY_PATH)
     except PermissionError:
@@ -79,8 +79,8 @@ def clone_tree(fd: int) -> int:
 
 
 def restrict(tree: int, attributes: int) -> None:
-    """Set attributes on every mount of a detached tree, and cut it off from what its source gets
-    mounted later: mount_setattr(2), Linux 5.12."""
+    """Set attributes on every mount of a detached tree, and stop mount propagation from its
+    source: mount_setattr(2), Linux 5.12."""
     attr = _MountAttr(attributes, 0, _MS_PRIVATE, 0)
     flags = _AT_EMPTY_PATH | _AT_RECURSIVE
     size = ctypes.sizeof(attr)
@@ -90,9 +90,9 @@ def restrict(tree: int, attributes: int) -> None:
 def new_mount(
     kind: str, options: Mapping[str, str], attributes: int, wanted: Iterable[str] = ()
 ) -> int:
-    """Return a new file system, detached: fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
+    """Return a new, detached file system: fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
 
-    ``wanted`` are flags that it gets where the kernel knows them.
+    ``wanted`` are flags to set if the kernel knows them.
     """
     fs = _call("fsopen", FSOPEN, kind.encode(), _FS_CLOEXEC)
     try:
@@ -114,7 +114,7 @@ def attach(tree: int, place: int) -> None:
 
 
 def detach(path: str) -> None:
-    """Take the topmost mount off a path, also where it is in use: umount2(2)."""
+    """Detach the topmost mount from a path, even if it is in use: umount2(2)."""
     if _libc.umount2(os.fsencode(path), _MNT_DETACH | _UMOUNT_NOFOLLOW):
         raise _failed("umount2")
 
@@ -122,7 +122,7 @@ def detach(path: str) -> None:
 def join_mounts_of(pid: int) -> None:
     """Enter the mount namespace of a process, at its root: setns(2).
 
-    Needs CAP_SYS_ADMIN, CAP_SYS_CHROOT and, for another's namespace, CAP_SYS_PTRACE.
+    Needs CAP_SYS_ADMIN, CAP_SYS_CHROOT and, for another user's process, CAP_SYS_PTRACE.
     """
     fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -133,9 +133,9 @@ def join_mounts_of(pid: int) -> None:
 
 
 def kind_of(fd: int) -> tuple[int, int]:
-    """Return (mode, id of its mount) of an open file: statx(2), Linux 5.8.
+    """Return the mode and mount id of an open file: statx(2), Linux 5.8.
 
-    From what the kernel knows already: a file server that does not answer is not asked.
+    The kernel's cached values are used: a file server that does not answer is not queried.
     """
     result = _Statx()
     flags = _AT_EMPTY_PATH | _AT_NO_AUTOMOUNT | _AT_STATX_DONT_SYNC
@@ -146,15 +146,15 @@ def kind_of(fd: int) -> tuple[int, int]:
 
 
 def die_with_parent() -> None:
-    """Be killed when the thread that forked this process ends: PR_SET_PDEATHSIG.
+    """Have the kernel kill this process when the parent thread ends: PR_SET_PDEATHSIG.
 
-    A change of the uid takes it back.
+    A change of the uid clears the setting.
     """
     _prctl(_PR_SET_PDEATHSIG, 9)
 
 
 def be_opaque() -> None:
-    """Let nobody of this uid look into this process or take its files: PR_SET_DUMPABLE."""
+    """Stop processes of this uid from inspecting this process: PR_SET_DUMPABLE."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
@@ -176,7 +176,7 @@ def _syscall(number: int, arguments: Iterable[object]) -> int:
 
 
 def _widened(argument: object) -> object:
-    """Variadic arguments are as wide as a register."""
+    """Widen integers: variadic arguments have the width of a register."""
     return ctypes.c_long(argument) if isinstance(argument, int) else argument
 
 

@@ -1,10 +1,9 @@
-"""The pins themselves: mounts at ``<directory>/<container>/<n>``, made and taken away by root.
+"""The pins: mounts at ``<directory>/<container>/<n>``, made and removed by root.
 
-A container's secrets are one more, ``secrets``.
+A container's secrets are one more mount, ``secrets``.
 
-The mount points have mode 0: where a mount is missing nobody takes the empty place for it. What is
-removed is only ever an empty directory or file of ours; the kernel refuses it while anything is
-mounted there.
+The mount points have mode 0, so a missing mount does not pass for an empty directory. Only our own
+empty directories and files are removed; the kernel refuses to remove one with a mount on it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from launcher.mount_helper.opening import kernel_lacks, open_directory
 from launcher.mount_helper.values import MountRequest, User, is_container
 
 SECRETS = "secrets"
-"""The place of a container's secrets; its mounts have numbers."""
+"""The directory of a container's secrets; its mounts have numbers."""
 _HARMLESS = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
 _PATH_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,9 +39,9 @@ class MountTree:
     @classmethod
     @contextlib.contextmanager
     def locked(cls, directory: str) -> Iterator[MountTree]:
-        """Open the directory, made where it is missing, and keep other helpers out meanwhile.
+        """Open the directory, create it if missing, and lock it against other helpers.
 
-        Raises ``PinsUnavailable`` where others than root could change what is in it.
+        Raises ``PinsUnavailable`` if users other than root could change its content.
         """
         try:
             path = open_directory(directory, "directory of pins", sticky=True, make=True)
@@ -56,7 +55,7 @@ class MountTree:
             status = os.fstat(fd)
             if status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
                 raise PinsUnavailable(
-                    f"directory of pins: {directory} is open to others than root",
+                    f"directory of pins: {directory} is accessible to users other than root",
                     fix=f"Run: chown root: {directory} && chmod 700 {directory}",
                 )
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -67,19 +66,19 @@ class MountTree:
     def pin(
         self, container: str, files: Sequence[tuple[int, MountRequest]], dockerd: int | None = None
     ) -> list[str]:
-        """Mount each open file; returns their paths, in order. What was pinned before is removed.
+        """Mount each open file; return the paths, in order. Earlier pins are removed.
 
-        ``dockerd``: the pid of who must see them. Raises ``PinRefused`` for what cannot be mounted,
-        ``PinsUnavailable`` where nothing can. Nothing is left behind then.
+        ``dockerd`` is the pid of a process that must see the pins. Raises ``PinRefused`` for a
+        place that cannot be mounted, ``PinsUnavailable`` if none can; no pin is left then.
         """
         self.remove(container)
         paths = [f"{self._directory}/{container}/{number}" for number in range(len(files))]
         try:
-            with _told(container):
+            with _readable_errors(container):
                 os.mkdir(container, 0o700, dir_fd=self._fd)
             with self._folder(container) as folder:
                 for number, (fd, mount) in enumerate(files):
-                    with _told(str(mount)):
+                    with _readable_errors(str(mount)):
                         _mount(fd, mount, folder, str(number))
                         check_below(mountinfo(), paths[number], mount)
             if dockerd is not None:
@@ -92,13 +91,13 @@ class MountTree:
     def put_secrets(
         self, container: str, files: Mapping[str, bytes], user: User, dockerd: int | None = None
     ) -> str:
-        """Mount these files beside a container's pins; returns the path. Earlier ones go.
+        """Mount these files beside a container's pins; return the path. Earlier ones are removed.
 
         ``dockerd`` as in ``pin``. Raises ``PinsUnavailable``; the container has no pins then.
         """
         path = f"{self._directory}/{container}/{SECRETS}"
         try:
-            with _told(f"secrets of {container}"):
+            with _readable_errors(f"secrets of {container}"):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(container, 0o700, dir_fd=self._fd)
                 with self._folder(container) as folder:
@@ -114,11 +113,11 @@ class MountTree:
         return path
 
     def remove(self, container: str) -> bool:
-        """Take away all pins of a container, also where it still uses them; False: it has none.
+        """Remove all pins of a container, even while it uses them; return False if it has none.
 
-        Raises ``PinsUnavailable`` where one cannot be taken away.
+        Raises ``PinsUnavailable`` if a pin cannot be removed.
         """
-        with _told(container):
+        with _readable_errors(container):
             return self._remove(container)
 
     def _remove(self, container: str) -> bool:
@@ -132,7 +131,7 @@ class MountTree:
         return True
 
     def _clear(self, container: str, folder: int, name: str) -> None:
-        """Take off what is mounted at one place, and the place."""
+        """Unmount everything at one mount point, then remove it."""
         _take_off(f"{self._directory}/{container}/{name}")
         try:
             os.unlink(name, dir_fd=folder)
@@ -140,13 +139,13 @@ class MountTree:
             os.rmdir(name, dir_fd=folder)
 
     def containers(self) -> list[str]:
-        """Return which containers have pins, or a place for some."""
+        """Return the containers that have pins or mount points."""
         return sorted(filter(is_container, os.listdir(self._fd)))  # noqa: PTH208
 
     def sweep(self, containers: Iterable[str]) -> list[str]:
-        """Take away the pins of several containers; returns those that had any.
+        """Remove the pins of several containers; return those that had any.
 
-        One that cannot be taken away holds up no other; its ``PinsUnavailable`` is raised at last.
+        A failure does not stop the others; the first ``PinsUnavailable`` is raised at the end.
         """
         removed, troubles = [], []
         for name in containers:
@@ -160,7 +159,7 @@ class MountTree:
         return removed
 
     def trouble(self) -> LauncherError | None:
-        """Return why nothing can be pinned here; None where a mount can be made ready."""
+        """Return why nothing can be pinned here; None if a mount can be prepared."""
         try:
             with _file(syscalls.clone_tree(self._fd)) as tree:
                 syscalls.restrict(tree, _HARMLESS)
@@ -182,7 +181,7 @@ def _mount(fd: int, mount: MountRequest, folder: int, name: str) -> None:
 
 
 def _attach(tree: int, folder: int, name: str, *, is_directory: bool) -> None:
-    """Make a place and mount a detached tree there."""
+    """Create a mount point and attach a detached tree to it."""
     if is_directory:
         os.mkdir(name, 0, dir_fd=folder)
     else:
@@ -192,8 +191,8 @@ def _attach(tree: int, folder: int, name: str, *, is_directory: bool) -> None:
 
 
 @contextlib.contextmanager
-def _told(subject: str) -> Iterator[None]:
-    """Raise for people what the kernel said."""
+def _readable_errors(subject: str) -> Iterator[None]:
+    """Raise a kernel error as an error with a readable text."""
     try:
         yield
     except OSError as error:
@@ -209,23 +208,23 @@ def _unmountable(error: OSError, subject: str) -> LauncherError:
             fix="The helper needs CAP_SYS_ADMIN, and mount(2) where a seccomp profile filters.",
         )
     if error.errno == errno.EACCES:
-        return PinRefused(f"{subject}: root may not look at it, so Docker could not mount it")
+        return PinRefused(f"{subject}: root may not access it, so Docker could not mount it")
     if error.errno == errno.EINVAL:
-        return PinRefused(f"{subject}: is on a mount that cannot be mounted elsewhere")
+        return PinRefused(f"{subject}: its file system cannot be mounted elsewhere")
     return PinsUnavailable(f"{subject}: {error}")
 
 
 def check_seen(pid: int, paths: Iterable[str]) -> None:
-    """Raise ``PinsUnavailable`` where a process in another mount namespace sees empty places."""
+    """Raise ``PinsUnavailable`` if a process in another mount namespace sees empty places."""
     try:
         lines = Path(f"/proc/{pid}/mountinfo").read_bytes().splitlines()
     except OSError as error:
-        raise PinsUnavailable(f"dockerd (pid {pid}) is not there: {error.strerror}") from error
+        raise PinsUnavailable(f"dockerd ({pid=}) cannot be inspected: {error.strerror}") from error
     places = {line.split(b" ", 5)[4] for line in lines}
     for path in paths:
         if path.encode() not in places:
             raise PinsUnavailable(
-                f"dockerd (pid {pid}) does not see what is mounted at {path}",
+                f"dockerd (pid {pid}) does not see the mount at {path}",
                 fix="Run the helper where dockerd runs: as a unit without ProtectSystem, "
                 "PrivateTmp and other settings that give it mounts of its own; in a container with "
                 "--docker-host.",
@@ -233,12 +232,12 @@ def check_seen(pid: int, paths: Iterable[str]) -> None:
 
 
 def _take_off(path: str) -> None:
-    """Detach all that is mounted at a path of ours."""
+    """Detach all mounts at one of our paths."""
     while True:
         try:
             syscalls.detach(path)
         except OSError as error:
-            if error.errno == errno.EINVAL:  # nothing is
+            if error.errno == errno.EINVAL:  # nothing is mounted
                 return
             raise
 

@@ -1,6 +1,6 @@
-"""Turns of threads that ask for one user: the helper has a few processes for all users.
+"""Limits the helper's processes per user: the helper has a few for all users.
 
-Where a user's mounts do not answer, only so many of those processes wait for them.
+A user whose mounts do not answer can block only some of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class UserTurns:
 
     @contextlib.contextmanager
     def of(self, uid: int, seconds: float) -> Iterator[None]:
-        """Wait for a turn; raises ``PinsUnavailable`` where none comes in that time."""
+        """Wait for a turn; raises ``PinsUnavailable`` if none comes within ``seconds``."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._busy[uid] < self._most, seconds):
                 raise PinsUnavailable(f"other mounts of uid {uid} do not answer")
@@ -33,5 +33,5 @@ class UserTurns:
         finally:
             with self._changed:
                 self._busy[uid] -= 1
-                self._busy += Counter()  # forget who has none
+                self._busy += Counter()  # drops the uids at zero
                 self._changed.notify_all()

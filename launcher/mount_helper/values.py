@@ -1,4 +1,4 @@
-"""What is asked of the helper, read strictly: it has root's rights and trusts no field."""
+"""Parses requests strictly: the helper has root's rights and trusts no field."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from launcher.errors import UserError
 
 MOST_MOUNTS, MOST_GROUPS, MOST_NAMES, MOST_INSIDE = 32, 4096, 20_000, 128
 MOST_OPENINGS = 4
-"""Of one user at a time."""
+"""Per user."""
 MOST_SECRETS, MOST_SECRET_BYTES = 16, 64 * 1024
 MOST_ID = 2**32 - 2
-"""The last one means "leave it as it is" (setresuid(2))."""
+"""The largest 32-bit value means "leave unchanged" (setresuid(2))."""
 _PATH_MAX = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
@@ -28,8 +28,8 @@ Fields = Mapping[str, Any]
 class MountRequest:
     """A place beneath a root; ``path`` is relative to it, empty or ``.`` for the root itself.
 
-    ``inside`` are directories that must be there, reached without a symlink: (what people call it,
-    path from the place).
+    ``inside`` are directories that must exist, reached without a symlink: pairs of (label for
+    errors, path from the place).
     """
 
     root: str
@@ -41,14 +41,14 @@ class MountRequest:
         return str(PurePosixPath(self.root, self.path))
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as it is sent."""
+        """Return the mount as the JSON that is sent."""
         fields = asdict(self)
         return fields if self.inside else {k: v for k, v in fields.items() if k != "inside"}
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whose rights count: the uid, the gid and all further groups, as numbers."""
+    """The identity whose rights apply: the uid, the gid and all further groups, as numbers."""
 
     uid: int
     gid: int
@@ -56,7 +56,7 @@ class User:
 
 
 def secrets_of(fields: Fields) -> dict[str, bytes]:
-    """Return the files that are to be made, by name; an error quotes no content."""
+    """Return the files to create, by name; an error quotes no content."""
     result = fields["secrets"]
     if not isinstance(result, dict) or not 0 < len(result) <= MOST_SECRETS:
         raise UserError(f"secrets: must be an object of 1 to {MOST_SECRETS} files")
@@ -82,7 +82,7 @@ def _content(name: str, text: Any) -> bytes:
 
 
 def only(fields: Fields, *names: str) -> None:
-    """Refuse fields that are unknown, and missing ones: an old helper must not overlook any."""
+    """Refuse unknown and missing fields: an old helper must not ignore a new one."""
     for name in fields.keys() - set(names):
         raise UserError(f"unknown field {name!r}", fix=f"Known: {', '.join(names)}")
     for name in names:
@@ -91,37 +91,37 @@ def only(fields: Fields, *names: str) -> None:
 
 
 def container_of(fields: Fields) -> str:
-    """Return the name of a container: a single component of a path, whatever comes."""
+    """Return the name of a container, checked to be a single component of a path."""
     return _container("container", fields["container"])
 
 
 def containers_of(fields: Fields) -> list[str]:
     """Return a list of names of containers."""
     result = _list("containers", fields["containers"], MOST_NAMES)
-    return [_container("containers", each) for each in result]
+    return [_container("containers", name) for name in result]
 
 
 def prefix_of(fields: Fields) -> str:
-    """Return how the names begin that are meant; empty: all."""
+    """Return the prefix of the container names; empty means all."""
     prefix = fields["prefix"]
     return _container("prefix", prefix) if prefix != "" else ""
 
 
 def user_of(fields: Fields, *, root_allowed: bool) -> User:
-    """Return whose rights count; uid 0 only where that is allowed."""
+    """Return the user whose rights apply; uid 0 only if allowed."""
     groups = _list("groups", fields["groups"], MOST_GROUPS)
     user = User(
         _id("uid", fields["uid"]),
         _id("gid", fields["gid"]),
-        tuple(_id("groups", each) for each in groups),
+        tuple(_id("groups", group) for group in groups),
     )
     if user.uid == 0 and not root_allowed:
-        raise UserError("uid: 0 is root, for whom nothing is pinned")
+        raise UserError("uid: 0 is root; the helper pins nothing for root")
     return user
 
 
 def dockerd_of(fields: Fields) -> int | None:
-    """Return the pid of who is to find the pins, None where nobody is asked."""
+    """Return the pid of the process that must see the pins, None for no check."""
     pid = fields["dockerd"]
     if pid is None:
         return None
@@ -131,11 +131,11 @@ def dockerd_of(fields: Fields) -> int | None:
 
 
 def mounts_of(fields: Fields) -> tuple[MountRequest, ...]:
-    """Return what is to be mounted, 1 to ``MOST_MOUNTS``."""
+    """Return the mounts, 1 to ``MOST_MOUNTS``."""
     mount_requests = _list("mounts", fields["mounts"], MOST_MOUNTS)
     if not mount_requests:
         raise UserError("mounts: empty")
-    return tuple(_mount(f"mounts[{at}]", each) for at, each in enumerate(mount_requests))
+    return tuple(_mount(f"mounts[{at}]", mount) for at, mount in enumerate(mount_requests))
 
 
 def _mount(where: str, value: Any) -> MountRequest:
@@ -157,10 +157,10 @@ def _mount(where: str, value: Any) -> MountRequest:
 
 def _inside(where: str, value: Any) -> tuple[tuple[str, str], ...]:
     pairs = []
-    for each in _list(where, value, MOST_INSIDE):
-        if not isinstance(each, list) or len(each) != 2:
+    for pair in _list(where, value, MOST_INSIDE):
+        if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{where}: must be pairs of a name and a path")
-        label, path = (_text(where, text) for text in each)
+        label, path = (_text(where, text) for text in pair)
         if path.startswith("/"):
             raise UserError(f"{where}: {path!r} must be relative to the mount")
         pairs.append((label, path))
@@ -191,7 +191,7 @@ def _text(where: str, value: Any) -> str:
 
 
 def is_container(value: object) -> bool:
-    """Whether this can be the name of a container of ours."""
+    """Whether this is a valid name of a launcher container."""
     return isinstance(value, str) and bool(_NAME.fullmatch(value)) and ".." not in value
 
 

@@ -87,7 +87,7 @@ def test_a_symlink_that_comes_after_the_pin_changes_nothing(
 def test_a_symlink_that_came_before_the_pin_is_refused(ground: Ground, pins: Pins) -> None:
     to_the_secret(ground, ground.directory(ground.alice / "data", ALICE))
     why = refused(pins, MountRequest(str(ground.alice), "data/key"))
-    assert f"{ground.alice}/data/key: {ground.alice}/data leads out of {ground.alice}" in why
+    assert f"{ground.alice}/data/key: {ground.alice}/data leads outside {ground.alice}" in why
     assert ground.mounts() == ground.names() == []
 
 
@@ -143,11 +143,10 @@ def test_what_is_in_a_closed_directory_of_another_is_refused(ground: Ground, pin
     ground.write(ground.directory(ground.bob / "open", BOB) / "key", "bob's")
     why = refused(pins, MountRequest(str(ground.homes), "bob/open"))
     assert why == (
-        f"{ground.bob}/open: permission denied: uid 61001 may not look into the directory that "
-        "has it"
+        f"{ground.bob}/open: permission denied: uid 61001 may not search the directory of it"
     )
     deep = refused(pins, MountRequest(str(ground.homes), "bob/open/key"))
-    assert f"the directory that has {ground.bob}/open" in deep
+    assert f"the directory of {ground.bob}/open" in deep
     assert "uid 61001 may not enter it" in refused(pins, MountRequest(str(ground.homes), "bob"))
     assert pins.pin(NAME, [MountRequest(str(ground.homes), "bob/open")], BOB)
 
@@ -169,14 +168,14 @@ def test_a_symlink_that_leads_out_is_refused(ground: Ground, pins: Pins, link: s
     ground.bob.chmod(0o755)
     (ground.alice / "link").symlink_to(link)
     why = refused(pins, MountRequest(str(ground.alice), "link"))
-    assert f"{ground.alice}/link: it leads out of {ground.alice}" in why
+    assert f"{ground.alice}/link: it leads outside {ground.alice}" in why
 
 
 @pytest.mark.parametrize("path", ["..", "../bob", "a/../../bob", "../alice", "../../homes/alice"])
 def test_a_path_that_leads_out_is_refused(ground: Ground, pins: Pins, path: str) -> None:
     ground.directory(ground.alice / "a", ALICE)
     ground.bob.chmod(0o755)
-    assert "leads out of" in refused(pins, MountRequest(str(ground.alice), path))
+    assert "leads outside" in refused(pins, MountRequest(str(ground.alice), path))
 
 
 def test_a_symlink_that_stays_is_followed(ground: Ground, pins: Pins, boxes: Boxes) -> None:
@@ -196,10 +195,10 @@ def test_a_root_below_what_a_user_can_change_is_refused_by_that_name(
     inner = ground.directory(ground.alice / "inner", ALICE)
     ground.alice.chmod(0o755)
     why = refused(pins, MountRequest(str(inner), ""))
-    assert f"{ground.alice} can be changed by others than root (it belongs to uid 61001" in why
+    assert f"{ground.alice} can be changed by users other than root (owner uid 61001" in why
     open_to_all = ground.directory(ground.place / "tmp", User(0, 0), 0o1777)
     below = ground.directory(open_to_all / "data", ALICE)
-    assert f"{open_to_all} can be changed by others than root (it belongs to uid 0, mode 1777)" in (
+    assert f"{open_to_all} can be changed by users other than root (owner uid 0, mode 1777)" in (
         refused(pins, MountRequest(str(below), ""))
     )
     assert pins.pin(NAME, [MountRequest(str(open_to_all), "data")], ALICE)
@@ -210,7 +209,7 @@ def test_a_root_that_is_a_symlink_a_file_or_not_there_is_refused(
 ) -> None:
     (ground.place / "link").symlink_to(ground.homes)
     why = refused(pins, MountRequest(str(ground.place / "link" / "alice"), ""))
-    assert f"{ground.place}/link is a symlink\n  Name the place that it points to." in why
+    assert f"{ground.place}/link is a symlink\n  Name the target of the symlink." in why
     ground.write(ground.place / "file", "")
     assert "is not a directory" in refused(pins, MountRequest(str(ground.place / "file"), ""))
     assert "does not exist\n  It is named in" in refused(
@@ -315,12 +314,12 @@ def test_a_dockerd_that_would_see_an_empty_place_is_noticed_at_once(
         assert elsewhere.stdout is not None
         assert elsewhere.stdout.read(1) == b"\n"
         try:
-            told = rf"\(pid {elsewhere.pid}\) does not see what is mounted at .*\n  Run the helper"
+            told = rf"\(pid {elsewhere.pid}\) does not see the mount at .*\n  Run the helper"
             with pytest.raises(PinsUnavailable, match=told):
                 pins.pin("launch-test-2-1", mounted, ALICE, elsewhere.pid)
         finally:
             elsewhere.kill()
-    with pytest.raises(PinsUnavailable, match="is not there"):
+    with pytest.raises(PinsUnavailable, match="cannot be read"):
         pins.pin("launch-test-2-1", mounted, ALICE, elsewhere.pid)
     assert ground.names() == [NAME]
 

@@ -91,7 +91,7 @@ def test_only_root_and_the_daemons_uid_are_answered(ground: Ground) -> None:
                 if allowed:
                     assert pins.pin("launch-a-1-1", home(ground), ALICE)
                     continue
-                with pytest.raises(NotAllowed, match=f"uid {uid} may not ask"):
+                with pytest.raises(NotAllowed, match=f"uid {uid} may not use"):
                     pins.unpin("launch-a-1-1")
         assert ground.names() == ["launch-a-1-1"]
 
@@ -119,7 +119,7 @@ def test_a_helper_that_nobody_passed_a_socket_to_says_so() -> None:
     ended = subprocess.run(
         [*HELPER, "--directory", "/run/x"], capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stderr.startswith("error: nobody passed a socket")) == (2, True)
+    assert (ended.returncode, ended.stderr.startswith("error: no socket was passed")) == (2, True)
 
 
 @contextlib.contextmanager
@@ -176,9 +176,11 @@ def test_root_is_pinned_for_only_where_the_helper_was_told_so(ground: Ground) ->
 def test_a_directory_of_pins_that_others_can_open_is_refused(ground: Ground) -> None:
     ground.pins.mkdir(0o755)
     pins, _ = ground.helper()
-    with pytest.raises(PinsUnavailable, match="is open to others than root\n  Run: chown root"):
+    with pytest.raises(
+        PinsUnavailable, match="is accessible to users other than root\n  Run: chown root"
+    ):
         pins.pin("launch-a-1-1", home(ground), ALICE)
-    assert "is open to others than root" in (pins.ping().trouble or "")
+    assert "is accessible to users other than root" in (pins.ping().trouble or "")
 
 
 def test_a_ping_tells_whether_and_where_pins_can_be_made(ground: Ground) -> None:
@@ -345,7 +347,9 @@ def test_what_hangs_for_good_takes_a_few_processes_of_its_user_and_none_of_other
                 each.result()
         since = time.monotonic()
         for path in ("dead/x", ""):
-            with pytest.raises(PinRefused, match=r"4 mounts of uid 61001 .* still do not answer"):
+            with pytest.raises(
+                PinRefused, match="4 earlier mounts of uid 61001 still do not answer"
+            ):
                 pins.check(home(ground, path), ALICE)
         assert time.monotonic() - since < 5, "it is not waited for what hangs"
         assert hanging() == MOST

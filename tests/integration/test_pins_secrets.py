@@ -135,7 +135,7 @@ def test_a_helper_without_the_right_to_mount_says_so_and_quotes_nothing(
     ground: Ground, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ground.pins.mkdir(0o755)  # others may look into it
-    with pytest.raises(PinsUnavailable, match="is open to others than root") as caught:
+    with pytest.raises(PinsUnavailable, match="is accessible to users other than root") as caught:
         ground.helper()[0].put_secrets(NAME, FILES, ALICE)
     printed = capfd.readouterr()
     assert "hid" not in str(caught.value) + printed.out + printed.err

@@ -215,11 +215,11 @@ def test_a_start_that_fails_quotes_nothing(daemon: DaemonProcess, pins: Path, se
     queued = submit(daemon, asked(secret, "true", hold=True))
     wait_until(lambda: not mounted(pins), what="the first is over")
     pins.chmod(0o755)  # the helper makes nothing where others can look
-    with pytest.raises(LauncherError, match="is open to others than root"):
+    with pytest.raises(LauncherError, match="is accessible to users other than root"):
         submit(daemon, asked(secret, "true"))
     daemon.client.release(queued.id)
     held = wait_until(lambda: held_reason(daemon, queued), timeout=20, what="it is held")
-    assert "is open to others than root" in held
+    assert "is accessible to users other than root" in held
     gone = submit_gone(daemon, pins, secret)
     ended = daemon.done(gone)
     assert (ended.outcome, ended.message) == (

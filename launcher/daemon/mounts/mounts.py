@@ -32,7 +32,7 @@ def pins_of(config: Config) -> Pins:
         return Pins.at(config.pins_socket)
     pins = spawned(config.pins_directory)
     if not Path(config.pins_directory).exists():
-        pins.begin_anew()
+        pins.assume_no_pins()
     return pins
 
 

@@ -113,7 +113,7 @@ def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_for_the_helper(
 def test_a_helper_that_went_away_is_asked_once_more(helper: Helper) -> None:
     assert helper(None, {"removed": True}).unpin("a") is True
     assert helper(ConnectionRefusedError(), {"removed": False}).unpin("a") is False
-    with pytest.raises(PinsUnavailable, match="it ended before it answered"):
+    with pytest.raises(PinsUnavailable, match="it ended before it replied"):
         helper(None, None).unpin("a")
     with pytest.raises(PinsUnavailable, match=r"cannot be reached: .*refused"):
         helper(*[ConnectionRefusedError(111, "Connection refused")] * 2).unpin("a")
@@ -144,7 +144,7 @@ def test_an_error_is_raised_as_the_helper_meant_it(
 
 @pytest.mark.parametrize("given", [b"what?", b"[]", b'{"error": 1}', b'{"error": {}}'])
 def test_an_answer_that_is_none_is_a_bug(helper: Helper, given: bytes) -> None:
-    with pytest.raises(InternalError, match="the helper answered"):
+    with pytest.raises(InternalError, match="unexpected reply from the mount helper"):
         helper(given).unpin("a")
 
 
@@ -167,7 +167,7 @@ def test_a_sweep_leaves_what_was_pinned_here(helper: Helper) -> None:
 
 def test_a_helper_that_hangs_up_after_its_say_is_heard() -> None:
     ours, theirs = socket.socketpair()
-    theirs.send(frames.encoded(frames.told(NotAllowed("not you"))))
+    theirs.send(frames.encoded(frames.error_fields(NotAllowed("not you"))))
     theirs.close()
     with pytest.raises(NotAllowed, match="not you"):
         Pins(lambda: ours).unpin("a")
