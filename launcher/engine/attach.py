@@ -1,6 +1,6 @@
-"""Attaching to a container's stdout and stderr (Docker API "Attach to a container", hijacked).
+"""Attaches to a container's stdout and stderr (Docker API "Attach to a container", hijacked).
 
-The request is spoken here: docker-py's reader keeps the socket to itself.
+The request is written here, because docker-py's reader does not release the socket.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _UPGRADED = (101, 200)
 
 
 def attach(host: str, name: str, timeout: float) -> socket.socket:
-    """Return a socket that carries a container's output from now on, as ``Demultiplexer`` reads it.
+    """Return a socket that carries a container's output from now on, for ``Demultiplexer``.
 
-    Attached before the start it carries everything. Raises ``EngineUnavailable``, ``Refused`` or
-    ``Unknown`` (``outcome``).
+    Attached before the start, it carries all output. Raises ``EngineUnavailable``, ``Refused``
+    or ``Unknown`` (``outcome``).
     """
     with mapped(host):
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -43,12 +43,12 @@ def attach(host: str, name: str, timeout: float) -> socket.socket:
 
 
 def _head(connection: socket.socket) -> tuple[int, bytes]:
-    """Return the status, and the body of an error. Reads nothing that comes after a good head."""
+    """Return the status, and the body of an error. Does not read past the head of a success."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         piece = connection.recv(1)
         if not piece or len(head) > _MOST_HEAD_BYTES:
-            raise ConnectionResetError("Docker's answer was cut off")
+            raise ConnectionResetError("Docker's response was cut off")
         head += piece
     status = int(head.split(b" ", 2)[1])
     body = b""
@@ -60,7 +60,7 @@ def _head(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def _length(head: bytes) -> int:
-    """Return how long the body of an error may be: Docker 20.10 does not tell, and ends it."""
+    """Return the maximum length of an error's body: Docker 20.10 sends none and closes instead."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
@@ -69,7 +69,7 @@ def _length(head: bytes) -> int:
 
 
 class Demultiplexer:
-    """Tells stdout and stderr apart in the bytes of an attached socket, however they are cut."""
+    """Separates stdout and stderr in the bytes of an attached socket, however they are split."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -77,7 +77,7 @@ class Demultiplexer:
         self._left = 0
 
     def feed(self, data: bytes) -> list[tuple[int, bytearray]]:
-        """Return what came, as (stream, bytes); neighbours of one stream are joined."""
+        """Return the new data as (stream, bytes); adjacent pieces of one stream are joined."""
         result: list[tuple[int, bytearray]] = []
         at, end = 0, len(data)
         while at < end:

@@ -1,7 +1,7 @@
-"""The body of a streamed answer, in pieces as large as what has come.
+"""Reads the body of a streamed response in pieces as large as what has arrived.
 
-urllib3 hands out one HTTP chunk a call, and Docker makes a chunk of every line of a log: a loud
-program would cost more to read than to run. So chunks are taken apart here, many at a time
+urllib3 yields one HTTP chunk per call, and Docker sends every log line as a chunk, so a loud
+program would cost more to read than to run. So many chunks are parsed at a time here
 (RFC 9112, section 7.1).
 """
 
@@ -14,22 +14,22 @@ READ_BYTES = 1 << 16
 
 
 def pieces(raw: Any) -> Iterator[bytes]:
-    """Yield the body of an unread urllib3 response as it comes; OSError where it breaks off.
+    """Yield the body of an unread urllib3 response as it arrives; OSError if it breaks off.
 
-    The connection is not used again: what is left of it belongs to nobody.
+    The connection must not be reused: part of the body may be unread.
     """
-    answer = raw._fp  # http.client's own response, as docker-py takes it for its sockets
-    return _chunks(answer.fp) if answer.chunked else _plain(answer.fp, answer.length)
+    response = raw._fp  # http.client's response, as docker-py uses it for its sockets
+    return _chunks(response.fp) if response.chunked else _plain(response.fp, response.length)
 
 
 def _plain(file: Any, left: int | None) -> Iterator[bytes]:
-    """Yield a body of known length. Docker always tells one: without it the head was cut."""
+    """Yield a body of known length. Docker always sends one: without it the head was cut."""
     if left is None:
-        raise OSError("the answer was cut in its head")
+        raise OSError("the response was cut in its head")
     while left > 0:
         piece = file.read1(min(left, READ_BYTES))
         if not piece:
-            raise OSError("the answer ended in the middle")
+            raise OSError("the response ended in the middle")
         left -= len(piece)
         yield piece
 
@@ -49,7 +49,7 @@ def _chunks(file: Any) -> Iterator[bytes]:
 
 
 def _split(buffer: bytes) -> tuple[list[bytes], int, bool]:
-    """Return a buffer's whole chunks, where the rest begins, and whether the last one came."""
+    """Return a buffer's whole chunks, where the rest starts, and whether the last chunk came."""
     body: list[bytes] = []
     at = 0
     while (line := buffer.find(b"\r\n", at)) >= 0:

@@ -17,11 +17,11 @@ CALL_TIMEOUT = 60.0
 def check_host(host: str) -> str:
     """Return a DOCKER_HOST that is a local socket; raise ``ConfigError`` for any other.
 
-    Slices are of this machine: a remote engine would start the containers elsewhere.
+    Slices belong to this machine: a remote engine would start the containers elsewhere.
     """
     if not host.startswith("unix://"):
         raise ConfigError(
-            f"DOCKER_HOST is {host!r}, which is not a unix socket of this machine",
+            f"DOCKER_HOST is {host!r}, which is not a unix socket on this machine",
             fix="Use unix:///path/to/docker.sock.",
         )
     return host
@@ -35,13 +35,13 @@ def _api_error() -> type[Exception]:
 
 
 class DockerConnection:
-    """Clients for one engine: made when first used, negotiated once, lent to one caller at a time.
+    """Clients of one engine: created on first use, negotiated once, lent to one caller at a time.
 
-    An APIClient is a requests session, which is not thread-safe; making one costs more than a call.
+    An APIClient is a requests session: not thread-safe, and more costly to create than a call.
     """
 
     def __init__(self, host: str, timeout: float = CALL_TIMEOUT) -> None:
-        """``timeout``: after so many seconds without a word a call's answer counts as lost."""
+        """``timeout``: a call without data for this many seconds counts as lost."""
         self.host = check_host(host)
         self.timeout = timeout
         self._idle: deque[Any] = deque()
@@ -49,10 +49,10 @@ class DockerConnection:
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[Any]:
-        """Lend an APIClient for one call or one stream, and map what it raises.
+        """Yield an APIClient for one call or one stream, and map its exceptions.
 
         Raises ``EngineUnavailable``, ``Refused`` or ``Unknown`` (``outcome``). A client whose call
-        broke off is not used again.
+        broke off is not reused.
         """
         with mapped(self.host):
             try:
@@ -70,31 +70,31 @@ class DockerConnection:
             self._idle.append(client)
 
     def api(self) -> Any:
-        """Return a new APIClient, the caller's own; raises while Docker is away."""
+        """Return a new APIClient for the caller; raises while Docker is unreachable."""
         from docker import APIClient
 
         with mapped(self.host):
             client = APIClient(
                 base_url=self.host, version=self._version or "auto", timeout=math.ceil(self.timeout)
             )
-        # No proxy and no netrc is meant for a unix socket; looking them up costs at every call.
+        # A unix socket needs no proxy or netrc; looking them up costs time at every call.
         client.trust_env = False
         self._version = client.api_version
         return client
 
     @staticmethod
     def url(api: Any, path: str) -> str:
-        """Return the URL of an API path for calls that docker-py has no method for."""
+        """Return the URL of an API path that docker-py has no method for."""
         return f"{api.base_url}/v{api.api_version}{path}"
 
     def version(self) -> dict[str, Any]:
-        """Return Docker's own GET /version."""
+        """Return GET /version."""
         with self.borrow() as api:
             result: dict[str, Any] = api.version(api_version=False)
         return result
 
     def info(self) -> dict[str, Any]:
-        """Return Docker's own GET /info."""
+        """Return GET /info."""
         with self.borrow() as api:
             result: dict[str, Any] = api.info()
         return result

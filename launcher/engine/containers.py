@@ -1,4 +1,4 @@
-"""Containers: one method per Docker call we make, answers as values."""
+"""The container calls: one method per Docker call, results as values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from launcher.engine.dockerd_identity import DockerdIdentity, incarnation
 from launcher.engine.outcome import Refusal, Refused, mapped
 
 PING_SECONDS = 10.0
-"""A Docker that does not tell its version in so many seconds is away."""
+"""Docker counts as unreachable if GET /version takes longer than this many seconds."""
 _ZERO_TIME = "0001-01-01T00:00:00Z"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
 
@@ -30,7 +30,7 @@ def six_decimals(docker_time: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What inspect says of one container; times have six decimals, None where never."""
+    """The inspected state of one container; times have six decimals, None if unset."""
 
     id: str
     name: str
@@ -47,16 +47,16 @@ class Container:
 
     @property
     def stop_signal(self) -> str:
-        """The signal that asks it to end: the image's STOPSIGNAL, else TERM (as docker stop)."""
+        """The signal that stops it: the image's STOPSIGNAL, else TERM (as docker stop)."""
         return str(self.info["Config"].get("StopSignal") or "SIGTERM")
 
     @property
     def ever_started(self) -> bool:
-        """Whether its process ever ran; only then may it have done anything."""
+        """Whether its process ever ran."""
         return self.started_at is not None
 
     def belongs_to(self, store: str, job: int, attempt: int) -> bool:
-        """Whether its labels say that it is this attempt's."""
+        """Whether its labels name this attempt."""
         return (
             self.labels.get(LABEL_STORE) == store
             and self.labels.get(LABEL_JOB) == str(job)
@@ -65,12 +65,12 @@ class Container:
 
 
 def parse(info: dict[str, Any]) -> Container:
-    """Return the container of a GET /containers/{id}/json answer."""
+    """Return the container in a GET /containers/{id}/json response."""
     state = info["State"]
     started = six_decimals(state.get("StartedAt"))
     finished = six_decimals(state.get("FinishedAt"))
     if started is not None and finished is not None:
-        # Docker stamps the start when its own call returns: a short container has ended by then.
+        # Docker sets StartedAt after the process starts: a short container may have ended by then.
         started = min(started, finished)
     return Container(
         id=info["Id"],
@@ -89,7 +89,7 @@ def parse(info: dict[str, Any]) -> Container:
 
 
 class Containers:
-    """The container calls. Every one raises EngineUnavailable, Refused or Unknown (``outcome``)."""
+    """The container calls. Each raises EngineUnavailable, Refused or Unknown (``outcome``)."""
 
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
@@ -97,7 +97,7 @@ class Containers:
         self._pinger = DockerConnection(connection.host, min(PING_SECONDS, connection.timeout))
 
     def engine_version(self) -> str:
-        """Return Docker's version; the cheapest proof that it answers."""
+        """Return Docker's version; the cheapest check that it responds."""
         return str(self.version()["Version"])
 
     def version(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Containers:
         return self._pinger.version()
 
     def incarnation(self) -> DockerdIdentity | None:
-        """Return which dockerd answers now, None where the kernel does not tell."""
+        """Return the identity of the responding dockerd, None if the kernel does not reveal it."""
         with mapped(self._connection.host):
             dockerd_identity = incarnation(self._connection.host, self._connection.timeout)
         if dockerd_identity is not None and dockerd_identity != self._known:
@@ -114,22 +114,22 @@ class Containers:
         return self._known if dockerd_identity is not None else None
 
     def has_label(self, label: str) -> bool:
-        """Return whether dockerd itself has this label (``dockerd --label``, GET /info)."""
+        """Return whether dockerd has this label (``dockerd --label``, GET /info)."""
         return label in (self._connection.info().get("Labels") or [])
 
     def create(self, name: str, body: dict[str, Any]) -> str:
-        """Create a container under a name that only this attempt has; returns its id."""
+        """Create a container under this attempt's unique name; return its id."""
         with around("create"), self._connection.borrow() as api:
-            answer = api.create_container_from_config(body, name)
-        return str(answer["Id"])
+            reply = api.create_container_from_config(body, name)
+        return str(reply["Id"])
 
     def start(self, name: str) -> None:
-        """Start it; a running one is left as it is."""
+        """Start the container; no effect if it runs."""
         with around("start"), self._connection.borrow() as api:
             api.start(name)
 
     def inspect(self, name: str) -> Container | None:
-        """Return what it is now, None where Docker has no such container."""
+        """Return the container's state, None if Docker does not have it."""
         try:
             with self._connection.borrow() as api:
                 return parse(api.inspect_container(name))
@@ -139,28 +139,28 @@ class Containers:
             raise
 
     def find(self, name: str, container_id: str | None) -> Container | None:
-        """As ``inspect``; where somebody renamed it, by its id."""
+        """As ``inspect``, falling back to the id if the container was renamed."""
         container = self.inspect(name)
         return container if container or not container_id else self.inspect(container_id)
 
     def wait(self, name: str) -> None:
-        """Block until Docker says it is not running; only inspect tells whether that is so (I4).
+        """Block until Docker reports that it is not running; only inspect proves the end (I4).
 
-        A Docker that says nothing may have hung: after a time-out ``Unknown`` lets the caller look.
+        A silent Docker may have hung: after a time-out ``Unknown`` lets the caller inspect.
         """
         with self._connection.borrow() as api:
             api.wait(name, timeout=self._connection.timeout)
 
     def stop(self, name: str, grace: float) -> None:
-        """TERM, ``grace`` seconds, KILL; nothing where it does not run."""
+        """TERM, ``grace`` seconds, KILL; no effect if it does not run."""
         self._tolerant("stop", "stop", name, timeout=max(0, round(grace)))
 
     def kill(self, name: str, signal: str) -> None:
-        """Send a signal; nothing where it does not run."""
+        """Send a signal; no effect if it does not run."""
         self._tolerant("kill", "kill", name, signal=signal)
 
     def remove(self, name: str) -> None:
-        """Remove it, running or not; nothing where it is gone already."""
+        """Remove the container, running or not; no effect if it is gone."""
         self._tolerant("remove", "remove_container", name, force=True, v=True)
 
     def _tolerant(self, step: str, method: str, name: str, **arguments: Any) -> None:
@@ -172,12 +172,12 @@ class Containers:
                 raise
 
     def is_ghost(self, container: Container, proc: Path = Path("/proc")) -> bool:
-        """Whether a container that Docker says is running has no process on this machine.
+        """Whether Docker reports a container as running but it has no process on this machine.
 
-        Neither its main process nor any in its cgroup. Means something only to who sees the
-        processes of dockerd's machine.
+        Checks its main process and its cgroup. Valid only in a process that sees the processes of
+        dockerd's machine.
         """
-        sees_all = (proc / "1").exists()  # not with hidepid
+        sees_all = (proc / "1").exists()  # False with hidepid
         gone = container.running and not (proc / str(container.pid)).exists()
         return sees_all and gone and cgroup_is_empty(container.id, proc)
 
@@ -186,10 +186,10 @@ class Containers:
         return cgroup_is_empty(container_id)
 
     def saw_end(self, container_id: str) -> bool:
-        """Whether this life of dockerd has an event of the container's end.
+        """Whether this run of dockerd has an event of the container's end.
 
-        It keeps its last 256 (moby daemon/events); an end that it makes up as it comes back is not
-        among them.
+        dockerd keeps its last 256 events (moby daemon/events). An end invented after a restart
+        is not among them.
         """
         only = {"container": container_id, "event": "die"}
         with self._connection.borrow() as api:
@@ -205,25 +205,25 @@ class Containers:
         return result
 
     def of_any_store(self) -> list[dict[str, Any]]:
-        """List the containers of every launcher's store, in every state, as ``ours`` does."""
+        """List the containers of all launcher stores, in every state, as ``ours`` does."""
         with self._connection.borrow() as api:
             result: list[dict[str, Any]] = api.containers(all=True, filters={"label": LABEL_STORE})
         return result
 
     def running(self) -> list[dict[str, Any]]:
-        """List every running container, whoever made it."""
+        """List every running container."""
         with self._connection.borrow() as api:
             result: list[dict[str, Any]] = api.containers()
         return result
 
 
 def gpu_ids(info: dict[str, Any]) -> set[str]:
-    """Return the names of the devices an inspected container was given, as it was asked for them:
+    """Return the device names that an inspected container received, as they were requested:
     UUIDs, ``0``, ``0:1``, ``all`` (also for a count), ``gpu0``, ``mig0:1``, or a path in /dev.
 
-    Device requests, NVIDIA's CDI names and device nodes always count; NVIDIA_VISIBLE_DEVICES only
-    where the runtime is NVIDIA's (Docker tells its default one by name too), since CUDA images ship
-    it set to ``all``.
+    Device requests, NVIDIA's CDI names and device nodes always count. NVIDIA_VISIBLE_DEVICES counts
+    only with NVIDIA's runtime, because CUDA images set it to ``all``. Docker reports the default
+    runtime by name too.
     """
     host = info.get("HostConfig") or {}
     result: set[str] = set()
@@ -246,16 +246,16 @@ _GPU_NODE = re.compile(r"/dev/nvidia\d+")
 _VISIBLE_MOUNTS = "/var/run/nvidia-container-devices/"
 
 
-def _device_name(asked: str) -> str | None:
+def _device_name(device_id: str) -> str | None:
     """Return a device id without NVIDIA's CDI kind, None for another vendor's CDI name."""
-    kind, is_cdi, name = asked.rpartition("=")
+    kind, is_cdi, name = device_id.rpartition("=")
     if is_cdi and not kind.endswith("nvidia.com/gpu"):
         return None
     return name
 
 
 def _visible(info: dict[str, Any]) -> set[str]:
-    """Return what a container asks NVIDIA's runtime for; the last of several values counts."""
+    """Return the devices requested from NVIDIA's runtime; the last of several values counts."""
     value = ""
     for entry in info["Config"].get("Env") or []:
         name, _, text = entry.partition("=")
@@ -269,7 +269,7 @@ def _visible(info: dict[str, Any]) -> set[str]:
 def cgroup_is_empty(container_id: str, proc: Path = Path("/proc")) -> bool:
     """Whether no process of this machine is in the container's cgroup.
 
-    The proof of an idle slice where NVML refuses to list processes.
+    Proves that a slice is idle if NVML refuses to list processes.
     """
     for entry in proc.iterdir():
         if entry.name.isdigit():
@@ -279,5 +279,5 @@ def cgroup_is_empty(container_id: str, proc: Path = Path("/proc")) -> bool:
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended meanwhile
             except OSError:
-                return False  # a process that cannot be looked at proves nothing
+                return False  # an unreadable process may be in it
     return True

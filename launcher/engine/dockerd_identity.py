@@ -1,4 +1,4 @@
-"""Which dockerd answers: its process and when that began. A restart of dockerd loses exit codes."""
+"""Identifies the running dockerd by pid and start time. A dockerd restart loses exit codes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from launcher.pidfd import stat_of
 
 @dataclass(frozen=True, slots=True)
 class DockerdIdentity:
-    """One life of dockerd: its process, told from others of that pid by its start.
+    """One run of dockerd; the start time distinguishes it from other processes of that pid.
 
-    ``ticks`` are clock ticks after boot; ``started_at`` is seconds since 1970 by the clock of now,
-    which may be set. ``live_restore``: whether containers run on while it is away.
+    ``ticks`` are clock ticks after boot; ``started_at`` is seconds since 1970 by the current clock,
+    which may be set. ``live_restore``: whether containers run on while dockerd is down.
     """
 
     pid: int
@@ -30,9 +30,9 @@ class DockerdIdentity:
 
 
 def incarnation(host: str, timeout: float, proc: Path = PROC) -> DockerdIdentity | None:
-    """Return the dockerd behind a unix socket, None where the kernel does not tell which it is.
+    """Return the dockerd behind a unix socket, None if the kernel does not reveal it.
 
-    Raises ``OSError`` while nobody listens.
+    Raises ``OSError`` if no process listens.
     """
     pid = dockerd_pid(host, timeout, proc)
     ticks = None if pid is None else _start_ticks(proc, pid)
@@ -44,6 +44,6 @@ def incarnation(host: str, timeout: float, proc: Path = PROC) -> DockerdIdentity
 
 
 def _start_ticks(proc: Path, pid: int) -> int | None:
-    """Return when a process that lives started, in clock ticks after boot."""
+    """Return when a live process started, in clock ticks after boot."""
     stat = stat_of(pid, proc)
     return None if stat is None or stat[0] in "ZX" else stat[1]

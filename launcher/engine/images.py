@@ -1,4 +1,4 @@
-"""Images: found by reference, pulled with the stream's errors read and its layers reported."""
+"""The image calls: find by reference, and pull with errors and layers read from the stream."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from launcher.errors import EngineError, EngineUnavailable, NotAllowed
 from launcher.imageref import full_name, is_reference, split
 
 QUIET_TIMES = 2
-"""A pull that says nothing for so many time-outs of a call has hung; Docker never gives up."""
+"""A pull that is silent for this many call time-outs has hung; Docker never gives up."""
 
 DIGEST = "Digest: "
 LAST_WORD = "Status: "
-"""What Docker says at the end of a pull that succeeded (moby distribution/pull.go, writeStatus)."""
+"""Docker's last status of a successful pull (moby distribution/pull.go, writeStatus)."""
 
 _TRANSIENT = (
     "toomanyrequests",
@@ -39,7 +39,7 @@ _TRANSIENT = (
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """How far one layer of a pull is; bytes, 0 where not known."""
+    """Progress of one layer of a pull, in bytes; 0 if unknown."""
 
     id: str
     status: str
@@ -66,7 +66,7 @@ def _is_transient(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """What an image brings along: its environment, and paths of its containers."""
+    """What an image defines: its environment, and paths of its containers."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     working_dir: str | None = None
@@ -80,13 +80,13 @@ class Images:
         self._connection = connection
 
     def all(self) -> dict[str, str]:
-        """Return every image by id with a tag of it, or its id where it has none."""
+        """Return every image id with one tag of the image, or its id if it has none."""
         with self._connection.borrow() as api:
             result = api.images()
         return {str(i["Id"]): str((i.get("RepoTags") or [i["Id"]])[0]) for i in result}
 
     def name_of(self, image_id: str) -> str:
-        """Return a tag of a local image; its id where it has none, or is gone."""
+        """Return a tag of a local image; its id if it has none, or is gone."""
         try:
             with self._connection.borrow() as api:
                 tags = api.inspect_image(image_id).get("RepoTags") or []
@@ -95,10 +95,9 @@ class Images:
         return str(tags[0]) if tags else image_id
 
     def find(self, reference: str) -> str | None:
-        """Return the id of a local image, None where it is not here or cannot be anywhere.
+        """Return the id of a local image, None if it is missing or the reference is invalid.
 
-        Docker finds one by the beginning of its id as well: a lookup by name gets what has the
-        name.
+        Docker also matches prefixes of ids; here a name matches only images of that name.
         """
         if not is_reference(reference):
             return None
@@ -107,13 +106,13 @@ class Images:
                 reply = api.inspect_image(reference)
             return str(reply["Id"]) if _has_name(reply, reference) else None
         except Refused as refused:
-            # A reference that Docker calls invalid (USER) is not here; the pull says what is wrong.
+            # A reference that Docker calls invalid (USER) is missing; the pull reports the error.
             if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING, Refusal.USER):
                 return None
             raise
 
     def config(self, image_id: str) -> ImageConfig:
-        """Return what an image brings along; nothing where it is gone."""
+        """Return what an image defines; empty if it is gone."""
         try:
             with self._connection.borrow() as api:
                 config = api.inspect_image(image_id).get("Config") or {}
@@ -128,33 +127,33 @@ class Images:
         )
 
     def digest(self, image_id: str) -> str | None:
-        """Return the repository digest of a local image, None for one never pulled or pushed."""
+        """Return the repository digest of a local image, None if never pulled or pushed."""
         with self._connection.borrow() as api:
             digests = api.inspect_image(image_id).get("RepoDigests") or [None]
         return str(digests[0]) if digests[0] else None
 
     def login(self, registry: str, username: str, password: str) -> str:
-        """Ask a registry whether it takes these credentials; returns its word (POST /auth).
+        """Check credentials with a registry; return its status text (POST /auth).
 
-        Raises ``NotAllowed`` where it does not, ``EngineUnavailable`` while Docker is away.
+        Raises ``NotAllowed`` if it rejects them, ``EngineUnavailable`` if Docker is unreachable.
         """
-        asked = {"username": username, "password": password, "serveraddress": registry}
+        credentials = {"username": username, "password": password, "serveraddress": registry}
         try:
             with self._connection.borrow() as api:
-                answer = api.post(self._connection.url(api, "/auth"), json=asked)
-                body = answer.json() if answer.content else {}
-                status = answer.status_code
+                response = api.post(self._connection.url(api, "/auth"), json=credentials)
+                body = response.json() if response.content else {}
+                status = response.status_code
         except Unknown as lost:
-            raise EngineUnavailable(f"Docker did not say what {registry} answers") from lost
+            raise EngineUnavailable(f"Docker did not return the response of {registry}") from lost
         if status not in (200, 204):
             raise NotAllowed(f"cannot log in to {registry}: {body.get('message') or status}")
         return str(body.get("Status") or "Login Succeeded")
 
     def pull(self, reference: str, auth: dict[str, str] | None, progress: Progress) -> str:
-        """Pull an image and return its id; a passing trouble is tried three times.
+        """Pull an image and return its id; transient errors are retried, three attempts in all.
 
         ``auth`` has username and password, or identitytoken. Raises ``PullFailed`` with the
-        registry's words, ``EngineUnavailable`` while Docker is away.
+        registry's message, ``EngineUnavailable`` if Docker is unreachable.
         """
         if not is_reference(reference):
             raise PullFailed(f"{reference!r} is not an image reference", transient=False)
@@ -166,34 +165,34 @@ class Images:
         )
         with around("pull"):
             digest = retrying(self._pull_once, reference, auth, progress)
-        # By its digest: the name may be another pull's by now, with other credentials.
+        # By digest: another pull, with other credentials, may have changed the name meanwhile.
         result = digest and self.find(f"{split(reference)[0]}@{digest}")
         result = result or (None if digest else self.find(reference))
         if result is None:
-            raise PullFailed(f"{reference} was pulled and is not there", transient=False)
+            raise PullFailed(f"{reference} was pulled but is missing", transient=False)
         return result
 
     def _pull_once(
         self, reference: str, auth: dict[str, str] | None, progress: Progress
     ) -> str | None:
-        """Pull once; returns the digest that the registry gave, None where Docker told none."""
-        # docker-py's own pull drops the stream's errors, has no timeout, and would send the
-        # credentials of the user that runs the daemon.
+        """Pull once; return the digest that the registry sent, None if Docker reported none."""
+        # docker-py's pull drops the stream's errors, has no timeout, and would send the
+        # credentials of the daemon's user.
         repository, tag = split(reference)
         header = base64.urlsafe_b64encode(json.dumps(auth or {}).encode()).decode()
         with self._connection.borrow() as api:
-            answer = api.post(
+            response = api.post(
                 self._connection.url(api, "/images/create"),
                 params={"fromImage": repository, "tag": tag},
                 headers={"X-Registry-Auth": header},
                 stream=True,
                 timeout=(self._connection.timeout, QUIET_TIMES * self._connection.timeout),
             )
-            with answer:
-                if answer.status_code != 200:
-                    text = error_text(answer.text)
+            with response:
+                if response.status_code != 200:
+                    text = error_text(response.text)
                     raise PullFailed(text, transient=_passing(text))
-                return self._read(answer.iter_lines(chunk_size=4096), progress)
+                return self._read(response.iter_lines(chunk_size=4096), progress)
 
     @staticmethod
     def _read(lines: Any, progress: Progress) -> str | None:
@@ -212,7 +211,7 @@ class Images:
             status = str(event.get("status", ""))
             whole = whole or status.startswith(LAST_WORD)
             digest = status.removeprefix(DIGEST) if status.startswith(DIGEST) else digest
-            if event.get("id") and "progressDetail" in event:  # a tag has an id too, and no detail
+            if event.get("id") and "progressDetail" in event:  # a tag has an id too, but no detail
                 detail = event.get("progressDetail") or {}
                 layers[event["id"]] = Layer(
                     event["id"],
@@ -222,10 +221,12 @@ class Images:
                 )
                 progress(layers)
                 try:
-                    speed.check((one.id, one.status, one.current) for one in layers.values())
+                    speed.check(
+                        (layer.id, layer.status, layer.current) for layer in layers.values()
+                    )
                 except PullTooSlow as slow:
                     raise PullFailed(str(slow), transient=False) from slow
-        if not whole:  # an older image of that name may be here: it is not what was asked for
+        if not whole:  # a local image of that name may be older than the requested one
             raise PullFailed("the pull's stream ended in the middle", transient=True)
         return digest
 

@@ -1,6 +1,6 @@
-"""A look at what Docker made of a create body (I9): exactly what was leased and granted, no more.
+"""Checks the container that Docker created (I9): exactly what was leased and granted.
 
-Docker's own answer is judged, field by field, without what the body said.
+Docker's inspect reply is checked field by field, without the create body.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _NOTHING = (
 
 
 def inspect_faults(info: dict[str, Any], bounds: Bounds, *, limits: bool = True) -> list[str]:
-    """Return how the container that Docker made differs from what it may be.
+    """Return how the container that Docker created differs from its bounds.
 
-    ``info`` is GET /containers/{id}/json. Without ``limits`` amounts are not compared: a daemon
-    before this one made it, under the limits of its day.
+    ``info`` is GET /containers/{id}/json. Without ``limits`` amounts are not compared: an earlier
+    daemon created the container under other limits.
     """
     host = info.get("HostConfig") or {}
     faults = [*device_faults(info, bounds.devices), *_shared(host, bounds)]
@@ -42,7 +42,7 @@ def inspect_faults(info: dict[str, Any], bounds: Bounds, *, limits: bool = True)
 
 
 def device_faults(info: dict[str, Any], devices: list[str]) -> Iterator[str]:
-    """Yield where its devices are not exactly those that were leased."""
+    """Yield the differences between its devices and the leased ones."""
     host = info.get("HostConfig") or {}
     given = [i for r in host.get("DeviceRequests") or [] for i in r.get("DeviceIDs") or []]
     counted = any(r.get("Count") for r in host.get("DeviceRequests") or [])
@@ -88,7 +88,7 @@ def _amounts(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
         ("MemorySwap", bounds.memory),
         ("PidsLimit", bounds.pids),
     ):
-        # 0 or -1 where this kernel cannot limit it: Docker drops it then, and `doctor` says so.
+        # 0 or -1 if this kernel cannot limit it: Docker drops the limit, and `doctor` reports it.
         if host.get(name) not in (granted, None, 0, -1):
             yield f"{name} is {host.get(name)}, granted is {granted}"
     groups = [str(gid) for gid in bounds.groups]

@@ -1,6 +1,6 @@
-"""A container's output as Docker kept it: streams told apart, each entry with its time.
+"""Reads a container's output from Docker's log: streams separated, each entry with its time.
 
-The framing is read here: docker-py's own reader drops which stream a piece came from.
+The framing is parsed here, because docker-py's reader drops the stream of each piece.
 Docker API "Attach": 8-byte header, stream type and big-endian length.
 """
 
@@ -21,12 +21,12 @@ _HEADER = struct.Struct(">BxxxL")
 _STREAMS = (1, 2)
 _PIECE_BYTES = 16 * 1024
 QUIET_TIMES = 2
-"""A stream that is quiet for so many time-outs of a call may have hung: it is opened anew."""
+"""A stream that is silent for this many call time-outs may have hung: it is reopened."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One log entry: 1 is stdout, 2 stderr; nanoseconds since 1970; a line or a piece of one."""
+    """One log entry: 1 is stdout, 2 stderr; nanoseconds since 1970; a line or part of one."""
 
     stream: int
     time_ns: int
@@ -34,17 +34,17 @@ class LogEntry:
 
 
 class Logs:
-    """Reads one container's log from its beginning."""
+    """Reads one container's log from its start."""
 
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
 
     def read(self, name: str, *, follow: bool) -> Iterator[list[LogEntry]]:
-        """Yield the entries, those that came together together.
+        """Yield the entries in batches, as they arrive.
 
-        With ``follow`` until the stream ends, which says nothing about the container (I4). Raises
-        Unknown where it was cut in the middle, Refused where there is no such container or its log
-        is damaged.
+        With ``follow``, until the stream ends, which does not prove that the container ended (I4).
+        Raises Unknown if the stream was cut, Refused if the container is missing or its log is
+        damaged.
         """
         params: dict[str, str | int] = {
             "stdout": 1,
@@ -54,33 +54,33 @@ class Logs:
             "since": "0",
         }
         with self._connection.borrow() as api:
-            answer = api.get(
+            response = api.get(
                 self._connection.url(api, f"/containers/{name}/logs"),
                 params=params,
                 stream=True,
                 timeout=(self._connection.timeout, QUIET_TIMES * self._connection.timeout),
             )
-            with answer:
-                if answer.status_code != 200:
-                    text = error_text(answer.text)
-                    raise Refused(refusal(answer.status_code, text), answer.status_code, text)
+            with response:
+                if response.status_code != 200:
+                    text = error_text(response.text)
+                    raise Refused(refusal(response.status_code, text), response.status_code, text)
                 mender = NewlineMender()
-                for batch in batches(pieces(answer.raw)):
+                for batch in batches(pieces(response.raw)):
                     yield mender.mended(batch)
                 yield mender.rest()
 
 
 class NewlineMender:
-    """Puts back the newline after a line of over 16 KiB, which Docker 20.10's ``local`` drops.
+    """Restores the newline after a line of over 16 KiB, which Docker 20.10's ``local`` drops.
 
-    Docker cuts such a line into pieces of 16 KiB under one time. A shorter piece of the same time
-    without a newline is held until the next entry of its stream proves that the line was over.
-    Nothing proves it at the end of the log: what is held then gets none.
+    Docker splits such a line into pieces of 16 KiB with one time. A shorter piece of the same time
+    without a newline is held until the next entry of its stream proves that the line ended. At the
+    end of the log there is no proof, so the last piece gets no newline.
     """
 
     def __init__(self) -> None:
         self._line: dict[int, int] = {}
-        """The time of the line of each stream whose pieces are coming."""
+        """For each stream within a split line, the line's time."""
         self._held: dict[int, LogEntry] = {}
 
     def mended(self, batch: list[LogEntry]) -> list[LogEntry]:
@@ -100,12 +100,12 @@ class NewlineMender:
         return log_entries
 
     def rest(self) -> list[LogEntry]:
-        """Return what is held when the log ends."""
+        """Return the entries still held when the log ends."""
         return list(self._held.values())
 
 
 def batches(come: Iterable[bytes]) -> Iterator[list[LogEntry]]:
-    """Yield the whole entries of each piece of a stream; OSError where it ends within one."""
+    """Yield the whole entries in each piece of a stream; OSError if it ends within one."""
     buffer = b""
     for piece in come:
         buffer = buffer + piece if buffer else piece
@@ -130,9 +130,9 @@ def batches(come: Iterable[bytes]) -> Iterator[list[LogEntry]]:
 
 
 def _entry(stream: int, payload: bytes) -> LogEntry:
-    """Return an entry; anything else in the stream is Docker's word that the log is damaged.
+    """Parse an entry; any other stream type is an error of Docker: the log is damaged.
 
-    Docker tells its own errors ("Error grabbing logs: ...") as a third stream, without a time.
+    Docker sends its own errors ("Error grabbing logs: ...") as a third stream, without a time.
     """
     stamp, _, data = payload.partition(b" ")
     try:
@@ -141,7 +141,7 @@ def _entry(stream: int, payload: bytes) -> LogEntry:
     except ValueError:
         pass
     text = payload[:200].decode("utf-8", "replace").strip()
-    raise Refused(Refusal.INFRA, 500, f"the log cannot be read on: {text}")
+    raise Refused(Refusal.INFRA, 500, f"cannot read the rest of the log: {text}")
 
 
 def parse_time_ns(stamp: str) -> int:
@@ -156,5 +156,5 @@ def parse_time_ns(stamp: str) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _whole_seconds(text: str) -> int:
-    """Return seconds since 1970; remembered, as a loud program has many lines a second."""
+    """Return seconds since 1970; cached, because a loud program has many lines a second."""
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))

@@ -1,7 +1,7 @@
-"""What an answer of Docker means, in one table: the only place that reads its error texts.
+"""Classifies Docker's responses in one table: the only place that reads its error texts.
 
-A call raises ``EngineUnavailable`` (nothing was sent), ``Refused`` (an answer: not done) or
-``Unknown`` (the answer was lost: look before anything else).
+A call raises ``EngineUnavailable`` (nothing was sent), ``Refused`` (a response: not done) or
+``Unknown`` (the response was lost: inspect before any other step).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from launcher.errors import EngineError, EngineUnavailable
 
 
 class Refusal(Enum):
-    """Why Docker said no."""
+    """Why Docker refused a call."""
 
     #: The user's command or request cannot run.
     USER = "user"
-    #: The name is taken: look whose it is.
+    #: The name is taken: inspect which container has it.
     CONFLICT = "conflict"
     MISSING = "missing"
     IMAGE_MISSING = "image-missing"
-    #: No NVIDIA hook and no CDI where dockerd looks.
+    #: dockerd finds neither NVIDIA's hook nor CDI.
     NO_GPU_SUPPORT = "no-gpu-support"
-    #: NVIDIA's driver or toolkit works for no container on this machine.
+    #: NVIDIA's driver or toolkit fails for every container on this machine.
     GPU_SYSTEM = "gpu-system"
     #: The NVIDIA toolkit does not know the slice.
     DEVICE_GONE = "device-gone"
@@ -36,7 +36,7 @@ class Refusal(Enum):
 
 
 class Refused(EngineError):
-    """Docker answered and did not do it."""
+    """Docker responded and did not carry out the call."""
 
     kind = "engine-refused"
 
@@ -46,31 +46,31 @@ class Refused(EngineError):
 
 
 class Unknown(EngineError):
-    """Docker's answer was lost: the call may have been carried out."""
+    """Docker's response was lost: the call may have been carried out."""
 
     kind = "engine-unknown"
 
 
 _CLI = r"nvidia-container-cli(\.real)?: "
 TOOLKIT: tuple[tuple[str, Refusal], ...] = (
-    # What an image requires is its own text, and stands first for that.
+    # First, because the text of an image's requirement is the image's own.
     (_CLI + r"requirement error: ", Refusal.USER),
     (_CLI + r"device error: .*unknown device", Refusal.DEVICE_GONE),
-    # The image brings files of a driver, where those of the machine are to be.
+    # The image contains driver files at the paths of the machine's driver.
     (_CLI + r"mount error: file creation failed: .*: file exists", Refusal.USER),
-    # The cgroups of this machine, its ldconfig, its driver, the toolkit's set-up: so for every one.
+    # The machine's cgroups, ldconfig, driver or toolkit set-up: these fail for every container.
     (_CLI + r"mount error: (failed to add device rules|open failed: /sys/)", Refusal.GPU_SYSTEM),
     (_CLI + r"ldcache error: open failed", Refusal.GPU_SYSTEM),
     (_CLI + r"(initialization|detection|container|permission) error: ", Refusal.GPU_SYSTEM),
     (r"nvidia-container-cli: error while loading shared libraries", Refusal.GPU_SYSTEM),
     (r"invoking the nvidia container runtime hook directly", Refusal.GPU_SYSTEM),
 )
-"""What NVIDIA's hook says, in libnvidia-container's words. It looks at every GPU of the machine
-before it picks one, so that a single broken GPU fails every start with a detection error."""
+"""Messages of NVIDIA's hook (libnvidia-container). It checks every GPU of the machine before it
+picks one, so that a single broken GPU fails every start with a detection error."""
 
-# (status, pattern in the message) -> refusal; the first row that fits counts. Messages quote what
-# users wrote (commands, paths, names): the rows of such messages stand first and are anchored, so
-# that no user's text is taken for a word about the machine.
+# (status, pattern in the message) -> refusal; the first matching row counts. Messages quote text
+# of users (commands, paths, names): the rows of such messages come first and are anchored, so
+# that a user's text cannot match a row about the machine.
 # Texts: moby daemon/errors.go, runc libcontainer/{init,env,rootfs}_linux.go of 1.1 to 1.5,
 # nvidia-container-toolkit; each row has a captured body as its test.
 TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
@@ -89,7 +89,7 @@ TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
     (None, r"container init: chdir to cwd |container process: chdir to cwd ", Refusal.USER),
     (None, r"container init: error mounting \".*: not a directory", Refusal.USER),
     (None, r"cannot be mounted because it is (inside /proc|not of type proc)", Refusal.USER),
-    # Up to runc 1.1.5, and since.
+    # Up to runc 1.1.5, then later versions.
     (None, r"container init: environment variable value can't contain null", Refusal.USER),
     (None, r"container init: invalid environment variable", Refusal.USER),
     (None, r"^(invalid json: )?json: cannot unmarshal number", Refusal.USER),
@@ -107,7 +107,7 @@ TABLE: tuple[tuple[int | None, str, Refusal], ...] = (
 
 
 def refusal(status: int, message: str) -> Refusal:
-    """Return what an HTTP status and message of Docker mean."""
+    """Classify an HTTP status and message of Docker."""
     text = message.strip().lower()
     for row_status, pattern, meaning in TABLE:
         if row_status in (None, status) and re.search(pattern, text, re.DOTALL):
@@ -116,18 +116,18 @@ def refusal(status: int, message: str) -> Refusal:
 
 
 def of_hook(message: str) -> bool:
-    """Whether a failed start is about a hook or CDI, and not about the container's command."""
+    """Whether a start failed because of a hook or CDI, not of the container's command."""
     return bool(re.search(r"error running .*hook|cdi device", message.lower(), re.DOTALL))
 
 
-def toolkit_words(message: str) -> str:
-    """Return what NVIDIA's toolkit said of itself, without what others wrapped around it.
+def toolkit_message(message: str) -> str:
+    """Return the message of NVIDIA's toolkit without the text wrapped around it.
 
-    >>> toolkit_words("error running hook: nvidia-container-cli: device error: x: unknown")
+    >>> toolkit_message("error running hook: nvidia-container-cli: device error: x: unknown")
     'device error: x'
     """
-    said = re.split(r"nvidia-container-cli(?:\.real)?: ", message)[-1]
-    return said.strip().removesuffix(": unknown").strip()
+    message = re.split(r"nvidia-container-cli(?:\.real)?: ", message)[-1]
+    return message.strip().removesuffix(": unknown").strip()
 
 
 def error_text(body: str) -> str:
@@ -142,45 +142,45 @@ _NEVER_SENT = (ConnectionRefusedError, FileNotFoundError, PermissionError)
 
 
 def _root_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and everything packed into its arguments, cause and context."""
+    """Yield an error and all errors in its arguments, cause and context."""
     todo: list[BaseException] = [error]
     seen: set[int] = set()
     while todo:
-        one = todo.pop()
-        if id(one) in seen:
+        current = todo.pop()
+        if id(current) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        todo += [arg for arg in one.args if isinstance(arg, BaseException)]
-        todo += [e for e in (one.__cause__, one.__context__) if e is not None]
+        seen.add(id(current))
+        yield current
+        todo += [arg for arg in current.args if isinstance(arg, BaseException)]
+        todo += [e for e in (current.__cause__, current.__context__) if e is not None]
 
 
-LOST_WORD = ": unavailable"
-"""What containerd's client ends a message with where a call broke off (errdefs.ErrUnavailable)."""
+UNAVAILABLE_SUFFIX = ": unavailable"
+"""Suffix of containerd's client for a call that broke off (errdefs.ErrUnavailable)."""
 
 
 def broke_off(message: str) -> bool:
-    """Whether Docker's words mean that containerd was asked and its answer was lost."""
+    """Whether Docker's message means that a call to containerd lost its response."""
     text = message.lower()
     closing = "transport is closing" in text or "code = unavailable" in text
-    return closing or text.endswith(LOST_WORD)
+    return closing or text.endswith(UNAVAILABLE_SUFFIX)
 
 
 def _about_containerd(host: str, message: str, error: Exception) -> None:
-    """Raise what a dockerd without its containerd means: the machine's trouble, and no job's."""
+    """Raise the error for a dockerd without containerd: the machine's fault, not a job's."""
     text = message.lower()
     if "containerd" in text and "error while dialing" in text:
-        fix = "Start it (`systemctl start containerd`); Docker finds it by itself."
+        fix = "Start it (`systemctl start containerd`); Docker reconnects by itself."
         raise EngineUnavailable(
             f"Docker at {host} has no containerd: {message}", fix=fix
         ) from error
     if broke_off(message):
-        raise Unknown(f"containerd's answer to Docker at {host} was lost: {message}") from error
+        raise Unknown(f"containerd's response to Docker at {host} was lost: {message}") from error
 
 
 @contextlib.contextmanager
 def mapped(host: str) -> Iterator[None]:
-    """Translate docker-py's and requests' exceptions, which are two unrelated families."""
+    """Translate exceptions of docker-py and requests, which are two unrelated families."""
     import requests.exceptions
     import urllib3.exceptions
     from docker.errors import APIError, DockerException
@@ -202,20 +202,20 @@ def mapped(host: str) -> Iterator[None]:
         first = next((e for e in _root_causes(error) if isinstance(e, _NEVER_SENT)), None)
         if first is None:
             late = "timed out" in str(error)
-            why = "it gave none in time (timed out)" if late else str(error)
-            raise Unknown(f"the answer of Docker at {host} was lost: {why}") from error
+            why = "timed out" if late else str(error)
+            raise Unknown(f"the response of Docker at {host} was lost: {why}") from error
         reason, fix = _why_never_sent(host, first)
         raise EngineUnavailable(f"cannot reach Docker at {host}: {reason}", fix=fix) from error
 
 
 def _why_never_sent(host: str, error: BaseException) -> tuple[str, str]:
-    """Return why nothing was sent to Docker, and what to do."""
+    """Return why nothing was sent to Docker, and a fix."""
     if isinstance(error, PermissionError):
-        return "permission denied", "Run as root, or as a user who may use Docker."
+        return "permission denied", "Run as root, or as a user with access to Docker."
     if Path(host.removeprefix("unix://")).is_dir():
         fix = (
-            "Docker makes one where it is to mount what is not there: name its socket in "
-            "compose/.env (DOCKER_SOCKET)."
+            "Docker creates a directory at a missing mount source: set DOCKER_SOCKET in "
+            "compose/.env to its socket."
         )
         return "that is a directory, not a socket", fix
     return (

@@ -1,4 +1,4 @@
-"""The container that this process itself runs in."""
+"""Finds the container that this process runs in."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def own_container(mountinfo: Path = MOUNTS) -> str | None:
     """Return the full id of the Docker container that this process runs in, None outside of one.
 
     Docker mounts /etc/hostname into every container from the container's own directory (moby
-    daemon/container_operations_unix.go). The kernel tells the source, from its file system's root
-    on: field 4 of proc_pid_mountinfo(5). A hostname or an environment could be set by anybody.
+    daemon/container_operations_unix.go). The kernel reports the source below its file system's
+    root: field 4 of proc_pid_mountinfo(5). A hostname or an environment variable could be forged.
     """
     try:
         lines = mountinfo.read_text("utf-8", "surrogateescape").splitlines()

@@ -1,6 +1,6 @@
-"""Ending pulls that hardly get on: Docker downloads three layers at a time, for all users together.
+"""Ends slow pulls: Docker downloads three layers at a time, for all users together.
 
-A registry that sends a byte now and then would else keep those places as long as it likes
+Otherwise a registry that sends a byte now and then would occupy those places indefinitely
 (dockerd's ``max-concurrent-downloads``).
 """
 
@@ -17,11 +17,11 @@ _WAITS = ("Pulling fs layer", "Waiting", "Already exists", "Retrying", *_DONE)
 
 
 class PullTooSlow(Exception):
-    """A pull that did not get on."""
+    """A pull that made too little progress."""
 
 
 class Speed:
-    """Watches how much of a pull has come."""
+    """Watches the progress of a pull."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -29,9 +29,9 @@ class Speed:
         self._sizes: dict[str, int] = {}
 
     def check(self, layers: Iterable[tuple[str, str, int]]) -> None:
-        """Look at the layers, each with id, status and bytes that came; raises ``PullTooSlow``.
+        """Check the layers, each with id, status and bytes received; raises ``PullTooSlow``.
 
-        What Docker does with layers that have come, such as extracting them, may take its time.
+        Docker's work on received layers, such as extracting them, is not limited.
         """
         loads = False
         for layer, status, current in layers:

@@ -1,6 +1,6 @@
-"""A job's spec to the body of POST /containers/create: pure, and the only place that builds one.
+"""Builds the body of POST /containers/create from a job's spec; pure, and the only builder.
 
-Nothing a user wrote reaches Docker unparsed (I8): every field comes from a typed value.
+No text of a user reaches Docker unparsed (I8): every field comes from a typed value.
 Docker API 1.41 and later.
 """
 
@@ -20,20 +20,20 @@ LOG_CONFIG: dict[str, Any] = {
     "Type": "local",
     "Config": {"max-size": "50m", "max-file": "5", "compress": "false"},
 }
-"""``local`` keeps every byte; ``json-file`` replaces invalid UTF-8. It is read only where the
+"""``local`` keeps every byte; ``json-file`` replaces invalid UTF-8. It is read only if the
 output keeper could not read a container's output itself."""
 CAPABILITIES = ("gpu", "compute", "utility")
 MAX_NANO_CPUS = 9e18
-"""Docker reads 64 bits; it names the range of this machine where a job asks for more."""
+"""Docker parses 64 bits; it reports this machine's range if a job requests more."""
 HOOK_DRIVER_SINCE = (29, 2)
-"""From here on `--gpus` tries CDI first, and a stale CDI spec then breaks MIG (moby 51942)."""
+"""Since this version `--gpus` tries CDI first; a stale CDI spec then breaks MIG (moby 51942)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """Everything about one attempt that its container is made from.
+    """Everything that determines one attempt's container.
 
-    ``binds`` are the mounts as they are made: where the owner's paths are pinned, from the pins.
+    ``binds`` are the actual mounts: where the owner's paths are pinned, their sources are the pins.
     """
 
     job: int
@@ -45,13 +45,13 @@ class ContainerSpec:
     labels: dict[str, str]
     binds: tuple[Mount, ...] = ()
     gpu_driver: str | None = ""
-    """None: the slices have no devices that Docker could hand out."""
+    """None: the slices have no devices that Docker can assign."""
     deadline: str | None = None
     index: int | None = None
 
 
 def gpu_driver(engine_version: str) -> str:
-    """Return the driver name that device requests must carry on this engine version."""
+    """Return the driver name that device requests need with this engine version."""
     numbers = engine_version.split("+", maxsplit=1)[0].split("-", maxsplit=1)[0].split(".")
     parsed = tuple(int(n) for n in numbers[:2] if n.isdigit())
     return "nvidia.runtime-hook" if parsed >= HOOK_DRIVER_SINCE else ""
@@ -84,7 +84,7 @@ def create_body(launch: ContainerSpec) -> dict[str, Any]:
 
 
 def environment(launch: ContainerSpec) -> dict[str, str]:
-    """Return the container's environment: the user's, then ours, which wins."""
+    """Return the container's environment: the user's variables, overridden by ours."""
     env = dict(launch.spec.environment)
     login = launch.confinement.login
     if login is not None:
@@ -114,7 +114,7 @@ def own_variables(
 
 
 def _device_requests(launch: ContainerSpec) -> list[dict[str, Any]]:
-    """Return the device request of a container, if it has one; two would overwrite each other."""
+    """Return the container's device request, if any; two would overwrite each other."""
     if launch.gpu_driver is None or not launch.slices:
         return []
     return [device_request(launch.slices, launch.gpu_driver)]
@@ -148,14 +148,14 @@ def _host_config(launch: ContainerSpec) -> dict[str, Any]:
         config["Runtime"] = "runc"
     cpus = spec.cpus
     if cpus is None and spec.gpus.kind == "none":
-        cpus = 1.0  # it has one CPU slot
+        cpus = 1.0  # it uses one CPU slot
     if cpus is not None:
         config["NanoCpus"] = round(min(cpus * 1e9, MAX_NANO_CPUS))
-    return config | _kept_in(launch.confinement)
+    return config | _confinement(launch.confinement)
 
 
-def _kept_in(limits: Confinement) -> dict[str, Any]:
-    """Return the fields of HostConfig that keep a container in."""
+def _confinement(limits: Confinement) -> dict[str, Any]:
+    """Return the fields of HostConfig that confine a container."""
     config: dict[str, Any] = {}
     if limits.memory is not None:
         config["Memory"] = config["MemorySwap"] = limits.memory
@@ -187,10 +187,10 @@ def device_request(slices: tuple[Slice, ...], driver: str) -> dict[str, Any]:
 
 
 def _tmpfs(launch: ContainerSpec) -> dict[str, str]:
-    """Give an ordinary user's container the writable places that frameworks' caches need.
+    """Return writable tmpfs places for frameworks' caches in an ordinary user's container.
 
-    None at or below a mount: runc follows symlinks to a place, and those in a mount are a user's,
-    who could have it over /etc. An image's symlinks reach nothing that the image does not own.
+    None at or below a mount: runc follows symlinks, and a user could point one in a mount
+    at /etc. An image's symlinks reach only what belongs to the image.
     """
     limits = launch.confinement
     if limits.login is None or limits.user is None:
@@ -199,7 +199,7 @@ def _tmpfs(launch: ContainerSpec) -> dict[str, str]:
     mounts = [f"{posixpath.normpath(bind.target)}/" for bind in launch.binds]
     home = dict(launch.spec.environment).get("HOME", f"/home/{limits.login}")
     places = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
-    # Only a plain path below /home: `/home/../etc` would hide what the image has there.
+    # Only a plain path below /home: `/home/../etc` would hide the image's files.
     if home.startswith("/home/") and posixpath.normpath(home) == home and "\0" not in home:
         places[home] = f"rw,exec,nosuid,nodev,mode=0700,uid={uid},gid={gid}"
     return {path: how for path, how in places.items() if not f"{path}/".startswith(tuple(mounts))}

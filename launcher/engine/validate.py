@@ -1,7 +1,7 @@
-"""A second look at the final create body, written apart from ``spec`` and ``policy``.
+"""Checks the final create body independently of ``spec`` and ``policy``.
 
-It knows the rules, not how the body came about; a disagreement is a bug or an attack and starts
-nothing. Every field that may be there has one rule, and a field without a rule may not be there.
+It knows the rules, not how the body was built; a disagreement is a bug or an attack, and nothing
+starts. Every permitted field has one rule; a field without a rule is refused.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _MOUNT_KEYS = {"Type", "Source", "Target", "ReadOnly", "BindOptions"}
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one container may be given: its leased UUIDs, its owner, and what the policy grants.
+    """What one container may receive: its leased UUIDs, its owner, and the policy's grants.
 
-    ``unbound`` owners have Docker anyway: uid 0, or the owner of a per-user daemon. ``mounts`` are
-    (source, target, read-only), all others' below ``pins``. ``secrets`` is the source of the one
-    mount more that a job with secrets has. ``memory`` is in bytes, None for no limit; so are
-    ``pids`` and ``nofile``. Not ``real``: the slices are the fake GPU's, and have no devices.
+    ``unbound`` owners have access to Docker anyway: uid 0, or the owner of a per-user daemon.
+    ``mounts`` are (source, target, read-only), for all other owners below ``pins``. ``secrets`` is
+    the source of the extra mount of a job with secrets. ``memory`` is in bytes, None for no limit;
+    so are ``pids`` and ``nofile``. Not ``real``: slices of the fake GPU, which have no devices.
     """
 
     uuids: list[str]
@@ -56,12 +56,12 @@ class Bounds:
 
     @property
     def devices(self) -> list[str]:
-        """The devices that Docker is asked for."""
+        """The devices to request from Docker."""
         return self.uuids if self.real else []
 
     @property
     def all_mounts(self) -> tuple[tuple[str, str, bool], ...]:
-        """Every mount that the container has, in order."""
+        """All mounts of the container, in order."""
         return self.mounts if self.secrets is None else (*self.mounts, (self.secrets, *_SECRETS))
 
 
@@ -69,16 +69,16 @@ Rule = Callable[[Any], bool]
 
 
 def _is(*allowed: Any) -> Rule:
-    """Return a rule that lets these values pass and no equal one of another type (0 is not no)."""
+    """Return a rule that permits these values, of the same type (0 is not False)."""
     return lambda value: any(type(value) is type(a) and value == a for a in allowed)
 
 
-def _words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+def _strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _fields(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _amount(value: Any) -> bool:
@@ -105,7 +105,7 @@ def _log_config(value: Any) -> bool:
 
 _BODY: dict[str, Rule] = {
     "Image": _pinned,
-    "Env": _words,
+    "Env": _strings,
     "Labels": lambda value: isinstance(value, dict),
     "Tty": _is(False),
     "OpenStdin": _is(False),
@@ -114,8 +114,8 @@ _BODY: dict[str, Rule] = {
     "HostConfig": lambda value: isinstance(value, dict),
 }
 _BODY_MAY: dict[str, Rule] = {
-    "Cmd": _words,
-    "Entrypoint": _words,
+    "Cmd": _strings,
+    "Entrypoint": _strings,
     "WorkingDir": _text,
     "Hostname": lambda value: isinstance(value, str) and _LABEL.fullmatch(value) is not None,
     "User": _text,
@@ -139,7 +139,7 @@ _HOST_MAY: dict[str, Rule] = {
     "PidsLimit": _amount,
     "Ulimits": _fields,
     "NetworkMode": _is("none", "host"),
-    "GroupAdd": _words,
+    "GroupAdd": _strings,
     "NanoCpus": _amount,
     "CapDrop": _is(["ALL"]),
     "SecurityOpt": _is(["no-new-privileges"]),
@@ -147,7 +147,7 @@ _HOST_MAY: dict[str, Rule] = {
 
 
 def body_faults(body: dict[str, Any], bounds: Bounds) -> list[str]:
-    """Return what is wrong with a create body within these bounds."""
+    """Return the faults of a create body within these bounds."""
     faults = list(_rules(body, _BODY, _BODY_MAY, ""))
     host = body.get("HostConfig")
     if not isinstance(host, dict):
@@ -203,7 +203,7 @@ def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
 
 
 def _environment_faults(env: list[str], bounds: Bounds) -> Iterator[str]:
-    """Yield what is wrong with the environment, without its values: they may be secrets."""
+    """Yield faults of the environment, without its values: they may be secrets."""
     ours = [entry for entry in env if entry.startswith(_OURS)]
     expected = [] if bounds.devices else ["NVIDIA_VISIBLE_DEVICES=void"]
     if ours != expected:
@@ -226,9 +226,9 @@ def _label_faults(labels: dict[str, Any], uuids: list[str], uid: int) -> Iterato
 
 def _mount_faults(mounts: list[dict[str, Any]], bounds: Bounds) -> Iterator[str]:
     yield from (f"the mount {mount} is not allowed" for mount in mounts if not _bind(mount))
-    made = tuple((m.get("Source"), m.get("Target"), m.get("ReadOnly")) for m in mounts)
-    if made != bounds.all_mounts:
-        yield f"it mounts {made}, granted is {bounds.all_mounts}"
+    actual = tuple((m.get("Source"), m.get("Target"), m.get("ReadOnly")) for m in mounts)
+    if actual != bounds.all_mounts:
+        yield f"it mounts {actual}, granted is {bounds.all_mounts}"
     if bounds.secrets not in (None, f"{bounds.pins}secrets") and not bounds.unbound:
         yield f"the secrets of uid {bounds.uid} are at {bounds.secrets}, which is not a pin"
     if not bounds.unbound and bounds.uid != 0:
@@ -250,7 +250,7 @@ def _bind(mount: dict[str, Any]) -> bool:
 
 
 def _granted_faults(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
-    """Yield where a limit or a share of the host is not what was granted."""
+    """Yield the limits and shares of the host that differ from the grants."""
     memory, swap = host.get("Memory"), host.get("MemorySwap")
     if memory != bounds.memory or swap != memory:
         yield f"its memory is {memory} (with swap {swap}), granted is {bounds.memory}"

@@ -1,8 +1,8 @@
 """The format of a log file: blocks of 64 KiB that hold whole frames.
 
-A block begins with a header: a magic number and totals of everything before it. Frames follow, in
-the encoding of ``launcher.wire.frames``; none crosses the end of a block. What is too short for the
-next frame is filled with 0xFF. So a reader can begin at any block, and damage ends with its block.
+A block starts with a header: a magic number and totals of everything before it. Frames follow, in
+the encoding of ``launcher.wire.frames``; none crosses the end of a block. The unused rest is filled
+with 0xFF. So a reader can start at any block, and damage ends with its block.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _OPEN = {STDOUT: 1, STDERR: 2}
 
 @dataclass(slots=True)
 class Totals:
-    """What a log holds before some position.
+    """What a log holds before a position.
 
-    ``stdout`` and ``stderr`` are bytes, ``newlines`` those of both, ``time_ns`` the newest time
-    (nanoseconds since 1970), ``unfinished`` one bit for each stream that stands within a line,
-    ``notes`` those of the launcher: that something is missing, or was cut.
+    ``stdout`` and ``stderr`` count bytes, ``newlines`` those of both, ``time_ns`` is the newest
+    time (nanoseconds since 1970). ``unfinished`` has one bit for each stream within a line.
+    ``notes`` counts the launcher's own notes: that output is missing, or was cut.
     """
 
     stdout: int = 0
@@ -39,7 +39,7 @@ class Totals:
     notes: int = 0
 
     def add(self, stream: int, time_ns: int, data: bytes | memoryview) -> None:
-        """Count a frame in."""
+        """Add a frame to the totals."""
         if stream == NOTE:
             self.notes = min(self.notes + 1, _MOST_NOTES)
         bit = _OPEN.get(stream)
@@ -57,11 +57,11 @@ class Totals:
 
     @property
     def lines(self) -> int:
-        """How many lines there are, unfinished ones included."""
+        """Number of lines, including unfinished ones."""
         return self.newlines + self.unfinished.bit_count()
 
     def encode(self) -> bytes:
-        """Return the header of a block that begins here."""
+        """Return the header of a block that starts here."""
         return _HEADER.pack(
             MAGIC,
             self.unfinished,
@@ -74,7 +74,7 @@ class Totals:
 
     @classmethod
     def decode(cls, header: bytes) -> Totals | None:
-        """Return the totals that a block's header tells, None where it is not a header."""
+        """Return the totals in a block's header, None if it is not a header."""
         if len(header) < HEADER_BYTES:
             return None
         magic, unfinished, notes, stdout, stderr, newlines, time_ns = _HEADER.unpack_from(header)
@@ -84,5 +84,5 @@ class Totals:
 
 
 def start_of_block(position: int) -> int:
-    """Return where the block of a position begins."""
+    """Return the start of the block that contains a position."""
     return position - position % BLOCK_BYTES

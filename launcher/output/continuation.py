@@ -1,9 +1,9 @@
-"""Going on in Docker's log where a log file ends: by counting the bytes of each stream.
+"""Continues a log file from Docker's log: counts the bytes of each stream.
 
-What the file already has is left out by count, and compared with the file meanwhile. Docker's log
-may lack some of it: a reader of the container's streams is ahead of Docker's logger, by 800 KB in a
-loud job, and what a dockerd that dies has not logged is lost to it. So where the bytes differ, what
-the file has of an earlier time than Docker's entry is left out first.
+Bytes that the file already has are skipped by count, and compared with the file. Docker's log may
+lack some of them: a reader of the container's streams is ahead of Docker's logger, by 800 KB in a
+loud job, and a dockerd that dies loses what it has not logged. So where the bytes differ, the
+file's bytes from before the time of Docker's entry are skipped first.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from launcher.output.reader import LogReader
 from launcher.wire.frames import NOTE, STDERR, STDOUT, Frame
 
 APART_NS = 2 * 10**9
-"""Both stamp a line within this time. Before a first entry that is later, Docker lacks some."""
+"""Both stamp a line within this time. If the first entry is later, Docker lacks some output."""
 QUIET_NS = 10**9
-"""Nothing was in flight through a dockerd that died if no output came for this time."""
+"""If no output came for this time, none was in flight through the dockerd that died."""
 
 
 class Misfit(Exception):
-    """Docker's log, which was rotated, does not fit the file. ``at_ns``: the entry's time."""
+    """Docker's log was rotated and does not fit the file. ``at_ns``: the entry's time."""
 
     def __init__(self, at_ns: int) -> None:
         self.at_ns = at_ns
 
 
 class Continuation:
-    """Tells what is new of Docker's entries, asked once for each, in order.
+    """Returns the new part of each of Docker's entries; feed it every entry, in order.
 
-    ``broke_off_ns``: when the container's streams were cut off, where that is known. With
-    ``by_time`` all entries after the newest of the file are new.
+    ``broke_off_ns``: when the container's streams were cut off, if known. With ``by_time`` all
+    entries newer than the file are new.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Continuation:
         self._newest_ns, self._by_time = totals.time_ns, by_time
         self._quiet = broke_off_ns is not None and totals.time_ns < broke_off_ns - QUIET_NS
         self._left = {STDOUT: totals.stdout, STDERR: totals.stderr}
-        self._kept = {stream: _Kept(path, stream) for stream in (STDOUT, STDERR)}
+        self._stored = {stream: _Kept(path, stream) for stream in (STDOUT, STDERR)}
         self._first = {STDOUT, STDERR}
 
     def rest(self, entry: LogEntry) -> list[Frame]:
-        """Return what the file has not of an entry, behind a note where something may be missing.
+        """Return the part of an entry that the file lacks, after a note if output may be missing.
 
         Raises ``Misfit``.
         """
@@ -62,23 +62,23 @@ class Continuation:
         left = self._left[stream]
         if not left or not data:
             return [Frame(stream, entry.time_ns, data)] if data else []
-        known = data[:left]
-        if not self._fits(entry, known):
+        overlap = data[:left]
+        if not self._fits(entry, overlap):
             return self._after_jump(entry)
         self._first.discard(stream)
-        self._kept[stream].take(len(known))
-        self._left[stream] = left - len(known)
-        rest = data[len(known) :]
+        self._stored[stream].take(len(overlap))
+        self._left[stream] = left - len(overlap)
+        rest = data[len(overlap) :]
         return [Frame(stream, entry.time_ns, rest)] if rest else []
 
-    def _fits(self, entry: LogEntry, known: bytes) -> bool:
-        bytes_stored, time_ns = self._kept[entry.stream].peek(len(known))
+    def _fits(self, entry: LogEntry, overlap: bytes) -> bool:
+        bytes_stored, time_ns = self._stored[entry.stream].peek(len(overlap))
         late = entry.stream in self._first and entry.time_ns > time_ns + APART_NS
-        return bytes_stored == known and not (late and known == entry.data)
+        return bytes_stored == overlap and not (late and overlap == entry.data)
 
     def _after_jump(self, entry: LogEntry) -> list[Frame]:
-        """Leave out what the file has from before an entry's time; the entry must fit then."""
-        dropped = self._kept[entry.stream].drop_before(entry.time_ns)
+        """Skip what the file has from before an entry's time; the entry must fit then."""
+        dropped = self._stored[entry.stream].drop_before(entry.time_ns)
         self._left[entry.stream] -= dropped
         self._first.discard(entry.stream)
         if not dropped:
@@ -98,12 +98,12 @@ class Continuation:
 
 
 class _Kept:
-    """The bytes of one stream that a log file has, from its beginning."""
+    """The bytes of one stream in a log file, from its start."""
 
     def __init__(self, path: Path, stream: int) -> None:
         self._pieces = self._read(LogReader(path), stream)
         self._ahead: list[Frame] = []
-        """Frames that were looked at and not taken."""
+        """Frames that were read but not consumed."""
 
     @staticmethod
     def _read(reader: LogReader, stream: int) -> Iterator[Frame]:
@@ -111,7 +111,7 @@ class _Kept:
             yield from (frame for frame in frames if frame.stream == stream)
 
     def peek(self, count: int) -> tuple[bytes, int]:
-        """Return the next bytes, fewer at the end, and the time of the last of them."""
+        """Return the next bytes (fewer at the end) and the time of the last of them."""
         out, time_ns, number = b"", 0, 0
         while len(out) < count and self._has(number):
             frame = self._ahead[number]
@@ -120,7 +120,7 @@ class _Kept:
         return out, time_ns
 
     def take(self, count: int) -> None:
-        """Leave out so many bytes."""
+        """Consume this many bytes."""
         while count and self._has(0):
             frame = self._ahead.pop(0)
             rest = frame.data[count:]
@@ -129,7 +129,7 @@ class _Kept:
                 self._ahead.insert(0, Frame(frame.stream, frame.time_ns, rest))
 
     def drop_before(self, time_ns: int) -> int:
-        """Leave out the frames of an earlier time; returns how many bytes."""
+        """Drop the frames from before a time; return how many bytes they had."""
         dropped = 0
         while self._has(0) and self._ahead[0].time_ns < time_ns:
             dropped += len(self._ahead.pop(0).data)

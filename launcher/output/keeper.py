@@ -1,12 +1,12 @@
 """The output keeper: a process that reads jobs' output and writes the log files.
 
-A daemon that is restarted, or stands still, costs no output: this process goes on. The daemon
-attaches to a container and passes the socket here, or the pipes of a host job; the keeper needs no
-rights but to write the log files. It does not decide anything: what it kept and how that ended is
-told to watchers.
+Output survives a restarted or blocked daemon, because this process keeps reading. The daemon
+attaches to a container and passes the socket here, or the pipes of a host job, so the keeper needs
+only the right to write log files. It decides nothing: watchers learn what was stored and how each
+output ended.
 
-Requests and answers are JSON objects, one a message (SOCK_SEQPACKET). One thread, nothing blocks
-but the disk.
+Requests and replies are JSON objects, one per message (SOCK_SEQPACKET). There is one thread, and it
+blocks only on the disk.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ MOST_MESSAGE_BYTES = 1 << 16
 MOST_FILES = 2
 MOST_CLIENTS = 512
 MOST_ENDED = 10_000
-"""So many outputs that ended are remembered; of others the daemon asks Docker's own log."""
-TOLD_SECONDS = 0.01
-"""Watchers hear of what grew at most so often."""
+"""This many ended outputs are remembered; for older ones the daemon reads Docker's own log."""
+NOTIFY_INTERVAL_S = 0.01
+"""Watchers are notified of growth at most once in this time."""
 IDLE_SECONDS = 5.0
 LONGEST_PATIENCE_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
 class KeptOutput:
-    """One output: ``whole`` is None while it is being read, then whether it came to its end.
+    """One output: ``whole`` is None while it is read, then whether it was read to its end.
 
-    ``fds`` are those of its source that are still read.
+    ``fds`` are the descriptors of its source that are still read.
     """
 
     path: str
@@ -56,7 +56,7 @@ class KeptOutput:
     ended_ns: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as watchers hear of it."""
+        """Return it as watchers receive it."""
         return {
             "path": self.path,
             "token": self.token,
@@ -66,37 +66,37 @@ class KeptOutput:
 
 
 class DaemonConnection:
-    """A connection of the daemon: asks, and with ``watch`` hears of what happens."""
+    """A connection of the daemon: sends requests, and after ``watch`` receives news."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         self.connection = connection
         self.watches = False
         self.news: dict[str, bool] = {}
-        """Paths that grew or ended and are still to be told, at most one entry each."""
+        """Paths that grew or ended and are not reported yet, at most one entry each."""
 
 
 class Keeper:
-    """Serves the connections of one listening socket until nothing is left to do."""
+    """Serves the connections of one listening socket until it is idle."""
 
     def __init__(self, listener: socket.socket, idle_seconds: float = IDLE_SECONDS) -> None:
         listener.setblocking(False)
         self._listener = listener
         self._idle_seconds = idle_seconds
         self._selector = selectors.DefaultSelector()
-        self._kept: dict[str, KeptOutput] = {}
+        self._outputs: dict[str, KeptOutput] = {}
         self._clients: set[DaemonConnection] = set()
         self._reading = 0
-        self._told_at = 0.0
+        self._notified_at = 0.0
         self._quiet_since = time.monotonic()
 
     def serve(self) -> None:
-        """Work until no output is read and no daemon is connected for a while."""
+        """Serve until no output is read and no daemon is connected for ``idle_seconds``."""
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         while not self._is_idle():
             for key, _ in self._selector.select(self._patience()):
                 key.data()
-            self._tell()
+            self._notify()
 
     def _is_idle(self) -> bool:
         if self._reading or self._clients:
@@ -105,7 +105,7 @@ class Keeper:
 
     def _patience(self) -> float:
         if any(client.news for client in self._clients):
-            return max(0.0, self._told_at + TOLD_SECONDS - time.monotonic())
+            return max(0.0, self._notified_at + NOTIFY_INTERVAL_S - time.monotonic())
         return min(self._idle_seconds, LONGEST_PATIENCE_SECONDS)
 
     def _accept(self) -> None:
@@ -145,23 +145,25 @@ class Keeper:
             return {"error": str(error)}
 
     def _do(
-        self, client: DaemonConnection, asked: dict[str, Any], files: list[int]
+        self, client: DaemonConnection, request: dict[str, Any], files: list[int]
     ) -> dict[str, Any]:
         do: Callable[[], dict[str, Any]] = {
-            "keep": lambda: self._keep(asked, files),
+            "keep": lambda: self._store(request, files),
             "watch": lambda: self._watch(client),
-            "forget": lambda: self._forget(asked["path"]),
-        }[asked["do"]]
+            "forget": lambda: self._forget(request["path"]),
+        }[request["do"]]
         return do()
 
-    def _keep(self, asked: dict[str, Any], files: list[int]) -> dict[str, Any]:
-        """Take over an attached socket, or two pipes; one output is never read twice."""
-        path = str(asked["path"])
-        if path in self._kept:
+    def _store(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
+        """Read an attached socket or two pipes; an output is never read twice."""
+        path = str(request["path"])
+        if path in self._outputs:
             return {"error": "this output is kept already"}
-        why, limit = str(asked.get("why", "")), int(asked["limit"])
+        why, limit = str(request.get("why", "")), int(request["limit"])
         source = taken_over(files, lambda: LogWriter(Path(path), limit, why, wait=False))
-        output = self._kept[path] = KeptOutput(path, str(asked["token"]), source, set(source.fds()))
+        output = self._outputs[path] = KeptOutput(
+            path, str(request["token"]), source, set(source.fds())
+        )
         self._reading += 1
         for fd in output.fds:
             self._selector.register(fd, selectors.EVENT_READ, self._mover(output, fd))
@@ -169,12 +171,12 @@ class Keeper:
 
     def _watch(self, client: DaemonConnection) -> dict[str, Any]:
         client.watches = True
-        client.news = dict.fromkeys(self._kept, True)
-        return {"version": __version__, "kept": len(self._kept)}
+        client.news = dict.fromkeys(self._outputs, True)
+        return {"version": __version__, "kept": len(self._outputs)}
 
     def _forget(self, path: str) -> dict[str, Any]:
-        """Stop reading an output, and know nothing of it any more."""
-        output = self._kept.pop(path, None)
+        """Stop reading an output and forget it."""
+        output = self._outputs.pop(path, None)
         if output is not None:
             self._close(output, whole=False)
         return {}
@@ -191,7 +193,7 @@ class Keeper:
     def _mover(self, output: KeptOutput, fd: int) -> Callable[[], None]:
         def move() -> None:
             if output.source is None or fd not in output.fds:
-                return  # it was forgotten since the selector saw it
+                return  # it was forgotten after the selector returned
             whole = output.source.read(fd)
             if whole is not None:
                 self._end_of(output, fd, whole=whole)
@@ -202,7 +204,7 @@ class Keeper:
         return move
 
     def _end_of(self, output: KeptOutput, fd: int, *, whole: bool) -> None:
-        """Read one of its files no more; with the last one the output is over."""
+        """Stop reading one file of an output; after the last one the output has ended."""
         self._selector.unregister(fd)
         output.fds.discard(fd)
         output.broke_off = output.broke_off or not whole
@@ -211,20 +213,20 @@ class Keeper:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        if len(self._kept) - self._reading > MOST_ENDED:
-            ended = (path for path, output in self._kept.items() if output.source is None)
-            del self._kept[next(ended)]
+        if len(self._outputs) - self._reading > MOST_ENDED:
+            ended = (path for path, output in self._outputs.items() if output.source is None)
+            del self._outputs[next(ended)]
 
-    def _tell(self) -> None:
-        """Tell watchers what grew or ended; whoever does not listen hears of it later."""
+    def _notify(self) -> None:
+        """Send watchers what grew or ended; a watcher that does not read gets it later."""
         now = time.monotonic()
-        if now < self._told_at + TOLD_SECONDS:
+        if now < self._notified_at + NOTIFY_INTERVAL_S:
             return
         for client in list(self._clients):
             while client.news:
                 path = next(iter(client.news))
-                output = self._kept.get(path)
-                self._told_at = now
+                output = self._outputs.get(path)
+                self._notified_at = now
                 if output is not None and not self._send(client, output.as_json()):
                     break
                 client.news.pop(path, None)

@@ -1,4 +1,4 @@
-"""What the daemon asks of the output keeper, from any thread. A keeper that is gone is started."""
+"""The daemon's client of the output keeper, safe in any thread. It starts a missing keeper."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from launcher.output.log_file import Limit
 log = logging.getLogger(__name__)
 
 SECONDS = 10.0
-"""A keeper that does not answer within this time counts as gone."""
+"""A keeper that does not reply within this time counts as gone."""
 _KEEPER = (sys.executable, "-P", "-m", "launcher.output")
 _NAME = "output.sock"
 _LOG_NAME = "output.log"
@@ -28,9 +28,9 @@ _MOST_LOG_BYTES = 1 << 20
 
 
 class OutputKeeper:
-    """A keeper on the socket of its systemd unit, or one of the daemon's own in ``directory``.
+    """A keeper on the socket of its systemd unit, or one of this daemon in ``directory``.
 
-    Every method raises ``OSError`` where it cannot be reached.
+    Every method raises ``OSError`` if the keeper cannot be reached.
     """
 
     def __init__(self, directory: Path, systemd_socket: str | None = None) -> None:
@@ -39,19 +39,19 @@ class OutputKeeper:
         self._process: subprocess.Popen[bytes] | None = None
 
     def keep(self, path: Path, token: str, limit: Limit, *files: int) -> None:
-        """Have an attached socket, or two pipes, read into a log file until they end."""
-        asked: dict[str, Any] = {"do": "keep", "path": str(path), "token": token}
-        asked |= {"limit": limit.bytes, "why": limit.why}
-        self._ask(asked, *files)
+        """Read an attached socket, or two pipes, into a log file until they end."""
+        request: dict[str, Any] = {"do": "keep", "path": str(path), "token": token}
+        request |= {"limit": limit.bytes, "why": limit.why}
+        self._request(request, *files)
 
     def forget(self, path: Path) -> None:
-        """Let the keeper stop reading an output, and know nothing of it any more."""
-        self._ask({"do": "forget", "path": str(path)})
+        """Make the keeper stop reading an output and forget it."""
+        self._request({"do": "forget", "path": str(path)})
 
     def watch(self) -> Iterator[dict[str, Any]]:
-        """Yield the keeper's version and how many outputs it has; then each that grew or ended.
+        """Yield the keeper's version and number of outputs; then each that grew or ended.
 
-        Those that it has come first. It ends, or raises ``OSError``, when the keeper is gone.
+        Existing outputs come first. Ends, or raises ``OSError``, when the keeper is gone.
         """
         with self._connect() as connection:
             connection.send(json.dumps({"do": "watch"}).encode())
@@ -59,15 +59,15 @@ class OutputKeeper:
             while message := connection.recv(MOST_MESSAGE_BYTES):
                 yield json.loads(message)
 
-    def _ask(self, asked: dict[str, Any], *files: int) -> None:
+    def _request(self, request: dict[str, Any], *files: int) -> None:
         for again in (True, False):
             with self._connect() as connection:
-                socket.send_fds(connection, [json.dumps(asked).encode()], files)
+                socket.send_fds(connection, [json.dumps(request).encode()], files)
                 data = connection.recv(MOST_MESSAGE_BYTES)
             if data:
                 break
             if not again:
-                raise ConnectionResetError("the output keeper ended before it answered")
+                raise ConnectionResetError("the output keeper ended before it replied")
         error = json.loads(data).get("error")
         if error:
             raise OSError(f"the output keeper: {error}")
@@ -97,7 +97,7 @@ class OutputKeeper:
         return connection
 
     def _start(self) -> None:
-        """Start a keeper in a session of its own: it goes on when the daemon ends."""
+        """Start a keeper in its own session, so that it survives the daemon."""
         if self._process is not None:
             self._process.poll()
         with (
@@ -135,7 +135,7 @@ class OutputKeeper:
 
 @contextlib.contextmanager
 def _short(directory: Path) -> Iterator[str]:
-    """Yield a path to a directory that is short enough for a socket's (108 bytes, unix(7))."""
+    """Yield a path to a directory that fits into a socket address (108 bytes, unix(7))."""
     fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{fd}"

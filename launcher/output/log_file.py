@@ -1,7 +1,7 @@
-"""Writing the log file of an attempt. One process writes it, any number may read it.
+"""Writes the log file of an attempt. One process writes it, any number may read it.
 
-A writer that was killed in the middle of a frame leaves a torn end, which the next one cuts off.
-The size is limited; a note stands where the log was cut, and its end follows.
+A writer killed within a frame leaves a torn end, which the next writer cuts off. The size is
+limited: a note marks where the log was cut, and the end mark follows.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ LOST = "the rest of the log is lost"
 
 
 def path_of(directory: Path, job: int, attempt: int) -> Path:
-    """Return where an attempt's log is."""
+    """Return the path of an attempt's log."""
     return folder_of(directory, job) / f"{job}.{attempt}.log"
 
 
 def folder_of(directory: Path, job: int) -> Path:
-    """Return where a job's logs are: a thousand jobs to a folder."""
+    """Return the directory of a job's logs: a thousand jobs share one."""
     return directory / str(job // 1000)
 
 
 def is_loss(frame: Frame) -> bool:
-    """Whether a frame says that the rest of the log is lost."""
+    """Whether a frame is the note that the rest of the log is lost."""
     return frame.stream == NOTE and frame.data.startswith(LOST.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many bytes a log may have, and why where that is not what every log may have."""
+    """Maximum bytes of a log, and the reason if it is not the general limit."""
 
     bytes: int
     why: str = ""
@@ -55,8 +55,8 @@ class Limit:
 class LogWriter:
     """Appends frames to a log file of at most ``limit_bytes``; raises ``OSError``.
 
-    ``why`` is what is told where the log is cut, instead of the limit. A log that another process
-    writes is waited for, or refused (``BlockingIOError``).
+    ``why`` is the reason given where the log is cut, instead of the limit. If another process
+    writes the log, ``wait`` waits for it; otherwise ``BlockingIOError`` is raised.
     """
 
     def __init__(self, path: Path, limit_bytes: int, why: str = "", *, wait: bool = True) -> None:
@@ -66,7 +66,7 @@ class LogWriter:
         self._limit, self._why = limit_bytes, why
         self.totals = Totals()
         self.ended = False
-        """Whether nothing more is written: the log is complete, or was cut at its limit."""
+        """Whether no more is written: the log is complete, or was cut at its limit."""
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._size = os.fstat(self._fd).st_size
@@ -77,11 +77,11 @@ class LogWriter:
 
     @property
     def size(self) -> int:
-        """How many bytes are written."""
+        """Number of bytes written."""
         return self._size
 
     def _recover(self) -> None:
-        """Find the end of the last whole frame, cut off what follows, and take the totals there."""
+        """Truncate the file after its last whole frame, and take the totals there."""
         while self._size:
             start = start_of_block(self._size - 1)
             block = os.pread(self._fd, self._size - start, start)
@@ -93,14 +93,14 @@ class LogWriter:
             os.ftruncate(self._fd, 0)
             return
         end = start + HEADER_BYTES
-        for frame, end in frames_of(block, start):  # noqa: B007 - the last end is what is wanted
+        for frame, end in frames_of(block, start):  # noqa: B007 - only the last end is used
             totals.add(frame.stream, frame.time_ns, frame.data)
             self.ended = self.ended or frame.stream == END
         self._size, self.totals = end, totals
         os.ftruncate(self._fd, end)
 
     def write(self, frames: Iterable[Frame]) -> None:
-        """Append frames of the container's output together; nothing after the size limit."""
+        """Append frames of the container's output together; ignore them after the size limit."""
         out, totals = bytearray(), copy.copy(self.totals)
         cut = None
         for frame in frames:
@@ -121,18 +121,18 @@ class LogWriter:
             self.ended = self.ended or cut is not None
 
     def note(self, text: str, time_ns: int) -> None:
-        """Append a sentence of the launcher."""
+        """Append a note of the launcher."""
         self._write_one(Frame(NOTE, time_ns, text.encode()))
 
     def end(self, time_ns: int) -> None:
-        """Mark the log complete; once."""
+        """Mark the log complete, once."""
         if not self.ended:
             with around("log-end"):
                 self._write_one(Frame(END, time_ns, b""))
             self.ended = True
 
     def lose(self, why: str, time_ns: int) -> None:
-        """Say in the file that the rest is lost, if the disk takes that much."""
+        """Note in the file that the rest is lost, if the disk allows."""
         with contextlib.suppress(OSError):
             self.note(f"{LOST}: {why}", time_ns)
             self.end(time_ns)
@@ -144,7 +144,7 @@ class LogWriter:
             self._append(out, totals)
 
     def _put(self, out: bytearray, totals: Totals, frame: Frame) -> None:
-        """Encode a frame, in several ones where it does not fit the block; notes are kept whole."""
+        """Encode a frame, split if it does not fit the block; notes are never split."""
         left = memoryview(frame.data)
         whole = frame.stream in (NOTE, END)
         while True:
@@ -162,7 +162,7 @@ class LogWriter:
                 return
 
     def _append(self, encoded: bytearray, totals: Totals) -> None:
-        """Write whole frames; where the disk refuses them, none of them is left in half."""
+        """Write whole frames; if the disk refuses them, leave no partial frame."""
         left = memoryview(encoded)
         try:
             while left:

@@ -1,4 +1,4 @@
-"""Converting the log files of 0.1.0: frames one after the other, without blocks."""
+"""Converts the log files of 0.1.0: consecutive frames without blocks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NO_LIMIT = 1 << 62
 
 
 def convert_if_old(path: Path) -> None:
-    """Replace a log file of the old format by one of the present; does nothing to any other.
+    """Replace a log file of the old format by the current one; leave any other unchanged.
 
-    Raises ``OSError``: a file that cannot be replaced stays as it was.
+    Raises ``OSError``; a file that cannot be replaced stays unchanged.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

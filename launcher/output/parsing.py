@@ -1,4 +1,4 @@
-"""Taking the frames out of a piece of a log file."""
+"""Parses the frames in a piece of a log file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _STREAMS = (STDOUT, STDERR, NOTE, END)
 
 
 def frames_of(piece: bytes, position: int) -> Iterator[tuple[Frame, int]]:
-    """Yield the whole frames of a piece that stands at ``position``, each with the position after.
+    """Yield the whole frames of a piece at ``position``, each with the position after it.
 
-    It ends where a frame is not whole yet. Instead of what cannot be read there is a note, and the
-    next block goes on; a frame without a time was never written (the machine lost power).
+    Stops at an incomplete frame. A note replaces what cannot be read, and reading goes on at the
+    next block. A frame without a time was never written (the machine lost power).
     """
     end = position + len(piece)
     at = position
@@ -51,7 +51,7 @@ def frames_of(piece: bytes, position: int) -> Iterator[tuple[Frame, int]]:
 
 
 def _frame(piece: bytes, offset: int, room: int) -> Frame | None:
-    """Return the frame at an offset, None where it is not whole; a note of time 0 if damaged."""
+    """Return the frame at an offset, None if incomplete; a note of time 0 if damaged."""
     start = offset + FRAME_HEADER_BYTES
     stream, time_ns, length = decode_header(piece[offset:start])
     if stream not in _STREAMS or FRAME_HEADER_BYTES + length > room:

@@ -1,4 +1,4 @@
-"""Reading a log file from a position on, as far as it is written."""
+"""Reads a log file from a position, up to what is written."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _NOT_CACHED = (errno.EAGAIN, errno.EOPNOTSUPP)
 
 
 class LogReader:
-    """Reads whole frames. ``position`` is where the next one stands, in bytes of the file."""
+    """Reads whole frames. ``position`` is the offset of the next one in the file."""
 
     def __init__(self, path: Path, position: int = 0) -> None:
         self.path = path
         self.position = position
 
     def read(self, most: int = AT_A_TIME) -> list[Frame]:
-        """Return the frames after the position, of about ``most`` bytes. Blocks on the disk."""
+        """Return the frames at the position, about ``most`` bytes. Blocks on the disk."""
         frames = self._read(most, 0)
         assert frames is not None
         return frames
 
     def read_cached(self, most: int = AT_A_TIME) -> list[Frame] | None:
-        """Return the same without blocking; None if they are not in the page cache (Linux 4.14)."""
+        """As ``read`` without blocking; None if not in the page cache (Linux 4.14)."""
         try:
             return self._read(most, os.RWF_NOWAIT)
         except OSError as error:
@@ -37,7 +37,7 @@ class LogReader:
             raise
 
     def skip(self, count: int) -> None:
-        """Leave out so many frames, or as many as there are. Blocks on the disk."""
+        """Skip this many frames, or all if there are fewer. Blocks on the disk."""
         while count:
             piece, _ = self._piece(AT_A_TIME, 0)
             ends = [end for _, end in frames_of(piece, self.position)][:count]
@@ -47,13 +47,13 @@ class LogReader:
             count -= len(ends)
 
     def _read(self, most: int, flags: int) -> list[Frame] | None:
-        piece, there = self._piece(most, flags)
+        piece, size = self._piece(most, flags)
         end = self.position + len(piece)
         frames = []
         for frame, after in frames_of(piece, self.position):
             frames.append(frame)
             self.position = after
-        return None if flags and not frames and there > end else frames
+        return None if flags and not frames and size > end else frames
 
     def _piece(self, most: int, flags: int) -> tuple[bytes, int]:
         """Return the bytes at the position, and the size of the file."""
@@ -71,7 +71,7 @@ class LogReader:
 
 
 def opened(path: Path, position: int = 0, skip: int = 0) -> LogReader:
-    """Return a reader of a log of any version. Blocks: one of 0.1.0 is converted first."""
+    """Return a reader of a log of any version. Blocks: a log of 0.1.0 is converted first."""
     convert_if_old(path)
     reader = LogReader(path, position)
     reader.skip(skip)

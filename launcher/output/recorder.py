@@ -1,4 +1,4 @@
-"""Writes what was read of one attempt's output into its log."""
+"""Writes the output read from one attempt into its log."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 class Recorder:
     """Appends to a log.
 
-    What the disk refuses is counted, and told in the log once it takes bytes again: whoever does
-    not read stops the job.
+    Output that the disk refuses is counted, and a note says so once the disk accepts writes again.
+    Reading goes on, because an unread pipe would stop the job.
     """
 
     def __init__(self, writer: LogWriter) -> None:
@@ -26,11 +26,11 @@ class Recorder:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all is written that was read."""
+        """Whether everything that was read is written."""
         return not self._missing
 
     def write(self, pieces: Iterable[tuple[int, bytes]], time_ns: int) -> None:
-        """Append pieces of output, each with its stream, read at a time (ns since 1970)."""
+        """Append pieces of output, each with its stream, read at ``time_ns`` (since 1970)."""
         frames = [Frame(stream, time_ns, data) for stream, data in pieces]
         note = [Frame(NOTE, time_ns, self._what_is_missing().encode())] if self._missing else []
         try:
@@ -46,12 +46,12 @@ class Recorder:
         return f"output is missing here: {' and '.join(some)}: {self._why}"
 
     def end(self, time_ns: int) -> None:
-        """Mark the log complete: nobody can write any more."""
-        with contextlib.suppress(OSError):  # whoever looks at it next does it
+        """Mark the log complete: its writers have ended."""
+        with contextlib.suppress(OSError):  # the next writer adds the mark
             self._writer.end(time_ns)
 
     def close(self, time_ns: int) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._missing:
             with contextlib.suppress(OSError):
                 self._writer.note(self._what_is_missing(), time_ns)

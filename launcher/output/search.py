@@ -1,4 +1,4 @@
-"""Finding a place in a log file by line or by time: a few reads, whatever its size."""
+"""Finds a line or a time in a log file with a few reads, whatever its size."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from launcher.wire.frames import STDERR, STDOUT
 
 
 def totals_of(path: Path) -> Totals:
-    """Return what a log holds, nothing of one of 0.1.0. Blocks on the disk."""
+    """Return a log's totals, empty for a log of 0.1.0. Blocks on the disk."""
     with _Blocks(path) as blocks:
         return blocks.totals()
 
 
 def last_lines(path: Path, count: int) -> tuple[int, int]:
-    """Return where the last ``count`` lines begin: a frame's position, and a byte of its data.
+    """Return where the last ``count`` lines start: a frame's position, and a byte of its data.
 
-    Lines are counted in both streams together, each where it ends, an unfinished one at the end.
+    Lines of both streams count together, each at its end; an unfinished line counts as last.
     Blocks on the disk.
     """
     with _Blocks(path) as blocks:
@@ -42,7 +42,7 @@ def last_lines(path: Path, count: int) -> tuple[int, int]:
 
 
 def since(path: Path, time_ns: int) -> int:
-    """Return a position before all frames of a moment and later, with few earlier ones after it.
+    """Return a position before all frames from a time on, with few earlier frames after it.
 
     Blocks on the disk.
     """
@@ -81,7 +81,7 @@ class _Blocks:
         return os.pread(self._fd, min(BLOCK_BYTES, self._size - start), start)
 
     def totals(self) -> Totals:
-        """Return what the whole file holds."""
+        """Return the totals of the whole file."""
         if not self._size:
             return Totals()
         start = start_of_block(self._size - 1)
@@ -92,7 +92,7 @@ class _Blocks:
         return totals
 
     def last_before(self, passes: Callable[[Totals], bool]) -> int:
-        """Return the start of the last block whose header passes; all of them before it do."""
+        """Return the start of the last block whose header passes; ``passes`` must be monotonic."""
         low, high = 0, max(0, self._size - 1) // BLOCK_BYTES
         while low < high:
             middle = (low + high + 1) // 2

@@ -1,6 +1,6 @@
-"""Where an attempt's output comes from: a container's attached socket, or a host job's two pipes.
+"""The sources of an attempt's output: a container's attached socket, or a host job's two pipes.
 
-Neither blocks. The files that were passed are duplicated: they stay open by themselves.
+They do not block. The passed descriptors are duplicated, so the caller may close its own.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ PIECE_BYTES = 1 << 18
 
 
 class Source(Protocol):
-    """One attempt's output on its way into its log."""
+    """One attempt's output, and the log it goes to."""
 
     def fds(self) -> tuple[int, ...]:
-        """Return the file descriptors that are to be read."""
+        """Return the file descriptors to read."""
 
     def read(self, fd: int) -> bool | None:
-        """Move one piece; None where more may come, else whether all of this one is written."""
+        """Move one piece; None if more may come, else whether all of the source is written."""
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
 
 
 def taken_over(files: Sequence[int], writer: Callable[[], LogWriter]) -> Source:
-    """Return what passed files bring: a socket that is attached, or pipes of stdout and stderr.
+    """Return the source in passed descriptors: an attached socket, or stdout and stderr pipes.
 
-    Raises ``OSError`` where they are neither; then neither they nor the log are kept open.
+    Raises ``OSError`` for anything else, and closes the descriptors and the log.
     """
     kinds = [stat.S_IFMT(os.fstat(fd).st_mode) for fd in files]
     if kinds not in ([stat.S_IFSOCK], [stat.S_IFIFO, stat.S_IFIFO]):
@@ -66,7 +66,7 @@ class Attachment:
         return (self._connection.fileno(),)
 
     def read(self, fd: int) -> bool | None:
-        """Move one piece; a stream that breaks off did not come to its end."""
+        """Move one piece; a stream that breaks off is not whole."""
         try:
             data = self._connection.recv(PIECE_BYTES)
         except BlockingIOError:
@@ -80,13 +80,13 @@ class Attachment:
         return None
 
     def close(self) -> None:
-        """Let go of the socket and the file."""
+        """Close the socket and the log."""
         self._connection.close()
         self._recorder.close(time.time_ns())
 
 
 class Pipes:
-    """Reads two pipes, of stdout and stderr, each until nobody can write to it any more."""
+    """Reads the pipes of stdout and stderr, each until its last writer closes it."""
 
     def __init__(self, fds: Sequence[int], recorder: Recorder) -> None:
         self._streams = dict(zip(fds, (STDOUT, STDERR), strict=True))
@@ -113,7 +113,7 @@ class Pipes:
         return self._recorder.is_whole
 
     def close(self) -> None:
-        """Let go of the pipes and the file."""
+        """Close the pipes and the log."""
         for fd in self._streams:
             os.close(fd)
         self._streams.clear()

@@ -176,9 +176,7 @@ def test_root_is_pinned_for_only_where_the_helper_was_told_so(ground: Ground) ->
 def test_a_directory_of_pins_that_others_can_open_is_refused(ground: Ground) -> None:
     ground.pins.mkdir(0o755)
     pins, _ = ground.helper()
-    with pytest.raises(
-        PinsUnavailable, match="is accessible to users other than root\n  Run: chown root"
-    ):
+    with pytest.raises(PinsUnavailable, match="users other than root\n  Run: chown root"):
         pins.pin("launch-a-1-1", home(ground), ALICE)
     assert "is accessible to users other than root" in (pins.ping().trouble or "")
 
@@ -347,9 +345,7 @@ def test_what_hangs_for_good_takes_a_few_processes_of_its_user_and_none_of_other
                 each.result()
         since = time.monotonic()
         for path in ("dead/x", ""):
-            with pytest.raises(
-                PinRefused, match="4 earlier mounts of uid 61001 still do not answer"
-            ):
+            with pytest.raises(PinRefused, match="4 earlier mounts of uid 61001 still"):
                 pins.check(home(ground, path), ALICE)
         assert time.monotonic() - since < 5, "it is not waited for what hangs"
         assert hanging() == MOST

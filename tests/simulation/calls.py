@@ -93,10 +93,10 @@ class Port:
             case "error":
                 raise Refused(Refusal.INFRA, 500, "the simulated dockerd had an error")
             case "lost-before":
-                raise Unknown(f"the answer of Docker at {HOST} was lost: reset by peer")
+                raise Unknown(f"the response of Docker at {HOST} was lost: reset by peer")
             case "lost-after":
                 self._quietly(do)
-                raise Unknown(f"the answer of Docker at {HOST} was lost: reset by peer")
+                raise Unknown(f"the response of Docker at {HOST} was lost: reset by peer")
             case "broken" if what == "start":
                 docker.start(name)
                 docker.lose_start(docker.get(name), "transport is closing: unavailable")
@@ -117,7 +117,7 @@ class Port:
         if name:
             self.docker.busy[name] = when
         clock.sleep(TIMEOUT)
-        raise Unknown(f"the answer of Docker at {HOST} was lost: read timed out")
+        raise Unknown(f"the response of Docker at {HOST} was lost: read timed out")
 
     @staticmethod
     def _quietly(do: Callable[[], Any]) -> None:
@@ -168,9 +168,9 @@ class FakeContainers:
             left = box.life.ends - self._docker.timeline.mono
             clock.sleep(min(max(left, 0.001), 2.0) if left > 0 else 2.0)
             if self._docker.timeline.mono - since > TIMEOUT:
-                raise Unknown(f"the answer of Docker at {HOST} was lost: read timed out")
+                raise Unknown(f"the response of Docker at {HOST} was lost: read timed out")
             if self._docker.down or self._docker.incarnation != incarnation:
-                raise Unknown(f"the answer of Docker at {HOST} was lost: broken off")
+                raise Unknown(f"the response of Docker at {HOST} was lost: broken off")
 
     def stop(self, name: str, grace: float) -> None:
         def do() -> None:
@@ -271,7 +271,7 @@ class FakeLogs:
             entries = [LogEntry(1, round(at * 1e9), line) for at, line in lines]
             if entries and self._port.weather.fault("log stream") is not None:
                 yield entries[: len(entries) // 2]
-                raise Unknown(f"the answer of Docker at {HOST} was lost: cut")
+                raise Unknown(f"the response of Docker at {HOST} was lost: cut")
             if entries:
                 told += len(entries)
                 yield entries

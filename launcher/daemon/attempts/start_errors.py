@@ -8,7 +8,7 @@ from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import StartFailed, StartFailure
 from launcher.core.model.gpu import Slice
 from launcher.engine.containers import Container
-from launcher.engine.outcome import Refusal, Refused, of_hook, refusal, toolkit_words
+from launcher.engine.outcome import Refusal, Refused, of_hook, refusal, toolkit_message
 
 _FAILURES = {
     Refusal.USER: StartFailure.USER,
@@ -76,7 +76,7 @@ def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
             f"({refused.message})"
         )
     elif refused.refusal is Refusal.GPU_SYSTEM:
-        words = toolkit_words(message)
+        words = toolkit_message(message)
         message = (
             f"Docker cannot hand out GPUs: NVIDIA's toolkit says: {words}. Run nvidia-smi, "
             "look at dmesg, and try docker run --gpus all"

@@ -274,7 +274,7 @@ def test_an_image_that_is_not_there_after_its_pull_is_an_error(
 ) -> None:
     docker_wire.on(PULL, chunked(lines(DONE)))
     docker_wire.on("GET /images/host:5000/app:1/json", reply(404, {"message": "No such image: x"}))
-    with pytest.raises(PullFailed, match="is not there"):
+    with pytest.raises(PullFailed, match="is missing"):
         pull(connection)
 
 

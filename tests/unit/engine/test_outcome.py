@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from launcher.engine.outcome import TABLE, Refusal, error_text, refusal, toolkit_words
+from launcher.engine.outcome import TABLE, Refusal, error_text, refusal, toolkit_message
 from tests.support.toolkit import SAYS
 
 RUNC = (
@@ -192,5 +192,5 @@ def test_the_message_of_an_error_body_is_found(body: str, text: str) -> None:
 
 def test_what_the_toolkit_said_is_told_without_what_is_around_it() -> None:
     wrapped = f"{RUNC}{HOOK}Auto-detected mode as 'legacy'\nnvidia-container-cli: device error: x"
-    assert toolkit_words(f"{wrapped}\n: unknown") == "device error: x"
-    assert toolkit_words("something else: unknown") == "something else"
+    assert toolkit_message(f"{wrapped}\n: unknown") == "device error: x"
+    assert toolkit_message("something else: unknown") == "something else"

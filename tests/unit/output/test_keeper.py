@@ -186,7 +186,7 @@ def test_bad_requests_are_answered_and_harm_nobody(
     watch(keeper)
     for asked in ({}, {"do": "fly"}, {"do": "keep", "path": 5}, [], "x"):
         with pytest.raises(OSError, match="the output keeper: "):
-            keeper._ask(asked)  # type: ignore[arg-type]
+            keeper._request(asked)  # type: ignore[arg-type]
     with pytest.raises(OSError, match="the output keeper: "):
         attached(keeper, Path("/proc/none/1.log"))
     with attached(keeper, tmp_path / "1") as container:
