@@ -1,4 +1,4 @@
-"""NVML, and only here: the GPUs, slices and processes that exist.
+"""The only room that calls NVML: the GPUs, slices and processes that exist.
 
 Floor 1 is ``nvml`` (one function per C call, return code to exception), floor 2 ``inventory`` (the
 launcher's terms and values) with ``walk`` under it and ``events`` (XIDs) beside it. Both go through

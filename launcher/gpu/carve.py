@@ -55,7 +55,7 @@ class Carver:
         def complete() -> int:
             instance = nvml.gpu_instance_by_id(_gpu(gpu_uuid), gi)
             if instance is None:
-                raise GpuFault(f"GPU instance {gi} is not there any more")
+                raise GpuFault(f"GPU instance {gi} no longer exists")
             _fill(instance, cut)
             return gi
 
@@ -66,15 +66,15 @@ class Carver:
         self.reader.changing(gpu_uuid, lambda: _destroy(gpu_uuid, gi, profile_id, placement))
 
     def set_mode(self, gpu_uuid: str, *, on: bool) -> None:
-        """Switch MIG mode. ``ResetNeeded`` if it is only pending; GpuFault names the processes in
-        the way, and the pending mode is reset."""
+        """Switch MIG mode. ``ResetNeeded`` if it is only pending. GpuFault names the processes in
+        the way; the pending mode is then reset."""
         self.reader.alone(lambda: _set_mode(gpu_uuid, on))
 
 
 def _gpu(uuid: str) -> nvml.Handle:
     device = nvml.device_by_uuid(uuid)
     if device is None:
-        raise GpuFault(f"there is no GPU {uuid} now")
+        raise GpuFault(f"GPU {uuid} does not exist now")
     return device
 
 
@@ -91,11 +91,11 @@ def _create(
 ) -> tuple[int, bool]:
     device = _gpu(gpu_uuid)
     instance = _at(device, profile_id, placement)
-    made = instance is None
+    created = instance is None
     if instance is None:
         if nvml.remaining_capacity(device, profile_id) == 0:
             raise GpuFault(f"NVML has no room for another instance of profile {profile_id}")
-        instance = _patiently(
+        instance = _retrying(
             lambda: nvml_change.create_gpu_instance(
                 device, profile_id, placement.start, placement.size
             )
@@ -103,48 +103,48 @@ def _create(
     info = nvml.gpu_instance_info(instance)
     try:
         if info is None:
-            raise GpuFault("the GPU instance is gone as soon as it was made")
+            raise GpuFault("the GPU instance disappeared after its creation")
         _fill(instance, cut)
     except LauncherError:
-        if made:
-            list(_take_away(instance))
+        if created:
+            list(_destroy_instances(instance))
         raise
-    return info.gi, made
+    return info.gi, created
 
 
 def _fill(instance: nvml.Handle, cut: tuple[int, ...]) -> None:
-    """Create the missing ones of these compute instances; without any, the one over all."""
-    there = nvml_compute.compute_instances(instance)
+    """Create the missing compute instances of ``cut``; if it is empty, one over all."""
+    existing = nvml_compute.compute_instances(instance)
     offered = nvml_compute.compute_profiles(instance)
     if not offered:
-        raise GpuFault("NVML names no compute instance profile for the GPU instance")
+        raise GpuFault("NVML reports no compute instance profile for the GPU instance")
     if not cut:
-        lacking = [] if there else [max(slices for _, slices, _ in offered)]
+        lacking = [] if existing else [max(slices for _, slices, _ in offered)]
     else:
-        had = Counter(slices for _, slices, _ in there)
+        had = Counter(slices for _, slices, _ in existing)
         lacking = sorted((Counter(cut) - had).elements(), reverse=True)
     for size in lacking:
         profile = next((number for number, slices, _ in offered if slices == size), None)
         if profile is None:
             raise GpuFault(f"NVML offers no compute instance of {size} slices in this GPU instance")
-        _patiently(lambda number=profile: nvml_change.create_compute_instance(instance, number))  # type: ignore[misc]
+        _retrying(lambda number=profile: nvml_change.create_compute_instance(instance, number))  # type: ignore[misc]
 
 
-def _take_away(instance: nvml.Handle) -> Iterator[int]:
+def _destroy_instances(instance: nvml.Handle) -> Iterator[int]:
     """Destroy a GPU instance after its compute instances; yields the profile id of each of those.
 
-    A yielded one is gone whatever happens next, and can be restored.
+    A yielded instance is gone whatever happens next, and can be restored.
     """
     for profile_id, _, compute in nvml_compute.compute_instances(instance):
-        _patiently(lambda one=compute: nvml_change.destroy_compute_instance(one))  # type: ignore[misc]
+        _retrying(lambda handle=compute: nvml_change.destroy_compute_instance(handle))  # type: ignore[misc]
         yield profile_id
-    _patiently(lambda: nvml_change.destroy_gpu_instance(instance))
+    _retrying(lambda: nvml_change.destroy_gpu_instance(instance))
 
 
-def _put_back(instance: nvml.Handle, gone: list[int]) -> None:
+def _recreate(instance: nvml.Handle, gone: list[int]) -> None:
     """Create compute instances of these profile ids again."""
     for number in gone:
-        _patiently(lambda one=number: nvml_change.create_compute_instance(instance, one))  # type: ignore[misc]
+        _retrying(lambda profile=number: nvml_change.create_compute_instance(instance, profile))  # type: ignore[misc]
 
 
 def _destroy(gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> None:
@@ -155,19 +155,19 @@ def _destroy(gpu_uuid: str, gi: int, profile_id: int, placement: Placement) -> N
         return
     if (info.profile_id, info.start) != (profile_id, placement.start):
         raise GpuFault(
-            f"GPU instance {gi} is another one now (profile {info.profile_id} at {info.start}): "
-            "somebody changed the layout meanwhile"
+            f"GPU instance {gi} has changed (profile {info.profile_id} at {info.start}): "
+            "the layout was changed meanwhile"
         )
     gone: list[int] = []
     try:
-        gone.extend(_take_away(instance))
+        gone.extend(_destroy_instances(instance))
     except ChangeRefused as refused:
         if refused.code in asking.GONE:
             return
-        _put_back(instance, gone)
-        raise _in_the_way(device, gpu_uuid, refused, gi) from refused
+        _recreate(instance, gone)
+        raise _in_use(device, gpu_uuid, refused, gi) from refused
     except LauncherError:
-        _put_back(instance, gone)
+        _recreate(instance, gone)
         raise
 
 
@@ -183,26 +183,26 @@ def _set_mode(gpu_uuid: str, on: bool) -> None:
         index = nvml.device_index(device)
         raise ResetNeeded(
             f"MIG mode is {'on' if on else 'off'} only after a reset of the GPU",
-            fix=f"With nothing running on it: nvidia-smi --gpu-reset -i {index}; where the machine "
+            fix=f"With nothing running on it: nvidia-smi --gpu-reset -i {index}; if the machine "
             "cannot do that (a VM often cannot), reboot.",
         )
     nvml_change.set_mig_mode(device, on=not on)
     code = status or IN_USE
-    raise _in_the_way(device, gpu_uuid, ChangeRefused("nvmlDeviceSetMigMode", code), None)
+    raise _in_use(device, gpu_uuid, ChangeRefused("nvmlDeviceSetMigMode", code), None)
 
 
-def _in_the_way(
+def _in_use(
     device: nvml.Handle, gpu_uuid: str, refused: ChangeRefused, gi: int | None
 ) -> LauncherError:
     if refused.code != IN_USE:
         return refused
     result = holders_of(_processes(device, gi), nvml.minor_number(device))
-    holders = "; ".join(map(str, result)) or "no process that can be seen"
+    holders = "; ".join(map(str, result)) or "no visible process"
     subject = f"GPU instance {gi}" if gi is not None else "the GPU"
     return GpuFault(
         f"{subject} is in use: {holders}",
         fix="End it, then try again. Services such as nvidia-persistenced, dcgm and a display "
-        "manager keep a GPU open too.",
+        "manager also keep a GPU open.",
     )
 
 
@@ -216,7 +216,7 @@ def _processes(device: nvml.Handle, gi: int | None) -> list[int]:
     return sorted({pid for row in rows for pid, _ in row})
 
 
-def _patiently(change: Callable[[], T]) -> T:
+def _retrying(change: Callable[[], T]) -> T:
     """Make a change; retry it for a while if NVML says IN_USE."""
     import tenacity
 

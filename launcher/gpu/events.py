@@ -31,7 +31,7 @@ class Events:
         self._set: nvml.Handle = None
         self._gpus: dict[int, str] = {}
         self._renew = 0.0
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def wait(self, seconds: float) -> Xid | None:
         """Return the next XID, None if none came within ``seconds``.
@@ -74,21 +74,21 @@ class Events:
         """Register every GPU that answers; repeating it is harmless."""
         count = self._session.guard.run(MACHINE, nvml.device_count)
         reads = [
-            self._session.begin(f"GPU {i}", functools.partial(self._register_one, i, self._set))
+            self._session.submit(f"GPU {i}", functools.partial(self._register_one, i, self._set))
             for i in range(count)
         ]
         for index, read in enumerate(reads):
             try:
                 address, uuid, works = read.end()
                 self._gpus[address] = uuid
-                why = None if works else "it tells none"
+                why = None if works else "it does not report XIDs"
             except (GpuSilent, GpuLost):
                 continue  # retried the next time
             except (GpuFault, GpuPermission) as error:
                 uuid, why = f"GPU {index}", error.message
-            if why is not None and uuid not in self._told:
-                self._told.add(uuid)
-                log.warning("GPU %d: its XIDs are not known to the launcher: %s", index, why)
+            if why is not None and uuid not in self._warned:
+                self._warned.add(uuid)
+                log.warning("GPU %d: the launcher cannot receive its XIDs: %s", index, why)
 
     @staticmethod
     def _register_one(index: int, events: nvml.Handle) -> tuple[int, str, bool]:

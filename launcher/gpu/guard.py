@@ -68,8 +68,8 @@ class GpuWorker:
             self._closed = True
             self._tickets.put(None)
 
-    def begin(self, call: Callable[[], T]) -> Ticket[T] | None:
-        """Submit a read; None if the lane is closed; GpuSilent at once while one hangs."""
+    def submit(self, call: Callable[[], T]) -> Ticket[T] | None:
+        """Submit a read; None if the worker is closed; GpuSilent at once while one hangs."""
         self.check()
         ticket = Ticket(call)
         with self._lock:
@@ -90,7 +90,7 @@ class GpuWorker:
             quiet = self._quiet() >= self._seconds
             if quiet or time.monotonic() >= until:
                 ticket.given_up = True
-                raise self._silent() if quiet else GpuSilent(f"NVML is busy{self._whom()}")
+                raise self._silent() if quiet else GpuSilent(f"NVML is busy{self._subject()}")
         if ticket.error is not None:
             raise ticket.error
         return ticket.value  # type: ignore[return-value]
@@ -105,16 +105,16 @@ class GpuWorker:
             return 0.0
         return time.monotonic() - max(now[1], call[1] if call else 0.0)
 
-    def _whom(self) -> str:
+    def _subject(self) -> str:
         return f" for {self.name}" if self.name else ""
 
     def _silent(self) -> GpuSilent:
         call = asking.under_way(self._thread.ident)
         since = datetime.fromtimestamp(time.time() - self._quiet(), UTC)
         return GpuSilent(
-            f"NVML does not answer{self._whom()} since {since:%Y-%m-%dT%H:%M:%SZ}: "
+            f"NVML does not answer{self._subject()} since {since:%Y-%m-%dT%H:%M:%SZ}: "
             f"{call[0] if call else 'a call'} has not returned",
-            fix="Look for NVRM Xid lines in dmesg; a GPU that stays silent needs a reboot.",
+            fix="Look for NVRM Xid lines in dmesg; if the GPU stays silent, reboot.",
         )
 
 
@@ -134,14 +134,14 @@ class Pending(Generic[T]):
 
 
 class Guard:
-    """The lanes of one reader; ``seconds`` is how long one call may take."""
+    """The workers of one reader, one per lane; ``seconds`` limits one call."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._lock = threading.Lock()
         self._lanes: dict[str, GpuWorker] = {}
 
-    def begin(self, name: str, call: Callable[[], T]) -> Pending[T]:
+    def submit(self, name: str, call: Callable[[], T]) -> Pending[T]:
         """Submit a read to the lane of that name; a failure to start it is raised by ``end``."""
         while True:
             with self._lock:
@@ -149,7 +149,7 @@ class Guard:
                 if lane is None:
                     lane = self._lanes[name] = GpuWorker(name, self.seconds)
             try:
-                ticket = lane.begin(call)
+                ticket = lane.submit(call)
             except GpuSilent as silent:
                 return Pending(lane, None, silent)
             if ticket is not None:
@@ -157,7 +157,7 @@ class Guard:
 
     def run(self, name: str, call: Callable[[], T], patience: float | None = None) -> T:
         """Run a read in a lane and return its result; raises what it raises, or GpuSilent."""
-        return self.begin(name, call).end(patience)
+        return self.submit(name, call).end(patience)
 
     def check(self) -> None:
         """Raise GpuSilent while any call hangs."""

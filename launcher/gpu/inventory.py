@@ -79,8 +79,8 @@ class GpuReader:
         """Return every GPU and slice as NVML shows them now.
 
         GpuUnavailable (one of its kinds) if NVML cannot be used at all. A lost GPU among others is
-        left out, with a warning; if every GPU is lost, GpuLost. One that does not answer, or
-        refuses among others that do not, is in ``silent`` with what was last read of it.
+        left out, with a warning; if every GPU is lost, GpuLost. A GPU that does not answer, or
+        refuses while others answer, is in ``silent`` with its last known data.
         """
         return self.session.retried(self._inventory)
 
@@ -137,7 +137,7 @@ class GpuReader:
         def read() -> dict[int, int | None]:
             device = nvml.device_by_uuid(gpu_uuid)
             if device is None:
-                raise GpuFault(f"there is no GPU {gpu_uuid} now")
+                raise GpuFault(f"GPU {gpu_uuid} does not exist now")
             infos = [nvml.profile_info(device, shape) for shape in range(nvml.profile_count())]
             return {i.id: nvml.remaining_capacity(device, i.id) for i in infos if i is not None}
 
@@ -156,7 +156,7 @@ class GpuReader:
         self.session.close()
 
     def _lane(self, uuid: str) -> str:
-        """Return the lane of a slice's or GPU's UUID; while one hangs, an unknown one may be it."""
+        """Return the lane of a UUID; GpuSilent if it is unknown while a call hangs."""
         index = self._index.get(uuid)
         if index is not None:
             return f"GPU {index}"
@@ -168,7 +168,7 @@ class GpuReader:
             MACHINE, lambda: (nvml.driver_version(), nvml.device_count())
         )
         reads = [
-            self.session.begin(f"GPU {i}", functools.partial(self._read_gpu, i, driver))
+            self.session.submit(f"GPU {i}", functools.partial(self._read_gpu, i, driver))
             for i in range(count)
         ]
         inventory = GpuFindings()
@@ -190,7 +190,7 @@ class GpuReader:
         for index, problem in failed.items():
             inventory.add_silent(index, self._last.get(index), problem)
         if count and not inventory.gpus:
-            raise GpuLost(f"None of the {count} GPUs answers.", fix="Look at dmesg; reboot.")
+            raise GpuLost(f"None of the {count} GPUs responds.", fix="Look at dmesg; reboot.")
         return inventory.inventory(driver)
 
     def _raise_if_nothing_is_known(self, failed: dict[int, LauncherError], count: int) -> None:
@@ -226,9 +226,9 @@ class GpuReader:
         else:
             findings.slices.append(Slice(uuid, uuid, index, FULL, None, gpu.memory_mib))
         if mode and mode[0] != mode[1]:
-            words = ("off", "on")
+            current, pending = ("on" if on else "off" for on in mode)
             findings.warnings.append(
-                f"GPU {index} ({uuid}): MIG mode is {words[mode[0]]} and will be {words[mode[1]]} "
+                f"GPU {index} ({uuid}): MIG mode is {current} and will be {pending} "
                 "after a reset of the GPU or a reboot"
             )
         return findings
@@ -236,17 +236,17 @@ class GpuReader:
     def _read_profiles(
         self, device: nvml.Handle, uuid: str, mode: tuple[bool, bool] | None, driver: str
     ) -> tuple[Profile, ...]:
-        """Read once per MIG mode and driver: NVML promises they do not change within it."""
+        """Read once per MIG mode and driver: NVML promises that they are constant within it."""
         if mode is None:
             return ()
         key = (uuid, mode[0], driver)
-        known = self._profiles.get(key)
-        if known is None:
-            known = _ask_profiles(device)
+        profiles = self._profiles.get(key)
+        if profiles is None:
+            profiles = _query_profiles(device)
             for other in [k for k in list(self._profiles) if k[0] == uuid]:
                 self._profiles.pop(other, None)
-            self._profiles[key] = known
-        return known
+            self._profiles[key] = profiles
+        return profiles
 
     def _read_slices(self, device: nvml.Handle, gpu: Gpu, findings: GpuFindings) -> None:
         before = self._walks.get(gpu.uuid)
@@ -268,12 +268,12 @@ class GpuReader:
         )
         if seen.instances is None:
             findings.warnings.append(
-                f"GPU {gpu.index} ({gpu.uuid}): without privileges NVML tells neither placements "
-                "nor GPU instances that have no compute instance"
+                f"GPU {gpu.index} ({gpu.uuid}): without privileges NVML reports neither placements "
+                "nor GPU instances without a compute instance"
             )
 
 
-def _ask_profiles(device: nvml.Handle) -> tuple[Profile, ...]:
+def _query_profiles(device: nvml.Handle) -> tuple[Profile, ...]:
     total = nvml.memory_total(device) or 0
     infos = [nvml.profile_info(device, shape) for shape in range(nvml.profile_count())]
     return tuple(
@@ -351,7 +351,7 @@ def _processes(uuid: str) -> list[GpuProcess]:
         raise GpuGone(f"{uuid} does not exist now", fix="See launch slices for those that do.")
     compute = nvml.running(device, "Compute")
     if compute is None:
-        raise GpuPermission(f"NVML does not tell the processes of {uuid} on this driver")
+        raise GpuPermission(f"NVML does not report the processes of {uuid} with this driver")
     # The other two kinds are unknown on some boards and drivers, and rare on slices.
     lists = {
         "compute": compute,

@@ -20,8 +20,8 @@ class GpuClaim:
     _fd: int = field(repr=False)
 
     def release(self) -> None:
-        """Release the GPU; more than once is fine. The lock file stays: removing it would let
-        two processes lock two files of the same name."""
+        """Release the GPU; repeatable. The lock file stays: removing it would let two processes
+        lock two files of the same name."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -40,7 +40,7 @@ def claim(gpu_uuid: str, directory: Path, *, store: str) -> GpuClaim:
     except OSError as error:
         raise Unavailable(
             f"cannot claim {gpu_uuid}: {path}: {error.strerror}",
-            fix="Run the daemon as root, or let it write there.",
+            fix="Run the daemon as root, or allow it to write there.",
         ) from None
     held = _lock(fd, gpu_uuid, path)
     try:
@@ -49,7 +49,8 @@ def claim(gpu_uuid: str, directory: Path, *, store: str) -> GpuClaim:
     except OSError as error:
         held.release()
         raise Unavailable(
-            f"cannot claim {gpu_uuid}: {path}: {error.strerror}", fix="Free some space there."
+            f"cannot claim {gpu_uuid}: {path}: {error.strerror}",
+            fix="Free some space in that directory.",
         ) from None
     return held
 
@@ -84,7 +85,7 @@ def _lock(fd: int, gpu_uuid: str, path: Path) -> GpuClaim:
 
 
 def _holder(fd: int) -> str:
-    """Return `` (pid 12, store x)``, or the part of it that is known.
+    """Return `` (pid 12, store x)``, or the known part of it.
 
     /proc/locks has the pid of a lock on any file; the lock file itself has pid and store.
     """
@@ -105,8 +106,8 @@ def _pid_of_lock(fd: int) -> int | None:
     except OSError:
         return None
     for line in lines:
-        words = line.split()
-        if "FLOCK" in words and file_id in words:
-            pid = words[words.index(file_id) - 1]
+        fields = line.split()
+        if "FLOCK" in fields and file_id in fields:
+            pid = fields[fields.index(file_id) - 1]
             return int(pid) if pid.isdigit() and pid != "0" else None
     return None

@@ -34,22 +34,22 @@ def _names_gpus(path: Path) -> bool:
 def refresh(root: Path, run: Run, which: Callable[[str], str | None]) -> list[str]:
     """Update device nodes and CDI specs for the layout; returns what could not be done.
 
-    ``run`` returns what went wrong as a sentence, None on success; ``which`` finds a tool.
+    ``run`` returns the error as a sentence, None on success; ``which`` finds a tool.
     On a machine without the NVIDIA driver there is nothing to do.
     """
     problems: list[str | None] = []
     if which("nvidia-smi"):
         problems.append(run(["nvidia-smi", "-L"]))
     elif (root / "proc/driver/nvidia").exists():
-        problems.append("nvidia-smi is not installed: nobody makes the device nodes of new slices")
+        problems.append("nvidia-smi is not installed: new slices have no device nodes")
     return [problem for problem in [*problems, *_rewrite(root, run, which)] if problem]
 
 
 def _rewrite(root: Path, run: Run, which: Callable[[str], str | None]) -> Iterator[str | None]:
-    """Have each spec written again: by the toolkit's own unit, and the remaining ones here.
+    """Rewrite each spec: the toolkit's own unit first, then the remaining ones here.
 
-    Docker prefers a device in /var/run/cdi to one in /etc/cdi, but also uses devices that only the
-    latter names: a spec that is not updated still provides slices that are gone.
+    Docker prefers a device in /var/run/cdi to one in /etc/cdi, but also uses devices that only
+    the latter names: an outdated spec still provides slices that are gone.
     """
     result = {path: _written(path) for path in specs(root)}
     units = ("etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system")
@@ -58,18 +58,18 @@ def _rewrite(root: Path, run: Run, which: Callable[[str], str | None]) -> Iterat
         result = {path: at for path, at in result.items() if _written(path) == at}
     for path in result:
         if not which("nvidia-ctk"):
-            yield f"{path} does not follow the layout: nvidia-ctk is not installed"
+            yield f"{path} does not match the layout: nvidia-ctk is not installed"
         elif not os.access(path.parent, os.W_OK):
             yield (
-                f"{path} does not follow the layout: the daemon cannot write in {path.parent}. A "
-                "service can where the folder was there at its start: `systemctl restart launcher`"
+                f"{path} does not match the layout: the daemon cannot write in {path.parent}. "
+                "If the directory is newer than the service's start: `systemctl restart launcher`"
             )
         else:
             yield run(["nvidia-ctk", "cdi", "generate", f"--output={path}"])
 
 
 def _written(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is written again: its inode, or its time of change."""
+    """Return a file's inode and modification time, which show that it was rewritten."""
     try:
         status = path.stat()
     except OSError:

@@ -20,7 +20,7 @@ MACHINE = ""
 
 
 class Session:
-    """One process's NVML. Reads go through the guard's lanes, so that one that hangs is detected.
+    """One process's NVML. Reads go through the guard's lanes, so that a hanging read is detected.
 
     The lock guards opening and closing only; it is not held during a read.
     """
@@ -40,9 +40,9 @@ class Session:
         """Run ``call`` with NVML open, in a lane; GpuSilent if it hangs."""
         return self.retried(lambda: self.guard.run(lane, call, patience))
 
-    def begin(self, lane: str, call: Callable[[], T]) -> Pending[T]:
-        """Start a read of an open NVML; for several at once, within ``retried``."""
-        return self.guard.begin(lane, call)
+    def submit(self, lane: str, call: Callable[[], T]) -> Pending[T]:
+        """Submit a read while NVML is open; for several reads at once, within ``retried``."""
+        return self.guard.submit(lane, call)
 
     def retried(self, read: Callable[[], T]) -> T:
         """Run ``read`` with NVML open; once more if it was closed meanwhile (driver reloaded)."""
@@ -75,7 +75,7 @@ class Session:
         """Run a change of MIG mode with NVML closed before and after it, because an open client
         can prevent it. Other callers wait a moment, then get the error that NVML is busy."""
         with self._locked():
-            self.guard.check()  # a call that hangs keeps it open
+            self.guard.check()  # a hanging call keeps NVML open
             self._close()
             _init()
             try:
@@ -93,9 +93,9 @@ class Session:
 
     @contextmanager
     def watching(self, seconds: float) -> Iterator[int | None]:
-        """Keep NVML open while events are waited for; yields the number of this opening.
+        """Keep NVML open while the caller waits for events; yields the number of this opening.
 
-        None if NVML is about to be closed: then the caller must not wait.
+        Yields None if NVML is about to be closed: then the caller must not wait.
         """
         if not self._may_watch.wait(seconds):
             yield None
@@ -146,4 +146,6 @@ def _init() -> None:
     try:
         nvml.init()
     except asking.NvmlClosed as closed:
-        raise GpuUnavailable(f"NVML cannot be opened: {closed} says that it is not") from None
+        raise GpuUnavailable(
+            f"NVML cannot be opened: {closed} reports that it is not initialised"
+        ) from None

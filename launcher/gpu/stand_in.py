@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 HOOK_LABEL = "launcher.fakegpu=hook"
-"""For ``dockerd --label``: containers can be given the devices of a fake machine."""
+"""For ``dockerd --label``: containers can receive the devices of a fake machine."""

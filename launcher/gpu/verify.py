@@ -1,4 +1,4 @@
-"""Whether a slice is still what was leased: MIG UUIDs recur after a re-creation."""
+"""Checks that a slice is still the leased one: MIG UUIDs recur after a re-creation."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class InstanceWalk:
 def walk(
     gpu: nvml.Handle, profiles: tuple[Profile, ...], before: InstanceWalk | None
 ) -> InstanceWalk:
-    """Return the instances of a GPU; GpuFault if they change between every two walks."""
+    """Return the instances of a GPU; GpuFault if all attempts find a change in progress."""
     known = {device.uuid: device for device in (before.devices if before else ())}
     for _ in range(TRIES):
         now = _once(gpu, profiles)
@@ -63,12 +63,12 @@ def walk(
         before = now
     raise GpuFault(
         "the GPU's instances do not stop changing",
-        fix="Somebody is repartitioning it right now; the next poll looks again.",
+        fix="A repartitioning is in progress; the next poll retries.",
     )
 
 
 def _missed(absent: list[WalkedDevice]) -> bool:
-    """Whether a device that a walk did not show still exists."""
+    """Whether a device missing from a walk still exists."""
     for device in absent:
         mig = nvml.device_by_uuid(device.uuid)
         if mig is not None and nvml.gi_and_ci(mig) == (device.gi, device.ci):
@@ -93,7 +93,7 @@ def _once(gpu: nvml.Handle, profiles: tuple[Profile, ...]) -> InstanceWalk | Non
         return InstanceWalk(tuple(devices), None)
     used = {device.gi for device in devices}
     for gi in used - {info.gi for info in instances}:
-        # Its profile has no number in nvidia-ml-py yet, or it was created a moment ago.
+        # Its profile is unknown to nvidia-ml-py, or it was created a moment ago.
         info = _instance(gpu, gi)
         if info is None:
             return None

@@ -1,8 +1,8 @@
-"""SQLite, and only here: records changes before anything outside is touched, and reads them back.
+"""The only room that uses SQLite: records changes before they take effect, and reads them back.
 
 May import ``launcher.core`` and ``launcher.errors``. One writer: ``Store``, called from one thread;
-``Reader`` has a connection of its own. No decision is made here; the database only refuses what
-must never be (two live leases on one slice, a job that ended without an outcome).
+``Reader`` has a connection of its own. No decision is made here; the database only refuses invalid
+states (two live leases on one slice, a job that ended without an outcome).
 
 Every table that grows has a bound:
 
@@ -18,8 +18,8 @@ uses             one row for each user who ever ran a job
 tallies, meta    one row for each outcome; a fixed set of keys
 quarantines,     what is on the machine: slices, GPUs, GPU instances
 drains, made
-reservations     what admins created; those that are over are deleted
-private_images,  images that Docker has: those that are gone are deleted
+reservations     what admins created; expired ones are deleted
+private_images,  images in Docker; removed images are deleted
 public_images
 pulls            pulls with credentials that are under way: by the quota ``queued_jobs``
 ===============  ==================================================================================

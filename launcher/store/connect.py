@@ -34,7 +34,7 @@ _DAMAGE = ("malformed", "not a database")
 _UNREADABLE = ("SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ")
 REBUILD = (
     "Stop this daemon and start `launch serve --rebuild-from-docker`: it keeps the damaged file "
-    "and restores what Docker and the file still know; jobs that run are left alone."
+    "and restores what Docker and the file contain; running jobs continue."
 )
 
 
@@ -45,7 +45,7 @@ def damaged(path: Path, why: str) -> DatabaseDamaged:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ``StateDirError``; a violated constraint is a bug of ours."""
+    """Turn SQLite's errors into ``StateDirError``; a violated constraint is a bug."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, OverflowError) as error:
@@ -105,7 +105,7 @@ def durable(connection: sqlite3.Connection, path: Path) -> None:
         result = connection.execute(f"PRAGMA {name}").fetchone()[0]
         if result != wanted:
             raise StateDirError(
-                f"cannot keep {path} safe from a power cut: {name} is {result}, not {wanted}",
+                f"{path} would not survive a power cut: {name} is {result}, not {wanted}",
                 fix="Use a state directory on a local disk.",
             )
 

@@ -121,7 +121,7 @@ def must_not_be_gone(path: Path) -> None:
     if remembered_id(path.parent) is None:
         return
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-        raise damaged(path, f"it is gone, {path.parent / ID_FILE} says that there was one")
+        raise damaged(path, f"it is missing, although {path.parent / ID_FILE} exists")
 
 
 def close_to_others(path: Path) -> None:
@@ -141,7 +141,7 @@ def close_to_others(path: Path) -> None:
 
 
 def lock(directory: Path) -> int:
-    """Lock the directory for this process until it ends; refused while another has it."""
+    """Lock the directory until this process ends; refused while another process has it."""
     path = directory / "lock"
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

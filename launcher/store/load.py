@@ -18,11 +18,11 @@ _Q = queries()
 CLOCK = "clock"
 """The key of the difference between the wall clock and CLOCK_BOOTTIME."""
 LIVE = "LIVE"
-"""The word under which the table ``tallies`` counts the jobs that have not ended."""
+"""The key under which the table ``tallies`` counts the jobs that have not ended."""
 
 
 def load(db: sqlite3.Connection, store: str, cpu_slots: int, rules: Settings) -> World:
-    """Return a new world of everything in the database that is not over."""
+    """Return a new world of everything in the database that has not ended."""
     next_id: int = db.execute(_Q["next_id"]).fetchone()[0]
     world = World(store, next_id, cpu_slots, rules)
     clock = db.execute(_Q["get_meta"], (CLOCK,)).fetchone()
@@ -66,7 +66,7 @@ def _queue(db: sqlite3.Connection, world: World) -> None:
 
 
 def _machine(db: sqlite3.Connection, world: World) -> None:
-    """Read the records of the machine, as opposed to those of jobs."""
+    """Read the records of the machine, but not those of jobs."""
     for uuid, why, lasting, since in db.execute(_Q["quarantines"]):
         unknown = Slice(uuid, "", 0, "", None, 0)
         state = world.slices.setdefault(uuid, SliceState(unknown, lost=True))

@@ -1,4 +1,4 @@
-"""Deletes ended jobs. Their use is added up first, and their ids stay known as deleted."""
+"""Deletes ended jobs. Their use is added up first, and their ids are recorded as deleted."""
 
 from __future__ import annotations
 

@@ -125,7 +125,11 @@ class Reader:
     def secrets_of_live(self) -> list[tuple[int, int, str]]:
         """Return (job, uid, location of its secrets) of jobs that may still need theirs."""
         result = self._rows("live_specs_with_secrets")
-        own = [(r["id"], r["uid"], at) for r in result if (at := _kept(r["spec"])) is not None]
+        own = [
+            (r["id"], r["uid"], at)
+            for r in result
+            if (at := _secrets_location(r["spec"])) is not None
+        ]
         elements = self._made_of(self._rows("live_templates_with_secrets"))
         return own + [(r["id"], r["uid"], at) for r, at in elements if r["state"] != "DONE"]
 
@@ -134,14 +138,14 @@ class Reader:
         wanted = set(job_ids)
         ids = json.dumps(list(wanted))
         result = self._rows("specs_with_secrets", ids)
-        own = {r["id"]: at for r in result if (at := _kept(r["spec"])) is not None}
+        own = {r["id"]: at for r in result if (at := _secrets_location(r["spec"])) is not None}
         elements = self._made_of(self._rows("templates_with_secrets", ids))
         return own | {r["id"]: at for r, at in elements if r["id"] in wanted}
 
     def _made_of(self, templates: Iterable[Any]) -> Iterator[tuple[Any, str]]:
         """Yield the elements that are stored as a template, with the location of their secrets."""
         for template in templates:
-            if (at := _kept(template["template"])) is not None:
+            if (at := _secrets_location(template["template"])) is not None:
                 for row in self._rows("made_of_template", template["id"]):
                     yield row, at
 
@@ -256,7 +260,7 @@ class Reader:
         return [layouts.from_row(row) for row in self._rows("layouts", most)]
 
 
-def _kept(spec: str) -> str | None:
+def _secrets_location(spec: str) -> str | None:
     """Return the secrets of a document; None if it has none, or is damaged."""
     try:
         reply = json.loads(spec).get("secrets") or {}

@@ -85,9 +85,9 @@ class Store:
         row = self._db.execute(_Q["get_meta"], ("store",)).fetchone()
         if row:
             return str(row[0])
-        made = wanted or secrets.token_hex(4)
-        self._db.execute(_Q["put_meta"], ("store", made))
-        return made
+        store_id = wanted or secrets.token_hex(4)
+        self._db.execute(_Q["put_meta"], ("store", store_id))
+        return store_id
 
     def meta(self, key: str) -> str | None:
         """Return a stored value, such as the kernel's boot id."""
@@ -100,7 +100,7 @@ class Store:
         with explained(self.path):
             self._db.execute(_Q["put_meta"], (key, value))
 
-    def begin_ids_after(self, last: int) -> None:
+    def start_ids_after(self, last: int) -> None:
         """Assign no id up to ``last`` to a new job."""
         with explained(self.path):
             self._db.execute(_Q["forget_sequence"])
@@ -165,13 +165,13 @@ class Store:
             inode = None
         if inode != self._inode:
             raise StateDirError(
-                f"{self.path} is not the file that was opened: somebody moved or deleted it",
+                f"{self.path} was moved or deleted while it was open",
                 fix="Put it back, or stop the daemon and run launch serve --rebuild-from-docker.",
             )
 
     def _write(self, changes: Changes) -> None:
         db = self._db
-        if not changes:  # a probe: does the disk accept writes again?
+        if not changes:  # a probe whether the disk accepts writes again
             db.execute(_Q["put_meta"], ("probe", secrets.token_hex(4)))
         new = {job.id for job, _ in changes.new_jobs}
         db.executemany(
@@ -199,7 +199,7 @@ class Store:
         pruning.prune(db, changes.pruned)
 
     def _write_machine(self, changes: Changes) -> None:
-        """Write the records of the machine, as opposed to those of jobs."""
+        """Write the records of the machine, but not those of jobs."""
         db = self._db
         for uuid, quarantine in changes.quarantines.items():
             if quarantine is None:
@@ -247,7 +247,7 @@ class Store:
             try:
                 return load(self._db, self.id, cpu_slots, rules)
             except (ValueError, TypeError, KeyError, OverflowError) as error:
-                why = f"a row of it cannot be understood ({type(error).__name__}: {error})"
+                why = f"a row is invalid ({type(error).__name__}: {error})"
                 raise damaged(self.path, why) from error
 
 

@@ -212,8 +212,8 @@ def test_a_newer_schema_is_left_alone_also_by_a_rebuild(daemon: DaemonProcess) -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("need = '{oops'", "cannot be understood"),
-        ("time_limit = -58.0, image_id = 'sha256:1'", "cannot be understood"),
+        ("need = '{oops'", "a row is invalid"),
+        ("time_limit = -58.0, image_id = 'sha256:1'", "a row is invalid"),
     ],
 )
 def test_a_row_that_makes_no_sense_is_damage_too(

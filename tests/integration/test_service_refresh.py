@@ -122,7 +122,7 @@ def test_the_shipped_unit_lets_nodes_and_specs_follow(unit: str, machine: Path) 
     [
         (" CAP_MKNOD", "", "MIG-a has no /dev/nvidia-caps/nvidia-cap66 and no"),
         ("char-nvidia* rwm", "char-nvidia* rw", "MIG-a has no /dev/nvidia-caps/nvidia-cap66"),
-        ("ReadWritePaths=-/etc/cdi", "", "/etc/cdi/nvidia.yaml does not follow the layout"),
+        ("ReadWritePaths=-/etc/cdi", "", "/etc/cdi/nvidia.yaml does not match the layout"),
         ("RuntimeDirectory=launcher cdi", "RuntimeDirectory=launcher", "run/cdi/nvidia.yaml does"),
     ],
 )

@@ -44,7 +44,7 @@ class FakeGpu:
         if uuid not in self.slices:
             raise GpuFault(f"{uuid} does not exist now")
         if self.hides:
-            raise GpuPermission("NVML does not tell the processes")
+            raise GpuPermission("NVML does not report the processes")
         found = [GpuProcess(pid, 100, "compute") for _, pid in self.docker.users(uuid)]
         if uuid in self.foreign:
             found.append(GpuProcess(self.foreign[uuid], 100, "compute"))

@@ -1,1 +1,1 @@
-"""NVML's functions, one each: a return code becomes a value or an exception, nothing else."""
+"""NVML's functions, one each: a return code becomes a value or an exception."""

@@ -69,7 +69,7 @@ _ERRORS: dict[int, tuple[type[LauncherError], str, str]] = {
     GPU_IS_LOST: (
         GpuLost,
         "A GPU fell off the bus or stopped answering.",
-        "Look for NVRM Xid lines in dmesg; reboot the machine if it does not come back.",
+        "Look for NVRM Xid lines in dmesg; reboot the machine if the GPU does not come back.",
     ),
     NO_PERMISSION: (
         GpuPermission,
@@ -78,14 +78,14 @@ _ERRORS: dict[int, tuple[type[LauncherError], str, str]] = {
     ),
     OPERATING_SYSTEM: (
         GpuUnavailable,
-        "The operating system keeps this process from the GPU.",
-        "A device cgroup took it away (systemctl daemon-reload does): start the daemon again.",
+        "The operating system denies this process access to the GPU.",
+        "A device cgroup revoked it (systemctl daemon-reload does): restart the daemon.",
     ),
 }
 
 
 class NvmlClosed(Exception):
-    """NVML was not, or is no longer, initialised: open it again. Handled within this package."""
+    """NVML was not, or is no longer, initialised: reopen it. Handled within this package."""
 
 
 _under_way: dict[int, tuple[str, float]] = {}
@@ -96,8 +96,8 @@ def under_way(thread: int | None) -> tuple[str, float] | None:
     return None if thread is None else _under_way.get(thread)
 
 
-def begins(call: str) -> None:
-    """Record the call that this thread makes now: a thread that hangs cannot report it."""
+def record_call(call: str) -> None:
+    """Record the call that this thread makes now, because a hanging thread cannot report it."""
     _under_way[threading.get_ident()] = (call, time.monotonic())
 
 
@@ -113,8 +113,8 @@ def pynvml_module() -> Any:
 def is_stand_in() -> bool:
     """Return whether NVML is ``launcher.fakegpu``'s, by a symbol that only that library has.
 
-    Examines the library that pynvml loads, or has loaded, without calling it. OSError: there is
-    none.
+    Examines the library that pynvml loads, or has loaded, without calling it. Raises OSError if
+    there is none.
     """
     return hasattr(ctypes.CDLL("libnvidia-ml.so.1"), "fakegpu_use")
 
@@ -137,17 +137,17 @@ def error_for(call: str, code: int) -> Exception:
         return cls(f"{message} ({call}: {code_name(code)})", fix=fix)
     return GpuFault(
         f"NVML refused {call}: {code_name(code)} (code {code})",
-        fix="Run launch doctor; dmesg has the driver's own words.",
+        fix="Run launch doctor; dmesg has the driver's own message.",
     )
 
 
-def ask(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> Any:
+def query(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> Any:
     """Make a reading call; None for a code in ``unknown``; a transient code is retried."""
     nvml = pynvml_module()
     make: Callable[..., Any] = getattr(nvml, call)
 
     def function(*arguments: Any) -> Any:
-        begins(call)
+        record_call(call)
         return make(*arguments)
 
     try:
@@ -155,7 +155,7 @@ def ask(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> An
     except nvml.NVMLError as error:
         code = int(error.value)
     if code in TRANSIENT and code not in unknown:
-        code, value = _ask_again(function, arguments)
+        code, value = _retry(function, arguments)
         if code == 0:
             return value
     if code in unknown:
@@ -163,7 +163,7 @@ def ask(call: str, *arguments: Any, unknown: frozenset[int] = frozenset()) -> An
     raise error_for(call, code)
 
 
-def _ask_again(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
+def _retry(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
     """Repeat a call that failed for a transient reason; (0, value) or (code, None)."""
     import tenacity
 

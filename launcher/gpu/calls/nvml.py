@@ -1,9 +1,9 @@
-"""Floor 1: one function per NVML call, return code to exception, nothing else.
+"""Floor 1: one function per NVML call, return code to exception.
 
 Thin over nvidia-ml-py, which is imported at the first call and only in ``asking``. Handles are
-opaque. If NVML may refuse a query for good reasons (no such function in this driver, not supported
-on this board, nothing at that index) the function returns None: unknown is not failure. Every other
-code becomes an error of ``launcher.errors`` by the one table below. Sizes are MiB.
+opaque. If NVML may legitimately refuse a query (no such function in this driver, not supported on
+this board, nothing at that index) the function returns None: unknown is not failure. Every other
+code becomes an error of ``launcher.errors`` by one table (``asking``). Sizes are MiB.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from launcher.gpu.calls.asking import (
     NO_PERMISSION,
     UNINITIALIZED,
     UNKNOWABLE,
-    ask,
     pynvml_module,
+    query,
 )
 
 Handle: TypeAlias = Any
-"""A GPU, a MIG device, or a GPU instance: invalid once that is gone, and after shutdown."""
+"""A GPU, MIG device, or GPU instance: invalid once that is gone, and after shutdown."""
 
 MIB = 1024 * 1024
 
@@ -66,74 +66,74 @@ class Attributes:
 
 def init() -> None:
     """Open NVML; raises NvmlLibraryMissing, DriverNotLoaded or DriverMismatch."""
-    ask("nvmlInit")
+    query("nvmlInit")
 
 
 def shutdown() -> None:
     """Close NVML; every handle becomes invalid."""
-    ask("nvmlShutdown", unknown=frozenset({UNINITIALIZED}))
+    query("nvmlShutdown", unknown=frozenset({UNINITIALIZED}))
 
 
 def driver_version() -> str:
     """Return the driver's version, such as ``580.95.05``."""
-    return str(ask("nvmlSystemGetDriverVersion"))
+    return str(query("nvmlSystemGetDriverVersion"))
 
 
 def device_count() -> int:
     """Return the number of GPUs."""
-    return int(ask("nvmlDeviceGetCount"))
+    return int(query("nvmlDeviceGetCount"))
 
 
 def device_at(index: int) -> Handle:
     """Return the GPU with that index; GpuLost if it fell off the bus."""
-    return ask("nvmlDeviceGetHandleByIndex", index)
+    return query("nvmlDeviceGetHandleByIndex", index)
 
 
 def device_by_uuid(uuid: str) -> Handle | None:
     """Return the GPU or MIG device with that UUID, None if there is none now."""
-    return ask("nvmlDeviceGetHandleByUUID", uuid, unknown=GONE)
+    return query("nvmlDeviceGetHandleByUUID", uuid, unknown=GONE)
 
 
 def device_uuid(device: Handle) -> str | None:
     """Return the UUID of a GPU or MIG device, None if it is gone."""
-    reply = ask("nvmlDeviceGetUUID", device, unknown=GONE)
+    reply = query("nvmlDeviceGetUUID", device, unknown=GONE)
     return None if reply is None else str(reply)
 
 
 def device_name(device: Handle) -> str | None:
     """Return the product name; that of a MIG device ends in `` MIG <profile>``."""
-    reply = ask("nvmlDeviceGetName", device, unknown=GONE | UNKNOWABLE)
+    reply = query("nvmlDeviceGetName", device, unknown=GONE | UNKNOWABLE)
     return None if reply is None else str(reply)
 
 
 def device_index(device: Handle) -> int | None:
     """Return a GPU's index: for messages as in nvidia-smi, never as an identity."""
-    reply = ask("nvmlDeviceGetIndex", device, unknown=UNKNOWABLE)
+    reply = query("nvmlDeviceGetIndex", device, unknown=UNKNOWABLE)
     return None if reply is None else int(reply)
 
 
 def minor_number(device: Handle) -> int | None:
     """Return n of /dev/nvidia<n>."""
-    reply = ask("nvmlDeviceGetMinorNumber", device, unknown=UNKNOWABLE)
+    reply = query("nvmlDeviceGetMinorNumber", device, unknown=UNKNOWABLE)
     return None if reply is None else int(reply)
 
 
 def persistence_mode(device: Handle) -> bool | None:
     """Return whether the driver keeps the GPU ready while it is unused; None if unknown."""
-    reply = ask("nvmlDeviceGetPersistenceMode", device, unknown=UNKNOWABLE | {NO_PERMISSION})
+    reply = query("nvmlDeviceGetPersistenceMode", device, unknown=UNKNOWABLE | {NO_PERMISSION})
     return None if reply is None else bool(reply)
 
 
 def memory_total(device: Handle) -> int | None:
     """Return a device's memory in MiB; None if it is gone or without MIG's privilege on a GPU."""
     unknown = UNKNOWABLE | GONE | {NO_PERMISSION}
-    reply = ask("nvmlDeviceGetMemoryInfo", device, unknown=unknown)
+    reply = query("nvmlDeviceGetMemoryInfo", device, unknown=unknown)
     return None if reply is None else int(reply.total) // MIB
 
 
 def mig_mode(device: Handle) -> tuple[bool, bool] | None:
     """Return (current, pending) of MIG mode, None if the board does not support MIG."""
-    reply = ask("nvmlDeviceGetMigMode", device, unknown=UNKNOWABLE)
+    reply = query("nvmlDeviceGetMigMode", device, unknown=UNKNOWABLE)
     return None if reply is None else (bool(reply[0]), bool(reply[1]))
 
 
@@ -146,10 +146,10 @@ def profile_info(device: Handle, shape: int) -> ProfileInfo | None:
     """Return the profile of a shape (NVML's enum), None if the GPU does not offer it now."""
     unknown = UNKNOWABLE | {INVALID_ARGUMENT, NO_PERMISSION}
     call = "nvmlDeviceGetGpuInstanceProfileInfo"
-    info = ask(call, device, shape, 2, unknown=unknown)
+    info = query(call, device, shape, 2, unknown=unknown)
     if info is None:
         # Drivers before R510 lack version 2, which adds the name.
-        info = ask(call, device, shape, 1, unknown=unknown)
+        info = query(call, device, shape, 1, unknown=unknown)
     if info is None:
         return None
     name = str(getattr(info, "name", "")).removeprefix("MIG ").strip() or None
@@ -181,17 +181,17 @@ def possible_placements(device: Handle, profile_id: int) -> tuple[tuple[int, int
     call = "nvmlDeviceGetGpuInstancePossiblePlacements"
     refused = UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT}
     count = nvml.c_uint(0)
-    if ask(call, device, profile_id, None, nvml.byref(count), unknown=refused) is None:
+    if query(call, device, profile_id, None, nvml.byref(count), unknown=refused) is None:
         return None
     result = (nvml.c_nvmlGpuInstancePlacement_t * max(1, count.value))()
-    if ask(call, device, profile_id, result, nvml.byref(count), unknown=refused) is None:
+    if query(call, device, profile_id, result, nvml.byref(count), unknown=refused) is None:
         return None
     return tuple((result[i].start, result[i].size) for i in range(count.value))
 
 
 def architecture(device: Handle) -> str | None:
     """Return the architecture's name as NVML spells it (``ampere``), None if unknown."""
-    number = ask("nvmlDeviceGetArchitecture", device, unknown=UNKNOWABLE)
+    number = query("nvmlDeviceGetArchitecture", device, unknown=UNKNOWABLE)
     return _architectures().get(number)
 
 
@@ -207,7 +207,7 @@ def _architectures() -> dict[int, str]:
 
 def pci_device_id(device: Handle) -> int | None:
     """Return the PCI id in NVML's form, device above vendor (0x20B710DE for an A30)."""
-    info = ask("nvmlDeviceGetPciInfo", device, unknown=UNKNOWABLE)
+    info = query("nvmlDeviceGetPciInfo", device, unknown=UNKNOWABLE)
     return None if info is None else int(info.pciDeviceId)
 
 
@@ -221,7 +221,7 @@ def gpu_instances(device: Handle, profile_id: int, room: int) -> list[Handle] | 
     count = nvml.c_uint(0)
     call = "nvmlDeviceGetGpuInstances"
     refused = UNKNOWABLE | {NO_PERMISSION}
-    if ask(call, device, profile_id, handles, nvml.byref(count), unknown=refused) is None:
+    if query(call, device, profile_id, handles, nvml.byref(count), unknown=refused) is None:
         return None
     return [handles[i] for i in range(count.value)]
 
@@ -229,13 +229,13 @@ def gpu_instances(device: Handle, profile_id: int, room: int) -> list[Handle] | 
 def gpu_instance_by_id(device: Handle, gi: int) -> Handle | None:
     """Return the GPU instance with that id, None if there is none or without the privilege."""
     refused = UNKNOWABLE | GONE | {NO_PERMISSION}
-    return ask("nvmlDeviceGetGpuInstanceById", device, gi, unknown=refused)
+    return query("nvmlDeviceGetGpuInstanceById", device, gi, unknown=refused)
 
 
 def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
     """Return the data of a GPU instance, None if it is gone or NVML does not report it."""
     refused = UNKNOWABLE | GONE | {NO_PERMISSION}
-    info = ask("nvmlGpuInstanceGetInfo", instance, unknown=refused)
+    info = query("nvmlGpuInstanceGetInfo", instance, unknown=refused)
     if info is None:
         return None
     return InstanceInfo(info.id, info.profileId, info.placement.start, info.placement.size)
@@ -244,30 +244,30 @@ def gpu_instance_info(instance: Handle) -> InstanceInfo | None:
 def remaining_capacity(device: Handle, profile_id: int) -> int | None:
     """Return how many more instances of a profile fit now; None if NVML does not report it."""
     call = "nvmlDeviceGetGpuInstanceRemainingCapacity"
-    reply = ask(call, device, profile_id, unknown=UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT})
+    reply = query(call, device, profile_id, unknown=UNKNOWABLE | {NO_PERMISSION, INVALID_ARGUMENT})
     return None if reply is None else int(reply)
 
 
 def max_mig_devices(device: Handle) -> int:
     """Return the number of MIG indexes to query; some of them may be unused."""
-    return int(ask("nvmlDeviceGetMaxMigDeviceCount", device, unknown=UNKNOWABLE) or 0)
+    return int(query("nvmlDeviceGetMaxMigDeviceCount", device, unknown=UNKNOWABLE) or 0)
 
 
 def mig_device_at(device: Handle, index: int) -> Handle | None:
     """Return the MIG device at an index, None if it is unused. Indexes move: use the UUID."""
     call = "nvmlDeviceGetMigDeviceHandleByIndex"
-    return ask(call, device, index, unknown=GONE | UNKNOWABLE)
+    return query(call, device, index, unknown=GONE | UNKNOWABLE)
 
 
 def parent_of(mig: Handle) -> Handle | None:
     """Return the GPU of a MIG device, None if it is gone."""
-    return ask("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", mig, unknown=GONE)
+    return query("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", mig, unknown=GONE)
 
 
 def gi_and_ci(mig: Handle) -> tuple[int, int] | None:
     """Return the ids of a MIG device's GPU and compute instance, None if it is gone."""
-    gi = ask("nvmlDeviceGetGpuInstanceId", mig, unknown=GONE)
-    ci = ask("nvmlDeviceGetComputeInstanceId", mig, unknown=GONE)
+    gi = query("nvmlDeviceGetGpuInstanceId", mig, unknown=GONE)
+    ci = query("nvmlDeviceGetComputeInstanceId", mig, unknown=GONE)
     return None if gi is None or ci is None else (int(gi), int(ci))
 
 
@@ -276,7 +276,7 @@ def attributes(mig: Handle) -> Attributes | None:
 
     A driver without attributes reports them in the device's name.
     """
-    reply = ask("nvmlDeviceGetAttributes_v2", mig, unknown=GONE | UNKNOWABLE)
+    reply = query("nvmlDeviceGetAttributes_v2", mig, unknown=GONE | UNKNOWABLE)
     if reply is None:
         return _named(mig)
     return Attributes(
@@ -301,7 +301,7 @@ def running(device: Handle, kind: str) -> list[tuple[int, int | None]] | None:
     """
     for version in ("_v3", "_v2"):
         call = f"nvmlDeviceGet{kind}RunningProcesses{version}"
-        rows = ask(call, device, unknown=UNKNOWABLE)
+        rows = query(call, device, unknown=UNKNOWABLE)
         if rows is not None:
             return [(int(row.pid), _mib(row.usedGpuMemory)) for row in rows]
     return None

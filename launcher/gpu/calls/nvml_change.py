@@ -28,7 +28,7 @@ class ChangeRefused(GpuFault):
 
 def _change(call: str, *arguments: Any) -> Any:
     pynvml = asking.pynvml_module()
-    asking.begins(call)
+    asking.record_call(call)
     try:
         return getattr(pynvml, call)(*arguments)
     except pynvml.NVMLError as error:

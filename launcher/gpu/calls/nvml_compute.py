@@ -14,7 +14,7 @@ def _compute_profiles(instance: nvml.Handle, version: int) -> list[tuple[int, in
     call = "nvmlGpuInstanceGetComputeInstanceProfileInfo"
     refused = asking.UNKNOWABLE | asking.GONE | {asking.NO_PERMISSION}
     shapes = range(asking.pynvml_module().NVML_COMPUTE_INSTANCE_PROFILE_COUNT)
-    infos = [asking.ask(call, instance, shape, 0, version, unknown=refused) for shape in shapes]
+    infos = [asking.query(call, instance, shape, 0, version, unknown=refused) for shape in shapes]
     return [(i.id, i.sliceCount, i.instanceCount) for i in infos if i is not None]
 
 
@@ -27,9 +27,9 @@ def compute_instances(instance: nvml.Handle) -> list[tuple[int, int, nvml.Handle
         handles = (pynvml.c_nvmlComputeInstance_t * max(1, most))()
         count = pynvml.c_uint(0)
         call = "nvmlGpuInstanceGetComputeInstances"
-        result = asking.ask(
+        result = asking.query(
             call, instance, profile_id, handles, pynvml.byref(count), unknown=refused
         )
-        there = [] if result is None else handles[: count.value]
-        matches += [(profile_id, slices, handle) for handle in there]
+        existing = [] if result is None else handles[: count.value]
+        matches += [(profile_id, slices, handle) for handle in existing]
     return matches

@@ -25,12 +25,12 @@ class Raised:
 
 def event_set() -> nvml.Handle:
     """Return a new event set; it is valid until NVML is closed."""
-    return asking.ask("nvmlEventSetCreate")
+    return asking.query("nvmlEventSetCreate")
 
 
 def free(events: nvml.Handle) -> None:
     """Free an event set; an event set that is already gone is not an error."""
-    asking.ask("nvmlEventSetFree", events, unknown=asking.GONE | {asking.UNINITIALIZED})
+    asking.query("nvmlEventSetFree", events, unknown=asking.GONE | {asking.UNINITIALIZED})
 
 
 def register(gpu: nvml.Handle, events: nvml.Handle) -> bool:
@@ -39,23 +39,23 @@ def register(gpu: nvml.Handle, events: nvml.Handle) -> bool:
     GpuFault or GpuPermission if the driver refuses.
     """
     call = "nvmlDeviceGetSupportedEventTypes"
-    supported = asking.ask(call, gpu, unknown=asking.UNKNOWABLE | {asking.NO_PERMISSION})
+    supported = asking.query(call, gpu, unknown=asking.UNKNOWABLE | {asking.NO_PERMISSION})
     if supported is None or not int(supported) & XID:
         return False
-    asking.ask("nvmlDeviceRegisterEvents", gpu, XID, events)
+    asking.query("nvmlDeviceRegisterEvents", gpu, XID, events)
     return True
 
 
 def wait(events: nvml.Handle, milliseconds: int) -> Raised | None:
     """Return the next XID, None if none came in time."""
-    reply = asking.ask(
+    reply = asking.query(
         "nvmlEventSetWait_v2", events, milliseconds, unknown=frozenset({asking.TIMEOUT})
     )
     if reply is None or not int(reply.eventType) & XID:
         return None
     gi, ci = (
-        None if each == NOT_A_MIG_ID else int(each)
-        for each in (reply.gpuInstanceId, reply.computeInstanceId)
+        None if instance_id == NOT_A_MIG_ID else int(instance_id)
+        for instance_id in (reply.gpuInstanceId, reply.computeInstanceId)
     )
     return Raised(address(reply.device), int(reply.eventData), gi, ci)
 

@@ -1,2 +1,2 @@
--- Since when, in seconds since 1970; unknown for what an older version wrote.
+-- Since when, in seconds since 1970; NULL in older rows.
 ALTER TABLE quarantines ADD COLUMN since REAL;

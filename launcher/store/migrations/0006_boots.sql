@@ -1,2 +1,2 @@
--- The kernel's boot id when an attempt was granted or seen to start; NULL where that is not known.
+-- The kernel's boot id when an attempt was granted or observed to start; NULL if unknown.
 ALTER TABLE attempts ADD COLUMN boot TEXT;

@@ -1,5 +1,5 @@
--- Who asked what, and what was decided: rows are added and never changed. Refusals that repeat are
--- one row with a count, from `at` to `until` (seconds since 1970).
+-- Requests and decisions: rows are added and never changed. Repeated refusals are one row with a
+-- count, from `at` to `until` (seconds since 1970).
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     uid INTEGER NOT NULL,
@@ -23,8 +23,8 @@ BEGIN
     SELECT RAISE(ABORT, 'the audit is append-only');
 END;
 
--- The one exception: of each user the last 100,000 rows are kept. So nobody can fill the disk, and
--- nobody can push out what is on record of others.
+-- The exception: only the last 100,000 rows of each user are stored. So a user can neither fill the
+-- disk nor push out the rows of others.
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
 WHEN OLD.nth > (SELECT MAX(nth) FROM audit WHERE uid = OLD.uid) - 100000
 BEGIN

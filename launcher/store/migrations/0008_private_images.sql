@@ -1,4 +1,4 @@
--- Images that were pulled with somebody's credentials: whose cached copies they are to run.
+-- Images that were pulled with a user's credentials, and the users who may run the cached copies.
 CREATE TABLE private_images (
     image_id TEXT NOT NULL,
     uid INTEGER NOT NULL,

@@ -1,9 +1,9 @@
--- Images that a registry gave without credentials, or that an admin published.
+-- Images that a registry supplied without credentials, or that an admin published.
 CREATE TABLE public_images (
     image_id TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
--- Pulls with somebody's credentials that were started and have no end on record.
+-- Pulls with a user's credentials that were started and have no recorded end.
 CREATE TABLE pulls (
     reference TEXT NOT NULL,
     uid INTEGER NOT NULL,

@@ -3,6 +3,6 @@
 ALTER TABLE arrays ADD COLUMN template TEXT;
 ALTER TABLE arrays ADD COLUMN keys TEXT;
 
--- About what a job takes here, as far as its owner decides it; an element has a part of its array's
+-- The approximate memory of a job that its owner controls; an element has a share of its array's
 -- template. NULL in older rows.
 ALTER TABLE jobs ADD COLUMN kept_bytes INTEGER;

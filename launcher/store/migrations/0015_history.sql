@@ -1,5 +1,5 @@
--- How many jobs there are by outcome, and how many have not ended (LIVE): the triggers keep count,
--- so that nothing counts a million rows, and a start sees whether an index has lost a live job.
+-- The number of jobs by outcome, and of those that have not ended (LIVE). The triggers maintain the
+-- counts, so that no query counts a million rows, and a start detects an index that lost a job.
 CREATE TABLE tallies (
     word TEXT PRIMARY KEY,
     jobs INTEGER NOT NULL
@@ -32,7 +32,7 @@ END;
 
 DROP INDEX jobs_ended;
 
--- The same table without an index over container names: they follow from job and number.
+-- The same table without an index on container names: they follow from job and number.
 CREATE TABLE attempts_new (
     job INTEGER NOT NULL REFERENCES jobs (id),
     number INTEGER NOT NULL,
@@ -55,14 +55,14 @@ INSERT INTO attempts_new SELECT * FROM attempts;
 DROP TABLE attempts;
 ALTER TABLE attempts_new RENAME TO attempts;
 
--- Which jobs were deleted, and when (seconds since 1970): ids from `first` to `last`.
+-- Deleted jobs and the time of deletion (seconds since 1970): ids from `first` to `last`.
 CREATE TABLE pruned (
     first INTEGER PRIMARY KEY,
     last INTEGER NOT NULL,
     at REAL NOT NULL
 ) STRICT;
 
--- What deleted jobs used, by day (UTC): slice-seconds, of CPU jobs slot-seconds. `jobs` counts those
+-- The use of deleted jobs, by day (UTC): slice-seconds, or slot-seconds of CPU jobs. `jobs` counts jobs
 -- that ended on that day.
 CREATE TABLE usage (
     day TEXT NOT NULL,
@@ -76,7 +76,7 @@ CREATE TABLE usage (
     PRIMARY KEY (day, uid, profile, image, outcome)
 ) STRICT, WITHOUT ROWID;
 
--- Of the changes of the layout the last 10,000 are kept.
+-- Only the last 10,000 layout changes are stored.
 CREATE TRIGGER layouts_are_bounded AFTER INSERT ON layouts
 BEGIN
     DELETE FROM layouts WHERE id <= NEW.id - 10000 AND state = 'done';

@@ -140,11 +140,12 @@ def use_from(row: sqlite3.Row) -> Use:
     return Use(row["user"], row["amount"], row["at"])
 
 
-def reservation_row(one: Reservation) -> tuple[Any, ...]:
+def reservation_row(reservation: Reservation) -> tuple[Any, ...]:
     """Return a reservation's columns, in order."""
-    by = one.by
+    by = reservation.by
     return (
-        one.name, json.dumps(one.slices), one.user, one.group, one.start, one.end,
+        reservation.name, json.dumps(reservation.slices), reservation.user, reservation.group,
+        reservation.start, reservation.end,
         by.uid, by.gid, by.name,
     )  # fmt: skip
 

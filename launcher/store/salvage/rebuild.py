@@ -99,7 +99,7 @@ class Rebuilding(Replacing):
         last = max(highest, self.salvaged.highest, ceiling)
         if not (ceiling or self.salvaged.whole):
             last += MARGIN
-        return self.begin_ids_after(last)
+        return self.start_ids_after(last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Told:
             ("run on, from their containers", back.running),
             ("ended, their containers tell how", back.ended),
             ("were just being started and go on", back.starting),
-            ("had begun and have no container: LOST", back.lost),
+            ("had started and have no container: LOST", back.lost),
         )
         lines += [f"jobs that {fate}: {few(ids)}" for fate, ids in named if ids]
         lines += [f"{len(back.waiting)} jobs wait", *back.doubts]

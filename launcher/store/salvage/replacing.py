@@ -42,9 +42,9 @@ class Replacing:
         shutil.rmtree(self._work, ignore_errors=True)
         os.close(self._lock)
 
-    def begin_ids_after(self, last: int) -> int:
+    def start_ids_after(self, last: int) -> int:
         """Never assign an id up to ``last`` again; returns the next one."""
-        self.store.begin_ids_after(last)
+        self.store.start_ids_after(last)
         statedir.raise_ceiling(self.directory, last)
         return last + 1
 

@@ -63,7 +63,7 @@ class Restoring(Replacing):
         far above those of the backup.
         """
         here = statedir.id_ceiling(self.directory)
-        return self.begin_ids_after(max(here, self.store.last_id() + (0 if here else MARGIN)))
+        return self.start_ids_after(max(here, self.store.last_id() + (0 if here else MARGIN)))
 
 
 def _must_be_ours(backup: Path) -> None:
@@ -71,8 +71,8 @@ def _must_be_ours(backup: Path) -> None:
     try:
         with contextlib.closing(
             sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        ) as found:
-            tables = {r[0] for r in found.execute("SELECT name FROM sqlite_schema")}
+        ) as database:
+            tables = {r[0] for r in database.execute("SELECT name FROM sqlite_schema")}
     except sqlite3.Error as error:
         raise UserError(f"{backup} is not a backup of a launcher: {error}") from error
     if not {"jobs", "meta", "leases"} <= tables:

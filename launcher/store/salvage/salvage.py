@@ -58,7 +58,7 @@ class Salvage:
     def __init__(self, source: Path, into: sqlite3.Connection) -> None:
         self._source, self._into = source, into
         self._old = sqlite3.connect(source, isolation_level=None)
-        self.found = Salvaged()
+        self.salvaged = Salvaged()
         self._version = self._schema()
 
     def _schema(self) -> int:
@@ -79,13 +79,13 @@ class Salvage:
         for table in TABLES:
             self._copy(table)
         self._sequence()
-        if not self.found.whole:
+        if not self.salvaged.whole:
             self._copy_from_pages()
-        self._leave_what_is_not_understood()
-        self._fit_together()
+        self._delete_invalid_rows()
+        self._remove_inconsistent()
         self._into.execute("COMMIT")
         self._into.execute("PRAGMA foreign_keys = ON")
-        return self.found
+        return self.salvaged
 
     def _copy(self, table: str) -> None:
         try:
@@ -93,7 +93,7 @@ class Salvage:
         except UNREADABLE:
             old = []
         if not old:
-            self.found.whole = self.found.whole and self._version < SINCE.get(table, 0)
+            self.salvaged.whole = self.salvaged.whole and self._version < SINCE.get(table, 0)
             return
         new = _columns(self._into, table)
         shared = [name for name in old if name in new]
@@ -106,14 +106,14 @@ class Salvage:
         chosen = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED"
         if (yield from self._until_damage(chosen)):
             return
-        self.found.whole = False
+        self.salvaged.whole = False
         if table not in BY_ROWID:
             keys = [r[1] for r in self._old.execute(f"PRAGMA table_info({table})") if r[5]]
             order = ", ".join(f"{key} DESC" for key in keys or ["rowid"])
             yield from self._until_damage(f"{chosen} ORDER BY {order}")
             return
         yield from self._until_damage(f"{chosen} ORDER BY id DESC")
-        for number in range(1, min(self.found.highest, MOST_LOOKS) + 1):
+        for number in range(1, min(self.salvaged.highest, MOST_LOOKS) + 1):
             yield from self._until_damage(f"{chosen} WHERE id = {number}")
 
     def _until_damage(self, query: str) -> Generator[Any, None, bool]:
@@ -127,24 +127,24 @@ class Salvage:
         if key := _OF_JOB.get(table):
             number = dict(zip(columns, values, strict=True)).get(key)
             if not isinstance(number, int) or not 0 < number < HIGHEST_ID:
-                return self._left(table)
-            self.found.highest = max(self.found.highest, number)
+                return self._count_unusable(table)
+            self.salvaged.highest = max(self.salvaged.highest, number)
         marks = ", ".join("?" * len(columns))
         text = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
         try:
             self._into.execute(text, values)
         except (*UNREADABLE, OverflowError):
-            self._left(table)
+            self._count_unusable(table)
         return None
 
-    def _left(self, table: str, count: int = 1) -> None:
-        self.found.left[table] = self.found.left.get(table, 0) + count
-        self.found.whole = False
+    def _count_unusable(self, table: str, count: int = 1) -> None:
+        self.salvaged.left[table] = self.salvaged.left.get(table, 0) + count
+        self.salvaged.whole = False
 
     def _sequence(self) -> None:
         for row in self._until_damage("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"):
             if isinstance(row[0], int) and row[0] < HIGHEST_ID:
-                self.found.highest = max(self.found.highest, row[0])
+                self.salvaged.highest = max(self.salvaged.highest, row[0])
 
     def _copy_from_pages(self) -> None:
         """Read the jobs and arrays that SQLite did not find from the file itself.
@@ -171,7 +171,7 @@ class Salvage:
         for (table, _), row in best.items():
             self._insert(table, columns[table], row)
 
-    def _leave_what_is_not_understood(self) -> None:
+    def _delete_invalid_rows(self) -> None:
         """Delete the rows that no reader of the store understands."""
         readers: dict[str, Callable[[sqlite3.Row], object]] = {
             "jobs": _plausible_job,
@@ -186,25 +186,25 @@ class Salvage:
                 try:
                     read(row)
                 except (ValueError, TypeError, KeyError, IndexError):
-                    self._left(table)
+                    self._count_unusable(table)
                     where = " AND ".join(f"{key} = ?" for key in keys)
                     values = tuple(row[key] for key in keys)
                     self._into.execute(f"DELETE FROM {table} WHERE {where}", values)
 
-    def _fit_together(self) -> None:
+    def _remove_inconsistent(self) -> None:
         """Leave out references to missing jobs; create the missing arrays."""
         db = self._into
         for table in ("attempts", "leases", "history"):
             gone = db.execute(f"DELETE FROM {table} WHERE job NOT IN (SELECT id FROM jobs)")
             if gone.rowcount:
-                self._left(table, gone.rowcount)
+                self._count_unusable(table, gone.rowcount)
         db.execute(
             "INSERT INTO arrays (id, uid, gid, user, name, size, indices) "
             "SELECT array_id, uid, gid, user, name, COUNT(*), '' FROM jobs "
             "WHERE array_id IS NOT NULL AND array_id NOT IN (SELECT id FROM arrays) "
             "GROUP BY array_id"
         )
-        (self.found.unasked,) = db.execute(
+        (self.salvaged.unasked,) = db.execute(
             "SELECT COUNT(*) FROM jobs j JOIN arrays a ON a.id = j.array_id "
             "WHERE j.spec = '' AND j.state <> 'DONE' AND a.template IS NULL"
         ).fetchone()
@@ -214,7 +214,7 @@ class Salvage:
         )
         for table in TABLES:
             (count,) = db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
-            self.found.counts[table] = count
+            self.salvaged.counts[table] = count
 
 
 def _plausible_job(row: sqlite3.Row) -> Job:
@@ -249,7 +249,7 @@ def _further(columns: list[str], row: tuple[Any, ...], other: tuple[Any, ...]) -
     if "state" not in columns:
         return False
 
-    def come(values: tuple[Any, ...]) -> tuple[int, int]:
+    def progress(values: tuple[Any, ...]) -> tuple[int, int]:
         named = dict(zip(columns, values, strict=True))
         state, attempt = named["state"], named["attempt"]
         return (
@@ -257,4 +257,4 @@ def _further(columns: list[str], row: tuple[Any, ...], other: tuple[Any, ...]) -
             _COME.index(state) if state in _COME else -1,
         )
 
-    return come(row) > come(other)
+    return progress(row) > progress(other)

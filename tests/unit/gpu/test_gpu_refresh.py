@@ -92,4 +92,4 @@ def test_what_cannot_be_refreshed_is_said(tmp_path: Path) -> None:
     machine.add("etc/cdi/nvidia.yaml", SPEC)
     problems = machine.refresh()
     assert problems[0] == "nvidia-smi: it failed"
-    assert "does not follow the layout: nvidia-ctk is not installed" in problems[1]
+    assert "does not match the layout: nvidia-ctk is not installed" in problems[1]
