@@ -1,6 +1,6 @@
-"""Thin, synchronous, standard-library HTTP over the daemon's unix socket: the Python API.
+"""The Python API: a thin, synchronous, standard-library HTTP client of the daemon's unix socket.
 
-May import ``launcher.wire`` and ``launcher.errors``. Knows no YAML, no Docker, no terminal.
+May import ``launcher.wire`` and ``launcher.errors``. Handles no YAML, Docker or terminal.
 """
 
 from __future__ import annotations

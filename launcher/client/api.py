@@ -1,4 +1,4 @@
-"""The client: one method per thing the daemon can be asked, typed as ``launcher.wire``."""
+"""The client: one method per request to the daemon, typed as in ``launcher.wire``."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ POLL_SECONDS = 20.0
 RECONNECT_SECONDS = 60.0
 REPAIR_SECONDS = 180.0
 MOST_ROUNDS = 1000
-"""In so many rounds of a few seconds a daemon deletes some million jobs."""
+"""In this many rounds of a few seconds a daemon deletes some million jobs."""
 BACKUP_SECONDS = 600.0
-"""The daemon copies its database before it sends the first of it."""
+"""The daemon copies its database before it sends the first byte."""
 _RETRY_SECONDS = 0.1
 REFS_IN_A_QUERY = 100
-"""In a URL, whose line has at most 8190 bytes."""
+"""Maximum references in a URL, whose line is limited to 8190 bytes."""
 
 Ref = int | str
 
 
 class Client:
-    """The daemon, as an object. Every method is one request; each raises ``LauncherError``.
+    """A connection to the daemon. Every method is one request and raises ``LauncherError``.
 
-    ``socket`` names the daemon's socket; without it ``LAUNCHER_SOCKET``, the system's and the
-    user's own are tried. ``notice`` gets sentences that are not errors: another version, a daemon
-    that is being waited for.
+    ``socket`` is the path of the daemon's socket; without it ``LAUNCHER_SOCKET``, the system's and
+    the user's own are tried. ``notice`` receives messages that are not errors: a version
+    difference, or a wait for the daemon.
     """
 
     def __init__(
@@ -51,32 +51,32 @@ class Client:
         self.timeout = timeout
         self.reconnect = reconnect
         self.wakeup: int | None = None
-        """For programs that handle signals while they follow: see ``http11.Connection.patient``."""
+        """For programs that handle signals while they follow: see ``HttpConnection.patient``."""
         self._transport = Transport([socket] if socket else socket_candidates(), notice)
 
     @property
     def socket(self) -> str | None:
-        """The socket that answered, once one has."""
+        """The socket that answered; None before the first reply."""
         return self._transport.socket
 
     @property
     def daemon_version(self) -> str | None:
-        """The daemon's version, once it has answered."""
+        """The daemon's version; None before the first reply."""
         return self._transport.daemon_version
 
     def status(self) -> wire.Status:
-        """Return the daemon's own health."""
+        """Return the daemon's health."""
         return decode(wire.Status, self._get("/v1/status"))
 
     def login(self, registry: str, auth: wire.RegistryAuth) -> wire.LoginReply:
-        """Give the daemon credentials for a registry, which is asked whether it takes them."""
+        """Give the daemon credentials for a registry; the daemon checks them with the registry."""
         request = wire.LoginRequest(registry=registry, auth=auth)
         return decode(wire.LoginReply, self._post("/v1/login", dataclasses.asdict(request)))
 
     def publish(self, images: Sequence[str] | None) -> list[wire.ImageView]:
-        """Make these images everybody's; None: all of which it is not known whose they are."""
-        asked = wire.PublishRequest(images=None if images is None else list(images))
-        reply = self._post("/v1/images/publish", dataclasses.asdict(asked))
+        """Publish these images to all users; None: all images without a known owner."""
+        request = wire.PublishRequest(images=None if images is None else list(images))
+        reply = self._post("/v1/images/publish", dataclasses.asdict(request))
         return decode_list(wire.ImageView, reply)
 
     def submit(
@@ -86,20 +86,22 @@ class Client:
         *,
         dry_run: bool = False,
     ) -> list[wire.JobView]:
-        """Queue all of these jobs, or none; with ``dry_run`` only check them: no secret is sent."""
-        asked = [job.without_contents() for job in jobs] if dry_run else list(jobs)
+        """Queue all of these jobs, or none; with ``dry_run`` only check them, without secrets."""
+        sent = [job.without_contents() for job in jobs] if dry_run else list(jobs)
         request = wire.SubmitRequest(
-            jobs=asked, credentials=dict(credentials or {}), dry_run=dry_run
+            jobs=sent, credentials=dict(credentials or {}), dry_run=dry_run
         )
         try:
             reply = self._post("/v1/jobs", dataclasses.asdict(request))
         except CutStream as error:
-            error.fix = "`launch ps` shows whether the jobs were queued before it went."
+            error.fix = (
+                "`launch ps` shows whether the jobs were queued before the daemon went away."
+            )
             raise
         return decode_list(wire.JobView, reply)
 
     def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[wire.JobView]:
-        """Return what is pending and running, with ``all`` everything; or the named jobs."""
+        """Return the live jobs, with ``all`` the ended ones too; or the named jobs."""
         result: dict[int, wire.JobView] = {}
         for first in range(0, max(1, len(refs)), REFS_IN_A_QUERY):
             some = refs[first : first + REFS_IN_A_QUERY]
@@ -109,11 +111,11 @@ class Client:
         return list(result.values())
 
     def head(self, most: int = 50) -> wire.QueueHead:
-        """Return what runs, the first of what waits, and how many there are."""
+        """Return the running jobs, the first waiting ones, and their numbers."""
         return decode(wire.QueueHead, self._get(f"/v1/queue/head?most={most}"))
 
     def show(self, ref: Ref) -> wire.JobDetail:
-        """Return all there is to know of one job."""
+        """Return all details of one job."""
         return decode(wire.JobDetail, self._get(_job(ref)))
 
     def cancel(self, ref: Ref, *, now: bool = False) -> list[wire.JobView]:
@@ -125,17 +127,17 @@ class Client:
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/hold"))
 
     def release(self, ref: Ref) -> list[wire.JobView]:
-        """Let held jobs go."""
+        """Release held jobs."""
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/release"))
 
     def requeue(self, ref: Ref) -> list[wire.JobView]:
-        """Stop running jobs and queue them again, under their ids."""
+        """Stop running jobs and queue them again, under the same ids."""
         return decode_list(wire.JobView, self._post(f"{_job(ref)}/requeue"))
 
     def retry(self, refs: Sequence[Ref], *, failed: bool = False) -> list[wire.JobView]:
-        """Queue ended jobs again, together: they wait for each other as they did before."""
-        asked = wire.RetryJobs(refs=[str(ref) for ref in refs], failed=failed)
-        return decode_list(wire.JobView, self._post("/v1/jobs/retry", dataclasses.asdict(asked)))
+        """Queue ended jobs again, together, with the dependencies between them."""
+        request = wire.RetryJobs(refs=[str(ref) for ref in refs], failed=failed)
+        return decode_list(wire.JobView, self._post("/v1/jobs/retry", dataclasses.asdict(request)))
 
     def edit(self, ref: Ref, request: wire.EditRequest) -> list[wire.JobView]:
         """Change pending jobs, or the time limit of running ones."""
@@ -143,7 +145,7 @@ class Client:
         return decode_list(wire.JobView, reply)
 
     def cancel_all(self, select: wire.SelectRequest) -> list[wire.JobView]:
-        """End all live jobs that are meant; return them. Many references take several requests."""
+        """End all selected live jobs; return them. Many references take several requests."""
         ended: dict[int, wire.JobView] = {}
         none: errors.NoSuchJob | None = None
         for first in range(0, max(1, len(select.refs)), MOST_ITEMS):
@@ -164,10 +166,9 @@ class Client:
         return decode(wire.JobView, self._post(f"{_job(ref)}/signal", body))
 
     def wait(self, ref: Ref, timeout: float | None = None) -> wire.JobView:
-        """Return the job when it has its outcome; after ``timeout`` seconds, as it is then.
+        """Return the job when it has its outcome; after ``timeout`` seconds, its state then.
 
-        A daemon that is being restarted is waited for: its jobs go on. So is one of which too much
-        is asked.
+        Waits while the daemon restarts, because its jobs go on, and while it refuses for overload.
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
         patience = _Patience(self)
@@ -202,7 +203,7 @@ class Client:
     ) -> Iterator[wire.Frame]:
         """Yield a job's output, frame by frame; with ``follow`` until it ends.
 
-        Only what was printed from ``since_ns`` on and before ``until_ns`` (nanoseconds since 1970).
+        Limited to output from ``since_ns`` on and before ``until_ns`` (nanoseconds since 1970).
         """
         pairs = [("follow", str(int(follow)))]
         pairs += [("tail", str(tail))] if tail is not None else []
@@ -219,22 +220,24 @@ class Client:
     def follow(self, ref: Ref) -> Iterator[wire.Frame]:
         """Yield a job's changes (EVENT) and output until END, which carries its final view.
 
-        When the daemon goes away it is waited for, and the stream goes on after the last frame of
-        output that was seen: nothing is repeated, nothing is lost.
+        If the daemon goes away, waits for it and resumes after the last received frame of output:
+        nothing is repeated or lost.
         """
         return self._resumed(f"{_job(ref)}/follow", [])
 
     def _resumed(self, path: str, pairs: list[tuple[str, str]]) -> Iterator[wire.Frame]:
-        """Yield a stream's frames up to END, over as many connections as that takes."""
+        """Yield a stream's frames up to END, over as many connections as needed."""
         patience = _Patience(self)
         position, seen = "", 0
         while True:
             since = [("position", position), ("skip", str(seen))] if position else []
             again = [pair for pair in pairs if not (position and pair[0] == "tail")]
-            asked = query([*again, *since])
+            options = query([*again, *since])
             try:
                 for frame in self._transport.frames(
-                    f"{path}?{asked}" if asked else path, timeout=self.timeout, wakeup=self.wakeup
+                    f"{path}?{options}" if options else path,
+                    timeout=self.timeout,
+                    wakeup=self.wakeup,
                 ):
                     patience.renew()
                     if frame.stream == wire.POSITION:
@@ -251,19 +254,19 @@ class Client:
                 must_be_short(error)
 
     def slices(self) -> list[wire.SliceView]:
-        """Return every slice of the machine and what is on it."""
+        """Return every slice of the machine and its use."""
         return decode_list(wire.SliceView, self._get("/v1/slices"))
 
     @property
     def queue(self) -> Queue:
-        """What is about the queue: its order, reasons, forecasts, reservations."""
+        """Requests about the queue: its order, reasons, forecasts, reservations."""
         from launcher.client.queue import Queue
 
         return Queue(self._transport.json, self.timeout)
 
     @property
     def layout(self) -> Layout:
-        """What is about the layout of the GPUs."""
+        """Requests about the layout of the GPUs."""
         from launcher.client.layout import Layout
 
         return Layout(self._transport.json, self.timeout)
@@ -271,14 +274,14 @@ class Client:
     def prune(
         self, *, older_than: float | None = None, logs: bool = False, dry_run: bool = False
     ) -> wire.PruneReply:
-        """Delete the caller's jobs, or only their logs, that are too old; an admin's: everybody's.
+        """Delete old jobs of the caller, or only their logs; for an admin, of all users.
 
-        ``older_than`` is in seconds; None: what ``[history]`` of launcher.toml says.
+        ``older_than`` is in seconds; None: the limits in ``[history]`` of launcher.toml.
         """
-        asked = wire.PruneRequest(older_than=older_than, logs=logs, dry_run=dry_run)
+        request = wire.PruneRequest(older_than=older_than, logs=logs, dry_run=dry_run)
         jobs = 0
-        for _ in range(MOST_ROUNDS):  # the daemon takes some at a time
-            reply = decode(wire.PruneReply, self._post("/v1/prune", dataclasses.asdict(asked)))
+        for _ in range(MOST_ROUNDS):  # the daemon deletes a batch per request
+            reply = decode(wire.PruneReply, self._post("/v1/prune", dataclasses.asdict(request)))
             jobs += reply.jobs
             if not reply.more:
                 break
@@ -295,7 +298,7 @@ class Client:
     def audit(
         self, *, user: str | None = None, since: float | None = None, limit: int = 100
     ) -> list[wire.AuditView]:
-        """Return the last lines of the audit, newest last; ``since`` is in seconds before now."""
+        """Return the last lines of the audit log, newest last; ``since`` is an age in seconds."""
         pairs = [("most", str(limit))]
         pairs += [("user", user)] if user is not None else []
         pairs += [("since", str(math.ceil(since)))] if since is not None else []
@@ -306,14 +309,14 @@ class Client:
         return decode_list(wire.Check, self._get("/v1/doctor"))
 
     def doctor_fix(self) -> list[wire.Check]:
-        """Let the daemon make its harmless repairs; return what it did, then its checks."""
+        """Make the daemon's harmless repairs; return them, then its checks."""
         timeout = max(self.timeout, REPAIR_SECONDS)
         return decode_list(
             wire.Check, self._transport.json("POST", "/v1/doctor/fix", timeout=timeout)
         )
 
     def stop(self, *, drain: bool = False) -> wire.Status:
-        """End the daemon; its jobs go on. With ``drain`` it ends once nothing runs any more."""
+        """Stop the daemon; its jobs go on. With ``drain`` it stops once no job runs."""
         return decode(wire.Status, self._post("/v1/stop?drain=1" if drain else "/v1/stop"))
 
     def _get(self, path: str) -> Any:
@@ -324,23 +327,23 @@ class Client:
 
 
 class _Patience:
-    """How long a daemon that answered once is waited for when it goes away."""
+    """Limits the wait for a daemon that answered once and went away."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._until: float | None = None
-        self._known = False
+        self._answered = False
 
     def renew(self) -> None:
-        """Note that the daemon answered."""
-        self._until, self._known = None, True
+        """Record that the daemon answered."""
+        self._until, self._answered = None, True
 
     def after(self, error: errors.DaemonUnreachable | errors.RecoveryMode) -> None:
         """Wait a little before the next try, or give up by raising ``error``.
 
-        One that comes back in recovery mode is waited for by who knew it before.
+        A daemon in recovery mode is waited for only if it answered before.
         """
-        if isinstance(error, errors.RecoveryMode) and not self._known:
+        if isinstance(error, errors.RecoveryMode) and not self._answered:
             raise error
         transport = self._client._transport
         now = time.monotonic()
@@ -348,7 +351,7 @@ class _Patience:
             raise error
         if self._until is None:
             self._until = now + self._client.reconnect
-            transport.notice("the daemon does not answer; its jobs go on, waiting for it")
+            transport.notice("waiting for the daemon, which does not answer; its jobs go on")
         if now >= self._until:
             raise error
         time.sleep(_RETRY_SECONDS)

@@ -1,6 +1,6 @@
-"""Starts the user's own daemon in the background where nobody runs one, as tmux starts its server.
+"""Starts the user's own daemon in the background if none runs, as tmux starts its server.
 
-Only with no ``LAUNCHER_SOCKET``, no system socket, no system unit, and a Docker the caller may use.
+Only without ``LAUNCHER_SOCKET``, system socket and system unit, and if the caller may use Docker.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _POLL_SECONDS = 0.02
 _LOG_LINES = 10
 
 _started: list[subprocess.Popen[bytes]] = []
-"""Kept, so that nobody complains that a daemon outlives its starter: it should."""
+"""Referenced, to avoid a ResourceWarning: the daemon must outlive its starter."""
 
 
 def ensure_daemon() -> bool:
-    """Start the user's own daemon if none runs and it is ours to start; say whether it was."""
+    """Start the user's own daemon if none runs and one is allowed; return whether it did."""
     if any(answers(path) for path in sockets.socket_candidates()):
         return False
     state = Path(sockets.own_state_dir())
@@ -48,14 +48,14 @@ def ensure_daemon() -> bool:
             _wait_for(path, _spawn(path, state, log), log)
     except OSError as error:
         raise DaemonUnreachable(
-            f"cannot start a daemon of your own: {error.strerror}: {error.filename}",
+            f"cannot start a per-user daemon: {error.strerror}: {error.filename}",
             fix="Start one by hand with `launch serve`.",
         ) from error
     return True
 
 
 def docker_socket() -> str | None:
-    """Return the local Docker socket the caller would use, or None if ``DOCKER_HOST`` is remote."""
+    """Return the caller's local Docker socket, None if ``DOCKER_HOST`` is remote."""
     host = os.environ.get("DOCKER_HOST") or f"unix://{DOCKER_SOCKET}"
     return host.removeprefix("unix://") if host.startswith("unix://") else None
 
@@ -120,8 +120,8 @@ def _did_not_start(why: str, log: Path) -> DaemonUnreachable:
         lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
     except OSError:
         lines = []
-    said = "".join(f"\n    {line}" for line in lines)
+    log_lines = "".join(f"\n    {line}" for line in lines)
     return DaemonUnreachable(
-        f"a daemon of your own was started, but {why}{':' if said else ''}{said}",
+        f"a per-user daemon was started, but {why}{':' if log_lines else ''}{log_lines}",
         fix=f"Its log is {log}; `launch serve` runs it in the foreground.",
     )

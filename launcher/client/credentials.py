@@ -18,7 +18,7 @@ _HELPER_SECONDS = 20
 
 
 def credentials_for(images: Iterable[str]) -> dict[str, RegistryAuth]:
-    """Return what the user has for these images' registries, by registry; often nothing."""
+    """Return the user's credentials for these images' registries, by registry; often empty."""
     registries = {registry_of(image) for image in images}
     config = _config() if registries else {}
     result = {registry: _lookup(config, registry) for registry in sorted(registries)}
@@ -44,9 +44,9 @@ def _lookup(config: dict[str, Any], registry: str) -> RegistryAuth | None:
     helpers, store = config.get("credHelpers"), config.get("credsStore")
     for key in keys:
         helper = helpers.get(key) if isinstance(helpers, dict) else None
-        if isinstance(helper, str) and (reply := _ask(helper, key)):
+        if isinstance(helper, str) and (reply := _helper_credentials(helper, key)):
             return reply
-    if isinstance(store, str) and store and (reply := _ask(store, keys[0])):
+    if isinstance(store, str) and store and (reply := _helper_credentials(store, keys[0])):
         return reply
     auths = config.get("auths")
     for name, entry in auths.items() if isinstance(auths, dict) else ():
@@ -75,8 +75,8 @@ def _entry(entry: dict[str, Any]) -> RegistryAuth | None:
     )
 
 
-def _ask(helper: str, server: str) -> RegistryAuth | None:
-    """Run ``docker-credential-<helper> get``; one that fails has nothing to give."""
+def _helper_credentials(helper: str, server: str) -> RegistryAuth | None:
+    """Run ``docker-credential-<helper> get``; None if it fails."""
     if not helper.replace("-", "").replace("_", "").replace(".", "").isalnum():
         return None
     try:

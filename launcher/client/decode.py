@@ -1,4 +1,4 @@
-"""JSON -> the dataclasses of ``launcher.wire``, with the standard library only.
+"""Decodes JSON into the dataclasses of ``launcher.wire``, with the standard library only.
 
 Unknown keys are ignored, so that an older client works with a newer daemon.
 """
@@ -19,7 +19,7 @@ _FIX = "`launch status` shows both versions; the launcher and its daemon may dif
 
 
 def decode(kind: type[T], value: Any) -> T:
-    """Return ``value`` (parsed JSON) as ``kind``; raise an error of ours where it does not fit."""
+    """Return ``value`` (parsed JSON) as ``kind``; raise ``LauncherError`` if it does not fit."""
     return typing.cast(T, _decode(kind, value))
 
 
@@ -33,7 +33,7 @@ def decode_list(kind: type[T], value: Any) -> list[T]:
 @cache
 def _fields(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {each.name: hints[each.name] for each in dataclasses.fields(kind)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _decode(kind: Any, value: Any) -> Any:
@@ -43,7 +43,7 @@ def _decode(kind: Any, value: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        kinds = [each for each in inner if each is not type(None)]
+        kinds = [inner_kind for inner_kind in inner if inner_kind is not type(None)]
         return _decode(kinds[0], value) if len(kinds) == 1 else value
     if origin in (list, tuple) and isinstance(value, list):
         return origin(_decode(inner[0], item) for item in value)
@@ -71,11 +71,11 @@ def _dataclass(kind: type, value: Any) -> Any:
     try:
         return kind(**known)
     except TypeError as error:
-        raise LauncherError(f"the daemon's answer is incomplete: {error}", fix=_FIX) from error
+        raise LauncherError(f"the daemon's reply is incomplete: {error}", fix=_FIX) from error
 
 
 def _misfit(expected: str, value: Any) -> LauncherError:
     return LauncherError(
-        f"the daemon's answer does not fit: expected {expected}, not {type(value).__name__}",
+        f"the daemon's reply does not fit: expected {expected}, not {type(value).__name__}",
         fix=_FIX,
     )

@@ -1,4 +1,4 @@
-"""One exchange with the daemon, every failure of it turned into an error of ours."""
+"""One exchange with the daemon; every failure becomes an error of ``launcher.errors``."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ VERSION_HEADER = "Launcher-Version"
 NOTICE_HEADER = "Launcher-Notice"
 PATIENCE_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 10.0
-"""Who is told to come back later than that hears of it at once."""
+"""A longer Retry-After is raised as an error at once."""
 
 _START = (
-    "One that is being started answers in a moment. Else start it as it was installed "
+    "A starting daemon answers in a moment. Otherwise start it as it was installed "
     "(`systemctl start launcher`, `docker compose up -d`), or with `launch serve`."
 )
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 def quote(text: str) -> str:
-    """Return the text as one part of a path or query (``urllib`` would cost more than it saves)."""
+    """Return the text as one part of a path or query (importing ``urllib`` takes too long)."""
     data = text.encode("utf-8", "surrogateescape")
     return "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}" for byte in data)
 
@@ -39,13 +39,13 @@ def query(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 class CutStream(errors.DaemonUnreachable):
-    """The daemon went away before it had answered."""
+    """The daemon went away before its reply was complete."""
 
     kind = "daemon-went-away"
 
 
 class Transport:
-    """Requests to the daemon on the first socket that answers; from then on, on that one."""
+    """Requests to the daemon on the first socket that answers, then always on that one."""
 
     def __init__(self, candidates: list[str], notice: Callable[[str], None] | None) -> None:
         self.candidates = candidates
@@ -54,7 +54,7 @@ class Transport:
         self._notice = notice
 
     def notice(self, text: str) -> None:
-        """Tell the person something that is not an error."""
+        """Report a message that is not an error."""
         if self._notice:
             self._notice(text)
 
@@ -64,7 +64,7 @@ class Transport:
         try:
             return json.loads(self._all(connection))
         except ValueError as error:
-            raise errors.LauncherError(f"the daemon's answer is not valid JSON: {error}") from error
+            raise errors.LauncherError(f"the daemon's reply is not valid JSON: {error}") from error
         finally:
             connection.close()
 
@@ -80,7 +80,7 @@ class Transport:
             connection.close()
 
     def _exchange(self, method: str, path: str, body: Any, timeout: float) -> HttpConnection:
-        """Return the reply; above a limit, wait as the daemon says and ask again."""
+        """Return the reply; if refused for overload, wait as the daemon says and retry."""
         until = time.monotonic() + PATIENCE_SECONDS
         noticed = False
         while True:
@@ -115,7 +115,7 @@ class Transport:
             raise self._slow() from error
         except (OSError, ProtocolError) as error:
             connection.close()
-            raise CutStream(f"the daemon on {self.socket} went away before it answered") from error
+            raise CutStream(f"the daemon on {self.socket} went away before it replied") from error
         except BaseException:
             connection.close()
             raise
@@ -127,12 +127,12 @@ class Transport:
         except TimeoutError as error:
             raise self._slow() from error
         except (OSError, ProtocolError) as error:
-            raise CutStream("the daemon went away in the middle of its answer") from error
+            raise CutStream("the daemon went away in the middle of its reply") from error
 
     def _slow(self) -> errors.DaemonUnreachable:
         return errors.DaemonUnreachable(
             f"the daemon on {self.socket} did not answer in time",
-            fix="`launch status` shows how it is; its log says more.",
+            fix="`launch status` shows its state; see its log.",
         )
 
     def _connect(self, timeout: float) -> HttpConnection:
@@ -157,7 +157,7 @@ class Transport:
 
 
 def must_be_short(refused: errors.TooMany) -> None:
-    """Raise a refusal after which one would have to wait for long."""
+    """Raise a refusal whose Retry-After is too long to wait for."""
     if refused.retry_after > LONGEST_WAIT_SECONDS:
         raise refused
 
@@ -173,13 +173,15 @@ def _unreachable(failed: list[tuple[str, OSError]]) -> errors.DaemonUnreachable:
         if isinstance(error, PermissionError):
             return errors.DaemonUnreachable(
                 f"you may not use the daemon's socket {path}",
-                fix="It is another user's own daemon, or its directory is closed to you.",
+                fix="It is another user's own daemon, or you may not enter its directory.",
             )
     for path, error in failed:
         if error.errno is None:  # Python's own check, before any system call
             return errors.DaemonUnreachable(f"{path} cannot be a socket's path: {error}")
         if not isinstance(error, FileNotFoundError):
-            why = "nobody answers on it" if isinstance(error, ConnectionError) else error.strerror
+            why = (
+                "no process answers on it" if isinstance(error, ConnectionError) else error.strerror
+            )
             return errors.DaemonUnreachable(
                 f"no launcher daemon is running: {path} is there, but {why}",
                 fix=_START,

@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as one request over a unix socket needs.
+"""A minimal HTTP/1.1 client for one request over a unix socket.
 
 The standard library's ``http.client`` loads ``email`` and ``ssl`` first, which takes longer than
 ``launch ps`` itself. One request per connection; bodies by length, in chunks, or to the end.
@@ -19,7 +19,7 @@ _HEADERS = 200
 
 
 class ProtocolError(ValueError):
-    """The answer is not HTTP/1.1, or it ends too early."""
+    """The response is not HTTP/1.1, or it ends too early."""
 
 
 class HttpConnection:
@@ -35,7 +35,7 @@ class HttpConnection:
         self._chunked = False
         self._ended = False
         try:
-            # Where many connect at once the kernel lets us wait for our turn, but only who blocks.
+            # If many connect at once, the kernel queues only blocking sockets.
             seconds, rest = divmod(timeout, 1.0)
             patience = struct.pack("ll", int(seconds), int(rest * 1e6))
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
@@ -46,7 +46,7 @@ class HttpConnection:
             raise
 
     def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Send the request, and read the answer's status and headers."""
+        """Send the request, and read the response's status and headers."""
         lines = [f"{method} {path} HTTP/1.1", "Host: launcher", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method == "POST":
@@ -55,10 +55,10 @@ class HttpConnection:
         self._read_head()
 
     def patient(self, wakeup: int | None = None) -> None:
-        """From here on wait as long as it takes.
+        """From here on wait indefinitely.
 
-        ``wakeup`` is the reading end of a ``signal.set_wakeup_fd`` pipe: a signal that comes just
-        before the wait begins would otherwise be handled only when the daemon says something.
+        ``wakeup`` is the reading end of a ``signal.set_wakeup_fd`` pipe: a signal just before the
+        wait would otherwise be handled only when the daemon sends something.
         """
         self._socket.settimeout(None)
         self._wakeup = wakeup
@@ -71,40 +71,40 @@ class HttpConnection:
         return b"".join(pieces)
 
     def read_some(self) -> bytes:
-        """Return a piece of the body as soon as there is one; nothing at its end."""
+        """Return a piece of the body as soon as it arrives; empty at its end."""
         if self._ended or (self._left == 0 and not self._next_chunk()):
             return b""
         more = bool(self._buffer) or self._fill()
         if self._left is None:
             self._ended = not more
         elif not more:
-            raise ProtocolError("the answer ends too early")
+            raise ProtocolError("the response ends too early")
         piece = bytes(self._buffer[: self._left])
         del self._buffer[: self._left]
         if self._left is None:
             return piece
         self._left -= len(piece)
         if self._chunked and self._left == 0 and self._line():
-            raise ProtocolError("a chunk does not end where it says")
+            raise ProtocolError("a chunk does not end at its length")
         return piece
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._socket.close()
 
     def _send(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
-            # The other side may have answered before it read all of a body it refuses.
+            # The daemon may refuse a body before it has read all of it.
             return
 
     def _read_head(self) -> None:
         while True:
-            words = self._line().split(b" ", 2)
-            if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-                raise ProtocolError("the answer is not HTTP")
-            self.status = int(words[1])
+            fields = self._line().split(b" ", 2)
+            if len(fields) < 2 or not fields[0].startswith(b"HTTP/1.") or not fields[1].isdigit():
+                raise ProtocolError("the response is not HTTP")
+            self.status = int(fields[1])
             self._read_headers()
             if self.status >= 200:
                 break
@@ -124,10 +124,10 @@ class HttpConnection:
                 return
             name, _, value = line.decode("latin-1").partition(":")
             self.headers[name.strip().lower()] = value.strip()
-        raise ProtocolError("the answer has too many headers")
+        raise ProtocolError("the response has too many headers")
 
     def _next_chunk(self) -> bool:
-        """Go to the next chunk; say whether there is one."""
+        """Go to the next chunk; return whether there is one."""
         if not self._chunked:
             self._ended = True
             return False
@@ -144,13 +144,13 @@ class HttpConnection:
     def _line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > _LINE or not self._fill():
-                raise ProtocolError("the answer ends too early")
+                raise ProtocolError("the response ends too early")
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line.removesuffix(b"\r")
 
     def _fill(self) -> bool:
-        """Wait for bytes; say whether any came."""
+        """Wait for bytes; return whether any came."""
         if self._wakeup is not None:
             self._await(self._wakeup)
         data = self._socket.recv(_PIECE)
@@ -158,7 +158,7 @@ class HttpConnection:
         return bool(data)
 
     def _await(self, wakeup: int) -> None:
-        """Return when there is something to read; on the way Python handles its signals."""
+        """Return when there is something to read; Python handles its signals meanwhile."""
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)
         waiting.register(wakeup, select.POLLIN)

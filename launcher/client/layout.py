@@ -1,4 +1,4 @@
-"""The layout, as the client asks for it: ``Client().layout``."""
+"""The layout part of the client: ``Client().layout``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLL_SECONDS = 20.0
 
 
 class Layout:
-    """Every method is one request, but ``wait``; changes need an admin."""
+    """Every method except ``wait`` is one request; changes need an admin."""
 
     def __init__(self, request: Callable[..., Any], timeout: float) -> None:
         self._request, self._timeout = request, timeout
@@ -27,25 +27,25 @@ class Layout:
         return self._request("POST", path, body, timeout=self._timeout)
 
     def show(self) -> list[wire.GpuView]:
-        """Return every GPU and what stands on it."""
+        """Return every GPU and its instances."""
         return decode_list(wire.GpuView, self._get("/v1/layout"))
 
     def profiles(self, gpu: str | None = None) -> list[wire.ProfileView]:
-        """Return what one GPU offers, or all do."""
-        asked = f"?{query([('gpu', gpu)])}" if gpu else ""
-        return decode_list(wire.ProfileView, self._get(f"/v1/layout/profiles{asked}"))
+        """Return the profiles that one GPU offers, or all do."""
+        selector = f"?{query([('gpu', gpu)])}" if gpu else ""
+        return decode_list(wire.ProfileView, self._get(f"/v1/layout/profiles{selector}"))
 
-    def plan(self, asked: wire.LayoutRequest) -> wire.LayoutPlan:
+    def plan(self, request: wire.LayoutRequest) -> wire.LayoutPlan:
         """Return what a change would do."""
-        return decode(wire.LayoutPlan, self._post("/v1/layout/plan", dataclasses.asdict(asked)))
+        return decode(wire.LayoutPlan, self._post("/v1/layout/plan", dataclasses.asdict(request)))
 
-    def change(self, asked: wire.LayoutRequest) -> wire.LayoutChange:
-        """Begin a change; ``wait`` for its end."""
-        reply = self._post("/v1/layout/changes", dataclasses.asdict(asked))
+    def change(self, request: wire.LayoutRequest) -> wire.LayoutChange:
+        """Start a change; ``wait`` for its end."""
+        reply = self._post("/v1/layout/changes", dataclasses.asdict(request))
         return decode(wire.LayoutChange, reply)
 
     def wait(self, change: int, timeout: float | None = None) -> wire.LayoutChange:
-        """Return a change when it is over, or as it is after ``timeout`` seconds."""
+        """Return a change when it has ended, or its state after ``timeout`` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             poll = (
@@ -59,7 +59,7 @@ class Layout:
                 return layout_change
 
     def cancel(self, change: int) -> wire.LayoutChange:
-        """Give up a change that still waits."""
+        """Cancel a change that still waits."""
         return decode(wire.LayoutChange, self._post(f"/v1/layout/changes/{change}/cancel"))
 
     def changes(self, most: int = 50) -> list[wire.LayoutChange]:
@@ -67,18 +67,18 @@ class Layout:
         return decode_list(wire.LayoutChange, self._get(f"/v1/layout/changes?most={most}"))
 
     def current(self) -> list[wire.SavedGpu]:
-        """Return the layout that stands, place by place."""
+        """Return the current layout, placement by placement."""
         return decode_list(wire.SavedGpu, self._get("/v1/layout/current"))
 
     def save(self) -> list[wire.SavedGpu]:
-        """Have the layout that stands restored after a reboot."""
+        """Save the current layout, to be restored after a reboot."""
         return decode_list(wire.SavedGpu, self._post("/v1/layout/save"))
 
     def restore(self) -> wire.LayoutChange:
-        """Begin to bring the saved layout back."""
+        """Start to restore the saved layout."""
         return decode(wire.LayoutChange, self._post("/v1/layout/restore"))
 
     def drain(self, ref: str, reason: str | None) -> list[wire.SliceView]:
-        """Drain a slice or GPU, or (None) let it be used again; returns the slices concerned."""
+        """Drain a slice or GPU, or undrain it (None); return the slices concerned."""
         reply = self._post(f"/v1/slices/{quote(ref)}/drain", {"reason": reason})
         return decode_list(wire.SliceView, reply)

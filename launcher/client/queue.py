@@ -1,4 +1,4 @@
-"""The part of the client that is about the queue: its order, reasons, forecasts, reservations."""
+"""The queue part of the client: its order, reasons, forecasts, reservations."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from launcher.client.decode import decode, decode_list
 from launcher.client.http import quote
 
 REPLAY_SECONDS = 450.0
-"""A replay of a long queue takes its time."""
+"""A replay of a long queue takes long."""
 
 
 class Queue:
-    """What waits, in which order and why."""
+    """The waiting jobs, their order and reasons."""
 
-    def __init__(self, ask: Callable[..., Any], timeout: float) -> None:
-        self._ask = ask
+    def __init__(self, request: Callable[..., Any], timeout: float) -> None:
+        self._request = request
         self._timeout = timeout
 
     def order(self, most: int = 50) -> list[wire.QueueEntry]:
         """Return the first waiting jobs, in the order in which they will be served."""
-        reply = self._ask("GET", f"/v1/queue?most={most}", timeout=self._timeout)
+        reply = self._request("GET", f"/v1/queue?most={most}", timeout=self._timeout)
         return decode_list(wire.QueueEntry, reply)
 
     def why(self, ref: int | str) -> wire.Why:
         """Return why a job waits, and when it may start."""
         path = f"/v1/jobs/{quote(str(ref))}/why"
-        return decode(wire.Why, self._ask("GET", path, timeout=max(self._timeout, 60.0)))
+        return decode(wire.Why, self._request("GET", path, timeout=max(self._timeout, 60.0)))
 
     def whatif(
         self,
@@ -38,27 +38,29 @@ class Queue:
         *,
         history: bool = False,
     ) -> list[wire.Forecast]:
-        """Replay the present queue, or only these jobs, over layouts; the best one is marked."""
+        """Replay the current queue, or only these jobs, over layouts; the best one is marked."""
         request = wire.WhatIfRequest(
             jobs=None if jobs is None else [job.without_contents() for job in jobs],
             layouts=list(layouts),
             runtime="history" if history else "limit",
         )
-        reply = self._ask("POST", "/v1/whatif", dataclasses.asdict(request), timeout=REPLAY_SECONDS)
+        reply = self._request(
+            "POST", "/v1/whatif", dataclasses.asdict(request), timeout=REPLAY_SECONDS
+        )
         return decode_list(wire.Forecast, reply)
 
     def reservations(self) -> list[wire.ReservationView]:
-        """Return the reservations that are not over, by their start."""
-        reply = self._ask("GET", "/v1/reservations", timeout=self._timeout)
+        """Return the reservations that have not ended, by their start."""
+        reply = self._request("GET", "/v1/reservations", timeout=self._timeout)
         return decode_list(wire.ReservationView, reply)
 
     def reserve(self, request: wire.ReserveRequest) -> wire.ReservationView:
-        """Keep slices for a user or a group."""
+        """Reserve slices for a user or a group."""
         body = dataclasses.asdict(request)
-        reply = self._ask("POST", "/v1/reservations", body, timeout=self._timeout)
+        reply = self._request("POST", "/v1/reservations", body, timeout=self._timeout)
         return decode(wire.ReservationView, reply)
 
     def unreserve(self, name: str) -> list[wire.ReservationView]:
-        """Take a reservation back; return those that are left."""
+        """Cancel a reservation; return the remaining ones."""
         path = f"/v1/reservations/{quote(name)}/cancel"
-        return decode_list(wire.ReservationView, self._ask("POST", path, timeout=self._timeout))
+        return decode_list(wire.ReservationView, self._request("POST", path, timeout=self._timeout))

@@ -1,4 +1,4 @@
-"""Where a daemon may be listening."""
+"""The paths where a daemon may listen."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["SYSTEM_SOCKET", "answers", "own_socket", "own_state_dir", "socket_ca
 
 
 def socket_candidates() -> list[str]:
-    """Return the sockets to try, in order: ``LAUNCHER_SOCKET`` alone, or the system's, the own."""
+    """Return the sockets to try, in order: ``LAUNCHER_SOCKET`` only, or the system's, then own."""
     named = os.environ.get("LAUNCHER_SOCKET")
     result = [named] if named else [SYSTEM_SOCKET, own_socket(), socket_in_state()]
     return list(dict.fromkeys(result))
 
 
 def answers(path: str) -> bool:
-    """Return whether somebody listens on this socket (and the caller may connect)."""
+    """Return whether a process listens on this socket and the caller may connect."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
         try:

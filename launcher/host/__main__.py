@@ -1,4 +1,4 @@
-"""``python -m launcher.host``: the helper, on sockets that systemd passes or that it makes."""
+"""Runs the helper, on sockets that systemd passes or that it creates."""
 
 from __future__ import annotations
 
@@ -26,28 +26,30 @@ DAEMONS, USERS = "daemons", "users"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until there is nothing left to do; the exit code."""
+    """Serve until the helper is idle; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m launcher.host", description=__doc__)
-    parser.add_argument("--records", type=Path, required=True, help="where jobs are recorded: /run")
+    parser.add_argument(
+        "--records", type=Path, required=True, help="directory of the records, below /run"
+    )
     passed = passed_fds.named()
     for flag, name in ((f"--{DAEMONS}", DAEMONS), (f"--{USERS}", USERS)):
         parser.add_argument(
             flag, type=int, default=passed.get(name), metavar="FD", help="a listening socket"
         )
-    asked = parser.parse_args(arguments)
-    if asked.daemons is None or asked.users is None:
+    args = parser.parse_args(arguments)
+    if args.daemons is None or args.users is None:
         parser.error("two sockets are needed: start launcher-host.socket, or pass them")
     logging.basicConfig(format="host jobs: %(message)s")
     os.umask(0o077)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # four for each job
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # four per job
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     root = unified_root()
     if root is None:
         print("error: cgroup v2 is not mounted here", file=sys.stderr)  # noqa: T201
         return 1
-    daemons, users = (socket.socket(fileno=fd) for fd in (asked.daemons, asked.users))
-    Helper(daemons, users, Records(asked.records), _places(root)).serve()
+    daemons, users = (socket.socket(fileno=fd) for fd in (args.daemons, args.users))
+    Helper(daemons, users, Records(args.records), _places(root)).serve()
     return 0
 
 
@@ -56,7 +58,7 @@ def _places(root: Path) -> Places:
         try:
             return SystemdPlaces(root)
         except OSError as error:
-            log.warning("systemd does not answer, cgroups are made without it: %s", error)
+            log.warning("systemd does not answer; creating cgroups without it: %s", error)
     return PlainPlaces(root)
 
 

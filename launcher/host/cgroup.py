@@ -1,6 +1,6 @@
 """Process trees in cgroup v2 (kernel: admin-guide/cgroup-v2.rst).
 
-A process and all that it starts stay in its cgroup, whatever they do with sessions and parents.
+A process and its descendants stay in its cgroup, whatever they do with sessions and parents.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 MOUNTINFO = Path("/proc/self/mountinfo")
 MOST_PIDS = 100_000
 KILL_SINCE = (5, 14)
-"""The Linux version that brought cgroup.kill."""
+"""The Linux version that added cgroup.kill."""
 _VERSION = re.compile(r"(\d+)\.(\d+)", re.ASCII)
 _PERIOD_US = 100_000
 """The period of cpu.max, in microseconds: the kernel's default."""
@@ -23,17 +23,17 @@ _PERIOD_US = 100_000
 
 @dataclass(frozen=True, slots=True)
 class CgroupLimits:
-    """What a tree may use: memory in bytes, and cores; None for no limit."""
+    """Limits of a process tree: memory in bytes, and cores; None for no limit."""
 
     memory: int | None = None
     cpus: float | None = None
 
 
 def unified_root(mountinfo: Path = MOUNTINFO, release: str | None = None) -> Path | None:
-    """Return where cgroup v2 is mounted and can end whole trees, None where it is not.
+    """Return the mount point of cgroup v2 if it can kill whole trees, None otherwise.
 
-    On hybrid systems it is /sys/fs/cgroup/unified. ``release`` is the kernel's, as uname(2) tells
-    it; this one's where None.
+    On hybrid systems it is /sys/fs/cgroup/unified. ``release`` is a kernel release as in uname(2);
+    None means the running kernel's.
     """
     numbers = _VERSION.match(os.uname().release if release is None else release)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < KILL_SINCE:
@@ -85,10 +85,10 @@ class Cgroup:
         self.path = path
 
     def create(self, limits: CgroupLimits) -> None:
-        """Create it; one that exists already is taken as it is.
+        """Create the cgroup; an existing one is used unchanged.
 
-        Raises ``OSError`` with the name of the file where the kernel cannot limit what is asked:
-        on hybrid systems the controllers belong to cgroup v1.
+        Raises ``OSError`` with the file's name if the kernel cannot set a limit: on hybrid systems
+        the controllers belong to cgroup v1.
         """
         self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
         wanted = {"memory": limits.memory, "cpu": limits.cpus}
@@ -102,15 +102,15 @@ class Cgroup:
             (self.path / "cpu.max").write_text(f"{round(limits.cpus * _PERIOD_US)} {_PERIOD_US}")
 
     def add(self, pid: int) -> None:
-        """Move a process here."""
+        """Move a process into the cgroup."""
         (self.path / "cgroup.procs").write_text(str(pid))
 
     def open_events(self, of: str = "cgroup") -> int:
-        """Return an open cgroup.events: EPOLLPRI tells of changes until it is read again."""
+        """Return an open cgroup.events; EPOLLPRI reports changes until it is read again."""
         return os.open(self.path / f"{of}.events", os.O_RDONLY | os.O_CLOEXEC)
 
     def is_populated(self) -> bool:
-        """Return whether a process is here or below; False where it does not exist."""
+        """Return whether a process is here or below; False if the cgroup does not exist."""
         try:
             fd = self.open_events()
         except FileNotFoundError:
@@ -127,17 +127,17 @@ class Cgroup:
                 os.kill(pid, number)
 
     def kill(self) -> None:
-        """Kill all processes at once, also those that are just being forked."""
+        """Kill all processes at once, including those being forked."""
         with contextlib.suppress(FileNotFoundError):
             (self.path / "cgroup.kill").write_text("1")
 
     def out_of_memory(self) -> bool:
-        """Return whether a process here was killed for want of memory."""
+        """Return whether the OOM killer killed a process here."""
         return counts_oom_kill(self.path / "memory.events")
 
     def remove(self) -> None:
-        """Remove it and what is below, once no process is left."""
-        below = sorted(self.path.rglob("*/"), key=lambda each: len(each.parts), reverse=True)
+        """Remove the cgroup and those below it, once no process is left."""
+        below = sorted(self.path.rglob("*/"), key=lambda path: len(path.parts), reverse=True)
         for place in [*below, self.path]:
             with contextlib.suppress(FileNotFoundError):
                 place.rmdir()

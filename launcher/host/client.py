@@ -1,4 +1,4 @@
-"""What the daemon asks of the helper, from any thread."""
+"""The daemon's client of the host-job helper, safe in any thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 30.0
 
 
 class HostUnavailable(EngineUnavailable):
-    """The helper cannot be reached, or ended before it answered."""
+    """The helper cannot be reached, or ended before it replied."""
 
 
 class HostRefused(LauncherError):
@@ -34,9 +34,9 @@ class HostRefused(LauncherError):
 
 @dataclass(frozen=True, slots=True)
 class ProcessTree:
-    """A job's process tree as the helper knows it; times are nanoseconds since 1970.
+    """A job's process tree as reported by the helper; times are nanoseconds since 1970.
 
-    ``status`` is the main process's wait status, None while it runs or where nobody knows it.
+    ``status`` is the main process's wait status, None while it runs or if it is unknown.
     """
 
     pid: int
@@ -47,37 +47,36 @@ class ProcessTree:
 
 
 class HostHelper:
-    """Asks the helper at a socket. Every method raises ``HostUnavailable`` and ``HostRefused``."""
+    """Sends requests to the helper. All methods raise ``HostUnavailable`` and ``HostRefused``."""
 
     def __init__(
         self, path: str, seconds: float = SECONDS, start: Callable[[], None] | None = None
     ) -> None:
-        """``start`` starts a helper where there is none; systemd does for its own."""
+        """``start`` starts a missing helper; None if systemd does."""
         self._path, self._seconds, self._start = path, seconds, start
         self._starting = threading.Lock()
 
     @contextlib.contextmanager
     def expected(self, name: str, uid: int, limits: CgroupLimits) -> Iterator[Expectation]:
-        """Let a command of a user join a job; the start is given up when the block ends."""
+        """Let a user's command join a job; leaving the block cancels the start."""
         with self._connect() as connection:
-            asked = {"do": "expect", "name": name, "uid": uid, **_limits(limits)}
-            yield Expectation(connection, str(_answer(connection, asked)["token"]))
+            request = {"do": "expect", "name": name, "uid": uid, **_limits(limits)}
+            yield Expectation(connection, str(_exchange(connection, request)["token"]))
 
     def spawn(self, name: str, command: Command, limits: CgroupLimits, *output: int) -> ProcessTree:
         """Start a command; ``output`` are the files for its stdout and stderr.
 
-        Behind them the ends may stand from which they are read: the helper keeps those, so that
-        the death of a process breaks no pipes. One that was started already under this name is
-        returned as it is.
+        The reading ends of pipes may follow: the helper keeps them open, so that a reader's death
+        does not break the pipes. If the name was started before, its current state is returned.
         """
-        asked = {"do": "spawn", "name": name, **_limits(limits)}
+        request = {"do": "spawn", "name": name, **_limits(limits)}
         with self._connect() as connection, command.in_memory() as file:
-            return _tree(_answer(connection, asked, file, *output))
+            return _tree(_exchange(connection, request, file, *output))
 
     def wait(self, name: str) -> ProcessTree | None:
-        """Return once all processes have ended; None where the helper has no record of it.
+        """Return once all processes have ended; None if the helper has no record of the job.
 
-        Raises ``HostUnavailable`` where the helper ends meanwhile.
+        Raises ``HostUnavailable`` if the helper ends meanwhile.
         """
         with self._connect() as connection:
             _send(connection, {"do": "wait", "name": name})
@@ -86,14 +85,14 @@ class HostHelper:
         return _tree(reply) if "pid" in reply else None
 
     def state(self, name: str) -> tuple[ProcessTree | None, bool]:
-        """Return what is known of a job, and whether processes are in its cgroup."""
-        state = self._ask({"do": "state", "name": name})
+        """Return the record of a job, and whether its cgroup has processes."""
+        state = self._request({"do": "state", "name": name})
         return (_tree(state) if "pid" in state else None), bool(state["populated"])
 
     def output(self, name: str) -> list[int]:
-        """Return the ends from which a job's output is read, for the caller to close.
+        """Return the reading ends of a job's output, for the caller to close.
 
-        There are none where the helper has none.
+        The list is empty if the helper has none.
         """
         with self._connect() as connection:
             _send(connection, {"do": "output", "name": name})
@@ -104,13 +103,13 @@ class HostHelper:
 
     def names(self, store: str) -> list[str]:
         """Return the names of a store's jobs that have a record, a cgroup or a unit."""
-        asked = {"do": "names", "store": store}
+        request = {"do": "names", "store": store}
         with self._connect() as connection:
-            _send(connection, asked)
+            _send(connection, request)
             files: list[int] = []
             try:
                 data, files, _, _ = socket.recv_fds(connection, MOST_MESSAGE_BYTES, 1)
-                _told(data)
+                _parsed(data)
                 with open(files[0], encoding="utf-8", closefd=False) as file:
                     file.seek(0)
                     return [str(name) for name in json.load(file)]
@@ -122,26 +121,26 @@ class HostHelper:
 
     def signal(self, name: str, number: int, *, tree: bool) -> None:
         """Send a signal to a job's main process, or to each of its processes."""
-        self._ask({"do": "signal", "name": name, "number": number, "tree": tree})
+        self._request({"do": "signal", "name": name, "number": number, "tree": tree})
 
     def set_frozen(self, folder: Path, frozen: bool) -> None:
-        """Freeze a container's control group, or let it go on; raises ``OSError`` alone."""
+        """Freeze or thaw a container's control group; raises only ``OSError``."""
         try:
-            self._ask({"do": "freeze", "folder": str(folder), "frozen": frozen})
+            self._request({"do": "freeze", "folder": str(folder), "frozen": frozen})
         except LauncherError as failed:
             raise OSError(failed.message) from failed
 
     def kill(self, name: str) -> None:
         """Kill all of a job's processes at once."""
-        self._ask({"do": "kill", "name": name})
+        self._request({"do": "kill", "name": name})
 
     def remove(self, name: str) -> None:
         """Remove a job's cgroup and record, once it has ended."""
-        self._ask({"do": "remove", "name": name})
+        self._request({"do": "remove", "name": name})
 
-    def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(self, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._connect() as connection:
-            return _answer(connection, asked)
+            return _exchange(connection, request)
 
     def _connect(self) -> socket.socket:
         try:
@@ -178,7 +177,7 @@ class Expectation:
         self._connection = connection
 
     def joined(self, seconds: float) -> ProcessTree | None:
-        """Wait until the command has joined; None where none did in this time."""
+        """Wait until the command has joined; None if none did within ``seconds``."""
         self._connection.settimeout(seconds)
         try:
             return _tree(_received(self._connection))
@@ -186,15 +185,15 @@ class Expectation:
             return None
 
 
-def _send(connection: socket.socket, asked: Mapping[str, Any], *files: int) -> None:
+def _send(connection: socket.socket, request: Mapping[str, Any], *files: int) -> None:
     try:
-        socket.send_fds(connection, [json.dumps(asked).encode()], files)
+        socket.send_fds(connection, [json.dumps(request).encode()], files)
     except OSError as error:
         raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
 
 
-def _answer(connection: socket.socket, asked: Mapping[str, Any], *files: int) -> dict[str, Any]:
-    _send(connection, asked, *files)
+def _exchange(connection: socket.socket, request: Mapping[str, Any], *files: int) -> dict[str, Any]:
+    _send(connection, request, *files)
     try:
         return _received(connection)
     except TimeoutError as error:
@@ -202,20 +201,20 @@ def _answer(connection: socket.socket, asked: Mapping[str, Any], *files: int) ->
 
 
 def _received(connection: socket.socket) -> dict[str, Any]:
-    """Return the next message; raises ``TimeoutError`` where none comes."""
+    """Return the next message; raises ``TimeoutError`` if none comes."""
     try:
         data = connection.recv(MOST_MESSAGE_BYTES)
     except TimeoutError:
         raise
     except OSError as error:
         raise HostUnavailable(f"the helper for host jobs: {error.strerror}") from error
-    return _told(data)
+    return _parsed(data)
 
 
-def _told(data: bytes) -> dict[str, Any]:
-    """Return what a message tells; raises what it tells of an error."""
+def _parsed(data: bytes) -> dict[str, Any]:
+    """Return the reply in a message; raises the error in it, if any."""
     if not data:
-        raise HostUnavailable("the helper for host jobs ended before it answered")
+        raise HostUnavailable("the helper for host jobs ended before it replied")
     message: dict[str, Any] = json.loads(data)
     if "error" in message:
         raise HostRefused(str(message["error"]), message.get("errno"), message.get("place"))

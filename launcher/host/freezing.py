@@ -1,6 +1,6 @@
 """Freezes a container's processes, in a control group of version 1 or 2.
 
-The daemon asks the helper where its own unit may not write control groups.
+The daemon uses the helper if its own unit may not write control groups.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _CONTAINER = re.compile(r"(docker-)?[0-9a-f]{64}(\.scope)?")
 
 
 def set_frozen(folder: Path, frozen: bool) -> None:
-    """Stop all processes of a control group, or let them go on; raises ``OSError``."""
+    """Freeze or thaw all processes of a control group; raises ``OSError``."""
     if (folder / "cgroup.freeze").exists():
         (folder / "cgroup.freeze").write_text("1" if frozen else "0")
     else:

@@ -1,4 +1,4 @@
-"""A foreground job's command joins its cgroup before it executes: what the client does for that."""
+"""Moves a foreground job's command into its cgroup before it executes; the client's side."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MOST_BYTES = 4096
 
 
 def join(path: str, token: str) -> None:
-    """Have this process moved into the cgroup of the job that waits for it.
+    """Have the helper move this process into the cgroup of the job with this token.
 
-    To be called in the child that becomes the command. Raises ``LauncherError``.
+    Call it in the child that becomes the command. Raises ``LauncherError``.
     """
     try:
-        reply = _ask(path, {"token": token})
+        reply = _request(path, {"token": token})
     except OSError as error:
         raise LauncherError(f"cannot join the job's cgroup at {path}: {error.strerror}") from error
     if "error" in reply:
@@ -26,12 +26,12 @@ def join(path: str, token: str) -> None:
 
 
 def report(path: str, token: str, status: int) -> None:
-    """Tell the wait status of a command that joined; where that fails the kernel may know it."""
+    """Report the wait status of a command that joined; the kernel may know it if this fails."""
     with contextlib.suppress(OSError, ValueError):
-        _ask(path, {"token": token, "status": status})
+        _request(path, {"token": token, "status": status})
 
 
-def _ask(path: str, message: dict[str, object]) -> dict[str, object]:
+def _request(path: str, message: dict[str, object]) -> dict[str, object]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.settimeout(SECONDS)
         connection.connect(path)

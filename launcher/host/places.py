@@ -1,4 +1,4 @@
-"""Where jobs' processes are kept: what the helper asks of the machine."""
+"""Interface to the place of jobs' processes on the machine: systemd's units, or cgroups alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcher.host.helper.children import Command
 
 
 class Started(NamedTuple):
-    """A command that runs; ``is_child``: the helper is its parent, and reaps it."""
+    """A running command; ``is_child``: the helper is its parent, and reaps it."""
 
     pid: int
     cgroup: Cgroup
@@ -25,20 +25,20 @@ class End(NamedTuple):
 
 
 Begins = Callable[[int, Cgroup], None]
-"""Is told the pid of a command, and its cgroup."""
+"""Called with the pid of a command, and its cgroup."""
 
 
 class Places(Protocol):
-    """Makes a cgroup for each job. Methods raise ``OSError``."""
+    """Creates a cgroup for each job. Methods raise ``OSError``."""
 
     waits: bool
-    """Whether methods wait for another program; then they are called from several threads."""
+    """Whether methods wait for another program; then they are called in several threads."""
 
     def cgroup(self, name: str) -> Cgroup:
         """Return the cgroup that a job has or would have."""
 
     def join(self, name: str, pid: int, limits: CgroupLimits) -> Cgroup:
-        """Return a job's new cgroup; a process that runs already is moved there."""
+        """Return a job's new cgroup, with a running process moved into it."""
 
     def spawn(
         self,
@@ -49,19 +49,19 @@ class Places(Protocol):
         stderr: int,
         begins: Begins,
     ) -> Started:
-        """Start a command in a new cgroup; returns once it executes.
+        """Start a command in a new cgroup; return once it executes.
 
-        ``begins`` is called before the command can do anything.
+        ``begins`` is called before the command can act.
         """
 
     def end(self, name: str, *, of_spawned: bool) -> End:
-        """Return what is on record of the end of a job whose processes have ended.
+        """Return the recorded end of a job whose processes have ended.
 
-        Only a job that was spawned has a status here. The cgroup may be gone.
+        Only spawned jobs have a status here. The cgroup may be gone.
         """
 
     def names(self, prefix: str) -> list[str]:
         """Return the names with this prefix of the jobs that have a cgroup or a unit."""
 
     def remove(self, name: str, cgroup: Cgroup) -> None:
-        """Remove a job's cgroup, in which no process is left."""
+        """Remove a job's cgroup, which has no process left."""

@@ -1,4 +1,4 @@
-"""Jobs' cgroups where systemd does not run: the helper makes them itself."""
+"""Jobs' cgroups without systemd: the helper creates them itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.host.helper.children import Command, start
 from launcher.host.places import Begins, End, Started
 
 DIRECTORY = "launcher.host"
-"""The cgroup in which the jobs' own ones are."""
+"""The parent cgroup of the jobs' cgroups."""
 
 
 class PlainPlaces:
@@ -25,7 +25,7 @@ class PlainPlaces:
         return Cgroup(self._directory / name)
 
     def join(self, name: str, pid: int, limits: CgroupLimits) -> Cgroup:
-        """Return a job's new cgroup; the process is in it."""
+        """Return a job's new cgroup, with the process in it."""
         cgroup = self.cgroup(name)
         cgroup.create(limits)
         cgroup.add(pid)
@@ -51,9 +51,9 @@ class PlainPlaces:
         return Started(pid, cgroup, is_child=True)
 
     def end(self, _: str, *, of_spawned: bool) -> End:
-        """Return nothing: only a parent knows the status, and the cgroup, which is kept, the rest.
+        """Return an unknown end: the parent gets the status, and the cgroup shows OOM kills.
 
-        ``of_spawned`` makes no difference.
+        ``of_spawned`` is ignored.
         """
         return End(None, oom=False)
 

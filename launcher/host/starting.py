@@ -1,4 +1,4 @@
-"""Starts a helper for a daemon that systemd does not run. It goes on when the daemon ends."""
+"""Starts a helper for a daemon without systemd. The helper outlives the daemon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from launcher.listening import listening
 
 DAEMONS, USERS, RECORDS = "host.sock", "join.sock", "host-jobs"
-"""The names of the daemon's socket, of the users' and of the records, beside the daemon's own."""
+"""File names of the daemon's socket, the users' socket and the records, beside the daemon's own."""
 _HELPER = (sys.executable, "-P", "-m", "launcher.host")
 
 
@@ -24,10 +24,10 @@ def start(directory: Path) -> None:
         log = os.open(directory / "host.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         stack.callback(os.close, log)
         fds = daemons.fileno(), users.fileno()
-        words = ["--records", str(directory / RECORDS)]
-        words += ["--daemons", str(fds[0]), "--users", str(fds[1])]
+        arguments = ["--records", str(directory / RECORDS)]
+        arguments += ["--daemons", str(fds[0]), "--users", str(fds[1])]
         subprocess.Popen(
-            [*_HELPER, *words],
+            [*_HELPER, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
@@ -38,6 +38,6 @@ def start(directory: Path) -> None:
 
 
 def _bound(path: Path, mode: int) -> socket.socket:
-    """Return a listening socket in the place of one that an earlier helper left."""
+    """Return a listening socket, in place of one that an earlier helper left."""
     path.unlink(missing_ok=True)
     return listening(str(path), mode, socket.SOCK_SEQPACKET)

@@ -1,4 +1,4 @@
-"""Starts a command as a user, in its cgroup: for jobs that nobody waits for in the foreground."""
+"""Starts a command as a user, in its cgroup, for background jobs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from launcher.host.cgroup import Cgroup
 MOST_BYTES = 8 << 20
 MOST_ERROR_BYTES = 4096
 RECEIVED = b"+"
-"""A service's main process tells this first once it has got its command."""
+"""First message of a service's main process, once it has received its command."""
 NEVER_BEGAN = 125
-"""The exit status of a main process whose helper died before the command began."""
+"""The exit status of a main process whose helper died before the command started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as a user runs it. ``groups`` are all of the user's supplementary groups.
+    """A command to run as a user. ``groups`` are all of the user's supplementary groups.
 
-    ``login`` are variables that PAM may set to something else, ``environment`` those of the job.
+    ``login`` are variables that PAM may override, ``environment`` those of the job.
     """
 
     words: Sequence[str]
@@ -37,13 +37,13 @@ class Command:
 
     @contextlib.contextmanager
     def in_memory(self) -> Iterator[int]:
-        """Yield a file in memory that holds it."""
+        """Yield a file in memory that contains the command."""
         with in_memory(asdict(self)) as fd:
             yield fd
 
     @classmethod
     def read(cls, fd: int) -> Command:
-        """Return the one that a file holds; raises ``ValueError``."""
+        """Return the command in a file; raises ``ValueError``."""
         data = os.pread(fd, MOST_BYTES + 1, 0)
         if len(data) > MOST_BYTES:
             raise ValueError(f"a command is longer than {MOST_BYTES} bytes")
@@ -62,7 +62,7 @@ class Command:
 
 @contextlib.contextmanager
 def in_memory(content: object) -> Iterator[int]:
-    """Yield a file in memory that holds something as JSON: it may be longer than a message."""
+    """Yield a file in memory with JSON content, which may exceed the size of a message."""
     fd = os.memfd_create("launcher", os.MFD_CLOEXEC)
     try:
         with open(fd, "w", encoding="utf-8", closefd=False) as file:
@@ -75,20 +75,20 @@ def in_memory(content: object) -> Iterator[int]:
 def start(
     command: Command, cgroup: Cgroup, stdout: int, stderr: int, begins: Callable[[int], None]
 ) -> int:
-    """Start a command in a session of its own; returns its pid once it executes.
+    """Start a command in a new session; return its pid once it executes.
 
-    ``begins`` is called with the pid before the command can do anything. Raises ``OSError`` as the
-    kernel refused the directory or the program; then nothing runs. To be called in a process with
-    one thread: it forks.
+    ``begins`` is called with the pid before the command can act. Raises ``OSError`` if the kernel
+    refused the directory or the program; then nothing runs. Call it in a process with one thread,
+    because it forks.
     """
-    report_fd, tells = os.pipe2(os.O_CLOEXEC)
+    report_fd, report_end = os.pipe2(os.O_CLOEXEC)
     go, goes = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.fork()
         if pid == 0:
-            _become(command, go, tells, stdout, stderr)
-        os.close(tells)
-        tells = -1
+            _become(command, go, report_end, stdout, stderr)
+        os.close(report_end)
+        report_end = -1
         try:
             cgroup.add(pid)
             begins(pid)
@@ -103,32 +103,32 @@ def start(
             raise failed(error)
         return pid
     finally:
-        for fd in (report_fd, tells, go, goes):
+        for fd in (report_fd, report_end, go, goes):
             if fd != -1:
                 os.close(fd)
 
 
 def failure(error: OSError, place: str) -> bytes:
-    """Return what a process that cannot become its command tells the helper."""
+    """Encode the error of a process that cannot execute its command."""
     return f"{error.errno} {place}".encode()[:MOST_ERROR_BYTES]
 
 
 def failed(report: bytes) -> OSError:
-    """Return the error that ``failure`` tells; raises ``ValueError``."""
+    """Decode the error from ``failure``; raises ``ValueError``."""
     number, _, place = report.decode(errors="replace").partition(" ")
     return OSError(int(number), os.strerror(int(number)), place)
 
 
 def reset_signals() -> None:
-    """Handle every signal as the kernel does."""
+    """Reset every signal to the kernel's default action."""
     for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> NoReturn:
-    """Become the command, once this process is in its cgroup; the child's half of ``start``."""
+def _become(command: Command, go: int, report_end: int, stdout: int, stderr: int) -> NoReturn:
+    """Execute the command, once this process is in its cgroup; the child's half of ``start``."""
     place = ""
     try:
         if not os.read(go, 1):
@@ -143,11 +143,11 @@ def _become(command: Command, go: int, tells: int, stdout: int, stderr: int) -> 
         os.setresgid(command.gid, command.gid, command.gid)
         os.setresuid(command.uid, command.uid, command.uid)
         place = command.directory
-        os.chdir(place)  # as the user: root may enter what the user may not
+        os.chdir(place)  # as the user, who may not enter every directory that root may
         place = command.words[0]
         os.execvpe(place, list(command.words), {**command.login, **command.environment})
     except OSError as error:
         with contextlib.suppress(OSError):
-            os.write(tells, failure(error, place))
+            os.write(report_end, failure(error, place))
     finally:
         os._exit(1)

@@ -1,7 +1,7 @@
 """The connections of the helper: the daemon's, and those of users' commands that join.
 
-Messages are JSON objects, one each (SOCK_SEQPACKET). The daemon's socket is root's alone. The other
-one is open to users: how many connections each may hold is limited, and for how long.
+Messages are JSON objects, one per packet (SOCK_SEQPACKET). Only root can use the daemon's socket.
+The other is open to users; the number and duration of each user's connections are limited.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_FILES = 5
 MOST_CLIENTS = 1024
 MOST_CONNECTIONS_OF_USER = 16
 JOIN_SECONDS = 10.0
-"""A command that has connected says within this time whose it is."""
+"""A connected command must send its token within this time."""
 
 Message = Mapping[str, Any]
 
@@ -38,18 +38,18 @@ class HelperConnection:
         self.socket, self.uid = connection, uid
         self.until = time.monotonic() + JOIN_SECONDS if uid is not None else None
         self.waits_for: str | None = None
-        """The job whose start or end is to be told here."""
+        """The job whose start or end is reported on this connection."""
 
 
 Reply = Callable[[HelperConnection, dict[str, Any], list[int]], Message | None]
-"""Returns what a request with these files is answered; None where the answer comes later."""
+"""Returns the reply to a request with these files; None if the reply comes later."""
 
 
 class Connections:
-    """Accepts connections, reads their requests and sends the answers."""
+    """Accepts connections, reads their requests and sends the replies."""
 
     def __init__(self, poll: Poll, reply: Reply, left: Callable[[HelperConnection], None]) -> None:
-        """``left`` is told of each connection that has ended."""
+        """``left`` is called with each connection that has closed."""
         self._poll, self._reply, self._left = poll, reply, left
         self._open: set[HelperConnection] = set()
 
@@ -57,39 +57,39 @@ class Connections:
         return len(self._open)
 
     def listen(self, listener: socket.socket, *, of_users: bool) -> None:
-        """Accept connections of a socket, users' or the daemon's."""
+        """Accept connections on a socket, from users or from the daemon."""
         listener.setblocking(False)
-        self._poll.add(listener.fileno(), self._accepts(listener, of_users))
+        self._poll.add(listener.fileno(), self._acceptor(listener, of_users))
 
     def is_open(self, connection: HelperConnection) -> bool:
-        """Whether the other side has not left."""
+        """Whether the other side is still connected."""
         return connection in self._open
 
     def waiting_for(self, name: str) -> list[HelperConnection]:
         """Return the connections that wait for a job."""
-        return [each for each in self._open if each.waits_for == name]
+        return [connection for connection in self._open if connection.waits_for == name]
 
     def send(self, connection: HelperConnection, message: Message) -> None:
         """Send a message."""
         try:
             connection.socket.send(json.dumps(message).encode())
-        except OSError:  # the other side does not read: a message fits, or nobody waits for it
+        except OSError:  # the other side does not read; then it does not need the message
             self._leave(connection)
 
-    def tell(self, name: str, message: Message) -> None:
-        """Answer all connections that wait for a job."""
+    def send_to_waiting(self, name: str, message: Message) -> None:
+        """Send a reply to all connections that wait for a job."""
         for connection in self.waiting_for(name):
             connection.waits_for = None
             self.send(connection, message)
 
     def drop_overdue(self) -> None:
-        """Close the connections of users that have not said in time whose they are."""
+        """Close the connections of users that have not sent their token in time."""
         now = time.monotonic()
         for connection in list(self._open):
             if connection.until is not None and connection.until < now:
                 self._leave(connection)
 
-    def _accepts(self, listener: socket.socket, of_users: bool) -> Call:
+    def _acceptor(self, listener: socket.socket, of_users: bool) -> Call:
         def accept(_: int) -> None:
             try:
                 accepted = listener.accept()[0]
@@ -97,7 +97,7 @@ class Connections:
                 log.warning("cannot accept a connection: %s", error)
                 return
             uid = peer_of(accepted).uid if of_users else None
-            held = Counter(each.uid for each in self._open)
+            held = Counter(connection.uid for connection in self._open)
             most = MOST_CLIENTS if uid is None else MOST_CONNECTIONS_OF_USER
             if held[uid] >= most or len(self._open) >= MOST_CLIENTS:
                 accepted.close()
@@ -129,7 +129,7 @@ class Connections:
         except (OSError, ValueError, KeyError, TypeError) as error:
             if connection.uid is None:
                 log.warning("a request failed: %s", error)
-            message = _told_error(error)
+            message = _error_reply(error)
         if message is not None:
             self.send(connection, message)
 
@@ -142,8 +142,8 @@ class Connections:
         self._left(connection)
 
 
-def _told_error(error: BaseException) -> Message:
-    """Return the answer to a request that failed."""
+def _error_reply(error: BaseException) -> Message:
+    """Return the reply to a request that failed."""
     if not isinstance(error, OSError) or error.errno is None:
         return {"error": str(error)}
     place = f"{error.filename}: " if error.filename else ""

@@ -1,4 +1,4 @@
-"""Sees when host jobs end: their main processes, the last of their processes, OOM kills."""
+"""Detects the end of host jobs: of the main process and of the last process, and OOM kills."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from launcher.host.helper.polling import Poll
 from launcher.host.places import End, Places
 
 REAP_SECONDS = 5.0
-"""Within this time after an end its status is known, or never will be."""
+"""The exit status is available within this time after an end, or not at all."""
 
 
 class Ends:
@@ -26,11 +26,11 @@ class Ends:
     def __init__(
         self, poll: Poll, operations: Operations, places: Places, ended: Callable[[HostJob], None]
     ) -> None:
-        """``ended`` is told of each job that has ended."""
+        """``ended`` is called with each job that has ended."""
         self._poll, self._operations = poll, operations
         self._places, self._ended = places, ended
         self._later: set[str] = set()
-        """The busy jobs that are looked at once they are not."""
+        """Jobs to check once their current operation ends."""
 
     def watch(self, job: HostJob) -> None:
         """Watch a job that may have ended already."""
@@ -41,13 +41,13 @@ class Ends:
         with contextlib.suppress(FileNotFoundError):
             job.events = job.cgroup.open_events()
             self._poll.add(job.events, lambda _: self.see(job), select.EPOLLPRI)
-        with contextlib.suppress(FileNotFoundError):  # systems whose controllers are of cgroup v1
+        with contextlib.suppress(FileNotFoundError):  # systems with controllers in cgroup v1
             job.memory = job.cgroup.open_events("memory")
             self._poll.add(job.memory, lambda _: self._see_memory(job), select.EPOLLPRI)
         self.see(job)
 
     def unwatch(self, job: HostJob) -> None:
-        """Close what is open of a job; it is not looked at any more."""
+        """Close a job's descriptors and stop watching it."""
         job.ended_ns = job.ended_ns or time.time_ns()
         self._let_go_of_main(job)
         for fd in (job.events, job.memory):
@@ -57,7 +57,7 @@ class Ends:
         job.events = job.memory = -1
 
     def see(self, job: HostJob) -> None:
-        """Look whether a job has ended, and how."""
+        """Check whether a job has ended, and how."""
         if job.ended_ns is not None or (job.events != -1 and is_populated(job.events)):
             return
         if self._operations.is_busy(job.name):
@@ -65,13 +65,13 @@ class Ends:
             return
         job.empty_since = job.empty_since or time.monotonic()
         for fd in (job.events, job.memory):
-            self._poll.remove(fd)  # of a cgroup that is gone they would tell without an end
-        # Where the kernel does not tell a status, the client does of a command that joined, and
-        # systemd of one that it started.
+            self._poll.remove(fd)  # a removed cgroup would raise events endlessly
+        # If the kernel does not report a status, the client reports that of a command that joined,
+        # and systemd that of a command that it started.
         if not job.see_main() and job.token and not _is_late(job):
             return
-        ask = partial(self._places.end, job.name, of_spawned=not job.token)
-        self._operations.run(job.name, job.uid, ask, partial(self._told, job))
+        look_up = partial(self._places.end, job.name, of_spawned=not job.token)
+        self._operations.run(job.name, job.uid, look_up, partial(self._got_end, job))
 
     def _see_later(self, job: HostJob) -> None:
         def see() -> None:
@@ -82,7 +82,7 @@ class Ends:
             self._later.add(job.name)
             self._operations.after(job.name, see)
 
-    def _told(self, job: HostJob, future: Future[End]) -> None:
+    def _got_end(self, job: HostJob, future: Future[End]) -> None:
         end = future.result()
         if not job.see_main():
             job.status = end.status
@@ -99,7 +99,7 @@ class Ends:
             job.pidfd = -1
 
     def _main_ended(self, job: HostJob, events: int) -> None:
-        """EPOLLIN: it has ended; EPOLLHUP: it was reaped, now or never its status is known."""
+        """EPOLLIN: the main process has ended; EPOLLHUP: reaped, its status is final."""
         if job.see_main() or events & select.EPOLLHUP:
             self._let_go_of_main(job)
         else:

@@ -1,7 +1,7 @@
-"""The helper: what the daemon asks of it, and the commands of foreground jobs that join.
+"""Handles the helper's requests: the daemon's, and those of commands that join their jobs.
 
-All that it does for users is to move the process at the other end of a connection, which the
-kernel names, into the cgroup of a job of that process's own user.
+For users it only moves the process at the other end of a connection, which the kernel identifies,
+into the cgroup of a job of that process's user.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IDLE_SECONDS = 5.0
 
 
 class Helper:
-    """Serves two listening sockets until there is nothing left to do."""
+    """Serves two listening sockets until it is idle."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Helper:
             self._ends.watch(job)
 
     def serve(self) -> None:
-        """Work until no job runs and no daemon is connected for a while."""
+        """Serve until no job runs and no daemon is connected for ``idle_seconds``."""
         while not self._is_idle():
             self._poll.once(1.0)
             self._connections.drop_overdue()
@@ -74,45 +74,47 @@ class Helper:
         return time.monotonic() - self._quiet_since > self._idle_seconds
 
     def _reply(
-        self, connection: HelperConnection, asked: dict[str, Any], files: list[int]
+        self, connection: HelperConnection, request: dict[str, Any], files: list[int]
     ) -> Message | None:
-        """Return the answer; None where it comes later."""
+        """Return the reply; None if it comes later."""
         if connection.uid is not None:
-            token = str(asked["token"])
-            if "status" in asked:
-                return self._end(connection.uid, token, int(asked["status"]))
+            token = str(request["token"])
+            if "status" in request:
+                return self._end(connection.uid, token, int(request["status"]))
             self._starts.join(connection, token)
             return None
-        if asked["do"] == "freeze":
-            set_frozen(of_container(str(asked["folder"])), bool(asked["frozen"]))
+        if request["do"] == "freeze":
+            set_frozen(of_container(str(request["folder"])), bool(request["frozen"]))
             return {}
-        of_store = asked["do"] == "names"
-        name = prefix_of(asked["store"]) if of_store else checked(asked.get("name"))
+        of_store = request["do"] == "names"
+        name = prefix_of(request["store"]) if of_store else checked(request.get("name"))
         if self._operations.is_busy(name):
             duplicates = [os.dup(fd) for fd in files]
-            self._operations.after(name, partial(self._later, connection, name, asked, duplicates))
+            self._operations.after(
+                name, partial(self._later, connection, name, request, duplicates)
+            )
             return None
-        return self._reply_of(connection, name, asked, files)
+        return self._reply_of(connection, name, request, files)
 
     def _later(
-        self, connection: HelperConnection, name: str, asked: dict[str, Any], files: list[int]
+        self, connection: HelperConnection, name: str, request: dict[str, Any], files: list[int]
     ) -> None:
-        """Answer a request that waited for another one."""
+        """Reply to a request that waited for another one."""
         if self._connections.is_open(connection):
-            reply = partial(self._reply_of, connection, name, asked, files)
+            reply = partial(self._reply_of, connection, name, request, files)
             self._connections.answer(connection, reply)
         for fd in files:
             os.close(fd)
 
     def _reply_of(
-        self, connection: HelperConnection, name: str, asked: dict[str, Any], files: list[int]
+        self, connection: HelperConnection, name: str, request: dict[str, Any], files: list[int]
     ) -> Message | None:
-        """Return the answer to a request of a job; None where it comes later."""
-        match asked["do"]:
+        """Return the reply to a request about a job; None if it comes later."""
+        match request["do"]:
             case "expect":
-                return self._starts.expect(connection, name, asked)
+                return self._starts.expect(connection, name, request)
             case "spawn":
-                return self._starts.spawn(connection, name, asked, files)
+                return self._starts.spawn(connection, name, request, files)
             case "wait":
                 return self._wait(connection, name)
             case "output":
@@ -120,7 +122,7 @@ class Helper:
             case "state":
                 return self._state(name)
             case "signal":
-                return self._signal(name, int(asked["number"]), tree=bool(asked["tree"]))
+                return self._signal(name, int(request["number"]), tree=bool(request["tree"]))
             case "kill":
                 self._cgroup(name).kill()
                 return {}
@@ -130,7 +132,7 @@ class Helper:
             case "names":
                 self._names(connection, name)
                 return None
-        raise ValueError(f"{asked['do']!r} is not a request")
+        raise ValueError(f"{request['do']!r} is not a request")
 
     def _left(self, connection: HelperConnection) -> None:
         name = connection.waits_for
@@ -138,7 +140,7 @@ class Helper:
             self._starts.give_up(name)
 
     def _end(self, uid: int, token: str, status: int) -> Message:
-        """Take a client's word for its command's wait status, where the kernel does not tell it."""
+        """Accept a client's report of its command's wait status if the kernel reports none."""
         for job in self._jobs.values():
             if job.uid == uid and job.token and secrets.compare_digest(job.token, token):
                 job.status = status if job.status is None else job.status
@@ -151,11 +153,11 @@ class Helper:
         return self._places.cgroup(name) if job is None else job.cgroup
 
     def _on_start(self, job: HostJob) -> None:
-        self._connections.tell(job.name, job.told())
+        self._connections.send_to_waiting(job.name, job.as_reply())
         self._ends.watch(job)
 
     def _output(self, connection: HelperConnection, name: str) -> Message | None:
-        """Pass the reading ends of a job's pipes on, none where they are not here."""
+        """Send the reading ends of a job's pipes; none if the helper does not have them."""
         job = self._jobs.get(name)
         files = () if job is None else job.output
         with contextlib.suppress(OSError):
@@ -170,11 +172,11 @@ class Helper:
         return None
 
     def _state(self, name: str) -> Message:
-        """Return the record; of a job without one whether its cgroup has processes."""
+        """Return the record; for a job without one, whether its cgroup has processes."""
         job = self._jobs.get(name)
         if job is None:
             return {"name": name, "populated": self._cgroup(name).is_populated()}
-        return {**job.told(), "populated": job.cgroup.is_populated()}
+        return {**job.as_reply(), "populated": job.cgroup.is_populated()}
 
     def _signal(self, name: str, number: int, *, tree: bool) -> Message:
         job = self._jobs.get(name)
@@ -209,7 +211,7 @@ class Helper:
         )
 
     def _names(self, connection: HelperConnection, prefix: str) -> None:
-        """Send a file with the names of the jobs that have a record, a cgroup or a unit here."""
+        """Send a file with the names of the jobs that have a record, a cgroup or a unit."""
 
         def listed(future: Future[list[str]]) -> Message | None:
             known = {*future.result(), *self._jobs, *self._starts.broken}
@@ -227,4 +229,4 @@ class Helper:
 
     def _ended(self, job: HostJob) -> None:
         self._records.write(job)
-        self._connections.tell(job.name, {**job.told(), "populated": False})
+        self._connections.send_to_waiting(job.name, {**job.as_reply(), "populated": False})

@@ -1,4 +1,4 @@
-"""Host jobs as the helper knows them, and a record of each on disk for the helper's next life."""
+"""Host jobs in the helper, and a record of each on disk for the next helper."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def prefix_of(store: object) -> str:
 
 
 def start_ticks(pid: int) -> int:
-    """Return when a process started, in clock ticks after boot; 0 where there is none."""
+    """Return when a process started, in clock ticks after boot; 0 if it does not exist."""
     stat = pidfd.stat_of(pid)
     return 0 if stat is None else stat[1]
 
@@ -47,8 +47,8 @@ def start_ticks(pid: int) -> int:
 class HostJob:
     """One process tree. ``pid`` is its main process, whose wait status counts; 0 before its start.
 
-    ``pidfd`` is -1 once the main process is over; ``events`` is its open cgroup.events, -1 once the
-    tree is over. ``token`` is what its command joined with. Times are nanoseconds since 1970.
+    ``pidfd`` is -1 once the main process has ended. ``events`` is its open cgroup.events, -1 once
+    the tree has ended. ``token`` is the one its command joined with. Times are ns since 1970.
     """
 
     name: str
@@ -64,16 +64,16 @@ class HostJob:
     pidfd: int = -1
     events: int = -1
     output: tuple[int, ...] = ()
-    """The ends from which its output is read: the pipes are there as long as these are open."""
+    """The reading ends of its output: the pipes exist as long as these are open."""
     memory: int = -1
-    """Its open memory.events, -1 where there is none: the cgroup may be gone at the end."""
+    """Its open memory.events, -1 if none: the cgroup may be gone at the end."""
     is_child: bool = False
-    """Whether the helper is the parent, and reaps it."""
+    """Whether the helper is the parent, which reaps it."""
     empty_since: float | None = None
-    """When it was first seen without a process, in seconds of time.monotonic()."""
+    """When the job was first found without a process, in seconds of time.monotonic()."""
 
     def see_main(self) -> bool:
-        """Note the main process's status if it is known; returns whether there is no more to it."""
+        """Record the main process's status if available; return whether it is known."""
         if self.status is None and self.pidfd != -1 and pidfd.is_over(self.pidfd):
             if self.is_child:
                 self.status = os.waitpid(self.pid, 0)[1]
@@ -81,12 +81,12 @@ class HostJob:
                 self.status = pidfd.exit_status(self.pidfd)
         return self.status is not None
 
-    def told(self) -> dict[str, Any]:
-        """Return what the daemon hears of it."""
+    def as_reply(self) -> dict[str, Any]:
+        """Return the job as the daemon receives it."""
         return {k: v for k, v in self.as_json().items() if k not in ("token", "cgroup")}
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is recorded and told of it."""
+        """Return the job as it is recorded."""
         return {
             "name": self.name,
             "cgroup": str(self.cgroup.path),
@@ -102,14 +102,14 @@ class HostJob:
 
 
 class Records:
-    """The records of a directory, which a reboot must empty: a cgroup does not outlive one."""
+    """The records in a directory that a reboot must empty, because cgroups do not survive one."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, job: HostJob) -> None:
-        """Write a job's record, in one step."""
+        """Write a job's record atomically."""
         new = self._directory / f"{job.name}.new"
         new.write_text(json.dumps(job.as_json()))
         new.rename(self._directory / f"{job.name}.json")
@@ -119,7 +119,7 @@ class Records:
         (self._directory / f"{name}.json").unlink(missing_ok=True)
 
     def read(self) -> dict[str, HostJob]:
-        """Return the jobs on record; a main process that still runs is held by its pidfd."""
+        """Return the recorded jobs; a main process that still runs is held by its pidfd."""
         result = {}
         for path in sorted(self._directory.glob("*.json"))[:MOST_JOBS]:
             with contextlib.suppress(ValueError, KeyError, TypeError):

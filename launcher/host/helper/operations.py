@@ -21,21 +21,20 @@ T = TypeVar("T")
 
 MOST = 8
 MOST_OF_USER = 2
-"""The most operations that run at a time, in all and for one user."""
+"""The most operations that run at a time, in all and per user."""
 
 
 class Operations:
-    """Runs operations in threads, or at once. To be used in the loop's thread alone."""
+    """Runs operations in threads, or immediately. Use it only in the loop's thread."""
 
     def __init__(self, poll: Poll, *, threaded: bool) -> None:
-        """Where not ``threaded`` an operation runs at once, in the loop's own thread."""
+        """If not ``threaded``, operations run immediately, in the loop's thread."""
         self._threaded = threaded
         self._waiting: dict[int, deque[Callable[[], None]]] = {}
-        """The operations that have not started, by user; the user whose turn is next comes first.
-        """
+        """Queued operations by user; the user whose turn is next comes first."""
         self._running: Counter[int] = Counter()
         self._busy: dict[str, deque[Callable[[], None]]] = {}
-        """By job with an operation: what waits for its end."""
+        """For each busy job, the calls to make when its operation ends."""
         self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wakes = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         poll.add(self._wakes, self._finish)
@@ -48,13 +47,13 @@ class Operations:
         return name in self._busy
 
     def after(self, name: str, call: Callable[[], None]) -> None:
-        """Call ``call`` once a busy job's operation has ended, and what was to follow before."""
+        """Call ``call`` once a busy job's operation and all earlier calls have ended."""
         self._busy[name].append(call)
 
     def run(
         self, name: str, uid: int, work: Callable[[], T], then: Callable[[Future[T]], None]
     ) -> None:
-        """Run an operation of a user's job that is not busy; ``then`` is called in the loop."""
+        """Run an operation of a job that is not busy; ``then`` is called in the loop."""
         self._busy[name] = deque()
         future: Future[T] = Future()
         end = partial(self._end, name, uid, partial(then, future))
@@ -67,7 +66,7 @@ class Operations:
         self._start()
 
     def _start(self) -> None:
-        """Start what may run now, the users in turn."""
+        """Start queued operations up to the limits, users in turn."""
         for uid in list(self._waiting):
             while uid in self._waiting and self._running[uid] < MOST_OF_USER:
                 if self._running.total() >= MOST:
@@ -94,7 +93,7 @@ class Operations:
     def _end(self, name: str, uid: int, then: Callable[[], None]) -> None:
         if self._threaded:
             self._running[uid] -= 1
-            self._running += Counter()  # without the users of whom none runs
+            self._running += Counter()  # drops the users at zero
         try:
             then()
         finally:

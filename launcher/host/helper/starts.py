@@ -37,7 +37,7 @@ SO_PEERPIDFD = 77
 
 
 class Expected:
-    """A foreground job that may start now: its command is to join with this token."""
+    """A foreground job that may start now: its command must join with this token."""
 
     def __init__(self, uid: int, limits: CgroupLimits) -> None:
         self.uid, self.limits = uid, limits
@@ -66,17 +66,17 @@ class Starts:
         for name in self._broken:
             del jobs[name]
 
-    def expect(self, connection: HelperConnection, name: str, asked: Message) -> Message:
-        """Let a command of a user join; its start is told on this connection, too."""
+    def expect(self, connection: HelperConnection, name: str, request: Message) -> Message:
+        """Let a user's command join; its start is also reported on this connection."""
         if name in self._jobs:
             raise FileExistsError(errno.EEXIST, "it has started already", name)
-        expected = Expected(int(asked["uid"]), _limits(asked))
+        expected = Expected(int(request["uid"]), _limits(request))
         self._expected[name] = expected
         connection.waits_for = name
         return {"token": expected.token}
 
     def give_up(self, name: str) -> None:
-        """Let no command join a job."""
+        """Stop a job from being joined."""
         self._expected.pop(name, None)
 
     def join(self, connection: HelperConnection, token: str) -> None:
@@ -91,7 +91,7 @@ class Starts:
         (name, expected), pid = result[0], peer_of(connection.socket).pid
         self._must_have_room(name)
         held = _held(connection.socket, pid)
-        connection.until = None  # it has said whose it is
+        connection.until = None  # it has sent its token
         del self._expected[name]
 
         def join() -> Cgroup:
@@ -111,13 +111,13 @@ class Starts:
         self._run(connection, name, expected.uid, join, joined)
 
     def spawn(
-        self, connection: HelperConnection, name: str, asked: Message, files: list[int]
+        self, connection: HelperConnection, name: str, request: Message, files: list[int]
     ) -> Message | None:
-        """Start a command; one that was started already is told as it is."""
+        """Start a command; if it was started before, return its current state."""
         if name in self._jobs:
-            return self._jobs[name].told()
+            return self._jobs[name].as_reply()
         self._must_have_room(name)
-        command, limits = Command.read(files[0]), _limits(asked)
+        command, limits = Command.read(files[0]), _limits(request)
         stdout, stderr, *reads = map(os.dup, files[1:])
 
         def begins(pid: int, cgroup: Cgroup) -> None:
@@ -137,10 +137,12 @@ class Starts:
                 raise
             job = _job(name, command.uid, started.cgroup, started.pid)
             job.is_child, job.output = started.is_child, tuple(reads)
-            with contextlib.suppress(ProcessLookupError):  # what systemd started may have ended
+            with contextlib.suppress(
+                ProcessLookupError
+            ):  # a command started by systemd may have ended
                 job.pidfd = os.pidfd_open(job.pid)
             self._record(job)
-            return job.told()
+            return job.as_reply()
 
         self._run(connection, name, command.uid, spawn, spawned)
         return None
@@ -167,7 +169,7 @@ class Starts:
 
     def _cleared(self, name: str, future: Future[None]) -> None:
         if (error := future.exception()) is not None:
-            log.warning("what is left of the start of %s cannot be removed: %s", name, error)
+            log.warning("cannot remove the remains of the start of %s: %s", name, error)
             self._clear_at = time.monotonic() + CLEAR_AGAIN_SECONDS
             return
         self._broken.pop(name, None)
@@ -181,7 +183,7 @@ class Starts:
         work: Callable[[], T],
         then: Callable[[Future[T]], Message],
     ) -> None:
-        """Run the start of a job; ``then`` returns the answer."""
+        """Run the start of a job; ``then`` returns the reply."""
         left, planned = self._broken.get(name), _job(name, uid, self._places.cgroup(name), 0)
 
         def start() -> T:
@@ -237,7 +239,7 @@ def _job(name: str, uid: int, cgroup: Cgroup, pid: int) -> HostJob:
 def _held(connection: socket.socket, pid: int) -> int:
     """Return a pidfd of the process that connected.
 
-    Before Linux 6.5 by its pid: an open connection's owner is taken to be alive.
+    Before Linux 6.5 it is opened by pid, assuming that the connection's owner is alive.
     """
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
@@ -250,8 +252,8 @@ def _must_run(held: int) -> None:
         raise ProcessLookupError(errno.ESRCH, "the command has ended")
 
 
-def _limits(asked: Message) -> CgroupLimits:
-    memory, cpus = asked.get("memory"), asked.get("cpus")
+def _limits(request: Message) -> CgroupLimits:
+    memory, cpus = request.get("memory"), request.get("cpus")
     return CgroupLimits(
         None if memory is None else int(memory), None if cpus is None else float(cpus)
     )

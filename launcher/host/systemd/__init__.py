@@ -1,1 +1,1 @@
-"""Where systemd runs: a transient unit for each job, asked for over D-Bus."""
+"""Jobs with systemd: a transient unit per job, requested over D-Bus."""

@@ -1,7 +1,7 @@
 """``python -m launcher.host.systemd.become``: the first program of a job's service.
 
-The command comes over a socket, its stdin: systemd shows a unit's properties to every user, and
-the environment may hold secrets. systemd has set the user, the groups and what PAM adds.
+The command comes over a socket, its stdin, because systemd shows a unit's properties to every user
+and the environment may contain secrets. systemd has set the user, the groups and PAM's additions.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from launcher.host.helper.children import NEVER_BEGAN, RECEIVED, Command, failur
 
 
 def main() -> NoReturn:
-    """Become the command; where that fails the helper is told why."""
+    """Execute the command; report an error to the helper."""
     with socket.socket(fileno=os.dup(0)) as helper:
         files = socket.recv_fds(helper, 1, 4)[1]
     if not files:
         os._exit(NEVER_BEGAN)
-    described, stdout, stderr, tells = files
-    with contextlib.suppress(BrokenPipeError):  # the helper died: the start is on record
-        os.write(tells, RECEIVED)
+    described, stdout, stderr, report_fd = files
+    with contextlib.suppress(BrokenPipeError):  # the helper died; the start is recorded
+        os.write(report_fd, RECEIVED)
     command = Command.read(described)
-    os.set_inheritable(tells, False)  # its end tells the helper that the command executes
+    os.set_inheritable(report_fd, False)  # closing it signals that the command executes
     for fd, target in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
         os.dup2(fd, target)
     for fd in (described, stdout, stderr):
@@ -39,7 +39,7 @@ def main() -> NoReturn:
         environment = {**command.login, **os.environ, **command.environment}
         os.execvpe(place, list(command.words), environment)
     except OSError as error:
-        os.write(tells, failure(error, place))
+        os.write(report_fd, failure(error, place))
     finally:
         os._exit(1)
 

@@ -1,7 +1,7 @@
-"""What the helper asks of systemd over the system bus (org.freedesktop.systemd1(5)).
+"""The helper's calls to systemd over the system bus (org.freedesktop.systemd1(5)).
 
-Blocking, until a deadline. Each connection is for one operation, so that a restart of the bus does
-no harm.
+Calls block until a deadline. Each connection serves one operation, so that a restart of the bus
+does no harm.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ class Systemd:
         from jeepney import DBusAddress, new_method_call
 
         address = DBusAddress(at, SERVICE, of)
-        return self._answer(new_method_call(address, method, signature or None, body))
+        return self._call(new_method_call(address, method, signature or None, body))
 
     def property(self, name: str, at: str = PATH, of: str = MANAGER) -> Any:
         """Return a property of an object."""
         return self.call("Get", "ss", of, name, at=at, of=PROPERTIES)[0][1]
 
     def start(self, unit: str, properties: Sequence[Property]) -> str:
-        """Start a transient unit; returns the result of its start: "done" where it runs."""
+        """Start a transient unit; return the result of its start: "done" if it runs."""
         signature = "ssa(sv)a(sa(sv))"
         return self._job("StartTransientUnit", signature, unit, "fail", list(properties), [])
 
     def forget(self, unit: str) -> None:
-        """Stop a unit, and unload it; one that is not loaded is ignored."""
+        """Stop and unload a unit; one that is not loaded is ignored."""
         with ignored_if_gone():
             self._job("StopUnit", "ss", unit, "replace")
         with ignored_if_gone():
@@ -71,11 +71,11 @@ class Systemd:
         return [str(unit[0]) for unit in result]
 
     def _job(self, method: str, signature: str, *body: Any) -> str:
-        """Call a method that makes a job of systemd's; returns the job's result."""
+        """Call a method that creates a systemd job; return the job's result."""
         from jeepney import MatchRule
 
         self._subscribe()
-        # Without the sender: the bus gives a signal's by its unique name.
+        # Without the sender, which the bus reports by its unique name.
         local = MatchRule(type="signal", interface=MANAGER, member="JobRemoved", path=PATH)
         with self._connection.filter(local, queue=deque()) as removed:
             (job,) = self.call(method, signature, *body)
@@ -90,15 +90,15 @@ class Systemd:
 
         if not self._is_subscribed:
             rule = MatchRule(type="signal", sender=SERVICE, interface=MANAGER, member="JobRemoved")
-            self._answer(message_bus.AddMatch(rule))
+            self._call(message_bus.AddMatch(rule))
             self.call("Subscribe")
             self._is_subscribed = True
 
     def path(self, unit: str) -> str:
-        """Return the object of a unit that is loaded."""
+        """Return the object path of a loaded unit."""
         return str(self.call("GetUnit", "s", unit)[0])
 
-    def _answer(self, message: Message) -> tuple[Any, ...]:
+    def _call(self, message: Message) -> tuple[Any, ...]:
         from jeepney import HeaderFields, MessageType
 
         reply = self._connection.send_and_get_reply(message)
@@ -110,7 +110,7 @@ class Systemd:
 
 @contextlib.contextmanager
 def ignored_if_gone() -> Iterator[None]:
-    """Ignore that systemd does not know a unit."""
+    """Ignore the error that systemd does not know a unit."""
     try:
         yield
     except SystemdError as error:
@@ -134,7 +134,7 @@ def systemd(seconds: float) -> Iterator[Systemd]:
 
 
 def _connected(until: float) -> DBusConnection:
-    """Return a connection on which nothing waits for longer than ``until`` (time.monotonic())."""
+    """Return a connection whose calls end before ``until`` (time.monotonic())."""
     from jeepney.bus import get_bus
     from jeepney.io.blocking import DBusConnection, prep_socket
 

@@ -1,4 +1,4 @@
-"""Gives a command to the main process of its service, and tells why one did not get that far."""
+"""Sends a command to the main process of its service, and reports why one failed to start."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from launcher.host.systemd.service import main_status
 EXECUTE_SECONDS = 10.0
 """A command executes within this time after its service has started."""
 REAP_SECONDS, LOOK_AGAIN_SECONDS = 2.0, 0.02
-"""systemd reaps a main process within this time after its end; how often it is asked."""
+"""systemd reaps a main process within this time after its end; and the polling interval."""
 _STEPS = {
     202: "FDS", 203: "EXEC", 205: "LIMITS", 206: "OOM_ADJUST", 208: "STDIN", 209: "STDOUT",
     216: "GROUP", 217: "USER", 219: "CGROUP", 222: "STDERR", 224: "PAM",
 }  # fmt: skip
-"""What systemd could not do for a process that exited with this (systemd.exec(5))."""
+"""The step of systemd that failed, by exit status (systemd.exec(5))."""
 
 
 def hand_over(
@@ -33,34 +33,34 @@ def hand_over(
     output: tuple[int, int],
     begins: Callable[[int], None],
 ) -> int:
-    """Give a command and its output's files to a service; returns its pid once it executes.
+    """Send a command and its output's files to a service; return its pid once it executes.
 
-    ``begins`` is called with the pid before the command can do anything. Raises ``OSError`` as
-    soon as the service's main process ends before that.
+    ``begins`` is called with the pid before the command can act. Raises ``OSError`` as soon as
+    the service's main process ends before that.
     """
     pid = int(property_of(bus, unit, "MainPID"))
     begins(pid)
-    report_fd, tells = os.pipe2(os.O_CLOEXEC)
+    report_fd, report_end = os.pipe2(os.O_CLOEXEC)
     try:
         try:
             with command.in_memory() as file:
-                socket.send_fds(ours, [b"!"], [file, *output, tells])
+                socket.send_fds(ours, [b"!"], [file, *output, report_end])
         except BrokenPipeError:
             raise SystemdError("", _did_not_run(bus, unit)) from None
         finally:
-            os.close(tells)
-        answer = _answer(report_fd, pid)
+            os.close(report_end)
+        report = _report(report_fd, pid)
     finally:
         os.close(report_fd)
-    if not answer.startswith(RECEIVED):
+    if not report.startswith(RECEIVED):
         raise SystemdError("", _did_not_run(bus, unit))
-    if answer != RECEIVED:
-        raise failed(answer.removeprefix(RECEIVED))
+    if report != RECEIVED:
+        raise failed(report.removeprefix(RECEIVED))
     return pid
 
 
 def why_not_started(bus: Systemd, unit: str, result: str) -> str:
-    """Return why a unit did not start; ``result`` is what systemd told of its job."""
+    """Return why a unit did not start; ``result`` is the result of systemd's job."""
     with contextlib.suppress(OSError):
         if (how := _how_main_ended(bus, unit)) is not None:
             return f"{unit} did not start: its main process {how}; see `journalctl -u {unit}`"
@@ -68,14 +68,14 @@ def why_not_started(bus: Systemd, unit: str, result: str) -> str:
 
 
 def property_of(bus: Systemd, unit: str, name: str) -> Any:
-    """Return a property of a unit that is loaded."""
+    """Return a property of a loaded unit."""
     kind = unit.rpartition(".")[2].capitalize()
     return bus.property(name, at=bus.path(unit), of=f"{SERVICE}.{kind}")
 
 
-def _answer(report_fd: int, pid: int) -> bytes:
-    """Return what the main process tells, to its end or that of the process."""
-    poll, answer, main = select.poll(), b"", -1
+def _report(report_fd: int, pid: int) -> bytes:
+    """Return the report of the main process, read until it closes or the process ends."""
+    poll, report, main = select.poll(), b"", -1
     poll.register(report_fd, select.POLLIN)
     if pid:
         with contextlib.suppress(ProcessLookupError):
@@ -88,8 +88,8 @@ def _answer(report_fd: int, pid: int) -> bytes:
             if report_fd in ready:
                 chunk = os.read(report_fd, MOST_ERROR_BYTES)
                 if not chunk:
-                    return answer
-                answer += chunk
+                    return report
+                report += chunk
             elif ready or main == -1:
                 return b""
     finally:
@@ -110,7 +110,7 @@ def _did_not_run(bus: Systemd, unit: str) -> str:
 
 
 def _how_main_ended(bus: Systemd, unit: str) -> str | None:
-    """Return how a service's main process ended, as the end of a sentence; None before that."""
+    """Return how a service's main process ended, as a verb phrase; None if it runs."""
     code = int(property_of(bus, unit, "ExecMainCode"))
     status = main_status(code, int(property_of(bus, unit, "ExecMainStatus")))
     if status is None:

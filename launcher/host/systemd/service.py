@@ -10,26 +10,26 @@ from launcher.host.helper.children import Command
 from launcher.host.systemd.bus import Property
 
 PAM = "launcher-host"
-"""The PAM service of jobs; used where it is configured."""
+"""The PAM service of jobs; used if it is configured."""
 PAM_DIRECTORY = Path("/etc/pam.d")
 _EXEC_TYPE = 257
-"""The version of systemd with which starts of Type=exec were seen to end: 252's last too long."""
+"""The first version of systemd in which starts of Type=exec reliably end: 252's hang too long."""
 _EXIT_TYPE = 250
-"""The version of systemd from which on a service lasts until all its processes have ended."""
+"""The first version of systemd in which a service lasts until all its processes have ended."""
 _CORE_DUMPED = 0x80
 
 
 def properties_of_service(command: Command, stdin: int, version: int) -> list[Property]:
-    """Return the properties of a service whose main process gets its command over ``stdin``.
+    """Return the properties of a service whose main process receives its command on ``stdin``.
 
-    Its unit stays loaded when it has ended: only then its exit status is certain to be seen.
-    The output's files are not systemd's: it has them open as long as the unit is loaded, and what
-    reads them waits for their end.
+    The unit stays loaded after its end; only then is its exit status certain to be available.
+    systemd does not get the output's files: it would keep them open while the unit is loaded, and
+    their readers wait for the end.
     """
-    words = [sys.executable, "-P", "-m", "launcher.host.systemd.become"]
+    program = [sys.executable, "-P", "-m", "launcher.host.systemd.become"]
     properties: list[Property] = [
         ("Type", ("s", "exec" if version >= _EXEC_TYPE else "simple")),
-        ("ExecStartEx", ("a(sasas)", [(words[0], words, ["no-env-expand"])])),
+        ("ExecStartEx", ("a(sasas)", [(program[0], program, ["no-env-expand"])])),
         ("RemainAfterExit", ("b", True)),
         ("User", ("s", str(command.uid))),
         ("Group", ("s", str(command.gid))),
@@ -42,13 +42,13 @@ def properties_of_service(command: Command, stdin: int, version: int) -> list[Pr
         properties.append(("PAMName", ("s", PAM)))
     if version >= _EXIT_TYPE:
         properties.append(("ExitType", ("s", "cgroup")))
-    else:  # systemd leaves alone what the main process leaves behind
+    else:  # systemd does not kill the remaining processes
         properties += [("KillMode", ("s", "process")), ("SendSIGKILL", ("b", False))]
     return properties
 
 
 def main_status(code: int, status: int) -> int | None:
-    """Return the wait status that ExecMainCode and ExecMainStatus tell, None before the end."""
+    """Return the wait status from ExecMainCode and ExecMainStatus, None before the end."""
     if code == os.CLD_EXITED:
         return status << 8
     if code == os.CLD_DUMPED:

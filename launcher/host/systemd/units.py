@@ -1,6 +1,6 @@
-"""Jobs' cgroups where systemd runs: a transient unit for each job, in a slice of their own.
+"""Jobs' cgroups with systemd: a transient unit for each job, in a slice of their own.
 
-A foreground job is a scope, a background job a service. Neither is bound to the helper or to the
+A foreground job is a scope, a background job a service. Neither depends on the helper or the
 daemon. systemd removes a unit's cgroup once it is empty.
 """
 
@@ -21,18 +21,17 @@ from launcher.host.systemd.service import main_status, properties_of_service
 log = logging.getLogger(__name__)
 
 BOOTED = Path("/run/systemd/system")
-"""It is there where systemd is the init system (sd_booted(3))."""
+"""Exists if systemd is the init system (sd_booted(3))."""
 SLICE = "launcher.slice"
 KINDS = (".scope", ".service")
 JOIN_SECONDS, SPAWN_SECONDS, ASK_SECONDS = 8.0, 15.0, 10.0
-"""systemd makes a scope, starts a service, answers anything else within these times.
+"""Time limits for systemd: to create a scope, to start a service, for any other reply.
 
-Clients that join wait for longer (``joining.SECONDS``), and so does the daemon
-(``client.SECONDS``).
+Clients that join wait longer (``joining.SECONDS``), and so does the daemon (``client.SECONDS``).
 """
 _UNLIMITED = 2**64 - 1
 _OOM_POLICY_OF_SCOPES = 253
-"""The version of systemd from which on scopes have OOMPolicy=."""
+"""The first version of systemd with OOMPolicy= for scopes."""
 
 
 class SystemdPlaces:
@@ -41,27 +40,27 @@ class SystemdPlaces:
     waits = True
 
     def __init__(self, root: Path) -> None:
-        """Raises ``OSError`` where systemd does not answer."""
+        """Raises ``OSError`` if systemd does not answer."""
         self._root = root
         with systemd(ASK_SECONDS) as bus:
             self._prefix = str(bus.property("ControlGroup"))
             self._version = _number(str(bus.property("Version")))
 
     def cgroup(self, name: str) -> Cgroup:
-        """Return the cgroup of a job's unit; where none exists that of a scope."""
+        """Return the cgroup of a job's unit; if there is none, the one a scope would have."""
         folder = self._at(f"{self._prefix}/{SLICE}")
         cgroup = [folder / (unit_of(name) + kind) for kind in KINDS]
         return Cgroup(next((path for path in cgroup if path.exists()), cgroup[0]))
 
     def join(self, name: str, pid: int, limits: CgroupLimits) -> Cgroup:
-        """Return the cgroup of a job's new scope; the process is in it."""
+        """Return the cgroup of a job's new scope, with the process in it."""
         unit = f"{unit_of(name)}.scope"
-        asked = [*_common(name, limits), ("PIDs", ("au", [pid]))]
+        properties = [*_common(name, limits), ("PIDs", ("au", [pid]))]
         if self._version >= _OOM_POLICY_OF_SCOPES:
-            asked.append(("OOMPolicy", ("s", "continue")))
+            properties.append(("OOMPolicy", ("s", "continue")))
         try:
             with systemd(JOIN_SECONDS) as bus:
-                return self._started(bus, unit, asked)
+                return self._started(bus, unit, properties)
         except BaseException:
             _forget(unit)
             raise
@@ -78,11 +77,11 @@ class SystemdPlaces:
         """Start a command as the main process of a service."""
         unit = f"{unit_of(name)}.service"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        asked = _common(name, limits)
-        asked += properties_of_service(command, theirs.fileno(), self._version)
+        properties = _common(name, limits)
+        properties += properties_of_service(command, theirs.fileno(), self._version)
         try:
             with ours, theirs, systemd(SPAWN_SECONDS) as bus:
-                cgroup = self._started(bus, unit, asked)
+                cgroup = self._started(bus, unit, properties)
                 theirs.close()
                 pid = hand_over(
                     bus, unit, command, ours, (stdout, stderr), lambda pid: begins(pid, cgroup)
@@ -93,7 +92,7 @@ class SystemdPlaces:
         return Started(pid, cgroup, is_child=False)
 
     def end(self, name: str, *, of_spawned: bool) -> End:
-        """Return the end as systemd saw it; a scope's unit may be gone already."""
+        """Return the end as systemd recorded it; a scope's unit may be gone already."""
         unit, status, oom = unit_of(name) + KINDS[of_spawned], None, False
         try:
             with systemd(ASK_SECONDS) as bus:
@@ -103,7 +102,7 @@ class SystemdPlaces:
                 with ignored_if_gone():
                     oom = property_of(bus, unit, "Result") == "oom-kill"
         except OSError as error:
-            log.warning("how %s ended is not known: %s", name, error)
+            log.warning("cannot find out how %s ended: %s", name, error)
         return End(status, oom)
 
     def names(self, prefix: str) -> list[str]:
@@ -113,15 +112,15 @@ class SystemdPlaces:
         return [unit.removeprefix(unit_of("")).rpartition(".")[0] for unit in units]
 
     def remove(self, name: str, cgroup: Cgroup) -> None:
-        """Have systemd forget a job's unit, and remove its cgroup."""
+        """Unload a job's unit, and remove its cgroup."""
         with systemd(ASK_SECONDS) as bus:
             for kind in KINDS:
                 bus.forget(unit_of(name) + kind)
-        with contextlib.suppress(OSError):  # systemd is just removing it
+        with contextlib.suppress(OSError):  # systemd may be removing it
             cgroup.remove()
 
-    def _started(self, bus: Systemd, unit: str, asked: list[Property]) -> Cgroup:
-        result = bus.start(unit, asked)
+    def _started(self, bus: Systemd, unit: str, properties: list[Property]) -> Cgroup:
+        result = bus.start(unit, properties)
         place = str(property_of(bus, unit, "ControlGroup")) if result == "done" else ""
         if not place:
             raise SystemdError(result, why_not_started(bus, unit, result))
@@ -140,7 +139,7 @@ def _common(name: str, limits: CgroupLimits) -> list[Property]:
     properties: list[Property] = [
         ("Description", ("s", f"launcher: host job {name}")),
         ("Slice", ("s", SLICE)),
-        ("TasksMax", ("t", _UNLIMITED)),  # by default 15 % of what the system may have
+        ("TasksMax", ("t", _UNLIMITED)),  # the default is 15 % of the system's limit
     ]
     if limits.memory is not None:
         properties += [("MemoryMax", ("t", limits.memory)), ("MemorySwapMax", ("t", 0))]
@@ -150,14 +149,14 @@ def _common(name: str, limits: CgroupLimits) -> list[Property]:
 
 
 def _forget(unit: str) -> None:
-    """Have systemd forget a unit whose start failed."""
+    """Unload a unit whose start failed."""
     try:
         with systemd(ASK_SECONDS) as bus:
             bus.forget(unit)
     except OSError as error:
-        log.warning("%s, whose start failed, may be left: %s", unit, error)
+        log.warning("cannot unload %s after its failed start: %s", unit, error)
 
 
 def _number(version: str) -> int:
-    digits = "".join(each if each.isdecimal() else " " for each in version).split()
+    digits = "".join(char if char.isdecimal() else " " for char in version).split()
     return int(digits[0]) if digits else 0

@@ -107,7 +107,7 @@ def test_a_detail_is_rebuilt_whole_and_what_is_new_in_it_is_ignored(stub: StubDa
 @pytest.mark.parametrize("value", [[], "x", None, {"state": "healthy"}, {"state": 3}])
 def test_an_answer_that_does_not_fit_is_an_error_of_ours(stub: StubDaemon, value: object) -> None:
     stub.on("GET", "/v1/status", Json(value))
-    with pytest.raises(errors.LauncherError, match="the daemon's answer"):
+    with pytest.raises(errors.LauncherError, match="the daemon's reply"):
         Client(stub.path).status()
 
 
@@ -119,12 +119,12 @@ def test_an_answer_that_does_not_fit_is_an_error_of_ours(stub: StubDaemon, value
         (Json({"kind": "of-tomorrow", "message": "who knows"}, 418), errors.LauncherError, "who"),
         (Json({"kind": "unavailable", "message": "later"}, 503), errors.Unavailable, "later"),
         (Json("what?", 500), errors.LauncherError, "HTTP status 500"),
-        (Raw(b"SSH-2.0-OpenSSH\r\n"), errors.DaemonUnreachable, "went away before it answered"),
-        (Raw(b""), errors.DaemonUnreachable, "went away before it answered"),
+        (Raw(b"SSH-2.0-OpenSSH\r\n"), errors.DaemonUnreachable, "went away before it replied"),
+        (Raw(b""), errors.DaemonUnreachable, "went away before it replied"),
         (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), errors.DaemonUnreachable,
-         "in the middle of its answer"),
+         "in the middle of its reply"),
         (Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
-         errors.DaemonUnreachable, "in the middle of its answer"),
+         errors.DaemonUnreachable, "in the middle of its reply"),
         (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{x"), errors.LauncherError, "not valid"),
         (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), errors.LauncherError, "not valid"),
     ],
@@ -196,7 +196,7 @@ def test_the_candidates_are_the_named_one_or_the_system_s_and_the_own(
 def test_a_socket_nobody_listens_on_is_told_from_one_that_is_not_there(short_dir: Path) -> None:
     daemon = StubDaemon(short_dir / "dead.sock")
     daemon.stop()
-    with pytest.raises(errors.DaemonUnreachable, match=r"dead\.sock is there, but nobody"):
+    with pytest.raises(errors.DaemonUnreachable, match=r"dead\.sock is there, but no process"):
         Client(str(short_dir / "dead.sock")).slices()
     with pytest.raises(errors.DaemonUnreachable, match=r"there is no .*none\.sock"):
         Client(str(short_dir / "none.sock")).slices()
@@ -214,7 +214,7 @@ def test_waiting_asks_again_until_there_is_an_outcome(stub: StubDaemon) -> None:
     assert Client(stub.path, notice=said.append).wait(12).exit_code == 3
     assert {each.query for each in stub.asked} == {"timeout=20"}
     assert len(stub.asked) == 4
-    assert said == ["the daemon does not answer; its jobs go on, waiting for it"]
+    assert said == ["waiting for the daemon, which does not answer; its jobs go on"]
 
 
 def test_waiting_ends_with_its_time(stub: StubDaemon) -> None:

@@ -104,5 +104,5 @@ def test_a_state_directory_that_cannot_be_made_is_said(
 ) -> None:
     (home / "file").touch()
     monkeypatch.setenv("LAUNCHER_STATE_DIR", str(home / "file" / "state"))
-    with pytest.raises(DaemonUnreachable, match="cannot start a daemon of your own"):
+    with pytest.raises(DaemonUnreachable, match="cannot start a per-user daemon"):
         autostart.ensure_daemon()

@@ -38,7 +38,7 @@ class Helper:
     def _answer(self) -> None:
         self.away -= 1
         if self.away >= 0:
-            raise HostUnavailable("the helper for host jobs ended before it answered")
+            raise HostUnavailable("the helper for host jobs ended before it replied")
 
     def state(self, _: str) -> tuple[ProcessTree | None, bool]:
         self._answer()

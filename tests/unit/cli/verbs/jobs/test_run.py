@@ -343,7 +343,7 @@ def test_it_follows_on_where_a_restarted_daemon_left_off(stub: StubDaemon, launc
     result = launch("run", "--profile", "1g.6gb", "busybox")
     assert (result.code, result.out) == (0, "abd")
     assert [each.query for each in stub.asked[1:]] == ["", *["position=1.9.0&skip=2"] * 2]
-    assert result.err.count("waiting for it") == 1
+    assert result.err.count("waiting for the daemon") == 1
 
 
 def press(number: signal.Signals) -> Callable[[], None]:
