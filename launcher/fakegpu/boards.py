@@ -1,4 +1,4 @@
-"""The boards a fake machine can have, from ``boards.json``: data, never a branch on a name."""
+"""The boards of fake machines, from ``boards.json``: the code never depends on a board's name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENGINES = ("slices", "copy", "decoders", "encoders", "jpeg", "ofa")
 
 @dataclass(frozen=True, slots=True)
 class BoardProfile:
-    """A GPU-instance shape of a board. ``size`` and ``starts`` are memory units."""
+    """A GPU-instance shape of a board. ``size`` and ``starts`` are in memory units."""
 
     name: str
     id: int
@@ -32,7 +32,7 @@ class BoardProfile:
 
 @dataclass(frozen=True, slots=True)
 class BoardData:
-    """What a GPU is; ``profiles`` is empty where it cannot do MIG."""
+    """The data of a GPU; ``profiles`` is empty if it does not support MIG."""
 
     key: str
     name: str
@@ -50,14 +50,16 @@ class BoardData:
     profiles: tuple[BoardProfile, ...] = ()
 
     def profile(self, name: str) -> BoardProfile:
-        """Return the profile called ``name``; UserError names those there are."""
+        """Return the profile called ``name``; UserError lists the available ones."""
         for profile in self.profiles:
             if profile.name == name:
                 return profile
         names = " ".join(profile.name for profile in self.profiles)
         raise UserError(
             f"the board {self.key} has no profile {name!r}",
-            fix=f"It has: {names}" if names else f"{self.key} cannot do MIG: leave the layout out.",
+            fix=f"It has: {names}"
+            if names
+            else f"{self.key} does not support MIG: omit the layout.",
         )
 
 
@@ -109,15 +111,15 @@ def _with_mig(board: BoardData, mig: dict[str, object]) -> BoardData:
 
 
 def compute_instances() -> dict[int, dict[int, int]]:
-    """Return how many compute instances of n slices a GPU instance of m slices holds: [m][n]."""
+    """Return how many compute instances of n slices fit in a GPU instance of m slices: [m][n]."""
     table = _data()["compute_instances"]
     return {int(m): {int(n): int(str(c)) for n, c in row.items()} for m, row in table.items()}
 
 
 def find_board(name: str) -> BoardData:
-    """Return the board called ``name`` (case and spaces do not matter); UserError names them."""
+    """Return the board called ``name`` (ignores case and spaces); UserError lists the boards."""
     wanted = "-".join(name.replace("_", " ").replace("-", " ").upper().split())
     for key, board in boards().items():
         if key.upper() == wanted:
             return board
-    raise UserError(f"no board is called {name!r}", fix=f"There is: {' '.join(boards())}")
+    raise UserError(f"unknown board {name!r}", fix=f"Known: {' '.join(boards())}")

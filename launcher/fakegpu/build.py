@@ -1,4 +1,4 @@
-"""Compile the shared library once, with the system's C compiler, and keep it."""
+"""Compiles the shared library once, with the system's C compiler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAGS = (
 )  # fmt: skip
 COMPILE_SECONDS = 120.0
 INSTALLED = Path(str(files("launcher.fakegpu"))) / "built"
-"""Where an image has the library, built with it: ``build_library(INSTALLED)``."""
+"""The place of the library in an image, built with it: ``build_library(INSTALLED)``."""
 
 
 def sources() -> list[Path]:
@@ -35,7 +35,7 @@ def compiler() -> list[str]:
 
 
 def compile_c(inputs: list[Path], output: Path, flags: list[str]) -> None:
-    """Compile ``inputs`` into ``output``; UserError without a compiler, with what to install."""
+    """Compile ``inputs`` into ``output``; without a compiler, UserError says what to install."""
     command = [*compiler(), *flags, *map(str, inputs), "-o", str(output)]
     try:
         done = subprocess.run(
@@ -43,7 +43,7 @@ def compile_c(inputs: list[Path], output: Path, flags: list[str]) -> None:
         )
     except FileNotFoundError:
         raise UserError(
-            f"the fake GPU needs a C compiler, and there is no {command[0]!r}",
+            f"the fake GPU needs a C compiler; {command[0]!r} is not installed",
             fix="Run: apt-get install gcc libc6-dev (or set CC to a compiler).",
         ) from None
     except subprocess.TimeoutExpired:
@@ -64,11 +64,11 @@ def _digest(inputs: list[Path]) -> str:
 
 
 def build_library(directory: Path) -> Path:
-    """Return the compiled library, compiling it into ``directory`` if it is not there yet.
+    """Return the compiled library, compiling it into ``directory`` if it is missing.
 
-    The file is ``directory/<hash of sources and flags>/libnvidia-ml.so.1``, so the folder it is in
-    can be put on ``LD_LIBRARY_PATH``. It appears by rename: a killed compile leaves nothing half
-    made, and two at once do not disturb each other. An installation may have it already.
+    The file is ``directory/<hash of sources and flags>/libnvidia-ml.so.1``, so its directory can be
+    put on ``LD_LIBRARY_PATH``. It appears by rename, so that a killed compile leaves no partial
+    file and parallel compiles are safe. An installation may already contain it.
     """
     inputs = sources()
     name = _digest(inputs)
@@ -81,7 +81,7 @@ def build_library(directory: Path) -> Path:
         return library
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        made = Path(scratch) / SONAME
-        compile_c([path for path in inputs if path.suffix == ".c"], made, list(FLAGS))
-        made.replace(library)
+        temporary = Path(scratch) / SONAME
+        compile_c([path for path in inputs if path.suffix == ".c"], temporary, list(FLAGS))
+        temporary.replace(library)
     return library

@@ -1,4 +1,4 @@
-"""The few calls the sandbox makes to its own dockerd, with the standard library alone."""
+"""The sandbox's calls to its own dockerd, with the standard library only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def call(
     *,
     timeout: float = 60.0,
 ) -> tuple[int, bytes]:
-    """Make one request; (status, body). OSError where nobody answers."""
+    """Make one request; return (status, body). OSError if no process answers."""
     connection = _UnixConnection(socket_path, timeout)
     try:
         connection.request(method, path, body, {"Content-Type": "application/x-tar"})
@@ -43,7 +43,7 @@ def call(
 
 
 def answers(socket_path: Path, *, timeout: float = 2.0) -> bool:
-    """Whether a dockerd answers there."""
+    """Whether a dockerd answers on the socket."""
     try:
         return call(socket_path, "GET", "/_ping", timeout=timeout)[0] == 200
     except (OSError, http.client.HTTPException):
@@ -51,14 +51,14 @@ def answers(socket_path: Path, *, timeout: float = 2.0) -> bool:
 
 
 def remove_all_containers(socket_path: Path) -> None:
-    """Kill and remove every container of this dockerd; those going away already are fine."""
+    """Kill and remove every container of this dockerd; ignore those being removed."""
     _, body = call(socket_path, "GET", "/containers/json?all=1")
     for row in json.loads(body):
         call(socket_path, "DELETE", f"/containers/{row['Id']}?force=1&v=1")
 
 
 def import_image(socket_path: Path, tar: bytes, tag: str, changes: Iterable[str] = ()) -> None:
-    """Make an image of a root file system; LauncherError with dockerd's words if it refuses."""
+    """Create an image from a root file system; LauncherError if dockerd refuses it."""
     repository, _, label = tag.rpartition(":")
     query = [("fromSrc", "-"), ("repo", repository), ("tag", label)]
     query += [("changes", change) for change in changes]

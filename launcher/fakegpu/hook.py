@@ -1,4 +1,4 @@
-"""The stub NVIDIA hook: who ran where, on record, and refusals on demand."""
+"""The stub NVIDIA hook: records starts, and refuses them on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1"]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of a container: wall-clock nanoseconds, its full id, the devices it was given."""
+    """One start of a container: wall-clock nanoseconds, its full id, its devices."""
 
     time_ns: int
     container: str
@@ -25,8 +25,8 @@ class Start:
 class StubHook:
     """The hook's directory; ``bin`` in it goes first on dockerd's PATH.
 
-    dockerd looks for the hook once, at its start. Every start that the hook let through is a line
-    of the file ``starts``, appended in one write: a record that no restart loses.
+    dockerd looks for the hook once, at its start. Each permitted start is a line in the file
+    ``starts``, appended in one write, so that no restart loses it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -34,7 +34,7 @@ class StubHook:
         self.bin = directory / "bin"
 
     def build(self) -> Path:
-        """Compile the hook unless it was made from these sources already; return its path."""
+        """Compile the hook unless it is up to date; return its path."""
         binary, stamp = self.bin / NAME, self.directory / "made-from"
         source = sources()[0].parent / "hook" / "hook.c"
         content = b"".join(path.read_bytes() for path in [source, *sources()])
@@ -42,9 +42,9 @@ class StubHook:
         if binary.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
             return binary
         self.bin.mkdir(parents=True, exist_ok=True)
-        made = self.bin / f".{NAME}.{os.getpid()}"
-        compile_c([source], made, FLAGS)
-        made.replace(binary)
+        temporary = self.bin / f".{NAME}.{os.getpid()}"
+        compile_c([source], temporary, FLAGS)
+        temporary.replace(binary)
         stamp.write_text(digest, encoding="ascii")
         return binary
 
@@ -61,17 +61,17 @@ class StubHook:
         ]
 
     def refuse(self, text: str, *, exit_code: int = 1, devices: str = "*") -> None:
-        """Let the hook fail with ``text`` for containers whose devices contain that word."""
-        made = self.directory / f".refuse.{os.getpid()}"
-        made.write_text(f"{exit_code}\n{devices}\n{text}", encoding="utf-8")
-        made.replace(self.directory / "refuse")
+        """Make the hook fail with ``text`` for containers whose devices contain ``devices``."""
+        temporary = self.directory / f".refuse.{os.getpid()}"
+        temporary.write_text(f"{exit_code}\n{devices}\n{text}", encoding="utf-8")
+        temporary.replace(self.directory / "refuse")
 
     def allow(self) -> None:
-        """Let every start through again."""
+        """Allow all starts again."""
         (self.directory / "refuse").unlink(missing_ok=True)
 
     def check_devices(self, state: Path | None) -> None:
-        """Refuse devices that the fake machine with this state file does not have; None: do not."""
+        """Refuse devices that the fake machine with this state file lacks; None: do not check."""
         machine_file = self.directory / "machine"
         if state is None:
             machine_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A small image from the machine's own busybox-static: no image registry is needed."""
+"""A small image from the machine's busybox-static: no image registry is needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHANGES = ('CMD ["sh"]', "ENV PATH=/bin")
 def busybox_tar(busybox: Path = BUSYBOX) -> bytes:
     """Return a root file system with busybox, a link for each of its applets, /etc and /tmp.
 
-    UserError where busybox is missing or needs shared libraries. The same bytes every time.
+    UserError if busybox is missing or needs shared libraries. The output is reproducible.
     """
     fix = "Run: apt-get install busybox-static"
     try:

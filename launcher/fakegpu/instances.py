@@ -1,4 +1,4 @@
-"""GPU and compute instances in a machine's state, as another's nvidia-smi would change them."""
+"""GPU and compute instances in a machine's state, changed as by another admin's nvidia-smi."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CI_SHAPE_OF_SLICES = {1: 0, 2: 1, 3: 2, 4: 3, 7: 4, 8: 5, 6: 6}
 
 @dataclass(frozen=True, slots=True)
 class FakeInstance:
-    """A GPU instance as it stands; ``uuids`` are those of its MIG devices (none if it is bare)."""
+    """A GPU instance; ``uuids`` are those of its MIG devices (empty if it is bare)."""
 
     gpu_uuid: str
     gi: int
@@ -26,12 +26,12 @@ class FakeInstance:
 
 
 def board_of(gpu: GpuState) -> BoardData:
-    """Return the GPU's board as its driver now numbers it."""
+    """Return the GPU's board with its driver's current numbering."""
     return replace(boards()[gpu.board.decode()], mirrored_ids=bool(gpu.mirrored_ids))
 
 
 def standing(gpu: GpuState) -> list[Stands]:
-    """Return what stands on the GPU."""
+    """Return the instances on the GPU."""
     profiles = boards()[gpu.board.decode()].profiles
     return [Stands(profiles[gi.profile], gi.start) for gi in gpu.gis if gi.serial]
 
@@ -43,16 +43,16 @@ def add_gi(
     stands: Stands,
     cut: tuple[int, ...] | None = (),
 ) -> FakeInstance:
-    """Put a GPU instance on GPU ``index`` with compute instances of these slices, side by side.
+    """Create a GPU instance on GPU ``index`` with adjacent compute instances of these slices.
 
-    () is one compute instance over all of it, None is none.
+    () is one compute instance over all of it; None is no compute instance.
     """
     gpu = state.gpus[index]
     if cut and not can_be_divided(stands.profile, cut):
         raise UserError(f"{stands.profile.name} cannot hold compute instances of {cut} slices")
     if not fits(board, standing(gpu), stands):
         raise UserError(
-            f"{stands.profile.name} cannot stand at {stands.start} on GPU {index} ({board.key})"
+            f"{stands.profile.name} does not fit at {stands.start} on GPU {index} ({board.key})"
         )
     gi = next(slot for slot in gpu.gis if not slot.serial)
     gi.id = gi_id(board, stands)
@@ -74,7 +74,7 @@ def add_gi(
 
 
 def remove_gi(state: MachineState, index: int, gi: GpuInstance) -> None:
-    """Take a GPU instance away; refused while a process is on it."""
+    """Destroy a GPU instance; refused while a process is on it."""
     for process in state.processes:
         if process.used and (process.gpu, process.gi) == (index, gi.id):
             raise LauncherError(f"GPU instance {gi.id} has a process on it: pid {process.pid}")

@@ -1,7 +1,7 @@
-"""Which GPU instances can stand together on a board, and where: the rules the C side enforces.
+"""Which GPU instances fit together on a board, and where: the rules that the C side enforces.
 
-Kept apart from the C code on purpose: a spec is checked without a compiler, and a test sets the
-two against each other.
+Separate from the C code on purpose: a spec is checked without a compiler, and a test compares the
+two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Stands:
     start: int
 
     def overlaps(self, other: Stands) -> bool:
-        """Whether the two take the same memory unit."""
+        """Whether the two share a memory unit."""
         return (
             self.start < other.start + other.profile.size
             and other.start < self.start + self.profile.size
@@ -29,7 +29,7 @@ class Stands:
 
 
 def fits(board: BoardData, standing: Sequence[Stands], new: Stands) -> bool:
-    """Whether ``new`` can stand beside ``standing``: placement, instance count, every engine."""
+    """Whether ``new`` fits beside ``standing``: placement, instance count, every engine."""
     if new.start not in new.profile.starts or any(new.overlaps(other) for other in standing):
         return False
     same = sum(other.profile == new.profile for other in standing)
@@ -41,7 +41,7 @@ def fits(board: BoardData, standing: Sequence[Stands], new: Stands) -> bool:
 
 
 def can_be_divided(profile: BoardProfile, cut: Sequence[int]) -> bool:
-    """Whether compute instances of these slices can stand side by side in a GPU instance."""
+    """Whether compute instances of these slices fit side by side in a GPU instance."""
     offered = compute_instances().get(profile.engines[0], {})
     start = 0
     for slices in cut:
@@ -52,9 +52,9 @@ def can_be_divided(profile: BoardProfile, cut: Sequence[int]) -> bool:
 
 
 def divide(board: BoardData, names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
-    """Return the GPU instances that the named profiles come to, with their compute slices.
+    """Return the GPU instances for the named profiles, with their compute slices.
 
-    ``1c.3g.20gb`` fills GPU instances one after the other, the largest compute instances first;
+    ``1c.3g.20gb`` fills GPU instances one after the other, largest compute instances first;
     any other name is a GPU instance with one compute instance over all of it, ().
     """
     whole = [name for name in names if "c." not in name]
@@ -68,18 +68,18 @@ def divide(board: BoardData, names: Sequence[str]) -> list[tuple[str, tuple[int,
         else:
             if not can_be_divided(board.profile(of), (size,)):
                 raise UserError(
-                    f"{of} cannot hold a compute instance of {size} slices",
-                    fix=f"Write {of} for one that spans it.",
+                    f"{of} has no room for a compute instance of {size} slices",
+                    fix=f"Write {of} for one over all of it.",
                 )
             divided.append((of, (size,)))
     return [*((name, ()) for name in whole), *divided]
 
 
 def gi_id(board: BoardData, new: Stands) -> int:
-    """Return the id silicon gives it: a node of a binary tree over the GPU.
+    """Return the id that real GPUs assign: a node of a binary tree over the GPU.
 
-    Every transcript seen fits this numbering (A30 1g 3 to 6, 2g 1 and 2; A100 1g 7 to 14), with the
-    halves the other way round on some drivers: an id alone does not tell the placement.
+    All observed transcripts fit this numbering (A30 1g 3 to 6, 2g 1 and 2; A100 1g 7 to 14). Some
+    drivers swap the halves, so an id alone does not determine the placement.
     """
     parts = board.units // new.profile.size
     part = new.start // new.profile.size
@@ -89,13 +89,13 @@ def gi_id(board: BoardData, new: Stands) -> int:
 
 
 def solve(board: BoardData, names: Sequence[str]) -> list[Stands]:
-    """Return a placement for every named profile; UserError where they cannot stand together."""
+    """Return a placement for every named profile; UserError if they do not fit together."""
     wanted = sorted((board.profile(name) for name in names), key=lambda p: -p.size)
     placed = _search(board, [], wanted)
     if placed is None:
         raise UserError(
-            f"the layout {'/'.join(names)} cannot stand on the board {board.key}",
-            fix="Placements, compute slices and engines must all fit; ask for fewer or smaller "
+            f"the layout {'/'.join(names)} does not fit on the board {board.key}",
+            fix="Placements, compute slices and engines must all fit; use fewer or smaller "
             "instances.",
         )
     return placed

@@ -31,10 +31,10 @@ _load_lock = threading.Lock()
 
 
 class Machine(Script):
-    """A fake machine. Make one with ``create`` or ``open``; script it with the methods of Script.
+    """A fake machine. Get one with ``create`` or ``open``; script it with the methods of Script.
 
-    Every process that uses the library with this machine sees the same GPUs, and what one changes
-    the others see at their next call.
+    All processes that use the library with this machine see the same GPUs. A change of one process
+    is visible to the others at their next call.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -51,10 +51,10 @@ class Machine(Script):
 
     @classmethod
     def create(cls, directory: Path, spec: str) -> Machine:
-        """Make a machine in ``directory``, or open the one there if it has the same spec.
+        """Create a machine in ``directory``, or open the existing one if it has the same spec.
 
-        GPU UUIDs are random at creation and stay. UserError: the spec is wrong, or the directory
-        holds a machine made from another one.
+        GPU UUIDs are random at creation and then constant. UserError: the spec is invalid, or the
+        directory contains a machine with another spec.
         """
         specs = parse_spec(spec)
         normal = format_spec(specs)
@@ -64,34 +64,34 @@ class Machine(Script):
             if was != normal:
                 raise UserError(
                     f"{directory} holds a fake machine made from {was}, not from {normal}",
-                    fix="Use that spec, or remove the directory to start anew.",
+                    fix="Use that spec, or remove the directory to create a new machine.",
                 )
             return cls(directory)
         (directory / SPEC_FILE).write_text(normal, encoding="utf-8")
-        with tempfile.NamedTemporaryFile(dir=directory) as made:
-            made.write(bytes(_first_state(specs)))
-            made.flush()
-            os.fchmod(made.fileno(), 0o666)  # as open to all users as the real device nodes are
-            with suppress(FileExistsError):  # another process was faster: its machine counts
-                os.link(made.name, directory / STATE_FILE)
+        with tempfile.NamedTemporaryFile(dir=directory) as file:
+            file.write(bytes(_first_state(specs)))
+            file.flush()
+            os.fchmod(file.fileno(), 0o666)  # the mode of real device nodes
+            with suppress(FileExistsError):  # another process created it first; use that one
+                os.link(file.name, directory / STATE_FILE)
         return cls(directory)
 
     @classmethod
     def open(cls, directory: Path) -> Machine:
-        """Open the machine in ``directory``; UserError where there is none."""
+        """Open the machine in ``directory``; UserError if there is none."""
         if not (directory / STATE_FILE).exists():
             raise UserError(
                 f"there is no fake machine in {directory}",
-                fix="Give a spec such as A30:1g.6gb*4 instead of a path: that makes one.",
+                fix="Use a spec such as A30:1g.6gb*4 instead of a path to create one.",
             )
         return cls(directory)
 
     def load(self, build_directory: Path | None = None) -> Path:
-        """Make this process use the machine: a load of libnvidia-ml.so.1 gets the fake.
+        """Make this process use the machine: loading libnvidia-ml.so.1 yields the fake.
 
-        Must come before anything loaded the real library. The library is compiled into
-        ``build_directory`` (default: ``lib`` in the machine's directory) on first use; its path is
-        returned. Loading another machine later re-points the same library.
+        Call it before the real library is loaded. The library is compiled into ``build_directory``
+        (default: ``lib`` in the machine's directory) on first use; its path is returned. Loading
+        another machine later redirects the same library.
         """
         global _loaded  # noqa: PLW0603  # a process has one libnvidia-ml.so.1
         library = build_library(build_directory or self.directory / "lib")
@@ -110,7 +110,7 @@ class Machine(Script):
         return library
 
     def environment(self, build_directory: Path | None = None) -> dict[str, str]:
-        """Return the variables with which another process uses the machine from its start."""
+        """Return the environment variables for another process to use the machine."""
         library = build_library(build_directory or self.directory / "lib")
         rest = os.environ.get("LD_LIBRARY_PATH")
         folders = f"{library.parent}:{rest}" if rest else str(library.parent)
@@ -118,7 +118,7 @@ class Machine(Script):
 
     @contextmanager
     def locked(self) -> Iterator[layout.MachineState]:
-        """Hold the machine still and give its state, to read or to change."""
+        """Lock the machine and yield its state, for reading or changes."""
         with self._guard:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
@@ -127,7 +127,7 @@ class Machine(Script):
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the state file; the machine stays."""
+        """Close the state file; the machine stays."""
         with self._guard:
             if self._fd >= 0:
                 os.close(self._fd)
@@ -137,7 +137,7 @@ class Machine(Script):
 def _wrong_file(path: Path) -> UserError:
     return UserError(
         f"{path} is not a fake machine of this version of the launcher",
-        fix="Remove its directory; a new machine is made at the next start.",
+        fix="Remove its directory; a new machine is created at the next start.",
     )
 
 
@@ -196,8 +196,8 @@ def _fill_gpu(gpu: layout.GpuState, index: int, board: BoardData) -> None:
 
 
 def mig_uuid(gpu_uuid: str, gi: int, ci: int) -> str:
-    """Return the UUID of a MIG device: RFC 4122 version 5, of GPU, GI id and CI id and no more.
+    """Return a MIG device's UUID: RFC 4122 version 5, only of GPU, GI id and CI id.
 
-    So it comes back when the ids do, whatever profile and placement they then have.
+    So it recurs when the ids do, whatever the profile and placement.
     """
     return f"MIG-{uuid.uuid5(uuid.NAMESPACE_OID, f'{gpu_uuid}/{gi}/{ci}')}"

@@ -1,4 +1,4 @@
-"""Processes that may be ours from an earlier run, and what they mounted."""
+"""Processes that an earlier run may have left, and their mounts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLL_S = 0.02
 
 
 def command_line(pid: int) -> list[str]:
-    """Return a process's arguments, empty where there is no such process (or a zombie)."""
+    """Return a process's arguments, empty if it does not exist (or is a zombie)."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -24,7 +24,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def is_running(pid: int, part: str) -> bool:
-    """Whether the process runs and has ``part`` in its arguments: a pid alone proves nothing."""
+    """Whether the process runs and has ``part`` in its arguments, because pids are reused."""
     return any(part in argument for argument in command_line(pid))
 
 
@@ -35,7 +35,7 @@ def with_argument(part: str) -> list[int]:
 
 
 def in_cgroup(name: str) -> list[int]:
-    """Return the pids of the processes in a cgroup that stands at the root, or below it."""
+    """Return the pids of the processes in a cgroup at the root, and below it."""
     result = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has ended
@@ -46,17 +46,17 @@ def in_cgroup(name: str) -> list[int]:
 
 
 def remove_cgroup(name: str, root: Path = Path("/sys/fs/cgroup")) -> None:
-    """Remove a cgroup that stands at the root and what is below it, of v1 in every hierarchy.
+    """Remove a cgroup at the root and those below it; of v1, in every hierarchy.
 
-    A process that was killed may be in it for some milliseconds more.
+    A killed process may stay in it for some milliseconds.
     """
     end = time.monotonic() + 1.0
     places = {root / name, *root.glob(f"*/{name}")}
     while places := {place for place in places if place.is_dir()}:
         for place in places:
-            for each, _, _ in os.walk(place, topdown=False):
+            for folder, _, _ in os.walk(place, topdown=False):
                 with contextlib.suppress(OSError):
-                    Path(each).rmdir()
+                    Path(folder).rmdir()
         if time.monotonic() > end:
             return
         time.sleep(POLL_S)
@@ -65,18 +65,18 @@ def remove_cgroup(name: str, root: Path = Path("/sys/fs/cgroup")) -> None:
 def stop_pid(
     pid: int, how: signal.Signals, patience: float, child: subprocess.Popen[bytes] | None
 ) -> None:
-    """End a process: ``how``, then after ``patience`` seconds SIGKILL; returns when it is gone."""
+    """End a process: ``how``, then after ``patience`` seconds SIGKILL; return when it is gone."""
     for sign in (how, signal.SIGKILL):
         try:
             os.kill(pid, sign)
         except ProcessLookupError:
             return
-        if _gone(pid, patience, child):
+        if _has_ended(pid, patience, child):
             return
-    raise LauncherError(f"process {pid} does not end, not even by SIGKILL")
+    raise LauncherError(f"process {pid} does not end, even after SIGKILL")
 
 
-def _gone(pid: int, seconds: float, child: subprocess.Popen[bytes] | None) -> bool:
+def _has_ended(pid: int, seconds: float, child: subprocess.Popen[bytes] | None) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if child is not None:

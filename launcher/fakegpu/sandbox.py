@@ -34,7 +34,7 @@ from launcher.gpu.stand_in import HOOK_LABEL
 
 RUN = Path("/run/launcher-sandbox")
 START_SECONDS = 120.0
-"""After a kill dockerd clears up after every container of the session, each takes 75 ms."""
+"""After a kill dockerd cleans up every container of the session, at 75 ms each."""
 STOP_SECONDS = 20.0
 POLL_S = 0.02
 TOOLS = ("containerd-shim", "runc")
@@ -55,14 +55,14 @@ disabled_plugins = [
 class Sandbox:
     """A private containerd and dockerd; a context manager, or ``start`` and ``stop``.
 
-    Images, containers and logs are in ``directory``; sockets and other short-lived things in a
-    short directory under /run, since a unix socket's path has at most 107 bytes. containerd is
-    separate from dockerd, and live-restore is on: a killed dockerd loses neither containers nor
-    exit codes. Whatever a killed earlier run left behind is taken over or cleaned up at ``start``.
-    Without ``gpu_support`` dockerd does not find the hook that its label promises: it runs CPU jobs
-    only. A ``plain`` dockerd has neither, as on a machine without any NVIDIA part. Without
-    ``live_restore`` a dockerd that ends takes its containers along, and without ``own_containerd``
-    dockerd starts one itself: both as many machines have it.
+    Images, containers and logs are in ``directory``; sockets and other short-lived files in a short
+    directory under /run, because a unix socket's path has at most 107 bytes. containerd is separate
+    from dockerd, and live-restore is on: a killed dockerd loses neither containers nor exit codes.
+    ``start`` takes over or removes what a killed earlier run left.
+    Without ``gpu_support`` dockerd lacks the hook that its label promises, and runs only CPU
+    jobs. A ``plain`` dockerd has neither, as on a machine without NVIDIA software. Without
+    ``live_restore`` containers end with dockerd. Without ``own_containerd`` dockerd starts its own
+    containerd. Many machines are configured so.
     """
 
     def __init__(
@@ -99,14 +99,14 @@ class Sandbox:
 
     @property
     def running(self) -> bool:
-        """Whether its dockerd answers."""
+        """Whether the sandbox's dockerd answers."""
         return dockerapi.answers(self.socket)
 
     def start(self) -> None:
-        """Start containerd and dockerd, and return when dockerd answers.
+        """Start containerd and dockerd; return when dockerd answers.
 
-        UserError: not root, or Docker is not installed. LauncherError: they do not come up, with
-        the end of their log.
+        UserError: not root, or Docker is not installed. LauncherError: a daemon does not start; the
+        error has the end of its log.
         """
         if os.geteuid() != 0:
             raise UserError("the Docker sandbox needs root", fix="Run it with sudo.")
@@ -128,15 +128,15 @@ class Sandbox:
             raise
 
     def stop(self) -> None:
-        """Remove every container, end both daemons and all that they started, unmount it."""
+        """Remove every container, end both daemons and their processes, unmount everything."""
         if not self.running and self.shims():
-            self.start()  # containers of a killed run: only their daemon can end them in order
+            self.start()  # only their daemon can end the containers of a killed run cleanly
         if self.running:
             dockerapi.remove_all_containers(self.socket)
         self._end("dockerd")
         self._end("containerd")
         for pid in with_argument(str(self.run / "exec" / "containerd")):
-            stop_pid(pid, signal.SIGTERM, STOP_SECONDS, None)  # of a dockerd that was killed
+            stop_pid(pid, signal.SIGTERM, STOP_SECONDS, None)  # left by a killed dockerd
         for pid in self.left():
             stop_pid(pid, signal.SIGKILL, STOP_SECONDS, None)
         remove_cgroup(self.cgroup)
@@ -145,7 +145,7 @@ class Sandbox:
         shutil.rmtree(self.run, ignore_errors=True)
 
     def start_dockerd(self, dockerd: str | None = None) -> None:
-        """Start dockerd alone, after ``stop_dockerd``."""
+        """Start only dockerd, after ``stop_dockerd``."""
         config = self.run / "daemon.json"
         config.write_text("{}", encoding="utf-8")
         command = [
@@ -182,22 +182,22 @@ class Sandbox:
         self._wait_for("dockerd", pid, lambda: self.running)
 
     def stop_dockerd(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End dockerd alone; its containers go on."""
+        """End only dockerd; its containers go on."""
         self._end("dockerd", how)
 
     def stop_containerd(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End containerd alone; the containers' shims go on. dockerd starts its own one again."""
+        """End only containerd; the containers' shims go on. dockerd restarts its own containerd."""
         self._end("containerd", how)
 
     def shims(self) -> list[int]:
-        """Return the pids of the shims: one of them holds each running container."""
+        """Return the pids of the shims: each running container has one."""
         ours = {self.pid("dockerd"), self.pid("containerd")}
         return [pid for pid in with_argument(str(self._containerd_socket)) if pid not in ours]
 
     def left(self) -> list[int]:
-        """Return the pids of containers, their shims and runc, also of those dockerd has lost.
+        """Return the pids of containers, their shims and runc, including those dockerd has lost.
 
-        A dockerd that is killed in the middle of a start does not know what it has started.
+        A dockerd killed during a start does not know what it has started.
         """
         tools = [
             pid
@@ -214,11 +214,11 @@ class Sandbox:
             pid = int((place / f"{daemon}.pid").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
-        # A pid of a killed run may be anybody's by now: ours has our directory in its arguments.
+        # A pid may be reused after a killed run; our process has our directory as an argument.
         return pid if is_running(pid, str(self.run)) else None
 
     def import_busybox(self, tag: str = "launcher/busybox:latest") -> str:
-        """Make the image ``tag`` of the machine's busybox-static; return the tag."""
+        """Create the image ``tag`` from the machine's busybox-static; return the tag."""
         import_busybox(self.socket, tag)
         return tag
 
@@ -229,7 +229,7 @@ class Sandbox:
         return self.run / "exec" / "containerd" / "containerd.sock"
 
     def start_containerd(self, containerd: str | None = None) -> None:
-        """Start containerd alone, after ``stop_containerd``."""
+        """Start only containerd, after ``stop_containerd``."""
         if self.pid("containerd") is not None:
             return
         config = self.run / "containerd.toml"
@@ -285,7 +285,7 @@ class Sandbox:
 
 
 def import_busybox(socket: Path, tag: str) -> None:
-    """Make the image ``tag`` of the machine's busybox-static, in the dockerd on that socket."""
+    """Create the image ``tag`` from busybox-static, in the dockerd on that socket."""
     dockerapi.import_image(socket, busybox_tar(), tag, CHANGES)
 
 
@@ -297,21 +297,21 @@ def _program(name: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code (3: the sandbox is not running)."""
+    """Run the command line; return the exit code (3: the sandbox is not running)."""
     parser = argparse.ArgumentParser(prog="python -m launcher.fakegpu.sandbox", description=__doc__)
     parser.add_argument("verb", choices=["up", "down", "status"])
-    parser.add_argument("--dir", type=Path, required=True, help="where its data is kept")
-    parser.add_argument("--busybox", metavar="TAG", help="up: also make a busybox image")
-    asked = parser.parse_args(arguments)
-    sandbox = Sandbox(asked.dir)
+    parser.add_argument("--dir", type=Path, required=True, help="directory of its data")
+    parser.add_argument("--busybox", metavar="TAG", help="up: also create a busybox image")
+    args = parser.parse_args(arguments)
+    sandbox = Sandbox(args.dir)
     try:
-        if asked.verb == "down":
+        if args.verb == "down":
             sandbox.stop()
             return 0
-        if asked.verb == "up":
+        if args.verb == "up":
             sandbox.start()
-            if asked.busybox:
-                sandbox.import_busybox(asked.busybox)
+            if args.busybox:
+                sandbox.import_busybox(args.busybox)
     except LauncherError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

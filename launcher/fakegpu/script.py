@@ -1,4 +1,4 @@
-"""What a test or a demo can do to a fake machine, from any process."""
+"""Operations of a test or a demo on a fake machine, from any process."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ MIB = 1024 * 1024
 
 
 class Script:
-    """The scripting half of Machine: processes, faults, layout, driver, power."""
+    """The scripting part of Machine: processes, faults, layout, driver, power."""
 
     def locked(self) -> AbstractContextManager[MachineState]:
-        """Hold the machine still (see Machine)."""
+        """Lock the machine (see Machine)."""
         raise NotImplementedError
 
-    # what there is
+    # queries
 
     def gpu_uuids(self) -> list[str]:
         """Return the GPUs' UUIDs, in index order."""
@@ -55,7 +55,7 @@ class Script:
             return [state.gpus[i].uuid.decode() for i in range(state.gpu_count)]
 
     def instances(self) -> list[FakeInstance]:
-        """Return every GPU instance, bare ones too."""
+        """Return every GPU instance, including bare ones."""
         with self.locked() as state:
             gpus = [state.gpus[i] for i in range(state.gpu_count)]
             return [view(gpu, gi) for gpu in gpus for gi in gpu.gis if gi.serial]
@@ -71,7 +71,7 @@ class Script:
             return bool(gpu.mig_current), bool(gpu.mig_pending)
 
     def calls(self, function: str) -> int:
-        """Return how often the named NVML function was called, by all processes together."""
+        """Return how often the named NVML function was called, by all processes."""
         with self.locked() as state:
             names = ((row.name.decode(), row.calls) for row in state.counters)
             return next((int(calls) for name, calls in names if name == function), 0)
@@ -90,8 +90,8 @@ class Script:
     ) -> None:
         """Put a process on a MIG device or a GPU.
 
-        ``memory_mib`` None is "not available". With ``while_alive`` the entry counts only as long
-        as a real process of that pid exists.
+        ``memory_mib`` None is "not available". With ``while_alive`` the entry exists only while
+        a real process of that pid runs.
         """
         with self.locked() as state:
             gpu, gi, ci = locate(state, uuid)
@@ -103,7 +103,7 @@ class Script:
             slot.used = 1
 
     def remove_process(self, pid: int) -> None:
-        """Take every entry of the pid away; UserError if it was nowhere."""
+        """Remove every entry of the pid; UserError if there is none."""
         with self.locked() as state:
             rows = [row for row in state.processes if row.used and row.pid == pid]
             if not rows:
@@ -114,19 +114,19 @@ class Script:
     # faults
 
     def fail(self, function: str, code: str | int, *, at: int = 1, times: int | None = 1) -> None:
-        """Let calls of ``function`` return ``code`` ("IN_USE" or a number).
+        """Make calls of ``function`` return ``code`` ("IN_USE" or a number).
 
-        From the ``at``-th call from now on, ``times`` times, or always with None. ``"*"`` is
-        every function.
+        Applies from the ``at``-th call from now on, ``times`` times, or always with None. ``"*"``
+        means every function.
         """
         self._fault(function, CODES[code] if isinstance(code, str) else code, 0, at, times)
 
     def absent(self, function: str) -> None:
-        """Let the library behave as an older driver's that has no such function."""
+        """Make the library behave like that of an older driver without this function."""
         self.fail(function, "FUNCTION_NOT_FOUND", times=None)
 
     def hang(self, function: str, seconds: float, *, at: int = 1, times: int | None = 1) -> None:
-        """Let calls of ``function`` take that long; ``clear_faults`` wakes them."""
+        """Make calls of ``function`` take that long; ``clear_faults`` ends them."""
         self._fault(function, 0, max(1, round(seconds * 1000)), at, times)
 
     def _fault(self, function: str, code: int, hang_ms: int, at: int, times: int | None) -> None:
@@ -139,7 +139,7 @@ class Script:
             slot.active = 1
 
     def clear_faults(self) -> None:
-        """Forget every scripted fault; GPUs that hang answer again."""
+        """Clear every scripted fault; hanging GPUs respond again."""
         with self.locked() as state:
             for row in state.faults:
                 row.active = 0
@@ -147,24 +147,24 @@ class Script:
                 state.gpus[index].stuck = 0
 
     def hang_gpu(self, gpu_uuid: str, *, hangs: bool = True) -> None:
-        """Let every call for a GPU hang until it answers again (``hangs=False``)."""
+        """Make every call for a GPU hang until it is cleared with ``hangs=False``."""
         with self.locked() as state:
             _gpu(state, gpu_uuid).stuck = hangs
 
     def lose_gpu(self, gpu_uuid: str, *, lost: bool = True) -> None:
-        """Let a GPU fall off the bus, or (``lost=False``) bring it back."""
+        """Make a GPU fall off the bus, or (``lost=False``) bring it back."""
         with self.locked() as state:
             _gpu(state, gpu_uuid).lost = lost
 
     def set_privilege(self, privilege: str) -> None:
-        """Say who may make privileged calls: ``everyone`` (as made), ``root`` or ``nobody``."""
+        """Set who may make privileged calls: ``everyone`` (the default), ``root`` or ``nobody``."""
         with self.locked() as state:
             state.privilege = PRIVILEGES[privilege]
 
     def set_driver(self, *, version: str | None = None, state: str | None = None) -> None:
         """Change the driver: its version, or its state (``loaded not-loaded mismatch``).
 
-        A process that has NVML open keeps it, as on a real machine: only nvmlInit looks.
+        A process with NVML open is unaffected, as on a real machine: only nvmlInit checks.
         """
         with self.locked() as machine:
             if version is not None:
@@ -217,7 +217,7 @@ class Script:
             raise UserError(f"{gpu_uuid} has no GPU instance {gi}")
 
     def set_mig_mode(self, gpu_uuid: str, *, on: bool, pending_only: bool = False) -> None:
-        """Switch MIG mode by decree, or only the pending mode; instances go with the mode."""
+        """Force MIG mode, or only the pending mode; a change of the mode removes the instances."""
         with self.locked() as state:
             gpu = _gpu(state, gpu_uuid)
             gpu.mig_pending = on
@@ -230,12 +230,12 @@ class Script:
             state.persistence = on
 
     def set_reset_works(self, gpu_uuid: str, *, works: bool) -> None:
-        """Say whether the GPU can be reset here: a pass-through VM often cannot."""
+        """Set whether the GPU can be reset: a pass-through VM often cannot."""
         with self.locked() as state:
             _gpu(state, gpu_uuid).reset_works = works
 
     def mirror_ids(self, gpu_uuid: str, *, mirrored: bool) -> None:
-        """Let the driver number the halves of the GPU the other way round from now on."""
+        """Make the driver swap the halves of the GPU in its numbering from now on."""
         with self.locked() as state:
             _gpu(state, gpu_uuid).mirrored_ids = mirrored
 
@@ -248,9 +248,9 @@ class Script:
                 row.used = row.used and row.gpu != index
 
     def reboot(self) -> None:
-        """Reboot: no instances, no processes; only boards that keep it have their mode left.
+        """Reboot: instances and processes are removed; only some boards keep their MIG mode.
 
-        A process that had NVML open finds it uninitialised.
+        Processes with NVML open find it uninitialised.
         """
         with self.locked() as state:
             state.boot += 1
@@ -283,7 +283,7 @@ def _choose(board: BoardData, gpu: GpuState, profile: str, start: int | None) ->
     for place in starts:
         if fits(board, standing(gpu), Stands(shape, place)):
             return Stands(shape, place)
-    raise UserError(f"there is no room for {profile} on {gpu.uuid.decode()}")
+    raise UserError(f"no room for {profile} on {gpu.uuid.decode()}")
 
 
 __all__ = ["CODES", "NOT_A_MIG_ID", "Script"]

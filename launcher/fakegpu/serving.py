@@ -10,7 +10,7 @@ from launcher.fakegpu.machine import Machine
 
 
 def with_fake_gpu(config: Config, spec: str) -> Config:
-    """Load the fake library before NVML is used; the claims of its GPUs stay with its machine."""
+    """Load the fake library before NVML is used; the GPU locks are in the machine's directory."""
     place = Path(spec) if spec.startswith("/") else config.state_dir / "fakegpu"
     if config.lock_dir == place:
         return config

@@ -1,4 +1,4 @@
-"""The words a fake machine is asked for with: ``A30:1g.6gb*4,H100-80GB:3g.40gb/1g.10gb*2,T4``."""
+"""The syntax of fake machines: ``A30:1g.6gb*4,H100-80GB:3g.40gb/1g.10gb*2,T4``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from launcher.fakegpu.state import MAX_GPUS
 
 @dataclass(frozen=True, slots=True)
 class BoardSpec:
-    """One GPU of a machine: its board, whether MIG mode is on, and what stands on it.
+    """One GPU of a machine: its board, whether MIG mode is on, and its instances.
 
-    ``cuts``: of each instance the slices of its compute instances, () for one over all of it.
+    ``cuts`` has the compute slices of each instance, () for one compute instance over all.
     """
 
     board: BoardData
@@ -25,12 +25,12 @@ class BoardSpec:
 
 
 def parse_spec(text: str) -> list[BoardSpec]:
-    """Read a machine's spec.
+    """Parse a machine's spec.
 
-    A comma separates GPUs. Behind ``:`` stands a layout: profile names joined by ``/``, each with
-    ``*n`` for n of them. A board alone has MIG mode off (or cannot do MIG), a board with a bare
-    ``:`` has MIG mode on and nothing on it. ``1c.3g.20gb*3`` is one 3g.20gb in three parts. Unknown
-    boards and profiles, and layouts that cannot stand, are a UserError that says what there is.
+    A comma separates GPUs. After ``:`` comes a layout: profile names joined by ``/``, each with
+    ``*n`` for n of them. A board without ``:`` has MIG mode off (or no MIG support); with a bare
+    ``:`` MIG mode is on and the board is empty. ``1c.3g.20gb*3`` is one 3g.20gb in three parts.
+    UserError reports unknown boards and profiles, and layouts that do not fit, with alternatives.
 
     >>> [spec.board.key for spec in parse_spec("A30:1g.6gb*4,T4")]
     ['A30', 'T4']
@@ -38,7 +38,7 @@ def parse_spec(text: str) -> list[BoardSpec]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise UserError(
-            f"the fake GPU spec {text!r} has an empty place",
+            f"the fake GPU spec {text!r} has an empty entry",
             fix="Write boards separated by commas, such as A30:1g.6gb*4,T4.",
         )
     if len(parts) > MAX_GPUS:
@@ -53,7 +53,7 @@ def _parse_gpu(text: str) -> BoardSpec:
         return BoardSpec(board, mig=False)
     if not board.profiles:
         raise UserError(
-            f"the board {board.key} cannot do MIG, so it takes no layout",
+            f"the board {board.key} does not support MIG, so it takes no layout",
             fix=f"Write {board.key} alone.",
         )
     names: list[str] = []
@@ -67,10 +67,10 @@ def _parse_gpu(text: str) -> BoardSpec:
 def _cuts(
     stands: list[Stands], divided: list[tuple[str, tuple[int, ...]]]
 ) -> Iterator[tuple[int, ...]]:
-    """Yield for each instance, in their order, how it is divided."""
+    """Yield for each instance, in order, its compute slices."""
     left = list(divided)
-    for one in stands:
-        result = next(each for each in left if each[0] == one.profile.name)
+    for stand in stands:
+        result = next(item for item in left if item[0] == stand.profile.name)
         left.remove(result)
         yield result[1]
 
@@ -84,12 +84,12 @@ def _parse_item(board: BoardData, item: str, text: str) -> list[str]:
         )
     count = int(times) if star else 1
     part, dot, of = name.partition("c.")
-    known = board.profile(of if dot and part.isdecimal() else name).name
-    return [f"{part}c.{known}" if known != name else name] * min(count, board.units + 1)
+    whole = board.profile(of if dot and part.isdecimal() else name).name
+    return [f"{part}c.{whole}" if whole != name else name] * min(count, board.units + 1)
 
 
 def format_spec(specs: list[BoardSpec]) -> str:
-    """Return the spec in its one normal form, to compare two."""
+    """Return the spec in its normal form, for comparisons."""
     parts = []
     for spec in specs:
         names = sorted(

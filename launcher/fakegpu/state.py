@@ -1,6 +1,6 @@
-"""The machine's state file, as ctypes sees it: the same layout as ``native/state.h``.
+"""The machine's state file in ctypes: the same layout as ``native/state.h``.
 
-A test compares every size and offset with what the C compiler made of it.
+A test compares every size and offset with those of the C compiler.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _u64(names: str) -> list[tuple[str, Any]]:
 
 
 class Engines(Structure):
-    """What a profile takes of the GPU, or what the GPU has."""
+    """Resources that a profile uses, or that the GPU has."""
 
     _fields_: ClassVar[Fields] = _u32("slices copy decoders encoders jpeg ofa")
 
@@ -74,7 +74,7 @@ class GpuInstance(Structure):
 
 
 class GpuState(Structure):
-    """A GPU with all that stands on it."""
+    """A GPU with its instances."""
 
     _fields_: ClassVar[Fields] = [
         ("memory_mib", c_uint64),
@@ -113,13 +113,13 @@ class Fault(Structure):
 
 
 class Counter(Structure):
-    """How often a function was called, by every process together."""
+    """How often a function was called, by all processes."""
 
     _fields_: ClassVar[Fields] = [("name", c_char * 64), ("calls", c_uint64)]
 
 
 class Event(Structure):
-    """One event in the ring; ``sequence`` tells an old one from a new one."""
+    """One event in the ring; ``sequence`` orders the events."""
 
     _fields_: ClassVar[Fields] = [*_u64("sequence type data"), *_u32("gpu gi ci reserved")]
 

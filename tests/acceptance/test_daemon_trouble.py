@@ -132,7 +132,7 @@ def test_a_fake_gpu_without_a_compiler_says_what_to_install(launch: Shell, tmp_p
     ("spec", "words"),
     [
         ("A31:1g.6gb", ["'A31'", "A100-80GB"]),
-        ("A30:1g.6gb*5", ["cannot stand on the board A30", "fewer"]),
+        ("A30:1g.6gb*5", ["does not fit on the board A30", "fewer"]),
     ],
 )
 def test_a_fake_gpu_that_cannot_be_is_refused(

@@ -57,7 +57,7 @@ NVML_FUNCTION(nvmlGpuInstanceGetComputeInstanceProfileInfoV,
             NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
     TRY(shaped(instance, shape, engines, &at, &profile));
     fill(profile, shape, &plain);
-    memcpy(&info->id, &plain, sizeof(plain));   /* v2 is v1 behind a version, before a name */
+    memcpy(&info->id, &plain, sizeof(plain));   /* v2 is a version, then v1, then a name */
     if (plain.sliceCount == profile->engines.slices)
         snprintf(info->name, sizeof(info->name), "MIG %.80s", profile->name);
     else
@@ -210,7 +210,7 @@ NVML_FUNCTION(nvmlComputeInstanceGetInfo_v2,
     Target at;
     TRY(find_ci(instance, &at));
     REQUIRE_ARGUMENT(info != NULL);
-    /* The device is the MIG device itself: this is how its UUID is had at creation. */
+    /* The device is the MIG device itself, so that its creator can read the UUID. */
     *info = (nvmlComputeInstanceInfo_t){mig_handle(at.index, at.ci), gi_handle(at.index, at.gi),
                                         at.ci->id, at.ci->shape, {at.ci->start, at.ci->size}};
     return NVML_SUCCESS;

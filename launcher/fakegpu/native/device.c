@@ -1,4 +1,4 @@
-/* What a GPU or a MIG device says about itself. */
+/* Queries about a GPU or a MIG device. */
 #include "handles.h"
 #include "rules.h"
 

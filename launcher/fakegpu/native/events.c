@@ -29,7 +29,7 @@ NVML_FUNCTION(nvmlEventSetCreate, (nvmlEventSet_t *set), (set))
     REQUIRE_ARGUMENT(set != NULL);
     for (unsigned i = 0; i < MAX_SETS; i++) {
         if (sets[i].serial && sets[i].epoch == machine_epoch())
-            continue;   /* an event set from before nvmlShutdown is dead */
+            continue;   /* an event set from before nvmlShutdown is invalid */
         memset(&sets[i], 0, sizeof(sets[i]));
         sets[i].serial = ++set_serials;
         sets[i].epoch = machine_epoch();
@@ -78,7 +78,7 @@ NVML_FUNCTION(nvmlDeviceRegisterEvents,
     return NVML_SUCCESS;
 }
 
-/* The next event of the set, oldest first; what fell out of the ring is lost. */
+/* The next event of the set, oldest first; events that left the ring are lost. */
 static int take(EventSet *set, nvmlEventData_t *data)
 {
     while (set->seen < machine->event_sequence) {

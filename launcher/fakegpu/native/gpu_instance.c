@@ -98,7 +98,7 @@ NVML_FUNCTION(nvmlDeviceGetGpuInstanceProfileInfoByIdV,
     return fill_profile_v2(profile, info);
 }
 
-/* The checks every call with a profile id makes, in the order the header lists them. */
+/* The checks of every call with a profile id, in the order of the header. */
 static nvmlReturn_t profiled(nvmlDevice_t device, unsigned id, Target *at, const Profile **profile)
 {
     TRY(find_gpu(device, at));
@@ -189,7 +189,7 @@ NVML_FUNCTION(nvmlGpuInstanceDestroy, (nvmlGpuInstance_t instance), (instance))
     return NVML_SUCCESS;
 }
 
-/* As the header: the caller's array must hold the profile's instance count, `count` is output. */
+/* As in the header: the caller's array has room for the instance count, `count` is output only. */
 NVML_FUNCTION(nvmlDeviceGetGpuInstances,
               (nvmlDevice_t device, unsigned id, nvmlGpuInstance_t *instances, unsigned *count),
               (device, id, instances, count))

@@ -33,7 +33,7 @@ nvmlComputeInstance_t ci_handle(uint32_t gpu, const ComputeInstance *ci)
     return pack(IS_CI, gpu, ci->serial);
 }
 
-/* The GPU of a handle of the given kind, and the serial it carries. */
+/* The GPU of a handle of the given kind, and the handle's serial. */
 static nvmlReturn_t unpack(const void *handle, unsigned kind, Target *target, uint32_t *serial)
 {
     uint64_t value = (uint64_t)(uintptr_t)handle;

@@ -1,12 +1,12 @@
-/* Handles are numbers, never addresses: kind, GPU, process epoch and the serial of the thing.
- * A handle to something destroyed, or from before a shutdown, is INVALID_ARGUMENT and cannot crash.
+/* Handles are numbers, not addresses: kind, GPU, process epoch and the serial of the object.
+ * A handle to a destroyed object, or from before a shutdown, is INVALID_ARGUMENT and cannot crash.
  */
 #ifndef FAKEGPU_HANDLES_H
 #define FAKEGPU_HANDLES_H
 
 #include "machine.h"
 
-/* What a handle names; `gi` and `ci` are NULL where it names something bigger. */
+/* The object of a handle; `gi` and `ci` are NULL if it is a larger object. */
 typedef struct {
     uint32_t index;   /* of the GPU */
     Gpu *gpu;

@@ -1,4 +1,4 @@
-/* Sizes and offsets of every structure that crosses a border, for the tests to compare. */
+/* Sizes and offsets of every structure shared with Python, for the tests to compare. */
 #include "machine.h"
 
 #include <stddef.h>
@@ -67,7 +67,7 @@ static const Row rows[] = {
     AT(State, counters), AT(State, events),
 };
 
-/* The table, and through `count` its length. */
+/* Returns the table; `count` receives its length. */
 EXPORT const Row *fakegpu_layout(uint32_t *count);
 const Row *fakegpu_layout(uint32_t *count)
 {

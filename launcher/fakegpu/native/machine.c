@@ -1,8 +1,8 @@
 /* Attaching to the state file, the lock, call counting and scripted faults.
  *
- * The lock is flock() on the file (the kernel frees it when a process dies, so a killed holder
- * wedges nobody) and, inside one process, a mutex: flock does not tell threads apart. After a fork
- * the child starts anew, as with the real library.
+ * The lock is flock() on the file: the kernel frees it when a process dies, so a killed holder
+ * blocks no other process. Inside one process it is also a mutex, because flock does not
+ * distinguish threads. After a fork the child attaches again, as with the real library.
  */
 #include "machine.h"
 
@@ -40,7 +40,7 @@ static void detach(void)
 
 static void forked(void)
 {
-    /* The descriptor shares its flock with the parent: it must not be used here. */
+    /* The descriptor shares its flock with the parent, so the child must not use it. */
     pthread_mutex_init(&guard, NULL);
     detach();
 }
@@ -144,7 +144,7 @@ static Fault *next_fault(const char *function)
     return found;
 }
 
-/* Hang without the lock, so that only this caller hangs; end early when the fault is cleared. */
+/* Hang without the lock, so that only this caller hangs; stop when the fault is cleared. */
 static int play_hang(const Fault *fault)
 {
     unsigned slot = (unsigned)(fault - machine->faults);

@@ -1,4 +1,4 @@
-/* How every function of the library reaches the machine. */
+/* How every function of the library accesses the machine. */
 #ifndef FAKEGPU_MACHINE_H
 #define FAKEGPU_MACHINE_H
 
@@ -13,27 +13,27 @@ extern State *machine;
 
 enum { NEEDS_INIT = 1, ANY_TIME = 0 };
 
-/* Take the lock, count the call, play the scripted faults. Anything but SUCCESS: not entered. */
+/* Take the lock, count the call, apply the scripted faults. On any other code: not entered. */
 nvmlReturn_t machine_enter(const char *function, int needs_init);
 void machine_leave(void);
 
-/* Let others in for a while; 0 if the machine is gone when we come back (leave all the same). */
+/* Release the lock for a while; 0 if the machine is gone afterwards (leave it all the same). */
 int machine_pause(unsigned milliseconds);
 
 /* Count nvmlInit and nvmlShutdown of this process. */
 nvmlReturn_t machine_init(void);
 nvmlReturn_t machine_shutdown(void);
 
-/* Changes with every nvmlInit of a process: earlier handles do not survive it. */
+/* Changes with every nvmlInit of a process, which invalidates earlier handles. */
 uint32_t machine_epoch(void);
 
-/* A GPU that does not answer: callers wait here until it does; other GPUs go on. */
+/* A GPU that hangs: callers wait here until it responds; other GPUs are unaffected. */
 nvmlReturn_t machine_wait_for(uint32_t gpu);
 
 int machine_privileged(void);
 void machine_event(uint64_t type, uint64_t data, uint32_t gpu, uint32_t gi, uint32_t ci);
 
-/* An NVML function: the exported wrapper enters the machine, the body that follows does the work. */
+/* An NVML function: the exported wrapper enters the machine, the following body does the work. */
 #define NVML_FUNCTION_WHEN(when, name, parameters, arguments)      \
     EXPORT nvmlReturn_t name parameters;                           \
     static nvmlReturn_t body_##name parameters;                    \

@@ -24,7 +24,7 @@ static int has_instances(const Gpu *gpu)
     return 0;
 }
 
-/* Success with an activation status: the call can succeed and the mode not have changed. */
+/* Success with an activation status: the call can succeed without a change of the mode. */
 static nvmlReturn_t activate(const Target *at)
 {
     Gpu *gpu = at->gpu;
@@ -62,7 +62,7 @@ NVML_FUNCTION(nvmlDeviceGetMaxMigDeviceCount, (nvmlDevice_t device, unsigned *co
     return NVML_SUCCESS;
 }
 
-/* The GPU instance that comes after `last` in order of GI id, or NULL. */
+/* The GPU instance after `last` in the order of GI ids, or NULL. */
 static const GpuInstance *next_gi(const Gpu *gpu, int last)
 {
     const GpuInstance *found = NULL;
@@ -85,7 +85,7 @@ static const ComputeInstance *next_ci(const GpuInstance *gi, int last)
     return found;
 }
 
-/* What has the MIG index: ids in order, a GPU instance without a compute instance is a hole. */
+/* The MIG device at an index: ids in order; a GPU instance without a compute instance is a hole. */
 static const ComputeInstance *at_index(const Gpu *gpu, uint32_t index)
 {
     uint32_t position = 0;
@@ -145,7 +145,7 @@ NVML_FUNCTION(nvmlDeviceIsMigDeviceHandle, (nvmlDevice_t device, unsigned *is_mi
     return NVML_SUCCESS;
 }
 
-/* A GPU's own handle has neither id: the header says NOT_SUPPORTED there. */
+/* A GPU's own handle has neither id: NOT_SUPPORTED, as in the header. */
 static nvmlReturn_t mig_ids(nvmlDevice_t device, Target *at)
 {
     TRY(find_device(device, at));

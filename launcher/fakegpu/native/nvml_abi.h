@@ -1,8 +1,8 @@
 /* The part of NVML's binary interface that the fake GPU provides.
  *
  * Names, numbers and layouts are NVML's (nvml.h as nvidia-ml-py's ctypes declare it); a test
- * compares every size and offset with nvidia-ml-py. Only what the launcher calls is here: a
- * function that is not declared is missing from the library, as in an older driver.
+ * compares every size and offset with nvidia-ml-py. Only functions that the launcher calls are
+ * declared: any other is missing from the library, as in an older driver.
  */
 #ifndef FAKEGPU_NVML_ABI_H
 #define FAKEGPU_NVML_ABI_H

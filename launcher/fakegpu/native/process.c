@@ -1,4 +1,4 @@
-/* Processes on a GPU or a MIG device. Other people's need privileges where MIG mode is on. */
+/* Processes on a GPU or a MIG device. With MIG mode on, other users' processes need privileges. */
 #include "handles.h"
 #include "rules.h"
 

@@ -84,7 +84,7 @@ int driver_choice(const Gpu *gpu, const Profile *profile, uint32_t *start)
 
 uint32_t remaining_capacity(const Gpu *gpu, const Profile *profile)
 {
-    static Gpu trial;   /* too big for a small thread's stack; the machine is locked */
+    static Gpu trial;   /* too large for a small stack; the machine is locked */
     uint32_t count = 0, start;
     trial = *gpu;
     const Profile *same = &trial.profiles[profile - gpu->profiles];

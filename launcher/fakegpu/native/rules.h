@@ -1,4 +1,4 @@
-/* What a card refuses, and how its driver chooses: the only place that knows. */
+/* What a GPU refuses, and how its driver chooses: the only file with these rules. */
 #ifndef FAKEGPU_RULES_H
 #define FAKEGPU_RULES_H
 
@@ -11,21 +11,21 @@ const Profile *profile_of(const Gpu *gpu, const GpuInstance *gi);
 
 int placement_is_legal(const Profile *profile, uint32_t start, uint32_t size);
 
-/* Whether an instance of the profile can stand at start, beside what stands there now. */
+/* Whether an instance of the profile fits at start, beside the present ones. */
 int can_stand(const Gpu *gpu, const Profile *profile, uint32_t start);
 
-/* Where the driver would put it by itself: 0 and *start, or -1 where there is no room. */
+/* The driver's own choice of a placement: 0 and *start, or -1 if there is no room. */
 int driver_choice(const Gpu *gpu, const Profile *profile, uint32_t *start);
 
 uint32_t remaining_capacity(const Gpu *gpu, const Profile *profile);
 
-/* The id silicon gives to a GPU instance: the node of a binary tree over the GPU, whose halves
- * some drivers number the other way round. */
+/* The id that real GPUs assign to a GPU instance: a node of a binary tree over the GPU. Some
+ * drivers swap the halves. */
 uint32_t gi_id(const Gpu *gpu, const Profile *profile, uint32_t start);
 
 GpuInstance *place(Gpu *gpu, const Profile *profile, uint32_t start);
 
-/* Slices of a compute-instance shape (NVML's enum), 0 for a shape we do not have. */
+/* Slices of a compute-instance shape (NVML's enum), 0 for an unsupported shape. */
 uint32_t ci_slices(uint32_t shape);
 uint32_t ci_count(const Profile *profile, uint32_t shape);
 /* First compute slice of the GPU instance where the shape fits, or -1. */

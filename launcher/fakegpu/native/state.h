@@ -1,8 +1,8 @@
-/* The machine: everything the fake GPUs are, in one file that every process maps.
+/* The machine: the whole state of the fake GPUs, in one file that every process maps.
  *
  * launcher/fakegpu/state.py declares the same layout with ctypes, and a test compares the two.
- * Only fixed-width members, so that one compiler's padding is every compiler's. Whoever reads or
- * writes holds flock(LOCK_EX) on the file: the kernel drops it when a holder dies.
+ * All members have a fixed width, so that every compiler adds the same padding. Readers and writers
+ * hold flock(LOCK_EX) on the file; the kernel drops it when a holder dies.
  */
 #ifndef FAKEGPU_STATE_H
 #define FAKEGPU_STATE_H
@@ -29,7 +29,7 @@ enum {
 enum { PRIVILEGE_EVERYONE = 0, PRIVILEGE_ROOT = 1, PRIVILEGE_NOBODY = 2 };
 enum { KIND_COMPUTE = 0, KIND_GRAPHICS = 1, KIND_MPS = 2 };
 
-/* What a shape takes of the GPU; `limits` of a GPU is what there is (its full profile). */
+/* Resources that a shape uses; `limits` of a GPU are its total (its full profile). */
 typedef struct {
     uint32_t slices, copy, decoders, encoders, jpeg, ofa;
 } Engines;
@@ -47,7 +47,7 @@ typedef struct {
     Engines engines;
 } Profile;
 
-/* serial: never used twice, so a handle to something destroyed stays dead. 0 is a free slot. */
+/* serial: never reused, so that a handle to a destroyed object stays invalid. 0 is a free slot. */
 typedef struct {
     uint32_t serial, id, shape, start, size, reserved;
 } ComputeInstance;
@@ -75,12 +75,12 @@ typedef struct {
 typedef struct {
     uint64_t memory_bytes;
     uint32_t used, pid, gpu, gi, ci, kind;
-    uint32_t while_alive;   /* leaves with the real process of that pid */
+    uint32_t while_alive;   /* removed when the real process of that pid ends */
     uint32_t reserved;
     char name[64];
 } Process;
 
-/* Applies to the calls first..last after it was written (last 0: all of them). */
+/* Applies to the calls first..last after it was set (last 0: no end). */
 typedef struct {
     char function[64];   /* "*" is every function */
     uint64_t first, last, seen;

@@ -1,4 +1,4 @@
-/* Start, stop, errors, versions, and finding GPUs. */
+/* Initialisation, shutdown, errors, versions, and finding GPUs. */
 #include "handles.h"
 
 #include <stdio.h>

@@ -29,7 +29,7 @@ def test_a_plus_belongs_to_the_name_of_a_profile() -> None:
 
 def test_a_part_of_a_profile_stands_in_a_gpu_instance_with_others() -> None:
     spec = "A100-40GB:1c.3g.20gb*4/2c.3g.20gb/1g.5gb"
-    with pytest.raises(UserError, match="cannot stand"):
+    with pytest.raises(UserError, match="does not fit"):
         parse_spec(spec)
     (gpu,) = parse_spec("A100-40GB:1c.3g.20gb*4/2c.3g.20gb")
     assert [stands.profile.name for stands in gpu.instances] == ["3g.20gb", "3g.20gb"]
@@ -58,21 +58,21 @@ def test_every_board_asked_for_is_there() -> None:
 @pytest.mark.parametrize(
     ("spec", "said", "fix"),
     [
-        ("V100", "no board is called 'V100'", "There is: A30 "),
+        ("V100", "unknown board 'V100'", "Known: A30 "),
         ("A30:1g.5gb", "no profile '1g.5gb'", "It has: 1g.6gb 1g.6gb+me 2g.12gb"),
-        ("A30:1g.6gb*5", "cannot stand", "fewer or smaller"),
-        ("A30:3c.4g.24gb", "cannot hold a compute instance of 3", "4g.24gb"),
+        ("A30:1g.6gb*5", "does not fit", "fewer or smaller"),
+        ("A30:3c.4g.24gb", "has no room for a compute instance of 3", "4g.24gb"),
         ("A30:xc.4g.24gb", "no profile 'xc.4g.24gb'", "It has: 1g.6gb"),
-        ("A30:1g.6gb+me*2", "cannot stand", "fewer or smaller"),
+        ("A30:1g.6gb+me*2", "does not fit", "fewer or smaller"),
         ("A30:1g.6gb*0", "not a profile and a count", "1g.6gb*2"),
         ("A30:1g.6gb*x", "not a profile and a count", "1g.6gb*2"),
-        ("A30,,T4", "an empty place", "separated by commas"),
-        ("", "an empty place", "separated by commas"),
-        ("T4:1g.6gb", "cannot do MIG", "Write T4 alone"),
-        ("T4:", "cannot do MIG", "Write T4 alone"),
+        ("A30,,T4", "an empty entry", "separated by commas"),
+        ("", "an empty entry", "separated by commas"),
+        ("T4:1g.6gb", "does not support MIG", "Write T4 alone"),
+        ("T4:", "does not support MIG", "Write T4 alone"),
         (",".join(["T4"] * 17), "17 GPUs", "At most 16"),
         # Two 24gb+me.all would need twice the media engines there are.
-        ("RTX-PRO-6000:1g.24gb+me.all/1g.24gb", "cannot stand", "fewer or smaller"),
+        ("RTX-PRO-6000:1g.24gb+me.all/1g.24gb", "does not fit", "fewer or smaller"),
     ],
 )
 def test_a_wrong_spec_says_what_there_is(spec: str, said: str, fix: str) -> None:
@@ -83,7 +83,7 @@ def test_a_wrong_spec_says_what_there_is(spec: str, said: str, fix: str) -> None
 
 
 def test_a_huge_count_is_refused_at_once() -> None:
-    with pytest.raises(UserError, match="cannot stand"):
+    with pytest.raises(UserError, match="does not fit"):
         parse_spec("A30:1g.6gb*1000000000")
 
 

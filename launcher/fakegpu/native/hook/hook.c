@@ -1,12 +1,12 @@
 /* A stand-in for nvidia-container-runtime-hook: records every start, and can refuse one.
  *
- * dockerd runs it before a container's command, with the OCI state on standard input. It lies in
+ * dockerd runs it before a container's command, with the OCI state on standard input. It is in
  * <hook directory>/bin; beside bin are its files:
- *   starts    one line a start, "time_ns container_id NVIDIA_VISIBLE_DEVICES", appended in one write
- *   refuse    if there: first line the exit code, second a word the value must contain (or *),
- *             the rest is what to say on standard error
- *   machine   if there: the path of a fake machine's state; a device it does not have is refused
- *             in NVIDIA's words
+ *   starts    one line per start, "time_ns container_id NVIDIA_VISIBLE_DEVICES", in one write
+ *   refuse    if present: first line the exit code, second a word the value must contain (or *),
+ *             the rest is the message for standard error
+ *   machine   if present: the path of a fake machine's state; a device it lacks is refused
+ *             with NVIDIA's message
  */
 #include "../state.h"
 
@@ -45,7 +45,7 @@ static int open_here(const char *name, int flags)
     return open(path, flags | O_CLOEXEC, 0644);
 }
 
-/* Everything that can be read, as text; empty where there is nothing. */
+/* Read a whole file as text; empty if it cannot be read. */
 static char *read_all(int fd)
 {
     size_t room = 65536, length = 0;
@@ -64,7 +64,7 @@ static char *read_all(int fd)
     return text;
 }
 
-/* Copy the JSON string that starts behind its opening quote; returns what follows it. */
+/* Copy the JSON string after its opening quote; returns what follows it. */
 static const char *take_string(const char *at, char *value, size_t size)
 {
     size_t length = 0;
@@ -78,7 +78,7 @@ static const char *take_string(const char *at, char *value, size_t size)
     return *at ? at + 1 : at;
 }
 
-/* The member `key` of the state, which is a flat object written without spaces by runc. */
+/* The member `key` of the state, a flat object that runc writes without spaces. */
 static void member(const char *json, const char *key, char *value, size_t size)
 {
     char pattern[32];
@@ -89,7 +89,7 @@ static void member(const char *json, const char *key, char *value, size_t size)
         take_string(at + strlen(pattern), value, size);
 }
 
-/* The last NVIDIA_VISIBLE_DEVICES of the process's environment: the last one wins. */
+/* The last NVIDIA_VISIBLE_DEVICES of the process's environment: the last one counts. */
 static void visible_devices(const char *bundle, char *value)
 {
     static const char name[] = "NVIDIA_VISIBLE_DEVICES=";
@@ -118,7 +118,7 @@ static void record(const char *id, const char *value)
     int fd = open_here("starts", O_WRONLY | O_CREAT | O_APPEND);
     if (fd < 0 || write(fd, line, (size_t)length) != length) {
         fprintf(stderr, "the stub hook cannot write its record in %s\n", home);
-        exit(125);   /* a start that is not on record must not happen */
+        exit(125);   /* an unrecorded start must not happen */
     }
     close(fd);
 }
