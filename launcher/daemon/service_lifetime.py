@@ -148,7 +148,7 @@ async def _give_signs_of_life(daemon: RunningDaemon, notifier: Notifier) -> None
     while True:
         with contextlib.suppress(LauncherError):
             if not daemon.event_loop.read_only:
-                await daemon.event_loop.ask(ev.Tick())
+                await daemon.event_loop.request(ev.Tick())
         await daemon.committer.beat()
         notifier.alive()
         await asyncio.sleep(notifier.watchdog_seconds / 2)

@@ -168,13 +168,14 @@ class Daemon:
         self.observers = self._observers()
         self.runners = self._runners()
         await self._take_over_secrets()
-        self.xids = XidWatcher(self.outside.events, self.event_loop.tell)
+        self.xids = XidWatcher(self.outside.events, self.event_loop.post)
         self.capture.start()
         self._tasks = self._begin(unknown)
         for action in actions:
             self._dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
-        await self.event_loop.ask(first)  # what was cut off is on record before anybody is served
+        # The effects of a crash are on record before any request is served.
+        await self.event_loop.request(first)
         gc.enable()
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
@@ -270,14 +271,14 @@ class Daemon:
         )
 
     def _runners(self) -> ActionRunners:
-        marks = StartJournal(self.config.state_dir / "starts")
+        journal = StartJournal(self.config.state_dir / "starts")
         slice_check = SliceCheck(self.gpu, self.foreign, self.allowed)
         starter = Starter(
             containers=self.containers,
             slice_check=slice_check,
             store=self.store_id,
             devices=self.devices,
-            marks=marks,
+            journal=journal,
             pins=self.pins,
             pins_directory=self.config.pins_directory,
             secrets=self.secrets,
@@ -294,7 +295,7 @@ class Daemon:
             logs=self.outside.logs,
             starter=starter,
             host=self._host_jobs(self.outside.host, starter),
-            marks=marks,
+            journal=journal,
             roles=self.accounts.roles,
             toolkit_fixed=functools.partial(toolkit_fixed, host_of(self.config)),
             idle_check=self.idle_check,
@@ -329,7 +330,7 @@ class Daemon:
         problem = await in_thread("ping", self.observers.ping)
         self.health.set("engine", problem)
         if problem:
-            self.event_loop.tell(ev.EngineDown(problem))
+            self.event_loop.post(ev.EngineDown(problem))
         await self.observers.sweep_containers()
         await self.observers.look_at_gpus()
         if self.rebooted:
@@ -337,9 +338,9 @@ class Daemon:
         with contextlib.suppress(LauncherError):  # else it is restored once more at the next start
             await self.committer.remember("boot_id", clock.boot_id())
         try:
-            await self.event_loop.ask(ev.Reconciled())
+            await self.event_loop.request(ev.Reconciled())
         except LauncherError:  # read-only: what was observed is decided anew when commits work
-            self.event_loop.tell(ev.Reconciled())
+            self.event_loop.post(ev.Reconciled())
 
     def context(self) -> Context:
         """Return what requests work with."""

@@ -38,7 +38,7 @@ class OutputKeeper:
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def keep(self, path: Path, token: str, limit: Limit, *files: int) -> None:
+    def store(self, path: Path, token: str, limit: Limit, *files: int) -> None:
         """Read an attached socket, or two pipes, into a log file until they end."""
         request: dict[str, Any] = {"do": "keep", "path": str(path), "token": token}
         request |= {"limit": limit.bytes, "why": limit.why}

@@ -226,7 +226,7 @@ FIELDS: dict[str, dict[str, object]] = {
     "a runc's file as directory": {"working_dir": "/proc/self/fd/8"},
     "the host's root as directory": {"working_dir": "/proc/1/root"},
     "a dotted directory": {"working_dir": "/work/../proc/self/fd/8"},
-    "another's container": {"network_mode": "container:other"},
+    "a foreign container": {"network_mode": "container:other"},
     "the host's network": {"network_mode": "host"},
     "root": {"user": "0:0"},
     "root's group": {"user": f"{ALICE.pw_uid}:0"},

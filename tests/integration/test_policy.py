@@ -126,7 +126,7 @@ def test_a_policy_that_became_stricter_while_a_job_waited_is_applied_at_its_star
         db.commit()
     strict.start()
     for job, why in (
-        (held, "since then launcher.toml was changed"),
+        (held, "since then launcher.toml or the groups"),
         (older, f"version {VERSION - 1} of the policy, this is version {VERSION}."),
     ):
         strict.client.release(str(job.id))

@@ -163,7 +163,7 @@ def test_an_element_whose_template_a_rebuild_has_lost_fails_when_it_is_started(
     daemon.client.release(str(job.id))
     ended = daemon.done(job)
     assert ended.outcome == "FAILED"
-    assert "nothing is stored of what job" in (ended.message or "")
+    assert "the request of job" in (ended.message or "")
 
 
 def test_stop_leaves_jobs_running_and_clients_are_told(daemon: DaemonProcess) -> None:

@@ -224,7 +224,7 @@ def test_a_start_that_fails_quotes_nothing(daemon: DaemonProcess, pins: Path, se
     ended = daemon.done(gone)
     assert (ended.outcome, ended.message) == (
         "FAILED",
-        "secrets: they are gone; submit the job again",
+        "secrets: no longer stored; submit the job again",
     )
     files = [str(path) for path in kept(daemon)]
     told = [daemon.cli("show", str(j.id), "-o", "json").stdout for j in (missing, queued, gone)]

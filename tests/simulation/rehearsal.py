@@ -516,12 +516,12 @@ class Rehearsal:
                 tried[job.id] += job.state is State.PENDING
                 with contextlib.suppress(LauncherError):
                     if job.held is not None and tried[job.id] < 10:
-                        await daemon.event_loop.ask(ev.ReleaseAsked(job.id, 0, True))
+                        await daemon.event_loop.request(ev.ReleaseAsked(job.id, 0, True))
                     elif tried[job.id] > 200:  # what it needs is not there any more
                         self.ledger.interrupted.add(job.id)
-                        await daemon.event_loop.ask(ev.CancelAsked(job.id, 0))
+                        await daemon.event_loop.request(ev.CancelAsked(job.id, 0))
             await asyncio.sleep(5.0)
-        await daemon.event_loop.ask(ev.Tick())  # the last decision is on record
+        await daemon.event_loop.request(ev.Tick())  # the last decision is on record
         self._final(daemon)
 
     def _is_quiet(self, daemon: Daemon) -> bool:

@@ -99,7 +99,7 @@ def _resume(
 
 async def _stop(context: Context, caller: Caller, *, drain: bool) -> wire.Status:
     if drain:
-        await context.event_loop.ask(ev.DaemonDrained())
+        await context.event_loop.request(ev.DaemonDrained())
         return await jobs.status(context, caller)
     reply = await jobs.status(context, caller)
     context.stop.set()

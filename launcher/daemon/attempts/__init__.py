@@ -1,1 +1,1 @@
-"""Attempts: starts them, follows them until they end, decides which exit codes to trust."""
+"""Starts attempts, follows them until they end, and decides which exit codes to trust."""

@@ -57,7 +57,7 @@ SpecOf = tuple[JobSpec | str, Owner, str | None]
 Start = Callable[[act.StartAttempt, PolicyInput | str, str | None, Callable[[], bool]], ev.Event]
 TRY_AGAIN_SECONDS = 1.0
 LOG_WAIT_SECONDS = 300.0
-"""A container is kept for its log this long after the log last grew: some hung calls of Docker."""
+"""A container is kept this long after its log last grew: the time of several hung calls."""
 CALM_SECONDS = 2.0
 LEFT_OVER = 64
 """Up to this many ended containers wait for a pause between starts before they are removed."""
@@ -82,7 +82,7 @@ class ActionRunners:
         idle_check: IdleCheck,
         committer: Committer,
         subscriptions: Subscriptions,
-        marks: StartJournal,
+        journal: StartJournal,
         roles: Roles,
         toolkit_fixed: Callable[[], bool],
         log_directory: Path,
@@ -91,12 +91,12 @@ class ActionRunners:
         self.event_loop, self.layouts = event_loop, layouts
         self._containers, self._logs = containers, logs
         self._starter, self._host, self._idle_check = starter, host, idle_check
-        self._committer, self._subscriptions, self._marks = committer, subscriptions, marks
+        self._committer, self._subscriptions, self._journal = committer, subscriptions, journal
         self._log_directory, self.log_use = log_directory, log_use
         self._roles = roles
         self.pools = Pools()
         self._removing: set[str] = set()
-        # Removing is as much work for Docker as starting, and no user waits for it.
+        # Removing costs Docker as much as starting, but no user waits for it.
         self._one_removal = asyncio.Semaphore(1)
         self._starting = 0
         self._calm = asyncio.Event()
@@ -111,7 +111,7 @@ class ActionRunners:
         return ImageActions(
             images, self.pools, self.credentials, self._roles, self._subscriptions,
             toolkit_fixed=toolkit_fixed, world=lambda: self.event_loop.world,
-            tell=self.event_loop.tell,
+            post=self.event_loop.post,
         )  # fmt: skip
 
     def _by_action(self) -> dict[type, Callable[[Any], Awaitable[None]]]:
@@ -141,13 +141,13 @@ class ActionRunners:
         if isinstance(action, act.StartAttempt):
             of = await self._spec_of(action)
             start = functools.partial(self._started, action, of, self._host.start)
-            self.event_loop.tell(await in_thread(action.container_name, start))
+            self.event_loop.post(await in_thread(action.container_name, start))
         else:
-            perform = functools.partial(self._host.perform, action, self.event_loop.tell)
+            perform = functools.partial(self._host.perform, action, self.event_loop.post)
             await in_thread(action.container_name, perform)
 
     def dispatch(self, action: act.Action) -> None:
-        """Start carrying out an action; it is repeated until it has a result."""
+        """Start to carry out an action; it is retried until it has a result."""
         task = asyncio.create_task(self._insist(action))
         self._tasks[task] = (action, time.monotonic())
         task.add_done_callback(self._tasks.pop)
@@ -161,7 +161,7 @@ class ActionRunners:
         return self.pools.exhausted()
 
     async def _insist(self, action: act.Action) -> None:
-        """Every action is idempotent: after an unexpected failure it is repeated."""
+        """Carry out an action, retrying after unexpected failures: every action is idempotent."""
         level = logging.INFO
         while True:
             try:
@@ -173,7 +173,7 @@ class ActionRunners:
                 )
                 level = logging.DEBUG  # logged at a higher level only once
             except Exception:
-                about_event(log, action).exception("%s failed, it will be tried again", action)
+                about_event(log, action).exception("%s failed, retrying", action)
             await asyncio.sleep(TRY_AGAIN_SECONDS)
 
     @staticmethod
@@ -189,14 +189,14 @@ class ActionRunners:
         """Return an attempt's spec (or why it is unavailable), its owner and its deadline."""
         job = self.event_loop.world.jobs.get(action.job)
         if job is None:
-            raise LauncherError(f"job {action.job} is not there any more")
+            raise LauncherError(f"job {action.job} no longer exists")
         limit = job.time_limit
         deadline = clock.rfc3339(clock.now().wall + limit) if limit is not None else None
         spec: JobSpec | str
         try:
             spec = await self._spec(action.job)
         except (LauncherError, ValueError) as error:
-            spec = f"what was asked cannot be read any more: {error}"
+            spec = f"the stored request cannot be read: {error}"
         return spec, job.owner, deadline
 
     async def _start(self, action: act.StartAttempt) -> None:
@@ -209,24 +209,24 @@ class ActionRunners:
             self._starting -= 1
             if not self._starting:
                 self._calm.set()
-        self.event_loop.tell(event)
+        self.event_loop.post(event)
 
     def _started(self, action: act.StartAttempt, of: SpecOf, start: Start) -> ev.Event:
         spec, owner, deadline = of
         admin = self._roles.caller(owner).admin
         if isinstance(spec, str) or not spec.foreground:
             self.log_use.begin(action.job, action.attempt, owner, admin=admin)
-        asked = spec if isinstance(spec, str) else self._asked(action, spec, owner)
-        event = start(action, asked, deadline, lambda: self._wanted(action))
+        request = spec if isinstance(spec, str) else self._policy_input(action, spec, owner)
+        event = start(action, request, deadline, lambda: self._wanted(action))
         if not isinstance(event, ev.AttemptStarted):
             self.log_use.end(action.job, action.attempt)
         return event
 
-    def _asked(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> PolicyInput:
+    def _policy_input(self, action: act.StartAttempt, spec: JobSpec, owner: Owner) -> PolicyInput:
         """Return the policy's input, with the owner's current groups and role. Thread-safe."""
         world = self.event_loop.world
         memory = memory_with(world, action.slices, spec.cpus)
-        return self._roles.asked(spec, owner, world.rules.policy, memory)
+        return self._roles.policy_input(spec, owner, world.rules.policy, memory)
 
     def _wanted(self, action: act.StartAttempt) -> bool:
         """Whether no request to stop the attempt has arrived yet. Thread-safe."""
@@ -247,12 +247,12 @@ class ActionRunners:
 
     async def _spec(self, job_id: int) -> JobSpec:
         """Return a job's spec, from the cache or the store. Specs stay in the store."""
-        known = self._specs.get(job_id)
-        if known is not None:
-            return known
+        spec = self._specs.get(job_id)
+        if spec is not None:
+            return spec
         stored = await self._committer.read(Reader.spec, job_id)
         if stored is None:
-            raise LauncherError(f"nothing is stored of what job {job_id} was asked to run")
+            raise LauncherError(f"the request of job {job_id} is not stored")
         return made_again(stored)
 
     async def _follow(self, action: act.FollowAttempt) -> None:
@@ -260,13 +260,13 @@ class ActionRunners:
             action,
             self._containers,
             self._logs,
-            tell=self.event_loop.tell,
+            post=self.event_loop.post,
             idle=self._idle_check.idle_now,
             grown=self._subscriptions.touch,
             log_lost=self._subscriptions.lose_log,
             log_written=self._log_written,
             watched=self._subscriptions.watched,
-            marks=self._marks,
+            journal=self._journal,
             directory=self._log_directory,
             log_limit=self.log_use.limit(action.job, action.attempt),
             capture=self._starter.capture,
@@ -302,8 +302,7 @@ class ActionRunners:
     def _killed(self, action: act.KillAttempt) -> bool:
         """Send KILL, then inspect; returns whether the container has stopped.
 
-        Docker does not answer an inspect while a container ends. That takes seconds if its log
-        is behind.
+        Docker does not answer an inspect while a container ends, for seconds if its log is behind.
         """
         self._containers.kill(action.container_name, "SIGKILL")
         container = self._containers.find(action.container_name, action.container_id)
@@ -322,11 +321,11 @@ class ActionRunners:
             )
         except (Refused, Unknown, EngineUnavailable) as error:
             about_container(log, action.container_name).warning(
-                "no %s for it: %s", action.signal, error.message
+                "could not send %s: %s", action.signal, error.message
             )
 
     async def _prove(self, action: act.ProveIdle) -> None:
-        await self._on(self.pools.proofs, self._idle_check.prove, action, self.event_loop.tell)
+        await self._on(self.pools.proofs, self._idle_check.prove, action, self.event_loop.post)
 
     async def _remove(self, action: act.RemoveContainer) -> None:
         if action.container_name in self._removing:
@@ -343,7 +342,7 @@ class ActionRunners:
                 await self._on(self.pools.removals, self._containers.remove, action.container_name)
         finally:
             self._removing.discard(action.container_name)
-        self._marks.clear(action.container_name)
+        self._journal.clear(action.container_name)
         await self._on(self.pools.removals, self._unpin, action)
         self._followers.pop(key, None)
 
@@ -354,10 +353,10 @@ class ActionRunners:
             self._starter.places.clear(action.container_name)
             self._starter.pins.release(action.container_name)
         except LauncherError as left:  # the next start sweeps
-            about_event(log, action).warning("its mounts are left: %s", left.message)
+            about_event(log, action).warning("could not remove its mounts: %s", left.message)
 
     async def _calm_moment(self) -> None:
-        """Let starts go first, unless too many ended containers are waiting to be removed."""
+        """Let starts go first, unless too many ended containers wait for removal."""
         if self._starting and len(self._removing) < LEFT_OVER:
             self._calm.clear()
             with contextlib.suppress(TimeoutError):
@@ -365,7 +364,7 @@ class ActionRunners:
                     await self._calm.wait()
 
     def _complete_log(self, action: act.RemoveContainer, follower: Follower | None) -> None:
-        """Wait for the follower, or write the log if there was none: a daemon died in between."""
+        """Wait for the follower; without one (a daemon died in between), write the log."""
         if follower is None:
             result = self._containers.inspect(action.container_name)
             if result is not None and not result.ever_started:
@@ -382,13 +381,13 @@ class ActionRunners:
         touch()
 
     async def _carve(self, action: act.CarveStep) -> None:
-        self.event_loop.tell(await self.layouts.carve(action))
+        self.event_loop.post(await self.layouts.carve(action))
 
     async def _look_at_layout(self, action: act.LookAtLayout) -> None:
-        self.event_loop.tell(await self.layouts.look(action))
+        self.event_loop.post(await self.layouts.look(action))
 
     def close(self) -> None:
-        """Let running calls end on their own; jobs continue without the daemon."""
+        """Release the threads; running calls end on their own, jobs continue."""
         for task in self._tasks:
             task.cancel()
         self.pools.close()

@@ -28,18 +28,18 @@ PATH, ROOTS_PATH = (
 
 def spawned(
     action: StartAttempt,
-    asked: PolicyInput,
+    request: PolicyInput,
     variables: Mapping[str, str],
     helper: HostHelper,
     output: HostOutput,
     wanted: Callable[[], bool],
 ) -> ProcessTree:
-    """Start an attempt's command and capture its output; returns its process tree.
+    """Start an attempt's command and capture its output; return its process tree.
 
     ``variables`` are the launcher's own. If it raises ``NotStarted``, no part of it runs.
     """
-    command = command_of(asked, variables)
-    limits = CgroupLimits(asked.spec.mem_limit, asked.spec.cpus)
+    command = command_of(request, variables)
+    limits = CgroupLimits(request.spec.mem_limit, request.spec.cpus)
     try:
         with output.pipes(action) as files:
             must_be_wanted(wanted)
@@ -53,20 +53,20 @@ def spawned(
             raise NotStarted(StartFailure.INFRA, away.message) from away
         return tree
     except OSError as error:
-        text = f"host job: its output cannot be kept: {error.strerror or error}"
+        text = f"host job: its output cannot be stored: {error.strerror or error}"
         raise NotStarted(StartFailure.INFRA, text) from error
 
 
-def command_of(asked: PolicyInput, variables: Mapping[str, str]) -> Command:
-    """Return the command as the user's login would run it, in a new environment plus the job's own.
+def command_of(request: PolicyInput, variables: Mapping[str, str]) -> Command:
+    """Return the command as the user's login would run it, in a clean environment plus the job's.
 
-    Raises ``NotStarted`` for a user who could not log in.
+    Raises ``NotStarted`` for a user who cannot log in.
     """
-    spec, uid = asked.spec, asked.person.owner.uid
+    spec, uid = request.spec, request.person.owner.uid
     try:
         entry = pwd.getpwuid(uid)
     except KeyError as error:
-        text = f"uid {uid} has no entry in passwd: nobody could log in as it"
+        text = f"uid {uid} has no entry in passwd, so it cannot log in"
         raise NotStarted(StartFailure.USER, text) from error
     login = {
         "HOME": entry.pw_dir,
@@ -76,14 +76,14 @@ def command_of(asked: PolicyInput, variables: Mapping[str, str]) -> Command:
         "USER": entry.pw_name,
     }
     environment = {**dict(spec.environment), **variables}
-    user = user_of(asked.person)
+    user = user_of(request.person)
     directory = spec.working_dir or entry.pw_dir
-    words = spec.command or ()
-    return Command(words, login, environment, directory, uid, user.gid, user.groups)
+    arguments = spec.command or ()
+    return Command(arguments, login, environment, directory, uid, user.gid, user.groups)
 
 
 def _not_started(refused: HostRefused, command: Command) -> NotStarted:
-    """Return what prevents a command from running: its program, its directory, or the launcher."""
+    """Explain why a command does not run: its program, its directory, or the launcher."""
     if refused.place == command.words[0]:
         code = NOT_FOUND if refused.errno == errno.ENOENT else CANNOT_RUN
         return NotStarted(StartFailure.USER, f"command: {refused.message}", code)

@@ -28,10 +28,10 @@ from launcher.spec.job_spec import Mount
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerPlan:
-    """One attempt's container before it is created; ``asked`` is what its owner requested."""
+    """One attempt's container before it is created; ``request`` is the owner's request."""
 
     action: StartAttempt
-    asked: policy.PolicyInput
+    request: policy.PolicyInput
     store: str
     deadline: str | None
     pins_directory: str
@@ -43,21 +43,21 @@ class ContainerPlan:
     @property
     def secrets_place(self) -> str | None:
         """The path of the job's secrets for Docker; None if it has none."""
-        return self.places.of(self.action.container_name) if self.asked.spec.secrets else None
+        return self.places.of(self.action.container_name) if self.request.spec.secrets else None
 
     @property
     def binds(self) -> tuple[Mount, ...]:
-        """The mounts in the form that Docker takes."""
-        return as_mounted(self.asked, self.pins_directory, self.action.container_name)
+        """The mounts in Docker's form."""
+        return as_mounted(self.request, self.pins_directory, self.action.container_name)
 
     def bounds(self) -> Bounds:
-        """Return the limits of what the container may be given; raises as ``Devices.are_given``."""
-        owner, limits = self.asked.person.owner, confinement(self.asked)
+        """Return the limits of the container's contents; raises as ``Devices.are_given``."""
+        owner, limits = self.request.person.owner, confinement(self.request)
         return Bounds(
             uuids=[s.uuid for s in self.action.slices],
             uid=owner.uid,
             gid=owner.gid,
-            unbound=owner.uid in self.asked.policy.unbound,
+            unbound=owner.uid in self.request.policy.unbound,
             groups=limits.groups,
             network=limits.network,
             mounts=tuple((b.source, b.target, b.read_only) for b in self.binds),
@@ -72,8 +72,8 @@ class ContainerPlan:
     def check(self) -> None:
         """Raise ``NotStarted`` if the policy is stricter than when the job was queued."""
         try:
-            wellformed.check(self.asked.spec)
-            policy.check(self.asked)
+            wellformed.check(self.request.spec)
+            policy.check(self.request)
         except LauncherError as refused:
             text = f"{refused.message}. {refused.fix or ''} {self._since_it_was_queued()}".strip()
             raise NotStarted(StartFailure.USER, text) from refused
@@ -89,51 +89,53 @@ class ContainerPlan:
                 f"{policy.VERSION}."
             )
         return (
-            "When it was queued that was allowed: since then launcher.toml was changed, or who "
-            "is in which group."
+            "This was allowed when it was queued; since then launcher.toml or the groups of a user "
+            "were changed."
         )
 
     def masked(self, text: str) -> str:
         """Return Docker's message without the values of variables, in case it quotes some."""
         entries = [
             (f"{name}={value}", name)
-            for name, value in self.asked.spec.environment.items()
+            for name, value in self.request.spec.environment.items()
             if value
         ]
-        for entry, name in sorted(entries, key=lambda each: -len(each[0])):  # suffixes
+        for entry, name in sorted(entries, key=lambda entry: -len(entry[0])):  # suffixes
             text = text.replace(entry, f"{name}=***")
         return text
 
     def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
-        """Have the owner's mounts and secrets held in place; raises ``NotStarted``.
+        """Have the helper hold the owner's mounts and secrets; raises ``NotStarted``.
 
         ``dockerd`` returns its pid, or None if it is unknown.
         """
         name = self.action.container_name
         try:
-            if are_pinned(self.asked):
-                places = self.directories.checked(self.asked.spec, self.action.image_id)
-                pins.pin(name, mounts_of(self.asked, places), user_of(self.asked.person), dockerd())
-            elif self.asked.spec.volumes:
-                self.directories.check_local(self.asked, self.action.image_id)
-            if self.asked.spec.secrets:
+            if are_pinned(self.request):
+                places = self.directories.checked(self.request.spec, self.action.image_id)
+                pins.pin(
+                    name, mounts_of(self.request, places), user_of(self.request.person), dockerd()
+                )
+            elif self.request.spec.volumes:
+                self.directories.check_local(self.request, self.action.image_id)
+            if self.request.spec.secrets:
                 self._put_secrets(dockerd())
         except PinRefused as refused:
-            raise NotStarted(StartFailure.USER, _words(refused)) from refused
+            raise NotStarted(StartFailure.USER, _volume_error(refused)) from refused
         except (EngineUnavailable, Unknown, Refused) as away:
             raise NotStarted(StartFailure.ENGINE_AWAY, away.message) from away
         except LauncherError as trouble:
             raise NotStarted(StartFailure.INFRA, trouble.message) from trouble
 
     def _put_secrets(self, dockerd: int | None) -> None:
-        owner, spec = self.asked.person.owner, self.asked.spec
+        owner, spec = self.request.person.owner, self.request.spec
         try:
             result = self.secrets.read((owner.uid, spec.secrets_key or ""))
         except OSError as error:
-            text = f"secrets: they cannot be read: {error.strerror}"
+            text = f"secrets: cannot be read: {error.strerror}"
             raise NotStarted(StartFailure.INFRA, text) from None
         if result is None or result.keys() != spec.secrets.keys():
-            raise NotStarted(StartFailure.USER, "secrets: they are gone; submit the job again")
+            raise NotStarted(StartFailure.USER, "secrets: no longer stored; submit the job again")
         self.places.fill(self.action.container_name, owner, result, dockerd)
 
     def body(self) -> dict[str, object]:
@@ -141,21 +143,21 @@ class ContainerPlan:
 
         Raises ``NotStarted``, and what ``Devices.driver`` raises.
         """
-        body = create_body(self._launch(confinement(self.asked)))
+        body = create_body(self._launch(confinement(self.request)))
         if faults := validate.body_faults(body, self.bounds()):
             raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
         return body
 
     def _launch(self, limits: Confinement) -> ContainerSpec:
-        action, uid = self.action, self.asked.person.owner.uid
+        action, uid = self.action, self.request.person.owner.uid
         uuids = tuple(s.uuid for s in action.slices)
-        place, key = self.secrets_place, self.asked.spec.secrets_key
+        place, key = self.secrets_place, self.request.spec.secrets_key
         secrets = () if place is None else (Mount(place, wellformed.SECRETS, read_only=True),)
         secrets_label = {} if key is None else {LABEL_SECRETS: key}
         return ContainerSpec(
             job=action.job,
             attempt=action.attempt,
-            spec=self.asked.spec,
+            spec=self.request.spec,
             slices=action.slices,
             image_id=action.image_id,
             confinement=limits,
@@ -167,5 +169,5 @@ class ContainerPlan:
         )
 
 
-def _words(refused: PinRefused) -> str:
+def _volume_error(refused: PinRefused) -> str:
     return f"volumes: {refused.message}" + (f". {refused.fix}" if refused.fix else "")

@@ -1,13 +1,14 @@
-"""Whether an exit that Docker reports can be believed.
+"""Decides whether an exit that Docker reports can be believed.
 
 dockerd reports an exit code even if it does not know one:
 
-- of containers that it killed as it went down (without live-restore; with it, those that it was
+- of containers that it killed when it stopped (without live-restore; with it, those that were
   starting);
-- of containers whose containerd went down with it (255, and the time of its own restart);
-- of containers during whose end it was killed (0, and that time);
-- of containers whose end it missed (either code, and the time when it was made to look);
+- of containers whose containerd stopped with it (255, and the time of its own restart);
+- of containers that ended while it was being killed (0, and that time);
+- of containers whose end it missed (either code, and the time when it next checked);
 - of containers that a reboot ended.
+
 
 Such a code is ignored: the attempt is lost.
 """
@@ -25,7 +26,7 @@ from launcher.engine.dockerd_identity import DockerdIdentity
 
 KILLED = (137, 143)
 INIT_FAILED = 2
-"""runc init is a Go program, whose runtime exits with 2: a start that dockerd broke off."""
+"""runc init is a Go program, whose runtime exits with 2: a start that dockerd aborted."""
 FORGOTTEN = 255
 """moby daemon.go, restore: "task not found" becomes this code."""
 UNWRITTEN = 0
@@ -51,8 +52,8 @@ SAME_MOMENT_SECONDS = 0.1
 def is_genuine(container: Container, seen: Witnessed) -> bool:
     """Whether an exit code is the program's own: reported by the kernel, or by containerd.
 
-    containerd's code comes with the kernel's time; one that Docker made up at its restart does not.
-    Whether dockerd itself ended the program is another question (``why_lost``).
+    containerd's code has the kernel's time; one that Docker invented has not. Whether
+    dockerd itself ended the program is a separate question (``why_lost``).
     """
     if container.exit_code in (*KILLED, INIT_FAILED):
         return False
@@ -60,20 +61,20 @@ def is_genuine(container: Container, seen: Witnessed) -> bool:
 
 
 def true_end(container: Container, seen: Witnessed) -> str | None:
-    """Return when a container ended, RFC 3339: the kernel's time if Docker made its own up."""
+    """Return when a container ended, RFC 3339: the kernel's time if Docker invented its own."""
     if seen.exit_code is None or seen.at is None or _apart(container, seen) <= CLOCK_SECONDS:
         return container.finished_at
     return clock.rfc3339(seen.at)
 
 
 def _apart(container: Container, seen: Witnessed) -> float:
-    """Return by how many seconds the end times of Docker and the kernel differ."""
+    """Return the difference in seconds of Docker's and the kernel's end times."""
     ended = wall_of(container.finished_at)
     return math.inf if ended is None or seen.at is None else abs(ended - seen.at)
 
 
 def is_doubtful(container: Container) -> bool:
-    """Whether a restarted dockerd may have made this end up."""
+    """Whether a restarted dockerd may have invented this end."""
     return container.exit_code in (*KILLED, INIT_FAILED, FORGOTTEN, UNWRITTEN) and not container.oom
 
 
@@ -83,12 +84,12 @@ def why_unknown(container: Container) -> str | None:
     Docker writes 0 if it has no exit code; an end that it knows has a time.
     """
     if not container.ever_started:
-        return "Docker does not know any more that it ran"
-    return "Docker does not know when it ended" if container.finished_at is None else None
+        return "Docker no longer has a record that it ran"
+    return "Docker has no record of its end" if container.finished_at is None else None
 
 
 def why_rebooted(container: Container) -> str | None:
-    """Return why the end of a container that ran before the boot is not to be believed, or None.
+    """Return why the end of a container that ran before the boot is not believed, or None.
 
     Its code is genuine only with a finish time before the boot; 255 may come from an earlier boot.
     A container that runs, or started after the boot, did not run before it.
@@ -103,10 +104,10 @@ def why_rebooted(container: Container) -> str | None:
 
 
 def why_missed(container: Container, missed: float) -> str | None:
-    """Return why Docker's report of an end that it had missed is not to be believed, or None.
+    """Return why Docker's report of an end that it had missed is not believed, or None.
 
-    ``missed``: when the container was seen without a process. A later end is then made up: with
-    255, or by Docker 26 and newer with 0 (monitor.go, handleContainerExit: tsk.Delete failed).
+    ``missed``: when the container was found without a process. A later end is invented: with 255,
+    or by Docker 26 and newer with 0 (monitor.go, handleContainerExit: tsk.Delete failed).
     """
     ended = wall_of(container.finished_at)
     made_up = container.exit_code == UNWRITTEN and ended is not None and ended >= missed
@@ -121,11 +122,11 @@ def why_lost(
     now: DockerdIdentity | None,
     saw_end: Callable[[], bool],
 ) -> str | None:
-    """Return why an end is not to be believed, None if it is.
+    """Return why an end is not believed, None if it is.
 
-    ``seen``: the dockerd under which the container was last seen running, or started; ``now``: the
-    present one; ``saw_end``: whether the present one has an event of the end. One case is not
-    detected: a dockerd between the two that made an end up and was gone before it was observed.
+    ``seen``: the dockerd under which the container last ran or was started; ``now``: the current
+    one; ``saw_end``: whether the current one has an event of the end. One case is not detected: an
+    intermediate dockerd that invented an end and was gone before it was observed.
     """
     ended, started = wall_of(container.finished_at), wall_of(container.started_at)
     if ended is None or started is None:
@@ -142,5 +143,5 @@ def why_lost(
     if code in KILLED and not (seen or now).live_restore:
         return f"Docker was restarted without live-restore, and ended it (exit {code})"
     if ended <= now.started_at + CLOCK_SECONDS and ended - started <= GOING_SECONDS:
-        return f"Docker was restarted as it began, and may have ended it (exit {code})"
+        return f"Docker was restarted as it started, and may have ended it (exit {code})"
     return None

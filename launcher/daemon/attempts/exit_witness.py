@@ -1,7 +1,7 @@
-"""Ends of containers as the kernel reports them, also while Docker is away or makes an end up.
+"""Observes ends of containers in the kernel, even while Docker is down or invents an end.
 
-The init of each running container is held by a pidfd. Its end is seen at once, with its status
-if the kernel reports that (``pidfd``). Only Docker can say that a container has stopped.
+A pidfd holds the init of each running container. It reports the end at once, with the exit status
+if the kernel provides one (``pidfd``). Only Docker can report that a container has stopped.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 _NOT_STARTED = "00010101000000"
-"""The start of a container that Docker does not know to have been started, see ``_start_of``."""
+"""The start of a container that Docker does not know was started, see ``_start_of``."""
 _OOM_FILES = ("memory.events", "memory.oom_control")
-"""Of cgroup v2, and of v1: each has a line "oom_kill N"."""
+"""Files of cgroup v2 and v1; each has a line "oom_kill N"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Witnessed:
-    """An end: its time (seconds since 1970), and exit code and OOM kill if they are known."""
+    """An end: its time (seconds since 1970), and exit code and OOM kill if known."""
 
     at: float | None
     exit_code: int | None
@@ -60,9 +60,9 @@ class _Watched:
 class ExitWitness:
     """Holds one pidfd for each container. Thread-safe.
 
-    ``statuses``: ask for exit codes. ``blind``: hold none, for tests without real processes.
-    ``stored`` are pidfds that systemd kept over a restart, by container and start.
-    ``set_frozen`` freezes a container's control group.
+    ``statuses``: read exit codes. ``blind``: hold no pidfd, for tests without real processes.
+    ``stored``: pidfds that systemd kept over a restart, by container and start. ``set_frozen``
+    freezes a container's control group.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class ExitWitness:
         for stored_name, fd in (stored or {}).items():
             os.set_inheritable(fd, False)
             name, _, start = stored_name.rpartition("_")
-            # It is unknown when a container ended that is over by now.
+            # The end time of a container that has ended by now is unknown.
             self._hold(_Watched(name, fd, start, None, seen=pidfd.is_over(fd)))
 
     def watch(self, container: Container) -> None:
-        """Hold a running container; does nothing if it is held or its init is not visible."""
+        """Hold a running container; no effect if it is held or its init is not visible."""
         if self.blind or not container.running or not container.pid:
             return
         start = _start_of(container)
@@ -112,7 +112,7 @@ class ExitWitness:
             self._notifier.store(f"{STORED}{container.name}_{start}", fd)
 
     def hold(self, name: str, pid: int) -> None:
-        """Hold the init of a container that runs although Docker does not know it."""
+        """Hold the init of a container that runs without Docker's knowledge."""
         with self._lock, contextlib.suppress(OSError):
             fd, groups = os.pidfd_open(pid), _cgroups_of(pid)
             self._release(self._watched.get(name))
@@ -120,19 +120,19 @@ class ExitWitness:
             self._notifier.store(f"{STORED}{name}_{_NOT_STARTED}", fd)
 
     def holds(self, container: Container) -> bool:
-        """Whether the init of this start of a container is held, or was until its end."""
+        """Whether the init of this start of a container is or was held."""
         watched = self._watched.get(container.name)
         return watched is not None and watched.start == _start_of(container)
 
     def runs(self, container: Container) -> bool:
-        """Whether the init of this start of a container is held and has not ended."""
+        """Whether the init of this start of a container is held and runs."""
         watched = self._watched.get(container.name)
         if watched is None or watched.start != _start_of(container) or watched.seen:
             return False
         return self._by_fd.get(watched.pidfd) is watched
 
     def signal(self, container: Container, name: str) -> None:
-        """Send a signal to the init of a container that Docker does not reach, if it runs."""
+        """Signal the init of a container that Docker cannot reach, if it runs."""
         with self._lock, contextlib.suppress(ProcessLookupError):
             watched = self._watched.get(container.name)
             if watched is not None and self.runs(container):
@@ -146,10 +146,10 @@ class ExitWitness:
             threading.Thread(target=self._look, name="exit-witness", daemon=True).start()
 
     def end_of(self, container: Container, seconds: float) -> Witnessed | None:
-        """Return the end of a container that Docker reports as stopped, None if it was not seen.
+        """Return the end of a container that Docker reports as stopped, None if not observed.
 
-        An end of an earlier start does not count: a restarted container has a new init.
-        Waits up to this many seconds for its parent to reap it.
+        An end of an earlier start does not count: a restarted container has a new init. Waits for
+        up to ``seconds`` until its parent reaps it.
         """
         watched = self._watched.get(container.name)
         if watched is None or watched.start != _start_of(container):
@@ -157,7 +157,7 @@ class ExitWitness:
         return self.end_of_removed(container.name, seconds)
 
     def end_of_removed(self, name: str, seconds: float) -> Witnessed | None:
-        """Return the end of a container that is gone, None if it was not seen."""
+        """Return the end of a container that is gone, None if not observed."""
         watched = self._watched.get(name)
         if watched is None:
             return None
@@ -165,14 +165,14 @@ class ExitWitness:
         return watched.end
 
     def forget(self, name: str) -> None:
-        """Let go of a container."""
+        """Release a container."""
         with self._lock:
             watched = self._watched.pop(name, None)
             self._release(watched)
             self._forget_stored(watched)
 
     def _release(self, watched: _Watched | None) -> None:
-        # A closed descriptor's number may belong to another container's by now.
+        # A closed descriptor's number may be reused for another container.
         if watched is not None and self._by_fd.get(watched.pidfd) is watched:
             del self._by_fd[watched.pidfd]
             with contextlib.suppress(OSError):
@@ -192,7 +192,7 @@ class ExitWitness:
                         self._see(watched, events)
 
     def _see(self, watched: _Watched, events: int) -> None:
-        """Record an end: EPOLLIN when it has ended, EPOLLHUP when it was reaped as well."""
+        """Record an end: EPOLLIN when the init has ended, EPOLLHUP when it was reaped as well."""
         if not watched.seen:
             watched.seen, watched.at = True, time.time()
             watched.oom = watched.oom_file is not None and counts_oom_kill(watched.oom_file)

@@ -1,4 +1,4 @@
-"""Following a container until it ends: one thread waits, one writes the log. Both only observe."""
+"""Follows a container until it ends: one thread waits, one writes the log. Both only observe."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 GHOST_GRACE = 1.0
 UNWATCHED_SECONDS = 0.5
-"""A log that is not watched is not followed at once. Most short jobs are over by then, and one
-plain read, when nothing else is to be done, costs Docker less than a stream."""
+"""Delay before an unwatched log is followed. Most short jobs have ended by then, and one plain
+read in a quiet moment costs Docker less than a stream."""
 WITNESS_SECONDS = 1.0
-"""The kernel reports an end within this time after Docker has seen it."""
+"""The kernel reports an end within this time after Docker has."""
 STREAM_FIRST_SECONDS = 2.0
 """A container's stream may end this long before Docker reports that the container has ended."""
 
@@ -50,35 +50,35 @@ class Follower:
         containers: Containers,
         logs: Logs,
         *,
-        tell: Callable[..., None],
+        post: Callable[..., None],
         idle: Callable[[tuple[str, ...], str], tuple[str, ...]],
         grown: Callable[[int], None],
         log_lost: Callable[[int, int], None],
         log_written: Callable[[int, int], None],
         watched: Callable[[int], bool],
-        marks: StartJournal,
+        journal: StartJournal,
         directory: Path,
         log_limit: Limit,
         capture: Capture,
         witness: ExitWitness,
         under: DockerdIdentity | None = None,
     ) -> None:
-        """``under``: the dockerd that was asked to start it, if that is known."""
+        """``under``: the dockerd that was asked to start it, if known."""
         self._action = action
         self._containers, self._logs = containers, logs
-        self._tell, self._idle, self._grown = tell, idle, grown
+        self._post, self._idle, self._grown = post, idle, grown
         self._log_lost, self._watched = log_lost, watched
         self._log_written = log_written
         self._path = path_of(directory, action.job, action.attempt)
         self._log_limit = log_limit
         self._capture, self._witness = capture, witness
         self._seen = under
-        self._marks = marks
+        self._journal = journal
         self._missed: float | None = None
         self._over = clock.flag()
         self.log_over = clock.flag()
         self.log_left = False
-        """Whether the job was over before it was watched: its log is written with its removal."""
+        """Whether the job ended before it was watched: its log is then written at its removal."""
 
     def start(self) -> None:
         """Start both threads."""
@@ -87,9 +87,9 @@ class Follower:
         clock.spawn(f"log-{name}", lambda: until_done(self._action, self._write_log))
 
     def finished(self, patience: float) -> bool:
-        """Wait until the log is over; False once it has not grown for ``patience`` seconds.
+        """Wait for the end of the log; return False once it has not grown for ``patience`` seconds.
 
-        The log of a job with much output takes minutes to copy, and is lost with its container.
+        The log of a job with much output takes minutes to copy; removing the container loses it.
         """
         size = -1
         while not self.log_over.wait(patience):
@@ -101,7 +101,7 @@ class Follower:
     def _wait(self) -> None:
         backoff = FIRST_BACKOFF
         if self._seen is None and (result := self._inspect()) is not None:
-            self._witness.watch(result)  # one that is taken over: its starter holds any other
+            self._witness.watch(result)  # of an earlier daemon; the starter holds any other
         while True:
             try:
                 self._containers.wait(self._action.container_name)
@@ -119,7 +119,7 @@ class Follower:
                 continue
             if result is None or not result.running:
                 break
-            self._seen = dockerd  # read before the inspect: the next dockerd could answer that
+            self._seen = dockerd  # read first: the next dockerd could answer the inspect
             self._witness.watch(result)
             self._wake_if_ghost(result)
             clock.sleep(backoff)
@@ -128,11 +128,11 @@ class Follower:
         self._report(result)
 
     def _wake_if_ghost(self, container: Container) -> None:
-        """Make Docker look again if it reports a running container that has no process.
+        """Make Docker check again if it reports a running container that has no process.
 
-        Docker reports that indefinitely for containers that end while containerd is away
-        (moby 41352). A stop makes it notice, and it then mostly reports the true exit code. A
-        missing process proves something only if dockerd's own process is visible here.
+        Docker reports that indefinitely for containers that end while containerd is down
+        (moby 41352). A stop makes Docker check, and it then mostly reports the true exit code. A
+        missing process is proof only if dockerd's own process is visible here.
         """
         if self._seen is None or not self._containers.is_ghost(container):
             return
@@ -141,11 +141,11 @@ class Follower:
             logger = about_event(log, self._action)
             logger.warning("Docker has missed the end of %s", container.name)
             self._missed = self._missed or clock.now().wall
-            self._marks.miss(container.name, self._missed)
+            self._journal.miss(container.name, self._missed)
             try:
                 self._containers.stop(container.name, GHOST_GRACE)
             except (*AWAY, Refused) as error:
-                logger.warning("it cannot look now: %s", error.message)
+                logger.warning("Docker cannot check now: %s", error.message)
 
     def _inspect(self) -> Container | None:
         """Inspect until Docker answers: an error in wait says nothing about the container (I4)."""
@@ -153,15 +153,15 @@ class Follower:
         return insist(lambda: self._containers.find(a.container_name, a.container_id))
 
     def _why_lost(self, container: Container) -> str | None:
-        """Return why the end that Docker reports is not to be believed, None if it is."""
+        """Return why the end that Docker reports is not believed, None if it is."""
         if (why := exit_trust.why_unknown(container)) is not None:
             return why
         if self._action.before_boot and (why := exit_trust.why_rebooted(container)):
             return why
         if not exit_trust.is_doubtful(container):
             return None
-        mark = self._marks.asked(self._action.container_name)
-        missed = self._missed or (mark and mark.missed)
+        record = self._journal.record_of(self._action.container_name)
+        missed = self._missed or (record and record.missed)
         if missed and (why := exit_trust.why_missed(container, missed)) is not None:
             return why
         now = insist(self._containers.incarnation)
@@ -192,14 +192,14 @@ class Follower:
                 idle,
                 container.error or None,
             )
-        self._tell(event)
+        self._post(event)
 
     def _as_witnessed(self, container: Container, seen: Witnessed) -> Container:
-        """Return a container with the kernel's report of its end, if that differs from Docker's."""
+        """Return the container with the kernel's report of its end, if Docker's differs."""
         code = container.exit_code if seen.exit_code is None else seen.exit_code
         if code != container.exit_code:
             about_event(log, self._action).error(
-                "Docker says that %s ended with %d; the kernel says %d, which counts",
+                "Docker says that %s ended with %d; using the kernel's code %d",
                 container.name,
                 container.exit_code,
                 code,
@@ -212,16 +212,16 @@ class Follower:
         return None if genuine else self._why_lost(container)
 
     def _report_removed(self) -> None:
-        """Report a container that is gone: its end counts if the kernel reported it."""
+        """Report a container that is gone: as ended if the kernel reported it, else as lost."""
         a = self._action
         idle = self._idle(a.slices, "")
         seen = self._witness.end_of_removed(a.container_name, WITNESS_SECONDS)
         if seen is None or seen.exit_code is None or seen.exit_code in exit_trust.KILLED:
-            message = f"the container {a.container_name} is gone: somebody removed it"
-            self._tell(AttemptLost(a.job, a.attempt, message, idle))
+            message = f"the container {a.container_name} was removed"
+            self._post(AttemptLost(a.job, a.attempt, message, idle))
         else:
             at = clock.rfc3339(clock.now().wall if seen.at is None else seen.at)
-            self._tell(AttemptEnded(a.job, a.attempt, seen.exit_code, seen.oom, None, at, idle))
+            self._post(AttemptEnded(a.job, a.attempt, seen.exit_code, seen.oom, None, at, idle))
 
     def _write_log(self) -> None:
         a = self._action
@@ -249,15 +249,15 @@ class Follower:
         )
 
     def _nobody_waits_for_it(self) -> bool:
-        """Whether the job was over before anyone watched it."""
+        """Whether the job ended before anyone watched it."""
         job = self._action.job
         unwatched = not self._watched(job) and self._over.wait(UNWATCHED_SECONDS)
         return unwatched and not self._watched(job)
 
     def _has_all(self, output: Output) -> bool:
-        """Whether the keeper read all of it: the stream ended with the container.
+        """Whether the keeper read all output: the stream ended with the container.
 
-        The stream also ends if dockerd goes away; the next dockerd then reports on the container.
+        The stream also ends if dockerd stops; the next dockerd then reports on the container.
         """
         if not (output.whole and output.under and self._over.wait(STREAM_FIRST_SECONDS)):
             return False

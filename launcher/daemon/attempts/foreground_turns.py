@@ -1,4 +1,4 @@
-"""Foreground host jobs whose turn has come: their clients start the commands."""
+"""Foreground host jobs that may start now: their clients start the commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ForegroundTurn:
-    """What the client of a foreground job needs to start its command."""
+    """The data for a foreground job's client to start its command."""
 
     token: str
     socket: str
@@ -28,7 +28,7 @@ class ForegroundTurns:
         return self._turns.get(job)
 
     def offer(self, job: int, turn: ForegroundTurn) -> None:
-        """Let the client start the job's command."""
+        """Allow the client to start the job's command."""
         self._turns[job] = turn
         self._changed(job)
 

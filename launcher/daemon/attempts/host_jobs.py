@@ -1,6 +1,6 @@
 """Runs attempts of host jobs: process trees that the helper keeps, without a container.
 
-A daemon that died may have made every call before: the helper knows each attempt by its name.
+An earlier daemon may have made every call before; the helper knows each attempt by its name.
 Blocking; runs in threads.
 """
 
@@ -40,9 +40,9 @@ from launcher.host.freezing import set_frozen
 from launcher.pidfd import exit_code
 
 CLIENT_SECONDS = 15.0
-"""A foreground job whose client is there, but starts nothing for this long, has failed."""
+"""A foreground job fails if its client is connected but starts nothing for this long."""
 HELPER_SECONDS = 10.0
-"""A start waits for at most this time for a helper that cannot be reached."""
+"""A start waits for at most this time for an unreachable helper."""
 NANO = 1e9
 
 
@@ -65,7 +65,7 @@ class Trees:
         return FoundTree(name, self._helper.state(name)[1])
 
     def is_empty(self, name: str) -> bool:
-        """Whether an attempt has no processes; False if that is unknown."""
+        """Whether an attempt has no processes; False if unknown."""
         try:
             return not self._helper.state(name)[1]
         except HostUnavailable:
@@ -81,14 +81,14 @@ class HostMachine:
     controllers: frozenset[str]
     """The controllers of cgroup v2 that can limit jobs."""
     may_have_jobs: Callable[[], bool]
-    """Whether a helper has run since the boot. If not, it is not started just for a query."""
+    """Whether a helper has run since the boot. If not, none is started just for a query."""
 
 
 def machine_of(config: Config) -> HostMachine | None:
     """Return the means to run host jobs; None if they cannot run.
 
-    They need root privileges, and cgroup v2 (``unified_root``); in a container the helper would see
-    another machine than the caller does.
+    They need root privileges and cgroup v2 (``unified_root``). In a container the helper would not
+    see the caller's machine.
     """
     root = unified_root()
     if os.geteuid() != 0 or root is None or own_container() is not None:
@@ -105,7 +105,7 @@ def machine_of(config: Config) -> HostMachine | None:
 
 
 def set_frozen_of(config: Config) -> Callable[[Path, bool], None]:
-    """Return the function that freezes a container: the helper's, if systemd runs it."""
+    """Return the function that freezes a container: the helper's if systemd runs it."""
     return set_frozen if config.host_socket is None else HostHelper(config.host_socket).set_frozen
 
 
@@ -130,27 +130,27 @@ class HostJobs:
     def start(
         self,
         action: act.StartAttempt,
-        asked: PolicyInput | str,
+        request: PolicyInput | str,
         deadline: str | None,
         wanted: Callable[[], bool],
     ) -> Event:
-        """Return the outcome of the start; never leaves it open."""
+        """Return the outcome of the start; it is never left open."""
         name = action.container_name
         if action.before_boot:
             return AttemptLost(action.job, action.attempt, "the machine was rebooted as it started")
         if action.resumed and (tree := insist(lambda: self._helper.state(name)[0])):
             return self._started(action, tree)
         try:
-            if isinstance(asked, str):
-                raise NotStarted(StartFailure.USER, asked)
+            if isinstance(request, str):
+                raise NotStarted(StartFailure.USER, request)
             if action.unfit is not None:
                 raise NotStarted(StartFailure.SLICE_CHANGED, action.unfit)
             self._check_slices(action.slices)
             variables = _variables(action, deadline)
-            if asked.spec.foreground:
-                tree = self._joined(action, asked, variables, wanted)
+            if request.spec.foreground:
+                tree = self._joined(action, request, variables, wanted)
             else:
-                tree = spawned(action, asked, variables, self._helper, self._output, wanted)
+                tree = spawned(action, request, variables, self._helper, self._output, wanted)
             return self._started(action, tree)
         except NotStarted as failed:
             return failed.event(action)
@@ -158,15 +158,15 @@ class HostJobs:
     def _joined(
         self,
         action: act.StartAttempt,
-        asked: PolicyInput,
+        request: PolicyInput,
         variables: Mapping[str, str],
         wanted: Callable[[], bool],
     ) -> ProcessTree:
-        """Let the client start the command; returns the tree once it has joined."""
+        """Let the client start the command; return the tree once it has joined."""
         until = clock.now().boot + HELPER_SECONDS
         while True:
             try:
-                return self._expected(action, asked, variables, wanted)
+                return self._expected(action, request, variables, wanted)
             except HostRefused as refused:
                 raise NotStarted(StartFailure.INFRA, f"host job: {refused.message}") from refused
             except HostUnavailable as away:
@@ -180,15 +180,15 @@ class HostJobs:
     def _expected(
         self,
         action: act.StartAttempt,
-        asked: PolicyInput,
+        request: PolicyInput,
         variables: Mapping[str, str],
         wanted: Callable[[], bool],
     ) -> ProcessTree:
-        spec, name = asked.spec, action.container_name
+        spec, name = request.spec, action.container_name
         if (tree := self._helper.state(name)[0]) is not None:
             return tree  # it had joined when the helper ended
         limits = CgroupLimits(spec.mem_limit, spec.cpus)
-        with self._helper.expected(name, asked.person.owner.uid, limits) as expectation:
+        with self._helper.expected(name, request.person.owner.uid, limits) as expectation:
             turn = ForegroundTurn(expectation.token, self._join_path, variables)
             self._turns.offer(action.job, turn)
             return self._awaited(action, expectation, wanted)
@@ -200,8 +200,8 @@ class HostJobs:
         while (tree := expectation.joined(LOOK_AGAIN_SECONDS)) is None:
             must_be_wanted(wanted)
             if clock.now().boot > until:
-                there = "did not start its command" if self._watched(action.job) else "is gone"
-                raise NotStarted(StartFailure.USER, f"it was its turn, but its client {there}")
+                state = "did not start its command" if self._watched(action.job) else "is gone"
+                raise NotStarted(StartFailure.USER, f"its turn came, but its client {state}")
         return tree
 
     def _started(self, action: act.StartAttempt, tree: ProcessTree) -> AttemptStarted:
@@ -214,18 +214,20 @@ class HostJobs:
             why = "the machine was rebooted while it ran"
             return AttemptLost(action.job, action.attempt, why, action.slices)
         tree = insist(lambda: self._helper.wait(name))
-        while insist(lambda: self._helper.state(name)[1]):  # there is no record of it
+        while insist(
+            lambda: self._helper.state(name)[1]
+        ):  # without a record, wait for the cgroup to empty
             clock.sleep(LOOK_AGAIN_SECONDS)
         self._output.over(action)
         idle = self._idle_check.idle_now(action.slices, name)
         if tree is None or tree.status is None or tree.ended_ns is None:
-            why = "how it ended is not known: the process that waited for it was killed"
+            why = "its exit status is unknown: the process that waited for it was killed"
             return AttemptLost(action.job, action.attempt, why, idle)
         times = clock.rfc3339(tree.started_ns / NANO), clock.rfc3339(tree.ended_ns / NANO)
         code = exit_code(tree.status)
         return AttemptEnded(action.job, action.attempt, code, tree.oom, *times, idle)
 
-    def perform(self, action: act.OfAttempt, tell: Callable[..., None]) -> None:
+    def perform(self, action: act.OfAttempt, post: Callable[..., None]) -> None:
         """Carry out an action other than a start; following blocks until the end. Repeatable.
 
         Raises ``HostUnavailable``.
@@ -235,7 +237,7 @@ class HostJobs:
             case act.FollowAttempt():
                 if self._output.has(action):
                     self._output.follow(action)
-                tell(self._end(action))
+                post(self._end(action))
             case act.StopAttempt():
                 self._helper.signal(name, signal.SIGTERM, tree=True)
             case act.KillAttempt():
@@ -243,7 +245,7 @@ class HostJobs:
             case act.SignalAttempt():
                 self._helper.signal(name, signal.Signals[action.signal], tree=False)
             case act.ProveIdle():
-                self._idle_check.prove(action, tell)
+                self._idle_check.prove(action, post)
             case act.RemoveContainer():
                 self._until_empty(name)
                 self._output.complete(action)
@@ -260,6 +262,6 @@ class HostJobs:
 
 
 def _variables(action: act.StartAttempt, deadline: str | None) -> dict[str, str]:
-    """Return the variables that the launcher gives to a command."""
+    """Return the launcher's variables for a command."""
     own = own_variables(action.job, action.attempt, action.slices, action.index, deadline)
     return {**own, "CUDA_VISIBLE_DEVICES": ",".join(s.uuid for s in action.slices)}

@@ -1,4 +1,4 @@
-"""Removes the cgroups, units and records of ended host jobs that a crash left behind."""
+"""Removes the cgroups, units and records of ended host jobs that a crash left."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def sweep(
 ) -> None:
     """Remove the cgroups and records of attempts that are not live, once the helper answers.
 
-    A cgroup that contains a process is left alone: it is unknown whose process that is.
+    A cgroup with processes is left alone, because their origin is unknown.
     """
     while machine.may_have_jobs():
         try:
@@ -41,7 +41,7 @@ async def sweep(
                 await _look_at(name, machine, event_loop, committer, dispatch)
             return
         except LauncherError as error:
-            log.warning("cannot remove what ended host jobs left behind yet: %s", error.message)
+            log.warning("cannot clean up after ended host jobs yet: %s", error.message)
             await asyncio.sleep(AGAIN_SECONDS)
 
 
@@ -54,14 +54,14 @@ async def _look_at(
 ) -> None:
     job, number = attempt_of_host_name(name)
     if job >= event_loop.world.next_id:
-        event_loop.tell(IdsSeen(job))  # the database was restored from a copy
+        event_loop.post(IdsSeen(job))  # the database was restored from a copy
     live = event_loop.world.jobs.get(job)
     if live is not None and live.attempt == number:
         return
     _, populated = await in_thread("host-jobs", partial(machine.helper.state, name))
     logger = about(log, job, number)
     if populated:
-        logger.warning("%s has ended, but its cgroup contains processes; they are left alone", name)
+        logger.warning("%s has ended, but its cgroup still has processes; leaving them alone", name)
         return
     logger.info("removing the cgroup and the record of %s, which has ended", name)
     attempts = await committer.read(Reader.attempts, job)

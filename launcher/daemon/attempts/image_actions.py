@@ -1,4 +1,4 @@
-"""Carries out actions for images: looks for them, pulls them, checks their contents."""
+"""Carries out actions for images: finds them, pulls them, checks their contents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from launcher.engine.images import Images, Layer, PullFailed
 from launcher.engine.outcome import Refused
 
 MOST_HARMLESS = 10_000
-"""The daemon remembers the check of this many images."""
+"""Number of images whose check is cached."""
 
 
 class ImageActions:
@@ -34,15 +34,15 @@ class ImageActions:
         *,
         toolkit_fixed: Callable[[], bool],
         world: Callable[[], World],
-        tell: Callable[[ev.Event], None],
+        post: Callable[[ev.Event], None],
     ) -> None:
         self._images, self._pools, self._credentials = images, pools, credentials
         self._roles, self._subscriptions = roles, subscriptions
-        self._toolkit_fixed, self._world, self._tell = toolkit_fixed, world, tell
+        self._toolkit_fixed, self._world, self._post = toolkit_fixed, world, post
         self._harmless: set[str] = set()
 
     def _payer(self, key: ImageKey) -> int:
-        """Return the uid that is charged for looking for an image, or pulling it."""
+        """Return the uid that is charged for finding or pulling an image."""
         state = self._world().images.get(key)
         return 0 if state is None else state.uid
 
@@ -51,12 +51,12 @@ class ImageActions:
         payer = self._payer(action.image)
         result = await self._pools.looks.run(payer, self._images.find, action.image.reference)
         missing = ev.ImageMissing(action.image)
-        self._tell(await self._judged(action.image, result) if result else missing)
+        self._post(await self._judged(action.image, result) if result else missing)
 
     async def _judged(
         self, key: ImageKey, image_id: str, *, pulled: bool = False
     ) -> ev.ImageResolved | ev.ImageFailed:
-        """Return the result for an image that is here; each image's contents are checked once."""
+        """Return the result for a local image; each image's contents are checked once."""
         if image_id not in self._harmless:
             faults = await self._pools.looks.run(self._payer(key), self._image_faults, image_id)
             if faults:
@@ -66,8 +66,8 @@ class ImageActions:
             self._harmless.add(image_id)
         state = self._world().images.get(key)
         owners = {self._world().jobs[job].owner for job in (state.waiting if state else ())}
-        asked = frozenset[Owner]() if pulled else owners
-        admins = await self._pools.looks.run(self._payer(key), self._admins, asked)
+        owners_to_check = frozenset[Owner]() if pulled else owners
+        admins = await self._pools.looks.run(self._payer(key), self._admins, owners_to_check)
         return ev.ImageResolved(key, image_id, pulled, admins)
 
     def _admins(self, owners: Set[Owner]) -> frozenset[int]:
@@ -75,9 +75,9 @@ class ImageActions:
         return self._roles.admin_uids | named
 
     async def settle(self, action: act.SettlePull) -> None:
-        """Find out what a pull that a crash interrupted has brought."""
+        """Find out what an interrupted pull has fetched."""
         result = await self._pools.looks.run(action.uid, self._images.find, action.reference)
-        self._tell(ev.PullSettled(action.reference, action.uid, result))
+        self._post(ev.PullSettled(action.reference, action.uid, result))
 
     def _image_faults(self, image_id: str) -> list[str]:
         image = self._images.config(image_id)
@@ -89,7 +89,7 @@ class ImageActions:
         key = action.image
         auth = self._credentials.of(key)
         if auth is None and key.credentials_uid is not None:
-            self._tell(ev.CredentialsMissing(key))
+            self._post(ev.CredentialsMissing(key))
             return
 
         def report(layers: dict[str, Layer]) -> None:
@@ -100,10 +100,10 @@ class ImageActions:
             image_id = await self._pools.pulls.run(
                 self._payer(key), self._images.pull, key.reference, auth, report
             )
-            self._tell(await self._judged(key, image_id, pulled=True))
+            self._post(await self._judged(key, image_id, pulled=True))
         except (PullFailed, Refused) as failed:
             text = f"cannot pull {key.reference}: {failed.message}"
             transient = isinstance(failed, PullFailed) and failed.transient
-            self._tell(ev.ImageFailed(key, text, transient))
+            self._post(ev.ImageFailed(key, text, transient))
         finally:
             self._subscriptions.progress.pop(key, None)

@@ -1,4 +1,4 @@
-"""Checks slices right before a start: they must be what was leased, and free."""
+"""Checks slices right before a start: they must be the leased ones, and free."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from launcher.gpu import GpuReader
 
 @dataclass(frozen=True, slots=True)
 class SliceCheck:
-    """Asks NVML and Docker about slices; ``allowed`` names processes that do not count as use."""
+    """Queries NVML and Docker about slices; ``allowed`` processes do not count as use."""
 
     gpu: GpuReader
     foreign: ForeignUse
     allowed: ForeignAllowlist
 
     def check(self, slices: tuple[Slice, ...]) -> None:
-        """Refuse a slice that is not the one leased, or that is in use (I12)."""
+        """Refuse a slice that differs from the leased one, or that is in use (I12)."""
         for s in slices:
             try:
                 if changed := self.gpu.verify(s):
@@ -42,7 +42,7 @@ class SliceCheck:
             self._check_containers(slices)
 
     def _check_containers(self, slices: tuple[Slice, ...]) -> None:
-        """Refuse a slice that a foreign container got since the last poll; one list, some 1 ms."""
+        """Refuse a slice that a foreign container got since the last poll; takes about 1 ms."""
         try:
             used = self.foreign.by_containers(slices)
         except (EngineUnavailable, Unknown, Refused) as away:

@@ -1,4 +1,4 @@
-"""Why an attempt's container does not run: what errors from Docker mean for job and slices."""
+"""Explains why an attempt's container does not run, from Docker's errors."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FAILURES = {
 
 
 class Vanished(Exception):
-    """The attempt's container may have run, and its outcome cannot be known; says why.
+    """The attempt's container may have run, and its outcome cannot be known; has the reason.
 
-    ``container_id`` is "" if it is unknown by now.
+    ``container_id`` is "" if unknown.
     """
 
     def __init__(self, message: str, container_id: str) -> None:
@@ -31,7 +31,7 @@ class Vanished(Exception):
 
 
 class NeverBegan(Vanished):
-    """A start broke off before the command started, and its remaining processes are dead."""
+    """A start was aborted before the command started, and its remaining processes are dead."""
 
 
 class NotStarted(Exception):
@@ -49,7 +49,7 @@ class NotStarted(Exception):
         self.exit_code, self.slice = exit_code, slice_
 
     def event(self, action: StartAttempt, masked: Callable[[str], str] = str) -> StartFailed:
-        """Return the event that reports it for an attempt; ``masked`` hides secrets in a text."""
+        """Return the event for an attempt; ``masked`` hides secrets in a text."""
         return StartFailed(
             action.job,
             action.attempt,
@@ -63,11 +63,11 @@ class NotStarted(Exception):
 def must_be_wanted(wanted: Callable[[], bool]) -> None:
     """Raise ``NotStarted`` if an attempt is not to start any more."""
     if not wanted():
-        raise NotStarted(StartFailure.STOPPED, "its end was asked for before it had started")
+        raise NotStarted(StartFailure.STOPPED, "it was stopped before it had started")
 
 
 def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
-    """Return what an error from Docker means for the attempt and its slices."""
+    """Classify an error from Docker for the attempt and its slices."""
     failure = _FAILURES.get(refused.refusal, StartFailure.INFRA)
     message = refused.message
     if refused.refusal is Refusal.NO_GPU_SUPPORT:
@@ -76,10 +76,10 @@ def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
             f"({refused.message})"
         )
     elif refused.refusal is Refusal.GPU_SYSTEM:
-        words = toolkit_message(message)
+        reported = toolkit_message(message)
         message = (
-            f"Docker cannot hand out GPUs: NVIDIA's toolkit says: {words}. Run nvidia-smi, "
-            "look at dmesg, and try docker run --gpus all"
+            f"Docker cannot hand out GPUs: NVIDIA's toolkit reports: {reported}. Run nvidia-smi, "
+            "check dmesg, and try docker run --gpus all"
         )
     about_slices = failure is StartFailure.SLICE_CHANGED or of_hook(message)
     return NotStarted(failure, message, slice_=_named(message, slices) if about_slices else None)
@@ -88,9 +88,9 @@ def refused_start(refused: Refused, slices: tuple[Slice, ...]) -> NotStarted:
 def never_ran(
     container: Container, refused: Refused | None, slices: tuple[Slice, ...]
 ) -> NotStarted:
-    """Explain why a created container does not run; Docker keeps 126, 127 or 128 with it.
+    """Explain why a created container does not run; Docker stores 126, 127 or 128 with it.
 
-    Docker derives the code from words in the text, so a hook that misses a file gives 127 too.
+    Docker derives the code from words in the text, so a hook with a missing file also gives 127.
     """
     if refused is None:
         text = container.error or "it did not start"

@@ -1,11 +1,11 @@
 """Crash journal: facts about containers that Docker cannot report, one file per container.
 
-It serves a daemon that died. A file says that the container may have been started; it is written
-right before the start. Docker reports a start while it has the container. If the container was
-removed before the start was on record, or dockerd died before it had recorded the start, only the
-file shows that the job may have run, and must not run again by itself (I14).
-A file also says that Docker has missed an end, written before Docker is made to look: the end that
-Docker then reports may be made up.
+It serves the next daemon after a crash. A file says that the container may have been started; it is
+written right before the start. Docker reports a start while it has the container. If the container
+was removed before the start was recorded, or dockerd died before it recorded the start, only the
+file shows that the job may have run, and must not be rerun automatically (I14).
+A file also says that Docker missed an end. It is written before Docker is made to check, because
+the end that Docker then reports may be invented.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StartRecord:
-    """The dockerd that was asked to start the container, "" if it is unknown.
+    """The dockerd that was asked to start the container, "" if unknown.
 
-    ``missed``: when the container was seen without a process while Docker reported it as running,
+    ``missed``: when the container was found without a process while Docker reported it as running,
     in seconds since 1970.
     """
 
@@ -41,16 +41,16 @@ class StartJournal:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def set(self, name: str, mark: StartRecord) -> None:
+    def set(self, name: str, record: StartRecord) -> None:
         """Record that a container is about to be started."""
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            (self._directory / name).write_text(f"{mark.dockerd}\n{mark.container_id}")
+            (self._directory / name).write_text(f"{record.dockerd}\n{record.container_id}")
         except OSError as error:
-            about_container(log, name).warning("the start of %s is not marked: %s", name, error)
+            about_container(log, name).warning("cannot record the start of %s: %s", name, error)
 
-    def asked(self, name: str) -> StartRecord | None:
-        """Return the record of a start that was requested from Docker, None if there was none."""
+    def record_of(self, name: str) -> StartRecord | None:
+        """Return the record of a start that was requested from Docker, None if there is none."""
         try:
             lines = (self._directory / name).read_text().split("\n")
             dockerd, container_id, missed = (*lines, "", "")[:3]
@@ -61,23 +61,23 @@ class StartJournal:
             return StartRecord()
 
     def miss(self, name: str, wall: float) -> None:
-        """Record that Docker has missed the end of a container; the first time counts."""
-        mark = self.asked(name)
-        if mark is None:
+        """Record that Docker missed the end of a container; only the first time counts."""
+        record = self.record_of(name)
+        if record is None:
             self.set(name, StartRecord())
-        if mark is None or mark.missed is None:
+        if record is None or record.missed is None:
             try:
                 with (self._directory / name).open("a") as file:
                     file.write(f"\n{wall!r}")
             except OSError as error:
-                about_container(log, name).warning("its missed end is not marked: %s", error)
+                about_container(log, name).warning("cannot record its missed end: %s", error)
 
     def clear(self, name: str) -> None:
-        """Delete a container's record: its outcome is stored, and the container is gone."""
+        """Delete a container's record, once its outcome is stored and the container is gone."""
         with contextlib.suppress(OSError):
             (self._directory / name).unlink(missing_ok=True)
 
 
 def life_of(dockerd: DockerdIdentity | None) -> str:
-    """Return the identity of one run of a dockerd, "" if none is known."""
+    """Return the identity of one run of a dockerd, "" if unknown."""
     return "" if dockerd is None else f"{clock.boot_id()} {dockerd.pid} {dockerd.ticks}"

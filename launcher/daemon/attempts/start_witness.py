@@ -1,8 +1,8 @@
-"""Whether a container's command had started when its dockerd died: read from frozen processes.
+"""Finds out from frozen processes whether a command had started when its dockerd died.
 
-Docker does not know. The container's cgroup contains either ``runc init``, which waits for its
-start or prepares it, or the program that replaced it by execve. A frozen process cannot change, so
-the observation is certain (kernel: admin-guide/cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst).
+Docker does not know. The container's cgroup contains either ``runc init``, which prepares or awaits
+its start, or the program that replaced it by execve. A frozen process cannot change, so the
+observation is certain (kernel: admin-guide/cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ MOST_FOLDERS = 20_000
 SetFrozen = Callable[[Path, bool], None]
 """Freezes the processes of a control group, or resumes them."""
 FIFO = "exec.fifo"
-"""``runc init`` has this file open until it executes the command (libcontainer, exec.fifo)."""
+"""``runc init`` holds this file open until it executes the command (libcontainer, exec.fifo)."""
 
 
 class Begun(Enum):
-    """What is known of a start that broke off."""
+    """Whether the command of an aborted start has started."""
 
-    #: There was only ``runc init``, and it is dead now.
+    #: There was only ``runc init``, and it has been killed.
     NO = "no"
-    #: The command, or the init in front of it, runs.
+    #: The command, or the init that runs it, has started.
     YES = "yes"
     #: There are no processes to examine.
     UNKNOWN = "unknown"
@@ -57,7 +57,7 @@ class Freezer:
         self._is_v2 = (folder / "cgroup.freeze").exists()
 
     def freeze(self) -> bool:
-        """Freeze all processes; returns whether all are frozen."""
+        """Freeze all processes; return whether all are frozen."""
         self._set_frozen(self._folder, True)
         if self._is_v2:
             return _becomes(lambda: "frozen 1" in (self._folder / "cgroup.events").read_text())
@@ -69,11 +69,11 @@ class Freezer:
         self._set_frozen(self._folder, False)
 
     def pids(self) -> list[int]:
-        """Return the processes, also those in cgroups below."""
+        """Return the processes, including those in cgroups below."""
         return pids_in(self._folder)
 
     def kill(self) -> bool:
-        """Kill the frozen processes; returns whether they are gone. None of them runs before."""
+        """Kill the frozen processes; return whether they are gone. None of them runs before."""
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -81,13 +81,13 @@ class Freezer:
         return _becomes(lambda: not self.pids())
 
 
-def must_have_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> None:
-    """Return for a container whose command runs: ``witness`` holds it from now on.
+def must_have_started(name: str, container_id: str, witness: ExitWitness, why: str) -> None:
+    """Return if the container's command runs; ``witness`` then holds it.
 
-    Raises ``NeverBegan`` if the command has not started, ``Vanished`` if that cannot be found out;
-    ``why`` says how its start broke off.
+    Raises ``NeverBegan`` if the command has not started, ``Vanished`` if that is unknown. ``why``
+    says how the start was aborted.
     """
-    if _has_begun(name, container_id, witness, why) is Begun.UNKNOWN:
+    if _command_state(name, container_id, witness, why) is Begun.UNKNOWN:
         raise Vanished(f"{why}: it may have run", container_id)
 
 
@@ -98,40 +98,42 @@ def look_without_docker(
     container_id: str,
     witness: ExitWitness,
 ) -> None:
-    """Examine a container at once if ``dockerd`` died during its start; no-op if it lives.
+    """Examine a container at once if ``dockerd`` died during its start; no-op if dockerd lives.
 
     The next dockerd may end containers that it does not know: 26 and newer do (moby daemon.go,
-    restore). containerd may not have created the processes yet. Raises ``NeverBegan``; a container
-    that has started is held. If nothing can be found out, returns once Docker is back.
+    restore). containerd may not have created the processes yet. Raises ``NeverBegan``; a started
+    container is held. If the state stays unknown, returns once Docker is back.
     """
     if witness.blind or not _becomes(dockerd.is_over):
         return
     until = clock.now().boot + ARRIVAL_SECONDS
     while clock.now().boot < until:
-        answer = _has_begun(name, container_id, witness, "Docker went away as it was being started")
-        if answer is not Begun.UNKNOWN or pid_of_dockerd() is not None:
+        state = _command_state(
+            name, container_id, witness, "Docker stopped as it was being started"
+        )
+        if state is not Begun.UNKNOWN or pid_of_dockerd() is not None:
             return
         clock.sleep(STEP_SECONDS)
 
 
-def _has_begun(name: str, container_id: str, witness: ExitWitness, why: str) -> Begun:
-    answer = Begun.UNKNOWN
+def _command_state(name: str, container_id: str, witness: ExitWitness, why: str) -> Begun:
+    state = Begun.UNKNOWN
     if not witness.blind:
         hold = functools.partial(witness.hold, name)
-        answer = begun(container_id, hold, witness.set_frozen)
-    if answer is not Begun.UNKNOWN:
-        about_container(log, name).warning("%s; has it begun: %s", why, answer.value)
-    if answer is Begun.NO:
-        raise NeverBegan(f"{why}, and its command had not begun", container_id)
-    return answer
+        state = command_state(container_id, hold, witness.set_frozen)
+    if state is not Begun.UNKNOWN:
+        about_container(log, name).warning("%s; started: %s", why, state.value)
+    if state is Begun.NO:
+        raise NeverBegan(f"{why}, and its command had not started", container_id)
+    return state
 
 
-def begun(
+def command_state(
     container_id: str, hold: Callable[[int], None], set_frozen: SetFrozen = set_frozen
 ) -> Begun:
-    """Return whether a container's command has started; if not, it never will.
+    """Find out whether a container's command has started; if not, kill it, so that it never does.
 
-    ``hold`` is given the pid of the container's init while it is frozen.
+    ``hold`` is called with the pid of the container's init while it is frozen.
     """
     folder = next(_folders_of(container_id), None)
     if folder is None:
@@ -139,12 +141,12 @@ def begun(
     try:
         return _looked(Freezer(folder, set_frozen), container_id, hold)
     except (OSError, ValueError) as error:
-        log.warning("cannot look at the processes of container %s: %s", container_id[:12], error)
+        log.warning("cannot examine the processes of container %s: %s", container_id[:12], error)
         return Begun.UNKNOWN
 
 
 def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) -> Begun:
-    # runc create fails, and removes everything, if its new processes are frozen meanwhile.
+    # runc create fails, and removes everything, if its new processes are frozen.
     if not _becomes(lambda: not any(_is_being_made(p, container_id) for p in freezer.pids())):
         return Begun.UNKNOWN
     try:
@@ -165,7 +167,7 @@ def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) ->
 
 
 def _folders_of(container_id: str) -> Iterator[Path]:
-    """Yield the cgroup of a container with its processes frozen; none in another's namespace."""
+    """Yield the cgroup of a container with its processes frozen; none in another namespace."""
     root = CGROUPS if (CGROUPS / "cgroup.controllers").exists() else CGROUPS / "freezer"
     for at, (place, _, _) in enumerate(os.walk(root)):
         if container_id in place.rpartition("/")[2]:
@@ -175,23 +177,23 @@ def _folders_of(container_id: str) -> Iterator[Path]:
 
 
 def _is_runc_init(pid: int, container_id: str) -> bool:
-    """Whether a process has not become the command yet; only a job itself can feign that."""
+    """Whether a process has not become the command yet; only a job itself can imitate that."""
     place = PROC / str(pid)
     try:
-        words = (place / "cmdline").read_bytes().split(b"\0")
+        arguments = (place / "cmdline").read_bytes().split(b"\0")
         files = [str(file.readlink()) for file in (place / "fd").iterdir()]
     except OSError:
         return False
     waits = any(file.endswith(f"{container_id}/{FIFO}") for file in files)
-    return waits and words[1:2] == [b"init"]
+    return waits and arguments[1:2] == [b"init"]
 
 
 def _is_being_made(pid: int, container_id: str) -> bool:
-    """Whether ``runc create`` still runs: it is the parent until then, and the shim after."""
+    """Whether ``runc create`` still runs: it is the parent until then, the shim afterwards."""
     for parent in _status(pid, "PPid"):
         with contextlib.suppress(OSError):
-            words = (PROC / parent / "cmdline").read_bytes().split(b"\0")
-            return b"create" in words and container_id.encode() in words
+            arguments = (PROC / parent / "cmdline").read_bytes().split(b"\0")
+            return b"create" in arguments and container_id.encode() in arguments
     return False
 
 
@@ -202,7 +204,7 @@ def _is_init(pid: int) -> bool:
 
 
 def _status(pid: int, field: str) -> list[str]:
-    """Return the words of a line of proc_pid_status(5); none for a process that is gone."""
+    """Return the words of a line of proc_pid_status(5); empty for a process that is gone."""
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()
     except OSError:

@@ -1,6 +1,6 @@
 """Runs an attempt's container: verify, create, start, inspect. Blocking; runs in a thread.
 
-A daemon that died may have made every call before; the deterministic name shows that (I3). A
+An earlier daemon may have made every call before; the deterministic name shows that (I3). A
 container that may have started is never started again (I14).
 """
 
@@ -29,7 +29,7 @@ from launcher.daemon.attempts.start_errors import (
     refused_start,
 )
 from launcher.daemon.attempts.start_journal import StartJournal, StartRecord, life_of
-from launcher.daemon.attempts.start_witness import look_without_docker, must_have_begun
+from launcher.daemon.attempts.start_witness import look_without_docker, must_have_started
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container, about_event
 from launcher.daemon.machine.devices import Devices
@@ -54,8 +54,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SETTLE_SECONDS = 1.0
-"""A start whose answer was lost takes at most this long once Docker answers again: inspect waits
-for the container's lock (moby container.Lock), and Docker reads first what waits in its socket."""
+"""Time limit of a start whose response was lost, once Docker answers again: inspect waits for the
+container's lock (moby container.Lock), and Docker first reads what waits in its socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Starter:
     slice_check: SliceCheck
     store: str
     devices: Devices
-    marks: StartJournal
+    journal: StartJournal
     pins: Pins
     pins_directory: str
     secrets: SecretStore
@@ -80,30 +80,32 @@ class Starter:
     def run(
         self,
         action: StartAttempt,
-        asked: PolicyInput | str,
+        request: PolicyInput | str,
         deadline: str | None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> AttemptStarted | StartFailed | AttemptLost:
-        """Return the outcome of the attempt; never leaves it open.
+        """Return the outcome of the start; it is never left open.
 
-        ``asked`` is what its owner requested, or why that is unavailable. ``wanted`` returns
-        whether the attempt is still to start; it is called right before each step.
+        ``request`` is the owner's request, or why it is unavailable. ``wanted`` returns whether the
+        attempt is still to start; it is called right before each step.
         """
-        plan = self._plan(action, asked, deadline) if isinstance(asked, PolicyInput) else asked
+        plan = (
+            self._plan(action, request, deadline) if isinstance(request, PolicyInput) else request
+        )
         try:
             runs = self._ensure_once_more(action, plan, wanted)
         except (Vanished, NotStarted) as failed:
             self.under.pop(action.container_name, None)  # it will not be followed
-            return _told(action, failed, plan.masked if isinstance(plan, ContainerPlan) else str)
+            return _outcome(action, failed, plan.masked if isinstance(plan, ContainerPlan) else str)
         started_at = runs.started_at or clock.rfc3339(clock.now().wall)
         return AttemptStarted(action.job, action.attempt, runs.id, started_at)
 
     def _plan(
-        self, action: StartAttempt, asked: PolicyInput, deadline: str | None
+        self, action: StartAttempt, request: PolicyInput, deadline: str | None
     ) -> ContainerPlan:
         return ContainerPlan(
             action=action,
-            asked=asked,
+            request=request,
             store=self.store,
             deadline=deadline,
             pins_directory=self.pins_directory,
@@ -116,14 +118,14 @@ class Starter:
     def _ensure_once_more(
         self, action: StartAttempt, plan: ContainerPlan | str, wanted: Callable[[], bool]
     ) -> Container:
-        """Start it; a start that provably broke off before the command started is repeated."""
+        """Start it; retry a start that was provably aborted before the command started."""
         try:
             return self._ensure(action, plan, wanted)
         except NeverBegan as broken:
             name = action.container_name
-            about_event(log, action).warning("%s; it is started again", broken)
-            self.marks.clear(name)
-            self._when_docker_tells(lambda: self.containers.remove(name), name)
+            about_event(log, action).warning("%s; starting it again", broken)
+            self.journal.clear(name)
+            self._when_docker_answers(lambda: self.containers.remove(name), name)
             return self._ensure(replace(action, resumed=False), plan, wanted)
 
     def _ensure(
@@ -137,21 +139,23 @@ class Starter:
                 raise NotStarted(StartFailure.USER, plan)
             container = self._start(action, self._create(action, plan), wanted)
         elif not (self._has_started(container) or container.error):
-            if isinstance(plan, ContainerPlan):  # a reboot, or another daemon, removed its mounts
+            if isinstance(
+                plan, ContainerPlan
+            ):  # a reboot, or another daemon, may have removed its mounts
                 plan.pin(self.pins, self._dockerd_pid)
             container = self._start(action, container.id, wanted)
-        self._verify(container, action, plan, made_now=earlier is None)
+        self._verify(container, action, plan, created_now=earlier is None)
         return container
 
     def _prepare(self, action: StartAttempt) -> Container | None:
-        """Return the container of an earlier try, if it may be used; check slices before a start.
+        """Return the container of an earlier try, if usable; otherwise check the slices.
 
-        Raises ``Vanished`` if an earlier try may have run, ``NotStarted`` if none can be made.
+        Raises ``Vanished`` if an earlier try may have run, ``NotStarted`` if none can be created.
         """
         container = self._look(action.container_name) if action.resumed else None
-        mark = self.marks.asked(action.container_name) if action.resumed else None
-        if container is None and mark is not None:
-            raise Vanished(_removed(action.container_name), mark.container_id)
+        record = self.journal.record_of(action.container_name) if action.resumed else None
+        if container is None and record is not None:
+            raise Vanished(_removed(action.container_name), record.container_id)
         if container is not None:
             self._must_be_ours(container, action)
             if container.ever_started and action.before_boot and (why := why_rebooted(container)):
@@ -169,17 +173,17 @@ class Starter:
         action: StartAttempt,
         plan: ContainerPlan | str,
         *,
-        made_now: bool,
+        created_now: bool,
     ) -> None:
-        """Raise ``NotStarted`` unless it runs as planned; kill one that has more (I9)."""
+        """Raise ``NotStarted`` unless it runs as planned; kill it if it has more (I9)."""
         if not self._has_started(container):
             raise never_ran(container, None, action.slices)
-        given = self._when_docker_tells(self.devices.are_given, action.container_name)
+        with_devices = self._when_docker_answers(self.devices.are_given, action.container_name)
         if isinstance(plan, str):
-            devices = [s.uuid for s in action.slices] if given else []
+            devices = [s.uuid for s in action.slices] if with_devices else []
             faults = list(inspect_check.device_faults(container.info, devices))
         else:
-            faults = inspect_check.inspect_faults(container.info, plan.bounds(), limits=made_now)
+            faults = inspect_check.inspect_faults(container.info, plan.bounds(), limits=created_now)
         if faults:
             self._kill(action.container_name)
             text = f"killed after start: {'; '.join(faults)}"
@@ -193,11 +197,11 @@ class Starter:
         """
         ours = container.belongs_to(self.store, action.job, action.attempt)
         slices = ",".join(s.uuid for s in action.slices)
-        as_asked = (container.info.get("Image"), container.labels.get(LABEL_SLICES))
-        if not ours or as_asked != (action.image_id, slices):
+        as_requested = (container.info.get("Image"), container.labels.get(LABEL_SLICES))
+        if not ours or as_requested != (action.image_id, slices):
             raise NotStarted(
                 StartFailure.INFRA,
-                f"another's container {container.id[:12]} has the name {action.container_name}",
+                f"a foreign container {container.id[:12]} has the name {action.container_name}",
             )
 
     def _create(self, action: StartAttempt, plan: ContainerPlan) -> str:
@@ -231,7 +235,7 @@ class Starter:
         self, action: StartAttempt, container_id: str, wanted: Callable[[], bool]
     ) -> Container:
         name = action.container_name
-        sent = action.resumed  # by the previous daemon, perhaps
+        sent = action.resumed  # perhaps by an earlier daemon
         while True:
             refused: Refused | None = None
             if sent and (container := self._started_earlier(action, container_id)) is not None:
@@ -239,7 +243,7 @@ class Starter:
             self._note_dockerd(name, sent=sent)
             must_be_wanted(wanted)
             under = life_of(self.under[name])
-            self.marks.set(name, StartRecord(under, container_id))
+            self.journal.set(name, StartRecord(under, container_id))
             self.capture.attach(action, under)
             try:
                 self.containers.start(name)
@@ -250,7 +254,7 @@ class Starter:
                 refused = error
             except Unknown as unknown:
                 sent = True
-                about_event(log, action).warning("%s; looking", unknown.message)
+                about_event(log, action).warning("%s; inspecting", unknown.message)
                 self._look_without_docker(name, container_id)
                 continue
             container = self._look(name)
@@ -264,9 +268,9 @@ class Starter:
                 raise never_ran(container, refused, action.slices)
 
     def _started_earlier(self, action: StartAttempt, container_id: str) -> Container | None:
-        """Return the container if a start that was sent has begun; None if it may be sent again.
+        """Return the container if an earlier start request started it; None to send one again.
 
-        Raises ``Vanished`` if Docker knows of no such container: it may have run all the same.
+        Raises ``Vanished`` if Docker has no such container: it may have run all the same.
         """
         name = action.container_name
         container = self._settled(name)
@@ -280,13 +284,13 @@ class Starter:
         return None
 
     def _look_without_docker(self, name: str, container_id: str) -> None:
-        if (asked := self.under[name]) is not None:
-            look_without_docker(self._dockerd_pid, asked, name, container_id, self.witness)
+        if (dockerd := self.under[name]) is not None:
+            look_without_docker(self._dockerd_pid, dockerd, name, container_id, self.witness)
 
     def _note_dockerd(self, name: str, *, sent: bool) -> None:
-        """Record which dockerd is asked to start it: nothing is started without that record.
+        """Record which dockerd will get the start request; nothing starts without that record.
 
-        Raises ``NotStarted`` if dockerd is away, and was never asked before (``sent``).
+        Raises ``NotStarted`` if dockerd is down and has not received a request before (``sent``).
         """
         while True:
             try:
@@ -303,23 +307,22 @@ class Starter:
     def _must_not_have_run(self, container: Container, name: str) -> None:
         """Raise ``Vanished`` for a container that may have run although Docker does not say so.
 
-        A dockerd that is killed after its call to containerd, and before it has recorded the
-        start, does not know of it when it comes back (measured: 3 of 11). Neither does one whose
-        containerd did not answer.
+        Docker does not know of a start if dockerd was killed after its call to containerd and
+        before it recorded the start (measured: 3 of 11), or if containerd did not answer.
         """
-        mark = self.marks.asked(name)
-        if mark is None or self._has_started(container):
+        record = self.journal.record_of(name)
+        if record is None or self._has_started(container):
             return
         if broke_off(container.error):
-            why = "containerd's answer to its start was lost"
-        elif mark.dockerd and mark.dockerd != self._dockerd_now(name):
+            why = "containerd's response to its start was lost"
+        elif record.dockerd and record.dockerd != self._dockerd_now(name):
             why = "Docker was restarted while it was being started"
         else:
             return
-        must_have_begun(name, container.id, self.witness, why)
+        must_have_started(name, container.id, self.witness, why)
 
     def _has_started(self, container: Container) -> bool:
-        """Whether it runs or ran: by Docker's report, or by a process of it that is or was held."""
+        """Whether it runs or ran: by Docker's report, or because its process is or was held."""
         return container.ever_started or self.witness.holds(container)
 
     def _dockerd_pid(self) -> int | None:
@@ -329,10 +332,10 @@ class Starter:
         return None
 
     def _dockerd_now(self, name: str) -> str:
-        return life_of(self._when_docker_tells(self.containers.incarnation, name))
+        return life_of(self._when_docker_answers(self.containers.incarnation, name))
 
-    def _when_docker_tells(self, ask: Callable[[], T], name: str) -> T:
-        """Return Docker's answer; waits while Docker is away."""
+    def _when_docker_answers(self, ask: Callable[[], T], name: str) -> T:
+        """Return Docker's reply; wait while Docker is down."""
 
         def waits(away: LauncherError) -> None:
             about_container(log, name).warning("waiting for Docker: %s", away.message)
@@ -340,8 +343,8 @@ class Starter:
         return insist(ask, waits)
 
     def _settled(self, name: str) -> Container | None:
-        """Inspect, and if it does not run yet inspect again after a moment: a second start of a
-        short job would run it twice."""
+        """Inspect; if it does not run yet, inspect again after a moment: a second start request
+        would run a short job twice."""
         container = self._look(name)
         if container is None or container.ever_started or container.error:
             return container
@@ -350,7 +353,7 @@ class Starter:
 
     def _look(self, name: str) -> Container | None:
         """Inspect until Docker answers: there is no other way to know (I3)."""
-        container = self._when_docker_tells(lambda: self.containers.inspect(name), name)
+        container = self._when_docker_answers(lambda: self.containers.inspect(name), name)
         if container is not None:
             self.witness.watch(container)
         return container
@@ -361,12 +364,12 @@ class Starter:
                 self.containers.kill(name, "SIGKILL")
             except (EngineUnavailable, Unknown, Refused) as error:
                 about_container(log, name).warning(
-                    "cannot kill %s, trying again: %s", name, error.message
+                    "cannot kill %s, retrying: %s", name, error.message
                 )
             clock.sleep(0.05)
 
 
-def _told(
+def _outcome(
     action: StartAttempt, failed: Vanished | NotStarted, masked: Callable[[str], str]
 ) -> AttemptLost | StartFailed:
     if isinstance(failed, Vanished):
@@ -376,4 +379,4 @@ def _told(
 
 
 def _removed(name: str) -> str:
-    return f"the container {name} is gone: somebody removed it"
+    return f"the container {name} was removed"

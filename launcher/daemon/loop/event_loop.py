@@ -42,7 +42,7 @@ class QueuedEvent:
     """An event whose sender waits for a reply, or an observation without a reply."""
 
     event: ev.Event
-    answer: asyncio.Future[Any] | None = None
+    reply: asyncio.Future[Any] | None = None
     entry: AuditEntry | None = None
     """The request that it is part of: its line of the audit log is committed with it."""
 
@@ -51,7 +51,7 @@ class QueuedEvent:
 class PendingReply:
     """A reply that may be sent once the decision is durable."""
 
-    answer: asyncio.Future[Any]
+    reply: asyncio.Future[Any]
     result: Any
     error: LauncherError | None = None
 
@@ -88,33 +88,35 @@ class EventLoop:
         """
         return self.world.changes.jobs.get(job_id) or self._committing.jobs.get(job_id)
 
-    async def ask(self, event: ev.Event) -> Any:
-        """Submit an event; returns what ``decide`` answers, once it is durable.
+    async def request(self, event: ev.Event) -> Any:
+        """Submit an event; returns what ``decide`` replies, once it is durable.
 
         Raises what ``decide`` raises, ``ReadOnlyState`` if the store takes no commits.
         """
         self.must_commit()
-        answer: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put_nowait(QueuedEvent(event, answer, audit_log.present()))
-        return await answer
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put_nowait(QueuedEvent(event, reply, audit_log.present()))
+        return await reply
 
     def must_commit(self) -> None:
         """Raise ``ReadOnlyState`` if the store takes no commits now."""
         if self.read_only:
             raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
 
-    async def ask_each(self, events: Iterable[ev.Event], *passed_over: type[LauncherError]) -> None:
+    async def request_all(
+        self, events: Iterable[ev.Event], *passed_over: type[LauncherError]
+    ) -> None:
         """Submit many events that are decided together; refusals of these kinds are skipped.
 
         Raises the first other refusal, or the first of all if every event was refused.
         """
-        answers = await asyncio.gather(*map(self.ask, events), return_exceptions=True)
-        refused = [answer for answer in answers if isinstance(answer, BaseException)]
-        grave = [answer for answer in refused if not isinstance(answer, passed_over)]
-        if grave or (refused and len(refused) == len(answers)):
+        replies = await asyncio.gather(*map(self.request, events), return_exceptions=True)
+        refused = [reply for reply in replies if isinstance(reply, BaseException)]
+        grave = [reply for reply in refused if not isinstance(reply, passed_over)]
+        if grave or (refused and len(refused) == len(replies)):
             raise (grave or refused)[0]
 
-    def tell(self, *events: ev.Event) -> None:
+    def post(self, *events: ev.Event) -> None:
         """Report observations, from any thread; they are decided together."""
         self._loop.call_soon_threadsafe(self._put, events)
 
@@ -133,22 +135,22 @@ class EventLoop:
     async def _decide(self, batch: list[QueuedEvent]) -> None:
         now = clock.now()
         actions: list[Action] = []
-        answers: list[PendingReply] = []
+        replies: list[PendingReply] = []
         entries: dict[AuditEntry, None] = {}
         pauses = Pauses()
         for asked in batch:
-            actions += await self._apply(asked, now, answers, entries, pauses)
+            actions += await self._apply(asked, now, replies, entries, pauses)
             await pauses.rest()
         actions += serve(self.world, now)
         changes = self._committing = self.world.take_changes()
         changes.audit = [entry.line(now.wall) for entry in entries if entry.unwritten]
         if changes.clock_step:
             log.warning("the wall clock was set by %+.0f s", changes.clock_step)
-        if (changes or self.read_only) and not await self._commit(changes, batch, answers):
+        if (changes or self.read_only) and not await self._commit(changes, batch, replies):
             return
         for entry in entries:
             entry.written = True
-        for decided in answers:
+        for decided in replies:
             self._answer(decided)
         if actions:
             crashpoint("actions:before")
@@ -161,17 +163,17 @@ class EventLoop:
         self,
         asked: QueuedEvent,
         now: ev.Now,
-        answers: list[PendingReply],
+        replies: list[PendingReply],
         entries: dict[AuditEntry, None],
         pauses: Pauses,
     ) -> list[Action]:
-        answer: Any = None
+        reply: Any = None
         error: LauncherError | None = None
         actions: list[Action] = []
         try:
-            answer, actions = await self._decided(asked, now, pauses)
+            reply, actions = await self._decided(asked, now, pauses)
             if asked.entry is not None:
-                asked.entry.accept(asked.event, answer)
+                asked.entry.accept(asked.event, reply)
                 entries[asked.entry] = None
         except InternalError as bug:
             about_event(log, asked.event).exception("an event was refused")
@@ -180,8 +182,8 @@ class EventLoop:
             error = refused
         if isinstance(asked.event, ev.InventoryRead):
             self.inventory = asked.event
-        if asked.answer is not None:
-            answers.append(PendingReply(asked.answer, answer, error))
+        if asked.reply is not None:
+            replies.append(PendingReply(asked.reply, reply, error))
         elif error is not None and not isinstance(error, InternalError):
             about_event(log, asked.event).warning("an observation was refused: %s", error)
         return actions
@@ -202,15 +204,15 @@ class EventLoop:
 
     @staticmethod
     def _answer(decided: PendingReply) -> None:
-        if decided.answer.done():
+        if decided.reply.done():
             return
         if decided.error is not None:
-            decided.answer.set_exception(decided.error)
+            decided.reply.set_exception(decided.error)
         else:
-            decided.answer.set_result(decided.result)
+            decided.reply.set_result(decided.result)
 
     async def _commit(
-        self, changes: Changes, batch: list[QueuedEvent], answers: list[PendingReply]
+        self, changes: Changes, batch: list[QueuedEvent], replies: list[PendingReply]
     ) -> bool:
         try:
             await self._committer.commit(changes)
@@ -218,12 +220,12 @@ class EventLoop:
             log.error("a commit failed, the daemon is read-only: %s", failed.message)
             self.read_only = failed.message
             self._committing = Changes()
-            for decided in answers:
+            for decided in replies:
                 decided.error = decided.error or ReadOnlyState(
                     f"the daemon is read-only: {failed.message}", fix=failed.fix
                 )
                 self._answer(decided)
-            self._again = [QueuedEvent(a.event) for a in batch if a.answer is None] or [
+            self._again = [QueuedEvent(a.event) for a in batch if a.reply is None] or [
                 QueuedEvent(ev.Tick())
             ]
             await self._start_over()

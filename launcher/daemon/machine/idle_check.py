@@ -108,7 +108,7 @@ class IdleCheck:
             return error.message
         return "process " + ", ".join(str(p.pid) for p in result) if result else None
 
-    def prove(self, action: ProveIdle, tell: Callable[..., None]) -> None:
+    def prove(self, action: ProveIdle, post: Callable[..., None]) -> None:
         """Watch the slices of an ended attempt until each is free, for 60 s at most."""
         left = dict.fromkeys(action.uuids, "not looked at")
         container_id = self._gone(action) or action.container_id
@@ -122,14 +122,14 @@ class IdleCheck:
                 why = self._users(uuid, nobody)
                 if why is None:
                     del left[uuid]
-                    tell(SlicesIdle(action.job, action.attempt, (uuid,)))
+                    post(SlicesIdle(action.job, action.attempt, (uuid,)))
                 else:
                     left[uuid] = why
             if left:
                 clock.sleep(POLL_SECONDS)
         for uuid, why in left.items():
             text = f"not proven free {PROOF_SECONDS:g} s after job {action.job} ended: {why}"
-            tell(SliceStuck(action.job, action.attempt, uuid, text))
+            post(SliceStuck(action.job, action.attempt, uuid, text))
 
     def _is_empty(self, container_id: str) -> bool:
         return bool(container_id) and self._containers.is_empty(container_id)

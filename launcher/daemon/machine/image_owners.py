@@ -11,7 +11,7 @@ from launcher.engine.images import Images
 from launcher.errors import EngineError, EngineUnavailable
 
 
-async def forget_gone(world: World, images: Images, tell: Callable[[ev.Event], None]) -> None:
+async def forget_gone(world: World, images: Images, post: Callable[[ev.Event], None]) -> None:
     """Forget the owners of images that are no longer here, so that records do not grow.
 
     The records are read first, so that images which arrive meanwhile are not missed.
@@ -22,4 +22,4 @@ async def forget_gone(world: World, images: Images, tell: Callable[[ev.Event], N
     except (EngineUnavailable, EngineError):
         return
     if gone := frozenset(known - here.keys()):
-        tell(ev.ImagesGone(gone))
+        post(ev.ImagesGone(gone))

@@ -92,14 +92,14 @@ class Observers:
                 log.exception("%s failed", look.__name__)
 
     async def _tick(self) -> None:
-        self.event_loop.tell(ev.Tick())
+        self.event_loop.post(ev.Tick())
 
     async def _ping(self) -> None:
         problem = await in_thread("ping", self.ping)
         if problem and not self.event_loop.world.engine_down:
-            self.event_loop.tell(ev.EngineDown(problem))
+            self.event_loop.post(ev.EngineDown(problem))
         elif not problem and self.event_loop.world.engine_down:
-            self.event_loop.tell(ev.EngineUp())
+            self.event_loop.post(ev.EngineUp())
         self.health.set("engine", problem)
 
     def ping(self) -> str | None:
@@ -131,7 +131,7 @@ class Observers:
         self.health.set("gpu", event.message if isinstance(event, ev.InventoryFailed) else None)
         if isinstance(event, ev.InventoryRead):
             self.health.set("gpu-warnings", "; ".join(event.inventory.warnings) or None)
-        self.event_loop.tell(event)
+        self.event_loop.post(event)
         return event
 
     async def _remember_numbers(self) -> None:
@@ -185,7 +185,7 @@ class Observers:
             return False
 
     async def _forget_images(self) -> None:
-        await images.forget_gone(self.event_loop.world, self.images, self.event_loop.tell)
+        await images.forget_gone(self.event_loop.world, self.images, self.event_loop.post)
 
     async def _sweep(self) -> None:
         await self.sweep_containers()
@@ -224,7 +224,7 @@ class Observers:
                 "from a copy? No id up to %d is given out again",
                 highest,
             )
-            self.event_loop.tell(ev.IdsSeen(highest))
+            self.event_loop.post(ev.IdsSeen(highest))
 
     def _remove_orphans(self, unknown: dict[str, tuple[int, int]]) -> None:
         now = clock.now().boot
@@ -251,7 +251,7 @@ class Observers:
             idle = bool(self.idle_check.idle_now((uuid,), ""))
             self._idle[uuid] = self._idle.get(uuid, 0) + 1 if idle else 0
             if self._idle[uuid] >= IDLE_SAMPLES:
-                self.event_loop.tell(ev.QuarantineCleared(uuid))
+                self.event_loop.post(ev.QuarantineCleared(uuid))
 
 
 def attempt_of(labels: Mapping[str, str]) -> tuple[int, int]:

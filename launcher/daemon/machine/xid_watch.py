@@ -24,8 +24,8 @@ class XidWatcher:
     Without ``events`` there is nothing to wait for.
     """
 
-    def __init__(self, events: Events | None, tell: Callable[..., None]) -> None:
-        self._events, self._tell = events, tell
+    def __init__(self, events: Events | None, post: Callable[..., None]) -> None:
+        self._events, self._post = events, post
         self.ready, self._over = clock.flag(), clock.flag()
         self._trouble: str | None = None
 
@@ -45,7 +45,7 @@ class XidWatcher:
             event = self._next(events)
             early += [event] if event is not None else []
             if early and self.ready.is_set():
-                self._tell(*early)
+                self._post(*early)
                 early = []
 
     def _next(self, events: Events) -> XidSeen | None:

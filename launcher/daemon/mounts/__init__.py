@@ -1,1 +1,1 @@
-"""What users mount into containers: directories, and secrets as files in memory."""
+"""Users' mounts in containers: directories, and secrets as files in memory."""

@@ -1,13 +1,13 @@
-"""Directories of a container that are in its mounts: they must be there before it starts.
+"""Directories of a container inside its mounts, which must exist before it starts.
 
-runc makes a missing working directory, and the place of an image's volume, as root. Below a mount
-that is in the user's tree, or where a symlink there leads. So the helper of pins opens each as the
-user, without following a symlink, when it pins the mount.
+runc creates a missing working directory, and the place of an image's volume, as root. Below a mount
+that is the user's tree, or the target of a symlink in it. So the mount helper opens each directory
+as the user, without following symlinks, when it pins the mount.
 
-The user can put a symlink there between the pin and the start, which no pin can prevent. With
-a runc that has CVE-2024-21626 that symlink could lead out of the container, so such a runc gets no
-working directory below a mount. With any other the symlink stays inside the container: at worst
-runc makes an empty directory in another of the job's writable mounts.
+The user can create a symlink between the pin and the start, which no pin can prevent. With a runc
+that has CVE-2024-21626 that symlink could lead out of the container, so such a runc gets no working
+directory below a mount. With any other runc the symlink stays inside the container: at worst runc
+creates an empty directory in another of the job's writable mounts.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from launcher.errors import PinRefused
 from launcher.spec.job_spec import JobSpec, Mount
 
 Place = tuple[str, str]
-"""What a directory of the container is called, and its path there."""
+"""The label of a container's directory, and its path there."""
 WORKING_DIR, IMAGES_DIR, VOLUME = "working_dir", "the image's WORKDIR", "the image's VOLUME"
 
 
 @dataclass(frozen=True, slots=True)
 class Directories:
-    """``config`` tells what an image brings along; ``runc_fixed`` whether runc keeps a working
-    directory in its container. Both are blocking, and raise as Docker's calls do."""
+    """``config`` returns an image's defaults; ``runc_fixed`` whether runc confines a working
+    directory to its container. Both block, and raise as Docker's calls do."""
 
     config: Callable[[str], ImageConfig]
     runc_fixed: Callable[[], bool]
 
     def of(self, spec: JobSpec, image_id: str) -> list[Place]:
-        """Return the directories of a job's container that runc looks for at its start."""
+        """Return the directories in a job's container that runc expects at its start."""
         brought = self.config(image_id)
         first = own(spec)
         if not first and brought.working_dir:
@@ -44,7 +44,7 @@ class Directories:
         return first + [(VOLUME, path) for path in brought.volumes]
 
     def checked(self, spec: JobSpec, image_id: str) -> list[Place]:
-        """Return the same; raises ``PinRefused`` for a working directory that is not safe."""
+        """As ``of``; raises ``PinRefused`` for a working directory that is not safe."""
         places = self.of(spec, image_id)
         working = [place for place in places if place[0] != VOLUME]
         for field, _ in (inner for bind in spec.volumes for inner in inside(bind, working)):
@@ -52,31 +52,31 @@ class Directories:
                 raise PinRefused(
                     f"{field} is below a mount, and the runc of this machine follows a symlink "
                     "there out of the container (CVE-2024-21626, rule working-dir)",
-                    fix="Name the mount's own place or a directory of the image, or have an admin "
+                    fix="Use the mount's own path or a directory of the image, or have an admin "
                     "upgrade runc to 1.1.12 or later.",
                 )
         return places
 
-    def check_local(self, asked: PolicyInput, image_id: str) -> None:
-        """Raise ``PinRefused`` where a user's own daemon would have a directory made by root."""
-        if asked.person.owner.uid != os.getuid() or os.getuid() == 0:
+    def check_local(self, request: PolicyInput, image_id: str) -> None:
+        """Raise ``PinRefused`` if root would create a directory for a per-user daemon's job."""
+        if request.person.owner.uid != os.getuid() or os.getuid() == 0:
             return
-        places = self.of(asked.spec, image_id)
-        for bind in asked.spec.volumes:
+        places = self.of(request.spec, image_id)
+        for bind in request.spec.volumes:
             for field, path in inside(bind, places):
                 if not Path(bind.source, path).is_dir():
                     raise PinRefused(
-                        f"{field} does not exist in {bind.source}", fix="Make it first."
+                        f"{field} does not exist in {bind.source}", fix="Create it first."
                     )
 
 
 def own(spec: JobSpec) -> list[Place]:
-    """Return the working directory that a job asks for, if it does."""
+    """Return the working directory that a job requests, if any."""
     return [] if spec.working_dir is None else [(WORKING_DIR, spec.working_dir)]
 
 
 def inside(bind: Mount, places: Sequence[Place]) -> Iterator[tuple[str, str]]:
-    """Yield what is below a mount: what to call it, and its path from there."""
+    """Yield the places below a mount: a label, and the path from the mount."""
     target = normal(bind.target)
     for field, place in places:
         path = normal(place)

@@ -1,7 +1,7 @@
-"""Users' mounts: what a job may mount by the policy, as the helper holds it in place.
+"""Users' mounts: what the policy allows a job to mount, held in place by the helper.
 
-Who has Docker anyway mounts paths as they are; anybody else's are opened as that user, and Docker
-is told where they are pinned.
+Users with access to Docker mount paths directly. Mounts of other users are opened as that user, and
+Docker gets the paths of the pins.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def pins_of(config: Config) -> Pins:
-    """Return the pins of a daemon; their helper is started when it is first needed."""
+    """Return the pins of a daemon; their helper is started on first use."""
     if config.pins_socket is not None:
         return Pins.at(config.pins_socket)
     pins = spawned(config.pins_directory)
@@ -44,10 +44,10 @@ def sweep(
     store: str,
     live: Callable[[], Iterable[str]],
 ) -> None:
-    """Unmount what earlier containers had mounted; ``live`` tells the names still in use."""
+    """Unmount the mounts of earlier containers; ``live`` returns the names still in use."""
 
-    def keep() -> set[str]:
-        """Return whose mounts are in use, or will be taken away when their container is."""
+    def live_containers() -> set[str]:
+        """Return containers whose mounts are in use, or will be removed with the container."""
         names = set(live())
         for item in containers.ours(store):
             names.update(name.lstrip("/") for name in item["Names"])
@@ -55,31 +55,31 @@ def sweep(
 
     prefix = container_prefix(store)
     try:
-        places.sweep(keep, prefix)
+        places.sweep(live_containers, prefix)
         if config.pins_socket is None and not Path(config.pins_directory).exists():
             return
-        left = pins.sweep(keep, prefix)
+        left = pins.sweep(live_containers, prefix)
     except LauncherError as error:
-        log.warning("mounts of ended jobs may be left: %s", error.message)
+        log.warning("could not remove the mounts of ended jobs: %s", error.message)
     else:
         if left:
-            log.info("took away the mounts of %s", ", ".join(left))
+            log.info("removed the mounts of %s", ", ".join(left))
 
 
-def are_pinned(asked: PolicyInput) -> bool:
+def are_pinned(request: PolicyInput) -> bool:
     """Whether this job's mounts are opened as its owner."""
-    return bool(asked.spec.volumes) and asked.person.owner.uid not in asked.policy.unbound
+    return bool(request.spec.volumes) and request.person.owner.uid not in request.policy.unbound
 
 
-def mounts_of(asked: PolicyInput, places: Sequence[Place]) -> list[MountRequest]:
-    """Return what is to be pinned: each mount below its root, read-only where the root is.
+def mounts_of(request: PolicyInput, places: Sequence[Place]) -> list[MountRequest]:
+    """Return the mounts to pin: each below its root, read-only if the root is.
 
-    ``places`` are directories of the container that must be there where they are in a mount.
+    ``places`` are directories of the container that must exist in its mounts.
     """
     mount_requests = []
-    for bind in asked.spec.volumes:
-        root = root_of(bind, asked.roots)
-        if root is not None:  # else the policy has refused it
+    for bind in request.spec.volumes:
+        root = root_of(bind, request.roots)
+        if root is not None:  # otherwise the policy has refused it
             path = os.path.relpath(bind.source, root.path)
             read_only = bind.read_only or root.read_only
             mount_requests.append(
@@ -89,17 +89,17 @@ def mounts_of(asked: PolicyInput, places: Sequence[Place]) -> list[MountRequest]
 
 
 def user_of(person: Person) -> User:
-    """Return a user with all of the groups: what users may open themselves they may mount."""
+    """Return a user with all groups: users may mount whatever they may open themselves."""
     owner = person.owner
     return User(owner.uid, owner.gid, tuple(sorted(gids_of(owner))))
 
 
-def as_mounted(asked: PolicyInput, directory: str, container: str) -> tuple[Mount, ...]:
-    """Return a job's mounts as Docker is told of them."""
-    if not are_pinned(asked):
-        return asked.spec.volumes
+def as_mounted(request: PolicyInput, directory: str, container: str) -> tuple[Mount, ...]:
+    """Return a job's mounts in the form that Docker gets."""
+    if not are_pinned(request):
+        return request.spec.volumes
     place = Path(directory, container)
     return tuple(
         replace(bind, source=str(place / str(number)))
-        for number, bind in enumerate(asked.spec.volumes)
+        for number, bind in enumerate(request.spec.volumes)
     )

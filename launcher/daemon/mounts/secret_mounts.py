@@ -1,7 +1,7 @@
-"""Where a container finds its secrets: files in memory, for its owner alone to read.
+"""The place of a container's secrets: files in memory that only its owner can read.
 
-The helper of pins mounts them where there is one. A per-user daemon cannot mount: its secrets
-are in the user's runtime directory, which is in memory and closed to others.
+The mount helper, if any, mounts them. A per-user daemon cannot mount: its secrets are in the
+user's runtime directory, which is in memory and private.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SecretMounts(Protocol):
-    """The places of a daemon's containers. All but ``of`` is blocking."""
+    """The secrets of a daemon's containers. All methods except ``of`` block."""
 
     def of(self, container: str) -> str:
-        """Return the path that Docker is told of."""
+        """Return the path for Docker."""
 
     def fill(
         self, container: str, owner: Owner, files: Mapping[str, bytes], dockerd: int | None
     ) -> None:
-        """Make a container's files anew; raises ``LauncherError`` where that cannot be."""
+        """Replace a container's files; raises ``LauncherError`` if that fails."""
 
     def clear(self, container: str) -> None:
-        """Take a container's files away, if it has any; pins go with ``Pins.release``."""
+        """Remove a container's files, if any; pins are removed by ``Pins.release``."""
 
-    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
-        """Take away what is left of containers that begin so and are not to be kept."""
+    def sweep(self, live_containers: Callable[[], Collection[str]], prefix: str) -> None:
+        """Remove the files of ended containers whose names start with ``prefix``."""
 
     def check(self) -> None:
-        """Raise ``LauncherError`` where no job can be given secrets, as things are."""
+        """Raise ``LauncherError`` if no job can receive secrets at present."""
 
 
 def places_of(config: Config, pins: Pins, env: Mapping[str, str] = os.environ) -> SecretMounts:
-    """Return the places of a daemon: pinned where it has a helper, which needs root."""
+    """Return the daemon's implementation: pinned if it has a helper, which needs root."""
     if config.system or config.pins_socket is not None:
         return Pinned(pins, config.pins_directory)
     runtime = env.get("XDG_RUNTIME_DIR")
@@ -55,7 +55,7 @@ def places_of(config: Config, pins: Pins, env: Mapping[str, str] = os.environ) -
 
 
 class Pinned:
-    """Mounted by the helper beside the container's pins; they go with those."""
+    """Mounted by the helper beside the container's pins, and removed with them."""
 
     def __init__(self, pins: Pins, directory: str) -> None:
         self._pins, self._directory = pins, directory
@@ -67,36 +67,36 @@ class Pinned:
     def fill(
         self, container: str, owner: Owner, files: Mapping[str, bytes], dockerd: int | None
     ) -> None:
-        """Have them mounted."""
+        """Have the helper mount the files."""
         self._pins.put_secrets(container, files, User(owner.uid, owner.gid), dockerd)
 
     def clear(self, container: str) -> None:
-        """Leave it to the pins."""
+        """Do nothing: the pins' removal covers them."""
 
-    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
-        """Leave it to the pins."""
+    def sweep(self, live_containers: Callable[[], Collection[str]], prefix: str) -> None:
+        """Do nothing: the pins' sweep covers them."""
 
     def check(self) -> None:
-        """Ask the helper."""
+        """Check the helper."""
         if (trouble := self._pins.ping().trouble) is not None:
-            raise PinsUnavailable(f"secrets: they cannot be mounted: {trouble}")
+            raise PinsUnavailable(f"secrets: cannot be mounted: {trouble}")
 
 
 class InRuntime:
-    """Files in the daemon's own runtime directory (XDG_RUNTIME_DIR), None where it has none."""
+    """Files in the daemon's runtime directory (XDG_RUNTIME_DIR), None if it has none."""
 
     def __init__(self, runtime: Path | None) -> None:
         self._runtime = runtime
         self._directory = (runtime or Path("/nowhere")) / "launcher-secrets"
 
     def of(self, container: str) -> str:
-        """Return its directory there."""
+        """Return the container's directory there."""
         return str(self._directory / container)
 
     def fill(
         self, container: str, owner: Owner, files: Mapping[str, bytes], dockerd: int | None
     ) -> None:
-        """Write them; who runs this daemon is the only one whose jobs it has."""
+        """Write the files; the daemon's user owns all its jobs."""
         self.check()
         place = Path(self.of(container))
         try:
@@ -111,23 +111,24 @@ class InRuntime:
             raise PinsUnavailable(f"secrets: cannot write to {place}: {error.strerror}") from None
 
     def clear(self, container: str) -> None:
-        """Remove its directory."""
+        """Remove the container's directory."""
         place = Path(self.of(container))
         with contextlib.suppress(OSError):
             place.chmod(0o700)
             shutil.rmtree(place)
 
-    def sweep(self, keep: Callable[[], Collection[str]], prefix: str) -> None:
-        """Remove the directories of others."""
-        there = list(self._directory.glob(f"{prefix}*"))
-        names = keep() if there else ()  # after: a job that starts meanwhile is not there, or kept
-        for place in there:
+    def sweep(self, live_containers: Callable[[], Collection[str]], prefix: str) -> None:
+        """Remove the directories of other containers."""
+        folders = list(self._directory.glob(f"{prefix}*"))
+        # Called after the listing, so that a job that starts meanwhile is safe.
+        names = live_containers() if folders else ()
+        for place in folders:
             if place.name not in names:
-                log.info("took away the secrets of %s", place.name)
+                log.info("removed the secrets of %s", place.name)
                 self.clear(place.name)
 
     def check(self) -> None:
-        """Raise ``UserError`` where there is no such directory, or it is on a disk."""
+        """Raise ``UserError`` if the directory is missing, or on a disk."""
         runtime = self._runtime
         if runtime is None or not runtime.is_dir():
             problem = "XDG_RUNTIME_DIR names no directory"
@@ -139,12 +140,12 @@ class InRuntime:
             return
         raise UserError(
             f"secrets: this daemon has no place for them: {problem}",
-            fix="Log in as systemd's sessions do, or use a system daemon.",
+            fix="Log in with a systemd session, or use a system daemon.",
         )
 
 
 def _kind(place: Path) -> str:
-    """Return the kind of file system that a place is on: proc_pid_mountinfo(5)."""
+    """Return the file system type of a path: proc_pid_mountinfo(5)."""
     device = place.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():

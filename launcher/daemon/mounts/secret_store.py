@@ -1,8 +1,8 @@
-"""What is in the secrets of jobs: a file of each submitted job's, beside the database.
+"""The contents of jobs' secrets: one file per submitted job, beside the database.
 
-Whoever reads the database, a copy of it or the log learns nothing of them: a job's document says
-only under which name they are kept. They are on disk before the job is (intent before effect), and
-go with the last job that could still need them: an array's elements share theirs.
+The database, its copies and the log contain no secrets: a job's document has only the name under
+which they are stored. They are on disk before the job is (intent before effect), and are removed
+with the last job that could need them: an array's elements share theirs.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from launcher.spec.job_spec import SECRETS_KEY, JobSpec
 log = logging.getLogger(__name__)
 
 MOST_OF_A_USER = 64 * 2**20
-"""So many bytes of one user's are kept at once."""
+"""Maximum bytes of one user's stored secrets."""
 MOST_AT_ONCE = 256
-"""Each is written to the disk before a submit is answered."""
+"""Each is written to the disk before the submit is acknowledged."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Key = tuple[int, str]
-"""The uid whose secrets they are, and the name under which they are kept."""
+"""The owner's uid, and the name under which the secrets are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What is to be kept of one request."""
+    """The secrets of one request, to be stored."""
 
     key: Key
     contents: Mapping[str, bytes] = field(repr=False)
 
 
 def parted(jobs: Iterable[JobSpec], uid: int | None) -> tuple[list[JobSpec], list[Bundle]]:
-    """Return requests that say where their secrets will be kept, and what is to be kept there.
+    """Return requests with the location of their secrets, and the secrets to store there.
 
-    Jobs of one submit that have the same ones share them. Without a ``uid`` nothing will be kept,
-    whatever was sent: for what is only tried. Raises ``UserError`` that names the secret and quotes
-    nothing.
+    Jobs of one submit with the same secrets share them. Without a ``uid`` nothing will be stored,
+    whatever was sent: for a dry run. Raises ``UserError`` with the secret's name, never its
+    content.
     """
     requests: list[JobSpec] = []
     bundles: dict[frozenset[tuple[str, bytes]], Bundle] = {}
@@ -67,13 +67,13 @@ def parted(jobs: Iterable[JobSpec], uid: int | None) -> tuple[list[JobSpec], lis
     if len(bundles) > MOST_AT_ONCE:
         raise UserError(
             f"secrets: more than {MOST_AT_ONCE} jobs of this submit have secrets of their own",
-            fix="Give jobs the same ones, or submit fewer at once.",
+            fix="Use the same secrets for several jobs, or submit fewer at once.",
         )
     return requests, list(bundles.values())
 
 
 def contents_of(job: JobSpec) -> dict[str, bytes]:
-    """Return what is in a request's secrets; their names are the core's to judge."""
+    """Return the contents of a request's secrets; the core checks their names."""
     if len(job.secrets) > job.MOST_SECRETS:
         count = len(job.secrets)
         raise UserError(f"{job.name}: secrets: {count} are more than {job.MOST_SECRETS}")
@@ -83,7 +83,7 @@ def contents_of(job: JobSpec) -> dict[str, bytes]:
 def _content(job: JobSpec, name: str, text: str | None) -> bytes:
     where, most = f"{job.name}: secrets: {name!r}", job.MOST_SECRET_BYTES
     if text is None:
-        raise UserError(f"{where} has no content", fix="Only a dry run needs none.")
+        raise UserError(f"{where} has no content", fix="Only a dry run may omit it.")
     try:
         content = base64.b64decode(text, validate=True)
     except ValueError:
@@ -94,25 +94,25 @@ def _content(job: JobSpec, name: str, text: str | None) -> bytes:
 
 
 class SecretStore:
-    """The files, ``<directory>/<uid>/<name>``, and which live jobs need which.
+    """The files, ``<directory>/<uid>/<name>``, and the live jobs that need them.
 
-    ``keep`` and ``read`` are blocking and may be called from any thread, all else is the loop's.
+    ``store`` and ``read`` block and are thread-safe; all else runs in the event loop's thread.
     """
 
     def __init__(
         self, directory: Path, later: Callable[[Callable[[], None]], object] = lambda call: call()
     ) -> None:
-        """``later`` has a blocking call made in another thread."""
+        """``later`` runs a blocking call in another thread."""
         self._directory, self._later = directory, later
         self._users: dict[Key, set[object]] = {}
         self._of: dict[int, Key] = {}
 
     # the files
 
-    def keep(self, bundles: Sequence[Bundle]) -> None:
-        """Write all of these durably, or none; they are one user's.
+    def store(self, bundles: Sequence[Bundle]) -> None:
+        """Write all of these durably, or none; they belong to one user.
 
-        Raises ``ReadOnlyState`` where that fails, ``UserError`` if the user has too many.
+        Raises ``ReadOnlyState`` if that fails, ``UserError`` if the user has too many.
         """
         uid = bundles[0].key[0]
         encoded = {bundle.key: _encoded(bundle.contents) for bundle in bundles}
@@ -128,11 +128,11 @@ class SecretStore:
             for key in written:
                 self._later(functools.partial(self._remove, key))
             why = error.strerror or type(error).__name__
-            text = f"the jobs' secrets cannot be kept in {self._directory}: {why}"
+            text = f"cannot store the jobs' secrets in {self._directory}: {why}"
             raise ReadOnlyState(text) from None
 
     def read(self, key: Key) -> dict[str, bytes] | None:
-        """Return what is kept there, None where nothing is any more."""
+        """Return the stored secrets, None if they are gone."""
         if not _NAME.fullmatch(key[1]):
             return None
         try:
@@ -146,7 +146,7 @@ class SecretStore:
             return None
 
     def is_empty(self) -> bool:
-        """Whether nothing is kept at all."""
+        """Whether nothing is stored."""
         return next(self._directory.glob("*/*"), None) is None
 
     def _path(self, key: Key) -> Path:
@@ -156,29 +156,31 @@ class SecretStore:
         size += sum(path.stat().st_size for path in self._directory.glob(f"{uid}/*"))
         if size > MOST_OF_A_USER:
             raise UserError(
-                f"secrets: those of your waiting and running jobs are {MOST_OF_A_USER >> 20} MiB",
-                fix="Wait until some have ended, or submit jobs with the same ones as an array.",
+                f"secrets: those of your waiting and running jobs have {MOST_OF_A_USER >> 20} MiB",
+                fix="Wait until some have ended, or submit jobs with the same secrets as an array.",
             )
 
     def _place(self, uid: int) -> Path:
-        """Return a user's directory, made where it is missing."""
+        """Return a user's directory, created if missing."""
         place = self._directory / str(uid)
-        for each in (self._directory, place):
+        for folder in (self._directory, place):
             with contextlib.suppress(FileExistsError):
-                each.mkdir(mode=0o700)
-                _sync(each.parent)
+                folder.mkdir(mode=0o700)
+                _sync(folder.parent)
         return place
 
     def _remove(self, key: Key) -> None:
         try:
             self._path(key).unlink(missing_ok=True)
         except OSError as error:  # the next start sweeps
-            log.warning("the secrets %s of uid %d are left: %s", key[1], key[0], error.strerror)
+            log.warning(
+                "could not remove the secrets %s of uid %d: %s", key[1], key[0], error.strerror
+            )
 
-    # who needs them
+    # users of the secrets
 
     def take_over(self, live: Iterable[tuple[int, Key]]) -> None:
-        """Know what live jobs need, and remove all else: nobody may be submitting meanwhile."""
+        """Record the needs of live jobs and remove all other secrets; call it before submits."""
         for job, key in live:
             self.use(job, key)
         left = 0
@@ -188,19 +190,19 @@ class SecretStore:
                 path.unlink(missing_ok=True)
                 left += 1
         if left:
-            log.info("removed secrets that no job needs any more: %d", left)
+            log.info("removed secrets that no job needs: %d", left)
 
     def use(self, job: int, key: Key) -> None:
-        """Note that a live job needs these."""
+        """Record that a live job needs these secrets."""
         self._of[job] = key
         self._users.setdefault(key, set()).add(job)
 
     def has(self, key: Key) -> bool:
-        """Whether these are still there for who needs them."""
+        """Whether these secrets are still stored for a job."""
         return key in self._users
 
     def changed(self, changes: Changes) -> None:
-        """Remove what was needed only by jobs that have ended by this decision, now durable."""
+        """Remove secrets needed only by jobs that this durable decision ended."""
         if not self._of:
             return
         for job in changes.jobs.values():
@@ -209,9 +211,9 @@ class SecretStore:
 
     @contextlib.contextmanager
     def held(self, keys: Iterable[Key]) -> Iterator[None]:
-        """Keep these meanwhile; then they go, unless a job was noted that needs them.
+        """Hold these secrets meanwhile; afterwards remove them unless a job needs them.
 
-        Where it is not known what was decided they stay until the next start.
+        If the decision is unknown they stay until the next start.
         """
         token, mine = object(), set(keys)
         for key in mine:
@@ -243,7 +245,7 @@ def _encoded(contents: Mapping[str, bytes]) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a new file to the disk, or leave none."""
+    """Write a new file durably, or leave none."""
     with around("secrets"):
         fd = os.open(path, _NEW, 0o600)
         try:

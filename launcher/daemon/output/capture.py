@@ -110,7 +110,7 @@ class Capture:
             self._outputs[path] = Output(action.job, under)
         try:
             limit = self._limit(action.job, action.attempt)
-            keeper.keep(path, f"{action.job} {under}", limit, *files)
+            keeper.store(path, f"{action.job} {under}", limit, *files)
         except BaseException:
             self._outputs.pop(path, None)
             raise

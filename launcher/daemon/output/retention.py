@@ -113,7 +113,7 @@ class Retention:
                 pruned.jobs += len(deletable(self._event_loop().world, batch))
                 continue
             before_commit = time.monotonic()
-            gone: list[int] = await self._event_loop().ask(ev.PruneAsked(tuple(batch)))
+            gone: list[int] = await self._event_loop().request(ev.PruneAsked(tuple(batch)))
             took = time.monotonic() - before_commit
             await self._logs.delete_of(gone)
             pruned.jobs += len(gone)

@@ -21,7 +21,7 @@ async def restore(context: Context) -> str | None:
     except LauncherError:
         return None
     try:
-        await context.event_loop.ask(ev.Tick())  # what NVML showed is in the world from here on
+        await context.event_loop.request(ev.Tick())  # what NVML showed is in the world from here on
         request = layouts.restoring(context.world, wanted)
         if layouts.is_empty(await layouts.plan(context, root, request)):
             return None

@@ -18,7 +18,7 @@ class Credentials:
     def __init__(self) -> None:
         self._by_user: dict[tuple[int, str], dict[str, str]] = {}
 
-    def keep(self, uid: int, given: Mapping[str, RegistryAuth]) -> None:
+    def store(self, uid: int, given: Mapping[str, RegistryAuth]) -> None:
         """Keep what came with a submit; newer ones replace older ones.
 
         Of each user those of the last ``MOST_REGISTRIES`` registries are kept.

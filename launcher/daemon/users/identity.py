@@ -75,7 +75,7 @@ class Roles:
         admin = owner.uid in self.admin_uids or _gid(self.admin_group) in gids
         return Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
 
-    def asked(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
+    def policy_input(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
         """Return the policy's input with the owner's present groups and role; memory in bytes."""
         return PolicyInput(spec, self.person(owner, policy.groups), policy, memory)
 

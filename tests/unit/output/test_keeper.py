@@ -88,7 +88,7 @@ def attached(keeper: OutputKeeper, path: Path, limit: int = 1 << 20) -> socket.s
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            keeper.keep(path, "7 life", Limit(limit), theirs.fileno())
+            keeper.store(path, "7 life", Limit(limit), theirs.fileno())
         except BaseException:
             ours.close()
             raise
@@ -114,7 +114,7 @@ def test_two_pipes_are_read_until_nobody_can_write_and_the_log_is_ended(
 ) -> None:
     path, watched = tmp_path / "7.1.log", watch(keeper)
     (out, to_out), (err, to_err) = os.pipe(), os.pipe()
-    keeper.keep(path, "7 ", Limit(1 << 20), out, err)
+    keeper.store(path, "7 ", Limit(1 << 20), out, err)
     os.write(to_out, b"out\0\xff")
     os.close(to_out)
     wait_until(lambda: path.exists() and bytes_of(read_all(path))[0] == b"out\0\xff")
@@ -134,7 +134,7 @@ def test_an_end_of_a_pipe_that_others_have_open_is_seen(
     """The helper for host jobs has the reading ends, too."""
     watched = watch(keeper)
     pipes = os.pipe(), os.pipe()
-    keeper.keep(tmp_path / "1", "7 ", Limit(1 << 20), *(reads for reads, _ in pipes))
+    keeper.store(tmp_path / "1", "7 ", Limit(1 << 20), *(reads for reads, _ in pipes))
     for _, writes in pipes:
         os.close(writes)
     wait_until(lambda: watched.heard == {str(tmp_path / "1"): True})

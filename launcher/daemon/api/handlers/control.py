@@ -45,7 +45,7 @@ async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job], *, at_o
     If an admin cancels another user's job, it gets no grace period.
     """
     asked = [
-        context.event_loop.ask(
+        context.event_loop.request(
             ev.CancelAsked(job.id, caller.uid, kill=at_once or caller.uid != job.owner.uid)
         )
         for job in jobs
@@ -143,7 +143,7 @@ async def _each(
         must_own(job, caller)
     context.limiter.changes(caller, len(jobs))
     audit_log.about((job.id for job in jobs), detail)
-    await context.event_loop.ask_each([event(job) for job in jobs], StaleRequest, NoSuchJob)
+    await context.event_loop.request_all([event(job) for job in jobs], StaleRequest, NoSuchJob)
     return await _now(context, caller, jobs)
 
 
@@ -208,7 +208,7 @@ async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int
         tuple((await context.accounts.groups(caller.uid, owners.values())).items()),
         read_at,
     )
-    await context.event_loop.ask(event)
+    await context.event_loop.request(event)
 
 
 async def _arrays(context: Context, jobs: Iterable[Job]) -> tuple[Array, ...]:
@@ -279,7 +279,7 @@ async def send_signal(
     must_own(job, caller)
     audit_log.about([job.id], name)
     try:
-        await context.event_loop.ask(ev.SignalAsked(job.id, name))
+        await context.event_loop.request(ev.SignalAsked(job.id, name))
     except NoSuchJob:
         raise StaleRequest(f"job {job.id} has ended, it gets no signals") from None
     return (await job_views(context, caller, [job]))[0]

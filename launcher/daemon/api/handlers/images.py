@@ -40,7 +40,7 @@ async def publish(
     shown = [view.name for view in images[:SHOWN]]
     more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
     audit_log.about(detail=f"publish {', '.join(shown)}{more}")
-    await context.event_loop.ask(ev.ImagesPublished(frozenset(view.id for view in images)))
+    await context.event_loop.request(ev.ImagesPublished(frozenset(view.id for view in images)))
     return images
 
 

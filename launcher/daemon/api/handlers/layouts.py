@@ -64,7 +64,7 @@ async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) ->
     meant = wishes(context.world, asked)
     words = asked.request + also_gone(context.world, asked)
     event = ev.LayoutAsked(caller.owner, asked.verb, words, meant, Busy(asked.busy))
-    return change_view(await context.event_loop.ask(event))
+    return change_view(await context.event_loop.request(event))
 
 
 async def changes(context: Context, caller: Caller, *, most: int) -> list[wire.LayoutChange]:
@@ -106,7 +106,7 @@ async def cancel(context: Context, caller: Caller, op_id: int) -> wire.LayoutCha
     """Cancel a change that still waits."""
     audit_log.about(detail=f"change {op_id}")
     await _find(context, op_id)
-    await context.event_loop.ask(ev.LayoutCancelAsked(op_id))
+    await context.event_loop.request(ev.LayoutCancelAsked(op_id))
     return change_view(await _find(context, op_id))
 
 
@@ -122,7 +122,7 @@ async def drain(
     audit_log.about(detail=f"undrain {uuid}" if reason is None else f"drain {uuid}: {reason}")
     if reason is None:
         await _end_quarantines(context, caller, uuid)
-    await context.event_loop.ask(ev.DrainAsked(caller.owner, uuid, reason))
+    await context.event_loop.request(ev.DrainAsked(caller.owner, uuid, reason))
     return [v for v in job_views.slice_views(context.world) if uuid in (v.uuid, v.gpu)]
 
 
@@ -142,7 +142,7 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
             fix="Put that right (`launch doctor` names the processes on a slice), then try again.",
         )
     for state in quarantined:
-        await context.event_loop.ask(ev.QuarantineCleared(state.slice.uuid))
+        await context.event_loop.request(ev.QuarantineCleared(state.slice.uuid))
 
 
 async def current(context: Context, caller: Caller) -> list[wire.SavedGpu]:
@@ -180,7 +180,7 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     layouts = present(context.world)
     text = json.dumps([asdict(one) for one in layouts])
     await context.committer.remember(SAVED, text)
-    await context.event_loop.ask(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
+    await context.event_loop.request(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
     return layouts
 
 

@@ -19,11 +19,13 @@ def must_be_few(given: Mapping[str, wire.RegistryAuth]) -> None:
         raise UserError(f"credentials for {len(given)} registries; {MOST_REGISTRIES} can be given")
 
 
-def keep(context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth]) -> None:
+def store_credentials(
+    context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth]
+) -> None:
     """Keep credentials in memory; images that waited for them are pulled now."""
     if given:
-        context.credentials.keep(caller.uid, given)
-        context.event_loop.tell(ev.CredentialsGiven(caller.uid, frozenset(given)))
+        context.credentials.store(caller.uid, given)
+        context.event_loop.post(ev.CredentialsGiven(caller.uid, frozenset(given)))
 
 
 async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> wire.LoginReply:
@@ -39,5 +41,5 @@ async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> w
     text = await context.users.run(
         caller.uid, context.images.login, asked.registry, auth.username, auth.password
     )
-    keep(context, caller, {asked.registry: auth})
+    store_credentials(context, caller, {asked.registry: auth})
     return wire.LoginReply(registry=asked.registry, message=text)

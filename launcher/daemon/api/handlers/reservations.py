@@ -55,7 +55,7 @@ async def reserve(
             fix="Use letters, digits and ._- only.",
         )
     await context.accounts.ask(caller.uid, _check_known, asked)
-    await context.event_loop.ask(
+    await context.event_loop.request(
         ev.ReserveAsked(
             asked.name,
             caller.owner,
@@ -86,5 +86,5 @@ def _check_known(asked: wire.ReserveRequest) -> None:
 async def unreserve(context: Context, caller: Caller, name: str) -> list[wire.ReservationView]:
     """Cancel a reservation; return those that are left."""
     audit_log.about(detail=name)
-    await context.event_loop.ask(ev.UnreserveAsked(name))
+    await context.event_loop.request(ev.UnreserveAsked(name))
     return await show(context, caller)

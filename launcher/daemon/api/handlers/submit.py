@@ -51,7 +51,7 @@ async def submit(
     event = await event_of(context, caller, replace(asked, jobs=requests))
     await _check_mounts(context, event)
     if not asked.dry_run:
-        login.keep(context, caller, asked.credentials)
+        login.store_credentials(context, caller, asked.credentials)
     jobs = await _queue(context, caller, event, bundles)
     made = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, one.spec) for job, one in made if job.id)
@@ -74,11 +74,11 @@ async def _queue(
 ) -> list[Job]:
     """Queue jobs, after storing their secrets: a job on record has them, or never gets them."""
     if not bundles:
-        return cast(list[Job], await context.event_loop.ask(event))
+        return cast(list[Job], await context.event_loop.request(event))
     context.event_loop.must_commit()
-    await context.users.run(caller.uid, context.secrets.keep, bundles)
+    await context.users.run(caller.uid, context.secrets.store, bundles)
     with context.secrets.held(bundle.key for bundle in bundles):
-        jobs: list[Job] = await context.event_loop.ask(event)
+        jobs: list[Job] = await context.event_loop.request(event)
         for job, new in zip(jobs, event.jobs, strict=True):
             key = new.spec.secrets_key
             if key is not None and job.id in context.world.jobs:  # otherwise it has ended

@@ -73,7 +73,7 @@ def test_a_kill_while_dockerd_went_is_its_own_without_live_restore(code: int) ->
 @pytest.mark.parametrize("code", [137, 143])
 def test_a_dockerd_that_went_as_it_began_may_have_ended_it_with_live_restore_too(code: int) -> None:
     told = why(ended(code, started=5_990.0, finished=5_991.0))
-    assert told == f"Docker was restarted as it began, and may have ended it (exit {code})"
+    assert told == f"Docker was restarted as it started, and may have ended it (exit {code})"
     assert why(ended(code, started=5_900.0, finished=5_991.0)) is None, "it had run for long"
     assert why(ended(7, started=5_990.0, finished=5_991.0)) is None
 
@@ -144,10 +144,10 @@ def test_an_end_without_times_is_no_matter_of_doubt() -> None:
 @pytest.mark.parametrize("code", [0, 1, 255])
 def test_an_end_without_a_time_is_none_whatever_its_code(code: int) -> None:
     found = replace(ended(code), finished_at=None)
-    assert exit_trust.why_unknown(found) == "Docker does not know when it ended"
+    assert exit_trust.why_unknown(found) == "Docker has no record of its end"
     assert exit_trust.why_unknown(ended(code)) is None
 
 
 def test_a_container_that_ran_and_was_never_started_has_no_end() -> None:
     found = replace(ended(0), started_at=None, finished_at=None, status="created")
-    assert exit_trust.why_unknown(found) == "Docker does not know any more that it ran"
+    assert exit_trust.why_unknown(found) == "Docker no longer has a record that it ran"

@@ -51,13 +51,13 @@ def test_a_start_whose_answer_is_lost_is_not_sent_again_if_docker_denies_the_con
 ) -> None:
     nothing: Any = SimpleNamespace(
         check=lambda slices: None,
-        asked=lambda name: None,
+        record_of=lambda name: None,
         set=lambda name, record: None,
         attach=lambda action, under: None,
     )
     starter = Starter(
         containers=docker,  # type: ignore[arg-type]
-        slice_check=nothing, store="feed", devices=nothing, marks=nothing, pins=nothing,
+        slice_check=nothing, store="feed", devices=nothing, journal=nothing, pins=nothing,
         pins_directory="/nowhere", secrets=nothing, places=nothing, directories=nothing,
         capture=nothing, witness=nothing,
     )  # fmt: skip

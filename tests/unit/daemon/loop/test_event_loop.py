@@ -53,14 +53,14 @@ class Daemon:
         return ev.Submitted(ALICE, (made,) * count)
 
     async def submit(self, count: int = 1, **spec: Any) -> list[Job]:
-        return await self.event_loop.ask(self.new(count, **spec))
+        return await self.event_loop.request(self.new(count, **spec))
 
     async def running(self, **spec: Any) -> Job:
         """Bring one job to RUNNING."""
         (job,) = await self.submit(**spec)
-        self.event_loop.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
+        self.event_loop.post(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: any(isinstance(a, StartAttempt) for a in self.actions))
-        self.event_loop.tell(ev.AttemptStarted(job.id, 1, "c1", AT))
+        self.event_loop.post(ev.AttemptStarted(job.id, 1, "c1", AT))
         await until(lambda: any(isinstance(a, FollowAttempt) for a in self.actions))
         return job
 
@@ -81,7 +81,7 @@ async def daemon(place: Path, *, run: bool = True) -> AsyncIterator[Daemon]:
     event_loop = EventLoop(world, committer, actions.append, commits.append)
     task = asyncio.create_task(event_loop.run()) if run else None
     inventory = Inventory("580", (a30(),), (mig(0), mig(1)))
-    event_loop.tell(ev.InventoryRead(inventory), ev.Reconciled())
+    event_loop.post(ev.InventoryRead(inventory), ev.Reconciled())
     try:
         yield Daemon(event_loop, committer, actions, commits)
         assert task is None or not task.done(), "the loop never ends"
@@ -145,7 +145,7 @@ def test_a_job_that_ended_is_seen_so_also_while_its_end_is_committed(
             await commit(changes)
 
         monkeypatch.setattr(made.committer, "commit", slow)
-        made.event_loop.tell(ev.CancelAsked(job.id, ALICE.uid))
+        made.event_loop.post(ev.CancelAsked(job.id, ALICE.uid))
         await seen.wait()
         assert job.id not in made.event_loop.world.jobs
         known, stored = made.event_loop.changed(job.id), await made.stored(job.id)
@@ -173,7 +173,7 @@ def test_nothing_is_done_outside_before_its_commit(tmp_path: Path) -> None:
             reader.close()
 
         made.event_loop._dispatch = dispatch
-        made.event_loop.tell(ev.AttemptEnded(job.id, 1, 0, False, AT, AT))
+        made.event_loop.post(ev.AttemptEnded(job.id, 1, 0, False, AT, AT))
         await until(lambda: len(seen) >= 2)
         assert set(seen) == {(State.COMPLETING, 1)}
         assert start.slices[0].uuid in made.event_loop.world.slices
@@ -185,7 +185,7 @@ def test_one_who_is_refused_does_not_spoil_it_for_the_others(tmp_path: Path) -> 
     async def body(made: Daemon) -> None:
         results = await asyncio.gather(
             made.submit(),
-            made.event_loop.ask(ev.CancelAsked(99, 0)),
+            made.event_loop.request(ev.CancelAsked(99, 0)),
             made.submit(),
             return_exceptions=True,
         )
@@ -198,7 +198,7 @@ def test_an_event_that_fits_no_state_changes_nothing_and_the_loop_goes_on(tmp_pa
     async def body(made: Daemon) -> None:
         job = await made.running()
         with pytest.raises(InvalidTransition, match="StartFailed"):
-            await made.event_loop.ask(ev.StartFailed(job.id, 1, ev.StartFailure.INFRA, "late"))
+            await made.event_loop.request(ev.StartFailed(job.id, 1, ev.StartFailure.INFRA, "late"))
         assert made.event_loop.world.jobs[job.id].state is State.RUNNING
         assert len(await made.submit()) == 1
 
@@ -260,7 +260,7 @@ def test_what_was_observed_while_commits_failed_is_not_lost(disk: SmallDisk) -> 
         with pytest.raises(ReadOnlyState):
             await made.submit(2000)
         ended = ev.AttemptEnded(job.id, 1, 7, False, AT, AT)
-        made.event_loop.tell(ended, ev.SlicesIdle(job.id, 1, job.slices))
+        made.event_loop.post(ended, ev.SlicesIdle(job.id, 1, job.slices))
         for _ in range(20):
             await asyncio.sleep(0)
         found = await made.stored(job.id)
@@ -293,7 +293,7 @@ def test_the_world_after_a_failure_is_the_one_on_disk_and_still_knows_the_machin
         assert states == {mig(0).uuid: (False, True), mig(1).uuid: (False, False)}
         assert world.reconciling is None
         (second,) = await made.submit()
-        made.event_loop.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
+        made.event_loop.post(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: world.jobs[second.id].state is State.STARTING)
         assert world.jobs[second.id].slices == (mig(1).uuid,)
 
@@ -309,7 +309,7 @@ def test_a_job_that_waited_for_its_image_waits_for_it_again(disk: SmallDisk) -> 
         disk.free()
         await until(lambda: made.event_loop.read_only is None)
         assert [a for a in made.actions if isinstance(a, FindImage)] == [FindImage(IMAGE)] * 2
-        made.event_loop.tell(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
+        made.event_loop.post(ev.ImageResolved(IMAGE, "sha256:1", pulled=True))
         await until(lambda: made.event_loop.world.jobs[1].state is State.STARTING)
 
     play(body, disk.path)
@@ -323,7 +323,7 @@ def test_a_time_limit_still_counts_after_a_commit_that_failed(disk: SmallDisk) -
             await made.submit(2000)
         disk.free()
         await until(lambda: made.event_loop.read_only is None)
-        await until(lambda: made.event_loop.tell(ev.Tick()) or _stops(made.actions))
+        await until(lambda: made.event_loop.post(ev.Tick()) or _stops(made.actions))
         assert _stops(made.actions) == [StopAttempt(job.id, 1, _name(made, job), "c1")]
 
     play(body, disk.path)

@@ -62,7 +62,7 @@ def test_a_start_takes_away_what_is_left_of_its_own(
     places.sweep(keep, "launch-feed-")
     left = sorted(path.name for path in (runtime / "launcher-secrets").iterdir())
     assert left == [NAME, new, "launch-other-1-1"]
-    assert "took away the secrets of launch-feed-2-1" in caplog.text
+    assert "removed the secrets of launch-feed-2-1" in caplog.text
 
 
 def test_without_a_directory_in_memory_a_job_cannot_have_any(tmp_path: Path) -> None:

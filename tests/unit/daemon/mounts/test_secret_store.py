@@ -91,7 +91,7 @@ def test_what_is_no_secret_is_refused_and_not_quoted(asked: wire.JobSpec, said: 
 def test_what_is_kept_is_closed_to_others_and_read_again(store: SecretStore) -> None:
     before = os.umask(0)
     try:
-        store.keep([bundle()])
+        store.store([bundle()])
     finally:
         os.umask(before)
     (path,) = files(store)
@@ -109,7 +109,7 @@ def test_only_what_is_a_name_of_ours_is_read(store: SecretStore, name: str) -> N
 def test_what_is_damaged_or_a_link_is_not_read(
     store: SecretStore, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    store.keep([bundle()])
+    store.store([bundle()])
     (path,) = files(store)
     for damaged in (b'{"token": "aGlkZGVu', b"[]", b'{"token": 1}', b"\xff"):
         path.write_bytes(damaged)
@@ -125,9 +125,9 @@ def test_what_is_damaged_or_a_link_is_not_read(
 
 def test_all_of_a_submit_are_kept_or_none(store: SecretStore) -> None:
     taken = (1000, "f" * 32)
-    store.keep([bundle(taken)])
+    store.store([bundle(taken)])
     with pytest.raises(ReadOnlyState, match="File exists"):
-        store.keep([bundle(), bundle(taken)])
+        store.store([bundle(), bundle(taken)])
     assert store.read(KEY) is None
 
 
@@ -147,8 +147,8 @@ def test_no_submit_keeps_the_disk_busy_with_secrets() -> None:
 
 def test_a_disk_that_takes_nothing_is_told_without_the_secret(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("no directory")
-    with pytest.raises(ReadOnlyState, match="cannot be kept") as caught:
-        SecretStore(tmp_path / "secrets").keep([bundle()])
+    with pytest.raises(ReadOnlyState, match="cannot store the jobs' secrets") as caught:
+        SecretStore(tmp_path / "secrets").store([bundle()])
     assert "hid" not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -157,15 +157,15 @@ def test_of_one_user_so_much_is_kept_and_no_more(
     store: SecretStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(secret_store, "MOST_OF_A_USER", 1000)
-    store.keep([bundle((1000, "a" * 32), bytes(300))])
-    store.keep([bundle((1001, "a" * 32), bytes(300))])
+    store.store([bundle((1000, "a" * 32), bytes(300))])
+    store.store([bundle((1001, "a" * 32), bytes(300))])
     with pytest.raises(UserError, match="those of your waiting and running jobs"):
-        store.keep([bundle((1000, "b" * 32), bytes(500))])
+        store.store([bundle((1000, "b" * 32), bytes(500))])
     assert len(files(store)) == 2
 
 
 def test_they_go_with_the_last_job_that_needs_them(store: SecretStore) -> None:
-    store.keep([bundle()])
+    store.store([bundle()])
     for job in (1, 2):
         store.use(job, KEY)
     store.changed(over(1, 2, state=State.RUNNING))
@@ -177,7 +177,7 @@ def test_they_go_with_the_last_job_that_needs_them(store: SecretStore) -> None:
 
 
 def test_a_refused_submit_leaves_nothing(store: SecretStore) -> None:
-    store.keep([bundle()])
+    store.store([bundle()])
     with pytest.raises(StaleRequest), store.held([KEY]):
         raise StaleRequest("no")
     assert files(store) == []
@@ -187,14 +187,14 @@ def test_a_refused_submit_leaves_nothing(store: SecretStore) -> None:
 def test_where_the_decision_is_not_known_they_stay(
     store: SecretStore, unknown: type[BaseException]
 ) -> None:
-    store.keep([bundle()])
+    store.store([bundle()])
     with pytest.raises(unknown), store.held([KEY]):
         raise unknown("commit failed")
     assert len(files(store)) == 1
 
 
 def test_a_retry_keeps_what_an_array_still_has(store: SecretStore) -> None:
-    store.keep([bundle()])
+    store.store([bundle()])
     store.use(1, KEY)
     with store.held([KEY]):
         store.changed(over(1))
@@ -212,13 +212,13 @@ def test_a_start_removes_what_no_live_job_needs(
     assert store.is_empty()
     others = [(1000, "a" * 32), (1001, KEY[1])]
     for key in (KEY, *others):
-        store.keep([bundle(key)])
+        store.store([bundle(key)])
     (store._directory / "junk").mkdir()
     (store._directory / "junk" / "file").write_text("x")
     anew = SecretStore(store._directory)
     assert not anew.is_empty()
     anew.take_over([(5, KEY), (6, KEY), (7, (1002, "c" * 32))])
     assert [path.parent.name + path.name for path in files(store)] == ["1000" + KEY[1]]
-    assert "no job needs any more: 3" in caplog.text
+    assert "removed secrets that no job needs: 3" in caplog.text
     anew.changed(over(5, 6))
     assert files(store) == []

@@ -44,7 +44,7 @@ DEVICES = SimpleNamespace(driver=lambda: "", are_given=lambda: True)
 DIRECTORIES = Directories(lambda image_id: ImageConfig(), lambda: True)
 PLAN = ContainerPlan(
     action=ACTION,
-    asked=ASKED,
+    request=ASKED,
     store="x",
     deadline=None,
     pins_directory="/run/pins",
@@ -105,7 +105,7 @@ def test_a_fault_of_a_body_names_the_variable_alone(name: str) -> None:
     ("before", "told"),
     [
         (VERSION - 1, f"under version {VERSION - 1} of the policy, this is version {VERSION}."),
-        (VERSION, "since then launcher.toml was changed, or who is in which group."),
+        (VERSION, "since then launcher.toml or the groups of a user were changed."),
         (None, "Allowed: no image at all."),
     ],
 )
@@ -114,6 +114,6 @@ def test_a_refusal_at_the_start_says_which_policy_let_the_job_pass(
 ) -> None:
     strict = replace(ASKED, policy=replace(ASKED.policy, images=()))
     with pytest.raises(NotStarted) as refused:
-        replace(PLAN, asked=strict, action=replace(ACTION, policy_version=before)).check()
+        replace(PLAN, request=strict, action=replace(ACTION, policy_version=before)).check()
     assert "(rule image-allowed)" in refused.value.message
     assert refused.value.message.endswith(told)

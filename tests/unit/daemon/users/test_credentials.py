@@ -32,7 +32,7 @@ def test_the_registry_of_a_reference_is_dockers(reference: str, registry: str) -
 
 def test_one_users_password_is_never_used_for_another() -> None:
     kept = Credentials()
-    kept.keep(1000, {"nvcr.io": ANN})
+    kept.store(1000, {"nvcr.io": ANN})
     assert kept.owner(1000, "nvcr.io/x") == 1000
     assert kept.owner(1001, "nvcr.io/x") is None
     assert kept.owner(1000, "other.io/x") is None
@@ -43,6 +43,6 @@ def test_one_users_password_is_never_used_for_another() -> None:
 
 def test_newer_credentials_replace_older_ones() -> None:
     kept = Credentials()
-    kept.keep(1000, {"r.io": ANN})
-    kept.keep(1000, {"r.io": RegistryAuth(identitytoken="t")})
+    kept.store(1000, {"r.io": ANN})
+    kept.store(1000, {"r.io": RegistryAuth(identitytoken="t")})
     assert kept.of(ImageKey("r.io/x", "missing", 1000)) == {"identitytoken": "t"}

@@ -13,10 +13,10 @@ def auth(name: str) -> RegistryAuth:
 
 def test_those_of_the_last_registries_are_kept_and_another_users_too() -> None:
     kept = Credentials()
-    kept.keep(2, {"r0.example": auth("bob")})
+    kept.store(2, {"r0.example": auth("bob")})
     for number in range(MOST_REGISTRIES + 3):
-        kept.keep(1, {f"r{number}.example": auth(f"alice{number}")})
-        kept.keep(1, {"often.example": auth("alice")})
+        kept.store(1, {f"r{number}.example": auth(f"alice{number}")})
+        kept.store(1, {"often.example": auth("alice")})
     held = [n for n in range(MOST_REGISTRIES + 3) if kept.owner(1, f"r{n}.example/x:1") == 1]
     assert held == list(range(4, MOST_REGISTRIES + 3))
     assert kept.of(ImageKey("often.example/x:1", "missing", 1)) == {

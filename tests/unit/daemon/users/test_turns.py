@@ -60,9 +60,9 @@ def played(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def test_who_used_least_goes_before_those_who_came_first() -> None:
     async def body() -> None:
         asking = Asking()
-        first, over = asking.query(ALICE)
+        first, over = asking.ask(ALICE)
         await settle()
-        waiting = [asking.query(uid) for uid in (ALICE, ALICE, BOB, CAROL)]
+        waiting = [asking.ask(uid) for uid in (ALICE, ALICE, BOB, CAROL)]
         await settle()
         asking.clock.now += 30.0
         over.set()
@@ -80,9 +80,9 @@ def test_who_used_least_goes_before_those_who_came_first() -> None:
 def test_a_users_own_wait_for_each_other_and_leave_turns_for_others() -> None:
     async def body() -> None:
         asking = Asking(at_once=2)
-        mine = [asking.query(ALICE) for _ in range(5)]
+        mine = [asking.ask(ALICE) for _ in range(5)]
         await settle()
-        other = asking.query(BOB)
+        other = asking.ask(BOB)
         await settle()
         assert asking.order == [ALICE, BOB]
         for task, over in (other, *mine):
@@ -96,10 +96,10 @@ def test_a_users_own_wait_for_each_other_and_leave_turns_for_others() -> None:
 def test_who_leaves_gives_the_turn_back_whether_he_has_it_or_waits() -> None:
     async def body() -> None:
         asking = Asking()
-        has, _ = asking.query(ALICE)
+        has, _ = asking.ask(ALICE)
         await settle()
-        waits, _ = asking.query(BOB)
-        served, _ = asking.query(CAROL)
+        waits, _ = asking.ask(BOB)
+        served, _ = asking.ask(CAROL)
         await settle()
         for task in (waits, has, served):
             task.cancel()  # the turn comes to the last one in the moment it leaves
@@ -107,7 +107,7 @@ def test_who_leaves_gives_the_turn_back_whether_he_has_it_or_waits() -> None:
                 continue
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        last, over = asking.query(BOB)
+        last, over = asking.ask(BOB)
         over.set()
         await last
         assert asking.order == [ALICE, BOB]
@@ -118,7 +118,7 @@ def test_who_leaves_gives_the_turn_back_whether_he_has_it_or_waits() -> None:
 def test_a_turn_that_does_not_come_in_time_is_not_taken_later() -> None:
     async def body() -> None:
         asking = Asking()
-        task, over = asking.query(ALICE)
+        task, over = asking.ask(ALICE)
         await settle()
         with pytest.raises(TimeoutError):
             async with asking.turns.turn(BOB, 0.01):

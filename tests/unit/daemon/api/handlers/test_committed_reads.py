@@ -75,9 +75,9 @@ def test_a_job_that_ends_while_the_store_is_read_is_not_shown_as_it_was(
         new = ev.NewJob(spec, "", IMAGE, element=ev.NewElement(0, 0))
         array = ev.NewArray("job", ArrayTemplate("{}"))
         second = ev.NewJob(spec, "", IMAGE, element=ev.NewElement(0, 1))
-        jobs = await made.event_loop.ask(ev.Submitted(ALICE, (new, second), False, (array,)))
+        jobs = await made.event_loop.request(ev.Submitted(ALICE, (new, second), False, (array,)))
         gate = slow_commits(made, monkeypatch)
-        made.event_loop.tell(*(ev.CancelAsked(job.id, ALICE.uid) for job in jobs))
+        made.event_loop.post(*(ev.CancelAsked(job.id, ALICE.uid) for job in jobs))
         await gate.seen.wait()
         found = await READS[how](context)
         assert found
@@ -94,7 +94,7 @@ def test_who_waits_for_a_job_is_answered_once_its_end_is_committed(
         context = context_of(made)
         (job,) = await made.submit(hold=True)
         gate = slow_commits(made, monkeypatch)
-        made.event_loop.tell(ev.CancelAsked(job.id, ALICE.uid))
+        made.event_loop.post(ev.CancelAsked(job.id, ALICE.uid))
         await gate.seen.wait()
         waiting = asyncio.create_task(wait_for_outcome(context, job, 20))
         assert not (await asyncio.wait({waiting}, timeout=0.1))[0]
