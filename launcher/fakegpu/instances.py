@@ -45,7 +45,7 @@ def add_gi(
 ) -> FakeInstance:
     """Create a GPU instance on GPU ``index`` with adjacent compute instances of these slices.
 
-    () is one compute instance over all of it; None is no compute instance.
+    () is one compute instance over all of it; with None there is none.
     """
     gpu = state.gpus[index]
     if cut and not can_be_divided(stands.profile, cut):

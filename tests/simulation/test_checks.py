@@ -94,7 +94,7 @@ def test_a_simulation_finds_a_start_that_is_sent_again_blindly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(starter.Starter, "_look", lambda self, name: None)
-    monkeypatch.setattr(starter.StartJournal, "asked", lambda self, name: None)
+    monkeypatch.setattr(starter.StartJournal, "record_of", lambda self, name: None)
     assert broken(calm(1)) != []
 
 
