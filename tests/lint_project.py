@@ -17,7 +17,7 @@ from pathlib import Path
 from launcher.core.policy.policy import RULES
 from launcher.core.world import lifecycle
 from launcher.jobfile.reading import json_schema
-from tests import reference
+from tests import configuration, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 MAP = ROOT / "launcher" / "README.md"
@@ -50,6 +50,9 @@ def generated() -> dict[Path, str]:
             MANUAL / "sharing-and-security.md", "policy", policy()
         ),
         MANUAL / "job-files.md": between(MANUAL / "job-files.md", "keys", reference.keys()),
+        MANUAL / "operating.md": between(
+            MANUAL / "operating.md", "configuration", configuration.example()
+        ),
         MANUAL / "verbs.md": between(MANUAL / "verbs.md", "verbs", reference.verbs()),
         SCHEMA: json_schema.text(),
     }

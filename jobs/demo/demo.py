@@ -25,7 +25,7 @@ from rich.live import Live
 from rich.table import Table
 
 from launcher import Client
-from launcher.config.settings import DEFAULT_DOCKER_HOST
+from launcher.config.default_paths import DOCKER_HOST
 from launcher.engine.connection import DockerConnection
 from launcher.engine.images import Images
 from launcher.errors import LauncherError
@@ -160,7 +160,7 @@ def run(serving: contextlib.AbstractContextManager[Client]) -> int:
 
 def on_this_machine() -> contextlib.AbstractContextManager[Client]:
     """Use the machine's own Docker and slices, by the daemon that has them if there is one."""
-    host = os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST
+    host = os.environ.get("DOCKER_HOST") or DOCKER_HOST
     if Images(DockerConnection(host)).find(IMAGE) is None:
         import_busybox(Path(host.removeprefix("unix://")), IMAGE)
     client = Client()

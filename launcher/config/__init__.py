@@ -1,1 +1,1 @@
-"""launcher.toml, environment and flags: read once, checked, frozen. One module per table."""
+"""launcher.toml, environment and flags: read once, checked, frozen. A key is one field."""

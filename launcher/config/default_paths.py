@@ -11,6 +11,7 @@ from collections.abc import Mapping
 SYSTEM_SOCKET = "/run/launcher/launcher.sock"
 SYSTEM_STATE = "/var/lib/launcher"
 SYSTEM_CONFIG = "/etc/launcher/launcher.toml"
+DOCKER_HOST = "unix:///var/run/docker.sock"
 
 
 def default_socket(env: Mapping[str, str] = os.environ) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
-from launcher.config.tables import Read, read, some_seconds
 from launcher.errors import ConfigError
 from launcher.jobfile.values.units import parse_duration, parse_size
+from launcher.toml_kinds import PositiveDuration, ReadBy
 
-TABLE = "history"
 DAY = 86400.0
 LEAST_SECONDS = 3600.0
 LONGEST_SECONDS = 100 * 365 * DAY
@@ -17,41 +17,10 @@ NEVER = "never"
 """The word for no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """How long jobs and their logs are kept after the end; None: they are never deleted."""
-
-    #: Jobs with all that is on record of them, in seconds.
-    keep: float | None = 180 * DAY
-    #: The logs of jobs, in seconds.
-    keep_logs: float | None = 60 * DAY
-    #: The logs of all jobs together, in bytes; the oldest are deleted first.
-    max_logs: int | None = 50 * 2**30
-    #: How often what is too old is looked for, in seconds.
-    every: float = 3600.0
-
-
-DEFAULT_HISTORY = History()
-"""The history where launcher.toml says nothing."""
-
-
-def history_from(table: Any, file: object) -> History:
-    """Return what the table says; raises ``ConfigError`` naming file, key and value."""
-    history = History(**read(table, _READ, TABLE, file))
-    if history.keep is not None and (history.keep_logs or LONGEST_SECONDS + 1) > history.keep:
-        if "keep_logs" in table:
-            raise ConfigError(
-                f"{file}: history.keep_logs is {table['keep_logs']!r}, longer than history.keep",
-                fix="Logs are deleted with their jobs: raise keep, or lower keep_logs.",
-            )
-        history = replace(history, keep_logs=history.keep)
-    return history
-
-
-def _length(value: Any) -> float | None:
+def _age(value: Any) -> float | None:
     if value == NEVER:
         return None
-    result = parse_duration(value if isinstance(value, str) else str(value), LONGEST_SECONDS)
+    result = parse_duration(str(value), LONGEST_SECONDS)
     if result < LEAST_SECONDS:
         raise ValueError(f"it must be an hour or more, or {NEVER!r}")
     return result
@@ -66,9 +35,27 @@ def _size(value: Any) -> int | None:
     return result
 
 
-_READ: dict[str, Read] = {
-    "keep": _length,
-    "keep_logs": _length,
-    "max_logs": _size,
-    "every": some_seconds,
-}
+_AgeOrNever = Annotated[float | None, ReadBy(_age)]
+_SizeOrNever = Annotated[int | None, ReadBy(_size)]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How long jobs and their logs are kept after the end; None: they are never deleted."""
+
+    keep: _AgeOrNever = 180 * DAY  #: jobs with attempts, history and logs, after their end
+    keep_logs: _AgeOrNever = 60 * DAY  #: logs, after they were last written
+    max_logs: _SizeOrNever = 50 * 2**30  #: all logs together; the oldest are deleted first
+    every: PositiveDuration = 3600.0  #: how often that is looked for
+
+
+def with_jobs(history: History, table: Mapping[str, Any], file: object) -> History:
+    """Return it with logs kept for no longer than jobs; ``ConfigError`` if ``table`` differs."""
+    if history.keep is None or (history.keep_logs or LONGEST_SECONDS + 1) <= history.keep:
+        return history
+    if "keep_logs" in table:
+        raise ConfigError(
+            f"{file}: history.keep_logs is {table['keep_logs']!r}: it is longer than history.keep",
+            fix="Logs are deleted with their jobs: raise keep, or lower keep_logs.",
+        )
+    return replace(history, keep_logs=history.keep)

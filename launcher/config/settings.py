@@ -1,125 +1,175 @@
 """launcher.toml, environment and flags, read and checked once, then frozen.
 
 A flag wins over the environment, the environment over the file, the file over the defaults. System
-defaults are for uid 0, XDG directories for anyone else.
+defaults are for uid 0, XDG directories for anyone else. A key is one field of a dataclass.
+Its kind, default, variable, flag and, after ``#:``, its meaning are written there alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from launcher.config import default_paths
-from launcher.config.history import DEFAULT_HISTORY, History, history_from
-from launcher.config.history import TABLE as HISTORY
-from launcher.config.limits import DEFAULT_LIMITS, Limits, limits_from
-from launcher.config.limits import TABLE as LIMITS
-from launcher.config.policy import TABLES as POLICY_TABLES
-from launcher.config.policy import policy_from
-from launcher.config.queue import TABLES as QUEUE_TABLES
-from launcher.config.queue import rules_from
-from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import DEFAULT_RULES, Settings
+from launcher.config.history import History, with_jobs
+from launcher.config.limits import Limits
+from launcher.core.policy.settings import (
+    DEFAULT_RULES,
+    FairShare,
+    Policy,
+    PolicyProfile,
+    PolicyTable,
+    ProfileName,
+    QueueTable,
+    Quota,
+    Settings,
+)
 from launcher.errors import ConfigError
+from launcher.toml_kinds import Amount, Count, Names, NameSet, PositiveFloat, PositiveInt, ReadBy
 
-DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
+SYSTEM_LOCKS = "/run/launcher"
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class Also:
+    """Where else a key can be set: an environment variable, a flag of ``launch serve``."""
+
+    variable: str | None = None
+    flag: str | None = None
+    """The help of the flag."""
+    metavar: str | None = None
+
+
+def _place(value: Any) -> Any:
+    """Return an absolute path; an empty text means none."""
+    if not isinstance(value, str):
+        return value
+    if "\0" in value:
+        raise ValueError("it must be a path")
+    return Path(value).absolute() if value else None
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """The table ``[foreign]``: use of slices by others that is expected."""
+
+    #: processes, containers or image repositories that do not count as use of a slice
+    allow: Names = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
+
+
+@dataclass(frozen=True, slots=True)
+class HostTable:
+    """The table ``[host]``: host jobs."""
+
+    groups: NameSet = frozenset()  #: their members may use `launch host`
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaTable(Quota):
+    """The table ``[quota]``, with ``[quota.users.NAME]`` and ``[quota.groups.NAME]``."""
+
+    users: Mapping[str, Quota] = field(default_factory=dict)  #: instead of [quota]
+    groups: Mapping[str, Quota] = field(default_factory=dict)  #: of all members together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The keys above the tables, and the tables that the daemon uses as they are."""
+
+    socket: Annotated[
+        Path, ReadBy(_place), Also("LAUNCHER_SOCKET", "The socket to listen on.", "PATH")
+    ]
+    state_dir: Annotated[
+        Path,
+        ReadBy(_place),
+        Also("LAUNCHER_STATE_DIR", "Where the queue and the logs are kept.", "DIR"),
+    ]
+    docker_host: Annotated[str, Also("DOCKER_HOST", "Docker's socket: unix:///path.", "URL")] = (
+        default_paths.DOCKER_HOST
+    )
+    #: where the claims of GPUs are; empty: device nodes carry them, the default but for root
+    lock_dir: Annotated[Path | None, ReadBy(_place)] = None
+    #: for jobs without a GPU; default: the cores
+    cpu_slots: PositiveInt = field(default_factory=lambda: os.cpu_count() or 1)
+    log_limit_mib: PositiveInt = 256  #: of one attempt's log
+    disk_reserve_mib: Count = 16  #: with less free space submits are refused
+    inventory_seconds: PositiveFloat = 5.0  #: between two looks at NVML
+    sweep_seconds: PositiveFloat = 10.0  #: between two looks for containers that are left over
+    orphan_grace_seconds: float = 300.0  #: an unknown container is removed after this time
+    docker_timeout_seconds: PositiveFloat = 60.0  #: an answer of Docker counts as lost after it
+    nvml_seconds: PositiveFloat = 5.0  #: a GPU is left out if a call of NVML takes longer
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Also(flag="How much to say on stderr.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Also(flag="Lines for people, or one JSON object a line.")
+    ] = "text"
+    admin_group: str | None = None  #: its members are admins
+    trusted_group: str | None = None  #: its members may name every policy profile
+    #: where users' mounts are held in place; root's alone
+    pins_directory: Annotated[str, Also("LAUNCHER_PINS_DIRECTORY")] = "/run/launcher/pins"
+    #: where the helper for mounts listens; default: a daemon of root starts its own
+    pins_socket: Annotated[str | None, Also("LAUNCHER_PINS_SOCKET")] = None
+    #: where the output keeper listens; default: the daemon starts its own
+    output_socket: Annotated[str | None, Also("LAUNCHER_OUTPUT_SOCKET")] = None
+    #: where the helper for host jobs listens; default: the daemon starts its own
+    host_socket: Annotated[str | None, Also("LAUNCHER_HOST_SOCKET")] = None
+    kernel_exit_status: bool = True  #: ask the kernel for exit codes (Linux 6.15 and later)
+    foreign: Foreign = field(default_factory=Foreign)
+    limits: Limits = field(default_factory=Limits)  #: of each user; admins: connections and times
+    history: History = field(default_factory=History)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LauncherToml(Keys):
+    """Everything that launcher.toml can hold."""
+
+    queue: QueueTable = field(default_factory=QueueTable)
+    fair_share: FairShare = field(default_factory=FairShare)
+    quota: QuotaTable = field(default_factory=QuotaTable)  #: of each user
+    policy: PolicyTable = field(default_factory=PolicyTable)
+    #: beyond the policy, for jobs that name it
+    profiles: Mapping[ProfileName, PolicyProfile] = field(default_factory=dict)
+    host: HostTable = field(default_factory=HostTable)
+
+    def rules(self, base: Policy) -> Settings:
+        """Return the rules of the queue; ``base`` has what the file cannot say of the policy."""
+        groups, profiles = self.host.groups, self.profiles
+        policy = _of(PolicyTable, self.policy) | {"host_groups": groups, "profiles": profiles}
+        return Settings(
+            **_of(QueueTable, self.queue),
+            fair_share=self.fair_share,
+            user_quota=Quota(**_of(Quota, self.quota)),
+            user_quotas=self.quota.users,
+            group_quotas=self.quota.groups,
+            policy=dataclasses.replace(base, **policy),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(Keys):
     """What a daemon runs with. ``lock_dir`` is None where device nodes carry the GPU claims."""
 
-    socket: Path
-    state_dir: Path
-    docker_host: str
+    fake_gpu: Annotated[str | None, Also(None, "Pretend to have GPUs: A30:1g.6gb*4.", "SPEC")] = (
+        None
+    )
+    idle_exit: Annotated[Amount | None, Also(None, "End when idle.", "SECONDS")] = None
+    drain: Annotated[bool, Also(flag="Start nothing new, and end once nothing runs.")] = False
     system: bool
-    lock_dir: Path | None
-    cpu_slots: int
-    log_limit_mib: int = 256
-    disk_reserve_mib: int = 16
-    inventory_seconds: float = 5.0
-    sweep_seconds: float = 10.0
-    orphan_grace_seconds: float = 300.0
-    docker_timeout_seconds: float = 60.0
-    nvml_seconds: float = 5.0
-    fake_gpu: str | None = None
-    idle_exit: float | None = None
-    drain: bool = False
-    log_level: str = "info"
-    log_format: str = "text"
-    admin_group: str | None = None
-    trusted_group: str | None = None
     rules: Settings = DEFAULT_RULES
-    pins_directory: str = "/run/launcher/pins"
-    """Where users' mounts are held in place; root's alone."""
-    pins_socket: str | None = None
-    """Where the helper listens that holds them; None: the daemon, which is root, starts its own."""
-    kernel_exit_status: bool = True
-    """Whether the kernel is asked for exit codes (Linux 6.15 and later)."""
-    output_socket: str | None = None
-    """Where the output keeper listens; None: the daemon starts one of its own."""
-    host_socket: str | None = None
-    """Where the helper for host jobs listens; None: the daemon starts one of its own."""
-    limits: Limits = DEFAULT_LIMITS
-    history: History = DEFAULT_HISTORY
-    foreign_allow: tuple[str, ...] = ("nv-hostengine", "dcgm-exporter", "nvidia-persistenced")
-    """Processes, containers or image repositories that do not count as use of a slice."""
 
 
-_NUMBERS: dict[Any, str] = {
-    int: "a whole number",
-    (int, float): "a number",
-    bool: "true or false",
-}
-_TABLES = (*QUEUE_TABLES, *POLICY_TABLES)
-SYSTEM_LOCKS = "/run/launcher"
-_VARIABLES = {
-    "socket": "LAUNCHER_SOCKET",
-    "state_dir": "LAUNCHER_STATE_DIR",
-    "docker_host": "DOCKER_HOST",
-    "pins_socket": "LAUNCHER_PINS_SOCKET",
-    "output_socket": "LAUNCHER_OUTPUT_SOCKET",
-    "host_socket": "LAUNCHER_HOST_SOCKET",
-    "pins_directory": "LAUNCHER_PINS_DIRECTORY",
-}
-_FILE_KEYS: dict[str, type | tuple[type, ...]] = {
-    "socket": str,
-    "state_dir": str,
-    "docker_host": str,
-    "lock_dir": str,
-    "cpu_slots": int,
-    "log_limit_mib": int,
-    "disk_reserve_mib": int,
-    "inventory_seconds": (int, float),
-    "sweep_seconds": (int, float),
-    "orphan_grace_seconds": (int, float),
-    "docker_timeout_seconds": (int, float),
-    "nvml_seconds": (int, float),
-    "log_level": str,
-    "log_format": str,
-    "admin_group": str,
-    "trusted_group": str,
-    "pins_directory": str,
-    "pins_socket": str,
-    "output_socket": str,
-    "host_socket": str,
-    "kernel_exit_status": bool,
-}
-
-
-_POSITIVE = (
-    "cpu_slots",
-    "log_limit_mib",
-    "inventory_seconds",
-    "sweep_seconds",
-    "docker_timeout_seconds",
-    "nvml_seconds",
-)
+def kinds() -> dict[str, tuple[Any, Also]]:
+    """Return the annotated type of each field of ``Config``, and where else it can be set."""
+    found = get_type_hints(Config, include_extras=True)
+    return {
+        name: (kind, next((mark for mark in get_args(kind) if isinstance(mark, Also)), Also()))
+        for name, kind in found.items()
+    }
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Config:
@@ -127,80 +177,34 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Confi
 
     ``flags`` has the keys of ``Config``, ``config`` for the file, and None where not given.
     """
-    given = {k: v for k, v in flags.items() if v is not None}
+    from launcher.config.reading import file_text, parse, read, read_word
+
     system = os.getuid() == 0
-    named = given.pop("config", None) or env.get("LAUNCHER_CONFIG")
-    default = default_paths.SYSTEM_CONFIG if system else default_paths.own_config(env)
-    values: dict[str, Any] = {
+    named = flags.get("config") or env.get("LAUNCHER_CONFIG")
+    file = Path(named or (default_paths.SYSTEM_CONFIG if system else default_paths.own_config(env)))
+    text = file_text(file, required=bool(named))
+    found: dict[str, Any] = {
         "socket": default_paths.default_socket(env),
         "state_dir": default_paths.SYSTEM_STATE if system else default_paths.own_state(env),
-        "docker_host": DEFAULT_DOCKER_HOST,
         "lock_dir": SYSTEM_LOCKS if system else None,
-        "cpu_slots": os.cpu_count() or 1,
+        **parse(text, file),
     }
-    values |= _from_file(Path(named or default), required=named is not None)
-    values |= {key: env[name] for key, name in _VARIABLES.items() if env.get(name)}
-    values |= given
-    for key in ("socket", "state_dir", "lock_dir"):
-        values[key] = Path(values[key]).absolute() if values[key] else None
-    return _checked(Config(system=system, **values))
-
-
-def _checked(config: Config) -> Config:
+    toml: LauncherToml = read(LauncherToml, found, file, text)
+    values = _of(Keys, toml)
+    values["history"] = with_jobs(toml.history, found.get("history", {}), file)
+    for name, (kind, also) in kinds().items():
+        variable = also.variable or ""
+        if env.get(variable):
+            values[name] = read_word(kind, env[variable], variable)
+        if flags.get(name) is not None:
+            values[name] = read_word(kind, flags[name], f"--{name.replace('_', '-')}")
+    config = Config(**values, system=system, rules=toml.rules(_own_policy()))
     if len(str(config.socket).encode()) > 107:
         raise ConfigError(
             f"the socket path {config.socket} is longer than the 107 bytes that Linux allows",
             fix="Choose a shorter one with --socket or LAUNCHER_SOCKET.",
         )
-    for name in _POSITIVE:
-        if getattr(config, name) <= 0:
-            raise ConfigError(f"{name} is {getattr(config, name)}, it must be more than 0")
-    if config.disk_reserve_mib < 0:
-        raise ConfigError(f"disk_reserve_mib is {config.disk_reserve_mib}, it must be 0 or more")
-    if config.log_level not in ("debug", "info", "warning", "error"):
-        raise ConfigError(f"log_level is {config.log_level!r}, not debug, info, warning or error")
-    if config.log_format not in ("text", "json"):
-        raise ConfigError(f"log_format is {config.log_format!r}, not text or json")
     return config
-
-
-def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        if required:
-            raise ConfigError(
-                f"there is no configuration file {path}",
-                fix="Make it, or leave out --config and LAUNCHER_CONFIG.",
-            ) from None
-        return {"rules": _rules({}, path)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    foreign = _foreign(values.pop("foreign", {}), path)
-    limits = limits_from(values.pop(LIMITS, {}), path)
-    history = history_from(values.pop(HISTORY, {}), path)
-    tables = {name: values.pop(name) for name in _TABLES if name in values}
-    for key, value in values.items():
-        if key not in _FILE_KEYS:
-            known = ", ".join(
-                [*_FILE_KEYS, *(f"[{name}]" for name in (*_TABLES, LIMITS, HISTORY, "foreign"))]
-            )
-            raise ConfigError(f"{path}: unknown key {key!r}", fix=f"Known: {known}")
-        is_bool = _FILE_KEYS[key] is bool
-        if not isinstance(value, _FILE_KEYS[key]) or isinstance(value, bool) != is_bool:
-            kind = "text" if _FILE_KEYS[key] is str else _NUMBERS[_FILE_KEYS[key]]
-            raise ConfigError(f"{path}: {key} is {value!r}, it must be {kind}")
-    rules = _rules(tables, path)
-    return values | foreign | {"rules": rules, "limits": limits, "history": history}
-
-
-def _rules(tables: Mapping[str, Any], path: Path) -> Settings:
-    policy = policy_from(tables, path, _own_policy())
-    return dataclasses.replace(rules_from(tables, path), policy=policy)
 
 
 def _own_policy() -> Policy:
@@ -209,15 +213,6 @@ def _own_policy() -> Policy:
     return Policy(host_memory=memory, unbound=frozenset({0, os.getuid()}))
 
 
-def _foreign(table: Any, path: Path) -> dict[str, tuple[str, ...]]:
-    """Return what the table ``[foreign]`` says."""
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: foreign is {table!r}, it must be a table ([foreign])")
-    for key in table.keys() - {"allow"}:
-        raise ConfigError(f"{path}: unknown key {key!r} in [foreign]", fix="Known: allow")
-    if "allow" not in table:
-        return {}
-    names = table["allow"]
-    if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
-        raise ConfigError(f"{path}: foreign.allow is {names!r}, it must be a list of names")
-    return {"foreign_allow": tuple(names)}
+def _of(cls: Any, value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, as another value has them."""
+    return {each.name: getattr(value, each.name) for each in dataclasses.fields(cls)}

@@ -85,7 +85,7 @@ class Daemon:
         self.subscriptions = Subscriptions()
         self.committer = Committer(store)
         self.claims = GpuClaims(config.lock_dir, store.id, self.gpu.device_node)
-        self.allowed = ForeignAllowlist(config.foreign_allow)
+        self.allowed = ForeignAllowlist(config.foreign.allow)
         self.own_container = own_container()
         self.foreign = ForeignUse(
             self.containers,

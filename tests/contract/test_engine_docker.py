@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from launcher.core.model.ids import container_name, labels
-from launcher.core.policy.policy import Person, Policy, PolicyInput
+from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.policy.sandbox import confinement
+from launcher.core.policy.settings import Policy
 from launcher.engine.attach import Demultiplexer, attach
 from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Container, Containers, cgroup_is_empty, gpu_ids

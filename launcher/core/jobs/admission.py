@@ -142,7 +142,7 @@ def never(
     """End, or hold, a job whose dependency can never be satisfied."""
     message = f"job {missed.job} is {outcome.value}, {missed.after.value} was asked"
     reason = Reason.DEPENDENCY_NEVER_SATISFIED
-    if world.rules.hold_unsatisfied:
+    if world.rules.unsatisfied_dependency == "hold":
         job.waits_for.pop(missed, None)
         held_by_admin = job.held is Reason.JOB_HELD_ADMIN
         job.held, job.message = job.held if held_by_admin else reason, message

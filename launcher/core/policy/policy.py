@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from launcher.core.model.job import Owner
+from launcher.core.policy.settings import MountRoot, Policy, PolicyProfile
 from launcher.errors import NotAllowed
 from launcher.imageref import is_allowed, is_id, repository_of, tag_of
 from launcher.spec.job_spec import JobSpec, Mount
@@ -22,64 +23,6 @@ VERSION = 4
 """Counts up with every change of what the rules below let pass; records name it."""
 MAX_USER_PRIORITY = 50
 MIB = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class MountRoot:
-    """A directory of the host below which users may mount; ``{user}`` is the submitter's name."""
-
-    path: str
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyProfile:
-    """What a job may have beyond the rest, if its owner is in one of ``groups`` or trusted.
-
-    ``network`` is ``host`` or None, ``images`` and ``mount_roots`` are allowed too; ``memory``
-    (bytes), ``pids`` and ``nofile`` stand instead of the policy's.
-    """
-
-    groups: frozenset[str] = frozenset()
-    network: str | None = None
-    images: tuple[str, ...] = ()
-    mount_roots: tuple[MountRoot, ...] = ()
-    memory: int | None = None
-    pids: int | None = None
-    nofile: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The limits of everybody's jobs. Sizes are bytes.
-
-    ``memory``: the most a job may have; None is the host's memory times the share of its slices.
-    ``max_stop_grace`` (seconds): the longest grace period between stop signal and kill.
-    ``groups``: the user's groups that a container keeps. ``unbound``: the uids that have
-    Docker anyway.
-    """
-
-    images: tuple[str, ...] = (
-        "docker.io/library/*",
-        "docker.io/nvidia/*",
-        "docker.io/pytorch/*",
-        "nvcr.io/nvidia/*",
-    )
-    latest: bool = True
-    mount_roots: tuple[MountRoot, ...] = (
-        MountRoot("/home/{user}"),
-        MountRoot("/data/{user}"),
-        MountRoot("/datasets", read_only=True),
-    )
-    groups: frozenset[str] = frozenset()
-    host_groups: frozenset[str] = frozenset()
-    memory: int | None = None
-    pids: int = 4096
-    nofile: int = 16384
-    max_stop_grace: float = 300.0
-    profiles: Mapping[str, PolicyProfile] = field(default_factory=dict)
-    host_memory: int = 2**63 - 1
-    unbound: frozenset[int] = frozenset({0})
 
 
 @dataclass(frozen=True, slots=True)

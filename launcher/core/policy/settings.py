@@ -1,70 +1,191 @@
-"""What an admin sets for the queue: shares, quotas, limits. Read once, then frozen.
+"""What an admin sets: shares, quotas, limits, and what jobs may request. Read once, then frozen.
 
-Every default is the one of a machine whose launcher.toml says nothing.
+Each field of a table is a key of launcher.toml. Its kind, default and, after ``#:``, its meaning
+are written here alone. Every default is that of a machine whose launcher.toml says nothing.
 """
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from launcher.core.policy.policy import Policy
+from launcher.toml_kinds import (
+    Amount,
+    Count,
+    Duration,
+    NameSet,
+    PositiveDuration,
+    PositiveFloat,
+    PositiveInt,
+    ReadBy,
+    Size,
+    names,
+)
 
 HOUR = 3600.0
 DAY = 24 * HOUR
 
+_ROOTS_GROUPS = frozenset({"root", "docker", "disk", "shadow", "sudo", "wheel"})
+_REPOSITORIES = re.compile(r"\*|[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(/\*)?")
+_CLOSED = ("/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib", "/etc", "/boot", "/root")
+_PROFILE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class MountRoot:
+    """A directory of the host below which users may mount; ``{user}`` is the submitter's name."""
+
+    path: str
+    read_only: bool = False
+
+
+def _images(value: Any) -> tuple[str, ...]:
+    for pattern in names(value):
+        if not _REPOSITORIES.fullmatch(pattern):
+            raise ValueError(f"{pattern!r} is not a valid repository such as nvcr.io/nvidia/*")
+    return tuple(p if "/" in p or p == "*" else f"{p}/*" for p in value)
+
+
+def _root(text: str) -> MountRoot:
+    path, colon, mode = text.partition(":")
+    if colon and mode not in ("ro", "rw"):
+        raise ValueError(f"{mode!r} is not a valid mode: write ro or rw")
+    if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
+        raise ValueError(f"{path!r} must be an absolute path of a directory below /")
+    if any(f"{path}/".startswith(f"{closed}/") for closed in _CLOSED):
+        raise ValueError(f"{path!r} belongs to the system and cannot be mounted")
+    if "{" in path.replace("{user}", ""):
+        raise ValueError(f"{path!r}: only {{user}} is replaced in it")
+    return MountRoot(path, mode == "ro")
+
+
+def _kept_groups(value: Any) -> frozenset[str]:
+    result = frozenset(names(value))
+    if roots := result & _ROOTS_GROUPS:
+        raise ValueError(f"{min(roots)} is as good as root: a container cannot have it")
+    return result
+
+
+def _profile_name(name: str) -> str:
+    if not _PROFILE_NAME.fullmatch(name):
+        raise ValueError("a name is a letter, then a-z, 0-9, ._-")
+    return name
+
+
+_Images = Annotated[tuple[str, ...], ReadBy(_images)]
+_MountRoots = Annotated[
+    tuple[MountRoot, ...], ReadBy(lambda value: tuple(map(_root, names(value))))
+]
+ProfileName = Annotated[str, ReadBy(_profile_name)]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyProfile:
+    """What a job may have beyond the rest, if its owner is in one of ``groups`` or trusted."""
+
+    groups: NameSet = frozenset()  #: their members may name it
+    network: Literal["host"] | None = None  #: the host's network
+    images: _Images = ()  #: allowed too
+    mount_roots: _MountRoots = ()  #: allowed too
+    memory: Size | None = None  #: instead of the policy's
+    pids: PositiveInt | None = None  #: instead of the policy's
+    nofile: PositiveInt | None = None  #: instead of the policy's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyTable:
+    """The table ``[policy]``: the limits of everybody's jobs."""
+
+    #: what jobs may run
+    images: _Images = (
+        "docker.io/library/*",
+        "docker.io/nvidia/*",
+        "docker.io/pytorch/*",
+        "nvcr.io/nvidia/*",
+    )
+    latest: bool = True  #: false: a tag of its own, or a digest
+    #: what jobs may mount
+    mount_roots: _MountRoots = (
+        MountRoot("/home/{user}"),
+        MountRoot("/data/{user}"),
+        MountRoot("/datasets", read_only=True),
+    )
+    #: the user's groups that containers keep
+    groups: Annotated[frozenset[str], ReadBy(_kept_groups)] = frozenset()
+    memory: Size | None = None  #: of one job; default: the host's times the share of its slices
+    pids: PositiveInt = 4096  #: processes of one job
+    nofile: PositiveInt = 16384  #: open files of one process
+    max_stop_grace: Duration = 300.0  #: the longest time between stop signal and kill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy(PolicyTable):
+    """The limits of everybody's jobs on this machine. Sizes are bytes.
+
+    ``host_groups``: who may start host jobs. ``unbound``: the uids that have Docker anyway.
+    """
+
+    profiles: Mapping[str, PolicyProfile] = field(default_factory=dict)
+    host_groups: frozenset[str] = frozenset()
+    host_memory: int = 2**63 - 1
+    unbound: frozenset[int] = frozenset({0})
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much one user, or all members of a group together, may have; None means no limit.
+    """How much one user, or all members of a group together, may have.
 
-    ``running_gib`` counts the memory of the slices, ``running_cpu_slots`` those of CPU jobs,
-    ``queued_bytes`` what waiting and running jobs take in the database, ``queued_kinds`` in how
-    many ways they differ in their GPUs and time limits, ``queued_dependencies`` for how many others
-    they wait in all, ``log_bytes`` what all logs take that are kept.
+    None means no limit, for ordinary users the default that is named. Admins have no default.
     """
 
-    running_slices: int | None = None
-    running_gib: float | None = None
-    queued_jobs: int | None = None
-    running_cpu_slots: int | None = None
-    queued_bytes: int | None = None
-    queued_kinds: int | None = None
-    queued_dependencies: int | None = None
-    log_bytes: int | None = None
+    running_slices: Count | None = None  #: in use at once
+    running_gib: Amount | None = None  #: memory of these slices
+    queued_jobs: Count | None = None  #: default: 10000
+    running_cpu_slots: Count | None = None  #: of jobs without a GPU
+    queued_bytes: Count | None = None  #: of unfinished jobs in the database; default: 64 MiB
+    queued_kinds: Count | None = None  #: combinations of GPUs and time asked for; default: 100
+    queued_dependencies: Count | None = None  #: of these jobs on others, in all; default: 20000
+    log_bytes: Count | None = None  #: of all logs that are kept; default: 20 GiB
 
 
 @dataclass(frozen=True, slots=True)
 class FairShare:
-    """How use counts: seconds, GiB, and the weight of a user by name (1 where not named).
+    """How use counts: seconds, GiB, and the weight of a user by name."""
 
-    ``half_life``: after this time a use counts half. ``entry_charge``: a job that starts counts
-    as if it had run that long, so that a burst cannot win before its use is seen.
-    ``cpu_slot_gib``: what a job without a slice counts for.
-    """
+    half_life: PositiveDuration = 7 * DAY  #: after this time a use counts half
+    entry_charge: Duration = 60.0  #: what a start counts for before its use is seen
+    cpu_slot_gib: Amount = 1.0  #: what each CPU slot of a job without a GPU counts for
+    shares: Mapping[str, PositiveFloat] = field(default_factory=dict)  #: by user; others have 1
 
-    half_life: float = 7 * DAY
-    entry_charge: float = 60.0
-    cpu_slot_gib: float = 1.0
-    shares: Mapping[str, float] = field(default_factory=dict)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueTable:
+    """The table ``[queue]``: time limits and turns. Times are seconds."""
+
+    default_time_limit: PositiveDuration | None = None  #: of jobs that name none
+    max_time_limit: PositiveDuration | None = None  #: of all jobs; admins may exceed it
+    assumed_time_limit: PositiveDuration = 12 * HOUR  #: counts where a job has no limit
+    holdback_idle: PositiveDuration = 12 * HOUR  #: the longest time slices idle for a waiting gang
+    preempt_after: Duration = 600.0  #: a preemptible job runs undisturbed for this time
+    #: what happens to a job whose dependency cannot be satisfied
+    unsatisfied_dependency: Literal["cancel", "hold"] = "cancel"
+
+    def __post_init__(self) -> None:
+        default, most = self.default_time_limit, self.max_time_limit
+        if default is not None and most is not None and default > most:
+            raise ValueError(
+                f"default_time_limit ({default:g} s) is above queue.max_time_limit ({most:g} s)"
+            )
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """The rules of one queue. Times are seconds.
-
-    ``assumed_time_limit`` stands in where a job has none and somebody asks when it ends;
-    ``holdback_idle`` is how long slices may idle for a waiting gang before others get a turn as
-    long; ``preempt_after`` is how long a preemptible job runs undisturbed.
-    """
+class Settings(QueueTable):
+    """The rules of one queue."""
 
     fair_share: FairShare = field(default_factory=FairShare)
-    default_time_limit: float | None = None
-    max_time_limit: float | None = None
-    assumed_time_limit: float = 12 * HOUR
-    holdback_idle: float = 12 * HOUR
-    preempt_after: float = 600.0
-    hold_unsatisfied: bool = False
     user_quota: Quota = field(default_factory=Quota)
     user_quotas: Mapping[str, Quota] = field(default_factory=dict)
     group_quotas: Mapping[str, Quota] = field(default_factory=dict)

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from launcher.config.settings import Config
 from launcher.core.model.job import Owner
-from launcher.core.policy.policy import Person, Policy, PolicyInput
-from launcher.core.policy.settings import Settings
+from launcher.core.policy.policy import Person, PolicyInput
+from launcher.core.policy.settings import Policy, Settings
 from launcher.daemon.users.usernames import NO_GROUP, account_of, group_ids, lent_by, primary_gid
 from launcher.errors import NotAllowed
 from launcher.peers import peer_of

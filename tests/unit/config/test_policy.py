@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
 import pytest
 
-from launcher.config.policy import policy_from
-from launcher.core.policy.policy import MountRoot, Policy, PolicyProfile
+from launcher.core.policy.settings import MountRoot, Policy, PolicyProfile
 from launcher.errors import ConfigError
+from tests.support.toml import toml
 
 BASE = Policy(host_memory=1 << 40)
 
 
 def policy(text: str) -> Policy:
-    return policy_from(tomllib.loads(text), Path("launcher.toml"), BASE)
+    return toml(text).rules(BASE).policy
 
 
 def test_without_a_word_the_policy_is_the_default_one() -> None:
@@ -77,8 +74,8 @@ def test_every_key_of_the_policy_is_taken() -> None:
         ("[policy]\ncolour = 1", "unknown key 'colour' in [policy]"),
         ("[policy]\nhost_memory = 1", "unknown key 'host_memory'"),
         ("[policy]\nunbound = [1000]", "unknown key 'unbound'"),
-        ("policy = 1", "policy is 1, it must be a table"),
-        ("profiles = 1", "profiles is 1, it must be a table"),
+        ("policy = 1", "policy is 1: it must be a table"),
+        ("profiles = 1", "profiles is 1: it must be a table"),
         ("[policy]\nimages = 'busybox'", "policy.images is 'busybox': it must be a list"),
         ("[policy]\nimages = ['a b']", "'a b' is not a valid repository"),
         ("[policy]\nimages = ['nvcr.io/**']", "is not a valid repository"),
@@ -94,7 +91,7 @@ def test_every_key_of_the_policy_is_taken() -> None:
         ("[policy]\nmount_roots = ['/home/{name}']", "only {user} is replaced"),
         ("[policy]\nmount_roots = ['/home:rx']", "'rx' is not a valid mode"),
         ("[policy]\ngroups = ['docker']", "docker is as good as root"),
-        ("[policy]\nmemory = '0g'", "it must be more than nothing"),
+        ("[policy]\nmemory = '0g'", "it must be more than 0"),
         ("[policy]\nmemory = 'much'", "policy.memory is 'much'"),
         ("[policy]\npids = 0", "it must be more than 0"),
         ("[policy]\npids = true", "it must be a whole number"),

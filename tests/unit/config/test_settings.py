@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.config.settings import Config, load
-from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import Settings
+from launcher.config.settings import Config, Foreign, load
+from launcher.core.policy.settings import Policy, Settings
 from launcher.engine.connection import DockerConnection
 from launcher.errors import ConfigError
 
@@ -94,7 +93,7 @@ allow = ["watcher"]
         orphan_grace_seconds=3.5,
         nvml_seconds=0.5,
         log_level="debug",
-        foreign_allow=("watcher",),
+        foreign=Foreign(allow=("watcher",)),
         rules=found.rules,
     )
     own = Policy(host_memory=found.rules.policy.host_memory, unbound=frozenset({0, os.getuid()}))
@@ -120,11 +119,11 @@ allow = ["watcher"]
         ("sweep_seconds = -1", "sweep_seconds is -1"),
         ("log_level = 'loud'", "log_level is 'loud'"),
         ("nvml_seconds = 0", "nvml_seconds is 0"),
-        ("foreign = 1", "foreign is 1, it must be a table"),
+        ("foreign = 1", "foreign is 1: it must be a table"),
         ("[foreign]\nallowed = []", "unknown key 'allowed' in [foreign]"),
-        ("[foreign]\nallow = 'dcgm'", "foreign.allow is 'dcgm', it must be a list of names"),
-        ("[foreign]\nallow = ['']", "foreign.allow is [''], it must be a list of names"),
-        ("log_format = 'xml'", "log_format is 'xml', not text or json"),
+        ("[foreign]\nallow = 'dcgm'", "foreign.allow is 'dcgm': it must be a list of names"),
+        ("[foreign]\nallow = ['']", "foreign.allow is ['']: it must be a list of names"),
+        ("log_format = 'xml'", "log_format is 'xml': it must be 'text' or 'json'"),
         ("disk_reserve_mib = -1", "disk_reserve_mib is -1"),
         ("cpu_slots = = 1", "launcher.toml: "),
         ("cpu_slots = 1\ncpu_slots = 2", "launcher.toml: "),

@@ -7,8 +7,9 @@ from typing import Any
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import labels
 from launcher.core.model.job import Owner
-from launcher.core.policy.policy import Person, Policy, PolicyInput
+from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.policy.sandbox import confinement
+from launcher.core.policy.settings import Policy
 from launcher.engine.spec import ContainerSpec
 from launcher.engine.validate import Bounds
 from launcher.spec.job_spec import JobSpec, Mount

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.core.policy.policy import Policy, is_kernels, normal
+from launcher.core.policy.policy import is_kernels, normal
+from launcher.core.policy.settings import Policy
 from launcher.engine.spec import ContainerSpec, create_body, environment, gpu_driver
 from launcher.engine.validate import body_faults
 from launcher.spec.job_spec import Mount

@@ -129,7 +129,7 @@ def test_a_dependency_that_ended_before_is_known_at_once() -> None:
 
 def test_a_dependency_that_can_never_hold_holds_the_job_where_that_is_configured() -> None:
     machine = Machine()
-    machine.world.rules = Settings(hold_unsatisfied=True)
+    machine.world.rules = Settings(unsatisfied_dependency="hold")
     first, job = queue(machine, new("a"), new("b", (0, After.OK)))
     machine.run(first)
     machine.end(first, 1)
@@ -166,7 +166,7 @@ def test_a_diamond_is_no_cycle() -> None:
 
 
 def test_an_admins_hold_outlives_a_dependency_that_cannot_hold() -> None:
-    machine = Machine(rules=Settings(hold_unsatisfied=True))
+    machine = Machine(rules=Settings(unsatisfied_dependency="hold"))
     first, job = queue(machine, new("a"), new("b", (0, After.OK)))
     machine.tell(ev.HoldAsked(job.id, 0, admin=True))
     machine.run(first)

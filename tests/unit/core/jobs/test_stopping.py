@@ -10,8 +10,7 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import KillAttempt, StopAttempt
 from launcher.core.model.job import Job, Outcome
-from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import Settings
+from launcher.core.policy.settings import Policy, Settings
 from launcher.core.recovery.reconcile import take_up
 from launcher.errors import NotAllowed
 from tests.support.builders import ALICE, ROOT, Machine, mig, profile

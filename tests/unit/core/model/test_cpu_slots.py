@@ -7,8 +7,7 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Reason, State
 from launcher.core.model.need import needed, slots_for
-from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import Quota, Settings
+from launcher.core.policy.settings import Policy, Quota, Settings
 from launcher.core.scheduling.memory_share import memory_with
 from launcher.errors import ImpossibleRequest, NotAllowed
 from launcher.spec.gpus import GpuRequest

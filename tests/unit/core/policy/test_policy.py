@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from launcher.core.policy.policy import (
-    RULES,
-    MountRoot,
-    Person,
-    Policy,
-    PolicyInput,
-    PolicyProfile,
-    check,
-)
+from launcher.core.policy.policy import RULES, Person, PolicyInput, check
+from launcher.core.policy.settings import MountRoot, Policy, PolicyProfile
 from launcher.errors import NotAllowed
 from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import ALICE, ROOT, profile

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.core.model.job import Job, Reason, State
-from launcher.core.policy.policy import Policy
-from launcher.core.policy.settings import HOUR, Quota, Settings
+from launcher.core.policy.settings import HOUR, Policy, Quota, Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.core.world.pending_queue import limit_class
 from launcher.spec.gpus import GpuRequest

@@ -9,7 +9,8 @@ import pytest
 
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import AttemptLost
-from launcher.core.policy.policy import Person, Policy, PolicyInput
+from launcher.core.policy.policy import Person, PolicyInput
+from launcher.core.policy.settings import Policy
 from launcher.daemon.attempts import starter as module
 from launcher.daemon.attempts.starter import Starter
 from launcher.engine.outcome import Unknown

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from launcher.core.model.job import Owner
-from launcher.core.policy.policy import Person, Policy, PolicyInput
+from launcher.core.policy.policy import Person, PolicyInput
+from launcher.core.policy.settings import Policy
 from launcher.daemon.mounts.container_directories import Directories, inside, own
 from launcher.engine.images import ImageConfig
 from launcher.errors import PinRefused

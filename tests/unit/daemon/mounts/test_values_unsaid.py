@@ -13,7 +13,8 @@ from launcher import wire
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.requests import NewElement, NewJob, Submitted
 from launcher.core.model.job import Element, ImageKey, Owner
-from launcher.core.policy.policy import VERSION, Person, Policy, PolicyInput
+from launcher.core.policy.policy import VERSION, Person, PolicyInput
+from launcher.core.policy.settings import Policy
 from launcher.daemon.attempts.container_plan import ContainerPlan
 from launcher.daemon.attempts.start_errors import NotStarted
 from launcher.daemon.mounts.container_directories import Directories

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from launcher.config.limits import DEFAULT_LIMITS, Limits, limits_from
+from launcher.config.limits import Limits
 from launcher.core.model.job import Owner
 from launcher.daemon.api.http import connections
 from launcher.daemon.api.http.connections import ConnectionManager
@@ -17,6 +17,7 @@ from launcher.daemon.users.identity import Caller
 from launcher.daemon.users.rate_limits import Bucket, Limiter
 from launcher.errors import ConfigError, TooMany
 from tests.support.project import PROJECT
+from tests.support.toml import toml
 
 ALICE = Caller(Owner(1001, 1001, "alice"), admin=False)
 BOB = Caller(Owner(1002, 1002, "bob"), admin=False)
@@ -175,22 +176,24 @@ def test_the_daemon_may_have_as_many_files_as_the_system_lets_it() -> None:
 
 
 def test_nothing_said_is_the_defaults() -> None:
-    assert limits_from({}, "f") == DEFAULT_LIMITS
+    assert toml("").limits == Limits()
 
 
 def test_the_readme_shows_the_defaults() -> None:
     readme = (PROJECT / "launcher" / "manual" / "operating.md").read_text()
     example = re.search(r"```toml\n(.*?)```", readme, re.DOTALL)
     assert example is not None
-    table = tomllib.loads(example[1])["limits"]
-    assert limits_from(table, "README.md") == DEFAULT_LIMITS
-    assert table.keys() == {each.name for each in dataclasses.fields(Limits)}
+    assert toml(example[1]).limits == Limits()
+    assert tomllib.loads(example[1])["limits"].keys() == {
+        each.name for each in dataclasses.fields(Limits)
+    }
 
 
 def test_every_limit_can_be_set() -> None:
     names = [each.name for each in dataclasses.fields(Limits)]
     table = {name: "2m" if name.endswith("_time") else 7 for name in names} | {"loop_share": 0.5}
-    found = limits_from(table, "f")
+    lines = (f"{name} = {value!r}" for name, value in table.items())
+    found = toml("\n".join(["[limits]", *lines])).limits
     wanted = {name: 120.0 if name.endswith("_time") else 7 for name in names} | {"loop_share": 0.5}
     assert dataclasses.asdict(found) == wanted
 
@@ -198,23 +201,24 @@ def test_every_limit_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("limits = 3", "limits is 3, it must be a table"),
+        ("limits = 3", "limits is 3: it must be a table"),
         ("[limits]\nconnection = 3", "unknown key 'connection' in [limits]"),
-        ("[limits]\nconnections = 0", "limits.connections is 0: it must be a whole number"),
-        ("[limits]\nconnections = 1.5", "limits.connections is 1.5"),
+        ("[limits]\nconnections = 0", "limits.connections is 0: it must be more than 0"),
+        ("[limits]\nconnections = 1.5", "limits.connections is 1.5: it must be a whole number"),
         ("[limits]\nstreams = true", "limits.streams is True"),
-        ("[limits]\nrequests_per_second = 0", "limits.requests_per_second is 0: it must be a num"),
+        (
+            "[limits]\nrequests_per_second = 0",
+            "limits.requests_per_second is 0: it must be more than",
+        ),
         ("[limits]\nrequests_per_second = nan", "limits.requests_per_second is nan"),
         ("[limits]\njobs_per_minute = '5'", "limits.jobs_per_minute is '5'"),
-        (
-            "[limits]\nloop_share = 1.1",
-            "limits.loop_share is 1.1: it must be a number above 0, and",
-        ),
+        ("[limits]\nloop_share = 1.1", "limits.loop_share is 1.1: it must be 1 or less"),
+        ("[limits]\nloop_share = 0", "limits.loop_share is 0: it must be more than 0"),
         ("[limits]\nbody_time = 30", "limits.body_time is 30"),
-        ("[limits]\nhead_time = '0s'", "limits.head_time is '0s': it must be more than nothing"),
+        ("[limits]\nhead_time = '0s'", "limits.head_time is '0s': it must be more than 0"),
     ],
 )
 def test_a_wrong_table_is_told_by_key_and_value(text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        limits_from(tomllib.loads(text)["limits"], "launcher.toml")
+        toml(text)
     assert words in caught.value.message
