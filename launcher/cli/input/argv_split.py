@@ -10,12 +10,12 @@ def split_words(
 ) -> tuple[list[str], list[str], list[str]]:
     """Return (options, image, command): image is empty or one word.
 
-        Options stand before the image, or between it and the first word that is not an option. That
-    word,
-        or ``--``, begins the command, and nothing after it is ours.
+    Options stand before the image, or between it and the first word that is not an option. That
+    word, or ``--``, begins the command, and nothing after it is ours. The user's shell has split
+    the words already: there is nothing for ``shlex`` to do.
 
-        >>> split_words(["--name", "a", "busybox", "-d", "--", "sh", "-c", "x"], {"--name": True})
-        (['--name', 'a', '-d'], ['busybox'], ['sh', '-c', 'x'])
+    >>> split_words(["--name", "a", "busybox", "-d", "--", "sh", "-c", "x"], {"--name": True})
+    (['--name', 'a', '-d'], ['busybox'], ['sh', '-c', 'x'])
     """
     options: list[str] = []
     rest = list(args)
