@@ -60,10 +60,7 @@ from launcher.daemon.users.accounts import Accounts
 from launcher.daemon.users.identity import roles_of
 from launcher.daemon.users.rate_limits import Limiter
 from launcher.engine.own import own_container
-from launcher.errors import (
-    InternalError,
-    LauncherError,
-)
+from launcher.errors import InternalError, LauncherError
 from launcher.gpu import Carver
 from launcher.gpu.refresh import refresh
 from launcher.spec.job_spec import secrets_key_of

@@ -124,7 +124,7 @@ def test_a_docker_that_is_not_a_local_socket_is_refused(
 def test_a_fake_gpu_without_a_compiler_says_what_to_install(launch: Shell, tmp_path: Path) -> None:
     words = ("--fake-gpu", "A30:1g.6gb*4")
     what, fix = said(serve(launch, tmp_path / "state", *words, CC="/nonexistent"), 2)
-    assert "needs a C compiler, and there is no '/nonexistent'" in what
+    assert "needs a C compiler; '/nonexistent' is not installed" in what
     assert "apt-get install gcc" in fix
 
 

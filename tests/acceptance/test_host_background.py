@@ -207,7 +207,7 @@ def test_nothing_is_left_of_it(launch: Shell, shared: DaemonProcess) -> None:
     root = unified_root()
     assert root is not None
     name = f"host-{shared.client.status().store}-{number}-1"
-    wait_until(lambda: not list(root.glob(f"**/{name}")), timeout=20)
+    wait_until(lambda: not (root / "launcher.host" / name).exists(), timeout=20)
     assert not list(shared.socket.parent.glob(f"host-jobs/{name}*"))
 
 
