@@ -1,4 +1,4 @@
-"""``launch serve``: opens the database, starts a daemon, and serves until it is told to stop."""
+"""``launch serve``: opens the database, starts a daemon, and serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from launcher.store import Store
 log = logging.getLogger(__name__)
 
 SWITCH_SECONDS = 0.001
-"""GIL switch interval: a thread that computes delays the loop by this at most."""
+"""GIL switch interval: the longest delay of the loop by a computing thread."""
 
 
 def serve(
@@ -43,16 +43,16 @@ def serve(
     rebuild: bool = False,
     **flags: Any,
 ) -> int:
-    """Run one daemon in the foreground until it is told to stop; returns the exit status.
+    """Run one daemon in the foreground until it is stopped; return the exit status.
 
-    Flags as in ``launch serve``, None where not given; with ``rebuild`` a damaged database is made
-    anew first. ``prepare`` runs before NVML is used, and may change the configuration. Where the
-    database cannot be used the daemon comes up in recovery mode. Raises ``LauncherError`` where it
-    cannot start: bad configuration, a state directory in use, a socket that cannot be bound.
+    Flags as in ``launch serve``, None if not given; ``rebuild`` first replaces a damaged database.
+    ``prepare`` runs before NVML is used, and may change the configuration. If the database cannot
+    be used the daemon starts in recovery mode. Raises ``LauncherError`` if it cannot start: bad
+    configuration, a state directory in use, a socket that cannot be bound.
     """
     config = load(flags)
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # it would hold users' secrets
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # a core dump would contain users' secrets
     logs.configure(config.log_level, config.log_format)
     groups = config.admin_group, config.trusted_group, *sorted(config.rules.policy.host_groups)
     for name in unknown_names(config.rules, *groups):
@@ -102,9 +102,7 @@ async def _run(config: Config, store: Store) -> int:
 
 
 def _leave(status: int) -> int:
-    """End the process here: a thread that waits for a Docker or an NVML that has hung must not keep
-    it. Everything is on disk.
-    """
+    """End the process at once, because a thread may hang in Docker or NVML. All data is on disk."""
     logging.shutdown()
     sys.stderr.flush()
     os._exit(status)

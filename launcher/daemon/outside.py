@@ -1,4 +1,4 @@
-"""What the daemon touches, as it is found on this machine."""
+"""The daemon's interfaces to the machine, as found on this one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from launcher.output.keeper_client import OutputKeeper
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What the daemon touches: one Docker and the machine's GPUs; a rehearsal has its own."""
+    """The daemon's interfaces: one Docker and the machine's GPUs; a simulation has its own."""
 
     containers: Containers
     images: Images
@@ -35,7 +35,7 @@ class Outside:
 
     @classmethod
     def of(cls, config: Config) -> Outside:
-        """Return what is really there."""
+        """Return the interfaces of this machine."""
         connection = DockerConnection(config.docker_host, config.docker_timeout_seconds)
         gpu = GpuReader(config.nvml_seconds)
         engine = (Containers(connection), Images(connection), Logs(connection))

@@ -1,7 +1,7 @@
 """``python -m launcher.daemon.precheck``: whether Docker can give the daemon's container the GPUs.
 
-For Docker Compose, before the daemon's own container: that asks Docker for every GPU, so where
-Docker cannot hand any out it never starts, and could tell nobody why.
+For Docker Compose, before the daemon's own container. That one requests every GPU, so if Docker
+cannot hand out any, it never starts and cannot report why.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ FAKE = "On a machine without a GPU: docker compose --profile fake up -d"
 
 
 def check(containers: Containers, own: str, environment: Mapping[str, str]) -> None:
-    """Start a container of this image with the GPUs as the daemon's has them, and remove it.
+    """Start a container of this image with the daemon's GPUs, and remove it.
 
-    Raises ``GpuUnavailable`` where Docker cannot start it, and as Docker does.
+    Raises ``GpuUnavailable`` if Docker cannot start it, and as Docker's calls do.
     """
     result = containers.inspect(own)
     if result is None:
         return
     name = f"launcher-precheck-{own[:12]}"
-    containers.remove(name)  # of an earlier check that was cut off
+    containers.remove(name)  # left by an interrupted check
     try:
         containers.create(name, _body(result.info["Image"], environment))
         refused = None
@@ -43,9 +43,9 @@ def check(containers: Containers, own: str, environment: Mapping[str, str]) -> N
             containers.start(name)
         except Refused as error:
             refused = error
-        made = containers.inspect(name)
-        if made is not None and not made.ever_started:
-            raise GpuUnavailable(never_ran(made, refused, ()).message, fix=FAKE)
+        container = containers.inspect(name)
+        if container is not None and not container.ever_started:
+            raise GpuUnavailable(never_ran(container, refused, ()).message, fix=FAKE)
     except Refused as error:
         raise GpuUnavailable(refused_start(error, ()).message, fix=FAKE) from error
     finally:
@@ -54,9 +54,9 @@ def check(containers: Containers, own: str, environment: Mapping[str, str]) -> N
 
 
 def advice(engine_version: str, environment: Mapping[str, str]) -> str | None:
-    """Return what to set for this Docker, None where the settings fit it.
+    """Return the setting to change for this Docker, None if the settings fit it.
 
-    From 29.2 on the driver ``nvidia`` means CDI first, which knows no monitor device (moby 51942).
+    Since 29.2 the driver ``nvidia`` means CDI first, which has no monitor device (moby 51942).
     """
     driver = gpu_driver(engine_version)
     if not driver or environment.get(DRIVER, ANY_DRIVER) != ANY_DRIVER:
@@ -81,7 +81,7 @@ def _body(image: str, environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Run the check; returns the exit status. What Docker itself lacks the daemon says better."""
+    """Run the check; return the exit status. Missing parts of Docker are left to the daemon."""
     config = load({})
     own = own_container()
     if own is None:

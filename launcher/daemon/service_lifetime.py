@@ -1,4 +1,4 @@
-"""How long a daemon lives, and what systemd hears of it: until it is stopped, drained, or idle."""
+"""A daemon's lifetime and its reports to systemd: until it is stopped, drained, or idle."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
-"""How much longer systemd is asked to wait for a start: a layout that is restored takes a while."""
+"""Extension of systemd's start timeout: restoring a layout takes a while."""
 
 NICE = -5
-"""Jobs may take every core; between two of them a slice must not wait for the launcher."""
+"""Jobs may use every core, but a slice must not wait for the launcher between two jobs."""
 AUTOGROUP = Path("/proc/self/autogroup")
-"""The nice value of the whole session. Where sched(7) has autogroups, others count within it."""
+"""Nice value of the session. With autogroups (sched(7)) other values count within the session."""
 
 
 class RunningDaemon(Protocol):
-    """What a daemon's lifetime depends on; ``check`` raises where one of its loops has ended."""
+    """What a daemon's lifetime depends on; ``check`` raises if one of its loops has ended."""
 
     config: Config
     stop: asyncio.Event
@@ -51,9 +51,9 @@ class RunningDaemon(Protocol):
 
 
 def go_first() -> None:
-    """Have the kernel prefer this process to jobs, as far as it may.
+    """Make the kernel prefer this process to jobs, if permitted.
 
-    The session is the daemon's alone if the daemon leads it, as one of systemd does.
+    Sets the session's value only if the daemon leads it, as under systemd.
     """
     with contextlib.suppress(PermissionError):  # a container without CAP_SYS_NICE
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
@@ -63,7 +63,7 @@ def go_first() -> None:
 
 
 def stopped_by_signals(daemon: RunningDaemon) -> asyncio.Event:
-    """Stop the daemon at SIGTERM and SIGINT; returns what is set then."""
+    """Stop the daemon on SIGTERM and SIGINT; return the event that they set."""
     terminated, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def stop() -> None:
@@ -76,10 +76,10 @@ def stopped_by_signals(daemon: RunningDaemon) -> asyncio.Event:
 
 
 async def until_over(daemon: RunningDaemon, idle_exit: float | None, notifier: Notifier) -> None:
-    """Return when told to stop, when a draining daemon has nothing left that runs, or when idle.
+    """Return when stopped, when a draining daemon has no more running jobs, or when idle.
 
-    Idle is who has no job for ``idle_exit`` seconds. Raises ``InternalError`` where the loop that
-    decides has ended.
+    Idle means no job for ``idle_exit`` seconds. Raises ``InternalError`` if the event loop has
+    ended.
     """
     watchdog = asyncio.create_task(_give_signs_of_life(daemon, notifier))
     idle_since, is_ready = clock.now().boot, False
@@ -94,10 +94,12 @@ async def until_over(daemon: RunningDaemon, idle_exit: float | None, notifier: N
             if notifier.listening:
                 notifier.status(daemon.event_loop.read_only or in_short(world))
             if world.engine_down and _is_cut_off(daemon):
-                log.warning("Docker's socket was replaced: ending, to be started with the new one")
+                log.warning(
+                    "Docker's socket was replaced: exiting, to be restarted with the new one"
+                )
                 return
             if _is_drained(daemon):
-                log.info("drained: nothing runs any more")
+                log.info("drained: no job runs")
                 return
             now = clock.now().boot
             idle_since = now if world.jobs else idle_since
@@ -113,13 +115,13 @@ async def until_over(daemon: RunningDaemon, idle_exit: float | None, notifier: N
 
 
 def _is_cut_off(daemon: RunningDaemon) -> bool:
-    """Return whether only a new start of the daemon's own container can reach Docker again."""
+    """Return whether only a restart of the daemon's own container can reach Docker again."""
     is_contained = daemon.own_container is not None
     return is_contained and socket_was_replaced(daemon.config.docker_host)
 
 
 def in_short(world: World) -> str:
-    """Return how things are, in one line."""
+    """Return a one-line summary of the state."""
     active = sum(bool(leases) for leases in world.leases.values()) + len(world.cpu_running)
     gates = (world.reconciling, world.draining, world.engine_down, world.gpu_down)
     trouble = "".join(f"; {why}" for why in gates if why)
@@ -127,8 +129,8 @@ def in_short(world: World) -> str:
 
 
 def _is_drained(daemon: RunningDaemon) -> bool:
-    """Whether a draining daemon has nothing left to do: no attempt or layout change is
-    under way, and logs are whole."""
+    """Whether a draining daemon has finished: no attempt or layout change is under way, and all
+    logs are whole."""
     world = daemon.event_loop.world
     if not world.draining or world.reconciling or world.layout is not None:
         return False
@@ -138,10 +140,10 @@ def _is_drained(daemon: RunningDaemon) -> bool:
 
 
 async def _give_signs_of_life(daemon: RunningDaemon, notifier: Notifier) -> None:
-    """Tell the watchdog twice in its time, as long as the loop decides and its thread commits.
+    """Feed the watchdog twice in its interval while the loop decides and its thread commits.
 
-    Who hangs is not answered, and says nothing more. A disk that refuses commits is not a hang: the
-    daemon says so and heals, a new one could not even start.
+    If either hangs, the watchdog is not fed. A disk that refuses commits is not a hang: the
+    daemon reports it and recovers, while a new daemon could not even start.
     """
     if notifier.watchdog_seconds is None:
         return

@@ -1,7 +1,7 @@
-"""The program that answers a ``Question``: it plays with a world that it reads from the store.
+"""Answers a ``Question`` in its own process: replays a world that it reads from the store.
 
-The answer goes to stdout as JSON, as the API gives it: times in seconds from the replay's
-beginning. The daemon passes it on and never reads it.
+The reply goes to stdout as JSON in the API's form, with times in seconds from the start of the
+replay. The daemon passes it on unread.
 """
 
 from __future__ import annotations
@@ -40,34 +40,34 @@ PRESENT = "present"
 CPU_LANE = "cpu"
 NICE, LONG_NICE = 10, 19
 LONG_SECONDS = 3.0
-"""A replay that has taken this much processor time goes on behind shorter ones."""
+"""A replay that has taken this much processor time yields to shorter ones."""
 MOST_BYTES = 64 * 2**20
-"""Of all forecasts of one answer together."""
+"""Limit of all forecasts of one reply together."""
 
 
 def main() -> None:
-    """Answer the question on stdin, of a daemon whose version is the argument."""
+    """Answer the question on stdin; the argument is the daemon's version."""
     be_nice(LONG_SECONDS)
     if sys.argv[1] != __version__:
         sys.stdout.buffer.write(OTHER_VERSION + __version__.encode())
         return
     question: Question = pickle.load(sys.stdin.buffer)
     try:
-        answer = ANSWERED + answer_to(question).encode()
+        reply = ANSWERED + answer_to(question).encode()
     except LauncherError as error:
-        answer = REFUSED + json.dumps([error.kind, error.message, error.fix]).encode()
-    sys.stdout.buffer.write(answer)
+        reply = REFUSED + json.dumps([error.kind, error.message, error.fix]).encode()
+    sys.stdout.buffer.write(reply)
 
 
 def be_nice(seconds: float) -> None:
-    """Let jobs go first; after so much processor time also other replays."""
+    """Yield to jobs; after this much processor time also to other replays."""
     os.nice(NICE)
     signal.signal(signal.SIGPROF, lambda *_: os.nice(LONG_NICE - NICE))
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def answer_to(question: Question) -> str:
-    """Return the answer as JSON; raises ``UserError`` where it would be too long."""
+    """Return the reply as JSON; raises ``UserError`` if it would be too long."""
     reader = Reader(question.state_dir)
     world = reader.world(question.cpu_slots, question.rules)
     world.groups = question.groups
@@ -76,11 +76,11 @@ def answer_to(question: Question) -> str:
     medians = reader.medians(question.seen_by) if question.history else {}
     if question.job is not None:
         return json.dumps(_start_of(question, world, medians))
-    return told(_forecasts(question, world, medians), len(question.layouts) + 1, MOST_BYTES)
+    return encoded(_forecasts(question, world, medians), len(question.layouts) + 1, MOST_BYTES)
 
 
 def _forecasts(question: Question, world: World, medians: Medians) -> Iterator[dict[str, Any]]:
-    """Yield what came of each layout, of the present one first."""
+    """Yield the result of each layout, the current one first."""
     if not question.layouts and question.submitted is None:
         yield _forecast(PRESENT, world, question, medians)
         return
@@ -93,11 +93,11 @@ def _forecasts(question: Question, world: World, medians: Medians) -> Iterator[d
         yield _forecast(name, copy, question, medians)
 
 
-def told(forecasts: Iterable[dict[str, Any]], count: int, most: int) -> str:
-    """Return forecasts as a JSON list in which the best is marked: the first of equals.
+def encoded(forecasts: Iterable[dict[str, Any]], count: int, most: int) -> str:
+    """Return forecasts as a JSON list with the best marked: the first of equals.
 
-    Each is made, told and forgotten before the next. ``most`` is in bytes; raises ``UserError``
-    where more would be told of ``count`` layouts.
+    Each is created and encoded before the next. ``most`` is in bytes; raises ``UserError`` if the
+    forecasts of ``count`` layouts exceed it.
     """
     ranks: list[tuple[int, float]] = []
     texts: list[str] = []
@@ -108,7 +108,7 @@ def told(forecasts: Iterable[dict[str, Any]], count: int, most: int) -> str:
             raise UserError(
                 f"the forecast is larger than {most // 2**20} MiB after {len(texts)} of {count} "
                 "layouts",
-                fix="Ask for fewer layouts at once, or for fewer jobs.",
+                fix="Request fewer layouts at once, or fewer jobs.",
             )
     best = ranks.index(min(ranks))
     ends = (f',"best":{json.dumps(number == best)}}}' for number in range(len(texts)))
@@ -116,7 +116,7 @@ def told(forecasts: Iterable[dict[str, Any]], count: int, most: int) -> str:
 
 
 def _start_of(question: Question, world: World, medians: Medians) -> float | None:
-    """Return when a job starts in the replay (seconds since 1970), None where it does not."""
+    """Return when a job starts in the replay (seconds since 1970), None if it does not."""
     job = world.jobs.get(question.job or 0)
     if job is None or job.state is not State.PENDING:
         return None
@@ -127,15 +127,15 @@ def _start_of(question: Question, world: World, medians: Medians) -> float | Non
 
 
 def _lay_out(world: World, wants: Sequence[Want]) -> None:
-    """Give every GPU that can do MIG this layout; raises ``ImpossibleLayout``."""
+    """Give every MIG-capable GPU this layout; raises ``ImpossibleLayout``."""
     whole_gpus = {
         u: s for u, s in world.slices.items() if not world.gpus[s.slice.gpu_uuid].mig_capable
     }
     world.slices = whole_gpus
     for gpu in world.gpus.values():
         if gpu.mig_capable:
-            for made in _slices(gpu, wants):
-                world.slices[made.uuid] = SliceState(made)
+            for slice_ in _slices(gpu, wants):
+                world.slices[slice_.uuid] = SliceState(slice_)
 
 
 def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
@@ -157,7 +157,7 @@ def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:
 
 
 def _forecast(name: str, world: World, question: Question, medians: Medians) -> dict[str, Any]:
-    """Play a world to its end and tell what came of it."""
+    """Replay a world to its end and return the result."""
     now = question.now
     running = {j.id for j in world.jobs.values() if j.state is not State.PENDING}
     take_up(world, now)
@@ -185,22 +185,22 @@ def _forecast(name: str, world: World, question: Question, medians: Medians) -> 
 
 def _waits(ran: Sequence[Ran], running: set[int], since: float) -> list[float]:
     first: dict[int, float] = {}
-    for one in ran:
-        if one.job.id not in running:
-            first.setdefault(one.job.id, one.start - since)
+    for run in ran:
+        if run.job.id not in running:
+            first.setdefault(run.job.id, run.start - since)
     return list(first.values())
 
 
 def _use(ran: Sequence[Ran], slices: Sequence[Slice], since: float, makespan: float) -> float:
-    """Return the part of the slices' memory that was in use, over the whole time."""
+    """Return the used share of the slices' memory over the whole time."""
     memory = {s.uuid: s.share_mib for s in slices}
-    there = sum(memory.values()) * makespan
+    available = sum(memory.values()) * makespan
     used = sum(
-        memory.get(uuid, 0) * (one.end - max(one.start, since))
-        for one in ran
-        for uuid in one.slices
+        memory.get(uuid, 0) * (run.end - max(run.start, since))
+        for run in ran
+        for uuid in run.slices
     )
-    return used / there if there else 0.0
+    return used / available if available else 0.0
 
 
 def _place(s: Slice) -> tuple[int, int, str]:
@@ -214,7 +214,7 @@ def _lane(s: Slice) -> dict[str, Any]:
 
 
 def _cpu_lane(ran: Sequence[Ran]) -> list[dict[str, Any]]:
-    if all(one.slices for one in ran):
+    if all(run.slices for run in ran):
         return []
     return [{"uuid": CPU_LANE, "label": "CPU", "memory_mib": 0}]
 

@@ -113,7 +113,7 @@ class Daemon:
         self.stop, self.reconciled = asyncio.Event(), asyncio.Event()
 
     def _in_thread(self, call: Callable[[], None]) -> None:
-        """Have the disk wait in a thread; nobody waits for that."""
+        """Run a disk operation in a thread without waiting for it."""
         asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
 
     def _log_usage(self) -> LogUsage:
@@ -141,12 +141,12 @@ class Daemon:
         )
 
     async def start(self) -> EventLoop:
-        """Read the store and go on with what is recorded; returns once requests can be served.
+        """Read the store and resume the recorded work; return once requests can be served.
 
-        Docker and NVML are compared with it meanwhile, however long they take to answer: only then
-        the scheduler runs.
+        Docker and NVML are compared with the store in the background, however long they take. The
+        scheduler runs only afterwards.
         """
-        gc.disable()  # what is read now stays: looking through it over and over takes a second
+        gc.disable()  # the world stays in memory; scanning it repeatedly takes a second
         world = await self.committer.load(self.config.cpu_slots, self.config.rules)
         owners = {job.owner.uid: job.owner for job in world.jobs.values()}
         unknown = await self.accounts.learn(world.groups, owners)
@@ -155,7 +155,7 @@ class Daemon:
         self.foreign.numbers.recall(meant)
         self.rebooted = before not in (None, world.boot)
         if self.rebooted:
-            world.clock = None  # CLOCK_BOOTTIME began anew
+            world.clock = None  # CLOCK_BOOTTIME restarted
         actions = recovery_mode.taken_up(
             self.config, lambda: resume(world, clock.now(), rebooted=self.rebooted)
         )
@@ -167,18 +167,18 @@ class Daemon:
         await self._take_over_secrets()
         self.xids = XidWatcher(self.outside.events, self.event_loop.post)
         self.capture.start()
-        self._tasks = self._begin(unknown)
+        self._tasks = self._start_tasks(unknown)
         for action in actions:
             self._dispatch(action)
         first = ev.DaemonDrained() if self.config.drain else ev.Tick()
-        # The effects of a crash are on record before any request is served.
+        # Interrupted work is recorded before requests are served.
         await self.event_loop.request(first)
         gc.enable()
         gc.freeze()
         self._tasks.append(asyncio.create_task(self._observe(), name="observers"))
         return self.event_loop
 
-    def _begin(self, unknown: Mapping[int, Owner]) -> list[asyncio.Task[None]]:
+    def _start_tasks(self, unknown: Mapping[int, Owner]) -> list[asyncio.Task[None]]:
         """Start the tasks that run until the daemon ends; ``unknown`` users are looked up again."""
         works = {
             "event loop": self.event_loop.run(),
@@ -192,7 +192,7 @@ class Daemon:
         return [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def _take_over_secrets(self) -> None:
-        """Let secrets that no job needs any more go, before anybody can submit new ones."""
+        """Remove secrets that no job needs, before new ones can be submitted."""
         if self.secrets.is_empty():
             return
         live = await self.committer.read(Reader.secrets_of_live)
@@ -206,11 +206,11 @@ class Daemon:
         self.secrets.changed(changes)
 
     def _container_names(self) -> list[str]:
-        """Return the names of the live attempts' containers, from any thread."""
+        """Return the names of the live attempts' containers. Thread-safe."""
         return [attempt.container_name for attempt in list(self.event_loop.world.attempts.values())]
 
     def _live(self) -> Callable[[Mapping[str, str]], bool]:
-        """Return what knows the labels of the attempts that hold slices now, from any thread."""
+        """Return a predicate for the labels of attempts that hold slices now. Thread-safe."""
         leases = list(self.event_loop.world.leases.values())
         live = {(lease.job, lease.attempt) for held in leases for lease in list(held)}
         return lambda labels: attempt_of(labels) in live
@@ -323,7 +323,7 @@ class Daemon:
         return keeps_working_dir(self.containers.version(), host_of(self.config))
 
     async def _reconcile(self) -> None:
-        """Schedule once Docker and NVML were looked at."""
+        """Start the scheduler once Docker and NVML have been read."""
         problem = await in_thread("ping", self.observers.ping)
         self.health.set("engine", problem)
         if problem:
@@ -332,15 +332,15 @@ class Daemon:
         await self.observers.look_at_gpus()
         if self.rebooted:
             self.health.set("restore", await layout_restore.restore(self.context()))
-        with contextlib.suppress(LauncherError):  # else it is restored once more at the next start
+        with contextlib.suppress(LauncherError):  # otherwise it is restored again at the next start
             await self.committer.remember("boot_id", clock.boot_id())
         try:
             await self.event_loop.request(ev.Reconciled())
-        except LauncherError:  # read-only: what was observed is decided anew when commits work
+        except LauncherError:  # read-only: observations are decided again when commits work
             self.event_loop.post(ev.Reconciled())
 
     def context(self) -> Context:
-        """Return what requests work with."""
+        """Return the context of the request handlers."""
         return Context(
             config=self.config,
             event_loop=self.event_loop,
@@ -374,9 +374,9 @@ class Daemon:
         )
 
     def check(self) -> None:
-        """Raise ``InternalError`` where the loop that decides has ended: better down than deaf.
+        """Raise ``InternalError`` if the event loop has ended: a dead loop serves no request.
 
-        A new start reads the store again; running jobs go on meanwhile.
+        A restart reads the store again; running jobs go on meanwhile.
         """
         for task in self._tasks:
             if task.done():

@@ -212,7 +212,7 @@ def test_fix_switches_persistence_mode_on_and_says_so(launch: Shell, machine: Ma
     assert row(done, "fix") == "fix ok ran `nvidia-smi -pm 1`"
     assert row(done, "persistence") == "persistence ok persistence mode is on"
     again = checks(launch, "--fix")["fix"]
-    assert again["message"] == "there is nothing that the launcher mends by itself"
+    assert again["message"] == "nothing needs an automatic repair"
 
 
 def test_fix_makes_missing_device_nodes(launch: Shell, machine: Machine) -> None:
@@ -239,7 +239,7 @@ def test_fix_writes_an_old_cdi_spec_anew_and_makes_none_where_there_is_none(
     path = write(machine, "var/run/cdi/nvidia.yaml", yaml.safe_dump(old))
     found = checks(launch)["cdi"]
     assert found["state"] == "warning"
-    assert "names MIG-gone, which is not there now" in found["message"]
+    assert "names MIG-gone, which does not exist now" in found["message"]
     mended = checks(launch, "--fix")
     assert mended["fix"]["message"] == f"ran `nvidia-ctk cdi generate --output={path}`"
     assert mended["cdi"]["state"] == "ok"

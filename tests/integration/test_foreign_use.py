@@ -151,7 +151,7 @@ def test_where_it_cannot_be_known_what_a_number_meant_it_may_be_any_slice_of_the
     layout(daemon, "create", "3g.40gb@0")
     assert states(daemon) == {"3g.40gb": "foreign", "1g.10gb": "foreign"}
     waits_for(daemon, daemon.submit("true", gpus=ON_3G), "may be used by the container web")
-    words = "may be used by the container web, which was given MIG device 0:0"
+    words = "may be used by the container web, which has MIG device 0:0"
     for verb in ("doctor", "slices"):
         assert words in daemon.cli(verb, "-o", "json").stdout
     assert words in daemon.cli("why", "1").stdout

@@ -1,8 +1,7 @@
-"""What ``doctor`` checks, one room for each subject, and the harmless repairs that it may make.
+"""The checks of ``doctor``, one module per subject, and their harmless repairs.
 
-Everything that touches the machine goes through ``tools.Host`` (files below a root, tools by name)
-or takes what was read as a value. What cannot be found out is
-reported as unknown, not as a failure.
+Everything on the machine is accessed through ``tools.Host`` (files below a root, tools by name) or
+passed in as a value. Unknown facts are reported as unknown, not as failures.
 """
 
 from __future__ import annotations
@@ -29,26 +28,26 @@ PATIENCE_SECONDS = 20.0
 
 
 async def checks(context: Context, caller: Caller) -> list[wire.Check]:
-    """Return every check, in the order in which things must be right."""
+    """Return every check, in the order of their dependencies."""
     return [finding.line for finding in await findings(context, caller.uid)]
 
 
 async def fix(context: Context, caller: Caller) -> list[wire.Check]:
-    """Make the harmless repairs; returns what was done, then every check as it is now.
+    """Make the harmless repairs; return what was done, then every check as it is now.
 
-    Raises ``Unavailable`` while the layout is changed: a tool that uses NVML stands in its way.
+    Raises ``Unavailable`` during a layout change: a tool that uses NVML would block it.
     """
     change = context.world.layout
     if change is not None:
         raise Unavailable(
-            f"layout change {change.id} is under way, nothing is mended meanwhile",
+            f"layout change {change.id} is under way; repairs have to wait",
             fix="Wait for its end: `launch layout changes`.",
         )
     host, uid = host_of(context.config), caller.uid
     commands = dict.fromkeys(f.repair for f in await findings(context, uid) if f.repair is not None)
     done = [(await context.users.run(uid, _repair, host, command)).line for command in commands]
     if not done:
-        done = [ok("fix", "there is nothing that the launcher mends by itself").line]
+        done = [ok("fix", "nothing needs an automatic repair").line]
     return [*done, *await checks(context, caller)]
 
 
@@ -60,7 +59,7 @@ def _repair(host: Host, command: tuple[str, ...]) -> Finding:
 
 
 async def findings(context: Context, uid: int) -> list[Finding]:
-    """Look at everything, side by side; what does not answer holds up nothing else."""
+    """Run all checks in parallel; one that hangs does not block the others."""
     world, config = context.world, context.config
     host, seen = host_of(config), _seen(context)
     is_gpu_machine = bool(world.gpus)
@@ -99,17 +98,17 @@ async def findings(context: Context, uid: int) -> list[Finding]:
 async def _within(
     pool: FairPool, uid: int, name: str, check: Callable[..., list[Finding]], *values: Any
 ) -> list[Finding]:
-    """Run a group of checks in a thread, and wait for it for a limited time."""
+    """Run a group of checks in a thread, with a time limit."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await pool.run(uid, check, *values)
     except TimeoutError:
-        text = f"gave no answer within {PATIENCE_SECONDS:g} s"
-        return [problem(name, text, "Look at dmesg, and whether a disk or the driver hangs.")]
+        text = f"did not finish within {PATIENCE_SECONDS:g} s"
+        return [problem(name, text, "Check dmesg, and whether a disk or the driver hangs.")]
 
 
 def _seen(context: Context) -> nvml.Seen:
-    """What the daemon knows, as values that a thread may keep."""
+    """Return the daemon's knowledge as values that a thread may keep."""
     world = context.world
     states = [state for state in world.slices.values() if not state.lost]
     seen = Inventory(
@@ -131,12 +130,12 @@ def _daemon(context: Context) -> Iterator[Finding]:
 def _gpus(context: Context, inventory: Inventory) -> Iterator[Finding]:
     world = context.world
     if world.gpu_down:
-        yield problem("nvml", world.gpu_down, "CPU jobs run all the same.")
+        yield problem("nvml", world.gpu_down, "CPU jobs still run.")
         return
     silent = list(world.silent.values())
     for why in silent:
         text = (
-            "Nothing starts on it until it answers; dmesg has the driver's own words (NVRM, Xid)."
+            "Nothing starts on it until it responds; dmesg has the driver's messages (NVRM, Xid)."
         )
         yield problem("nvml", why, text)
     if not silent:
@@ -144,31 +143,31 @@ def _gpus(context: Context, inventory: Inventory) -> Iterator[Finding]:
     if context.health.processes_hidden:
         yield warning(
             "nvml processes",
-            "NVML does not list the processes on a slice: empty cgroups are the proof instead",
+            "NVML does not list the processes on a slice: empty cgroups prove them free instead",
             "Run the daemon as root: then it also sees processes outside of containers.",
         )
     yield from gpus.driver(inventory)
     yield from gpus.modes(inventory)
-    if world.layout is None:  # a change under way makes them and ends them
+    if world.layout is None:  # a running change creates and removes them
         yield from gpus.bare(inventory)
 
 
 async def _images(context: Context, uid: int) -> list[Finding]:
-    """Say which images only admins may run, because it is not known whose they are."""
+    """Report the images that only admins may run, because their owner is unknown."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             unknown = await images.undecided(context, uid)
     except (TimeoutError, EngineUnavailable, EngineError):
-        return []  # the checks of Docker say why
+        return []  # the checks of Docker report why
     if not context.config.system or not unknown:
-        return [ok("images", "it is known of every image whose it is")] if not unknown else []
+        return [ok("images", "the owner of every image is known")] if not unknown else []
     return [
         warning(
             "images",
-            f"{len(unknown)} image(s) that the launcher did not pull, such as {unknown[0].name}: "
-            "only admins may run them from here",
-            "`launch images publish IMAGE` makes one everybody's, `launch images publish --all` "
-            "all of these.",
+            f"{len(unknown)} image(s) not pulled by the launcher, such as {unknown[0].name}: "
+            "only admins may run the local copy",
+            "Publish one to all users with `launch images publish IMAGE`, or all of these with "
+            "`launch images publish --all`.",
         )
     ]
 

@@ -1,4 +1,4 @@
-"""CDI specs: files that say which device nodes belong to a GPU. They do not follow a layout."""
+"""CDI specs: files with the device nodes of each GPU. They do not follow layout changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DRIVER_FILE = re.compile(r"\.so\.\d{3,}\.")
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a spec says: device names with their nodes, and the host's files that it mounts."""
+    """The content of a spec: device names with their nodes, and the host files that it mounts."""
 
     path: Path
     devices: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -32,23 +32,23 @@ class Spec:
 
     @property
     def uuids(self) -> set[str]:
-        """The names that are UUIDs."""
+        """The device names that are UUIDs."""
         return {name for name in self.devices if _UUID.match(name)}
 
 
 def parse(path: Path) -> Spec | None:
-    """Return a spec of NVIDIA's GPUs, None for one of another kind.
+    """Return a spec of NVIDIA's GPUs, None for another kind.
 
-    Raises ``ValueError`` with a sentence where it cannot be read.
+    Raises ``ValueError`` with a sentence if it cannot be read.
     """
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
         kind = document.get("kind")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        words = str(error).splitlines()
-        raise ValueError(f"cannot read {path}: {words[0] if words else error}") from error
+        lines = str(error).splitlines()
+        raise ValueError(f"cannot read {path}: {lines[0] if lines else error}") from error
     except AttributeError as error:
-        raise ValueError(f"cannot read {path}: it is not a CDI spec") from error
+        raise ValueError(f"cannot read {path}: not a CDI spec") from error
     if kind != KIND:
         return None
     devices = {str(d.get("name")): _nodes(d) for d in _rows(document, "devices")}
@@ -69,7 +69,7 @@ def _rows(holder: Any, name: str) -> list[dict[str, Any]]:
 def check(
     host: Host, slices: tuple[Slice, ...], nodes: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
-    """Say which specs do not fit what stands; ``nodes`` are those that each slice needs."""
+    """Report the specs that do not match the layout; ``nodes`` has each slice's required nodes."""
     result: list[Spec] = []
     for path in specs(host.root):
         try:
@@ -86,11 +86,11 @@ def check(
             text = f"{spec.path} is older than the layout or the driver: {'; '.join(why)}"
             yield warning("cdi", text, repair=rewrite(spec.path))
         else:
-            yield ok("cdi", f"{spec.path} fits the layout")
+            yield ok("cdi", f"{spec.path} matches the layout")
 
 
 def rewrite(path: Path) -> tuple[str, ...]:
-    """Return the command that makes a spec anew."""
+    """Return the command that rewrites a spec."""
     return ("nvidia-ctk", "cdi", "generate", f"--output={path}")
 
 
@@ -98,11 +98,11 @@ def _gone(spec: Spec, slices: tuple[Slice, ...]) -> Iterator[str]:
     present = {s.uuid for s in slices} | {s.gpu_uuid for s in slices}
     gone = sorted(uuid for uuid in spec.uuids - present if uuid.startswith("MIG-"))
     if gone:
-        yield f"it names {_some(gone)}, which is not there now"
+        yield f"it names {_some(gone)}, which does not exist now"
 
 
 def _missing(result: Sequence[Spec], slices: tuple[Slice, ...]) -> Iterator[str]:
-    """What no spec names: by UUID, or where they number their devices, by count."""
+    """What no spec names: by UUID, or if they number their devices, by count."""
     cut = [s.uuid for s in slices if s.gi is not None]
     named: set[str] = set().union(*(spec.uuids for spec in result))
     numbered = {name for spec in result for name in spec.devices if _MIG_INDEX.fullmatch(name)}
@@ -110,14 +110,14 @@ def _missing(result: Sequence[Spec], slices: tuple[Slice, ...]) -> Iterator[str]
     if named and lacking:
         yield f"it does not name {_some(lacking)}"
     elif not named and result and len(numbered) != len(cut):
-        yield f"it numbers {len(numbered)} MIG devices where there are {len(cut)}"
+        yield f"it numbers {len(numbered)} MIG devices, but {len(cut)} exist"
 
 
 def _wrong_nodes(spec: Spec, nodes: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for uuid in sorted(spec.uuids & nodes.keys()):
         paths = {path for path in spec.devices[uuid] if path.startswith(NODE)}
         if nodes[uuid] and paths != set(nodes[uuid]):
-            yield f"it gives {uuid} the device nodes of another slice"
+            yield f"it has another slice's device nodes for {uuid}"
             return
 
 

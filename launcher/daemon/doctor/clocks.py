@@ -1,4 +1,4 @@
-"""The wall clock: begin times, priorities by age and every record rest on it."""
+"""The wall clock: start times, priorities by age and all records depend on it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 
 BUILD_YEAR = 2026
-"""No clock that is right shows a year before this program was written."""
+"""A year before this program was written means a wrong clock."""
 
 _TIME_ERROR = 5
-_TIMEX_BYTES = 1024  # more than struct timex has anywhere
+_TIMEX_BYTES = 1024  # more than sizeof(struct timex) on any architecture
 
 
 def check(wall: float, synchronised: bool | None) -> Finding:
-    """Say whether the clock is right; ``wall`` is seconds since 1970."""
+    """Check the clock; ``wall`` is seconds since 1970."""
     now = datetime.fromtimestamp(wall, UTC)
     text = f"it is {now:%Y-%m-%d %H:%M} UTC"
     if now.year < BUILD_YEAR:
@@ -26,14 +26,14 @@ def check(wall: float, synchronised: bool | None) -> Finding:
     if not synchronised:
         return warning(
             "clock",
-            f"{text}; the kernel does not count its clock as synchronised",
+            f"{text}; the kernel reports its clock as not synchronised",
             "Run a time service: `timedatectl set-ntp true`, or install chrony.",
         )
     return ok("clock", f"{text}, synchronised")
 
 
 def synchronised() -> bool | None:
-    """Return whether the kernel's clock is kept by a time service, None where it does not tell."""
-    # All zeros asks for the state and changes nothing.
+    """Return whether a time service synchronises the kernel's clock, None if unknown."""
+    # A zeroed struct only reads the state.
     state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return None if state < 0 else state != _TIME_ERROR

@@ -1,4 +1,4 @@
-"""Room on the disks that the queue and Docker live on."""
+"""Free space on the disks of the state directory and of Docker."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ DOCKER_LOW_MIB, DOCKER_OUT_MIB = 10240, 512
 
 
 def state(directory: Path) -> Finding:
-    """Say whether the queue can go on writing."""
+    """Check the space of the state directory."""
     fix = "Free some space: a full disk stops the queue."
     return _room("disk", directory, STATE_LOW_MIB, STATE_OUT_MIB, fix)
 
 
 def docker(data_root: str | None) -> Finding:
-    """Say whether images and containers have room."""
+    """Check the space for images and containers."""
     if not data_root:
-        return ok("docker disk", "unknown: Docker does not tell its data root")
+        return ok("docker disk", "unknown: Docker does not report its data root")
     fix = "Free some space: `docker system prune -a` removes what no container uses."
     return _room("docker disk", Path(data_root), DOCKER_LOW_MIB, DOCKER_OUT_MIB, fix)
 
@@ -30,7 +30,7 @@ def _room(check: str, directory: Path, low: int, out: int, fix: str) -> Finding:
     try:
         free = shutil.disk_usage(directory).free // MIB
     except OSError as error:
-        return ok(check, f"unknown: cannot look at {directory}: {error.strerror}")
+        return ok(check, f"unknown: cannot inspect {directory}: {error.strerror}")
     text = f"{free} MiB free for {directory}"
     if free < out:
         return problem(check, text, fix)

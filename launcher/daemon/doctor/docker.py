@@ -1,4 +1,4 @@
-"""Docker: whether it answers, can hand out GPUs, keeps them, and outlives a restart."""
+"""Docker: whether it answers, can hand out GPUs and limits, and survives a restart."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from launcher.errors import EngineError, EngineUnavailable
 Answer = Mapping[str, Any]
 
 PATIENCE_SECONDS = 10.0
-DRIVER_FIX = "Run nvidia-smi and look at dmesg; where both are well, try docker run --gpus all."
-NOT_REAL = ok("gpu-support", "the GPU is not real: Docker is asked for no device")
+DRIVER_FIX = "Run nvidia-smi and check dmesg; if both are fine, try docker run --gpus all."
+NOT_REAL = ok("gpu-support", "the GPU is not real: no device is requested from Docker")
 HOOK_FIX = "Install nvidia-container-toolkit, then restart Docker: it looks for the hook at start."
 
 
 def check(
     docker_host: str, refused: str | None, host: Host, gpus: bool, devices: Devices
 ) -> list[Finding]:
-    """Ask Docker; ``refused``: why it did not start a GPU job the last time, None if it did."""
+    """Check Docker; ``refused``: why it did not start the last GPU job, None if it did."""
     connection = DockerConnection(docker_host, PATIENCE_SECONDS)
     try:
         version, info = connection.version(), connection.info()
@@ -45,7 +45,7 @@ def check(
 
 
 def reachable(docker_host: str, version: Answer) -> Finding:
-    """Say which Docker answers, and whether it is one that we can talk to."""
+    """Check Docker's version and its API."""
     name = f"Docker {version.get('Version')} at {docker_host}"
     api = str(version.get("ApiVersion", ""))
     if older(api, OLDEST_DOCKER_API):
@@ -54,18 +54,18 @@ def reachable(docker_host: str, version: Answer) -> Finding:
 
 
 def gpu_support(version: Answer, info: Answer, refused: str | None, hook: HookBinary) -> Finding:
-    """Say by what Docker hands out GPUs, and under which name it is asked for them."""
+    """Check how Docker hands out GPUs, and the name under which they are requested."""
     if refused:
         missing = "nvidia-container-toolkit" in refused
         return problem("gpu-support", refused, HOOK_FIX if missing else DRIVER_FIX)
     driver = gpu_driver(str(version.get("Version", "")))
-    asked = f"asked for as driver {driver}" if driver else "asked for by capability, as --gpus does"
+    how = f"requested as driver {driver}" if driver else "requested by capability, as --gpus does"
     others = list(_other_ways(info))
     if hook.path is not None:
-        return ok("gpu-support", f"Docker hands out GPUs by {hook.path}, {asked}")
+        return ok("gpu-support", f"Docker hands out GPUs by {hook.path}, {how}")
     if hook.certain:
-        known = f"; it knows {' and '.join(others)}, which jobs do not use" if others else ""
-        text = f"dockerd does not find {HOOK} on its PATH: GPU jobs cannot start{known}"
+        unused = f"; it has {' and '.join(others)}, which jobs do not use" if others else ""
+        text = f"dockerd does not find {HOOK} on its PATH: GPU jobs cannot start{unused}"
         return problem("gpu-support", text, HOOK_FIX)
     if others:
         text = f"Docker can hand out GPUs by {' and '.join(others)}; unknown whether it has {HOOK}"
@@ -87,36 +87,36 @@ def _other_ways(info: Answer) -> Iterator[str]:
 
 
 def cgroup_driver(info: Answer) -> Iterator[Finding]:
-    """Say whether systemd can take the GPU away from containers that the hook gave it to."""
+    """Check whether systemd can revoke the GPU from containers that got it from the hook."""
     driver = info.get("CgroupDriver")
     if driver == "systemd":
         yield warning(
             "cgroup-driver",
-            "systemd: `systemctl daemon-reload`, which package upgrades run, can take the GPU away "
-            "from running jobs",
+            "systemd: `systemctl daemon-reload` (package upgrades run it) can revoke the GPU of "
+            "running jobs",
             'Put "exec-opts": ["native.cgroupdriver=cgroupfs"] into /etc/docker/daemon.json and '
             "restart Docker when no job runs.",
         )
     else:
-        yield ok("cgroup-driver", f"{driver or 'unknown'}: a daemon-reload takes no GPU away")
+        yield ok("cgroup-driver", f"{driver or 'unknown'}: a daemon-reload revokes no GPU")
 
 
 def limits(info: Answer) -> Iterator[Finding]:
-    """Say which limits this kernel cannot keep: Docker drops them without a word."""
-    known = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "number of processes"}
-    missing = [feature for key, feature in known.items() if info.get(key) is False]
+    """Report limits that this kernel cannot enforce: Docker drops them silently."""
+    features = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "number of processes"}
+    missing = [feature for key, feature in features.items() if info.get(key) is False]
     if missing:
         yield warning(
             "limits",
             f"Docker cannot limit the {' and the '.join(missing)} of a container here",
-            "Have the kernel's cgroup controllers on (for swap: swapaccount=1).",
+            "Enable the kernel's cgroup controllers (for swap: swapaccount=1).",
         )
 
 
 def live_restore(info: Answer) -> Finding:
-    """Say whether jobs outlive a restart of Docker."""
+    """Check whether jobs survive a restart of Docker."""
     if info.get("LiveRestoreEnabled"):
-        return ok("live-restore", "on: jobs outlive a restart of Docker")
+        return ok("live-restore", "on: jobs survive a restart of Docker")
     return warning(
         "live-restore",
         "off: a restart of Docker kills every running job",

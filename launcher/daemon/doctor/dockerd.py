@@ -19,7 +19,7 @@ CONNECT_SECONDS = 2.0
 class HookBinary:
     """Where Docker finds the hook, None if nowhere.
 
-    Not ``certain``: dockerd's PATH could not be read, this was looked for in the usual folders.
+    Not ``certain``: dockerd's PATH could not be read; the usual folders were searched.
     """
 
     path: str | None
@@ -40,9 +40,9 @@ def hook_of(
 
 
 def _found(root: Path, folders: str) -> str | None:
-    """Return the hook on the PATH of a process that has another root, such as the host's.
+    """Return the hook on the PATH of a process with another root, such as the host's.
 
-    A link there may be absolute: it is not followed.
+    Links are not followed, because they may be absolute.
     """
     for folder in filter(None, folders.split(":")):
         place = root / folder.lstrip("/") / HOOK
@@ -52,7 +52,7 @@ def _found(root: Path, folders: str) -> str | None:
 
 
 def path_of(pid: int, proc: Path = Path("/proc")) -> str | None:
-    """Return the PATH of a process, empty where it has none, None where it is not ours to read."""
+    """Return the PATH of a process, empty if it has none, None if it cannot be read."""
     try:
         raw = (proc / str(pid) / "environ").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""nvidia-container-toolkit and runc against the known ways out of a container."""
+"""Checks nvidia-container-toolkit and runc for known container escapes."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from launcher.daemon.machine.tools import Host
 _NVIDIA = re.compile(r"^NVIDIA Container .*?version:? v?(\d\S*)", re.MULTILINE)
 _RUNC = re.compile(r"^runc version (\d\S*)", re.MULTILINE)
 _MENDED = re.compile(r"^1\.1\.5\+ds1-1\+deb12u[1-9]")
-"""Debian 12 (DSA-5615-1). Docker tells the package's version as runc's commit."""
+"""Debian 12 (DSA-5615-1). Docker reports the package's version as runc's commit."""
 TOOLKIT_COMMANDS = ("nvidia-ctk", "nvidia-container-runtime")
 
 
 def toolkit(host: Host) -> Finding:
-    """Say whether a malicious image can break out through NVIDIA's container toolkit."""
+    """Check whether a malicious image can break out through NVIDIA's container toolkit."""
     name = "container-toolkit"
     version = toolkit_version(host)
     if version is None:
-        return ok(name, f"unknown: {' and '.join(TOOLKIT_COMMANDS)} tell no version here")
+        return ok(name, f"unknown: {' and '.join(TOOLKIT_COMMANDS)} report no version")
     left = escapes_of(version, TOOLKIT)
-    known = [escape for escape in left if escape.published]
+    published = [escape for escape in left if escape.published]
     fix = f"Upgrade nvidia-container-toolkit to {TOOLKIT[-1].fixed[-1]} or later."
     text = f"nvidia-container-toolkit {version}"
-    if known:
+    if published:
         return problem(name, f"{text} lets a malicious image take over the host{_named(left)}", fix)
     if left:
-        unsure = "; in which version it is fixed was not published"
-        return warning(name, f"{text} may have a known way out{_named(left)}{unsure}", fix)
-    return ok(name, f"{text} has no known way out of a container")
+        unsure = "; the fixed version was not published"
+        return warning(name, f"{text} may have a known escape{_named(left)}{unsure}", fix)
+    return ok(name, f"{text} has no known container escape")
 
 
 def toolkit_version(host: Host) -> str | None:
-    """Return the installed version, None where no tool tells it."""
+    """Return the installed version, None if no tool reports it."""
     for command in TOOLKIT_COMMANDS:
-        match = _NVIDIA.search(host.ask(command, "--version") or "")
+        match = _NVIDIA.search(host.output_of(command, "--version") or "")
         if match and key(match[1]):
             return match[1]
     return None
 
 
 def toolkit_fixed(host: Host) -> bool:
-    """Whether no image can make NVIDIA's hook load its code: there is no hook, or it is mended."""
+    """Whether no image can make NVIDIA's hook load its code: no hook, or a fixed one."""
     version = toolkit_version(host)
     if version is not None:
         return not older(version, TOOLKIT_FIXED)
@@ -63,20 +63,20 @@ def toolkit_fixed(host: Host) -> bool:
 
 
 def runc(version: Mapping[str, Any], host: Host) -> Finding:
-    """Say whether the runc that Docker uses has known ways out.
+    """Check whether the runc that Docker uses has known escapes.
 
-    Only a warning: distributions mend it without a new version.
+    Only a warning, because distributions fix it without a new version.
     """
     number = runc_version(version, host)
     if number is None:
-        return ok("runc", "unknown: neither Docker nor runc tells its version")
+        return ok("runc", "unknown: neither Docker nor runc reports its version")
     left = escapes_of(number, RUNC)
     if not left:
-        return ok("runc", f"runc {number} has no known way out of a container")
+        return ok("runc", f"runc {number} has no known container escape")
     return warning(
         "runc",
-        f"runc {number} has known ways out of a container{_named(left)}, unless your distribution "
-        "has mended them",
+        f"runc {number} has known container escapes{_named(left)}, unless your distribution "
+        "has fixed them",
         f"Upgrade runc to {RUNC[-1].fixed[0]} or later, or see your distribution's advisories.",
     )
 
@@ -84,8 +84,8 @@ def runc(version: Mapping[str, Any], host: Host) -> Finding:
 def keeps_working_dir(version: Mapping[str, Any], host: Host) -> bool:
     """Whether runc is known to refuse a working directory outside of its container.
 
-    CVE-2024-21626: by its version, or by the revision with which a distribution mended an older
-    one. False where neither is known.
+    CVE-2024-21626: by its version, or by the package revision with which a distribution fixed an
+    older one. False if neither is known.
     """
     number = runc_version(version, host)
     if number is None:
@@ -102,12 +102,12 @@ def _revision(version: Mapping[str, Any]) -> str:
 
 
 def runc_version(version: Mapping[str, Any], host: Host) -> str | None:
-    """Return the version that Docker tells of its runc, else that of the one on the PATH."""
+    """Return the version that Docker reports of its runc, else that of the runc on the PATH."""
     for component in version.get("Components") or []:
         version_text = str(component.get("Version", ""))
         if component.get("Name") == "runc" and key(version_text):
             return version_text
-    match = _RUNC.search(host.ask("runc", "--version") or "")
+    match = _RUNC.search(host.output_of("runc", "--version") or "")
     return match[1] if match else None
 
 

@@ -1,4 +1,4 @@
-"""What one check found: a line of the report, and the harmless command that would mend it."""
+"""The finding of one check: a line of the report, and the harmless command that repairs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launcher import wire
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """``repair`` may be run by ``doctor --fix``: it disturbs nobody and can be run again."""
+    """``repair`` may be run by ``doctor --fix``: it is harmless and repeatable."""
 
     check: str
     state: Literal["ok", "warning", "problem"]
@@ -21,7 +21,7 @@ class Finding:
 
     @property
     def line(self) -> wire.Check:
-        """What is told of it; a repair is also told as the command to run by hand."""
+        """The finding in the API's form; a repair is shown as the command to run by hand."""
         fix = self.fix
         if fix is None and self.repair is not None:
             fix = f"Run `{shlex.join(self.repair)}`, or let `launch doctor --fix` do it."
@@ -29,17 +29,17 @@ class Finding:
 
 
 def ok(check: str, message: str) -> Finding:
-    """Return that a thing is well, or that it cannot be known and need not be."""
+    """Return a finding that all is well, or that an unknown fact is harmless."""
     return Finding(check=check, state="ok", message=message)
 
 
 def warning(
     check: str, message: str, fix: str | None = None, repair: tuple[str, ...] | None = None
 ) -> Finding:
-    """Return that jobs run, but something is not as it should be."""
+    """Return a finding that jobs run, but something needs attention."""
     return Finding(check=check, state="warning", message=message, fix=fix, repair=repair)
 
 
 def problem(check: str, message: str, fix: str | None = None) -> Finding:
-    """Return that jobs cannot run, or that the machine is open to them."""
+    """Return a finding that jobs cannot run, or can attack the machine."""
     return Finding(check=check, state="problem", message=message, fix=fix)

@@ -1,4 +1,4 @@
-"""The GPUs as the last look at NVML found them: driver, MIG mode, what stands, who uses it."""
+"""The GPUs as NVML last reported them: driver, MIG mode, instances, users."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DRIVER = re.compile(r"\b(\d{3,}\.\d+(?:\.\d+)?)\b")
 
 
 def driver(inventory: Inventory) -> Iterator[Finding]:
-    """Say whether the driver is new enough, for us and for every board."""
+    """Check that the driver is new enough for the launcher and for every board."""
     version = inventory.driver_version
     if older(version, OLDEST_DRIVER):
         fix = f"Upgrade the NVIDIA driver to R{OLDEST_DRIVER} or later."
@@ -41,9 +41,9 @@ def driver(inventory: Inventory) -> Iterator[Finding]:
 
 
 def library(host: Host, driver_version: str | None) -> Finding:
-    """Say whether programs that start now, in containers too, fit the loaded kernel driver.
+    """Check that newly started programs, also in containers, match the loaded kernel driver.
 
-    ``driver_version`` is what NVML told, for where /proc does not.
+    ``driver_version`` is NVML's, used if /proc does not have it.
     """
     loaded, installed = _loaded(host) or driver_version, _installed(host)
     if loaded is None or installed is None:
@@ -80,16 +80,16 @@ def _installed(host: Host) -> str | None:
 
 
 def modes(inventory: Inventory) -> Iterator[Finding]:
-    """Say of every GPU whether it can be cut, is, or will be after a reset."""
+    """Report the MIG mode of every GPU: off, on, or pending."""
     for gpu in inventory.gpus:
         name = f"gpu {gpu.index}"
         if gpu.mig_current is None:
-            yield ok(name, f"{gpu.name} cannot do MIG, it is leased whole")
+            yield ok(name, f"{gpu.name} does not support MIG; it is leased whole")
         elif gpu.mig_current != gpu.mig_pending:
             yield warning(
                 name,
                 f"{gpu.name}: MIG mode is {_on(gpu.mig_current)}, {_on(gpu.mig_pending)} pending",
-                f"Reset it when nobody uses it (`nvidia-smi --gpu-reset -i {gpu.index}`), or "
+                f"Reset it when it is unused (`nvidia-smi --gpu-reset -i {gpu.index}`), or "
                 "reboot the machine.",
             )
         else:
@@ -102,7 +102,7 @@ def _on(mode: bool | None) -> str:
 
 
 def bare(inventory: Inventory) -> Iterator[Finding]:
-    """Say which GPU instances take room and can run nothing."""
+    """Report GPU instances that take space but cannot run anything."""
     gpus = {gpu.uuid: gpu for gpu in inventory.gpus}
     for instance in inventory.bare:
         yield _bare(instance, gpus[instance.gpu_uuid])
@@ -113,41 +113,41 @@ def _bare(instance: Instance, gpu: Gpu) -> Finding:
     return warning(
         "gpu instance",
         f"GPU instance {instance.gi} ({instance.profile}@{instance.placement.start}) of GPU "
-        f"{gpu.index} has no compute instance: it takes room and can run nothing",
+        f"{gpu.index} has no compute instance: it takes space and cannot run anything",
         f"`nvidia-smi mig -cci {where}` makes it a slice, "
         f"`launch layout destroy {gpu.index}/{instance.gi}` removes it.",
     )
 
 
 def persistence(inventory: Inventory, modes: Mapping[str, bool | None]) -> Finding:
-    """Say whether the driver stays loaded while nobody uses it; ``modes`` by GPU UUID."""
+    """Check that the driver stays loaded on unused GPUs; ``modes`` by GPU UUID."""
     off = [gpu for gpu in inventory.gpus if modes.get(gpu.uuid) is False]
     if off:
         names = ", ".join(str(gpu.index) for gpu in off)
         return warning(
             "persistence",
             f"persistence mode is off on GPU {names}: the driver may unload between two jobs, "
-            "which is slow and takes the layout of newer boards with it",
+            "which is slow and loses the layout of newer boards",
             repair=PERSISTENCE_ON,
         )
     if any(modes.get(gpu.uuid) is None for gpu in inventory.gpus):
-        return ok("persistence", "unknown: this driver does not tell its persistence mode")
+        return ok("persistence", "unknown: this driver does not report its persistence mode")
     return ok("persistence", "persistence mode is on")
 
 
 def quarantined(states: Iterable[SliceState]) -> Iterator[Finding]:
-    """Say which slices nobody gets, and why."""
+    """Report quarantined slices, with reasons."""
     for state in states:
         if state.quarantine:
             yield warning("slice", f"{state.slice.uuid} is quarantined: {state.quarantine}")
 
 
 def foreign(used: Mapping[str, str], users: Mapping[str, list[Holder]]) -> Iterator[Finding]:
-    """Say who uses a slice without the launcher; ``used`` is half a sentence by slice UUID."""
+    """Report foreign users of slices; ``used`` is half a sentence by slice UUID."""
     for uuid, how in used.items():
-        known = users.get(uuid)
-        text = f"is used by {', '.join(map(str, known))}" if known else how
-        fix = "The slice is free again when that has ended; jobs should go through the launcher."
+        holders = users.get(uuid)
+        text = f"is used by {', '.join(map(str, holders))}" if holders else how
+        fix = "The slice is free again when that has ended; run jobs through the launcher."
         yield warning("foreign", f"{uuid} {text}", fix)
     if not used:
-        yield ok("foreign", "nobody uses a slice without the launcher")
+        yield ok("foreign", "no slice is used without the launcher")

@@ -1,4 +1,4 @@
-"""The device nodes of GPU and compute instances: NVML makes instances and no nodes."""
+"""The device nodes of GPU and compute instances: NVML creates instances without nodes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ NODE = "/dev/nvidia-caps/nvidia-cap"
 MAKE_NODES = ("nvidia-smi", "-L")
 
 
-def nodes_of(s: Slice, gpu_minor: int | None, known: Mapping[str, int]) -> list[str]:
-    """Return the nodes that a container needs to use a slice beside /dev/nvidia<n>.
+def nodes_of(s: Slice, gpu_minor: int | None, numbers: Mapping[str, int]) -> list[str]:
+    """Return the nodes that a container needs to use a slice, besides /dev/nvidia<n>.
 
-    Empty for a whole GPU, and where the driver does not tell them.
+    Empty for a whole GPU, and if the driver does not report them.
     """
     instance = f"gpu{gpu_minor}/gi{s.gi}"
     names = (f"{instance}/access", f"{instance}/ci{s.ci}/access")
-    return [f"{NODE}{known[name]}" for name in names if name in known]
+    return [f"{NODE}{numbers[name]}" for name in names if name in numbers]
 
 
 def check(
     host: Host, slices: tuple[Slice, ...], gpu_minors: Mapping[str, int | None]
 ) -> Iterator[Finding]:
-    """Say which nodes are missing; nothing where the driver has no list of them."""
-    known = minors(host)
-    if not known:
+    """Report missing nodes; nothing if the driver has no list of them."""
+    numbers = minors(host)
+    if not numbers:
         return
     lacking: dict[str, list[str]] = {}
     for s in slices:
-        wanted = nodes_of(s, gpu_minors.get(s.gpu_uuid), known)
+        wanted = nodes_of(s, gpu_minors.get(s.gpu_uuid), numbers)
         missing = [node for node in wanted if not host.file(node).exists()]
         if missing:
             lacking[s.uuid] = missing
@@ -44,6 +44,6 @@ def check(
     others = f" ({len(lacking) - 1} more slices lack theirs)" if len(lacking) > 1 else ""
     yield warning(
         "device nodes",
-        f"{uuid} has no {' and no '.join(missing)}{others}: a container on it may see no GPU",
+        f"{uuid} has no {' and no '.join(missing)}{others}: a container on it may not see a GPU",
         repair=MAKE_NODES,
     )

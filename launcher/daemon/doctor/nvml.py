@@ -1,4 +1,4 @@
-"""What the last look at the GPUs did not ask: one more question to NVML, each answer or None."""
+"""Checks that need further NVML queries; each result may be None."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ from launcher.gpu.holders import Holder, describe
 
 T = TypeVar("T")
 
-NODES_UNSEEN = ok("device nodes", "unknown: a daemon in a container does not see the machine's")
+NODES_UNSEEN = ok(
+    "device nodes", "unknown: a daemon in a container does not see the machine's nodes"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the daemon knows of its GPUs; ``used`` says who else uses a slice, by its UUID."""
+    """The daemon's knowledge of its GPUs; ``used`` names foreign users by slice UUID."""
 
     inventory: Inventory
     used: Mapping[str, str]
 
 
 def check(host: Host, reader: GpuReader, seen: Seen, contained: bool = False) -> list[Finding]:
-    """Ask NVML and look at the files that must fit it.
+    """Query NVML and check the files that must match it.
 
-    A daemon that is ``contained`` has only some of the machine's device nodes.
+    A ``contained`` daemon has only some of the machine's device nodes.
     """
     findings = seen.inventory
     uuids = [gpu.uuid for gpu in findings.gpus]
-    modes = {uuid: _asked(lambda u=uuid: reader.persistence(u)) for uuid in uuids}  # type: ignore[misc]
+    modes = {uuid: _or_none(lambda u=uuid: reader.persistence(u)) for uuid in uuids}  # type: ignore[misc]
     return [
         gpus.persistence(findings, modes),
         *files(host, reader, findings, contained),
@@ -45,10 +47,10 @@ def check(host: Host, reader: GpuReader, seen: Seen, contained: bool = False) ->
 
 
 def files(host: Host, reader: GpuReader, inventory: Inventory, contained: bool) -> list[Finding]:
-    """Look whether the device nodes and the CDI specs fit what stands."""
+    """Check that the device nodes and the CDI specs match the layout."""
     gpu_minors = {gpu.uuid: _minor(reader, gpu.uuid) for gpu in inventory.gpus}
-    known = mig_device_nodes.minors(host)
-    needed = {s.uuid: nodes.nodes_of(s, gpu_minors[s.gpu_uuid], known) for s in inventory.slices}
+    minors = mig_device_nodes.minors(host)
+    needed = {s.uuid: nodes.nodes_of(s, gpu_minors[s.gpu_uuid], minors) for s in inventory.slices}
     return [
         *([NODES_UNSEEN] if contained else nodes.check(host, inventory.slices, gpu_minors)),
         *cdi.check(host, inventory.slices, needed),
@@ -56,11 +58,11 @@ def files(host: Host, reader: GpuReader, inventory: Inventory, contained: bool) 
 
 
 def unfit(host: Host, reader: GpuReader, contained: bool, inventory: Inventory) -> list[str]:
-    """Return which device nodes and CDI specs do not fit what stands: sentences."""
+    """Return as sentences the device nodes and CDI specs that do not match the layout."""
     return [f.message for f in files(host, reader, inventory, contained) if f.state != "ok"]
 
 
-def _asked(question: Callable[[], T]) -> T | None:
+def _or_none(question: Callable[[], T]) -> T | None:
     try:
         return question()
     except (GpuUnavailable, GpuFault):
@@ -68,10 +70,10 @@ def _asked(question: Callable[[], T]) -> T | None:
 
 
 def _minor(reader: GpuReader, uuid: str) -> int | None:
-    node: Path | None = _asked(lambda: reader.device_node(uuid))
+    node: Path | None = _or_none(lambda: reader.device_node(uuid))
     digits = "" if node is None else node.name.removeprefix("nvidia")
     return int(digits) if digits.isdigit() else None
 
 
 def _users(reader: GpuReader, uuid: str) -> list[Holder]:
-    return [describe(p.pid) for p in _asked(lambda: reader.processes(uuid)) or ()]
+    return [describe(p.pid) for p in _or_none(lambda: reader.processes(uuid)) or ()]

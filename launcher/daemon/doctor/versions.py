@@ -1,4 +1,4 @@
-"""Versions and what is known of them, as data: drivers that boards need, fixes of known escapes."""
+"""Known versions as data: drivers that boards need, fixes of known escapes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OLDEST_DOCKER_API = "1.41"
 
 _VERSION = re.compile(r"(\d+(?:\.\d+)*)(?:[-~.]?rc\.?(\d+))?")
 _FINAL = 10**6
-"""The place of a release after all of its candidates."""
+"""Sorts a release after all of its candidates."""
 
 Key = tuple[tuple[int, ...], int]
 
 
 def key(text: str) -> Key | None:
-    """Return what a version is compared by, None where the text does not begin with one.
+    """Return the sort key of a version, None if the text does not start with one.
 
     >>> key("1.4.0-rc.3") < key("1.4") < key("1.4.1+ds1-2")
     True
@@ -32,16 +32,16 @@ def key(text: str) -> Key | None:
 
 
 def older(text: str, than: str) -> bool:
-    """Whether a version is older than another; one that cannot be read is not."""
-    one, other = key(text), key(than)
-    return one is not None and other is not None and one < other
+    """Whether a version is older than another; False if one cannot be parsed."""
+    left, right = key(text), key(than)
+    return left is not None and right is not None and left < right
 
 
 @dataclass(frozen=True, slots=True)
 class BoardSupport:
-    """The first driver that can cut a board into slices, and how to know the board.
+    """The first driver that supports MIG on a board, and how to recognise the board.
 
-    ``name`` stands as a word in the product's name; ``devices`` are PCI device numbers.
+    ``name`` is a word in the product's name; ``devices`` are PCI device numbers.
     """
 
     name: str
@@ -66,7 +66,7 @@ BOARDS = (
 
 
 def board_of(gpu: Gpu) -> BoardSupport | None:
-    """Return what is known of a GPU's board: by its PCI number, else by its name."""
+    """Return the entry of a GPU's board: by its PCI number, else by its name."""
     device = None if gpu.pci_device_id is None else gpu.pci_device_id >> 16
     by_number = (board for board in BOARDS if device in board.devices)
     by_name = (board for board in BOARDS if re.search(rf"\b{board.name}\b", gpu.name))
@@ -75,9 +75,9 @@ def board_of(gpu: Gpu) -> BoardSupport | None:
 
 @dataclass(frozen=True, slots=True)
 class Escape:
-    """A way out of a container, and the first version without it of each line that got a fix.
+    """A container escape, and the first fixed version of each release line that got a fix.
 
-    Not ``published``: the fixed version was never told, ours is an assumption.
+    Not ``published``: the fixed version was not announced; ours is an assumption.
     """
 
     name: str
@@ -110,7 +110,7 @@ def escapes_of(version: str, known: Sequence[Escape]) -> list[Escape]:
 
 
 def _has_fix(version: str, fixed: tuple[str, ...]) -> bool:
-    """A line of releases has its own fix; lines after the last one had it from the start."""
+    """Whether a version has the fix: each release line has its own; later lines have it."""
     same_line = (fix for fix in fixed if _line(fix) == _line(version))
     return not older(version, next(same_line, fixed[-1]))
 

@@ -1,1 +1,1 @@
-"""What the daemon observes of the machine and touches on it: GPUs, devices, foreign use, disks."""
+"""The daemon's view of the machine: GPUs, devices, foreign use, disks."""

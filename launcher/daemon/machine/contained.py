@@ -12,7 +12,7 @@ from launcher.engine.containers import Containers
 from launcher.errors import EngineError, EngineUnavailable, NotAllowed
 
 CONFIG_DEVICES = "NVIDIA_MIG_CONFIG_DEVICES"
-"""With this variable a container asks NVIDIA's toolkit for the right to change layouts."""
+"""With this variable a container requests from NVIDIA's toolkit the right to change layouts."""
 STOP_SECONDS = 10.0
 ONE_SHOT = (
     "With Docker Compose: `docker compose stop launcher`, `docker compose run --rm layout VERB`, "

@@ -23,8 +23,8 @@ def lack_of_space(config: Config) -> str | None:
     if free >= reserve * MIB:
         return None
     return (
-        f"{config.state_dir} has only {free // MIB} MiB free: what runs and waits goes on, "
-        f"submits are refused below {reserve} MiB"
+        f"{config.state_dir} has only {free // MIB} MiB free: jobs go on, but submits are "
+        f"refused below {reserve} MiB"
     )
 
 

@@ -1,4 +1,4 @@
-"""Programs that constantly read every GPU, such as dcgm, do not count as use of a slice."""
+"""Programs that constantly read every GPU, such as dcgm, do not count as users of a slice."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Foreign use of slices: by other containers, another launcher's, or processes without either.
+"""Foreign use of slices: by other containers, another launcher's, or bare processes.
 
-A container of a live attempt of ours never counts; one of an attempt that is over, or with another
-``launcher.store`` label, does (I13). What launcher.toml allows does not count either, nor does the
-container that the daemon itself runs in, which sees every GPU.
+A container of a live attempt of this daemon never counts. One of an ended attempt, or with another
+``launcher.store`` label, does (I13). Programs allowed in launcher.toml do not count, nor does the
+daemon's own container, which sees every GPU.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from launcher.gpu import GpuReader
 
 @dataclass(frozen=True, slots=True)
 class _Has:
-    """The devices that one start of a container was given.
+    """The devices of one start of a container.
 
     ``ids`` are certain names of slices or GPUs, or device nodes. ``unsure`` are names that may mean
-    other slices today, by the index of the GPU they are on, None if even that is unknown.
+    other slices today, by the index of their GPU, None if that is unknown too.
     """
 
     ids: frozenset[str] = frozenset()
@@ -48,10 +48,9 @@ class ForeignUse:
         own: str | None = None,
         nodes: MigDeviceNodes | None = None,
     ) -> None:
-        """``live`` reads which attempts hold slices, and returns what knows their labels.
-
-        ``devices``: whether containers are given devices at all. ``own``: the id of the daemon's
-        own container, if it runs in one. ``nodes``: how device nodes in containers are read.
+        """``live`` returns a predicate for the labels of attempts that hold slices. ``devices``:
+        whether containers receive devices at all. ``own``: the id of the daemon's own container,
+        if any. ``nodes`` reads the device nodes in containers.
         """
         self._devices_are_given, self._own = devices, own
         self._live = live
@@ -67,7 +66,7 @@ class ForeignUse:
     def find(self, inventory: Inventory, ours: frozenset[str]) -> tuple[dict[str, str], str | None]:
         """Return slice UUID -> its foreign user. ``ours`` are slices with a live lease: skipped.
 
-        While Docker is away (the second value says why) only processes are known; nothing is
+        While Docker is down (the second value says why) only processes are known; no job is
         started then.
         """
         used: dict[str, str] = {}
@@ -91,7 +90,7 @@ class ForeignUse:
         return used, blind
 
     def _learning(self, inventory: Inventory) -> dict[str, str]:
-        """Return the devices of each running container, and learn what new ones' numbers mean."""
+        """Return the devices of each running container, and learn the meaning of new numbers."""
         starts: dict[str, tuple[Number, ...]] = {}
         used = self.by_containers(inventory.slices, starts)
         try:
@@ -105,11 +104,11 @@ class ForeignUse:
     ) -> dict[str, str]:
         """Return slice UUID -> the foreign container that has it; raises as Docker does.
 
-        ``starts`` is filled with the starts of containers that were given numbers, and with these.
+        ``starts`` receives the starts of containers that have numbers, with the numbers.
         """
         if not self._devices_are_given():
             return {}
-        # Read first: an attempt that ends between the two reads was still there then.
+        # Read first, because an attempt may end between the two reads.
         is_live = self._live()
         running = {c["Id"]: c for c in self._containers.running()}
         self._allowed.note(running.values())
@@ -128,37 +127,37 @@ class ForeignUse:
             for s in slices:
                 if has.ids and self._has(has.ids, s):
                     used[s.uuid] = f"is used by the container {name}"
-                elif (asked := self._may_mean(has.unsure, s)) is not None:
-                    used.setdefault(s.uuid, _perhaps(name, asked))
+                elif (may_be := self._may_mean(has.unsure, s)) is not None:
+                    used.setdefault(s.uuid, _perhaps(name, may_be))
         return used
 
     def _devices(self, container_id: str, starts: dict[str, tuple[Number, ...]]) -> _Has:
-        """Return what a container was given.
+        """Return the devices of a container.
 
-        That never changes, but the meaning of numbers does, at each start. A container with
-        numbers is therefore inspected every time. Raises as Docker does: a container that cannot
-        be inspected may have anything.
+        They never change, but at each start the meaning of numbers does. A container with them is
+        therefore inspected every time. Raises as Docker does: a container that cannot be inspected
+        may have anything.
         """
-        known = self._named.get(container_id)
-        if known is not None:
-            return known
+        cached = self._named.get(container_id)
+        if cached is not None:
+            return cached
         result = self._containers.inspect(container_id)
         if result is None:
             return _Has()
-        asked = gpu_ids(result.info) - {""}
-        doubtful = {name for name in asked if not _IS_PLAIN.match(name)}
+        names = gpu_ids(result.info) - {""}
+        doubtful = {name for name in names if not _IS_PLAIN.match(name)}
         start = f"{result.id} {result.started_at}"
-        opened = self._can_open(result, start) if asked else frozenset()
+        opened = self._can_open(result, start) if names else frozenset()
         if not doubtful:
-            has = self._named[container_id] = _Has(frozenset(asked) | opened)
+            has = self._named[container_id] = _Has(frozenset(names) | opened)
             return has
         starts[start] = tuple(n for name in doubtful if (n := number_of(name)) is not None)
-        return self._meant(start, asked - doubtful, doubtful, opened)
+        return self._meant(start, names - doubtful, doubtful, opened)
 
     def _meant(
         self, start: str, sure: set[str], doubtful: set[str], opened: frozenset[str]
     ) -> _Has:
-        """Return what names mean: the devices the container can open, or the stored meanings."""
+        """Return the meaning of names: devices the container can open, or stored meanings."""
         ids, unsure = set(sure) | opened, dict[str, int | None]()
         numbers = {name: number_of(name) for name in doubtful}
         for name, number in numbers.items():
@@ -168,7 +167,7 @@ class ForeignUse:
                 continue
             node = self._node(self._gpus.get(number[0], ""))
             on_gpu = {n for n in numbers.values() if n is not None and n[0] == number[0]}
-            if sum(each.startswith(f"{node}/") for each in opened) >= len(on_gpu):
+            if sum(path.startswith(f"{node}/") for path in opened) >= len(on_gpu):
                 continue
             remembered = self.numbers.meant(start, number)
             if remembered is None:
@@ -178,9 +177,9 @@ class ForeignUse:
         return _Has(frozenset(ids), unsure)
 
     def _can_open(self, container: Container, start: str) -> frozenset[str]:
-        """Return which MIG devices a container has the nodes of, as they were when first seen.
+        """Return the MIG devices whose nodes a container has, as they were when first seen.
 
-        A privileged one has all nodes of the machine, which says nothing about its use of them.
+        A privileged container has all nodes of the machine, which does not show use.
         """
         if self._in_container is None or (container.info.get("HostConfig") or {}).get("Privileged"):
             return frozenset()
@@ -225,11 +224,11 @@ _IS_PLAIN = re.compile(r"all$|(?:gpu)?\d{1,4}$|GPU-|MIG-|/dev/")
 the driver is loaded."""
 
 
-def _perhaps(container: str, asked: str) -> str:
-    device = f"MIG device {asked}" if number_of(asked) else asked
+def _perhaps(container: str, name: str) -> str:
+    device = f"MIG device {name}" if number_of(name) else name
     return (
-        f"may be used by the container {container}, which was given {device}: which slice that was "
-        "when it was started is not known"
+        f"may be used by the container {container}, which has {device}: the slice behind it at "
+        "its start is unknown"
     )
 
 

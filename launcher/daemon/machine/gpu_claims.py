@@ -36,7 +36,7 @@ class GpuClaims:
             return claim(gpu_uuid, self._directory, store=self._store)
         node = self._node(gpu_uuid)
         if node is None:
-            raise Unavailable(f"cannot claim {gpu_uuid}: its device node is not known")
+            raise Unavailable(f"cannot claim {gpu_uuid}: its device node is unknown")
         return claim_device(gpu_uuid, node)
 
     def release(self) -> None:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PROOF_SECONDS = 60.0
 POLL_SECONDS = 0.25
 END_SECONDS = 0.2
-"""The longest delay of a job's end by this check. Then the end is reported; the slice waits."""
+"""Limit of this check's delay of a job's end. The end is then reported; the slice waits."""
 
 
 class StillRunning(Protocol):
@@ -44,7 +44,7 @@ class StillRunning(Protocol):
 
 
 class Engine(Protocol):
-    """Finds what attempts run in: containers, or process trees on the machine itself."""
+    """Finds the environments of attempts: containers, or process trees on the machine itself."""
 
     def find(self, name: str, container_id: str | None) -> StillRunning | None:
         """Return an attempt's container, None if it was removed."""
@@ -92,9 +92,9 @@ class IdleCheck:
     def _users(
         self, uuid: str, nobody: Callable[[], bool], patience: float | None = None
     ) -> str | None:
-        """Return as text who uses a slice, or why that cannot be known; None if it is unused.
+        """Return the users of a slice as text, or why they are unknown; None if it is unused.
 
-        ``nobody`` says whether the container is proven empty: used if NVML gives no answer.
+        ``nobody`` returns whether the container is proven empty: used if NVML gives no answer.
         """
         try:
             result = self._allowed.others(self._gpu.processes(uuid, patience))
@@ -102,7 +102,7 @@ class IdleCheck:
             self._health.processes_hidden = True
             return None if nobody() else "processes that NVML refuses to list"
         except GpuGone as gone:
-            # An instance with a process on it cannot be destroyed: only its container used it.
+            # An instance with a process cannot be destroyed, so only its container used it.
             return None if nobody() else gone.message
         except (GpuUnavailable, GpuFault) as error:
             return error.message
@@ -143,5 +143,5 @@ class IdleCheck:
                 if result is None or not result.running:
                     return result.id if result else None
             except (EngineUnavailable, EngineError) as error:
-                about_container(log, name).info("cannot look at %s yet: %s", name, error.message)
+                about_container(log, name).info("cannot inspect %s yet: %s", name, error.message)
             clock.sleep(POLL_SECONDS)

@@ -16,10 +16,10 @@ async def forget_gone(world: World, images: Images, post: Callable[[ev.Event], N
 
     The records are read first, so that images which arrive meanwhile are not missed.
     """
-    known = world.public_images | world.private_images.keys()
+    recorded = world.public_images | world.private_images.keys()
     try:
-        here = await in_thread("images", images.all) if known else {}
+        here = await in_thread("images", images.all) if recorded else {}
     except (EngineUnavailable, EngineError):
         return
-    if gone := frozenset(known - here.keys()):
+    if gone := frozenset(recorded - here.keys()):
         post(ev.ImagesGone(gone))

@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 class LayoutRunner:
-    """Each step runs in a thread of its own: an NVML call that hangs blocks nothing else.
+    """Runs each step in its own thread: an NVML call that hangs blocks nothing else.
 
-    ``look`` reads NVML, reports that, and returns what it reported; ``refresh`` updates device
-    nodes and CDI, and returns what could not be done; ``unfit`` returns what did not follow.
-    ``moving`` is called when a step starts.
+    ``look`` reads NVML, posts that, and returns the event; ``refresh`` updates device nodes and CDI
+    and returns failures; ``unfit`` returns what does not match the layout. ``moving`` is called
+    when a step starts.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LayoutRunner:
         log.info("layout change %d: %s", action.op, action.step)
         self._moving()
         try:
-            gi, made = await in_thread("carve", lambda: self._step(action.step))
+            gi, created = await in_thread("carve", lambda: self._step(action.step))
         except ResetNeeded as pending:
             return LayoutStepDone(action.op, action.step, pending=in_one_line(pending))
         except LauncherError as error:
@@ -58,7 +58,7 @@ class LayoutRunner:
         except Exception as bug:
             log.exception("layout change %d: %s", action.op, action.step)
             return LayoutStepFailed(action.op, action.step, f"a bug in the launcher: {bug}")
-        return LayoutStepDone(action.op, action.step, gi, made)
+        return LayoutStepDone(action.op, action.step, gi, created)
 
     def _step(self, step: Step) -> tuple[int | None, bool]:
         """Return the GPU instance and whether it was created now."""
@@ -77,7 +77,7 @@ class LayoutRunner:
         raise InternalError(f"the step {step} lacks something")
 
     async def look(self, action: LookAtLayout) -> LayoutSeen:
-        """Read the present layout; device nodes and CDI follow the changes."""
+        """Read the current layout; device nodes and CDI follow the changes."""
         problems = await in_thread("refresh", self._refresh) if action.changed else []
         layout_seen = await self._look()
         if action.changed:

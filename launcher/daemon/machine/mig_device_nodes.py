@@ -41,8 +41,8 @@ class MigDeviceNodes:
         not list its nodes, or a container that has ended.
         """
         place = self._proc / str(container.pid)
-        known, major = minors(self._host), self._major()
-        if container.pid <= 0 or not known or major is None:
+        numbers, major = minors(self._host), self._major()
+        if container.pid <= 0 or not numbers or major is None:
             return frozenset()
         try:
             has = set(_minors_in(place / "root", major))
@@ -50,7 +50,7 @@ class MigDeviceNodes:
                 return frozenset()  # the pid was reused by now
         except (OSError, UnicodeDecodeError):
             return frozenset()
-        names = (_CI.fullmatch(name) for name, minor in known.items() if minor in has)
+        names = (_CI.fullmatch(name) for name, minor in numbers.items() if minor in has)
         return frozenset(f"/dev/nvidia{n[1]}/{n[2]}/{n[3]}" for n in names if n)
 
     def _major(self) -> int | None:

@@ -70,7 +70,7 @@ class Observers:
     _numbers: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self._numbers = self.foreign.numbers.text()  # as it was loaded from the store
+        self._numbers = self.foreign.numbers.text()  # as loaded from the store
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -135,9 +135,9 @@ class Observers:
         return event
 
     async def _remember_numbers(self) -> None:
-        """Store what foreign containers have, for the next daemon.
+        """Store the meanings of foreign containers' numbers, for the next daemon.
 
-        If that fails it is unknown after a restart, and more slices count as used.
+        If that fails they are unknown after a restart, and more slices count as used.
         """
         text = self.foreign.numbers.text()
         if text != self._numbers:
@@ -146,7 +146,7 @@ class Observers:
                 self._numbers = text
 
     def _watched_for_idleness(self) -> frozenset[str]:
-        """Return the slices of jobs that end when nothing runs on them for a while."""
+        """Return the slices of jobs that end when no process runs on them for a while."""
         world = self.event_loop.world
         return frozenset(
             lease.slice.uuid
@@ -192,7 +192,7 @@ class Observers:
         await in_thread("quarantine", self._probe_quarantined)
 
     async def sweep_containers(self) -> None:
-        """Remove containers of ours that belong to no live attempt (I7).
+        """Remove this store's containers that belong to no live attempt (I7).
 
         Those of a recorded attempt are removed at once, after their log is completed; those
         without a record after a grace period.
@@ -220,8 +220,8 @@ class Observers:
         highest = max(jobs, default=0)
         if highest >= self.event_loop.world.next_id:
             about(log, highest).warning(
-                "there is a container of a job that no record knows: was the database put back "
-                "from a copy? No id up to %d is given out again",
+                "a container belongs to an unknown job: was the database restored from a copy? "
+                "No id up to %d is assigned again",
                 highest,
             )
             self.event_loop.post(ev.IdsSeen(highest))
@@ -238,7 +238,7 @@ class Observers:
             try:
                 self.containers.remove(container_id)
             except (EngineUnavailable, EngineError) as error:
-                orphan.warning("cannot remove it now: %s", error.message)
+                orphan.warning("cannot remove it yet: %s", error.message)
 
     def _probe_quarantined(self) -> None:
         """End a quarantine after three idle samples."""

@@ -1,6 +1,6 @@
 """The machine as the checks see it: files below one root, and tools by name with short timeouts.
 
-A fake machine has its own root, so that a check or a repair of it never touches the real driver.
+A fake machine has its own root, so that a check or repair never touches the real driver.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Host:
         """Return a tool's path, None if it is not installed."""
         return shutil.which(tool, path=self.folders)
 
-    def ask(self, *command: str) -> str | None:
+    def output_of(self, *command: str) -> str | None:
         """Return a tool's output; None if it is not installed, fails, or takes too long."""
         tool = self.which(command[0])
         if tool is None:
@@ -59,13 +59,13 @@ class Host:
             return f"cannot run `{shown}`: {error.strerror}"
         if done.returncode == 0:
             return None
-        words = (done.stderr or done.stdout).strip().splitlines()
-        return f"`{shown}` failed: {words[-1] if words else f'exit status {done.returncode}'}"
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        return f"`{shown}` failed: {lines[-1] if lines else f'exit status {done.returncode}'}"
 
 
-def _run(tool: str, words: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+def _run(tool: str, arguments: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [tool, *words],
+        [tool, *arguments],
         capture_output=True,
         text=True,
         errors="replace",
@@ -77,8 +77,8 @@ def _run(tool: str, words: Sequence[str], seconds: float) -> subprocess.Complete
 
 
 def host_of(config: Config) -> Host:
-    """Return the daemon's machine; with a fake GPU, NVIDIA's files are below the machine's
-    own directory."""
+    """Return the daemon's machine; with a fake GPU, NVIDIA's files are below the fake machine's
+    directory."""
     if config.fake_gpu is not None and config.lock_dir is not None:
         root = config.lock_dir / "root"
         return Host(root, str(root / "usr/bin"))

@@ -1,4 +1,4 @@
-"""A thread that waits for XIDs and reports them; the core decides what they mean."""
+"""A thread that waits for XIDs and reports them; the core interprets them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launcher.gpu import Events
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5
-"""The longest time that a change of MIG mode waits for the thread that waits for events."""
+"""A change of MIG mode waits at most this long for the thread that waits for events."""
 TRY_AGAIN_SECONDS = 2.0
 
 
@@ -53,7 +53,7 @@ class XidWatcher:
             xid = events.wait(WAIT_SECONDS)
         except (GpuUnavailable, GpuFault) as error:
             if error.message != self._trouble:
-                log.info("no events of the GPUs now: %s", error.message)
+                log.info("cannot receive GPU events now: %s", error.message)
             self._trouble = error.message
             clock.sleep(TRY_AGAIN_SECONDS)
             return None

@@ -1,1 +1,1 @@
-"""Who the callers are, and what each may use of the daemon's time and threads."""
+"""The callers, and each caller's share of the daemon's time and threads."""

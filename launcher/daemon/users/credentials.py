@@ -9,21 +9,21 @@ from launcher.imageref import registry_of
 from launcher.wire import RegistryAuth
 
 MOST_REGISTRIES = 32
-"""Of one user; each has at most 128 KiB by the bounds of the request."""
+"""Per user; each has at most 128 KiB by the limits of the request."""
 
 
 class Credentials:
-    """What each user gave for each registry; never written anywhere, never shown."""
+    """Each user's credentials by registry; never stored on disk, never shown."""
 
     def __init__(self) -> None:
         self._by_user: dict[tuple[int, str], dict[str, str]] = {}
 
-    def store(self, uid: int, given: Mapping[str, RegistryAuth]) -> None:
-        """Keep what came with a submit; newer ones replace older ones.
+    def store(self, uid: int, by_registry: Mapping[str, RegistryAuth]) -> None:
+        """Store the credentials of a submit; newer ones replace older ones.
 
-        Of each user those of the last ``MOST_REGISTRIES`` registries are kept.
+        Only those of each user's last ``MOST_REGISTRIES`` registries are stored.
         """
-        for registry, auth in given.items():
+        for registry, auth in by_registry.items():
             self._by_user.pop((uid, registry), None)
             fields = {
                 "username": auth.username,
@@ -36,12 +36,12 @@ class Credentials:
             del self._by_user[oldest]
 
     def owner(self, uid: int, reference: str, given: Container[str] = ()) -> int | None:
-        """Return ``uid`` if this user has, or gives now, credentials for the image's registry."""
+        """Return ``uid`` if this user has, or now gives, credentials for the image's registry."""
         registry = registry_of(reference)
         return uid if registry in given or (uid, registry) in self._by_user else None
 
     def of(self, key: ImageKey) -> dict[str, str] | None:
-        """Return what to pull this image with, None for an open pull."""
+        """Return the credentials for pulling this image, None for an anonymous pull."""
         if key.credentials_uid is None:
             return None
         return self._by_user.get((key.credentials_uid, registry_of(key.reference)))

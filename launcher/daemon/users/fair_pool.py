@@ -1,4 +1,4 @@
-"""Threads for blocking calls that users cause: each user has a share, and waits for no other."""
+"""Threads for users' blocking calls: each user has a share, and waits for no other."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 class FairPool:
     """A thread pool in which each user has at most ``share`` calls, running or queued.
 
-    A user's further calls wait for the user's own. Calls of different users are served in turn,
-    because none has more than its share in the queue.
+    A user's further calls wait for that user's earlier ones. Users are served in turn, because
+    none has more than its share in the queue.
     """
 
     def __init__(self, name: str, *, threads: int, share: int) -> None:
@@ -36,9 +36,9 @@ class FairPool:
         return since is not None and time.monotonic() - since >= STUCK_SECONDS
 
     async def run(self, uid: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what ``call`` returns; its thread is charged to the user until it returns.
+        """Run ``call`` in a thread, which is charged to the user until the call returns.
 
-        That holds also where the caller stops waiting: a thread cannot be interrupted.
+        This holds even if the caller stops waiting: a thread cannot be interrupted.
         """
         share = self._shares.get(uid)
         if share is None:
@@ -52,7 +52,7 @@ class FairPool:
 
     def _returned(self, share: asyncio.Semaphore, future: asyncio.Future[object]) -> None:
         if not future.cancelled():
-            future.exception()  # where the caller has left, nobody else looks at it
+            future.exception()  # retrieved, because the caller may have stopped waiting
         self._count(-1)
         share.release()
 
@@ -64,5 +64,5 @@ class FairPool:
             self._full_since = time.monotonic()
 
     def close(self) -> None:
-        """Start nothing more; calls that run end on their own."""
+        """Start no more calls; running calls end on their own."""
         self._pool.shutdown(wait=False, cancel_futures=True)

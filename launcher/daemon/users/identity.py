@@ -1,4 +1,4 @@
-"""Who is calling: SO_PEERCRED of that very connection, and nothing else."""
+"""The caller's identity: SO_PEERCRED of the request's connection, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from launcher.spec.job_spec import JobSpec
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The caller, as the kernel reported it at connect(), and the caller's role here."""
+    """The caller, as the kernel reported it at connect(), with its role in this daemon."""
 
     owner: Owner
     admin: bool
@@ -38,19 +38,19 @@ class Caller:
 
     @property
     def role(self) -> str:
-        """The word for the caller's role: admin, trusted or user."""
+        """The name of the caller's role: admin, trusted or user."""
         return "admin" if self.admin else "trusted" if self.trusted else "user"
 
     def may_see(self, owner: Owner) -> bool:
-        """Whether command, log and environment of this owner's jobs are the caller's to see."""
+        """Whether the caller may see command, log and environment of this owner's jobs."""
         return self.admin or owner.uid == self.uid
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Who administers a daemon and whom it trusts: these uids, the members of the groups named.
+    """A daemon's admins and trusted users: by uid, or as members of the named groups.
 
-    Every method but ``asked`` asks NSS, which may take long: on the event loop ``Accounts`` does.
+    Every method queries NSS, which may be slow: on the event loop ``Accounts`` does it.
     """
 
     admin_uids: frozenset[int]
@@ -58,13 +58,13 @@ class Roles:
     trusted_group: str | None = None
 
     def caller(self, owner: Owner) -> Caller:
-        """Return a user with the user's role."""
+        """Return a user with its role."""
         return self._with_role(owner, gids_of(owner))
 
     def known(self, uid: int) -> Caller:
-        """Return who a uid is; one without a name is shown as its number, without a group.
+        """Return the user of a uid; a uid without a name gets its number, and no group.
 
-        Raises ``NotAllowed`` for a uid that was given to another user for user namespaces.
+        Raises ``NotAllowed`` for a uid that is assigned to another user's user namespaces.
         """
         name, gid = account_of(uid)
         if name == str(uid):
@@ -76,13 +76,13 @@ class Roles:
         return Caller(owner, admin, _gid(self.trusted_group) in gids, _names_of(gids))
 
     def policy_input(self, spec: JobSpec, owner: Owner, policy: Policy, memory: int) -> PolicyInput:
-        """Return the policy's input with the owner's present groups and role; memory in bytes."""
+        """Return the policy's input with the owner's current groups and role; memory in bytes."""
         return PolicyInput(spec, self.person(owner, policy.groups), policy, memory)
 
     def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
-        """Return a user as the policy sees one; ``keeps`` are groups that containers may keep.
+        """Return a user in the policy's form; ``keeps`` are groups that containers may keep.
 
-        The owner's gid is the primary group now: one that an earlier version recorded was that of
+        The owner's gid is set to the current primary group: an earlier version recorded the gid of
         the process that connected.
         """
         gids = gids_of(owner)
@@ -93,14 +93,14 @@ class Roles:
 
 
 def roles_of(config: Config) -> Roles:
-    """Return the roles of a daemon: who runs it administers it."""
+    """Return the roles of a daemon; its own user is an admin."""
     uids = frozenset({0, os.getuid()})
     return Roles(uids, config.admin_group, config.trusted_group)
 
 
 def gids_of(owner: Owner) -> frozenset[int]:
-    """Return the ids of a user's groups, by passwd and group alone; none where the user has no
-    passwd entry, or the name is another user's now."""
+    """Return the ids of a user's groups, from passwd and group only; empty if the user has no
+    passwd entry, or the name now belongs to another user."""
     gid = primary_gid(owner.uid, owner.name)
     return frozenset() if gid == NO_GROUP else frozenset(group_ids(owner.name, gid))
 
@@ -115,7 +115,7 @@ def _gid(group: str | None) -> int | None:
 
 
 def unknown_names(rules: Settings, *groups: str | None) -> list[str]:
-    """Return the users and groups of the rules, and of these, that this machine does not have."""
+    """Return the users and groups in the rules, and of ``groups``, that this machine lacks."""
     result = [f"group {name}" for name in groups if name is not None and _gid(name) is None]
     for name in sorted({*rules.user_quotas, *rules.fair_share.shares}):
         try:
@@ -131,7 +131,7 @@ def unknown_names(rules: Settings, *groups: str | None) -> list[str]:
 
 
 def groups_of(owner: Owner) -> frozenset[str]:
-    """Return the names of a user's groups; a group without a name is left out."""
+    """Return the names of a user's groups; groups without a name are left out."""
     return _names_of(gids_of(owner))
 
 
@@ -144,14 +144,14 @@ def _names_of(gids: frozenset[int]) -> frozenset[str]:
 
 
 def sender_of(request: web.Request) -> int:
-    """Return the uid that sent a request; raises ``NotAllowed`` where its connection is gone."""
+    """Return the uid that sent a request; raises ``NotAllowed`` if its connection is gone."""
     transport = request.transport
     connection: socket.socket | None = (
         transport.get_extra_info("socket") if transport is not None else None
     )
     if connection is None:
         raise NotAllowed("the connection is gone")
-    return peer_of(connection).uid  # not the gid: a process may change to any of its groups
+    return peer_of(connection).uid  # not the gid, because a process may switch between its groups
 
 
 def _must_not_be_subordinate(uid: int) -> None:
@@ -160,7 +160,7 @@ def _must_not_be_subordinate(uid: int) -> None:
         lender = lent_by(uid)
     except OSError as error:
         raise NotAllowed(
-            f"uid {uid} has no name, and whose it is cannot be read in {error.filename}: "
+            f"uid {uid} has no name, and its owner cannot be read from {error.filename}: "
             f"{error.strerror}"
         ) from error
     if lender is not None:

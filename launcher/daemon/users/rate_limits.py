@@ -1,7 +1,7 @@
-"""How much one user asks of the daemon, counted by uid; too much is refused, never served later.
+"""Limits requests by uid; excess requests are refused, never queued.
 
-Nothing here waits: who is refused hears when to come again, and the server gives that answer only
-after a pause, so that a flood is as slow as it was asked to be.
+Nothing here waits. A refusal has the time of the next try, and the server delays the reply, so that
+clients cannot retry in a tight loop.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SAVED_UP_SECONDS = 10.0
 MINUTE = 60.0
 PIECE = 64 * 1024
 CHANGES = 5
-"""So many times may a job be changed for each that may be queued."""
+"""Changes allowed per job that may be queued."""
 STREAM_RETRY_SECONDS = 5.0
 KEPT = 1000
-"""When there are this many buckets, and whenever their number has doubled, full ones go."""
+"""At this many buckets, and whenever their number has doubled, full ones are dropped."""
 
 
 class Bucket:
-    """So many a second, and up to ``burst`` at once that were saved up."""
+    """A token bucket: a rate per second, and up to ``burst`` saved tokens."""
 
     __slots__ = ("_at", "_burst", "_level", "_rate")
 
@@ -38,9 +38,9 @@ class Bucket:
         self._level, self._at = self._burst, now
 
     def take(self, cost: float, now: float) -> float:
-        """Take ``cost`` and return 0; or take nothing, and return after how many seconds to ask.
+        """Take ``cost`` and return 0; or take nothing, and return the seconds until the next try.
 
-        One that costs more than can be saved up passes when the bucket is full, and leaves a debt.
+        A cost above ``burst`` passes when the bucket is full, and leaves a debt.
         """
         self._level, self._at = self._saved(now), now
         lacking = min(cost, self._burst) - self._level
@@ -50,16 +50,16 @@ class Bucket:
         return 0.0
 
     def spend(self, cost: float, now: float, most_owed: float) -> None:
-        """Take ``cost`` that was used already; it leaves a debt of ``most_owed`` at most."""
+        """Take ``cost`` that was used already, leaving a debt of at most ``most_owed``."""
         self._level = max(-most_owed, self._saved(now) - cost)
         self._at = now
 
     def owes(self, now: float) -> float:
-        """Return what was taken above what there was, negative while there is some left."""
+        """Return the debt, negative while tokens are left."""
         return -self._saved(now)
 
     def is_full(self, now: float) -> bool:
-        """Whether nothing that was taken is left to make up for."""
+        """Whether the bucket is full."""
         return self._saved(now) >= self._burst
 
     def _saved(self, now: float) -> float:
@@ -67,7 +67,7 @@ class Bucket:
 
 
 class Limiter:
-    """What every user has open, and how fast requests come. ``now`` is in seconds."""
+    """Every user's open connections and streams, and request rates. ``now`` is in seconds."""
 
     def __init__(self, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
@@ -81,7 +81,7 @@ class Limiter:
         self._alone: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
     def connected(self, uid: int) -> bool:
-        """Count a connection; False, and not counted, if the user has as many as allowed."""
+        """Count a connection; return False, without counting it, above the limit."""
         if self._connections[uid] >= self.limits.connections:
             return False
         if uid not in self._own and self._bucket(uid, "connects").take(1.0, self._now()):
@@ -90,7 +90,7 @@ class Limiter:
         return True
 
     def disconnected(self, uid: int) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         self._connections[uid] -= 1
         if self._connections[uid] <= 0:
             del self._connections[uid]
@@ -104,7 +104,7 @@ class Limiter:
         self._take(caller, "submits_per_minute", 1.0 + size // PIECE)
 
     def jobs(self, caller: Caller, count: int, *, dry_run: bool = False) -> None:
-        """Count jobs that are queued; raises ``TooMany``, at once where no minute has so many."""
+        """Count queued jobs; raises ``TooMany``, immediately if no minute allows so many."""
         if count > self.limits.jobs_per_minute and not caller.admin:
             raise too_many(
                 caller.owner.name, "jobs_per_minute", self.limits.jobs_per_minute, MINUTE
@@ -133,14 +133,16 @@ class Limiter:
         return bucket
 
     def _sweep(self) -> None:
-        """Forget the buckets that are full: a new one is the same."""
+        """Drop the full buckets: a new one is identical."""
         now = self._now()
-        self._buckets = {key: one for key, one in self._buckets.items() if not one.is_full(now)}
+        self._buckets = {
+            key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)
+        }
         self._sweep_at = max(KEPT, 2 * len(self._buckets))
 
     @contextlib.contextmanager
     def stream(self, caller: Caller) -> Iterator[None]:
-        """Count a request that stays open, while it does; raises ``TooMany``."""
+        """Count a request while it stays open; raises ``TooMany``."""
         uid, most = caller.uid, self.limits.streams
         if self._streams[uid] >= most and not caller.admin:
             raise too_many(caller.owner.name, "streams", most, STREAM_RETRY_SECONDS)
@@ -153,16 +155,16 @@ class Limiter:
                 del self._streams[uid]
 
     def alone(self, uid: int, route: str) -> asyncio.Lock:
-        """Return what one user's costly requests of a kind hold: they come one after the other."""
+        """Return the lock that serialises one user's costly requests of a kind."""
         lock = self._alone.get((uid, route)) or asyncio.Lock()
         return self._alone.setdefault((uid, route), lock)
 
 
 def _rates(limits: Limits) -> dict[str, tuple[float, float]]:
-    """Return (how many a second, how many at once) of everything that has a rate."""
+    """Return (rate per second, burst) of everything that has a rate."""
     requests = limits.requests_per_second
     return {
-        # Most commands connect for every request: those are to hear which limit they are above.
+        # Commands connect for every request; the refusal must name the limit that was exceeded.
         "connects": (2 * requests, 2 * requests * SAVED_UP_SECONDS),
         "requests_per_second": (requests, requests * SAVED_UP_SECONDS),
         "submits_per_minute": (limits.submits_per_minute / MINUTE, limits.submits_per_minute),
@@ -178,21 +180,20 @@ _WHAT = {
     "streams": "requests that follow or wait at once",
     "requests_per_second": "requests a second",
     "submits_per_minute": "submits a minute",
-    "jobs_per_minute": "new jobs a minute, and five times as many that are changed",
+    "jobs_per_minute": "new jobs a minute, and five times as many changes",
 }
 _ADVICE = {
-    "streams": "End some of them: one `launch wait` takes many jobs.",
+    "streams": "End some of them: one `launch wait` accepts many jobs.",
     "submits_per_minute": "Submit many jobs at once: an array, a matrix, or several files.",
     "jobs_per_minute": "Submit fewer jobs, or later.",
 }
 
 
 def too_many(user: str, name: str, most: float, wait: float) -> TooMany:
-    """Return the refusal that names the limit, its value and what to do; ``wait`` in seconds."""
+    """Return the refusal with the limit, its value and advice; ``wait`` in seconds."""
     error = TooMany(
-        f"{user} asks too much of the daemon: the limit is {most:g} {_WHAT[name]}"
-        f" ([limits] {name})",
-        fix=_ADVICE.get(name, "Ask less often."),
+        f"{user} exceeds a limit: {most:g} {_WHAT[name]} ([limits] {name})",
+        fix=_ADVICE.get(name, "Send requests less often."),
     )
     error.retry_after = wait
     return error

@@ -1,4 +1,4 @@
-"""Turns at what costs processor time outside the daemon: the user who used least goes first."""
+"""Turns at processor time outside the daemon: the user who used least goes first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from launcher.daemon.users.rate_limits import Bucket
 
 FORGOTTEN_PER_SECOND = 0.1
-"""Of what a user has used, so many seconds count no more after each second."""
+"""Decay: after each second this many seconds of a user's use are forgiven."""
 MOST_OWED_SECONDS = 600.0
 
 
@@ -22,7 +22,7 @@ class UsedTime:
         self._accounts: dict[int, Bucket] = {}
 
     def of(self, uid: int) -> float:
-        """Return how many seconds a user has used that still count."""
+        """Return the seconds of a user's use that still count."""
         account = self._accounts.get(uid)
         return 0.0 if account is None else account.owes(self._now())
 
@@ -42,11 +42,11 @@ class UsedTime:
 
 
 class ProcessorTurns:
-    """At most ``at_once`` turns at a time, one of each user. For the loop's thread only.
+    """At most ``at_once`` turns at a time, one per user. For the loop's thread only.
 
-    A ``FairPool`` serves users in the order in which they came and keeps a thread until its call
-    returns. Here a turn may take a minute: the order is by what each has used, and who leaves
-    gives the turn back.
+    A ``FairPool`` serves users in order of arrival and occupies a thread until its call returns.
+    Here a turn may take a minute: the order is by use, and a caller that leaves gives the turn
+    back.
     """
 
     def __init__(self, at_once: int, used: UsedTime) -> None:
@@ -56,7 +56,7 @@ class ProcessorTurns:
 
     @contextlib.asynccontextmanager
     async def turn(self, uid: int, wait_seconds: float) -> AsyncIterator[None]:
-        """Wait for a turn and hold it; raises ``TimeoutError`` where none comes in time."""
+        """Wait for a turn and hold it; raises ``TimeoutError`` if none comes in time."""
         await self._wait(uid, wait_seconds)
         try:
             with self._used.charged(uid):
@@ -76,7 +76,7 @@ class ProcessorTurns:
         except BaseException:
             if place in self._waiting:
                 self._waiting.remove(place)
-            else:  # it was served while its owner left
+            else:  # the turn came while the caller was leaving
                 self._running.discard(uid)
             self._serve()
             raise
@@ -86,7 +86,7 @@ class ProcessorTurns:
             ready = [place for place in self._waiting if place[0] not in self._running]
             if not ready:
                 return
-            place = min(ready, key=lambda each: self._used.of(each[0]))  # the first of equals
+            place = min(ready, key=lambda waiting: self._used.of(waiting[0]))  # the first of equals
             self._waiting.remove(place)
             self._running.add(place[0])
             if not place[1].done():

@@ -1,7 +1,7 @@
-"""Users' names and groups, from the system's databases (getpwuid(3), getgrouplist(3)), and whose a
-uid without a name is.
+"""Users' names and groups from the system's databases (getpwuid(3), getgrouplist(3)), and the
+owners of uids without a name.
 
-Everything here asks NSS, which may be a service that is away: never on the event loop.
+Everything here queries NSS, which may hang: never call it on the event loop.
 """
 
 from __future__ import annotations
@@ -20,44 +20,43 @@ MOST_BYTES = 2**24
 _ROW = re.compile(r"([^:]+):(\d{1,10}):(\d{1,10})", re.ASCII)
 
 
-_known: dict[int, tuple[str, int]] = {}
-"""uid -> name and primary gid, as they were found last."""
+_cache: dict[int, tuple[str, int]] = {}
+"""uid -> name and primary gid, as last found."""
 MOST_KNOWN = 10_000
 NO_GROUP = 65534
 """The kernel's overflow gid, Debian's nogroup: it owns nothing."""
 
 
 def known_name(uid: int) -> str:
-    """Return a user's name as it was found last, else the number; asks nobody."""
-    return _known.get(uid, (str(uid), NO_GROUP))[0]
+    """Return a user's last known name, else the number; does not query NSS."""
+    return _cache.get(uid, (str(uid), NO_GROUP))[0]
 
 
 def account_of(uid: int) -> tuple[str, int]:
-    """Return a user's name and primary group; of a uid without them its number and ``NO_GROUP``.
+    """Return a user's name and primary group; for an unknown uid its number and ``NO_GROUP``.
 
-    Those that were found before are kept: a service that looks them up may be away for a while.
+    Earlier results are reused, because the name service may be down for a while.
     """
     try:
         result = pwd.getpwuid(uid)
     except KeyError:
-        return _known.get(uid, (str(uid), NO_GROUP))
-    if len(_known) >= MOST_KNOWN:
-        _known.clear()
-    _known[uid] = account = result.pw_name, result.pw_gid
+        return _cache.get(uid, (str(uid), NO_GROUP))
+    if len(_cache) >= MOST_KNOWN:
+        _cache.clear()
+    _cache[uid] = account = result.pw_name, result.pw_gid
     return account
 
 
 def primary_gid(uid: int, name: str) -> int:
     """Return the primary group of a user: that of the passwd entry with this name and uid.
 
-    ``NO_GROUP`` where there is no such entry. An entry that was found before counts as long as
-    the name cannot be looked up. A process's own gid never counts: sg(1), a group's password and
-    set-group-id programs change it.
+    ``NO_GROUP`` if there is no such entry. An earlier result counts while the name cannot be looked
+    up. A process's own gid never counts: sg(1), group passwords and set-group-id change it.
     """
     try:
         result = pwd.getpwnam(name)
     except KeyError:
-        before, gid = _known.get(uid, (None, NO_GROUP))
+        before, gid = _cache.get(uid, (None, NO_GROUP))
         return gid if before == name else NO_GROUP
     return result.pw_gid if result.pw_uid == uid else NO_GROUP
 
@@ -69,10 +68,10 @@ MOST_GROUPS = 65_536
 
 
 def group_ids(name: str, gid: int) -> list[int]:
-    """Return the ids of the groups that a name is in, and ``gid``; raises ``OSError``.
+    """Return the ids of a name's groups, and ``gid``; raises ``OSError``.
 
-    As os.getgrouplist() does, which keeps every other thread waiting meanwhile: it does not let go
-    of the interpreter's lock (CPython 3.11 to 3.13), so that a slow service would stop them all.
+    Like os.getgrouplist(), which holds the GIL during the call (CPython 3.11 to 3.13), so that a
+    slow service would block all threads.
     """
     count = ctypes.c_int(FIRST_GROUPS)
     while count.value <= MOST_GROUPS:
@@ -86,10 +85,10 @@ def group_ids(name: str, gid: int) -> list[int]:
 
 
 def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:
-    """Return the user, by name or uid, who was given a uid for use in user namespaces (subuid(5)).
+    """Return the user, by name or uid, to whom a uid was lent for user namespaces (subuid(5)).
 
-    None where nobody was. Such a user can connect under each of some 65,536 uids: with limits for
-    each of these, the user would have none. Raises ``OSError`` where that cannot be known.
+    None if there is none. Such a user can connect under some 65,536 uids, and limits per uid would
+    not bind the user. Raises ``OSError`` if that cannot be read.
     """
     try:
         status = file.stat()
@@ -103,7 +102,7 @@ def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:
 
 @functools.lru_cache(maxsize=1)
 def _ranges(path: str, inode: int, changed_ns: int) -> list[tuple[str, int, int]]:
-    """Read the file again where it was replaced or changed; an error is not remembered."""
+    """Read the file again if it was replaced or changed; errors are not cached."""
     lines = Path(path).read_text("utf-8", "replace").splitlines()
     match = (_ROW.fullmatch(line.strip()) for line in lines)
     return [(row[1], int(row[2]), int(row[3])) for row in match if row]

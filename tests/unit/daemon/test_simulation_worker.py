@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from launcher.daemon.simulation_worker import told
+from launcher.daemon.simulation_worker import encoded
 from launcher.errors import UserError
 
 
@@ -19,7 +19,7 @@ def forecast(makespan: float, never: int = 0, runs: int = 1) -> dict[str, Any]:
 
 
 def test_the_layout_that_ends_first_is_marked_and_of_equals_the_first() -> None:
-    found = json.loads(told([forecast(3), forecast(1, 1), forecast(2), forecast(2)], 4, 2**20))
+    found = json.loads(encoded([forecast(3), forecast(1, 1), forecast(2), forecast(2)], 4, 2**20))
     assert [each["best"] for each in found] == [False, False, True, False]
     assert [each["makespan"] for each in found] == [3, 1, 2, 2]
 
@@ -49,6 +49,6 @@ def test_forecasts_above_the_longest_answer_end_with_the_layout_that_was_too_muc
             yield forecast(1, runs=100_000)
 
     with pytest.raises(UserError) as refused:
-        told(endless(), 1000, 2**20)
+        encoded(endless(), 1000, 2**20)
     assert refused.value.message == "the forecast is larger than 1 MiB after 4 of 1000 layouts"
     assert len(made) == 4

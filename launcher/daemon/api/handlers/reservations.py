@@ -54,7 +54,7 @@ async def reserve(
             f"{asked.name!r} is not a valid name for a reservation",
             fix="Use letters, digits and ._- only.",
         )
-    await context.accounts.ask(caller.uid, _check_known, asked)
+    await context.accounts.run(caller.uid, _check_known, asked)
     await context.event_loop.request(
         ev.ReserveAsked(
             asked.name,

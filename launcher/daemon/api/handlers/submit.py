@@ -103,7 +103,7 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
         return
     uid = event.owner.uid
     person = await context.accounts.person(uid, event.owner, rules.groups)
-    user = await context.accounts.ask(uid, mounts.user_of, person)
+    user = await context.accounts.run(uid, mounts.user_of, person)
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
         asked = PolicyInput(spec, person, rules, rules.host_memory)
         wanted = mounts.mounts_of(asked, own(spec))

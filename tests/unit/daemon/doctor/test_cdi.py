@@ -53,7 +53,7 @@ def checked(
 
 def test_a_spec_that_fits_is_well(tmp_path: Path) -> None:
     (found,) = checked(tmp_path, spec(FITTING))
-    assert (found.state, "fits the layout" in found.message) == ("ok", True)
+    assert (found.state, "matches the layout" in found.message) == ("ok", True)
 
 
 def test_a_spec_in_json_is_read_as_well(tmp_path: Path) -> None:
@@ -64,15 +64,15 @@ def test_a_spec_in_json_is_read_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("devices", "words"),
     [
-        (FITTING | {"MIG-9": []}, "names MIG-9, which is not there now"),
+        (FITTING | {"MIG-9": []}, "names MIG-9, which does not exist now"),
         (FITTING | {"MIG-8": [], "MIG-9": []}, "names MIG-8 and 1 more, which"),
         ({"MIG-3": NODES["MIG-3"]}, "does not name MIG-4"),
         ({GPU: []}, "does not name MIG-3 and 1 more"),
         (
             FITTING | {"MIG-3": ["/dev/nvidia-caps/nvidia-cap66"]},
-            "gives MIG-3 the device nodes of another slice",
+            "has another slice's device nodes for MIG-3",
         ),
-        ({"0:0": [], "0": [], "all": []}, "numbers 1 MIG devices where there are 2"),
+        ({"0:0": [], "0": [], "all": []}, "numbers 1 MIG devices, but 2 exist"),
     ],
 )
 def test_a_spec_that_does_not_fit_says_in_what(

@@ -33,8 +33,8 @@ def test_a_docker_whose_api_is_too_old_is_a_problem() -> None:
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        ("28.5.2", "asked for by capability"),
-        ("29.2.0", "asked for as driver nvidia.runtime-hook"),
+        ("28.5.2", "requested by capability"),
+        ("29.2.0", "requested as driver nvidia.runtime-hook"),
     ],
 )
 def test_the_way_to_the_gpu_and_the_name_it_is_asked_by_are_said(version: str, words: str) -> None:

@@ -90,7 +90,7 @@ def test_a_gpu_says_whether_it_can_be_cut_and_into_how_much_it_is() -> None:
     assert (cut.check, cut.message) == ("gpu 0", "NVIDIA A30: MIG is on, 2 slice(s)")
     assert (whole_one.state, whole_one.message) == (
         "ok",
-        "Tesla T4 cannot do MIG, it is leased whole",
+        "Tesla T4 does not support MIG; it is leased whole",
     )
 
 

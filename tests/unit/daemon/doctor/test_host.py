@@ -49,7 +49,7 @@ def test_a_disk_that_cannot_be_looked_at_is_unknown(root: str | None) -> None:
     [
         (True, "ok", ", synchronised"),
         (None, "ok", "unknown whether"),
-        (False, "warning", "does not count its clock as synchronised"),
+        (False, "warning", "reports its clock as not synchronised"),
     ],
 )
 def test_the_clock_is_synchronised_or_not_or_unknown(
@@ -73,7 +73,7 @@ def test_the_kernel_tells_of_its_clock_or_does_not() -> None:
 def test_a_tool_is_asked_for_what_it_prints(tmp_path: Path) -> None:
     machine = host(tmp_path)
     tool(machine, "say", 'echo "$@"; cat')
-    assert machine.ask("say", "a b", "c") == "a b c\n"
+    assert machine.output_of("say", "a b", "c") == "a b c\n"
 
 
 def test_a_tool_that_is_missing_fails_or_is_broken_tells_nothing(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_tool_that_is_missing_fails_or_is_broken_tells_nothing(tmp_path: Path)
     tool(machine, "fails", "echo half; exit 3")
     tool(machine, "broken", "exit 0")
     machine.file("/usr/bin/broken").write_text("#!/no/such/interpreter\n")
-    assert [machine.ask(name) for name in ("missing", "fails", "broken")] == [None] * 3
+    assert [machine.output_of(name) for name in ("missing", "fails", "broken")] == [None] * 3
 
 
 def test_a_tool_that_hangs_is_not_waited_for(
@@ -91,7 +91,7 @@ def test_a_tool_that_hangs_is_not_waited_for(
     monkeypatch.setattr(tools, "REPAIR_SECONDS", 0.1)
     machine = host(tmp_path)
     tool(machine, "hangs", "exec sleep 60")
-    assert machine.ask("hangs") is None
+    assert machine.output_of("hangs") is None
     assert machine.repair(["hangs", "now"]) == "`hangs now` did not end within 0.1 s"
 
 

@@ -22,7 +22,7 @@ def answers(trouble: str | None) -> Any:
 
 def test_a_daemon_of_ones_own_needs_no_helper() -> None:
     (found,) = mounts.check(Pins(nobody), needed=False)
-    assert (found.state, "as they are" in found.message) == ("ok", True)
+    assert (found.state, "mounted directly" in found.message) == ("ok", True)
 
 
 def test_a_helper_that_can_mount_is_well() -> None:

@@ -34,5 +34,5 @@ def test_checks_that_hang_are_a_problem_and_the_others_are_told(
 
     (stuck,), (well,) = asyncio.run(both())
     assert (stuck.check, stuck.state) == ("nvml", "problem")
-    assert stuck.message == "gave no answer within 1 s"
+    assert stuck.message == "did not finish within 1 s"
     assert well.state == "ok"

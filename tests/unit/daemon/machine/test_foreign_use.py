@@ -153,8 +153,8 @@ OTHER = replace(mig(0, gpu="GPU-b"), gpu_index=1)
 BEFORE = inventory(*A, OTHER, indexes=(("MIG-a-0", 0), ("MIG-a-1", 1)))
 AFTER = inventory(*A, OTHER, indexes=(("MIG-a-1", 0), ("MIG-a-0", 1)))
 PERHAPS = (
-    "may be used by the container web, which was given MIG device 0:1: which slice that was when "
-    "it was started is not known"
+    "may be used by the container web, which has MIG device 0:1: the slice behind it at its "
+    "start is unknown"
 )
 
 
@@ -242,9 +242,7 @@ def test_where_it_is_not_known_what_a_number_meant_each_slice_of_its_gpu_may_be_
     for _ in range(2):
         used = find(foreign, machine, seen)
         assert set(used) == {"MIG-a-0", "MIG-a-1"}
-        assert {why.replace("given blue", "given MIG device 0:1") for why in used.values()} == {
-            PERHAPS
-        }
+        assert {why.replace("has blue", "has MIG device 0:1") for why in used.values()} == {PERHAPS}
 
 
 def test_a_number_on_a_gpu_that_is_not_there_now_may_mean_a_slice_of_any() -> None:

@@ -87,7 +87,7 @@ def test_rights_that_are_too_old_are_not_granted_and_the_refusal_names_nss() -> 
         await made.caller(5)
         nss.open.clear()
         nss.time += MOST_AGE_SECONDS + 1
-        with pytest.raises(Unavailable, match=r"uid 5 .*NSS"):
+        with pytest.raises(Unavailable, match=r"uid 5: .*NSS"):
             await made.caller(5)
         nss.admin = False
         nss.open.set()
@@ -106,7 +106,7 @@ def test_a_user_who_was_never_looked_up_is_refused_and_root_is_known_for_good() 
         with pytest.raises(Unavailable, match="NSS"):
             await made.caller(7)
         with pytest.raises(Unavailable, match="NSS"):
-            await made.ask(7, nss.open.wait, 30)
+            await made.run(7, nss.open.wait, 30)
 
     with_nss(play)
 
@@ -132,6 +132,6 @@ def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(nss: Nss, made: Accounts) -> None:
         for uid in range(30):
             await made.caller(uid)
-        assert len(made._known) == 10
+        assert len(made._cached) == 10
 
     with_nss(play)

@@ -65,10 +65,9 @@ def test_requests_of_one_user_are_refused_and_those_of_another_are_not() -> None
     with pytest.raises(TooMany) as caught:
         found.request(ALICE)
     assert caught.value.message == (
-        "alice asks too much of the daemon: the limit is 2 requests a second "
-        "([limits] requests_per_second)"
+        "alice exceeds a limit: 2 requests a second ([limits] requests_per_second)"
     )
-    assert (caught.value.fix, caught.value.retry_after) == ("Ask less often.", 0.5)
+    assert (caught.value.fix, caught.value.retry_after) == ("Send requests less often.", 0.5)
     found.request(BOB)
 
 
