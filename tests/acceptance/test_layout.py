@@ -161,7 +161,7 @@ def test_a_change_that_waits_names_whom_it_waits_for_and_another_terminal_can_gi
     )
     assert waiting.end().code == 1
     assert "is over" in launch("layout", "cancel", str(number)).err
-    assert "there is no layout change 99" in launch("layout", "cancel", "99").err
+    assert "layout change 99 does not exist" in launch("layout", "cancel", "99").err
 
 
 def test_a_drain_of_a_slice_that_is_gone_can_be_ended(launch: Shell, daemon: DaemonProcess) -> None:

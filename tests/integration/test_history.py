@@ -118,7 +118,7 @@ def test_only_logs_go_where_only_logs_are_meant_and_reading_one_says_so_at_once(
     assert not log.exists()
     told = daemon.cli("logs", str(job.id))
     assert (told.stdout, told.returncode) == ("", 0)
-    assert "is not kept any more" in told.stderr
+    assert "was deleted" in told.stderr
 
 
 def test_a_live_jobs_log_stays_however_old(daemon: DaemonProcess) -> None:

@@ -10,7 +10,7 @@ import pytest
 from launcher.core.model.layout_change import OpResult, Want, Wish
 from launcher.core.model.packing import Place
 from launcher.daemon.api.handlers import layouts
-from launcher.daemon.api.handlers.layout_requests import also_gone, wishes
+from launcher.daemon.api.handlers.layout_requests import also_gone, target_layouts
 from launcher.daemon.api.views.layout_views import gpu_views, plan_view
 from launcher.errors import ImpossibleLayout, StaleRequest
 from launcher.jobfile.layouts import mig_parted
@@ -154,7 +154,7 @@ def test_a_saved_layout_with_parts_is_restored_place_by_place(changer: MakeChang
     stands = one.standing()
     one.ask(Wish(one.gpu, (), exact=True))
     assert one.standing() == []
-    one.ask(*wishes(one.world, layouts.restoring(one.world, before)))
+    one.ask(*target_layouts(one.world, layouts.restoring(one.world, before)))
     assert one.standing() == stands
     assert layouts.present(one.world) == before
 
@@ -166,9 +166,9 @@ def test_an_exported_layout_with_parts_is_read_back(changer: MakeChanger, tmp_pa
     (tmp_path / "config.yaml").write_text(text)
     entries = mig_parted.load(str(tmp_path / "config.yaml"), None, exact=True)
     request = LayoutRequest(verb="apply", request="-f", entries=entries)
-    assert not one.ask(*wishes(one.world, request)).done
+    assert not one.ask(*target_layouts(one.world, request)).done
     one.ask(Wish(one.gpu, (), exact=True))
-    one.ask(*wishes(one.world, request))
+    one.ask(*target_layouts(one.world, request))
     assert devices(one) == ["1c.3g.20gb"] * 3 + ["2g.10gb"]
 
 
@@ -183,7 +183,7 @@ def test_destroying_one_part_names_and_destroys_the_others(changer: MakeChanger)
         also_gone(one.world, replace(request, entries=[replace(entry, drop=[first, *others])]))
         == ""
     )
-    one.ask(*wishes(one.world, request))
+    one.ask(*target_layouts(one.world, request))
     assert devices(one) == ["2g.10gb"]
 
 
@@ -192,10 +192,10 @@ def test_a_part_in_use_keeps_the_others_and_is_named(changer: MakeChanger) -> No
     uuids = [s.uuid for s in one.reader.inventory().slices]
     one.look({uuids[1]: "has a process on it"})
     with pytest.raises(StaleRequest, match=f"{uuids[1]} has a process"):
-        one.ask(*wishes(one.world, _destroy(uuids[0])))
+        one.ask(*target_layouts(one.world, _destroy(uuids[0])))
     one.look()
     one.machine.add_process(uuids[2], 1)
-    op = one.ask(*wishes(one.world, _destroy(uuids[0])))
+    op = one.ask(*target_layouts(one.world, _destroy(uuids[0])))
     assert op.result is OpResult.FAILED
     assert "in use: process 1" in (op.message or "")
     assert "What stands now: 1c.3g.20gb:3@0" in (op.message or "")

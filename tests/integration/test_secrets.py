@@ -265,7 +265,7 @@ def test_the_elements_of_an_array_share_a_secret_until_the_last_has_ended(
     wait_until(lambda: not kept(daemon), what="nobody needs it any more")
     with as_user(ALICE.pw_uid), pytest.raises(StaleRequest) as caught:
         daemon.client.retry([first.id])
-    assert "its secrets are gone" in str(caught.value)
+    assert "its secrets were deleted" in str(caught.value)
     assert "Submit it again" in str(caught.value)
 
 

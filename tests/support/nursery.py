@@ -152,9 +152,9 @@ def _build_types() -> None:
     for route in ROUTES:
         if route.reply is not None:
             convert.adapter(route.reply)
-        if route.asks is not None:
+        if route.body_type is not None:
             with contextlib.suppress(UserError):
-                convert.parse(route.asks, b"{}")
+                convert.parse(route.body_type, b"{}")
 
 
 def _mind(channel: socket.socket, asked: Mapping[str, object], log: int, status: int) -> NoReturn:

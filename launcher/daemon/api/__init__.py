@@ -1,1 +1,1 @@
-"""The HTTP API: the server, its table of routes, and the OpenAPI document made from it."""
+"""The HTTP API: the server, its table of routes, and the OpenAPI document generated from it."""

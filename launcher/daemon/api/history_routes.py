@@ -1,4 +1,4 @@
-"""The routes about what is on record: the audit, deleting what is old, a copy of the database."""
+"""The routes for records: the audit log, pruning, and a copy of the database."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ from launcher.wire import END, STDOUT, Frame
 PIECE_BYTES = 1 << 18
 
 
-async def prune(context: Context, caller: Caller, asked: wire.PruneRequest) -> wire.PruneReply:
+async def prune(context: Context, caller: Caller, body: wire.PruneRequest) -> wire.PruneReply:
     """Delete old jobs or logs: those of the caller, or for an admin those of all users."""
-    older_than = _age(context, asked)
+    older_than = _age(context, body)
     before = clock.now().wall - older_than
     uid = None if caller.admin else caller.uid
-    subject = "logs" if asked.logs else "jobs"
-    only = "only counted: " if asked.dry_run else ""
+    subject = "logs" if body.logs else "jobs"
+    only = "only counted: " if body.dry_run else ""
     audit_log.about(detail=f"{only}{subject} older than {older_than:g} s")
-    if asked.logs:
-        deleted = await context.retention.delete_logs(before, uid, dry_run=asked.dry_run)
+    if body.logs:
+        deleted = await context.retention.delete_logs(before, uid, dry_run=body.dry_run)
         return wire.PruneReply(0, deleted.files, deleted.bytes, older_than)
-    pruned = await context.retention.prune(before, uid, dry_run=asked.dry_run, seconds=MOST_SECONDS)
+    pruned = await context.retention.prune(before, uid, dry_run=body.dry_run, seconds=MOST_SECONDS)
     return wire.PruneReply(pruned.jobs, 0, 0, older_than, pruned.more)
 
 
-def _age(context: Context, asked: wire.PruneRequest) -> float:
-    """Return how old is too old, in seconds; raises ``UserError`` where nothing says that."""
+def _age(context: Context, body: wire.PruneRequest) -> float:
+    """Return the maximum age in seconds; raises ``UserError`` if none is set."""
     history = context.config.history
-    if asked.older_than is not None:
-        if not 0 <= asked.older_than <= LONGEST_SECONDS:
-            raise UserError(f"older_than is {asked.older_than:g} s: it must be from 0 to 100 years")
-        return asked.older_than
-    configured = history.keep_logs if asked.logs else history.keep
+    if body.older_than is not None:
+        if not 0 <= body.older_than <= LONGEST_SECONDS:
+            raise UserError(f"older_than is {body.older_than:g} s: it must be from 0 to 100 years")
+        return body.older_than
+    configured = history.keep_logs if body.logs else history.keep
     if configured is None:
         raise UserError(
-            "nothing is ever too old here: [history] of launcher.toml says 'never'",
-            fix="Say what is too old: --older-than 30d.",
+            "no maximum age is set: [history] of launcher.toml says 'never'",
+            fix="Set an age: --older-than 30d.",
         )
     return configured
 

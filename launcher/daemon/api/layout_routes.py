@@ -1,4 +1,4 @@
-"""The routes about the layout of the GPUs, and about slices out of service."""
+"""The routes for the layout of the GPUs, drains and quarantines."""
 
 from __future__ import annotations
 

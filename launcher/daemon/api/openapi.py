@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the routes and the wire types."""
+"""The OpenAPI document, generated from the routes and the wire types."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _TEMPLATE = "#/components/schemas/{model}"
 _OF_A_BODY = (408, 413)
-"""What only a request with a body can be answered."""
+"""Statuses of requests with a body only."""
 _RETRY_AFTER = {
-    "description": "After how many seconds the same request may be served.",
+    "description": "Seconds until the request may be repeated.",
     "schema": {"type": "integer", "minimum": 0},
 }
 
@@ -39,10 +39,10 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
                 **_refusals(route, schemas),
             },
         }
-        if route.asks is not None:
+        if route.body_type is not None:
             operation["requestBody"] = {
                 "required": True,
-                "content": _json(_asked(route.asks, schemas)),
+                "content": _json(_body_schema(route.body_type, schemas)),
             }
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
@@ -60,10 +60,10 @@ def _operation(route: Route) -> str:
 
 
 def _refusals(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return what a route may answer instead: the error tree's, which knows every status."""
+    """Return a route's error replies, from the error tree, which has every status."""
     replies: dict[str, Any] = {}
     for status in sorted({error.http_status for error in by_kind().values()}):
-        if status in _OF_A_BODY and route.asks is None:
+        if status in _OF_A_BODY and route.body_type is None:
             continue
         kinds = sorted(kind for kind, error in by_kind().items() if error.http_status == status)
         replies[str(status)] = {
@@ -85,23 +85,23 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-def _asked(cls: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a body, with the bounds that it is read with."""
+def _body_schema(cls: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a body, with the limits that it is parsed with."""
     from pydantic.json_schema import GenerateJsonSchema
 
     core_schema = convert.bounded(convert.adapter(cls).core_schema)
-    made = GenerateJsonSchema(ref_template=_TEMPLATE).generate(core_schema)
-    return _named(cls, made, schemas)
+    schema = GenerateJsonSchema(ref_template=_TEMPLATE).generate(core_schema)
+    return _named(cls, schema, schemas)
 
 
 def _schema(cls: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     return _named(cls, convert.adapter(cls).json_schema(ref_template=_TEMPLATE), schemas)
 
 
-def _named(cls: Any, made: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    schemas.update(made.pop("$defs", {}))
+def _named(cls: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    schemas.update(schema.pop("$defs", {}))
     name = getattr(cls, "__name__", "")
-    if made.get("type") == "object" and hasattr(cls, "__dataclass_fields__"):
-        schemas[name] = made
+    if schema.get("type") == "object" and hasattr(cls, "__dataclass_fields__"):
+        schemas[name] = schema
         return {"$ref": _TEMPLATE.format(model=name)}
-    return made
+    return schema

@@ -14,7 +14,7 @@ from typing import Any, cast
 from launcher.errors import UserError
 
 MOST = 2**63 - 1
-"""The greatest whole number that a parameter may be: what SQLite can compare with."""
+"""The greatest whole number of a parameter: SQLite's limit."""
 LONGEST_WAIT_SECONDS = 30.0
 
 _WHOLE = {"type": "integer", "minimum": 0, "maximum": MOST}
@@ -57,8 +57,8 @@ def must_be_known(query: Mapping[str, str], known: Iterable[Parameter]) -> None:
     for name in query:
         if name not in names:
             raise UserError(
-                f"{name}: there is no such parameter",
-                fix=f"There is {', '.join(names)}." if names else "There is none here.",
+                f"{name}: unknown parameter",
+                fix=f"Known: {', '.join(names)}." if names else "This route has no parameters.",
             )
 
 
@@ -66,7 +66,7 @@ def is_set(query: Query, name: str) -> bool:
     """Return a flag; raises ``UserError`` where it is neither 0 nor 1."""
     value = query.get(name, "0")
     if value not in ("0", "1"):
-        raise UserError(f"{name}={value}: that is neither 0 nor 1")
+        raise UserError(f"{name}={value}: must be 0 or 1")
     return value == "1"
 
 
@@ -76,7 +76,7 @@ def whole_number(query: Query, name: str) -> int | None:
     if value is None:
         return None
     if not (value.isascii() and value.isdecimal()) or len(value) > 20 or int(value) > MOST:
-        raise UserError(f"{name}={value}: that is not a whole number up to {MOST}")
+        raise UserError(f"{name}={value}: must be a whole number up to {MOST}")
     return int(value)
 
 
@@ -113,7 +113,7 @@ def _texts(query: Any, name: str) -> Sequence[str]:
 
 
 def flag(name: str, about: str, keyword: str = "") -> Parameter:
-    """Return a parameter that is 1 or 0, and 0 if it is absent."""
+    """Return a parameter that is 1 or 0, by default 0."""
     return Parameter(name, about, _FLAG, is_set, keyword or name)
 
 
@@ -138,7 +138,7 @@ def page_size(default: int, most: int = MOST) -> Parameter:
     def read(query: Query, name: str) -> int:
         return min(whole_number(query, name) or default, most)
 
-    return Parameter("most", "How many at most.", _WHOLE, read, "most")
+    return Parameter("most", "Maximum number of items.", _WHOLE, read, "most")
 
 
 _NOT_EMPTY = {"type": "string", "minLength": 1}
@@ -147,19 +147,19 @@ IN_PATHS = {
     for parameter in (
         Parameter(
             "ref",
-            "A job, array or element: 12, 12[3], 10-20, last, or a name of one's own. "
+            "A job, array or element: 12, 12[3], 10-20, last, or the name of one of your jobs. "
             "Of /v1/slices: a MIG or GPU UUID, or a GPU's index.",
             _NOT_EMPTY,
             _text,
             "ref",
         ),
-        number("id", "A change of the layout."),
-        Parameter("name", "A reservation.", _NOT_EMPTY, _text, "name"),
+        number("id", "The id of a layout change."),
+        Parameter("name", "The name of a reservation.", _NOT_EMPTY, _text, "name"),
     )
 }
 TIMEOUT = Parameter(
     "timeout",
-    f"The reply comes after this many seconds at the latest; at most {LONGEST_WAIT_SECONDS:g}.",
+    f"Longest wait in seconds, at most {LONGEST_WAIT_SECONDS:g}.",
     {"type": "number", "minimum": 0},
     wait_timeout,
     "seconds",
@@ -167,12 +167,12 @@ TIMEOUT = Parameter(
 RESUMED = (
     Parameter(
         "position",
-        "Go on there: the last position of the stream (a frame of stream 5).",
+        "Resume here: the last position in the stream (a frame of stream 5).",
         {"type": "string", "pattern": f"^{_POSITION.pattern}$"},
         log_position,
         "position",
     ),
-    number("skip", "How many frames of output came after that position."),
+    number("skip", "Number of frames of output received after that position."),
 )
 
 

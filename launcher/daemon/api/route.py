@@ -1,4 +1,4 @@
-"""One line of the API, and who may call it."""
+"""One route of the API, and its callers."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
 
 NOTICE = "Launcher-Notice"
-"""A header, and under which name a handler leaves its text with the request: what the caller should
-know beside the reply."""
+"""A header, and the request key of its text, which a handler may set for the caller."""
 
 
 class Access(Enum):
-    """Who may call a route."""
+    """The permitted callers of a route."""
 
-    #: Every user the system knows; the handler leaves out what the caller may not see.
+    #: Every known user; the handler omits what the caller may not see.
     ANYONE = "anyone"
-    #: The owner of the job it names, and admins.
+    #: The owner of the named job, and admins.
     OWNER = "owner"
     ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the API. ``reply`` None means a stream of frames.
+    """One route of the API. ``reply`` None means a stream of frames.
 
     The handler gets the context, the caller, the names in the path, the parsed body (a value of
-    type ``asks``) and the parameters of the query by keyword; of a ``raw`` route it gets the
+    type ``body_type``) and the parameters of the query by keyword; of a ``raw`` route it gets the
     request instead. ``costly`` requests of one ordinary user come one after the other; ``large``
     ones may have the longest bodies.
     """
@@ -43,7 +42,7 @@ class Route:
     method: str
     path: str
     handler: Callable[..., Awaitable[Any]]
-    asks: Any
+    body_type: Any
     reply: Any
     query: tuple[Parameter, ...] = ()
     access: Access = Access.ANYONE
@@ -58,18 +57,18 @@ class Route:
             return await self.handler(context, caller, request)
         match, query = request.match_info, request.query
         arguments = [IN_PATHS[name].read(match, name) for name in match]
-        if self.asks is not None:
-            arguments.append(convert.parse(self.asks, await request.read()))
+        if self.body_type is not None:
+            arguments.append(convert.parse(self.body_type, await request.read()))
         parameters = {each.keyword: each.read(query, each.name) for each in self.query}
         return await self.handler(context, caller, *arguments, **parameters)
 
     @property
     def waits(self) -> bool:
-        """Whether a request stays open until something happens."""
+        """Whether a request stays open until an event."""
         return self.reply is None or self.path.endswith("/wait")
 
     def most_bytes(self, caller: Caller) -> int:
-        """Return how long its body may be."""
+        """Return the maximum size of its body."""
         if not self.large:
             return wire.MAX_SMALL_BODY_BYTES
         return wire.MAX_BODY_BYTES if caller.admin else wire.MAX_USERS_BODY_BYTES
@@ -80,6 +79,8 @@ def get(path: str, handler: Any, reply: Any, *query: Parameter, **more: Any) -> 
     return Route("GET", path, handler, None, reply, query, **more)
 
 
-def post(path: str, handler: Any, asks: Any, reply: Any, *query: Parameter, **more: Any) -> Route:
-    """Return a route with a body of type ``asks``, None for none; ``more`` as in ``get``."""
-    return Route("POST", path, handler, asks, reply, query, **more)
+def post(
+    path: str, handler: Any, body_type: Any, reply: Any, *query: Parameter, **more: Any
+) -> Route:
+    """Return a route with a body of type ``body_type``, None for none; ``more`` as in ``get``."""
+    return Route("POST", path, handler, body_type, reply, query, **more)

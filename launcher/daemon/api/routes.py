@@ -1,4 +1,4 @@
-"""The API as one table: the router, the access check and the OpenAPI document all come from it."""
+"""The API as one table, for the router, the access check and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from launcher.wire import Frame
 
 
 async def _submit(context: Context, caller: Caller, request: web.Request) -> Any:
-    asked = await request_bodies.submit_request(await request.read())
-    context.limiter.jobs(caller, submit.count_of(asked.jobs), dry_run=asked.dry_run)
+    body = await request_bodies.submit_request(await request.read())
+    context.limiter.jobs(caller, submit.count_of(body.jobs), dry_run=body.dry_run)
     warning = context.log_use.warning(caller.owner, admin=caller.admin)
     if warning is not None:
         request[NOTICE] = warning
-    return await submit.submit(context, caller, asked)
+    return await submit.submit(context, caller, body)
 
 
 async def _wait(context: Context, caller: Caller, ref: str, *, seconds: float) -> wire.JobView:
-    job = await streams.wait_for_outcome(context, await context.one(ref, caller), seconds)
+    job = await streams.wait_for_outcome(context, await context.one_job(ref, caller), seconds)
     return (await jobs.job_views(context, caller, [job]))[0]
 
 
 async def _own(context: Context, caller: Caller, ref: str) -> Job:
-    job = await context.one(ref, caller)
+    job = await context.one_job(ref, caller)
     must_own(job, caller)
     return job
 
@@ -69,8 +69,7 @@ async def _logs(
     spec = await context.spec(job.id) if job.on_host else None
     if spec is not None and spec.foreground:
         raise UserError(
-            f"job {job.id} ran in the foreground of its client, which has its output: there is no "
-            "log of it"
+            f"job {job.id} ran in the foreground of its client, which has its output: it has no log"
         )
     if attempt is not None and not 0 < attempt <= job.attempt:
         raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
@@ -112,7 +111,7 @@ async def _openapi(context: Context, caller: Caller) -> dict[str, Any]:
 
 @functools.cache
 def _document() -> dict[str, Any]:
-    """Return the OpenAPI document; it takes a fifth of a second, so it is made once."""
+    """Return the OpenAPI document, built once because it takes a fifth of a second."""
     from launcher.daemon.api.openapi import document
 
     return document(ROUTES)

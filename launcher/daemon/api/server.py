@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 _NOT_HTTP = logging.getLogger(f"{__name__}.not-http")
 _NOT_HTTP.setLevel(logging.CRITICAL + 1)
-"""aiohttp writes a traceback for malformed HTTP: anybody could fill the log's disk with those."""
+"""aiohttp logs a traceback for malformed HTTP, with which a client could fill the disk."""
 
 VERSION_HEADER = "Launcher-Version"
 PAUSE_SECONDS = 1.0
@@ -50,16 +50,16 @@ PAUSE_SECONDS = 1.0
 LINGER_SECONDS = 1.0
 """Longest time for reading the rest of a refused body."""
 AT_ONCE = ("/v1/status", "/v1/stop", "/v1/doctor", "/v1/openapi.json")
-"""What is answered whatever the daemon still waits for."""
+"""Requests that are served whatever the daemon still waits for."""
 
 
 CALLER = web.RequestKey("caller", Caller)
-"""Who sent the request, as it was looked up once for all who serve it."""
+"""The request key of its sender, looked up once."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(context: Context) -> web.Application:
-    """Return the application: every route of the table, and nothing else."""
+    """Return the application with every route of the table."""
     app = bare_application(context.connections, context.accounts, context.audit)
     app.on_response_prepare.append(_add_notice)
     for route in ROUTES:
@@ -75,18 +75,18 @@ async def _add_notice(request: web.Request, response: web.StreamResponse) -> Non
 def bare_application(
     connections: ConnectionManager, accounts: Accounts, audit: Audit | None = None
 ) -> web.Application:
-    """Return an application without routes: callers are identified and counted, errors answered."""
+    """Return an application without routes, which identifies and counts callers and maps errors."""
     unfinished: set[asyncio.Task[web.StreamResponse]] = set()
 
     def ended(task: asyncio.Task[web.StreamResponse]) -> None:
         unfinished.discard(task)
         if not task.cancelled():
-            task.exception()  # where the client has left, nobody else looks at it
+            task.exception()  # retrieved, because the client may have left
 
     @web.middleware
-    async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
         async def counted(request: web.Request) -> web.StreamResponse:
-            caller = request[CALLER] = await _known(request, accounts)
+            caller = request[CALLER] = await _identified(request, accounts)
             entry = entry_of(request, caller)
             with audit.serving(entry) if audit else contextlib.nullcontext():
                 connections.limiter.request(caller)
@@ -97,17 +97,17 @@ def bare_application(
                 return await connections.time.run(uid_of(request), errors, request, counted)
 
         if not _changes_something(request):
-            return await served()  # it ends when its client leaves
+            return await served()  # ends when its client leaves
         task = asyncio.create_task(served())
         unfinished.add(task)
         task.add_done_callback(ended)
         return await asyncio.shield(task)
 
-    return web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[attended])
+    return web.Application(client_max_size=wire.MAX_BODY_BYTES, middlewares=[identify])
 
 
 def entry_of(request: web.Request, caller: Caller) -> AuditEntry:
-    """Return what the audit is to know of a request: its route as the table has it, no values."""
+    """Return a request's audit entry: its route as in the table, without values."""
     resource = request.match_info.route.resource
     path = "another path" if resource is None else resource.canonical
     return AuditEntry(
@@ -116,15 +116,15 @@ def entry_of(request: web.Request, caller: Caller) -> AuditEntry:
 
 
 def _changes_something(request: web.Request) -> bool:
-    """Whether a request is carried out to its end once it has come, as its route tells."""
+    """Whether a request changes something; then it is carried out to its end."""
     return request.method == "POST" and request.path not in READS
 
 
-async def _known(request: web.Request, accounts: Accounts) -> Caller:
+async def _identified(request: web.Request, accounts: Accounts) -> Caller:
     try:
         return await accounts.sender(request)
     except NotAllowed:
-        await asyncio.sleep(PAUSE_SECONDS)  # an unknown caller is not counted
+        await asyncio.sleep(PAUSE_SECONDS)  # unknown callers are not counted
         raise
 
 
@@ -132,7 +132,7 @@ async def _known(request: web.Request, accounts: Accounts) -> Caller:
 async def served(
     app: web.Application, listener: socket.socket, connections: ConnectionManager
 ) -> AsyncIterator[None]:
-    """Serve an application on a socket meanwhile. Bodies are taken as they come, never unpacked."""
+    """Serve an application on a socket. Bodies are read as sent, never decompressed."""
     connections.options = {
         "access_log": None,
         "auto_decompress": False,
@@ -159,29 +159,29 @@ def _endpoint(context: Context, route: Route) -> Any:
             await context.first_look()
         if route.waits:
             with context.limiter.stream(caller):
-                return await _answer(context, route, caller, request)
+                return await _respond(context, route, caller, request)
         if caller.admin or not is_costly(route, request):
-            return await _answer(context, route, caller, request)
+            return await _respond(context, route, caller, request)
         async with context.limiter.alone(caller.uid, route.path):
             if request.transport is None:
                 raise ConnectionResetError("the client left before its turn")
-            return await _answer(context, route, caller, request)
+            return await _respond(context, route, caller, request)
 
     return serve
 
 
 def is_costly(route: Route, request: web.Request) -> bool:
-    """Whether a request may take a while: of one user one of a kind is served at a time."""
+    """Whether a request may be slow: each user's costly requests of a kind run one at a time."""
     ref = request.match_info.get("ref", "")
     return route.costly or "-" in ref or "[" in ref or bool(request.query.keys() & {"all", "ref"})
 
 
-async def _answer(
+async def _respond(
     context: Context, route: Route, caller: Caller, request: web.Request
 ) -> web.StreamResponse:
     await _check_access(context, route, caller, request)
     must_be_known(request.query, route.query)
-    if route.asks is not None:
+    if route.body_type is not None:
         await _read_body(request, route.most_bytes(caller), context.limiter.limits.body_time)
         if route.large:
             context.limiter.submit(caller, request.content_length or 0)
@@ -207,21 +207,21 @@ async def _in_pieces(
     status: int,
     pieces: AsyncIterator[bytes],
 ) -> web.StreamResponse:
-    """Send a long reply: one of a user at a time, and the client takes each piece in time."""
-    answer = web.StreamResponse(status=status, headers={VERSION_HEADER: __version__})
-    answer.content_type = "application/json"
+    """Send a long reply: one at a time per user, with a time limit for each piece."""
+    response = web.StreamResponse(status=status, headers={VERSION_HEADER: __version__})
+    response.content_type = "application/json"
     seconds = context.limiter.limits.body_time
     async with context.limiter.alone(caller.uid, "long reply"):
-        return await context.replies.send(caller.uid, request, answer, pieces, seconds)
+        return await context.replies.send(caller.uid, request, response, pieces, seconds)
 
 
 async def _read_body(request: web.Request, most: int, seconds: float) -> None:
-    """Take the body, which handlers then find whole; ``most`` is in bytes.
+    """Read the body for the handlers; ``most`` is in bytes.
 
-    Raises ``UserError`` where it is too long, does not say how long it is, or comes too slowly.
+    Raises ``UserError`` if it is too long, has no declared length, or comes too slowly.
     """
     if request.content_length is None and request.can_read_body:
-        raise UserError("the request does not say how long its body is (Content-Length)")
+        raise UserError("the request does not declare the length of its body (Content-Length)")
     if (request.content_length or 0) > most:
         raise too_large(most)
     try:
@@ -229,7 +229,7 @@ async def _read_body(request: web.Request, most: int, seconds: float) -> None:
             await request.read()
     except TimeoutError:
         raise TooSlow(
-            f"the body of the request did not come within {seconds:g} s ([limits] body_time)"
+            f"the body of the request did not arrive within {seconds:g} s ([limits] body_time)"
         ) from None
 
 
@@ -238,7 +238,7 @@ def too_large(most: int) -> LauncherError:
     size = f"{most // 2**20} MiB" if most >= 2**20 else f"{most // 2**10} KiB"
     return TooLarge(
         f"the request is larger than {size}",
-        fix="Submit fewer jobs at once; those that are alike as an array or a matrix.",
+        fix="Submit fewer jobs at once; submit similar jobs as an array or a matrix.",
     )
 
 
@@ -256,7 +256,7 @@ async def _check_access(
 
 
 def reply(status: int, body: bytes) -> web.Response:
-    """Return an answer in JSON, with this daemon's version."""
+    """Return a reply in JSON, with this daemon's version."""
     headers = {VERSION_HEADER: __version__}
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
@@ -267,29 +267,29 @@ async def _stream(
     request: web.Request,
     batches: AsyncIterator[list[wire.Frame]],
 ) -> web.StreamResponse:
-    answer = web.StreamResponse(headers={VERSION_HEADER: __version__})
-    answer.content_type = "application/octet-stream"
-    await answer.prepare(request)
-    with contextlib.suppress(ConnectionError):  # a client may leave whenever it likes
+    response = web.StreamResponse(headers={VERSION_HEADER: __version__})
+    response.content_type = "application/octet-stream"
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):  # the client may leave at any time
         async for batch in batches:
             if request.transport is None:
                 break
             if batch:
                 data = b"".join(frame.encode() for frame in batch)
-                await context.replies.write(caller.uid, request, answer, data)
-        await answer.write_eof()
-    return answer
+                await context.replies.write(caller.uid, request, response, data)
+        await response.write_eof()
+    return response
 
 
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error leaves as an ErrorReply; what we did not foresee is logged whole, told short."""
+    """Map every error to an ErrorReply; unexpected ones are logged in full and reported briefly."""
     headers: dict[str, str] = {}
     try:
         return await handler(request)
     except TooMany as refused:
-        return await _held_back(refused)
+        return await _delayed_refusal(refused)
     except LauncherError as error:
-        # Its traceback refers to this frame and to a large request: a cycle would keep both.
+        # Its traceback refers to this frame and a large request: a cycle would keep both alive.
         status, reported = error.http_status, error.with_traceback(None)
     except web.HTTPRequestEntityTooLarge:
         status, reported = 413, too_large(wire.MAX_BODY_BYTES)
@@ -302,38 +302,38 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         status, reported = 500, InternalError("the daemon failed; its log has the details")
-    answer = reply(status, error_body(reported))
-    answer.headers.update(headers)
+    response = reply(status, error_body(reported))
+    response.headers.update(headers)
     if not request.content.is_eof():
-        answer.force_close()  # the rest of its body is not worth waiting for
-    return answer
+        response.force_close()  # do not wait for the rest of its body
+    return response
 
 
 def error_body(error: LauncherError) -> bytes:
-    """Return the body that tells an error."""
+    """Return the body of an error reply."""
     reply = wire.ErrorReply(kind=error.kind, message=error.message, fix=error.fix)
     return convert.dump(wire.ErrorReply, reply)
 
 
-async def _held_back(refused: TooMany) -> web.Response:
+async def _delayed_refusal(refused: TooMany) -> web.Response:
     """Reply 429 after a delay, so that clients cannot retry in a tight loop."""
     await asyncio.sleep(PAUSE_SECONDS)
     left = max(0.0, refused.retry_after - PAUSE_SECONDS)
-    answer = reply(refused.http_status, error_body(refused))
-    answer.headers["Retry-After"] = str(math.ceil(left))
-    return answer
+    response = reply(refused.http_status, error_body(refused))
+    response.headers["Retry-After"] = str(math.ceil(left))
+    return response
 
 
 def listener(config: Config) -> socket.socket:
-    """Return the socket that systemd passed, or one of our own: see ``bind``."""
+    """Return the socket that systemd passed, or one from ``bind``."""
     return inherited() or bind(config.socket, mode=0o666 if config.system else 0o600)
 
 
 def bind(path: Path, *, mode: int) -> socket.socket:
-    """Return a listening unix socket with its mode from the first instant on.
+    """Return a listening unix socket that has its mode from the start.
 
-    Raises ``ConfigError`` where another daemon listens there, ``StateDirError`` where the place
-    cannot be written.
+    Raises ``ConfigError`` if another daemon listens there, ``StateDirError`` if the path cannot be
+    written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -345,7 +345,7 @@ def bind(path: Path, *, mode: int) -> socket.socket:
     except OSError as error:
         raise StateDirError(
             f"cannot listen on {path}: {error.strerror or error}",
-            fix="Choose a place that you may write to with --socket or LAUNCHER_SOCKET.",
+            fix="Choose a writable path with --socket or LAUNCHER_SOCKET.",
         ) from error
 
 
@@ -358,13 +358,13 @@ def _remove_stale(path: Path) -> None:
             return
     raise ConfigError(
         f"another daemon listens on {path}",
-        fix="Use that one, or stop it: `launch stop`, or `systemctl disable --now launcher.service "
-        "launcher.socket` where it is a service. Or choose another --socket.",
+        fix="Use that one, or stop it: `launch stop`, or for a service `systemctl disable --now "
+        "launcher.service launcher.socket`. Or choose another --socket.",
     )
 
 
 def inherited() -> socket.socket | None:
-    """Return the socket that systemd passed, None where there is none."""
+    """Return the socket that systemd passed, None if there is none."""
     fd = passed_fds.listener()
     if fd is None:
         return None
@@ -375,6 +375,6 @@ def inherited() -> socket.socket | None:
 
 
 def remove_socket(config: Config) -> None:
-    """Remove our socket at the end; one that systemd passed is its own, and goes on to listen."""
+    """Remove the daemon's own socket at its end; one that systemd passed keeps listening."""
     if passed_fds.listener() is None:
         config.socket.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from launcher.daemon.requests import convert
 from launcher.errors import UserError
 from launcher.spec.bounds import MOST_CHARACTERS, MOST_ITEMS
 
-ASKED = list(dict.fromkeys(route.asks for route in ROUTES if route.asks is not None))
+ASKED = list(dict.fromkeys(route.body_type for route in ROUTES if route.body_type is not None))
 BOUNDS = {
     "str": ("max_length",),
     "list": ("max_length",),

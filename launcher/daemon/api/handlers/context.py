@@ -90,14 +90,14 @@ class Context:
 
     @property
     def limiter(self) -> Limiter:
-        """Counts what each user requests."""
+        """Counts the requests of each user."""
         return self.connections.limiter
 
     async def first_look(self) -> None:
         """Wait briefly until Docker and NVML have been read since the start.
 
         Otherwise a request right after a start would show a machine without GPUs. If Docker or
-        NVML does not answer, the request is answered nevertheless.
+        NVML does not answer, the request is served nevertheless.
         """
         if not self.reconciled.is_set():
             with contextlib.suppress(TimeoutError):
@@ -106,28 +106,28 @@ class Context:
 
     @property
     def world(self) -> World:
-        """The present world; a failed commit replaces it."""
+        """The current world; a failed commit replaces it."""
         return self.event_loop.world
 
     async def find(self, job_id: int) -> Job | None:
         """Return a job, live or ended."""
-        return self._known(job_id) or await self.committer.read(Reader.job, job_id)
+        return self._recent(job_id) or await self.committer.read(Reader.job, job_id)
 
-    def _known(self, job_id: int) -> Job | None:
-        """Return a job that is live, or ended lately."""
+    def _recent(self, job_id: int) -> Job | None:
+        """Return a job that is live, or has ended recently."""
         live = self.world.jobs.get(job_id)
         return live or self.event_loop.changed(job_id) or self.subscriptions.ended(job_id)
 
     async def now(self, jobs: Sequence[Job]) -> list[Job]:
         """Return these jobs as they are now."""
-        known = {j.id: self._known(j.id) for j in jobs}
-        ended = [job_id for job_id, job in known.items() if job is None]
+        recent = {j.id: self._recent(j.id) for j in jobs}
+        ended = [job_id for job_id, job in recent.items() if job is None]
         stored = await self.committer.read(Reader.jobs_of, ended) if ended else []
-        result = known | {job.id: job for job in stored}
+        result = recent | {job.id: job for job in stored}
         return [result[job.id] or job for job in jobs]
 
     async def resolve(self, ref: str, caller: Caller) -> list[Job]:
-        """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means to a caller.
+        """Return the jobs that ``12``, ``12[3]``, ``10-20``, ``last`` or a name means for a caller.
 
         The id of an array means all of its elements. Raises ``NoSuchJob`` if there is no such job,
         ``UserError`` if the reference is malformed.
@@ -136,11 +136,11 @@ class Context:
         if ref == "last":
             last = await self.committer.read(Reader.last_of, caller.uid)
             jobs = [last] if last else []
-            if last and last.element:  # the last submit was the array
+            if last and last.element:  # the last submit was an array
                 jobs = await self.committer.read(Reader.elements, last.element.array)
         elif ref.isascii() and ref.isdecimal():
-            one = await self.find(_number(ref))
-            jobs = [one] if one else await self.committer.read(Reader.elements, _number(ref))
+            job = await self.find(_number(ref))
+            jobs = [job] if job else await self.committer.read(Reader.elements, _number(ref))
         elif match := _ELEMENTS.fullmatch(ref):
             jobs = await self._elements(_number(match[1]), match[2])
         elif "[" in ref:
@@ -159,7 +159,7 @@ class Context:
 
     def latest(self, jobs: Sequence[Job]) -> list[Job]:
         """Return jobs read from the store as they are now: some may have changed since the read."""
-        return [self._known(job.id) or job for job in jobs]
+        return [self._recent(job.id) or job for job in jobs]
 
     async def _missing(self, ref: str) -> NoSuchJob:
         """Return the error for a reference without a job; for a deleted job it says since when."""
@@ -168,11 +168,11 @@ class Context:
             if at is not None:
                 day = clock.rfc3339(at)[:10]
                 return NoSuchJob(
-                    f"job {ref} was pruned on {day}: nothing of it is on record any more",
-                    fix="[history] of launcher.toml says how long jobs are kept.",
+                    f"job {ref} was pruned on {day}: its records are deleted",
+                    fix="[history] of launcher.toml sets how long jobs are kept.",
                 )
         return NoSuchJob(
-            f"there is no job {ref}", fix="`launch ps -a` lists your jobs, also ended ones."
+            f"there is no job {ref}", fix="`launch ps -a` lists your jobs, including ended ones."
         )
 
     async def resolve_all(
@@ -197,7 +197,7 @@ class Context:
             jobs |= {job.id: job for job in self.latest(some)}
             must_be_few(len(jobs), caller)
         if not jobs:
-            raise NoSuchJob("none of these is a job", fix="`launch ps -a` lists your jobs.")
+            raise NoSuchJob("none of these jobs exists", fix="`launch ps -a` lists your jobs.")
         return [jobs[job_id] for job_id in sorted(jobs)]
 
     async def _between(self, first: int, last: int, owner: int | None, caller: Caller) -> list[Job]:
@@ -218,8 +218,8 @@ class Context:
             jobs |= {job.id: job for job in some}
         return list(jobs.values())
 
-    async def one(self, ref: str, caller: Caller) -> Job:
-        """Return the one job that a reference means; of several with a name, the newest.
+    async def one_job(self, ref: str, caller: Caller) -> Job:
+        """Return the job that a reference means; of several with a name, the newest.
 
         Raises ``UserError`` for an array, because it does not name an element.
         """
@@ -243,7 +243,7 @@ def must_be_few(count: int, caller: Caller) -> None:
     """Raise ``UserError`` if references mean more jobs than a user's request may name."""
     if count > MOST_MEANT and not caller.admin:
         raise UserError(
-            f"more than {MOST_MEANT} jobs are meant",
+            f"the references match more than {MOST_MEANT} jobs",
             fix="Name fewer at once, such as 10-20; `launch ps -a` lists all.",
         )
 

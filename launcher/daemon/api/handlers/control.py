@@ -44,39 +44,39 @@ async def _cancel(context: Context, caller: Caller, jobs: Iterable[Job], *, at_o
 
     If an admin cancels another user's job, it gets no grace period.
     """
-    asked = [
+    cancels = [
         context.event_loop.request(
             ev.CancelAsked(job.id, caller.uid, kill=at_once or caller.uid != job.owner.uid)
         )
         for job in jobs
     ]
-    for answer in await asyncio.gather(*asked, return_exceptions=True):
-        if isinstance(answer, BaseException) and not isinstance(answer, NoSuchJob):
-            raise answer
+    for outcome in await asyncio.gather(*cancels, return_exceptions=True):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, NoSuchJob):
+            raise outcome
 
 
 async def cancel_all(
-    context: Context, caller: Caller, asked: wire.SelectRequest
+    context: Context, caller: Caller, request: wire.SelectRequest
 ) -> list[wire.JobView]:
     """Cancel the matching live jobs of the caller; for an admin, those of all users."""
-    if asked.refs:
-        jobs = await context.resolve_all(asked.refs, caller, own=True)
+    if request.refs:
+        jobs = await context.resolve_all(request.refs, caller, own=True)
     else:
         jobs = list(context.world.jobs.values())
-    user = caller.owner.name if asked.user == "me" else asked.user
-    state = (asked.state or "").upper()
-    meant: list[Job] = []
+    user = caller.owner.name if request.user == "me" else request.user
+    state = (request.state or "").upper()
+    selected: list[Job] = []
     for number, job in enumerate(jobs):
         live = job.state is not State.DONE and state in ("", job.state.value)
         if live and user in (None, job.owner.name) and caller.may_see(job.owner):
-            meant.append(job)
+            selected.append(job)
         if number % JOBS_AT_A_TIME == 0:
             await asyncio.sleep(0)  # other requests run in between
-    if asked.name is not None:
-        meant = await _named(asked.name, meant)
-    audit_log.about(job.id for job in meant)
-    await _cancel(context, caller, meant, at_once=asked.now)
-    return await _now(context, caller, meant)
+    if request.name is not None:
+        selected = await _named(request.name, selected)
+    audit_log.about(job.id for job in selected)
+    await _cancel(context, caller, selected, at_once=request.now)
+    return await _now(context, caller, selected)
 
 
 async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
@@ -96,7 +96,7 @@ async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]
     def event(job: Job) -> ev.Event:
         return ev.HoldAsked(job.id, caller.uid, admin=caller.uid != job.owner.uid)
 
-    return await _each(context, caller, ref, event)
+    return await _post_each(context, caller, ref, event)
 
 
 async def release(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
@@ -105,19 +105,19 @@ async def release(context: Context, caller: Caller, ref: str) -> list[wire.JobVi
     def event(job: Job) -> ev.Event:
         return ev.ReleaseAsked(job.id, caller.uid, caller.admin)
 
-    return await _each(context, caller, ref, event)
+    return await _post_each(context, caller, ref, event)
 
 
 async def requeue(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
     """Stop the running jobs that a reference means, and queue them again."""
-    return await _each(context, caller, ref, lambda job: ev.RequeueAsked(job.id, caller.uid))
+    return await _post_each(context, caller, ref, lambda job: ev.RequeueAsked(job.id, caller.uid))
 
 
 async def edit(
-    context: Context, caller: Caller, ref: str, asked: wire.EditRequest
+    context: Context, caller: Caller, ref: str, request: wire.EditRequest
 ) -> list[wire.JobView]:
     """Change the pending jobs that a reference means, or the time limit of running ones."""
-    gpus = asked.gpus
+    gpus = request.gpus
     cores: dict[int, float | None] = {}
     if gpus is not None and gpus.kind == "none":
         for job in await context.resolve(ref, caller):
@@ -127,17 +127,23 @@ async def edit(
     def event(job: Job) -> ev.Event:
         wants = None if gpus is None else needed(gpus, cores.get(job.id))
         return ev.EditAsked(
-            job.id, caller.owner, caller.admin, asked.priority, asked.time_limit, wants, asked.hold
+            job.id,
+            caller.owner,
+            caller.admin,
+            request.priority,
+            request.time_limit,
+            wants,
+            request.hold,
         )
 
-    changed = [name for name, value in dataclasses.asdict(asked).items() if value is not None]
-    return await _each(context, caller, ref, event, ", ".join(changed))
+    changed = [name for name, value in dataclasses.asdict(request).items() if value is not None]
+    return await _post_each(context, caller, ref, event, ", ".join(changed))
 
 
-async def _each(
+async def _post_each(
     context: Context, caller: Caller, ref: str, event: Callable[[Job], ev.Event], detail: str = ""
 ) -> list[wire.JobView]:
-    """Send one event for each job of a reference; unsuitable jobs are skipped, unless all are."""
+    """Post one event per job of a reference; unsuitable jobs are skipped, unless all are."""
     jobs = await context.resolve(ref, caller)
     for job in jobs:
         must_own(job, caller)
@@ -151,32 +157,33 @@ async def _now(context: Context, caller: Caller, jobs: list[Job]) -> list[wire.J
     return await job_views(context, caller, await context.now(jobs))
 
 
-async def retry(context: Context, caller: Caller, asked: wire.RetryJobs) -> list[wire.JobView]:
+async def retry(context: Context, caller: Caller, request: wire.RetryJobs) -> list[wire.JobView]:
     """Queue the ended jobs that references mean again, together."""
     read_at = context.world.recent.count
-    result = await context.resolve_all(asked.refs, caller)
+    result = await context.resolve_all(request.refs, caller)
     jobs = [job for job in result if job.state is State.DONE]
-    if asked.failed:
+    if request.failed:
         jobs = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
     for job in jobs:
         must_own(job, caller)
     if not jobs:
-        kind = "failed" if asked.failed else "ended"
-        named = ", ".join(asked.refs)
+        kind = "failed" if request.failed else "ended"
+        named = ", ".join(request.refs)
         raise StaleRequest(f"none of {named} has {kind}: there is nothing to retry")
     context.limiter.jobs(caller, len(jobs))
     audit_log.about(job.id for job in jobs)
     secrets = await _secrets_of(context, jobs)
-    there = [job for job in jobs if job.id not in secrets or context.secrets.has(secrets[job.id])]
-    if not there:
+    retriable = [
+        job for job in jobs if job.id not in secrets or context.secrets.has(secrets[job.id])
+    ]
+    if not retriable:
         raise StaleRequest(
-            f"job {jobs[0].id} cannot run again: its secrets are gone, they are kept only until a "
-            "job has ended",
+            f"job {jobs[0].id} cannot run again: its secrets were deleted when it ended",
             fix="Submit it again.",
         )
-    with context.secrets.held(secrets[job.id] for job in there if job.id in secrets):
-        await _retry(context, caller, there, read_at)
-        for job in there:
+    with context.secrets.held(secrets[job.id] for job in retriable if job.id in secrets):
+        await _retry(context, caller, retriable, read_at)
+        for job in retriable:
             if job.id in secrets and job.id in context.world.jobs:
                 context.secrets.use(job.id, secrets[job.id])
     return await _now(context, caller, jobs)
@@ -269,17 +276,17 @@ def _without(jobs: Sequence[Job], pruned: Set[int]) -> list[Job]:
 
 
 async def send_signal(
-    context: Context, caller: Caller, ref: str, asked: wire.SignalRequest
+    context: Context, caller: Caller, ref: str, request: wire.SignalRequest
 ) -> wire.JobView:
     """Send a running job's container a signal."""
-    name = asked.signal if asked.signal.startswith("SIG") else f"SIG{asked.signal}"
+    name = request.signal if request.signal.startswith("SIG") else f"SIG{request.signal}"
     if name not in signals.Signals.__members__:
-        raise UserError(f"{asked.signal!r} is not a signal")
-    job = await context.one(ref, caller)
+        raise UserError(f"{request.signal!r} is not a signal")
+    job = await context.one_job(ref, caller)
     must_own(job, caller)
     audit_log.about([job.id], name)
     try:
         await context.event_loop.request(ev.SignalAsked(job.id, name))
     except NoSuchJob:
-        raise StaleRequest(f"job {job.id} has ended, it gets no signals") from None
+        raise StaleRequest(f"job {job.id} has ended; it cannot be signalled") from None
     return (await job_views(context, caller, [job]))[0]

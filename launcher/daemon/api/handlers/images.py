@@ -16,27 +16,27 @@ SHOWN = 10
 async def undecided(context: Context, uid: int) -> list[wire.ImageView]:
     """Return the images whose owner is unknown: only admins may run them.
 
-    A user with rights on the machine created or pulled them, or an earlier launcher. An image that
-    a pull with credentials has just brought is left out: its owner is about to be recorded.
+    They were created or pulled outside the launcher, or by an earlier one. An image that a pull
+    with credentials has just fetched is left out: its owner is about to be recorded.
     Raises as ``Images.all`` does.
     """
     images = await context.users.run(uid, context.images.all)
     pulls = {reference for reference, _ in context.world.pulls}
     pulled = [await context.users.run(uid, context.images.find, name) for name in sorted(pulls)]
     world = context.world
-    known = world.public_images | world.private_images.keys() | set(pulled)
-    return [wire.ImageView(id=id_, name=name) for id_, name in images.items() if id_ not in known]
+    owned = world.public_images | world.private_images.keys() | set(pulled)
+    return [wire.ImageView(id=id_, name=name) for id_, name in images.items() if id_ not in owned]
 
 
 async def publish(
-    context: Context, caller: Caller, asked: wire.PublishRequest
+    context: Context, caller: Caller, request: wire.PublishRequest
 ) -> list[wire.ImageView]:
     """Publish images; returns them. All are found, or none is published."""
     uid = caller.uid
-    if asked.images is None:
+    if request.images is None:
         images = await undecided(context, uid)
     else:
-        images = [await _named(context, uid, name) for name in asked.images]
+        images = [await _named(context, uid, name) for name in request.images]
     shown = [view.name for view in images[:SHOWN]]
     more = f" and {len(images) - SHOWN} more" if len(images) > SHOWN else ""
     audit_log.about(detail=f"publish {', '.join(shown)}{more}")
@@ -48,6 +48,7 @@ async def _named(context: Context, uid: int, name: str) -> wire.ImageView:
     image_id = await context.users.run(uid, context.images.find, name)
     if image_id is None:
         raise UserError(
-            f"the image {name} is not on this machine", fix="`docker images` lists those that are."
+            f"the image {name} is not on this machine",
+            fix="`docker images` lists the local images.",
         )
     return wire.ImageView(id=image_id, name=name)

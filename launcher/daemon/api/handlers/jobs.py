@@ -1,4 +1,4 @@
-"""The handlers of the API, one per route: read a request, call the event loop, return a view."""
+"""The handlers of the API for jobs: read a request, call the event loop, return a view."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from launcher.output.search import totals_of
 from launcher.store import Reader
 
 AT_A_TIME = 250
-"""This many jobs are read or shown between two turns of other requests."""
+"""This many jobs are read or shown before other requests get a turn."""
 MOST_LOGS_LOOKED_AT = 20
 COMMANDS_AT_A_TIME = 4
-"""This many commands are built between two turns of other requests: a template may be long."""
+"""This many commands are built before other requests get a turn: a template may be long."""
 
 
 async def list_jobs(
@@ -86,13 +86,15 @@ async def head(context: Context, caller: Caller, *, most: int) -> wire.QueueHead
     """
     world = context.world
     explainer = Explainer(world, clock.now())
-    begun = [world.jobs[i] for i in sorted(world.attempts)]  # every other job is pending
-    running = [j for j in begun if j.state in (State.STARTING, State.RUNNING)]
-    waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in begun)
+    active = [world.jobs[i] for i in sorted(world.attempts)]  # all other jobs are pending
+    running = [j for j in active if j.state in (State.STARTING, State.RUNNING)]
+    waiting = len(world.jobs) - sum(j.state is not State.PENDING for j in active)
     single = [job for job in running if job.element is None]
     first = waiting_alone(explainer, most)
     shown = await job_views(context, caller, [*single[:most], *first])
-    here = (array for array in world.arrays.values() if array.live)  # one is being submitted
+    here = (
+        array for array in world.arrays.values() if array.live
+    )  # an array may be in the middle of a submit
     some = list(itertools.islice(here, most))
     arrays = [array_view(explainer, array, caller) for array in some]
     return wire.QueueHead(jobs=shown, waiting=waiting, running=len(running), arrays=arrays)
@@ -113,11 +115,11 @@ def waiting_alone(explainer: Explainer, most: int) -> list[Job]:
 async def waiting_first(explainer: Explainer, most: int) -> list[Job]:
     """Return the first waiting jobs: those in the queue in its order, then the others by age.
 
-    The others are read in steps: users may hold many.
+    The others are read in steps, because users may hold many.
     """
     jobs, queue = explainer.world.jobs, explainer.world.queue
     first = QueueWalk(explainer.world, explainer.now).first(most, lambda _: True)
-    if len(first) < most:  # the rest waits for a reason of its own, or for its image
+    if len(first) < most:  # the others are held back, or wait for their image
         others: list[tuple[int, int]] = []
         everyone = tuple(jobs.values())
         for start in range(0, len(everyone), AT_A_TIME):
@@ -149,8 +151,8 @@ async def _commands(context: Context, job_ids: Sequence[int]) -> dict[int, list[
     """Return the commands of jobs by their ids, at the length that a list shows."""
     stored = await context.committer.read(Reader.commands, job_ids)
     commands, result = Commands(), dict[int, list[str] | None]()
-    for number, (job_id, one) in enumerate(stored.items()):
-        result[job_id] = views.cut(commands.head(one, views.COMMAND_CHARACTERS))
+    for number, (job_id, command) in enumerate(stored.items()):
+        result[job_id] = views.cut(commands.head(command, views.COMMAND_CHARACTERS))
         if number % COMMANDS_AT_A_TIME == 0:
             await asyncio.sleep(0)
     return result
@@ -158,7 +160,7 @@ async def _commands(context: Context, job_ids: Sequence[int]) -> dict[int, list[
 
 async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
     """Return a job with its spec, attempts, history and the reasons why it waits."""
-    job = await context.one(ref, caller)
+    job = await context.one_job(ref, caller)
     mine = caller.may_see(job.owner)
     spec = await context.spec(job.id) if mine else None
     attempts = await context.committer.read(Reader.attempts, job.id) if mine else []
@@ -181,7 +183,7 @@ async def show(context: Context, caller: Caller, ref: str) -> wire.JobDetail:
 
 
 def _output_gaps(context: Context, job: int, attempts: Sequence[int]) -> dict[int, int]:
-    """Return the number of marks in the log of each of these attempts. Blocks on the disk."""
+    """Return the number of gaps in the log of each of these attempts. Blocks on the disk."""
     return {
         number: totals_of(path_of(context.log_directory, job, number)).notes for number in attempts
     }
@@ -202,7 +204,7 @@ def _masked(spec: wire.JobSpec) -> wire.JobSpec:
 async def _limits(
     context: Context, caller: Caller, job: Job, spec: wire.JobSpec
 ) -> wire.LimitsView | None:
-    """Return what the policy gives a live job; for a waiting one, what it can count on.
+    """Return the policy's limits of a live job; for a waiting job, the guaranteed ones.
 
     None for an ended job, and while its owner's groups are unknown.
     """
@@ -229,14 +231,14 @@ async def slices(context: Context, caller: Caller) -> list[wire.SliceView]:
 
 
 async def status(context: Context, caller: Caller) -> wire.Status:
-    """Return the daemon's state, and why it is not healthy."""
+    """Return the daemon's state, and its problems."""
     world, health = context.world, context.health
     gates = (context.event_loop.read_only, world.reconciling, world.draining, world.gpu_support)
     problems = [*health.problems(), *(text for text in gates if text)]
-    words: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for state in world.slices.values():
-        word = views.slice_word(world, state)
-        words[word] = words.get(word, 0) + 1
+        state_name = views.slice_word(world, state)
+        counts[state_name] = counts.get(state_name, 0) + 1
         if state.lost and state.lease is not None:
             problems.append(f"job {state.lease.job} has {state.slice.uuid}, which {state.unusable}")
         if state.quarantine:
@@ -255,7 +257,7 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         driver=health.driver_version,
         gpus=len(world.gpus),
         fake_gpu=health.fake_gpu,
-        slices=words,
+        slices=counts,
         jobs=await context.counts.now(world),
         started_at=context.started_at,
         loop_lag=round(lasted, 6),

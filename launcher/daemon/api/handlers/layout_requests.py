@@ -1,4 +1,4 @@
-"""Converts a layout request, with people's names of GPUs, profiles and slices, to the core's."""
+"""Converts a layout request, with users' names of GPUs, profiles and slices, to the core's."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from launcher.core.world.world import World
 from launcher.errors import ImpossibleLayout, UserError
 
 
-def wishes(world: World, request: wire.LayoutRequest) -> tuple[Wish, ...]:
-    """Return what is requested of each GPU; raises ``UserError`` for an invalid request."""
+def target_layouts(world: World, request: wire.LayoutRequest) -> tuple[Wish, ...]:
+    """Return the requested layout of each GPU; raises ``UserError`` for an invalid request."""
     result = [
-        _wish(world, gpu, entry)
+        _target(world, gpu, entry)
         for entry in request.entries
         for gpu in select(world, entry, clears=request.verb == "clear")
     ]
@@ -26,7 +26,7 @@ def wishes(world: World, request: wire.LayoutRequest) -> tuple[Wish, ...]:
 
 
 def select(world: World, entry: wire.LayoutEntry, *, clears: bool = False) -> list[Gpu]:
-    """Return the GPUs that an entry means."""
+    """Return the GPUs that an entry selects."""
     if entry.drop and entry.gpus is None:
         return [world.gpus[uuid] for uuid in {_slice_place(world, s)[0] for s in entry.drop}]
     capable = sorted((g for g in world.gpus.values() if g.mig_capable), key=lambda g: g.index)
@@ -40,9 +40,9 @@ def select(world: World, entry: wire.LayoutEntry, *, clears: bool = False) -> li
                 "no GPU has MIG mode on", fix="`launch layout enable --gpu N` switches it on."
             )
         which = ", ".join(f"{g.index} ({g.name})" for g in candidates or capable) or "none"
-        state = "can do MIG" if candidates is capable else "have MIG mode on"
+        state = "support MIG" if candidates is capable else "have MIG mode on"
         raise UserError(
-            f"{len(candidates)} GPUs {state}: name the one you mean with --gpu",
+            f"{len(candidates)} GPUs {state}: select one with --gpu",
             fix=f"MIG-capable GPUs here: {which}.",
         )
     named = [find_gpu(world, text) for text in entry.gpus] if entry.gpus else capable
@@ -63,13 +63,13 @@ def find_gpu(world: World, text: str) -> Gpu:
         if text in (gpu.uuid, str(gpu.index)):
             return gpu
     raise UserError(
-        f"there is no GPU {text}",
+        f"GPU {text} does not exist",
         fix="GPUs here: "
         + (", ".join(f"{g.index} ({g.uuid})" for g in world.gpus.values()) or "none"),
     )
 
 
-def _wish(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
+def _target(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
     wants = None if entry.specs is None else tuple(_want(spec) for spec in entry.specs)
     places = [_slice_place(world, text) for text in entry.drop]
     drop = frozenset(
@@ -83,8 +83,8 @@ def _wish(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
 
 
 def also_gone(world: World, request: wire.LayoutRequest) -> str:
-    """Return a text for a request to destroy slices: which others are destroyed with them. A GPU
-    instance is destroyed with all of its compute instances."""
+    """Return a text with the other slices that a request destroys: all compute instances of a
+    GPU instance are destroyed with it."""
     dropped = {text for entry in request.entries for text in entry.drop if text in world.slices}
     places = {_slice_place(world, text) for text in dropped}
     others = sorted(
@@ -99,8 +99,8 @@ def _want(spec: wire.LayoutSpec) -> Want:
     divided = split_of(spec.profile.lower())[0] > 0
     if spec.count < 1 or (spec.start is not None and spec.count > 1 and not divided):
         raise ImpossibleLayout(
-            f"{spec.profile}: {spec.count} at one place cannot be",
-            fix="Write one SPEC for each place, such as 1g.6gb@0 1g.6gb@2.",
+            f"{spec.profile}: {spec.count} cannot share one place",
+            fix="Write one SPEC per place, such as 1g.6gb@0 1g.6gb@2.",
         )
     return Want(spec.profile, spec.count, spec.start)
 
@@ -116,6 +116,6 @@ def _slice_place(world: World, text: str) -> tuple[str, int]:
         if place in world.instances:
             return place
     raise UserError(
-        f"there is no MIG slice {text}",
-        fix="`launch layout show` lists them; one without a MIG UUID is named GPU/GI, such as 0/5.",
+        f"MIG slice {text} does not exist",
+        fix="`launch layout show` lists them; without a MIG UUID write GPU/GI, such as 0/5.",
     )

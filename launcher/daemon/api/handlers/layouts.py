@@ -1,4 +1,4 @@
-"""The handlers of the API for the layout and for slices out of use."""
+"""The handlers of the API for layouts, drains and quarantines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from launcher.core.model.compute_instances import counted
 from launcher.core.model.layout_change import Busy, LayoutOp, OpState
 from launcher.core.world.world import World
 from launcher.daemon.api.handlers.context import Context
-from launcher.daemon.api.handlers.layout_requests import also_gone, find_gpu, wishes
+from launcher.daemon.api.handlers.layout_requests import also_gone, find_gpu, target_layouts
 from launcher.daemon.api.views.layout_views import change_view, gpu_views, plan_view, profile_views
 from launcher.daemon.loop import audit_log
 from launcher.daemon.machine.contained import must_be_able_to_change_layouts
@@ -25,7 +25,7 @@ from launcher.errors import NoSuchJob, StaleRequest
 from launcher.store import Reader
 
 SAVED = "saved_layout"
-"""The store's key of the wanted layout."""
+"""The store's key of the saved layout."""
 
 
 async def show(context: Context, caller: Caller) -> list[wire.GpuView]:
@@ -38,32 +38,34 @@ async def profiles(context: Context, caller: Caller, *, gpu: str | None) -> list
     world = context.world
     chosen = [find_gpu(world, gpu)] if gpu else [g for g in world.gpus.values() if g.mig_capable]
     result: list[wire.ProfileView] = []
-    for one in sorted(chosen, key=lambda g: g.index):
-        capacity = functools.partial(context.gpu.capacity, one.uuid)
-        fit = await context.users.run(caller.uid, capacity) if one.mig_current else {}
-        result += profile_views(one, fit)
+    for gpu_ in sorted(chosen, key=lambda g: g.index):
+        capacity = functools.partial(context.gpu.capacity, gpu_.uuid)
+        fit = await context.users.run(caller.uid, capacity) if gpu_.mig_current else {}
+        result += profile_views(gpu_, fit)
     return result
 
 
-async def plan(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutPlan:
+async def plan(context: Context, caller: Caller, request: wire.LayoutRequest) -> wire.LayoutPlan:
     """Return the steps of a change, without changing anything."""
-    meant = wishes(context.world, asked)
-    return plan_view(context.world, meant, plans(context.world, meant))
+    targets = target_layouts(context.world, request)
+    return plan_view(context.world, targets, plans(context.world, targets))
 
 
 def is_empty(planned: wire.LayoutPlan) -> bool:
-    """Return whether a change would have nothing to do."""
+    """Return whether a change has nothing to do."""
     todo = (planned.destroy, planned.create, planned.complete, planned.modes)
     return not any(todo)
 
 
-async def change(context: Context, caller: Caller, asked: wire.LayoutRequest) -> wire.LayoutChange:
+async def change(
+    context: Context, caller: Caller, request: wire.LayoutRequest
+) -> wire.LayoutChange:
     """Start a change; it continues even if no client waits for it."""
-    audit_log.about(detail=asked.request)
+    audit_log.about(detail=request.request)
     must_be_able_to_change_layouts(context.container, fake_gpu=context.health.fake_gpu)
-    meant = wishes(context.world, asked)
-    words = asked.request + also_gone(context.world, asked)
-    event = ev.LayoutAsked(caller.owner, asked.verb, words, meant, Busy(asked.busy))
+    targets = target_layouts(context.world, request)
+    description = request.request + also_gone(context.world, request)
+    event = ev.LayoutAsked(caller.owner, request.verb, description, targets, Busy(request.busy))
     return change_view(await context.event_loop.request(event))
 
 
@@ -98,7 +100,7 @@ async def _find(context: Context, op_id: int) -> LayoutOp:
         return now
     layout_op = await context.committer.read(Reader.layout, op_id)
     if layout_op is None:
-        raise NoSuchJob(f"there is no layout change {op_id}")
+        raise NoSuchJob(f"layout change {op_id} does not exist")
     return layout_op
 
 
@@ -139,7 +141,7 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
     if bad:
         raise StaleRequest(
             "; ".join(bad),
-            fix="Put that right (`launch doctor` names the processes on a slice), then try again.",
+            fix="Fix that (`launch doctor` names the processes on a slice), then try again.",
         )
     for state in quarantined:
         await context.event_loop.request(ev.QuarantineCleared(state.slice.uuid))
@@ -169,9 +171,9 @@ def present(world: World) -> list[wire.SavedGpu]:
 
 
 async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
-    """Store the present layout as the one that is restored after a reboot.
+    """Store the current layout as the one that is restored after a reboot.
 
-    Raises ``StaleRequest`` if it is unknown now: then nothing may overwrite a stored layout.
+    Raises ``StaleRequest`` if it is unknown now: a stored layout must not be overwritten then.
     """
     world = context.world
     unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
@@ -180,7 +182,7 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     layouts = present(context.world)
     text = json.dumps([asdict(one) for one in layouts])
     await context.committer.remember(SAVED, text)
-    await context.event_loop.request(ev.LayoutNoted(caller.owner, "save", "the layout that stands"))
+    await context.event_loop.request(ev.LayoutNoted(caller.owner, "save", "the current layout"))
     return layouts
 
 
@@ -188,7 +190,7 @@ async def saved(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     """Return the stored layout; raises ``NoSuchJob`` if none was saved."""
     text = await context.committer.read(Reader.meta, SAVED)
     if text is None:
-        raise NoSuchJob("no layout was saved", fix="`launch layout save` saves what stands.")
+        raise NoSuchJob("no layout was saved", fix="`launch layout save` saves the current layout.")
     return convert.parse(list[wire.SavedGpu], text.encode())
 
 
@@ -200,12 +202,16 @@ async def restore(context: Context, caller: Caller) -> wire.LayoutChange:
 def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:
     """Return the request that restores a stored layout, for the GPUs that are present."""
     entries = [
-        wire.LayoutEntry(gpus=[one.gpu], specs=one.places if one.mode else None, mode=one.mode)
-        for one in wanted
-        if one.gpu in world.gpus and (one.mode or world.gpus[one.gpu].mig_current)
+        wire.LayoutEntry(
+            gpus=[saved_gpu.gpu],
+            specs=saved_gpu.places if saved_gpu.mode else None,
+            mode=saved_gpu.mode,
+        )
+        for saved_gpu in wanted
+        if saved_gpu.gpu in world.gpus and (saved_gpu.mode or world.gpus[saved_gpu.gpu].mig_current)
     ]
-    missing = [one.gpu for one in wanted if one.gpu not in world.gpus]
+    missing = [saved_gpu.gpu for saved_gpu in wanted if saved_gpu.gpu not in world.gpus]
     request = "the saved layout" + (
-        f", but not of {', '.join(missing)}: not there" if missing else ""
+        f", but not of {', '.join(missing)}: missing" if missing else ""
     )
     return wire.LayoutRequest(verb="restore", request=request, entries=entries)

@@ -13,33 +13,35 @@ from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 
 
-def must_be_few(given: Mapping[str, wire.RegistryAuth]) -> None:
-    """Raise ``UserError`` if a user would have credentials for more registries than are kept."""
-    if len(given) > MOST_REGISTRIES:
-        raise UserError(f"credentials for {len(given)} registries; {MOST_REGISTRIES} can be given")
+def must_be_few(by_registry: Mapping[str, wire.RegistryAuth]) -> None:
+    """Raise ``UserError`` if a request has credentials for more registries than are stored."""
+    if len(by_registry) > MOST_REGISTRIES:
+        raise UserError(
+            f"credentials for {len(by_registry)} registries; at most {MOST_REGISTRIES} are allowed"
+        )
 
 
 def store_credentials(
-    context: Context, caller: Caller, given: Mapping[str, wire.RegistryAuth]
+    context: Context, caller: Caller, by_registry: Mapping[str, wire.RegistryAuth]
 ) -> None:
-    """Keep credentials in memory; images that waited for them are pulled now."""
-    if given:
-        context.credentials.store(caller.uid, given)
-        context.event_loop.post(ev.CredentialsGiven(caller.uid, frozenset(given)))
+    """Store credentials in memory, and pull the images that waited for them."""
+    if by_registry:
+        context.credentials.store(caller.uid, by_registry)
+        context.event_loop.post(ev.CredentialsGiven(caller.uid, frozenset(by_registry)))
 
 
-async def login(context: Context, caller: Caller, asked: wire.LoginRequest) -> wire.LoginReply:
-    """Ask the registry whether it accepts these credentials, then keep them.
+async def login(context: Context, caller: Caller, request: wire.LoginRequest) -> wire.LoginReply:
+    """Check these credentials with the registry, then store them.
 
     Raises ``NotAllowed`` with the registry's message if it does not, and for a registry from which
     the policy allows no image.
     """
     rules = context.world.rules.policy
     person = await context.accounts.person(caller.uid, caller.owner, rules.groups)
-    policy.check_registry(person, rules, asked.registry)
-    auth = asked.auth
+    policy.check_registry(person, rules, request.registry)
+    auth = request.auth
     text = await context.users.run(
-        caller.uid, context.images.login, asked.registry, auth.username, auth.password
+        caller.uid, context.images.login, request.registry, auth.username, auth.password
     )
-    store_credentials(context, caller, {asked.registry: auth})
-    return wire.LoginReply(registry=asked.registry, message=text)
+    store_credentials(context, caller, {request.registry: auth})
+    return wire.LoginReply(registry=request.registry, message=text)

@@ -25,61 +25,63 @@ async def show(context: Context, caller: Caller) -> list[wire.ReservationView]:
     return [_reservation(context, r, now) for r in reservations if r.end > now]
 
 
-def _reservation(context: Context, one: Reservation, now: float) -> wire.ReservationView:
+def _reservation(context: Context, reservation: Reservation, now: float) -> wire.ReservationView:
     slices = context.world.slices
     labels = [
         f"{s.slice.gpu_index}:{s.slice.profile}" if (s := slices.get(uuid)) else "gone"
-        for uuid in one.slices
+        for uuid in reservation.slices
     ]
     return wire.ReservationView(
-        name=one.name,
-        user=one.user,
-        group=one.group,
-        slices=list(one.slices),
+        name=reservation.name,
+        user=reservation.user,
+        group=reservation.group,
+        slices=list(reservation.slices),
         labels=labels,
-        start=clock.rfc3339(one.start),
-        end=clock.rfc3339(one.end),
-        state="coming" if now < one.start else "on",
-        by=one.by.name,
+        start=clock.rfc3339(reservation.start),
+        end=clock.rfc3339(reservation.end),
+        state="coming" if now < reservation.start else "on",
+        by=reservation.by.name,
     )
 
 
 async def reserve(
-    context: Context, caller: Caller, asked: wire.ReserveRequest
+    context: Context, caller: Caller, request: wire.ReserveRequest
 ) -> wire.ReservationView:
     """Reserve slices for a user or group."""
-    audit_log.about(detail=asked.name)
-    if not _NAME.fullmatch(asked.name):
+    audit_log.about(detail=request.name)
+    if not _NAME.fullmatch(request.name):
         raise UserError(
-            f"{asked.name!r} is not a valid name for a reservation",
+            f"{request.name!r} is not a valid name for a reservation",
             fix="Use letters, digits and ._- only.",
         )
-    await context.accounts.run(caller.uid, _check_known, asked)
+    await context.accounts.run(caller.uid, _check_known, request)
     await context.event_loop.request(
         ev.ReserveAsked(
-            asked.name,
+            request.name,
             caller.owner,
-            moment(asked.start, "start"),
-            moment(asked.end, "end"),
-            asked.user,
-            asked.group,
-            tuple(asked.slices),
-            asked.profile,
-            asked.count,
+            moment(request.start, "start"),
+            moment(request.end, "end"),
+            request.user,
+            request.group,
+            tuple(request.slices),
+            request.profile,
+            request.count,
         )
     )
-    return _reservation(context, context.world.reservations[asked.name], clock.now().wall)
+    return _reservation(context, context.world.reservations[request.name], clock.now().wall)
 
 
-def _check_known(asked: wire.ReserveRequest) -> None:
+def _check_known(request: wire.ReserveRequest) -> None:
     """Raise ``UserError`` for a user or group that this machine does not have."""
     try:
-        if asked.user is not None:
-            pwd.getpwnam(asked.user)
-        if asked.group is not None:
-            grp.getgrnam(asked.group)
+        if request.user is not None:
+            pwd.getpwnam(request.user)
+        if request.group is not None:
+            grp.getgrnam(request.group)
     except KeyError:
-        beneficiary = f"user {asked.user}" if asked.user is not None else f"group {asked.group}"
+        beneficiary = (
+            f"user {request.user}" if request.user is not None else f"group {request.group}"
+        )
         raise UserError(f"this machine has no {beneficiary}") from None
 
 

@@ -1,7 +1,7 @@
-"""Runs a replay in a process of its own: it may take a minute, which the daemon cannot spare.
+"""Runs a replay in its own process: it may take a minute, too long for the daemon.
 
-The child (``launcher.daemon.simulation_worker``) must be of exactly this version: its request is
-pickled.
+The child (``launcher.daemon.simulation_worker``) must have exactly this version, because its
+request is pickled.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ANSWERED, REFUSED, OTHER_VERSION = b"+", b"-", b"?"
-"""The prefix of an answer of the child."""
+"""The prefix of a reply of the child."""
 
 ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS = 10.0, 20.0
 """Limit for the estimate of one job's start: waiting for a turn, then replaying."""
 WAIT_SECONDS = 180.0
-"""Longest wait of a what-if for its turn."""
+"""The longest wait of a what-if for its turn."""
 ORDINARY_SECONDS = 60.0
 ADMIN_SECONDS = 240.0
-"""Longest replay of a what-if, of an ordinary user and of an admin: others wait for it."""
+"""The longest replay of a what-if, of an ordinary user and of an admin: others wait for it."""
 _USED = UsedTime()
 _ESTIMATES, _WHATIFS = ProcessorTurns(2, _USED), ProcessorTurns(2, _USED)
-"""What-ifs take minutes: estimates do not wait for them."""
+"""Separate turns: estimates do not wait for what-ifs, which take minutes."""
 _SINCE = clock.now().wall
 
 
@@ -52,8 +52,8 @@ _SINCE = clock.now().wall
 class Question:
     """The replay to run: a queue or a submit, over layouts, or until one job starts.
 
-    ``history``: jobs take as long as earlier ones of their owner and name did. ``seen_by`` is the
-    uid that may learn run times and names of its own jobs only; None: of all.
+    ``history``: jobs take as long as earlier ones of their owner and name. ``seen_by`` is the uid
+    whose own jobs' run times and names may be shown; None: those of all users.
     """
 
     state_dir: Path
@@ -70,14 +70,14 @@ class Question:
 
 
 async def estimate(question: Question, uid: int) -> bytes:
-    """Return the answer about one job's start as JSON; raises as ``whatif`` does."""
+    """Return the estimate of one job's start as JSON; raises as ``whatif`` does."""
     return await _in_turn(question, uid, _ESTIMATES, ESTIMATE_WAIT_SECONDS, ESTIMATE_SECONDS)
 
 
 async def whatif(question: Question, uid: int, *, admin: bool) -> bytes:
-    """Return the answer of a separate process, as JSON.
+    """Return the reply of a separate process, as JSON.
 
-    Raises its error, or an error if its turn did not come or it took too long: jobs need the cores.
+    Raises its error, or an error if its turn did not come or it took too long.
     """
     seconds = ADMIN_SECONDS if admin else ORDINARY_SECONDS
     return await _in_turn(question, uid, _WHATIFS, WAIT_SECONDS, seconds)
@@ -92,23 +92,23 @@ async def _in_turn(
         except TimeoutError:
             raise LauncherError(
                 f"replays for other users took all of {wait_seconds:g} s",
-                fix="Ask again in a moment.",
+                fix="Try again in a moment.",
             ) from None
         try:
             async with asyncio.timeout(seconds):
-                return await _ask(question)
+                return await _replay(question)
         except TimeoutError:
             raise LauncherError(
-                f"the replay took more than {seconds:g} s and was given up",
-                fix="Ask for fewer layouts or fewer jobs at once; an admin's what-if may take "
+                f"the replay took more than {seconds:g} s and was stopped",
+                fix="Request fewer layouts or jobs at once; an admin's what-if may take "
                 f"{ADMIN_SECONDS:g} s.",
             ) from None
 
 
-async def _ask(question: Question) -> bytes:
+async def _replay(question: Question) -> bytes:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-P",  # never a module from the daemon's working directory
+        "-P",  # import nothing from the daemon's working directory
         "-m",
         "launcher.daemon.simulation_worker",
         launcher.__version__,
@@ -130,7 +130,7 @@ async def _ask(question: Question) -> bytes:
         folder = Path(launcher.__file__).parent
         if await in_thread("replay", partial(changed_since, folder, _SINCE)):
             raise _other_version()
-        raise InternalError("the replay failed; the daemon's log has the details")
+        raise InternalError("the replay failed; see the daemon's log")
     if reply.startswith(REFUSED):
         raise from_wire(*json.loads(reply.removeprefix(REFUSED)))
     return reply.removeprefix(ANSWERED)
@@ -138,7 +138,7 @@ async def _ask(question: Question) -> bytes:
 
 def _other_version(version: str = "") -> LauncherError:
     return LauncherError(
-        f"the installed launcher{version} is not the one that this daemon "
+        f"the installed launcher{version} differs from the one that this daemon "
         f"({launcher.__version__}) was started from: it cannot replay",
         fix="Restart the daemon; jobs go on.",
     )
@@ -149,7 +149,7 @@ def changed_since(package: Path, since: float) -> bool:
     try:
         files = list(package.rglob("*.py"))
         return not files or any(file.stat().st_ctime > since for file in files)
-    except OSError:  # one was removed just now
+    except OSError:  # a file was just removed
         return True
 
 
@@ -162,7 +162,7 @@ def question_of(
     submitted: ev.Submitted | None = None,
     layouts: tuple[tuple[str, tuple[Want, ...]], ...] = (),
 ) -> Question:
-    """Return the request for a replay of this daemon's present queue."""
+    """Return the question for a replay of this daemon's current queue."""
     world = context.world
     return Question(
         state_dir=context.config.state_dir,

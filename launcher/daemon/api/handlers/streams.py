@@ -30,15 +30,15 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 2.0
 JUST_ENDED_SECONDS = 5.0
-NOT_KEPT = "the log of attempt {} is not kept any more ([history] keep_logs and max_logs)"
+NOT_KEPT = "the log of attempt {} was deleted ([history] keep_logs and max_logs)"
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """The start of a reading of an attempt's log.
+    """The start of reading an attempt's log.
 
-    It starts at the frame at ``position`` bytes of the file, without the frame's first ``cut``
-    bytes; ``skip`` frames are left out, of which this is the first.
+    Reading starts at the frame at ``position`` bytes of the file, without the frame's first ``cut``
+    bytes, and skips ``skip`` frames, of which this is the first.
     """
 
     attempt: int
@@ -48,7 +48,7 @@ class Resume:
 
 
 class FollowedAttempt:
-    """The log of one attempt up to the part that was read; ``ended`` once its END frame was."""
+    """The log of one attempt up to the part that was read; ``ended`` after its END frame."""
 
     def __init__(self, context: Context, job: Job, number: int, resume: Resume | None) -> None:
         self.job, self.number = job.id, number
@@ -61,9 +61,9 @@ class FollowedAttempt:
         self._quiet_since: float | None = time.monotonic()
 
     def quiet_for(self) -> float:
-        """Return for how many seconds there has been nothing more to read.
+        """Return for how many seconds there has been nothing to read.
 
-        The time that a client takes for what was read does not count.
+        The time that a client takes to receive frames does not count.
         """
         return 0.0 if self._quiet_since is None else time.monotonic() - self._quiet_since
 
@@ -83,8 +83,8 @@ class FollowedAttempt:
     async def new_frames(self) -> list[Frame]:
         """Return the output written since the last call, after a frame with its position."""
         if self._reader is None:
-            begin = self._from
-            self._reader = await self._blocking(opened, self.path, begin.position, begin.skip)
+            start = self._from
+            self._reader = await self._blocking(opened, self.path, start.position, start.skip)
         before = self._reader.position
         frames = self._reader.read_cached()
         if frames is None:
@@ -126,8 +126,8 @@ class LogQuery:
 async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterator[list[Frame]]:
     """Yield the output of an attempt. Ends with END.
 
-    With ``follow``, reads until the log is complete; a waiting job is waited for. Without, the log
-    of an ended job is read to its end, also if a long one is still being written; its ``tail`` is
+    With ``follow``, reads until the log is complete, and waits for a waiting job. Without, the log
+    of an ended job is read to its end, even if a long one is still being written; its ``tail`` is
     known only then.
     """
     loop = asyncio.get_running_loop()
@@ -148,7 +148,7 @@ async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterat
                 await reading.start(query)
             elif reading is not None:
                 reading = _next(context, reading, job, number)
-            batch = await reading.new_frames() if reading and _is_told(now, reading) else []
+            batch = await reading.new_frames() if reading and _is_visible(now, reading) else []
             yield batch
             if _complete(context, reading, now, number):
                 break
@@ -162,22 +162,22 @@ async def log_frames(context: Context, job: Job, query: LogQuery) -> AsyncIterat
 
 
 def _next(context: Context, reading: FollowedAttempt, job: Job, last: int) -> FollowedAttempt:
-    """Return the log to read now: each one is read to its end, up to that of attempt ``last``."""
+    """Return the log to read now: each is read to its end, up to that of attempt ``last``."""
     if reading.number < last and _is_over(context, reading):
         return FollowedAttempt(context, job, reading.number + 1, None)
     return reading
 
 
-def _is_told(job: Job, reading: FollowedAttempt) -> bool:
+def _is_visible(job: Job, reading: FollowedAttempt) -> bool:
     """Whether an attempt's output may be shown: only once its start is recorded.
 
-    What a client does with signals depends on it.
+    Clients handle signals differently from then on.
     """
     return job.state is not State.STARTING or reading.number != job.attempt
 
 
 def _is_over(context: Context, reading: FollowedAttempt) -> bool:
-    """Whether nothing more will be written to the log of an attempt before the present one."""
+    """Whether nothing more will be written to the log of an earlier attempt."""
     job, number = reading.job, reading.number
     if reading.ended or context.subscriptions.log_lost(job, number):
         return True
@@ -217,7 +217,7 @@ async def follow_frames(
                 reading = _next(context, reading, now, now.attempt)
             elif now.attempt and has_log:
                 reading = FollowedAttempt(context, now, resume.attempt if resume else 1, resume)
-            output = await reading.new_frames() if reading and _is_told(now, reading) else []
+            output = await reading.new_frames() if reading and _is_visible(now, reading) else []
             yield output
             if now.outcome is not None and _complete(context, reading, now, now.attempt):
                 yield _loss(context, reading, now)
@@ -232,7 +232,7 @@ async def follow_frames(
 def _complete(context: Context, reading: FollowedAttempt | None, job: Job, last: int) -> bool:
     """Whether nothing more will be written: the log ended, was lost, or never existed.
 
-    ``last`` is the attempt whose log is the last to be read.
+    ``last`` is the last attempt whose log is read.
     """
     if reading is None:
         return job.outcome is not None
@@ -244,7 +244,7 @@ def _complete(context: Context, reading: FollowedAttempt | None, job: Job, last:
     ran = job.started_at is not None or reading.number != job.attempt
     if not owed and (not ran or _ended_before(job)) and not reading.path.exists():
         return True
-    # It is not being written any more: its end was lost before this daemon started.
+    # No longer written: its end was lost before this daemon started.
     return not owed and reading.quiet_for() > JUST_ENDED_SECONDS
 
 
@@ -255,7 +255,7 @@ def _ended_before(job: Job) -> bool:
 
 
 def _loss(context: Context, reading: FollowedAttempt | None, job: Job) -> list[Frame]:
-    """Return the message for a log that is over without an end, unless the log contains it."""
+    """Return a note for a log that is over without an end, unless the log contains it."""
     if reading is None or reading.ended or reading.told_lost or job.outcome is None:
         return []
     ran = job.started_at is not None or reading.number != job.attempt
@@ -263,7 +263,7 @@ def _loss(context: Context, reading: FollowedAttempt | None, job: Job) -> list[F
         return []
     if not reading.path.exists() and _ended_before(job):
         return [Frame(NOTE, 0, NOT_KEPT.format(reading.number).encode())]
-    return [Frame(NOTE, 0, f"{LOST}: it could not be written to its end".encode())]
+    return [Frame(NOTE, 0, f"{LOST}: its end could not be written".encode())]
 
 
 def _event(context: Context, job: Job, caller: Caller, command: list[str] | None) -> bytes:
@@ -282,13 +282,13 @@ def _event(context: Context, job: Job, caller: Caller, command: list[str] | None
 
 
 def _turn(context: Context, job: Job, caller: Caller) -> dict[str, Any] | None:
-    """Return what a client needs to start a foreground job now; only for the job's owner."""
+    """Return a client's data for starting a foreground job now; only for the job's owner."""
     turn = context.turns.of(job.id) if caller.owner.uid == job.owner.uid else None
     return None if turn is None else dataclasses.asdict(turn)
 
 
 async def wait_for_outcome(context: Context, job: Job, seconds: float) -> Job:
-    """Return the job once its outcome is committed, or as it is after ``seconds``."""
+    """Return the job once its outcome is committed, or its state after ``seconds``."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     with context.subscriptions.watch(job.id) as woken:

@@ -1,4 +1,4 @@
-"""Submits: turns requests into jobs, arrays into elements, and names into places and ids."""
+"""Submits: converts requests to jobs, arrays to elements, and names to places and ids."""
 
 from __future__ import annotations
 
@@ -36,43 +36,43 @@ SHOWN_AT_A_TIME = 250
 
 
 async def submit(
-    context: Context, caller: Caller, asked: wire.SubmitRequest
+    context: Context, caller: Caller, submission: wire.SubmitRequest
 ) -> list[wire.JobView] | AsyncIterator[list[wire.JobView]]:
     """Queue all of the jobs, or none; with ``dry_run`` only report what would be queued.
 
-    Returns the views of the jobs. Those of many jobs are streamed in parts; the jobs are queued
-    even if the client does not read them.
+    Returns the views of the jobs, streamed in parts if there are many. The jobs are queued even
+    if the client does not read them.
     """
-    if not asked.dry_run:
+    if not submission.dry_run:
         must_have_room(context.config)
-    if any(one.secrets for one in asked.jobs):
+    if any(job.secrets for job in submission.jobs):
         await context.users.run(caller.uid, context.places.check)
-    requests, bundles = parted(asked.jobs, None if asked.dry_run else caller.uid)
-    event = await event_of(context, caller, replace(asked, jobs=requests))
+    requests, bundles = parted(submission.jobs, None if submission.dry_run else caller.uid)
+    event = await event_of(context, caller, replace(submission, jobs=requests))
     await _check_mounts(context, event)
-    if not asked.dry_run:
-        login.store_credentials(context, caller, asked.credentials)
+    if not submission.dry_run:
+        login.store_credentials(context, caller, submission.credentials)
     jobs = await _queue(context, caller, event, bundles)
-    made = list(zip(jobs, event.jobs, strict=True))
-    context.remember((job.id, one.spec) for job, one in made if job.id)
-    shown = _shown(context, caller, made)
-    return shown if len(made) > SHOWN_AT_A_TIME else await anext(shown)
+    queued = list(zip(jobs, event.jobs, strict=True))
+    context.remember((job.id, new.spec) for job, new in queued if job.id)
+    shown = _shown(context, caller, queued)
+    return shown if len(queued) > SHOWN_AT_A_TIME else await anext(shown)
 
 
 async def _shown(
-    context: Context, caller: Caller, made: Sequence[tuple[Job, ev.NewJob]]
+    context: Context, caller: Caller, queued: Sequence[tuple[Job, ev.NewJob]]
 ) -> AsyncIterator[list[wire.JobView]]:
-    for first in range(0, len(made), SHOWN_AT_A_TIME):
+    for first in range(0, len(queued), SHOWN_AT_A_TIME):
         explainer = Explainer(context.world, clock.now())
-        some = made[first : first + SHOWN_AT_A_TIME]
-        yield [job_views.job_view(explainer, job, caller, _command(one.spec)) for job, one in some]
+        some = queued[first : first + SHOWN_AT_A_TIME]
+        yield [job_views.job_view(explainer, job, caller, _command(new.spec)) for job, new in some]
         await asyncio.sleep(0)
 
 
 async def _queue(
     context: Context, caller: Caller, event: ev.Submitted, bundles: Sequence[Bundle]
 ) -> list[Job]:
-    """Queue jobs, after storing their secrets: a job on record has them, or never gets them."""
+    """Queue jobs after storing their secrets, so that a recorded job always has them."""
     if not bundles:
         return cast(list[Job], await context.event_loop.request(event))
     context.event_loop.must_commit()
@@ -87,10 +87,10 @@ async def _queue(
 
 
 async def _check_mounts(context: Context, event: ev.Submitted) -> None:
-    """Raise ``PinRefused`` for a mount that the submitter may not open: at submit, not only when
-    the job starts.
+    """Raise ``PinRefused`` for a mount that the submitter may not open, at submit and not only at
+    the start.
 
-    Checks only some jobs: an array's elements mostly have the same mounts.
+    Checks a sample only: an array's elements mostly have the same mounts.
     """
     rules = context.world.rules.policy
     pauses = Pauses()
@@ -105,9 +105,11 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     person = await context.accounts.person(uid, event.owner, rules.groups)
     user = await context.accounts.run(uid, mounts.user_of, person)
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
-        asked = PolicyInput(spec, person, rules, rules.host_memory)
-        wanted = mounts.mounts_of(asked, own(spec))
-        if mounts.are_pinned(asked) and len(wanted) == len(spec.volumes):  # else the policy refuses
+        policy_input = PolicyInput(spec, person, rules, rules.host_memory)
+        wanted = mounts.mounts_of(policy_input, own(spec))
+        if mounts.are_pinned(policy_input) and len(wanted) == len(
+            spec.volumes
+        ):  # otherwise the policy refuses
             await context.users.run(uid, context.pins.check, wanted, user)
 
 
@@ -120,26 +122,28 @@ def count_of(asked: Sequence[JobSpec]) -> int:
     return sum(1 if one.array is None else len(one.array.indices) for one in asked)
 
 
-async def event_of(context: Context, caller: Caller, asked: wire.SubmitRequest) -> ev.Submitted:
+async def event_of(
+    context: Context, caller: Caller, submission: wire.SubmitRequest
+) -> ev.Submitted:
     """Return the event for the core, with arrays expanded.
 
-    It contains the names of secrets and where they will be stored, never contents.
+    It contains the names and future locations of secrets, never contents.
     """
-    count = count_of(asked.jobs)
+    count = count_of(submission.jobs)
     if not 0 < count <= MAX_JOBS:
-        raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} can be")
+        raise UserError(f"{count} jobs in one submit; 1 to {MAX_JOBS} are allowed")
     budget = Budget()
     expanded: list[Sequence[JobSpec]] = []
     pauses = Pauses()
-    for request in asked.jobs:
+    for request in submission.jobs:
         expanded.append(await _expanded(request, budget, pauses))
-    login.must_be_few(asked.credentials)
-    for request in asked.jobs:
+    login.must_be_few(submission.credentials)
+    for request in submission.jobs:
         if request.runtime == HOST:
             _check_host(context, request)
-    new, arrays = await _new_jobs(context, caller, asked, expanded)
+    new, arrays = await _new_jobs(context, caller, submission, expanded)
     return ev.Submitted(
-        caller.owner, new, asked.dry_run, arrays, caller.groups, caller.admin, caller.trusted
+        caller.owner, new, submission.dry_run, arrays, caller.groups, caller.admin, caller.trusted
     )
 
 
@@ -148,7 +152,7 @@ def _check_host(context: Context, request: JobSpec) -> None:
     if context.host is None:
         raise UserError(
             "runtime: this daemon cannot run host jobs",
-            fix="They need Linux 5.14, cgroup v2, and a daemon of root's outside a container.",
+            fix="They need Linux 5.14, cgroup v2, and a root daemon outside a container.",
         )
     for field, value, controller in (
         ("mem_limit", request.mem_limit, "memory"),
@@ -158,7 +162,7 @@ def _check_host(context: Context, request: JobSpec) -> None:
             raise UserError(
                 f"{field}: this machine cannot limit a host job's {controller}: the controller "
                 "belongs to cgroup v1",
-                fix="Leave it out, or boot with systemd.unified_cgroup_hierarchy=1.",
+                fix="Omit it, or boot with systemd.unified_cgroup_hierarchy=1.",
             )
 
 
@@ -174,25 +178,25 @@ async def _expanded(request: JobSpec, budget: Budget, pauses: Pauses) -> Sequenc
 async def _new_jobs(
     context: Context,
     caller: Caller,
-    asked: wire.SubmitRequest,
+    submission: wire.SubmitRequest,
     expanded: Sequence[Sequence[JobSpec]],
 ) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
     """Return the jobs of a submit in order, and its arrays."""
-    places = _places(asked.jobs, expanded)
+    places = _places(submission.jobs, expanded)
     new: list[ev.NewJob] = []
     arrays: list[ev.NewArray] = []
     waits = 0
     pauses = Pauses()
-    for request, elements in zip(asked.jobs, expanded, strict=True):
+    for request, elements in zip(submission.jobs, expanded, strict=True):
         beside, after = await _dependencies(context, caller, request, places)
         waits += (len(beside) + len(after)) * len(elements)
         if waits > MAX_DEPENDENCIES:
             raise UserError(
                 f"{request.name}: the jobs of this submit wait for more than {MAX_DEPENDENCIES} "
                 "others in all",
-                fix="Let them wait for one array, or for one job that waits for the others.",
+                fix="Make them wait for one array, or for one job that waits for the others.",
             )
-        images = _Images(context, caller.uid, asked.credentials)
+        images = _Images(context, caller.uid, submission.credentials)
         document = convert.document(request) if request.array is None else ""
         for number, element in enumerate(elements):
             place = _place(request.array, len(arrays), number)
@@ -228,15 +232,15 @@ class _Images:
 
 
 def _places(
-    asked: Sequence[JobSpec], expanded: Sequence[Sequence[JobSpec]]
+    requests: Sequence[JobSpec], expanded: Sequence[Sequence[JobSpec]]
 ) -> dict[str, list[int]]:
-    """Return the places in a submit by the jobs' names; of an array, its first element's place.
+    """Return the places in a submit by job name; for an array, its first element's place.
 
-    Two jobs of different files may share a name: then both are meant.
+    Two jobs of different files may share a name; then both are returned.
     """
     result: dict[str, list[int]] = {}
     place = 0
-    for request, elements in zip(asked, expanded, strict=True):
+    for request, elements in zip(requests, expanded, strict=True):
         result.setdefault(request.name, []).append(place)
         place += len(elements)
     return result
@@ -261,7 +265,7 @@ async def _other(
 ) -> tuple[Dependency, Outcome | None]:
     """Return a dependency on a job or array of an earlier submit, with its outcome if it ended."""
     if "[" in wanted:
-        element = await context.one(wanted, caller)
+        element = await context.one_job(wanted, caller)
         return Dependency(element.id, after), element.outcome
     number = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
     if number is not None:
@@ -275,9 +279,9 @@ async def _other(
         if await context.committer.read(Reader.pruned_at, number) is not None:
             raise UserError(
                 f"{name}: depends_on: job {wanted} ended and was pruned",
-                fix="Leave the dependency out.",
+                fix="Remove the dependency.",
             )
     raise UserError(
-        f"{name}: depends_on: there is no job {wanted!r} in this submit or by that id",
-        fix="Name a job of the same file, or an earlier one by its id.",
+        f"{name}: depends_on: no job {wanted!r} in this submit or with that id",
+        fix="Use the name of a job in the same file, or the id of an earlier job.",
     )

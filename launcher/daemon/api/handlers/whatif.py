@@ -1,4 +1,4 @@
-"""What if: the queue, or only some jobs, replayed over layouts."""
+"""What-ifs: the queue, or only some jobs, replayed over layouts."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from launcher.daemon.api.handlers.simulation_client import question_of
 from launcher.daemon.users.identity import Caller
 
 
-async def whatif(context: Context, caller: Caller, asked: wire.WhatIfRequest) -> bytes:
+async def whatif(context: Context, caller: Caller, request: wire.WhatIfRequest) -> bytes:
     """Replay the queue, or only these jobs, over layouts; mark the one that ends first.
 
-    Returns the forecasts as JSON: they may be long, and are only passed on.
+    Returns the forecasts as JSON, which may be long and is only passed on.
     """
-    context.limiter.jobs(caller, submit.count_of(asked.jobs or ()), dry_run=True)
+    context.limiter.jobs(caller, submit.count_of(request.jobs or ()), dry_run=True)
     submitted = None
-    if asked.jobs is not None:
-        jobs = [job.without_contents() for job in asked.jobs]
+    if request.jobs is not None:
+        jobs = [job.without_contents() for job in request.jobs]
         submitted = await submit.event_of(context, caller, wire.SubmitRequest(jobs=jobs))
     layouts = tuple(
-        (each.text, tuple(Want(s.profile, s.count, s.start) for s in each.specs))
-        for each in asked.layouts
+        (layout.text, tuple(Want(s.profile, s.count, s.start) for s in layout.specs))
+        for layout in request.layouts
     )
     question = question_of(
         context,
-        history=asked.runtime == "history",
+        history=request.runtime == "history",
         seen_by=None if caller.admin else caller.uid,
         submitted=submitted,
         layouts=layouts,

@@ -25,7 +25,7 @@ MOST_AHEAD = 20
 
 async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     """Return why a job waits, and when it may start."""
-    job = await context.one(ref, caller)
+    job = await context.one_job(ref, caller)
     explainer = Explainer(context.world, clock.now())
     mine = caller.may_see(job.owner)
     waits = job.id in context.world.jobs and job.state is State.PENDING
@@ -33,7 +33,7 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     position = explainer.position(job) if waits else None
     earliest = explainer.earliest(job) if waits else None
     front = explainer.in_front(job, MOST_AHEAD) if position is not None else []
-    ahead = [_ahead(explainer, i) for i in _in_the_way(explainer, front, blockers)]
+    ahead = [_ahead(explainer, i) for i in _blocking_jobs(explainer, front, blockers)]
     view = (await job_views(context, caller, [job]))[0]
     start, basis = (
         await _estimate(context, job, caller.uid) if waits else (None, "it does not wait")
@@ -58,7 +58,7 @@ def _gate(name: str, blocked: Blocker | None, *, mine: bool) -> wire.Gate:
     return wire.Gate(name=name, passed=False, blocker=views.blocker_view(blocked, mine=mine))
 
 
-def _in_the_way(
+def _blocking_jobs(
     explainer: Explainer, front: Iterable[Job], blockers: Iterable[Blocker]
 ) -> list[int]:
     """Return the jobs in front, in order, then those on the slices or those that must end first."""
@@ -85,20 +85,20 @@ def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
 
 
 async def _estimate(context: Context, job: Job, uid: int) -> tuple[float | None, str]:
-    """Return when a job starts if every job takes its whole time limit, and how that was found."""
+    """Return when a job starts if every job takes its whole time limit, and the method."""
     if job.held is not None:
-        return None, "it is held: nobody knows until when"
+        return None, "it is held, without an end time"
     if (closed := gate(context.world, job.need, on_host=job.on_host)) is not None:
-        return None, f"nobody knows until when {closed}"
+        return None, f"unknown how long {closed}"
     try:
         estimate = await simulation_client.estimate(question_of(context, job=job.id), uid)
         start: float | None = json.loads(estimate)
     except LauncherError as error:
         return None, f"no estimate: {error.message}"
     if start is None:
-        return None, "in a replay of the queue on the present layout it never starts"
+        return None, "it never starts in a replay of the queue on the current layout"
     assumed = context.world.rules.assumed_time_limit
     return start, (
         "by a replay of the queue in which every job takes its whole time limit "
-        f"({assumed / 3600:g} h where it has none)"
+        f"({assumed / 3600:g} h if it has none)"
     )

@@ -1,7 +1,7 @@
-"""The connections of the daemon: limits by user, and the closing of idle connections.
+"""The daemon's connections: limits per user, and the closing of idle connections.
 
-Connections are accepted here and not by asyncio: a user that has too many is told so and gone
-within one system call each, before a request is read or a task is created.
+Connections are accepted here and not by asyncio: an excess connection is refused and closed with
+one system call each, before a request is read or a task is created.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ AT_A_TIME = 8
 """Connections accepted in one turn of the event loop."""
 BACKLOG = 512
 FILES = 65536
-"""Open files that the daemon asks the system for."""
+"""Number of open files that the daemon requests from the system."""
 RESERVED_FILES = 256
-"""Files reserved for other purposes than connections."""
+"""Files reserved for purposes other than connections."""
 FOR_ROOT = 16
-"""Of the reserved files, those for root's connections."""
+"""The part of the reserved files for root's connections."""
 RETRY_ACCEPT_S = 1.0
 """Delay before accepting again after the system ran out of files."""
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -58,7 +58,7 @@ class JsonErrorHandler(web.RequestHandler):
     time: LoopTime
 
     async def start(self) -> None:
-        """Serve one request after the other; the time is charged to the user."""
+        """Serve the requests one after another; the time is charged to the user."""
         await self.time.run(self.uid, super().start)
 
     def handle_error(
@@ -69,7 +69,7 @@ class JsonErrorHandler(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Return the reply to a request that reached no handler; it closes the connection."""
-        plain = super().handle_error(request, status, exc, message)  # raises if one has begun
+        plain = super().handle_error(request, status, exc, message)  # raises if a reply was started
         error: LauncherError = InternalError("the daemon failed; its log has the details")
         if plain.status < 500:
             error = UserError(
@@ -96,18 +96,18 @@ def uid_of(request: web.BaseRequest) -> int:
 def _in_json(status: int, error: LauncherError) -> web.Response:
     """Return the standard error, after which the connection is closed."""
     reply = wire.ErrorReply(kind=error.kind, message=error.message)
-    answer = web.Response(
+    response = web.Response(
         status=status,
         body=convert.dump(wire.ErrorReply, reply),
         content_type="application/json",
         headers={"Launcher-Version": __version__},
     )
-    answer.force_close()
-    return answer
+    response.force_close()
+    return response
 
 
 class Connection(asyncio.Protocol):
-    """One connection: passes everything on to aiohttp, and closes itself when it is idle."""
+    """One connection: passes all data to aiohttp, and closes itself when idle."""
 
     def __init__(self, connections: ConnectionManager, uid: int) -> None:
         self._connections, self._uid = connections, uid
@@ -134,24 +134,24 @@ class Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on."""
+        """Pass the data to aiohttp."""
         with self._connections.time.spent(self._uid):
             self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Pass it on."""
+        """Pass the end to aiohttp."""
         return self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        """Pass it on."""
+        """Pass the call to aiohttp."""
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
+        """Pass the call to aiohttp."""
         self._inner.resume_writing()
 
     def expect(self, seconds: float | None) -> None:
-        """Close the connection after this time unless called again; None stops the timer."""
+        """Close the connection after ``seconds`` unless called again; None stops the timer."""
         if self._timer is not None:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
@@ -192,7 +192,7 @@ class ConnectionManager:
 
     @contextlib.contextmanager
     def serving(self, request: web.BaseRequest) -> Iterator[None]:
-        """Stop the idle timer while a request is served, and start it again afterwards."""
+        """Stop the idle timer while a request is served, and restart it afterwards."""
         connection = self.open.get(request.transport) if request.transport is not None else None
         if connection is not None:
             connection.expect(None)
@@ -203,7 +203,7 @@ class ConnectionManager:
                 connection.expect(self.limiter.limits.idle_time)
 
     def admits(self, uid: int) -> bool:
-        """Count a connection of a user; False if the user, or all together, have too many."""
+        """Count a connection of a user; return False above the limit of the user or of all."""
         room = self._most + (FOR_ROOT if uid == 0 else 0)
         return len(self.open) < room and self.limiter.connected(uid)
 
@@ -230,7 +230,7 @@ class ConnectionManager:
 
 
 class Site(web.BaseSite):
-    """Accepts on one listening socket, for one runner."""
+    """Accepts connections on one listening socket, for one runner."""
 
     def __init__(
         self, runner: web.BaseRunner, listener: socket.socket, connections: ConnectionManager
@@ -242,7 +242,7 @@ class Site(web.BaseSite):
 
     @property
     def name(self) -> str:
-        """Where it listens."""
+        """The address of the socket."""
         return f"unix:{self._listener.getsockname()}"
 
     async def start(self) -> None:
@@ -272,7 +272,7 @@ class Site(web.BaseSite):
             self._receive(connection)
 
     def _rest(self, error: OSError) -> None:
-        """Pause accepting: the system has no more files."""
+        """Pause accepting because the system has run out of files."""
         log.error("cannot accept connections: %s", error.strerror)
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._listener.fileno())

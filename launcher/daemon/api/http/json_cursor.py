@@ -1,4 +1,4 @@
-"""Reads a JSON text value by value, so that a long one does not hold up the event loop."""
+"""Reads a JSON text value by value, so that a long text does not block the event loop."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 from collections.abc import Iterator
 
 WINDOWS = (4096, 64 * 1024)
-"""A value that ends within the last of these, in characters, is short: it is read at once."""
+"""A value that ends within this many characters is short and is read at once."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
 
 class JsonCursor:
-    """A place in a JSON text. Methods raise ``ValueError`` or ``RecursionError`` for other text."""
+    """A position in a JSON text. Methods raise ``ValueError`` or ``RecursionError``."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = self._skip(0)
 
-    def begins(self, bracket: str) -> bool:
+    def starts_with(self, bracket: str) -> bool:
         """Return whether the value here is an object (``{``) or a list (``[``)."""
         return self._text[self._at] == bracket
 
@@ -36,14 +36,14 @@ class JsonCursor:
             self._pass_comma("}")
 
     def items(self) -> Iterator[None]:
-        """Yield once for each item of a list; the caller takes or enters it."""
+        """Yield once per item of a list; the caller takes or enters it."""
         self._expect("[")
         while not self._is_over("]"):
             yield
             self._pass_comma("]")
 
     def is_long(self) -> bool:
-        """Return whether the value here is longer than is to be read at once."""
+        """Return whether the value here is too long to be read at once."""
         for size in WINDOWS:
             if self._at + size >= len(self._text):
                 return False
@@ -52,21 +52,21 @@ class JsonCursor:
                 end = _DECODER.raw_decode(window)[1]
             except ValueError:
                 continue
-            if end < size:  # else it may be a number that the window cuts
+            if end < size:  # otherwise it may be a number cut by the window
                 return False
         return True
 
     def take(self) -> str:
-        """Return the text of the value here, and pass it."""
+        """Return the text of the value here, and move past it."""
         start = self._at
         end = _DECODER.raw_decode(self._text, start)[1]
         self._at = end
         return self._text[start:end]
 
     def must_be_over(self) -> None:
-        """Raise ``ValueError`` where something follows."""
+        """Raise ``ValueError`` if anything follows."""
         if _SPACE.fullmatch(self._text, self._at) is None:
-            raise ValueError(f"something follows at character {self._at}")
+            raise ValueError(f"unexpected text at character {self._at}")
 
     def _expect(self, wanted: str) -> None:
         if self._text[self._at] != wanted:
@@ -84,12 +84,12 @@ class JsonCursor:
             return
         self._expect(",")
         if self._text[self._at] == last:
-            raise ValueError(f"a comma before {last} at character {self._at}")
+            raise ValueError(f"unexpected comma before {last} at character {self._at}")
 
     def _skip(self, at: int) -> int:
-        """Return where something stands again; raises ``ValueError`` at the end."""
+        """Return the position of the next non-space character; raises ``ValueError`` at the end."""
         match = _SPACE.match(self._text, at)
         at = match.end() if match is not None else at
         if at >= len(self._text):
-            raise ValueError("it breaks off")
+            raise ValueError("unexpected end")
         return at

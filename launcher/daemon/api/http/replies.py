@@ -1,4 +1,4 @@
-"""Long replies: sent piece by piece, with one budget of bytes for all that are not taken yet."""
+"""Long replies: sent in pieces, with one budget of bytes for all that are not received yet."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from launcher.errors import LauncherError
 log = logging.getLogger(__name__)
 
 LARGE_BYTES = 16 * 1024
-"""A longer reply of one user waits for the end of the user's other long replies."""
+"""A longer reply waits until the same user's earlier long replies have ended."""
 PIECE_BYTES = 64 * 1024
 PAGE = 250
-"""So many items of a list are written as JSON in one step."""
+"""Number of list items that are encoded as JSON in one step."""
 BUDGET_BYTES = 64 * 2**20
 SHARE_BYTES = 4 * 2**20
-"""What each user may hold, also where others have filled the budget."""
+"""Each user's guaranteed share, even if others have filled the budget."""
 PRESSURE_SECONDS = 1.0
-"""For at most this time a piece waits for room before the reader that holds most is dropped."""
+"""A piece waits this long for room; then the largest reader is dropped."""
 
 
 @dataclass(eq=False, slots=True)
 class Held:
-    """Bytes that were handed to a connection and that its client has not taken."""
+    """Bytes given to a connection that its client has not received."""
 
     uid: int
     size: int
@@ -40,27 +40,27 @@ class Held:
 
 
 class Replies:
-    """What all open replies hold. Above the budget readers wait, then the largest is dropped."""
+    """The bytes of all open replies. Above the budget readers wait, then the largest is dropped."""
 
     def __init__(self, most: int = BUDGET_BYTES, share: int = SHARE_BYTES) -> None:
         self._most, self._share, self._total = most, share, 0
         self._of: Counter[int] = Counter()
         self._held: set[Held] = set()
         self._whole: dict[Held, None] = {}
-        """The replies that were made as a whole, the oldest first."""
+        """The replies that were built as a whole, the oldest first."""
         self._room = asyncio.Event()
 
     @property
     def total(self) -> int:
-        """How many bytes are held."""
+        """Number of bytes held."""
         return self._total
 
     async def write(
-        self, uid: int, request: web.BaseRequest, answer: web.StreamResponse, data: bytes
+        self, uid: int, request: web.BaseRequest, response: web.StreamResponse, data: bytes
     ) -> None:
-        """Send a piece and wait until the client takes it.
+        """Send a piece and wait until the client has received it.
 
-        Raises ``ConnectionResetError`` where the client is gone.
+        Raises ``ConnectionResetError`` if the client is gone.
         """
         while self._is_full_for(uid, len(data)):
             await self._wait_for_room()
@@ -69,9 +69,9 @@ class Replies:
         self._total += held.size
         self._of[uid] += held.size
         try:
-            await answer.write(data)
-            await asyncio.sleep(0)  # a client that takes it at once would have the loop for itself
-        except ConnectionError as lost:  # aiohttp's own is the bare class
+            await response.write(data)
+            await asyncio.sleep(0)  # a fast client must not occupy the loop
+        except ConnectionError as lost:  # aiohttp raises the bare class
             raise ConnectionResetError("the client is gone") from lost
         finally:
             self._held.discard(held)
@@ -81,17 +81,17 @@ class Replies:
 
     @contextlib.contextmanager
     def whole(self, uid: int, request: web.BaseRequest, size: int) -> Iterator[None]:
-        """Count a reply of ``size`` bytes that was made as a whole, until it is sent.
+        """Count a reply of ``size`` bytes that was built as a whole, until it is sent.
 
-        Where those are more than the budget together, the oldest break off: its client had the
-        longest time to take it.
+        If these exceed the budget together, the oldest are aborted, because their clients had the
+        longest time to receive them.
         """
         held = Held(uid, size, request.transport)
         self._whole[held] = None
-        while len(self._whole) > 1 and sum(each.size for each in self._whole) > self._most:
+        while len(self._whole) > 1 and sum(held.size for held in self._whole) > self._most:
             oldest = next(iter(self._whole))
             del self._whole[oldest]
-            log.warning("uid %d has not taken a reply of %d bytes: its connection is closed",
+            log.warning("uid %d has not received a reply of %d bytes: closing its connection",
                         oldest.uid, oldest.size)  # fmt: skip
             if oldest.transport is not None:
                 oldest.transport.abort()
@@ -101,7 +101,7 @@ class Replies:
             self._whole.pop(held, None)
 
     def _is_full_for(self, uid: int, size: int) -> bool:
-        """Whether a piece must wait; one of a user who holds little never does."""
+        """Whether a piece must wait; never for a user who holds little."""
         mine = self._of[uid]
         return bool(mine) and mine + size > self._share and self._total + size > self._most
 
@@ -109,29 +109,33 @@ class Replies:
         self,
         uid: int,
         request: web.BaseRequest,
-        answer: web.StreamResponse,
+        response: web.StreamResponse,
         pieces: AsyncIterator[bytes],
         seconds: float,
     ) -> web.StreamResponse:
-        """Send a whole reply; a client that does not take a piece in ``seconds`` is dropped.
+        """Send a whole reply; drop a client that does not receive a piece within ``seconds``.
 
-        Raises what the first piece raises: nothing is sent before it.
+        Raises the error of the first piece, before anything is sent.
         """
         piece = await anext(pieces)
-        await answer.prepare(request)
+        await response.prepare(request)
         try:
             while True:
                 async with asyncio.timeout(seconds):
-                    await self.write(uid, request, answer, piece)
+                    await self.write(uid, request, response, piece)
                 piece = await anext(pieces)
         except StopAsyncIteration:
-            await answer.write_eof()
+            await response.write_eof()
         except (TimeoutError, LauncherError) as error:
-            why = error.message if isinstance(error, LauncherError) else "it is not taken"
+            why = (
+                error.message
+                if isinstance(error, LauncherError)
+                else "the client does not receive it"
+            )
             log.warning("a long reply to uid %d broke off: %s", uid, why)
             if request.transport is not None:
                 request.transport.abort()
-        return answer
+        return response
 
     async def _wait_for_room(self) -> None:
         self._room.clear()
@@ -147,8 +151,8 @@ class Replies:
             return
         uid = max(self._of, key=lambda uid: self._of[uid])
         oldest = min((h for h in self._held if h.uid == uid), key=lambda h: h.loop_time)
-        log.warning("uid %d holds %d bytes of replies without taking them: one of its connections "
-                    "is closed", uid, self._of[uid])  # fmt: skip
+        log.warning("uid %d holds %d bytes of replies without receiving them: closing one of its "
+            "connections", uid, self._of[uid])  # fmt: skip
         if oldest.transport is not None:
             oldest.transport.abort()
 
@@ -160,14 +164,14 @@ async def cut(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def paged(items: list[Any]) -> AsyncIterator[list[Any]]:
-    """Yield a long list some items at a time, so that none takes long to be written as JSON."""
+    """Yield a long list in parts that are quickly encoded as JSON."""
     for first in range(0, len(items), PAGE):
         yield items[first : first + PAGE]
         await asyncio.sleep(0)
 
 
 async def listed(kind: Any, pages: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
-    """Yield a list as JSON, page by page; ``kind`` is the type of the whole list."""
+    """Yield a list as JSON, part by part; ``kind`` is the type of the whole list."""
     before = b"["
     async for page in pages:
         if page:

@@ -1,6 +1,6 @@
-"""Long submits, read in pieces: at once, one of four megabytes would take a tenth of a second.
+"""Reads long submits in pieces: four megabytes at once would take a tenth of a second.
 
-What is read and refused is the same as where it is read at once.
+The result and the errors are the same as for reading at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 async def submit_request(body: bytes) -> wire.SubmitRequest:
-    """Return the request of a submit; raises ``UserError``."""
+    """Parse the request of a submit; raises ``UserError``."""
     if len(body) <= SHORT_BYTES:
         return convert.parse(wire.SubmitRequest, body)
     try:
@@ -37,7 +37,7 @@ async def submit_request(body: bytes) -> wire.SubmitRequest:
 
 
 class _Reader:
-    """Reads one request from a cursor, with pauses for others."""
+    """Parses one request from a cursor, with pauses for other requests."""
 
     def __init__(self, cursor: JsonCursor) -> None:
         self._cursor = cursor
@@ -48,8 +48,8 @@ class _Reader:
         texts: dict[str, str] = {}
         lists: dict[str, Any] = {}
         for key in cursor.members():
-            lists.pop(key, None)  # of equal keys the last one counts
-            if key != "jobs" or not cursor.begins("["):
+            lists.pop(key, None)  # the last of equal keys counts
+            if key != "jobs" or not cursor.starts_with("["):
                 texts[key] = cursor.take()
                 continue
             jobs: list[wire.JobSpec] = []
@@ -64,12 +64,12 @@ class _Reader:
 
     async def _job(self, where: str) -> wire.JobSpec:
         cursor = self._cursor
-        if not (cursor.begins("{") and cursor.is_long()):
+        if not (cursor.starts_with("{") and cursor.is_long()):
             return _parse(wire.JobSpec, cursor.take(), where)
         texts: dict[str, str] = {}
         array: wire.ArrayRequest | None = None
         for key in cursor.members():
-            if key == "array" and cursor.begins("{"):
+            if key == "array" and cursor.starts_with("{"):
                 texts[key], array = "null", await self._array(f"{where}.array")
             else:
                 texts[key], array = cursor.take(), None if key == "array" else array
@@ -83,7 +83,7 @@ class _Reader:
         lists: dict[str, Any] = {}
         for key in cursor.members():
             lists.pop(key, None)
-            if key in _LISTS and cursor.begins("["):
+            if key in _LISTS and cursor.starts_with("["):
                 texts[key], lists[key] = "[]", await self._list(_LISTS[key], f"{where}.{key}")
             else:
                 texts[key] = cursor.take()
@@ -102,7 +102,7 @@ class _Reader:
 
 
 def _items(kind: Any, texts: list[str], where: str, before: int) -> list[Any]:
-    """Return some items of a list, as many as ``texts``, of which ``before`` were read before."""
+    """Parse some items of a list; ``before`` is the number of earlier items."""
     most = wire.ArrayRequest.MAX_ELEMENTS
     if before + len(texts) > most:
         raise UserError(f"{where}: at most {most} can be")
@@ -122,7 +122,7 @@ def _object(members: Mapping[str, str]) -> str:
 
 
 def _parse(cls: type[T], text: str, where: str) -> T:
-    """Return what a text says; a fault names its place below ``where``."""
+    """Parse a value; an error gets its path below ``where``."""
     try:
         return convert.parse(cls, text.encode())
     except UserError as error:

@@ -11,18 +11,18 @@ from launcher.daemon.users.identity import Caller
 
 
 def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.ArrayView:
-    """Return a live array with how many of its elements are in which state."""
+    """Return a live array with the numbers of its elements by state."""
     world = explainer.world
     counts = {outcome.value: n for outcome, n in array.ended.items() if n}
     for job_id in array.active:
         job = world.jobs[job_id]
-        word = job.outcome.value if job.outcome else job.state.value
-        counts[word] = counts.get(word, 0) + 1
+        state = job.outcome.value if job.outcome else job.state.value
+        counts[state] = counts.get(state, 0) + 1
     if (pending := len(array.live) - len(array.active)) > 0:
         counts["PENDING"] = pending
     idle = array.first_idle()
-    one = world.jobs[min(array.live) if idle is None else idle]
-    view = job_views.job_view(explainer, one, caller, None)
+    first = world.jobs[min(array.live) if idle is None else idle]
+    view = job_views.job_view(explainer, first, caller, None)
     return wire.ArrayView(
         id=array.id,
         name=view.name,
@@ -31,7 +31,7 @@ def array_view(explainer: Explainer, array: Array, caller: Caller) -> wire.Array
         count=view.count,
         indices=array.indices,
         counts=counts,
-        submitted_at=clock.rfc3339(one.submitted_at),
+        submitted_at=clock.rfc3339(first.submitted_at),
         image=view.image,
         reason=view.reason,
     )

@@ -1,4 +1,4 @@
-"""How many jobs there are by their word: the live ones are in memory, the ended on record."""
+"""The numbers of jobs by outcome or state: live jobs from memory, ended ones from the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launcher.daemon.loop.committer import Committer
 from launcher.store import Reader
 
 PATIENCE_SECONDS = 0.05
-"""For at most this time a caller waits for the disk, if there is an older count."""
+"""A caller waits this long for the disk if there is an older count."""
 
 
 class Counts:
@@ -34,14 +34,14 @@ class Counts:
             reading = self._reading = asyncio.create_task(self._committer.read(Reader.ended))
         patience = None if self._ended is None else PATIENCE_SECONDS
         done, _ = await asyncio.wait((reading,), timeout=patience)
-        if done or self._ended is None:  # another caller may have begun the next reading by now
+        if done or self._ended is None:  # another caller may have started the next read by now
             self._ended = reading.result()
         return self._ended
 
 
 def live(world: World) -> Counter[str]:
-    """Return the number of live jobs by word, without looking at those that wait."""
-    active = [world.jobs[i] for i in world.attempts]  # every other job is pending
+    """Return the number of live jobs by state, without reading those that wait."""
+    active = [world.jobs[i] for i in world.attempts]  # all other jobs are pending
     result = Counter(job.outcome.value if job.outcome else job.state.value for job in active)
     result[State.PENDING.value] += len(world.jobs) - len(active)
     return result

@@ -1,4 +1,4 @@
-"""Jobs and slices as the API shows them. What the caller may not see is None."""
+"""Jobs and slices as the API shows them. Fields that the caller may not see are None."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from launcher.daemon.users.identity import Caller
 from launcher.spec.gpus import GpuRequest
 
 COMMAND_CHARACTERS = 4096
-"""A longer command is cut where jobs are listed or followed; `show` has all of it."""
+"""A longer command is cut in lists and events; `show` has all of it."""
 
 
 def cut(command: Sequence[str] | None) -> list[str] | None:
@@ -39,7 +39,7 @@ def cut(command: Sequence[str] | None) -> list[str] | None:
 def job_view(
     explainer: Explainer, job: Job, caller: Caller, command: Sequence[str] | None
 ) -> wire.JobView:
-    """Return a job as ``ps`` shows it; ``command`` None where it is the image's own."""
+    """Return a job as ``ps`` shows it; ``command`` is None if it is the image's own."""
     mine = caller.may_see(job.owner)
     world = explainer.world
     waits = job.reason or (explainer.reason(job) if job.id in world.jobs else None)
@@ -77,7 +77,7 @@ def _element(element: Element | None, mine: bool) -> dict[str, Any] | None:
 
 
 def profile_of(world: World, job: Job) -> str | None:
-    """Return the profile that the job runs on, or asked for while it waits."""
+    """Return the profile that the job runs on, or the requested one while it waits."""
     if job.slices and job.slices[0] in world.slices:
         return world.slices[job.slices[0]].slice.profile
     need = job.need
@@ -100,12 +100,12 @@ def count_of(need: GpuRequest) -> int:
 
 
 def blocker_view(blocker: Blocker, *, mine: bool) -> wire.BlockerView:
-    """Return a blocker as the API shows it; what names an image or fails is the owner's to see."""
+    """Return a blocker as the API shows it; image names and failures only to the owner."""
     hidden = not mine and blocker.reason in _PRIVATE
     return wire.BlockerView(
         kind=blocker.reason.value,
-        need="(its owner's to see)" if hidden else blocker.need,
-        have="(its owner's to see)" if hidden else blocker.have,
+        need="(visible to its owner)" if hidden else blocker.need,
+        have="(visible to its owner)" if hidden else blocker.have,
         jobs=list(blocker.jobs),
     )
 
@@ -121,7 +121,7 @@ _PRIVATE = frozenset(
         Reason.DEPENDENCY_NEVER_SATISFIED,
     }
 )
-"""Reasons whose texts may hold an image, or what a registry or Docker said of it."""
+"""Reasons whose texts may contain an image, or a message about it."""
 
 
 def attempt_view(attempt: Attempt, output_gaps: int | None) -> wire.AttemptView:
@@ -142,7 +142,7 @@ def attempt_view(attempt: Attempt, output_gaps: int | None) -> wire.AttemptView:
 
 
 def slice_word(world: World, state: SliceState) -> str:
-    """Return the one word for a slice's state."""
+    """Return a slice's state as one word."""
     if state.lease is not None:
         job = world.jobs.get(state.lease.job)
         ending = job is not None and job.state is State.COMPLETING
@@ -181,9 +181,9 @@ def slice_views(world: World) -> list[wire.SliceView]:
 def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.SliceView:
     s, lease = state.slice, state.lease
     job = world.jobs.get(lease.job) if lease else None
-    word = slice_word(world, state)
+    name = slice_word(world, state)
     proof = (
-        "its job has ended: it is free once no process is on it" if word == "releasing" else None
+        "its job has ended: it is free once no process is on it" if name == "releasing" else None
     )
     return wire.SliceView(
         uuid=s.uuid,
@@ -194,7 +194,7 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
         gi=s.gi,
         ci=s.ci,
         placement={"start": s.placement.start, "size": s.placement.size} if s.placement else None,
-        state=word,
+        state=name,
         job=lease.job if lease else None,
         attempt=lease.attempt if lease else None,
         user=job.owner.name if job else None,
@@ -207,7 +207,7 @@ def _slice_view(world: World, state: SliceState, reserved: str | None) -> wire.S
 
 
 def audit_view(line: AuditLine) -> wire.AuditView:
-    """Return a line of the audit."""
+    """Return a line of the audit log."""
     return wire.AuditView(
         at=clock.rfc3339(line.at),
         until=clock.rfc3339(line.until),

@@ -16,7 +16,7 @@ from launcher.daemon.loop import clock
 
 
 def gpu_views(world: World) -> list[wire.GpuView]:
-    """Return every GPU with what stands on it, place by place."""
+    """Return every GPU with its instances, by placement."""
     devices: dict[tuple[str, int | None], list[wire.SliceView]] = {}
     for view in job_views.slice_views(world):
         devices.setdefault((view.gpu, view.gi), []).append(view)
@@ -26,7 +26,7 @@ def gpu_views(world: World) -> list[wire.GpuView]:
             (i for i in world.instances.values() if i.gpu_uuid == gpu.uuid),
             key=lambda i: (i.placement.start, i.gi),
         )
-        # Once for each MIG device of a GPU instance, once if it has none.
+        # One line per MIG device of a GPU instance, one if it has none.
         shown = [
             _instance_view(world, gpu, instance, device)
             for instance in standing
@@ -75,7 +75,7 @@ def _instance_view(
 
 
 def profile_views(gpu: Gpu, fit: dict[int, int | None]) -> list[wire.ProfileView]:
-    """Return what a GPU offers, largest first."""
+    """Return a GPU's profiles, largest first."""
     return [
         wire.ProfileView(
             gpu=gpu.uuid,
@@ -95,7 +95,7 @@ def profile_views(gpu: Gpu, fit: dict[int, int | None]) -> list[wire.ProfileView
     ]
 
 
-def plan_view(world: World, wishes: Sequence[Wish], plans: Sequence[GpuPlan]) -> wire.LayoutPlan:
+def plan_view(world: World, targets: Sequence[Wish], plans: Sequence[GpuPlan]) -> wire.LayoutPlan:
     """Return what a change would do."""
 
     def places(standing: Sequence[StandingInstance], plan: GpuPlan) -> list[wire.PlaceView]:
@@ -115,7 +115,7 @@ def plan_view(world: World, wishes: Sequence[Wish], plans: Sequence[GpuPlan]) ->
         complete=[v for p in plans for v in places(p.complete, p)],
         modes={
             w.gpu_uuid: w.mode
-            for w in wishes
+            for w in targets
             if w.mode is not None and w.mode != world.gpus[w.gpu_uuid].mig_current
         },
         touches_busy=bool(busy),
@@ -124,7 +124,7 @@ def plan_view(world: World, wishes: Sequence[Wish], plans: Sequence[GpuPlan]) ->
 
 
 def _place(gpu: Gpu, place: Place) -> list[wire.PlaceView]:
-    """Return a GPU instance by its devices: one that is divided, each sort of them."""
+    """Return a GPU instance by its devices; a divided one has a line per kind of device."""
     devices = counted(name_of(gpu, place.profile_id), place.cut)
     return [
         wire.PlaceView(gpu=gpu.uuid, profile=name, start=place.start, count=count)
@@ -133,7 +133,7 @@ def _place(gpu: Gpu, place: Place) -> list[wire.PlaceView]:
 
 
 def change_view(op: LayoutOp, warning: str | None = None) -> wire.LayoutChange:
-    """Return a change as it is shown; ``warning``: what did not follow it."""
+    """Return a change for the API; ``warning``: what does not match the new layout."""
     return wire.LayoutChange(
         id=op.id,
         verb=op.verb,

@@ -37,10 +37,10 @@ def test_every_route_is_there_with_who_may_call_it(route: Route) -> None:
     assert [p["name"] for p in operation["parameters"] if p["in"] == "path"] == re.findall(
         r"{(\w+)}", route.path
     )
-    assert ("requestBody" in operation) == (route.asks is not None)
+    assert ("requestBody" in operation) == (route.body_type is not None)
     refusals = set(operation["responses"]) - {str(route.status)}
     told = {str(error.http_status) for error in by_kind().values()}
-    assert refusals == (told if route.asks is not None else told - {"408", "413"})
+    assert refusals == (told if route.body_type is not None else told - {"408", "413"})
     queried = [p["name"] for p in operation["parameters"] if p["in"] == "query"]
     assert queried == [parameter.name for parameter in route.query]
 

@@ -37,7 +37,7 @@ def test_a_daemon_older_than_what_is_installed_is_to_be_restarted(
 ) -> None:
     monkeypatch.setattr(launcher, "__version__", "0.0.7")
     told = refusal()
-    assert "is not the one that this daemon (0.0.7) was started from" in told.message
+    assert "differs from the one that this daemon (0.0.7) was started from" in told.message
     assert told.fix == "Restart the daemon; jobs go on."
 
 
@@ -68,13 +68,11 @@ def test_the_time_of_a_what_if_is_shorter_for_ordinary_users_and_says_what_to_do
         await asyncio.Event().wait()
         return b""
 
-    monkeypatch.setattr(simulation_client, "_ask", endless)
+    monkeypatch.setattr(simulation_client, "_replay", endless)
     monkeypatch.setattr(simulation_client, "ORDINARY_SECONDS", 0.01)
     told = refusal()
-    assert told.message == "the replay took more than 0.01 s and was given up"
-    assert told.fix == (
-        "Ask for fewer layouts or fewer jobs at once; an admin's what-if may take 240 s."
-    )
+    assert told.message == "the replay took more than 0.01 s and was stopped"
+    assert told.fix == ("Request fewer layouts or jobs at once; an admin's what-if may take 240 s.")
     monkeypatch.setattr(simulation_client, "ADMIN_SECONDS", 0.02)
     assert refusal(0, admin=True).message.startswith("the replay took more than 0.02 s")
 
@@ -100,6 +98,6 @@ def test_an_estimate_does_not_wait_for_what_ifs(monkeypatch: pytest.MonkeyPatch)
             task.cancel()
         await asyncio.gather(*long, return_exceptions=True)
 
-    monkeypatch.setattr(simulation_client, "_ask", slow)
+    monkeypatch.setattr(simulation_client, "_replay", slow)
     asyncio.run(body())
     assert played == ["estimate"]

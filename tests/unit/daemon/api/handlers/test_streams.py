@@ -38,7 +38,7 @@ def ask(machine: Machine, owner: Owner, key: ImageKey) -> Job:
     return job
 
 
-def test_the_progress_of_a_private_pull_is_told_to_its_owner_alone() -> None:
+def test_the_progress_of_a_private_pull_is_visible_to_its_owner_alone() -> None:
     async def told() -> dict[str, Any]:
         machine, subscriptions = Machine(), Subscriptions()
         jobs = [ask(machine, ALICE, HERS), ask(machine, BOB, HIS)]
@@ -62,11 +62,11 @@ def test_the_progress_of_a_private_pull_is_told_to_its_owner_alone() -> None:
     ("state", "reading", "told"),
     [("STARTING", 2, False), ("STARTING", 1, True), ("RUNNING", 2, True), ("PENDING", 2, True)],
 )
-def test_output_is_told_after_the_word_that_the_job_runs(
+def test_output_is_visible_after_the_word_that_the_job_runs(
     state: str, reading: int, told: bool
 ) -> None:
     job = SimpleNamespace(state=State[state], attempt=2)
-    shown = streams._is_told(cast("Job", job), cast("Any", SimpleNamespace(number=reading)))
+    shown = streams._is_visible(cast("Job", job), cast("Any", SimpleNamespace(number=reading)))
     assert shown is told
 
 
