@@ -274,7 +274,7 @@ class Epoch:
             outcome.append(task)
 
         self.threads.subscriptions = greenlet(life)
-        with clock.kept_by(self):
+        with clock.replaced_by(self):
             told = self.threads.subscriptions.switch()
         if not outcome:
             self._end()

@@ -39,7 +39,7 @@ READS = ("/v1/whatif", "/v1/layout/plan")
 
 @dataclass(slots=True, eq=False)
 class AuditEntry:
-    """A request that is being served. ``written``: its line is committed."""
+    """A request being served. ``written``: its line is committed."""
 
     owner: Owner
     role: str
@@ -55,11 +55,11 @@ class AuditEntry:
         """Whether its line is still to be written."""
         return self.changing and not self.written
 
-    def accept(self, event: ev.Event, answer: Any) -> None:
+    def accept(self, event: ev.Event, reply: Any) -> None:
         """Record the event loop's decision."""
         if isinstance(event, ev.Submitted):
             self.changing = self.changing and not event.dry_run
-            self.jobs = [job.id for job in answer if isinstance(job, Job)]
+            self.jobs = [job.id for job in reply if isinstance(job, Job)]
 
     def line(self, at: float, outcome: str = "ok", detail: str | None = None) -> AuditLine:
         """Return its line; ``at`` is seconds since 1970."""
@@ -82,12 +82,12 @@ _PRESENT: ContextVar[AuditEntry | None] = ContextVar("request", default=None)
 
 
 def present() -> AuditEntry | None:
-    """Return the request being served in this context, None if the daemon acts by itself."""
+    """Return the request being served in this context, None if the daemon acts on its own."""
     return _PRESENT.get()
 
 
 def about(jobs: Iterable[int] = (), detail: str = "") -> None:
-    """Record which jobs the current request is about, and what it does to them."""
+    """Record the jobs that the current request concerns, and what it does to them."""
     entry = _PRESENT.get()
     if entry is not None:
         entry.jobs, entry.detail = [*jobs], detail
@@ -135,7 +135,7 @@ class Audit:
             fold.add(line.at)
 
     def refuse_connection(self, uid: int) -> None:
-        """Record that a user was refused a connection; the request is unknown."""
+        """Record that a user's connection was refused; the request is unknown."""
         fold = self._folds.get((uid, CONNECT, TooMany.kind))
         if fold is not None:
             fold.add(self._now())
@@ -161,9 +161,9 @@ class Audit:
         self._end_folds(float("inf"))
         await self._write()
 
-    def _end_folds(self, begun_before: float) -> None:
+    def _end_folds(self, started_before: float) -> None:
         for key, fold in list(self._folds.items()):
-            if fold.first.at <= begun_before:
+            if fold.first.at <= started_before:
                 del self._folds[key]
                 if fold.more:
                     self._put(fold.line())
@@ -196,12 +196,12 @@ class _Fold:
     until: float = 0.0
 
     def add(self, at: float) -> None:
-        """Count one more."""
+        """Count one more refusal."""
         self.since = self.since if self.more else at
         self.more, self.until = self.more + 1, at
 
     def line(self) -> AuditLine:
-        """Return the line of all but the first."""
+        """Return the line of all refusals but the first."""
         values = {name: getattr(self.first, name) for name in AuditLine.__slots__}
         return AuditLine(**values | {"at": self.since, "until": self.until, "count": self.more})
 

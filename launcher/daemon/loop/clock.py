@@ -19,7 +19,7 @@ from launcher.core.messages.events import Now
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 BOOT_ID_VARIABLE = "LAUNCHER_BOOT_ID_FILE"
-"""Names another file, for rehearsing a reboot."""
+"""Names another file, for simulating a reboot."""
 
 
 class Flag(Protocol):
@@ -34,7 +34,7 @@ class Flag(Protocol):
         ...
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until it is set, for ``timeout`` seconds at most; returns whether it is."""
+        """Block until it is set, for at most ``timeout`` seconds; return whether it is set."""
         ...
 
 
@@ -82,7 +82,7 @@ class System:
         return _boot_id_file().read_text("ascii").strip()
 
     def booted_at(self) -> float:
-        """Return when the machine booted; in a rehearsal, when the file was written."""
+        """Return when the machine booted; in a simulation, when the file was written."""
         if BOOT_ID_VARIABLE in os.environ:
             return _boot_id_file().stat().st_mtime
         at = self.now()
@@ -105,53 +105,53 @@ class System:
         return threading.Event()
 
 
-_keeper: Timekeeper = System()
+_timekeeper: Timekeeper = System()
 
 
 @contextlib.contextmanager
-def kept_by(keeper: Timekeeper) -> Iterator[None]:
-    """Replace the clock while the context lasts: for rehearsals."""
-    global _keeper  # noqa: PLW0603
-    before, _keeper = _keeper, keeper
+def replaced_by(timekeeper: Timekeeper) -> Iterator[None]:
+    """Replace the clock while the context lasts: for simulations."""
+    global _timekeeper  # noqa: PLW0603
+    before, _timekeeper = _timekeeper, timekeeper
     try:
         yield
     finally:
-        _keeper = before
+        _timekeeper = before
 
 
 def now() -> Now:
     """Return wall clock and CLOCK_BOOTTIME (which counts suspend), in seconds."""
-    return _keeper.now()
+    return _timekeeper.now()
 
 
 def computed() -> float:
     """Return how many seconds of processor time this thread has used."""
-    return _keeper.computed()
+    return _timekeeper.computed()
 
 
 def sleep(seconds: float) -> None:
     """Block this thread."""
-    _keeper.sleep(seconds)
+    _timekeeper.sleep(seconds)
 
 
 def spawn(name: str, call: Callable[[], None]) -> None:
     """Run ``call`` in a thread of its own that does not keep the process alive."""
-    _keeper.spawn(name, call)
+    _timekeeper.spawn(name, call)
 
 
 def flag() -> Flag:
     """Return a flag that is not set."""
-    return _keeper.flag()
+    return _timekeeper.flag()
 
 
 def boot_id() -> str:
     """Return the kernel's boot id: it changes with every boot of the machine."""
-    return _keeper.boot_id()
+    return _timekeeper.boot_id()
 
 
 def booted_at() -> float:
     """Return when the machine booted, in seconds since 1970, by the current clock."""
-    return _keeper.booted_at()
+    return _timekeeper.booted_at()
 
 
 def _boot_id_file() -> Path:

@@ -21,7 +21,7 @@ LONG = (
     Reader.array,
     Reader.audit,
 )
-"""Queries that may read many jobs: short queries do not wait behind them."""
+"""Queries that may read many jobs, separated so that short queries do not wait for them."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Committer:
     async def read_slowly(
         self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a query that may read everything; only others of this kind wait for it."""
+        """Run a query that may read everything; only other queries of this kind wait for it."""
         pool, reader = self._slow
         return await self._on(pool, query, reader, *args, **kwargs)
 

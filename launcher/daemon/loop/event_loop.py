@@ -44,7 +44,7 @@ class QueuedEvent:
     event: ev.Event
     reply: asyncio.Future[Any] | None = None
     entry: AuditEntry | None = None
-    """The request that it is part of: its line of the audit log is committed with it."""
+    """The request that it belongs to, whose line of the audit log is committed with it."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class EventLoop:
         changed: Callable[[Changes], None],
         spent: Callable[[int], AbstractContextManager[None]] = lambda _: contextlib.nullcontext(),
     ) -> None:
-        """``spent`` charges a block's time to the uid of the request that it is for."""
+        """``spent`` charges a block's time to the uid of the request that it belongs to."""
         self.world = world
         self.read_only: str | None = None
         self._committer = committer
@@ -84,14 +84,14 @@ class EventLoop:
     def changed(self, job_id: int) -> Job | None:
         """Return a job that leaves the world by the current or the last decision.
 
-        The store still has its earlier state: a caller who saw its end must not see it run again.
+        The store still has its earlier state, but a caller that saw its end must not see it run.
         """
         return self.world.changes.jobs.get(job_id) or self._committing.jobs.get(job_id)
 
     async def request(self, event: ev.Event) -> Any:
-        """Submit an event; returns what ``decide`` replies, once it is durable.
+        """Submit an event; return the result of ``decide`` once it is durable.
 
-        Raises what ``decide`` raises, ``ReadOnlyState`` if the store takes no commits.
+        Raises the error of ``decide``, or ``ReadOnlyState`` if the store accepts no commits.
         """
         self.must_commit()
         reply: asyncio.Future[Any] = self._loop.create_future()
@@ -99,7 +99,7 @@ class EventLoop:
         return await reply
 
     def must_commit(self) -> None:
-        """Raise ``ReadOnlyState`` if the store takes no commits now."""
+        """Raise ``ReadOnlyState`` if the store accepts no commits now."""
         if self.read_only:
             raise ReadOnlyState(f"the daemon is read-only: {self.read_only}")
 
@@ -138,8 +138,8 @@ class EventLoop:
         replies: list[PendingReply] = []
         entries: dict[AuditEntry, None] = {}
         pauses = Pauses()
-        for asked in batch:
-            actions += await self._apply(asked, now, replies, entries, pauses)
+        for queued in batch:
+            actions += await self._apply(queued, now, replies, entries, pauses)
             await pauses.rest()
         actions += serve(self.world, now)
         changes = self._committing = self.world.take_changes()
@@ -151,7 +151,7 @@ class EventLoop:
         for entry in entries:
             entry.written = True
         for decided in replies:
-            self._answer(decided)
+            self._send_reply(decided)
         if actions:
             crashpoint("actions:before")
         for action in actions:
@@ -161,7 +161,7 @@ class EventLoop:
 
     async def _apply(
         self,
-        asked: QueuedEvent,
+        queued: QueuedEvent,
         now: ev.Now,
         replies: list[PendingReply],
         entries: dict[AuditEntry, None],
@@ -171,30 +171,30 @@ class EventLoop:
         error: LauncherError | None = None
         actions: list[Action] = []
         try:
-            reply, actions = await self._decided(asked, now, pauses)
-            if asked.entry is not None:
-                asked.entry.accept(asked.event, reply)
-                entries[asked.entry] = None
+            reply, actions = await self._decided(queued, now, pauses)
+            if queued.entry is not None:
+                queued.entry.accept(queued.event, reply)
+                entries[queued.entry] = None
         except InternalError as bug:
-            about_event(log, asked.event).exception("an event was refused")
+            about_event(log, queued.event).exception("an event was refused")
             error = bug
         except LauncherError as refused:
             error = refused
-        if isinstance(asked.event, ev.InventoryRead):
-            self.inventory = asked.event
-        if asked.reply is not None:
-            replies.append(PendingReply(asked.reply, reply, error))
+        if isinstance(queued.event, ev.InventoryRead):
+            self.inventory = queued.event
+        if queued.reply is not None:
+            replies.append(PendingReply(queued.reply, reply, error))
         elif error is not None and not isinstance(error, InternalError):
-            about_event(log, asked.event).warning("an observation was refused: %s", error)
+            about_event(log, queued.event).warning("an observation was refused: %s", error)
         return actions
 
     async def _decided(
-        self, asked: QueuedEvent, now: ev.Now, pauses: Pauses
+        self, queued: QueuedEvent, now: ev.Now, pauses: Pauses
     ) -> tuple[Any, list[Action]]:
-        """Decide one event. Between two steps of it others may read the world; none changes it."""
-        pieces = decide_in_pieces(self.world, asked.event, now)
+        """Decide one event. Between two steps others may read the world, but not change it."""
+        pieces = decide_in_pieces(self.world, queued.event, now)
         while True:
-            with self._spent(asked.entry.owner.uid) if asked.entry else contextlib.nullcontext():
+            with self._spent(queued.entry.owner.uid) if queued.entry else contextlib.nullcontext():
                 try:
                     while not pauses.due:
                         next(pieces)
@@ -203,7 +203,7 @@ class EventLoop:
             await pauses.rest()
 
     @staticmethod
-    def _answer(decided: PendingReply) -> None:
+    def _send_reply(decided: PendingReply) -> None:
         if decided.reply.done():
             return
         if decided.error is not None:
@@ -224,7 +224,7 @@ class EventLoop:
                 decided.error = decided.error or ReadOnlyState(
                     f"the daemon is read-only: {failed.message}", fix=failed.fix
                 )
-                self._answer(decided)
+                self._send_reply(decided)
             self._again = [QueuedEvent(a.event) for a in batch if a.reply is None] or [
                 QueuedEvent(ev.Tick())
             ]

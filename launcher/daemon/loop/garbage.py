@@ -1,8 +1,8 @@
 """Python's cyclic garbage collector: long-lived objects are examined once, not repeatedly.
 
-With 100,000 jobs a full collection takes a quarter of a second, in one piece. Jobs are not cyclic
-garbage: they are freed when nothing refers to them any more. The collector therefore forgets all
-present objects (``gc.freeze``) when many are new, and collects when few are.
+With 100,000 jobs a full collection takes a quarter of a second without a break. Jobs are not cyclic
+garbage: they are freed with their last reference. The collector therefore ignores all present
+objects (``gc.freeze``) when many are new, and collects when few are.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ async def collect() -> None:
 def step() -> None:
     """Collect all new objects if they are few; otherwise freeze, and collect only the youngest.
 
-    A cycle that is alive when many objects are new, and becomes garbage later, is not freed: that
-    is a few, of the requests under way.
+    A cycle that is alive when many objects are new, and becomes garbage later, is never freed: only
+    a few, of the requests under way.
     """
     new = gc.get_count()[2]
     if new > MANY:
         gc.collect(1)
         gc.freeze()
     if new > FEW:
-        gc.collect()  # after a freeze it examines nothing, and restarts its count at 0
+        gc.collect()  # after a freeze it only resets its counter

@@ -1,4 +1,4 @@
-"""Present problems, each listed once, for ``status``: written by observers, read by requests."""
+"""Current problems, each listed once, for ``status``: written by observers, read by requests."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ class Health:
         self._unrefreshed: tuple[int, str] | None = None
 
     def set(self, topic: str, problem: str | None) -> None:
-        """Record a topic's problem, or None once it is over; each is logged once."""
+        """Record a topic's problem, or None once it is resolved; each is logged once."""
         before = self._problems.pop(topic, None)
         if problem is not None:
             self._problems[topic] = problem
             if problem != before:
                 log.warning("%s: %s", topic, problem)
         elif before is not None:
-            log.warning("%s: well again", topic)
+            log.warning("%s: resolved", topic)
 
     def refreshed(self, op: int, problems: Sequence[str]) -> None:
-        """Record which device nodes and CDI entries did not follow a change of the layout."""
+        """Record which device nodes and CDI entries do not match a new layout."""
         text = "; ".join(problems) or None
         self._unrefreshed = (op, text) if text is not None else None
         self.set("refresh", text and f"after layout change {op}: {text}")
 
     def unrefreshed(self, op: int) -> str | None:
-        """Return what did not follow a change, None if all did, or a later change was made."""
+        """Return what does not match a new layout, None if all does, or a later change was made."""
         noted = self._unrefreshed
         return noted[1] if noted is not None and noted[0] == op else None
 
     def problems(self) -> list[str]:
-        """Return all present problems."""
+        """Return all current problems."""
         return list(self._problems.values())

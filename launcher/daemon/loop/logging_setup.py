@@ -16,7 +16,7 @@ FIELDS = {"asctime": "time", "levelname": "level", "name": "logger"}
 
 
 def configure(level: str, form: str) -> None:
-    """Send the log to stderr from here on; ``form`` is ``text`` or ``json``."""
+    """Send the log to stderr from now on; ``form`` is ``text`` or ``json``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Json() if form == "json" else Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -27,7 +27,7 @@ def configure(level: str, form: str) -> None:
 def about(
     log: logging.Logger, job: int | None, attempt: int | None = None
 ) -> logging.LoggerAdapter[logging.Logger]:
-    """Return a logger whose records name a job, and its attempt if that is known."""
+    """Return a logger whose records name a job, and its attempt if known."""
     extra = {"job": job, "attempt": attempt}
     return logging.LoggerAdapter(log, {k: v for k, v in extra.items() if v is not None})
 

@@ -1,8 +1,8 @@
-"""The time of the event loop: how much each user takes of it, and who goes first.
+"""The time of the event loop: each user's share of it, and the order of users.
 
 Every step of a request, from one ``await`` to the next, is timed and charged to its uid. A user
-above the share waits between two steps while other users want the loop. Otherwise the user takes
-one step in each turn of the loop, so that requests of others never wait for all steps of a burst.
+above the share waits between two steps while other users want the loop. Users below it take one
+step in each turn of the loop, so that other users never wait for all steps of a burst.
 Once the steps of all users have taken some time, the next ones wait for another turn, for every
 user.
 """
@@ -32,9 +32,9 @@ PAUSE = 2.0
 multiple of its length: all of those users together get a third of the loop."""
 MOST_PAUSE_SECONDS = 0.1
 TURN_SECONDS = 0.01
-"""After this much time of steps the loop takes another turn: other due work comes first."""
+"""After this much time of steps the loop starts another turn: other due work comes first."""
 KEPT = 64
-"""Once there are this many accounts, and after each doubling, accounts without debt go."""
+"""Once there are this many accounts, and after each doubling, accounts without debt are dropped."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class LoopTime:
     ) -> T:
         """Run ``call``, and charge each step to ``uid``.
 
-        An exception thrown in, such as a cancellation, reaches ``call`` also while a step waits.
+        An exception thrown in, such as a cancellation, reaches ``call`` even while a step waits.
         """
         return await self._steps(uid, call(*args, **kwargs))
 
@@ -140,7 +140,9 @@ class LoopTime:
         bucket = self._accounts.get(uid)
         if bucket is None:
             if len(self._accounts) >= self._sweep_at:
-                accounts = {uid: one for uid, one in self._accounts.items() if not one.is_full(now)}
+                accounts = {
+                    uid: bucket for uid, bucket in self._accounts.items() if not bucket.is_full(now)
+                }
                 self._accounts, self._sweep_at = accounts, max(KEPT, 2 * len(accounts))
             burst = self._share * SAVED_UP_SECONDS
             bucket = self._accounts[uid] = Bucket(self._share, burst, now)
@@ -179,28 +181,28 @@ class LoopTime:
         asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        """Run one step of the next user, then schedule the next check: once in a turn."""
+        """Run one step of the next user, then schedule the next check: once per turn."""
         if not self._waiting:
             self._turning = False
         elif (pause := self._pause(next(iter(self._waiting)), self._now())) > 0:
             asyncio.get_running_loop().call_later(pause, self._turn)
         else:
-            self._let_one()
+            self._resume_next()
             self._turn_again()  # after that step, which is scheduled before it
 
-    def _let_one(self) -> None:
+    def _resume_next(self) -> None:
         while self._waiting:
             uid, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
             if turns:
                 self._waiting[uid] = turns  # behind other users
-            if not turn.done():  # else it was cancelled meanwhile
+            if not turn.done():  # otherwise it was cancelled
                 turn.set_result(None)
                 return
 
 
 def _thrown_into(awaited: Iterable[Any]) -> Generator[Any, Any, BaseException | None]:
-    """Wait as a coroutine does; returns what was thrown meanwhile, such as a cancellation."""
+    """Wait as a coroutine does; return an exception thrown meanwhile, such as a cancellation."""
     try:
         yield from awaited
     except GeneratorExit:

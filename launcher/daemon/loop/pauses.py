@@ -10,7 +10,7 @@ STEP_SECONDS = 0.002
 
 
 class Pauses:
-    """Yields to others whenever a step has taken ``STEP_SECONDS`` of processor time."""
+    """Yields to other work whenever a step has taken ``STEP_SECONDS`` of processor time."""
 
     def __init__(self) -> None:
         self._since = clock.computed()
@@ -21,7 +21,7 @@ class Pauses:
         return clock.computed() - self._since >= STEP_SECONDS
 
     async def rest(self) -> None:
-        """Yield to others, if it is time."""
+        """Yield to other work, if it is time."""
         if self.due:
             await asyncio.sleep(0)
             self._since = clock.computed()

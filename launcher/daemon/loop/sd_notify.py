@@ -30,11 +30,11 @@ class Notifier:
         return self._path is not None
 
     def ready(self) -> None:
-        """Report that requests are served and the records agree with what runs."""
+        """Report that requests are served and the records match the running jobs."""
         self._send("READY=1")
 
     def still_starting(self, seconds: float) -> None:
-        """Ask for this many more seconds before the start counts as failed."""
+        """Request this many more seconds before the start counts as failed."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
     def stopping(self) -> None:
@@ -72,11 +72,11 @@ class Notifier:
                 # Not socket.send_fds: it leaves the address out (Python 3.11).
                 out.sendmsg([message.encode()], [rights] if files else [], 0, address)
         except OSError as error:
-            log.debug("systemd was not told %s: %s", message, error)
+            log.debug("could not send %s to systemd: %s", message, error)
 
 
 def _watchdog(environment: Mapping[str, str]) -> float | None:
-    """Return the watchdog's timeout in seconds, if it is meant for this process."""
+    """Return the watchdog's timeout in seconds, if it is for this process."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     micros = environment.get("WATCHDOG_USEC", "")

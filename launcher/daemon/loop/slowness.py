@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 LAG_SECONDS = 0.5
-"""A loop that runs a timer this late answers users late."""
+"""A loop that runs a timer this late serves users late."""
 TOLD_SECONDS = 30.0
-"""A lag is reported for this time after it was seen."""
+"""A lag is reported for this time after it was observed."""
 OVERDUE_SECONDS: dict[type, float] = {
     act.FindImage: 60.0,
     act.StartAttempt: 300.0,
@@ -59,7 +59,7 @@ async def watch(health: Health, work: UnderWay) -> None:
 
 
 def overdue(work: UnderWay, now: float) -> str | None:
-    """Return which actions take longer than they should, None if there are none."""
+    """Return the actions that take longer than they should, None if there are none."""
     late = [
         f"{type(action).__name__} of job {getattr(action, 'job', '-')} for {now - since:.0f} s"
         for action, since in work.under_way()

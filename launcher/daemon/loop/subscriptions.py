@@ -17,7 +17,7 @@ PROGRESS_SECONDS = 0.2
 
 
 class Subscriptions:
-    """Events by job, the jobs that ended lately, and the progress of pulls.
+    """Events by job, recently ended jobs, and the progress of pulls.
 
     For the loop's thread, except ``touch``, ``watched``, ``pulling`` and the reports on logs.
     """
@@ -38,7 +38,7 @@ class Subscriptions:
     def watch(self, job_id: int, image: ImageKey | None = None) -> Iterator[asyncio.Event]:
         """Yield an event that is set whenever the job changed or its log grew.
 
-        With an ``image`` also whenever the pull that serves it made progress.
+        With an ``image``, also whenever the pull that serves it made progress.
         """
         woken = asyncio.Event()
         _add(self._watchers, job_id, woken)
@@ -57,7 +57,7 @@ class Subscriptions:
 
     def changed(self, changes: Changes) -> None:
         """Wake the watchers of the jobs in this decision."""
-        for job_id in self._ended.keys() & changes.jobs.keys():  # those that run again stay out
+        for job_id in self._ended.keys() & changes.jobs.keys():  # jobs that run again are not ended
             del self._ended[job_id]
         ended = [job for job in changes.jobs.values() if job.state is State.DONE]
         self._ended.update((job.id, job) for job in ended[-REMEMBERED:])
@@ -72,7 +72,7 @@ class Subscriptions:
             self.layout_changed = asyncio.Event()
 
     def ended(self, job_id: int) -> Job | None:
-        """Return a job that ended lately; others are in the store."""
+        """Return a job that ended recently; others are in the store."""
         return self._ended.get(job_id)
 
     def wake(self, job_id: int) -> None:
@@ -120,15 +120,15 @@ class Subscriptions:
     def pulling(self, image: ImageKey, layers: list[dict[str, Any]]) -> None:
         """Record the progress of a pull, from its thread; its watchers are woken at intervals.
 
-        A pull with credentials is private: the same name pulled by others has another key.
+        A pull with credentials is private: the same image pulled by others has another key.
         """
         self.progress[image] = layers
         if image not in self._telling:
             self._telling.add(image)
-            tell = functools.partial(self._tell, image)
-            self._loop.call_soon_threadsafe(self._loop.call_later, PROGRESS_SECONDS, tell)
+            notify = functools.partial(self._notify, image)
+            self._loop.call_soon_threadsafe(self._loop.call_later, PROGRESS_SECONDS, notify)
 
-    def _tell(self, image: ImageKey) -> None:
+    def _notify(self, image: ImageKey) -> None:
         self._telling.discard(image)
         for woken in self._pull_watchers.get(image, ()):
             woken.set()

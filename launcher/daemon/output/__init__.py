@@ -1,1 +1,1 @@
-"""The output of jobs: has it recorded, counts and deletes log files."""
+"""The output of jobs: recording, counting and deleting log files."""

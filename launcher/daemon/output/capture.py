@@ -33,8 +33,8 @@ Logged = StartAttempt | FollowAttempt | RemoveContainer
 class Output:
     """One attempt's output as the keeper reads it.
 
-    ``under`` identifies the run of dockerd in which it was attached; ``over`` is set when reading
-    has ended; ``whole`` says then whether the stream came to its end.
+    ``under`` identifies the run of dockerd in which it was attached. ``over`` is set when reading
+    has ended; ``whole`` then says whether the stream was read to its end.
     """
 
     job: int
@@ -68,7 +68,7 @@ class Capture:
         self._grew, self._trouble = grew, trouble
         self._outputs: dict[Path, Output] = {}
         self._once_more: set[Path] = set()
-        """The logs of starts that were repeated; until their containers are removed."""
+        """The logs of repeated starts, until their containers are removed."""
         self._lock = threading.Lock()
         self._ready = threading.Event()
 
@@ -94,7 +94,7 @@ class Capture:
         try:
             convert_if_old(path)
             with attach(self._docker_host, action.container_name, self._timeout) as attached:
-                self._keep(self._keeper, action, under, attached.fileno())
+                self._record(self._keeper, action, under, attached.fileno())
         except (OSError, EngineUnavailable, Refused, Unknown) as error:
             about_event(log, action).warning("its output is read from Docker's log: %s", error)
 
@@ -102,9 +102,9 @@ class Capture:
         """Make the keeper read a host job's pipes; raises ``OSError``."""
         if self._keeper is None:
             raise OSError(errno.ENOSYS, "there is no output keeper")
-        self._keep(self._keeper, action, "", stdout, stderr)
+        self._record(self._keeper, action, "", stdout, stderr)
 
-    def _keep(self, keeper: OutputKeeper, action: Logged, under: str, *files: int) -> None:
+    def _record(self, keeper: OutputKeeper, action: Logged, under: str, *files: int) -> None:
         path = path_of(self._directory, action.job, action.attempt)
         with self._lock:
             self._outputs[path] = Output(action.job, under)
@@ -139,26 +139,26 @@ class Capture:
         assert self._keeper is not None
         while True:
             try:
-                self._hear_all(self._keeper)
-                why = "the output keeper has ended; it is started again"
+                self._receive_all(self._keeper)
+                why = "the output keeper has ended; restarting it"
             except (OSError, ValueError, KeyError) as error:
                 why = f"the output keeper cannot be reached: {error}"
             self._lose_all(why)
             clock.sleep(AGAIN_SECONDS)
 
-    def _hear_all(self, keeper: OutputKeeper) -> None:
+    def _receive_all(self, keeper: OutputKeeper) -> None:
         expected = None
         for message in keeper.watch():
             if expected is None:
                 expected = int(message["kept"])
                 self._trouble(None)
             else:
-                self._hear(message)
+                self._receive(message)
                 expected -= 1
             if expected <= 0:
                 self._ready.set()
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         path = Path(message["path"])
         job, _, under = str(message["token"]).partition(" ")
         with self._lock:

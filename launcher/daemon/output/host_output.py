@@ -25,12 +25,11 @@ from launcher.output.log_file import Limit, path_of
 log = logging.getLogger(__name__)
 
 LEFT_OPEN_SECONDS = 5.0
-"""Pipes may stay open this long after a job's last process: another process may have them."""
-LEFT_OPEN = "a process that is not the job's has its output open; what it writes is left out"
+"""Pipes may stay open this long after a job's last process: another process may hold them."""
+LEFT_OPEN = "a process outside the job holds its output open; its writes are left out"
 AT_MOST = 1 << 18
 READ_ON = (
-    f"output may be missing here, at most {AT_MOST} bytes: what read it was killed, and started "
-    "again"
+    f"output may be missing here, at most {AT_MOST} bytes: its reader was killed and restarted"
 )
 NOBODY_READS = "the output keeper and the helper for host jobs both ended"
 
@@ -38,7 +37,7 @@ NOBODY_READS = "the output keeper and the helper for host jobs both ended"
 class HostOutput:
     """Manages the logs of attempts that run in the background. Thread-safe.
 
-    ``hub`` receives what is still to be written, and what is lost.
+    ``subscriptions`` receives what is still to be written, and what is lost.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class HostOutput:
 
         All are closed here when the block ends. Raises ``OSError``.
         """
-        self._capture.forget(action.job, action.attempt)  # of a start that broke off
+        self._capture.forget(action.job, action.attempt)  # of an aborted start
         (out, to_out), (err, to_err) = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
         try:
             self._capture.read_pipes(action, out, err)
@@ -71,8 +70,8 @@ class HostOutput:
 
     def has(self, action: Logged) -> bool:
         """Whether an attempt has a log: foreground attempts have none."""
-        known = self._capture.of(action.job, action.attempt)
-        return known is not None or self._path(action).exists()
+        output = self._capture.of(action.job, action.attempt)
+        return output is not None or self._path(action).exists()
 
     def follow(self, action: Logged) -> None:
         """Start managing the log of an attempt that runs, or ran."""
@@ -106,12 +105,12 @@ class HostOutput:
         return self._log_use.limit(action.job, action.attempt)
 
     def _until_ended(self, action: Logged, over: clock.Flag) -> None:
-        until_done(action, lambda: self._see_to(action, over))
+        until_done(action, lambda: self._manage(action, over))
         self._over.pop(action.container_name, None)
         self._log_use.end(action.job, action.attempt)
         self._subscriptions.log_written(action.job, action.attempt)
 
-    def _see_to(self, action: Logged, over: clock.Flag) -> None:
+    def _manage(self, action: Logged, over: clock.Flag) -> None:
         """Make the keeper read the log to its end, across crashes; then end the log."""
         name, limit = action.container_name, self._limit(action)
         while not self._is_read(action, over):
@@ -125,7 +124,7 @@ class HostOutput:
             self._subscriptions.lose_log(action.job, action.attempt)
 
     def _is_read(self, action: Logged, over: clock.Flag) -> bool:
-        """Wait until all of it is read; False if it is no longer being read."""
+        """Wait until all of it is read; return False if it is no longer being read."""
         output = self._capture.of(action.job, action.attempt)
         if output is None:
             return self._is_ended(action)
@@ -153,7 +152,7 @@ class HostOutput:
             try:
                 self._capture.read_pipes(action, *ends)
             except OSError as error:
-                about_event(log, action).warning("its output waits: %s", error)
+                about_event(log, action).warning("its output waits to be read: %s", error)
             else:
                 return True
             finally:

@@ -144,12 +144,12 @@ class Copier:
     def _copy_once(self, *, follow: bool) -> bool:
         """Read from the start and write new entries; returns False if the stream broke off."""
         totals = self._writer.totals
-        known = Continuation(
+        continuation = Continuation(
             self._path, totals, broke_off_ns=self._broke_off_ns, by_time=self._rotated
         )
         try:
             for batch in self._logs.read(self._name, follow=follow):
-                new = [frame for entry in batch for frame in known.rest(entry)]
+                new = [frame for entry in batch for frame in continuation.rest(entry)]
                 if new:
                     self._writer.write(new)
                     self._grew()

@@ -1,7 +1,7 @@
-"""The disk space of each user's logs: kept in memory, corrected by walks and by logs that end.
+"""The disk space of each user's logs: cached in memory, corrected by walks and finished logs.
 
-A user above the quota ``log_bytes`` can still run jobs. Their logs are then cut at what is left of
-it, and say so.
+A user above the quota ``log_bytes`` can still run jobs. Their logs are then cut at the remaining
+space, with a note.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from launcher.output.log_file import Limit, path_of
 log = logging.getLogger(__name__)
 
 LEAST_BYTES = 2**20
-"""Each log may have this size, whatever is left: it holds the last output of its job."""
+"""Guaranteed size of each log: it holds the last output of its job."""
 LOOK_SECONDS = 10.0
 """The interval at which logs that are being written are measured."""
 WALKS_APART = 360
@@ -42,7 +42,7 @@ Key = tuple[int, int]
 class LogUsage:
     """The bytes of logs by uid, and the maximum size of each new log. Thread-safe.
 
-    ``most`` is the maximum of one log in bytes; ``world`` returns the present world.
+    ``most`` is the maximum of one log in bytes; ``world`` returns the current world.
     """
 
     def __init__(self, directory: Path, most: int, world: Callable[[], World]) -> None:
@@ -56,7 +56,7 @@ class LogUsage:
         self._limits: dict[Key, Limit] = {}
 
     def held(self, uids: Set[int]) -> int:
-        """Return how many bytes the logs of these users have together."""
+        """Return the total size of these users' logs."""
         with self._lock:
             live = sum(size for uid, size in self._live.values() if uid in uids)
             return live + sum(self._settled[uid] for uid in uids)
@@ -64,10 +64,10 @@ class LogUsage:
     def begin(self, job: int, attempt: int, owner: Owner, *, admin: bool) -> None:
         """Count a log that will be written, and set its maximum size; once."""
         self.follow(job, attempt, owner.uid)
-        if self._kept(job, attempt) is None:
+        if self._stored_limit(job, attempt) is None:
             room = self._room(owner, admin)
             if room is not None and room.left < self._most:
-                self._keep(job, attempt, self._cut(room))
+                self._store_limit(job, attempt, self._cut(room))
 
     def follow(self, job: int, attempt: int, uid: int) -> None:
         """Count a log that is being written."""
@@ -75,26 +75,26 @@ class LogUsage:
             self._live.setdefault((job, attempt), (uid, 0))
 
     def resume(self, job: int, attempt: int) -> None:
-        """Count a log that is being written, for a job that is not over."""
+        """Count a log that is being written, for a job that has not ended."""
         result = self._world().jobs.get(job)
         if result is not None:
             self.follow(job, attempt, result.owner.uid)
 
     def limit(self, job: int, attempt: int) -> Limit:
         """Return the maximum size of an attempt's log."""
-        return self._kept(job, attempt) or Limit(self._most)
+        return self._stored_limit(job, attempt) or Limit(self._most)
 
-    def _kept(self, job: int, attempt: int) -> Limit | None:
+    def _stored_limit(self, job: int, attempt: int) -> Limit | None:
         """Return the limit that was set for a log, also by an earlier daemon."""
-        known = self._limits.get((job, attempt))
-        if known is None:
+        limit = self._limits.get((job, attempt))
+        if limit is None:
             path = limit_path(path_of(self._directory, job, attempt))
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 stored = json.loads(path.read_text())
-                known = self._limits[job, attempt] = Limit(int(stored["bytes"]), str(stored["why"]))
-        return known
+                limit = self._limits[job, attempt] = Limit(int(stored["bytes"]), str(stored["why"]))
+        return limit
 
-    def _keep(self, job: int, attempt: int, limit: Limit) -> None:
+    def _store_limit(self, job: int, attempt: int, limit: Limit) -> None:
         """Set the limit of a log, also for later daemons."""
         self._limits[job, attempt] = limit
         path = limit_path(path_of(self._directory, job, attempt))
@@ -126,8 +126,8 @@ class LogUsage:
         if room is None or room.left >= self._most:
             return None
         return (
-            f"the logs of {room.whose} have {_told(room.has)} of the quota log_bytes of "
-            f"{_told(room.most)}: new logs are cut at {_told(self._cut(room).bytes)} until "
+            f"the logs of {room.whose} have {_readable(room.has)} of the quota log_bytes of "
+            f"{_readable(room.most)}: new logs are cut at {_readable(self._cut(room).bytes)} until "
             "an admin removes old logs or raises the quota"
         )
 
@@ -138,8 +138,8 @@ class LogUsage:
         size = max(LEAST_BYTES, room.left)
         return Limit(
             size,
-            f"at its start the logs of {room.whose} had {_told(room.has)} of the quota "
-            f"log_bytes of {_told(room.most)}, which left it {_told(size)}; an admin can "
+            f"at its start the logs of {room.whose} had {_readable(room.has)} of the quota "
+            f"log_bytes of {_readable(room.most)}, which left it {_readable(size)}; an admin can "
             "remove old logs or raise the quota",
         )
 
@@ -191,7 +191,7 @@ class LogUsage:
         return sizes
 
 
-def _told(size: int) -> str:
+def _readable(size: int) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size // MIB} MiB"
 
 

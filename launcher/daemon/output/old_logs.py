@@ -78,8 +78,8 @@ class OldLogs:
             if not files:
                 continue
             jobs = [file.job for file in files]
-            known = await self._owners(min(jobs), max(jobs))
-            going = [file for file in files if _goes(file, known, uid, before, now)]
+            owners = await self._owners(min(jobs), max(jobs))
+            going = [file for file in files if _goes(file, owners, uid, before, now)]
             deleted.files += len(going)
             deleted.bytes += sum(file.size for file in going)
             if not dry_run:
@@ -96,9 +96,9 @@ class OldLogs:
 
 
 def _goes(
-    file: LogFile, known: Mapping[int, int], uid: int | None, before: float, now: float
+    file: LogFile, owners: Mapping[int, int], uid: int | None, before: float, now: float
 ) -> bool:
-    owner = known.get(file.job)
+    owner = owners.get(file.job)
     if owner is None:
         return uid is None and file.written < now - STRAY_SECONDS
     return file.written < before and uid in (None, owner)
@@ -107,7 +107,9 @@ def _goes(
 def folders(directory: Path) -> list[Path]:
     """Return the folders of logs, those of the oldest jobs first."""
     with contextlib.suppress(FileNotFoundError):
-        paths = [each for each in directory.iterdir() if each.name.isdecimal() and each.is_dir()]
+        paths = [
+            folder for folder in directory.iterdir() if folder.name.isdecimal() and folder.is_dir()
+        ]
         return sorted(paths, key=lambda folder: int(folder.name))
     return []
 
@@ -126,9 +128,9 @@ def logs_in(folder: Path) -> list[LogFile]:
             if name is None:
                 continue
             with contextlib.suppress(FileNotFoundError):
-                known = entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
                 path, job, attempt = Path(entry.path), int(name[1]), int(name[2])
-                log_files.append(LogFile(path, job, attempt, known.st_size, known.st_mtime))
+                log_files.append(LogFile(path, job, attempt, status.st_size, status.st_mtime))
     return log_files
 
 

@@ -1,4 +1,4 @@
-"""How long jobs and logs are kept: deletes old ones, and checks the database's file."""
+"""Retention: deletes old jobs and logs, and checks the database's file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOKED_AT = 2000
 REST = 1.0
 """After a commit the store is left to others for this multiple of the time it took."""
 MOST_SECONDS = 5.0
-"""A request deletes for at most this time; its client asks again."""
+"""A request deletes for at most this time; its client then repeats it."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Retention:
     async def run(self) -> None:
         """Delete what is too old at intervals, and check the database every day.
 
-        Raises ``DatabaseDamaged`` if it is damaged: the next start checks all of it.
+        Raises ``DatabaseDamaged`` if it is damaged: the next start then checks all of it.
         """
         checked = float("-inf")
         await asyncio.sleep(min(FIRST_SECONDS, self._history.every))
@@ -72,11 +72,11 @@ class Retention:
                     await self.check()
                     checked = time.monotonic()
             except DatabaseDamaged as damaged:
-                log.critical("%s: the next start looks at all of it", damaged.message)
+                log.critical("%s: the next start checks all of it", damaged.message)
                 self._committer.mark_suspect(damaged.message)
                 raise
             except (LauncherError, OSError) as error:
-                log.warning("old jobs and logs cannot be deleted: %s", error)
+                log.warning("cannot delete old jobs and logs: %s", error)
             await asyncio.sleep(self._history.every)
 
     async def _delete_old(self) -> None:

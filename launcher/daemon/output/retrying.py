@@ -1,4 +1,4 @@
-"""Retries for the only follower of an attempt: it continues until it gets an answer."""
+"""Retries for the only follower of an attempt, which must continue until it gets a reply."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ LOOK_AGAIN_SECONDS = 0.5
 AWAY = (EngineUnavailable, Unknown)
 
 
-def insist(ask: Callable[[], T], waits: Callable[[LauncherError], None] = lambda _: None) -> T:
+def insist(call: Callable[[], T], waits: Callable[[LauncherError], None] = lambda _: None) -> T:
     """Call Docker, or the helper of host jobs, until it answers; ``waits`` gets each failure."""
     while True:
         try:
-            return ask()
+            return call()
         except (*AWAY, Refused) as away:
             waits(away)
             clock.sleep(LOOK_AGAIN_SECONDS)
 
 
 def until_done(action: Logged, work: Callable[[], None]) -> None:
-    """Start again after an unexpected error: the job has no other follower."""
+    """Start again after an unexpected error, because the job has no other follower."""
     while True:
         try:
             return work()
         except Exception:
-            about_event(log, action).exception("following it failed, it is begun again")
+            about_event(log, action).exception("following it failed, restarting")
             clock.sleep(LOOK_AGAIN_SECONDS)

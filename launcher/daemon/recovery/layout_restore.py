@@ -1,4 +1,4 @@
-"""Brings the saved layout back after a reboot, before anything is scheduled."""
+"""Restores the saved layout after a reboot, before anything is scheduled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def restore(context: Context) -> str | None:
     except LauncherError:
         return None
     try:
-        await context.event_loop.request(ev.Tick())  # what NVML showed is in the world from here on
+        await context.event_loop.request(ev.Tick())  # now the world has NVML's report
         request = layouts.restoring(context.world, wanted)
         if layouts.is_empty(await layouts.plan(context, root, request)):
             return None

@@ -1,6 +1,6 @@
 """``launch serve --rebuild-from-docker``: a new database from containers and a damaged file.
 
-Nothing is started, stopped or removed here: what is written is what the next start goes on with.
+Nothing is started, stopped or removed here: the next start continues with the result.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ log = logging.getLogger(__name__)
 
 
 def is_damaged(config: Config) -> bool:
-    """Whether the database cannot be used and may be made anew; says so if it is well.
+    """Whether the database cannot be used and may be rebuilt; logs if it is intact.
 
-    Raises ``SchemaTooNew`` where a newer version is to be installed instead.
+    Raises ``SchemaTooNew`` if a newer version must be installed instead.
     """
     try:
         store = Store.open(config.state_dir)
@@ -66,15 +66,15 @@ def is_damaged(config: Config) -> bool:
     except DatabaseDamaged as damaged:
         log.warning("%s", damaged.message)
         return True
-    log.warning("the database is well: there is nothing to rebuild")
+    log.warning("the database is intact: nothing to rebuild")
     return False
 
 
 def rebuild(config: Config) -> Told:
-    """Rebuild the database of a state directory; returns, and logs, what that restored.
+    """Rebuild the database of a state directory; return and log what was restored.
 
-    Raises ``EngineUnavailable`` where Docker does not tell what runs, ``UserError`` where it is not
-    clear whose containers are meant; then nothing is changed.
+    Raises ``EngineUnavailable`` if Docker cannot list containers, ``UserError`` if their store
+    is ambiguous; then nothing is changed.
     """
     connection = DockerConnection(config.docker_host)
     containers, images = Containers(connection), Images(connection)
@@ -84,16 +84,16 @@ def rebuild(config: Config) -> Told:
         ours = [c for c in listed if c["Labels"][LABEL_STORE] == store_id]
         inspected = [result for c in ours if (result := containers.inspect(c["Id"])) is not None]
         secrets = SecretStore(config.state_dir / "secrets")
-        seen = [one for c in inspected if (one := _found(c, images, secrets)) is not None]
+        seen = [found for c in inspected if (found := _found(c, images, secrets)) is not None]
         shown = _slices(seen)
         salvaged = work.salvage(store_id or "")
-        seen_attempts = begun(config.state_dir)
+        seen_attempts = started_attempts(config.state_dir)
         world = work.store.load(config.cpu_slots, config.rules)
         restored = Rebuild(world, work.ended, seen_attempts, shown, clock.now()).run(seen)
         work.store.commit(world.take_changes())
         highest = max([*seen_attempts, *(f.job for f in seen)], default=0)
         outcome = Told(salvaged, restored, work.next_id_after(highest), work.missing())
-        work.store.load(config.cpu_slots, config.rules)  # it can be read
+        work.store.load(config.cpu_slots, config.rules)  # checks that it can be read
         aside = work.finish("\n".join(outcome.lines()) + "\n")
     for line in outcome.lines():
         log.warning("rebuilt: %s", line)
@@ -103,12 +103,12 @@ def rebuild(config: Config) -> Told:
 
 
 def _id_of(listed: Iterable[Mapping[str, Any]]) -> str | None:
-    """Return the one store whose containers are there, None where there are none."""
+    """Return the one store that has containers, None if there are none."""
     result = {c["Labels"][LABEL_STORE] for c in listed}
     if len(result) > 1:
         raise UserError(
-            f"containers of several stores are there ({', '.join(sorted(result))}), and which one "
-            "the damaged database was is not known",
+            f"there are containers of several stores ({', '.join(sorted(result))}), and the "
+            "damaged database's own is unknown",
             fix="Write its id into the file store-id of the state directory, then try again.",
         )
     return next(iter(result), None)
@@ -119,7 +119,7 @@ def _found(container: Container, images: Images, secrets: SecretStore) -> FoundC
     job, attempt = labels.get(LABEL_JOB, ""), labels.get(LABEL_ATTEMPT, "")
     if not (job.isdecimal() and attempt.isdecimal()):
         about_container(log, container.name).warning(
-            "%s has our label and names no job: it is left alone", container.name
+            "%s has our label but names no job: leaving it alone", container.name
         )
         return None
     image_id = str(container.info["Image"])
@@ -133,7 +133,7 @@ def _found(container: Container, images: Images, secrets: SecretStore) -> FoundC
         entrypoint=_words(config.get("Entrypoint")),
         gpus=wire.GpuRequest(kind="uuid" if slices else "none", uuids=slices),
         working_dir=config.get("WorkingDir") or None,
-        secrets=_kept(labels, secrets),
+        secrets=_stored_secrets(labels, secrets),
     )
     return FoundContainer(
         job=int(job),
@@ -159,15 +159,15 @@ def _words(value: Any) -> tuple[str, ...] | None:
     return None if value is None else tuple(map(str, value))
 
 
-def _kept(labels: Mapping[str, str], secrets: SecretStore) -> dict[str, str | None]:
-    """Return the names of a job's secrets and where they are kept, if they still are."""
+def _stored_secrets(labels: Mapping[str, str], secrets: SecretStore) -> dict[str, str | None]:
+    """Return the names of a job's secrets and their location, if still stored."""
     name = labels.get(LABEL_SECRETS, "")
     result = secrets.read((_owner(labels.get(LABEL_UID, "")).uid, name))
     return dict.fromkeys(result or (), SECRETS_KEY + name)
 
 
 def _owner(uid: str) -> Owner:
-    """Return the user of a label; one that this machine does not know keeps the number."""
+    """Return the user of a label; a uid unknown to this machine keeps its number."""
     number = int(uid) if uid.isdecimal() else 0
     try:
         entry = pwd.getpwuid(number)
@@ -177,7 +177,7 @@ def _owner(uid: str) -> Owner:
 
 
 def _limit(environment: Iterable[str], started_at: str | None) -> float | None:
-    """Return the time limit that a container was told of, in seconds."""
+    """Return the time limit that a container was started with, in seconds."""
     deadlines = (e.removeprefix("LAUNCHER_DEADLINE=") for e in environment)
     deadline = next(filter(None, map(wall_of, deadlines)), None)
     started = wall_of(started_at)
@@ -185,19 +185,19 @@ def _limit(environment: Iterable[str], started_at: str | None) -> float | None:
 
 
 def _slices(containers: Iterable[FoundContainer]) -> dict[str, Slice]:
-    """Return what NVML shows; without it nobody knows what running containers hold (I10)."""
+    """Return NVML's slices; without them the leases of running containers are unknown (I10)."""
     try:
         return {s.uuid: s for s in GpuReader().inventory().slices}
     except (GpuUnavailable, GpuFault) as error:
-        if any(one.slices for one in containers):
+        if any(found.slices for found in containers):
             raise LauncherError(
-                f"the GPUs of running jobs cannot be looked at: {error.message}",
-                fix="Repair the driver first; `launch doctor` says what is wrong with it.",
+                f"cannot read the GPUs of running jobs: {error.message}",
+                fix="Repair the driver first; see `launch doctor`.",
             ) from error
         return {}
 
 
-def begun(state_dir: Path) -> dict[int, int]:
+def started_attempts(state_dir: Path) -> dict[int, int]:
     """Return the highest attempt that has a log or the record of a start, by job."""
     logs = (file for folder in folders(state_dir / "logs") for file in logs_in(folder))
     seen = [(file.job, file.attempt) for file in logs]

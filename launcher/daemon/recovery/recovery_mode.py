@@ -1,7 +1,7 @@
-"""Recovery mode: a daemon that cannot use its database says so, and touches nothing.
+"""Recovery mode: a daemon that cannot use its database reports it, and changes nothing.
 
-It answers ``status``, and ``stop``; everything else is refused with the same sentence. Ending with
-an error instead would be a crash loop under systemd, and no answer for clients.
+It serves ``status`` and ``stop``; all other requests get the same error. Exiting with an
+error instead would cause a crash loop under systemd, and leave clients without a reply.
 """
 
 from __future__ import annotations
@@ -44,33 +44,33 @@ log = logging.getLogger(__name__)
 
 
 def taken_up(config: Config, take_up: Callable[[], list[Action]]) -> list[Action]:
-    """Return what goes on in a world that was just read: what ``take_up`` returns.
+    """Return the actions for a world that was just read: the result of ``take_up``.
 
-    Raises ``DatabaseDamaged`` where its records make no sense together: every start would fail.
+    Raises ``DatabaseDamaged`` if its records are inconsistent: every start would fail.
     """
     try:
         return take_up()
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        log.exception("the records cannot be taken up")
-        why = f"its records make no sense ({type(error).__name__}: {error})"
+        log.exception("cannot resume from the records")
+        why = f"its records are inconsistent ({type(error).__name__}: {error})"
         raise damaged(config.state_dir / FILE_NAME, why) from error
 
 
 class Recovery:
-    """A daemon that only tells what is wrong with its database."""
+    """A daemon that only reports the problem of its database."""
 
     def __init__(self, config: Config, trouble: StateDirError) -> None:
         self.config, self.trouble = config, trouble
         self.connections = ConnectionManager(Limiter(config.limits))
         self.stop = asyncio.Event()
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         self._accounts = Accounts(roles_of(config))
         self._containers = Containers(DockerConnection(config.docker_host))
         self._started_at = clock.rfc3339(clock.now().wall)
 
     @property
     def refusal(self) -> RecoveryMode:
-        """The sentence with which everything is refused."""
+        """The error with which every request is refused."""
         text = f"the daemon is in recovery mode and starts nothing: {self.trouble.message}"
         return RecoveryMode(text, fix=self.trouble.fix)
 
@@ -83,7 +83,7 @@ class Recovery:
         return app
 
     async def _status(self, request: web.Request) -> web.Response:
-        self.asked.set()
+        self.requested.set()
         return await self._reply()
 
     async def _reply(self) -> web.Response:
@@ -93,16 +93,16 @@ class Recovery:
     async def _stop(self, request: web.Request) -> web.Response:
         if not request[server.CALLER].admin:
             raise NotAllowed("only an admin of this daemon may stop it")
-        answer = await self._reply()
+        reply = await self._reply()
         self.stop.set()
-        return answer
+        return reply
 
     async def _refuse(self, request: web.Request) -> web.Response:
-        self.asked.set()
+        self.requested.set()
         raise self.refusal
 
     def status(self) -> wire.Status:
-        """Return what is wrong and what to do; blocking, for it asks Docker."""
+        """Return the problem and its fix; blocks, because it queries Docker."""
         refusal = self.refusal
         problems = [f"{refusal.message}. {refusal.fix or ''}".strip()]
         docker = None
@@ -112,7 +112,7 @@ class Recovery:
             stores = [(c.get("Labels") or {}).get(LABEL_STORE) for c in self._containers.running()]
             ours = [label for label in stores if label and store in (None, label)]
             if ours:
-                problems.append(f"containers of jobs that run and are left alone: {len(ours)}")
+                problems.append(f"running containers of jobs, left alone: {len(ours)}")
         except (EngineUnavailable, EngineError) as error:
             problems.append(error.message)
         return wire.Status(
@@ -136,7 +136,7 @@ class Recovery:
 async def serve(
     config: Config, trouble: StateDirError, listener: socket.socket | None = None
 ) -> int:
-    """Serve in recovery mode until told to stop; returns the exit status."""
+    """Serve in recovery mode until stopped; return the exit status."""
     recovery = Recovery(config, trouble)
     listener = listener or server.listener(config)
     loop = asyncio.get_running_loop()
@@ -163,10 +163,10 @@ async def _give_signs_of_life(notifier: Notifier) -> None:
 
 
 async def _until_stopped(recovery: Recovery, idle_exit: float | None) -> None:
-    """Return when told to stop, or when nobody asked anything for ``idle_exit`` seconds."""
+    """Return when stopped, or after ``idle_exit`` seconds without a request."""
     while not recovery.stop.is_set():
-        recovery.asked.clear()
-        waiting = [asyncio.create_task(e.wait()) for e in (recovery.stop, recovery.asked)]
+        recovery.requested.clear()
+        waiting = [asyncio.create_task(e.wait()) for e in (recovery.stop, recovery.requested)]
         done, left = await asyncio.wait(
             waiting, timeout=idle_exit, return_when=asyncio.FIRST_COMPLETED
         )

@@ -31,7 +31,7 @@ class At(clock.System):
 
 @pytest.fixture(autouse=True)
 def kept() -> Iterator[None]:
-    with clock.kept_by(At()):
+    with clock.replaced_by(At()):
         yield
 
 

@@ -16,5 +16,5 @@ def test_a_problem_is_logged_when_it_comes_changes_and_goes_and_not_in_between(
     with caplog.at_level(logging.INFO):
         for problem in (None, "away", "away", "refused", None, None):
             health.set("engine", problem)
-    assert caplog.messages == ["engine: away", "engine: refused", "engine: well again"]
+    assert caplog.messages == ["engine: away", "engine: refused", "engine: resolved"]
     assert health.problems() == []
