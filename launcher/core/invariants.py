@@ -44,8 +44,8 @@ def _jobs(world: World) -> Iterator[str]:
     stored_bytes: Counter[int] = Counter()
     for job in world.jobs.values():
         stored_bytes[job.owner.uid] += job.kept_bytes
-    if +world.kept != +stored_bytes:
-        yield f"the bytes that users keep are not {dict(world.kept)}"
+    if +world.stored_bytes != +stored_bytes:
+        yield f"the stored bytes of users are not {dict(world.stored_bytes)}"
     aside = [i for i in world.aside if world.jobs[i].state is State.PENDING]
     outside = [
         (-job.priority, job.id)

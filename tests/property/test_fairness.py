@@ -203,4 +203,4 @@ def _schedule_by_looking_at_every_job(machine: Machine) -> None:
                 grant(world, job, chosen, machine.time)
                 walk.standing.started(job)
                 started = True
-        started = started and bool(walk.kept)
+        started = started and bool(walk.withheld)

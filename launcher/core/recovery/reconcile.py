@@ -34,8 +34,8 @@ def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
                 actions.append(_start_again(world, job))
             case State.RUNNING:
                 again = follow(world, job)
-                actions.append(replace(again, before_boot=world.is_of_before(job.id)))
-            case State.COMPLETING if world.is_of_before(job.id):
+                actions.append(replace(again, before_boot=world.is_from_earlier_boot(job.id)))
+            case State.COMPLETING if world.is_from_earlier_boot(job.id):
                 actions += _let_go(world, job, now)
             case State.COMPLETING:
                 actions += _prove_again(world, job)
@@ -75,7 +75,7 @@ def _start_again(world: World, job: Job) -> StartAttempt:
         slices,
         attempt.image_id,
         resumed=True,
-        before_boot=world.is_of_before(job.id),
+        before_boot=world.is_from_earlier_boot(job.id),
         index=job.index,
         policy_version=job.policy_version,
         unfit=_unfit(job, slices),

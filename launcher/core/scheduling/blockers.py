@@ -26,13 +26,13 @@ class Blocker:
 
 
 def behind(need: GpuRequest, ahead: tuple[int, ...]) -> Blocker:
-    """Return that jobs in front of this one need the same slices."""
+    """Return the blocker that jobs in front need the same slices."""
     jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
     return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
 
 
 def gate_reason(world: World) -> Reason:
-    """Return the reason while nothing with slices may start."""
+    """Return the reason while no job with slices may start."""
     if world.reconciling:
         return Reason.RECONCILING
     if world.draining:
@@ -64,7 +64,7 @@ def own_blockers(world: World, job: Job, now: Now) -> Iterator[Blocker]:
     elif job.held is not None:
         yield Blocker(job.held, release, job.message or "it is held")
     if job.begin is not None and job.begin > now.wall:
-        have = job.message or "it is not yet that late"
+        have = job.message or "the time has not come"
         yield Blocker(Reason.BEGIN_TIME, f"the time {utc_text(job.begin)}", have)
     for dependency in itertools.islice(job.waits_for, MOST_TOLD):
         other, array = world.jobs.get(dependency.job), world.arrays.get(dependency.job)
@@ -78,7 +78,7 @@ def own_blockers(world: World, job: Job, now: Now) -> Iterator[Blocker]:
 
 
 def turn_blocker(world: World, job: Job) -> Blocker | None:
-    """Return what an array element waits for while its turn has not come."""
+    """Return the blocker of an array element whose turn has not come."""
     array = world.arrays[job.element.array] if job.element is not None else None
     if array is None or array.max_parallel is None or job.id in array.taken:
         return None
@@ -87,7 +87,7 @@ def turn_blocker(world: World, job: Job) -> Blocker | None:
 
 
 def image_blocker(world: World, job: Job) -> Blocker:
-    """Return where the pull of a job's image is."""
+    """Return the state of the pull of a job's image, as a blocker."""
     state = world.images.get(job.image)
     have = {
         None: "not looked for yet",
@@ -95,7 +95,7 @@ def image_blocker(world: World, job: Job) -> Blocker:
         Having.WANTED: "waits for other pulls",
         Having.PULLING: "being pulled",
         Having.LOGIN: (
-            f"{job.owner.name}'s credentials for {registry_of(job.image.reference)} were forgotten "
+            f"{job.owner.name}'s credentials for {registry_of(job.image.reference)} were lost "
             f"when the daemon was restarted: `launch login {registry_of(job.image.reference)}`"
         ),
     }[state.having if state else None]

@@ -1,4 +1,4 @@
-"""CPU slots: what a job without a GPU takes, and how many are free or reserved for another.
+"""CPU slots: used by jobs without a GPU; how many are free or reserved for another job.
 
 A job takes as many slots as the cores that it may use, rounded up: ``core.model.need``.
 """
@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 
 from launcher.core.messages.events import Now
 from launcher.core.model.job import Job
-from launcher.core.scheduling.holdback import HeldBack, Key, ends_in, may_keep, runs_for
+from launcher.core.scheduling.holdback import HeldBack, Key, ends_in, may_withhold, runs_for
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleRequest
 from launcher.spec.gpus import GpuRequest
 
 
 def check_possible(world: World, need: GpuRequest) -> None:
-    """Raise ``ImpossibleRequest`` for a CPU job that takes more slots than there are."""
+    """Raise ``ImpossibleRequest`` for a CPU job that takes more slots than exist."""
     if need.kind == "none" and need.count > world.cpu_slots:
         raise ImpossibleRequest(
             f"cpus: {need.count} CPU slots are needed, this machine has {world.cpu_slots}",
-            fix=f"Ask for at most {world.cpu_slots} cores, or let an admin raise cpu_slots.",
+            fix=f"Request at most {world.cpu_slots} cores, or have an admin raise cpu_slots.",
         )
 
 
@@ -29,29 +29,29 @@ class KeptSlots:
     """The free slots that waiting jobs of several slots withhold from the jobs behind them."""
 
     world: World
-    kept: list[tuple[HeldBack, int]] = field(default_factory=list)
+    withheld: list[tuple[HeldBack, int]] = field(default_factory=list)
 
-    def keepers(self, job: Job, key: Key) -> list[tuple[HeldBack, int]]:
-        """Return who withholds slots from a job that would not end in time, and how many."""
+    def holders(self, job: Job, key: Key) -> list[tuple[HeldBack, int]]:
+        """Return the holders, with their slots, that block a job which would not end in time."""
         seconds = runs_for(job)
         return [
             (holder, count)
-            for holder, count in self.kept
+            for holder, count in self.withheld
             if holder.key < key and (seconds is None or seconds > holder.seconds)
         ]
 
     def free_for(self, job: Job, key: Key) -> int:
-        """Return how many free slots are not withheld from a job."""
-        reserved = sum(count for _, count in self.keepers(job, key))
+        """Return the number of free slots that are not withheld from a job."""
+        reserved = sum(count for _, count in self.holders(job, key))
         return self.world.cpu_slots - self.world.cpu_used - reserved
 
-    def keep(self, job: Job, key: Key, now: Now) -> None:
-        """Let a blocked job of several slots withhold what is free, while it is its turn."""
+    def withhold(self, job: Job, key: Key, now: Now) -> None:
+        """Withhold the free slots for a blocked job of several slots, during its turn."""
         world, count = self.world, job.need.count
         free = min(count, self.free_for(job, key))
-        if count < 2 or count > world.cpu_slots or free <= 0 or not may_keep(world, job, now):
+        if count < 2 or count > world.cpu_slots or free <= 0 or not may_withhold(world, job, now):
             return
-        self.kept.append((HeldBack(key, self._starts_in(count, now)), free))
+        self.withheld.append((HeldBack(key, self._starts_in(count, now)), free))
 
     def _starts_in(self, count: int, now: Now) -> float:
         """Return in how many seconds this many slots should be free."""

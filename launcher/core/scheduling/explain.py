@@ -24,7 +24,7 @@ from launcher.core.scheduling.blockers import (
     utc_text,
 )
 from launcher.core.scheduling.holdback import Key, limit_in
-from launcher.core.scheduling.lookalikes import told_instead
+from launcher.core.scheduling.lookalikes import similar_slices
 from launcher.core.scheduling.matching import slices_wanted, wanted
 from launcher.core.scheduling.scheduler import QueueWalk, gate, settled
 from launcher.core.world.pending_queue import Lane
@@ -36,19 +36,19 @@ EXACT_UP_TO = 5000
 
 
 class Explainer:
-    """Explains any number of jobs at one moment: the walk over the queue is made once."""
+    """Explains any number of jobs at one time; the queue is walked once."""
 
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
         self._of_lane: dict[Lane, Reason | None] = {}
         self._slices: dict[GpuRequest, frozenset[str]] = {}
-        # Needs that could use the same slices share an entry: there are few such sets.
+        # Needs that could use the same slices share an entry, because there are few such sets.
         self._rivals: dict[frozenset[str], tuple[GpuRequest, ...]] = {}
         self._heads: dict[frozenset[str] | GpuRequest, list[Key]] = {}
 
     @functools.cached_property
     def walk(self) -> QueueWalk:
-        """The walk, after every job in front has withheld what it may."""
+        """The walk, after every job in front has withheld its slices."""
         return settled(self.world, self.now)
 
     def position(self, job: Job) -> int | None:
@@ -122,8 +122,8 @@ class Explainer:
     def earliest(self, job: Job) -> float | None:
         """Return in how many seconds enough slices could be free if no job were in front.
 
-        Running jobs are over when their limits are, and those that give way when they may. None
-        if that is unknown: the job is held, or nothing starts on this machine now.
+        Running jobs end at their time limits, preemptible ones when they may be preempted. None if
+        unknown: the job is held, or nothing starts on this machine now.
         """
         if job.held is not None or gate(self.world, job.need, on_host=job.on_host):
             return None
@@ -161,12 +161,12 @@ class Explainer:
         ahead = self._ahead(job)
         if self.walk.choose(job) is not None:
             return [] if world.queue.leads(job.id) else [behind(need, ahead)]
-        if blocker := self._kept(job):
+        if blocker := self._withheld(job):
             return [blocker]
         return [behind(need, ahead)] if ahead else [self._busy(job)]
 
     def _ahead(self, job: Job) -> tuple[int, ...]:
-        """Return the first jobs of the lanes that are in front and want the same slices."""
+        """Return the first jobs of the lanes in front that want the same slices."""
         rivals = self._competing(job.need)
         wants = self._could_use(job.need) or job.need
         heads = self._heads.get(wants)
@@ -182,7 +182,7 @@ class Explainer:
         return tuple(job_id for _, _, job_id in heads[:before])
 
     def _lacking(self, job: Job) -> Blocker | None:
-        """Return what does not exist at all, however long the job waits for others."""
+        """Return the blocker if too few slices exist, however long the job waits."""
         fit, count = wanted(self.world, job.need), slices_wanted(self.world, job.need)
         if len(fit) < count:
             return self._missing(job.need, len(fit))
@@ -197,41 +197,43 @@ class Explainer:
             reason = Reason.FOREIGN_USE
         return Blocker(reason, str(job.need), f"{usable} of {len(fit)} usable: {why}")
 
-    def _missing(self, need: GpuRequest, there: int) -> Blocker:
-        """Return that too few exist, unless a GPU that does not answer may have more."""
-        have, unread = f"{there} exist now", self.world.silent.get("")
+    def _missing(self, need: GpuRequest, count: int) -> Blocker:
+        """Return the blocker that too few exist, unless a silent GPU may have more."""
+        have, unread = f"{count} exist now", self.world.silent.get("")
         if unread is None and self.world.gpus_lost:
             unread = f"{self.world.gpus_lost} GPU(s) fell off the bus: look at dmesg"
         if unread is None:
-            return Blocker(Reason.NO_SUCH_PROFILE, str(need), have + told_instead(self.world, need))
+            return Blocker(
+                Reason.NO_SUCH_PROFILE, str(need), have + similar_slices(self.world, need)
+            )
         return Blocker(Reason.GPU_UNAVAILABLE, str(need), f"{have}; {unread}")
 
-    def _kept(self, job: Job) -> Blocker | None:
-        """Return what reserves free slices that this job could use: a gang in front, an admin."""
+    def _withheld(self, job: Job) -> Blocker | None:
+        """Return the blocker that free slices are withheld for a gang in front, or reserved."""
         if job.need.kind == "none":
-            return self._kept_slots(job)
+            return self._withheld_slots(job)
         free = [s for s in wanted(self.world, job.need) if s.free]
         if len(free) < slices_wanted(self.world, job.need):
             return None
-        held_back = [s for s in free if self.walk.kept_from(job, s.slice.uuid)]
+        held_back = [s for s in free if self.walk.withheld_from(job, s.slice.uuid)]
         if held_back:
-            jobs = tuple(sorted({self.walk.kept[s.slice.uuid].job for s in held_back}))
+            jobs = tuple(sorted({self.walk.withheld[s.slice.uuid].job for s in held_back}))
             names = " and ".join(f"job {i}" for i in jobs)
-            seconds = max(self.walk.kept[s.slice.uuid].seconds for s in held_back)
-            have = f"{len(held_back)} free, kept for {names} for up to {seconds:.0f} s"
+            seconds = max(self.walk.withheld[s.slice.uuid].seconds for s in held_back)
+            have = f"{len(held_back)} free, withheld for {names} for up to {seconds:.0f} s"
             return Blocker(Reason.PRIORITY, need_with_limit(job), have, jobs)
         return self._reserved(job, free)
 
-    def _kept_slots(self, job: Job) -> Blocker | None:
-        """Return the jobs that withhold enough free CPU slots for this job."""
-        world, slots = self.world, self.walk.kept_slots
-        keepers = slots.keepers(job, self.walk.key(job))
-        if not keepers or world.cpu_slots - world.cpu_used < job.need.count:
+    def _withheld_slots(self, job: Job) -> Blocker | None:
+        """Return the jobs that withhold free CPU slots that would suffice for this job."""
+        world, slots = self.world, self.walk.withheld_slots
+        holders = slots.holders(job, self.walk.key(job))
+        if not holders or world.cpu_slots - world.cpu_used < job.need.count:
             return None
-        jobs = tuple(sorted(holder.job for holder, _ in keepers))
+        jobs = tuple(sorted(holder.job for holder, _ in holders))
         names = " and ".join(f"job {i}" for i in jobs)
-        count, seconds = sum(n for _, n in keepers), max(holder.seconds for holder, _ in keepers)
-        have = f"{count} CPU slots free, kept for {names} for up to {seconds:.0f} s"
+        count, seconds = sum(n for _, n in holders), max(holder.seconds for holder, _ in holders)
+        have = f"{count} CPU slots free, withheld for {names} for up to {seconds:.0f} s"
         return Blocker(Reason.PRIORITY, need_with_limit(job), have, jobs)
 
     def _reserved(self, job: Job, free: list[SliceState]) -> Blocker | None:
@@ -257,7 +259,9 @@ class Explainer:
         have = f"{len(busy)} of {len(fit)} in use"
         if give_way:
             after = world.rules.preempt_after
-            have += f"; {give_way} of these jobs give way once they have run for {after:g} s"
+            have += (
+                f"; {give_way} of these jobs can be preempted once they have run for {after:g} s"
+            )
         return Blocker(Reason.RESOURCES, str(need), have, jobs)
 
 
@@ -287,7 +291,7 @@ GATES: tuple[tuple[str, frozenset[Reason]], ...] = (
     ("order", frozenset({Reason.PRIORITY})),
     ("free slices", frozenset({Reason.RESOURCES})),
 )
-"""What a job must pass to start, in order, and the reasons that each gives."""
+"""The gates of a job before its start, in order, and the reasons of each."""
 
 _OF_ALL = frozenset(
     {
@@ -315,16 +319,16 @@ _OUT_OF_QUEUE = frozenset(
         Reason.DEPENDENCY,
     }
 )
-"""The job's own blockers, which keep it out of the queue, and its image from being looked for."""
+"""The job's own blockers, which keep it out of the queue and delay finding its image."""
 
 
 def blockers(world: World, job: Job, now: Now) -> list[Blocker]:
-    """Return what keeps one pending job from starting; see ``Explainer``."""
+    """Return the blockers of one pending job; see ``Explainer``."""
     return Explainer(world, now).blockers(job) if job.state is State.PENDING else []
 
 
 def gates(blockers: Sequence[Blocker]) -> list[tuple[str, Blocker | None]]:
-    """Return the blockers to check for such a job, in order, up to the last relevant one."""
+    """Return the gates of a job with these blockers, in order, up to the last relevant one."""
     result: list[tuple[str, Blocker | None]] = []
     for name, reasons in GATES:
         blocked = next((b for b in blockers if b.reason in reasons), None)

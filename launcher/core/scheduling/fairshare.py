@@ -1,8 +1,8 @@
 """Recent use of the machine by user: decayed, in slice-GiB-seconds.
 
-A use decays with the half-life of the rules, and so does what a running job has used so far. Both
-use the same integral, so that the end of a job does not change the order. Only a job that was
-shorter than the entry charge gives back the rest of it.
+Past use decays with the half-life of the rules, and so does the use of a running job. Both use the
+same integral, so that the end of a job does not change the order. Only a job shorter than the entry
+charge gets the rest of it back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from launcher.core.world.world import World
 
 
 class FairShareOrder:
-    """Every user's present use, running jobs included, and the order of users."""
+    """Every user's current use, including running jobs, and the order of users."""
 
     def __init__(self, world: World, wall: float) -> None:
         self._rules = world.rules.fair_share
@@ -29,7 +29,7 @@ class FairShareOrder:
 
     @functools.cached_property
     def _running(self) -> dict[int, float]:
-        """The use of the running jobs so far, by uid; computed lazily, as most passes need none."""
+        """The use of running jobs, by uid; computed lazily, because most passes do not need it."""
         result: dict[int, float] = {}
         world = self._world
         for job_id, leases in world.leases.items():
@@ -72,7 +72,7 @@ class FairShareOrder:
     def of(self, uid: int) -> float:
         """Return the number that orders users: the lowest goes first.
 
-        It is the ``weight`` of a use, and costs next to nothing for a user without running jobs.
+        It is the ``weight`` of a use, computed quickly for a user without running jobs.
         """
         result = self._of.get(uid)
         if result is None:
@@ -91,7 +91,7 @@ class FairShareOrder:
 
 
 def _log2_of_sum(some: float, more: float) -> float:
-    """Return the binary logarithm of a sum of two numbers that are given by their logarithms.
+    """Return the binary logarithm of the sum of two numbers, given by their logarithms.
 
     The numbers themselves may be too large, if the clock is a thousand half-lives behind.
     """

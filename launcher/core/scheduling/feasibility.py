@@ -1,4 +1,4 @@
-"""Whether a request could ever run on this machine."""
+"""Checks whether a request could ever run on this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from launcher.spec.gpus import GpuRequest
 def check_possible(world: World, need: GpuRequest) -> None:
     """Raise ``ImpossibleRequest`` if no GPU here could ever satisfy the request.
 
-    Profiles count, not today's slices: a layout can change. A MIG-capable GPU whose profiles could
-    not be read refuses nothing, and neither does a machine whose GPUs are not all known yet.
+    Profiles count, not the current slices, because the layout can change. A MIG-capable GPU with
+    unread profiles refuses nothing, and neither does a machine with unknown GPUs.
     """
     cpu_slots.check_possible(world, need)
     unknown = world.gpu_down or "" in world.silent or world.gpus_lost
@@ -25,13 +25,13 @@ def check_possible(world: World, need: GpuRequest) -> None:
             missing = [u for u in need.uuids if u not in world.slices]
             if missing:
                 raise ImpossibleRequest(
-                    f"gpus: there is no slice {missing[0]}",
+                    f"gpus: slice {missing[0]} does not exist",
                     fix="`launch slices` lists the UUIDs of the slices that exist.",
                 )
         case "full" | "all":
             if need.count > len(world.gpus):
                 raise ImpossibleRequest(
-                    f"gpus: {need} asked, this machine has {len(world.gpus)} GPU(s)"
+                    f"gpus: {need} requested, this machine has {len(world.gpus)} GPU(s)"
                 )
         case _:
             _check_profiles(world, need)
@@ -47,13 +47,13 @@ def _check_profiles(world: World, need: GpuRequest) -> None:
     if max(could, most) < need.count:
         offered = {p.name for g in world.gpus.values() for p in g.profiles}
         offered |= {s.slice.profile for s in world.slices.values()}
-        have = ", ".join(map(_told, sorted(offered))) or FULL
-        much = f"at most {max(could, most)} at once" if max(could, most) else "nothing like it"
+        have = ", ".join(map(_described, sorted(offered))) or FULL
+        much = f"at most {max(could, most)} at once" if max(could, most) else "none of it"
         raise ImpossibleRequest(
-            f"gpus: {need} asked, but the GPUs of this machine can give {much}",
-            fix=f"What can be had here: {have}.",
+            f"gpus: {need} requested, but the GPUs of this machine can provide {much}",
+            fix=f"Available profiles: {have}.",
         )
 
 
-def _told(profile: str) -> str:
+def _described(profile: str) -> str:
     return f"{profile} (shares its memory)" if split_of(profile)[0] else profile

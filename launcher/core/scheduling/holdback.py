@@ -1,7 +1,7 @@
-"""Slices reserved for a waiting gang, and the jobs short enough to run in front of it (EASY).
+"""Slices withheld for a waiting gang, and jobs short enough to run in front of it (EASY).
 
-A gang that cannot start withholds the free slices that it could use. It starts when the last of the
-missing ones is free. A job whose time limit ends before that may use a withheld slice meanwhile.
+A gang that cannot start withholds the free slices that it could use. It starts when the last
+missing slice is free. A job whose time limit ends before that may use a withheld slice.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ Key = tuple[int, float, int]
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """A free slice withheld for the job of this place; ``seconds`` until that job could start."""
+    """A free slice withheld for a job's place; ``seconds`` until that job could start."""
 
     key: Key
     seconds: float
 
     @property
     def job(self) -> int:
-        """The job that the slice is withheld for."""
+        """The job for which the slice is withheld."""
         return self.key[2]
 
 
 def runs_for(job: Job) -> float | None:
-    """Return for how many seconds a job holds its slices at most; None without a time limit."""
+    """Return the maximum seconds that a job holds its slices; None without a time limit."""
     if job.time_limit is None:
         return None
     return job.time_limit + job.stop_grace + RELEASE_SECONDS
 
 
 def limit_in(world: World, job: Job, now: Now) -> float:
-    """Return in how many seconds the time limit of a job that holds slices is over."""
+    """Return in how many seconds the time limit of a job that holds slices ends."""
     if job.state is State.COMPLETING:
         return 0.0
     if job.deadline is not None:
@@ -59,18 +59,18 @@ def ends_in(world: World, job: Job, now: Now) -> float:
     return limit_in(world, job, now) + grace + RELEASE_SECONDS
 
 
-def keep(
+def withhold(
     world: World, key: Key, usable: list[SliceState], held_back: dict[str, HeldBack], now: Now
 ) -> None:
     """Add the free slices that the blocked job of this place withholds from the jobs behind it.
 
-    ``usable`` are those that it could have, now or later. It withholds none if even all of them are
-    too few: a job that waits for another layout, or for foreign use to end, blocks no other job.
+    ``usable`` are the slices that it could have, now or later. It withholds none if they are too
+    few: a job that waits for another layout, or for foreign use to end, blocks no other job.
     """
     job = world.jobs[key[2]]
     count = slices_wanted(world, job.need)
     free = [s for s in usable if s.free]
-    if len(usable) < count or not free or not may_keep(world, job, now):
+    if len(usable) < count or not free or not may_withhold(world, job, now):
         return
     seconds = starts_in(world, usable, count, now)
     for state in free[:count]:
@@ -85,7 +85,7 @@ def starts_in(world: World, usable: list[SliceState], count: int, now: Now) -> f
     return ends[count - 1]
 
 
-def may_keep(world: World, job: Job, now: Now) -> bool:
+def may_withhold(world: World, job: Job, now: Now) -> bool:
     """Whether it is the gang's turn: it withholds slices for a while, then pauses as long."""
     since = world.keeping.get(job.id, now.boot)
     return int((now.boot - since) // world.rules.holdback_idle) % 2 == 0

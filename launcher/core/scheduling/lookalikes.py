@@ -9,13 +9,13 @@ from launcher.core.world.world import World
 from launcher.spec.gpus import GpuRequest
 
 
-def told_instead(world: World, need: GpuRequest) -> str:
+def similar_slices(world: World, need: GpuRequest) -> str:
     """Return text about similar slices, to follow the number that exist; empty for none."""
     return _shared(world, need) + _held_otherwise(world, need)
 
 
 def _shared(world: World, need: GpuRequest) -> str:
-    """Describe the devices that have the size, but share their memory (I15)."""
+    """Describe the devices of the requested size that share their memory (I15)."""
     result = Counter(s.slice.profile for s in world.slices.values() if in_vain(need, s.slice))
     if not result:
         return ""

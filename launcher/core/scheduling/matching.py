@@ -12,7 +12,7 @@ from launcher.spec.gpus import GpuRequest
 def fits(need: GpuRequest, slice_: Slice) -> bool:
     """Whether this slice is of the kind that the need requests, free or not.
 
-    A device with shared memory cannot promise any: it fits its own profile and UUID only (I15).
+    A device with shared memory guarantees none: it fits only its own profile and UUID (I15).
     """
     match need.kind:
         case "uuid":
@@ -73,7 +73,7 @@ def wanted(world: World, need: GpuRequest) -> list[SliceState]:
 
 
 def slices_wanted(world: World, need: GpuRequest) -> int:
-    """Return how many slices the need takes at once."""
+    """Return the number of slices that the need takes at once."""
     match need.kind:
         case "none":
             return 0
@@ -86,7 +86,7 @@ def slices_wanted(world: World, need: GpuRequest) -> int:
 
 
 class Missed:
-    """How many kinds of waiting jobs would miss each slice; valid until a job starts.
+    """Counts the kinds of waiting jobs that would miss each slice; valid until a job starts.
 
     Each kind is examined once, however many jobs choose a slice.
     """
@@ -99,8 +99,8 @@ class Missed:
     def least_first(self, need: GpuRequest, free: list[SliceState]) -> list[SliceState]:
         """Return the free slices in the order in which the need should take them.
 
-        A request by memory may have a choice of profiles. It takes the slice whose loss blocks
-        least: one that no other waiting job would start on, and of those the smallest.
+        A request by memory may have a choice of profiles. It takes the slice whose loss blocks the
+        fewest kinds of waiting jobs, and of those the smallest.
         """
         if need.kind != "memory" or len({s.slice.memory_mib for s in free}) < 2:
             return free
@@ -119,6 +119,6 @@ class Missed:
 
 
 def _scarce(world: World, need: GpuRequest) -> bool:
-    """Whether no free slice would be left over: then every fitting slice would be missed."""
+    """Whether no free slice would be left over; then every fitting slice would be missed."""
     free = sum(s.free for s in wanted(world, need))
     return 0 < free <= slices_wanted(world, need) * world.queue.waiting(need)

@@ -1,7 +1,7 @@
 """Preemption: a job of higher priority gets missing slices from preemptible jobs.
 
-A preempted job is warned if it asked for that, stopped with its grace period, and queued again
-under its id, without using up a retry.
+A preempted job gets its warning signal if it has one, is stopped with its grace period, and is
+queued again under its id, without using up a retry.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ LONGEST_NOTICE_SECONDS = 300.0
 
 
 def preempt(world: World, now: Now) -> list[Action]:
-    """Preempt jobs for those in front that lack slices; at most one such job a pass.
+    """Preempt jobs for those in front that lack slices; at most one such job per pass.
 
-    The slices of a job that is being preempted are not free yet. Until they are, no other job is
-    preempted for the same one.
+    The slices of a job that is being preempted are not free yet. Until they are, no further job
+    is preempted for the same one.
     """
     if not any(_may_go(world, world.jobs[i], now) for i in world.preemptible):
         return []
@@ -45,7 +45,7 @@ def _may_go(world: World, job: Job, now: Now) -> bool:
 
 
 def _victims(walk: QueueWalk, job: Job) -> list[Job]:
-    """Return the jobs to preempt for this one to start; none if that would not be enough."""
+    """Return the jobs to preempt so that this one can start; none if they are not enough."""
     world, now = walk.world, walk.now
     if gate(world, job.need, on_host=job.on_host) or quota.exceeded(world, job, None) is not None:
         return []
@@ -83,7 +83,7 @@ def _victim(world: World, job: Job, state: SliceState, now: Now) -> Job | None:
 
 
 def _least_missed(job: Job) -> tuple[int, float]:
-    """Lowest priority first, then the one that loses the least work."""
+    """Sort lowest priority first, then by the least lost work."""
     return (job.priority, -(job.started_wall or 0.0))
 
 

@@ -1,4 +1,4 @@
-"""Quotas of a user or a group: running use makes a job wait, queued use refuses a submit."""
+"""Quotas of users and groups: running use makes a job wait, queued use refuses a submit."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from launcher.errors import NotAllowed
 from launcher.spec.gpus import GpuRequest
 
 ORDINARY_QUEUED_JOBS = 10_000
-"""The maximum of queued jobs of an ordinary user unless launcher.toml says otherwise."""
+"""Default limit of an ordinary user's queued jobs."""
 ORDINARY_QUEUED_BYTES = 64 * 1024 * 1024
-"""The maximum of their bytes in the database unless launcher.toml says otherwise."""
+"""Default limit of their bytes in the database."""
 
 ORDINARY_QUEUED_KINDS = 100
-"""The maximum of kinds of jobs of an ordinary user unless launcher.toml says otherwise. Jobs are of
-one kind if they request the same GPUs and about the same time: every decision examines one job of
-each kind."""
+"""Default limit of an ordinary user's kinds of jobs. Jobs are of one kind if they request the same
+GPUs and about the same time: every decision examines one job of each kind."""
 
 ORDINARY_QUEUED_DEPENDENCIES = 20_000
-"""The maximum of dependencies of an ordinary user's jobs unless launcher.toml says otherwise: the
-remaining dependencies of a job are written again whenever one of them ends."""
+"""Default limit of an ordinary user's dependencies: a job's remaining dependencies are rewritten
+whenever one of them ends."""
 
 ORDINARY_LOG_BYTES = 20 * 1024**3
-"""The maximum of log bytes of an ordinary user unless launcher.toml says otherwise."""
+"""Default limit of an ordinary user's log bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogRoom:
-    """A quota of logs: its holder, the present bytes, and the maximum."""
+    """A quota of logs: its holder, the current bytes, and the maximum."""
 
     whose: str
     has: int
@@ -42,7 +41,7 @@ class LogRoom:
 
     @property
     def left(self) -> int:
-        """How many more bytes are allowed; negative if there are too many."""
+        """Number of bytes still allowed; negative above the quota."""
         return self.most - self.has
 
 
@@ -58,14 +57,14 @@ class Exceeded:
 def exceeded(world: World, job: Job, slices: tuple[Slice, ...] | None) -> Exceeded | None:
     """Return the first quota that starting this job on these slices would exceed.
 
-    Without ``slices`` the least that its need could take counts.
+    Without ``slices`` the minimum for its need counts.
     """
     if job.need.kind == "none":
         return _exceeded_by_slots(world, job)
     for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):
         if quota.running_slices is None and quota.running_gib is None:
             continue
-        more, gib = _asked(world, job.need, slices)
+        more, gib = _requested(world, job.need, slices)
         has, has_gib = _running(world, members)
         if quota.running_slices is not None and has + more > quota.running_slices:
             return Exceeded(
@@ -102,7 +101,9 @@ def _quotas(
             yield f"group {group}", frozenset(members | {owner.uid}), quota
 
 
-def _asked(world: World, need: GpuRequest, slices: tuple[Slice, ...] | None) -> tuple[int, float]:
+def _requested(
+    world: World, need: GpuRequest, slices: tuple[Slice, ...] | None
+) -> tuple[int, float]:
     if slices is None:
         count = slices_wanted(world, need)
         least = wanted(world, need)[:count]
@@ -125,7 +126,7 @@ def log_room(
 ) -> LogRoom | None:
     """Return the quota of logs that leaves a user the least, None if none applies.
 
-    ``held`` returns how many bytes of logs some users (by uid) have together.
+    ``held`` returns the total bytes of the logs of some users (by uid).
     """
     rooms = []
     for whose, members, quota in _quotas(world, owner, world.groups.get(owner.uid)):
@@ -139,21 +140,21 @@ def log_room(
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """Jobs that are to be queued: their number and kinds.
+    """Jobs to be queued: their number and kinds.
 
-    ``kept`` is their size in the database in bytes, ``waits`` the number of their dependencies.
+    ``stored_bytes`` is their size in the database, ``waits`` the number of their dependencies.
     """
 
     jobs: int
     kinds: frozenset[Lane]
-    kept: int
+    stored_bytes: int
     waits: int
 
 
 def check_submit(
     world: World, owner: Owner, groups: frozenset[str], more: More, *, admin: bool
 ) -> None:
-    """Raise ``NotAllowed`` if these exceed what may be queued, or one exceeds what may run.
+    """Raise ``NotAllowed`` if these exceed the queue's quotas, or one exceeds a running quota.
 
     Without rules an ordinary user may have ``ORDINARY_QUEUED_JOBS``, ``_BYTES``, ``_KINDS`` and
     ``_DEPENDENCIES``.
@@ -172,7 +173,7 @@ def check_submit(
         if queued_bytes is None and ordinary:
             queued_bytes = ORDINARY_QUEUED_BYTES
         if queued_bytes is not None:
-            _check_kept(world, whose, members, queued_bytes, more.kept)
+            _check_bytes(world, whose, members, queued_bytes, more.stored_bytes)
         queued_dependencies = quota.queued_dependencies
         if queued_dependencies is None and ordinary:
             queued_dependencies = ORDINARY_QUEUED_DEPENDENCIES
@@ -186,16 +187,16 @@ def _check_running(world: World, whose: str, quota: Quota, needs: Set[GpuRequest
         most = max((slices_wanted(world, n) for n in needs), default=0)
         if most > quota.running_slices:
             raise NotAllowed(
-                f"gpus: {most} slices at once are more than the {quota.running_slices} "
-                f"that {whose} may have",
-                fix="Ask for fewer, or let an admin raise the quota in launcher.toml.",
+                f"gpus: {most} slices at once exceed the limit of {quota.running_slices} "
+                f"of {whose}",
+                fix="Request fewer, or have an admin raise the quota in launcher.toml.",
             )
     slots = max((n.count for n in needs if n.kind == "none"), default=0)
     if quota.running_cpu_slots is not None and slots > quota.running_cpu_slots:
         raise NotAllowed(
-            f"cpus: {slots} CPU slots at once are more than the {quota.running_cpu_slots} "
-            f"that {whose} may have",
-            fix="Ask for fewer cores, or let an admin raise the quota in launcher.toml.",
+            f"cpus: {slots} CPU slots at once exceed the limit of {quota.running_cpu_slots} "
+            f"of {whose}",
+            fix="Request fewer cores, or have an admin raise the quota in launcher.toml.",
         )
 
 
@@ -208,9 +209,9 @@ def check_kinds(
     admin: bool,
     instead_of: Lane | None = None,
 ) -> None:
-    """Raise ``NotAllowed`` if these kinds would exceed the kinds that a user may have.
+    """Raise ``NotAllowed`` if these would exceed the kinds of jobs that a user may have.
 
-    ``instead_of`` is the kind that a job has before it is changed.
+    ``instead_of`` is the kind of a job before its change.
     """
     for whose, members, quota in _quotas(world, owner, groups):
         most = quota.queued_kinds
@@ -226,9 +227,8 @@ def check_kinds(
             raise NotAllowed(
                 f"{whose} has jobs of {len(has)} kinds, {more} more would be above the quota "
                 f"queued_kinds of {most}",
-                fix="Give jobs that differ little the same GPUs and time limit, or submit them "
-                "when others have ended. An admin can raise queued_kinds in the [quota] of "
-                "launcher.toml.",
+                fix="Give similar jobs the same GPUs and time limit, or wait until others have "
+                "ended. An admin can raise queued_kinds in the [quota] of launcher.toml.",
             )
 
 
@@ -238,18 +238,18 @@ def _check_waits(world: World, whose: str, members: frozenset[int], most: int, m
         raise NotAllowed(
             f"{whose} has jobs that wait for {has} others, {more} more would be above the quota "
             f"queued_dependencies of {most}",
-            fix="Let them wait for one array, or for one job that waits for the others. An admin "
+            fix="Make them wait for one array, or for one job that waits for the others. An admin "
             "can raise queued_dependencies in the [quota] of launcher.toml.",
         )
 
 
-def _check_kept(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
-    has = sum(world.kept[uid] for uid in members)
+def _check_bytes(world: World, whose: str, members: frozenset[int], most: int, more: int) -> None:
+    has = sum(world.stored_bytes[uid] for uid in members)
     if has + more > most:
         raise NotAllowed(
             f"{whose} has jobs of {has} bytes, {more} more would be above the quota "
             f"queued_bytes of {most}",
-            fix="Submit fewer jobs, or again when some have ended. A matrix keeps its command once "
+            fix="Submit fewer, or wait until some have ended. A matrix stores its command once "
             "and only the values for each job; put long texts into files or the image. An admin "
             "can raise queued_bytes in the [quota] of launcher.toml.",
         )

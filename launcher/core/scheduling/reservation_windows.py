@@ -36,25 +36,23 @@ def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
     """Reserve slices for a user or group; raises ``UserError`` if that is impossible."""
     before = world.reservations.get(event.name)
     if before is not None and before.end > now.wall:
-        raise StaleRequest(
-            f"there is a reservation {event.name} already", fix="Choose another name."
-        )
+        raise StaleRequest(f"reservation {event.name} already exists", fix="Choose another name.")
     if event.end <= max(event.start, now.wall):
-        raise UserError("the window must end after it begins, and not be over")
+        raise UserError("the window must end after its start and in the future")
     if (event.user is None) == (event.group is None):
         raise UserError("a reservation is for one user or one group")
     slices = tuple(event.slices) or _of_profile(world, event)
     for uuid in slices:
         if uuid not in world.slices:
-            raise UserError(f"there is no slice {uuid}", fix="`launch slices` lists them.")
+            raise UserError(f"slice {uuid} does not exist", fix="`launch slices` lists them.")
         if (other := _taken(world, uuid, event)) is not None:
             raise UserError(f"{uuid} is reserved as {other.name} in that time")
     for name in [n for n, r in world.reservations.items() if r.end <= now.wall]:
         _drop(world, name)
-    made = Reservation(
+    reservation = Reservation(
         event.name, slices, event.user, event.group, event.start, event.end, event.by
     )
-    world.reservations[event.name] = world.changes.reservations[event.name] = made
+    world.reservations[event.name] = world.changes.reservations[event.name] = reservation
     return []
 
 
@@ -73,7 +71,7 @@ def _of_profile(world: World, event: ReserveAsked) -> tuple[str, ...]:
     open_ = [s for s in of_profile if _taken(world, s.slice.uuid, event) is None]
     if event.count < 1 or len(open_) < event.count:
         raise UserError(
-            f"{event.count} x {event.profile} asked, {len(open_)} of {len(of_profile)} can be "
+            f"{event.count} x {event.profile} requested, {len(open_)} of {len(of_profile)} can be "
             "reserved in that time",
             fix="`launch slices` lists the slices, `launch reserve` the reservations.",
         )
@@ -85,7 +83,7 @@ def unreserve(world: World, event: UnreserveAsked, now: Now) -> list[Action]:
     """Cancel a reservation."""
     if event.name not in world.reservations:
         raise StaleRequest(
-            f"there is no reservation {event.name}", fix="`launch reserve` lists them."
+            f"reservation {event.name} does not exist", fix="`launch reserve` lists them."
         )
     _drop(world, event.name)
     return []

@@ -1,7 +1,7 @@
 """Which jobs start now, and on what: one walk over the heads of the queue.
 
 Order is priority, then fair share, then age. A gang that cannot be placed withholds the free slices
-that it could use, so that smaller jobs behind it cannot starve it; the others go on. ``explain``
+that it could use, so that smaller jobs behind it cannot starve it; other jobs continue. ``explain``
 walks the same way: the rule that refuses a start explains it.
 """
 
@@ -21,7 +21,7 @@ from launcher.core.model.slice_state import SliceState
 from launcher.core.scheduling import quota, reservation_windows
 from launcher.core.scheduling.cpu_slots import KeptSlots
 from launcher.core.scheduling.fairshare import FairShareOrder
-from launcher.core.scheduling.holdback import HeldBack, Key, keep, runs_for
+from launcher.core.scheduling.holdback import HeldBack, Key, runs_for, withhold
 from launcher.core.scheduling.matching import Missed, slices_wanted, wanted
 from launcher.core.world import lifecycle
 from launcher.core.world.pending_queue import Lane
@@ -30,9 +30,9 @@ from launcher.spec.gpus import GpuRequest
 
 
 def gate(world: World, need: GpuRequest, *, on_host: bool) -> str | None:
-    """Return the sentence that says why no such job can start, None if they can.
+    """Return the sentence with the reason why no such job can start, None if they can.
 
-    A host job needs Docker only for its slices: without Docker their use by containers is unknown.
+    Without Docker the use of slices by containers is unknown, so host jobs need it for slices.
     """
     if why := world.reconciling or world.draining:
         return why
@@ -48,13 +48,13 @@ UNKNOWN_USE = "no slice is leased while Docker cannot tell which ones containers
 
 
 class QueueWalk:
-    """One walk over the queue in its order, with what the jobs in front withhold."""
+    """One walk over the queue in its order, with the slices that jobs in front withhold."""
 
     def __init__(self, world: World, now: Now) -> None:
         self.world, self.now = world, now
         self.standing = FairShareOrder(world, now.wall)
-        self.kept: dict[str, HeldBack] = {}
-        self.kept_slots = KeptSlots(world)
+        self.withheld: dict[str, HeldBack] = {}
+        self.withheld_slots = KeptSlots(world)
         self._missed = Missed(world)
         self._gibs: dict[GpuRequest, float] = {}
 
@@ -74,10 +74,10 @@ class QueueWalk:
             _, i = heapq.heappop(tops)
             need, heap = heaps[i]
             if not self._any_free(need):
-                continue  # the same holds for all lanes of this need
+                continue  # the same for all lanes of this need
             key, lane = heapq.heappop(heap)
             job = self.world.jobs[key[2]]
-            if (now := self.key(job)) > key:  # others of this owner started meanwhile
+            if (now := self.key(job)) > key:  # other jobs of this owner started meanwhile
                 heapq.heappush(heap, (now, lane))
             else:
                 yield job
@@ -93,13 +93,13 @@ class QueueWalk:
         if all(closed.values()) or not self._any_free(need):
             return []
         of = self.standing.of
-        result = [each for each in self.world.queue.heads(need) if not closed[each[0].on_host]]
+        result = [head for head in self.world.queue.heads(need) if not closed[head[0].on_host]]
         heap = [((first, of(lane.uid), job_id), lane) for lane, (first, job_id, _) in result]
         heapq.heapify(heap)
         return heap
 
     def first(self, most: int, keep: Callable[[int], bool] = lambda _: True) -> list[Job]:
-        """Return the first jobs in the order of service, of those to be kept."""
+        """Return the first jobs in the order of service that ``keep`` accepts."""
         return list(itertools.islice(self.order(most, keep), most))
 
     def order(
@@ -107,8 +107,8 @@ class QueueWalk:
     ) -> Iterator[Job]:
         """Yield waiting jobs in the order of service, whatever they need.
 
-        Each counts its entry charge when it is served, so that users take turns as they will. This
-        uses up the walk.
+        Each job's entry charge counts when it is served, so that users take turns as in reality.
+        This uses up the walk.
         """
         jobs, queue = self.world.jobs, self.world.queue
         heap: list[tuple[Key, int, list[int]]] = []
@@ -130,7 +130,7 @@ class QueueWalk:
             heapq.heappush(heap, (now, number, ids))
 
     def _gib(self, need: GpuRequest) -> float:
-        """Return how much memory a job with this need would be charged for, in GiB."""
+        """Return the GiB that a job with this need would be charged for."""
         if need not in self._gibs:
             least = wanted(self.world, need)[: slices_wanted(self.world, need)]
             mib = sum(state.slice.share_mib for state in least)
@@ -143,24 +143,24 @@ class QueueWalk:
         return any(s.free for s in wanted(self.world, need))
 
     def choose(self, job: Job) -> tuple[Slice, ...] | None:
-        """Return the slices to lease, or None if the job cannot start now. All or nothing."""
+        """Return the slices to lease, all or nothing; None if the job cannot start now."""
         world, need = self.world, job.need
         if gate(world, need, on_host=job.on_host):
             return None
         if need.kind == "none":
-            fits = self.kept_slots.free_for(job, self.key(job)) >= need.count
+            fits = self.withheld_slots.free_for(job, self.key(job)) >= need.count
             return () if fits and quota.exceeded(world, job, ()) is None else None
         free = [s for s in wanted(world, need) if self.open(job, s)]
         free = self._missed.least_first(need, free)
         count = slices_wanted(world, need)
         if len(free) < count:
             return None
-        free.sort(key=lambda s: s.failed_starts)  # a bad slice must not use up all of a job's tries
+        free.sort(key=lambda s: s.failed_starts)  # a bad slice must not use up all tries
         chosen = tuple(s.slice for s in free[:count])
         return chosen if quota.exceeded(world, job, chosen) is None else None
 
     def started(self, job: Job) -> None:
-        """Record that a job was granted slices: less is free now, and its owner uses more."""
+        """Record that a job was granted slices: fewer are free, and its owner uses more."""
         self.standing.started(job)
         self._missed = Missed(self.world)
 
@@ -168,24 +168,24 @@ class QueueWalk:
         """Whether this job may have this slice now."""
         return (
             state.free
-            and not self.kept_from(job, state.slice.uuid)
+            and not self.withheld_from(job, state.slice.uuid)
             and reservation_windows.barring(self.world, job, state.slice.uuid, self.now) is None
         )
 
-    def kept_from(self, job: Job, uuid: str) -> bool:
-        """Whether a slice is withheld for a job in front, and this one would not end in time."""
-        holder = self.kept.get(uuid)
+    def withheld_from(self, job: Job, uuid: str) -> bool:
+        """Whether a slice is withheld for a job in front, and this job would not end in time."""
+        holder = self.withheld.get(uuid)
         if holder is None or holder.key >= self.key(job):
             return False
         seconds = runs_for(job)
         return seconds is None or seconds > holder.seconds
 
     def refuse(self, job: Job) -> None:
-        """Let a job that cannot start withhold what it may from those behind it."""
+        """Withhold the slices of a job that cannot start from those behind it."""
         world = self.world
         if job.need.kind == "none":
             if quota.exceeded(world, job, ()) is None:
-                self.kept_slots.keep(job, self.key(job), self.now)
+                self.withheld_slots.withhold(job, self.key(job), self.now)
             return
         gang = slices_wanted(world, job.need) > 1
         if not gang or quota.exceeded(world, job, None) is not None:
@@ -194,14 +194,14 @@ class QueueWalk:
             s
             for s in wanted(world, job.need)
             if s.usable
-            and s.slice.uuid not in self.kept
+            and s.slice.uuid not in self.withheld
             and reservation_windows.barring(world, job, s.slice.uuid, self.now) is None
         ]
-        keep(world, self.key(job), usable, self.kept, self.now)
+        withhold(world, self.key(job), usable, self.withheld, self.now)
 
 
 def settled(world: World, now: Now) -> QueueWalk:
-    """Return a walk in which no job started, and every job in front has withheld what it may."""
+    """Return a walk in which no job started, and every job in front has withheld its slices."""
     walk = QueueWalk(world, now)
     for job in walk.heads():
         if walk.choose(job) is None:
@@ -210,23 +210,23 @@ def settled(world: World, now: Now) -> QueueWalk:
 
 
 def schedule(world: World, now: Now) -> list[Action]:
-    """Start every job that can start now; returns the actions, records the changes.
+    """Start every job that can start now; return the actions, record the changes.
 
-    A start may use up the quota of a gang that withholds slices, and so free them for the jobs
-    that were refused them. If slices are withheld, another pass follows one that started jobs.
+    A start may use up the quota of a gang that withholds slices, and so free them for jobs that
+    could not have them. So if slices are withheld, a pass that started jobs is repeated.
     """
     actions: list[Action] = []
     while len(world.queue):
         walk = QueueWalk(world, now)
         started = _start(walk)
         actions += started
-        if not started or not (walk.kept or walk.kept_slots.kept):
+        if not started or not (walk.withheld or walk.withheld_slots.withheld):
             break
     return actions
 
 
 def _start(walk: QueueWalk) -> list[Action]:
-    """Make one pass: start the jobs that can start, and let the others withhold what they may."""
+    """Make one pass: start the jobs that can start; the others withhold their slices."""
     actions: list[Action] = []
     for job in walk.heads():
         slices = walk.choose(job)
@@ -235,13 +235,16 @@ def _start(walk: QueueWalk) -> list[Action]:
             continue
         actions.append(grant(walk.world, job, slices, walk.now))
         walk.started(job)
-    for held_back in (*walk.kept.values(), *(held_back for held_back, _ in walk.kept_slots.kept)):
+    for held_back in (
+        *walk.withheld.values(),
+        *(held_back for held_back, _ in walk.withheld_slots.withheld),
+    ):
         walk.world.keeping.setdefault(held_back.job, walk.now.boot)
     return actions
 
 
 def grant(world: World, job: Job, slices: tuple[Slice, ...], now: Now) -> StartAttempt:
-    """Lease the slices to the job's next attempt; returns what starts it."""
+    """Lease the slices to the job's next attempt; return the action that starts it."""
     lifecycle.check(job, lifecycle.Granted, State.STARTING)
     assert job.image_id is not None, "only pinned jobs are in the queue"
     world.queue.discard(job.id)

@@ -1,4 +1,4 @@
-"""Moments at which time alone changes something: warnings, deadlines, kills, ends of windows."""
+"""Times at which time alone changes something: warnings, deadlines, kills, ends of windows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def next_alarm(world: World) -> float | None:
 
 
 def boundaries(world: World, wall: float, boot: float) -> Iterator[float]:
-    """Yield when, in seconds since 1970, time alone may let a waiting job start."""
+    """Yield the times, in seconds since 1970, at which a waiting job may become able to start."""
     for reservation in world.reservations.values():
         yield reservation.end
     for since in world.keeping.values():

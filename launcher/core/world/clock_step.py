@@ -2,7 +2,7 @@
 
 Limits, backoffs and use are stored in seconds since 1970, because they outlive a boot;
 CLOCK_BOOTTIME shows by how much the wall clock was set meanwhile. Times that users chose by the
-wall clock (a begin time in the future, a reservation) are not shifted.
+wall clock (a start time in the future, a reservation) are not shifted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from launcher.core.model.use import weight
 from launcher.core.world.world import World
 
 STEP_SECONDS = 2.0
-"""A smaller step is a clock that is being corrected slowly, or the rounding of a long replay."""
+"""A smaller step is a slow correction of the clock, or the rounding of a long replay."""
 
 
 def keep_pace(world: World, now: Now) -> None:
@@ -67,7 +67,7 @@ def _move_job(world: World, job: Job, step: float, now: Now) -> None:
 
 
 def _backs_off(job: Job) -> bool:
-    """Whether a pending job's begin time is a backoff, not its user's wish."""
+    """Whether a pending job's start time is a backoff, not its user's choice."""
     return job.attempt > 0 or job.pulls_failed > 0
 
 

@@ -47,7 +47,7 @@ def take_inventory(world: World, read: InventoryRead) -> None:
 
 
 def _changed_by(world: World, new: Slice) -> int | None:
-    """Return the layout change that a new slice is part of: it may still be undone."""
+    """Return the layout change that a new slice belongs to and that may still be undone."""
     op = world.layout
     if op is None or all(wish.gpu_uuid != new.gpu_uuid for wish in op.wishes):
         return None

@@ -1,4 +1,4 @@
-"""The one transition table: everything that may change a job's state is in this file, as data.
+"""The transition table: every event that may change a job's state is in this file, as data.
 
 A pair that is missing from the table is a bug: ``check`` raises with the job's history, and nothing
 is changed. The diagram in launcher/README.md is generated from the table.

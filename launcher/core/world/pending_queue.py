@@ -21,7 +21,7 @@ Order = tuple[int, int, int]
 """Priority (negative, so that the highest is first), id, and number of the push of the job."""
 
 SPARE = 64
-"""A heap may have this many stale entries more than it has jobs."""
+"""Maximum number of stale entries of a heap beyond its number of jobs."""
 
 FEW = 3
 """Over-scan factor for the first N of a heap before falling back to a full scan."""
@@ -80,7 +80,7 @@ class Aside:
             self._tidy()
 
     def discard(self, job_id: int) -> None:
-        """Remove a job if it is present; its heap entry goes later."""
+        """Remove a job if present; its heap entry is removed later."""
         if self._where.pop(job_id, None) is not None:
             self._tidy()
 
@@ -90,12 +90,12 @@ class Aside:
             heapq.heapify(self._heap)
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the ids in order, the first N in O(N log N); nothing may change meanwhile."""
+        """Yield the ids in order, the first N in O(N log N); no change is allowed meanwhile."""
         while self._heap and self._where.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         last = None
         for priority, job_id in _ascending(self._heap):
-            if self._where.get(job_id) == priority and job_id != last:  # a job may be in twice
+            if self._where.get(job_id) == priority and job_id != last:  # a job may have two entries
                 yield job_id
                 last = job_id
 
@@ -143,7 +143,7 @@ class PendingQueue:
             heapq.heapify(heap)
 
     def discard(self, job_id: int) -> None:
-        """Remove a job if it is present; its heap entry goes when it reaches the front."""
+        """Remove a job if present; its heap entry is removed when it reaches the front."""
         where = self._where.pop(job_id, None)
         if where is not None:
             self._waiting[where[1].need] -= 1
@@ -180,14 +180,14 @@ class PendingQueue:
         for lane, heap in tuple(self._lanes.get(need, {}).items()):
             if self._where.get(heap[0][1]) == (heap[0], lane):
                 result.append((lane, heap[0]))
-            elif (order := self.head(lane)) is not None:  # the first has left
+            elif (order := self.head(lane)) is not None:  # the first job has left the queue
                 result.append((lane, order))
         return result
 
     def first(self, lane: Lane, most: int, keep: Callable[[int], bool]) -> list[int]:
-        """Return the ids of the first jobs of a lane that are to be kept, in their order.
+        """Return the ids of the first jobs of a lane that ``keep`` accepts, in order.
 
-        O(most log most) if few have left or are to be dropped, otherwise O(n log most).
+        O(most log most) if few have left or are rejected, otherwise O(n log most).
         """
         heap = self._lanes.get(lane.need, {}).get(lane, [])
 
@@ -201,12 +201,12 @@ class PendingQueue:
         return result
 
     def leads(self, job_id: int) -> bool:
-        """Whether a job that is in the queue is the first of its lane."""
+        """Whether a job in the queue is the first of its lane."""
         head = self.head(self.lane_of(job_id))
         return head is not None and head[1] == job_id
 
     def lane_of(self, job_id: int) -> Lane:
-        """Return the lane of a job that is in the queue."""
+        """Return the lane of a job in the queue."""
         return self._where[job_id][1]
 
     def lanes(self) -> list[Lane]:

@@ -1,11 +1,11 @@
-"""Recent events of ended jobs: a request may have read their rows before."""
+"""Recent ends of jobs: a request may have read their rows earlier."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 MOST = 20_000
-"""The number of ends and deletions remembered; a request with rows from before is refused."""
+"""The number of ends and deletions remembered; a request with older rows is refused."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class RecentEnds:
         self._note(job_id, None)
 
     def is_gone(self, job_id: int) -> bool:
-        """Whether a job was deleted lately."""
+        """Whether a job was deleted recently."""
         return self._last.get(job_id, 0) is None
 
     def is_stale(self, job_id: int, attempt: int, read_at: int) -> bool:

@@ -1,4 +1,4 @@
-"""The basic steps of every handler: move a job, end it, find the job that an event is about."""
+"""The basic steps of every handler: move a job, end it, find the job of an event."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launcher.core.world.world import World
 
 
 def move(world: World, job: Job, event: type, to: State, now: ev.Now, detail: str = "") -> None:
-    """Take the job to a state if the table allows it, and record that in its history."""
+    """Move the job to a state if the table allows it, and record that in its history."""
     story = world.stories.setdefault(job.id, [])
     lifecycle.check(job, event, to, story)
     job.state = to
@@ -28,7 +28,7 @@ def finish(
     reason: Reason | None = None,
     message: str | None = None,
 ) -> None:
-    """End a job that holds nothing."""
+    """End a job that holds no slices."""
     move(world, job, event, State.DONE, now, message or outcome.value)
     job.outcome, job.reason, job.message = outcome, reason, message
     world.ended.append((job.id, outcome))
@@ -36,12 +36,12 @@ def finish(
 
 
 def stop(world: World, job: Job, now: ev.Now) -> list[Action]:
-    """Return the action that stops the job's container, and set when it is killed.
+    """Return the action that stops the job's container, and set the time of its kill.
 
-    An attempt is stopped once: later reasons to stop it do not prolong its grace period.
+    An attempt is stopped once: later reasons do not prolong its grace period.
     """
     if job.kill_now:
-        return kill(world, job, now, "asked before")
+        return kill(world, job, now, "requested before")
     if job.kill_at is not None:
         return []
     grace = stop_grace(world.rules.policy, job.owner, job.stop_grace)
@@ -59,12 +59,12 @@ def kill(world: World, job: Job, now: ev.Now, why: str) -> list[Action]:
 
 
 def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:
-    """Return the job if the event belongs to its live attempt; else count it as late (I11).
+    """Return the job if the event belongs to its live attempt; otherwise count it as late (I11).
 
-    Raises ``InvalidTransition``, before anything is changed, if the pair is not in the table.
+    Raises ``InvalidTransition``, before any change, if the pair is not in the table.
     """
     job = world.jobs.get(job_id)
-    if job is None or job.attempt != attempt or _told_before(job, event):
+    if job is None or job.attempt != attempt or _is_repeated(job, event):
         world.late_events += 1
         return None
     if not lifecycle.allowed(job.state, event):
@@ -72,8 +72,8 @@ def current(world: World, job_id: int, attempt: int, event: type) -> Job | None:
     return job
 
 
-def _told_before(job: Job, event: type) -> bool:
-    """Whether observers may report this twice: a sweep and a wait can see the same end."""
+def _is_repeated(job: Job, event: type) -> bool:
+    """Whether observers may report this twice: a sweep and a wait can observe the same end."""
     if event in (ev.AttemptEnded, ev.AttemptLost):
         return job.state in (State.COMPLETING, State.PENDING)
     return event is ev.AttemptStarted and job.state in (State.RUNNING, State.COMPLETING)

@@ -1,4 +1,4 @@
-"""The world in memory: live jobs, slices and images with their indexes, and what changed.
+"""The world in memory: live jobs, slices and images with their indexes, and pending changes.
 
 Everything here can be rebuilt from the store; a failed commit discards it. Only the core's
 handlers change it, and every change is recorded in ``changes`` for the next transaction.
@@ -27,7 +27,7 @@ from launcher.core.world.usage import rate_of
 from launcher.spec.gpus import GpuRequest
 
 FIRST_WAIT_SECONDS = 10.0
-"""The delay before GPU support of Docker is tried again after a failure; then doubled."""
+"""Delay before Docker's GPU support is tried again after a failure; doubled each time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,18 +46,18 @@ class World:
     """The pending jobs outside the queue that are not elements of arrays."""
     gpus: dict[str, Gpu] = field(default_factory=dict)
     not_ours: dict[str, str] = field(default_factory=dict)
-    """GPU UUID -> which daemon has it, for GPUs of other daemons."""
+    """GPU UUID -> the claiming daemon, for GPUs of other daemons."""
     slices: dict[str, SliceState] = field(default_factory=dict)
     instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
     cuts: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
-    """The compute slices of the compute instances that NVML shows, by GPU and GI id: largest first,
-    () for one that spans its GPU instance. A GPU instance without any is left out."""
+    """The compute slices of the compute instances in NVML, by GPU and GI id: largest first, () for
+    one over its whole GPU instance. A GPU instance without any is left out."""
     hidden: frozenset[str] = frozenset()
     """The GPUs whose GPU instances NVML does not report."""
     silent: dict[str, str] = field(default_factory=dict)
-    """GPU UUID -> why it does not answer; an empty UUID is a GPU that was not read yet."""
+    """GPU UUID -> why it does not answer; an empty UUID is a GPU that was never read."""
     gpus_lost: int = 0
-    """How many GPUs fell off the bus: their profiles are unknown."""
+    """Number of GPUs that fell off the bus: their profiles are unknown."""
     drains: dict[str, Drain] = field(default_factory=dict)
     made: dict[tuple[str, int], Place] = field(default_factory=dict)
     """The GPU instances that the launcher created, by GPU and GI id."""
@@ -68,9 +68,9 @@ class World:
     wanted: dict[int, list[tuple[tuple[int, int], ImageKey]]] = field(default_factory=dict)
     """The images to pull for each user, by uid: heaps; an entry may be out of date."""
     pulls_started: int = 0
-    """How many pulls were started."""
+    """Number of pulls that were started."""
     pulled: dict[int, int] = field(default_factory=dict)
-    """The number of the last pull that was started for each waiting user, by uid."""
+    """The number of the last pull started for each waiting user, by uid."""
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
     """The uids for whose credentials a registry provided an image, by its id."""
     public_images: set[str] = field(default_factory=set)
@@ -85,18 +85,18 @@ class World:
     ended: list[tuple[int, Outcome]] = field(default_factory=list)
     """Ends that have not been passed to the dependents yet."""
     live: Counter[int] = field(default_factory=Counter)
-    """How many live jobs each user has, by uid."""
-    kept: Counter[int] = field(default_factory=Counter)
-    """How many bytes these jobs take in the database, by uid."""
+    """Number of each user's live jobs, by uid."""
+    stored_bytes: Counter[int] = field(default_factory=Counter)
+    """Bytes of these jobs in the database, by uid."""
     waits: Counter[int] = field(default_factory=Counter)
-    """For how many other jobs these jobs wait, or waited, in all, by uid."""
+    """Number of dependencies of these jobs, including fulfilled ones, by uid."""
     named: Counter[int] = field(default_factory=Counter)
-    """How often these jobs name other jobs and arrays that they depend on, by those ids."""
+    """Number of these jobs that depend on each job and array, by its id."""
     kinds: dict[int, Counter[Lane]] = field(default_factory=dict)
-    """How many jobs of each lane each user has here, by uid: each lane costs every decision."""
+    """Number of each user's jobs in each lane, by uid: each lane costs time in every decision."""
     _names: dict[int, str] = field(default_factory=dict)
     uses: dict[int, Use] = field(default_factory=dict)
-    """Each user's use in the past, by uid."""
+    """Each user's past use, by uid."""
     weights: dict[int, float] = field(default_factory=dict)
     """The same in a form that does not change with time: ``fairshare.weight``."""
     groups: dict[int, frozenset[str]] = field(default_factory=dict)
@@ -107,20 +107,20 @@ class World:
     room: set[int] = field(default_factory=set)
     """The arrays in which a waiting element may be next."""
     preemptible: set[int] = field(default_factory=set)
-    """The jobs that hold slices and give way to others."""
+    """The preemptible jobs that hold slices."""
     recent: RecentEnds = field(default_factory=RecentEnds)
     keeping: dict[int, float] = field(default_factory=dict)
-    """Since when (CLOCK_BOOTTIME seconds) a waiting gang keeps free slices for itself."""
+    """Since when (CLOCK_BOOTTIME seconds) a waiting gang withholds free slices."""
     fitting: dict[GpuRequest, list[SliceState]] = field(default_factory=dict)
-    """The slices that a need could use: a cache of ``fitting.wanted``."""
+    """The slices that a need could use: a cache of ``matching.wanted``."""
     stories: dict[int, list[str]] = field(default_factory=dict)
     boot: str | None = None
-    """The machine's present boot, by the kernel's id."""
+    """The machine's current boot, by the kernel's id."""
     changes: Changes = field(default_factory=Changes)
     late_events: int = 0
     clock: float | None = None
-    """The wall clock minus CLOCK_BOOTTIME when its records were made, in seconds."""
-    # The gates: None if open, otherwise the sentence that says why new starts wait.
+    """The wall clock minus CLOCK_BOOTTIME when the records were made, in seconds."""
+    # The gates: None if open, otherwise a sentence with the reason why new starts wait.
     reconciling: str | None = "the daemon compares its records with Docker and NVML"
     draining: str | None = None
     engine_down: str | None = None
@@ -132,11 +132,11 @@ class World:
 
     @property
     def cpu_used(self) -> int:
-        """How many CPU slots are in use."""
+        """Number of CPU slots in use."""
         return sum(self.jobs[job_id].need.count for job_id in self.cpu_running)
 
-    def is_of_before(self, job_id: int) -> bool:
-        """Whether the machine was booted since a job's live attempt was seen."""
+    def is_from_earlier_boot(self, job_id: int) -> bool:
+        """Whether the machine was booted since a job's live attempt was last observed."""
         boot = self.attempts[job_id].boot
         return None not in (boot, self.boot) and boot != self.boot
 
@@ -154,9 +154,9 @@ class World:
         """Add a job to the indexes: at submit, or when the store is read."""
         if job.id not in self.jobs:
             self.live[job.owner.uid] += 1
-            self.kept[job.owner.uid] += job.kept_bytes
+            self.stored_bytes[job.owner.uid] += job.kept_bytes
             self.waits[job.owner.uid] += len(job.depends_on)
-            self.named.update(each.job for each in job.depends_on)
+            self.named.update(dependency.job for dependency in job.depends_on)
             self.count_kind(job, 1)
         self.jobs[job.id] = job
         self._names[job.owner.uid] = job.owner.name
@@ -169,7 +169,7 @@ class World:
             self.set_aside(job)
 
     def set_aside(self, job: Job) -> None:
-        """Record that a job waits outside the queue, or that its place there has changed."""
+        """Record that a job waits outside the queue, or that its place there changed."""
         if job.element is None and job.id in self.jobs and job.id not in self.queue:
             self.aside.put(job)
 
@@ -179,7 +179,7 @@ class World:
         self.aside.discard(job.id)
 
     def count_kind(self, job: Job, more: int) -> None:
-        """Count a job in its lane, or remove it: before and after changes to its lane."""
+        """Count a job in its lane, or uncount it: before and after changes of its lane."""
         kinds = self.kinds.setdefault(job.owner.uid, Counter())
         lane = lane_of(job)
         kinds[lane] += more
@@ -203,7 +203,7 @@ class World:
             array.taken.add(job.id)
 
     def deactivate(self, job: Job) -> None:
-        """Record that a job holds nothing any more and is pending again, or out of the queue."""
+        """Record that a job has released everything and is pending again, or out of the queue."""
         self.preemptible.discard(job.id)
         self.set_aside(job)
         if job.element is not None:
@@ -212,7 +212,7 @@ class World:
             self.room.add(array.id)
 
     def forget(self, job: Job) -> None:
-        """Drop a DONE job: it stays in the store, and is not needed for decisions."""
+        """Drop a DONE job: it stays in the store, and decisions do not need it."""
         if job.attempt > 1:
             self.recent.ended(job.id, job.attempt)
         self.queue.discard(job.id)
@@ -233,7 +233,7 @@ class World:
                 del self.arrays[array.id]
 
     def _forget_attempt(self, job: Job) -> None:
-        """Drop a job's live attempt; the boot in which it ran is not needed after this."""
+        """Drop a job's live attempt, with the boot in which it ran."""
         attempt = self.attempts.pop(job.id, None)
         if attempt is not None and attempt.boot is not None:
             attempt.boot = None
@@ -242,16 +242,16 @@ class World:
     def _count_no_more(self, job: Job) -> None:
         uid = job.owner.uid
         self.live[uid] -= 1
-        self.kept[uid] -= job.kept_bytes
+        self.stored_bytes[uid] -= job.kept_bytes
         self.waits[uid] -= len(job.depends_on)
         self.count_kind(job, -1)
         if not self.live[uid]:
-            for counts in (self.live, self.kept, self.waits, self.kinds):
+            for counts in (self.live, self.stored_bytes, self.waits, self.kinds):
                 counts.pop(uid, None)
-        for each in job.depends_on:
-            self.named[each.job] -= 1
-            if not self.named[each.job]:
-                del self.named[each.job]
+        for dependency in job.depends_on:
+            self.named[dependency.job] -= 1
+            if not self.named[dependency.job]:
+                del self.named[dependency.job]
 
     def user_name(self, uid: int) -> str:
         """Return the name of a user with recorded use, or the uid as text."""
@@ -276,7 +276,7 @@ class World:
         """End a lease; with ``quarantine`` the slice stays out of use until proven clean."""
         lease.released_at, lease.quarantine = at, quarantine
         job = self.jobs[lease.job]
-        used_until = min(at, wall_of(job.ended_at) or at)  # time after its end is not its use
+        used_until = min(at, wall_of(job.ended_at) or at)  # the time after its end is not charged
         rate = rate_of((lease,), self.rules.fair_share)
         self._charge(job, rate, lease.granted_at, used_until)
         state = self.slices[lease.slice.uuid]
@@ -320,7 +320,7 @@ class World:
         self.changes.quarantines[uuid] = None
 
     def set_made(self, gpu_uuid: str, gi: int, place: Place | None) -> None:
-        """Record that the launcher created a GPU instance, or with None that it is gone."""
+        """Record that the launcher created a GPU instance, or with None that it was destroyed."""
         if place is None:
             self.made.pop((gpu_uuid, gi), None)
         else:
@@ -387,7 +387,7 @@ class World:
     def why_silent(self, gpu_uuid: str) -> str | None:
         """Return why a GPU does not answer, None if it does.
 
-        A missing GPU may be the one of which not even the UUID could be read.
+        A missing GPU may be one whose UUID could not be read.
         """
         unread = None if gpu_uuid in self.gpus else self.silent.get("")
         return self.silent.get(gpu_uuid) or unread

@@ -80,7 +80,7 @@ def test_a_quota_of_cpu_slots_makes_jobs_wait_and_refuses_what_can_never_run() -
         State.STARTING, State.PENDING, State.STARTING,
     )  # fmt: skip
     assert machine.reasons(second) == [Reason.QUOTA]
-    with pytest.raises(NotAllowed, match="3 CPU slots at once are more than the 2"):
+    with pytest.raises(NotAllowed, match="3 CPU slots at once exceed the limit of 2"):
         machine.submit(cores(3))
 
 

@@ -111,7 +111,7 @@ def test_more_bytes_than_the_quota_are_refused_and_come_back_as_jobs_end() -> No
     machine.tell(ev.CancelAsked(first.id, ALICE.uid))
     submit(machine.world, asked("x" * 100), machine.time)
     machine.tell()
-    assert machine.world.kept == {ALICE.uid: has}
+    assert machine.world.stored_bytes == {ALICE.uid: has}
 
 
 def test_an_ordinary_user_has_a_quota_of_bytes_and_an_admin_has_none(
@@ -322,7 +322,7 @@ def test_a_reservation_is_refused_where_it_cannot_be_and_ends_by_itself() -> Non
     machine.tell(dataclasses.replace(first, name="b", start=wall + 70, end=wall + 99, count=2))
     assert list(machine.world.reservations) == ["b"]
     machine.tell(ev.UnreserveAsked("b"))
-    with pytest.raises(StaleRequest, match="no reservation b"):
+    with pytest.raises(StaleRequest, match="reservation b does not exist"):
         machine.tell(ev.UnreserveAsked("b"))
 
 

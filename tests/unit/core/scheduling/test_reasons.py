@@ -217,7 +217,7 @@ def test_the_earliest_start_knows_limits_begin_times_and_who_gives_way() -> None
     explainer = Explainer(machine.world, machine.time)
     assert [round(explainer.earliest(j) or 0) for j in (same, higher, later)] == [900, 500, 5000]
     (blocker,) = explainer.blockers(higher)
-    assert "1 of these jobs give way once they have run for 600 s" in blocker.have
+    assert "1 of these jobs can be preempted once they have run for 600 s" in blocker.have
 
 
 def test_who_is_in_front_is_named() -> None:

@@ -174,7 +174,7 @@ def test_what_no_gpu_here_could_give_is_refused_at_once(need: GpuRequest) -> Non
 def test_a_refusal_says_what_could_be_had() -> None:
     with pytest.raises(ImpossibleRequest) as refused:
         check_possible(Machine().world, profile("1g.5gb"))
-    assert refused.value.fix == "What can be had here: 1g.6gb, 2g.12gb, 4g.24gb."
+    assert refused.value.fix == "Available profiles: 1g.6gb, 2g.12gb, 4g.24gb."
 
 
 def test_a_gpu_whose_profiles_could_not_be_read_refuses_nothing() -> None:
