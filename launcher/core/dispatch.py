@@ -73,7 +73,7 @@ def serve(world: World, now: ev.Now) -> list[Action]:
 
 
 def _layout(world: World, event: ev.LayoutAsked, now: ev.Now) -> tuple[LayoutOp, list[Action]]:
-    op = layout_requests.begin(world, event, now)
+    op = layout_requests.start(world, event, now)
     actions: list[Action] = []
     if event.busy.cancels:
         leases = (world.slices[uuid].lease for uuid in op.changing)
@@ -146,7 +146,7 @@ def _drained(world: World, event: ev.DaemonDrained, now: ev.Now) -> list[Action]
 def _tick(world: World, event: ev.Tick, now: ev.Now) -> list[Action]:
     if world.gpu_support and now.boot >= world.gpu_support_again:
         world.gpu_support = None
-    return admission.begin(world, now) + time_limits.tick(world, now)
+    return admission.admit_due(world, now) + time_limits.tick(world, now)
 
 
 _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {

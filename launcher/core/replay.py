@@ -156,7 +156,7 @@ class Replay:
         if alarm is not None and alarm <= boot:
             self._do(handle(self.world, ev.Tick(), now))
         elif self.world.begins and self.world.begins[0][0] <= at:
-            self._do(admission.begin(self.world, now))
+            self._do(admission.admit_due(self.world, now))
 
     def _end(self, job_id: int, attempt: int) -> None:
         job = self.world.jobs.get(job_id)

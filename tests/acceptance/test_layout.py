@@ -92,10 +92,10 @@ def test_a_plan_changes_nothing_and_apply_does_what_it_said(launch: Shell) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["4g.24gb"], ["beside what is there", "--exact"]),
-        (["--exact", "4g.24gb", "1g.6gb"], ["cannot stand together", "4g.24gb"]),
+        (["4g.24gb"], ["beside the present instances", "--exact"]),
+        (["--exact", "4g.24gb", "1g.6gb"], ["do not fit together", "4g.24gb"]),
         (["1g.5gb"], ["no profile '1g.5gb'", "1g.6gb"]),
-        (["2g.12gb@1"], ["cannot stand at 1", "0, 2"]),
+        (["2g.12gb@1"], ["does not fit at 1", "0, 2"]),
         (["1g.6gb:2@0"], ["one place"]),
         (["--gpu", "7", "1g.6gb"], ["no GPU 7", "0 (GPU-"]),
         (["1g"], ["not a valid layout SPEC"]),
@@ -302,4 +302,4 @@ def test_where_nvml_hides_the_instances_show_says_so_and_draws_no_empty_gpu(
     assert len(launch("slices", "-o", "name").ok().text.split()) == 2
     refused = launch("layout", "apply", "1g.6gb:4")
     assert refused.code == 2
-    assert "does not tell which GPU instances stand" in refused.err
+    assert "does not report its GPU instances" in refused.err

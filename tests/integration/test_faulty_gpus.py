@@ -108,7 +108,7 @@ def test_an_xid_on_each_of_seven_slices_takes_it_out_of_use_until_it_was_looked_
     assert daemon.done(job).exit_code == 4, "its job was left alone"
     events = [(e.event, e.detail) for e in daemon.client.show(str(job.id)).events]
     assert sum(name == "Xid" for name, _ in events) == 2
-    assert any("XID 94" in text and "the job is left alone" in text for _, text in events)
+    assert any("XID 94" in text and "the job continues" in text for _, text in events)
     daemon.kill()
     daemon.start()
     wait_until(lambda: quarantined(daemon) == set(slices), what="the slices are read")

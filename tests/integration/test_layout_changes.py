@@ -80,7 +80,7 @@ def test_what_fits_already_is_kept_untouched(changer: MakeChanger) -> None:
 
 def test_without_exact_nothing_that_stands_ever_goes(changer: MakeChanger) -> None:
     one = changer("A30:1g.6gb*2")
-    with pytest.raises(ImpossibleLayout, match="beside what is there"):
+    with pytest.raises(ImpossibleLayout, match="beside the present instances"):
         one.ask(one.wish(Want("4g.24gb")))
     one.ask(one.wish(Want("2g.12gb")))
     assert [profile for profile, _, _ in one.standing()] == ["1g.6gb", "1g.6gb", "2g.12gb"]
@@ -100,7 +100,7 @@ def test_the_rtx_pro_has_twelve_units_and_all_media_engines_go_once(changer: Mak
     one.ask(one.wish(Want("1g.24gb+me.all"), Want("1g.24gb-me", 3)))
     assert sorted(start for _, start, _ in one.standing()) == [0, 3, 6, 9]
     one.ask(one.wish(exact=True))
-    with pytest.raises(ImpossibleLayout, match="cannot stand together"):
+    with pytest.raises(ImpossibleLayout, match="do not fit together"):
         one.ask(one.wish(Want("1g.24gb+me.all"), Want("1g.24gb")))
 
 
@@ -229,7 +229,7 @@ def test_a_layout_that_cannot_stand_after_the_mode_came_on_switches_it_off_again
     one = changer("A30")
     op = one.ask(one.wish(Want("4g.24gb", 2), mode=True))
     assert op.result is OpResult.FAILED
-    assert "cannot stand together" in (op.message or "")
+    assert "do not fit together" in (op.message or "")
     assert one.machine.mig_mode(one.gpu) == (False, False)
 
 
@@ -294,7 +294,7 @@ def test_where_nvml_hides_the_instances_nothing_is_changed_and_the_error_says_wh
     one.machine.fail("nvmlDeviceGetGpuInstances", "NO_PERMISSION", times=None)
     one.look()
     for wish in (one.wish(exact=True), one.wish(Want("1g.6gb", 4))):
-        with pytest.raises(ImpossibleLayout, match="does not tell which GPU instances stand"):
+        with pytest.raises(ImpossibleLayout, match="does not report its GPU instances"):
             one.ask(wish)
     assert changes_made(one) == 0
 
@@ -353,7 +353,7 @@ def test_one_more_is_one_more_and_a_taken_place_is_told(changer: MakeChanger) ->
     with pytest.raises(ImpossibleLayout, match=r"1g\.6gb@0 stands already"):
         one.ask(one.wish(Want("1g.6gb", 1, 0), add=True))
     one.ask(one.wish(Want("1g.6gb"), add=True))
-    with pytest.raises(ImpossibleLayout, match=r"no room for 1g\.6gb beside what stands"):
+    with pytest.raises(ImpossibleLayout, match=r"no room for 1g\.6gb beside the present"):
         one.ask(one.wish(Want("1g.6gb"), add=True))
 
 

@@ -93,7 +93,7 @@ def test_a_daemon_killed_in_the_middle_leaves_a_record_and_the_same_request_comp
     daemon.start()
     (change,) = daemon.client.layout.changes()
     assert change.result == "failed"
-    assert "the same request again completes it" in (change.message or "")
+    assert "repeat the request to complete it" in (change.message or "")
     assert len(standing(daemon)) < 4
     assert apply(daemon, LayoutSpec(profile="2g.12gb", count=2)) == "applied"
     assert standing(daemon) == [("2g.12gb", 0), ("2g.12gb", 2)]

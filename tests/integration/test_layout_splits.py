@@ -125,7 +125,7 @@ def test_one_more_part_goes_where_there_is_room_and_then_into_a_new_instance(
         ([Want("4c.3g.20gb")], "cannot be divided"),
         ([Want("3c.4g.20gb")], "cannot be divided"),
         ([Want("1c.3g.20gb", 4, 0)], "does not fit in one 3g.20gb"),
-        ([Want("1c.3g.20gb", 7)], "cannot stand together"),
+        ([Want("1c.3g.20gb", 7)], "do not fit together"),
         ([Want("1c.3g.20gb", 1, 0), Want("3g.20gb", 1, 0)], "does not fit in one 3g.20gb"),
         ([Want("1c.9g.20gb")], "has no profile"),
     ],
@@ -198,7 +198,7 @@ def test_a_part_in_use_keeps_the_others_and_is_named(changer: MakeChanger) -> No
     op = one.ask(*target_layouts(one.world, _destroy(uuids[0])))
     assert op.result is OpResult.FAILED
     assert "in use: process 1" in (op.message or "")
-    assert "What stands now: 1c.3g.20gb:3@0" in (op.message or "")
+    assert "The layout now: 1c.3g.20gb:3@0" in (op.message or "")
     assert [s.uuid for s in one.reader.inventory().slices] == uuids
 
 

@@ -1,7 +1,7 @@
-"""The conditions for a pending job to enter the queue: holds, a begin time, other jobs' ends.
+"""The conditions for a pending job to enter the queue: holds, a start time, other jobs' ends.
 
-A job that is blocked individually costs the scheduler nothing, and its image is looked for only
-when it could start.
+A job that is blocked individually costs the scheduler nothing, and its image is not looked for
+before it could start.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from launcher.spec.job_spec import HOST
 
 
 def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> list[Action]:
-    """Put a pending job into the queue, or let it wait for what blocks it.
+    """Put a pending job into the queue, or record what blocks it.
 
-    ``look_again``: its image was here and is not any more.
+    ``look_again``: its local image has disappeared.
     """
     if not is_open(job, now):
         if job.begin is not None and job.begin > now.wall:
@@ -39,8 +39,8 @@ def admit(world: World, job: Job, now: ev.Now, *, look_again: bool = False) -> l
     return []
 
 
-def begin(world: World, now: ev.Now) -> list[Action]:
-    """Admit every job whose begin time has come."""
+def admit_due(world: World, now: ev.Now) -> list[Action]:
+    """Admit every job whose start time has come."""
     actions: list[Action] = []
     while world.begins and world.begins[0][0] <= now.wall:
         _, job_id = heapq.heappop(world.begins)
@@ -118,11 +118,11 @@ def settle(world: World, now: ev.Now) -> list[Action]:
         for job_id in sorted(world.dependents.pop(ended, ())):
             job = world.jobs.get(job_id)
             if job is not None and job.state is State.PENDING:
-                actions += _tell(world, job, ended, outcome, now)
+                actions += _pass_on(world, job, ended, outcome, now)
     return actions + make_room(world, now)
 
 
-def _tell(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> list[Action]:
+def _pass_on(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> list[Action]:
     matching = [d for d in (Dependency(ended, after) for after in After) if d in job.waits_for]
     missed = [d for d in matching if not d.after.holds(outcome)]
     if missed:
@@ -130,7 +130,7 @@ def _tell(world: World, job: Job, ended: int, outcome: Outcome, now: ev.Now) -> 
     for dependency in matching:
         del job.waits_for[dependency]
     if job.waits_for and len(job.depends_on) > MOST_TOLD:
-        world.changes.jobs[job.id] = job  # no history line for each of thousands
+        world.changes.jobs[job.id] = job  # thousands of history lines would be too many
         return []
     move(world, job, lifecycle.Settled, State.PENDING, now, f"job {ended} is {outcome.value}")
     return admit(world, job, now)
@@ -140,7 +140,7 @@ def never(
     world: World, job: Job, missed: Dependency, outcome: Outcome, now: ev.Now
 ) -> list[Action]:
     """End, or hold, a job whose dependency can never be satisfied."""
-    message = f"job {missed.job} is {outcome.value}, {missed.after.value} was asked"
+    message = f"job {missed.job} is {outcome.value}, {missed.after.value} was required"
     reason = Reason.DEPENDENCY_NEVER_SATISFIED
     if world.rules.unsatisfied_dependency == "hold":
         job.waits_for.pop(missed, None)

@@ -17,7 +17,7 @@ LONGEST_WAIT_SECONDS = 300.0
 
 
 def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]:
-    """The container runs: follow it, and stop it if a stop was requested meanwhile."""
+    """Follow a running container, and stop it if a stop was requested meanwhile."""
     job = current(world, event.job, event.attempt, ev.AttemptStarted)
     if job is None:
         return []
@@ -42,7 +42,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
 
 
 def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Action]:
-    """No container runs: the user's error ends the job, anything else queues it again."""
+    """Handle a start without a container: a user's error ends the job, others queue it again."""
     job = current(world, event.job, event.attempt, ev.StartFailed)
     if job is None:
         return []
@@ -68,7 +68,7 @@ def start_failed(world: World, event: ev.StartFailed, now: ev.Now) -> list[Actio
 
 
 def _close_gate(world: World, event: ev.StartFailed, now: ev.Now) -> None:
-    """Prevent the same failure for the next job at once."""
+    """Prevent the same failure for the next job."""
     match event.failure:
         case StartFailure.ENGINE_AWAY:
             world.engine_down = event.message
@@ -121,7 +121,7 @@ def _own_outcome(exit_code: int, oom: bool) -> Outcome:
 
 
 def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
-    """The container is seen not running: outcome and exit code are set from here on."""
+    """Record outcome and exit code of a container that was inspected as stopped."""
     job = current(world, event.job, event.attempt, ev.AttemptEnded)
     if job is None:
         return []
@@ -142,24 +142,22 @@ def ended(world: World, event: ev.AttemptEnded, now: ev.Now) -> list[Action]:
 
 
 def _killed_by_others(job: Job, event: ev.AttemptEnded) -> str | None:
-    """Record that the launcher did not send the signal that ended a job."""
+    """Return a message if a signal that the launcher did not send ended a job."""
     signal = {137: "SIGKILL", 143: "SIGTERM"}.get(event.exit_code)
     if signal is None or event.oom or job.stopping:
         return None
-    return f"it ended as by {signal}, which the launcher did not send (docker kill, or itself)"
+    return f"it ended as by {signal}, which the launcher did not send (docker kill, or the program)"
 
 
 def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
-    """It is unknown how it ended: the job is LOST, its slices still need their proof."""
+    """Mark a job with an unknown end as LOST; its slices still need their proof."""
     job = current(world, event.job, event.attempt, ev.AttemptLost)
     if job is None:
         return []
     attempt = world.attempts[job.id]
     attempt.cause = event.message
     attempt.container_id = attempt.container_id or event.container_id
-    if (
-        job.state is State.STARTING
-    ):  # it may have been started in this boot, whenever it was granted
+    if job.state is State.STARTING:  # it may have started in this boot, whenever it was granted
         attempt.boot = world.boot
     attempt.started_at = event.started_at or attempt.started_at
     job.started_at = event.started_at or job.started_at
@@ -174,7 +172,7 @@ def lost(world: World, event: ev.AttemptLost, now: ev.Now) -> list[Action]:
 def _complete(
     world: World, job: Job, event: type, outcome: Outcome, now: ev.Now, message: str | None
 ) -> list[Action]:
-    """Enter COMPLETING; returns the actions that prove the slices free and remove the container."""
+    """Enter COMPLETING; return the actions that prove the slices free and remove the container."""
     used = job.retried
     job.again = retries.again(job, outcome, job.exit_code)
     if job.retries is not None and job.retried > used:
@@ -224,7 +222,7 @@ def idle(world: World, event: ev.SlicesIdle, now: ev.Now) -> list[Action]:
 
 
 def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
-    """Quarantine a slice that could not be proven free; the job itself is over."""
+    """Quarantine a slice that could not be proven free; the job itself has ended."""
     job = current(world, event.job, event.attempt, ev.SliceStuck)
     if job is None:
         return []
@@ -235,7 +233,7 @@ def stuck(world: World, event: ev.SliceStuck, now: ev.Now) -> list[Action]:
 
 
 def _leave_if_free(world: World, job: Job, event: type, now: ev.Now) -> list[Action]:
-    """Finish a job once nothing is leased to it: it is done, or queued again."""
+    """Finish a job without leases: it is done, or queued again."""
     if job.state is not State.COMPLETING or world.leases.get(job.id):
         return []
     if job.again is not None:

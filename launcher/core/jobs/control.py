@@ -26,9 +26,9 @@ MOST_ATTEMPTS = 1000
 
 
 def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
-    """End a job: one that waits never starts, one that runs is stopped.
+    """End a job: a waiting one never starts, a running one is stopped.
 
-    A second request, or one that says so, ends the grace period at once.
+    A second request, or one with ``now``, ends the grace period at once.
     """
     job = _live(world, event.job)
     if job.state is State.PENDING:
@@ -41,7 +41,7 @@ def cancel(world: World, event: ev.CancelAsked, now: ev.Now) -> list[Action]:
         job.cancelled_by = event.uid
         job.stop_asked = job.stop_asked or now.wall
         world.note(job, now.wall, "cancel asked", f"by uid {event.uid}")
-        if job.state is State.COMPLETING:  # it was to run again
+        if job.state is State.COMPLETING:  # it was going to run again
             job.again, job.message, job.outcome = None, None, Outcome.CANCELLED
             world.ended.append((job.id, Outcome.CANCELLED))
     if job.state not in (State.STARTING, State.RUNNING) or job.kill_now:
@@ -58,7 +58,7 @@ def signal(world: World, event: ev.SignalAsked, now: ev.Now) -> list[Action]:
     """Send a running job a signal."""
     job = _live(world, event.job)
     if job.state is not State.RUNNING:
-        raise StaleRequest(f"job {job.id} is {job.state.value}, it gets no signals")
+        raise StaleRequest(f"job {job.id} is {job.state.value}, it cannot be signalled")
     name = world.attempts[job.id].container_name
     return [SignalAttempt(job.id, name, event.signal)]
 
@@ -69,7 +69,7 @@ def check_changes(world: World, job_id: int) -> None:
     if job is not None and job.changes >= MOST_CHANGES:
         raise NotAllowed(
             f"job {job_id} was held, released, edited or requeued {MOST_CHANGES} times",
-            fix="Cancel it, and submit it anew.",
+            fix="Cancel it, and submit it again.",
         )
 
 
@@ -98,54 +98,58 @@ def requeue(world: World, event: ev.RequeueAsked, now: ev.Now) -> list[Action]:
 
 
 def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action]]:
-    """In steps: queue ended jobs again; each keeps its id and takes the next attempt.
+    """In steps: queue ended jobs again; each keeps its id and gets the next attempt.
 
-    Of several, those that cannot run again are skipped; a single one is refused. All are reopened
-    before any is admitted: they wait for each other as they did before.
+    Jobs that cannot run again are skipped, unless there is only one. All are reopened before any
+    is admitted, because they may depend on each other.
     """
     opened = yield from _that_can(world, event)
     world.groups.update(event.groups)
     theirs: dict[Owner, list[Job]] = defaultdict(list)
-    for one in opened:
-        theirs[one.job.owner].append(one.job)
+    for candidate in opened:
+        theirs[candidate.job.owner].append(candidate.job)
     for owner, jobs in theirs.items():
         yield
         kinds, stored_bytes = frozenset(map(lane_of, jobs)), sum(job.kept_bytes for job in jobs)
         more = quota.More(len(jobs), kinds, stored_bytes, sum(len(job.depends_on) for job in jobs))
         groups = world.groups.get(owner.uid, frozenset())
         quota.check_submit(world, owner, groups, more, admin=event.admin)
-    ours = {one.job.element.array for one in opened if one.job.element is not None}
+    ours = {
+        candidate.job.element.array for candidate in opened if candidate.job.element is not None
+    }
     for array in event.arrays:
         if array.id in ours:
             world.arrays.setdefault(array.id, array)
-    for number, one in enumerate(opened):
-        _reopen(world, one.job, event, now)
+    for number, candidate in enumerate(opened):
+        _reopen(world, candidate.job, event, now)
         if number % PIECE == 0:
             yield
     actions: list[Action] = []
-    for number, one in enumerate(opened):
+    for number, candidate in enumerate(opened):
         if number % PIECE == 0:
             yield
-        one.job.waits_for = left_of(world, one.job.depends_on, one.after)
-        world.depend(one.job)
-        actions += admission.admit(world, one.job, now)
+        candidate.job.waits_for = left_of(world, candidate.job.depends_on, candidate.after)
+        world.depend(candidate.job)
+        actions += admission.admit(world, candidate.job, now)
     return actions
 
 
 def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
     """Return the jobs that can be reopened, without those that depend on one that cannot."""
-    known = world.arrays.keys() | {array.id for array in event.arrays}
+    arrays = world.arrays.keys() | {array.id for array in event.arrays}
     left = list(event.jobs)
     while True:
-        again = {one.job.id for one in left}
-        again |= {one.job.element.array for one in left if one.job.element is not None}
+        again = {candidate.job.id for candidate in left}
+        again |= {
+            candidate.job.element.array for candidate in left if candidate.job.element is not None
+        }
         retried: list[ev.Retried] = []
-        for number, one in enumerate(left):
+        for number, candidate in enumerate(left):
             if number % PIECE == 0:
                 yield
             try:
-                _check_retry(world, one, known, again, event.read_at)
-                retried.append(one)
+                _check_retry(world, candidate, arrays, again, event.read_at)
+                retried.append(candidate)
             except LauncherError:
                 if len(event.jobs) == 1:
                     raise
@@ -157,26 +161,26 @@ def _that_can(world: World, event: ev.RetryAsked) -> Pieces[list[ev.Retried]]:
 
 
 def _check_retry(
-    world: World, one: ev.Retried, known: set[int], again: set[int], read_at: int
+    world: World, candidate: ev.Retried, arrays: set[int], again: set[int], read_at: int
 ) -> None:
-    job = one.job
+    job = candidate.job
     if world.recent.is_stale(job.id, job.attempt, read_at):
-        raise StaleRequest(f"job {job.id} was changed or deleted just now", fix="Ask again.")
+        raise StaleRequest(f"job {job.id} was just changed or deleted", fix="Try again.")
     if job.id in world.jobs or job.state is not State.DONE or job.outcome is None:
         raise StaleRequest(f"job {job.id} has not ended: only an ended job can be retried")
-    if job.element is not None and job.element.array not in known:
-        raise StaleRequest(f"job {job.id}: its array ended just now", fix="Ask again.")
+    if job.element is not None and job.element.array not in arrays:
+        raise StaleRequest(f"job {job.id}: its array has just ended", fix="Try again.")
     if job.attempt >= MOST_ATTEMPTS:
         raise NotAllowed(
             f"job {job.id} has had {job.attempt} attempts, {MOST_ATTEMPTS} at most",
-            fix="Submit it anew.",
+            fix="Submit it again.",
         )
     check_possible(world, job.need)
-    missed = missed_of(world, tuple(each for each in one.after if each[0].job not in again))
+    missed = missed_of(world, tuple(end for end in candidate.after if end[0].job not in again))
     if missed is not None:
         raise StaleRequest(
             f"job {job.id} cannot run again: job {missed[0].job} is {missed[1].value}, "
-            f"{missed[0].after.value} was asked",
+            f"{missed[0].after.value} was required",
             fix=f"Retry job {missed[0].job} with it, or submit this one without the dependency.",
         )
 
@@ -194,7 +198,7 @@ def _reopen(world: World, job: Job, event: ev.RetryAsked, now: ev.Now) -> None:
 
 
 def _reset(job: Job, now: ev.Now) -> None:
-    """Clear a job's outcome; its attempts stay on record."""
+    """Clear a job's outcome; the records of its attempts stay."""
     job.outcome = job.reason = job.message = job.held = job.again = None
     if job.attempt or (job.begin or 0.0) <= now.wall:  # not an earlier backoff
         job.begin = None
@@ -223,7 +227,7 @@ def edit(world: World, event: ev.EditAsked, now: ev.Now) -> list[Action]:
     if event.hold is False:
         admission.check_release(job, admin=event.admin)
     _check_kind(world, job, event, limit)
-    move(world, job, ev.EditAsked, State.PENDING, now, _told(event, limit))
+    move(world, job, ev.EditAsked, State.PENDING, now, _changes_text(event, limit))
     admission.leave(world, job)
     job.priority = job.priority if event.priority is None else event.priority
     world.count_kind(job, -1)
@@ -255,8 +259,8 @@ def _limit_asked(world: World, job: Job, event: ev.EditAsked) -> float | None:
     least = None if event.admin else limit_without(world, admin=False)
     if least is not None:
         raise NotAllowed(
-            f"time_limit: a job must have one here, {least:g} s where it asks for none",
-            fix="Ask for another one, or let an admin take it away.",
+            f"time_limit: jobs must have one here, by default {least:g} s",
+            fix="Request another one, or have an admin remove it.",
         )
     return None
 
@@ -270,10 +274,10 @@ def _edit_running(
     longer = before is not None and (limit is None or limit > before)
     if longer and not event.admin:
         raise NotAllowed(
-            f"job {job.id} runs with a limit of {before:g} s: its owner may shorten that only",
+            f"job {job.id} runs with a limit of {before:g} s: its owner may only shorten it",
             fix="Ask an admin to extend it.",
         )
-    move(world, job, ev.EditAsked, State.RUNNING, now, _told(event, limit))
+    move(world, job, ev.EditAsked, State.RUNNING, now, _changes_text(event, limit))
     world.count_kind(job, -1)
     job.time_limit = limit
     world.count_kind(job, 1)
@@ -284,15 +288,15 @@ def _edit_running(
     return []
 
 
-def _told(event: ev.EditAsked, limit: float | None) -> str:
-    said = {
+def _changes_text(event: ev.EditAsked, limit: float | None) -> str:
+    values = {
         "priority": event.priority,
         "gpus": event.need,
         "hold": event.hold,
     }
-    changes = [f"{name} {value}" for name, value in said.items() if value is not None]
+    changes = [f"{name} {value}" for name, value in values.items() if value is not None]
     if event.time_limit is not None:
         changes.append("no time limit" if limit is None else f"time limit {limit:g} s")
     if not changes:
-        raise UserError("nothing to change", fix="Name what: --priority, --time, --gpus, --hold.")
+        raise UserError("nothing to change", fix="Use --priority, --time, --gpus or --hold.")
     return f"{', '.join(changes)} (by {event.owner.name})"

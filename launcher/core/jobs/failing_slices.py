@@ -1,4 +1,4 @@
-"""Slices on which starts keep failing: taken out of use before they cost every job a try."""
+"""Slices on which starts keep failing: taken out of use before every job loses a try on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_THE_SLICE = (StartFailure.INFRA, StartFailure.SLICE_CHANGED)
 def failed(world: World, event: ev.StartFailed, now: ev.Now) -> None:
     """Count a failed start against the slice that it names.
 
-    A failure that names none (Docker's disk is full) would disable every slice of the machine.
+    A failure without a slice (Docker's disk is full) must not disable every slice of the machine.
     """
     state = world.slices.get(event.slice or "")
     if state is None or event.failure not in _OF_THE_SLICE:

@@ -1,11 +1,11 @@
 """Images while jobs wait: found or pulled once for all waiting jobs, then pinned to each of them.
 
-A job enters the queue only with its image pinned, so a slice is never held during a pull.
+A job enters the queue only with its image pinned, so no slice is held during a pull.
 
-Who may run an image: every user, if a registry provided it without credentials, or an admin
-published it; the users for whose credentials a registry provided it; otherwise only admins. Only a
-successful pull proves this, because false credentials can start one. A pull is recorded before its
-image can be here, so that no admin unknowingly publishes what a daemon that died had pulled.
+Images are open to all users if a registry provided them without credentials or an admin published
+them, to users for whose credentials a registry provided them, otherwise to admins only. Only a
+successful pull proves this, because wrong credentials can start one. A pull is recorded before its
+image can arrive, so that no admin unknowingly publishes the image of an interrupted pull.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from launcher.imageref import registry_of
 
 PULLS_AT_ONCE = 2
 MOST_PULLS = 16
-"""Includes those that start because their user has none running."""
+"""Includes pulls that start because their user has none running."""
 PULLS_BEFORE_HOLD = 3
 PULL_AGAIN_SECONDS = 10.0
-"""The delay before the next try if a pull did not reach the registry; then doubled."""
+"""Delay before the next try if a pull did not reach the registry; doubled each time."""
 ROOT = 0
 NOT_THEIRS = (
-    "It is on this machine, for admins only: an admin makes it everybody's with "
+    "It is on this machine, for admins only: an admin can publish it with "
     "`launch images publish {}`"
 )
 
 
 def want(world: World, job: Job) -> list[Action]:
-    """Let the job wait until its image is found or pulled; one action serves all waiting jobs."""
+    """Make the job wait until its image is found or pulled; one action serves all waiting jobs."""
     state = world.images.get(job.image)
     if state is not None:
         state.waiting[job.id] = None
@@ -49,20 +49,20 @@ def want(world: World, job: Job) -> list[Action]:
 
 
 def enqueue(world: World, job: Job) -> None:
-    """Put a job whose image is here into the queue; an array element when its turn comes."""
+    """Put a job with a local image into the queue; an array element when its turn comes."""
     if job.element is None or world.arrays[job.element.array].take(job):
         world.enqueue(job)
 
 
 def is_open(job: Job, now: ev.Now) -> bool:
-    """Whether the job has no reason of its own to wait: a hold, a begin time, another job."""
+    """Whether the job has no individual reason to wait: a hold, a start time, another job."""
     return job.held is None and not job.waits_for and (job.begin or 0.0) <= now.wall
 
 
 def start_pulls(world: World) -> list[Action]:
     """Start pulls, two at a time and one for each user who has none.
 
-    So no user waits for another's slow pulls. Users are served in turn, the images of each in the
+    So no user waits for another's slow pulls. Users are served in turn, each user's images in the
     order of the jobs that wait for them.
     """
     world.pulling = {key for key in world.pulling if key in world.images}
@@ -106,7 +106,7 @@ def _first_wanted(world: World, uid: int) -> ImageKey | None:
 
 
 def _to_pull(world: World, key: ImageKey) -> None:
-    """Queue an image for its pull, in the place of its first job."""
+    """Queue an image for its pull, at the place of its first job."""
     state = world.images[key]
     state.having = Having.WANTED
     first = world.jobs[next(iter(state.waiting))]
@@ -114,7 +114,7 @@ def _to_pull(world: World, key: ImageKey) -> None:
 
 
 def forget_waiter(world: World, job: Job) -> None:
-    """Remove a cancelled job from the waiting ones; a pull without any is not started."""
+    """Remove a cancelled job from the waiting ones; without any left the pull is not started."""
     state = world.images.get(job.image)
     if state is None:
         return
@@ -126,7 +126,7 @@ def forget_waiter(world: World, job: Job) -> None:
 def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]:
     """Pin the image for all waiting jobs that may run it.
 
-    For others it is not here: a registry must provide it. A job that is pinned to another image
+    For the others it counts as missing: a registry must provide it. A job pinned to another image
     cannot run.
     """
     if event.pulled:
@@ -147,7 +147,7 @@ def resolved(world: World, event: ev.ImageResolved, now: ev.Now) -> list[Action]
 def _pin(world: World, job: Job, event: ev.ImageResolved, now: ev.Now) -> None:
     if job.image_id not in (None, event.image_id):
         message = (
-            f"image {event.image.reference} is not the one this job was queued with any more "
+            f"image {event.image.reference} is no longer the one that this job was queued with "
             f"(now {event.image_id}, then {job.image_id})"
         )
         finish(world, job, ev.ImageResolved, Outcome.FAILED, now, Reason.IMAGE_GONE, message)
@@ -160,7 +160,7 @@ def _pin(world: World, job: Job, event: ev.ImageResolved, now: ev.Now) -> None:
 
 
 def _may_run(world: World, job: Job, event: ev.ImageResolved) -> bool:
-    """Whether the job's owner may run an image that is here.
+    """Whether the job's owner may run a local image.
 
     The owner of an image that the launcher did not pull is unknown: only admins may run it.
     """
@@ -171,7 +171,7 @@ def _may_run(world: World, job: Job, event: ev.ImageResolved) -> bool:
 
 
 def _given(world: World, key: ImageKey, image_id: str) -> None:
-    """Record who got an image from a registry; without credentials every user may run it."""
+    """Record for whom a registry provided an image; without credentials all users may run it."""
     if key.credentials_uid is None:
         _make_public(world, image_id)
         return
@@ -188,7 +188,7 @@ def _make_public(world: World, image_id: str) -> None:
 
 
 def _make_private(world: World, image_id: str, uids: Set[int]) -> None:
-    """Let these users run an image too; a public image stays public."""
+    """Allow these users to run an image too; a public image stays public."""
     before = world.private_images.get(image_id, frozenset())
     if image_id not in world.public_images and not uids <= before:
         world.private_images[image_id] = before | uids
@@ -196,7 +196,7 @@ def _make_private(world: World, image_id: str, uids: Set[int]) -> None:
 
 
 def _open_pull(world: World, key: ImageKey) -> None:
-    """Record who is about to pull: committed before the pull starts."""
+    """Record the user of a pull: committed before the pull starts."""
     if key.credentials_uid is not None:
         world.pulls.add((key.reference, key.credentials_uid))
         world.changes.pulls[key.reference, key.credentials_uid] = True
@@ -224,14 +224,14 @@ def _pulls(world: World, reference: str, uid: int, but: ImageKey | None = None) 
 
 
 def unsettled(world: World) -> list[Action]:
-    """Return the checks, started by an earlier daemon, of what interrupted pulls left behind."""
+    """Return the checks of what interrupted pulls of an earlier daemon left."""
     return [SettlePull(reference, uid) for reference, uid in sorted(world.pulls)]
 
 
 def settled(world: World, event: ev.PullSettled, now: ev.Now) -> list[Action]:
-    """Close a pull without a recorded end; what it may have left behind belongs to root.
+    """Close a pull without a recorded end; an image that it left belongs to root.
 
-    Its user gets the image by another pull, because it is unknown whether this one succeeded.
+    Its user gets the image by another pull, because the success of this one is unknown.
     """
     image_id, is_open = event.image_id, (event.reference, event.uid) in world.pulls
     if is_open and image_id is not None and image_id not in world.private_images:
@@ -249,7 +249,7 @@ def published(world: World, event: ev.ImagesPublished, now: ev.Now) -> list[Acti
 
 
 def forget(world: World, event: ev.ImagesGone, now: ev.Now) -> list[Action]:
-    """Forget the owners of images that are gone: such images come back by a pull."""
+    """Forget the owners of images that are gone: they can only return by a pull."""
     for image_id in sorted(event.image_ids):
         if image_id in world.public_images:
             world.public_images.discard(image_id)
@@ -260,7 +260,7 @@ def forget(world: World, event: ev.ImagesGone, now: ev.Now) -> list[Action]:
 
 
 def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
-    """Queue a pull, or fail the waiting jobs that say never to pull."""
+    """Queue a pull, or fail the waiting jobs that forbid pulling."""
     if event.image.policy == "never":
         text = f"image {event.image.reference} is not on this machine, and pull_policy is never"
         return failed(world, ev.ImageFailed(event.image, text), now)
@@ -273,9 +273,9 @@ def missing(world: World, event: ev.ImageMissing, now: ev.Now) -> list[Action]:
 
 
 def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
-    """End every job that waited, with the registry's message.
+    """End every waiting job with the registry's message.
 
-    If the registry could not be reached they wait and try again; after three times they are held.
+    If the registry could not be reached they wait and retry; after three times they are held.
     """
     state = world.images.pop(event.image, None)
     world.pulling.discard(event.image)
@@ -294,7 +294,7 @@ def failed(world: World, event: ev.ImageFailed, now: ev.Now) -> list[Action]:
 
 
 def without_credentials(world: World, event: ev.CredentialsMissing, now: ev.Now) -> list[Action]:
-    """Let jobs that wait for the image wait for its owner: credentials are only in memory."""
+    """Hold the jobs that wait for the image for their owner: credentials are only in memory."""
     state = world.images.get(event.image)
     if state is not None and state.having is Having.PULLING:
         state.having = Having.LOGIN

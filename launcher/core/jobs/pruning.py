@@ -1,4 +1,4 @@
-"""Which ended jobs may be deleted, and their use by day."""
+"""The ended jobs that may be deleted, and their use by day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launcher.core.world.world import World
 class UsageRow:
     """The use of an ended job: ``units`` slices of one profile, or CPU slots (profile ``cpu``).
 
-    ``start`` and ``end`` are seconds since 1970, equal if it never had any.
+    ``start`` and ``end`` are seconds since 1970, equal if it had none.
     """
 
     profile: str
@@ -24,7 +24,7 @@ class UsageRow:
 
 
 def prune(world: World, event: ev.PruneAsked, now: ev.Now) -> list[int]:
-    """Delete the deletable ones of these ended jobs; return their ids."""
+    """Delete those of these ended jobs that may be deleted; return their ids."""
     going = deletable(world, event.jobs)
     for job_id in going:
         world.changes.pruned[job_id] = now.wall
@@ -33,23 +33,23 @@ def prune(world: World, event: ev.PruneAsked, now: ev.Now) -> list[int]:
 
 
 def deletable(world: World, jobs: Iterable[ev.Prunable]) -> list[int]:
-    """Return the ids of the jobs that have ended and on which no unfinished job depends.
+    """Return the ids of ended jobs on which no unfinished job depends.
 
     An element stays until its whole array has ended, and no job depends on the array.
     """
     return [
-        each.job
-        for each in jobs
-        if each.job not in world.jobs
-        and not world.recent.is_gone(each.job)  # two requests may delete at the same time
-        and each.job not in world.named
-        and each.array not in world.arrays
-        and each.array not in world.named
+        prunable.job
+        for prunable in jobs
+        if prunable.job not in world.jobs
+        and not world.recent.is_gone(prunable.job)  # two requests may delete at the same time
+        and prunable.job not in world.named
+        and prunable.array not in world.arrays
+        and prunable.array not in world.named
     ]
 
 
 def by_day(start: float, end: float) -> Iterator[tuple[str, float]]:
-    """Yield the days (UTC) from ``start`` to ``end`` with the seconds on each.
+    """Yield the days (UTC) from ``start`` to ``end`` with the seconds on prunable.
 
     >>> list(by_day(86390.0, 86410.0))
     [('1970-01-01', 10.0), ('1970-01-02', 10.0)]

@@ -1,7 +1,7 @@
 """Whether a job that ended runs again, and when.
 
 A retry is requested by the user and has a budget. Interruptions by the launcher itself (preemption,
-a requeue) use up none. A container that may have run is run again only if its retry words say so
+a requeue) use up none. A container that may have run is rerun only if its retry conditions allow it
 (I14): LOST needs ``infra``.
 """
 
@@ -21,7 +21,7 @@ ANY = (Outcome.FAILED, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT)
 
 
 def matches(on: Iterable[str], outcome: Outcome, exit_code: int | None) -> bool:
-    """Whether one of the words matches this end.
+    """Whether one of the retry conditions matches this end.
 
     >>> matches(("exit:1-3",), Outcome.FAILED, 2), matches(("any",), Outcome.LOST, None)
     (True, False)

@@ -14,14 +14,14 @@ DEPENDENCY_BYTES = 40
 
 
 def kept_bytes(event: Submitted) -> list[int]:
-    """Return about how many bytes each job of a submit takes, in order."""
-    return list(each_kept(event))
+    """Return the approximate size of each job of a submit in bytes, in order."""
+    return list(sizes_of(event))
 
 
-def each_kept(event: Submitted) -> Iterator[int]:
+def sizes_of(event: Submitted) -> Iterator[int]:
     """Yield ``kept_bytes`` job by job.
 
-    An array's template counts once: each of its elements has an equal part of it.
+    An array's template counts once: each of its elements has an equal share.
     """
     sizes = [0] * len(event.arrays)
     for new in event.jobs:
@@ -39,12 +39,12 @@ def each_kept(event: Submitted) -> Iterator[int]:
 
 
 def document_bytes(document: str) -> int:
-    """Return the size of a job of which only the document is known."""
+    """Return the size of a job from its document only."""
     return _size(document)
 
 
 def _own(new: NewJob) -> int:
-    """Return the size of a job by itself: its document or values, and its dependencies."""
+    """Return a job's own size: its document or values, and its dependencies."""
     values = dict(new.element.values) if new.element is not None else None
     waits = (len(new.beside) + len(new.after)) * DEPENDENCY_BYTES
     return waits + _size(new.document) + (len(json.dumps(values)) if values else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcher.core.jobs import admission
-from launcher.core.jobs.stored_size import each_kept
+from launcher.core.jobs.stored_size import sizes_of
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
 from launcher.core.model.arrays import Array
@@ -24,7 +24,7 @@ from launcher.spec.times import moment
 
 
 def submit(world: World, event: ev.Submitted, now: ev.Now) -> tuple[list[Job], list[Action]]:
-    """``submit_in_pieces``, all at once."""
+    """Run ``submit_in_pieces`` at once."""
     return whole(submit_in_pieces(world, event, now))
 
 
@@ -37,7 +37,7 @@ def submit_in_pieces(
     before the first change.
     """
     sizes: list[int] = []
-    for size in each_kept(event):
+    for size in sizes_of(event):
         sizes.append(size)
         if len(sizes) % PIECE == 0:
             yield
@@ -50,9 +50,9 @@ def submit_in_pieces(
                 yield
         return planned, []
     world.groups[event.owner.uid] = event.groups
-    made = yield from _queue(world, event, sizes, now)
+    queued = yield from _queue(world, event, sizes, now)
     actions: list[Action] = []
-    for number, (job, new) in enumerate(zip(made, event.jobs, strict=True), start=1):
+    for number, (job, new) in enumerate(zip(queued, event.jobs, strict=True), start=1):
         missed = missed_of(world, new.after)
         if missed is not None:
             actions += admission.never(world, job, *missed, now)
@@ -60,7 +60,7 @@ def submit_in_pieces(
             actions += admission.admit(world, job, now)
         if number % PIECE == 0:
             yield
-    return made, actions
+    return queued, actions
 
 
 def _queue(
@@ -69,7 +69,7 @@ def _queue(
     """Add the jobs of a submit, with their sizes, to the world; none is admitted yet."""
     arrays = _new_arrays(world, event)
     first = world.next_id
-    made: list[Job] = []
+    queued: list[Job] = []
     for new, size in zip(event.jobs, sizes, strict=True):
         job = _job(world, world.next_id, new, event, now)
         job.kept_bytes = size
@@ -82,10 +82,10 @@ def _queue(
         world.add(job)
         world.changes.new_jobs.append((job, new.document))
         world.note(job, now.wall, "submitted", f"by {event.owner.name}")
-        made.append(job)
-        if len(made) % PIECE == 0:
+        queued.append(job)
+        if len(queued) % PIECE == 0:
             yield
-    return made
+    return queued
 
 
 def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]:
@@ -150,8 +150,8 @@ def check_limit(world: World, seconds: float | None, *, admin: bool) -> None:
     most = world.rules.max_time_limit
     if most is not None and seconds is not None and seconds > most and not admin:
         raise NotAllowed(
-            f"time_limit: {seconds:g} s is above {most:g} s, the longest that a user may ask",
-            fix="Ask for less, or let an admin extend the job while it runs (`launch edit`).",
+            f"time_limit: {seconds:g} s is above {most:g} s, the maximum of a user",
+            fix="Request less, or have an admin extend the job while it runs (`launch edit`).",
         )
 
 
@@ -161,15 +161,15 @@ def _new_arrays(world: World, event: ev.Submitted) -> list[Array]:
     for new in event.jobs:
         if new.element is not None:
             sizes[new.element.array] += 1
-    made: list[Array] = []
+    arrays: list[Array] = []
     for new_array, size in zip(event.arrays, sizes, strict=True):
         most, indices = new_array.max_parallel, new_array.indices
         array = Array(world.next_id, event.owner, new_array.name, size, most, indices)
         world.next_id += 1
         world.arrays[array.id] = array
         world.changes.arrays[array.id] = (array, new_array.template)
-        made.append(array)
-    return made
+        arrays.append(array)
+    return arrays
 
 
 def _depends_on(
@@ -206,7 +206,7 @@ def end_of(world: World, dependency: Dependency, outcome: Outcome | None) -> Out
         return None
     if outcome is None:
         raise StaleRequest(
-            f"job {dependency.job} ended just now", fix="Ask again: its end is known then."
+            f"job {dependency.job} has just ended", fix="Try again: its end is known then."
         )
     return outcome
 
@@ -215,15 +215,15 @@ def missed_of(
     world: World, after: tuple[tuple[Dependency, Outcome | None], ...]
 ) -> tuple[Dependency, Outcome] | None:
     """Return a dependency that has already ended with another outcome than required."""
-    for dependency, told in after:
-        outcome = end_of(world, dependency, told)
+    for dependency, recorded in after:
+        outcome = end_of(world, dependency, recorded)
         if outcome is not None and not dependency.after.holds(outcome):
             return dependency, outcome
     return None
 
 
 def _planned(world: World, new: ev.NewJob, event: ev.Submitted, now: ev.Now) -> Job:
-    """Return a job that is not stored, with id 0 as its array's."""
+    """Return a job that is not stored; it and its array have id 0."""
     job = _job(world, 0, new, event, now)
     if new.element is not None:
         job.element = Element(0, new.element.index, new.element.values)

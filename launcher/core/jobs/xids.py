@@ -1,4 +1,4 @@
-"""The meaning of an XID: an error of the program, or a slice that is not to be trusted."""
+"""The meaning of an XID: an error of the program, or an untrustworthy slice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcher.core.model.slice_state import SliceState
 from launcher.core.world.world import World
 
 OF_PROGRAMS = frozenset({13, 31, 43, 45, 68, 109})
-"""Caused by a faulty program: the XIDs that NVIDIA's k8s-device-plugin does not act upon."""
+"""Caused by a faulty program: the XIDs that NVIDIA's k8s-device-plugin ignores."""
 
 
 def seen(world: World, event: ev.XidSeen, now: ev.Now) -> list[Action]:
@@ -19,20 +19,20 @@ def seen(world: World, event: ev.XidSeen, now: ev.Now) -> list[Action]:
     struck = [state for state in world.slices.values() if xid.concerns(state.slice)]
     if xid.number in OF_PROGRAMS:
         if len(struck) == 1:  # otherwise the program is unknown
-            _tell(world, struck[0], now, f"XID {xid.number}: an error of the program")
+            _note(world, struck[0], now, f"XID {xid.number}: an error of the program")
         return []
-    why = f"XID {xid.number} was reported for {_whom(xid)}"
+    why = f"XID {xid.number} was reported for {_subject(xid)}"
     for state in struck:
         world.quarantine(state.slice.uuid, Quarantine(why, lasting=True, since=now.wall))
-        _tell(world, state, now, f"{why}; the job is left alone, its slice takes no other after it")
+        _note(world, state, now, f"{why}; the job continues, its slice takes no further job")
     return []
 
 
-def _whom(xid: Xid) -> str:
+def _subject(xid: Xid) -> str:
     return "the whole GPU" if xid.gi is None else f"GPU instance {xid.gi} of it"
 
 
-def _tell(world: World, state: SliceState, now: ev.Now, text: str) -> None:
+def _note(world: World, state: SliceState, now: ev.Now, text: str) -> None:
     job = world.jobs.get(state.lease.job) if state.lease is not None else None
     if job is not None:
         world.note(job, now.wall, "Xid", f"{state.slice.uuid}: {text}")

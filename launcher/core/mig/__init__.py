@@ -1,1 +1,1 @@
-"""Changes of the MIG layout: what must be destroyed and created, step by step. Pure."""
+"""Changes of the MIG layout: the instances to destroy and create, step by step. Pure."""

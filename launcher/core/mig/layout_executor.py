@@ -1,7 +1,7 @@
-"""A change of the layout under way: a fresh look, the steps, a look again until nothing is left.
+"""A running change of the layout: read NVML, carry out the steps, read again until nothing is left.
 
-What is done is always planned from what stands now, never from what stood when it was asked. The
-last look is the proof: the change is applied if there is nothing more to do.
+Steps are always planned from the current layout, never from that at the request. The last read is
+the proof: the change is applied if nothing is left to do.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ INVERSE = {
     StepKind.MODE_ON: StepKind.MODE_OFF,
     StepKind.MODE_OFF: StepKind.MODE_ON,
 }
-"""What takes a step back; a completed compute instance may stay."""
+"""The inverse of each step; a completed compute instance may stay."""
 
 
 def freed(world: World, now: ev.Now) -> list[Action]:
-    """Begin a change that waits, if nobody uses what goes any more: with a fresh look."""
+    """Start a waiting change if nothing uses the affected slices any more: read NVML first."""
     op = world.layout
     if op is None or op.state is not OpState.WAITING:
         return []
@@ -49,14 +49,14 @@ def _look(world: World, op: LayoutOp) -> list[Action]:
 
 
 def _go_on(world: World, op: LayoutOp) -> list[Action]:
-    """Return the next step, or the look that comes after the last."""
+    """Return the next step, or the read of NVML after the last."""
     world.changes.layouts[op.id] = op
     todo = op.undo if op.state is OpState.ROLLING_BACK else op.steps
     return [CarveStep(op.id, todo[0])] if todo else _look(world, op)
 
 
 def _current(world: World, op_id: int, step: Step | None) -> LayoutOp | None:
-    """Return the change that an event is about, None for a late word of another."""
+    """Return the change that an event belongs to, None if it is late."""
     op = world.layout
     if op is None or op.id != op_id:
         world.late_events += 1
@@ -69,7 +69,7 @@ def _current(world: World, op_id: int, step: Step | None) -> LayoutOp | None:
 
 
 def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Action]:
-    """Take a step off the list, and note how to take it back."""
+    """Record a finished step, and the step that undoes it."""
     op = _current(world, event.op, event.step)
     if op is None:
         return []
@@ -78,7 +78,7 @@ def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Actio
         return _go_on(world, op)
     step = replace(op.steps.pop(0), gi=event.gi if event.gi is not None else event.step.gi)
     if step.kind is StepKind.CREATE and not event.made:
-        # It stood already: somebody else's, so it is neither ours nor taken back.
+        # It existed before: it belongs to others, so it is neither ours nor undone.
         step = replace(step, kind=StepKind.COMPLETE)
     op.done.append(step)
     if event.pending is not None:
@@ -91,12 +91,12 @@ def step_done(world: World, event: ev.LayoutStepDone, now: ev.Now) -> list[Actio
 
 
 def step_failed(world: World, event: ev.LayoutStepFailed, now: ev.Now) -> list[Action]:
-    """Undo what was done, last first; where that fails too, stop and say what stands."""
+    """Undo the finished steps, last first; if that fails too, stop and report the layout."""
     op = _current(world, event.op, event.step)
     if op is None:
         return []
     if op.state is OpState.ROLLING_BACK:
-        op.message = f"{op.message}; to take it back, {event.step} failed too: {event.message}"
+        op.message = f"{op.message}; undoing it failed too: {event.step}: {event.message}"
         op.undo = []
         return _go_on(world, op)
     return _take_back(world, op, f"{event.step} failed: {event.message}")
@@ -115,7 +115,7 @@ def _back(step: Step) -> Step:
 
 
 def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
-    """Compare what stands now with what is asked for: go on, end, or take it back."""
+    """Compare the current layout with the request: continue, end, or undo."""
     op = _current(world, event.op, None)
     if op is None:
         return []
@@ -129,15 +129,15 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
         return _end(world, op, OpResult.FAILED, now)
     if op.state is OpState.ROLLING_BACK:
         return _failed(world, op, op.message or "it failed", now)
-    wishes = tuple(w for w in op.wishes if w.gpu_uuid not in op.pending)
+    targets = tuple(w for w in op.wishes if w.gpu_uuid not in op.pending)
     try:
-        made = plans(world, wishes)
-        steps = steps_for(world, wishes, made)
+        gpu_plans = plans(world, targets)
+        steps = steps_for(world, targets, gpu_plans)
     except (ImpossibleLayout, UserError) as error:
         why = error.message if not error.fix else f"{error.message.rstrip('.')}. {error.fix}"
         return _take_back(world, op, why) if op.done else _refused(world, op, why, now)
     if steps:
-        return _next_round(world, op, made, steps, event.blind, now)
+        return _next_round(world, op, gpu_plans, steps, event.blind, now)
     if op.pending:
         return _failed(world, op, op.message or "a reset is needed", now)
     return _end(world, op, OpResult.APPLIED, now)
@@ -146,22 +146,22 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
 def _next_round(
     world: World,
     op: LayoutOp,
-    made: Sequence[GpuPlan],
+    gpu_plans: Sequence[GpuPlan],
     steps: list[Step],
     blind: str | None,
     now: ev.Now,
 ) -> list[Action]:
-    """Begin the steps, unless somebody uses what goes, or they were to be done already."""
+    """Start the steps, unless a slice to destroy is in use, or the steps were done before."""
     if op.done and not all(s.kind is StepKind.MODE_ON for s in op.done):
         left = ", ".join(map(str, steps))
-        return _failed(world, op, f"it is not as asked: {left} would still be needed", now)
+        return _failed(world, op, f"it does not match the request: {left} is still missing", now)
     if {(s.kind, s.gpu_uuid) for s in op.done} & {(s.kind, s.gpu_uuid) for s in steps}:
-        return _failed(world, op, "MIG mode did not come on", now)
-    states = going(world, made, op.wishes)
+        return _failed(world, op, "MIG mode was not switched on", now)
+    states = going(world, gpu_plans, op.wishes)
     users = users_of(states)
     if states and blind is not None:
         world.engine_down = blind
-        users.append(f"nobody can tell which containers use what would go: {blind}")
+        users.append(f"unknown which containers use the affected slices: {blind}")
     bar(world, op, states)
     if users and op.busy.waits and not op.done:
         op.state, op.message = OpState.WAITING, f"waits: {'; '.join(users)}"
@@ -180,12 +180,12 @@ def _refused(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
 
 
 def _failed(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
-    op.message = f"{why.rstrip('.')}. What stands now: {_stands(world, op)}"
+    op.message = f"{why.rstrip('.')}. The layout now: {_stands(world, op)}"
     return _end(world, op, OpResult.FAILED, now)
 
 
 def _stands(world: World, op: LayoutOp) -> str:
-    gpus = {wish.gpu_uuid for wish in op.wishes}
+    gpus = {target.gpu_uuid for target in op.wishes}
     on = sorted(
         (i for i in world.instances.values() if i.gpu_uuid in gpus),
         key=lambda i: (world.gpus[i.gpu_uuid].index, i.placement.start),
@@ -210,20 +210,20 @@ def _end(world: World, op: LayoutOp, result: OpResult, now: ev.Now) -> list[Acti
 
 
 def cancel(world: World, event: ev.LayoutCancelAsked, now: ev.Now) -> list[Action]:
-    """Give up a change that still waits; one that has begun is carried out or undone."""
+    """Cancel a change that still waits; a started one is carried out or undone."""
     op = world.layout
     if op is None or op.id != event.op:
         raise NoSuchJob(f"layout change {event.op} is over")
     if op.state is not OpState.WAITING:
-        raise StaleRequest(f"layout change {op.id} has begun; it cannot be cancelled any more")
+        raise StaleRequest(f"layout change {op.id} has started; it cannot be cancelled")
     op.message = "cancelled before anything was changed"
     return _end(world, op, OpResult.CANCELLED, now)
 
 
 def taken_up(world: World, now: ev.Now) -> None:
-    """After a restart: a change that had not begun goes on waiting; any other is over, and says so.
+    """After a restart, keep a waiting change waiting; end any other, with a message.
 
-    What stands is for all to see; the same request again completes it.
+    Repeating the request completes it.
     """
     op = world.layout
     if op is None:
@@ -231,5 +231,5 @@ def taken_up(world: World, now: ev.Now) -> None:
     if not op.done and op.state in (OpState.WAITING, OpState.LOOKING):
         op.state = OpState.WAITING
         return
-    op.message = "the daemon ended in the middle; the same request again completes it"
+    op.message = "the daemon ended during the change; repeat the request to complete it"
     _end(world, op, OpResult.FAILED, now)

@@ -1,7 +1,7 @@
-"""What must be destroyed and created so that a layout stands: the least that does it.
+"""The instances to destroy and create for a layout, with the fewest changes.
 
-A request is the total wanted on one GPU: what fits it already is kept, so that asking twice changes
-nothing. What is not in it stays, unless the request is exact.
+A request is the total for one GPU. Matching instances are kept, so that repeating a request changes
+nothing. Other instances stay, unless the request is exact.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from launcher.core.model.packing import Board, Place, board_of, largest, solve
 from launcher.errors import ImpossibleLayout
 
 MOST_INSTANCES = 64
-"""More than any GPU has room for: a greater number is refused before anything is made of it."""
+"""More than any GPU has room for: a greater number is refused before it is processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuPlan:
-    """What becomes of one GPU.
+    """The plan for one GPU.
 
-    ``complete`` are those of ``keep`` that lack compute instances asked for, as they shall be.
+    ``complete`` has the instances in ``keep`` that lack compute instances, in their final form.
     """
 
     gpu_uuid: str
@@ -52,34 +52,34 @@ class GpuPlan:
 
     @property
     def touches_busy(self) -> tuple[str, ...]:
-        """Who uses what would be destroyed."""
+        """The users of the instances to destroy."""
         return tuple(s.busy for s in self.destroy if s.busy)
 
 
 def plan(
     gpu: Gpu, standing: Sequence[StandingInstance], wants: Sequence[Want], *, exact: bool = False
 ) -> GpuPlan:
-    """Return the plan with the fewest changes, sparing what is busy first of all.
+    """Return the plan with the fewest changes, sparing busy instances first.
 
-    Raises ``ImpossibleLayout``, with the largest part that would fit, where it cannot stand.
+    Raises ``ImpossibleLayout``, with the largest part that fits, if the whole does not.
     """
     board = board_of(gpu.profiles)
     if board is None:
         raise ImpossibleLayout(
-            f"GPU {gpu.index}: NVML does not tell which placements its profiles have",
+            f"GPU {gpu.index}: NVML does not report the placements of its profiles",
             fix="MIG mode must be on (`launch layout enable`), and the daemon must run as root.",
         )
-    asked = _asked(gpu, board, wants)
-    for staying in _kept(standing, exact):
-        division = divide(board, staying, asked, exact=exact)
-        made = None if division is None else _placed(board, staying, division)
-        if division is not None and made is not None:
+    request = _device_request(gpu, board, wants)
+    for staying in _sets_to_keep(standing, exact):
+        division = divide(board, staying, request, exact=exact)
+        placed = None if division is None else _placed(board, staying, division)
+        if division is not None and placed is not None:
             gone = tuple(s for s in standing if s not in staying)
-            return GpuPlan(gpu.uuid, staying, gone, made, division.complete)
+            return GpuPlan(gpu.uuid, staying, gone, placed, division.complete)
     raise _impossible(gpu, board, standing, wants, exact)
 
 
-def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> DeviceRequest:
+def _device_request(gpu: Gpu, board: Board, wants: Sequence[Want]) -> DeviceRequest:
     fixed: dict[Place, Counter[int]] = {}
     free: Counter[DeviceKind] = Counter()
     for want in wants:
@@ -91,8 +91,8 @@ def _asked(gpu: Gpu, board: Board, wants: Sequence[Want]) -> DeviceRequest:
         starts = board.shape(wanted.profile_id).starts
         if want.start not in starts:
             raise ImpossibleLayout(
-                f"GPU {gpu.index}: {device_name(gpu, wanted)} cannot stand at {want.start}",
-                fix=f"It can stand at {', '.join(map(str, starts))}.",
+                f"GPU {gpu.index}: {device_name(gpu, wanted)} does not fit at {want.start}",
+                fix=f"It fits at {', '.join(map(str, starts))}.",
             )
         devices = fixed.setdefault(Place(wanted.profile_id, want.start), Counter())
         devices[wanted.compute] += want.count
@@ -107,12 +107,12 @@ def _must_fit(
         return
     if devices == Counter({WHOLE: devices.total()}):
         raise ImpossibleLayout(
-            f"GPU {gpu.index}: {device_name(gpu, wanted)}@{start} is asked for twice",
-            fix="Name each place once.",
+            f"GPU {gpu.index}: {device_name(gpu, wanted)}@{start} is requested twice",
+            fix="Use each place once.",
         )
     name, slices = name_of(gpu, wanted.profile_id), board.shape(wanted.profile_id).costs[0]
     raise ImpossibleLayout(
-        f"GPU {gpu.index}: what is asked for at {start} does not fit in one {name}",
+        f"GPU {gpu.index}: the request at {start} does not fit in one {name}",
         fix=f"It has {slices} compute slices.",
     )
 
@@ -120,13 +120,13 @@ def _must_fit(
 def _must_be_few(gpu: Gpu, count: int) -> None:
     if count > MOST_INSTANCES:
         raise ImpossibleLayout(
-            f"GPU {gpu.index}: {count} GPU instances cannot stand on any GPU",
-            fix="`launch layout profiles` shows what there is.",
+            f"GPU {gpu.index}: {count} GPU instances fit on no GPU",
+            fix="`launch layout profiles` shows the available profiles.",
         )
 
 
 def profile_id(gpu: Gpu, text: str) -> int:
-    """Return the profile id of a profile's name or number; the error names those there are."""
+    """Return the profile id of a profile's name or number; the error lists the profiles."""
     names = {p.name.lower(): p.profile_id for p in gpu.profiles}
     if text.lower() in names:
         return names[text.lower()]
@@ -136,7 +136,7 @@ def profile_id(gpu: Gpu, text: str) -> int:
     near = difflib.get_close_matches(text[:80].lower(), names, 1)
     raise ImpossibleLayout(
         f"GPU {gpu.index} ({gpu.name}) has no profile {text!r}",
-        fix=(f"Do you mean {near[0]}? " if near else "") + f"It has: {' '.join(names)}.",
+        fix=(f"Did you mean {near[0]}? " if near else "") + f"It has: {' '.join(names)}.",
     )
 
 
@@ -156,10 +156,10 @@ def device_of(gpu: Gpu, text: str) -> DeviceKind:
     return DeviceKind(device_kind, compute)
 
 
-def _kept(
+def _sets_to_keep(
     standing: Sequence[StandingInstance], exact: bool
 ) -> Iterator[tuple[StandingInstance, ...]]:
-    """Yield what might be kept: whatever spares most of what is busy, then the most, first."""
+    """Yield sets of instances to keep: those that spare most busy ones first, then the largest."""
     if not exact:
         yield tuple(standing)
         return
@@ -170,7 +170,7 @@ def _kept(
 def _placed(
     board: Board, staying: Sequence[StandingInstance], division: Division
 ) -> tuple[Place, ...] | None:
-    """Return what is to be created beside what is kept, None where it has no room."""
+    """Return the instances to create beside the kept ones, None if they do not fit."""
     places = [s.place for s in staying]
     for place in division.places:
         if not board.can_stand(places, place):
@@ -186,7 +186,7 @@ def name_of(gpu: Gpu, profile_id: int) -> str:
 
 
 def device_name(gpu: Gpu, device: DeviceKind) -> str:
-    """Return the name of a kind of device, as NVML has it."""
+    """Return the name of a kind of device, as in NVML."""
     name = name_of(gpu, device.profile_id)
     return name if device.compute == WHOLE else f"{device.compute}c.{name}"
 
@@ -194,29 +194,29 @@ def device_name(gpu: Gpu, device: DeviceKind) -> str:
 def _impossible(
     gpu: Gpu, board: Board, standing: Sequence[StandingInstance], wants: Sequence[Want], exact: bool
 ) -> ImpossibleLayout:
-    asked = _asked(gpu, board, wants)
+    request = _device_request(gpu, board, wants)
     beside = [] if exact else standing
-    division = divide(board, beside, asked, exact=exact) or Division()
+    division = divide(board, beside, request, exact=exact) or Division()
     ids = [profile for profile, _ in division.new]
     places, chosen = largest(board, [s.place for s in beside], division.places, ids)
     part: Counter[DeviceKind] = Counter()
     for place in division.cut(Place(profile, 0) for profile in chosen):
         part += _devices_of(place)
-    all_of_it = words(gpu, asked.places, asked.free)
-    best = words(gpu, places, part) or "nothing more"
+    all_of_it = request_text(gpu, request.places, request.free)
+    best = request_text(gpu, places, part) or "nothing more"
     if beside and _could_alone(gpu, standing, wants):
         return ImpossibleLayout(
-            f"GPU {gpu.index}: {all_of_it} cannot stand beside what is there",
-            fix=f"Beside it would fit: {best}. With --exact, what is not asked for is removed.",
+            f"GPU {gpu.index}: {all_of_it} does not fit beside the present instances",
+            fix=f"This would fit: {best}. With --exact, all other instances are removed.",
         )
     return ImpossibleLayout(
-        f"GPU {gpu.index}: {all_of_it} cannot stand together",
-        fix=f"The largest part that fits: {best}. `launch layout profiles` shows what there is.",
+        f"GPU {gpu.index}: {all_of_it} do not fit together",
+        fix=f"The largest part that fits: {best}. `launch layout profiles` lists all profiles.",
     )
 
 
 def _could_alone(gpu: Gpu, standing: Sequence[StandingInstance], wants: Sequence[Want]) -> bool:
-    """Whether the request could stand if everything else went."""
+    """Whether the request would fit if all other instances were destroyed."""
     try:
         plan(gpu, standing, wants, exact=True)
     except ImpossibleLayout:
@@ -229,12 +229,12 @@ def _devices_of(place: Place) -> Counter[DeviceKind]:
     return Counter({DeviceKind(place.profile_id, compute): count for compute, count in counted})
 
 
-def words(gpu: Gpu, fixed: Sequence[Place], free: Counter[DeviceKind]) -> str:
-    """Return a request as people write it: ``1g.6gb:2 2g.12gb@2``."""
+def request_text(gpu: Gpu, fixed: Sequence[Place], free: Counter[DeviceKind]) -> str:
+    """Return a request in the users' notation: ``1g.6gb:2 2g.12gb@2``."""
     parts = [_counted(device_name(gpu, device), n) for device, n in free.items() if n]
     for place in fixed:
-        each = _devices_of(place).items()
-        parts += [f"{_counted(device_name(gpu, d), n)}@{place.start}" for d, n in each]
+        devices = _devices_of(place).items()
+        parts += [f"{_counted(device_name(gpu, d), n)}@{place.start}" for d, n in devices]
     return " ".join(parts)
 
 

@@ -1,8 +1,8 @@
-"""What an image may bring along: its environment, which NVIDIA's toolkit reads before the job does,
-and its working directory, which is judged as a job's own.
+"""Checks an image's environment, which NVIDIA's toolkit reads before the job does, and its working
+directory, with the rules for a job's own.
 
-The hook runs as root on the host with the container's environment: LD_PRELOAD there took over the
-host (CVE-2025-23266, fixed in toolkit 1.17.8), a resource's variable names other devices than the
+The hook runs as root on the host with the container's environment. LD_PRELOAD there took over the
+host (CVE-2025-23266, fixed in toolkit 1.17.8). A resource variable names devices other than the
 leased ones (nvidia-container-toolkit, internal/config/image).
 """
 
@@ -18,7 +18,7 @@ TOOLKIT_FIXED = "1.17.8"
 
 
 def names_a_library(environment: Mapping[str, str]) -> bool:
-    """Whether an image changes what the loader does: then the toolkit's version counts."""
+    """Whether an image changes the loader's behaviour: then the toolkit's version counts."""
     return any(environment.get(name) for name in _LOADER)
 
 
@@ -27,7 +27,7 @@ def faults(
 ) -> Iterator[str]:
     """Yield why no job may run an image with this environment and WORKDIR.
 
-    ``toolkit_fixed``: NVIDIA's toolkit of this machine does not obey what an image sets.
+    ``toolkit_fixed``: NVIDIA's toolkit of this machine ignores the image's loader variables.
     """
     if working_dir is not None and is_kernels(working_dir):
         yield f"its WORKDIR {working_dir!r} belongs to the kernel (rule image-directory)"
@@ -40,4 +40,4 @@ def faults(
                 f"(rule image-preload; allowed from toolkit {TOOLKIT_FIXED} on)"
             )
         if name.startswith(_DEVICES) and value:
-            yield f"it sets {name}, which names other devices than the leased (rule image-devices)"
+            yield f"it sets {name}, which names other than leased devices (rule image-devices)"

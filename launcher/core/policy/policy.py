@@ -1,9 +1,9 @@
 """What a job may request, by its owner: every rule of the default policy, as one table.
 
-Nothing is open that is not named here: an admin opens more in launcher.toml (``[policy]``), for
-members of a group by a named profile (``[profiles.NAME]``). uid 0, and the owner of a per-user
-own, have Docker anyway: of them only what would be a mistake is refused. Checked at submit, and
-again when the container is made: the policy may be stricter by then.
+Only what is named here is allowed. An admin allows more in launcher.toml (``[policy]``), to members
+of a group by a named profile (``[profiles.NAME]``). uid 0 and the owner of a per-user daemon have
+access to Docker anyway: only their mistakes are refused. Checked at submit, and again when the
+container is created, because the policy may be stricter by then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from launcher.imageref import is_allowed, is_id, repository_of, tag_of
 from launcher.spec.job_spec import JobSpec, Mount
 
 VERSION = 4
-"""Counts up with every change of what the rules below let pass; records name it."""
+"""Incremented with every change of what the rules allow; records contain it."""
 MAX_USER_PRIORITY = 50
 MIB = 2**20
 
@@ -29,7 +29,7 @@ MIB = 2**20
 class Person:
     """The owner of a job, the names of the owner's groups, and the role.
 
-    ``gids`` are those of the groups that the policy lets the containers keep.
+    ``gids`` are those of the groups that the policy lets containers keep.
     """
 
     owner: Owner
@@ -41,7 +41,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class PolicyInput:
-    """A spec with all that a rule needs to judge it. ``memory``: the share of its slices."""
+    """A spec with everything that a rule needs. ``memory``: the share of its slices."""
 
     spec: JobSpec
     person: Person
@@ -50,7 +50,7 @@ class PolicyInput:
 
     @property
     def profile(self) -> PolicyProfile:
-        """The named profile, an empty one where none is asked or it may not be used."""
+        """The named profile; an empty one if none is requested or it may not be used."""
         named = self.policy.profiles.get(self.spec.policy_profile or "")
         return named if named is not None and may_use(self.person, named) else _NOTHING_MORE
 
@@ -61,7 +61,7 @@ class PolicyInput:
 
     @property
     def most_memory(self) -> int:
-        """The most bytes that the job may have."""
+        """The maximum memory of the job in bytes."""
         return self.profile.memory or self.policy.memory or self.memory
 
     @property
@@ -76,27 +76,29 @@ _NOTHING_MORE = PolicyProfile()
 
 
 def may_use(person: Person, profile: PolicyProfile) -> bool:
-    """Whether a person may name a profile: by one of its groups, or as trusted."""
+    """Whether a person may use a profile: by one of its groups, or as trusted."""
     return person.admin or person.trusted or bool(person.groups & profile.groups)
 
 
 def check_registry(person: Person, policy: Policy, registry: str) -> None:
-    """Raise ``NotAllowed`` for a registry of which this person may run no image.
+    """Raise ``NotAllowed`` for a registry without an image that this person may run.
 
-    Docker contacts it for the user, from the host's network: not any machine that the user names.
+    Docker contacts it from the host's network, so users may not choose arbitrary hosts.
     """
     mine = [p.images for p in policy.profiles.values() if may_use(person, p)]
-    known = {pattern.partition("/")[0] for images in (policy.images, *mine) for pattern in images}
+    registries = {
+        pattern.partition("/")[0] for images in (policy.images, *mine) for pattern in images
+    }
     free = person.admin or person.owner.uid in policy.unbound
-    if not (free or registry in known or "*" in known):
+    if not (free or registry in registries or "*" in registries):
         raise NotAllowed(
             f"registry: {registry} has no image that you may run (rule image-allowed)",
-            fix=f"Allowed: {', '.join(sorted(known))}.",
+            fix=f"Allowed: {', '.join(sorted(registries))}.",
         )
 
 
 def root_of(bind: Mount, roots: tuple[MountRoot, ...]) -> MountRoot | None:
-    """Return the root that a mount's source is in; the longest where several are."""
+    """Return the root that contains a mount's source; the longest of several."""
     within = [r for r in roots if f"{bind.source}/".startswith(f"{r.path.rstrip('/')}/")]
     return max(within, key=lambda r: len(r.path), default=None)
 
@@ -107,9 +109,9 @@ Refusal = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the policy: the field, what may be asked, and who breaks it.
+    """One row of the policy: the field, what is allowed, and the check.
 
-    ``always``: also for who has Docker anyway.
+    ``always``: also for users with access to Docker anyway.
     """
 
     id: str
@@ -119,19 +121,19 @@ class Rule:
     always: bool = False
 
 
-def check(asked: PolicyInput) -> None:
+def check(request: PolicyInput) -> None:
     """Raise ``NotAllowed`` for the first rule that a job breaks: field, rule, what is allowed."""
-    bound = asked.person.owner.uid not in asked.policy.unbound
-    for rule in HOST_RULES if asked.spec.on_host else RULES:
+    bound = request.person.owner.uid not in request.policy.unbound
+    for rule in HOST_RULES if request.spec.on_host else RULES:
         if bound or rule.always:
-            for wrong, allowed in rule.broken_by(asked):
+            for wrong, allowed in rule.broken_by(request):
                 raise NotAllowed(
                     f"{rule.field}: {wrong} (rule {rule.id})", fix=f"Allowed: {allowed}."
                 )
 
 
 def stop_grace(policy: Policy, owner: Owner, wanted: float) -> float:
-    """Return the seconds between stop signal and kill that a user's job gets."""
+    """Return the seconds between stop signal and kill of a user's job."""
     return wanted if owner.uid in policy.unbound else min(wanted, policy.max_stop_grace)
 
 
@@ -149,12 +151,12 @@ def check_stop_grace(policy: Policy, owner: Owner, wanted: float) -> None:
 
 
 def check_priority(priority: int, *, admin: bool) -> None:
-    """Raise ``NotAllowed`` for a priority that only an admin may give."""
+    """Raise ``NotAllowed`` for a priority that only an admin may set."""
     if priority > MAX_USER_PRIORITY and not admin:
         raise NotAllowed(
-            f"priority: {priority} is above {MAX_USER_PRIORITY}, which is all a user may ask "
+            f"priority: {priority} is above {MAX_USER_PRIORITY}, the maximum of a user "
             "(rule priority)",
-            fix="Ask for 50 or less, or let an admin do it.",
+            fix="Use 50 or less, or ask an admin.",
         )
 
 
@@ -162,8 +164,8 @@ _TOOLKITS = re.compile(
     r"(NVIDIA_|LD_|DOCKER_RESOURCE_|LAUNCHER_).*|CUDA_VISIBLE_DEVICES|GLIBC_TUNABLES|GCONV_PATH",
     re.DOTALL,
 )
-"""Before 1.17.8 the toolkit's hooks ran as root with these (CVE-2025-23266). XDG_CONFIG_HOME may
-pass: only the toolkit's runtime and prestart hook read it, never in a container's environment."""
+"""Before 1.17.8 the toolkit's hooks ran as root with these (CVE-2025-23266). XDG_CONFIG_HOME is
+allowed: only the toolkit's runtime and prestart hook read it, not from a container's variables."""
 ENVIRONMENT_BYTES = 64 * 1024
 MOST_MOUNTS = 8
 _KEPT_TARGETS = re.compile(
@@ -174,13 +176,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def has_no_controls(path: str) -> bool:
-    """Whether a path is without control characters: a pattern, a list of mounts or a log could
-    read one with a line's end as two."""
+    """Whether a path has no control characters: patterns, lists of mounts or logs could read a
+    path with a newline as two."""
     return _CONTROL.search(path) is None
 
 
 def normal(path: str) -> str:
-    """Return an absolute path of a container without ``.``, ``..`` and more than one slash."""
+    """Return an absolute path of a container without ``.``, ``..`` and repeated slashes."""
     return posixpath.normpath(f"/{path.lstrip('/')}")
 
 
@@ -189,108 +191,108 @@ def is_kernels(path: str) -> bool:
     return _KERNELS.fullmatch(normal(path)) is not None
 
 
-def _image_is_a_reference(asked: PolicyInput) -> Iterator[Refusal]:
-    image = asked.spec.image
-    if is_id(image):  # of a shorter one what Docker finds must have that name (Images.find)
+def _image_is_a_reference(request: PolicyInput) -> Iterator[Refusal]:
+    image = request.spec.image
+    if is_id(image):  # for a shorter one, Images.find requires the name
         yield f"{image} may be the id of an image", "an image by its repository"
 
 
-def _image_is_allowed(asked: PolicyInput) -> Iterator[Refusal]:
-    image, allowed = asked.spec.image, asked.images
+def _image_is_allowed(request: PolicyInput) -> Iterator[Refusal]:
+    image, allowed = request.spec.image, request.images
     if not is_allowed(image, allowed):
         yield f"{repository_of(image)} is not allowed", ", ".join(allowed) or "no image at all"
 
 
-def _image_has_a_tag(asked: PolicyInput) -> Iterator[Refusal]:
-    if not asked.policy.latest and tag_of(asked.spec.image) == "latest":
-        yield f"{asked.spec.image} is whatever is latest", "a tag of its own, or a digest"
+def _image_has_a_tag(request: PolicyInput) -> Iterator[Refusal]:
+    if not request.policy.latest and tag_of(request.spec.image) == "latest":
+        yield f"{request.spec.image} is a moving tag", "another tag, or a digest"
 
 
-def _user_is_ones_own(asked: PolicyInput) -> Iterator[Refusal]:
-    owner, user = asked.person.owner, asked.spec.user
+def _user_is_ones_own(request: PolicyInput) -> Iterator[Refusal]:
+    owner, user = request.person.owner, request.spec.user
     if user is not None and user not in (str(owner.uid), f"{owner.uid}:{owner.gid}", owner.name):
         yield f"{user!r} is not yours", f"{owner.uid}:{owner.gid}, which needs no `user`"
 
 
-def _environment_is_free(asked: PolicyInput) -> Iterator[Refusal]:
-    for name in asked.spec.environment:
+def _environment_is_free(request: PolicyInput) -> Iterator[Refusal]:
+    for name in request.spec.environment:
         if _TOOLKITS.fullmatch(name):
             readers = "the launcher, NVIDIA's toolkit and the loader"
-            yield f"{name} is read by {readers}", "names but NVIDIA_*, LD_*, LAUNCHER_* and such"
+            yield f"{name} is read by {readers}", "names except NVIDIA_*, LD_*, LAUNCHER_* etc."
 
 
-def _environment_is_small(asked: PolicyInput) -> Iterator[Refusal]:
-    size = sum(len(k.encode()) + len(v.encode()) + 2 for k, v in asked.spec.environment.items())
+def _environment_is_small(request: PolicyInput) -> Iterator[Refusal]:
+    size = sum(len(k.encode()) + len(v.encode()) + 2 for k, v in request.spec.environment.items())
     if size > ENVIRONMENT_BYTES:
         yield f"{size} bytes", "64 KiB in all"
 
 
-def _mounts_are_below_a_root(asked: PolicyInput) -> Iterator[Refusal]:
-    roots = asked.roots
-    for bind in asked.spec.volumes:
+def _mounts_are_below_a_root(request: PolicyInput) -> Iterator[Refusal]:
+    roots = request.roots
+    for bind in request.spec.volumes:
         root = root_of(bind, roots)
         named = ", ".join(f"{r.path}{' (read-only)' if r.read_only else ''}" for r in roots)
         if posixpath.normpath(bind.source) != bind.source:
             yield f"{bind.source} is not a plain path", "a path without `..` and `//`"
         elif root is None:
-            yield f"{bind.source} cannot be mounted", f"what is below {named or 'no directory'}"
+            yield f"{bind.source} cannot be mounted", f"paths below {named or 'no directory'}"
         elif root.read_only and not bind.read_only:
-            yield f"{bind.source} can only be read", f"{bind.source}:{bind.target}:ro"
+            yield f"{bind.source} can only be mounted read-only", f"{bind.source}:{bind.target}:ro"
 
 
-def _mounts_are_few(asked: PolicyInput) -> Iterator[Refusal]:
-    if len(asked.spec.volumes) > MOST_MOUNTS:
-        yield f"{len(asked.spec.volumes)} mounts", f"{MOST_MOUNTS} at most"
+def _mounts_are_few(request: PolicyInput) -> Iterator[Refusal]:
+    if len(request.spec.volumes) > MOST_MOUNTS:
+        yield f"{len(request.spec.volumes)} mounts", f"{MOST_MOUNTS} at most"
 
 
-def _targets_are_free(asked: PolicyInput) -> Iterator[Refusal]:
-    """No mount hides what the image, Docker or the toolkit has put there, and none another."""
+def _targets_are_free(request: PolicyInput) -> Iterator[Refusal]:
+    """Mounts must not hide files of the image, Docker or the toolkit, or one another."""
     taken: list[str] = []
-    for bind in asked.spec.volumes:
+    for bind in request.spec.volumes:
         target = posixpath.normpath(bind.target)
         if target.strip("/") == "" or _KEPT_TARGETS.fullmatch(target) or target.startswith("//"):
             yield f"{bind.target} belongs to the system", "a place of your own, such as /work"
         for other in taken:
             if f"{target}/".startswith(f"{other}/") or f"{other}/".startswith(f"{target}/"):
-                yield f"{target} and {other} are in each other's way", "targets side by side"
+                yield f"{target} and {other} overlap", "targets that do not overlap"
         taken.append(target)
 
 
-def _directory_is_the_jobs_own(asked: PolicyInput) -> Iterator[Refusal]:
+def _directory_is_the_jobs_own(request: PolicyInput) -> Iterator[Refusal]:
     """Through /proc/self/fd an old runc let a program out of its container (CVE-2024-21626)."""
-    directory = asked.spec.working_dir
+    directory = request.spec.working_dir
     if directory is not None and is_kernels(directory):
         yield f"{directory} belongs to the kernel", "a directory such as /work"
 
 
-def _memory_is_the_slices(asked: PolicyInput) -> Iterator[Refusal]:
-    most, wanted = asked.most_memory, asked.spec.mem_limit
+def _memory_is_the_slices(request: PolicyInput) -> Iterator[Refusal]:
+    most, wanted = request.most_memory, request.spec.mem_limit
     if wanted is not None and wanted > most:
-        yield f"{_mib(wanted)} is more than goes with the slices", f"up to {_mib(most)}"
+        yield f"{_mib(wanted)} is more than the share of its slices", f"up to {_mib(most)}"
 
 
-def _shared_memory_is_half(asked: PolicyInput) -> Iterator[Refusal]:
-    most, wanted = (asked.spec.mem_limit or asked.most_memory) // 2, asked.spec.shm_size
+def _shared_memory_is_half(request: PolicyInput) -> Iterator[Refusal]:
+    most, wanted = (request.spec.mem_limit or request.most_memory) // 2, request.spec.shm_size
     if wanted > most:
         yield f"{_mib(wanted)} is more than half of the job's memory", f"up to {_mib(most)}"
 
 
-def _network_is_the_jobs(asked: PolicyInput) -> Iterator[Refusal]:
-    wanted, more = asked.spec.network_mode, asked.profile.network
+def _network_is_the_jobs(request: PolicyInput) -> Iterator[Refusal]:
+    wanted, more = request.spec.network_mode, request.profile.network
     if wanted not in (None, "none", "default", more):
         yield f"{wanted!r} is shared with others", "default, none" + (f", {more}" if more else "")
 
 
-def _profile_is_ones_own(asked: PolicyInput) -> Iterator[Refusal]:
-    name, profiles = asked.spec.policy_profile, asked.policy.profiles
-    if name is not None and not (name in profiles and may_use(asked.person, profiles[name])):
-        mine = ", ".join(n for n, p in sorted(profiles.items()) if may_use(asked.person, p))
+def _profile_is_ones_own(request: PolicyInput) -> Iterator[Refusal]:
+    name, profiles = request.spec.policy_profile, request.policy.profiles
+    if name is not None and not (name in profiles and may_use(request.person, profiles[name])):
+        mine = ", ".join(n for n, p in sorted(profiles.items()) if may_use(request.person, p))
         yield f"{name!r} is not a profile that you may use", mine or "none"
 
 
-def _priority_is_ordinary(asked: PolicyInput) -> Iterator[Refusal]:
-    if asked.spec.priority > MAX_USER_PRIORITY and not asked.person.admin:
-        yield f"{asked.spec.priority} is above a user's", f"0 to {MAX_USER_PRIORITY}"
+def _priority_is_ordinary(request: PolicyInput) -> Iterator[Refusal]:
+    if request.spec.priority > MAX_USER_PRIORITY and not request.person.admin:
+        yield f"{request.spec.priority} is above a user's maximum", f"0 to {MAX_USER_PRIORITY}"
 
 
 def _mib(size: int) -> str:
@@ -305,7 +307,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "environment-names",
         "environment",
-        "any name but NVIDIA_*, CUDA_VISIBLE_DEVICES, DOCKER_RESOURCE_*, LD_*, GLIBC_TUNABLES, "
+        "any name except NVIDIA_*, CUDA_VISIBLE_DEVICES, DOCKER_RESOURCE_*, LD_*, GLIBC_TUNABLES, "
         "GCONV_PATH, LAUNCHER_*",
         _environment_is_free,
         always=True,
@@ -317,7 +319,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "working-dir",
         "working_dir",
-        "outside /proc, /sys and /dev; below a mount only a directory that is there",
+        "outside /proc, /sys and /dev; below a mount only an existing directory",
         _directory_is_the_jobs_own,
     ),
     Rule("memory", "mem_limit", "the slices' share of the host's", _memory_is_the_slices),
@@ -328,15 +330,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _host_is_allowed(asked: PolicyInput) -> Iterator[Refusal]:
-    person, groups = asked.person, asked.policy.host_groups
+def _host_is_allowed(request: PolicyInput) -> Iterator[Refusal]:
+    person, groups = request.person, request.policy.host_groups
     if not (person.admin or person.groups & groups):
         whose = f"members of {', '.join(sorted(groups))}" if groups else "admins only"
-        yield "commands on the machine itself are not open to you", whose
+        yield "you may not run commands on the machine itself", whose
 
 
 HOST_RULES: tuple[Rule, ...] = (
     Rule("host-groups", "runtime", "`host`, by members of `[host] groups`", _host_is_allowed),
     *(rule for rule in RULES if rule.id in ("environment-size", "memory", "priority")),
 )
-"""What host jobs may be: their commands have the rights that their owners have anyway."""
+"""Limits of host jobs: their commands have the rights that their owners have anyway."""

@@ -1,4 +1,4 @@
-"""How a job's container is kept in: what the policy leaves of the host for its owner."""
+"""The confinement of a job's container: the parts of the host that the policy leaves its owner."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.core.policy.policy import PolicyInput
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """``user`` as Docker writes it, None for the image's own; ``memory`` in bytes.
+    """``user`` in Docker's form, None for the image's own; ``memory`` in bytes.
 
     ``groups`` are the gids that the user keeps; None means no limit.
     """
@@ -25,9 +25,14 @@ class Confinement:
     nofile: int | None = None
 
 
-def confinement(asked: PolicyInput) -> Confinement:
-    """Return what the container of this job is allowed to be."""
-    spec, owner, policy, profile = asked.spec, asked.person.owner, asked.policy, asked.profile
+def confinement(request: PolicyInput) -> Confinement:
+    """Return the limits of the container of this job."""
+    spec, owner, policy, profile = (
+        request.spec,
+        request.person.owner,
+        request.policy,
+        request.profile,
+    )
     network = None if spec.network_mode == "default" else spec.network_mode
     if owner.uid == 0:
         return Confinement(
@@ -41,9 +46,9 @@ def confinement(asked: PolicyInput) -> Confinement:
     return Confinement(
         user=f"{owner.uid}:{owner.gid}",
         login=owner.name,
-        groups=() if unbound else asked.person.gids,
+        groups=() if unbound else request.person.gids,
         network=network,
-        memory=spec.mem_limit or (None if unbound else asked.most_memory),
+        memory=spec.mem_limit or (None if unbound else request.most_memory),
         pids=profile.pids or policy.pids,
         nofile=profile.nofile or policy.nofile,
     )

@@ -197,4 +197,4 @@ class Settings(QueueTable):
 
 
 DEFAULT_RULES = Settings()
-"""The rules where launcher.toml says nothing."""
+"""The rules if launcher.toml sets none."""

@@ -1,6 +1,6 @@
-"""What every job must be, for every user: values that mean something, names that can be passed on.
+"""Requirements on every job, for every user: meaningful values, valid names.
 
-Checked at submit and again when the container is made; what depends on the user is in ``policy``.
+Checked at submit and again when the container is created; ``policy`` has the rules by user.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MOST_SLICES = 1024
 MOST_NAME = 64
 """Of a profile or UUID, in characters."""
 MOST_ENDS = 100
-"""How many ends of a job may be named to be retried."""
+"""Maximum number of ends named for retries."""
 MOST_WORDS = 128 * 1024
-"""Of command and entrypoint together, in bytes; Linux lets one argument have as much
+"""Of command and entrypoint together, in bytes; Linux's limit for one argument
 (MAX_ARG_STRLEN)."""
 
 MOST_ENVIRONMENT = 2 * 1024 * 1024
-"""Of all variables, in bytes; Linux lets a program have no more by default (execve(2): a quarter of
-its stack's limit of 8 MiB)."""
+"""Of all variables, in bytes; Linux's default limit for a program (execve(2): a quarter of its
+stack limit of 8 MiB)."""
 MOST_PATH = 4096
-"""In characters; Linux takes no longer one (PATH_MAX)."""
+"""In characters; Linux's limit (PATH_MAX)."""
 
 SECRETS = "/run/secrets"
-"""Where a container finds its secrets."""
+"""The directory of the secrets in a container."""
 MOST_SECRETS = 16
 
 _SECRET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
@@ -61,18 +61,18 @@ def check(spec: JobSpec) -> None:
 
 
 def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
-    """Yield (what must hold, what is said otherwise) of what is run."""
+    """Yield (condition, error if it is not met) for the program."""
     named = _NAME.fullmatch(spec.name)
     yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
     if spec.on_host:
         yield from _rules_of_the_host(spec)
     else:
         yield is_reference(spec.image), f"image: {spec.image[:120]!r} is not an image reference"
-        yield not spec.foreground, "foreground: only host jobs (`runtime: host`) have it"
-    words = sum(len(word.encode()) for word in (*(spec.command or ()), *(spec.entrypoint or ())))
+        yield not spec.foreground, "foreground: only host jobs (`runtime: host`) support it"
+    size = sum(len(word.encode()) for word in (*(spec.command or ()), *(spec.entrypoint or ())))
     yield (
-        words < MOST_WORDS,
-        f"command: it has {words} bytes with the entrypoint, less than {MOST_WORDS} can be",
+        size < MOST_WORDS,
+        f"command: it has {size} bytes with the entrypoint; the limit is {MOST_WORDS}",
     )
     yield 0 <= spec.stop_grace_period <= 86400, "stop_grace_period: must be 0s to 24h"
     yield spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"
@@ -82,7 +82,7 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     taken = sum(len(name) + len(value.encode()) + 2 for name, value in spec.environment.items())
     yield (
         taken <= MOST_ENVIRONMENT,
-        f"environment: it has {taken} bytes, {MOST_ENVIRONMENT} can be; put the rest into files",
+        f"environment: it has {taken} bytes, the limit is {MOST_ENVIRONMENT}; use files instead",
     )
     for each in PLAIN_FIELDS:
         value = getattr(spec, each.name)
@@ -98,7 +98,7 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
 
 
 def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
-    """Yield (what must hold, what is said otherwise) of a command without a container."""
+    """Yield (condition, error if it is not met) for a command without a container."""
     yield spec.command, "command: a host job needs one"
     absent = {
         "image": spec.image,
@@ -108,7 +108,7 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
         "network_mode": spec.network_mode,
         "profile": spec.policy_profile,
         "secrets": spec.secrets,
-        **{each.name: getattr(spec, each.name) for each in PLAIN_FIELDS},
+        **{field.name: getattr(spec, field.name) for field in PLAIN_FIELDS},
     }
     for field, value in absent.items():
         yield not value, f"{field}: a host job has no container, and so none of its settings"
@@ -117,10 +117,13 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
 
 
 def _rules_of_paths(spec: JobSpec) -> Iterator[tuple[object, str]]:
-    """Yield (what must hold, what is said otherwise) of mounts and the working directory."""
+    """Yield (condition, error if it is not met) for mounts and the working directory."""
     paths = (spec.working_dir or "", *(path for b in spec.volumes for path in (b.source, b.target)))
     longest = max(map(len, paths))
-    yield longest <= MOST_PATH, f"volumes: a path has {longest} characters, {MOST_PATH} can be"
+    yield (
+        longest <= MOST_PATH,
+        f"volumes: a path has {longest} characters, the limit is {MOST_PATH}",
+    )
     for bind in spec.volumes:
         absolute = bind.source.startswith("/") and bind.target.startswith("/")
         yield absolute, f"volumes: {bind.source}:{bind.target} must be absolute paths"
@@ -162,7 +165,7 @@ def check_need(need: GpuRequest) -> None:
         (
             len(need.uuids) <= MOST_SLICES
             and all(len(name) <= MOST_NAME for name in (need.profile or "", *need.uuids)),
-            f"gpus: at most {MOST_SLICES} names of {MOST_NAME} characters can be",
+            f"gpus: at most {MOST_SLICES} names of {MOST_NAME} characters are allowed",
         ),
     )
     for holds, message in rules:
@@ -171,26 +174,26 @@ def check_need(need: GpuRequest) -> None:
 
 
 def check_seconds(field: str, seconds: float | None) -> None:
-    """Raise ``UserError`` for a length of time that is none: nothing, or more than a year."""
+    """Raise ``UserError`` for a duration of 0, or of more than a year."""
     if seconds is not None and not 0 < seconds <= YEAR:
         raise UserError(f"{field}: must be more than 0 and at most a year")
 
 
 def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
-    """Yield (what must hold, what is said otherwise) of how a job ends and runs again."""
+    """Yield (condition, error if it is not met) for a job's end and retries."""
     idle, warn, retries = spec.idle_timeout, spec.signal, spec.retries
     if idle is not None:
         yield 0 < idle <= YEAR, "idle_timeout: must be more than 0 and at most a year"
         yield spec.gpus.kind != "none", "idle_timeout: a job without a GPU has no use"
     if warn is not None:
-        known = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
-        yield known, f"signal: {warn.name!r} is not a signal that a job can be warned with"
+        valid = _SIGNAL.fullmatch(warn.name) and warn.name not in ("SIGKILL", "SIGSTOP")
+        yield valid, f"signal: {warn.name!r} is not a signal that a job can be warned with"
         before = 0 < warn.before <= min(YEAR, spec.time_limit or YEAR)
         yield before, "signal: `before` must be more than 0 and no longer than the time limit"
     if retries is not None:
         yield 0 <= retries.max <= 100, f"retries: {retries.max} is not 0 to 100"
         few = len(retries.on) <= MOST_ENDS
-        yield few, f"retries: {len(retries.on)} ends are named, {MOST_ENDS} can be"
+        yield few, f"retries: {len(retries.on)} ends are named, the limit is {MOST_ENDS}"
         for word in retries.on:
             yield _RETRY_ON.fullmatch(word), f"retries: {word!r} is not an end that can be retried"
         backoff = 0 <= retries.backoff <= retries.max_backoff <= YEAR
@@ -198,7 +201,7 @@ def _rules_of_the_queue(spec: JobSpec) -> Iterator[tuple[object, str]]:
 
 
 def check_priority(priority: int) -> None:
-    """Raise ``UserError`` where a priority cannot be."""
+    """Raise ``UserError`` for an invalid priority."""
     if not 0 <= priority <= MAX_PRIORITY:
         raise UserError(f"priority: {priority} is not 0 to {MAX_PRIORITY}")
 
@@ -209,7 +212,8 @@ def check_edit(job: Job, need: GpuRequest, limit: float | None) -> None:
     check_seconds("time_limit", limit)
     if job.idle_timeout is not None and need.kind == "none":
         raise UserError(
-            "gpus: the job has an idle_timeout, which needs a GPU", fix="Submit it anew without."
+            "gpus: the job has an idle_timeout, which needs a GPU",
+            fix="Submit it again without it.",
         )
     if job.warn is not None and limit is not None and job.warn.before >= limit:
         raise UserError(

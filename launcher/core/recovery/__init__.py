@@ -1,1 +1,1 @@
-"""The world after a restart, from a backup, or from what Docker still shows."""
+"""The world after a restart, from a backup, or from Docker's containers."""

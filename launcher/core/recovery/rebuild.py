@@ -1,7 +1,7 @@
-"""A world put right by what Docker shows, after its database was damaged or lost.
+"""Rebuilds a world from Docker's containers, after its database was damaged or lost.
 
-Docker's word wins: a container of ours that runs holds its slices, whatever was recorded. Who was
-recorded as begun and has no container is lost, and who may have begun is never begun again (I14).
+Docker's state wins: our running containers hold their slices, whatever was recorded. A job recorded
+as started without a container is lost, and a job that may have started is never restarted (I14).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from launcher.spec.gpus import GpuRequest
 
 @dataclass(frozen=True, slots=True)
 class FoundContainer:
-    """A container of ours as its labels and Docker tell it; ``document`` is its job's spec."""
+    """One of our containers, from its labels and Docker; ``document`` is its job's spec."""
 
     job: int
     attempt: int
@@ -47,13 +47,13 @@ class FoundContainer:
 
     @property
     def ended(self) -> bool:
-        """Whether it ran and does not run any more."""
+        """Whether it ran and has stopped."""
         return self.started_at is not None and not self.running
 
 
 @dataclass(slots=True)
 class RebuiltJobs:
-    """What came of it: job ids, and sentences about what is not certain."""
+    """The result: job ids, and sentences about uncertain facts."""
 
     running: list[int] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
@@ -65,21 +65,21 @@ class RebuiltJobs:
 
 @dataclass(slots=True)
 class Rebuild:
-    """Puts one world right. ``ended`` returns a job that is recorded as DONE.
+    """Rebuilds one world. ``ended`` returns a job that is recorded as DONE.
 
-    ``begun`` has the highest attempt of which a log, or the mark of its start, is there, by job;
-    ``slices`` what NVML shows.
+    ``started_attempts`` has each job's highest attempt with a log or a start record; ``slices``
+    are NVML's.
     """
 
     world: World
     ended: Callable[[int], Job | None]
-    begun: Mapping[int, int]
+    started_attempts: Mapping[int, int]
     slices: Mapping[str, Slice]
     now: ev.Now
     restored: RebuiltJobs = field(default_factory=RebuiltJobs)
 
     def run(self, containers: Iterable[FoundContainer]) -> RebuiltJobs:
-        """Apply what Docker shows; the world's changes are to be committed before anything else."""
+        """Apply Docker's state; the world's changes must be committed before anything else."""
         taken: set[int] = set()
         for item in _last_first(containers):
             if item.job not in taken and self._take(item):
@@ -88,7 +88,7 @@ class Rebuild:
         for job in active:
             if job.id not in taken and job.state is not State.COMPLETING:
                 self._lose(job)
-            elif job.state is State.COMPLETING:  # one that holds nothing is over
+            elif job.state is State.COMPLETING:  # without slices it has ended
                 self._attempt_of(job)
                 attempts.idle(self.world, ev.SlicesIdle(job.id, job.attempt, ()), self.now)
         for job in [j for j in self.world.jobs.values() if j.state is State.PENDING]:
@@ -100,10 +100,10 @@ class Rebuild:
         return self.restored
 
     def _take(self, container: FoundContainer) -> bool:
-        """Let a job be where its container is; False where the record is ahead of the container."""
+        """Move a job to its container's state; False if the record is ahead of the container."""
         if container.running and container.job in self.restored.running:
             for uuid in container.slices:
-                attempt = f"attempt {container.attempt} is on {uuid} as well"
+                attempt = f"attempt {container.attempt} is also on {uuid}"
                 text = f"job {container.job} runs twice: {attempt}"
                 self._doubt(uuid, text)
             return True
@@ -147,7 +147,7 @@ class Rebuild:
         self.world.add(job)
         self.world.changes.new_jobs.append((job, container.document))
         self.restored.doubts.append(
-            f"job {job.id}: of what was asked only image, command and slices are known"
+            f"job {job.id}: only image, command and slices of its request are known"
         )
         return job
 
@@ -177,7 +177,7 @@ class Rebuild:
         if container.ended and not job.slices and container.slices:
             self._end(job, container)
         if not container.started_at and len(job.slices) < len(container.slices):
-            text = "what it was to run on is in use"
+            text = "its slices are in use"
             refused = ev.StartFailed(job.id, job.attempt, ev.StartFailure.FOREIGN, text)
             attempts.start_failed(world, refused, self.now)
         restored = self.restored
@@ -190,7 +190,7 @@ class Rebuild:
         ).append(job.id)
 
     def _hold(self, job: Job, container: FoundContainer) -> None:
-        """Lease a container's slices to its job; one that ended has none that others run on."""
+        """Lease a container's slices to its job; an ended one gets none that other jobs run on."""
         world = self.world
         for lease in list(world.leases.get(job.id, ())):
             if lease.attempt != container.attempt or lease.slice.uuid not in container.slices:
@@ -207,20 +207,20 @@ class Rebuild:
                 continue
             if held is not None:
                 self._let_go(held)
-            known = state.slice if state is not None and state.slice.gpu_uuid else None
-            shown = self.slices.get(uuid) or known or Slice(uuid, "", 0, "", None, 0)
+            recorded = state.slice if state is not None and state.slice.gpu_uuid else None
+            shown = self.slices.get(uuid) or recorded or Slice(uuid, "", 0, "", None, 0)
             granted = wall_of(container.started_at) or self.now.wall
             world.grant(Lease(job.id, container.attempt, shown, granted))
         job.slices = tuple(lease.slice.uuid for lease in world.leases.get(job.id, ()))
 
     def _doubt(self, uuid: str, why: str) -> None:
-        """Let nobody have a slice that two use, until somebody has looked."""
+        """Bar a slice that two jobs use, until an admin has checked it."""
         self.restored.doubts.append(why)
         self.world.slices.setdefault(uuid, SliceState(Slice(uuid, "", 0, "", None, 0), lost=True))
         self.world.quarantine(uuid, Quarantine(why, lasting=True, since=self.now.wall))
 
     def _let_go(self, lease: Lease) -> None:
-        """End a lease that is not true; nobody is charged for it."""
+        """End a lease that is wrong; it is not charged."""
         lease.released_at = self.now.wall
         self.world.slices[lease.slice.uuid].lease = None
         self.world.leases[lease.job].remove(lease)
@@ -238,14 +238,14 @@ class Rebuild:
         attempts.ended(self.world, event, self.now)
 
     def _lose(self, job: Job) -> None:
-        """A job that had begun has no container any more: how it ended cannot be known."""
+        """End a started job without a container: its outcome cannot be known."""
         self._attempt_of(job)
         text = "the database was damaged, and its container is gone"
         attempts.lost(self.world, ev.AttemptLost(job.id, job.attempt, text), self.now)
         self.restored.lost.append(job.id)
 
     def _attempt_of(self, job: Job) -> None:
-        """Let a job that has begun have its attempt, also where that is not recorded any more."""
+        """Create the attempt of a started job if it is not recorded any more."""
         world = self.world
         if job.id not in world.attempts:
             name = container_name(world.store, job.id, job.attempt)
@@ -255,28 +255,28 @@ class Rebuild:
             world.attempts[job.id] = world.changes.attempts[(job.id, job.attempt)] = attempt
 
     def _look_at_waiting(self, job: Job) -> None:
-        world, begun = self.world, self.begun.get(job.id, 0)
-        if begun > job.attempt:
-            text = f"attempt {begun} may have begun, and has no record: it is not run again"
+        world, started = self.world, self.started_attempts.get(job.id, 0)
+        if started > job.attempt:
+            text = f"attempt {started} may have started but has no record: it is not run again"
             finish(world, job, lifecycle.Settled, Outcome.LOST, self.now, message=text)
             self.restored.lost.append(job.id)
             return
-        known = world.jobs.keys() | world.arrays.keys()
+        existing = world.jobs.keys() | world.arrays.keys()
         for dependency in tuple(job.waits_for):
-            if dependency.job in known or any(i == dependency.job for i, _ in world.ended):
+            if dependency.job in existing or any(i == dependency.job for i, _ in world.ended):
                 continue
             other = self.ended(dependency.job)
             if other is not None and other.outcome is not None:
                 world.ended.append((other.id, other.outcome))
                 continue
             job.held = Reason.JOB_HELD_ADMIN
-            job.message = f"it waits for job {dependency.job}, of which nothing is known any more"
+            job.message = f"it waits for job {dependency.job}, which is unknown"
             del job.waits_for[dependency]
             world.note(job, self.now.wall, "rebuilt", job.message)
             self.restored.doubts.append(f"job {job.id} is held: {job.message}")
 
     def _distrust(self, containers: Iterable[FoundContainer]) -> None:
-        """Where NVML does not show what a container runs on, no slice is free unproven (I10)."""
+        """Trust no slice without proof if NVML does not show a container's slices (I10)."""
         unknown = sorted(
             (item.job, uuid)
             for item in containers
@@ -295,12 +295,12 @@ class Rebuild:
 
 
 def _last_first(containers: Iterable[FoundContainer]) -> Sequence[FoundContainer]:
-    """Order containers: who runs, then who ended, then who never began; newest attempt first."""
+    """Order containers: running, then ended, then never started; newest attempt first."""
     return sorted(containers, key=lambda f: (not f.running, not f.ended, -f.attempt, f.job))
 
 
 def _is_ahead(job: Job, container: FoundContainer) -> bool:
-    """Whether a record knows more than its container: that attempt is over."""
+    """Whether a record is newer than its container: that attempt has ended."""
     if container.running:
         return False
     if job.state is State.PENDING:
@@ -309,6 +309,6 @@ def _is_ahead(job: Job, container: FoundContainer) -> bool:
 
 
 def _ends_already(job: Job, container: FoundContainer) -> bool:
-    """Whether the end of this attempt is on record, and only its slices are not proven free."""
+    """Whether the end of this attempt is recorded, and only its slices are not proven free."""
     same = job.state is State.COMPLETING and container.attempt == job.attempt
     return same and not container.running

@@ -1,7 +1,7 @@
-"""After a restart: what must be done so that what is recorded and what runs agree again.
+"""After a restart: the actions that make records and running containers agree again.
 
-The records say how far each attempt was meant to be; every action is idempotent and looks before
-it acts, so going on is asking again. An attempt goes on under its own number.
+The records contain each attempt's intended state. Every action is idempotent and inspects before it
+acts, so it can simply be repeated. An attempt keeps its number.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from launcher.core.world.world import World
 def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
     """Return the actions that continue every live job of a world just read from the store.
 
-    No process on a slice outlives a reboot: what an earlier attempt holds is free.
-    ``rebooted``: the machine was, since a daemon was there last.
+    No process on a slice survives a reboot: slices of earlier attempts are free. ``rebooted``: the
+    machine was rebooted since the last daemon.
     """
     actions = [*images.unsettled(world), *take_up(world, now)]
     layout_executor.taken_up(world, now)
@@ -47,7 +47,7 @@ def resume(world: World, now: Now, *, rebooted: bool = False) -> list[Action]:
 
 
 def take_up(world: World, now: Now) -> list[Action]:
-    """Give a world just read what is not in its rows: the queue, the images, the deadlines."""
+    """Restore what is not in the rows of a world just read: the queue, images, deadlines."""
     actions: list[Action] = []
     keep_pace(world, now)
     for job in world.jobs.values():
@@ -55,7 +55,7 @@ def take_up(world: World, now: Now) -> list[Action]:
             left = (job.started_wall or now.wall) + job.time_limit - now.wall
             world.set_deadline(job, now.boot + left)
             if job.warn_at is not None and job.warn_at <= now.boot:
-                job.warn_at = None  # it was warned before
+                job.warn_at = None  # it was warned earlier
         if job.state is State.RUNNING and job.stopping:
             actions += stop(world, job, now)
         if job.state is State.PENDING:
@@ -66,7 +66,7 @@ def take_up(world: World, now: Now) -> list[Action]:
 def _start_again(world: World, job: Job) -> StartAttempt:
     attempt = world.attempts[job.id]
     leased = {lease.slice.uuid: lease.slice for lease in world.leases.get(job.id, ())}
-    slices = tuple(leased[uuid] for uuid in attempt.slices)  # as the container was made
+    slices = tuple(leased[uuid] for uuid in attempt.slices)  # as at the container's creation
     name = attempt.container_name
     return StartAttempt(
         job.id,
@@ -83,11 +83,11 @@ def _start_again(world: World, job: Job) -> StartAttempt:
 
 
 def _unfit(job: Job, slices: tuple[Slice, ...]) -> str | None:
-    """Return why an older version's lease may not be used: its memory is shared (I15)."""
+    """Return why a lease of an older version may not be used: its memory is shared (I15)."""
     result = next((s for s in slices if s.memory_shared and not fits(job.need, s)), None)
     if result is None:
         return None
-    return f"{result.uuid} ({result.profile}) shares its memory; {job.need} was asked"
+    return f"{result.uuid} ({result.profile}) shares its memory; {job.need} was requested"
 
 
 def _let_go(world: World, job: Job, now: Now) -> list[Action]:

@@ -1,4 +1,4 @@
-"""A world from a backup: what had not ended then is held, for what came of it is unknown."""
+"""A world from a backup: unfinished jobs are held, because their outcome is unknown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcher.core.model.job import Job, Reason, State
 from launcher.core.model.layout_change import OpResult, OpState
 from launcher.core.world.world import World
 
-CAUSE = "what came of it is unknown: the database was restored from a backup"
+CAUSE = "its outcome is unknown: the database was restored from a backup"
 
 
 @dataclass(slots=True)
@@ -22,11 +22,13 @@ class RestoredJobs:
     ended: list[int] = field(default_factory=list)
 
 
-def restore(world: World, now: ev.Now, made_at: str, begun: Mapping[int, int]) -> RestoredJobs:
-    """Hold every job that had not ended, and end all leases; the changes are to be committed.
+def restore(
+    world: World, now: ev.Now, made_at: str, started_attempts: Mapping[int, int]
+) -> RestoredJobs:
+    """Hold every unfinished job, and end all leases; the changes must be committed.
 
-    ``begun`` has the highest attempt that has a log, by job: no later one may have its
-    number. Containers that run on belong to another store, so their slices count as in use.
+    ``started_attempts`` has each job's highest attempt with a log: no later attempt may reuse its
+    number. Running containers belong to another store, so their slices count as in use.
     """
     restored_jobs = RestoredJobs()
     for job in list(world.jobs.values()):
@@ -40,7 +42,7 @@ def restore(world: World, now: ev.Now, made_at: str, begun: Mapping[int, int]) -
             job.id
         )
         _hold(job, made_at)
-        job.attempt = max(job.attempt, begun.get(job.id, 0))
+        job.attempt = max(job.attempt, started_attempts.get(job.id, 0))
         world.note(job, now.wall, "restored", f"held: its state since {made_at} is unknown")
     _end_layout_change(world, now)
     return restored_jobs

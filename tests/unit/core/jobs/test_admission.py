@@ -123,7 +123,7 @@ def test_a_dependency_that_ended_before_is_known_at_once() -> None:
     assert good.state is State.STARTING
     (bad,) = queue(machine, new(after=[(done, Outcome.FAILED)]))
     assert (bad.outcome, bad.reason) == (Outcome.CANCELLED, Reason.DEPENDENCY_NEVER_SATISFIED)
-    with pytest.raises(StaleRequest, match="job 77 ended just now"):
+    with pytest.raises(StaleRequest, match="job 77 has just ended"):
         queue(machine, new(after=[(done, None)]))
 
 

@@ -69,7 +69,7 @@ def test_a_user_is_told_of_an_image_that_an_admin_may_publish() -> None:
     job = ask(machine, BOB, OPEN)
     machine.tell(ev.ImageResolved(OPEN, ID), ev.ImageFailed(OPEN, "denied"))
     assert job.message == (
-        "denied. It is on this machine, for admins only: an admin makes it everybody's with "
+        "denied. It is on this machine, for admins only: an admin can publish it with "
         f"`launch images publish {OPEN.reference}`"
     )
 

@@ -80,7 +80,7 @@ def test_a_retry_that_was_read_before_the_job_was_deleted_is_refused() -> None:
     over = ended(machine)
     read_at = machine.world.recent.count
     prune(machine, ev.Prunable(over.id))
-    with pytest.raises(StaleRequest, match="deleted just now"):
+    with pytest.raises(StaleRequest, match="just changed or deleted"):
         decide(machine.world, retried(over, read_at), machine.time)
     assert machine.world.jobs == {}
 

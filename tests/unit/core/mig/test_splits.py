@@ -167,5 +167,5 @@ def test_i15_a_lease_of_shared_memory_for_a_request_of_memory_is_not_begun_after
     }
     assert told == {
         exact.id: None,
-        old.id: f"{old.slices[0]} (1c.2g.12gb) shares its memory; {old.need} was asked",
+        old.id: f"{old.slices[0]} (1c.2g.12gb) shares its memory; {old.need} was requested",
     }

@@ -44,7 +44,7 @@ def test_what_is_as_long_as_it_can_be_is_well_formed(fields: dict[str, Any]) -> 
             {"gpus": GpuRequest("uuid", uuids=tuple(map(str, range(1025))))},
             "at most 1024 names",
         ),
-        ({"retries": Retries(1, ("oom",) * 101)}, "101 ends are named, 100 can be"),
+        ({"retries": Retries(1, ("oom",) * 101)}, "101 ends are named, the limit is 100"),
         (
             {"environment": {f"V{n}": "é" * 60_000 for n in range(20)}},
             "environment: it has 2400090 bytes, 2097152 can be",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.core.messages import events as ev
-from launcher.core.mig.layout_requests import begin
+from launcher.core.mig.layout_requests import start
 from launcher.core.model.gpu import Gpu, Instance, Inventory, Slice
 from launcher.core.model.job import Reason, State
 from launcher.core.model.layout_change import Busy, Wish
@@ -101,7 +101,7 @@ def test_the_layout_of_a_silent_gpu_is_not_changed() -> None:
     see(machine, gpus, slices, "GPU-a")
     wish = Wish("GPU-a", wants=(), exact=True)
     with pytest.raises(StaleRequest, match="does not answer"):
-        begin(
+        start(
             machine.world,
             ev.LayoutAsked(ROOT, "clear", "0", (wish,), Busy.REFUSE),
             machine.time,
