@@ -47,7 +47,7 @@ def test_what_is_as_long_as_it_can_be_is_well_formed(fields: dict[str, Any]) -> 
         ({"retries": Retries(1, ("oom",) * 101)}, "101 ends are named, the limit is 100"),
         (
             {"environment": {f"V{n}": "é" * 60_000 for n in range(20)}},
-            "environment: it has 2400090 bytes, 2097152 can be",
+            "environment: it has 2400090 bytes, the limit is 2097152",
         ),
         ({"volumes": (Mount("/a", "/" + "t" * 4096, False),)}, "a path has 4097 characters"),
         ({"working_dir": "/" * 5000}, "a path has 5000 characters"),
