@@ -29,8 +29,9 @@ def command(
     in use is touched without --wait or --cancel-jobs. -f reads NVIDIA mig-parted's files; those may
     switch MIG mode too.
 
-    Exit status: 0 applied and verified, 1 it could not be (what stands now is said), 2 the layout
-    cannot be, before anything was changed.
+    Exit status: 0 applied and verified; 1 failed, with the present layout; 2 the layout is not
+    possible, nothing was changed; 4 MIG mode takes effect after a reboot, after which the daemon
+    completes the change by itself.
     """
     words, entries = asked(specs, gpu, file, config, exact=exact)
     client = connect()

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from launcher.cli.input.common import connect, output_option
-from launcher.cli.input.layout_change import busy_options, follow, gpu_option, named, request
+from launcher.cli.input.layout_change import (
+    EXIT_PENDING,
+    busy_options,
+    follow,
+    gpu_option,
+    named,
+    request,
+)
 from launcher.wire import LayoutEntry
 
 
@@ -20,8 +27,10 @@ def command(
 ) -> int:
     """Remove every slice of a GPU, whoever made it, and with --mode-off MIG mode too.
 
-    Exit status 0 only if the GPU is clean then. Made for ExecStop of a unit: an A30 keeps its mode
-    when the machine stops, and would hand it to whoever gets it next.
+    Exit status 0 only if the GPU is clean: no slice is left, and with --mode-off MIG mode is off,
+    or goes off at the next reboot. Made for ExecStop of a unit: an A30 keeps its mode when the
+    machine stops, and would hand it to its next tenant. A change of the GPU that still waits is
+    given up for it.
     """
     if every and gpu is not None:
         raise click.UsageError("--all and --gpu cannot be used together.")
@@ -32,4 +41,5 @@ def command(
     wanted = request(
         "clear", [w for w in words if w], [entry], waiting=waiting, cancel_jobs=cancel_jobs
     )
-    return follow(client, client.layout.change(wanted), output)
+    pending_status = 0 if mode_off else EXIT_PENDING
+    return follow(client, client.layout.change(wanted), output, pending_status)

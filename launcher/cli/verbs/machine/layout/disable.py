@@ -16,7 +16,7 @@ from launcher.wire import LayoutEntry
 def command(gpu: str | None, waiting: bool, cancel_jobs: bool, output: str) -> int:
     """Switch MIG mode off: every slice of the GPU goes, and it is one whole GPU again.
 
-    Where a reset or reboot is needed for it to take effect, that is said and the exit status is 1.
+    Exit status 4: it takes effect after a reboot.
     """
     entry = LayoutEntry(gpus=named(gpu), mode=False)
     client = connect()
