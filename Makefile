@@ -12,7 +12,7 @@ TESTS ?=
 # More than there are cores: many tests wait for something most of their time.
 WORKERS ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 
-.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose test-systemd soak bench bench-peers docs clean
+.PHONY: help system venv demo lint format test test-python test-debian test-engines test-compose test-systemd soak check-gpu bench bench-peers docs clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ test-systemd: ## Run tests/systemd on a bare Debian that systemd boots, made her
 
 soak: system $(STAMP) ## Drill for SECONDS=n: crashes, faults, power loss; SEED=n for the same again
 	$(SUDO) $(BIN)/python -m tests.drills.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
+check-gpu: $(STAMP) ## Compare what the launcher reads of this machine's GPUs with nvidia-smi; changes nothing, writes a report
+	$(SUDO) $(BIN)/python -m tests.hardware.check_gpu $(REPORT)
 
 bench: system $(STAMP) ## Measure against bare Docker; prints ratios
 	$(SUDO) $(BIN)/python -m tests.benchmarks
