@@ -92,7 +92,7 @@ def test_a_card_that_nvidia_smi_sees_likewise_is_well_and_a_difference_is_shown(
     env = machine.environment()
     code, report = checked(tmp_path, env)
     assert (code, "it is missing, or it fails" in report) == (1, True)
-    driver = next(line for line in report.splitlines() if "| doctor driver " in line).split()[5]
+    driver = next(line for line in report.splitlines() if "| doctor driver " in line).split()[7]
     row = f"0, {gpu}, {name}, 24576, {driver}, Enabled, Enabled, 0x20B710DE, Disabled\n"
     env["PATH"] = nvidia_smi(tmp_path, row, f"GPU 0: {name} (UUID: {gpu})\n{listed}")
     code, report = checked(tmp_path, env)
