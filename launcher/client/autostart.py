@@ -20,7 +20,11 @@ from launcher.errors import DaemonUnreachable
 
 IDLE_EXIT_SECONDS = 600
 START_SECONDS = 30.0
-UNITS = ("/etc/systemd/system/launcher.service", "/lib/systemd/system/launcher.service")
+UNITS = tuple(
+    f"{place}/systemd/system/launcher.service"
+    for place in ("/etc", "/run", "/lib", "/usr/lib", "/usr/local/lib")
+)
+"""A system service that has one of these may be slow to start: no per-user daemon beside it."""
 DOCKER_SOCKET = "/var/run/docker.sock"
 
 _POLL_SECONDS = 0.02

@@ -7,7 +7,7 @@ that fails undoes its own changes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +22,18 @@ T = TypeVar("T")
 
 IN_USE_SECONDS = 5.0
 """A process that has just ended can keep an instance busy this long, but not longer."""
+
+
+SERVICES = {
+    "nvidia-persiste": "nvidia-persistenced",
+    "nv-hostengine": "nvidia-dcgm",
+    "dcgm-exporter": "dcgm-exporter",
+    "nv-fabricmanage": "nvidia-fabricmanager",
+    "nvsm_core": "nvsm",
+    "Xorg": "display-manager",
+    "gnome-shell": "display-manager",
+}
+"""Commands, as the kernel cuts their names (TASK_COMM_LEN), of services that keep a GPU open."""
 
 
 class ResetNeeded(GpuFault):
@@ -198,10 +210,22 @@ def _in_use(
     result = holders_of(_processes(device, gi), nvml.minor_number(device))
     holders = "; ".join(map(str, result)) or "no visible process"
     subject = f"GPU instance {gi}" if gi is not None else "the GPU"
-    return GpuFault(
-        f"{subject} is in use: {holders}",
-        fix="End it, then try again. Services such as nvidia-persistenced, dcgm and a display "
-        "manager also keep a GPU open.",
+    return GpuFault(f"{subject} is in use: {holders}", fix=_way_out(result))
+
+
+def _way_out(holders: Sequence[Holder]) -> str:
+    """Return the commands that free a GPU, in order."""
+    units = list(dict.fromkeys(SERVICES[h.command] for h in holders if h.command in SERVICES))
+    others = [h for h in holders if h.command not in SERVICES]
+    if not units and holders:
+        return "End it, then try again."
+    if not units:
+        usual = "nvidia-persistenced nvidia-dcgm"
+        return f"Services may hold it: `systemctl stop {usual}`, try again, then start them again."
+    first = f"End process {', '.join(str(h.pid) for h in others)}. " if others else ""
+    return (
+        f"{first}In this order: `systemctl stop {' '.join(units)}`; the same request again; "
+        f"`systemctl start {' '.join(reversed(units))}`."
     )
 
 

@@ -25,6 +25,7 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 ELSEWHERE = {
     "git clone <this repository> launcher && cd launcher": "how a checkout is made",
     "make demo": "tests/acceptance/test_demo.py",
+    "sudo apt-get update && sudo apt-get install -y python3-venv": "make test-systemd",
     "sudo python3 -m venv /opt/launcher && sudo /opt/launcher/bin/pip install"
     " -c .ci/constraints.txt .": "make test-systemd",
     "sudo /opt/launcher/bin/launch install-service && sudo systemctl daemon-reload": (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.cli.verbs.service import install_service
 from launcher.errors import UserError
 from launcher.service.units import NAMES, units
 from tests.unit.cli.launch_command import Launch
@@ -67,3 +68,32 @@ def test_the_verb_prints_the_units_and_writes_none(
     failed = launch("install-service", "--directory", str(tmp_path / "nowhere"))
     assert failed.code == 1
     assert "cannot write" in failed.err
+
+
+def test_a_group_that_does_not_exist_is_refused_before_anything_is_written(
+    launch: Launch, tmp_path: Path
+) -> None:
+    place = tmp_path / "units"
+    place.mkdir()
+    failed = launch("install-service", "--group", "no-such-group", "--directory", str(place))
+    assert (failed.code, list(place.iterdir())) == (2, [])
+    assert "`groupadd no-such-group`" in failed.err
+
+
+def test_the_program_is_linked_where_all_users_and_sudo_find_it(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_path = tmp_path / "bin/launch"
+    on_path.parent.mkdir()
+    monkeypatch.setattr("sys.argv", [str(LAUNCH)])
+    monkeypatch.setattr("sys.executable", str(PYTHON))
+    for name, value in (("SYSTEM_UNITS", str(tmp_path)), ("PAM_SERVICES", tmp_path / "none"),
+                        ("ON_PATH", on_path)):  # fmt: skip
+        monkeypatch.setattr(install_service, name, value)
+    for _ in range(2):  # an upgrade finds the link
+        assert launch("install-service", "--directory", str(tmp_path)).code == 0
+        assert on_path.readlink() == LAUNCH
+    on_path.unlink()
+    on_path.write_text("somebody's own")
+    assert "is kept" in launch("install-service", "--directory", str(tmp_path)).err
+    assert on_path.read_text() == "somebody's own"

@@ -12,6 +12,8 @@ from launcher.cli.output import terminal
 
 SYSTEM_UNITS = "/etc/systemd/system"
 PAM_SERVICES = Path("/etc/pam.d")
+ON_PATH = Path("/usr/local/bin/launch")
+"""On every user's PATH and in sudo's secure_path, of Debian and Ubuntu."""
 
 
 @click.command("install-service", short_help="Write the units of a system service.")
@@ -23,8 +25,9 @@ PAM_SERVICES = Path("/etc/pam.d")
 def command(group: str | None, directory: str, only_print: bool) -> None:
     """Write the units of the daemon and of its helpers.
 
-    Into the system's own directory, also the PAM service of background host jobs, /etc/pam.d/
-    launcher-host; one that is there already is kept.
+    With the system's own directory it also writes the PAM service of background host jobs,
+    /etc/pam.d/launcher-host, unless it exists, and links /usr/local/bin/launch to this program, so
+    that all users and sudo find it.
 
     It starts nothing: what it says at the end does. Units that are there are replaced; what you
     change goes into `systemctl edit launcher`.
@@ -32,6 +35,8 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
     from launcher.errors import StateDirError
     from launcher.service.units import PAM, pam_service, units
 
+    if group is not None:
+        _check(group)
     launch = Path(sys.argv[0]).absolute()
     result = units(launch, Path(sys.executable).absolute(), group)
     if only_print:
@@ -47,6 +52,8 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
         if directory == SYSTEM_UNITS and PAM_SERVICES.is_dir() and not pam.exists():
             pam.write_text(pam_service())
             pam.chmod(0o644)
+        if directory == SYSTEM_UNITS:
+            _link(launch, ON_PATH)
     except OSError as error:
         raise StateDirError(
             f"cannot write {error.filename or place}: {error.strerror}",
@@ -54,3 +61,28 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
         ) from error
     terminal.say(f"wrote {', '.join(result)} into {place}")
     terminal.say("now: systemctl daemon-reload && systemctl enable --now launcher.service")
+
+
+def _check(group: str) -> None:
+    import grp
+
+    from launcher.errors import UserError
+
+    try:
+        grp.getgrnam(group)
+    except KeyError:
+        raise UserError(
+            f"there is no group {group!r} on this machine",
+            fix=f"Make it, and add its members: `groupadd {group}`, `usermod -aG {group} USER`.",
+        ) from None
+
+
+def _link(launch: Path, place: Path) -> None:
+    """Link the program, unless something else has the place."""
+    if place.is_symlink():
+        place.unlink()
+    if place.exists() or launch == place:
+        terminal.say(f"{place} exists and is kept; this program is {launch}")
+        return
+    place.symlink_to(launch)
+    terminal.say(f"linked {place} to {launch}")
