@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from launcher.core.model.job import Job
+from launcher.spec.gpus import GpuKind
 from launcher.store.rows import rows
 from launcher.store.rows.job_rows import JobReader
 from launcher.store.salvage.pages import Pages
@@ -206,7 +207,7 @@ class Salvage:
 
 
 def _plausible_job(row: sqlite3.Row) -> Job:
-    """Return the job of a row; raises ``ValueError`` if its numbers cannot be a job's."""
+    """Return the job of a row; raises ``ValueError`` if its values cannot be a job's."""
     job = JobReader().job(row)
     times = (job.submitted_at, job.begin, job.started_wall, job.stop_asked)
     whole = (
@@ -216,12 +217,13 @@ def _plausible_job(row: sqlite3.Row) -> Job:
         and 0 <= job.kept_bytes < 1 << 31
         and 0 <= job.attempt < 1 << 31
         and 0 < job.need.count < 1 << 31
+        and job.need.kind in get_args(GpuKind)
         and abs(job.priority) < 1 << 31
         and (job.warn is None or 0.0 <= job.warn.before < LATEST)
         and (job.retries is None or 0 <= job.retries.max < 1 << 31)
     )
     if not whole:
-        raise ValueError("its numbers cannot be a job's")
+        raise ValueError("its values cannot be a job's")
     return job
 
 

@@ -151,6 +151,16 @@ def test_a_job_that_ended_holds_no_slice_after_a_rebuild(tmp_path: Path) -> None
         assert work.store.load(1).leases == {}
 
 
+def test_a_job_that_asks_for_an_unknown_kind_of_slice_is_left_out(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.commit(changes(new=(job(1), job(2))))
+    store._db.execute("UPDATE jobs SET need = replace(need, 'profile', 'pr/file') WHERE id = 1")
+    store.close()
+    with Rebuilding(tmp_path) as work:
+        assert work.salvage("12345678").left == {"jobs": 1}
+        assert set(work.store.load(1).jobs) == {2}
+
+
 def test_where_nothing_tells_how_far_ids_went_many_are_left_out(state: Path) -> None:
     (state / "highest-id").unlink()
     database = state / FILE_NAME
