@@ -11,6 +11,8 @@ from pathlib import Path
 from launcher.errors import DatabaseDamaged, InternalError, StateDirError
 
 FILE_NAME = "launcher.db"
+PAGE_SIZE = 4096
+"""SQLite's default. A salvage relies on it: a damaged header does not tell."""
 
 SPACE = "Free some space, then try again."
 WRITABLE = "Make it writable for the user that runs the launcher."
@@ -87,6 +89,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         if not read_only:
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             durable(connection, path)

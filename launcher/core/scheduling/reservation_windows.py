@@ -41,11 +41,11 @@ def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
         raise UserError("the window must end after its start and in the future")
     if (event.user is None) == (event.group is None):
         raise UserError("a reservation is for one user or one group")
-    slices = tuple(event.slices) or _of_profile(world, event)
+    slices = tuple(event.slices) or _of_profile(world, event, now)
     for uuid in slices:
         if uuid not in world.slices:
             raise UserError(f"slice {uuid} does not exist", fix="`launch slices` lists them.")
-        if (other := _taken(world, uuid, event)) is not None:
+        if (other := _taken(world, uuid, event, now)) is not None:
             raise UserError(f"{uuid} is reserved as {other.name} in that time")
     for name in [n for n, r in world.reservations.items() if r.end <= now.wall]:
         _drop(world, name)
@@ -56,19 +56,21 @@ def reserve(world: World, event: ReserveAsked, now: Now) -> list[Action]:
     return []
 
 
-def _taken(world: World, uuid: str, event: ReserveAsked) -> Reservation | None:
+def _taken(world: World, uuid: str, event: ReserveAsked, now: Now) -> Reservation | None:
+    """Return a reservation of the slice that is not over and overlaps with the new one."""
+    start = max(event.start, now.wall)
     overlapping = (
         r
         for r in world.reservations.values()
-        if uuid in r.slices and r.start < event.end and event.start < r.end
+        if uuid in r.slices and r.start < event.end and start < r.end
     )
     return next(overlapping, None)
 
 
-def _of_profile(world: World, event: ReserveAsked) -> tuple[str, ...]:
+def _of_profile(world: World, event: ReserveAsked, now: Now) -> tuple[str, ...]:
     """Choose slices of a profile that have no other reservation in that time, free ones first."""
     of_profile = [s for s in world.slices.values() if s.slice.profile == event.profile]
-    open_ = [s for s in of_profile if _taken(world, s.slice.uuid, event) is None]
+    open_ = [s for s in of_profile if _taken(world, s.slice.uuid, event, now) is None]
     if event.count < 1 or len(open_) < event.count:
         raise UserError(
             f"{event.count} x {event.profile} requested, {len(open_)} of {len(of_profile)} can be "

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,13 @@ from launcher.store.connect import FILE_NAME, cannot
 from launcher.store.reader import Reader
 from launcher.store.salvage.pages import Pages
 from launcher.store.salvage.replacing import Replacing
-from launcher.store.salvage.salvage import MOST_LOOKS, Salvage, Salvaged
+from launcher.store.salvage.salvage import Salvage, Salvaged
 from launcher.store.store import Store
 
 WORK = "rebuilding"
 ASIDE = f"{FILE_NAME}.damaged-"
 BLOCK = 4096
+MOST_LOOKS = 1_000_000
 MARGIN = 1000
 """If the highest id is unknown, this many are skipped, so that none is assigned twice."""
 
@@ -168,13 +168,6 @@ def _source(directory: Path) -> Path | None:
 
 
 def _id_in(copy: Path) -> str | None:
-    with contextlib.suppress(sqlite3.Error, UnicodeError):
-        connection = sqlite3.connect(copy)
-        try:
-            row = connection.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
-            return str(row[0]) if row else None
-        finally:
-            connection.close()
     for _, values in Pages(copy, copy.with_name(f"{copy.name}-wal")).rows():
         if len(values) == 2 and values[0] == "store" and isinstance(values[1], str):
             return values[1]

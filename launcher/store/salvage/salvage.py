@@ -1,7 +1,7 @@
 """Reads what is left of a damaged database, row by row, into a new one.
 
-SQLite is tried first, from both ends of a table and then for each row between them. If it finds no
-way to jobs, the file's pages are searched. What cannot be understood is counted and left out.
+SQLite is tried first, from both ends of each table. If it fails, the file's pages are searched for
+the rows of jobs. What cannot be understood is counted and left out.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from launcher.core.model.job import Job
+from launcher.spec.gpus import GpuKind
 from launcher.store.rows import rows
 from launcher.store.rows.job_rows import JobReader
 from launcher.store.salvage.pages import Pages
@@ -27,12 +28,10 @@ SINCE = {
     "audit": 7, "private_images": 8, "public_images": 11, "pulls": 11, "pruned": 15, "usage": 15,
 }  # fmt: skip
 """The schema that added a table, if a file of an older schema may lack it."""
-ADDED = {"jobs": 3, "arrays": 2}
-"""Columns that migrations appended, by table; NULL in older rows."""
-BY_ROWID = ("jobs", "arrays")
-"""The tables whose rows are searched one by one, and in the file's pages."""
+FROM_PAGES = {"jobs": 3, "arrays": 2, "attempts": 1, "leases": 0, "history": 0}
+"""The tables whose rows are searched in the file's pages and recognised by their number of columns;
+migrations appended this many, which older rows lack."""
 UNREADABLE = (sqlite3.Error, UnicodeError)
-MOST_LOOKS = 1_000_000
 HIGHEST_ID = 1 << 53
 LATEST = 1e11
 """A time in the year 5138, as seconds since 1970; nothing waits or runs for longer."""
@@ -59,14 +58,8 @@ class Salvage:
         self._source, self._into = source, into
         self._old = sqlite3.connect(source, isolation_level=None)
         self.salvaged = Salvaged()
-        self._version = self._schema()
-
-    def _schema(self) -> int:
-        """Return the schema number of the old file; tables added later are not missing."""
-        try:
-            return int(self._old.execute("PRAGMA user_version").fetchone()[0])
-        except UNREADABLE:
-            return max(SINCE.values())
+        schema = next(self._until_damage("PRAGMA user_version"), (max(SINCE.values()),))
+        self._version = int(schema[0])
 
     def run(self) -> Salvaged:
         """Copy everything readable, and leave out what is inconsistent."""
@@ -88,10 +81,7 @@ class Salvage:
         return self.salvaged
 
     def _copy(self, table: str) -> None:
-        try:
-            old = [r[1] for r in self._old.execute(f"PRAGMA table_info({table})")]
-        except UNREADABLE:
-            old = []
+        old = [row[1] for row in self._until_damage(f"PRAGMA table_info({table})")]
         if not old:
             self.salvaged.whole = self.salvaged.whole and self._version < SINCE.get(table, 0)
             return
@@ -101,20 +91,13 @@ class Salvage:
             self._insert(table, shared, tuple(row))
 
     def _rows(self, table: str, columns: list[str]) -> Iterator[Any]:
-        """Yield rows from the front, then from the back, then one by one between."""
+        """Yield rows from the front and, if that fails, from the back."""
         # A table's own tree, never an index: that may be damaged too, or hide rows.
         chosen = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED"
-        if (yield from self._until_damage(chosen)):
-            return
-        self.salvaged.whole = False
-        if table not in BY_ROWID:
-            keys = [r[1] for r in self._old.execute(f"PRAGMA table_info({table})") if r[5]]
-            order = ", ".join(f"{key} DESC" for key in keys or ["rowid"])
+        if not (yield from self._until_damage(chosen)):
+            self.salvaged.whole = False
+            order = ", ".join(f"{key} DESC" for key in _keys(self._into, table))
             yield from self._until_damage(f"{chosen} ORDER BY {order}")
-            return
-        yield from self._until_damage(f"{chosen} ORDER BY id DESC")
-        for number in range(1, min(self.salvaged.highest, MOST_LOOKS) + 1):
-            yield from self._until_damage(f"{chosen} WHERE id = {number}")
 
     def _until_damage(self, query: str) -> Generator[Any, None, bool]:
         try:
@@ -147,29 +130,30 @@ class Salvage:
                 self.salvaged.highest = max(self.salvaged.highest, row[0])
 
     def _copy_from_pages(self) -> None:
-        """Read the jobs and arrays that SQLite did not find from the file itself.
+        """Copy the rows that SQLite did not find from the file itself.
 
         If a row is there twice, the one that is further in its lifecycle is the newer one.
         """
-        known = {t: {r[0] for r in self._into.execute(f"SELECT id FROM {t}")} for t in BY_ROWID}
-        columns = {table: _columns(self._into, table) for table in BY_ROWID}
-        # Older rows lack the columns that were added later.
-        added = {
-            table: range(len(columns[table]) - ADDED.get(table, 0), len(columns[table]) + 1)
-            for table in BY_ROWID
+        columns = {table: _columns(self._into, table) for table in FROM_PAGES}
+        keys = {table: len(_keys(self._into, table)) for table in FROM_PAGES}
+        # Of these tables, those whose key is one column have a rowid, which is that column.
+        shapes = {
+            (keys[table] == 1, len(columns[table]) - lacking): table
+            for table, appended in FROM_PAGES.items()
+            for lacking in range(appended + 1)
         }
-        best: dict[tuple[str, int], tuple[Any, ...]] = {}
+        best: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         wal = self._source.with_name(f"{self._source.name}-wal")
         for rowid, values in Pages(self._source, wal).rows():
-            for table in BY_ROWID:
-                if len(values) in added[table] and rowid not in known[table]:
-                    lacking = (None,) * (len(columns[table]) - len(values))
-                    row = (rowid, *values[1:], *lacking)
-                    before = best.get((table, rowid))
-                    if before is None or _further(columns[table], row, before):
-                        best[table, rowid] = row
-        for (table, _), row in best.items():
-            self._insert(table, columns[table], row)
+            table = shapes.get((rowid is not None, len(values)))
+            if table is None or isinstance(values[0], str):  # sqlite_schema looks like history
+                continue
+            row = values if rowid is None else (rowid, *values[1:])
+            key, names = (table, *row[: keys[table]]), columns[table]
+            if key not in best or _progress(names, row) > _progress(names, best[key]):
+                best[key] = row
+        for (table, *_), row in best.items():
+            self._insert(table, columns[table][: len(row)], row)
 
     def _delete_invalid_rows(self) -> None:
         """Delete the rows that no reader of the store understands."""
@@ -181,7 +165,7 @@ class Salvage:
             "reservations": rows.reservation_from,
         }
         for table, read in readers.items():
-            keys = [r[1] for r in self._into.execute(f"PRAGMA table_info({table})") if r[5]]
+            keys = _keys(self._into, table)
             for row in self._into.execute(f"SELECT * FROM {table}").fetchall():
                 try:
                     read(row)
@@ -198,6 +182,11 @@ class Salvage:
             gone = db.execute(f"DELETE FROM {table} WHERE job NOT IN (SELECT id FROM jobs)")
             if gone.rowcount:
                 self._count_unusable(table, gone.rowcount)
+        db.execute(
+            "UPDATE leases SET released_at = granted_at "
+            "WHERE released_at IS NULL AND (job, attempt) NOT IN "
+            "(SELECT id, attempt FROM jobs WHERE state NOT IN ('PENDING', 'DONE'))"
+        )
         db.execute(
             "INSERT INTO arrays (id, uid, gid, user, name, size, indices) "
             "SELECT array_id, uid, gid, user, name, COUNT(*), '' FROM jobs "
@@ -218,7 +207,7 @@ class Salvage:
 
 
 def _plausible_job(row: sqlite3.Row) -> Job:
-    """Return the job of a row; raises ``ValueError`` if its numbers cannot be a job's."""
+    """Return the job of a row; raises ``ValueError`` if its values cannot be a job's."""
     job = JobReader().job(row)
     times = (job.submitted_at, job.begin, job.started_wall, job.stop_asked)
     whole = (
@@ -228,12 +217,13 @@ def _plausible_job(row: sqlite3.Row) -> Job:
         and 0 <= job.kept_bytes < 1 << 31
         and 0 <= job.attempt < 1 << 31
         and 0 < job.need.count < 1 << 31
+        and job.need.kind in get_args(GpuKind)
         and abs(job.priority) < 1 << 31
         and (job.warn is None or 0.0 <= job.warn.before < LATEST)
         and (job.retries is None or 0 <= job.retries.max < 1 << 31)
     )
     if not whole:
-        raise ValueError("its numbers cannot be a job's")
+        raise ValueError("its values cannot be a job's")
     return job
 
 
@@ -241,20 +231,19 @@ def _columns(db: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
 
 
+def _keys(db: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in db.execute(f"PRAGMA table_info({table})") if row[5]]
+
+
 _COME = ("PENDING", "STARTING", "RUNNING", "COMPLETING", "DONE")
 
 
-def _further(columns: list[str], row: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether one row of a job is further in its lifecycle than another."""
-    if "state" not in columns:
-        return False
-
-    def progress(values: tuple[Any, ...]) -> tuple[int, int]:
-        named = dict(zip(columns, values, strict=True))
-        state, attempt = named["state"], named["attempt"]
-        return (
-            attempt if isinstance(attempt, int) else -1,
-            _COME.index(state) if state in _COME else -1,
-        )
-
-    return progress(row) > progress(other)
+def _progress(columns: list[str], row: tuple[Any, ...]) -> tuple[int, int, int]:
+    """Return how far a row is in its lifecycle; attempts and leases gain values until they end."""
+    named = dict(zip(columns, row, strict=False))
+    state, attempt = named.get("state"), named.get("attempt")
+    return (
+        attempt if isinstance(attempt, int) else -1,
+        _COME.index(state) if state in _COME else -1,
+        sum(value is not None for value in row),
+    )

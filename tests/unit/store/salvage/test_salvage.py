@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -22,11 +23,11 @@ from launcher.store.rows import job_rows
 from launcher.store.rows.job_rows import job_row
 from launcher.store.salvage.pages import Pages
 from launcher.store.salvage.rebuild import Rebuilding, Told, copy_readable
-from launcher.store.salvage.salvage import Salvaged
+from launcher.store.salvage.salvage import FROM_PAGES, Salvaged
 from launcher.store.sql import migrations
 from tests.drills.histories import History
-from tests.support.builders import ALICE
-from tests.unit.store.worlds import AT, changes, done, job
+from tests.support.builders import ALICE, mig
+from tests.unit.store.worlds import AT, attempt_of, changes, done, job, lease_of, starting
 
 JOBS = 400
 
@@ -88,6 +89,76 @@ def test_without_its_first_page_every_job_is_found_in_the_others(state: Path) ->
     assert (len(specs), waiting) == (JOBS, WAITING)
     assert next_id > JOBS
     assert len(json.loads(specs[300])["x"]) == 20_000
+
+
+def test_a_wrong_page_size_in_the_header_loses_no_job(state: Path) -> None:
+    with (state / FILE_NAME).open("r+b") as file:
+        file.seek(16)
+        file.write((512).to_bytes(2, "big"))
+    specs, waiting, _ = salvaged(state)
+    assert (len(specs), waiting) == (JOBS, WAITING)
+
+
+def test_without_its_first_page_attempts_leases_and_history_are_found_too(tmp_path: Path) -> None:
+    """Tables without a rowid have rows on leaves and above them, some longer than a page."""
+    store, cause = Store.open(tmp_path), "x" * 9000
+    ended = [done(n, attempt=1, slices=(mig(0).uuid,)) for n in range(1, 300)]
+    runs = starting(300, 1)
+    store.commit(changes(
+        new=(*ended, runs),
+        attempts=tuple(
+            dataclasses.replace(attempt_of(one), cause=cause if one.id % 50 == 0 else None)
+            for one in (*ended, runs)
+        ),
+        leases=(*(lease_of(one, 0, AT) for one in ended), lease_of(runs, 1)),
+        history=tuple(HistoryLine(one.id, AT, "submitted", "by alice") for one in ended),
+    ))  # fmt: skip
+    store.close()
+    database = tmp_path / FILE_NAME
+    before = _dump(database, "attempts", "leases", "history")
+    assert len(before) == 2 * 300 + 299
+    database.write_bytes(bytes(4096) + database.read_bytes()[4096:])
+    with Rebuilding(tmp_path) as work:
+        assert not work.salvage("12345678").whole
+        work.finish("")
+    assert _dump(database, "attempts", "leases", "history") == before
+
+
+def test_every_row_that_is_searched_in_pages_tells_its_table() -> None:
+    """By the number of its columns and by whether it has a rowid, in every schema so far."""
+    db, shapes = sqlite3.connect(":memory:"), dict[tuple[int, int], set[str]]()
+    now: dict[str, tuple[int, int]] = {}
+    for script in migrations():
+        db.executescript(script)
+        now = {name: (keyed, count) for name, keyed, count in db.execute(
+            "SELECT name, wr, ncol FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'"
+        )}  # fmt: skip
+        for table, shape in now.items():
+            shapes.setdefault(shape, set()).add(table)
+    db.close()
+    for table, appended in FROM_PAGES.items():
+        keyed, present = now[table]
+        for count in range(present - appended, present + 1):
+            assert shapes.get((keyed, count), {table}) == {table}
+
+
+def test_a_job_that_ended_holds_no_slice_after_a_rebuild(tmp_path: Path) -> None:
+    store, ended = Store.open(tmp_path), done(1, attempt=1)
+    store.commit(changes(new=(ended,), attempts=(attempt_of(ended),), leases=(lease_of(ended),)))
+    store.close()
+    with Rebuilding(tmp_path) as work:
+        work.salvage("12345678")
+        assert work.store.load(1).leases == {}
+
+
+def test_a_job_that_asks_for_an_unknown_kind_of_slice_is_left_out(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.commit(changes(new=(job(1), job(2))))
+    store._db.execute("UPDATE jobs SET need = replace(need, 'profile', 'pr/file') WHERE id = 1")
+    store.close()
+    with Rebuilding(tmp_path) as work:
+        assert work.salvage("12345678").left == {"jobs": 1}
+        assert set(work.store.load(1).jobs) == {2}
 
 
 def test_where_nothing_tells_how_far_ids_went_many_are_left_out(state: Path) -> None:
@@ -292,11 +363,13 @@ def test_a_rebuild_that_was_cut_off_after_the_file_was_set_aside_goes_on(state: 
     assert (len(specs), waiting) == (JOBS, WAITING)
 
 
-def _dump(path: Path) -> list[str]:
+def _dump(path: Path, *tables: str) -> list[str]:
+    """Return the statements that make a database, or those that fill some of its tables."""
     connection = sqlite3.connect(path)
     lines = [line for line in connection.iterdump() if "sqlite_sequence" not in line]
     connection.close()
-    return sorted(lines)
+    starts = tuple(f'INSERT INTO "{table}"' for table in tables)
+    return sorted(line for line in lines if line.startswith(starts or ""))
 
 
 def test_values_of_a_matrix_that_are_no_mapping_are_damage() -> None:
