@@ -44,7 +44,11 @@ def _plan(world: World, target: Wish) -> GpuPlan:
             fix="The daemon must run as root.",
         )
     standing = standing_on(world, gpu.uuid)
-    if target.wants is None or _must_wait_for_mode(gpu, target):
+    waits = _must_wait_for_mode(gpu, target)
+    if waits and gpu.profiles:
+        for want in target.wants or ():
+            device_of(gpu, want.profile)  # raises for a profile that the GPU does not have
+    if target.wants is None or waits:
         gone = tuple(s for s in standing if (s.gi, s.place.whole) in target.drop)
         return GpuPlan(gpu.uuid, tuple(s for s in standing if s not in gone), gone, ())
     if target.exact and not target.wants:
@@ -106,9 +110,8 @@ def _has_room(world: World, gpu: Gpu, more: Wish, total: Wish) -> None:
 
 def _must_wait_for_mode(gpu: Gpu, target: Wish) -> bool:
     """Whether planning needs MIG mode on, because NVML reports no placements before."""
-    return bool(
-        target.mode and target.wants and not gpu.mig_current and board_of(gpu.profiles) is None
-    )
+    unplanned = target.wants is not None and not gpu.mig_current
+    return bool(target.mode and unplanned and board_of(gpu.profiles) is None)
 
 
 def _gpu(world: World, uuid: str) -> Gpu:

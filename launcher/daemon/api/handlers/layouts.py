@@ -21,7 +21,7 @@ from launcher.daemon.loop import audit_log
 from launcher.daemon.machine.contained import must_be_able_to_change_layouts
 from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
-from launcher.errors import NoSuchJob, StaleRequest
+from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.store import Reader
 
 SAVED = "saved_layout"
@@ -180,6 +180,8 @@ async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
     if unknown:
         raise StaleRequest(f"what stands is not known now: {unknown}", fix="Save it afterwards.")
     layouts = present(context.world)
+    if not layouts:
+        raise UserError("no GPU here supports MIG: there is no layout to save")
     text = json.dumps([asdict(one) for one in layouts])
     await context.committer.remember(SAVED, text)
     await context.event_loop.request(ev.LayoutNoted(caller.owner, "save", "the current layout"))
@@ -196,7 +198,11 @@ async def saved(context: Context, caller: Caller) -> list[wire.SavedGpu]:
 
 async def restore(context: Context, caller: Caller) -> wire.LayoutChange:
     """Start a change to the stored layout."""
-    return await change(context, caller, restoring(context.world, await saved(context, caller)))
+    wanted = await saved(context, caller)
+    if wanted and not any(saved_gpu.gpu in context.world.gpus for saved_gpu in wanted):
+        missing = ", ".join(saved_gpu.gpu for saved_gpu in wanted)
+        raise StaleRequest(f"none of the GPUs of the saved layout is here: {missing}")
+    return await change(context, caller, restoring(context.world, wanted))
 
 
 def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:

@@ -5,31 +5,43 @@ from __future__ import annotations
 import click
 
 from launcher.cli.input.common import connect, output_option
-from launcher.cli.input.layout_change import busy_options, follow, gpu_option, named, request
+from launcher.cli.input.layout_change import (
+    busy_options,
+    follow,
+    gpus_option,
+    in_words,
+    request,
+    selected,
+)
+from launcher.cli.output import terminal
 from launcher.wire import LayoutEntry
 
 
 @click.command("clear", short_help="Remove every slice of a GPU.")
-@gpu_option
-@click.option("--all", "every", is_flag=True, help="Every GPU of the machine.")
+@gpus_option
 @click.option("--mode-off", is_flag=True, help="Switch MIG mode off too.")
 @busy_options
 @output_option
 def command(
-    gpu: str | None, every: bool, mode_off: bool, waiting: bool, cancel_jobs: bool, output: str
+    gpus: list[str],
+    every: bool,
+    mode_off: bool,
+    waiting: bool,
+    cancel_jobs: bool,
+    output: str,
 ) -> int:
     """Remove every slice of a GPU, whoever made it, and with --mode-off MIG mode too.
 
     Exit status 0 only if the GPU is clean then. Made for ExecStop of a unit: an A30 keeps its mode
-    when the machine stops, and would hand it to whoever gets it next.
+    when the machine stops, and would hand it to whoever gets it next. Where no GPU supports MIG
+    there is nothing to change, and it is said.
     """
-    if every and gpu is not None:
-        raise click.UsageError("--all and --gpu cannot be used together.")
-    gpus = [] if every else named(gpu)
-    entry = LayoutEntry(gpus=gpus, specs=[], exact=True, mode=False if mode_off else None)
+    chosen = selected(gpus, every=every)
+    entry = LayoutEntry(gpus=chosen, specs=[], exact=True, mode=False if mode_off else None)
     client = connect()
-    words = [gpu or ("--all" if every else ""), "--mode-off" if mode_off else ""]
-    wanted = request(
-        "clear", [w for w in words if w], [entry], waiting=waiting, cancel_jobs=cancel_jobs
-    )
-    return follow(client, client.layout.change(wanted), output)
+    words = [*in_words(gpus, every=every), *(["--mode-off"] if mode_off else [])]
+    wanted = request("clear", words, [entry], waiting=waiting, cancel_jobs=cancel_jobs)
+    started = client.layout.change(wanted)
+    if not any(gpu.mig_current is not None for gpu in client.layout.show()):
+        terminal.say("no GPU of this machine supports MIG")
+    return follow(client, started, output)
