@@ -45,7 +45,7 @@ class Layout:
         return decode(wire.LayoutChange, reply)
 
     def wait(self, change: int, timeout: float | None = None) -> wire.LayoutChange:
-        """Return a change when it has ended, or its state after ``timeout`` seconds."""
+        """Return a change that has ended or is pending, or as it is after ``timeout`` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             poll = (
@@ -55,7 +55,8 @@ class Layout:
             layout_change = decode(
                 wire.LayoutChange, self._request("GET", path, timeout=poll + self._timeout)
             )
-            if layout_change.result is not None or (end is not None and time.monotonic() >= end):
+            over = layout_change.result is not None or layout_change.state == "pending"
+            if over or (end is not None and time.monotonic() >= end):
                 return layout_change
 
     def cancel(self, change: int) -> wire.LayoutChange:
@@ -70,13 +71,19 @@ class Layout:
         """Return the current layout, placement by placement."""
         return decode_list(wire.SavedGpu, self._get("/v1/layout/current"))
 
-    def save(self) -> list[wire.SavedGpu]:
-        """Save the current layout, to be restored after a reboot."""
-        return decode_list(wire.SavedGpu, self._post("/v1/layout/save"))
+    def save(self, name: str | None = None, *, delete: bool = False) -> list[wire.SavedGpu]:
+        """Save the layout, to be restored after a reboot or under a name; or delete a saved one."""
+        body = dataclasses.asdict(wire.SaveRequest(name=name, delete=delete))
+        return decode_list(wire.SavedGpu, self._post("/v1/layout/save", body))
 
-    def restore(self) -> wire.LayoutChange:
-        """Start to restore the saved layout."""
-        return decode(wire.LayoutChange, self._post("/v1/layout/restore"))
+    def saved(self) -> list[wire.SavedLayout]:
+        """Return all saved layouts."""
+        return decode_list(wire.SavedLayout, self._get("/v1/layout/saved/all"))
+
+    def restore(self, request: wire.RestoreRequest) -> wire.LayoutChange:
+        """Start to restore a saved layout."""
+        body = dataclasses.asdict(request)
+        return decode(wire.LayoutChange, self._post("/v1/layout/restore", body))
 
     def drain(self, ref: str, reason: str | None) -> list[wire.SliceView]:
         """Drain a slice or GPU, or undrain it (None); return the slices concerned."""

@@ -103,6 +103,7 @@ def _noted(world: World, event: ev.LayoutNoted, now: ev.Now) -> list[Action]:
 def _inventory(world: World, event: ev.InventoryRead, now: ev.Now) -> list[Action]:
     world.gpu_down = None
     take_inventory(world, event)
+    layout_executor.arrived(world, now)
     return time_limits.idle(world, event.idle, now)
 
 

@@ -132,7 +132,7 @@ def _is_drained(daemon: RunningDaemon) -> bool:
     """Whether a draining daemon has finished: no attempt or layout change is under way, and all
     logs are whole."""
     world = daemon.event_loop.world
-    if not world.draining or world.reconciling or world.layout is not None:
+    if not world.draining or world.reconciling or world.active_layout is not None:
         return False
     if any(job.state is not State.PENDING for job in world.jobs.values()):
         return False

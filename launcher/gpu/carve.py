@@ -182,9 +182,8 @@ def _set_mode(gpu_uuid: str, on: bool) -> None:
     if status == RESET_REQUIRED or (status == 0 and now is not None and now[1] == on):
         index = nvml.device_index(device)
         raise ResetNeeded(
-            f"MIG mode is {'on' if on else 'off'} only after a reset of the GPU",
-            fix=f"With nothing running on it: nvidia-smi --gpu-reset -i {index}; if the machine "
-            "cannot do that (a VM often cannot), reboot.",
+            f"MIG mode {'on' if on else 'off'} of GPU {index} takes effect after a reboot, or "
+            f"after `nvidia-smi --gpu-reset -i {index}` where the machine can do that"
         )
     nvml_change.set_mig_mode(device, on=not on)
     code = status or IN_USE

@@ -81,8 +81,9 @@ def _machine(db: sqlite3.Connection, world: World) -> None:
     for row in db.execute(_Q["made"]):
         world.made[(row["gpu_uuid"], row["gi"])] = Place(row["profile_id"], row["start"])
     world.next_layout = db.execute(_Q["next_layout"]).fetchone()[0]
-    for row in db.execute(_Q["open_layout"]):
-        world.layout = op = layout_rows.from_row(row)
+    for row in db.execute(_Q["open_layouts"]):
+        op = layout_rows.from_row(row)
+        world.layouts[op.id] = op
         for uuid in op.changing:
             unknown = Slice(uuid, "", 0, "", None, 0)
             world.slices.setdefault(uuid, SliceState(unknown, lost=True)).changing = op.id

@@ -200,8 +200,8 @@ SELECT slice_uuid, why, lasting, since FROM quarantines;
 -- name: drains
 SELECT * FROM drains;
 
--- name: open_layout
-SELECT * FROM layouts WHERE state <> 'done';
+-- name: open_layouts
+SELECT * FROM layouts WHERE state <> 'done' ORDER BY id;
 
 -- name: next_layout
 SELECT 1 + COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'layouts'), 0);

@@ -54,7 +54,10 @@ if TYPE_CHECKING:
     from launcher.wire.layout import LayoutSpec as LayoutSpec
     from launcher.wire.layout import PlaceView as PlaceView
     from launcher.wire.layout import ProfileView as ProfileView
+    from launcher.wire.layout import RestoreRequest as RestoreRequest
     from launcher.wire.layout import SavedGpu as SavedGpu
+    from launcher.wire.layout import SavedLayout as SavedLayout
+    from launcher.wire.layout import SaveRequest as SaveRequest
     from launcher.wire.login import LoginReply as LoginReply
     from launcher.wire.login import LoginRequest as LoginRequest
     from launcher.wire.machine import Check as Check
@@ -91,7 +94,8 @@ _HOMES = {
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
     "LimitsView JobDetail",
     "wire.layout": "InstanceView GpuView ProfileView LayoutSpec LayoutEntry LayoutRequest "
-    "PlaceView LayoutPlan LayoutChange DrainRequest SavedGpu",
+    "PlaceView LayoutPlan LayoutChange DrainRequest RestoreRequest SavedGpu SavedLayout "
+    "SaveRequest",
     "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
     "SelectRequest WhatIfLayout WhatIfRequest Why",
     "wire.login": "LoginRequest LoginReply",

@@ -119,6 +119,26 @@ class LayoutRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SaveRequest:
+    """Save the layout, with a name or as the one that is restored after a reboot; or delete it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    name: str | None = None
+    delete: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreRequest:
+    """Restore a saved layout; ``busy`` as in ``LayoutRequest``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    name: str | None = None
+    busy: Literal["refuse", "wait", "cancel", "cancel-and-wait"] = "refuse"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlaceView:
     """A GPU instance of a plan, or so many of its compute instances. ``gpu`` is the GPU's UUID."""
 
@@ -143,8 +163,10 @@ class LayoutPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutChange:
-    """A change of the layout: its requester, how far it is, its result.
+    """A change of the layout: its requester, its state, its result.
 
+    ``state`` is waiting, looking, running, rolling-back, pending (MIG mode takes effect after a
+    reboot; the daemon completes the change then) or done.
     ``warning``: which device nodes and CDI specs did not follow; told of the last change only.
     """
 
@@ -181,3 +203,11 @@ class SavedGpu:
     index: int
     mode: bool
     places: list[LayoutSpec] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedLayout:
+    """A saved layout; ``name`` None is the one that is restored after a reboot."""
+
+    name: str | None
+    gpus: list[SavedGpu]

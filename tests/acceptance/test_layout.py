@@ -97,7 +97,7 @@ def test_a_plan_changes_nothing_and_apply_does_what_it_said(launch: Shell) -> No
         (["1g.5gb"], ["no profile '1g.5gb'", "1g.6gb"]),
         (["2g.12gb@1"], ["does not fit at 1", "0, 2"]),
         (["1g.6gb:2@0"], ["one place"]),
-        (["--gpu", "7", "1g.6gb"], ["no GPU 7", "0 (GPU-"]),
+        (["--gpu", "7", "1g.6gb"], ["GPU 7 does not exist", "0 (GPU-"]),
         (["1g"], ["not a valid layout SPEC"]),
         ([], ["SPECs or -f"]),
     ],

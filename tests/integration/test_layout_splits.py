@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from launcher.core.mig.layout_requests import plans
 from launcher.core.model.layout_change import OpResult, Want, Wish
 from launcher.core.model.packing import Place
-from launcher.daemon.api.handlers import layouts
+from launcher.daemon.api.handlers import saved_layouts
 from launcher.daemon.api.handlers.layout_requests import also_gone, target_layouts
 from launcher.daemon.api.views.layout_views import gpu_views, plan_view
 from launcher.errors import ImpossibleLayout, StaleRequest
@@ -29,7 +30,7 @@ def devices(changer: Changer) -> list[str]:
 
 def saved(changer: Changer) -> str:
     """What stands, as SPECs."""
-    return format_specs(layouts.present(changer.world)[0].places)
+    return format_specs(saved_layouts.present(changer.world)[0].places)
 
 
 def test_a_request_for_parts_is_one_gpu_instance_with_so_many_compute_instances(
@@ -148,20 +149,20 @@ def test_what_spans_its_gpu_instance_is_the_whole_however_it_is_written(
 
 def test_a_saved_layout_with_parts_is_restored_place_by_place(changer: MakeChanger) -> None:
     one = changer("A100-40GB:2c.3g.20gb/1c.3g.20gb/2g.10gb")
-    before = layouts.present(one.world)
+    before = saved_layouts.present(one.world)
     assert format_specs(before[0].places) == saved(one)
     assert all(parse_spec(text) for text in saved(one).split())
     stands = one.standing()
     one.ask(Wish(one.gpu, (), exact=True))
     assert one.standing() == []
-    one.ask(*target_layouts(one.world, layouts.restoring(one.world, before)))
+    one.ask(*target_layouts(one.world, saved_layouts.restoring(one.world, before)))
     assert one.standing() == stands
-    assert layouts.present(one.world) == before
+    assert saved_layouts.present(one.world) == before
 
 
 def test_an_exported_layout_with_parts_is_read_back(changer: MakeChanger, tmp_path) -> None:
     one = changer("A100-40GB:1c.3g.20gb*3/2g.10gb")
-    text = mig_parted.dump(layouts.present(one.world))
+    text = mig_parted.dump(saved_layouts.present(one.world))
     assert '"1c.3g.20gb": 3' in text
     (tmp_path / "config.yaml").write_text(text)
     entries = layout_file.load(str(tmp_path / "config.yaml"), None, exact=True)
@@ -221,7 +222,7 @@ def test_parts_are_shown_with_their_profile_and_their_shared_memory(changer: Mak
         ("1c.3g.20gb", True), ("2c.3g.20gb", True), ("2g.10gb", False),
     ]  # fmt: skip
     wish = one.wish(Want("3g.20gb"), exact=True)
-    shown = plan_view(one.world, [wish], layouts.plans(one.world, [wish]))
+    shown = plan_view(one.world, [wish], plans(one.world, [wish]))
     assert sorted((v.profile, v.count) for v in shown.destroy) == [
         ("1c.3g.20gb", 1), ("2c.3g.20gb", 1), ("2g.10gb", 1),
     ]  # fmt: skip

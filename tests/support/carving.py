@@ -35,15 +35,15 @@ class Changer:
         self.told: list[str] = []
         self.look()
 
-    def look(self, foreign: dict[str, str] | None = None) -> None:
-        """Read the machine."""
-        inventory = self.reader.inventory()
-        self.tell(ev.InventoryRead(inventory, tuple((foreign or {}).items())))
+    def look(self, foreign: dict[str, str] | None = None) -> list[Action]:
+        """Read the machine; ``foreign`` are the users of slices, by UUID, from now on."""
+        self.foreign = tuple((foreign or {}).items())
+        return self.tell(ev.InventoryRead(self.reader.inventory(), self.foreign))
 
     async def _look(self) -> ev.InventoryRead | ev.InventoryFailed:
         event: ev.InventoryRead | ev.InventoryFailed
         try:
-            event = ev.InventoryRead(self.reader.inventory())
+            event = ev.InventoryRead(self.reader.inventory(), self.foreign)
         except (GpuUnavailable, GpuFault) as error:
             event = ev.InventoryFailed(error.message)
         self.tell(event)

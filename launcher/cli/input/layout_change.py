@@ -16,6 +16,9 @@ from launcher.wire import LayoutChange, LayoutEntry, LayoutRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+EXIT_PENDING = 4
+"""The change is made as far as it can be now, and takes effect after a reboot."""
+
 
 def gpu_option(function: F) -> F:
     """Add ``--gpu N``."""
@@ -88,15 +91,23 @@ def request(
     cancel_jobs: bool = False,
 ) -> LayoutRequest:
     """Return the request; ``words`` are what is written down as asked for."""
-    named = [*(["cancel"] if cancel_jobs else []), *(["wait"] if waiting else [])]
-    busy = "-and-".join(named) or "refuse"
+    busy = busy_of(waiting=waiting, cancel_jobs=cancel_jobs)
     return LayoutRequest(verb=verb, request=" ".join(words), entries=entries, busy=busy)  # type: ignore[arg-type]
 
 
-def follow(client: Client, begun: LayoutChange, output: str) -> int:
-    """Stay with a change to its end; return 0 if it was applied, else 1 with what stands now.
+def busy_of(*, waiting: bool, cancel_jobs: bool) -> str:
+    """Return the word of the API for ``--wait`` and ``--cancel-jobs``."""
+    words = [*(["cancel"] if cancel_jobs else []), *(["wait"] if waiting else [])]
+    return "-and-".join(words) or "refuse"
 
-    Ctrl-C and SIGTERM give up a change that still waits.
+
+def follow(
+    client: Client, begun: LayoutChange, output: str, pending_status: int = EXIT_PENDING
+) -> int:
+    """Follow a change to its end; return the exit status.
+
+    0 if it was applied, ``pending_status`` if it takes effect after a reboot, otherwise 1, with
+    the present layout. Ctrl-C and SIGTERM cancel a change that still waits.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -109,6 +120,24 @@ def follow(client: Client, begun: LayoutChange, output: str) -> int:
     except KeyboardInterrupt:
         _give_up(client, begun.id)
         ended = client.layout.wait(begun.id)
+    _print(ended, output)
+    if ended.result == "applied":
+        if output == "table":
+            terminal.say("applied and verified" if ended.done else "nothing to change")
+        return 0
+    if ended.state == "pending":
+        terminal.say(
+            f"{ended.message or 'MIG mode takes effect after a reboot'}; then run `launch layout "
+            f"changes`: the daemon completes change {ended.id} by itself"
+        )
+        return pending_status
+    terminal.complain(
+        f"layout change {ended.id} {ended.result}: {ended.message or 'no reason given'}"
+    )
+    return 1
+
+
+def _print(ended: LayoutChange, output: str) -> None:
     if output == "json":
         render.print_json(ended)
     elif output == "name":
@@ -118,14 +147,6 @@ def follow(client: Client, begun: LayoutChange, output: str) -> int:
             sys.stdout.write(f"{terminal.safe(step)}\n")
     if ended.warning is not None:
         terminal.complain(f"device nodes or CDI did not follow: {ended.warning}")
-    if ended.result == "applied":
-        if output == "table":
-            terminal.say("applied and verified" if ended.done else "nothing to change")
-        return 0
-    terminal.complain(
-        f"layout change {ended.id} {ended.result}: {ended.message or 'no reason told'}"
-    )
-    return 1
 
 
 def _give_up(client: Client, change: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, CarveStep, LookAtLayout
-from launcher.core.mig.layout_requests import bar, going, plans, steps_for, users_of
+from launcher.core.mig.layout_requests import bar, end, going, plans, steps_for, users_of
 from launcher.core.mig.planner import GpuPlan
 from launcher.core.model.compute_instances import specs
 from launcher.core.model.layout_change import LayoutOp, OpResult, OpState, Step, StepKind
@@ -29,15 +29,43 @@ INVERSE = {
 
 
 def freed(world: World, now: ev.Now) -> list[Action]:
-    """Start a waiting change if nothing uses the affected slices any more: read NVML first."""
-    op = world.layout
-    if op is None or op.state is not OpState.WAITING:
+    """Start the first waiting change whose slices are unused, if none is active: read NVML."""
+    if not world.layouts or world.active_layout is not None:
         return []
-    states = [world.slices[uuid] for uuid in op.changing if uuid in world.slices]
-    if users_of(states) or (states and world.engine_down):
-        return []
-    op.message = None
-    return _look(world, op)
+    for op in list(world.layouts.values()):
+        states = [world.slices[uuid] for uuid in op.changing if uuid in world.slices]
+        if op.state is not OpState.WAITING or users_of(states) or (states and world.engine_down):
+            continue
+        op.message = None
+        return _look(world, op)
+    return []
+
+
+def arrived(world: World, now: ev.Now) -> None:
+    """Go on with the changes whose pending MIG mode has taken effect, as NVML reports now.
+
+    After a reboot in which it did not, and after another program has set the mode back, the change
+    ends.
+    """
+    for op in [op for op in world.layouts.values() if op.state is OpState.PENDING]:
+        waiting = [t for t in op.wishes if t.gpu_uuid in op.pending]
+        if any(t.gpu_uuid not in world.gpus or world.why_silent(t.gpu_uuid) for t in waiting):
+            continue
+        modes = [(world.gpus[t.gpu_uuid], bool(t.mode)) for t in waiting]
+        late = [(gpu, mode) for gpu, mode in modes if bool(gpu.mig_current) is not mode]
+        if not late:
+            op.state, op.pending, op.done = OpState.WAITING, (), []
+            op.message = None
+            world.changes.layouts[op.id] = op
+            continue
+        gpu, mode = late[0]
+        is_now = "off" if mode else "on"
+        if world.boot != op.boot:
+            op.message = f"after the reboot MIG mode of GPU {gpu.index} is still {is_now}"
+            end(world, op, OpResult.FAILED, now)
+        elif bool(gpu.mig_pending) is not mode:
+            op.message = f"another program set MIG mode of GPU {gpu.index} back: it stays {is_now}"
+            end(world, op, OpResult.CANCELLED, now)
 
 
 def _look(world: World, op: LayoutOp) -> list[Action]:
@@ -57,8 +85,8 @@ def _go_on(world: World, op: LayoutOp) -> list[Action]:
 
 def _current(world: World, op_id: int, step: Step | None) -> LayoutOp | None:
     """Return the change that an event belongs to, None if it is late."""
-    op = world.layout
-    if op is None or op.id != op_id:
+    op = world.layouts.get(op_id)
+    if op is None or not op.is_active:
         world.late_events += 1
         return None
     todo = op.undo if op.state is OpState.ROLLING_BACK else op.steps
@@ -139,7 +167,7 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
     if steps:
         return _next_round(world, op, gpu_plans, steps, event.blind, now)
     if op.pending:
-        return _failed(world, op, op.message or "a reset is needed", now)
+        return _pending(world, op)
     return _end(world, op, OpResult.APPLIED, now)
 
 
@@ -174,6 +202,17 @@ def _next_round(
     return _go_on(world, op)
 
 
+def _pending(world: World, op: LayoutOp) -> list[Action]:
+    """Keep a change until MIG mode has taken effect; its slices may be leased meanwhile."""
+    op.state, op.boot = OpState.PENDING, world.boot
+    bar(world, op, [])
+    for state in world.slices.values():
+        if state.changing == op.id:
+            state.changing = None
+    world.changes.layouts[op.id] = op
+    return []
+
+
 def _refused(world: World, op: LayoutOp, why: str, now: ev.Now) -> list[Action]:
     op.message = f"{why.rstrip('.')}. Nothing was changed"
     return _end(world, op, OpResult.FAILED, now)
@@ -199,37 +238,34 @@ def _stands(world: World, op: LayoutOp) -> str:
 
 
 def _end(world: World, op: LayoutOp, result: OpResult, now: ev.Now) -> list[Action]:
-    op.state, op.result, op.ended_at = OpState.DONE, result, now.wall
-    op.steps, op.undo = [], []
-    for state in world.slices.values():
-        if state.changing == op.id:
-            state.changing = None
-    world.layout = None
-    world.changes.layouts[op.id] = op
+    end(world, op, result, now)
     return []
 
 
 def cancel(world: World, event: ev.LayoutCancelAsked, now: ev.Now) -> list[Action]:
     """Cancel a change that still waits; a started one is carried out or undone."""
-    op = world.layout
-    if op is None or op.id != event.op:
+    op = world.layouts.get(event.op)
+    if op is None:
         raise NoSuchJob(f"layout change {event.op} is over")
-    if op.state is not OpState.WAITING:
+    if op.is_active:
         raise StaleRequest(f"layout change {op.id} has started; it cannot be cancelled")
-    op.message = "cancelled before anything was changed"
+    if op.state is OpState.PENDING:
+        op.message = f"cancelled, but {op.message or 'MIG mode changes at the next reboot'}"
+    else:
+        op.message = "cancelled before anything was changed"
     return _end(world, op, OpResult.CANCELLED, now)
 
 
 def taken_up(world: World, now: ev.Now) -> None:
-    """After a restart, keep a waiting change waiting; end any other, with a message.
+    """After a restart, keep changes that wait or are pending; end any other, with a message.
 
     Repeating the request completes it.
     """
-    op = world.layout
-    if op is None:
-        return
-    if not op.done and op.state in (OpState.WAITING, OpState.LOOKING):
-        op.state = OpState.WAITING
-        return
-    op.message = "the daemon ended during the change; repeat the request to complete it"
-    _end(world, op, OpResult.FAILED, now)
+    for op in list(world.layouts.values()):
+        if op.state is OpState.PENDING:
+            continue
+        if not op.done and op.state in (OpState.WAITING, OpState.LOOKING):
+            op.state = OpState.WAITING
+            continue
+        op.message = "the daemon ended during the change; repeat the request to complete it"
+        _end(world, op, OpResult.FAILED, now)

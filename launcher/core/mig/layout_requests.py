@@ -156,12 +156,6 @@ def start(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
     Raises ``ImpossibleLayout`` or ``UserError`` if it is impossible, ``StaleRequest`` if another
     change is under way or a slice to destroy is in use.
     """
-    if world.layout is not None:
-        raise StaleRequest(
-            f"layout change {world.layout.id} ({world.layout.verb} by {world.layout.owner.name}) "
-            "is under way",
-            fix="Only one change runs at a time: try again when it has ended.",
-        )
     for target in event.wishes:
         if target.gpu_uuid in world.not_ours:
             raise StaleRequest(
@@ -171,15 +165,70 @@ def start(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
     targets = tuple(resolved(world, target) for target in event.wishes)
     states = going(world, plans(world, targets), targets)
     _check_users(world, states, event.busy)
+    earlier = _superseded(world, event)
     op = LayoutOp(
         world.next_layout, event.verb, event.request, event.owner, now.wall, targets, event.busy
     )
-    users = users_of(states)
-    op.message = f"waits: {'; '.join(users)}" if users else None
+    reasons = users_of(states)
+    if (active := world.active_layout) is not None:
+        reasons.append(f"layout change {active.id} ({active.verb}) is under way")
+    op.message = f"waits: {'; '.join(reasons)}" if reasons else None
     world.next_layout += 1
-    world.layout = world.changes.layouts[op.id] = op
+    for other in earlier:
+        supersede(world, other, op, now)
+    world.layouts[op.id] = world.changes.layouts[op.id] = op
     bar(world, op, states)
     return op
+
+
+def _superseded(world: World, event: ev.LayoutAsked) -> list[LayoutOp]:
+    """Return the open changes of these GPUs that a new change replaces.
+
+    A change that is pending until a reboot is replaced by any other, one that waits by ``clear``
+    alone: the clean-up before the machine stops must not wait. Raises ``StaleRequest`` for others.
+    """
+    open_changes = {op.id: op for t in event.wishes if (op := world.layout_of(t.gpu_uuid))}
+    for op in open_changes.values():
+        if op.state is OpState.PENDING or (op.state is OpState.WAITING and event.verb == "clear"):
+            continue
+        indexes = ", ".join(str(world.gpus[uuid].index) for uuid in op.gpus if uuid in world.gpus)
+        title = f"layout change {op.id} ({op.verb} by {op.owner.name}) of GPU {indexes}"
+        if op.state is OpState.WAITING:
+            raise StaleRequest(
+                f"{title} {op.message or 'waits'}",
+                fix=f"`launch layout cancel {op.id}` gives it up.",
+            )
+        raise StaleRequest(
+            f"{title} is under way",
+            fix=f"Try again when it has ended: `launch layout changes` shows change {op.id}.",
+        )
+    return list(open_changes.values())
+
+
+def supersede(world: World, earlier: LayoutOp, op: LayoutOp, now: ev.Now) -> None:
+    """Take the GPUs of a new change out of an earlier one, which ends if it has no other."""
+    mine = set(op.gpus)
+    left = tuple(target for target in earlier.wishes if target.gpu_uuid not in mine)
+    pending = tuple(uuid for uuid in earlier.pending if uuid not in mine)
+    if left and (pending or earlier.state is OpState.WAITING):
+        earlier.wishes, earlier.pending = left, pending
+        states = [s for s in world.slices.values() if s.changing == earlier.id]
+        bar(world, earlier, [s for s in states if s.slice.gpu_uuid not in mine])
+        world.changes.layouts[earlier.id] = earlier
+        return
+    earlier.message = f"replaced by layout change {op.id} ({op.verb} by {op.owner.name})"
+    end(world, earlier, OpResult.CANCELLED, now)
+
+
+def end(world: World, op: LayoutOp, result: OpResult, now: ev.Now) -> None:
+    """Close a change: its slices may be leased again."""
+    op.state, op.result, op.ended_at = OpState.DONE, result, now.wall
+    op.steps, op.undo = [], []
+    for state in world.slices.values():
+        if state.changing == op.id:
+            state.changing = None
+    world.layouts.pop(op.id, None)
+    world.changes.layouts[op.id] = op
 
 
 def _check_users(world: World, states: Sequence[SliceState], busy: Busy) -> None:

@@ -1,7 +1,8 @@
-"""A change of the layout as a value: its requester, its steps, how far it is.
+"""A change of the layout as a value: its requester, its steps, its progress.
 
-Each step is recorded before it is carried out, so a change that was cut off is told from one that
-never began. At most one change is under way at a time.
+Each step is recorded before it is carried out, so that an interrupted change can be distinguished
+from one that never started. A GPU has at most one open change; of all GPUs' changes one at a time
+is active, the others wait.
 """
 
 from __future__ import annotations
@@ -60,8 +61,10 @@ class Step:
 class OpState(Enum):
     """How far a change is."""
 
-    #: Nothing was changed yet; it begins once nobody uses what is to go.
+    #: Nothing was changed yet; it starts once the affected slices are unused.
     WAITING = "waiting"
+    #: MIG mode takes effect after a reboot; the rest follows then.
+    PENDING = "pending"
     #: NVML and Docker are looked at: what is there to do?
     LOOKING = "looking"
     RUNNING = "running"
@@ -119,10 +122,10 @@ class Wish:
 class LayoutOp:
     """One change of the layout.
 
-    It is planned from a fresh look, carried out, and looked at again, until there is nothing left
-    to do. ``steps`` are to be done, ``done`` were, ``undo`` takes them back after a failure.
-    ``pending`` are the GPUs whose MIG mode takes effect after a reset only. ``changing`` are the
-    slices that nobody may be given meanwhile.
+    It is planned from a fresh read of NVML, carried out, and NVML is read again, until nothing is
+    left to do. ``steps`` remain, ``done`` were carried out, ``undo`` reverts them after a failure.
+    ``pending`` are the GPUs whose MIG mode takes effect after a reset or reboot, ``boot`` is the
+    boot in which that was found. ``changing`` are the slices that get no new lease meanwhile.
     """
 
     id: int
@@ -141,6 +144,17 @@ class LayoutOp:
     result: OpResult | None = None
     message: str | None = None
     ended_at: float | None = None
+    boot: str | None = None
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """The UUIDs of its GPUs."""
+        return tuple(target.gpu_uuid for target in self.wishes)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is being carried out."""
+        return self.state in (OpState.LOOKING, OpState.RUNNING, OpState.ROLLING_BACK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def restore(
         _hold(job, made_at)
         job.attempt = max(job.attempt, started_attempts.get(job.id, 0))
         world.note(job, now.wall, "restored", f"held: its state since {made_at} is unknown")
-    _end_layout_change(world, now)
+    _end_layout_changes(world, now)
     return restored_jobs
 
 
@@ -69,14 +69,10 @@ def _hold(job: Job, made_at: str) -> None:
     job.slices, job.timed_out, job.kill_now = (), False, False
 
 
-def _end_layout_change(world: World, now: ev.Now) -> None:
-    if world.layout is not None:
-        message = "the database was restored from a backup meanwhile"
+def _end_layout_changes(world: World, now: ev.Now) -> None:
+    message = "the database was restored from a backup meanwhile"
+    for op in world.layouts.values():
         over = replace(
-            world.layout,
-            state=OpState.DONE,
-            result=OpResult.FAILED,
-            ended_at=now.wall,
-            message=message,
+            op, state=OpState.DONE, result=OpResult.FAILED, ended_at=now.wall, message=message
         )
         world.changes.layouts[over.id] = over

@@ -17,10 +17,12 @@ def take_inventory(world: World, read: InventoryRead) -> None:
     world.cuts = inventory.cuts
     world.hidden = frozenset(inventory.hidden)
     world.silent, world.gpus_lost = dict(inventory.silent), inventory.lost
-    if world.layout is None:
-        for gpu_uuid, gi in world.made.keys() - world.instances.keys():
-            if gpu_uuid not in world.hidden and not world.why_silent(gpu_uuid):
-                world.set_made(gpu_uuid, gi, None)
+    for gpu_uuid, gi in world.made.keys() - world.instances.keys():
+        op = world.layout_of(gpu_uuid)
+        if op is not None and op.is_active:
+            continue  # NVML was read before the instance was created
+        if gpu_uuid not in world.hidden and not world.why_silent(gpu_uuid):
+            world.set_made(gpu_uuid, gi, None)
     reported = {s.uuid: s for s in inventory.slices}
     for uuid, state in list(world.slices.items()):
         seen = reported.get(uuid)
@@ -48,7 +50,5 @@ def take_inventory(world: World, read: InventoryRead) -> None:
 
 def _changed_by(world: World, new: Slice) -> int | None:
     """Return the layout change that a new slice belongs to and that may still be undone."""
-    op = world.layout
-    if op is None or all(wish.gpu_uuid != new.gpu_uuid for wish in op.wishes):
-        return None
-    return op.id
+    op = world.layout_of(new.gpu_uuid)
+    return op.id if op is not None and op.is_active else None

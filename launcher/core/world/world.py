@@ -50,8 +50,7 @@ class World:
     slices: dict[str, SliceState] = field(default_factory=dict)
     instances: dict[tuple[str, int], Instance] = field(default_factory=dict)
     cuts: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
-    """The compute slices of the compute instances in NVML, by GPU and GI id: largest first, () for
-    one over its whole GPU instance. A GPU instance without any is left out."""
+    """The compute slices of the compute instances, by GPU and GI id: largest first, () for one."""
     hidden: frozenset[str] = frozenset()
     """The GPUs whose GPU instances NVML does not report."""
     silent: dict[str, str] = field(default_factory=dict)
@@ -61,20 +60,20 @@ class World:
     drains: dict[str, Drain] = field(default_factory=dict)
     made: dict[tuple[str, int], Place] = field(default_factory=dict)
     """The GPU instances that the launcher created, by GPU and GI id."""
-    layout: LayoutOp | None = None
+    layouts: dict[int, LayoutOp] = field(default_factory=dict)
+    """The open changes of the layout by id: at most one for each GPU."""
     next_layout: int = 1
     images: dict[ImageKey, ImageState] = field(default_factory=dict)
     pulling: set[ImageKey] = field(default_factory=set)
     wanted: dict[int, list[tuple[tuple[int, int], ImageKey]]] = field(default_factory=dict)
     """The images to pull for each user, by uid: heaps; an entry may be out of date."""
     pulls_started: int = 0
-    """Number of pulls that were started."""
     pulled: dict[int, int] = field(default_factory=dict)
     """The number of the last pull started for each waiting user, by uid."""
     private_images: dict[str, frozenset[int]] = field(default_factory=dict)
     """The uids for whose credentials a registry provided an image, by its id."""
     public_images: set[str] = field(default_factory=set)
-    """The images that a registry provided without credentials, or an admin published, by id."""
+    """The ids of images that a registry provided without credentials, or an admin published."""
     pulls: set[tuple[str, int]] = field(default_factory=set)
     """(reference, uid) of pulls with credentials that were started and have no recorded end."""
     cpu_running: set[int] = field(default_factory=set)
@@ -103,7 +102,6 @@ class World:
     """The groups of the users who have jobs, by uid."""
     reservations: dict[str, Reservation] = field(default_factory=dict)
     arrays: dict[int, Array] = field(default_factory=dict)
-    """The arrays with elements that have not ended."""
     room: set[int] = field(default_factory=set)
     """The arrays in which a waiting element may be next."""
     preemptible: set[int] = field(default_factory=set)
@@ -127,13 +125,22 @@ class World:
     gpu_down: str | None = None
     gpu_support: str | None = None
     gpu_support_again: float = 0.0
-    """The time of the next try, in CLOCK_BOOTTIME seconds, and the delay after it."""
+    """The next try in CLOCK_BOOTTIME seconds, and the delay after it."""
     gpu_support_wait: float = FIRST_WAIT_SECONDS
 
     @property
     def cpu_used(self) -> int:
         """Number of CPU slots in use."""
         return sum(self.jobs[job_id].need.count for job_id in self.cpu_running)
+
+    def layout_of(self, gpu_uuid: str) -> LayoutOp | None:
+        """Return the open layout change of a GPU."""
+        return next((op for op in self.layouts.values() if gpu_uuid in op.gpus), None)
+
+    @property
+    def active_layout(self) -> LayoutOp | None:
+        """The layout change that is being carried out."""
+        return next((op for op in self.layouts.values() if op.is_active), None)
 
     def is_from_earlier_boot(self, job_id: int) -> bool:
         """Whether the machine was booted since a job's live attempt was last observed."""

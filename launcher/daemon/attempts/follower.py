@@ -230,7 +230,7 @@ class Follower:
             output.over.wait()
         if output is not None and self._has_all(output):
             self._end_log(end_log(a.container_name, self._path, self._log_limit))
-        elif output is None and self._nobody_waits_for_it():
+        elif output is None and self._ended_unwatched():
             self.log_left = True
         else:
             self._end_log(self._copy_log(output.ended_ns if output else None))
@@ -248,7 +248,7 @@ class Follower:
             broke_off_ns,
         )
 
-    def _nobody_waits_for_it(self) -> bool:
+    def _ended_unwatched(self) -> bool:
         """Whether the job ended before anyone watched it."""
         job = self._action.job
         unwatched = not self._watched(job) and self._over.wait(UNWATCHED_SECONDS)

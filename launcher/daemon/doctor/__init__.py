@@ -37,7 +37,7 @@ async def fix(context: Context, caller: Caller) -> list[wire.Check]:
 
     Raises ``Unavailable`` during a layout change: a tool that uses NVML would block it.
     """
-    change = context.world.layout
+    change = context.world.active_layout
     if change is not None:
         raise Unavailable(
             f"layout change {change.id} is under way; repairs have to wait",
@@ -148,7 +148,7 @@ def _gpus(context: Context, inventory: Inventory) -> Iterator[Finding]:
         )
     yield from gpus.driver(inventory)
     yield from gpus.modes(inventory)
-    if world.layout is None:  # a running change creates and removes them
+    if world.active_layout is None:  # a running change creates and removes them
         yield from gpus.bare(inventory)
 
 

@@ -70,13 +70,13 @@ class IdleCheck:
         """
         until = clock.now().boot + END_SECONDS
 
-        def nobody() -> bool:
+        def is_empty() -> bool:
             return self._is_empty(container_id)
 
         def left() -> float:
             return max(0.0, until - clock.now().boot)
 
-        return tuple(uuid for uuid in uuids if self._users(uuid, nobody, left()) is None)
+        return tuple(uuid for uuid in uuids if self._users(uuid, is_empty, left()) is None)
 
     def probe(self, slice_: Slice) -> str | None:
         """Return why a slice is not proven clean, None if it is.
@@ -90,20 +90,20 @@ class IdleCheck:
         return changed or self._users(slice_.uuid, lambda: False)
 
     def _users(
-        self, uuid: str, nobody: Callable[[], bool], patience: float | None = None
+        self, uuid: str, is_empty: Callable[[], bool], patience: float | None = None
     ) -> str | None:
         """Return the users of a slice as text, or why they are unknown; None if it is unused.
 
-        ``nobody`` returns whether the container is proven empty: used if NVML gives no answer.
+        ``is_empty`` reports whether the container is proven empty: used if NVML gives no answer.
         """
         try:
             result = self._allowed.others(self._gpu.processes(uuid, patience))
         except GpuPermission:
             self._health.processes_hidden = True
-            return None if nobody() else "processes that NVML refuses to list"
+            return None if is_empty() else "processes that NVML refuses to list"
         except GpuGone as gone:
             # An instance with a process cannot be destroyed, so only its container used it.
-            return None if nobody() else gone.message
+            return None if is_empty() else gone.message
         except (GpuUnavailable, GpuFault) as error:
             return error.message
         return "process " + ", ".join(str(p.pid) for p in result) if result else None
@@ -113,13 +113,13 @@ class IdleCheck:
         left = dict.fromkeys(action.uuids, "not looked at")
         container_id = self._gone(action) or action.container_id
 
-        def nobody() -> bool:
+        def is_empty() -> bool:
             return container_id is None or self._is_empty(container_id)
 
         until = clock.now().boot + PROOF_SECONDS
         while left and clock.now().boot < until:
             for uuid in list(left):
-                why = self._users(uuid, nobody)
+                why = self._users(uuid, is_empty)
                 if why is None:
                     del left[uuid]
                     post(SlicesIdle(action.job, action.attempt, (uuid,)))

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MOST_REFUSALS = 20
 """Docker may refuse to continue a log this often, half a second apart; then the rest is lost."""
 MOST_MISSING = 3
-"""Docker may report this often that there is no such container."""
+"""Docker may report this often that the container does not exist."""
 
 
 def write_log(

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
-from dataclasses import asdict
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.mig.layout_requests import plans, standing_on
-from launcher.core.mig.planner import name_of
-from launcher.core.model.compute_instances import counted
+from launcher.core.mig.layout_requests import plans
 from launcher.core.model.layout_change import Busy, LayoutOp, OpState
-from launcher.core.world.world import World
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.layout_requests import also_gone, find_gpu, target_layouts
 from launcher.daemon.api.views.layout_views import change_view, gpu_views, plan_view, profile_views
 from launcher.daemon.loop import audit_log
 from launcher.daemon.machine.contained import must_be_able_to_change_layouts
-from launcher.daemon.requests import convert
 from launcher.daemon.users.identity import Caller
-from launcher.errors import NoSuchJob, StaleRequest, UserError
+from launcher.errors import NoSuchJob, StaleRequest
 from launcher.store import Reader
-
-SAVED = "saved_layout"
-"""The store's key of the saved layout."""
 
 
 async def show(context: Context, caller: Caller) -> list[wire.GpuView]:
@@ -78,14 +69,14 @@ async def changes(context: Context, caller: Caller, *, most: int) -> list[wire.L
 async def wait_for_change(
     context: Context, caller: Caller, op_id: int, *, seconds: float
 ) -> wire.LayoutChange:
-    """Return a change once it is over, or as it is after this many seconds."""
+    """Return a change when it has ended or waits for a reboot, or its state after the time."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
         changed = context.subscriptions.layout_changed
         op = await _find(context, op_id)
         left = until - loop.time()
-        if op.state is OpState.DONE or left <= 0:
+        if op.state in (OpState.DONE, OpState.PENDING) or left <= 0:
             return change_view(op, context.health.unrefreshed(op.id))
         try:
             async with asyncio.timeout(left):
@@ -95,8 +86,7 @@ async def wait_for_change(
 
 
 async def _find(context: Context, op_id: int) -> LayoutOp:
-    now = context.world.layout
-    if now is not None and now.id == op_id:
+    if (now := context.world.layouts.get(op_id)) is not None:
         return now
     layout_op = await context.committer.read(Reader.layout, op_id)
     if layout_op is None:
@@ -145,79 +135,3 @@ async def _end_quarantines(context: Context, caller: Caller, uuid: str) -> None:
         )
     for state in quarantined:
         await context.event_loop.request(ev.QuarantineCleared(state.slice.uuid))
-
-
-async def current(context: Context, caller: Caller) -> list[wire.SavedGpu]:
-    """Return the present layout."""
-    return present(context.world)
-
-
-def present(world: World) -> list[wire.SavedGpu]:
-    """Return the present layout, in a form that can be restored."""
-    layouts = []
-    for gpu in sorted(world.gpus.values(), key=lambda g: g.index):
-        if gpu.mig_capable:
-            places = [
-                wire.LayoutSpec(profile=name, count=count, start=s.place.start)
-                for s in standing_on(world, gpu.uuid)
-                for name, count in counted(name_of(gpu, s.place.profile_id), s.place.cut)
-            ]
-            layouts.append(
-                wire.SavedGpu(
-                    gpu=gpu.uuid, index=gpu.index, mode=bool(gpu.mig_current), places=places
-                )
-            )
-    return layouts
-
-
-async def save(context: Context, caller: Caller) -> list[wire.SavedGpu]:
-    """Store the current layout as the one that is restored after a reboot.
-
-    Raises ``StaleRequest`` if it is unknown now: a stored layout must not be overwritten then.
-    """
-    world = context.world
-    unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
-    if unknown:
-        raise StaleRequest(f"what stands is not known now: {unknown}", fix="Save it afterwards.")
-    layouts = present(context.world)
-    if not layouts:
-        raise UserError("no GPU here supports MIG: there is no layout to save")
-    text = json.dumps([asdict(one) for one in layouts])
-    await context.committer.remember(SAVED, text)
-    await context.event_loop.request(ev.LayoutNoted(caller.owner, "save", "the current layout"))
-    return layouts
-
-
-async def saved(context: Context, caller: Caller) -> list[wire.SavedGpu]:
-    """Return the stored layout; raises ``NoSuchJob`` if none was saved."""
-    text = await context.committer.read(Reader.meta, SAVED)
-    if text is None:
-        raise NoSuchJob("no layout was saved", fix="`launch layout save` saves the current layout.")
-    return convert.parse(list[wire.SavedGpu], text.encode())
-
-
-async def restore(context: Context, caller: Caller) -> wire.LayoutChange:
-    """Start a change to the stored layout."""
-    wanted = await saved(context, caller)
-    if wanted and not any(saved_gpu.gpu in context.world.gpus for saved_gpu in wanted):
-        missing = ", ".join(saved_gpu.gpu for saved_gpu in wanted)
-        raise StaleRequest(f"none of the GPUs of the saved layout is here: {missing}")
-    return await change(context, caller, restoring(context.world, wanted))
-
-
-def restoring(world: World, wanted: list[wire.SavedGpu]) -> wire.LayoutRequest:
-    """Return the request that restores a stored layout, for the GPUs that are present."""
-    entries = [
-        wire.LayoutEntry(
-            gpus=[saved_gpu.gpu],
-            specs=saved_gpu.places if saved_gpu.mode else None,
-            mode=saved_gpu.mode,
-        )
-        for saved_gpu in wanted
-        if saved_gpu.gpu in world.gpus and (saved_gpu.mode or world.gpus[saved_gpu.gpu].mig_current)
-    ]
-    missing = [saved_gpu.gpu for saved_gpu in wanted if saved_gpu.gpu not in world.gpus]
-    request = "the saved layout" + (
-        f", but not of {', '.join(missing)}: missing" if missing else ""
-    )
-    return wire.LayoutRequest(verb="restore", request=request, entries=entries)

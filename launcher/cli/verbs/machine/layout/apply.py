@@ -32,8 +32,9 @@ def command(
     in use is touched without --wait or --cancel-jobs. -f reads NVIDIA mig-parted's files, in YAML
     or JSON, and what `launch layout export -o json` printed; both may switch MIG mode too.
 
-    Exit status: 0 applied and verified, 1 it could not be (what stands now is said), 2 the layout
-    cannot be, or selects no GPU of this machine; nothing was changed.
+    Exit status: 0 applied and verified; 1 failed, with the present layout; 2 the layout is not
+    possible, or selects no GPU of this machine: nothing was changed; 4 MIG mode takes effect after
+    a reboot, after which the daemon completes the change by itself.
     """
     words, entries = asked(Asked(specs, gpus, every, file, config, exact, enable))
     client = connect()

@@ -6,6 +6,7 @@ import click
 
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.input.layout_change import (
+    EXIT_PENDING,
     busy_options,
     follow,
     gpus_option,
@@ -32,9 +33,10 @@ def command(
 ) -> int:
     """Remove every slice of a GPU, whoever made it, and with --mode-off MIG mode too.
 
-    Exit status 0 only if the GPU is clean then. Made for ExecStop of a unit: an A30 keeps its mode
-    when the machine stops, and would hand it to whoever gets it next. Where no GPU supports MIG
-    there is nothing to change, and it is said.
+    Exit status 0 only if the GPU is clean: no slice is left, and with --mode-off MIG mode is off,
+    or goes off at the next reboot. Made for ExecStop of a unit: an A30 keeps its mode when the
+    machine stops, and would hand it to its next tenant. A change of the GPU that still waits is
+    given up for it. If no GPU supports MIG, there is nothing to change.
     """
     chosen = selected(gpus, every=every)
     entry = LayoutEntry(gpus=chosen, specs=[], exact=True, mode=False if mode_off else None)
@@ -44,4 +46,4 @@ def command(
     started = client.layout.change(wanted)
     if not any(gpu.mig_current is not None for gpu in client.layout.show()):
         terminal.say("no GPU of this machine supports MIG")
-    return follow(client, started, output)
+    return follow(client, started, output, 0 if mode_off else EXIT_PENDING)

@@ -23,7 +23,7 @@ from launcher.wire import LayoutEntry
 def command(gpus: list[str], every: bool, waiting: bool, cancel_jobs: bool, output: str) -> int:
     """Switch MIG mode off: every slice of the GPU goes, and it is one whole GPU again.
 
-    Where a reset or reboot is needed for it to take effect, that is said and the exit status is 1.
+    Exit status 4: it takes effect after a reboot.
     """
     entry = LayoutEntry(gpus=selected(gpus, every=every), mode=False)
     client = connect()

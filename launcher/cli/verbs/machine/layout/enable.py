@@ -24,8 +24,8 @@ def command(gpus: list[str], every: bool, waiting: bool, cancel_jobs: bool, outp
     """Switch MIG mode on, so that the GPU can be cut into slices.
 
     An A30 or A100 is reset for it and keeps the mode over a reboot; Hopper and Blackwell need no
-    reset and forget it at a reboot. Where a reset or reboot is needed first, that is said and the
-    exit status is 1; where processes are in the way, they are named.
+    reset and forget it at a reboot. Exit status 4: it takes effect after a reboot. Processes in the
+    way are named.
     """
     entry = LayoutEntry(gpus=selected(gpus, every=every), mode=True)
     client = connect()

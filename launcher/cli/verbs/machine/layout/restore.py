@@ -1,16 +1,25 @@
-"""``launch layout restore``: bring the saved layout back."""
+"""``launch layout restore``: bring a saved layout back."""
 
 from __future__ import annotations
 
 import click
 
 from launcher.cli.input.common import connect, output_option
-from launcher.cli.input.layout_change import follow
+from launcher.cli.input.layout_change import busy_of, busy_options, follow
+from launcher.wire import RestoreRequest
 
 
-@click.command("restore", short_help="Bring the saved layout back.")
+@click.command("restore", short_help="Bring a saved layout back.")
+@click.argument("name", required=False)
+@busy_options
 @output_option
-def command(output: str) -> int:
-    """Bring the saved layout back, MIG mode included; what stands beside it stays."""
+def command(name: str | None, waiting: bool, cancel_jobs: bool, output: str) -> int:
+    """Bring the saved layout back, MIG mode included; other slices stay.
+
+    Without NAME it is the one that is restored after a reboot. `launch layout save --list` lists
+    the names. Exit status: as of `launch layout apply`.
+    """
     client = connect()
-    return follow(client, client.layout.restore(), output)
+    busy = busy_of(waiting=waiting, cancel_jobs=cancel_jobs)
+    request = RestoreRequest(name=name, busy=busy)  # type: ignore[arg-type]
+    return follow(client, client.layout.restore(request), output)
