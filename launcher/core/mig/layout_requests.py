@@ -44,11 +44,7 @@ def _plan(world: World, target: Wish) -> GpuPlan:
             fix="The daemon must run as root.",
         )
     standing = standing_on(world, gpu.uuid)
-    waits = _must_wait_for_mode(gpu, target)
-    if waits and gpu.profiles:
-        for want in target.wants or ():
-            device_of(gpu, want.profile)  # raises for a profile that the GPU does not have
-    if target.wants is None or waits:
+    if target.wants is None or _must_wait_for_mode(gpu, target):
         gone = tuple(s for s in standing if (s.gi, s.place.whole) in target.drop)
         return GpuPlan(gpu.uuid, tuple(s for s in standing if s not in gone), gone, ())
     if target.exact and not target.wants:

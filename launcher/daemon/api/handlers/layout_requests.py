@@ -106,7 +106,7 @@ def _must_not_be_pending(gpu: Gpu) -> None:
         raise UserError(
             f"GPU {gpu.index} ({gpu.name}): MIG mode was switched on, "
             "and takes effect after a reset of the GPU or a reboot",
-            fix="Reboot the machine, then try again.",
+            fix="Reboot the machine, then try again; `launch layout apply --enable` waits for it.",
         )
 
 
