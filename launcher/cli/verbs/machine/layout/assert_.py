@@ -32,7 +32,8 @@ def command(
     Exit status: 0 it stands, 5 it does not (the differences are said), 2 the layout cannot be, or
     selects no GPU of this machine.
     """
-    words, entries = asked(Asked(specs, gpus, every, file, config, exact=True, enable=True))
+    enable = file is None  # a file sets MIG mode itself
+    words, entries = asked(Asked(specs, gpus, every, file, config, exact=True, enable=enable))
     client = connect()
     plan = client.layout.plan(request("assert", words, entries))
     if output == "json":
