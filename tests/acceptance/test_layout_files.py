@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from tests.support.mig_parted_rules import FILES
 DEFAULT = FILES / "config-default.yaml"
 
 
+OnMachine = Callable[[str], Shell]
+
+
 @pytest.fixture
-def on(make_daemon: MakeDaemon, shell_for: MakeShell):  # type: ignore[no-untyped-def]
+def on(make_daemon: MakeDaemon, shell_for: MakeShell) -> OnMachine:
     """Return what starts a daemon on a machine, and returns a shell for it."""
     return lambda spec: shell_for(make_daemon(spec).start())
 
@@ -28,7 +32,7 @@ def standing(launch: Shell) -> list[tuple[int, str, int]]:
 
 
 def test_a_configuration_for_other_boards_is_refused_by_apply_plan_and_assert(
-    on, tmp_path: Path
+    on: OnMachine, tmp_path: Path
 ) -> None:
     launch = on("T4,A30:1g.6gb")
     file = tmp_path / "config.yaml"
@@ -45,7 +49,7 @@ def test_a_configuration_for_other_boards_is_refused_by_apply_plan_and_assert(
 
 
 @pytest.mark.parametrize("board", ["A30", "A100-40GB"])
-def test_nvidias_file_is_applied_with_mig_mode_off_and_asserted(on, board: str) -> None:
+def test_nvidias_file_is_applied_with_mig_mode_off_and_asserted(on: OnMachine, board: str) -> None:
     launch = on(board)
     enabled = ("-f", str(DEFAULT), "--config", "all-enabled")
     balanced = ("-f", str(DEFAULT), "--config", "all-balanced")
@@ -62,7 +66,9 @@ def test_nvidias_file_is_applied_with_mig_mode_off_and_asserted(on, board: str) 
     launch("layout", "assert", *balanced).ok()
 
 
-def test_assert_is_0_where_exactly_that_stands_and_5_with_the_differences_otherwise(on) -> None:
+def test_assert_is_0_where_exactly_that_stands_and_5_with_the_differences_otherwise(
+    on: OnMachine,
+) -> None:
     launch = on("A30:1g.6gb*2,A30:2g.12gb")
     assert launch("layout", "assert", "--gpu", "0", "1g.6gb:2").ok().err == "the layout stands\n"
     different = launch("layout", "assert", "--gpu", "0", "1g.6gb", "2g.12gb")
@@ -93,7 +99,7 @@ def test_assert_does_not_match_while_mig_mode_waits_for_a_reboot(
     assert "takes effect after a reset of the GPU or a reboot" in refused.err
 
 
-def test_a_plan_is_0_and_with_detailed_exitcode_5_if_something_would_change(on) -> None:
+def test_a_plan_is_0_and_with_detailed_exitcode_5_if_something_would_change(on: OnMachine) -> None:
     launch = on("A30:1g.6gb")
     launch("layout", "plan", "1g.6gb:2").ok()
     assert launch("layout", "plan", "--detailed-exitcode", "1g.6gb:2").code == 5
@@ -101,7 +107,7 @@ def test_a_plan_is_0_and_with_detailed_exitcode_5_if_something_would_change(on) 
     assert "nothing to change" in launch("layout", "plan", "--detailed-exitcode", "1g.6gb").ok().err
 
 
-def test_several_gpus_are_changed_together(on) -> None:
+def test_several_gpus_are_changed_together(on: OnMachine) -> None:
     launch = on("A30,T4,A30,A30")
     uuid = launch("layout", "show", "-o", "json").ok().json[3]["uuid"]
     launch("layout", "enable", "--gpu", "0,2").ok()
@@ -123,7 +129,7 @@ def test_several_gpus_are_changed_together(on) -> None:
         assert launch("layout", "apply", "-f", str(DEFAULT), *words).code == 2, words
 
 
-def test_where_no_gpu_supports_mig_it_is_said(on) -> None:
+def test_where_no_gpu_supports_mig_it_is_said(on: OnMachine) -> None:
     launch = on("T4")
     for words in (["enable"], ["disable"], ["apply", "1g.6gb"], ["plan", "--all", "1g.6gb"],
                   ["create", "1g.6gb"], ["enable", "--all"]):  # fmt: skip
@@ -134,12 +140,17 @@ def test_where_no_gpu_supports_mig_it_is_said(on) -> None:
         refused = launch("layout", *words)
         assert (refused.code, refused.out) == (2, b""), words
         assert "supports MIG" in refused.err
+    assert "no GPU of this machine supports MIG" in launch("layout", "profiles").ok().err
+    assert "GPU 0 does not support MIG" in launch("layout", "profiles", "--gpu", "0").ok().err
+    refused = launch("whatif", "--layout", "1g.6gb")
+    assert refused.code == 2
+    assert "none of the GPUs here supports MIG" in refused.err
     for words in ([], ["--all"], ["--all", "--mode-off"]):
         cleared = launch("layout", "clear", *words).ok()
         assert cleared.err == "no GPU of this machine supports MIG\nnothing to change\n"
 
 
-def test_an_exported_layout_comes_back_at_its_places(on, tmp_path: Path) -> None:
+def test_an_exported_layout_comes_back_at_its_places(on: OnMachine, tmp_path: Path) -> None:
     launch = on("A30:,A30")
     launch("layout", "apply", "--gpu", "0", "1g.6gb@1", "2g.12gb@2").ok()
     exported = launch("layout", "export", "-o", "json").ok().text
@@ -158,7 +169,7 @@ def test_an_exported_layout_comes_back_at_its_places(on, tmp_path: Path) -> None
     assert "GPUs here: 0 (GPU-" in refused.err
 
 
-def test_a_file_is_read_from_standard_input(on) -> None:
+def test_a_file_is_read_from_standard_input(on: OnMachine) -> None:
     launch = on("A30:")
     text = DEFAULT.read_bytes()
     words = ("layout", "apply", "-f", "-", "--config", "all-balanced")
@@ -168,3 +179,10 @@ def test_a_file_is_read_from_standard_input(on) -> None:
     empty = launch(*words, stdin=b"")
     assert empty.code == 2
     assert "<stdin>" in empty.err
+
+
+def test_a_drain_of_a_gpu_without_slices_says_that_it_holds_for_later_ones(on: OnMachine) -> None:
+    launch = on("A30:")
+    assert "0 has no slice now" in launch("drain", "0").ok().err
+    launch("layout", "create", "1g.6gb").ok()
+    assert launch("slices", "-o", "json").ok().json[0]["state"] == "drained"

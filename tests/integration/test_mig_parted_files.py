@@ -5,6 +5,7 @@ Each is applied for real, with MIG mode off and on before, and compared with wha
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +31,7 @@ CASES = [(file, name) for file, text in FILES.items() for name in configurations
 def outcome(one: Changer, entries: list[LayoutEntry]) -> tuple[Verdict, str]:
     """Apply the entries; return what became of it, and the text of a refusal."""
     try:
-        targets = target_layouts(
-            one.world, LayoutRequest(verb="apply", request="-f", entries=entries)
-        )
-        op = one.ask(*targets)
+        op = one.ask(*target_layouts(one.world, asking(entries)))
     except UserError as error:
         if "no GPU here matches" in error.message:
             return Verdict.NO_MATCH, str(error)
@@ -94,3 +92,27 @@ def test_without_exact_and_with_mig_mode_off_a_file_is_applied(
         entries = configurations(FILES["config-default.yaml"])[name]
         assert standing(one) == wanted(entries, boards()[key])
         assert one.world.gpus[one.gpu].mig_current
+
+
+@pytest.mark.parametrize(
+    ("count_of", "stands"),
+    [(3, [("3g.20gb", 3)]), (4, [("3g.20gb", 1), ("3g.20gb", 3)]), (7, None)],
+)
+def test_compute_instances_fill_one_gpu_instance_and_then_another_as_in_mig_parted(
+    count_of: int, stands: list[tuple[str, int]] | None, changer: MakeChanger, tmp_path: Path
+) -> None:
+    one = changer("A100-40GB")
+    path = tmp_path / "config.json"
+    entry = {"devices": "all", "mig-enabled": True, "mig-devices": {"1c.3g.20gb": count_of}}
+    path.write_text(json.dumps({"version": "v1", "mig-configs": {"a": [entry]}}))
+    result, text = outcome(one, load(str(path), "a", exact=True))
+    if stands is None:
+        assert result is Verdict.REFUSED
+        assert "1c.3g.20gb:7 do not fit together" in text
+        return
+    assert sorted((profile, n) for profile, _, n in one.standing()) == stands
+    assert not one.ask(*target_layouts(one.world, asking(load(str(path), "a", exact=True)))).done
+
+
+def asking(entries: list[LayoutEntry]) -> LayoutRequest:
+    return LayoutRequest(verb="apply", request="-f", entries=entries)

@@ -151,11 +151,11 @@ def _models(node: Node | None) -> list[str]:
     if node is None or _is_null(node) or (isinstance(node, Scalar) and node.value == ""):
         return []
     items = node.items if isinstance(node, Items) else (node,)
-    texts = [item.text for item in items if isinstance(item, Scalar)]
+    texts = [item.text for item in items if isinstance(item, Scalar) and item.kind == "text"]
     if len(texts) != len(items) or not all(_FILTER.fullmatch(text) for text in texts):
         raise node.error(
             "`device-filter` must be a PCI id such as 0x20B710DE, one with a subsystem id such as "
-            "0x20B710DE:0x153210DE, or a list of them"
+            "0x20B710DE:0x153210DE, or a list of them, in quotes"
         )
     return texts
 

@@ -93,7 +93,7 @@ def _only_one(capable: Sequence[Gpu], entry: wire.LayoutEntry, *, clears: bool) 
             _must_not_be_pending(gpu)
         raise UserError(
             "no GPU has MIG mode on",
-            fix="`launch layout enable --gpu N` switches it on, or add --enable.",
+            fix="`launch layout enable --gpu N` switches it on, and so does `apply --enable`.",
         )
     raise UserError(
         f"{len(candidates)} GPUs {state}: select with --gpu N or --all",

@@ -123,6 +123,7 @@ ENTRY = "version: v1\nmig-configs:\n  a:\n  - devices: all\n    mig-enabled: tru
         (ENTRY.replace("all", "['0']") + "    mig-devices: {}\n", "4:14.*indexes"),
         (ENTRY + "    mig-devices: {}\n    device-filter: '0x1:0x2:0x3'\n", "7:20.*subsystem"),
         (ENTRY + "    mig-devices: {}\n    device-filter: ['']\n", "7:20.*PCI id"),
+        (ENTRY + "    mig-devices: {}\n    device-filter: 0x20B710DE\n", "7:20.*in quotes"),
         (ENTRY + "    mig-device: {}\n", "6:5.*mig-device"),
         (ENTRY.replace("true", "false") + "    mig-devices: {1g.6gb: 1}\n", "mig-enabled: true"),
         (ENTRY.replace("true", "yes"), "5:18.*true or false"),
