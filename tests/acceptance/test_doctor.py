@@ -126,7 +126,7 @@ def test_a_machine_that_is_well_has_no_problem_and_every_check_is_made(
         *("persistence", "foreign", "disk", "clock"),
     } <= set(found)
     assert "problem" not in {check["state"] for check in found.values()}
-    assert "nvidia-container-runtime-hook, asked for by" in found["gpu-support"]["message"]
+    assert "nvidia-container-runtime-hook, requested by" in found["gpu-support"]["message"]
     assert row(done, "driver") == "driver ok driver 580.95.05 is new enough for every GPU here"
 
 

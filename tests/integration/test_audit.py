@@ -142,5 +142,5 @@ def test_what_an_admin_does_to_the_machine_is_on_record(daemon: DaemonProcess) -
     found = {(one.route, one.outcome, one.detail) for one in recorded(daemon, 4)}
     assert any(r == "POST /v1/slices/{ref}/drain" and "for a look" in d for r, _, d in found)
     assert ("POST /v1/reservations", "bad-request", "") in found
-    assert ("POST /v1/layout/save", "ok", "") in found
+    assert ("POST /v1/layout/save", "ok", "the current layout") in found
     assert ("POST /v1/doctor/fix", "ok", "") in found

@@ -168,8 +168,8 @@ def test_a_mode_that_needs_a_reset_stays_pending_and_says_so(
     machine.set_reset_works(gpu(machine), works=False)
     with pytest.raises(ResetNeeded) as caught:
         carver.set_mode(gpu(machine), on=True)
-    assert "nvidia-smi --gpu-reset -i 0" in (caught.value.fix or "")
-    assert "reboot" in (caught.value.fix or "")
+    assert "nvidia-smi --gpu-reset -i 0" in caught.value.message
+    assert "reboot" in caught.value.message
     assert machine.mig_mode(gpu(machine)) == (False, True)
 
 

@@ -39,8 +39,8 @@ def test_a_request_for_parts_is_one_gpu_instance_with_so_many_compute_instances(
     one = changer("A100-40GB:")
     op = one.ask(one.wish(Want("1c.3g.20gb", 3)))
     assert op.result is OpResult.APPLIED, op.message
-    assert one.told == ["create 1c.3g.20gb:3@0 on GPU 0"]
-    assert one.standing() == [("3g.20gb", 0, 3)]
+    assert one.told == ["create 1c.3g.20gb:3@4 on GPU 0"]
+    assert one.standing() == [("3g.20gb", 4, 3)]
     assert devices(one) == ["1c.3g.20gb"] * 3
     assert not one.ask(one.wish(Want("1c.3g.20gb", 3), exact=True)).done
 

@@ -174,7 +174,7 @@ def test_a_loop_of_submits_is_slowed_and_not_broken(make) -> None:  # type: igno
         jobs += [one.id for one in client.submit([HELD])]
     assert jobs == sorted(set(jobs))
     assert len(jobs) > 20
-    assert any("the limit is 20 submits a minute" in text for text in told)
+    assert any("exceeds a limit: 20 submits a minute" in text for text in told)
 
 
 def test_more_new_jobs_than_a_minute_may_have_are_refused_with_the_number(make) -> None:  # type: ignore[no-untyped-def]
@@ -183,7 +183,7 @@ def test_more_new_jobs_than_a_minute_may_have_are_refused_with_the_number(make) 
         daemon.client.submit([HELD] * 10)
         with pytest.raises(TooMany) as caught:
             daemon.client.submit([HELD] * 10)
-    assert "the limit is 10 new jobs a minute" in caught.value.message
+    assert "exceeds a limit: 10 new jobs a minute" in caught.value.message
     assert caught.value.retry_after > 10
     assert len(daemon.client.submit([HELD] * 100)) == 100, "an admin is not counted"
 

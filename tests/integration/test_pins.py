@@ -212,7 +212,7 @@ def test_a_root_that_is_a_symlink_a_file_or_not_there_is_refused(
     assert f"{ground.place}/link is a symlink\n  Name the target of the symlink." in why
     ground.write(ground.place / "file", "")
     assert "is not a directory" in refused(pins, MountRequest(str(ground.place / "file"), ""))
-    assert "does not exist\n  It is named in" in refused(
+    assert "does not exist\n  Mount roots are set in" in refused(
         pins, MountRequest(str(ground.place / "no" / "x"), "")
     )
 
@@ -319,7 +319,7 @@ def test_a_dockerd_that_would_see_an_empty_place_is_noticed_at_once(
                 pins.pin("launch-test-2-1", mounted, ALICE, elsewhere.pid)
         finally:
             elsewhere.kill()
-    with pytest.raises(PinsUnavailable, match="cannot be read"):
+    with pytest.raises(PinsUnavailable, match="cannot be inspected"):
         pins.pin("launch-test-2-1", mounted, ALICE, elsewhere.pid)
     assert ground.names() == [NAME]
 

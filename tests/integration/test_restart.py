@@ -250,7 +250,7 @@ def test_a_running_container_of_ours_that_no_attempt_has_keeps_its_slice_and_its
         lambda: {s.uuid for s in daemon.client.slices() if s.state == "foreign"} == {uuid},
         what="its slice is in use",
     )
-    wait_until(lambda: "copy from" in daemon.tail() or "put" in daemon.tail())
+    wait_until(lambda: "was the database restored from a copy?" in daemon.tail())
     assert daemon.submit("true").id == 42
 
 

@@ -99,6 +99,7 @@ class Narrator:
         self._quiet = quiet
         self._said = ""
         self._attempt = 1
+        self._ran = False
         self._gave_up = False
         self._progress = PullProgress(image or "", quiet=quiet)
 
@@ -118,6 +119,7 @@ class Narrator:
             self._waits(decode_list(BlockerView, body.get("blockers") or []))
         else:
             self.close()
+            self._ran = self._ran or job.state == "RUNNING"
             if job.state == "RUNNING" and not self._is_here:
                 self._say(f"job {job.id} runs{_place(job)}")
         return job.state
@@ -141,7 +143,8 @@ class Narrator:
         attempt = job.attempt + 1 if waits and job.message and job.attempt else job.attempt
         if attempt > self._attempt and job.reason not in HELD:
             self._attempt = attempt
-            self._say(f"job {job.id} runs again" + (f" ({job.message})" if job.message else ""))
+            verb = "runs again" if self._ran else "is queued again"
+            self._say(f"job {job.id} {verb}" + (f" ({job.message})" if job.message else ""))
 
     def _waits(self, blockers: list[BlockerView]) -> None:
         kinds = {each.kind for each in blockers}

@@ -53,11 +53,14 @@ def print_folded(jobs: Sequence[JobView]) -> None:
 
 def print_short(jobs: Sequence[JobView], output: str) -> None:
     """Print jobs as the verbs that change them do: what they are now."""
-    if output == "table":
+    if output != "table":
+        print_jobs(jobs, output)
+    elif any(job.exit_code is not None for job in jobs):
+        ended = [(label(job), job.name, job.word, job.exit_code, why(job)) for job in jobs]
+        render.print_table(("ID", "NAME", "STATE", "EXIT", "REASON"), ended)
+    else:
         rows = [(label(job), job.name, job.word, why(job)) for job in jobs]
         render.print_table(("ID", "NAME", "STATE", "REASON"), rows)
-    else:
-        print_jobs(jobs, output)
 
 
 def _row(job: JobView, now: datetime) -> tuple[object, ...]:

@@ -25,7 +25,7 @@ from launcher.core.model.compute_instances import (
 )
 from launcher.core.model.gpu import Gpu, split_of
 from launcher.core.model.layout_change import Want
-from launcher.core.model.packing import Board, Place, board_of, largest, solve
+from launcher.core.model.packing import Board, Place, arrange, board_of, largest
 from launcher.errors import ImpossibleLayout
 
 MOST_INSTANCES = 64
@@ -176,7 +176,7 @@ def _placed(
         if not board.can_stand(places, place):
             return None
         places.append(place)
-    rest = solve(board, places, [profile for profile, _ in division.new])
+    rest = arrange(board, places, [profile for profile, _ in division.new])
     return None if rest is None else (*division.places, *division.cut(rest))
 
 

@@ -6,6 +6,7 @@ RTX PRO 6000 12 to a GPU). Nothing here is ever identified by an index or a GI i
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -173,13 +174,34 @@ class Inventory:
 
 
 def name_gb(profile: str, memory_mib: int) -> int:
-    """Return the size people call a slice by: the number in its name, or whole GiB for ``full``.
+    """Return the size in a slice's name; of a whole GPU the one its largest profile has.
 
-    >>> name_gb("1g.24gb+me", 24192)
-    24
+    That is rounded up to GiB, as NVIDIA names profiles (go-nvlib, ``device/mig_profile.go``): a
+    whole H200 of 143771 MiB is 7g.141gb.
+
+    >>> name_gb("1g.24gb+me", 24192), name_gb("full", 143771)
+    (24, 141)
     """
     match = _NAME_GB.match(profile)
-    return int(match.group(1)) if match else round(memory_mib / 1024)
+    return int(match.group(1)) if match else math.ceil(memory_mib / 1024)
+
+
+_ATTRIBUTES = {"": 0, "-me": 1, "+gfx": 2, "+me": 3, "+me.all": 4}
+_COMPUTE = re.compile(r"(\d+)g\.\d+gb(.*)")
+
+
+def scarcity(profile: str) -> tuple[int, int]:
+    """Return the compute slices of a profile, and the rank of its engines: plain ones are first.
+
+    Of two slices with the same memory the one that ranks lower is the smaller loss.
+
+    >>> scarcity("1g.10gb") < scarcity("1g.10gb+me") < scarcity("2g.10gb")
+    True
+    """
+    match = _COMPUTE.match(split_of(profile)[1])
+    if match is None:
+        return (0, 0)
+    return (int(match.group(1)), _ATTRIBUTES.get(match.group(2), len(_ATTRIBUTES)))
 
 
 def split_of(profile: str) -> tuple[int, str]:

@@ -122,6 +122,48 @@ def _search(
     return None
 
 
+def arrange(
+    board: Board, standing: Sequence[Place], wanted: Sequence[int]
+) -> tuple[Place, ...] | None:
+    """Return a place for every wanted profile id, where it costs the remaining layouts least.
+
+    The largest come first; each takes the place that leaves room for most of the largest other
+    instances, then of the next smaller ones, and so on. None where there is no room for all.
+    """
+    left = sorted(wanted, key=lambda i: (-board.shape(i).size, i))
+    places: list[Place] = []
+    while left:
+        profile_id = left.pop(0)
+        beside = (*standing, *places)
+        options = [Place(profile_id, start) for start in board.shape(profile_id).starts]
+        can = [p for p in options if board.can_stand(beside, p)]
+        can = [p for p in can if solve(board, (*beside, p), left) is not None]
+        if not can:
+            return None
+        places.append(max(can, key=lambda p: (_room(board, (*beside, p)), -p.start)))
+    return tuple(places)
+
+
+def _room(board: Board, standing: tuple[Place, ...]) -> tuple[int, ...]:
+    """Return how many instances of each profile still fit, the largest profile first.
+
+    Profiles of one size and one set of starts differ in engines alone: the first stands for all.
+    """
+    kinds = {(s.size, s.starts): s for s in reversed(board.shapes)}
+    largest_first = sorted(kinds.values(), key=lambda s: (-s.size, -s.costs[0]))
+    return tuple(_how_many(board, standing, shape) for shape in largest_first)
+
+
+def _how_many(board: Board, standing: tuple[Place, ...], shape: Shape) -> int:
+    """Return how many instances of one profile fit beside what stands: they are of one size."""
+    places, start = list(standing), -1
+    for new in (Place(shape.profile_id, at) for at in shape.starts):
+        if new.start >= start and board.can_stand(places, new):
+            places.append(new)
+            start = new.start + shape.size
+    return len(places) - len(standing)
+
+
 def stands(board: Board, places: Sequence[Place]) -> bool:
     """Whether all of these places can stand together."""
     return all(board.can_stand(places[:i], place) for i, place in enumerate(places))

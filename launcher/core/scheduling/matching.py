@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.core.model.compute_instances import WHOLE, sizes_in
-from launcher.core.model.gpu import FULL, Profile, Slice, name_gb, split_of
+from launcher.core.model.gpu import FULL, Profile, Slice, name_gb, scarcity, split_of
 from launcher.core.model.slice_state import SliceState
 from launcher.core.world.world import World
 from launcher.spec.gpus import GpuRequest
@@ -55,10 +55,11 @@ def _is_large(need: GpuRequest, profile: str, memory_mib: int) -> bool:
     return memory_mib >= (need.memory_mib or 0)
 
 
-def _smallest_first(state: SliceState) -> tuple[int, int, int, str]:
+def _smallest_first(state: SliceState) -> tuple[int, tuple[int, int], int, int, str]:
+    """Order slices by what is lost with them: memory, compute, media engines that others need."""
     s = state.slice
     start = s.placement.start if s.placement else 0
-    return (s.memory_mib, s.gpu_index, start, s.uuid)
+    return (s.memory_mib, scarcity(s.profile), s.gpu_index, start, s.uuid)
 
 
 def wanted(world: World, need: GpuRequest) -> list[SliceState]:

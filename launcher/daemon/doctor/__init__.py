@@ -130,7 +130,8 @@ def _daemon(context: Context) -> Iterator[Finding]:
 def _gpus(context: Context, inventory: Inventory) -> Iterator[Finding]:
     world = context.world
     if world.gpu_down:
-        yield problem("nvml", world.gpu_down, "CPU jobs still run.")
+        fix = context.health.gpu_fix
+        yield problem("nvml", world.gpu_down, " ".join(filter(None, (fix, "CPU jobs still run."))))
         return
     silent = list(world.silent.values())
     for why in silent:

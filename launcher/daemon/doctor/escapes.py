@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from launcher.core.policy.image_rules import TOOLKIT_FIXED
@@ -24,6 +27,10 @@ _NVIDIA = re.compile(r"^NVIDIA Container .*?version:? v?(\d\S*)", re.MULTILINE)
 _RUNC = re.compile(r"^runc version (\d\S*)", re.MULTILINE)
 _MENDED = re.compile(r"^1\.1\.5\+ds1-1\+deb12u[1-9]")
 """Debian 12 (DSA-5615-1). Docker reports the package's version as runc's commit."""
+PACKAGES = ("runc", "runc-app")
+"""Packages with a changelog that names the fixes: of Debian and Ubuntu."""
+MOST_CHANGELOG_BYTES = 1 << 20
+_CVE = re.compile(r"CVE-\d{4}-\d{4,7}")
 TOOLKIT_COMMANDS = ("nvidia-ctk", "nvidia-container-runtime")
 
 
@@ -65,20 +72,44 @@ def toolkit_fixed(host: Host) -> bool:
 def runc(version: Mapping[str, Any], host: Host) -> Finding:
     """Check whether the runc that Docker uses has known escapes.
 
-    Only a warning, because distributions fix it without a new version.
+    Distributions fix some without a new version: the package's changelog names them.
     """
     number = runc_version(version, host)
     if number is None:
         return ok("runc", "unknown: neither Docker nor runc reports its version")
     left = escapes_of(number, RUNC)
+    package, fixed = _package(number, host)
+    left = [escape for escape in left if escape.name not in fixed]
     if not left:
-        return ok("runc", f"runc {number} has no known container escape")
+        return ok("runc", f"runc {package or number} has no known container escape")
+    unless = "" if package else ", unless your distribution has fixed them"
     return warning(
         "runc",
-        f"runc {number} has known container escapes{_named(left)}, unless your distribution "
-        "has fixed them",
-        f"Upgrade runc to {RUNC[-1].fixed[0]} or later, or see your distribution's advisories.",
+        f"runc {package or number} has known container escapes{_named(left)}{unless}",
+        f"Upgrade runc to {RUNC[-1].fixed[0]} or later, or to a package whose changelog names "
+        "them (`apt changelog runc`).",
     )
+
+
+def _package(number: str, host: Host) -> tuple[str | None, frozenset[str]]:
+    """Return the version of Debian's or Ubuntu's package of this runc, and the fixes it names.
+
+    None if this runc is not from such a package, or the package came without its changelog.
+    """
+    for name in PACKAGES:
+        text = _changelog(host.file(f"/usr/share/doc/{name}/changelog.Debian.gz"))
+        match = re.match(r"\S+ \(([^)]+)\)", text)
+        if match and match[1].startswith(number):
+            return match[1], frozenset(_CVE.findall(text))
+    return None, frozenset()
+
+
+def _changelog(path: Path) -> str:
+    try:
+        with gzip.open(path) as file:
+            return file.read(MOST_CHANGELOG_BYTES).decode("utf-8", "replace")
+    except (OSError, EOFError, zlib.error):
+        return ""
 
 
 def keeps_working_dir(version: Mapping[str, Any], host: Host) -> bool:
@@ -90,7 +121,7 @@ def keeps_working_dir(version: Mapping[str, Any], host: Host) -> bool:
     number = runc_version(version, host)
     if number is None:
         return False
-    left = {escape.name for escape in escapes_of(number, RUNC)}
+    left = {escape.name for escape in escapes_of(number, RUNC)} - _package(number, host)[1]
     return RUNC_WORKING_DIR not in left or bool(_MENDED.search(_revision(version)))
 
 

@@ -17,6 +17,7 @@ class Health:
         self.docker_version: str | None = None
         self.driver_version: str | None = None
         self.fake_gpu = False
+        self.gpu_fix: str | None = None
         self._unrefreshed: tuple[int, str] | None = None
 
     def set(self, topic: str, problem: str | None) -> None:

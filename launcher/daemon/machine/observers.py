@@ -161,6 +161,7 @@ class Observers:
         try:
             inventory = self.gpu.inventory()
         except (GpuUnavailable, GpuFault) as error:
+            self.health.gpu_fix = error.fix
             return ev.InventoryFailed(error.message)
         self.health.driver_version = inventory.driver_version
         self.health.fake_gpu = self.gpu.is_stand_in()

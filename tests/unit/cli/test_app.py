@@ -171,3 +171,15 @@ def test_the_module_runs_as_the_command() -> None:
         [sys.executable, "-m", "launcher", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"launch {launcher.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["sumbit"], "Did you mean submit"), (["layout", "aply"], "Did you mean apply"),
+        (["slice"], "Did you mean slices"), (["zzz"], "There is no verb 'zzz'.\n"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_verb_gets_the_nearest_one(launch: Launch, words: list[str], hint: str) -> None:
+    result = launch(*words)
+    assert (result.code, hint in result.err) == (2, True), result.err

@@ -28,7 +28,13 @@ def command(drain: bool, output: str) -> None:
         running = sum(status.jobs.get(state, 0) for state in ACTIVE)
         terminal.say(
             f"the daemon (pid {status.pid}) starts nothing new and ends once nothing runs: "
-            f"{running} jobs run now"
+            f"{_running(running)} now"
         )
     else:
         terminal.say(f"the daemon (pid {status.pid}) ends; its jobs go on")
+
+
+def _running(count: int) -> str:
+    if count == 0:
+        return "no job runs"
+    return "1 job runs" if count == 1 else f"{count} jobs run"

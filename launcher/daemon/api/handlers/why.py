@@ -38,6 +38,8 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     start, basis = (
         await _estimate(context, job, caller.uid) if waits else (None, "it does not wait")
     )
+    if start is not None and earliest is not None:  # the replay rounds, and began earlier
+        start = max(start, explainer.now.wall + earliest)
     return wire.Why(
         job=view,
         position=position,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,35 @@ def test_a_runc_that_lets_a_working_directory_lead_out_is_told_from_a_mended_one
     told = with_runc(version)
     told["Components"][1]["Details"] = {"GitCommit": commit}
     assert escapes.keeps_working_dir(told, host(tmp_path)) is keeps
+
+
+CHANGELOG = """\
+runc (1.1.15+ds1-2+deb13u3) trixie-security; urgency=high
+
+  * Backport the fixes of CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881
+
+ -- Somebody <a@example.org>  Fri, 02 Jan 2026 21:53:05 +0800
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "changelog", "state", "text"),
+    [
+        ("1.1.15+ds1", CHANGELOG, "ok", "runc 1.1.15+ds1-2+deb13u3 has no known"),
+        ("1.1.15+ds1", CHANGELOG.replace("CVE-2025-52881", "it"), "warning", "(CVE-2025-52881)"),
+        ("1.1.14", CHANGELOG, "warning", "unless your distribution has fixed them"),
+        ("1.1.15+ds1", "", "warning", "unless your distribution has fixed them"),
+    ],
+)
+def test_what_a_distribution_has_fixed_is_read_from_its_packages_changelog(
+    tmp_path: Path, version: str, changelog: str, state: str, text: str
+) -> None:
+    machine = host(tmp_path)
+    path = machine.file("/usr/share/doc/runc/changelog.Debian.gz")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(changelog.encode()) if changelog else b"not gzip")
+    found = escapes.runc(with_runc(version), machine)
+    assert (found.state, text in found.message) == (state, True), found.message
 
 
 @pytest.mark.parametrize("told", [{}, {"Components": None}, with_runc("N/A")])

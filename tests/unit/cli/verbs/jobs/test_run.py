@@ -180,6 +180,12 @@ def test_that_a_job_runs_again_is_said_once(
     assert launch("run", "--quiet", "busybox").err == ""
 
 
+def test_a_job_that_never_ran_is_queued_again(stub: StubDaemon, launch: Launch) -> None:
+    failed = [job_view(state="COMPLETING", attempt=1, message="no room"), job_view(attempt=1)]
+    answers(stub, *map(event, failed), event(RUNNING), end(ended("COMPLETED", 0)))
+    assert launch("run", "busybox").err.splitlines()[0] == "job 12 is queued again (no room)"
+
+
 def test_every_retry_is_said_also_where_its_reason_is_not_known(
     stub: StubDaemon, launch: Launch
 ) -> None:
