@@ -130,6 +130,15 @@ def test_without_a_gpu_for_mig_every_verb_says_so_and_clear_has_nothing_to_do(
     assert one.ask(verb="clear").result is OpResult.APPLIED
 
 
+def test_a_request_without_entries_is_refused_unless_a_saved_layout_needs_no_change(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A30")
+    with pytest.raises(UserError, match="no entries"):
+        targets(one)
+    assert targets(one, verb="restore") == ()
+
+
 @pytest.mark.parametrize("gpus", [None, []])
 def test_while_the_gpus_are_unknown_not_even_clear_succeeds(
     changer: MakeChanger, gpus: list[str] | None

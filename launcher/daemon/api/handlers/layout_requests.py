@@ -31,12 +31,16 @@ def target_layouts(world: World, request: wire.LayoutRequest) -> tuple[Wish, ...
 def _must_be_intended(world: World, request: wire.LayoutRequest) -> None:
     """Raise ``UserError`` for entries that select no GPU, unless there is nothing to change.
 
-    A GPU that does not support MIG is clear, and MIG mode is off.
+    A GPU that does not support MIG is clear, and its MIG mode is off; a saved layout may need no
+    change at all.
     """
     _must_know_gpus(world)
     met = [entry for entry in request.entries if entry.mode is False and _matching(world, entry)]
-    if request.verb == "clear" or met or not request.entries:
+    restored = request.verb == "restore" and not request.entries
+    if request.verb == "clear" or met or restored:
         return
+    if not request.entries:
+        raise UserError("the request has no entries: it selects no GPU")
     matched = [gpu for entry in request.entries for gpu in _matching(world, entry)]
     problem = "none of the selected GPUs supports MIG" if matched else "no GPU here matches"
     raise UserError(
