@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,8 @@ class LazyGroup(click.Group):
         """Return a verb's command, from the module of its name."""
         for heading, verbs in self._sections.items():
             if cmd_name in verbs:
-                module = f"{self._packages[heading]}.{cmd_name.replace('-', '_')}"
+                name = cmd_name.replace("-", "_") + ("_" if keyword.iskeyword(cmd_name) else "")
+                module = f"{self._packages[heading]}.{name}"
                 command: click.Command = importlib.import_module(module).command
                 return command
         return None

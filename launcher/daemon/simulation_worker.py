@@ -33,7 +33,7 @@ from launcher.daemon.api.handlers.simulation_client import (
     REFUSED,
     Question,
 )
-from launcher.errors import LauncherError, UserError
+from launcher.errors import ImpossibleLayout, LauncherError, UserError
 from launcher.store import Reader
 
 PRESENT = "present"
@@ -128,6 +128,8 @@ def _start_of(question: Question, world: World, medians: Medians) -> float | Non
 
 def _lay_out(world: World, wants: Sequence[Want]) -> None:
     """Give every MIG-capable GPU this layout; raises ``ImpossibleLayout``."""
+    if not any(gpu.mig_capable for gpu in world.gpus.values()):
+        raise ImpossibleLayout("none of the GPUs here supports MIG: they can have no layout")
     whole_gpus = {
         u: s for u, s in world.slices.items() if not world.gpus[s.slice.gpu_uuid].mig_capable
     }

@@ -40,6 +40,7 @@ class BoardData:
     cuda: tuple[int, int]
     pci_device_id: int
     memory_mib: int
+    pci_subsystem_id: int = 0
     units: int = 0
     mode_needs_reset: bool = False
     mode_survives_reboot: bool = False
@@ -96,6 +97,7 @@ def _board(key: str, row: dict[str, object]) -> BoardData:
         cuda=(cuda[0], cuda[1]),
         pci_device_id=int(str(row["pci_device_id"]), 16),
         memory_mib=int(str(row["memory_mib"])),
+        pci_subsystem_id=int(str(row["pci_subsystem_id"]), 16),
     )
     mig: dict[str, object] | None = row["mig"]  # type: ignore[assignment]
     return plain if mig is None else _with_mig(plain, dict(mig))

@@ -167,6 +167,7 @@ def _fill_gpu(gpu: layout.GpuState, index: int, board: BoardData) -> None:
     gpu.board = board.key.encode()
     gpu.memory_mib = board.memory_mib
     gpu.pci_device_id = board.pci_device_id
+    gpu.pci_subsystem_id = board.pci_subsystem_id
     gpu.pci_bus = 0x17 + 8 * index
     gpu.minor = index
     gpu.architecture = board.architecture

@@ -81,7 +81,7 @@ class GpuState(Structure):
         ("uuid", c_char * 48),
         ("name", c_char * 96),
         ("board", c_char * 32),
-        *_u32("pci_device_id pci_bus minor architecture cuda_major cuda_minor"),
+        *_u32("pci_device_id pci_subsystem_id pci_bus minor architecture cuda_major cuda_minor"),
         *_u32("mig_capable mig_current mig_pending"),
         *_u32("mode_needs_reset mode_survives_reboot reset_works query_without_mode"),
         *_u32("units mirrored_ids descending lost stuck profile_count"),

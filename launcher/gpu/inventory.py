@@ -208,6 +208,7 @@ class GpuReader:
             raise GpuFault(f"GPU {index} has no UUID")
         mode = nvml.mig_mode(device)
         profiles = self._read_profiles(device, uuid, mode, driver)
+        pci_device_id, pci_subsystem_id = nvml.pci_ids(device)
         gpu = Gpu(
             uuid=uuid,
             index=index,
@@ -218,7 +219,8 @@ class GpuReader:
             profiles=profiles,
             profiles_known=bool(profiles) or mode is None,
             architecture=nvml.architecture(device),
-            pci_device_id=nvml.pci_device_id(device),
+            pci_device_id=pci_device_id,
+            pci_subsystem_id=pci_subsystem_id,
         )
         findings.gpus.append(gpu)
         if mode and mode[0]:

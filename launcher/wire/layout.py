@@ -88,8 +88,10 @@ class LayoutEntry:
     """What is asked of some GPUs.
 
     ``gpus`` names them by index or UUID, empty is all; None is the one GPU that it can only mean.
-    ``models`` keeps those of these PCI ids (``0x20B710DE``). ``specs`` None leaves the instances
-    as they are, ``mode`` None the MIG mode.
+    ``models`` keeps those of these PCI ids, of the device (``0x20B710DE``) or with the subsystem
+    (``0x20B710DE:0x153210DE``). ``specs`` None leaves the instances as they are, ``mode`` None the
+    MIG mode. ``matches`` selects as mig-parted does: GPUs that are not here are left out, and so
+    are GPUs that do not support MIG if all are selected; the last entry for a GPU replaces others.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -101,6 +103,7 @@ class LayoutEntry:
     add: bool = False
     drop: list[str] = field(default_factory=list)
     mode: bool | None = None
+    matches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from launcher.daemon.api.handlers import saved_layouts
 from launcher.daemon.api.handlers.layout_requests import also_gone, target_layouts
 from launcher.daemon.api.views.layout_views import gpu_views, plan_view
 from launcher.errors import ImpossibleLayout, StaleRequest
-from launcher.jobfile.layouts import mig_parted
+from launcher.jobfile.layouts import layout_file, mig_parted
 from launcher.jobfile.layouts.layout_spec import format_specs, parse_spec
 from launcher.wire import LayoutEntry, LayoutRequest
 from tests.support.carving import Changer, MakeChanger, changer
@@ -165,7 +165,7 @@ def test_an_exported_layout_with_parts_is_read_back(changer: MakeChanger, tmp_pa
     text = mig_parted.dump(saved_layouts.present(one.world))
     assert '"1c.3g.20gb": 3' in text
     (tmp_path / "config.yaml").write_text(text)
-    entries = mig_parted.load(str(tmp_path / "config.yaml"), None, exact=True)
+    entries = layout_file.load(str(tmp_path / "config.yaml"), None, exact=True)
     request = LayoutRequest(verb="apply", request="-f", entries=entries)
     assert not one.ask(*target_layouts(one.world, request)).done
     one.ask(Wish(one.gpu, (), exact=True))

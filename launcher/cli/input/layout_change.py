@@ -27,6 +27,30 @@ def gpu_option(function: F) -> F:
     )(function)
 
 
+def gpus_option(function: F) -> F:
+    """Add ``--gpu N[,N]...``, which may be repeated, and ``--all``."""
+    named = click.option(
+        "--gpu",
+        "gpus",
+        metavar="N[,N]...",
+        multiple=True,
+        callback=_split,
+        help="GPUs by index or UUID; left out where only one can be meant.",
+    )
+    every = click.option(
+        "--all", "every", is_flag=True, help="Every GPU of the machine that supports MIG."
+    )
+    return named(every(function))
+
+
+def _split(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str]:
+    """Return the GPUs of all ``--gpu`` options, each once."""
+    parts = [part.strip() for text in value for part in text.split(",")]
+    if not all(parts):
+        raise click.BadParameter("name GPUs such as 0 or 0,2", ctx, param)
+    return list(dict.fromkeys(parts))
+
+
 def busy_options(function: F) -> F:
     """Add ``--wait`` and ``--cancel-jobs``."""
     waiting = click.option(
@@ -44,6 +68,18 @@ def busy_options(function: F) -> F:
 def named(gpu: str | None) -> list[str] | None:
     """Return the GPUs of an entry: the named one, or None for the only one there is."""
     return None if gpu is None else [gpu]
+
+
+def selected(gpus: list[str], *, every: bool) -> list[str] | None:
+    """Return the GPUs of an entry: empty for all, None for the only one that can be meant."""
+    if every and gpus:
+        raise click.UsageError("--all and --gpu cannot be used together.")
+    return gpus if gpus or every else None
+
+
+def in_words(gpus: list[str], *, every: bool) -> list[str]:
+    """Return the selection of GPUs as it is recorded."""
+    return ["--all"] if every else [f"--gpu {','.join(gpus)}"] if gpus else []
 
 
 def request(

@@ -106,9 +106,8 @@ def _has_room(world: World, gpu: Gpu, more: Wish, total: Wish) -> None:
 
 def _must_wait_for_mode(gpu: Gpu, target: Wish) -> bool:
     """Whether planning needs MIG mode on, because NVML reports no placements before."""
-    return bool(
-        target.mode and target.wants and not gpu.mig_current and board_of(gpu.profiles) is None
-    )
+    unplanned = target.wants is not None and not gpu.mig_current
+    return bool(target.mode and unplanned and board_of(gpu.profiles) is None)
 
 
 def _gpu(world: World, uuid: str) -> Gpu:

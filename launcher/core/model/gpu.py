@@ -98,6 +98,7 @@ class Gpu:
     profiles_known: bool = True
     architecture: str | None = None
     pci_device_id: int | None = None
+    pci_subsystem_id: int | None = None
 
     @property
     def mig_capable(self) -> bool:

@@ -121,6 +121,7 @@ NVML_FUNCTION(nvmlDeviceGetPciInfo_v3, (nvmlDevice_t device, nvmlPciInfo_t *pci)
     memset(pci, 0, sizeof(*pci));
     pci->bus = at.gpu->pci_bus;
     pci->pciDeviceId = at.gpu->pci_device_id;
+    pci->pciSubSystemId = at.gpu->pci_subsystem_id;
     snprintf(pci->busIdLegacy, sizeof(pci->busIdLegacy), "0000:%02X:00.0", at.gpu->pci_bus & 0xFF);
     snprintf(pci->busId, sizeof(pci->busId), "00000000:%02X:00.0", at.gpu->pci_bus & 0xFF);
     return NVML_SUCCESS;

@@ -62,7 +62,7 @@ typedef struct {
     char uuid[48];
     char name[96];
     char board[32];
-    uint32_t pci_device_id, pci_bus, minor, architecture, cuda_major, cuda_minor;
+    uint32_t pci_device_id, pci_subsystem_id, pci_bus, minor, architecture, cuda_major, cuda_minor;
     uint32_t mig_capable, mig_current, mig_pending;
     uint32_t mode_needs_reset, mode_survives_reboot, reset_works, query_without_mode;
     uint32_t units, mirrored_ids, descending, lost, stuck, profile_count;

@@ -205,10 +205,13 @@ def _architectures() -> dict[int, str]:
     }
 
 
-def pci_device_id(device: Handle) -> int | None:
-    """Return the PCI id in NVML's form, device above vendor (0x20B710DE for an A30)."""
+def pci_ids(device: Handle) -> tuple[int | None, int | None]:
+    """Return the PCI ids of the device and of its subsystem in NVML's form.
+
+    The device is above the vendor: 0x20B710DE for an A30.
+    """
     info = query("nvmlDeviceGetPciInfo", device, unknown=UNKNOWABLE)
-    return None if info is None else int(info.pciDeviceId)
+    return (None, None) if info is None else (int(info.pciDeviceId), int(info.pciSubSystemId))
 
 
 def gpu_instances(device: Handle, profile_id: int, room: int) -> list[Handle] | None:

@@ -49,7 +49,8 @@ VERBS: dict[str, list[list[str]]] = {
     ],
     "slices": [[], ["--why"], ["-o", "name"]],
     "layout": [
-        ["show"], ["profiles"], ["plan", "1g.6gb"], ["apply", "1g.6gb"], ["create", "1g.6gb"],
+        ["show"], ["profiles"], ["plan", "1g.6gb"], ["assert", "1g.6gb"],
+        ["apply", "1g.6gb"], ["create", "1g.6gb"],
         ["destroy", "MIG-1"], ["clear"], ["enable"], ["disable"], ["save"], ["restore"],
         ["export"], ["changes"], ["cancel", "7"],
     ],

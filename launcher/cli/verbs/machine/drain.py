@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from launcher.cli.input.common import connect, output_option
+from launcher.cli.output import terminal
 from launcher.cli.verbs.machine.slices import print_slices
 
 
@@ -17,4 +18,7 @@ def command(ref: str, reason: str, output: str) -> None:
 
     Jobs that run there finish. It lasts until `launch undrain`, also over a restart.
     """
-    print_slices(connect().layout.drain(ref, reason), output)
+    drained = connect().layout.drain(ref, reason)
+    print_slices(drained, output)
+    if not drained and output == "table":
+        terminal.say(f"{ref} has no slice now: what is made of it will take no new job")

@@ -116,11 +116,16 @@ def plan_view(world: World, targets: Sequence[Wish], plans: Sequence[GpuPlan]) -
         modes={
             w.gpu_uuid: w.mode
             for w in targets
-            if w.mode is not None and w.mode != world.gpus[w.gpu_uuid].mig_current
+            if w.mode is not None and not _has_mode(world.gpus[w.gpu_uuid], on=w.mode)
         },
         touches_busy=bool(busy),
         busy=busy,
     )
+
+
+def _has_mode(gpu: Gpu, *, on: bool) -> bool:
+    """Whether a GPU's MIG mode is as requested, now and after a reset."""
+    return {bool(gpu.mig_current), bool(gpu.mig_pending)} == {on}
 
 
 def _place(gpu: Gpu, place: Place) -> list[wire.PlaceView]:

@@ -11,6 +11,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "show": "Show what stands on the GPUs, and who uses it.",
         "profiles": "List what the GPUs can be cut into.",
         "plan": "Say what `apply` would do.",
+        "assert": "Check that exactly the layout that is asked for stands.",
         "changes": "List the changes that were made: who, when, what.",
     },
     "Change": {

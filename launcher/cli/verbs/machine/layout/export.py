@@ -8,6 +8,7 @@ import click
 
 from launcher.cli.input.common import connect
 from launcher.cli.output import render
+from launcher.errors import UserError
 
 
 @click.command("export", short_help="Print the layout, as NVIDIA mig-parted writes it or as JSON.")
@@ -17,8 +18,13 @@ from launcher.cli.output import render
 )  # fmt: skip
 @click.option("--name", default="current", help="The configuration's name in the file (current).")
 def command(output: str, name: str) -> None:
-    """Print the layout that stands: `launch layout apply -f` and mig-parted read the YAML."""
+    """Print the layout that stands: `launch layout apply -f` reads both, mig-parted the YAML.
+
+    With -o json GPUs are named by their UUID, and each slice comes back at its place.
+    """
     result = connect().layout.current()
+    if not result:
+        raise UserError("no GPU here supports MIG: there is no layout to print")
     if output == "json":
         render.print_json(result)
         return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from launcher.cli.input.common import connect, output_option
 from launcher.cli.input.layout_change import gpu_option
 from launcher.cli.output import render, terminal
-from launcher.wire import ProfileView
+from launcher.wire import GpuView, ProfileView
 
 HEADINGS = ("GPU", "PROFILE", "ID", "MEMORY", "SMS", "CE", "DEC", "ENC", "JPEG", "OFA", "SIZE",
             "CAN STAND AT", "MOST", "FIT NOW")  # fmt: skip
@@ -30,7 +32,17 @@ def command(gpu: str | None, output: str) -> None:
     else:
         render.print_table(HEADINGS, [_row(each) for each in result])
         if not result:
-            terminal.say("NVML names no profiles: MIG mode may be off (`launch layout enable`)")
+            terminal.say(_why_none(connect().layout.show(), gpu))
+
+
+def _why_none(gpus: Sequence[GpuView], gpu: str | None) -> str:
+    """Return why no profile is listed, of one GPU or of all."""
+    meant = [each for each in gpus if gpu in (None, each.uuid, str(each.index))]
+    if any(each.mig_current is not None for each in meant):
+        return "NVML reports no profiles: MIG mode may be off (`launch layout enable`)"
+    return (
+        "no GPU of this machine supports MIG" if gpu is None else f"GPU {gpu} does not support MIG"
+    )
 
 
 def _row(p: ProfileView) -> tuple[object, ...]:
