@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 from launcher import wire
 from launcher.config import settings
@@ -38,11 +37,8 @@ def _findings(config: Config) -> Iterator[Finding]:
         containers = Containers(DockerConnection(config.docker_host, docker.PATIENCE_SECONDS))
         devices = Devices(reader, containers, Health())
         has_gpus = inventory is not None and bool(inventory.gpus)
-        if _is_denied(config.docker_host):
-            text = "you may not use Docker here; where a system daemon runs you need not"
-            yield warning(
-                "docker", text, "Otherwise: `sudo usermod -aG docker $USER`, log in anew."
-            )
+        if (unusable := _socket(config.docker_host)) is not None:
+            yield unusable
         else:
             yield from docker.check(config.docker_host, None, host, has_gpus, devices)
         yield from nvml_findings
@@ -55,9 +51,22 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield clocks.check(clock.now().wall, clocks.synchronised())
 
 
-def _is_denied(docker_host: str) -> bool:
-    path = Path(docker_host.removeprefix("unix://"))
-    return path.exists() and not os.access(path, os.W_OK)
+def _socket(docker_host: str) -> Finding | None:
+    """Return why Docker's socket cannot be used; without docker-py, which leaks such sockets."""
+    path = docker_host.removeprefix("unix://")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(docker.PATIENCE_SECONDS)
+        try:
+            probe.connect(path)
+        except PermissionError:
+            text = "you may not use Docker here; where a system daemon runs you need not"
+            return warning(
+                "docker", text, "Otherwise: `sudo usermod -aG docker $USER`, log in anew."
+            )
+        except OSError as error:
+            text = f"cannot reach Docker at {docker_host}: {(error.strerror or str(error)).lower()}"
+            return problem("docker", text, "Start it: `sudo systemctl start docker`.")
+    return None
 
 
 def _gpus(host: Host, reader: GpuReader) -> tuple[Inventory | None, list[Finding]]:
