@@ -6,7 +6,11 @@ from launcher.core.model.gpu import Gpu, Placement, Profile
 from launcher.core.model.packing import Board, board_of
 from launcher.fakegpu import boards as fake
 
-MIG_BOARDS = [key for key, board in fake.boards().items() if board.profiles]
+ALL_MIG_BOARDS = [key for key, board in fake.boards().items() if board.profiles]
+MIG_BOARDS = [
+    "A30", "A100-40GB", "A100-80GB", "H100-80GB", "H100-NVL", "RTX-PRO-6000", "RTX-PRO-5000",
+]  # fmt: skip
+"""One board of every grid and set of engines: searches over all layouts take these alone."""
 
 
 def profiles(key: str) -> tuple[Profile, ...]:

@@ -13,7 +13,8 @@ def gpus(job: JobView | QueueEntry | Ahead | ArrayView) -> str | None:
     """Return the job's GPUs as people write them, or None for a CPU job."""
     if not job.profile or job.profile == "none":
         return "by UUID" if job.count and not job.profile else None
-    return job.profile if job.count == 1 else f"{job.profile}:{job.count}"
+    single = job.count == 1 or "," in job.profile  # slices of several profiles are all named
+    return job.profile if single else f"{job.profile}:{job.count}"
 
 
 def why(job: JobView) -> str | None:

@@ -55,13 +55,16 @@ BOARDS = (
     })),
     BoardSupport("A30", "460.73.01", frozenset({0x20B7})),
     BoardSupport("H100", "525.85.12", frozenset({0x2321, 0x2322, 0x2324, 0x2330, 0x2331})),
+    BoardSupport("H20", "535", frozenset({0x2329})),
+    BoardSupport("GH200", "535", frozenset({0x2342, 0x233D, 0x2348})),
     BoardSupport("H200", "550.90.07", frozenset({0x2335, 0x233B})),
     BoardSupport("B200", "570.133.20", frozenset({0x2901})),
     BoardSupport("GB200", "570.133.20", frozenset({0x2941})),
     BoardSupport("B300", "580.82.07", frozenset({0x3182})),
-    BoardSupport("RTX PRO 6000", "575.51.03", frozenset({0x2BB5})),
-    BoardSupport("RTX PRO 5000", "575.57.08"),
-    BoardSupport("RTX PRO 4500", "575.64"),
+    BoardSupport("GB300", "580.82.07", frozenset({0x31C2})),
+    BoardSupport("RTX PRO 6000", "575.51.03", frozenset({0x2BB1, 0x2BB4, 0x2BB5})),
+    BoardSupport("RTX PRO 5000", "575.57.08", frozenset({0x2BB3})),
+    BoardSupport("RTX PRO 4500", "575.64", frozenset({0x2C31})),
 )  # fmt: skip
 
 

@@ -51,7 +51,10 @@ def test_a_board_is_found_however_its_name_is_written(word: str) -> None:
 
 def test_every_board_asked_for_is_there() -> None:
     assert set(boards()) == {
-        "A30", "A100-40GB", "A100-80GB", "H100-80GB", "H100-NVL", "RTX-PRO-6000", "T4",
+        "A30", "A100-40GB", "A100-80GB", "H100-80GB", "H100-NVL", "H20-96GB", "H200-141GB",
+        "GH200-96GB", "GH200-144GB", "B200-180GB", "GB200-186GB", "B300-269GB", "GB300-278GB",
+        "RTX-PRO-6000", "RTX-PRO-6000-WS", "RTX-PRO-6000-MAX-Q", "RTX-PRO-5000", "RTX-PRO-4500",
+        "T4",
     }  # fmt: skip
 
 

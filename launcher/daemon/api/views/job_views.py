@@ -77,9 +77,13 @@ def _element(element: Element | None, mine: bool) -> dict[str, Any] | None:
 
 
 def profile_of(world: World, job: Job) -> str | None:
-    """Return the profile that the job runs on, or the requested one while it waits."""
-    if job.slices and job.slices[0] in world.slices:
-        return world.slices[job.slices[0]].slice.profile
+    """Return the profile that the job runs on, or the requested one while it waits.
+
+    Slices of several profiles are named one by one: ``1g.6gb+me,1g.6gb``.
+    """
+    profiles = [world.slices[uuid].slice.profile for uuid in job.slices if uuid in world.slices]
+    if profiles:
+        return profiles[0] if len(set(profiles)) == 1 else ",".join(profiles)
     need = job.need
     match need.kind:
         case "profile":

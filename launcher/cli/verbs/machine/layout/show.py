@@ -70,8 +70,10 @@ def picture(units: int, instances: list[InstanceView]) -> list[str]:
       0         1
      |·········|·········|
     """
-    wide = max(4, min(UNIT_COLUMNS, 96 // units))
     starts = {i.start: [x for x in instances if x.gi == i.gi] for i in instances}
+    names = [(len(_label(devices, 0)), devices[0].size) for devices in starts.values()]
+    needed = max((-(-(length + 1) // size) for length, size in names), default=0)
+    wide = max(4, min(UNIT_COLUMNS, 96 // units), needed)
     scale, bar, at = "", "", 0
     while at < units:
         devices = starts.get(at, [])
@@ -85,16 +87,15 @@ def picture(units: int, instances: list[InstanceView]) -> list[str]:
 
 
 def _label(devices: list[InstanceView], most: int) -> str:
+    """Return the longest label of at most this length, but at least the whole name."""
     instance, *others = devices
     if others:
         counts = Counter(i.profile for i in devices).items()
-        return " ".join(f"{name}:{n}" if n > 1 else name for name, n in counts)[:most]
+        return " ".join(f"{name}:{n}" if n > 1 else name for name, n in counts)
     job = f" #{instance.job}" if instance.job is not None else ""
     mark = "" if instance.uuid else "?"
-    for text in (f"{instance.profile}{mark}{job}", f"{instance.profile}{mark}", instance.profile):
-        if len(text) <= most:
-            return text
-    return instance.profile[:most]
+    full = f"{instance.profile}{mark}{job}"
+    return full if len(full) <= most else f"{instance.profile}{mark}"
 
 
 def _row(i: InstanceView) -> tuple[object, ...]:
