@@ -70,7 +70,7 @@ def parse_lines(
     ``quotes`` reads values as Compose does (quotes are taken off, `` #`` begins a comment);
     without, as ``docker run --env-file`` does: all after ``=``, as it is.
     """
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(re.split(r"\r?\n", text), start=1):
         line = raw.lstrip()
         if not line or line.startswith("#"):
             continue
@@ -82,7 +82,8 @@ def parse_lines(
             yield number, error
             continue
         if result:
-            yield number, (result[0], _unquote(result[1]) if quotes else result[1])
+            written = quotes and "=" in line  # a bare name takes the client's value as it is
+            yield number, (result[0], _unquote(result[1]) if written else result[1])
 
 
 def read_env_file(path: Path) -> str:
