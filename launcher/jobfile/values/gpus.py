@@ -29,14 +29,14 @@ def _mapping(node: Node) -> GpuRequest:
         if key.text not in known:
             raise unknown(key, known, "`gpus`")
     count = _count(keys["count"][1]) if "count" in keys else 1
-    if "device_ids" in keys:
-        return _device_ids(keys)
     if "driver" in keys:
         driver = string(keys["driver"][1], "`driver`")
         if driver != "nvidia":
             raise keys["driver"][1].error(f"the driver '{driver[:40]}' is not known: write nvidia")
     if "capabilities" in keys:
         _capabilities(keys["capabilities"][1])
+    if "device_ids" in keys:
+        return _device_ids(keys)
     options = _options(keys["options"][1]) if "options" in keys else {}
     asked = [value for name, value in _asked(keys, options)]
     if len(asked) != 1:
