@@ -1,0 +1,72 @@
+"""Bind mounts: ``SOURCE:TARGET[:ro]`` and what cannot be mounted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from launcher.jobfile.values.volumes import bind, check_targets, parse_volume
+from launcher.spec.job_spec import Mount
+
+BASE = Path("/base/of/file")
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "read_only"),
+    [
+        ("/data:/in", "/data", "/in", False),
+        ("/data:/in:ro", "/data", "/in", True),
+        ("/data:/in:rw", "/data", "/in", False),
+        ("./data:/in", "/base/of/file/data", "/in", False),
+        ("../data/:/in/", "/base/of/data", "/in/", False),
+        (".:/in", "/base/of/file", "/in", False),
+    ],
+)
+def test_a_source_is_relative_to_its_file(
+    text: str, source: str, target: str, read_only: bool
+) -> None:
+    assert parse_volume(text, BASE) == Mount(source=source, target=target, read_only=read_only)
+
+
+def test_a_tilde_is_the_callers_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert parse_volume("~/data:/in", BASE).source == "/home/alice/data"
+    with pytest.raises(ValueError, match="no such home directory"):
+        parse_volume("~nobody-has-this-name/data:/in", BASE)
+
+
+def test_a_link_in_a_source_is_kept(tmp_path: Path) -> None:
+    """Another process resolves it, as the user."""
+    (tmp_path / "link").symlink_to("/etc")
+    assert parse_volume("./link:/in", tmp_path).source == str(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/data", "names no directory of this machine"),
+        ("/a:/b:ro:z", "too many colons"),
+        ("/a:/b:z", "'z' is not a valid mount mode"),
+        (":/in", "source is empty"),
+        ("data:/in", "would be a named volume.* write ./data"),
+        ("/a:in", "must be an absolute path"),
+        ("/a:", "must be an absolute path"),
+        ("/a:/", "over the container's /"),
+        ("/a://", "over the container's /"),
+        ("/a:/b/..", "over the container's /"),
+    ],
+)
+def test_what_cannot_be_mounted_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_volume(text, BASE)
+
+
+def test_two_mounts_have_two_targets_however_they_are_written() -> None:
+    def mounts(*targets: str) -> list[Mount]:
+        return [bind("/a", target, BASE, read_only=False) for target in targets]
+
+    check_targets(mounts("/in", "/in/data", "/out"))
+    for other in ("/in", "/in/", "/out/../in"):
+        with pytest.raises(ValueError, match=f"two mounts have the target {other}"):
+            check_targets(mounts("/in", other))
