@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from launcher.core.model.job import Job
+from launcher.core.model.layout_change import OpResult, OpState
 from launcher.spec.gpus import GpuKind
-from launcher.store.rows import rows
+from launcher.store.rows import layout_rows, rows
 from launcher.store.rows.job_rows import JobReader
 from launcher.store.salvage.pages import Pages
+from launcher.store.sql import queries
 
 TABLES = (
     "meta", "arrays", "jobs", "attempts", "leases", "quarantines", "drains", "made", "layouts",
@@ -161,6 +163,7 @@ class Salvage:
             "jobs": _plausible_job,
             "attempts": rows.attempt_from,
             "leases": rows.lease_from,
+            "layouts": layout_rows.from_row,
             "drains": rows.drain_from,
             "reservations": rows.reservation_from,
         }
@@ -197,10 +200,11 @@ class Salvage:
             "SELECT COUNT(*) FROM jobs j JOIN arrays a ON a.id = j.array_id "
             "WHERE j.spec = '' AND j.state <> 'DONE' AND a.template IS NULL"
         ).fetchone()
-        db.execute(
-            "UPDATE layouts SET state = 'done', result = 'failed', ended_at = asked_at, "
-            "message = 'the database was rebuilt meanwhile' WHERE state <> 'done'"
-        )
+        for row in db.execute(queries()["open_layouts"]).fetchall():
+            op = layout_rows.from_row(row)
+            op.state, op.result, op.ended_at = OpState.DONE, OpResult.FAILED, op.asked_at
+            op.message = "the database was rebuilt meanwhile"
+            db.execute(queries()["put_layout"], layout_rows.row(op))
         for table in TABLES:
             (count,) = db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
             self.salvaged.counts[table] = count

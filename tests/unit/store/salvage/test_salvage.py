@@ -16,6 +16,7 @@ import pytest
 from launcher.core.messages.changes import HistoryLine
 from launcher.core.model.arrays import Array, ArrayTemplate
 from launcher.core.model.job import Element
+from launcher.core.model.layout_change import LayoutOp, OpResult, OpState
 from launcher.core.recovery.rebuild import RebuiltJobs
 from launcher.store import Reader, Store, Stored
 from launcher.store.connect import FILE_NAME, connect
@@ -159,6 +160,20 @@ def test_a_job_that_asks_for_an_unknown_kind_of_slice_is_left_out(tmp_path: Path
     with Rebuilding(tmp_path) as work:
         assert work.salvage("12345678").left == {"jobs": 1}
         assert set(work.store.load(1).jobs) == {2}
+
+
+def test_a_layout_change_that_was_open_has_failed_and_is_shown_so(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.commit(changes(layouts={n: LayoutOp(n, "create", "", ALICE, AT) for n in (1, 2)}))
+    store._db.execute("UPDATE layouts SET document = '{}' WHERE id = 2")
+    store.close()
+    with Rebuilding(tmp_path) as work:
+        assert work.salvage("12345678").left == {"layouts": 1}
+        assert work.store.load(1).layouts == {}
+        reader = Reader(tmp_path / "rebuilding")
+        (op,) = reader.layouts(9)
+        reader.close()
+    assert (op.state, op.result, op.ended_at) == (OpState.DONE, OpResult.FAILED, AT)
 
 
 def test_where_nothing_tells_how_far_ids_went_many_are_left_out(state: Path) -> None:
