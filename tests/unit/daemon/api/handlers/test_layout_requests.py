@@ -68,7 +68,7 @@ def test_without_a_name_the_one_gpu_that_can_be_meant_is() -> None:
         ((FIRST, replace(SECOND, mig_current=True)), None, "2 GPUs have MIG mode on"),
         ((FIRST, SECOND), True, "2 GPUs support MIG"),
         ((SECOND,), None, "no GPU has MIG mode on"),
-        ((OLD,), None, "0 GPUs"),
+        ((OLD,), None, "supports MIG"),
     ],
 )
 def test_where_it_is_not_clear_which_is_meant_none_is_taken(
