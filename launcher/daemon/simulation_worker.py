@@ -16,7 +16,7 @@ from typing import Any
 
 from launcher import __version__
 from launcher.core.dispatch import handle
-from launcher.core.mig.planner import plan
+from launcher.core.mig.planner import device_of, plan
 from launcher.core.model.compute_instances import counted
 from launcher.core.model.gpu import Gpu, Placement, Slice
 from launcher.core.model.job import Job, State
@@ -127,17 +127,30 @@ def _start_of(question: Question, world: World, medians: Medians) -> float | Non
 
 
 def _lay_out(world: World, wants: Sequence[Want]) -> None:
-    """Give every MIG-capable GPU this layout; raises ``ImpossibleLayout``."""
-    if not any(gpu.mig_capable for gpu in world.gpus.values()):
+    """Give every MIG-capable GPU this layout, as far as its board has the profiles.
+
+    A GPU whose board has none of them keeps its slices. Raises ``ImpossibleLayout``, also for a
+    profile that no board here has.
+    """
+    capable = [gpu for gpu in world.gpus.values() if gpu.mig_capable]
+    if not capable:
         raise ImpossibleLayout("none of the GPUs here supports MIG: they can have no layout")
-    whole_gpus = {
-        u: s for u, s in world.slices.items() if not world.gpus[s.slice.gpu_uuid].mig_capable
-    }
-    world.slices = whole_gpus
-    for gpu in world.gpus.values():
-        if gpu.mig_capable:
-            for slice_ in _slices(gpu, wants):
-                world.slices[slice_.uuid] = SliceState(slice_)
+    for want in wants:
+        if not any(_offers(gpu, want) for gpu in capable):
+            device_of(capable[0], want.profile)  # raises, with the profiles there are
+    cut = {gpu.uuid: [want for want in wants if _offers(gpu, want)] for gpu in capable}
+    world.slices = {u: s for u, s in world.slices.items() if not cut.get(s.slice.gpu_uuid)}
+    for gpu in capable:
+        for slice_ in _slices(gpu, cut[gpu.uuid]) if cut[gpu.uuid] else ():
+            world.slices[slice_.uuid] = SliceState(slice_)
+
+
+def _offers(gpu: Gpu, want: Want) -> bool:
+    try:
+        device_of(gpu, want.profile)
+    except ImpossibleLayout:
+        return False
+    return True
 
 
 def _slices(gpu: Gpu, wants: Sequence[Want]) -> list[Slice]:

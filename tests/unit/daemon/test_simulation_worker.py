@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from launcher.daemon.simulation_worker import encoded
-from launcher.errors import UserError
+from launcher.core.model.layout_change import Want
+from launcher.daemon.simulation_worker import _lay_out, encoded
+from launcher.errors import ImpossibleLayout, UserError
+from tests.support.boards import gpu
+from tests.support.builders import Machine, mig
 
 
 def forecast(makespan: float, never: int = 0, runs: int = 1) -> dict[str, Any]:
@@ -52,3 +56,27 @@ def test_forecasts_above_the_longest_answer_end_with_the_layout_that_was_too_muc
         encoded(endless(), 1000, 2**20)
     assert refused.value.message == "the forecast is larger than 1 MiB after 4 of 1000 layouts"
     assert len(made) == 4
+
+
+def labels(*wants: Want) -> list[str]:
+    """Return the slices of a machine with an A30 and an RTX PRO 6000 under a layout."""
+    a30, rtx = gpu("A30", "GPU-a"), dataclasses.replace(gpu("RTX-PRO-6000", "GPU-r"), index=1)
+    machine = Machine(slices=[mig(0)], gpus=[a30, rtx])
+    _lay_out(machine.world, wants)
+    slices = (state.slice for state in machine.world.slices.values())
+    return sorted(f"{s.gpu_index}:{s.profile}" for s in slices)
+
+
+def test_each_board_takes_the_part_of_a_layout_that_it_has() -> None:
+    assert labels(Want("2g.12gb", 2), Want("1g.24gb", 2)) == [
+        "0:2g.12gb", "0:2g.12gb", "1:1g.24gb", "1:1g.24gb",
+    ]  # fmt: skip
+
+
+def test_a_board_that_has_nothing_of_a_layout_keeps_its_slices() -> None:
+    assert labels(Want("2g.48gb")) == ["0:1g.6gb", "1:2g.48gb"]
+
+
+def test_a_profile_that_no_board_has_is_refused() -> None:
+    with pytest.raises(ImpossibleLayout, match="has no profile '3g.40gb'"):
+        labels(Want("1g.6gb"), Want("3g.40gb"))

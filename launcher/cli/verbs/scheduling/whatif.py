@@ -65,9 +65,11 @@ def command(
 
     Without --layout it is replayed on the present layout, after the jobs that run; with --jobs the
     jobs of the files are replayed alone (- is standard input). With --layout every MIG-capable GPU
-    is cut like that, and each layout, the present one too, begins with an idle machine; the best is
-    marked. MAKESPAN is when the last job ends, USE the part of the slice memory that is in use
-    until then, NEVER how many jobs cannot start on the layout.
+    is cut like that, as far as its board has the profiles; a GPU that has none of them keeps its
+    slices. Each layout, the present one too, starts with an idle machine; the best is marked.
+
+    MAKESPAN is when the last job ends, USE the part of the slice memory that is in use until then,
+    NEVER how many jobs cannot start on the layout.
     """
     jobs = _jobs(files)
     result = connect().queue.whatif(jobs, layouts, history=runtime == "history")
