@@ -78,5 +78,5 @@ def test_a_board_that_has_nothing_of_a_layout_keeps_its_slices() -> None:
 
 
 def test_a_profile_that_no_board_has_is_refused() -> None:
-    with pytest.raises(ImpossibleLayout, match="has no profile '3g.40gb'"):
+    with pytest.raises(ImpossibleLayout, match=r"has no profile '3g\.40gb'"):
         labels(Want("1g.6gb"), Want("3g.40gb"))
