@@ -56,8 +56,9 @@ def sweep(
     prefix = container_prefix(store)
     try:
         places.sweep(live_containers, prefix)
-        if config.pins_socket is None and not Path(config.pins_directory).exists():
-            return
+        started_here = config.pins_socket is None
+        if started_here and not (config.system and Path(config.pins_directory).exists()):
+            return  # a user's own daemon mounts nothing in the system's directory
         left = pins.sweep(live_containers, prefix)
     except LauncherError as error:
         log.warning("could not remove the mounts of ended jobs: %s", error.message)
