@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from launcher.procfs import read_lines
+
 MOUNTS = Path("/proc/self/mountinfo")
 _HOSTNAME = re.compile(r"/([0-9a-f]{64})/hostname$")
 
@@ -17,7 +19,7 @@ def own_container(mountinfo: Path = MOUNTS) -> str | None:
     root: field 4 of proc_pid_mountinfo(5). A hostname or an environment variable could be forged.
     """
     try:
-        lines = mountinfo.read_text("utf-8", "surrogateescape").splitlines()
+        lines = read_lines(mountinfo)
     except OSError:
         return None
     for line in lines:

@@ -54,8 +54,8 @@ def describe(pid: int, proc: Path = Path("/proc")) -> Holder:
     place = proc / str(pid)
     try:
         user = _user(place.stat().st_uid)
-        command = (place / "comm").read_text().strip()
-        inside = _CONTAINER.search((place / "cgroup").read_text())
+        command = (place / "comm").read_text("utf-8", "replace").strip()
+        inside = _CONTAINER.search((place / "cgroup").read_text("utf-8", "replace"))
     except OSError:
         return Holder(pid)
     return Holder(pid, user, command, inside[1][:12] if inside else "")

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.procfs import lines, read_lines
+
 MOUNTINFO = Path("/proc/self/mountinfo")
 MOST_PIDS = 100_000
 KILL_SINCE = (5, 14)
@@ -38,7 +40,7 @@ def unified_root(mountinfo: Path = MOUNTINFO, release: str | None = None) -> Pat
     numbers = _VERSION.match(os.uname().release if release is None else release)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < KILL_SINCE:
         return None
-    for line in mountinfo.read_text().splitlines():
+    for line in read_lines(mountinfo):
         fields = line.split(" ")
         kind = fields[fields.index("-") + 1]
         if kind == "cgroup2" and fields[3] == "/":
@@ -74,8 +76,7 @@ def counts_oom_kill(file: Path | int) -> bool:
         text = os.pread(file, 4096, 0).decode() if isinstance(file, int) else file.read_text()
     except OSError:
         return False
-    lines = text.splitlines()
-    return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+    return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines(text))
 
 
 class Cgroup:

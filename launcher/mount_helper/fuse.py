@@ -14,13 +14,14 @@ from launcher.errors import PinRefused
 from launcher.mount_helper import syscalls
 from launcher.mount_helper.opening import check_kind
 from launcher.mount_helper.values import MountRequest
+from launcher.procfs import lines, read_text
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def mountinfo() -> str:
     """Return the mounts of this namespace: proc_pid_mountinfo(5)."""
-    return Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    return read_text(Path("/proc/self/mountinfo"))
 
 
 def check_open(fd: int, mount: MountRequest) -> int:
@@ -38,7 +39,7 @@ def check_open(fd: int, mount: MountRequest) -> int:
 
 def check_server(mounts: str, mount_id: int, mount: MountRequest) -> None:
     """Refuse a place on a file system that a user serves; ``mounts`` is a mountinfo."""
-    for line in mounts.splitlines():
+    for line in lines(mounts):
         if line.split(" ", 1)[0] == str(mount_id):
             _check(line, "is", mount)
             return
@@ -46,7 +47,7 @@ def check_server(mounts: str, mount_id: int, mount: MountRequest) -> None:
 
 def check_below(mounts: str, place: str, mount: MountRequest) -> None:
     """Refuse a place if a user serves a mount at or below it; ``mounts`` is a mountinfo."""
-    for line in mounts.splitlines():
+    for line in lines(mounts):
         at = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), line.split(" ", 5)[4])
         if at == place:
             _check(line, "is", mount)

@@ -43,7 +43,7 @@ def become(user: User) -> None:
     if user.uid == 0:
         return
     # Bytes: text could make Python import a codec from a place that this user cannot read.
-    status = Path("/proc/self/status").read_bytes().splitlines()
+    status = Path("/proc/self/status").read_bytes().split(b"\n")
     held = [line for line in status if line.startswith((b"CapEff", b"CapPrm", b"CapAmb"))]
     if len(held) != 3 or any(int(line.split()[1], 16) for line in held):
         raise InternalError(f"uid {user.uid} still has capabilities: {held}")

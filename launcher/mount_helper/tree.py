@@ -22,6 +22,7 @@ from launcher.mount_helper.fuse import check_below, check_open, mountinfo
 from launcher.mount_helper.memory_files import filled
 from launcher.mount_helper.opening import kernel_lacks, open_directory
 from launcher.mount_helper.values import MountRequest, User, is_container
+from launcher.procfs import read_lines
 
 SECRETS = "secrets"
 """The directory of a container's secrets; its mounts have numbers."""
@@ -217,12 +218,12 @@ def _unmountable(error: OSError, subject: str) -> LauncherError:
 def check_seen(pid: int, paths: Iterable[str]) -> None:
     """Raise ``PinsUnavailable`` if a process in another mount namespace sees empty places."""
     try:
-        lines = Path(f"/proc/{pid}/mountinfo").read_bytes().splitlines()
+        mounts = read_lines(Path(f"/proc/{pid}/mountinfo"))
     except OSError as error:
         raise PinsUnavailable(f"dockerd ({pid=}) cannot be inspected: {error.strerror}") from error
-    places = {line.split(b" ", 5)[4] for line in lines}
+    places = {line.split(" ", 5)[4] for line in mounts}
     for path in paths:
-        if path.encode() not in places:
+        if path not in places:
             raise PinsUnavailable(
                 f"dockerd (pid {pid}) does not see the mount at {path}",
                 fix="Run the helper where dockerd runs: as a unit without ProtectSystem, "

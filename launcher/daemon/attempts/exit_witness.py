@@ -24,6 +24,7 @@ from launcher.engine.containers import Container
 from launcher.host.cgroup import counts_oom_kill
 from launcher.host.freezing import set_frozen
 from launcher.passed_fds import STORED
+from launcher.procfs import lines, read_text
 
 log = logging.getLogger(__name__)
 
@@ -215,14 +216,14 @@ def _start_of(container: Container) -> str:
 
 def _cgroups_of(pid: int) -> str:
     try:
-        return (PROC / str(pid) / "cgroup").read_text()
+        return read_text(PROC / str(pid) / "cgroup")
     except OSError:
         return ""
 
 
 def _oom_file(groups: str) -> Path | None:
     """Return the file that counts a cgroup's OOM kills (cgroups(7); v1's controller is memory)."""
-    for line in groups.splitlines():
+    for line in lines(groups):
         _, controllers, path = line.split(":", 2)
         if controllers in ("", "memory"):
             for name in _OOM_FILES:

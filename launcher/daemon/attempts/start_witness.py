@@ -23,6 +23,7 @@ from launcher.daemon.loop.logging_setup import about_container
 from launcher.engine.dockerd_identity import DockerdIdentity
 from launcher.host.cgroup import pids_in
 from launcher.host.freezing import set_frozen
+from launcher.procfs import read_lines
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ def _is_init(pid: int) -> bool:
 def _status(pid: int, field: str) -> list[str]:
     """Return the words of a line of proc_pid_status(5); empty for a process that is gone."""
     try:
-        lines = (PROC / str(pid) / "status").read_text().splitlines()
+        lines = read_lines(PROC / str(pid) / "status")
     except OSError:
         return []
     return next((line.split()[1:] for line in lines if line.startswith(f"{field}:")), [])

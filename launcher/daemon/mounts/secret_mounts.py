@@ -18,6 +18,7 @@ from launcher.config.settings import Config
 from launcher.core.model.job import Owner
 from launcher.errors import PinsUnavailable, UserError
 from launcher.mount_helper import Pins, User
+from launcher.procfs import read_lines
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ def _kind(place: Path) -> str:
     """Return the file system type of a path: proc_pid_mountinfo(5)."""
     device = place.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+    for line in read_lines(Path("/proc/self/mountinfo")):
         ours, _, theirs = line.partition(" - ")
         if ours.split(" ")[2] == number:
             return theirs.split(" ", 1)[0]

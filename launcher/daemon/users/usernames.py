@@ -14,6 +14,8 @@ import pwd
 import re
 from pathlib import Path
 
+from launcher.procfs import read_lines
+
 SUBORDINATE = Path("/etc/subuid")
 MOST_BYTES = 2**24
 """A larger file is not read."""
@@ -103,6 +105,5 @@ def lent_by(uid: int, file: Path = SUBORDINATE) -> str | None:
 @functools.lru_cache(maxsize=1)
 def _ranges(path: str, inode: int, changed_ns: int) -> list[tuple[str, int, int]]:
     """Read the file again if it was replaced or changed; errors are not cached."""
-    lines = Path(path).read_text("utf-8", "replace").splitlines()
-    match = (_ROW.fullmatch(line.strip()) for line in lines)
+    match = (_ROW.fullmatch(line.strip()) for line in read_lines(Path(path)))
     return [(row[1], int(row[2]), int(row[3])) for row in match if row]
