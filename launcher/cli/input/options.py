@@ -31,7 +31,10 @@ _SLICES_AND_QUEUE = (
         "--priority", type=params.PRIORITY, help="0 to 50 for everybody; higher goes first."
     ),
     click.option(
-        "--begin", type=params.BEGIN, metavar="TIME", help="No earlier: 2026-12-01T02:00, +2h."
+        "--begin",
+        type=params.BEGIN,
+        metavar="TIME",
+        help="No earlier: 2026-12-01T02:00, 16:00, tomorrow, +2h.",
     ),
     click.option("--hold", is_flag=True, help="Wait until `launch release`."),
     click.option(

@@ -153,7 +153,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "matrix": ("One job for each combination; ${key} in the job's strings is its value.",
                _MATRIX),
     "max_parallel": ("How many of an array or a matrix run at once.", _PARALLEL),
-    "begin": ("It starts no earlier: 2026-12-01T02:00:00Z, local without a zone, or +2h.", _TEXT),
+    "begin": ("It starts no earlier: 2026-12-01T02:00:00Z, local without a zone, 16:00, tomorrow, +2h.", _TEXT),
     "hold": ("It waits until it is released.", {"type": "boolean"}),
     "priority": ("Higher goes first; 50 if absent.",
                  {"type": "integer", "minimum": 0, "maximum": 1000}),

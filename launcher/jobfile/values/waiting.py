@@ -19,6 +19,13 @@ CONDITIONS = {
 """Compose's word and Slurm's, to what the daemon is asked."""
 
 
+_FROM_NOW = re.compile(
+    r"now|now\+(?P<plain>\d{1,9})"
+    r"|(?:now)?\+(?:(?P<count>\d{1,9})(?P<unit>second|minute|hour|day|week)s?|(?P<length>.+))",
+    re.ASCII,
+)
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
+_TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?", re.ASCII)
 _JOB = re.compile(r"\d{1,18}(?:\[\d{1,10}\])?", re.ASCII)
 
 
@@ -59,21 +66,79 @@ def parse_dependency(text: str) -> dict[str, str]:
 
 
 def parse_begin(text: str, now: datetime | None = None) -> str:
-    """Return RFC 3339 of a moment: itself, without a zone local time, or ``+2h`` from now."""
-    from datetime import UTC, datetime, timedelta
+    """Return RFC 3339 of a moment: ISO 8601, Slurm's words, or ``+2h`` from now.
+
+    Slurm's (sbatch(1), ``--begin``): ``16:00``, ``noon``, ``midnight``, ``today``, ``tomorrow``,
+    ``now+1hour``. Without a zone a moment is local time; a time of day is the next one.
+    """
+    from datetime import UTC, datetime
 
     word = text.strip()
     now = now or datetime.now(UTC)
-    if word.startswith(("+", "now+")):
-        return _rfc3339(now + timedelta(seconds=parse_duration(word.partition("+")[2])))
-    try:
-        result = datetime.fromisoformat(word)
-    except ValueError:
+    result = _relative(word, now) or _named(word.lower(), now.astimezone())
+    if result is None:
+        try:
+            result = in_utc(datetime.fromisoformat(word))
+        except OverflowError:
+            raise ValueError(f"'{text[:40]}' is too far away") from None
+        except ValueError as error:
+            if "local time" in str(error):
+                raise
+            raise ValueError(
+                f"'{text[:40]}' is not a valid time: write 2026-12-01T02:00 (local time),"
+                " 2026-12-01T02:00:00Z, 16:00, tomorrow or +2h"
+            ) from None
+    return _rfc3339(result)
+
+
+def _relative(word: str, now: datetime) -> datetime | None:
+    from datetime import timedelta
+
+    match = _FROM_NOW.fullmatch(word.lower())
+    if match is None:
+        return None
+    if match["length"]:
+        return now + timedelta(seconds=parse_duration(match["length"]))
+    seconds = int(match["count"] or match["plain"] or 0) * _UNITS[match["unit"] or "second"]
+    return now + timedelta(seconds=parse_duration(f"{seconds}s"))
+
+
+def _named(word: str, now: datetime) -> datetime | None:
+    """Return the next time of day, or the moment of a word; ``now`` is local time."""
+    from datetime import datetime, time, timedelta
+
+    if word in ("today", "tomorrow"):  # sbatch: the present time of that day
+        return in_utc(now.replace(tzinfo=None) + timedelta(days=word == "tomorrow"))
+    word = {"midnight": "00:00", "noon": "12:00"}.get(word, word)
+    if not _TIME_OF_DAY.fullmatch(word):
+        return None
+    at = time.fromisoformat(word.zfill(5) if word.count(":") == 1 else word.zfill(8))
+    day = now.date() if at > now.time() else now.date() + timedelta(days=1)
+    return in_utc(datetime.combine(day, at))
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a moment in UTC; without a zone it is local time.
+
+    Raises ``ValueError`` for a local time that a change of the clocks leaves out or repeats.
+    """
+    from datetime import UTC
+
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    first, second = (moment.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    here = first.astimezone().replace(tzinfo=None, fold=0)
+    if here != moment.replace(fold=0):
         raise ValueError(
-            f"'{text[:40]}' is not a valid time: write 2026-12-01T02:00 (local time),"
-            " 2026-12-01T02:00:00Z or +2h"
-        ) from None
-    return _rfc3339(result.astimezone(UTC))
+            f"'{moment:%Y-%m-%dT%H:%M}' is left out of local time, as the clocks are set forward:"
+            f" write {_rfc3339(first)} or {_rfc3339(second)}"
+        )
+    if first != second:
+        raise ValueError(
+            f"'{moment:%Y-%m-%dT%H:%M}' is there twice in local time, as the clocks are set back:"
+            f" write {_rfc3339(first)} or {_rfc3339(second)}"
+        )
+    return first
 
 
 def parse_moment(text: str, now: datetime | None = None) -> float:
@@ -86,8 +151,10 @@ def parse_moment(text: str, now: datetime | None = None) -> float:
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(word).timestamp()
-    except (ValueError, OverflowError):
+        return in_utc(datetime.fromisoformat(word)).timestamp()
+    except (ValueError, OverflowError) as error:
+        if "local time" in str(error):
+            raise
         raise ValueError(
             f"'{text[:40]}' is not a valid time: write 10m (ago), 2026-12-01T02:00 (local time)"
             " or 2026-12-01T02:00:00Z"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from launcher.jobfile.values.waiting import parse_begin, parse_dependency
+from launcher.jobfile.values.waiting import parse_begin, parse_dependency, parse_moment
 from tests.unit.jobfile.documents import read, said
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -65,7 +67,7 @@ def test_a_moment_without_a_zone_is_local() -> None:
     assert parse_begin("2026-12-01T02:00") == f"{local.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "", "+2", "2026-13-01"])
+@pytest.mark.parametrize("text", ["someday", "", "+2", "2026-13-01", "25:00", "16:60", "now-1h"])
 def test_what_is_no_moment_is_said(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a valid time|no unit|not a valid duration"):
         parse_begin(text, NOW)
@@ -84,3 +86,50 @@ def test_a_reference_to_no_job_is_refused_where_it_stands(job: str) -> None:
     for text in (f'image: x\ndepends_on: ["{job}"]', f'image: x\ndepends_on: {{"{job}": {{}}}}'):
         assert said(text).startswith("2:14: `depends_on`: ")
         assert "write a name of this submit, an id, or 12[3] for one element" in said(text)
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("16:00", "2026-11-25T15:00:00Z"), ("9:30", "2026-11-26T08:30:00Z"),
+        ("13:00:01", "2026-11-25T12:00:01Z"), ("13:00", "2026-11-26T12:00:00Z"),
+        ("noon", "2026-11-26T11:00:00Z"), ("midnight", "2026-11-25T23:00:00Z"),
+        ("tomorrow", "2026-11-26T12:00:00Z"), ("Today", "2026-11-25T12:00:00Z"),
+        ("now", "2026-11-25T12:00:00Z"), ("now+1hour", "2026-11-25T13:00:00Z"),
+        ("now+2days", "2026-11-27T12:00:00Z"), ("now+90", "2026-11-25T12:01:30Z"),
+        ("+3weeks", "2026-12-16T12:00:00Z"), ("now+30minutes", "2026-11-25T12:30:00Z"),
+    ],
+)  # fmt: skip
+def test_a_moment_may_be_in_slurms_words(berlin: None, text: str, found: str) -> None:
+    assert parse_begin(text, NOW) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2027-03-28T02:30", "left out of local time"), ("2026-10-25T02:30", "is there twice"),
+        ("2027-03-28T02:00", "write 2027-03-28T0[01]:00:00Z or 2027-03-28T0[01]:00:00Z"),
+    ],
+)  # fmt: skip
+def test_a_local_time_that_the_clocks_leave_out_or_repeat_is_refused(
+    berlin: None, text: str, said: str
+) -> None:
+    for parse in (parse_begin, parse_moment):
+        with pytest.raises(ValueError, match=said):
+            parse(text)
+
+
+@pytest.mark.parametrize("text", ["2027-03-28T01:59", "2027-03-28T03:00", "2026-10-25T03:00"])
+def test_the_times_beside_a_change_of_the_clocks_are_taken(berlin: None, text: str) -> None:
+    local = datetime.fromisoformat(text)
+    found = datetime.fromisoformat(parse_begin(text)).astimezone().replace(tzinfo=None)
+    assert found == local
