@@ -153,7 +153,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "depends_on words": ("image: x\ndepends_on: {a: {condition: ok}}", "write service_completed"),
     "depends_on keys": ("image: x\ndepends_on: {a: {conditon: afterok}}", "`condition`"),
     "retries in the wrong place": ("image: x\nretries: 2", "2:1: `retries` belongs under"),
-    "begin": ("image: x\nschedule: {begin: now}", "'now' is not a valid time"),
+    "begin": ("image: x\nschedule: {begin: soon}", "'soon' is not a valid time"),
     "hold": ("image: x\nschedule: {hold: 1}", "must be true or false"),
     "no image": ("name: a", "job.yaml:1:1: the job has no `image`"),
     "an empty image": ("image: ''", "the image is empty"),
