@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,8 +135,19 @@ def invoke(args: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and _is_here_gone():
+            terminal.complain("the current directory was deleted: change to another one")
+            return 2
         return terminal.report_internal(error)
     return result if isinstance(result, int) else 0
+
+
+def _is_here_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is not loaded for this
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _usage(error: click.UsageError) -> int:

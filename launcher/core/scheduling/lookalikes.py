@@ -18,11 +18,23 @@ def similar_slices(world: World, need: GpuRequest) -> str:
 
 def _present(world: World, need: GpuRequest) -> str:
     """List the slices that exist, and the command that would create a requested one."""
+    if need.kind in ("full", "all"):
+        return _all_cut(world)
     if need.kind not in ("profile", "memory"):
         return ""
     profiles = Counter(s.slice.profile for s in world.slices.values() if not s.lost)
     names = ", ".join(f"{count} x {name}" for name, count in sorted(profiles.items()))
     return f"; slices here: {names or 'none'}{_how_to_create(world, need)}"
+
+
+def _all_cut(world: World) -> str:
+    """Say that whole GPUs are missing because MIG mode is on."""
+    on = sorted(gpu.index for gpu in world.gpus.values() if gpu.mig_current)
+    if not on:
+        return ""
+    profiles = sorted({s.slice.profile for s in world.slices.values() if not s.lost})
+    hint = f": request a slice (`--profile {profiles[0]}`)" if profiles else ""
+    return f"; MIG mode is on at GPU {', '.join(map(str, on))}, so it is not given whole{hint}"
 
 
 def _how_to_create(world: World, need: GpuRequest) -> str:

@@ -183,3 +183,19 @@ def test_the_module_runs_as_the_command() -> None:
 def test_a_mistyped_verb_gets_the_nearest_one(launch: Launch, words: list[str], hint: str) -> None:
     result = launch(*words)
     assert (result.code, hint in result.err) == (2, True), result.err
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "-v", "./x:/x", "busybox"], ["submit", "job.yaml"], ["host", "-d", "true"]]
+)
+def test_a_current_directory_that_was_deleted_is_said(tmp_path: Path, words: list[str]) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = Path(sys.executable).with_name("launch")
+    script = f"cd {gone} && rmdir {gone} && exec {program} {' '.join(words)}"
+    done = subprocess.run(
+        ["sh", "-c", script], env=os.environ | {"LAUNCHER_SOCKET": str(tmp_path / "none.sock")},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "internal error" not in done.stderr, done.stderr
+    assert done.returncode in (1, 2, 125)

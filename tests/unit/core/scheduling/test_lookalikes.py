@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from launcher.core.model.gpu import Slice
 from launcher.core.model.job import Reason
 from launcher.core.scheduling.explain import blockers
-from launcher.spec.gpus import GpuRequest
+from launcher.spec.gpus import GpuKind, GpuRequest
 from tests.support.boards import profiles
 from tests.support.builders import Machine, a30, mig, profile
 
@@ -36,6 +38,14 @@ def test_one_that_has_no_room_needs_another_layout() -> None:
     text = have(Machine(), GpuRequest("memory", memory_gb=20))
     assert "slices here: 4 x 1g.6gb" in text
     assert "`launch layout plan --exact 4g.24gb --gpu 0`" in text
+
+
+@pytest.mark.parametrize("kind", ["full", "all"])
+def test_a_whole_gpu_where_mig_mode_is_on_says_so(kind: GpuKind) -> None:
+    assert have(Machine(), GpuRequest(kind)) == (
+        "0 exist now; MIG mode is on at GPU 0, so it is not given whole: "
+        "request a slice (`--profile 1g.6gb`)"
+    )
 
 
 def test_without_mig_mode_that_comes_first() -> None:
