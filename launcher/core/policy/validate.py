@@ -41,7 +41,7 @@ SECRETS = "/run/secrets"
 MOST_SECRETS = 16
 
 _SECRET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNAL = re.compile(r"SIG[A-Z0-9+-]{2,12}")
 _RETRY_ON = re.compile(r"infra|oom|timeout|any|exit:\d{1,3}(-\d{1,3})?")
@@ -63,7 +63,7 @@ def check(spec: JobSpec) -> None:
 def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     """Yield (condition, error if it is not met) for the program."""
     named = _NAME.fullmatch(spec.name)
-    yield named, f"name: {spec.name!r} is not lower-case letters, digits, ._-"
+    yield named, f"name: {spec.name!r} is not up to 63 letters, digits and ._-"
     if spec.on_host:
         yield from _rules_of_the_host(spec)
     else:

@@ -114,7 +114,7 @@ _ENVIRONMENT = {
 
 DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "name": ("The job's name; the image's if absent.",
-             {**_TEXT, "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"}),
+             {**_TEXT, "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$"}),
     "image": ("The image: [registry/]name[:tag][@digest].", _TEXT),
     "runtime": ("A command on the machine itself, without a container.", {"enum": ["host"]}),
     "command": ("The command, as a list or as one line split like a shell's.", _WORDS),

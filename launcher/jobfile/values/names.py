@@ -15,7 +15,7 @@ _GAP = re.compile(f"[{_BETWEEN}]*")
 _WORD = re.compile(rf"""(?:[^{_BETWEEN}'"\\]++|'[^']*'|"(?:[^"\\]++|\\.)*"|\\.)+""", re.DOTALL)
 _QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]++|\\.)*)"|\\(.)""", re.DOTALL)
 _ESCAPED = re.compile(r"""\\(["\\])""")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", re.ASCII)
 _LIKE_A_REFERENCE = re.compile(r"\d+(?:-\d+)?|last", re.ASCII)
 _USER = re.compile(
     r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63})?", re.ASCII
@@ -30,11 +30,11 @@ def is_name(text: str) -> bool:
 
 
 def check_name(text: str) -> str:
-    """Return a job's name: ``[a-z0-9][a-z0-9._-]*``, and nothing that reads like an id."""
+    """Return a job's name: letters, digits and ``._-``, and nothing that reads like an id."""
     if not is_name(text):
         raise ValueError(
-            f"'{text[:80]}' is not a valid job name: use up to 63 of a-z, 0-9, '.', '_' and '-',"
-            " beginning with a letter or digit"
+            f"'{text[:80]}' is not a valid job name: use up to 63 letters, digits, '.', '_' and '-',"
+            " the first neither '.' nor '-'"
         )
     if _LIKE_A_REFERENCE.fullmatch(text):
         raise ValueError(f"'{text}' cannot be a job's name: it reads like a job id")

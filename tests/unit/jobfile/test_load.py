@@ -200,7 +200,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "a null in a command": ("image: x\ncommand: [a, null]", "2:14: a word of `command`"),
     "a relative directory": ("image: x\nworking_dir: work", "must be an absolute path"),
     "a user": ("image: x\nuser: 'a b'", "is not a valid user"),
-    "a name": ("image: x\nname: My_Job", "is not a valid job name"),
+    "a name": ("image: x\nname: My Job", "is not a valid job name"),
     "a name like an id": ("image: x\nname: '12'", "reads like a job id"),
     "the name last": ("image: x\nname: last", "reads like a job id"),
     "pull": ("image: x\npull_policy: build", "write always, missing or never"),

@@ -63,7 +63,7 @@ def test_a_matrix_is_known_to_the_keys_in_front_of_it() -> None:
         ("{jobs: {a: {image: x}}, image: x}", "1:25: `image` stands beside `jobs`"),
         ("{jobs: {a: {image: x}}, joobs: x}", "`joobs` is not a key of a job file with several"),
         ("{jobs: {a: {image: x, name: b}}}", "leave `name` out"),
-        ("{jobs: {A: {image: x}}}", "1:9: the job's name: 'A'"),
+        ("{jobs: {-A: {image: x}}}", "1:9: the job's name: '-A'"),
         ("{jobs: {a: x}}", "the job `a` must be a mapping, not text"),
         ("{command: a}", "the job has no `image`"),
     ],

@@ -34,7 +34,7 @@ def test_what_is_allowed_is_returned_as_it_is(check: Callable[[str], str], good:
     ("check", "bad", "words"),
     [
         (names.check_name, "", "is not a valid job name"),
-        (names.check_name, "A", "is not a valid job name"),
+        (names.check_name, "-A", "is not a valid job name"),
         (names.check_name, "-a", "is not a valid job name"),
         (names.check_name, "a" * 64, "is not a valid job name"),
         (names.check_name, "a\n", "is not a valid job name"),
@@ -111,3 +111,8 @@ def test_a_command_that_does_not_end_is_refused(text: str) -> None:
         names.split_command(text)
     with pytest.raises(ValueError, match="No "):
         shlex.split(text)
+
+
+@pytest.mark.parametrize("name", ["My_Job", "_x", "A", "Train-2.b", "x" * 63])
+def test_a_name_may_have_upper_case_and_underscores(name: str) -> None:
+    assert names.check_name(name) == name

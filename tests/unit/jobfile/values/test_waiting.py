@@ -81,7 +81,7 @@ def test_a_file_s_job_may_wait_for_one_element_of_an_array() -> None:
     assert read('image: x\ndepends_on: "1[3]"').depends_on == {"1[3]": "afterok"}
 
 
-@pytest.mark.parametrize("job", ["1[", "1[]", "1[0-3]", "prep[1]", "Prep", ""])
+@pytest.mark.parametrize("job", ["1[", "1[]", "1[0-3]", "prep[1]", "-prep", ""])
 def test_a_reference_to_no_job_is_refused_where_it_stands(job: str) -> None:
     for text in (f'image: x\ndepends_on: ["{job}"]', f'image: x\ndepends_on: {{"{job}": {{}}}}'):
         assert said(text).startswith("2:14: `depends_on`: ")
