@@ -33,7 +33,7 @@ def check_name(text: str) -> str:
     """Return a job's name: letters, digits and ``._-``, and nothing that reads like an id."""
     if not is_name(text):
         raise ValueError(
-            f"'{text[:80]}' is not a valid job name: use up to 63 letters, digits, '.', '_' and '-',"
+            f"'{text[:80]}' is not a valid job name: use up to 63 letters, digits, '.', '_', '-',"
             " the first neither '.' nor '-'"
         )
     if _LIKE_A_REFERENCE.fullmatch(text):
