@@ -128,7 +128,7 @@ def _host_config(launch: ContainerSpec) -> dict[str, Any]:
         "RestartPolicy": {"Name": "no"},
         "IpcMode": "private",
         "CgroupnsMode": "private",
-        "ShmSize": spec.shm_size,
+        "ShmSize": launch.confinement.shm_size,
         "LogConfig": LOG_CONFIG,
         "Mounts": [
             {

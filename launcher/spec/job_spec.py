@@ -114,7 +114,7 @@ class JobSpec:
     )
     working_dir: str | None = None
     volumes: tuple[Mount, ...] = ()
-    shm_size: int = 64 * 1024 * 1024
+    shm_size: int | None = None
     mem_limit: int | None = None
     cpus: float | None = None
     user: str | None = None

@@ -146,8 +146,9 @@ def test_shared_memory_memory_and_cores_are_limited(launch: Shell) -> None:
     assert found.split()[-2:] == ["50000", "100000"]
 
 
-def test_what_is_not_limited_has_dockers_defaults(launch: Shell) -> None:
-    assert re.search(r"\s65536\s.*/dev/shm", inside(launch, script="df -k /dev/shm"))
+def test_shared_memory_is_half_of_the_jobs_memory_unless_it_is_given(launch: Shell) -> None:
+    found = inside(launch, "--memory", "100m", script="df -k /dev/shm")
+    assert re.search(r"\s51200\s.*/dev/shm", found), found
 
 
 def test_the_name_is_the_images_or_the_one_that_is_given(

@@ -39,7 +39,7 @@ def test_a_draining_daemon_starts_nothing_takes_submits_and_ends_with_the_last_j
     running = daemon.until(daemon.submit(*WAITS), "RUNNING")
     told = daemon.cli("stop", "--drain")
     assert (told.returncode, told.stdout) == (0, "")
-    assert "1 jobs run now" in told.stderr
+    assert "1 job runs now" in told.stderr
     waiting = [daemon.submit("true"), daemon.submit("true", gpus=CPU_JOB)]
     for job in waiting:
         (blocker,) = daemon.client.show(str(job.id)).blockers

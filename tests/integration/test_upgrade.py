@@ -57,7 +57,9 @@ def test_jobs_of_an_older_version_go_on_after_an_upgrade_and_the_way_back_is_ref
     make_daemon: MakeDaemon, sandbox: Sandbox, old: dict[str, str], tmp_path: Path
 ) -> None:
     daemon = make_daemon(SPEC)
-    daemon.nursery, daemon.extra = None, dict(old)
+    daemon.nursery, new_words = None, daemon.gpu_words
+    # The state of its simulated GPUs is not kept between versions: both load this one's library.
+    daemon.gpu_words, daemon.extra = [], old | daemon.machine.environment()
     daemon.start()
     run = ("run", "-d", "--profile", "1g.6gb")
     assert client_of(old, daemon, *run, "--name", "first", BUSYBOX, "echo", "done")[0] == 0
@@ -73,7 +75,7 @@ def test_jobs_of_an_older_version_go_on_after_an_upgrade_and_the_way_back_is_ref
     )
     daemon.stop()
 
-    daemon.extra = {}
+    daemon.gpu_words, daemon.extra = new_words, {}
     daemon.start()
     states = {job.name: job.state for job in daemon.client.jobs(all=True)}
     assert states == {
@@ -91,13 +93,13 @@ def test_jobs_of_an_older_version_go_on_after_an_upgrade_and_the_way_back_is_ref
     assert daemon.client.wait("held").outcome == "COMPLETED"
     daemon.stop()
 
-    daemon.extra = dict(old)
+    daemon.gpu_words, daemon.extra = [], old | daemon.machine.environment()
     daemon.start(wait=False)
     wait_until(lambda: "newer" in client_of(old, daemon, "status")[1], 20, "it says why")
     code, said = client_of(old, daemon, *run, BUSYBOX, "true")
     assert code != 0
     assert "newer" in said
     daemon.stop()
-    daemon.extra = {}
+    daemon.gpu_words, daemon.extra = new_words, {}
     daemon.start()
     assert daemon.client.show("running").job.exit_code == 7

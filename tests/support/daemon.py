@@ -57,6 +57,7 @@ class DaemonProcess:
         """Variables of the daemon's own environment."""
         self.words: list[str] = []
         """More words of its command line."""
+        self.gpu_words = ["--fake-gpu", str(machine.directory)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,8 +68,7 @@ class DaemonProcess:
     def start(self, *, wait: bool = True) -> DaemonProcess:
         """Start it; returns once it answers."""
         words = ["serve", "--state-dir", str(self.state), "--config", str(self.config)]
-        words += ["--docker-host", self.docker_host]
-        words += ["--fake-gpu", str(self.machine.directory), *self.words]
+        words += ["--docker-host", self.docker_host, *self.gpu_words, *self.words]
         environment = self.environment | self.extra
         with self.log.open("ab") as log:
             if self.nursery is not None:

@@ -99,7 +99,7 @@ class Narrator:
         self._quiet = quiet
         self._said = ""
         self._attempt = 1
-        self._ran = False
+        self._ran = image is None  # its command is started here
         self._gave_up = False
         self._progress = PullProgress(image or "", quiet=quiet)
 

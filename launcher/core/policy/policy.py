@@ -273,7 +273,7 @@ def _memory_is_the_slices(request: PolicyInput) -> Iterator[Refusal]:
 
 def _shared_memory_is_half(request: PolicyInput) -> Iterator[Refusal]:
     most, wanted = (request.spec.mem_limit or request.most_memory) // 2, request.spec.shm_size
-    if wanted > most:
+    if wanted is not None and wanted > most:
         yield f"{_mib(wanted)} is more than half of the job's memory", f"up to {_mib(most)}"
 
 

@@ -76,7 +76,7 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
     )
     yield 0 <= spec.stop_grace_period <= 86400, "stop_grace_period: must be 0s to 24h"
     yield spec.cpus is None or spec.cpus > 0, "cpus: must be more than 0"
-    yield spec.shm_size > 0, "shm_size: must be more than 0"
+    yield spec.shm_size is None or spec.shm_size > 0, "shm_size: must be more than 0"
     enough = spec.mem_limit is None or spec.mem_limit >= _MIN_MEMORY
     yield enough, "mem_limit: Docker takes no less than 6m"
     taken = sum(len(name) + len(value.encode()) + 2 for name, value in spec.environment.items())

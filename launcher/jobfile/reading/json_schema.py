@@ -133,7 +133,7 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
                  "patternProperties": {r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$": _TEXT,
                                        "^x-": True},
                  "additionalProperties": False}),
-    "shm_size": ("Size of /dev/shm; 64m if absent.", _SIZE),
+    "shm_size": ("Size of /dev/shm; half of the job's memory if absent.", _SIZE),
     "mem_limit": ("Memory limit.", _SIZE),
     "cpus": ("Cores.", {"type": ["number", "string"], "minimum": 0.01}),
     "user": ("user[:group] in the container.", {"type": ["string", "integer"]}),

@@ -32,7 +32,6 @@ HOST = {
     "RestartPolicy": {"Name": "no"},
     "IpcMode": "private",
     "CgroupnsMode": "private",
-    "ShmSize": 67108864,
     "LogConfig": {
         "Type": "local",
         "Config": {"max-size": "50m", "max-file": "5", "compress": "false"},
@@ -45,6 +44,7 @@ CONFINED = {
     "SecurityOpt": ["no-new-privileges"],
     "Memory": SHARE,
     "MemorySwap": SHARE,
+    "ShmSize": SHARE // 2,
     "PidsLimit": 4096,
     "Ulimits": [
         {"Name": "nofile", "Soft": 16384, "Hard": 16384},
@@ -160,7 +160,11 @@ def test_who_runs_a_daemon_of_his_own_has_no_limits_but_those_he_asks_for() -> N
 
 def test_the_body_of_a_cpu_job_runs_with_runc_and_sees_no_gpu() -> None:
     body = create_body(launch(ROOT, slices=()))
-    assert body["HostConfig"] == HOST | {"Runtime": "runc", "NanoCpus": 10**9}
+    assert body["HostConfig"] == HOST | {
+        "Runtime": "runc",
+        "NanoCpus": 10**9,
+        "ShmSize": SHARE // 2,
+    }
     assert body["Env"][2:] == [
         "LAUNCHER_SLICES=",
         "LAUNCHER_PROFILE=none",

@@ -57,7 +57,7 @@ class RunCommand(click.Command):
     help="A profile of the policy, made by an admin.",
 )
 @click.option("--entrypoint", type=params.TEXT, metavar="WORD")
-@click.option("--shm-size", type=params.SIZE, help="Size of /dev/shm (64m).")
+@click.option("--shm-size", type=params.SIZE, help="Size of /dev/shm (half of the memory).")
 @click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
 @click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
 @click.option("--pull", type=click.Choice(["always", "missing", "never"]), help="When to pull.")

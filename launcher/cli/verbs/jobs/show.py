@@ -135,7 +135,7 @@ def _spec_rows(detail: JobDetail) -> list[tuple[str, object]]:
         ("volumes", ", ".join(mounts) or None),
         ("secrets", ", ".join(spec.secrets) or None),
         ("memory", _memory(detail, spec)),
-        ("shm size", None if on_host else f"{spec.shm_size // 2**20} MiB"),
+        ("shm size", None if spec.shm_size is None else f"{spec.shm_size // 2**20} MiB"),
         ("cpus", spec.cpus),
         ("as user", spec.user),
         *((each.name, getattr(spec, each.name)) for each in PLAIN_FIELDS),

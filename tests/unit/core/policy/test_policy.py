@@ -186,7 +186,11 @@ CORPUS = {
         [{"mem_limit": SHARE + 1}, {"mem_limit": 2**62}],
     ),
     "shm-size": Corpus(
-        [{"shm_size": SHARE // 2}, {"shm_size": GIB, "mem_limit": 2 * GIB}],
+        [
+            {"shm_size": SHARE // 2},
+            {"shm_size": GIB, "mem_limit": 2 * GIB},
+            {"mem_limit": 100 << 20},
+        ],
         [{"shm_size": SHARE // 2 + 1}, {"shm_size": 2 * GIB, "mem_limit": 2 * GIB}],
     ),
     "network": Corpus(
