@@ -94,7 +94,7 @@ def test_a_cycle_and_a_job_that_is_nowhere_are_refused_and_queue_nothing(
     for text, said in (
         (f"jobs:\n  a: {{{image}, depends_on: [b]}}\n  b: {{{image}, depends_on: [a]}}\n",
          "a -> b -> a is a cycle"),
-        (f"jobs:\n  a: {{{image}, depends_on: [c]}}\n", "there is no job 'c'"),
+        (f"jobs:\n  a: {{{image}, depends_on: [c]}}\n", "no job 'c' in this submit"),
     ):  # fmt: skip
         file.write_text(text)
         done = launch("submit", str(file))
