@@ -324,6 +324,7 @@ class Daemon:
 
     async def _reconcile(self) -> None:
         """Start the scheduler once Docker and NVML have been read."""
+        earlier = layout_restore.open_changes(self.event_loop.world)
         problem = await in_thread("ping", self.observers.ping)
         self.health.set("engine", problem)
         if problem:
@@ -331,7 +332,7 @@ class Daemon:
         await self.observers.sweep_containers()
         await self.observers.look_at_gpus()
         if self.rebooted:
-            self.health.set("restore", await layout_restore.restore(self.context()))
+            self.health.set("restore", await layout_restore.restore(self.context(), earlier))
         with contextlib.suppress(LauncherError):  # otherwise it is restored again at the next start
             await self.committer.remember("boot_id", clock.boot_id())
         try:

@@ -222,7 +222,8 @@ class Store:
                 db.execute(_Q["delete_made"], (gpu, gi))
             else:
                 db.execute(_Q["put_made"], (gpu, gi, place.profile_id, place.start))
-        db.executemany(_Q["put_layout"], [layout_rows.row(op) for op in changes.layouts.values()])
+        ends_first = sorted(changes.layouts.values(), key=lambda op: op.is_active)
+        db.executemany(_Q["put_layout"], map(layout_rows.row, ends_first))
 
     def _write_images(self, changes: Changes) -> None:
         """Write the owners of images, and the pulls with credentials that are under way."""

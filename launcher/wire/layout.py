@@ -130,11 +130,15 @@ class SaveRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreRequest:
-    """Restore a saved layout; ``busy`` as in ``LayoutRequest``."""
+    """Restore a saved layout; ``busy`` as in ``LayoutRequest``.
+
+    With ``exact`` the GPUs of the layout keep no other instances.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     name: str | None = None
+    exact: bool = False
     busy: Literal["refuse", "wait", "cancel", "cancel-and-wait"] = "refuse"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,32 @@ def test_a_layout_saved_while_the_mode_is_pending_does_not_undo_it_at_the_next_b
         assert gpu["mig_current"] is True
 
 
+def test_no_slice_is_made_where_mig_mode_is_about_to_go_off(vm: Vm, launch: Shell) -> None:
+    launch("layout", "enable")
+    vm.reboot()
+    assert launch("layout", "disable").code == 4
+    refused = launch("layout", "apply", "1g.6gb:2")
+    assert (refused.code, vm.standing()) == (2, []), refused.err
+    assert "new slices would be lost" in refused.err
+    launch("layout", "enable", "--gpu", "0").ok()
+    launch("layout", "apply", "1g.6gb:2").ok()
+
+
+def test_a_client_that_waits_on_for_a_pending_change_is_answered_after_a_pause(
+    vm: Vm, launch: Shell
+) -> None:
+    launch("layout", "enable")
+    since = time.monotonic()
+    assert vm.daemon.client.layout.wait(1).state == "pending"
+    assert time.monotonic() - since >= 1
+
+
+def test_doctor_names_the_change_that_the_reboot_completes(vm: Vm, launch: Shell) -> None:
+    launch("layout", "enable")
+    fixes = [check["fix"] or "" for check in launch("doctor", "-o", "json").json]
+    assert any("then completes layout change 1 by itself" in fix for fix in fixes)
+
+
 def test_a_pending_change_comes_before_the_saved_layout(vm: Vm, launch: Shell) -> None:
     launch("layout", "save").ok()  # MIG mode is off
     assert launch("layout", "enable").code == 4
@@ -112,15 +139,17 @@ def test_a_pending_change_comes_before_the_saved_layout(vm: Vm, launch: Shell) -
 def test_several_layouts_are_saved_by_name_and_restored(
     make_daemon: MakeDaemon, shell_for: MakeShell
 ) -> None:
-    launch = shell_for(make_daemon("A30:1g.6gb*4").start())
+    daemon = make_daemon("A30:1g.6gb*4").start()
+    launch = shell_for(daemon)
     launch("layout", "save", "small").ok()
     launch("layout", "apply", "--exact", "2g.12gb:2").ok()
     launch("layout", "save", "large").ok()
     assert launch("layout", "save", "--list", "-o", "name").ok().text.split() == ["large", "small"]
     refused = launch("layout", "restore", "small")
     assert (refused.code, "beside the present instances" in refused.err) == (2, True), refused.err
-    launch("layout", "clear").ok()
-    launch("layout", "restore", "small").ok()
+    assert "With --exact, all other instances are removed" in refused.err
+    launch("layout", "restore", "small", "--exact").ok()
+    assert [i.profile for i in daemon.machine.instances()] == ["1g.6gb"] * 4
     launch("layout", "save", "small", "--delete").ok()
     gone = launch("layout", "restore", "small")
     assert (gone.code, "Saved: large" in gone.err) == (1, True)

@@ -6,6 +6,7 @@ import pytest
 
 from launcher.core.dispatch import decide
 from launcher.core.messages import events as ev
+from launcher.core.messages.actions import Action
 from launcher.core.model.layout_change import Busy, LayoutOp, OpResult, OpState, Want, Wish
 from launcher.daemon.api.handlers import saved_layouts
 from launcher.errors import NoSuchJob, StaleRequest
@@ -175,6 +176,68 @@ def test_a_change_asked_for_while_another_is_carried_out_comes_after_it(
     assert ops[1].message == f"waits: layout change {ops[0].id} (apply) is under way"
     one.carry_out(todo)
     assert [op.result for op in ops] == [OpResult.APPLIED, OpResult.APPLIED]
+
+
+def behind_another(one: Changer, busy: Busy) -> tuple[LayoutOp, list[Action]]:
+    """Have a change of the first GPU wait for one of the second; its slice is used meanwhile."""
+    first, second = one.machine.gpu_uuids()
+    _, todo = decide(one.world, ev.LayoutAsked(ROOT, "apply", "x", (wish(second),)), NOW)
+    clear = ev.LayoutAsked(ROOT, "apply", "x", (Wish(first, (), exact=True),), busy)
+    op, more = decide(one.world, clear, NOW)
+    assert (op.state, more) == (OpState.WAITING, [])
+    one.look({one.machine.mig_uuids()[0]: "is used by the container c"})
+    return op, todo
+
+
+def test_a_change_that_may_not_wait_for_users_is_refused_when_its_turn_comes(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A30:1g.6gb*4, A30:")
+    op, todo = behind_another(one, Busy.REFUSE)
+    one.carry_out(todo)
+    assert op.result is OpResult.FAILED
+    assert "is used by the container c. Nothing was changed" in (op.message or "")
+    assert one.world.layouts == {}
+
+
+def test_a_change_that_waits_always_says_what_for(changer: MakeChanger) -> None:
+    one = changer("A30:1g.6gb*4, A30:")
+    op, todo = behind_another(one, Busy.WAIT)
+    assert "is used by the container c; layout change 1 (apply) is under" in (op.message or "")
+    one.carry_out(todo)
+    used = f"waits: {one.machine.mig_uuids()[0]} is used by the container c"
+    assert (op.state, op.message) == (OpState.WAITING, used)
+    one.tell(ev.EngineDown("Docker is away"))
+    unknown = "unknown which containers use the affected slices: Docker is away"
+    assert op.message == f"{used}; {unknown}"
+
+
+def test_a_change_that_fails_names_the_pending_one_that_it_had_replaced(
+    changer: MakeChanger,
+) -> None:
+    one = changer("A30, A30")
+    for gpu in one.machine.gpu_uuids():
+        one.machine.set_reset_works(gpu, works=False)
+    op = one.ask(*(Wish(gpu, (), mode=True) for gpu in one.machine.gpu_uuids()))
+    one.machine.fail("nvmlDeviceSetMigMode", "NO_PERMISSION")
+    off = one.ask(Wish(one.gpu, (), exact=True, mode=False), verb="disable")
+    assert off.result is OpResult.FAILED
+    assert (off.message or "").endswith(
+        f"It had replaced layout change {op.id}: request that again"
+    )
+    assert (op.message or "").endswith(f"; layout change {off.id} replaced a part of it")
+
+
+@pytest.mark.parametrize("verb", ["clear", "apply"])
+def test_a_change_that_is_refused_leaves_the_one_that_it_would_replace(
+    changer: MakeChanger, verb: str
+) -> None:
+    one = changer("A30:1g.6gb*4")
+    op = waiting(one)
+    with pytest.raises(StaleRequest):
+        one.ask(Wish(one.gpu, (), exact=True), verb=verb)
+    assert (one.world.layouts, op.state) == ({op.id: op}, OpState.WAITING)
+    assert {s.changing for s in one.world.slices.values()} == {op.id}
 
 
 def wish(gpu: str) -> Wish:

@@ -139,3 +139,58 @@ def test_a_change_that_waits_goes_on_waiting_after_a_restart_and_nobody_gets_its
     daemon.client.cancel(job.id)
     assert daemon.client.layout.wait(begun.id, 30).result == "applied"
     assert standing(daemon) == [("2g.12gb", 0), ("2g.12gb", 2)]
+
+
+def first_boot(directory: Path) -> Path:
+    boot = directory / "boot_id"
+    boot.write_text("first\n")
+    return boot
+
+
+def rebooted(daemon: DaemonProcess, boot: Path) -> None:
+    daemon.stop()
+    daemon.machine.reboot()
+    boot.write_text("second\n")
+    daemon.start()
+
+
+def test_a_mode_that_the_reboot_did_not_bring_leaves_other_gpus_their_saved_layout(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    daemon, boot = make_daemon("A30:1g.6gb*2, A30"), first_boot(tmp_path)
+    daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
+    second = daemon.machine.gpu_uuids()[1]
+    daemon.machine.set_reset_works(second, works=False)
+    daemon.start().client.layout.save()
+    entry = LayoutEntry(gpus=["1"], mode=True)
+    request = LayoutRequest(verb="enable", request="", entries=[entry])
+    pending = daemon.client.layout.wait(daemon.client.layout.change(request).id, 30)
+    assert pending.state == "pending"
+    daemon.stop()
+    daemon.machine.set_mig_mode(second, on=False, pending_only=True)
+    rebooted(daemon, boot)
+    problems = " ".join(daemon.client.status().problems)
+    assert (
+        f"layout change {pending.id}: after the reboot MIG mode of GPU 1 is still off" in problems
+    )
+    assert standing(daemon) == [("1g.6gb", 0), ("1g.6gb", 1)]
+
+
+def test_a_change_that_waited_before_a_reboot_comes_before_the_saved_layout_of_its_gpu(
+    make_daemon: MakeDaemon, tmp_path: Path
+) -> None:
+    daemon, boot = make_daemon("A30:1g.6gb*2, A30:4g.24gb"), first_boot(tmp_path)
+    daemon.extra["LAUNCHER_BOOT_ID_FILE"] = str(boot)
+    daemon.start().client.layout.save()
+    job = daemon.submit("sleep", "60")
+    daemon.until(job, "RUNNING")
+    entry = LayoutEntry(gpus=["0"], specs=[LayoutSpec(profile="2g.12gb", count=2)], exact=True)
+    asked = LayoutRequest(verb="apply", request="", entries=[entry], busy="wait")
+    begun = daemon.client.layout.change(asked)
+    assert begun.state == "waiting"
+    rebooted(daemon, boot)  # where the job's container runs on: it is Docker's, and still there
+    assert standing(daemon) == [("4g.24gb", 0)]
+    daemon.client.cancel(job.id)
+    assert daemon.client.layout.wait(begun.id, 30).result == "applied"
+    assert standing(daemon) == [("2g.12gb", 0), ("2g.12gb", 2), ("4g.24gb", 0)]
+    assert not [p for p in daemon.client.status().problems if "layout" in p]

@@ -11,7 +11,16 @@ from dataclasses import replace
 
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, CarveStep, LookAtLayout
-from launcher.core.mig.layout_requests import bar, end, going, plans, steps_for, users_of
+from launcher.core.mig.layout_requests import (
+    bar,
+    end,
+    going,
+    plans,
+    steps_for,
+    under_way,
+    unknown_users,
+    users_of,
+)
 from launcher.core.mig.planner import GpuPlan
 from launcher.core.model.compute_instances import specs
 from launcher.core.model.layout_change import LayoutOp, OpResult, OpState, Step, StepKind
@@ -29,27 +38,55 @@ INVERSE = {
 
 
 def freed(world: World, now: ev.Now) -> list[Action]:
-    """Start the first waiting change whose slices are unused, if none is active: read NVML."""
-    if not world.layouts or world.active_layout is not None:
-        return []
-    for op in list(world.layouts.values()):
-        states = [world.slices[uuid] for uuid in op.changing if uuid in world.slices]
-        if op.state is not OpState.WAITING or users_of(states) or (states and world.engine_down):
-            continue
-        op.message = None
-        return _look(world, op)
-    return []
+    """Start the first waiting change that can start, if none is active: read NVML.
+
+    The others say what they wait for.
+    """
+    actions: list[Action] = []
+    for op in [op for op in world.layouts.values() if op.state is OpState.WAITING]:
+        reasons = _reasons_to_wait(world, op)
+        if not reasons:
+            op.message = None
+            actions += _look(world, op)
+        elif op.message != (message := f"waits: {'; '.join(reasons)}"):
+            op.message = message
+            world.changes.layouts[op.id] = op
+    return actions
+
+
+def _reasons_to_wait(world: World, op: LayoutOp) -> list[str]:
+    """Return why a change cannot start yet.
+
+    One that does not wait for users starts in spite of them: the read of NVML refuses it.
+    """
+    states = [world.slices[uuid] for uuid in op.changing if uuid in world.slices]
+    waits_for = [s for s in states if op.busy.waits or (op.busy.cancels and s.lease is not None)]
+    reasons = users_of(waits_for)
+    if states and world.engine_down:
+        reasons.append(unknown_users(world.engine_down))
+    if op.busy.waits and (unknown := _unknown(world, op)) is not None:
+        reasons.append(unknown)
+    if (active := world.active_layout) is not None:
+        reasons.append(under_way(active))
+    return reasons
+
+
+def _unknown(world: World, op: LayoutOp) -> str | None:
+    """Return why NVML does not report the GPUs of a change, None if it does."""
+    silent = next(filter(None, (world.why_silent(w.gpu_uuid) for w in op.wishes)), None)
+    return world.gpu_down or silent
 
 
 def arrived(world: World, now: ev.Now) -> None:
     """Go on with the changes whose pending MIG mode has taken effect, as NVML reports now.
 
     After a reboot in which it did not, and after another program has set the mode back, the change
-    ends.
+    ends. While a GPU does not answer, it stays pending.
     """
     for op in [op for op in world.layouts.values() if op.state is OpState.PENDING]:
         waiting = [t for t in op.wishes if t.gpu_uuid in op.pending]
-        if any(t.gpu_uuid not in world.gpus or world.why_silent(t.gpu_uuid) for t in waiting):
+        if not all(_reported(world, t.gpu_uuid) for t in waiting):
+            _absent(world, op, now)
             continue
         modes = [(world.gpus[t.gpu_uuid], bool(t.mode)) for t in waiting]
         late = [(gpu, mode) for gpu, mode in modes if bool(gpu.mig_current) is not mode]
@@ -66,6 +103,24 @@ def arrived(world: World, now: ev.Now) -> None:
         elif bool(gpu.mig_pending) is not mode:
             op.message = f"another program set MIG mode of GPU {gpu.index} back: it stays {is_now}"
             end(world, op, OpResult.CANCELLED, now)
+
+
+def _reported(world: World, gpu_uuid: str) -> bool:
+    return gpu_uuid in world.gpus and world.why_silent(gpu_uuid) is None
+
+
+def _absent(world: World, op: LayoutOp, now: ev.Now) -> None:
+    """After a reboot, say which GPU does not answer; a change of a GPU that is gone ends."""
+    if world.boot == op.boot:
+        return
+    silent = next(filter(None, map(world.why_silent, op.pending)), None)
+    if silent is None:
+        gone = ", ".join(uuid for uuid in op.pending if uuid not in world.gpus)
+        op.message = f"after the reboot NVML does not report GPU {gone}"
+        end(world, op, OpResult.FAILED, now)
+    elif op.message != (message := f"waits: {silent}"):
+        op.message = message
+        world.changes.layouts[op.id] = op
 
 
 def _look(world: World, op: LayoutOp) -> list[Action]:
@@ -90,7 +145,7 @@ def _current(world: World, op_id: int, step: Step | None) -> LayoutOp | None:
         world.late_events += 1
         return None
     todo = op.undo if op.state is OpState.ROLLING_BACK else op.steps
-    if step is not None and (not todo or todo[0] != step):
+    if (todo[0] if todo else None) != step:
         world.late_events += 1
         return None
     return op
@@ -147,14 +202,8 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
     op = _current(world, event.op, None)
     if op is None:
         return []
-    if event.problem is not None:
-        done = "the result could not be verified" if op.done else "nothing was changed"
-        op.message = f"{op.message or done}: {event.problem}"
-        return _end(world, op, OpResult.FAILED, now)
-    silent = next(filter(None, (world.why_silent(w.gpu_uuid) for w in op.wishes)), None)
-    if silent is not None:
-        op.message = f"{op.message or 'the result could not be verified'}: {silent}"
-        return _end(world, op, OpResult.FAILED, now)
+    if event.problem is not None or _unknown(world, op) is not None:
+        return _unread(world, op, event.problem, now)
     if op.state is OpState.ROLLING_BACK:
         return _failed(world, op, op.message or "it failed", now)
     targets = tuple(w for w in op.wishes if w.gpu_uuid not in op.pending)
@@ -169,6 +218,18 @@ def seen(world: World, event: ev.LayoutSeen, now: ev.Now) -> list[Action]:
     if op.pending:
         return _pending(world, op)
     return _end(world, op, OpResult.APPLIED, now)
+
+
+def _unread(world: World, op: LayoutOp, problem: str | None, now: ev.Now) -> list[Action]:
+    """End a change whose GPUs NVML does not report now, or let it wait if it may."""
+    unknown = _unknown(world, op)
+    if unknown is not None and op.busy.waits and not op.done:
+        op.state = OpState.WAITING
+        world.changes.layouts[op.id] = op
+        return []
+    done = "the result could not be verified" if op.done else "nothing was changed"
+    op.message = f"{op.message or done}: {problem or unknown}"
+    return _end(world, op, OpResult.FAILED, now)
 
 
 def _next_round(
@@ -189,7 +250,7 @@ def _next_round(
     users = users_of(states)
     if states and blind is not None:
         world.engine_down = blind
-        users.append(f"unknown which containers use the affected slices: {blind}")
+        users.append(unknown_users(blind))
     bar(world, op, states)
     if users and op.busy.waits and not op.done:
         op.state, op.message = OpState.WAITING, f"waits: {'; '.join(users)}"

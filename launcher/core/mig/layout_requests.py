@@ -146,6 +146,16 @@ def users_of(states: Sequence[SliceState]) -> list[str]:
     return [text for state in states if (text := user_of(state)) is not None]
 
 
+def under_way(op: LayoutOp) -> str:
+    """Return why other changes wait for an active one."""
+    return f"layout change {op.id} ({op.verb}) is under way"
+
+
+def unknown_users(why: str) -> str:
+    """Return why a change cannot start while Docker does not answer."""
+    return f"unknown which containers use the affected slices: {why}"
+
+
 def start(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
     """Record a change, or refuse it before anything is changed.
 
@@ -167,11 +177,15 @@ def start(world: World, event: ev.LayoutAsked, now: ev.Now) -> LayoutOp:
     )
     reasons = users_of(states)
     if (active := world.active_layout) is not None:
-        reasons.append(f"layout change {active.id} ({active.verb}) is under way")
+        reasons.append(under_way(active))
     op.message = f"waits: {'; '.join(reasons)}" if reasons else None
     world.next_layout += 1
     for other in earlier:
         supersede(world, other, op, now)
+    if not targets:  # it can wait for nothing
+        end(world, op, OpResult.APPLIED, now)
+        return op
+    op.replaces = tuple(other.id for other in earlier)
     world.layouts[op.id] = world.changes.layouts[op.id] = op
     bar(world, op, states)
     return op
@@ -210,9 +224,12 @@ def supersede(world: World, earlier: LayoutOp, op: LayoutOp, now: ev.Now) -> Non
         earlier.wishes, earlier.pending = left, pending
         states = [s for s in world.slices.values() if s.changing == earlier.id]
         bar(world, earlier, [s for s in states if s.slice.gpu_uuid not in mine])
+        if earlier.state is OpState.PENDING:
+            earlier.message = f"{earlier.message}; layout change {op.id} replaced a part of it"
         world.changes.layouts[earlier.id] = earlier
         return
     earlier.message = f"replaced by layout change {op.id} ({op.verb} by {op.owner.name})"
+    earlier.replaces = ()
     end(world, earlier, OpResult.CANCELLED, now)
 
 
@@ -220,6 +237,9 @@ def end(world: World, op: LayoutOp, result: OpResult, now: ev.Now) -> None:
     """Close a change: its slices may be leased again."""
     op.state, op.result, op.ended_at = OpState.DONE, result, now.wall
     op.steps, op.undo = [], []
+    if op.replaces and result is not OpResult.APPLIED:
+        replaced = ", ".join(map(str, op.replaces))
+        op.message = f"{op.message}. It had replaced layout change {replaced}: request that again"
     for state in world.slices.values():
         if state.changing == op.id:
             state.changing = None
@@ -231,7 +251,7 @@ def _check_users(world: World, states: Sequence[SliceState], busy: Busy) -> None
     """Raise ``StaleRequest`` for users that the request does not wait for."""
     if states and world.engine_down:
         raise StaleRequest(
-            f"unknown which containers use the affected slices: {world.engine_down}",
+            unknown_users(world.engine_down),
             fix="Start Docker, then try again.",
         )
     ours = [state for state in states if state.lease is not None]

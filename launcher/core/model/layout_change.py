@@ -126,6 +126,7 @@ class LayoutOp:
     left to do. ``steps`` remain, ``done`` were carried out, ``undo`` reverts them after a failure.
     ``pending`` are the GPUs whose MIG mode takes effect after a reset or reboot, ``boot`` is the
     boot in which that was found. ``changing`` are the slices that get no new lease meanwhile.
+    ``replaces`` are the earlier changes whose GPUs it took over, by id.
     """
 
     id: int
@@ -145,6 +146,7 @@ class LayoutOp:
     message: str | None = None
     ended_at: float | None = None
     boot: str | None = None
+    replaces: tuple[int, ...] = ()
 
     @property
     def gpus(self) -> tuple[str, ...]:

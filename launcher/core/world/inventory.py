@@ -49,6 +49,9 @@ def take_inventory(world: World, read: InventoryRead) -> None:
 
 
 def _changed_by(world: World, new: Slice) -> int | None:
-    """Return the layout change that a new slice belongs to and that may still be undone."""
+    """Return the layout change that a new slice belongs to.
+
+    The active one of its GPU may still undo it; one that waits destroys it: MIG UUIDs recur.
+    """
     op = world.layout_of(new.gpu_uuid)
-    return op.id if op is not None and op.is_active else None
+    return op.id if op is not None and (op.is_active or new.uuid in op.changing) else None

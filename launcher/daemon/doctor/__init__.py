@@ -148,7 +148,9 @@ def _gpus(context: Context, inventory: Inventory) -> Iterator[Finding]:
             "Run the daemon as root: then it also sees processes outside of containers.",
         )
     yield from gpus.driver(inventory)
-    yield from gpus.modes(inventory)
+    yield from gpus.modes(
+        inventory, {u: op.id for op in world.layouts.values() for u in op.pending}
+    )
     if world.active_layout is None:  # a running change creates and removes them
         yield from gpus.bare(inventory)
 

@@ -79,8 +79,11 @@ def _installed(host: Host) -> str | None:
     return None
 
 
-def modes(inventory: Inventory) -> Iterator[Finding]:
-    """Report the MIG mode of every GPU: off, on, or pending."""
+def modes(inventory: Inventory, pending: Mapping[str, int] | None = None) -> Iterator[Finding]:
+    """Report the MIG mode of every GPU: off, on, or pending.
+
+    ``pending`` has the layout changes that wait for a mode, by GPU UUID.
+    """
     for gpu in inventory.gpus:
         name = f"gpu {gpu.index}"
         if gpu.mig_current is None:
@@ -90,11 +93,18 @@ def modes(inventory: Inventory) -> Iterator[Finding]:
                 name,
                 f"{gpu.name}: MIG mode is {_on(gpu.mig_current)}, {_on(gpu.mig_pending)} pending",
                 f"Reset it when it is unused (`nvidia-smi --gpu-reset -i {gpu.index}`), or "
-                "reboot the machine.",
+                f"reboot the machine.{_completes((pending or {}).get(gpu.uuid))}",
             )
         else:
             count = sum(s.gpu_uuid == gpu.uuid for s in inventory.slices)
             yield ok(name, f"{gpu.name}: MIG is {_on(gpu.mig_current)}, {count} slice(s)")
+
+
+def _completes(change: int | None) -> str:
+    """Return that a pending layout change needs nothing more than the reboot."""
+    if change is None:
+        return ""
+    return f" The daemon then completes layout change {change} by itself."
 
 
 def _on(mode: bool | None) -> str:

@@ -62,6 +62,12 @@ class Committer:
 
         await self._on(self._writes, put)
 
+    async def revise(self, key: str, revised: Callable[[str | None], str]) -> None:
+        """Replace a value by what ``revised`` makes of it; no other write comes between."""
+        await self._on(
+            self._writes, lambda: self._store.put_meta(key, revised(self._store.meta(key)))
+        )
+
     async def read(
         self, query: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:

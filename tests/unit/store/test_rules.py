@@ -7,10 +7,12 @@ import sqlite3
 
 import pytest
 
-from launcher.core.messages.changes import Quarantine
+from launcher.core.messages.changes import Changes, Quarantine
 from launcher.core.model.job import Outcome, State
+from launcher.core.model.layout_change import LayoutOp, OpResult, OpState
 from launcher.errors import InternalError
 from launcher.store import Reader, Store
+from tests.support.builders import ROOT
 from tests.unit.store.worlds import AT, attempt_of, changes, done, job, lease_of, starting
 
 
@@ -48,6 +50,16 @@ def test_a_slice_may_change_hands_within_one_transaction(store: Store) -> None:
     lease.released_at = AT + 1
     store.commit(changes(new=(second,), leases=(lease_of(second), lease)))
     assert {job_: len(leases) for job_, leases in store.load(1).leases.items()} == {1: 1}
+
+
+def test_a_layout_change_may_follow_another_within_one_transaction(store: Store) -> None:
+    """Whichever was asked or changed first: the one that ends is written first."""
+    ends, follows = (LayoutOp(n, "apply", "", ROOT, AT) for n in (1, 2))
+    ends.state = OpState.RUNNING
+    store.commit(Changes(layouts={1: ends}))
+    ends.state, ends.result, follows.state = OpState.DONE, OpResult.APPLIED, OpState.LOOKING
+    store.commit(Changes(layouts={2: follows, 1: ends}))
+    assert list(store.load(1).layouts) == [2]
 
 
 def test_a_slice_is_leased_again_and_again(store: Store) -> None:

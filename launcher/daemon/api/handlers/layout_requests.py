@@ -112,6 +112,12 @@ def _must_not_be_pending(gpu: Gpu) -> None:
             "and takes effect after a reset of the GPU or a reboot",
             fix="Reboot the machine, then try again; `launch layout apply --enable` waits for it.",
         )
+    if gpu.mig_current and gpu.mig_pending is False:
+        raise UserError(
+            f"GPU {gpu.index} ({gpu.name}): MIG mode was switched off, and goes off with a reset "
+            "of the GPU or a reboot: new slices would be lost",
+            fix=f"`launch layout enable --gpu {gpu.index}` keeps it on.",
+        )
 
 
 def _must_know_gpus(world: World) -> None:

@@ -18,6 +18,9 @@ from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest
 from launcher.store import Reader
 
+PENDING_SECONDS = 1.0
+"""The pause between two answers to a client that goes on waiting for a pending change."""
+
 
 async def show(context: Context, caller: Caller) -> list[wire.GpuView]:
     """Return every GPU with its instances."""
@@ -69,14 +72,20 @@ async def changes(context: Context, caller: Caller, *, most: int) -> list[wire.L
 async def wait_for_change(
     context: Context, caller: Caller, op_id: int, *, seconds: float
 ) -> wire.LayoutChange:
-    """Return a change when it has ended or waits for a reboot, or its state after the time."""
+    """Return a change when it has ended or waits for a reboot, or its state after the time.
+
+    One that waited for a reboot already is returned after a moment: clients of version 0.1.0 know
+    no such state, and would ask again at once.
+    """
     loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
+    was_pending = (await _find(context, op_id)).state is OpState.PENDING
+    until = loop.time() + (min(seconds, PENDING_SECONDS) if was_pending else seconds)
     while True:
         changed = context.subscriptions.layout_changed
         op = await _find(context, op_id)
         left = until - loop.time()
-        if op.state in (OpState.DONE, OpState.PENDING) or left <= 0:
+        over = op.state is OpState.DONE or (op.state is OpState.PENDING and not was_pending)
+        if over or left <= 0:
             return change_view(op, context.health.unrefreshed(op.id))
         try:
             async with asyncio.timeout(left):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.mig.layout_requests import standing_on
+from launcher.core.mig.layout_requests import standing_on, under_way
 from launcher.core.mig.planner import name_of
 from launcher.core.model.compute_instances import counted
 from launcher.core.model.gpu import Gpu
@@ -80,6 +81,8 @@ async def save(context: Context, caller: Caller, request: wire.SaveRequest) -> l
     unknown = world.reconciling or world.gpu_down or next(iter(world.silent.values()), None)
     if unknown:
         raise StaleRequest(f"the present layout is unknown: {unknown}", fix="Save it later.")
+    if (active := world.active_layout) is not None:
+        raise StaleRequest(under_way(active), fix="Save the layout when it has ended.")
     layout = wanted(world)
     if not layout:
         raise UserError("none of the GPUs here supports MIG: there is no layout to save")
@@ -90,8 +93,8 @@ async def save(context: Context, caller: Caller, request: wire.SaveRequest) -> l
 
 
 async def _store(context: Context, name: str | None, layout: list[wire.SavedGpu]) -> None:
-    gpus = [asdict(saved_gpu) for saved_gpu in layout]
     if name is None:
+        gpus = [asdict(saved_gpu) for saved_gpu in layout]
         await context.committer.remember(SAVED, json.dumps(gpus))
         return
     if not _NAME.fullmatch(name):
@@ -99,19 +102,34 @@ async def _store(context: Context, name: str | None, layout: list[wire.SavedGpu]
             f"{name[:80]!r} is not a valid name of a layout",
             fix="Use up to 63 lower-case letters, digits and ._-",
         )
-    named = await _named(context)
+    await context.committer.revise(NAMED, lambda text: _with(text, name, layout))
+
+
+def _with(text: str | None, name: str, layout: list[wire.SavedGpu]) -> str:
+    """Return the stored text of the named layouts, with one more or another under its name."""
+    named = _parsed(text)
     if name not in named and len(named) >= MOST_NAMED:
         raise UserError(
             f"{MOST_NAMED} layouts are saved, which is the limit",
             fix="`launch layout save NAME --delete` deletes one.",
         )
-    stored = {key: [asdict(gpu) for gpu in value] for key, value in named.items()} | {name: gpus}
-    await context.committer.remember(NAMED, json.dumps(stored))
+    return _text(named | {name: layout})
+
+
+def _without(text: str | None, name: str) -> str:
+    return _text({key: layout for key, layout in _parsed(text).items() if key != name})
+
+
+def _parsed(text: str | None) -> dict[str, list[wire.SavedGpu]]:
+    return convert.parse(dict[str, list[wire.SavedGpu]], (text or "{}").encode())
+
+
+def _text(named: dict[str, list[wire.SavedGpu]]) -> str:
+    return json.dumps({key: [asdict(gpu) for gpu in layout] for key, layout in named.items()})
 
 
 async def _named(context: Context) -> dict[str, list[wire.SavedGpu]]:
-    text = await context.committer.read(Reader.meta, NAMED)
-    return convert.parse(dict[str, list[wire.SavedGpu]], (text or "{}").encode())
+    return _parsed(await context.committer.read(Reader.meta, NAMED))
 
 
 async def _delete(context: Context, caller: Caller, name: str | None) -> list[wire.SavedGpu]:
@@ -119,9 +137,7 @@ async def _delete(context: Context, caller: Caller, name: str | None) -> list[wi
     if name is None:
         await context.committer.remember(SAVED, "[]")
     else:
-        left = {key: gpus for key, gpus in (await _named(context)).items() if key != name}
-        stored = {key: [asdict(gpu) for gpu in gpus] for key, gpus in left.items()}
-        await context.committer.remember(NAMED, json.dumps(stored))
+        await context.committer.revise(NAMED, lambda text: _without(text, name))
     await _note(context, caller, "delete", f"the saved layout {name or ''}".strip())
     return layout
 
@@ -166,8 +182,13 @@ async def restore(
     return await change(context, caller, restoring(context.world, layout, request))
 
 
+def _may_be_on(gpu: Gpu) -> bool:
+    """Whether MIG mode is on, or will be after a reboot."""
+    return bool(gpu.mig_current or gpu.mig_pending)
+
+
 def restoring(
-    world: World, layout: list[wire.SavedGpu], request: wire.RestoreRequest | None = None
+    world: World, layout: Sequence[wire.SavedGpu], request: wire.RestoreRequest | None = None
 ) -> wire.LayoutRequest:
     """Return the request that restores a stored layout, for the GPUs that are present.
 
@@ -184,10 +205,11 @@ def restoring(
         wire.LayoutEntry(
             gpus=[saved_gpu.gpu],
             specs=saved_gpu.places if saved_gpu.mode else None,
+            exact=request is not None and request.exact,
             mode=saved_gpu.mode,
         )
         for saved_gpu in here
-        if saved_gpu.mode or world.gpus[saved_gpu.gpu].mig_current
+        if saved_gpu.mode or _may_be_on(world.gpus[saved_gpu.gpu])
     ]
     name = request.name if request is not None else None
     text = f"the saved layout{f' {name}' if name else ''}"

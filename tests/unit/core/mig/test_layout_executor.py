@@ -269,7 +269,7 @@ def test_a_pending_change_waits_while_its_gpu_does_not_answer() -> None:
     carver, op = without_mig()
     carver.machine.world.boot = "second"
     carver.show(silent=((UUID, "it does not answer"),))
-    assert op.state is OpState.PENDING
+    assert (op.state, op.message) == (OpState.PENDING, "waits: it does not answer")
 
 
 def test_after_a_restart_a_change_that_had_changed_nothing_goes_on_and_any_other_is_over() -> None:
@@ -282,3 +282,72 @@ def test_after_a_restart_a_change_that_had_changed_nothing_goes_on_and_any_other
         taken_up(carver.machine.world, carver.machine.time)
         assert op.state is state
         assert (op.result is OpResult.FAILED) == bool(steps)
+
+
+def test_a_second_answer_to_a_look_is_late_and_no_step_is_carried_out_twice() -> None:
+    carver = Carver()
+    op = carver.ask(TWO)
+    assert kinds(carver.look(op)) == ["create"]
+    assert carver.look(op) == []
+    assert carver.machine.world.late_events == 1
+
+
+def test_a_change_that_waits_goes_on_waiting_while_its_gpu_does_not_answer() -> None:
+    carver = in_use()
+    op = carver.ask(FOUR, Busy.WAIT)
+    carver.show(silent=((UUID, "GPU 0 does not answer"),))
+    carver.machine.end(carver.machine.world.jobs[1])
+    assert (op.state, op.message) == (OpState.WAITING, "waits: GPU 0 does not answer")
+    carver.show()
+    assert (op.state, op.message) == (OpState.LOOKING, None)
+
+
+def test_a_change_that_waits_goes_on_waiting_while_nvml_is_away() -> None:
+    carver = in_use()
+    op = carver.ask(FOUR, Busy.WAIT)
+    carver.machine.end(carver.machine.world.jobs[1])
+    assert op.state is OpState.LOOKING
+    carver.machine.tell(ev.InventoryFailed("NVML is away"), ev.LayoutSeen(op.id, "NVML is away"))
+    assert (op.state, op.message) == (OpState.WAITING, "waits: NVML is away")
+    carver.show()
+    assert op.state is OpState.LOOKING
+
+
+def test_a_gpu_that_does_not_answer_before_anything_was_changed_is_told_so() -> None:
+    carver = Carver()
+    op = carver.ask(ONE)
+    carver.show(silent=((UUID, "GPU 0 does not answer"),))
+    carver.machine.tell(ev.LayoutSeen(op.id))
+    assert op.message == "nothing was changed: GPU 0 does not answer"
+
+
+def test_a_slice_that_is_made_again_while_a_change_waits_to_destroy_it_stays_barred() -> None:
+    carver = in_use()
+    carver.place(2, "1g.6gb", 1)
+    carver.show()
+    op = carver.ask(FOUR, Busy.WAIT)
+    again = carver.standing.pop(2)
+    carver.show()
+    carver.standing[2] = again
+    carver.show()
+    assert carver.machine.world.slices["MIG-2"].changing == op.id
+
+
+def test_a_pending_change_of_a_gpu_that_is_gone_ends_after_the_reboot() -> None:
+    carver, op = without_mig()
+    away = ev.InventoryRead(Inventory("580", (), (), ()), ())
+    carver.machine.tell(away)
+    assert op.state is OpState.PENDING
+    carver.machine.world.boot = "second"
+    carver.machine.tell(away)
+    assert op.message == f"after the reboot NVML does not report GPU {UUID}"
+    assert (op.result, carver.machine.world.layouts) == (OpResult.FAILED, {})
+
+
+def test_a_change_of_no_gpu_is_over_at_once_and_waits_for_no_other() -> None:
+    carver = Carver()
+    carver.ask(ONE)
+    event = ev.LayoutAsked(ROOT, "clear", "--all", ())
+    assert carver.machine.tell(event) == []
+    (active,) = carver.machine.world.layouts.values()
+    assert active.gpus == (UUID,)

@@ -98,7 +98,13 @@ def test_a_pending_mode_is_a_warning_that_says_how_it_comes_about() -> None:
     (found,) = gpus.modes(seen(whole(), gpus=(a_gpu(mig_current=False),)))
     assert found.state == "warning"
     assert "MIG mode is off, on pending" in found.message
-    assert "reboot" in (found.fix or "")
+    assert (found.fix or "").endswith("or reboot the machine.")
+
+
+def test_a_pending_mode_names_the_change_that_the_reboot_completes() -> None:
+    card = a_gpu(mig_current=False)
+    (found,) = gpus.modes(seen(whole(), gpus=(card,)), {card.uuid: 7})
+    assert (found.fix or "").endswith("The daemon then completes layout change 7 by itself.")
 
 
 def test_a_gpu_instance_without_a_compute_instance_is_named_with_both_ways_out() -> None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from launcher import wire
-from launcher.core.messages.events import InventoryRead
+from launcher.core.messages.events import InventoryRead, LayoutNoted
 from launcher.core.model.gpu import Gpu, Instance, Inventory, Placement, Slice
 from launcher.core.model.layout_change import LayoutOp, OpState, Want, Wish
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
-from launcher.daemon.api.handlers.saved_layouts import present, restoring, wanted
-from launcher.errors import UserError
+from launcher.daemon.api.handlers.saved_layouts import (
+    list_saved,
+    present,
+    restoring,
+    save,
+    wanted,
+)
+from launcher.daemon.loop.committer import Committer
+from launcher.daemon.users.identity import Caller
+from launcher.errors import StaleRequest, UserError
+from launcher.store import Store
 from tests.support.boards import gpu
 from tests.support.builders import ROOT
 
@@ -97,3 +110,50 @@ def test_the_request_has_the_name_and_what_becomes_of_users() -> None:
     assert (request.verb, request.request, request.busy) == (
         "restore", "the saved layout night", "wait",
     )  # fmt: skip
+
+
+def test_a_mode_that_is_to_come_on_is_taken_back_where_the_layout_has_it_off() -> None:
+    coming = replace(OTHER, mig_pending=True)
+    (entry,) = restoring(world(coming), [saved("GPU-b", mode=False)]).entries
+    assert entry.mode is False
+
+
+def test_nothing_else_stays_only_if_that_is_requested() -> None:
+    for exact in (False, True):
+        asked = wire.RestoreRequest(exact=exact)
+        (entry,) = restoring(world(CARD), [saved()], asked).entries
+        assert entry.exact is exact
+
+
+def test_a_layout_that_is_being_changed_is_not_saved() -> None:
+    here = world(CARD)
+    here.reconciling = None
+    op = LayoutOp(3, "apply", "2g.12gb", ROOT, 0.0, (Wish("GPU-a"),), state=OpState.RUNNING)
+    here.layouts[3] = op
+    context: Any = SimpleNamespace(world=here)
+    with pytest.raises(StaleRequest, match=r"layout change 3 \(apply\) is under way"):
+        asyncio.run(save(context, Caller(ROOT, admin=True), wire.SaveRequest()))
+
+
+def test_layouts_that_are_saved_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "state")
+    here = world(CARD)
+    here.reconciling = None
+    committer = Committer(store)
+
+    async def request(event: LayoutNoted) -> None:
+        """Record nothing."""
+
+    loop = SimpleNamespace(request=request)
+    context: Any = SimpleNamespace(world=here, committer=committer, event_loop=loop)
+    caller = Caller(ROOT, admin=True)
+
+    async def save_all() -> list[str | None]:
+        names = [f"name-{number}" for number in range(20)]
+        await asyncio.gather(*(save(context, caller, wire.SaveRequest(name=n)) for n in names))
+        return [layout.name for layout in await list_saved(context, caller)]
+
+    try:
+        assert len(asyncio.run(save_all())) == 20
+    finally:
+        committer.close()
