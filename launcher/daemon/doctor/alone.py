@@ -10,6 +10,7 @@ from launcher.config import settings
 from launcher.config.settings import Config
 from launcher.core.model.gpu import Inventory
 from launcher.daemon.doctor import clocks, disks, docker, escapes, exits, gpus, nvml
+from launcher.daemon.doctor.dockerd import HOOK
 from launcher.daemon.doctor.finding import Finding, ok, problem, warning
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.health import Health
@@ -37,7 +38,7 @@ def _findings(config: Config) -> Iterator[Finding]:
         containers = Containers(DockerConnection(config.docker_host, docker.PATIENCE_SECONDS))
         devices = Devices(reader, containers, Health())
         has_gpus = inventory is not None and bool(inventory.gpus)
-        if (unusable := _socket(config.docker_host)) is not None:
+        if (unusable := docker_socket(config.docker_host, host)) is not None:
             yield unusable
         else:
             yield from docker.check(config.docker_host, None, host, has_gpus, devices)
@@ -45,13 +46,13 @@ def _findings(config: Config) -> Iterator[Finding]:
     finally:
         reader.close()
     yield gpus.library(host, None if inventory is None else inventory.driver_version)
-    yield escapes.toolkit(host)
+    yield toolkit(host)
     yield from exits.check(config.kernel_exit_status)
     yield disks.state(config.state_dir)
     yield clocks.check(clock.now().wall, clocks.synchronised())
 
 
-def _socket(docker_host: str) -> Finding | None:
+def docker_socket(docker_host: str, host: Host) -> Finding | None:
     """Return why Docker's socket cannot be used; without docker-py, which leaks such sockets."""
     path = docker_host.removeprefix("unix://")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -65,8 +66,22 @@ def _socket(docker_host: str) -> Finding | None:
             )
         except OSError as error:
             text = f"cannot reach Docker at {docker_host}: {(error.strerror or str(error)).lower()}"
-            return problem("docker", text, "Start it: `sudo systemctl start docker`.")
+            if host.which("dockerd") or host.which("docker"):
+                return problem("docker", text, "Start it: `sudo systemctl start docker`.")
+            fix = "Install it: `sudo apt-get install docker.io`."
+            return problem("docker", f"{text}; it is not installed", fix)
     return None
+
+
+def toolkit(host: Host) -> Finding:
+    """Check that NVIDIA's container toolkit is installed, and free of known escapes.
+
+    Here, not in the daemon, which may run in a container without the machine's tools.
+    """
+    tools = (*escapes.TOOLKIT_COMMANDS, HOOK)
+    if any(host.which(tool) for tool in tools):
+        return escapes.toolkit(host)
+    return problem("container-toolkit", f"not installed: no {', '.join(tools)}", docker.HOOK_FIX)
 
 
 def _gpus(host: Host, reader: GpuReader) -> tuple[Inventory | None, list[Finding]]:
