@@ -25,7 +25,7 @@ venv: $(STAMP) ## Create .venv with the pinned versions
 $(STAMP): pyproject.toml .ci/constraints.txt
 	@bash .ci/system-packages --only-python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt --config-settings editable_mode=compat -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: system $(STAMP) ## Run the jobs of jobs/demo in a sandbox; GPU=1 uses this machine's own slices
@@ -91,5 +91,5 @@ bench-peers: system $(STAMP) ## Measure against the queues that people use; inst
 	$(SUDO) $(BIN)/python -m tests.benchmarks.peers
 
 clean: ## Remove what was built
-	$(SUDO) rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sandbox
+	$(SUDO) rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sandbox
 	$(SUDO) find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
