@@ -58,9 +58,11 @@ class GpuWorker:
     def _work(self) -> None:
         while (ticket := self._tickets.get()) is not None:
             if not ticket.given_up:
+                asking.forget_call()
                 self._now = (ticket, time.monotonic())
                 ticket.run()
                 self._now = None
+        asking.forget_call()
 
     def close(self) -> None:
         """Let the worker end once its queue is empty."""

@@ -10,7 +10,7 @@ import pytest
 from launcher.core.dispatch import decide
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import LookAtLayout
-from launcher.core.model.layout_change import Busy, OpResult, OpState, Want, Wish
+from launcher.core.model.layout_change import Busy, LayoutTarget, OpResult, OpState, Want
 from launcher.core.model.packing import Place
 from launcher.daemon.loop.health import Health
 from launcher.daemon.machine.layout_steps import LayoutRunner
@@ -200,7 +200,7 @@ def test_a_bare_instance_is_completed_or_removed(changer: MakeChanger) -> None:
     one.look()
     bare = one.machine.instances()[-1].gi
     place = Place(one.world.instances[one.gpu, bare].profile_id, 3)
-    op = one.ask(Wish(one.gpu, drop=frozenset({(bare, place)})), verb="destroy")
+    op = one.ask(LayoutTarget(one.gpu, drop=frozenset({(bare, place)})), verb="destroy")
     assert op.result is OpResult.APPLIED
     assert one.standing() == [("2g.12gb", 0, 1)]
 
@@ -212,7 +212,7 @@ def test_mode_and_layout_come_together_and_go_together(changer: MakeChanger, key
     op = one.ask(one.wish(Want(smallest, 2), mode=True))
     assert op.result is OpResult.APPLIED, op.message
     assert [p for p, _, _ in one.standing()] == [smallest] * 2
-    off = Wish(one.gpu, (), exact=True, mode=False)
+    off = LayoutTarget(one.gpu, (), exact=True, mode=False)
     assert one.ask(off, verb="clear").result is OpResult.APPLIED
     assert one.machine.mig_mode(one.gpu) == (False, False)
 
@@ -238,7 +238,7 @@ def test_a_mode_that_is_only_pending_is_an_outcome_of_its_own_and_nothing_is_put
 ) -> None:
     one = changer("A30:1g.6gb*2")
     one.machine.set_reset_works(one.gpu, works=False)
-    op = one.ask(Wish(one.gpu, (), exact=True, mode=False), verb="clear")
+    op = one.ask(LayoutTarget(one.gpu, (), exact=True, mode=False), verb="clear")
     assert (op.state, op.result) == (OpState.PENDING, None)
     assert "takes effect after a reboot" in (op.message or "")
     assert one.standing() == []
@@ -332,7 +332,9 @@ def test_while_docker_does_not_tell_a_change_that_removes_waits_or_is_refused(
 
 def test_to_clear_all_gpus_one_with_mig_mode_off_is_clean_already(changer: MakeChanger) -> None:
     one = changer("A30:1g.6gb, A30")
-    op = one.ask(*(Wish(uuid, (), exact=True) for uuid in one.machine.gpu_uuids()), verb="clear")
+    op = one.ask(
+        *(LayoutTarget(uuid, (), exact=True) for uuid in one.machine.gpu_uuids()), verb="clear"
+    )
     assert op.result is OpResult.APPLIED
     assert one.standing() == []
 
@@ -360,7 +362,7 @@ def test_one_gpu_that_needs_a_reset_does_not_hold_up_the_other(changer: MakeChan
     one = changer("A30, A30")
     first, second = one.machine.gpu_uuids()
     one.machine.set_reset_works(first, works=False)
-    op = one.ask(*(Wish(gpu, (Want("1g.6gb", 2),), mode=True) for gpu in (first, second)))
+    op = one.ask(*(LayoutTarget(gpu, (Want("1g.6gb", 2),), mode=True) for gpu in (first, second)))
     assert (op.state, op.pending) == (OpState.PENDING, (first,))
     assert "takes effect after a reboot" in (op.message or "")
     assert [p for p, _, _ in one.standing()] == ["1g.6gb", "1g.6gb"]

@@ -7,7 +7,7 @@ import pytest
 from launcher.core.dispatch import decide
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
-from launcher.core.model.layout_change import Busy, LayoutOp, OpResult, OpState, Want, Wish
+from launcher.core.model.layout_change import Busy, LayoutOp, LayoutTarget, OpResult, OpState, Want
 from launcher.daemon.api.handlers import saved_layouts
 from launcher.errors import NoSuchJob, StaleRequest
 from tests.support.carving import NOW, ROOT, Changer, MakeChanger, changer
@@ -20,7 +20,7 @@ def pending(one: Changer, *wants: Want) -> LayoutOp:
     """Switch MIG mode on where that needs a reboot."""
     one.world.boot = "first"
     one.machine.set_reset_works(one.gpu, works=False)
-    op = one.ask(Wish(one.gpu, wants or None, mode=True))
+    op = one.ask(LayoutTarget(one.gpu, wants or None, mode=True))
     assert (op.state, op.result, op.boot) == (OpState.PENDING, None, "first")
     return op
 
@@ -74,7 +74,7 @@ def test_a_mode_that_another_program_sets_back_ends_the_change(changer: MakeChan
 def test_any_later_change_of_the_gpu_replaces_a_pending_one(changer: MakeChanger) -> None:
     one = changer("A30")
     op = pending(one, Want("1g.6gb", 4))
-    off = one.ask(Wish(one.gpu, (), exact=True, mode=False), verb="disable")
+    off = one.ask(LayoutTarget(one.gpu, (), exact=True, mode=False), verb="disable")
     assert (off.result, op.result) == (OpResult.APPLIED, OpResult.CANCELLED)
     assert op.message == f"replaced by layout change {off.id} (disable by root)"
     boot(one)
@@ -87,8 +87,8 @@ def test_a_change_of_one_gpu_leaves_the_rest_of_a_pending_one(changer: MakeChang
     one.world.boot = "first"
     for gpu in (first, second):
         one.machine.set_reset_works(gpu, works=False)
-    op = one.ask(*(Wish(gpu, (Want("1g.6gb"),), mode=True) for gpu in (first, second)))
-    one.ask(Wish(first, (), exact=True, mode=False), verb="disable")
+    op = one.ask(*(LayoutTarget(gpu, (Want("1g.6gb"),), mode=True) for gpu in (first, second)))
+    one.ask(LayoutTarget(first, (), exact=True, mode=False), verb="disable")
     assert (op.state, op.gpus, op.pending) == (OpState.PENDING, (second,), (second,))
     boot(one)
     assert op.result is OpResult.APPLIED
@@ -126,7 +126,7 @@ def test_a_mode_that_another_program_left_pending_is_saved_too(changer: MakeChan
 def waiting(one: Changer) -> LayoutOp:
     """Have a change of the first GPU wait for somebody's process."""
     one.look({one.machine.mig_uuids()[0]: "is used by the container c"})
-    op = one.ask(Wish(one.gpu, (), exact=True), busy=Busy.WAIT)
+    op = one.ask(LayoutTarget(one.gpu, (), exact=True), busy=Busy.WAIT)
     assert op.state is OpState.WAITING
     return op
 
@@ -135,7 +135,7 @@ def test_a_change_that_waits_holds_up_no_other_gpu(changer: MakeChanger) -> None
     one = changer("A30:1g.6gb*4, A30:")
     op = waiting(one)
     other = one.machine.gpu_uuids()[1]
-    assert one.ask(Wish(other, (Want("2g.12gb"),))).result is OpResult.APPLIED
+    assert one.ask(LayoutTarget(other, (Want("2g.12gb"),))).result is OpResult.APPLIED
     assert one.world.layouts == {op.id: op}
 
 
@@ -152,7 +152,7 @@ def test_the_clean_up_before_the_machine_stops_replaces_a_change_that_waits(
 ) -> None:
     one = changer("A30:1g.6gb*4")
     op = waiting(one)
-    off = Wish(one.gpu, (), exact=True, mode=False)
+    off = LayoutTarget(one.gpu, (), exact=True, mode=False)
     clear = one.ask(off, verb="clear", busy=Busy.WAIT)
     assert (clear.state, op.result) == (OpState.WAITING, OpResult.CANCELLED)
     one.carry_out(one.look())
@@ -182,7 +182,7 @@ def behind_another(one: Changer, busy: Busy) -> tuple[LayoutOp, list[Action]]:
     """Have a change of the first GPU wait for one of the second; its slice is used meanwhile."""
     first, second = one.machine.gpu_uuids()
     _, todo = decide(one.world, ev.LayoutAsked(ROOT, "apply", "x", (wish(second),)), NOW)
-    clear = ev.LayoutAsked(ROOT, "apply", "x", (Wish(first, (), exact=True),), busy)
+    clear = ev.LayoutAsked(ROOT, "apply", "x", (LayoutTarget(first, (), exact=True),), busy)
     op, more = decide(one.world, clear, NOW)
     assert (op.state, more) == (OpState.WAITING, [])
     one.look({one.machine.mig_uuids()[0]: "is used by the container c"})
@@ -218,9 +218,9 @@ def test_a_change_that_fails_names_the_pending_one_that_it_had_replaced(
     one = changer("A30, A30")
     for gpu in one.machine.gpu_uuids():
         one.machine.set_reset_works(gpu, works=False)
-    op = one.ask(*(Wish(gpu, (), mode=True) for gpu in one.machine.gpu_uuids()))
+    op = one.ask(*(LayoutTarget(gpu, (), mode=True) for gpu in one.machine.gpu_uuids()))
     one.machine.fail("nvmlDeviceSetMigMode", "NO_PERMISSION")
-    off = one.ask(Wish(one.gpu, (), exact=True, mode=False), verb="disable")
+    off = one.ask(LayoutTarget(one.gpu, (), exact=True, mode=False), verb="disable")
     assert off.result is OpResult.FAILED
     assert (off.message or "").endswith(
         f"It had replaced layout change {op.id}: request that again"
@@ -235,10 +235,10 @@ def test_a_change_that_is_refused_leaves_the_one_that_it_would_replace(
     one = changer("A30:1g.6gb*4")
     op = waiting(one)
     with pytest.raises(StaleRequest):
-        one.ask(Wish(one.gpu, (), exact=True), verb=verb)
+        one.ask(LayoutTarget(one.gpu, (), exact=True), verb=verb)
     assert (one.world.layouts, op.state) == ({op.id: op}, OpState.WAITING)
     assert {s.changing for s in one.world.slices.values()} == {op.id}
 
 
-def wish(gpu: str) -> Wish:
-    return Wish(gpu, (Want("1g.6gb", 2),))
+def wish(gpu: str) -> LayoutTarget:
+    return LayoutTarget(gpu, (Want("1g.6gb", 2),))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from launcher.core.mig.layout_requests import plans
-from launcher.core.model.layout_change import OpResult, Wish
+from launcher.core.model.layout_change import LayoutTarget, OpResult
 from launcher.daemon.api.handlers.layout_requests import target_layouts
 from launcher.daemon.api.views.layout_views import plan_view
 from launcher.errors import StaleRequest, UserError
@@ -21,7 +21,7 @@ ONE = [LayoutSpec(profile="1g.6gb")]
 A30, T4 = "0x20B710DE", "0x1EB810DE"
 
 
-def targets(one: Changer, *entries: LayoutEntry, verb: str = "apply") -> tuple[Wish, ...]:
+def targets(one: Changer, *entries: LayoutEntry, verb: str = "apply") -> tuple[LayoutTarget, ...]:
     return target_layouts(one.world, LayoutRequest(verb=verb, request="", entries=[*entries]))
 
 
@@ -158,7 +158,7 @@ def test_while_the_gpus_are_unknown_not_even_clear_succeeds(
 def test_a_gpu_whose_mode_waits_for_a_reboot_is_meant_and_it_is_said(changer: MakeChanger) -> None:
     one = changer("A30,A30")
     one.machine.set_reset_works(one.gpu, works=False)
-    one.ask(Wish(one.gpu, mode=True))
+    one.ask(LayoutTarget(one.gpu, mode=True))
     for gpus in (None, ["0"]):
         with pytest.raises(UserError, match=r"GPU 0 .*takes effect after a reset .*or a reboot"):
             targets(one, LayoutEntry(gpus=gpus, specs=ONE))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from launcher.core.mig.layout_requests import plans
-from launcher.core.model.layout_change import OpResult, Want, Wish
+from launcher.core.model.layout_change import LayoutTarget, OpResult, Want
 from launcher.core.model.packing import Place
 from launcher.daemon.api.handlers import saved_layouts
 from launcher.daemon.api.handlers.layout_requests import also_gone, target_layouts
@@ -153,7 +153,7 @@ def test_a_saved_layout_with_parts_is_restored_place_by_place(changer: MakeChang
     assert format_specs(before[0].places) == saved(one)
     assert all(parse_spec(text) for text in saved(one).split())
     stands = one.standing()
-    one.ask(Wish(one.gpu, (), exact=True))
+    one.ask(LayoutTarget(one.gpu, (), exact=True))
     assert one.standing() == []
     one.ask(*target_layouts(one.world, saved_layouts.restoring(one.world, before)))
     assert one.standing() == stands
@@ -168,7 +168,7 @@ def test_an_exported_layout_with_parts_is_read_back(changer: MakeChanger, tmp_pa
     entries = layout_file.load(str(tmp_path / "config.yaml"), None, exact=True)
     request = LayoutRequest(verb="apply", request="-f", entries=entries)
     assert not one.ask(*target_layouts(one.world, request)).done
-    one.ask(Wish(one.gpu, (), exact=True))
+    one.ask(LayoutTarget(one.gpu, (), exact=True))
     one.ask(*target_layouts(one.world, request))
     assert devices(one) == ["1c.3g.20gb"] * 3 + ["2g.10gb"]
 
@@ -231,7 +231,7 @@ def test_parts_are_shown_with_their_profile_and_their_shared_memory(changer: Mak
 def test_a_drop_of_a_divided_instance_holds_for_what_stood_there(changer: MakeChanger) -> None:
     one = changer("A100-40GB:1c.3g.20gb*3")
     (gi,) = [gi for _, gi in one.world.instances]
-    op = one.ask(Wish(one.gpu, drop=frozenset({(gi, Place(9, 0))})), verb="destroy")
+    op = one.ask(LayoutTarget(one.gpu, drop=frozenset({(gi, Place(9, 0))})), verb="destroy")
     assert op.result is OpResult.APPLIED
     assert one.standing() == []
 

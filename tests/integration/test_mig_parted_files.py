@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.core.model.layout_change import OpResult, Wish
+from launcher.core.model.layout_change import LayoutTarget, OpResult
 from launcher.daemon.api.handlers.layout_requests import target_layouts
 from launcher.errors import UserError
 from launcher.fakegpu.boards import boards
@@ -44,8 +44,8 @@ def outcome(one: Changer, entries: list[LayoutEntry]) -> tuple[Verdict, str]:
 
 def prepare(one: Changer, *, mode: bool) -> None:
     """Remove everything, and set MIG mode."""
-    one.ask(Wish(one.gpu, (), exact=True))
-    one.ask(Wish(one.gpu, mode=mode))
+    one.ask(LayoutTarget(one.gpu, (), exact=True))
+    one.ask(LayoutTarget(one.gpu, mode=mode))
 
 
 def standing(one: Changer) -> Counter[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher.daemon.attempts import start_witness
-from launcher.daemon.attempts.start_witness import Begun, command_state
+from launcher.daemon.attempts.start_witness import CommandState, command_state
 from tests.support.wait import wait_until
 
 
@@ -44,7 +44,7 @@ def container(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_what_has_not_begun_is_dead_afterwards(container: tuple[str, Path]) -> None:
     number, root = container
     held: list[int] = []
-    assert command_state(number, held.append) is Begun.NO
+    assert command_state(number, held.append) is CommandState.NOT_STARTED
     assert held == []
     (folder,) = start_witness._folders_of(number)
     assert start_witness.Freezer(folder).pids() == []
@@ -64,7 +64,7 @@ def test_what_has_begun_goes_on_and_its_init_is_held(container: tuple[str, Path]
 
     wait_until(is_the_command)
     held: list[int] = []
-    assert command_state(number, held.append) is Begun.YES
+    assert command_state(number, held.append) is CommandState.STARTED
     assert held == freezer.pids()
     (pid,) = held
     status = Path(f"/proc/{pid}/status")
@@ -73,4 +73,4 @@ def test_what_has_begun_goes_on_and_its_init_is_held(container: tuple[str, Path]
 
 
 def test_no_process_tells_nothing() -> None:
-    assert command_state(secrets.token_hex(32), lambda _: None) is Begun.UNKNOWN
+    assert command_state(secrets.token_hex(32), lambda _: None) is CommandState.UNKNOWN

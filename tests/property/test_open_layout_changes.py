@@ -11,7 +11,7 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.actions import CarveStep, LookAtLayout
 from launcher.core.mig.layout_executor import taken_up
 from launcher.core.model.gpu import FULL, Instance, Inventory, Placement, Slice
-from launcher.core.model.layout_change import Busy, OpState, Step, StepKind, Want, Wish
+from launcher.core.model.layout_change import Busy, LayoutTarget, OpState, Step, StepKind, Want
 from launcher.core.model.slice_state import SliceState
 from launcher.errors import LauncherError
 from launcher.spec.gpus import GpuRequest
@@ -22,7 +22,7 @@ GPUS = ("GPU-a", "GPU-b", "GPU-c")
 WANTS = ((), (Want("1g.6gb", 2),), (Want("2g.12gb"),), (Want("4g.24gb"),))
 gpus = st.sampled_from(GPUS)
 wishes = st.builds(
-    Wish,
+    LayoutTarget,
     gpus,
     st.sampled_from((None, *WANTS)),
     exact=st.booleans(),
@@ -101,7 +101,7 @@ class Changes(RuleBasedStateMachine):
         self.tell(ev.InventoryRead(inventory, foreign))
 
     @rule(request=requests, verb=st.sampled_from(("apply", "clear")), busy=st.sampled_from(Busy))
-    def ask(self, request: list[Wish], verb: str, busy: Busy) -> None:
+    def ask(self, request: list[LayoutTarget], verb: str, busy: Busy) -> None:
         self.tell(ev.LayoutAsked(ROOT, verb, "x", tuple(request), busy))
 
     @rule(data=st.data())

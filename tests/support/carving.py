@@ -11,7 +11,7 @@ from launcher.core.dispatch import decide
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, CarveStep, LookAtLayout
 from launcher.core.model.job import Owner
-from launcher.core.model.layout_change import Busy, LayoutOp, Want, Wish
+from launcher.core.model.layout_change import Busy, LayoutOp, LayoutTarget, Want
 from launcher.core.world.world import World
 from launcher.daemon.loop.health import Health
 from launcher.daemon.machine.layout_steps import LayoutRunner
@@ -52,7 +52,7 @@ class Changer:
     def tell(self, event: ev.Event) -> list[Action]:
         return decide(self.world, event, NOW)[1]
 
-    def ask(self, *wishes: Wish, verb: str = "apply", busy: Busy = Busy.REFUSE) -> LayoutOp:
+    def ask(self, *wishes: LayoutTarget, verb: str = "apply", busy: Busy = Busy.REFUSE) -> LayoutOp:
         """Make a change, from its asking to its end (or until it waits)."""
         event = ev.LayoutAsked(ROOT, verb, "asked", wishes, busy)
         op, actions = decide(self.world, event, NOW)
@@ -75,8 +75,8 @@ class Changer:
     def gpu(self) -> str:
         return self.machine.gpu_uuids()[0]
 
-    def wish(self, *wants: Want, **options: object) -> Wish:
-        return Wish(self.gpu, wants, **options)  # type: ignore[arg-type]
+    def wish(self, *wants: Want, **options: object) -> LayoutTarget:
+        return LayoutTarget(self.gpu, wants, **options)  # type: ignore[arg-type]
 
     def standing(self) -> list[tuple[str, int, int]]:
         """(profile, start, how many MIG devices) of what stands on the machine."""

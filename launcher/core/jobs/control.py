@@ -111,7 +111,9 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action
     for owner, jobs in theirs.items():
         yield
         kinds, stored_bytes = frozenset(map(lane_of, jobs)), sum(job.kept_bytes for job in jobs)
-        more = quota.More(len(jobs), kinds, stored_bytes, sum(len(job.depends_on) for job in jobs))
+        more = quota.SubmitSize(
+            len(jobs), kinds, stored_bytes, sum(len(job.depends_on) for job in jobs)
+        )
         groups = world.groups.get(owner.uid, frozenset())
         quota.check_submit(world, owner, groups, more, admin=event.admin)
     ours = {

@@ -113,7 +113,7 @@ def _check(world: World, event: ev.Submitted, stored_bytes: int) -> Pieces[None]
                 refused.message = f"{new.spec.name}: {refused.message}"
             raise
     yield from admission.check_cycles(event.jobs)
-    more = quota.More(len(event.jobs), (yield from _lanes(world, event)), stored_bytes, waits)
+    more = quota.SubmitSize(len(event.jobs), (yield from _lanes(world, event)), stored_bytes, waits)
     quota.check_submit(world, event.owner, event.groups, more, admin=event.admin)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from launcher.core.model.job import Owner
-from launcher.core.model.layout_change import Busy, Step, Wish
+from launcher.core.model.layout_change import Busy, LayoutTarget, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class LayoutAsked:
     owner: Owner
     verb: str
     request: str
-    wishes: tuple[Wish, ...]
+    wishes: tuple[LayoutTarget, ...]
     busy: Busy = Busy.REFUSE
 
 

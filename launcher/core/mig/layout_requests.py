@@ -18,12 +18,12 @@ from launcher.core.model.job import Owner
 from launcher.core.model.layout_change import (
     Busy,
     LayoutOp,
+    LayoutTarget,
     OpResult,
     OpState,
     Step,
     StepKind,
     Want,
-    Wish,
 )
 from launcher.core.model.packing import Place, board_of
 from launcher.core.model.slice_state import SliceState
@@ -31,12 +31,12 @@ from launcher.core.world.world import World
 from launcher.errors import ImpossibleLayout, StaleRequest, UserError
 
 
-def plans(world: World, targets: Sequence[Wish]) -> list[GpuPlan]:
+def plans(world: World, targets: Sequence[LayoutTarget]) -> list[GpuPlan]:
     """Return the plans for the requests; raises ``ImpossibleLayout``, changes nothing."""
     return [_plan(world, resolved(world, target)) for target in targets]
 
 
-def _plan(world: World, target: Wish) -> GpuPlan:
+def _plan(world: World, target: LayoutTarget) -> GpuPlan:
     gpu = _gpu(world, target.gpu_uuid)
     if gpu.mig_current and gpu.uuid in world.hidden:
         raise ImpossibleLayout(
@@ -53,14 +53,14 @@ def _plan(world: World, target: Wish) -> GpuPlan:
     return plan(gpu, standing, target.wants, exact=target.exact)
 
 
-def _needs_mode(gpu: Gpu, target: Wish) -> None:
+def _needs_mode(gpu: Gpu, target: LayoutTarget) -> None:
     if not gpu.mig_current and not target.mode:
         raise ImpossibleLayout(
             f"GPU {gpu.index}: MIG mode is off", fix="`launch layout enable` switches it on."
         )
 
 
-def resolved(world: World, target: Wish) -> Wish:
+def resolved(world: World, target: LayoutTarget) -> LayoutTarget:
     """Convert a request for more devices to one for the total, so that it can be planned again.
 
     Instances without a compute instance do not count: they are completed first.
@@ -90,7 +90,7 @@ def _total(gpu: Gpu, standing: Sequence[StandingInstance], more: Want) -> Want:
     return replace(more, count=more.count + present[wanted])
 
 
-def _has_room(world: World, gpu: Gpu, more: Wish, total: Wish) -> None:
+def _has_room(world: World, gpu: Gpu, more: LayoutTarget, total: LayoutTarget) -> None:
     """Report what does not fit as it was requested, not as the total."""
     try:
         _plan(world, total)
@@ -104,7 +104,7 @@ def _has_room(world: World, gpu: Gpu, more: Wish, total: Wish) -> None:
         ) from error
 
 
-def _must_wait_for_mode(gpu: Gpu, target: Wish) -> bool:
+def _must_wait_for_mode(gpu: Gpu, target: LayoutTarget) -> bool:
     """Whether planning needs MIG mode on, because NVML reports no placements before."""
     unplanned = target.wants is not None and not gpu.mig_current
     return bool(target.mode and unplanned and board_of(gpu.profiles) is None)
@@ -282,7 +282,9 @@ def note(world: World, owner: Owner, verb: str, request: str, now: ev.Now) -> No
     world.changes.layouts[op.id] = op
 
 
-def steps_for(world: World, targets: Sequence[Wish], gpu_plans: Sequence[GpuPlan]) -> list[Step]:
+def steps_for(
+    world: World, targets: Sequence[LayoutTarget], gpu_plans: Sequence[GpuPlan]
+) -> list[Step]:
     """Return the remaining steps; MIG mode is switched on before anything else is planned."""
     on: list[Step] = []
     steps: list[Step] = []
@@ -311,7 +313,9 @@ def _step(kind: StepKind, gpu: Gpu, place: Place, gi: int | None = None) -> Step
     return Step(kind, gpu.uuid, gpu.index, name, place.profile_id, at, gi, place.cut)
 
 
-def going(world: World, gpu_plans: Sequence[GpuPlan], targets: Sequence[Wish]) -> list[SliceState]:
+def going(
+    world: World, gpu_plans: Sequence[GpuPlan], targets: Sequence[LayoutTarget]
+) -> list[SliceState]:
     """Return the affected slices: of destroyed instances, and all of a GPU that changes mode."""
     modes = {w.gpu_uuid: w.mode for w in targets if w.mode is not None}
     all_go = {uuid for uuid, mode in modes.items() if mode != world.gpus[uuid].mig_current}

@@ -102,7 +102,7 @@ class Busy(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LayoutTarget:
     """What is asked of one GPU. ``wants`` None leaves its instances, ``mode`` None its mode.
 
     ``wants`` is the total; with ``add`` it is in addition to what stands, with ``exact`` nothing
@@ -134,7 +134,7 @@ class LayoutOp:
     request: str
     owner: Owner
     asked_at: float
-    wishes: tuple[Wish, ...] = ()
+    wishes: tuple[LayoutTarget, ...] = ()
     busy: Busy = Busy.REFUSE
     steps: list[Step] = field(default_factory=list)
     done: list[Step] = field(default_factory=list)

@@ -86,7 +86,7 @@ def slices_wanted(world: World, need: GpuRequest) -> int:
             return need.count
 
 
-class Missed:
+class SliceScarcity:
     """Counts the kinds of waiting jobs that would miss each slice; valid until a job starts.
 
     Each kind is examined once, however many jobs choose a slice.

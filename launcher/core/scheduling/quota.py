@@ -139,7 +139,7 @@ def log_room(
 
 
 @dataclass(frozen=True, slots=True)
-class More:
+class SubmitSize:
     """Jobs to be queued: their number and kinds.
 
     ``stored_bytes`` is their size in the database, ``waits`` the number of their dependencies.
@@ -152,7 +152,7 @@ class More:
 
 
 def check_submit(
-    world: World, owner: Owner, groups: frozenset[str], more: More, *, admin: bool
+    world: World, owner: Owner, groups: frozenset[str], more: SubmitSize, *, admin: bool
 ) -> None:
     """Raise ``NotAllowed`` if these exceed the queue's quotas, or one exceeds a running quota.
 

@@ -22,7 +22,7 @@ from launcher.core.scheduling import quota, reservation_windows
 from launcher.core.scheduling.cpu_slots import KeptSlots
 from launcher.core.scheduling.fairshare import FairShareOrder
 from launcher.core.scheduling.holdback import HeldBack, Key, runs_for, withhold
-from launcher.core.scheduling.matching import Missed, slices_wanted, wanted
+from launcher.core.scheduling.matching import SliceScarcity, slices_wanted, wanted
 from launcher.core.world import lifecycle
 from launcher.core.world.pending_queue import Lane
 from launcher.core.world.world import World
@@ -55,7 +55,7 @@ class QueueWalk:
         self.standing = FairShareOrder(world, now.wall)
         self.withheld: dict[str, HeldBack] = {}
         self.withheld_slots = KeptSlots(world)
-        self._missed = Missed(world)
+        self._scarcity = SliceScarcity(world)
         self._gibs: dict[GpuRequest, float] = {}
 
     def key(self, job: Job) -> Key:
@@ -151,7 +151,7 @@ class QueueWalk:
             fits = self.withheld_slots.free_for(job, self.key(job)) >= need.count
             return () if fits and quota.exceeded(world, job, ()) is None else None
         free = [s for s in wanted(world, need) if self.open(job, s)]
-        free = self._missed.least_first(need, free)
+        free = self._scarcity.least_first(need, free)
         count = slices_wanted(world, need)
         if len(free) < count:
             return None
@@ -162,7 +162,7 @@ class QueueWalk:
     def started(self, job: Job) -> None:
         """Record that a job was granted slices: fewer are free, and its owner uses more."""
         self.standing.started(job)
-        self._missed = Missed(self.world)
+        self._scarcity = SliceScarcity(self.world)
 
     def open(self, job: Job, state: SliceState) -> bool:
         """Whether this job may have this slice now."""

@@ -30,7 +30,7 @@ class Vanished(Exception):
         self.container_id = container_id
 
 
-class NeverBegan(Vanished):
+class CommandNotStarted(Vanished):
     """A start was aborted before the command started, and its remaining processes are dead."""
 
 

@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 
 from launcher.daemon.attempts.exit_witness import ExitWitness
-from launcher.daemon.attempts.start_errors import NeverBegan, Vanished
+from launcher.daemon.attempts.start_errors import CommandNotStarted, Vanished
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container
 from launcher.engine.dockerd_identity import DockerdIdentity
@@ -39,13 +39,13 @@ FIFO = "exec.fifo"
 """``runc init`` holds this file open until it executes the command (libcontainer, exec.fifo)."""
 
 
-class Begun(Enum):
+class CommandState(Enum):
     """Whether the command of an aborted start has started."""
 
     #: There was only ``runc init``, and it has been killed.
-    NO = "no"
+    NOT_STARTED = "not started"
     #: The command, or the init that runs it, has started.
-    YES = "yes"
+    STARTED = "started"
     #: There are no processes to examine.
     UNKNOWN = "unknown"
 
@@ -85,10 +85,10 @@ class Freezer:
 def must_have_started(name: str, container_id: str, witness: ExitWitness, why: str) -> None:
     """Return if the container's command runs; ``witness`` then holds it.
 
-    Raises ``NeverBegan`` if the command has not started, ``Vanished`` if that is unknown. ``why``
-    says how the start was aborted.
+    Raises ``CommandNotStarted`` if the command has not started, ``Vanished`` if that is unknown.
+    ``why`` says how the start was aborted.
     """
-    if _command_state(name, container_id, witness, why) is Begun.UNKNOWN:
+    if _command_state(name, container_id, witness, why) is CommandState.UNKNOWN:
         raise Vanished(f"{why}: it may have run", container_id)
 
 
@@ -102,8 +102,8 @@ def look_without_docker(
     """Examine a container at once if ``dockerd`` died during its start; no-op if dockerd lives.
 
     The next dockerd may end containers that it does not know: 26 and newer do (moby daemon.go,
-    restore). containerd may not have created the processes yet. Raises ``NeverBegan``; a started
-    container is held. If the state stays unknown, returns once Docker is back.
+    restore). containerd may not have created the processes yet. Raises ``CommandNotStarted``;
+    a started container is held. If the state stays unknown, returns once Docker is back.
     """
     if witness.blind or not _becomes(dockerd.is_over):
         return
@@ -112,57 +112,57 @@ def look_without_docker(
         state = _command_state(
             name, container_id, witness, "Docker stopped as it was being started"
         )
-        if state is not Begun.UNKNOWN or pid_of_dockerd() is not None:
+        if state is not CommandState.UNKNOWN or pid_of_dockerd() is not None:
             return
         clock.sleep(STEP_SECONDS)
 
 
-def _command_state(name: str, container_id: str, witness: ExitWitness, why: str) -> Begun:
-    state = Begun.UNKNOWN
+def _command_state(name: str, container_id: str, witness: ExitWitness, why: str) -> CommandState:
+    state = CommandState.UNKNOWN
     if not witness.blind:
         hold = functools.partial(witness.hold, name)
         state = command_state(container_id, hold, witness.set_frozen)
-    if state is not Begun.UNKNOWN:
+    if state is not CommandState.UNKNOWN:
         about_container(log, name).warning("%s; started: %s", why, state.value)
-    if state is Begun.NO:
-        raise NeverBegan(f"{why}, and its command had not started", container_id)
+    if state is CommandState.NOT_STARTED:
+        raise CommandNotStarted(f"{why}, and its command had not started", container_id)
     return state
 
 
 def command_state(
     container_id: str, hold: Callable[[int], None], set_frozen: SetFrozen = set_frozen
-) -> Begun:
+) -> CommandState:
     """Find out whether a container's command has started; if not, kill it, so that it never does.
 
     ``hold`` is called with the pid of the container's init while it is frozen.
     """
     folder = next(_folders_of(container_id), None)
     if folder is None:
-        return Begun.UNKNOWN
+        return CommandState.UNKNOWN
     try:
         return _looked(Freezer(folder, set_frozen), container_id, hold)
     except (OSError, ValueError) as error:
         log.warning("cannot examine the processes of container %s: %s", container_id[:12], error)
-        return Begun.UNKNOWN
+        return CommandState.UNKNOWN
 
 
-def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) -> Begun:
+def _looked(freezer: Freezer, container_id: str, hold: Callable[[int], None]) -> CommandState:
     # runc create fails, and removes everything, if its new processes are frozen.
     if not _becomes(lambda: not any(_is_being_made(p, container_id) for p in freezer.pids())):
-        return Begun.UNKNOWN
+        return CommandState.UNKNOWN
     try:
         if not freezer.freeze():
-            return Begun.UNKNOWN
+            return CommandState.UNKNOWN
         pids = freezer.pids()
         if not pids:
-            return Begun.UNKNOWN
+            return CommandState.UNKNOWN
         if all(_is_runc_init(pid, container_id) for pid in pids):
-            return Begun.NO if freezer.kill() else Begun.UNKNOWN
+            return CommandState.NOT_STARTED if freezer.kill() else CommandState.UNKNOWN
         init = next((pid for pid in pids if _is_init(pid)), None)
         if init is None:
-            return Begun.UNKNOWN
+            return CommandState.UNKNOWN
         hold(init)
-        return Begun.YES
+        return CommandState.STARTED
     finally:
         freezer.thaw()
 

@@ -21,7 +21,7 @@ from launcher.daemon.attempts.exit_trust import why_rebooted
 from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.daemon.attempts.slice_check import SliceCheck
 from launcher.daemon.attempts.start_errors import (
-    NeverBegan,
+    CommandNotStarted,
     NotStarted,
     Vanished,
     must_be_wanted,
@@ -121,7 +121,7 @@ class Starter:
         """Start it; retry a start that was provably aborted before the command started."""
         try:
             return self._ensure(action, plan, wanted)
-        except NeverBegan as broken:
+        except CommandNotStarted as broken:
             name = action.container_name
             about_event(log, action).warning("%s; starting it again", broken)
             self.journal.clear(name)

@@ -46,7 +46,7 @@ from launcher.gpu import GpuReader
 from launcher.imageref import last_name
 from launcher.spec.job_spec import SECRETS_KEY
 from launcher.store import Store
-from launcher.store.salvage.rebuild import Rebuilding, Told
+from launcher.store.salvage.rebuild import Rebuilding, RebuildReport
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def is_damaged(config: Config) -> bool:
     return False
 
 
-def rebuild(config: Config) -> Told:
+def rebuild(config: Config) -> RebuildReport:
     """Rebuild the database of a state directory; return and log what was restored.
 
     Raises ``EngineUnavailable`` if Docker cannot list containers, ``UserError`` if their store
@@ -92,7 +92,7 @@ def rebuild(config: Config) -> Told:
         restored = Rebuild(world, work.ended, seen_attempts, shown, clock.now()).run(seen)
         work.store.commit(world.take_changes())
         highest = max([*seen_attempts, *(f.job for f in seen)], default=0)
-        outcome = Told(salvaged, restored, work.next_id_after(highest), work.missing())
+        outcome = RebuildReport(salvaged, restored, work.next_id_after(highest), work.missing())
         work.store.load(config.cpu_slots, config.rules)  # checks that it can be read
         aside = work.finish("\n".join(outcome.lines()) + "\n")
     for line in outcome.lines():

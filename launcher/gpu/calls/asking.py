@@ -101,6 +101,11 @@ def record_call(call: str) -> None:
     _under_way[threading.get_ident()] = (call, time.monotonic())
 
 
+def forget_call() -> None:
+    """Forget this thread's last call: the next read, or a new thread with its id, made none yet."""
+    _under_way.pop(threading.get_ident(), None)
+
+
 @cache
 def pynvml_module() -> Any:
     """Return nvidia-ml-py, imported at the first call."""

@@ -103,7 +103,7 @@ class Rebuilding(Replacing):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RebuildReport:
     """The result of a rebuild, in sentences for people."""
 
     salvaged: Salvaged

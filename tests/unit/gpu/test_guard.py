@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.errors import GpuFault, GpuSilent
+from launcher.gpu.calls import asking
 from launcher.gpu.guard import Guard
 from tests.support.wait import wait_until
 
@@ -51,6 +52,14 @@ def test_reads_of_one_gpu_come_one_after_the_other(guard: Guard) -> None:
 
 def test_a_read_that_hangs_is_given_up_and_named(guard: Guard, hang: threading.Event) -> None:
     with pytest.raises(GpuSilent, match=r"does not answer for GPU 0 since .*Z: a call has not"):
+        guard.run("GPU 0", lambda: hang.wait(LONG))
+
+
+def test_a_read_that_hangs_is_not_named_for_the_call_of_an_earlier_one(
+    guard: Guard, hang: threading.Event
+) -> None:
+    guard.run("GPU 0", lambda: asking.record_call("nvmlInit"))
+    with pytest.raises(GpuSilent, match="a call has not returned"):
         guard.run("GPU 0", lambda: hang.wait(LONG))
 
 

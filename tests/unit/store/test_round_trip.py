@@ -29,12 +29,12 @@ from launcher.core.model.job import (
 from launcher.core.model.layout_change import (
     Busy,
     LayoutOp,
+    LayoutTarget,
     OpResult,
     OpState,
     Step,
     StepKind,
     Want,
-    Wish,
 )
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.packing import Place
@@ -275,7 +275,7 @@ def test_a_layout_change_comes_back_as_it_was_and_only_an_open_one_is_taken_up(
     store: Store, reader: Reader
 ) -> None:
     step = Step(StepKind.CREATE, "GPU-1", 0, "4g.24gb", 0, Placement(0, 4), gi=5, cut=(2, 1))
-    wish = Wish(
+    wish = LayoutTarget(
         "GPU-1",
         (Want("14", 2), Want("2g.12gb", 1, 0)),
         exact=True,
@@ -301,7 +301,7 @@ def test_a_layout_change_from_before_gpu_instances_were_divided_is_read(
     store: Store, reader: Reader
 ) -> None:
     op = LayoutOp(1, "destroy", "x", Owner(0, 0, "root"), AT)
-    op.wishes = (Wish("GPU-1", drop=frozenset({(3, Place(14, 2))})),)
+    op.wishes = (LayoutTarget("GPU-1", drop=frozenset({(3, Place(14, 2))})),)
     op.steps = [Step(StepKind.DESTROY, "GPU-1", 0, "1g.6gb", 14, Placement(2, 1), gi=3)]
     store.commit(changes(layouts={1: op}))
     db = sqlite3.connect(store.path)

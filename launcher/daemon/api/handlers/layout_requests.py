@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from launcher import wire
 from launcher.core.model.gpu import Gpu, split_of
-from launcher.core.model.layout_change import Want, Wish
+from launcher.core.model.layout_change import LayoutTarget, Want
 from launcher.core.model.packing import Place
 from launcher.core.world.world import World
 from launcher.errors import ImpossibleLayout, StaleRequest, UserError
 
 
-def target_layouts(world: World, request: wire.LayoutRequest) -> tuple[Wish, ...]:
+def target_layouts(world: World, request: wire.LayoutRequest) -> tuple[LayoutTarget, ...]:
     """Return the requested layout of each GPU; raises ``UserError`` for an invalid request."""
-    wishes: dict[str, Wish] = {}
+    wishes: dict[str, LayoutTarget] = {}
     replaceable: set[str] = set()
     for entry in request.entries:
         for gpu in select(world, entry, clears=request.verb == "clear"):
@@ -195,7 +195,7 @@ def find_gpu(world: World, text: str) -> Gpu:
     )
 
 
-def _target(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
+def _target(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> LayoutTarget:
     wants = None if entry.specs is None else tuple(_want(spec) for spec in entry.specs)
     places = [_slice_place(world, text) for text in entry.drop]
     drop = frozenset(
@@ -206,8 +206,8 @@ def _target(world: World, gpu: Gpu, entry: wire.LayoutEntry) -> Wish:
     if entry.specs and entry.mode is None:
         _must_not_be_pending(gpu)
     if entry.mode is False:  # the mode cannot be switched off while instances exist
-        return Wish(gpu.uuid, (), exact=True, mode=False)
-    return Wish(gpu.uuid, wants, entry.exact, entry.add, drop, entry.mode)
+        return LayoutTarget(gpu.uuid, (), exact=True, mode=False)
+    return LayoutTarget(gpu.uuid, wants, entry.exact, entry.add, drop, entry.mode)
 
 
 def also_gone(world: World, request: wire.LayoutRequest) -> str:

@@ -8,7 +8,7 @@ from launcher import wire
 from launcher.core.mig.planner import GpuPlan, name_of
 from launcher.core.model.compute_instances import StandingInstance, counted
 from launcher.core.model.gpu import ENGINES, Gpu, Instance
-from launcher.core.model.layout_change import LayoutOp, Wish
+from launcher.core.model.layout_change import LayoutOp, LayoutTarget
 from launcher.core.model.packing import Place
 from launcher.core.world.world import World
 from launcher.daemon.api.views import job_views
@@ -95,7 +95,9 @@ def profile_views(gpu: Gpu, fit: dict[int, int | None]) -> list[wire.ProfileView
     ]
 
 
-def plan_view(world: World, targets: Sequence[Wish], plans: Sequence[GpuPlan]) -> wire.LayoutPlan:
+def plan_view(
+    world: World, targets: Sequence[LayoutTarget], plans: Sequence[GpuPlan]
+) -> wire.LayoutPlan:
     """Return what a change would do."""
 
     def places(standing: Sequence[StandingInstance], plan: GpuPlan) -> list[wire.PlaceView]:

@@ -13,19 +13,19 @@ from launcher.core.model.gpu import Gpu, Instance, Inventory, Placement, Slice
 from launcher.core.model.layout_change import (
     Busy,
     LayoutOp,
+    LayoutTarget,
     OpResult,
     OpState,
     StepKind,
     Want,
-    Wish,
 )
 from launcher.errors import NoSuchJob, StaleRequest
 from tests.support.boards import gpu
 from tests.support.builders import ROOT, Machine, profile
 
 UUID = "GPU-a"
-ONE, TWO = (Wish(UUID, (Want("1g.6gb", count),)) for count in (1, 2))
-FOUR = Wish(UUID, (Want("4g.24gb"),), exact=True)
+ONE, TWO = (LayoutTarget(UUID, (Want("1g.6gb", count),)) for count in (1, 2))
+FOUR = LayoutTarget(UUID, (Want("4g.24gb"),), exact=True)
 
 
 class Carver:
@@ -50,7 +50,7 @@ class Carver:
         inventory = Inventory("580", (self.card,), slices, tuple(self.standing.values()))
         self.machine.tell(ev.InventoryRead(replace(inventory, **fields), ()))  # type: ignore[arg-type]
 
-    def ask(self, wish: Wish, busy: Busy = Busy.REFUSE) -> LayoutOp:
+    def ask(self, wish: LayoutTarget, busy: Busy = Busy.REFUSE) -> LayoutOp:
         """Ask for a change, which begins with a look."""
         event = ev.LayoutAsked(ROOT, "create", "as asked", (wish,), busy)
         self.actions = self.machine.tell(event)
@@ -105,7 +105,7 @@ def test_what_exists_already_needs_no_step() -> None:
 
 def test_a_step_that_fails_undoes_those_before_it_last_first() -> None:
     carver = Carver()
-    op = carver.ask(Wish(UUID, (Want("1g.6gb", 3),)))
+    op = carver.ask(LayoutTarget(UUID, (Want("1g.6gb", 3),)))
     carver.look(op)
     carver.done(op, gi=1)
     carver.done(op, gi=2)
@@ -231,7 +231,7 @@ def without_mig() -> tuple[Carver, LayoutOp]:
     """A change whose MIG mode takes effect after a reboot only."""
     carver = Carver(gpu("A30", mig=False))
     carver.machine.world.boot = "first"
-    op = carver.ask(Wish(UUID, (Want("1g.6gb"),), mode=True))
+    op = carver.ask(LayoutTarget(UUID, (Want("1g.6gb"),), mode=True))
     assert kinds(carver.look(op)) == ["mode-on"]
     assert kinds(carver.done(op, pending="after a reboot")) == ["look"]
     carver.card = replace(carver.card, mig_pending=True)

@@ -8,7 +8,7 @@ from launcher.core.messages import events as ev
 from launcher.core.mig.layout_requests import start
 from launcher.core.model.gpu import Gpu, Instance, Inventory, Slice
 from launcher.core.model.job import Reason, State
-from launcher.core.model.layout_change import Busy, Wish
+from launcher.core.model.layout_change import Busy, LayoutTarget
 from launcher.core.model.packing import Place
 from launcher.core.scheduling.explain import Explainer
 from launcher.errors import ImpossibleRequest, StaleRequest
@@ -99,7 +99,7 @@ def test_a_start_that_cannot_ask_nvml_waits_for_it_and_counts_for_nobody() -> No
 def test_the_layout_of_a_silent_gpu_is_not_changed() -> None:
     machine, gpus, slices = two_gpus()
     see(machine, gpus, slices, "GPU-a")
-    wish = Wish("GPU-a", wants=(), exact=True)
+    wish = LayoutTarget("GPU-a", wants=(), exact=True)
     with pytest.raises(StaleRequest, match="does not answer"):
         start(
             machine.world,

@@ -10,7 +10,7 @@ import pytest
 
 from launcher.core.messages.events import Now
 from launcher.daemon.attempts import start_witness
-from launcher.daemon.attempts.start_witness import Begun, command_state
+from launcher.daemon.attempts.start_witness import CommandState, command_state
 from launcher.daemon.loop import clock
 
 ID = "0123456789abcdef" * 4
@@ -72,7 +72,7 @@ class Group:
         if not frozen:
             self.resumed()
 
-    def state(self) -> Begun:
+    def state(self) -> CommandState:
         return command_state(ID, self.held.append, self.freeze)
 
 
@@ -98,7 +98,7 @@ def test_a_command_that_runs_as_its_containers_init_is_held_while_it_is_frozen(
 ) -> None:
     group.add(400, "python", "train.py", init=True)
     group.add(401, "python", "worker.py")
-    assert group.state() is Begun.YES
+    assert group.state() is CommandState.STARTED
     assert (group.held, group.frozen) == ([400], [True, False])
 
 
@@ -113,7 +113,7 @@ def test_where_only_runc_waits_it_is_killed_before_it_is_resumed(
         (group.folder / "cgroup.procs").write_text("")
 
     group.resumed = gone
-    assert group.state() is Begun.NO
+    assert group.state() is CommandState.NOT_STARTED
     assert (child.returncode, group.held) == (-9, [])
 
 
@@ -132,16 +132,16 @@ def test_where_it_cannot_be_told_nothing_is_killed_and_nothing_stays_frozen(
     group: Group, processes: Callable[[Group], object]
 ) -> None:
     processes(group)
-    assert group.state() is Begun.UNKNOWN
+    assert group.state() is CommandState.UNKNOWN
     assert group.held == []
     assert group.frozen in ([], [True, False])
 
 
 def test_a_program_that_only_has_the_arguments_of_runc_counts_as_started(group: Group) -> None:
     group.add(400, "mine", "init", init=True)
-    assert group.state() is Begun.YES
+    assert group.state() is CommandState.STARTED
 
 
 def test_a_container_without_a_control_group_here_is_unknown(group: Group) -> None:
-    assert command_state("f" * 64, group.held.append, group.freeze) is Begun.UNKNOWN
+    assert command_state("f" * 64, group.held.append, group.freeze) is CommandState.UNKNOWN
     assert group.frozen == []

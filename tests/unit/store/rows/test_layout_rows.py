@@ -10,12 +10,12 @@ from launcher.core.model.gpu import Placement
 from launcher.core.model.layout_change import (
     Busy,
     LayoutOp,
+    LayoutTarget,
     OpResult,
     OpState,
     Step,
     StepKind,
     Want,
-    Wish,
 )
 from launcher.core.model.packing import Place
 from launcher.store import Store
@@ -23,8 +23,8 @@ from launcher.store.rows import layout_rows
 from tests.support.builders import ALICE
 from tests.unit.store.worlds import changes
 
-WISH = Wish("GPU-a", (Want("1g.6gb", 2), Want("1c.2g.12gb", 2, 2)), exact=True, mode=True)
-DROP = Wish("GPU-b", None, drop=frozenset({(5, Place(14, 2))}))
+WISH = LayoutTarget("GPU-a", (Want("1g.6gb", 2), Want("1c.2g.12gb", 2, 2)), exact=True, mode=True)
+DROP = LayoutTarget("GPU-b", None, drop=frozenset({(5, Place(14, 2))}))
 MADE = Step(StepKind.CREATE, "GPU-a", 0, "2g.12gb", 5, Placement(2, 2), 7, (1, 1))
 ON = Step(StepKind.MODE_ON, "GPU-a")
 

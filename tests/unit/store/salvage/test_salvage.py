@@ -23,7 +23,7 @@ from launcher.store.connect import FILE_NAME, connect
 from launcher.store.rows import job_rows
 from launcher.store.rows.job_rows import job_row
 from launcher.store.salvage.pages import Pages
-from launcher.store.salvage.rebuild import Rebuilding, Told, copy_readable
+from launcher.store.salvage.rebuild import Rebuilding, RebuildReport, copy_readable
 from launcher.store.salvage.salvage import FROM_PAGES, Salvaged
 from launcher.store.sql import migrations
 from tests.drills.histories import History
@@ -356,7 +356,7 @@ def test_elements_whose_template_is_lost_are_kept_and_told(tmp_path: Path) -> No
     store.close()
     found, specs = specs_after(tmp_path)
     assert (specs, found.unasked) == ([None, None], 2)
-    told = Told(found, RebuiltJobs(), 100, []).lines()
+    told = RebuildReport(found, RebuiltJobs(), 100, []).lines()
     assert [line for line in told if line.startswith("of 2 elements of arrays the request is lost")]
 
 

@@ -9,7 +9,7 @@ import pytest
 from launcher import wire
 from launcher.core.messages.events import InventoryRead
 from launcher.core.model.gpu import Gpu, Instance, Inventory, Placement, Slice
-from launcher.core.model.layout_change import Want, Wish
+from launcher.core.model.layout_change import LayoutTarget, Want
 from launcher.core.model.packing import Place
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
@@ -88,13 +88,13 @@ def test_specs_become_what_is_wanted_of_each_gpu() -> None:
     specs = [wire.LayoutSpec(profile="1g.6gb", count=2), wire.LayoutSpec(profile="14", start=3)]
     entry = wire.LayoutEntry(gpus=["0"], specs=specs, exact=True)
     wants = (Want("1g.6gb", 2), Want("14", 1, 3))
-    assert target_layouts(world(FIRST), asked(entry)) == (Wish("GPU-a", wants, exact=True),)
+    assert target_layouts(world(FIRST), asked(entry)) == (LayoutTarget("GPU-a", wants, exact=True),)
 
 
 def test_switching_the_mode_off_takes_every_instance_away() -> None:
     entry = wire.LayoutEntry(gpus=["0"], mode=False)
     assert target_layouts(world(FIRST), asked(entry)) == (
-        Wish("GPU-a", (), exact=True, mode=False),
+        LayoutTarget("GPU-a", (), exact=True, mode=False),
     )
 
 
@@ -132,7 +132,7 @@ def test_what_goes_is_named_by_its_uuid_or_place_and_remembered_with_what_stood_
 ) -> None:
     entry = wire.LayoutEntry(drop=[name])
     (wish,) = target_layouts(world(FIRST, SECOND), asked(entry))
-    assert wish == Wish("GPU-a", None, drop=frozenset({(5, Place(14, 2))}))
+    assert wish == LayoutTarget("GPU-a", None, drop=frozenset({(5, Place(14, 2))}))
 
 
 @pytest.mark.parametrize("name", ["MIG-9", "0/6", "0/x", "7/5", "0/" + "5" * 20, "GPU-a"])

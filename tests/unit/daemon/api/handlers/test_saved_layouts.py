@@ -13,7 +13,7 @@ import pytest
 from launcher import wire
 from launcher.core.messages.events import InventoryRead, LayoutNoted
 from launcher.core.model.gpu import Gpu, Instance, Inventory, Placement, Slice
-from launcher.core.model.layout_change import LayoutOp, OpState, Want, Wish
+from launcher.core.model.layout_change import LayoutOp, LayoutTarget, OpState, Want
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
 from launcher.daemon.api.handlers.saved_layouts import (
@@ -79,7 +79,7 @@ def test_a_mode_that_comes_with_a_reboot_is_saved_as_it_will_be() -> None:
 
 def test_a_change_that_waits_for_a_reboot_is_saved_as_what_it_will_make() -> None:
     here = world(CARD, OTHER)
-    wish = Wish("GPU-b", (Want("2g.12gb", 2),), mode=True)
+    wish = LayoutTarget("GPU-b", (Want("2g.12gb", 2),), mode=True)
     op = LayoutOp(1, "create", "2g.12gb:2", ROOT, 0.0, (wish,), state=OpState.PENDING)
     op.pending, here.layouts[1] = ("GPU-b",), op
     _, second = wanted(here)
@@ -128,7 +128,7 @@ def test_nothing_else_stays_only_if_that_is_requested() -> None:
 def test_a_layout_that_is_being_changed_is_not_saved() -> None:
     here = world(CARD)
     here.reconciling = None
-    op = LayoutOp(3, "apply", "2g.12gb", ROOT, 0.0, (Wish("GPU-a"),), state=OpState.RUNNING)
+    op = LayoutOp(3, "apply", "2g.12gb", ROOT, 0.0, (LayoutTarget("GPU-a"),), state=OpState.RUNNING)
     here.layouts[3] = op
     context: Any = SimpleNamespace(world=here)
     with pytest.raises(StaleRequest, match=r"layout change 3 \(apply\) is under way"):

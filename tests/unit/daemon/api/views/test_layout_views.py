@@ -9,7 +9,14 @@ from launcher.core.messages.events import InventoryRead
 from launcher.core.mig.planner import GpuPlan
 from launcher.core.model.compute_instances import StandingInstance
 from launcher.core.model.gpu import Instance, Inventory, Placement, Slice
-from launcher.core.model.layout_change import LayoutOp, OpResult, OpState, Step, StepKind, Wish
+from launcher.core.model.layout_change import (
+    LayoutOp,
+    LayoutTarget,
+    OpResult,
+    OpState,
+    Step,
+    StepKind,
+)
 from launcher.core.model.packing import Place
 from launcher.core.world.inventory import take_inventory
 from launcher.core.world.world import World
@@ -76,7 +83,7 @@ def test_a_profile_is_shown_with_where_it_fits_and_how_many_more() -> None:
 def test_a_plan_is_shown_by_devices_with_who_is_in_the_way() -> None:
     small = StandingInstance(Place(IDS["1g.6gb"], 0), 1, "job 7")
     plan = GpuPlan("GPU-a", (), (small,), (Place(IDS["2g.12gb"], 0, (1, 1)),))
-    wishes = [Wish("GPU-a", mode=True), Wish("GPU-b", mode=True)]
+    wishes = [LayoutTarget("GPU-a", mode=True), LayoutTarget("GPU-b", mode=True)]
     view = plan_view(world(), wishes, [plan])
     assert view.destroy == [wire.PlaceView(gpu="GPU-a", profile="1g.6gb", start=0, count=1)]
     assert view.create == [wire.PlaceView(gpu="GPU-a", profile="1c.2g.12gb", start=0, count=2)]
