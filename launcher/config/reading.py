@@ -133,6 +133,8 @@ def _words(error: ErrorDetails, where: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a table"
     try:
         text = repr(value)
     except (ValueError, RecursionError):

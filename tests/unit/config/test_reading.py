@@ -70,7 +70,7 @@ def test_a_line_that_is_not_certain_or_costs_too_much_is_not_told() -> None:
         (f"cpu_slots = 0x{'f' * 5000}", "cpu_slots is too large to show: it must be less than"),
         (f"cpu_slots = {'1' * 5000}", "launcher.toml: Exceeds the limit"),
         (f"cpu_slots = {'[' * 5000}{']' * 5000}", "launcher.toml: its values are nested too deep"),
-        (f"{'cpu_slots.' * 5000}a = 1", "cpu_slots is too large to show: it must be a whole"),
+        (f"{'cpu_slots.' * 5000}a = 1", "cpu_slots is a table: it must be a whole number"),
         (f"admin_group = ['{'a' * 10**5}']", "…: it must be text"),
         ("admin_group = 1979-05-27", "is datetime.date(1979, 5, 27): it must be text"),
         ("socket = ''", "socket is '': it must be a path"),

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.hardware.check_gpu import smi
-from tests.support.machines import MakeMachine, build_directory, make_machine
+from tests.support.machines import MakeMachine
 
-__all__ = ["build_directory", "make_machine"]
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 LGIP = """\
 +-------------------------------------------------------------------------------+
 | GPU instance profiles:                                                        |
