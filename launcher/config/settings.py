@@ -165,10 +165,10 @@ class Config(Keys):
 
 def kinds() -> dict[str, tuple[Any, Also]]:
     """Return the annotated type of each field of ``Config``, and where else it can be set."""
-    found = get_type_hints(Config, include_extras=True)
+    hints = get_type_hints(Config, include_extras=True)
     return {
         name: (kind, next((mark for mark in get_args(kind) if isinstance(mark, Also)), Also()))
-        for name, kind in found.items()
+        for name, kind in hints.items()
     }
 
 
@@ -183,15 +183,15 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Confi
     named = flags.get("config") or env.get("LAUNCHER_CONFIG")
     file = Path(named or (default_paths.SYSTEM_CONFIG if system else default_paths.own_config(env)))
     text = file_text(file, required=bool(named))
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "socket": default_paths.default_socket(env),
         "state_dir": default_paths.SYSTEM_STATE if system else default_paths.own_state(env),
         "lock_dir": SYSTEM_LOCKS if system else None,
         **parse(text, file),
     }
-    toml: LauncherToml = read(LauncherToml, found, file, text)
+    toml: LauncherToml = read(LauncherToml, settings, file, text)
     values = _of(Keys, toml)
-    values["history"] = with_jobs(toml.history, found.get("history", {}), file)
+    values["history"] = with_jobs(toml.history, settings.get("history", {}), file)
     for name, (kind, also) in kinds().items():
         variable = also.variable or ""
         if env.get(variable):

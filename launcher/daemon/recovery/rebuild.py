@@ -189,7 +189,7 @@ def _slices(containers: Iterable[FoundContainer]) -> dict[str, Slice]:
     try:
         return {s.uuid: s for s in GpuReader().inventory().slices}
     except (GpuUnavailable, GpuFault) as error:
-        if any(found.slices for found in containers):
+        if any(container.slices for container in containers):
             raise LauncherError(
                 f"cannot read the GPUs of running jobs: {error.message}",
                 fix="Repair the driver first; see `launch doctor`.",
