@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
+
+_AMOUNT = re.compile(r"[\d.,]*\d ?(?:s|%|[KMGT]?i?B)\b")
+"""What changes while a problem stays the same: it is not logged anew every second."""
 
 
 class Health:
@@ -25,7 +29,7 @@ class Health:
         before = self._problems.pop(topic, None)
         if problem is not None:
             self._problems[topic] = problem
-            if problem != before:
+            if before is None or _AMOUNT.sub("", problem) != _AMOUNT.sub("", before):
                 log.warning("%s: %s", topic, problem)
         elif before is not None:
             log.warning("%s: resolved", topic)
