@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from launcher.errors import LauncherError
+from launcher.procfs import read_lines
 
 POLL_S = 0.02
 
@@ -39,7 +40,7 @@ def in_cgroup(name: str) -> list[int]:
     result = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has ended
-            lines = (entry / "cgroup").read_text().splitlines() if entry.name.isdigit() else []
+            lines = read_lines(entry / "cgroup") if entry.name.isdigit() else []
             if any(f"{line.split(':', 2)[2]}/".startswith(f"/{name}/") for line in lines):
                 result.append(int(entry.name))
     return result
@@ -90,7 +91,7 @@ def _has_ended(pid: int, seconds: float, child: subprocess.Popen[bytes] | None) 
 
 def unmount_below(root: Path) -> None:
     """Unmount everything mounted below ``root``, deepest first, lazily."""
-    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    lines = read_lines(Path("/proc/self/mountinfo"))
     # Field 5 is the mount point, with octal escapes for spaces and backslashes.
     points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
     below = [point for point in points if point.startswith(f"{root}/")]
