@@ -86,7 +86,7 @@ async def until_over(daemon: RunningDaemon, idle_exit: float | None, notifier: N
     try:
         while not daemon.stop.is_set():
             daemon.check()
-            daemon.health.set("disk", lack_of_space(daemon.config))
+            daemon.health.set("disk", lack_of_space(daemon.config), key="disk")
             world = daemon.event_loop.world
             if not is_ready:
                 is_ready = world.reconciling is None

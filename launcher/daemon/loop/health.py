@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
-
-_AMOUNT = re.compile(r"[\d.,]*\d ?(?:s|%|[KMGT]?i?B)\b")
-"""What changes while a problem stays the same: it is not logged anew every second."""
 
 
 class Health:
@@ -17,6 +13,7 @@ class Health:
 
     def __init__(self) -> None:
         self._problems: dict[str, str] = {}
+        self._logged: dict[str, object] = {}
         self.processes_hidden = False
         self.docker_version: str | None = None
         self.driver_version: str | None = None
@@ -24,12 +21,17 @@ class Health:
         self.gpu_fix: str | None = None
         self._unrefreshed: tuple[int, str] | None = None
 
-    def set(self, topic: str, problem: str | None) -> None:
-        """Record a topic's problem, or None once it is resolved; each is logged once."""
-        before = self._problems.pop(topic, None)
+    def set(self, topic: str, problem: str | None, *, key: object = None) -> None:
+        """Record a topic's problem, or None once it is resolved; each is logged once.
+
+        A text with an amount that changes needs a ``key``: the problem is the same while it is.
+        """
+        self._problems.pop(topic, None)
+        before = self._logged.pop(topic, None)
         if problem is not None:
             self._problems[topic] = problem
-            if before is None or _AMOUNT.sub("", problem) != _AMOUNT.sub("", before):
+            self._logged[topic] = problem if key is None else key
+            if self._logged[topic] != before:
                 log.warning("%s: %s", topic, problem)
         elif before is not None:
             log.warning("%s: resolved", topic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from launcher.core.messages import actions as act
@@ -55,17 +55,23 @@ async def watch(health: Health, work: UnderWay) -> None:
         health.set("loop", f"the daemon was held up for {lag:.1f} s" if slow else None)
         pools = ", ".join(work.stuck_pools())
         health.set("threads", f"every thread is busy: {pools}" if pools else None)
-        health.set("overdue", overdue(work, now))
+        taken = overdue(work, now)
+        health.set("overdue", described(taken), key=[action for action, _ in taken])
 
 
-def overdue(work: UnderWay, now: float) -> str | None:
-    """Return the actions that take longer than they should, None if there are none."""
-    late = [
-        f"{type(action).__name__} of job {getattr(action, 'job', '-')} for {now - since:.0f} s"
+def overdue(work: UnderWay, now: float) -> list[tuple[str, float]]:
+    """Return the actions that take longer than they should, and for how many seconds."""
+    return [
+        (f"{type(action).__name__} of job {getattr(action, 'job', '-')}", now - since)
         for action, since in work.under_way()
         if now - since >= OVERDUE_SECONDS.get(type(action), float("inf"))
     ]
-    if not late:
+
+
+def described(taken: Sequence[tuple[str, float]]) -> str | None:
+    """Return the overdue actions as one text, None if there are none."""
+    if not taken:
         return None
-    more = f", and {len(late) - 3} more" if len(late) > 3 else ""
-    return f"overdue: {', '.join(late[:3])}{more}"
+    first = [f"{action} for {seconds:.0f} s" for action, seconds in taken[:3]]
+    more = f", and {len(taken) - 3} more" if len(taken) > 3 else ""
+    return f"overdue: {', '.join(first)}{more}"

@@ -25,8 +25,8 @@ def test_a_problem_is_logged_once_while_only_its_amounts_change(
 ) -> None:
     health = Health()
     for seconds in range(30, 90):
-        health.set("overdue", f"KillAttempt of job 7 for {seconds} s")
-    health.set("overdue", "KillAttempt of job 8 for 90 s")
+        health.set("overdue", f"KillAttempt of job 7 for {seconds} s", key=7)
+    health.set("overdue", "KillAttempt of job 8 for 90 s", key=8)
     assert health.problems() == ["KillAttempt of job 8 for 90 s"]
     health.set("overdue", None)
     assert [record.message for record in caplog.records] == [

@@ -28,15 +28,19 @@ class Work:
         yield from self._stuck
 
 
+def _overdue(work: Work, now: float) -> str | None:
+    return slowness.described(slowness.overdue(work, now))
+
+
 def test_actions_that_take_too_long_are_named_and_a_slow_pull_is_none() -> None:
     kill = KillAttempt(7, 1, "launch-x-7-1")
     pull = PullImage(ImageKey("a", "missing"))
     now = time.monotonic()
-    assert slowness.overdue(Work((kill, 10.0), (pull, 9999.0)), now) is None
-    told = slowness.overdue(Work((kill, 40.0), (pull, 9999.0)), now)
+    assert _overdue(Work((kill, 10.0), (pull, 9999.0)), now) is None
+    told = _overdue(Work((kill, 40.0), (pull, 9999.0)), now)
     assert told == "overdue: KillAttempt of job 7 for 40 s"
     many = [(KillAttempt(n, 1, "x"), 40.0) for n in range(10)]
-    assert (slowness.overdue(Work(*many), now) or "").endswith("and 7 more")
+    assert (_overdue(Work(*many), now) or "").endswith("and 7 more")
 
 
 def test_a_loop_that_was_held_up_and_a_pool_without_threads_are_problems(
