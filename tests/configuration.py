@@ -70,6 +70,8 @@ def _setting(path: tuple[str, ...], cls: Any, hint: Any) -> str:
 def _examples(name: str, hint: Any) -> list[str]:
     if Path in (hint, *get_args(hint)) or name.endswith("_socket"):
         return ['"/path"']
+    if name == "groups":
+        return ['["name"]']
     return ['"name"'] if str in get_args(hint) else ['"64g"', '"24h"', '"host"', "8"]
 
 

@@ -112,6 +112,8 @@ class Keys:
     trusted_group: str | None = None  #: its members may name every policy profile
     #: where users' mounts are held in place; root's alone
     pins_directory: Annotated[str, Also("LAUNCHER_PINS_DIRECTORY")] = "/run/launcher/pins"
+    #: where jobs' HOME, /tmp and caches are; root's alone; default: homes in state_dir
+    homes_directory: Annotated[str | None, Also("LAUNCHER_HOMES_DIRECTORY")] = None
     #: where the helper for mounts listens; default: a daemon of root starts its own
     pins_socket: Annotated[str | None, Also("LAUNCHER_PINS_SOCKET")] = None
     #: where the output keeper listens; default: the daemon starts its own
@@ -161,6 +163,11 @@ class Config(Keys):
     drain: Annotated[bool, Also(flag="Start nothing new, and end once nothing runs.")] = False
     system: bool
     rules: Settings = DEFAULT_RULES
+
+    @property
+    def homes(self) -> str:
+        """The directory of jobs' HOME, /tmp and caches."""
+        return self.homes_directory or str(self.state_dir / "homes")
 
 
 def kinds() -> dict[str, tuple[Any, Also]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core.jobs import admission, attempts, control, images, pruning, xids
+from launcher.core.jobs import admission, attempts, control, disk_use, images, pruning, xids
 from launcher.core.jobs.submit import submit_in_pieces
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
@@ -189,6 +189,7 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.Reconciled: _reconciled,
     ev.DaemonDrained: _drained,
     ev.Tick: _tick,
+    ev.DiskJudged: disk_use.judged,
 }
 
 

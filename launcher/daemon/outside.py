@@ -10,8 +10,10 @@ from launcher.daemon.attempts import host_jobs
 from launcher.daemon.attempts.exit_witness import ExitWitness
 from launcher.daemon.loop.sd_notify import Notifier
 from launcher.daemon.mounts import mounts
+from launcher.daemon.mounts.homes import Homes, homes_of
 from launcher.engine.connection import DockerConnection
 from launcher.engine.containers import Containers
+from launcher.engine.image_files import ImageFiles
 from launcher.engine.images import Images
 from launcher.engine.logs import Logs
 from launcher.gpu import Events, GpuReader
@@ -28,6 +30,8 @@ class Outside:
     logs: Logs
     gpu: GpuReader
     pins: Pins
+    image_files: ImageFiles
+    homes: Homes
     events: Events | None = None
     keeper: OutputKeeper | None = None
     witness: ExitWitness = field(default_factory=lambda: ExitWitness(blind=True))
@@ -47,4 +51,6 @@ class Outside:
             set_frozen=host_jobs.set_frozen_of(config),
         )
         pins, host = mounts.pins_of(config), host_jobs.machine_of(config)
-        return cls(*engine, gpu, pins, Events(gpu), keeper, witness, host)
+        image_files = ImageFiles(connection, engine[1])
+        homes = homes_of(config, pins)
+        return cls(*engine, gpu, pins, image_files, homes, Events(gpu), keeper, witness, host)

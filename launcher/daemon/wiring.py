@@ -47,6 +47,8 @@ from launcher.daemon.machine.tools import host_of
 from launcher.daemon.machine.xid_watch import XidWatcher
 from launcher.daemon.mounts import mounts
 from launcher.daemon.mounts.container_directories import Directories
+from launcher.daemon.mounts.home_keeper import HomeKeeper
+from launcher.daemon.mounts.job_homes import JobHomes
 from launcher.daemon.mounts.secret_mounts import places_of
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
@@ -85,15 +87,9 @@ class Daemon:
         self.allowed = ForeignAllowlist(config.foreign.allow)
         self.own_container = own_container()
         self.foreign = ForeignUse(
-            self.containers,
-            self.gpu,
-            store.id,
-            self.allowed,
-            self._live,
-            self.devices.are_given,
-            self.own_container,
-            MigDeviceNodes(host_of(config)),
-        )
+            self.containers, self.gpu, store.id, self.allowed, self._live,
+            self.devices.are_given, self.own_container, MigDeviceNodes(host_of(config)),
+        )  # fmt: skip
         self._prover_of = functools.partial(
             IdleCheck, gpu=self.gpu, health=self.health, allowed=self.allowed
         )
@@ -101,8 +97,8 @@ class Daemon:
         self.pins = self.outside.pins
         self.secrets = SecretStore(config.state_dir / "secrets", self._in_thread)
         self.places = places_of(config, self.pins)
-        self.logs_directory = config.state_dir / "logs"
-        self.store_id = store.id
+        self.logs_directory, self.store_id = config.state_dir / "logs", store.id
+        self.home_keeper = self._home_keeper()
         self.log_use = self._log_usage()
         self.retention = self._retention()
         self.capture = self._capture()
@@ -115,6 +111,10 @@ class Daemon:
     def _in_thread(self, call: Callable[[], None]) -> None:
         """Run a disk operation in a thread without waiting for it."""
         asyncio.get_running_loop().run_in_executor(self.runners.pools.removals, call)
+
+    def _home_keeper(self) -> HomeKeeper:
+        homes, containers = self.outside.homes, self.containers
+        return HomeKeeper(homes, containers, self.store_id, lambda: self.event_loop)
 
     def _log_usage(self) -> LogUsage:
         most = self.config.log_limit_mib * 2**20
@@ -186,6 +186,7 @@ class Daemon:
             "watch": slowness.watch(self.health, self.runners),
             "logs": self.log_use.run(self._owners),
             "retention": self.retention.run(),
+            "homes": self.home_keeper.run(),
         }
         if unknown:
             works["groups"] = self.accounts.learn_all(lambda: self.event_loop.world.groups, unknown)
@@ -258,21 +259,17 @@ class Daemon:
             )
 
     def _sweep_mounts(self) -> None:
-        mounts.sweep(
-            self.config,
-            self.pins,
-            self.places,
-            self.containers,
-            self.store_id,
-            self._container_names,
-        )
+        live, store = self._container_names, self.store_id
+        mounts.sweep(self.config, self.pins, self.places, self.containers, store, live)
+        self.home_keeper.sweep(live())
+        with contextlib.suppress(LauncherError):
+            self.outside.image_files.sweep()
 
     def _runners(self) -> ActionRunners:
         journal = StartJournal(self.config.state_dir / "starts")
-        slice_check = SliceCheck(self.gpu, self.foreign, self.allowed)
         starter = Starter(
             containers=self.containers,
-            slice_check=slice_check,
+            slice_check=SliceCheck(self.gpu, self.foreign, self.allowed),
             store=self.store_id,
             devices=self.devices,
             journal=journal,
@@ -280,7 +277,8 @@ class Daemon:
             pins_directory=self.config.pins_directory,
             secrets=self.secrets,
             places=self.places,
-            directories=Directories(self.outside.images.config, self._runc_fixed),
+            directories=Directories(self.outside.image_files.config, self._runc_fixed),
+            job_homes=JobHomes(self.outside.homes, self.outside.image_files.facts),
             capture=self.capture,
             witness=self.outside.witness,
         )
@@ -300,6 +298,7 @@ class Daemon:
             subscriptions=self.subscriptions,
             log_directory=self.logs_directory,
             log_use=self.log_use,
+            homes=self.home_keeper,
         )
 
     def _host_jobs(

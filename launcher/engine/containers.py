@@ -138,6 +138,31 @@ class Containers:
                 return None
             raise
 
+    def layer_size(self, name: str) -> int:
+        """Return the bytes of a container's writable layer: SizeRw; 0 if it is gone.
+
+        Docker walks through the layer for it.
+        """
+        with self._connection.borrow() as api:
+            url = self._connection.url(api, f"/containers/{name}/json")
+            response = api.get(url, params={"size": "1"}, timeout=api.timeout)
+        return int(response.json().get("SizeRw") or 0) if response.status_code == 200 else 0
+
+    def path_header(self, name: str, path: str, header: str) -> str | None:
+        """Return a header of HEAD /containers/{id}/archive; None if the path is missing."""
+        with self._connection.borrow() as api:
+            url = self._connection.url(api, f"/containers/{name}/archive")
+            response = api.head(url, params={"path": path}, timeout=api.timeout)
+        return response.headers.get(header) if response.status_code == 200 else None
+
+    def unpack(self, name: str, archive: bytes) -> None:
+        """Unpack a tar archive into a container; no directory is replaced by something else."""
+        with self._connection.borrow() as api:
+            url = self._connection.url(api, f"/containers/{name}/archive")
+            options = {"path": "/", "noOverwriteDirNonDir": "true"}
+            response = api.put(url, params=options, data=archive, timeout=api.timeout)
+            api._raise_for_status(response)
+
     def find(self, name: str, container_id: str | None) -> Container | None:
         """As ``inspect``, falling back to the id if the container was renamed."""
         container = self.inspect(name)

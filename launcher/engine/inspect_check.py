@@ -6,6 +6,7 @@ Docker's inspect reply is checked field by field, without the create body.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from launcher.engine.validate import Bounds
@@ -39,6 +40,16 @@ def inspect_faults(info: dict[str, Any], bounds: Bounds, *, limits: bool = True)
     if bounds.uid != 0:
         faults += _ordinary(info.get("Config") or {}, host, bounds)
     return faults + (list(_amounts(host, bounds)) if limits else [])
+
+
+def as_created(info: dict[str, Any], bounds: Bounds) -> Bounds:
+    """Return the bounds of a container that an earlier version may have created.
+
+    Version 0.1.0 gave containers no directories of their own.
+    """
+    mounts = (info.get("HostConfig") or {}).get("Mounts") or []
+    has_own = any(str(mount.get("Source")).startswith(bounds.homes) for mount in mounts)
+    return bounds if has_own else replace(bounds, own=())
 
 
 def device_faults(info: dict[str, Any], devices: list[str]) -> Iterator[str]:

@@ -22,7 +22,6 @@ LOG_CONFIG: dict[str, Any] = {
 }
 """``local`` keeps every byte; ``json-file`` replaces invalid UTF-8. It is read only if the
 output keeper could not read a container's output itself."""
-CAPABILITIES = ("gpu", "compute", "utility")
 MAX_NANO_CPUS = 9e18
 """Docker parses 64 bits; it reports this machine's range if a job requests more."""
 HOOK_DRIVER_SINCE = (29, 2)
@@ -74,8 +73,10 @@ def create_body(launch: ContainerSpec) -> dict[str, Any]:
         body["Cmd"] = list(spec.command)
     if spec.entrypoint is not None:
         body["Entrypoint"] = list(spec.entrypoint)
-    if spec.working_dir is not None:
-        body["WorkingDir"] = normal(spec.working_dir)
+    own = launch.confinement.directories
+    working_dir = spec.working_dir or (own.working_dir if own is not None else None)
+    if working_dir is not None:
+        body["WorkingDir"] = normal(working_dir)
     if spec.hostname is not None:
         body["Hostname"] = spec.hostname
     if launch.confinement.user is not None:
@@ -87,8 +88,10 @@ def environment(launch: ContainerSpec) -> dict[str, str]:
     """Return the container's environment: the user's variables, overridden by ours."""
     env = dict(launch.spec.environment)
     login = launch.confinement.login
-    if login is not None:
-        env = {"HOME": f"/home/{login}", "USER": login, "LOGNAME": login} | env
+    own = launch.confinement.directories
+    if login is not None and own is not None:
+        ours = {"HOME": own.home_path, "USER": login, "LOGNAME": login}
+        env = ours | env | {"HOME": own.home_path}
     env |= own_variables(launch.job, launch.attempt, launch.slices, launch.index, launch.deadline)
     if not _device_requests(launch):
         # `void`, not `none`: old toolkits gave every GPU for `none`.
@@ -117,7 +120,7 @@ def _device_requests(launch: ContainerSpec) -> list[dict[str, Any]]:
     """Return the container's device request, if any; two would overwrite each other."""
     if launch.gpu_driver is None or not launch.slices:
         return []
-    return [device_request(launch.slices, launch.gpu_driver)]
+    return [device_request(launch.slices, launch.gpu_driver, launch.confinement.gpu_capabilities)]
 
 
 def _host_config(launch: ContainerSpec) -> dict[str, Any]:
@@ -161,9 +164,14 @@ def _confinement(limits: Confinement) -> dict[str, Any]:
         config["Memory"] = config["MemorySwap"] = limits.memory
     if limits.pids is not None:
         config["PidsLimit"] = limits.pids
-    if limits.nofile is not None:
-        most = {"nofile": limits.nofile, "core": 0}
-        config["Ulimits"] = [{"Name": n, "Soft": v, "Hard": v} for n, v in most.items()]
+    if limits.nofile is not None or limits.ulimits:
+        most = (
+            {}
+            if limits.nofile is None
+            else {"nofile": (limits.nofile, limits.nofile), "core": (0, 0)}
+        )
+        most |= {name: (soft, hard) for name, soft, hard in limits.ulimits}
+        config["Ulimits"] = [{"Name": n, "Soft": s, "Hard": h} for n, (s, h) in most.items()]
     if limits.network is not None:
         config["NetworkMode"] = limits.network
     if limits.groups:
@@ -175,31 +183,26 @@ def _confinement(limits: Confinement) -> dict[str, Any]:
     return config
 
 
-def device_request(slices: tuple[Slice, ...], driver: str) -> dict[str, Any]:
+def device_request(
+    slices: tuple[Slice, ...], driver: str, capabilities: tuple[str, ...] = ("compute", "utility")
+) -> dict[str, Any]:
     """Return the request for exactly these slices."""
     return {
         "Driver": driver,
         "Count": 0,
         "DeviceIDs": [s.uuid for s in slices],
-        "Capabilities": [list(CAPABILITIES)],
+        "Capabilities": [["gpu", *capabilities]],
         "Options": {},
     }
 
 
 def _tmpfs(launch: ContainerSpec) -> dict[str, str]:
-    """Return writable tmpfs places for frameworks' caches in an ordinary user's container.
+    """Return /tmp in memory, if an ordinary user's job wants it there.
 
-    None at or below a mount: runc follows symlinks, and a user could point one in a mount
-    at /etc. An image's symlinks reach only what belongs to the image.
+    Not at or below a mount: runc follows symlinks, and a user could point one in a mount at /etc.
     """
-    limits = launch.confinement
-    if limits.login is None or limits.user is None:
+    if launch.confinement.directories is None or launch.spec.tmp == "disk":
         return {}
-    uid, gid = limits.user.split(":")
-    mounts = [f"{posixpath.normpath(bind.target)}/" for bind in launch.binds]
-    home = dict(launch.spec.environment).get("HOME", f"/home/{limits.login}")
+    mounts = tuple(f"{posixpath.normpath(bind.target)}/" for bind in launch.binds)
     places = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
-    # Only a plain path below /home: `/home/../etc` would hide the image's files.
-    if home.startswith("/home/") and posixpath.normpath(home) == home and "\0" not in home:
-        places[home] = f"rw,exec,nosuid,nodev,mode=0700,uid={uid},gid={gid}"
-    return {path: how for path, how in places.items() if not f"{path}/".startswith(tuple(mounts))}
+    return {path: how for path, how in places.items() if not f"{path}/".startswith(mounts)}

@@ -21,7 +21,7 @@ _OURS = (
     "CUDA_VISIBLE_DEVICES",
 )
 _DRIVERS = ("", "nvidia.runtime-hook")
-_CAPABILITIES = [["gpu", "compute", "utility"]]
+_CAPABILITIES = {"gpu", "compute", "utility", "video", "graphics", "display", "compat32"}
 _REQUEST_KEYS = {"Driver", "Count", "DeviceIDs", "Capabilities", "Options"}
 _CLOSED = re.compile(r"/{1,2}($|(proc|sys|dev|run|var/run|etc|usr|lib\w*|bin|sbin|boot)(/|$))")
 _KERNELS = re.compile(r"/*(proc|sys|dev)(/|$)|[^/]|.*[\0-\x1f\x7f]", re.DOTALL)
@@ -37,7 +37,8 @@ class Bounds:
     ``unbound`` owners have access to Docker anyway: uid 0, or the owner of a per-user daemon.
     ``mounts`` are (source, target, read-only), for all other owners below ``pins``. ``secrets`` is
     the source of the extra mount of a job with secrets. ``memory`` is in bytes, None for no limit;
-    so are ``pids`` and ``nofile``. Not ``real``: slices of the fake GPU, which have no devices.
+    so are ``pids`` and ``nofile``. ``own`` are the mounts of the job's own directories, which are
+    below ``homes``. Not ``real``: slices of the fake GPU, which have no devices.
     """
 
     uuids: list[str]
@@ -52,6 +53,10 @@ class Bounds:
     memory: int | None = None
     pids: int | None = None
     nofile: int | None = None
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    gpu_capabilities: tuple[str, ...] = ("compute", "utility")
+    own: tuple[tuple[str, str, bool], ...] = ()
+    homes: str = "/nowhere/"
     real: bool = True
 
     @property
@@ -62,7 +67,8 @@ class Bounds:
     @property
     def all_mounts(self) -> tuple[tuple[str, str, bool], ...]:
         """All mounts of the container, in order."""
-        return self.mounts if self.secrets is None else (*self.mounts, (self.secrets, *_SECRETS))
+        mounts = (*self.mounts, *self.own)
+        return mounts if self.secrets is None else (*mounts, (self.secrets, *_SECRETS))
 
 
 Rule = Callable[[Any], bool]
@@ -155,7 +161,7 @@ def body_faults(body: dict[str, Any], bounds: Bounds) -> list[str]:
     faults += _rules(host, _HOST, _HOST_MAY, "HostConfig.")
     if faults:
         return faults
-    faults += _device_faults(host, bounds.devices)
+    faults += _device_faults(host, bounds.devices, bounds.gpu_capabilities)
     faults += _environment_faults(body["Env"], bounds)
     faults += _label_faults(body["Labels"], bounds.uuids, bounds.uid)
     faults += _mount_faults(host["Mounts"], bounds)
@@ -179,7 +185,9 @@ def _rules(
             yield f"{where}{name} must not be {'what it is' if name == 'Env' else repr(value)}"
 
 
-def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
+def _device_faults(
+    host: dict[str, Any], uuids: list[str], capabilities: tuple[str, ...]
+) -> Iterator[str]:
     requests = host.get("DeviceRequests")
     if not uuids:
         if requests is not None:
@@ -198,8 +206,8 @@ def _device_faults(host: dict[str, Any], uuids: list[str]) -> Iterator[str]:
         yield f"the device request names {given}, leased is {uuids}"
     if request["Driver"] not in _DRIVERS or request["Options"] != {}:
         yield f"the device request has driver {request['Driver']!r} and {request['Options']}"
-    if request["Capabilities"] != _CAPABILITIES:
-        yield f"the device request asks for {request['Capabilities']}"
+    if request["Capabilities"] != [["gpu", *capabilities]] or not {*capabilities} <= _CAPABILITIES:
+        yield f"the device request asks for {request['Capabilities']}, granted is {capabilities}"
 
 
 def _environment_faults(env: list[str], bounds: Bounds) -> Iterator[str]:
@@ -231,12 +239,31 @@ def _mount_faults(mounts: list[dict[str, Any]], bounds: Bounds) -> Iterator[str]
         yield f"it mounts {actual}, granted is {bounds.all_mounts}"
     if bounds.secrets not in (None, f"{bounds.pins}secrets") and not bounds.unbound:
         yield f"the secrets of uid {bounds.uid} are at {bounds.secrets}, which is not a pin"
+    yield from _own_faults(bounds)
     if not bounds.unbound and bounds.uid != 0:
         for mount in mounts[: len(bounds.mounts)]:
             if not re.fullmatch(re.escape(bounds.pins) + r"\d+", str(mount.get("Source"))):
                 yield f"an ordinary user's job mounts {mount.get('Source')}, which is not a pin"
             if _CLOSED.match(posixpath.normpath(str(mount.get("Target")))):
                 yield f"an ordinary user's job hides {mount.get('Target')}"
+
+
+def _own_faults(bounds: Bounds) -> Iterator[str]:
+    """Yield faults of the mounts of the job's own directories."""
+    for source, target, read_only in bounds.own:
+        inner = source.removeprefix(bounds.homes)
+        named = re.fullmatch(r"jobs/[a-z0-9][a-z0-9.-]*/(home|tmp|passwd|group)", inner)
+        cache = inner == f"caches/{bounds.uid}/cache"
+        files = {"/etc/passwd": "/passwd", "/etc/group": "/group"}
+        in_home = target.startswith("/home/") and posixpath.normpath(target) == target
+        fits = (
+            inner.endswith(files[target]) and read_only
+            if target in files
+            else (target == "/tmp" and inner.endswith("/tmp"))
+            or (in_home and (cache or inner.endswith("/home")))
+        )
+        if bounds.uid == 0 or inner == source or not (named or cache) or not fits:
+            yield f"it has {source} at {target}, which is not its own directory"
 
 
 def _bind(mount: dict[str, Any]) -> bool:
@@ -262,8 +289,10 @@ def _granted_faults(host: dict[str, Any], bounds: Bounds) -> Iterator[str]:
         yield f"its groups are {host.get('GroupAdd')}, granted is {bounds.groups}"
     limits = [(u.get("Name"), u.get("Soft"), u.get("Hard")) for u in host.get("Ulimits", [])]
     open_files = bounds.nofile
-    granted = [] if open_files is None else [("nofile", open_files, open_files), ("core", 0, 0)]
-    if limits != granted or any(type(n) is not int for limit in limits for n in limit[1:]):
+    usual = [] if open_files is None else [("nofile", open_files, open_files), ("core", 0, 0)]
+    named = {name for name, _, _ in bounds.ulimits}
+    granted = sorted([*(u for u in usual if u[0] not in named), *bounds.ulimits])
+    if sorted(limits) != granted or any(type(n) is not int for limit in limits for n in limit[1:]):
         yield f"its ulimits are {limits}, granted is {granted}"
 
 
@@ -281,10 +310,7 @@ def _ordinary_faults(body: dict[str, Any], host: dict[str, Any], bounds: Bounds)
     if 0 in bounds.groups:
         yield "an ordinary user's job is in root's group"
     for place, how in host["Tmpfs"].items():
-        home = place.startswith("/home/") and posixpath.normpath(place) == place
-        options = str(how).split(",")
-        owned = [o for o in options if o.startswith("uid=")] in ([], [f"uid={bounds.uid}"])
-        if not (home or place == "/tmp") or not {"nosuid", "nodev"} <= set(options) or not owned:
+        if place != "/tmp" or not {"nosuid", "nodev"} <= set(str(how).split(",")):
             yield f"tmpfs {place} ({how}) is not allowed"
         for target in (posixpath.normpath(str(mount.get("Target"))) for mount in host["Mounts"]):
             if place == target or place.startswith(f"{target}/"):

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from launcher.errors import InternalError, PinsUnavailable, UserError
+from launcher.homes.values import DiskUse, HomeRequest, HomeUse
 from launcher.mount_helper import frames
 from launcher.mount_helper.user_turns import UserTurns
 from launcher.mount_helper.values import MOST_OPENINGS, MountRequest, User
@@ -156,6 +157,35 @@ class Pins:
         removed = list(self._request("sweep", containers=left)["removed"]) if left else []
         self._held.difference_update(left)
         return removed
+
+    def make_home(self, directory: str, request: HomeRequest) -> None:
+        """Make a container's directories below the directory of all homes."""
+        self._request("home", homes=directory, **asdict(request))
+
+    def homes(self, directory: str, prefix: str) -> list[str]:
+        """Return the containers that have directories and whose names start with ``prefix``."""
+        return list(self._request("homes", homes=directory, prefix=prefix)["containers"])
+
+    def retire_homes(
+        self, directory: str, containers: Collection[str] = (), uids: Collection[int] = ()
+    ) -> None:
+        """Take containers' directories and users' caches out of use."""
+        fields = {"homes": directory, "containers": list(containers), "uids": list(uids)}
+        self._request("retire", **fields)
+
+    def empty_homes(self, directory: str) -> bool:
+        """Delete what is out of use, for a moment; returns whether something is left."""
+        return bool(self._request("empty", homes=directory)["left"])
+
+    def measure_homes(
+        self, directory: str, containers: Collection[str], uids: Collection[int]
+    ) -> HomeUse:
+        """Return the disk space of containers' directories and users' caches."""
+        fields = {"homes": directory, "containers": list(containers), "uids": list(uids)}
+        reply = self._request("measure", **fields)
+        jobs = {str(name): DiskUse(**use) for name, use in reply["jobs"].items()}
+        caches = {int(uid): DiskUse(**use) for uid, use in reply["caches"].items()}
+        return HomeUse(jobs, caches, int(reply["size"]))
 
     def assume_no_pins(self) -> None:
         """Assume that no earlier pins exist."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 
+from launcher.homes.acting import acting_as
 from launcher.mount_helper import syscalls
 from launcher.mount_helper.values import User
 
@@ -29,7 +30,7 @@ def filled(files: Mapping[str, bytes], user: User) -> Iterator[int]:
     options |= {"uid": str(user.uid), "gid": str(user.gid)}
     tree = syscalls.new_mount("tmpfs", options, _HARMLESS, wanted=("noswap",))
     try:
-        with _writing_as(user):
+        with acting_as(user.uid, user.gid):
             for name, content in files.items():
                 _write(tree, name, content)
             os.chmod(".", 0o500, dir_fd=tree)
@@ -42,20 +43,3 @@ def filled(files: Mapping[str, bytes], user: User) -> Iterator[int]:
 def _write(directory: int, name: str, content: bytes) -> None:
     with os.fdopen(os.open(name, _NEW, 0o400, dir_fd=directory), "wb") as file:
         file.write(content)
-
-
-@contextlib.contextmanager
-def _writing_as(user: User) -> Iterator[None]:
-    """Create files as the user: root would need one more capability to change their owner.
-
-    The real uid stays root, so the user can neither inspect nor stop this process.
-    """
-    os.setegid(user.gid)
-    try:
-        os.seteuid(user.uid)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-    finally:
-        os.setegid(0)

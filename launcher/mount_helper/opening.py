@@ -110,6 +110,29 @@ def open_directory(path: str, label: str, *, sticky: bool = False, make: bool = 
     return fd
 
 
+def open_private(directory: str, label: str) -> int:
+    """Return an open directory that only root can enter; it is created if missing.
+
+    Raises ``PinsUnavailable`` if users other than root could change or enter it.
+    """
+    try:
+        path = open_directory(directory, label, sticky=True, make=True)
+    except PinRefused as refused:
+        raise PinsUnavailable(refused.message, fix=refused.fix) from refused
+    try:
+        fd = os.open(f"/proc/self/fd/{path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(path)
+    status = os.fstat(fd)
+    if status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
+        os.close(fd)
+        raise PinsUnavailable(
+            f"{label}: {directory} is accessible to users other than root",
+            fix=f"Run: chown root: {directory} && chmod 700 {directory}",
+        )
+    return fd
+
+
 def check_kind(mode: int, mount: MountRequest) -> None:
     """Refuse all but directories and regular files: a socket may be Docker's own."""
     if stat.S_ISDIR(mode) or stat.S_ISREG(mode):

@@ -6,21 +6,24 @@ result of the first.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from launcher import __version__
-from launcher.errors import LauncherError, PinRefused, UserError
+from launcher import __version__, homes
+from launcher.errors import LauncherError, PinRefused, PinsUnavailable, UserError
 from launcher.mount_helper import values
 from launcher.mount_helper.borrowing import opened
 from launcher.mount_helper.fuse import check_open
+from launcher.mount_helper.opening import open_private
 from launcher.mount_helper.slots import Slots
 from launcher.mount_helper.tree import MountTree
 from launcher.mount_helper.values import Fields, MountRequest
 
 OPENING_SECONDS = 10.0
+EMPTYING_SECONDS, MEASURING_SECONDS = 2.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,66 @@ def sweep(settings: HelperSettings, fields: Fields) -> Reply:
         return {"removed": tree.sweep(containers)}
 
 
+def home(settings: HelperSettings, fields: Fields) -> Reply:
+    """Make the directories of a container's HOME and /tmp, and its user's cache."""
+    values.only(fields, "homes", "container", "uid", "gid", "parents", "files", "cache", "fresh")
+    request = values.home_of(fields)
+    with _homes(fields) as root:
+        homes.make(root, request)
+    return {}
+
+
+def homes_of(settings: HelperSettings, fields: Fields) -> Reply:
+    """List the ``containers`` that have directories and whose names start with ``prefix``."""
+    values.only(fields, "homes", "prefix")
+    prefix = values.prefix_of(fields)
+    with _homes(fields) as root:
+        return {"containers": homes.listed(root, prefix)}
+
+
+def retire(settings: HelperSettings, fields: Fields) -> Reply:
+    """Take the directories of containers and the caches of users out of use."""
+    values.only(fields, "homes", "containers", "uids")
+    containers, uids = values.containers_of(fields), values.uids_of(fields)
+    with _homes(fields) as root:
+        homes.retire_all(root, containers, uids)
+    return {}
+
+
+def empty(settings: HelperSettings, fields: Fields) -> Reply:
+    """Delete what is out of use, for a bounded time.
+
+    ``left`` says whether something is still to be deleted: the request is to be repeated.
+    """
+    values.only(fields, "homes")
+    with _homes(fields) as root:
+        return {"left": not homes.empty(root, EMPTYING_SECONDS)}
+
+
+def measure(settings: HelperSettings, fields: Fields) -> Reply:
+    """Measure the directories of containers and the caches of users.
+
+    ``size`` is that of the file system; all sizes are in bytes.
+    """
+    values.only(fields, "homes", "containers", "uids")
+    containers, uids = values.containers_of(fields), values.uids_of(fields)
+    with _homes(fields) as root:
+        return asdict(homes.measure_all(root, containers, uids, MEASURING_SECONDS))
+
+
+@contextlib.contextmanager
+def _homes(fields: Fields) -> Iterator[int]:
+    """Yield the open directory of all homes; a kernel error becomes readable."""
+    directory = values.directory_of(fields)
+    root = open_private(directory, "directory of homes")
+    try:
+        yield root
+    except OSError as error:
+        raise PinsUnavailable(f"{directory}: {error.strerror}") from error
+    finally:
+        os.close(root)
+
+
 def ping(settings: HelperSettings, fields: Fields) -> Reply:
     """Report whether pins can be made, and in which mount namespace."""
     values.only(fields)
@@ -115,6 +178,11 @@ REQUESTS: Mapping[str, Callable[[HelperSettings, Fields], Reply]] = {
     "unpin": unpin,
     "list": pinned,
     "sweep": sweep,
+    "home": home,
+    "homes": homes_of,
+    "retire": retire,
+    "empty": empty,
+    "measure": measure,
     "ping": ping,
 }
 

@@ -20,7 +20,7 @@ from launcher.errors import LauncherError, PinRefused, PinsUnavailable
 from launcher.mount_helper import syscalls
 from launcher.mount_helper.fuse import check_below, check_open, mountinfo
 from launcher.mount_helper.memory_files import filled
-from launcher.mount_helper.opening import kernel_lacks, open_directory
+from launcher.mount_helper.opening import kernel_lacks, open_private
 from launcher.mount_helper.values import MountRequest, User, is_container
 from launcher.procfs import read_lines
 
@@ -44,21 +44,8 @@ class MountTree:
 
         Raises ``PinsUnavailable`` if users other than root could change its content.
         """
+        fd = open_private(directory, "directory of pins")
         try:
-            path = open_directory(directory, "directory of pins", sticky=True, make=True)
-        except PinRefused as refused:
-            raise PinsUnavailable(refused.message, fix=refused.fix) from refused
-        try:
-            fd = os.open(f"/proc/self/fd/{path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        finally:
-            os.close(path)
-        try:
-            status = os.fstat(fd)
-            if status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
-                raise PinsUnavailable(
-                    f"directory of pins: {directory} is accessible to users other than root",
-                    fix=f"Run: chown root: {directory} && chmod 700 {directory}",
-                )
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield cls(directory, fd)
         finally:

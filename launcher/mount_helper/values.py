@@ -10,11 +10,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from launcher.errors import UserError
+from launcher.homes.values import MOST_FILE, MOST_PARENTS, HomeRequest
 
 MOST_MOUNTS, MOST_GROUPS, MOST_NAMES, MOST_INSIDE = 32, 4096, 20_000, 128
 MOST_OPENINGS = 4
 """Per user."""
 MOST_SECRETS, MOST_SECRET_BYTES = 16, 64 * 1024
+MOST_HOME_FILES = 4
 MOST_ID = 2**32 - 2
 """The largest 32-bit value means "leave unchanged" (setresuid(2))."""
 _PATH_MAX = 4096
@@ -79,6 +81,54 @@ def _content(name: str, text: Any) -> bytes:
     if len(content) > MOST_SECRET_BYTES:
         raise UserError(f"secrets: {name} is larger than {MOST_SECRET_BYTES // 1024} KiB")
     return content
+
+
+def home_of(fields: Fields) -> HomeRequest:
+    """Return the directories to make for a container of a user other than root."""
+    user = user_of({**fields, "groups": []}, root_allowed=False)
+    parents = [
+        _beneath("parents", path) for path in _list("parents", fields["parents"], MOST_PARENTS)
+    ]
+    files = fields["files"]
+    if not isinstance(files, dict) or len(files) > MOST_HOME_FILES:
+        raise UserError(f"files: must be an object of at most {MOST_HOME_FILES} texts")
+    for name, text in files.items():
+        _file_name(name)
+        if not isinstance(text, str) or len(text.encode()) > MOST_FILE:
+            raise UserError(f"files: {name} must be a text of at most {MOST_FILE} bytes")
+    return HomeRequest(
+        container=container_of(fields),
+        uid=user.uid,
+        gid=user.gid,
+        parents=tuple(parents),
+        files=files,
+        cache=_flag("cache", fields["cache"]),
+        fresh=_flag("fresh", fields["fresh"]),
+    )
+
+
+def directory_of(fields: Fields) -> str:
+    """Return the directory of all homes."""
+    directory = _text("homes", fields["homes"])
+    check_root(directory)
+    return directory
+
+
+def uids_of(fields: Fields) -> list[int]:
+    """Return a list of uids."""
+    return [_id("uids", uid) for uid in _list("uids", fields["uids"], MOST_NAMES)]
+
+
+def _beneath(where: str, value: Any) -> str:
+    path = _text(where, value)
+    check_root(f"/{path}")
+    return path
+
+
+def _flag(where: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UserError(f"{where}: must be true or false")
+    return value
 
 
 def only(fields: Fields, *names: str) -> None:
@@ -146,9 +196,7 @@ def _mount(where: str, value: Any) -> MountRequest:
     except UserError as error:
         raise UserError(f"{where}.{error.message}", fix=error.fix) from None
     root, path = (_text(f"{where}.{name}", value[name]) for name in ("root", "path"))
-    read_only = value["read_only"]
-    if not isinstance(read_only, bool):
-        raise UserError(f"{where}.read_only: must be true or false")
+    read_only = _flag(f"{where}.read_only", value["read_only"])
     check_root(root)
     if path.startswith("/"):
         raise UserError(f"{where}.path: {path!r} must be relative to the root {root}")

@@ -7,6 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from launcher.spec.bounds import STRICT
 
+GpuCapability = Literal["compute", "utility", "video", "graphics", "display", "compat32"]
+"""A part of NVIDIA's driver (NVIDIA_DRIVER_CAPABILITIES), by the names that Docker knows (moby
+daemon/devices_nvidia_linux.go)."""
 GpuKind = Literal["none", "profile", "memory", "uuid", "full", "all"]
 
 
@@ -18,6 +21,8 @@ class GpuRequest:
     ``memory`` (``memory_gb``, compared with the number in the profile's name, or ``memory_mib``,
     compared with NVML's figure; ``count``), ``uuid`` (``uuids``: MIG or GPU UUIDs), ``full``
     (``count`` whole GPUs whose MIG mode is off), ``all`` (every such GPU).
+
+    ``capabilities`` is what the container gets of NVIDIA's driver beyond compute and utility.
 
     In the scheduler (``core.scheduling.cpu_slots.need_of``) only the fields that count are set,
     and ``count`` of a CPU job is its number of CPU slots. Equal requests form one queue there.
@@ -31,6 +36,7 @@ class GpuRequest:
     memory_gb: int | None = None
     memory_mib: int | None = None
     uuids: tuple[str, ...] = ()
+    capabilities: tuple[GpuCapability, ...] = ()
 
     def __str__(self) -> str:
         match self.kind:

@@ -18,6 +18,9 @@ DOCKER: Literal["docker"] = "docker"
 HOST: Literal["host"] = "host"
 """What runs a job: a container, or the machine itself."""
 
+ULIMITS = ("memlock", "stack", "nofile", "nproc")
+"""The limits of setrlimit(2) that a job may set."""
+
 Arguments = Annotated[tuple[Annotated[str, Most(MOST_ARGUMENT)], ...], Most(MOST_ARGUMENTS)]
 
 
@@ -59,6 +62,16 @@ class SignalBefore:
     before: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ulimit:
+    """A limit of the kernel for each process (setrlimit(2)); -1 means unlimited."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    soft: int
+    hard: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArrayRequest:
     """The elements of an array or a matrix, which the daemon makes one job each of.
@@ -87,8 +100,8 @@ class JobSpec:
     ``cpus`` is in cores; ``begin`` is RFC 3339. ``depends_on`` names jobs of the same submit, or
     others by id, and how they must end. With ``idle_timeout`` a job ends after so many seconds
     without a process on its slices. ``policy_profile`` names a profile that an admin opened for
-    members of a group. A ``preemptible`` job gives way to jobs of higher priority and is queued
-    again.
+    members of a group. ``tmp`` says where /tmp is. A ``preemptible`` job gives way to jobs of
+    higher priority and is queued again.
 
     A job with ``runtime: host`` runs its command on the machine itself, as its owner; it has no
     image. With ``foreground`` its client starts the command when it is the job's turn.
@@ -114,7 +127,9 @@ class JobSpec:
     )
     working_dir: str | None = None
     volumes: tuple[Mount, ...] = ()
+    tmp: Literal["disk", "memory"] = "disk"
     shm_size: int | None = None
+    ulimits: Annotated[dict[str, Ulimit], Most(len(ULIMITS))] = field(default_factory=dict)
     mem_limit: int | None = None
     cpus: float | None = None
     user: str | None = None

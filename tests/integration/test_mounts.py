@@ -286,5 +286,5 @@ def test_an_images_own_directories_are_not_made_in_a_users_tree(
     sub_of(place, "src")
     for what, image in of.items():
         job = submit(daemon, asked("pwd", mounts=mounts, image=image))
-        expected = b"/app/src\n" if what.endswith("WORKDIR") else b"/\n"
+        expected = b"/app/src\n" if what.endswith("WORKDIR") else b"/home/games\n"
         assert daemon.output(job) == expected

@@ -81,7 +81,8 @@ def let_go(docker: Containers, job: JobView) -> None:
 def places_with(daemon: DaemonProcess, secret: str) -> list[str]:
     """Return the files of the daemon that hold a secret, as it is or in base64."""
     encoded = base64.b64encode(secret.encode()).rstrip(b"=")[:-1]
-    files = [path for path in daemon.state.rglob("*") if path.is_file()]
+    homes = daemon.state / "homes"  # the directories of ended jobs are being deleted
+    files = [p for p in daemon.state.rglob("*") if homes not in p.parents and p.is_file()]
     read = {str(path): path.read_bytes() for path in [*files, daemon.log]}
     database = sqlite3.connect(f"file:{daemon.state / FILE_NAME}?mode=ro", uri=True)
     read["a dump of the database"] = "\n".join(database.iterdump()).encode()

@@ -7,7 +7,7 @@ carried out after its caller gave up. What an answer says is always true at its 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -17,10 +17,12 @@ from launcher.crashpoints import crashpoint
 from launcher.daemon.loop import clock
 from launcher.engine.containers import Container, Containers, parse
 from launcher.engine.dockerd_identity import DockerdIdentity
+from launcher.engine.image_files import ImageFacts
 from launcher.engine.images import ImageConfig, PullFailed
 from launcher.engine.logs import LogEntry
 from launcher.engine.outcome import Refusal, Refused, Unknown
 from launcher.errors import EngineUnavailable
+from launcher.homes import DiskUse, HomeRequest, HomeUse
 from tests.simulation.docker import FakeDocker
 
 HOST = "unix:///simulated"
@@ -145,6 +147,9 @@ class FakeContainers:
         told = self._port.call("events", "", lambda: self._docker.saw_end(container_id))
         return bool(told)
 
+    def layer_size(self, name: str) -> int:
+        return 0
+
     def create(self, name: str, body: dict[str, Any]) -> str:
         return str(self._port.call("create", name, lambda: self._docker.create(name, body)))
 
@@ -255,6 +260,45 @@ class FakeImages:
             raise PullFailed(unknown.message, transient=True) from unknown
         crashpoint("pull:after")
         return pulled
+
+
+class FakeImageFiles:
+    """``engine.ImageFiles`` of images without accounts."""
+
+    def facts(self, image_id: str) -> ImageFacts:
+        return ImageFacts()
+
+    def config(self, image_id: str) -> ImageConfig:
+        return ImageConfig()
+
+    def sweep(self) -> None:
+        pass
+
+
+class FakeHomes:
+    """``Homes`` that exist by name alone."""
+
+    directory = "/homes"
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def make(self, request: HomeRequest) -> None:
+        self.names.add(request.container)
+
+    def of_containers(self, prefix: str) -> list[str]:
+        return [name for name in self.names if name.startswith(prefix)]
+
+    def retire(self, containers: Collection[str] = (), uids: Collection[int] = ()) -> None:
+        self.names -= set(containers)
+
+    def empty(self) -> bool:
+        return False
+
+    def measure(self, containers: Collection[str], uids: Collection[int]) -> HomeUse:
+        return HomeUse(
+            {n: DiskUse(0, 0) for n in containers}, {u: DiskUse(0, 0) for u in uids}, 2**40
+        )
 
 
 class FakeLogs:

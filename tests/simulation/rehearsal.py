@@ -40,7 +40,15 @@ from launcher.errors import LauncherError
 from launcher.mount_helper import Pins
 from launcher.store import Reader, Store
 from launcher.store import store as store_module
-from tests.simulation.calls import FakeContainers, FakeImages, FakeLogs, Port, Weather
+from tests.simulation.calls import (
+    FakeContainers,
+    FakeHomes,
+    FakeImageFiles,
+    FakeImages,
+    FakeLogs,
+    Port,
+    Weather,
+)
 from tests.simulation.docker import BOOT_SECONDS, Box, FakeDocker, Restart
 from tests.simulation.gpu import FakeGpu
 from tests.simulation.ledger import Ledger, job_of
@@ -270,6 +278,8 @@ class Rehearsal:
             FakeLogs(port),  # type: ignore[arg-type]
             self.gpu,  # type: ignore[arg-type]
             Pins(_no_helper),
+            FakeImageFiles(),  # type: ignore[arg-type]
+            FakeHomes(),
         )
         self._daemon = daemon = Daemon(self.config, self._store, outside)
         daemon.places = Runtime(self.directory)

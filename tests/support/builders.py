@@ -18,7 +18,7 @@ from launcher.core.model.job import ImageKey, Job, Owner, Reason
 from launcher.core.policy.settings import Settings
 from launcher.core.scheduling.explain import blockers
 from launcher.core.world.world import World
-from launcher.spec.gpus import GpuRequest
+from launcher.spec.gpus import GpuCapability, GpuRequest
 from launcher.spec.job_spec import JobSpec
 
 ALICE = Owner(1000, 1000, "alice")
@@ -62,9 +62,11 @@ def moment_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def profile(name: str = "1g.6gb", count: int = 1) -> GpuRequest:
+def profile(
+    name: str = "1g.6gb", count: int = 1, capabilities: tuple[GpuCapability, ...] = ()
+) -> GpuRequest:
     """Return a need by profile."""
-    return GpuRequest("profile", profile=name, count=count)
+    return GpuRequest("profile", profile=name, count=count, capabilities=capabilities)
 
 
 def memory(gb: int, count: int = 1) -> GpuRequest:

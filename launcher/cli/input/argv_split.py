@@ -41,6 +41,8 @@ def _wants_next(word: str, takes_value: Mapping[str, bool]) -> bool:
     """Whether the word's option takes its value from the next word."""
     if word.startswith("--"):
         return "=" not in word and takes_value.get(word, False)
+    if word in ("-it", "-ti"):  # docker's, not -t with its time
+        return False
     for at, letter in enumerate(word[1:], start=1):
         if takes_value.get(f"-{letter}", False):
             return at == len(word) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -30,7 +31,8 @@ def build(flags: Mapping[str, Any]) -> JobSpec:
         command=tuple(command) or None,
         gpus=gpus,
         environment=_environment(flags["env"], flags["env_file"]),
-        volumes=tuple(_volumes(flags["volume"])),
+        volumes=tuple(_volumes(flags["volume"], flags["home"])),
+        ulimits=dict(flags["ulimit"]),
         secrets=_secrets(flags["secret"]),
         **{name: value for name, value in optional.items() if value is not None},
     )
@@ -65,6 +67,7 @@ def _resources(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "working_dir": flags["workdir"],
         "shm_size": flags["shm_size"],
+        "tmp": flags["tmp"],
         "mem_limit": flags["memory"],
         "cpus": flags["cpus"],
         "user": flags["user"],
@@ -132,6 +135,14 @@ def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
         raise click.UsageError(
             "--count goes with --profile or --gpu-memory (in --gpus write SPEC:N).", _context()
         )
+    return replace(
+        _slices(profile, memory, spec, count), capabilities=flags.get("gpu_capabilities") or ()
+    )
+
+
+def _slices(
+    profile: str | None, memory: str | None, spec: GpuRequest | None, count: int | None
+) -> GpuRequest:
     if profile is not None:
         return _flag(
             "--profile", lambda text: gpu_spec.parse_profile(text, count=count or 1), profile
@@ -140,7 +151,7 @@ def _gpus(flags: Mapping[str, Any]) -> GpuRequest:
         return _flag(
             "--gpu-memory", lambda text: gpu_spec.parse_memory(text, count=count or 1), memory
         )
-    return spec if isinstance(spec, GpuRequest) else GpuRequest()
+    return spec or GpuRequest()
 
 
 def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
@@ -164,7 +175,13 @@ def _env_file(name: str) -> str:
     return environment.read_env_file(Path(name))
 
 
-def _volumes(texts: Sequence[str]) -> list[Mount]:
+def _volumes(texts: Sequence[str], home: str | None) -> list[Mount]:
+    if home == "real":
+        return [*_mounts(texts), _checked("--home", volumes.real_home)]
+    return _mounts(texts)
+
+
+def _mounts(texts: Sequence[str]) -> list[Mount]:
     if not texts:
         return []
     from pathlib import Path

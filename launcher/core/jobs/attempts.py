@@ -177,7 +177,7 @@ def _complete(
     job.again = retries.again(job, outcome, job.exit_code)
     if job.retries is not None and job.retried > used:
         job.begin = now.wall + retries.delay(job.retries, job.retried)
-    limit = job.message if job.timed_out else None
+    limit = job.message if job.stopping else None
     job.message = job.again or message or limit
     job.deadline = job.warn_at = job.kill_at = None
     code = "" if job.exit_code is None else f" exit {job.exit_code}"

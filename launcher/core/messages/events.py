@@ -6,6 +6,7 @@ What belongs to an attempt names it, so that a late word of an old attempt is re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -56,6 +57,17 @@ class ImageResolved:
     image_id: str
     pulled: bool = False
     admins: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DiskJudged:
+    """Disk space was measured: whose new starts wait (by uid), which jobs end; each with the why.
+
+    Whoever is not named does not wait.
+    """
+
+    waits: Mapping[int, str]
+    ends: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +325,7 @@ Event = (
     | PruneAsked
     | Submitted
     | ImageResolved
+    | DiskJudged
     | PullSettled
     | ImagesPublished
     | ImagesGone

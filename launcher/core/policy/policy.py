@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from launcher.core.model.job import Owner
 from launcher.core.policy.settings import MountRoot, Policy, PolicyProfile
@@ -19,7 +19,7 @@ from launcher.errors import NotAllowed
 from launcher.imageref import is_allowed, is_id, repository_of, tag_of
 from launcher.spec.job_spec import JobSpec, Mount
 
-VERSION = 4
+VERSION = 5
 """Incremented with every change of what the rules allow; records contain it."""
 MAX_USER_PRIORITY = 50
 MIB = 2**20
@@ -29,7 +29,8 @@ MIB = 2**20
 class Person:
     """The owner of a job, the names of the owner's groups, and the role.
 
-    ``gids`` are those of the groups that the policy lets containers keep.
+    ``gids`` are those of the groups that the policy lets containers keep, ``group_names`` the names
+    of these and of the primary group by gid.
     """
 
     owner: Owner
@@ -37,6 +38,7 @@ class Person:
     gids: tuple[int, ...] = ()
     trusted: bool = False
     admin: bool = False
+    group_names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,12 @@ def _user_is_ones_own(request: PolicyInput) -> Iterator[Refusal]:
 
 def _environment_is_free(request: PolicyInput) -> Iterator[Refusal]:
     for name in request.spec.environment:
-        if _TOOLKITS.fullmatch(name):
+        if name == "NVIDIA_DRIVER_CAPABILITIES":
+            yield (
+                f"{name} is set by the launcher",
+                "`--gpu-capabilities video` or `gpus: {..., capabilities: [video]}`",
+            )
+        elif _TOOLKITS.fullmatch(name):
             readers = "the launcher, NVIDIA's toolkit and the loader"
             yield f"{name} is read by {readers}", "names except NVIDIA_*, LD_*, LAUNCHER_* etc."
 
@@ -277,6 +284,30 @@ def _shared_memory_is_half(request: PolicyInput) -> Iterator[Refusal]:
         yield f"{_mib(wanted)} is more than half of the job's memory", f"up to {_mib(most)}"
 
 
+def _ulimits_are_the_policys(request: PolicyInput) -> Iterator[Refusal]:
+    """memlock and stack are bounded by the job's memory anyway."""
+    profile, policy = request.profile, request.policy
+    most = {"nofile": profile.nofile or policy.nofile, "nproc": profile.pids or policy.pids}
+    for name, limit in request.spec.ulimits.items():
+        highest = most.get(name)
+        wanted = -1 if -1 in (limit.soft, limit.hard) else max(limit.soft, limit.hard)
+        if highest is not None and not 0 <= wanted <= highest:
+            yield (
+                f"{name}={'unlimited' if wanted < 0 else wanted} is above {highest}",
+                f"{name} up to {highest}",
+            )
+
+
+def _gpu_capabilities_are_allowed(request: PolicyInput) -> Iterator[Refusal]:
+    allowed = request.policy.gpu_capabilities
+    for name in request.spec.gpus.capabilities:
+        if name not in allowed:
+            yield (
+                f"{name!r} is not among `gpu_capabilities` of [policy] in launcher.toml",
+                ", ".join(sorted(allowed)),
+            )
+
+
 def _network_is_the_jobs(request: PolicyInput) -> Iterator[Refusal]:
     wanted, more = request.spec.network_mode, request.profile.network
     if wanted not in (None, "none", "default", more):
@@ -324,6 +355,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("memory", "mem_limit", "the slices' share of the host's", _memory_is_the_slices),
     Rule("shm-size", "shm_size", "half of the job's memory", _shared_memory_is_half),
+    Rule("ulimits", "ulimits", "`nofile` and `nproc` up to the policy's", _ulimits_are_the_policys),
+    Rule(
+        "gpu-capabilities",
+        "gpus.capabilities",
+        "of `gpu_capabilities`",
+        _gpu_capabilities_are_allowed,
+    ),
     Rule("network", "network_mode", "`default` or `none`", _network_is_the_jobs),
     Rule("profile", "profile", "one that is bound to a group of the user's", _profile_is_ones_own),
     Rule("priority", "priority", f"0 to {MAX_USER_PRIORITY}", _priority_is_ordinary),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from launcher.core.policy.own_directories import OwnDirectories, own_directories
 from launcher.core.policy.policy import PolicyInput
+from launcher.core.policy.settings import GPU_CAPABILITIES
+from launcher.spec.job_spec import Ulimit
 
 MIB = 1024 * 1024
 
@@ -14,7 +18,7 @@ class Confinement:
     """``user`` in Docker's form, None for the image's own; ``memory`` in bytes.
 
     ``groups`` are the gids that the user keeps; None means no limit. ``shm_size`` is that of
-    /dev/shm in bytes.
+    /dev/shm in bytes. ``ulimits`` are (name, soft, hard), beside ``nofile``.
     """
 
     user: str | None
@@ -27,6 +31,9 @@ class Confinement:
     pids: int | None = None
     nofile: int | None = None
     shm_size: int = 64 * MIB
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    gpu_capabilities: tuple[str, ...] = ("compute", "utility")
+    directories: OwnDirectories | None = None
 
 
 def shm_size(request: PolicyInput) -> int:
@@ -42,7 +49,31 @@ def shm_size(request: PolicyInput) -> int:
     return max(MIB, min(memory // 2, host // 8 * slices))
 
 
-def confinement(request: PolicyInput) -> Confinement:
+def gpu_capabilities(request: PolicyInput, image_capabilities: str) -> tuple[str, ...]:
+    """Return what the container gets of NVIDIA's driver, in a fixed order.
+
+    ``image_capabilities`` is the image's NVIDIA_DRIVER_CAPABILITIES: names with commas, or ``all``.
+    What the policy does not allow is left out of it; a job's own request was refused.
+    """
+    wanted: set[str] = {"compute", "utility", *request.spec.gpus.capabilities}
+    words = {word.strip() for word in image_capabilities.split(",")}
+    allowed = request.policy.gpu_capabilities
+    wanted |= allowed if "all" in words else words & allowed
+    return tuple(name for name in GPU_CAPABILITIES if name in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageWishes:
+    """What an image's configuration asks for: its WORKDIR and NVIDIA_DRIVER_CAPABILITIES."""
+
+    working_dir: str | None = None
+    gpu_capabilities: str = ""
+
+
+NO_WISHES = ImageWishes()
+
+
+def confinement(request: PolicyInput, image: ImageWishes = NO_WISHES) -> Confinement:
     """Return the limits of the container of this job."""
     spec, owner, policy, profile = (
         request.spec,
@@ -51,6 +82,7 @@ def confinement(request: PolicyInput) -> Confinement:
         request.profile,
     )
     network = None if spec.network_mode == "default" else spec.network_mode
+    capabilities = gpu_capabilities(request, image.gpu_capabilities)
     if owner.uid == 0:
         return Confinement(
             spec.user,
@@ -59,15 +91,24 @@ def confinement(request: PolicyInput) -> Confinement:
             network=network,
             memory=spec.mem_limit,
             shm_size=shm_size(request),
+            ulimits=_ulimits(spec.ulimits),
+            gpu_capabilities=capabilities,
         )
     unbound = owner.uid in policy.unbound
     return Confinement(
         user=f"{owner.uid}:{owner.gid}",
         login=owner.name,
-        groups=() if unbound else request.person.gids,
+        groups=request.person.gids,
         network=network,
         memory=spec.mem_limit or (None if unbound else request.most_memory),
         pids=profile.pids or policy.pids,
         nofile=profile.nofile or policy.nofile,
         shm_size=shm_size(request),
+        ulimits=_ulimits(spec.ulimits),
+        gpu_capabilities=capabilities,
+        directories=own_directories(request, image.working_dir),
     )
+
+
+def _ulimits(limits: Mapping[str, Ulimit]) -> tuple[tuple[str, int, int], ...]:
+    return tuple((name, limit.soft, limit.hard) for name, limit in sorted(limits.items()))

@@ -10,8 +10,9 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
+from launcher.spec.gpus import GpuCapability
 from launcher.toml_kinds import (
     Amount,
     Count,
@@ -27,8 +28,14 @@ from launcher.toml_kinds import (
 
 HOUR = 3600.0
 DAY = 24 * HOUR
+GPU_CAPABILITIES: tuple[str, ...] = get_args(GpuCapability)
 
-_ROOTS_GROUPS = frozenset({"root", "docker", "disk", "shadow", "sudo", "wheel"})
+ROOTS_GROUPS = frozenset(
+    {"root", "docker", "disk", "shadow", "sudo", "wheel", "adm", "admin", "lxd", "lxc", "incus",
+     "incus-admin", "libvirt", "libvirt-qemu", "kvm", "podman", "containerd", "kmem", "staff",
+     "systemd-journal", "wireshark", "microk8s", "kubernetes"}
+)  # fmt: skip
+"""Groups whose members can become root, or read what is root's: containers never keep them."""
 _REPOSITORIES = re.compile(r"\*|[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(/\*)?")
 _CLOSED = ("/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib", "/etc", "/boot", "/root")
 _PROFILE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
@@ -64,9 +71,17 @@ def _root(text: str) -> MountRoot:
 
 def _kept_groups(value: Any) -> frozenset[str]:
     result = frozenset(names(value))
-    if roots := result & _ROOTS_GROUPS:
+    if roots := result & ROOTS_GROUPS:
         raise ValueError(f"{min(roots)} is as good as root: a container cannot have it")
     return result
+
+
+def _gpu_capabilities(value: Any) -> frozenset[str]:
+    for name in names(value):
+        if name not in GPU_CAPABILITIES:
+            known = ", ".join(GPU_CAPABILITIES)
+            raise ValueError(f"{name!r} is not a driver capability: one of {known}")
+    return frozenset(value) | {"compute", "utility"}
 
 
 def _profile_name(name: str) -> str:
@@ -113,9 +128,16 @@ class PolicyTable:
         MountRoot("/data/{user}"),
         MountRoot("/datasets", read_only=True),
     )
-    #: the user's groups that containers keep
-    groups: Annotated[frozenset[str], ReadBy(_kept_groups)] = frozenset()
+    #: the user's groups that containers keep; default: all from GID_MIN on that give no rights on
+    #: this machine
+    groups: Annotated[frozenset[str] | None, ReadBy(_kept_groups)] = None
+    #: what containers may have of NVIDIA's driver
+    gpu_capabilities: Annotated[frozenset[str], ReadBy(_gpu_capabilities)] = frozenset(
+        {"compute", "utility", "video", "graphics"}
+    )
     memory: Size | None = None  #: of one job; default: the host's times the share of its slices
+    #: of one job's HOME, /tmp and writable layer; default: a quarter of the file system
+    disk: Size | None = None
     pids: PositiveInt = 4096  #: processes of one job
     nofile: PositiveInt = 16384  #: open files of one process
     max_stop_grace: Duration = 300.0  #: the longest time between stop signal and kill
@@ -149,6 +171,7 @@ class Quota:
     queued_kinds: Count | None = None  #: combinations of GPUs and time asked for; default: 100
     queued_dependencies: Count | None = None  #: of these jobs on others, in all; default: 20000
     log_bytes: Count | None = None  #: of all logs that are kept; default: 20 GiB
+    cache_bytes: Count | None = None  #: of ~/.cache in jobs; default: a quarter of the file system
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from launcher.core.policy.policy import has_no_controls
 from launcher.errors import UserError
 from launcher.imageref import is_reference
 from launcher.spec.gpus import GpuRequest
-from launcher.spec.job_spec import JobSpec
+from launcher.spec.job_spec import ULIMITS, JobSpec
 from launcher.spec.plain_fields import PLAIN_FIELDS
 from launcher.spec.times import moment
 
@@ -90,11 +90,26 @@ def _rules_of_the_container(spec: JobSpec) -> Iterator[tuple[object, str]]:
         yield valid, f"{each.name}: {str(value)[:80]!r} is not valid: {each.hint}"
     for name in spec.environment:
         yield _ENV_NAME.fullmatch(name), f"environment: {name!r} is not a variable name"
+    yield from _rules_of_limits(spec)
     yield from _rules_of_paths(spec)
     yield from _rules_of_secrets(spec)
     texts = (*(spec.command or ()), *(spec.entrypoint or ()), *spec.environment.values())
     nul = any("\0" in text for text in texts)
     yield not nul, "command: a NUL character cannot be passed to a program"
+
+
+def _rules_of_limits(spec: JobSpec) -> Iterator[tuple[object, str]]:
+    """Yield (condition, error if it is not met) for ulimits and driver capabilities."""
+    for ulimit, limit in spec.ulimits.items():
+        whole = limit.soft >= -1 and limit.hard >= -1
+        ordered = limit.hard == -1 or 0 <= limit.soft <= limit.hard
+        known = f"ulimits: {ulimit!r} is not one of {', '.join(ULIMITS)}"
+        yield ulimit in ULIMITS, known
+        yield whole and ordered, f"ulimits: {ulimit}={limit.soft}:{limit.hard} is not a limit"
+    yield (
+        not spec.gpus.capabilities or spec.gpus.kind != "none",
+        "gpus.capabilities: a job without a GPU has none",
+    )
 
 
 def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
@@ -108,6 +123,8 @@ def _rules_of_the_host(spec: JobSpec) -> Iterator[tuple[object, str]]:
         "network_mode": spec.network_mode,
         "profile": spec.policy_profile,
         "secrets": spec.secrets,
+        "ulimits": spec.ulimits,
+        "tmp": spec.tmp != "disk",
         **{field.name: getattr(spec, field.name) for field in PLAIN_FIELDS},
     }
     for field, value in absent.items():

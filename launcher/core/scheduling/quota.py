@@ -59,6 +59,8 @@ def exceeded(world: World, job: Job, slices: tuple[Slice, ...] | None) -> Exceed
 
     Without ``slices`` the minimum for its need counts.
     """
+    if (full := world.disk_full_for.get(job.owner.uid)) is not None and not job.on_host:
+        return Exceeded(f"user {job.owner.name}", "less disk space in use", full)
     if job.need.kind == "none":
         return _exceeded_by_slots(world, job)
     for whose, members, quota in _quotas(world, job.owner, world.groups.get(job.owner.uid)):

@@ -48,6 +48,7 @@ TRANSITIONS: Mapping[tuple[State, type], frozenset[State]] = {
     (RUNNING, ev.SignalAsked): frozenset({RUNNING}),
     (RUNNING, ev.CancelAsked): frozenset({RUNNING}),
     (RUNNING, ev.Tick): frozenset({RUNNING}),
+    (RUNNING, ev.DiskJudged): frozenset({RUNNING}),
     (RUNNING, ev.EditAsked): frozenset({RUNNING}),
     (RUNNING, ev.RequeueAsked): frozenset({RUNNING}),
     (RUNNING, Preempted): frozenset({RUNNING}),
@@ -79,6 +80,7 @@ EVENTS: tuple[type, ...] = (
     ev.SlicesIdle,
     ev.SliceStuck,
     ev.Tick,
+    ev.DiskJudged,
 )
 """Every event that can move a job, for the tests that walk all pairs."""
 

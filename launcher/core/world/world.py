@@ -57,6 +57,7 @@ class World:
     """GPU UUID -> why it does not answer; an empty UUID is a GPU that was never read."""
     gpus_lost: int = 0
     """Number of GPUs that fell off the bus: their profiles are unknown."""
+    disk_full_for: dict[int, str] = field(default_factory=dict)
     drains: dict[str, Drain] = field(default_factory=dict)
     made: dict[tuple[str, int], Place] = field(default_factory=dict)
     """The GPU instances that the launcher created, by GPU and GI id."""
@@ -205,9 +206,8 @@ class World:
         if job.preemptible:
             self.preemptible.add(job.id)
         if job.element is not None:
-            array = self.arrays[job.element.array]
-            array.active.add(job.id)
-            array.taken.add(job.id)
+            self.arrays[job.element.array].active.add(job.id)
+            self.arrays[job.element.array].taken.add(job.id)
 
     def deactivate(self, job: Job) -> None:
         """Record that a job has released everything and is pending again, or out of the queue."""

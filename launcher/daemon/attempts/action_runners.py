@@ -35,6 +35,7 @@ from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.loop.threads import in_thread
 from launcher.daemon.machine.idle_check import IdleCheck
 from launcher.daemon.machine.layout_steps import LayoutRunner
+from launcher.daemon.mounts.home_keeper import HomeKeeper
 from launcher.daemon.output.log_copier import write_log
 from launcher.daemon.output.log_usage import LogUsage
 from launcher.daemon.requests.array_elements import made_again
@@ -87,17 +88,17 @@ class ActionRunners:
         toolkit_fixed: Callable[[], bool],
         log_directory: Path,
         log_use: LogUsage,
+        homes: HomeKeeper,
     ) -> None:
         self.event_loop, self.layouts = event_loop, layouts
         self._containers, self._logs = containers, logs
         self._starter, self._host, self._idle_check = starter, host, idle_check
         self._committer, self._subscriptions, self._journal = committer, subscriptions, journal
         self._log_directory, self.log_use = log_directory, log_use
-        self._roles = roles
+        self._roles, self._homes = roles, homes
         self.pools = Pools()
         self._removing: set[str] = set()
-        # Removing costs Docker as much as starting, but no user waits for it.
-        self._one_removal = asyncio.Semaphore(1)
+        self._one_removal = asyncio.Semaphore(1)  # it costs Docker as much as a start
         self._starting = 0
         self._calm = asyncio.Event()
         self._specs: OrderedDict[int, JobSpec] = OrderedDict()
@@ -126,8 +127,8 @@ class ActionRunners:
             act.SignalAttempt: self._signal,
             act.ProveIdle: self._prove,
             act.RemoveContainer: self._remove,
-            act.CarveStep: self._carve,
-            act.LookAtLayout: self._look_at_layout,
+            act.CarveStep: self._change_layout,
+            act.LookAtLayout: self._change_layout,
         }
 
     def _method(self, action: act.Action) -> Callable[[Any], Awaitable[None]]:
@@ -331,10 +332,9 @@ class ActionRunners:
         if action.container_name in self._removing:
             return
         self._removing.add(action.container_name)
-        key = (action.job, action.attempt)
+        follower = self._followers.get(key := (action.job, action.attempt))
         try:
             await self._calm_moment()
-            follower = self._followers.get(key)
             await self._on(self.pools.removals, self._complete_log, action, follower)
             await self._on(self.pools.removals, self._log_written, *key)
             async with self._one_removal:
@@ -352,6 +352,7 @@ class ActionRunners:
         try:
             self._starter.places.clear(action.container_name)
             self._starter.pins.release(action.container_name)
+            self._homes.retire(action.container_name)
         except LauncherError as left:  # the next start sweeps
             about_event(log, action).warning("could not remove its mounts: %s", left.message)
 
@@ -380,11 +381,11 @@ class ActionRunners:
             self._subscriptions.lose_log(action.job, action.attempt)
         touch()
 
-    async def _carve(self, action: act.CarveStep) -> None:
-        self.event_loop.post(await self.layouts.carve(action))
-
-    async def _look_at_layout(self, action: act.LookAtLayout) -> None:
-        self.event_loop.post(await self.layouts.look(action))
+    async def _change_layout(self, action: act.CarveStep | act.LookAtLayout) -> None:
+        if isinstance(action, act.CarveStep):
+            self.event_loop.post(await self.layouts.carve(action))
+        else:
+            self.event_loop.post(await self.layouts.look(action))
 
     def close(self) -> None:
         """Release the threads; running calls end on their own, jobs continue."""
@@ -394,6 +395,6 @@ class ActionRunners:
 
 
 def _is_short(spec: JobSpec) -> bool:
-    mounts = ((bind.source, bind.target) for bind in spec.volumes)
-    texts = (spec.command or (), spec.entrypoint or (), *spec.environment.items(), *mounts)
+    paths = [path for bind in spec.volumes for path in (bind.source, bind.target)]
+    texts = (spec.command or (), spec.entrypoint or (), *spec.environment.items(), paths)
     return sum(len(text) for some in texts for text in some) <= REMEMBERED_CHARACTERS

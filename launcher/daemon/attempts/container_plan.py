@@ -14,10 +14,13 @@ from launcher.core.policy.sandbox import Confinement, confinement
 from launcher.daemon.attempts.start_errors import NotStarted
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.mounts.container_directories import Directories
+from launcher.daemon.mounts.job_homes import JobHomes
 from launcher.daemon.mounts.mounts import are_pinned, as_mounted, mounts_of, user_of
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.engine import validate
+from launcher.engine.containers import Containers
+from launcher.engine.give_directory import give_directory
 from launcher.engine.outcome import Refused, Unknown
 from launcher.engine.spec import ContainerSpec, create_body
 from launcher.engine.validate import Bounds
@@ -39,6 +42,11 @@ class ContainerPlan:
     places: SecretMounts
     devices: Devices
     directories: Directories
+    job_homes: JobHomes
+
+    def limits(self) -> Confinement:
+        """Return the container's limits; raises as Docker's calls do, until the image is known."""
+        return confinement(self.request, self.job_homes.wishes(self.action.image_id))
 
     @property
     def secrets_place(self) -> str | None:
@@ -51,8 +59,11 @@ class ContainerPlan:
         return as_mounted(self.request, self.pins_directory, self.action.container_name)
 
     def bounds(self) -> Bounds:
-        """Return the limits of the container's contents; raises as ``Devices.are_given``."""
-        owner, limits = self.request.person.owner, confinement(self.request)
+        """Return the limits of the container's contents.
+
+        Raises as ``limits`` and ``Devices.are_given``.
+        """
+        owner, limits = self.request.person.owner, self.limits()
         return Bounds(
             uuids=[s.uuid for s in self.action.slices],
             uid=owner.uid,
@@ -66,6 +77,10 @@ class ContainerPlan:
             memory=limits.memory,
             pids=limits.pids,
             nofile=limits.nofile,
+            ulimits=limits.ulimits,
+            gpu_capabilities=limits.gpu_capabilities,
+            own=tuple((b.source, b.target, b.read_only) for b in self._own_mounts(limits)),
+            homes=f"{self.job_homes.homes.directory}/",
             real=self.devices.are_given(),
         )
 
@@ -104,10 +119,23 @@ class ContainerPlan:
             text = text.replace(entry, f"{name}=***")
         return text
 
-    def pin(self, pins: Pins, dockerd: Callable[[], int | None]) -> None:
-        """Have the helper hold the owner's mounts and secrets; raises ``NotStarted``.
+    def _own_mounts(self, limits: Confinement) -> tuple[Mount, ...]:
+        name, uid = self.action.container_name, self.request.person.owner.uid
+        return self.job_homes.mounts(limits.directories, name, uid)
 
-        ``dockerd`` returns its pid, or None if it is unknown.
+    def give_directory(self, containers: Containers) -> None:
+        """Make the container's working directory its user's, if that is one of the image."""
+        limits = self.limits()
+        if limits.directories is not None and limits.directories.owned is not None:
+            owner = self.request.person.owner
+            name, path = self.action.container_name, limits.directories.owned
+            give_directory(containers, name, path, owner.uid, owner.gid)
+
+    def pin(self, pins: Pins, dockerd: Callable[[], int | None], *, fresh: bool) -> None:
+        """Have the helper hold the owner's mounts and secrets, and make the job's directories.
+
+        ``dockerd`` returns its pid, or None if it is unknown. ``fresh``: the container is created
+        afterwards. Raises ``NotStarted``.
         """
         name = self.action.container_name
         try:
@@ -120,6 +148,9 @@ class ContainerPlan:
                 self.directories.check_local(self.request, self.action.image_id)
             if self.request.spec.secrets:
                 self._put_secrets(dockerd())
+            if (own := self.limits().directories) is not None:
+                person, image_id = self.request.person, self.action.image_id
+                self.job_homes.make(own, person, name, image_id, fresh=fresh)
         except PinRefused as refused:
             raise NotStarted(StartFailure.USER, _volume_error(refused)) from refused
         except (EngineUnavailable, Unknown, Refused) as away:
@@ -143,7 +174,7 @@ class ContainerPlan:
 
         Raises ``NotStarted``, and what ``Devices.driver`` raises.
         """
-        body = create_body(self._launch(confinement(self.request)))
+        body = create_body(self._launch(self.limits()))
         if faults := validate.body_faults(body, self.bounds()):
             raise NotStarted(StartFailure.USER, f"refused before create: {'; '.join(faults)}")
         return body
@@ -162,7 +193,7 @@ class ContainerPlan:
             image_id=action.image_id,
             confinement=limits,
             labels=labels(self.store, action.job, action.attempt, uuids, uid) | secrets_label,
-            binds=(*self.binds, *secrets),
+            binds=(*self.binds, *self._own_mounts(limits), *secrets),
             gpu_driver=self.devices.driver(),
             deadline=self.deadline,
             index=action.index,

@@ -34,6 +34,7 @@ from launcher.daemon.loop import clock
 from launcher.daemon.loop.logging_setup import about_container, about_event
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.mounts.container_directories import Directories
+from launcher.daemon.mounts.job_homes import JobHomes
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.capture import Capture
@@ -72,6 +73,7 @@ class Starter:
     secrets: SecretStore
     places: SecretMounts
     directories: Directories
+    job_homes: JobHomes
     capture: Capture
     witness: ExitWitness
     under: dict[str, DockerdIdentity | None] = field(default_factory=dict)
@@ -113,6 +115,7 @@ class Starter:
             places=self.places,
             devices=self.devices,
             directories=self.directories,
+            job_homes=self.job_homes,
         )
 
     def _ensure_once_more(
@@ -137,12 +140,15 @@ class Starter:
             must_be_wanted(wanted)
             if isinstance(plan, str):
                 raise NotStarted(StartFailure.USER, plan)
-            container = self._start(action, self._create(action, plan), wanted)
+            container_id = self._create(action, plan)
+            self._give_directory(action, plan)
+            container = self._start(action, container_id, wanted)
         elif not (self._has_started(container) or container.error):
             if isinstance(
                 plan, ContainerPlan
             ):  # a reboot, or another daemon, may have removed its mounts
-                plan.pin(self.pins, self._dockerd_pid)
+                plan.pin(self.pins, self._dockerd_pid, fresh=False)
+                self._give_directory(action, plan)
             container = self._start(action, container.id, wanted)
         self._verify(container, action, plan, created_now=earlier is None)
         return container
@@ -183,7 +189,10 @@ class Starter:
             devices = [s.uuid for s in action.slices] if with_devices else []
             faults = list(inspect_check.device_faults(container.info, devices))
         else:
-            faults = inspect_check.inspect_faults(container.info, plan.bounds(), limits=created_now)
+            bounds = self._when_docker_answers(plan.bounds, action.container_name)
+            if not created_now:
+                bounds = inspect_check.as_created(container.info, bounds)
+            faults = inspect_check.inspect_faults(container.info, bounds, limits=created_now)
         if faults:
             self._kill(action.container_name)
             text = f"killed after start: {'; '.join(faults)}"
@@ -207,7 +216,7 @@ class Starter:
     def _create(self, action: StartAttempt, plan: ContainerPlan) -> str:
         """Create the container; returns its id."""
         plan.check()
-        plan.pin(self.pins, self._dockerd_pid)
+        plan.pin(self.pins, self._dockerd_pid, fresh=True)
         name, body = action.container_name, self._body(plan)
         while True:
             try:
@@ -224,6 +233,15 @@ class Starter:
                 if (result := self._look(name)) is not None:
                     self._must_be_ours(result, action)
                     return result.id
+
+    def _give_directory(self, action: StartAttempt, plan: ContainerPlan) -> None:
+        """Make the working directory the user's; a job may do without, so it starts anyway."""
+        try:
+            plan.give_directory(self.containers)
+        except (EngineUnavailable, Unknown, Refused) as failed:
+            about_event(log, action).warning(
+                "its working directory keeps its owner: %s", failed.message
+            )
 
     def _body(self, plan: ContainerPlan) -> dict[str, object]:
         try:

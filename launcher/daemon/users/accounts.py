@@ -91,7 +91,7 @@ class Accounts:
         if not task.cancelled() and task.exception() is not None:
             self._cached.pop(uid, None)  # outdated rights must not be granted
 
-    async def person(self, uid: int, owner: Owner, keeps: frozenset[str]) -> Person:
+    async def person(self, uid: int, owner: Owner, keeps: frozenset[str] | None) -> Person:
         """As ``Roles.person``, charged to ``uid``; raises ``Unavailable``."""
         return await self.run(uid, self.roles.person, owner, keeps)
 

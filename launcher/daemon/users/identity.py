@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import os
 import pwd
@@ -15,6 +14,7 @@ from launcher.config.settings import Config
 from launcher.core.model.job import Owner
 from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.policy.settings import Policy, Settings
+from launcher.daemon.users.group_rule import harmless_gids, name_of_group
 from launcher.daemon.users.usernames import NO_GROUP, account_of, group_ids, lent_by, primary_gid
 from launcher.errors import NotAllowed
 from launcher.peers import peer_of
@@ -56,6 +56,7 @@ class Roles:
     admin_uids: frozenset[int]
     admin_group: str | None = None
     trusted_group: str | None = None
+    docker_socket: str | None = None
 
     def caller(self, owner: Owner) -> Caller:
         """Return a user with its role."""
@@ -79,8 +80,10 @@ class Roles:
         """Return the policy's input with the owner's current groups and role; memory in bytes."""
         return PolicyInput(spec, self.person(owner, policy.groups), policy, memory)
 
-    def person(self, owner: Owner, keeps: frozenset[str]) -> Person:
+    def person(self, owner: Owner, keeps: frozenset[str] | None) -> Person:
         """Return a user in the policy's form; ``keeps`` are groups that containers may keep.
+
+        None: all that give no rights on this machine (``group_rule``).
 
         The owner's gid is set to the current primary group: an earlier version recorded the gid of
         the process that connected.
@@ -88,14 +91,26 @@ class Roles:
         gids = gids_of(owner)
         owner = replace(owner, gid=primary_gid(owner.uid, owner.name))
         caller = self._with_role(owner, gids)
-        container_gids = tuple(sorted(gid for name in keeps if (gid := _gid(name)) in gids and gid))
-        return Person(owner, caller.groups, container_gids, caller.trusted, caller.admin)
+        if keeps is None:
+            closed = {name for name in (self.admin_group, self.trusted_group) if name is not None}
+            kept = harmless_gids(gids, closed, self.docker_socket) - {owner.gid}
+        else:
+            kept = frozenset(gid for name in keeps if (gid := _gid(name)) in gids and gid)
+        return Person(
+            owner,
+            caller.groups,
+            tuple(sorted(kept)),
+            caller.trusted,
+            caller.admin,
+            {gid: name for gid in kept | {owner.gid} if (name := name_of_group(gid)) is not None},
+        )
 
 
 def roles_of(config: Config) -> Roles:
     """Return the roles of a daemon; its own user is an admin."""
     uids = frozenset({0, os.getuid()})
-    return Roles(uids, config.admin_group, config.trusted_group)
+    socket_path = config.docker_host.removeprefix("unix://")
+    return Roles(uids, config.admin_group, config.trusted_group, socket_path)
 
 
 def gids_of(owner: Owner) -> frozenset[int]:
@@ -136,11 +151,7 @@ def groups_of(owner: Owner) -> frozenset[str]:
 
 
 def _names_of(gids: frozenset[int]) -> frozenset[str]:
-    result = set()
-    for gid in gids:
-        with contextlib.suppress(KeyError):
-            result.add(grp.getgrgid(gid).gr_name)
-    return frozenset(result)
+    return frozenset(name for gid in gids if (name := name_of_group(gid)) is not None)
 
 
 def sender_of(request: web.Request) -> int:

@@ -11,6 +11,7 @@ from launcher.interpolation import template
 from launcher.jobfile.reading import together
 from launcher.jobfile.reading.keys import JOB, NEVER, SCHEDULE, Around, Read
 from launcher.jobfile.values import names as words
+from launcher.jobfile.values import volumes
 from launcher.jobfile.values.nodes import SMALLER, Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import entries, parsed, unknown
 from launcher.spec.job_spec import JobSpec
@@ -121,6 +122,8 @@ class _Job:
     def _request(self, name: str | None) -> JobSpec:
         own = {key: value for key, value in self.fields.items() if key not in together.PARTS}
         own["environment"] = {**self.fields.get("env_file", {}), **own.get("environment", {})}
+        if self.fields.get("home") == "real":
+            own["volumes"] = (*own.get("volumes", ()), volumes.real_home())
         if "runtime" in own:
             own.setdefault("image", "")
             own.setdefault("working_dir", str(self.around.base.absolute()))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from launcher.interpolation import KEY
 from launcher.jobfile.reading.keys import JOB, SCHEDULE
 from launcher.jobfile.values.retry_spec import MOST_RETRIES
-from launcher.spec.job_spec import ArrayRequest, JobSpec
+from launcher.spec.gpus import GpuCapability
+from launcher.spec.job_spec import ULIMITS, ArrayRequest, JobSpec
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
 FILE = Path(__file__).parents[1] / "schema.json"
@@ -60,7 +61,10 @@ _GPUS_LONG = _mapping(
         "count": _COUNT,
         "driver": {"const": "nvidia"},
         "options": _mapping(_ASKED),
-        "capabilities": {"type": "array", "items": {"enum": ["gpu", "compute", "utility"]}},
+        "capabilities": {
+            "type": "array",
+            "items": {"enum": ["gpu", "all", *get_args(GpuCapability)]},
+        },
         "device_ids": {"type": "array", "items": _TEXT, "minItems": 1},
     }
 )
@@ -73,6 +77,8 @@ _VOLUME_LONG = _mapping(
     },
     ("source", "target"),
 )
+_LIMIT = {"type": "integer", "minimum": -1}
+_ULIMIT = {"oneOf": [_LIMIT, _mapping({"soft": _LIMIT, "hard": _LIMIT}, ("soft", "hard"))]}
 _KEY = f"^{KEY.pattern}$"
 _COMBINATIONS = {
     "type": "array",
@@ -133,6 +139,13 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
                  "patternProperties": {r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$": _TEXT,
                                        "^x-": True},
                  "additionalProperties": False}),
+    "home": ("HOME: a directory of the job's, removed with it (job), or the user's own (real).",
+             {"enum": ["job", "real"]}),
+    "tmp": ("Where /tmp is: on disk if absent; memory counts as the job's.",
+            {"enum": ["disk", "memory"]}),
+    "ulimits": ("Limits of the kernel: memlock, stack, nofile, nproc; -1 means unlimited.",
+                {"type": "object", "additionalProperties": False,
+                 "properties": dict.fromkeys(ULIMITS, _ULIMIT)}),
     "shm_size": ("Size of /dev/shm; half of the job's memory if absent.", _SIZE),
     "mem_limit": ("Memory limit.", _SIZE),
     "cpus": ("Cores.", {"type": ["number", "string"], "minimum": 0.01}),

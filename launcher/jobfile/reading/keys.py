@@ -6,7 +6,8 @@ A key's reader takes the node and the job's surroundings (``Around``) and return
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,22 @@ from typing import Any
 from launcher.errors import JobFileError
 from launcher.interpolation import template
 from launcher.jobfile.reading.matrix import read_matrix
-from launcher.jobfile.values import array_spec, environment, names, secret_files, units, volumes
+from launcher.jobfile.values import (
+    array_spec,
+    environment,
+    names,
+    secret_files,
+    ulimits,
+    units,
+    volumes,
+)
 from launcher.jobfile.values.dependencies import read_depends_on
 from launcher.jobfile.values.gpus import read_gpus
-from launcher.jobfile.values.nodes import Items, Node, Scalar
+from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import boolean, entries, items, parsed, string, unknown
 from launcher.jobfile.values.schedule import read_retries, read_signal
 from launcher.jobfile.values.waiting import parse_begin
-from launcher.spec.job_spec import Mount
+from launcher.spec.job_spec import Mount, Ulimit
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
 
@@ -34,7 +43,7 @@ class Around:
     """
 
     base: Path
-    client: Mapping[str, str]
+    client: MappingType[str, str]
     matrix: list[dict[str, str]] | None = None
 
     def keys(self) -> set[str]:
@@ -164,6 +173,34 @@ def read_secrets(node: Node, around: Around) -> dict[str, str | None]:
     return result
 
 
+def read_ulimits(node: Node, around: Around) -> dict[str, Ulimit]:
+    """Return the limits of a mapping ``NAME: N`` or ``NAME: {soft: N, hard: N}``."""
+    result: dict[str, Ulimit] = {}
+    for key, value in entries(node, "`ulimits`"):
+        name = parsed(key, "`ulimits`", ulimits.check_name)
+        numbers = {"soft": value, "hard": value}
+        if isinstance(value, Mapping):
+            numbers = {each.text: inner for each, inner in value.entries}
+            if numbers.keys() != {"soft", "hard"}:
+                raise value.error(f"the limit {name} needs `soft` and `hard`")
+        soft, hard = (
+            parsed(numbers[each], f"`{name}`", ulimits.number) for each in ("soft", "hard")
+        )
+        try:
+            result[name] = ulimits.limit(soft, hard)
+        except ValueError as error:
+            raise value.error(f"`{name}`: {error}") from error
+    return result
+
+
+def read_tmp(node: Node, around: Around) -> str:
+    """Return disk or memory."""
+    text = string(node, "`tmp`")
+    if text not in ("disk", "memory"):
+        raise node.error(f"`tmp`: '{text[:40]}' is not known: write disk or memory")
+    return text
+
+
 def read_pull_policy(node: Node, around: Around) -> str:
     """Return always, missing or never."""
     text = string(node, "`pull_policy`")
@@ -234,6 +271,9 @@ JOB: dict[str, tuple[str, Read]] = {
     ),
     "volumes": ("volumes", read_volumes),
     "secrets": ("secrets", read_secrets),
+    "home": ("home", _by("home", volumes.parse_home)),
+    "tmp": ("tmp", read_tmp),
+    "ulimits": ("ulimits", read_ulimits),
     "shm_size": ("shm_size", _by("shm_size", _shm_size)),
     "mem_limit": ("mem_limit", _by("mem_limit", _shm_size)),
     "cpus": ("cpus", _by("cpus", units.parse_cpus)),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from launcher.errors import JobFileError
-from launcher.jobfile.values import gpu_spec, signals
+from launcher.jobfile.values import gpu_spec, signals, volumes
 from launcher.jobfile.values.nodes import Scalar
 from launcher.spec.gpus import GpuRequest
-from launcher.spec.job_spec import ArrayRequest
+from launcher.spec.job_spec import ArrayRequest, Mount
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
-PARTS = ("env_file", "array", "matrix", "max_parallel")
+PARTS = ("env_file", "home", "array", "matrix", "max_parallel")
 """Keys that are not fields of the request by themselves."""
 
 OF_CONTAINERS = {
     "image", "entrypoint", "volumes", "secrets", "shm_size", "user", "network_mode",
+    "home", "tmp", "ulimits",
     "policy_profile", "pull_policy", *(each.name for each in PLAIN_FIELDS),
 }  # fmt: skip
 """Fields that a command without a container cannot have."""
@@ -25,6 +26,7 @@ OF_CONTAINERS = {
 def problems(fields: Mapping[str, Any], keys: Mapping[str, Scalar]) -> Iterator[JobFileError]:
     """Yield what is wrong with keys that are well by themselves, at the key to change."""
     checks: dict[str, Callable[[Any], None]] = {
+        "home": lambda home: _check_home(home, fields.get("volumes", ())),
         "signal": lambda signal: signals.check_time(signal, fields.get("time_limit")),
         "idle_timeout": lambda _: gpu_spec.check_has_gpus(fields.get("gpus") or GpuRequest()),
         "matrix": lambda _: _check_matrix(fields.get("array")),
@@ -46,6 +48,11 @@ def array_request(fields: Mapping[str, Any]) -> ArrayRequest | None:
     if array is None:
         return None
     return ArrayRequest(indices=array.indices, max_parallel=most or array.max_parallel)
+
+
+def _check_home(home: str, mounts: Sequence[Mount]) -> None:
+    if home == "real":
+        volumes.check_targets([*mounts, volumes.real_home()])
 
 
 def _check_matrix(array: ArrayRequest | None) -> None:

@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import get_args
 
 from launcher.jobfile.values.units import parse_count
-from launcher.spec.gpus import GpuRequest
+from launcher.spec.gpus import GpuCapability, GpuRequest
 
 PROFILE = re.compile(r"(?:\d{1,2}c\.)?\d{1,2}g\.\d{1,4}gb(?:[+-][a-z0-9.]{1,16}){0,3}", re.ASCII)
 UUID = re.compile(r"(?:MIG|GPU)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -86,6 +88,25 @@ def parse_uuids(text: str) -> tuple[str, ...]:
     if len({uuid[:4] for uuid in result}) > 1:
         raise ValueError("MIG- and GPU- UUIDs cannot be mixed in one job")
     return tuple(result)
+
+
+def parse_capabilities(text: str) -> tuple[GpuCapability, ...]:
+    """Return the driver capabilities of a list with commas, without those that every job has."""
+    return check_capabilities([word.strip() for word in text.split(",")])
+
+
+def check_capabilities(words: Iterable[str]) -> tuple[GpuCapability, ...]:
+    """Return driver capabilities, each once; ``gpu`` means none, ``all`` those most jobs use."""
+    known: tuple[GpuCapability, ...] = get_args(GpuCapability)
+    wanted = set()
+    for word in words:
+        if word == "all":
+            wanted |= {"video", "graphics"}
+        elif word != "gpu" and word not in known:
+            raise ValueError(f"'{word[:40]}' is not a driver capability: {', '.join(known)}")
+        else:
+            wanted.add(word)
+    return tuple(each for each in known if each in wanted - {"compute", "utility"})
 
 
 def describe(request: GpuRequest) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from launcher.jobfile.values import gpu_spec, units
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import entries, items, parsed, string, unknown
-from launcher.spec.gpus import GpuRequest
+from launcher.spec.gpus import GpuCapability, GpuRequest
 
 _SHORT = ("profile", "memory", "count")
 _LONG = ("driver", "count", "options", "capabilities", "device_ids")
@@ -33,8 +35,11 @@ def _mapping(node: Node) -> GpuRequest:
         driver = string(keys["driver"][1], "`driver`")
         if driver != "nvidia":
             raise keys["driver"][1].error(f"the driver '{driver[:40]}' is not known: write nvidia")
-    if "capabilities" in keys:
-        _capabilities(keys["capabilities"][1])
+    capabilities = _capabilities(keys["capabilities"][1]) if "capabilities" in keys else ()
+    return replace(_slices(node, keys, count), capabilities=capabilities)
+
+
+def _slices(node: Node, keys: dict[str, tuple[Scalar, Node]], count: int) -> GpuRequest:
     if "device_ids" in keys:
         return _device_ids(keys)
     options = _options(keys["options"][1]) if "options" in keys else {}
@@ -71,10 +76,12 @@ def _count(node: Node) -> int:
     return parsed(node, "`count`", units.parse_count)
 
 
-def _capabilities(node: Node) -> None:
-    for item in items(node, "`capabilities`"):
-        if string(item, "a capability") not in ("gpu", "compute", "utility"):
-            raise item.error("the capabilities here are gpu, compute and utility")
+def _capabilities(node: Node) -> tuple[GpuCapability, ...]:
+    words = [string(item, "a capability") for item in items(node, "`capabilities`")]
+    try:
+        return gpu_spec.check_capabilities(words)
+    except ValueError as error:
+        raise node.error(f"`capabilities`: {error}") from error
 
 
 def _device_ids(result: dict[str, tuple[Scalar, Node]]) -> GpuRequest:

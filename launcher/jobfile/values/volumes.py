@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from launcher.spec.job_spec import Mount
 
+HOMES = ("job", "real")
+"""The HOME of a job's container: its own, or its user's real one."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -58,3 +61,21 @@ def check_targets(mounts: list[Mount]) -> None:
         if target in seen:
             raise ValueError(f"two mounts have the target {mount.target}")
         seen.add(target)
+
+
+def parse_home(text: str) -> str:
+    """Return job or real."""
+    if text not in HOMES:
+        raise ValueError(f"'{text[:40]}' is not known: write {' or '.join(HOMES)}")
+    return text
+
+
+def real_home() -> Mount:
+    """Return the mount of the caller's home directory; raises ``ValueError`` without one."""
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise ValueError(f"uid {os.getuid()} has no home directory on this machine") from None
+    return Mount(os.path.realpath(entry.pw_dir), f"/home/{entry.pw_name}")

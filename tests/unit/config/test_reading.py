@@ -109,7 +109,7 @@ def test_a_huge_file_and_one_without_end_are_not_read(tmp_path: Path) -> None:
     [
         ("[foreign]\nx = 1", "allow"),
         ("[quota.users.a]\nx = 1", "running_slices, running_gib"),
-        ("[quota]\nx = 1", "log_bytes, [quota.users], [quota.groups]"),
+        ("[quota]\nx = 1", "cache_bytes, [quota.users], [quota.groups]"),
         ("[profiles.a]\nx = 1", "groups, network"),
         ("[fair_share]\nx = 1", "half_life, entry_charge, cpu_slot_gib, shares"),
         ("x = 1", "[foreign], [limits], [history], [queue]"),

@@ -10,12 +10,17 @@ from launcher.core.model.job import Owner
 from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.policy.sandbox import confinement
 from launcher.core.policy.settings import Policy
+from launcher.daemon.mounts.homes import OwnHomes
+from launcher.daemon.mounts.job_homes import JobHomes
+from launcher.engine.image_files import ImageFacts
 from launcher.engine.spec import ContainerSpec
 from launcher.engine.validate import Bounds
 from launcher.spec.job_spec import JobSpec, Mount
 from tests.support.builders import ALICE, CPU, mig, profile
 
 IMAGE_ID = "sha256:" + "1" * 64
+NAME = "launch-feed-7-2"
+HOMES = JobHomes(OwnHomes("/homes"), lambda image_id: ImageFacts())
 SHARE = 6 << 30
 """What goes with the slices of the host's memory."""
 DEFAULT = Policy()
@@ -46,7 +51,7 @@ def launch(
         image_id=IMAGE_ID,
         confinement=kept,
         labels=labels("feed", 7, 2, uuids, owner.uid),
-        binds=(*made.volumes, *more),
+        binds=(*made.volumes, *HOMES.mounts(kept.directories, NAME, owner.uid), *more),
         gpu_driver=driver,
     )
 
@@ -65,6 +70,12 @@ def bounds_of(made: ContainerSpec) -> Bounds:
         pins="/run/pins/",
         secrets=made.binds[-1].source if made.spec.secrets else None,
         memory=made.spec.mem_limit or (SHARE if ordinary else None),
+        own=tuple(
+            (b.source, b.target, b.read_only)
+            for b in made.binds
+            if b.source.startswith(HOMES.homes.directory)
+        ),
+        homes=f"{HOMES.homes.directory}/",
         pids=4096 if ordinary else None,
         nofile=16384 if ordinary else None,
         real=made.gpu_driver is not None,

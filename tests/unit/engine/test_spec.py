@@ -75,11 +75,23 @@ def request(*uuids: str, driver: str = "") -> list[dict[str, Any]]:
     ]
 
 
+def own(source: str, target: str, *, read_only: bool = False) -> dict[str, Any]:
+    mount = {"Type": "bind", "BindOptions": {"Propagation": "rprivate"}}
+    return mount | {"Source": f"/homes/{source}", "Target": target, "ReadOnly": read_only}
+
+
+def targets(body: dict[str, Any]) -> set[str]:
+    """Where the job's own directories are, without its accounts."""
+    mounts = [m for m in body["HostConfig"]["Mounts"] if m["Source"].startswith("/homes/")]
+    return {mount["Target"] for mount in mounts} - {"/etc/passwd", "/etc/group"}
+
+
 def test_the_body_of_an_ordinary_users_job_on_one_slice() -> None:
     body = create_body(launch(command=("python", "train.py"), environment={"A": "1"}))
     assert body == COMMON | {
         "Cmd": ["python", "train.py"],
         "User": "1000:1000",
+        "WorkingDir": "/home/alice",
         "Env": [
             "HOME=/home/alice",
             "USER=alice",
@@ -95,10 +107,13 @@ def test_the_body_of_an_ordinary_users_job_on_one_slice() -> None:
         | CONFINED
         | {
             "DeviceRequests": request("MIG-a-0"),
-            "Tmpfs": {
-                "/tmp": "rw,exec,nosuid,nodev,mode=1777",
-                "/home/alice": "rw,exec,nosuid,nodev,mode=0700,uid=1000,gid=1000",
-            },
+            "Mounts": [
+                own("jobs/launch-feed-7-2/home", "/home/alice"),
+                own("caches/1000/cache", "/home/alice/.cache"),
+                own("jobs/launch-feed-7-2/tmp", "/tmp"),
+                own("jobs/launch-feed-7-2/passwd", "/etc/passwd", read_only=True),
+                own("jobs/launch-feed-7-2/group", "/etc/group", read_only=True),
+            ],
         },
     }
 
@@ -154,7 +169,7 @@ def test_who_runs_a_daemon_of_his_own_has_no_limits_but_those_he_asks_for() -> N
     own = Policy(unbound=frozenset({0, ALICE.uid}))
     body = create_body(launch(policy=own, gids=(60,)))
     assert "Memory" not in body["HostConfig"]
-    assert "GroupAdd" not in body["HostConfig"]
+    assert body["HostConfig"]["GroupAdd"] == ["60"]
     assert (body["User"], body["HostConfig"]["CapDrop"]) == ("1000:1000", ["ALL"])
 
 
@@ -189,7 +204,7 @@ def test_a_deadline_is_told_where_there_is_one() -> None:
 def test_a_user_may_say_where_his_home_is_and_gets_it_writable() -> None:
     body = create_body(launch(environment={"HOME": "/home/elsewhere"}))
     assert "HOME=/home/elsewhere" in body["Env"]
-    assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/elsewhere"}
+    assert targets(body) == {"/tmp", "/home/elsewhere", "/home/elsewhere/.cache"}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +212,7 @@ def test_a_user_may_say_where_his_home_is_and_gets_it_writable() -> None:
 )
 def test_no_text_of_a_user_mounts_anything_outside_home(home: str) -> None:
     body = create_body(launch(environment={"HOME": home}))
-    assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
+    assert targets(body) == {"/tmp"}
 
 
 @pytest.mark.parametrize(
@@ -209,20 +224,25 @@ def test_no_text_of_a_user_mounts_anything_outside_home(home: str) -> None:
         ("/home", "/home/alice"),
     ],
 )
-def test_no_tmpfs_is_put_at_or_below_a_users_mount_where_a_symlink_could_lead_it_elsewhere(
+def test_nothing_of_ours_is_put_at_or_below_a_users_mount_where_a_symlink_could_lead_it_elsewhere(
     target: str, home: str
 ) -> None:
     made = launch(volumes=(Mount("/run/pins/0", target, True),), environment={"HOME": home})
     body = create_body(made)
-    assert set(body["HostConfig"]["Tmpfs"]) == {"/tmp"}
+    assert targets(body) == {"/tmp"}
     assert body_faults(body, bounds_of(made)) == []
 
 
 def test_a_mount_below_home_leaves_home_writable() -> None:
     made = launch(volumes=(Mount("/run/pins/0", "/home/alice/work", True),))
-    assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/tmp", "/home/alice"}
+    assert targets(create_body(made)) == {"/tmp", "/home/alice", "/home/alice/.cache"}
     made = launch(volumes=(Mount("/run/pins/0", "/tmp", True),))
-    assert set(create_body(made)["HostConfig"]["Tmpfs"]) == {"/home/alice"}
+    assert targets(create_body(made)) == {"/home/alice", "/home/alice/.cache"}
+    made = launch(tmp="memory")
+    body = create_body(made)
+    assert targets(body) == {"/home/alice", "/home/alice/.cache"}
+    assert body["HostConfig"]["Tmpfs"] == {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}
+    assert body_faults(body, bounds_of(made)) == []
 
 
 @pytest.mark.parametrize("cpus", [1e300, float("inf"), 1e18])
@@ -291,7 +311,7 @@ def launches(draw: st.DrawFn) -> ContainerSpec:
         draw(st.sampled_from([(), ONE, TWO])),
         command=draw(maybe),
         entrypoint=draw(maybe),
-        environment=tuple(draw(st.dictionaries(names, hostile, max_size=4)).items()),
+        environment=draw(st.dictionaries(names, hostile, max_size=4)),
         working_dir=draw(st.one_of(st.none(), hostile.map(_path))),
         user=draw(st.one_of(st.none(), hostile)),
     )
@@ -325,7 +345,7 @@ def test_i8_a_users_words_reach_the_container_as_he_wrote_them(made: ContainerSp
     body, spec = create_body(made), made.spec
     assert body.get("Cmd") == (None if spec.command is None else list(spec.command))
     assert body.get("Entrypoint") == (None if spec.entrypoint is None else list(spec.entrypoint))
-    directory = None if spec.working_dir is None else normal(spec.working_dir)
-    assert body.get("WorkingDir") == directory
+    if spec.working_dir is not None:
+        assert body["WorkingDir"] == normal(spec.working_dir)
     told = dict(entry.split("=", 1) for entry in body["Env"])
     assert told.items() >= dict(spec.environment).items()

@@ -152,7 +152,8 @@ def test_fields_that_are_unknown_and_missing_ones_are_refused() -> None:
 
 @pytest.mark.parametrize("what", [None, "", "mount", ["pin"], {}, 1])
 def test_only_what_is_in_the_table_can_be_asked(what: Any) -> None:
-    assert "is not one of pin, secrets, check, unpin, list, sweep, ping" in refusal({"do": what})
+    known = "pin, secrets, check, unpin, list, sweep, home, homes, retire, empty, measure, ping"
+    assert f"is not one of {known}" in refusal({"do": what})
 
 
 def test_root_is_pinned_for_only_where_that_is_allowed() -> None:

@@ -9,6 +9,7 @@ import click
 from launcher.cli.input import params
 from launcher.cli.input.argv_split import split_words
 from launcher.cli.input.common import connect_or_start, credentials, docker_codes
+from launcher.cli.input.docker_flags import docker_flags, notes, spelled_out
 from launcher.cli.input.options import check_array, plain_fields, queued, slices_and_queue
 from launcher.cli.output import terminal
 
@@ -25,7 +26,7 @@ class RunCommand(click.Command):
             for name in (*option.opts, *option.secondary_opts)
         }
         options, image, command = split_words(args, takes_value)
-        return super().parse_args(ctx, [*options, "--", *image, *command])
+        return super().parse_args(ctx, [*spelled_out(options), "--", *image, *command])
 
 
 @click.command(
@@ -57,6 +58,26 @@ class RunCommand(click.Command):
     help="A profile of the policy, made by an admin.",
 )
 @click.option("--entrypoint", type=params.TEXT, metavar="WORD")
+@click.option(
+    "--home",
+    type=params.HOME,
+    metavar="job|real",
+    help="HOME: a directory that is removed with the job, or your own.",
+)
+@click.option("--tmp", type=click.Choice(["disk", "memory"]), help="Where /tmp is (disk).")
+@click.option(
+    "--ulimit",
+    type=params.ULIMIT,
+    multiple=True,
+    metavar="NAME=SOFT[:HARD]",
+    help="memlock, stack, nofile or nproc; -1: unlimited.",
+)
+@click.option(
+    "--gpu-capabilities",
+    type=params.CAPABILITIES,
+    metavar="NAMES",
+    help="Of NVIDIA's driver, beyond compute and utility: video,graphics.",
+)
 @click.option("--shm-size", type=params.SIZE, help="Size of /dev/shm (half of the memory).")
 @click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
 @click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
@@ -64,6 +85,7 @@ class RunCommand(click.Command):
 @click.option(
     "--stop-timeout", type=params.TEXT, metavar="SECONDS", help="Grace when stopped (10)."
 )
+@docker_flags
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of its waiting and starting.")
 @click.option("--raw", is_flag=True, help="Every byte of the output, on a terminal too.")
 @click.argument("image", type=params.IMAGE)
@@ -83,6 +105,8 @@ def command(detach: bool, quiet: bool, raw: bool, **flags: Any) -> int:
 
     check_array(flags, "launch run", detach=detach)
     request = build(flags)
+    for note in notes(flags):
+        terminal.say(f"note: {note}")
     with docker_codes():
         client = connect_or_start(quiet=quiet)
         wanted = credentials([request.image] if request.pull_policy != "never" else [])

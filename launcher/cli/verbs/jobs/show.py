@@ -35,6 +35,7 @@ HISTORY = {
     "SlicesIdle": "slice released",
     "SliceStuck": "slice not released",
     "Tick": "time passed",
+    "DiskJudged": "too much disk space",
     "Preempted": "preempted",
     "Xid": "GPU error",
     "cancel asked": "cancel requested",

@@ -10,7 +10,7 @@ import pytest
 from launcher.core.policy.policy import RULES, Person, PolicyInput, check
 from launcher.core.policy.settings import MountRoot, Policy, PolicyProfile
 from launcher.errors import NotAllowed
-from launcher.spec.job_spec import JobSpec, Mount
+from launcher.spec.job_spec import JobSpec, Mount, Ulimit
 from tests.support.builders import ALICE, ROOT, profile
 
 GIB = 1 << 30
@@ -27,7 +27,7 @@ USER = Person(ALICE, frozenset({"alice", "lab"}))
 
 def asked(person: Person = USER, policy: Policy = POLICY, **spec: Any) -> PolicyInput:
     """Return what the policy judges; without more it is a job that may be."""
-    made = JobSpec("train", spec.pop("image", "busybox:1"), profile(), **spec)
+    made = JobSpec("train", spec.pop("image", "busybox:1"), spec.pop("gpus", profile()), **spec)
     return PolicyInput(made, person, policy, SHARE)
 
 
@@ -192,6 +192,25 @@ CORPUS = {
             {"mem_limit": 100 << 20},
         ],
         [{"shm_size": SHARE // 2 + 1}, {"shm_size": 2 * GIB, "mem_limit": 2 * GIB}],
+    ),
+    "ulimits": Corpus(
+        [
+            {},
+            {"ulimits": {"memlock": Ulimit(-1, -1), "stack": Ulimit(67108864, 67108864)}},
+            {"ulimits": {"nofile": Ulimit(1024, 16384), "nproc": Ulimit(10, 4096)}},
+        ],
+        [
+            {"ulimits": {"nofile": Ulimit(1024, 16385)}},
+            {"ulimits": {"nproc": Ulimit(-1, -1)}},
+            {"ulimits": {"nofile": Ulimit(10, -1)}},
+        ],
+    ),
+    "gpu-capabilities": Corpus(
+        [{}, {"gpus": profile(capabilities=("video", "graphics"))}],
+        [
+            {"gpus": profile(capabilities=("display",))},
+            {"gpus": profile(capabilities=("video", "compat32"))},
+        ],
     ),
     "network": Corpus(
         [

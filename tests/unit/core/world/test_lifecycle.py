@@ -49,6 +49,7 @@ def event_for(kind: type, job: Job) -> ev.Event:
         ev.SlicesIdle: ev.SlicesIdle(job.id, job.attempt, (SLICE,)),
         ev.SliceStuck: ev.SliceStuck(job.id, job.attempt, SLICE, "pid 1"),
         ev.Tick: ev.Tick(),
+        ev.DiskJudged: ev.DiskJudged({}, {job.id: "too much"}),
     }
     return made[kind]
 

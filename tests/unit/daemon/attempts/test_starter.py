@@ -10,6 +10,7 @@ import pytest
 from launcher.core.messages.actions import StartAttempt
 from launcher.core.messages.events import AttemptLost
 from launcher.core.policy.policy import Person, PolicyInput
+from launcher.core.policy.sandbox import NO_WISHES
 from launcher.core.policy.settings import Policy
 from launcher.daemon.attempts import starter as module
 from launcher.daemon.attempts.starter import Starter
@@ -55,12 +56,14 @@ def test_a_start_whose_answer_is_lost_is_not_sent_again_if_docker_denies_the_con
         record_of=lambda name: None,
         set=lambda name, record: None,
         attach=lambda action, under: None,
+        wishes=lambda image_id: NO_WISHES,
+        homes=SimpleNamespace(directory="/homes"),
     )
     starter = Starter(
         containers=docker,  # type: ignore[arg-type]
         slice_check=nothing, store="feed", devices=nothing, journal=nothing, pins=nothing,
         pins_directory="/nowhere", secrets=nothing, places=nothing, directories=nothing,
-        capture=nothing, witness=nothing,
+        job_homes=nothing, capture=nothing, witness=nothing,
     )  # fmt: skip
     action = StartAttempt(7, 1, NAME, (), "sha256:1")
     asked = PolicyInput(JobSpec("job", "busybox", CPU), Person(ALICE), Policy(), None)

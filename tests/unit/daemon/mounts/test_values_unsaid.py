@@ -18,10 +18,13 @@ from launcher.core.policy.settings import Policy
 from launcher.daemon.attempts.container_plan import ContainerPlan
 from launcher.daemon.attempts.start_errors import NotStarted
 from launcher.daemon.mounts.container_directories import Directories
+from launcher.daemon.mounts.homes import OwnHomes
+from launcher.daemon.mounts.job_homes import JobHomes
 from launcher.daemon.mounts.secret_mounts import Pinned
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.requests import convert
 from launcher.engine import validate
+from launcher.engine.image_files import ImageFacts
 from launcher.engine.images import ImageConfig
 from launcher.mount_helper import Pins
 
@@ -43,6 +46,7 @@ PLACES = Pinned(Pins(socket.socket), "/run/nobodys")
 STORE = SecretStore(Path("/nowhere"))
 DEVICES = SimpleNamespace(driver=lambda: "", are_given=lambda: True)
 DIRECTORIES = Directories(lambda image_id: ImageConfig(), lambda: True)
+HOMES = JobHomes(OwnHomes("/homes"), lambda image_id: ImageFacts())
 PLAN = ContainerPlan(
     action=ACTION,
     request=ASKED,
@@ -53,6 +57,7 @@ PLAN = ContainerPlan(
     places=PLACES,
     devices=DEVICES,
     directories=DIRECTORIES,
+    job_homes=HOMES,
 )  # type: ignore[arg-type]
 
 

@@ -71,7 +71,24 @@ def test_named_slices_take_nothing_beside_them(extra: str) -> None:
 @pytest.mark.parametrize("what", ["profile: 1g.6gb", f"device_ids: [{ID}]"])
 def test_another_driver_or_capability_is_refused_whatever_is_asked_for(what: str) -> None:
     assert "driver 'amd' is not known" in refused(f"{{driver: amd, {what}}}")
-    assert "the capabilities here are" in refused(f"{{capabilities: [video], {what}}}")
+    told = refused(f"{{capabilities: [x11], {what}}}")
+    assert "'x11' is not a driver capability: compute, utility, video" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "capabilities"),
+    [
+        ("[gpu]", ()),
+        ("[gpu, utility, compute]", ()),
+        ("[video, gpu]", ("video",)),
+        ("[all]", ("video", "graphics")),
+        ("[display, video, display]", ("video", "display")),
+    ],
+)
+def test_what_is_beyond_compute_and_utility_is_asked_of_the_driver(
+    words: str, capabilities: tuple[str, ...]
+) -> None:
+    assert read(f"{{profile: 1g.6gb, capabilities: {words}}}").capabilities == capabilities
 
 
 @pytest.mark.parametrize(
