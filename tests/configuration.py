@@ -79,7 +79,9 @@ def _written(value: Any) -> list[str]:
     """Return how a value may be written, the better ways first."""
     if isinstance(value, MountRoot):
         return [f"{value.path}{':ro' * value.read_only}"]
-    if isinstance(value, tuple | frozenset):
+    if isinstance(value, frozenset):
+        value = tuple(sorted(value))
+    if isinstance(value, tuple):
         return [
             json.dumps(
                 [_written(each)[0] if isinstance(each, MountRoot) else each for each in value]
