@@ -45,6 +45,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "layout": "Cut the GPUs into slices, verify, save, and clean up.",
         "drain": "Take no new jobs on a slice or GPU.",
         "undrain": "Let a slice or GPU take jobs again.",
+        "usage": "Show what users' jobs have on disk.",
+        "clear-cache": "Empty the ~/.cache that your jobs share.",
         "images": "Say whose the images of this machine are.",
     },
     "The daemon": {

@@ -287,6 +287,15 @@ class Client:
                 break
         return dataclasses.replace(reply, jobs=jobs)
 
+    def disk(self) -> list[wire.UserDisk]:
+        """Return the disk space of the caller's jobs and cache; for an admin, of all users."""
+        return decode_list(wire.UserDisk, self._get("/v1/disk"))
+
+    def clear_cache(self, user: str | None = None) -> wire.ClearCacheReply:
+        """Empty the ~/.cache of the caller's jobs; as an admin also that of another user."""
+        reply = self._post("/v1/cache/clear", {"user": user})
+        return decode(wire.ClearCacheReply, reply)
+
     def backup(self) -> Iterator[bytes]:
         """Yield a consistent copy of the daemon's database; raises ``CutStream``."""
         for frame in self._transport.frames("/v1/backup", timeout=BACKUP_SECONDS, method="POST"):

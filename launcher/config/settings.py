@@ -98,7 +98,8 @@ class Keys:
     log_limit_mib: PositiveInt = 256  #: of one attempt's log
     disk_reserve_mib: Count = 16  #: with less free space submits are refused
     inventory_seconds: PositiveFloat = 5.0  #: between two looks at NVML
-    sweep_seconds: PositiveFloat = 10.0  #: between two looks for containers that are left over
+    #: between two looks for containers that are left over, and at the disk space of jobs
+    sweep_seconds: PositiveFloat = 10.0
     orphan_grace_seconds: float = 300.0  #: an unknown container is removed after this time
     docker_timeout_seconds: PositiveFloat = 60.0  #: an answer of Docker counts as lost after it
     nvml_seconds: PositiveFloat = 5.0  #: a GPU is left out if a call of NVML takes longer

@@ -114,7 +114,8 @@ class Daemon:
 
     def _home_keeper(self) -> HomeKeeper:
         homes, containers = self.outside.homes, self.containers
-        return HomeKeeper(homes, containers, self.store_id, lambda: self.event_loop)
+        seconds = self.config.sweep_seconds
+        return HomeKeeper(homes, containers, self.store_id, lambda: self.event_loop, seconds)
 
     def _log_usage(self) -> LogUsage:
         most = self.config.log_limit_mib * 2**20
@@ -370,6 +371,7 @@ class Daemon:
             counts=Counts(self.committer),
             log_use=self.log_use,
             retention=self.retention,
+            home_keeper=self.home_keeper,
             users=self.runners.pools.requests,
         )
 

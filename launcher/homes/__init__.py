@@ -12,7 +12,7 @@ hostile image could plant some there for a later job. The mount helper uses this
 per-user daemon in its own process. Users' directories are changed with their own rights alone.
 """
 
-from launcher.homes.clear import empty, listed, retire_all
+from launcher.homes.clear import empty, listed, retire_all, users_with_caches
 from launcher.homes.make import make
 from launcher.homes.measure import measure_all
 from launcher.homes.values import DiskUse, HomeRequest, HomeUse
@@ -26,4 +26,5 @@ __all__ = [
     "make",
     "measure_all",
     "retire_all",
+    "users_with_caches",
 ]

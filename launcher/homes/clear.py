@@ -48,6 +48,15 @@ def listed(root: int, prefix: str) -> list[str]:
         return []
 
 
+def users_with_caches(root: int) -> list[int]:
+    """Return the uids that have a cache."""
+    try:
+        names = os.listdir(_at(root, CACHES))  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
 def empty(root: int, seconds: float) -> bool:
     """Delete what is out of use, for at most ``seconds``; returns whether nothing is left.
 

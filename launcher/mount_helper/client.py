@@ -166,6 +166,10 @@ class Pins:
         """Return the containers that have directories and whose names start with ``prefix``."""
         return list(self._request("homes", homes=directory, prefix=prefix)["containers"])
 
+    def users_with_caches(self, directory: str) -> list[int]:
+        """Return the uids that have a cache."""
+        return list(self._request("homes", homes=directory, prefix="")["uids"])
+
     def retire_homes(
         self, directory: str, containers: Collection[str] = (), uids: Collection[int] = ()
     ) -> None:

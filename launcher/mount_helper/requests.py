@@ -108,11 +108,12 @@ def home(settings: HelperSettings, fields: Fields) -> Reply:
 
 
 def homes_of(settings: HelperSettings, fields: Fields) -> Reply:
-    """List the ``containers`` that have directories and whose names start with ``prefix``."""
+    """List the ``containers`` with directories, by the start of their names, and all ``uids`` with
+    a cache."""
     values.only(fields, "homes", "prefix")
     prefix = values.prefix_of(fields)
     with _homes(fields) as root:
-        return {"containers": homes.listed(root, prefix)}
+        return {"containers": homes.listed(root, prefix), "uids": homes.users_with_caches(root)}
 
 
 def retire(settings: HelperSettings, fields: Fields) -> Reply:

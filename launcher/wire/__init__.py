@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from launcher.spec.job_spec import Mount as Mount
     from launcher.spec.job_spec import Retries as Retries
     from launcher.spec.job_spec import SignalBefore as SignalBefore
+    from launcher.spec.job_spec import Ulimit as Ulimit
     from launcher.wire.audit import AuditView as AuditView
     from launcher.wire.detail import AttemptView as AttemptView
     from launcher.wire.detail import BlockerView as BlockerView
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from launcher.wire.detail import LimitsView as LimitsView
     from launcher.wire.detail import RetryJobs as RetryJobs
     from launcher.wire.detail import SignalRequest as SignalRequest
+    from launcher.wire.disk import ClearCacheReply as ClearCacheReply
+    from launcher.wire.disk import ClearCacheRequest as ClearCacheRequest
+    from launcher.wire.disk import JobDisk as JobDisk
+    from launcher.wire.disk import UserDisk as UserDisk
     from launcher.wire.error import ErrorReply as ErrorReply
     from launcher.wire.frames import END as END
     from launcher.wire.frames import EVENT as EVENT
@@ -88,7 +93,7 @@ MAX_SMALL_BODY_BYTES = 256 * 1024
 
 _HOMES = {
     "spec.gpus": "GpuRequest",
-    "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore",
+    "spec.job_spec": "ArrayRequest JobSpec Mount Retries SignalBefore Ulimit",
     "wire.jobs": "RegistryAuth SubmitRequest",
     "wire.shown": "ArrayView JobView QueueHead",
     "wire.detail": "SignalRequest RetryJobs EditRequest BlockerView AttemptView EventView "
@@ -101,6 +106,7 @@ _HOMES = {
     "wire.login": "LoginRequest LoginReply",
     "wire.images": "ImageView PublishRequest",
     "wire.history": "PruneReply PruneRequest",
+    "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
     "wire.machine": "SliceView Status Check",
     "wire.audit": "AuditView",
     "wire.error": "ErrorReply",

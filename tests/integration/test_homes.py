@@ -17,7 +17,7 @@ from launcher.fakegpu import dockerapi
 from launcher.fakegpu.image import busybox_tar
 from launcher.fakegpu.sandbox import Sandbox
 from launcher.spec.job_spec import Ulimit
-from launcher.wire import GpuRequest, JobSpec, Mount
+from launcher.wire import GpuRequest, JobSpec, JobView, Mount
 from tests.conftest import MakeDaemon
 from tests.support.daemon import CONFIG, DaemonProcess, as_user
 from tests.support.images import remove_image
@@ -221,3 +221,86 @@ def test_tmp_is_in_memory_where_that_is_asked_for(daemon: DaemonProcess) -> None
 
 def test_accounts_cannot_be_changed(daemon: DaemonProcess) -> None:
     assert "refused" in output(daemon, "echo x >> /etc/passwd || echo refused")
+
+
+def limited(make_daemon: MakeDaemon, more: str) -> DaemonProcess:
+    daemon = make_daemon(config=f"{CONFIG}{more}\n").start()
+    daemon.client.publish([image_of("no-workdir")])
+    return daemon
+
+
+def submit(daemon: DaemonProcess, script: str) -> JobView:
+    request = JobSpec(
+        name="mine", image=image_of("no-workdir"), gpus=NONE, command=("sh", "-c", script)
+    )
+    with as_user(ALICE.pw_uid):
+        return daemon.client.submit([request])[0]
+
+
+def waits_for_disk(daemon: DaemonProcess, job: JobView) -> bool:
+    blockers = daemon.client.queue.why(job.id).blockers
+    return any("have" in b.have and "limit" in b.have for b in blockers)
+
+
+def test_a_user_whose_job_is_above_the_limit_starts_no_other_one(
+    make_daemon: MakeDaemon, shapes: None
+) -> None:
+    daemon = limited(make_daemon, 'policy.disk = "8m"')
+    fills = "dd if=/dev/zero of=/tmp/x bs=1M count=11 2>&-; until [ -e ~/.cache/go ]; do sleep 0.1; done"
+    first = submit(daemon, fills)
+    wait_until(
+        lambda: daemon.state_of(first) == "RUNNING" and "11" in usage_of(daemon, first),
+        what="filled",
+    )
+    second = submit(daemon, "touch ~/.cache/go")
+    wait_until(lambda: waits_for_disk(daemon, second), what="the second waits")
+    third = submit(daemon, "true")
+    with as_user(ALICE.pw_uid):
+        daemon.client.cancel(first.id)
+    assert daemon.done(second).outcome == daemon.done(third).outcome == "COMPLETED"
+
+
+def usage_of(daemon: DaemonProcess, job: JobView) -> str:
+    """The MiB that a job has, as its user sees it."""
+    with as_user(ALICE.pw_uid):
+        (view,) = daemon.client.disk()
+    return str([j.bytes >> 20 for j in view.jobs if j.id == job.id])
+
+
+def test_a_job_far_above_the_limit_ends_with_the_reason(
+    make_daemon: MakeDaemon, shapes: None
+) -> None:
+    daemon = limited(make_daemon, 'policy.disk = "8m"')
+    job = submit(daemon, "dd if=/dev/zero of=$HOME/x bs=1M count=20 2>&-; exec sleep 60")
+    ended = daemon.done(job)
+    assert ended.outcome == "CANCELLED"
+    assert "more than 2 times the limit of 8 MiB" in (ended.message or "")
+
+
+def test_a_full_cache_keeps_jobs_waiting_until_it_is_emptied(
+    make_daemon: MakeDaemon, shapes: None
+) -> None:
+    daemon = limited(make_daemon, "quota.cache_bytes = 4194304")
+    daemon.done(submit(daemon, "dd if=/dev/zero of=$HOME/.cache/x bs=1M count=6"))
+    holds = submit(daemon, "exec sleep 60")
+    wait_until(
+        lambda: "clear-cache" in str(daemon.client.queue.why(submit(daemon, "true").id)), what="x"
+    )
+    with as_user(ALICE.pw_uid):
+        assert daemon.client.clear_cache().bytes > 6 << 20
+    job = submit(daemon, "ls -A ~/.cache")
+    assert (daemon.done(job).outcome, daemon.output(job)) == ("COMPLETED", b"")
+    daemon.client.cancel(holds.id)
+
+
+def test_directories_that_are_deep_or_closed_are_deleted_too(daemon: DaemonProcess) -> None:
+    output(
+        daemon,
+        "cd ~; i=0; while [ $i -lt 600 ]; do mkdir d; cd d; i=$((i+1)); done; touch f;"
+        "cd /tmp; mkdir -p a/b; touch a/b/c; ln -s /etc link; chmod 0 a/b a",
+    )
+    homes = daemon.state / "homes"
+    wait_until(
+        lambda: not list((homes / "jobs").iterdir()) and not list((homes / "removed").iterdir()),
+        what="they are deleted",
+    )

@@ -289,6 +289,9 @@ class FakeHomes:
     def of_containers(self, prefix: str) -> list[str]:
         return [name for name in self.names if name.startswith(prefix)]
 
+    def users_with_caches(self) -> list[int]:
+        return []
+
     def retire(self, containers: Collection[str] = (), uids: Collection[int] = ()) -> None:
         self.names -= set(containers)
 

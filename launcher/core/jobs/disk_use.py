@@ -31,16 +31,14 @@ def judge(
     """
     waits: dict[int, str] = {}
     ends: dict[int, str] = {}
-    usual = size // PART_OF_DISK
     for uid, used in caches.items():
-        most = world.rules.quota_of(world.user_name(uid)).cache_bytes
-        most = usual if most is None else most
+        most = cache_limit(world, world.user_name(uid), size)
         if used > most:
             waits[uid] = (
                 f"~/.cache of the jobs has {_gib(used)}, the limit is {_gib(most)}: "
                 "`launch clear-cache` empties it"
             )
-    most = world.rules.policy.disk or usual
+    most = job_limit(world, size)
     for job_id, used in jobs.items():
         job = world.jobs.get(job_id)
         if job is None or used <= most:
@@ -50,6 +48,17 @@ def judge(
         if used > FAR * most:
             ends[job_id] = f"{text}, more than {FAR} times the limit of {_gib(most)}"
     return ev.DiskJudged(waits, ends)
+
+
+def job_limit(world: World, size: int) -> int:
+    """Return the limit of one job's disk space in bytes; ``size`` is the file system's."""
+    return world.rules.policy.disk or size // PART_OF_DISK
+
+
+def cache_limit(world: World, user: str, size: int) -> int:
+    """Return the limit of a user's cache in bytes; ``size`` is the file system's."""
+    most = world.rules.quota_of(user).cache_bytes
+    return size // PART_OF_DISK if most is None else most
 
 
 def judged(world: World, event: ev.DiskJudged, now: ev.Now) -> list[Action]:

@@ -12,7 +12,7 @@ from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job
 from launcher.daemon import doctor
-from launcher.daemon.api import history_routes, layout_routes
+from launcher.daemon.api import disk_routes, history_routes, layout_routes
 from launcher.daemon.api.handlers import (
     control,
     images,
@@ -135,6 +135,7 @@ CHECKS, JOBS = list[wire.Check], list[wire.JobView]
 RESERVATION, RESERVATIONS = wire.ReservationView, list[wire.ReservationView]
 
 ROUTES: tuple[Route, ...] = (
+    *disk_routes.ROUTES,
     *history_routes.ROUTES,
     *layout_routes.ROUTES,
     get("/v1/status", jobs.status, wire.Status),

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from launcher.core.jobs.disk_use import judge
-from launcher.core.messages import events as ev
 from launcher.core.model.ids import container_prefix, is_host
 from launcher.core.model.job import State
 from launcher.daemon.loop.event_loop import EventLoop
@@ -25,7 +24,6 @@ from launcher.homes import HomeUse
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10.0
 REST = 20.0
 """After a measurement nothing is measured for this multiple of the time it took."""
 LAYER_SECONDS = 60.0
@@ -37,7 +35,10 @@ MOST_CACHES = 100
 
 
 class HomeKeeper:
-    """The directories of one daemon's jobs. ``event_loop`` returns the loop once it exists."""
+    """The directories of one daemon's jobs, measured every ``seconds``.
+
+    ``event_loop`` returns the loop once it exists.
+    """
 
     def __init__(
         self,
@@ -45,15 +46,16 @@ class HomeKeeper:
         containers: Containers,
         store: str,
         event_loop: Callable[[], EventLoop],
+        seconds: float,
     ) -> None:
         self.homes, self._containers = homes, containers
-        self._store, self._event_loop = store, event_loop
+        self._store, self._event_loop, self._seconds = store, event_loop, seconds
         self._retired = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._layers: dict[int, tuple[int, float]] = {}
         """Job id -> bytes of its writable layer, and the monotonic time of its next measurement."""
         self._uids: list[int] = []
-        self.caches: dict[int, int] = {}
+        self._caches: dict[int, int] = {}
         """uid -> bytes of the cache, as last measured."""
         self.jobs: dict[int, int] = {}
         """Job id -> bytes, as last measured."""
@@ -67,12 +69,16 @@ class HomeKeeper:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._retired.set)
 
-    async def clear_cache(self, uid: int) -> None:
-        """Empty a user's cache; raises ``LauncherError``. Running jobs keep what they opened."""
+    async def clear_cache(self, uid: int) -> int:
+        """Empty a user's cache and return the bytes that it had; raises ``LauncherError``.
+
+        Running jobs keep the old one until they end; it is deleted meanwhile.
+        """
+        use = await in_thread("homes", lambda: self.homes.measure([], [uid]))
         await in_thread("homes", lambda: self.homes.retire(uids=[uid]))
-        self.caches.pop(uid, None)
         self._retired.set()
-        self._judge(self.caches, 0)
+        self._judge({uid: 0}, use.size)
+        return use.caches[uid].bytes
 
     def sweep(self, live: Iterable[str]) -> None:
         """Take the directories of containers that are gone out of use. Blocks."""
@@ -116,7 +122,7 @@ class HomeKeeper:
             except LauncherError as error:
                 log.warning("could not measure the directories of jobs: %s", error.message)
             spent = time.monotonic() - started
-            await asyncio.sleep(max(LOOK_SECONDS, REST * spent))
+            await asyncio.sleep(max(self._seconds, REST * spent))
 
     async def _look(self) -> None:
         world = self._event_loop().world
@@ -146,13 +152,9 @@ class HomeKeeper:
         return now
 
     def _judge(self, caches: Mapping[int, int], size: int) -> None:
-        self.caches |= caches
+        self._caches |= caches
         loop = self._event_loop()
-        event = judge(loop.world, self.jobs, self.caches, size) if size else None
-        if event is None:
-            event = ev.DiskJudged(
-                {u: w for u, w in loop.world.disk_full_for.items() if u in self.caches}, {}
-            )
+        event = judge(loop.world, self.jobs, self._caches, size)
         if event.ends or event.waits != loop.world.disk_full_for:
             loop.post(event)
 

@@ -31,6 +31,9 @@ class Homes(Protocol):
     def of_containers(self, prefix: str) -> list[str]:
         """Return the containers that have directories and whose names start with ``prefix``."""
 
+    def users_with_caches(self) -> list[int]:
+        """Return the uids that have a cache."""
+
     def retire(self, containers: Collection[str] = (), uids: Collection[int] = ()) -> None:
         """Take containers' directories and users' caches out of use."""
 
@@ -62,6 +65,10 @@ class HelpersHomes:
         """Have the helper list them."""
         return self._pins.homes(self.directory, prefix)
 
+    def users_with_caches(self) -> list[int]:
+        """Have the helper list them."""
+        return self._pins.users_with_caches(self.directory)
+
     def retire(self, containers: Collection[str] = (), uids: Collection[int] = ()) -> None:
         """Have the helper rename them."""
         self._pins.retire_homes(self.directory, containers, uids)
@@ -90,6 +97,11 @@ class OwnHomes:
         """List them."""
         with self._root() as root:
             return homes.listed(root, prefix)
+
+    def users_with_caches(self) -> list[int]:
+        """List them."""
+        with self._root() as root:
+            return homes.users_with_caches(root)
 
     def retire(self, containers: Collection[str] = (), uids: Collection[int] = ()) -> None:
         """Rename them."""

@@ -26,6 +26,7 @@ from launcher.daemon.loop.health import Health
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.machine.devices import Devices
 from launcher.daemon.machine.idle_check import IdleCheck
+from launcher.daemon.mounts.home_keeper import HomeKeeper
 from launcher.daemon.mounts.secret_mounts import SecretMounts
 from launcher.daemon.mounts.secret_store import SecretStore
 from launcher.daemon.output.log_usage import LogUsage
@@ -85,6 +86,7 @@ class Context:
     counts: Counts
     log_use: LogUsage
     retention: Retention
+    home_keeper: HomeKeeper
     users: FairPool
     """Threads for blocking calls of requests."""
 
