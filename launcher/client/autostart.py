@@ -16,6 +16,7 @@ from pathlib import Path
 
 from launcher.client import sockets
 from launcher.client.sockets import answers
+from launcher.config.docker_context import docker_host
 from launcher.errors import DaemonUnreachable
 
 IDLE_EXIT_SECONDS = 600
@@ -25,7 +26,6 @@ UNITS = tuple(
     for place in ("/etc", "/run", "/lib", "/usr/lib", "/usr/local/lib")
 )
 """A system service that has one of these may be slow to start: no per-user daemon beside it."""
-DOCKER_SOCKET = "/var/run/docker.sock"
 
 _POLL_SECONDS = 0.02
 _LOG_LINES = 10
@@ -59,8 +59,8 @@ def ensure_daemon() -> bool:
 
 
 def docker_socket() -> str | None:
-    """Return the caller's local Docker socket, None if ``DOCKER_HOST`` is remote."""
-    host = os.environ.get("DOCKER_HOST") or f"unix://{DOCKER_SOCKET}"
+    """Return the caller's local Docker socket, None if it is remote."""
+    host = docker_host()
     return host.removeprefix("unix://") if host.startswith("unix://") else None
 
 
@@ -72,9 +72,9 @@ def _is_ours_to_start() -> bool:
     docker = docker_socket()
     if docker is None:
         raise DaemonUnreachable(
-            "no launcher daemon is running, and none can be started: DOCKER_HOST"
-            f" ({os.environ['DOCKER_HOST']}) is not a local socket",
-            fix="Unset DOCKER_HOST, or set it to unix:///path/of/the/socket.",
+            "no launcher daemon is running, and none can be started: your Docker"
+            f" ({docker_host()}) is not a local socket",
+            fix="Set DOCKER_HOST to unix:///path/of/the/socket, or `docker context use default`.",
         )
     if not answers(docker):
         raise DaemonUnreachable(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from launcher.config import default_paths
+from launcher.config.docker_context import docker_host
 from launcher.config.history import History, with_jobs
 from launcher.config.limits import Limits
 from launcher.core.policy.settings import (
@@ -192,6 +193,7 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> Confi
     file = Path(named or (default_paths.SYSTEM_CONFIG if system else default_paths.own_config(env)))
     text = file_text(file, required=bool(named))
     settings: dict[str, Any] = {
+        "docker_host": default_paths.DOCKER_HOST if system else docker_host(env),
         "socket": default_paths.default_socket(env),
         "state_dir": default_paths.SYSTEM_STATE if system else default_paths.own_state(env),
         "lock_dir": SYSTEM_LOCKS if system else None,

@@ -100,6 +100,10 @@ class Containers:
         """Return Docker's version; the cheapest check that it responds."""
         return str(self.version()["Version"])
 
+    def architecture(self) -> str:
+        """Return the machine's architecture by Go's name (GOARCH)."""
+        return str(self.version().get("Arch") or "")
+
     def version(self) -> dict[str, Any]:
         """Return the versions of Docker and its components: GET /version."""
         return self._pinger.version()

@@ -71,6 +71,7 @@ class ImageConfig:
     environment: Mapping[str, str] = field(default_factory=dict)
     working_dir: str | None = None
     volumes: tuple[str, ...] = ()
+    architecture: str = ""
 
 
 class Images:
@@ -115,15 +116,17 @@ class Images:
         """Return what an image defines; empty if it is gone."""
         try:
             with self._connection.borrow() as api:
-                config = api.inspect_image(image_id).get("Config") or {}
+                info = api.inspect_image(image_id)
         except Refused as refused:
             if refused.refusal in (Refusal.IMAGE_MISSING, Refusal.MISSING):
                 return ImageConfig()
             raise
+        config = info.get("Config") or {}
         return ImageConfig(
             dict(entry.partition("=")[::2] for entry in config.get("Env") or []),
             config.get("WorkingDir") or None,
             tuple(config.get("Volumes") or ()),
+            str(info.get("Architecture") or ""),
         )
 
     def digest(self, image_id: str) -> str | None:

@@ -246,7 +246,7 @@ def test_a_user_whose_job_is_above_the_limit_starts_no_other_one(
     make_daemon: MakeDaemon, shapes: None
 ) -> None:
     daemon = limited(make_daemon, 'policy.disk = "8m"')
-    fills = "dd if=/dev/zero of=/tmp/x bs=1M count=11 2>&-; until [ -e ~/.cache/go ]; do sleep 0.1; done"
+    fills = "dd if=/dev/zero of=/tmp/x bs=1M count=11;until [ -e ~/.cache/go ]; do sleep 0.1; done"
     first = submit(daemon, fills)
     wait_until(
         lambda: daemon.state_of(first) == "RUNNING" and "11" in usage_of(daemon, first),
@@ -304,3 +304,19 @@ def test_directories_that_are_deep_or_closed_are_deleted_too(daemon: DaemonProce
         lambda: not list((homes / "jobs").iterdir()) and not list((homes / "removed").iterdir()),
         what="they are deleted",
     )
+
+
+def test_a_job_that_runs_out_of_memory_is_told_how_much_of_it_was_files(
+    daemon: DaemonProcess,
+) -> None:
+    request = JobSpec(
+        name="mine", image=image_of("no-workdir"), gpus=NONE, mem_limit=64 << 20,
+        shm_size=32 << 20, tmp="memory",
+        command=("sh", "-c", "dd if=/dev/zero of=/tmp/x bs=1M count=50; sleep 1.5;"
+                 "dd if=/dev/zero of=/tmp/y bs=1M count=50"),
+    )  # fmt: skip
+    with as_user(ALICE.pw_uid):
+        job = daemon.client.submit([request])[0]
+    ended = daemon.done(job)
+    assert ended.outcome == "OUT_OF_MEMORY", ended
+    assert "its memory limit is 64 MiB; when last measured, 5" in (ended.message or "")

@@ -139,6 +139,9 @@ class FakeContainers:
         self._port.call("version", "", lambda: None)
         return "20.10.24+dfsg1"
 
+    def architecture(self) -> str:
+        return "amd64"
+
     def incarnation(self) -> DockerdIdentity | None:
         number = self._port.call("incarnation", "", lambda: self._docker.incarnation)
         return DockerdIdentity(number, number, self._docker.born, self._docker.live_restore)

@@ -14,12 +14,21 @@ from launcher.core.policy.policy import has_no_controls, is_kernels
 
 _LOADER = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH")
 _DEVICES = ("DOCKER_RESOURCE_", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_", "NVIDIA_MIG_MONITOR_")
+_OLDER = {"amd64": ("386",), "arm64": ("arm",)}
 TOOLKIT_FIXED = "1.17.8"
 
 
 def names_a_library(environment: Mapping[str, str]) -> bool:
     """Whether an image changes the loader's behaviour: then the toolkit's version counts."""
     return any(environment.get(name) for name in _LOADER)
+
+
+def runs_on(image: str, machine: str) -> bool:
+    """Whether a machine runs programs of an image's architecture, both by Go's names (GOARCH).
+
+    An unknown one counts as the machine's.
+    """
+    return "" in (image, machine) or image in (machine, *_OLDER.get(machine, ()))
 
 
 def faults(

@@ -111,8 +111,8 @@ class ActionRunners:
     def _for_images(self, images: Images, toolkit_fixed: Callable[[], bool]) -> ImageActions:
         return ImageActions(
             images, self.pools, self.credentials, self._roles, self._subscriptions,
-            toolkit_fixed=toolkit_fixed, world=lambda: self.event_loop.world,
-            post=self.event_loop.post,
+            toolkit_fixed=toolkit_fixed, architecture=self._containers.architecture,
+            world=lambda: self.event_loop.world, post=self.event_loop.post,
         )  # fmt: skip
 
     def _by_action(self) -> dict[type, Callable[[Any], Awaitable[None]]]:

@@ -31,17 +31,23 @@ log = logging.getLogger(__name__)
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 _NOT_STARTED = "00010101000000"
 """The start of a container that Docker does not know was started, see ``_start_of``."""
+MEASURE_SECONDS = 1.0
+"""The files of a container are in memory until its last process ends, too short to look then."""
 _OOM_FILES = ("memory.events", "memory.oom_control")
 """Files of cgroup v2 and v1; each has a line "oom_kill N"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Witnessed:
-    """An end: its time (seconds since 1970), and exit code and OOM kill if known."""
+    """An end: its time (seconds since 1970), and exit code and OOM kill if known.
+
+    ``files`` are the bytes that files in memory (/dev/shm, tmpfs) had when last measured.
+    """
 
     at: float | None
     exit_code: int | None
     oom: bool
+    files: int | None = None
 
 
 @dataclass(slots=True)
@@ -52,6 +58,7 @@ class _Watched:
     """Identifies this start of the container."""
     oom_file: Path | None
     oom: bool = False
+    files: int | None = None
     seen: bool = False
     at: float | None = None
     end: Witnessed | None = None
@@ -185,12 +192,18 @@ class ExitWitness:
             self._notifier.unstore(f"{STORED}{watched.name}_{watched.start}")
 
     def _look(self) -> None:
+        due = time.monotonic()
         while True:
-            for fd, events in self._epoll.poll():
+            for fd, events in self._epoll.poll(MEASURE_SECONDS):
                 with self._lock:
                     watched = self._by_fd.get(fd)
                     if watched is not None:
                         self._see(watched, events)
+            if time.monotonic() >= due:
+                for watched in list(self._watched.values()):
+                    if watched.oom_file is not None and not watched.seen:
+                        watched.files = _files_in_memory(watched.oom_file.parent) or watched.files
+                due = time.monotonic() + MEASURE_SECONDS
 
     def _see(self, watched: _Watched, events: int) -> None:
         """Record an end: EPOLLIN when the init has ended, EPOLLHUP when it was reaped as well."""
@@ -203,10 +216,22 @@ class ExitWitness:
             return
         status = pidfd.exit_status(watched.pidfd) if self._statuses else None
         code = None if status is None else pidfd.exit_code(status)
-        watched.end = Witnessed(watched.at, code, watched.oom)
+        watched.end = Witnessed(watched.at, code, watched.oom, watched.files)
         about_container(log, watched.name).debug("its init ended: %s", watched.end)
         self._release(watched)
         watched.over.set()
+
+
+def _files_in_memory(group: Path) -> int | None:
+    """Return the bytes of files in memory that a cgroup is charged for; None if unknown.
+
+    ``shmem`` of memory.stat, in both versions (kernel: admin-guide/cgroup-v2.rst).
+    """
+    try:
+        rows = [line.split(" ") for line in lines(read_text(group / "memory.stat"))]
+    except OSError:
+        return None
+    return next((int(row[1]) for row in rows if row[0] == "shmem"), None)
 
 
 def _start_of(container: Container) -> str:

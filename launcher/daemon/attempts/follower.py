@@ -190,7 +190,7 @@ class Follower:
                 container.oom,
                 *times,
                 idle,
-                container.error or None,
+                container.error or _of_memory(container, seen),
             )
         self._post(event)
 
@@ -270,3 +270,15 @@ class Follower:
 
     def _log_grew(self) -> None:
         self._grown(self._action.job)
+
+
+def _of_memory(container: Container, seen: Witnessed | None) -> str | None:
+    """Say how much of the memory were files, for a container that ran out of it."""
+    limit = (container.info.get("HostConfig") or {}).get("Memory")
+    if not container.oom or not limit or seen is None or seen.files is None:
+        return None
+    most, files = limit // 2**20, seen.files // 2**20
+    return (
+        f"its memory limit is {most} MiB; when last measured, {files} MiB of it were files in "
+        "memory (/dev/shm, and /tmp with `tmp: memory`)"
+    )

@@ -33,12 +33,14 @@ class ImageActions:
         subscriptions: Subscriptions,
         *,
         toolkit_fixed: Callable[[], bool],
+        architecture: Callable[[], str],
         world: Callable[[], World],
         post: Callable[[ev.Event], None],
     ) -> None:
         self._images, self._pools, self._credentials = images, pools, credentials
         self._roles, self._subscriptions = roles, subscriptions
         self._toolkit_fixed, self._world, self._post = toolkit_fixed, world, post
+        self._architecture = architecture
         self._harmless: set[str] = set()
 
     def _payer(self, key: ImageKey) -> int:
@@ -81,6 +83,9 @@ class ImageActions:
 
     def _image_faults(self, image_id: str) -> list[str]:
         image = self._images.config(image_id)
+        if not image_rules.runs_on(image.architecture, machine := self._architecture()):
+            rule = "(rule image-architecture)"
+            return [f"it is built for {image.architecture}, and this machine is {machine} {rule}"]
         fixed = not image_rules.names_a_library(image.environment) or self._toolkit_fixed()
         return list(image_rules.faults(image.environment, image.working_dir, toolkit_fixed=fixed))
 
