@@ -309,11 +309,12 @@ def test_directories_that_are_deep_or_closed_are_deleted_too(daemon: DaemonProce
 def test_a_job_that_runs_out_of_memory_is_told_how_much_of_it_was_files(
     daemon: DaemonProcess,
 ) -> None:
+    fill = "dd if=/dev/zero bs=1M count=50"
+    script = f"{fill} of=/tmp/x; sleep 1.5; {fill} of=/tmp/y"
     request = JobSpec(
         name="mine", image=image_of("no-workdir"), gpus=NONE, mem_limit=64 << 20,
         shm_size=32 << 20, tmp="memory",
-        command=("sh", "-c", "dd if=/dev/zero of=/tmp/x bs=1M count=50; sleep 1.5;"
-                 "dd if=/dev/zero of=/tmp/y bs=1M count=50"),
+        command=("sh", "-c", script),
     )  # fmt: skip
     with as_user(ALICE.pw_uid):
         job = daemon.client.submit([request])[0]

@@ -11,6 +11,7 @@ from launcher.cli.foreground.interrupts import Interrupts
 from launcher.cli.output import job_format, terminal
 from launcher.cli.output.escapes import Cleaner
 from launcher.cli.output.exit_codes import EXIT_CANCELLED, EXIT_NEVER_RAN, exit_status
+from launcher.cli.output.hints import OutputTail
 from launcher.cli.output.progress import PullProgress
 from launcher.client import Client
 from launcher.client.decode import decode, decode_list
@@ -47,6 +48,8 @@ def follow(
 
 def _pass_on(frame: Frame, job: int, narrator: Narrator, cleaner: Cleaner) -> None:
     narrator.close()
+    if frame.stream in (STDOUT, STDERR):
+        narrator.tail.add(frame.data)
     if frame.stream == STDOUT:
         try:
             terminal.write(1, cleaner.clean(1, frame.data))
@@ -65,6 +68,8 @@ def end_status(end: JobView, narrator: Narrator, interrupts: Interrupts, *, quie
     if narrator.trouble is not None:
         return EXIT_NEVER_RAN
     tell_end(end, quiet=quiet)
+    if end.outcome == "FAILED" and not quiet and (hint := narrator.tail.hint()) is not None:
+        terminal.say(f"hint: {hint}")
     return EXIT_CANCELLED if interrupts.terminated else exit_status(end)
 
 
@@ -101,6 +106,7 @@ class Narrator:
         self._attempt = 1
         self._ran = image is None  # its command is started here
         self._gave_up = False
+        self.tail = OutputTail()
         self._progress = PullProgress(image or "", quiet=quiet)
 
     def event(self, data: bytes) -> str:

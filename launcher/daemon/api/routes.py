@@ -38,8 +38,9 @@ async def _submit(context: Context, caller: Caller, request: web.Request) -> Any
     body = await request_bodies.submit_request(await request.read())
     context.limiter.jobs(caller, submit.count_of(body.jobs), dry_run=body.dry_run)
     warning = context.log_use.warning(caller.owner, admin=caller.admin)
-    if warning is not None:
-        request[NOTICE] = warning
+    groups = await submit.groups_notice(context, caller, body.jobs)
+    if notices := [text for text in (warning, groups) if text is not None]:
+        request[NOTICE] = "; ".join(notices)
     return await submit.submit(context, caller, body)
 
 

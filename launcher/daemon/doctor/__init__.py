@@ -79,8 +79,9 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         within("disk", _host, context),
         within("exits", exits.check, config.kernel_exit_status),
         within("mounts", functools.partial(mounts.check, context.pins, needed=config.system)),
+        within("homes", mounts.check_homes, context.home_keeper.homes),
     )
-    engine, extra, tools, machine, ends, mounting = results
+    engine, extra, tools, machine, ends, mounting, homes = results
     return [
         *_daemon(context),
         *engine,
@@ -90,6 +91,7 @@ async def findings(context: Context, uid: int) -> list[Finding]:
         *gpus.quarantined(world.slices.values()),
         *ends,
         *mounting,
+        *homes,
         *machine,
         *await _images(context, uid),
     ]

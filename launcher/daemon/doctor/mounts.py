@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from launcher.daemon.doctor.finding import Finding, ok, warning
+from launcher.daemon.doctor.finding import Finding, ok, problem, warning
+from launcher.daemon.mounts.homes import Homes
 from launcher.errors import LauncherError
 from launcher.mount_helper import Pins
 
-NAME = "mounts"
+NAME, HOMES = "mounts", "homes"
+GIB = 2**30
 
 
 def check(pins: Pins, *, needed: bool) -> list[Finding]:
@@ -23,3 +25,14 @@ def check(pins: Pins, *, needed: bool) -> list[Finding]:
         return [ok(NAME, "users can mount what they may open")]
     fix = "Jobs without mounts still run; mounts need root, CAP_SYS_ADMIN and Linux 5.12."
     return [warning(NAME, f"users cannot mount anything: {trouble}", fix)]
+
+
+def check_homes(homes: Homes) -> list[Finding]:
+    """Check the directory of jobs' HOME and /tmp, without which no user's job starts."""
+    try:
+        size = homes.measure([], []).size
+    except LauncherError as away:
+        fix = away.fix or "Set homes_directory in launcher.toml to a directory of root's."
+        return [problem(HOMES, f"users' jobs cannot start: {away.message}", fix)]
+    text = f"HOME and /tmp of jobs are in {homes.directory}, on a file system of {size // GIB} GiB"
+    return [ok(HOMES, text)]

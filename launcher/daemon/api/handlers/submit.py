@@ -86,6 +86,27 @@ async def _queue(
     return jobs
 
 
+async def groups_notice(
+    context: Context, caller: Caller, requests: Sequence[JobSpec]
+) -> str | None:
+    """Say which of the submitter's groups the containers will have, if they could matter.
+
+    None without mounts, and for a user without further groups.
+    """
+    if caller.uid == 0 or not any(request.volumes for request in requests):
+        return None
+    rules = context.world.rules.policy
+    person = await context.accounts.person(caller.uid, caller.owner, rules.groups)
+    primary = person.group_names.get(person.owner.gid)
+    kept = {person.group_names.get(gid, str(gid)) for gid in person.gids}
+    left = person.groups - kept - {primary}
+    if not kept and not left:
+        return None
+    has = ", ".join(sorted(kept | ({primary} if primary else set())))
+    text = f"runs as {caller.owner.name} with the groups {has or 'of no name'}"
+    return text + (f", not {', '.join(sorted(left))}" if left else "")
+
+
 async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     """Raise ``PinRefused`` for a mount that the submitter may not open, at submit and not only at
     the start.
