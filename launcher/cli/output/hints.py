@@ -31,5 +31,5 @@ class OutputTail:
         text = match[0].decode(errors="replace")
         return (
             f"the output says '{text}': a job runs as its user, not as root. It can write to HOME, "
-            "/tmp, its working directory and its mounts (`launch help images`)"
+            "/tmp, its working directory and its mounts (`launch help containers`)"
         )
