@@ -47,7 +47,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "undrain": "Let a slice or GPU take jobs again.",
         "usage": "Show what users' jobs have on disk.",
         "clear-cache": "Empty the ~/.cache that your jobs share.",
-        "images": "Say whose the images of this machine are.",
+        "image": "Load images of your own; say whose images are.",
     },
     "The daemon": {
         "serve": "Run the daemon in the foreground.",

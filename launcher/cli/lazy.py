@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+FORMER = {"images": "image"}
+"""Names of verbs in 0.1.0."""
+
 
 class LazyGroup(click.Group):
     """``sections``: heading -> verb -> summary. ``packages``: heading -> where its modules are."""
@@ -29,6 +32,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a verb's command, from the module of its name."""
+        cmd_name = FORMER.get(cmd_name, cmd_name)
         for heading, verbs in self._sections.items():
             if cmd_name in verbs:
                 name = cmd_name.replace("-", "_") + ("_" if keyword.iskeyword(cmd_name) else "")

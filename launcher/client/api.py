@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launcher import errors, wire
@@ -23,6 +23,8 @@ RECONNECT_SECONDS = 60.0
 REPAIR_SECONDS = 180.0
 MOST_ROUNDS = 1000
 """In this many rounds of a few seconds a daemon deletes some million jobs."""
+LOAD_SECONDS = 3700.0
+"""Docker unpacks an archive before it replies."""
 BACKUP_SECONDS = 600.0
 """The daemon copies its database before it sends the first byte."""
 _RETRY_SECONDS = 0.1
@@ -286,6 +288,21 @@ class Client:
             if not reply.more:
                 break
         return dataclasses.replace(reply, jobs=jobs)
+
+    def load_image(self, name: str, archive: Iterable[bytes]) -> wire.OwnImageView:
+        """Load an image of the caller's from the pieces of an archive (`docker save`)."""
+        path = f"/v1/images/load?{query([('name', name)])}"
+        return decode(
+            wire.OwnImageView, self._transport.upload(path, archive, timeout=LOAD_SECONDS)
+        )
+
+    def own_images(self) -> list[wire.OwnImageView]:
+        """Return the images that the caller loaded; for an admin those of all users."""
+        return decode_list(wire.OwnImageView, self._get("/v1/images/own"))
+
+    def remove_image(self, image: str) -> wire.OwnImageView:
+        """Remove an image that the caller loaded: ``localhost/NAME[:TAG]``."""
+        return decode(wire.OwnImageView, self._post("/v1/images/remove", {"image": image}))
 
     def disk(self) -> list[wire.UserDisk]:
         """Return the disk space of the caller's jobs and cache; for an admin, of all users."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import launcher
@@ -76,6 +76,23 @@ class Transport:
         try:
             connection.patient(wakeup)
             yield from _frames(connection)
+        finally:
+            connection.close()
+
+    def upload(self, path: str, body: Iterable[bytes], *, timeout: float) -> Any:
+        """Return the parsed JSON of an exchange whose body may be of any length."""
+        connection = self._connect(timeout)
+        headers = {VERSION_HEADER: launcher.__version__, "Accept": "application/json"}
+        try:
+            connection.upload("POST", path, headers, body)
+            content = self._all(connection)
+            if not 200 <= connection.status < 300:
+                raise _error(connection, content)
+            return json.loads(content)
+        except TimeoutError as error:
+            raise self._slow() from error
+        except (OSError, ProtocolError) as error:
+            raise CutStream(f"the daemon on {self.socket} went away before it replied") from error
         finally:
             connection.close()
 

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _LINE = 64 * 1024
 _PIECE = 64 * 1024
@@ -52,6 +52,22 @@ class HttpConnection:
         if body or method == "POST":
             lines.append(f"Content-Length: {len(body)}")
         self._send("\r\n".join([*lines, "", ""]).encode("ascii") + body)
+        self._read_head()
+
+    def upload(
+        self, method: str, path: str, headers: Mapping[str, str], body: Iterable[bytes]
+    ) -> None:
+        """As ``request`` with a body of any length, in chunks.
+
+        The reply may come before the body's end.
+        """
+        lines = [f"{method} {path} HTTP/1.1", "Host: launcher", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._socket.sendall("\r\n".join([*lines, "Transfer-Encoding: chunked", "", ""]).encode())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has refused
+            for piece in filter(None, body):  # an empty chunk would end the body
+                self._socket.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self._socket.sendall(b"0\r\n\r\n")
         self._read_head()
 
     def patient(self, wakeup: int | None = None) -> None:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core.jobs import admission, attempts, control, disk_use, images, pruning, xids
+from launcher.core.jobs import (
+    admission,
+    attempts,
+    control,
+    disk_use,
+    images,
+    own_images,
+    pruning,
+    xids,
+)
 from launcher.core.jobs.submit import submit_in_pieces
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
@@ -190,6 +199,8 @@ _HANDLERS: dict[type, Callable[[World, Any, ev.Now], list[Action]]] = {
     ev.DaemonDrained: _drained,
     ev.Tick: _tick,
     ev.DiskJudged: disk_use.judged,
+    ev.OwnImageLoaded: own_images.loaded,
+    ev.OwnImageRemoved: own_images.removed,
 }
 
 

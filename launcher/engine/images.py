@@ -129,6 +129,17 @@ class Images:
             str(info.get("Architecture") or ""),
         )
 
+    def untag(self, name: str) -> None:
+        """Remove a name, and the image with its last one unless it runs; no effect if gone."""
+        try:
+            with self._connection.borrow() as api:
+                api.remove_image(name, force=True)
+        except Refused as refused:
+            if refused.refusal not in (
+                Refusal.IMAGE_MISSING, Refusal.MISSING, Refusal.CONFLICT,
+            ):  # fmt: skip
+                raise
+
     def digest(self, image_id: str) -> str | None:
         """Return the repository digest of a local image, None if never pulled or pushed."""
         with self._connection.borrow() as api:

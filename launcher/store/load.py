@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from launcher.core.model.gpu import Slice
+from launcher.core.model.own_image import OwnImage
 from launcher.core.model.packing import Place
 from launcher.core.model.slice_state import SliceState
 from launcher.core.model.use import weight
@@ -75,6 +76,10 @@ def _machine(db: sqlite3.Connection, world: World) -> None:
         owners = world.private_images.get(image_id, frozenset())
         world.private_images[image_id] = owners | {uid}
     world.public_images.update(row[0] for row in db.execute(_Q["public_images"]))
+    for row in db.execute(_Q["own_images"]):
+        world.own_images[row["uid"], row["name"]] = OwnImage(
+            row["uid"], row["user"], row["name"], row["image_id"], row["bytes"], row["loaded_at"]
+        )
     world.pulls.update((row[0], row[1]) for row in db.execute(_Q["pulls"]))
     for row in db.execute(_Q["drains"]):
         world.drains[row["uuid"]] = rows.drain_from(row)

@@ -49,6 +49,16 @@ DELETE FROM reservations WHERE name = ?;
 -- name: put_private_image
 INSERT INTO private_images (image_id, uid) VALUES (?, ?);
 
+-- name: own_images
+SELECT * FROM own_images;
+
+-- name: put_own_image
+INSERT OR REPLACE INTO own_images (uid, name, user, image_id, bytes, loaded_at)
+VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: delete_own_image
+DELETE FROM own_images WHERE uid = ? AND name = ?;
+
 -- name: put_public_image
 INSERT OR IGNORE INTO public_images (image_id) VALUES (?);
 

@@ -235,6 +235,12 @@ class Store:
         db.executemany(_Q["put_public_image"], [(image,) for image in public if public[image]])
         gone = [(image,) for image in public if not public[image]]
         db.executemany(_Q["delete_public_image"], gone)
+        for (uid, name), own in changes.own_images.items():
+            if own is None:
+                db.execute(_Q["delete_own_image"], (uid, name))
+            else:
+                row = (uid, name, own.user, own.image_id, own.bytes, own.loaded_at)
+                db.execute(_Q["put_own_image"], row)
         opened = [pull for pull, is_open in changes.pulls.items() if is_open]
         db.executemany(_Q["put_pull"], opened)
         db.executemany(_Q["delete_pull"], [p for p in changes.pulls if not changes.pulls[p]])

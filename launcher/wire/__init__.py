@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from launcher.wire.history import PruneReply as PruneReply
     from launcher.wire.history import PruneRequest as PruneRequest
     from launcher.wire.images import ImageView as ImageView
+    from launcher.wire.images import OwnImageView as OwnImageView
     from launcher.wire.images import PublishRequest as PublishRequest
+    from launcher.wire.images import RemoveImageRequest as RemoveImageRequest
     from launcher.wire.jobs import RegistryAuth as RegistryAuth
     from launcher.wire.jobs import SubmitRequest as SubmitRequest
     from launcher.wire.layout import DrainRequest as DrainRequest
@@ -104,7 +106,7 @@ _HOMES = {
     "wire.queue": "Ahead Forecast Gate LaneView QueueEntry ReservationView ReserveRequest Run "
     "SelectRequest WhatIfLayout WhatIfRequest Why",
     "wire.login": "LoginRequest LoginReply",
-    "wire.images": "ImageView PublishRequest",
+    "wire.images": "ImageView OwnImageView PublishRequest RemoveImageRequest",
     "wire.history": "PruneReply PruneRequest",
     "wire.disk": "ClearCacheReply ClearCacheRequest JobDisk UserDisk",
     "wire.machine": "SliceView Status Check",

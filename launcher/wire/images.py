@@ -18,6 +18,27 @@ class PublishRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemoveImageRequest:
+    """Remove an image that was loaded: ``localhost/NAME[:TAG]``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    image: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnImageView:
+    """An image that a user loaded; others call it ``localhost/USER/NAME``."""
+
+    name: str
+    user: str
+    id: str
+    bytes: int
+    loaded_at: str
+    public: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageView:
     """An image of this machine; ``name`` is a tag of it, or its id."""
 

@@ -219,9 +219,9 @@ def test_an_image_that_was_there_is_the_admins_until_one_publishes_it(
     assert daemon.done(ask(daemon, fresh, 0, "never")).outcome == "COMPLETED"
     refused = daemon.done(ask(daemon, fresh, BOB_UID, "never"))
     assert refused.outcome == "FAILED"
-    assert f"`launch images publish {fresh}`" in (refused.message or "")
+    assert f"`launch image publish {fresh}`" in (refused.message or "")
     (told,) = [check for check in daemon.client.doctor() if check.check == "images"]
-    assert "`launch images publish --all`" in (told.fix or "")
+    assert "`launch image publish --all`" in (told.fix or "")
     with as_user(BOB_UID), pytest.raises(NotAllowed):
         daemon.client.publish([fresh])
     done = daemon.cli("images", "publish", fresh)

@@ -17,6 +17,7 @@ from collections.abc import Set
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, FindImage, PullImage, SettlePull
 from launcher.core.model.job import ImageKey, Job, Outcome, Reason, State, short_id
+from launcher.core.model.own_image import is_own
 from launcher.core.model.slice_state import Having, ImageState
 from launcher.core.world.transitions import finish, move
 from launcher.core.world.world import World
@@ -30,8 +31,7 @@ PULL_AGAIN_SECONDS = 10.0
 """Delay before the next try if a pull did not reach the registry; doubled each time."""
 ROOT = 0
 NOT_THEIRS = (
-    "It is on this machine, for admins only: an admin can publish it with "
-    "`launch images publish {}`"
+    "It is on this machine, for admins only: an admin can publish it with `launch image publish {}`"
 )
 
 
@@ -42,7 +42,7 @@ def want(world: World, job: Job) -> list[Action]:
         state.waiting[job.id] = None
         return []
     world.images[job.image] = ImageState(Having.FINDING, job.owner.uid, {job.id: None})
-    if job.image.policy != "always":
+    if job.image.policy != "always" or is_own(job.image.reference):
         return [FindImage(job.image)]
     _to_pull(world, job.image)
     return start_pulls(world)
@@ -175,7 +175,7 @@ def _given(world: World, key: ImageKey, image_id: str) -> None:
     if key.credentials_uid is None:
         _make_public(world, image_id)
         return
-    _make_private(world, image_id, {key.credentials_uid})
+    make_private(world, image_id, {key.credentials_uid})
     _end_pull(world, key)
 
 
@@ -187,7 +187,7 @@ def _make_public(world: World, image_id: str) -> None:
         world.changes.private_images[image_id] = frozenset()
 
 
-def _make_private(world: World, image_id: str, uids: Set[int]) -> None:
+def make_private(world: World, image_id: str, uids: Set[int]) -> None:
     """Allow these users to run an image too; a public image stays public."""
     before = world.private_images.get(image_id, frozenset())
     if image_id not in world.public_images and not uids <= before:
@@ -235,7 +235,7 @@ def settled(world: World, event: ev.PullSettled, now: ev.Now) -> list[Action]:
     """
     image_id, is_open = event.image_id, (event.reference, event.uid) in world.pulls
     if is_open and image_id is not None and image_id not in world.private_images:
-        _make_private(world, image_id, {ROOT})
+        make_private(world, image_id, {ROOT})
     if not _pulls(world, event.reference, event.uid):
         _close_pull(world, event.reference, event.uid)
     return []
@@ -250,6 +250,10 @@ def published(world: World, event: ev.ImagesPublished, now: ev.Now) -> list[Acti
 
 def forget(world: World, event: ev.ImagesGone, now: ev.Now) -> list[Action]:
     """Forget the owners of images that are gone: they can only return by a pull."""
+    for key, own in list(world.own_images.items()):
+        if own.image_id in event.image_ids:
+            del world.own_images[key]
+            world.changes.own_images[key] = None
     for image_id in sorted(event.image_ids):
         if image_id in world.public_images:
             world.public_images.discard(image_id)

@@ -35,6 +35,7 @@ from launcher.core.messages.requests import Submitted as Submitted
 from launcher.core.messages.requests import UnreserveAsked as UnreserveAsked
 from launcher.core.model.gpu import Inventory, Xid
 from launcher.core.model.job import ImageKey
+from launcher.core.model.own_image import OwnImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,21 @@ class ImageResolved:
     image_id: str
     pulled: bool = False
     admins: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnImageLoaded:
+    """A user has loaded an image under a name."""
+
+    image: OwnImage
+
+
+@dataclass(frozen=True, slots=True)
+class OwnImageRemoved:
+    """A user's image, or its name, was removed."""
+
+    uid: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +342,8 @@ Event = (
     | Submitted
     | ImageResolved
     | DiskJudged
+    | OwnImageLoaded
+    | OwnImageRemoved
     | PullSettled
     | ImagesPublished
     | ImagesGone

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from launcher.core.model.job import Owner
+from launcher.core.model.own_image import PREFIX
 from launcher.core.policy.settings import MountRoot, Policy, PolicyProfile
 from launcher.errors import NotAllowed
 from launcher.imageref import is_allowed, is_id, repository_of, tag_of
@@ -59,7 +60,9 @@ class PolicyInput:
     @property
     def images(self) -> tuple[str, ...]:
         """The repositories that this person may run."""
-        return ("*",) if self.person.admin else (*self.policy.images, *self.profile.images)
+        own = f"{PREFIX}*"
+        everything = (*self.policy.images, *self.profile.images, own)
+        return ("*",) if self.person.admin else everything
 
     @property
     def most_memory(self) -> int:

@@ -36,6 +36,17 @@ ROOTS_GROUPS = frozenset(
      "systemd-journal", "wireshark", "microk8s", "kubernetes"}
 )  # fmt: skip
 """Groups whose members can become root, or read what is root's: containers never keep them."""
+PUBLISHERS = (
+    "docker.io/library/*", "docker.io/nvidia/*", "docker.io/pytorch/*", "docker.io/tensorflow/*",
+    "docker.io/vllm/*", "docker.io/ollama/*", "docker.io/huggingface/*", "docker.io/lmsysorg/*",
+    "docker.io/rapidsai/*", "docker.io/rayproject/*", "docker.io/condaforge/*",
+    "docker.io/continuumio/*", "docker.io/mambaorg/*", "docker.io/rocker/*",
+    "nvcr.io/nvidia/*", "nvcr.io/nim/*",
+    "ghcr.io/huggingface/*", "ghcr.io/ggml-org/*", "ghcr.io/astral-sh/*", "ghcr.io/mlflow/*",
+    "ghcr.io/nvidia/*", "ghcr.io/pytorch/*", "ghcr.io/mamba-org/*", "ghcr.io/prefix-dev/*",
+    "quay.io/jupyter/*", "quay.io/condaforge/*",
+)  # fmt: skip
+"""Publishers of the images that people run on GPUs."""
 _REPOSITORIES = re.compile(r"\*|[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(/\*)?")
 _CLOSED = ("/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib", "/etc", "/boot", "/root")
 _PROFILE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
@@ -114,13 +125,8 @@ class PolicyProfile:
 class PolicyTable:
     """The table ``[policy]``: the limits of everybody's jobs."""
 
-    #: what jobs may run
-    images: _Images = (
-        "docker.io/library/*",
-        "docker.io/nvidia/*",
-        "docker.io/pytorch/*",
-        "nvcr.io/nvidia/*",
-    )
+    #: what jobs may run; ["*"]: every registry
+    images: _Images = PUBLISHERS
     latest: bool = True  #: false: a tag of its own, or a digest
     #: what jobs may mount
     mount_roots: _MountRoots = (
@@ -171,6 +177,7 @@ class Quota:
     queued_kinds: Count | None = None  #: combinations of GPUs and time asked for; default: 100
     queued_dependencies: Count | None = None  #: of these jobs on others, in all; default: 20000
     log_bytes: Count | None = None  #: of all logs that are kept; default: 20 GiB
+    image_bytes: Count | None = None  #: of images that users loaded; 0: none; default: 64 GiB
     cache_bytes: Count | None = None  #: of ~/.cache in jobs; default: a quarter of the file system
 
 

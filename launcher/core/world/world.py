@@ -16,6 +16,7 @@ from launcher.core.model.gpu import FULL, Gpu, Instance
 from launcher.core.model.job import ImageKey, Job, Outcome, State, wall_of
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
+from launcher.core.model.own_image import OwnImage
 from launcher.core.model.packing import Place
 from launcher.core.model.reservation import Reservation
 from launcher.core.model.slice_state import ImageState, SliceState
@@ -26,8 +27,7 @@ from launcher.core.world.recent import RecentEnds
 from launcher.core.world.usage import rate_of
 from launcher.spec.gpus import GpuRequest
 
-FIRST_WAIT_SECONDS = 10.0
-"""Delay before Docker's GPU support is tried again after a failure; doubled each time."""
+FIRST_WAIT_SECONDS = 10.0  # before Docker's GPU support is tried again; doubled each time
 
 
 @dataclass(slots=True, eq=False)
@@ -62,7 +62,7 @@ class World:
     made: dict[tuple[str, int], Place] = field(default_factory=dict)
     """The GPU instances that the launcher created, by GPU and GI id."""
     layouts: dict[int, LayoutOp] = field(default_factory=dict)
-    """The open changes of the layout by id: at most one for each GPU."""
+    """The open changes by id: at most one for each GPU."""
     next_layout: int = 1
     images: dict[ImageKey, ImageState] = field(default_factory=dict)
     pulling: set[ImageKey] = field(default_factory=set)
@@ -75,6 +75,7 @@ class World:
     """The uids for whose credentials a registry provided an image, by its id."""
     public_images: set[str] = field(default_factory=set)
     """The ids of images that a registry provided without credentials, or an admin published."""
+    own_images: dict[tuple[int, str], OwnImage] = field(default_factory=dict)
     pulls: set[tuple[str, int]] = field(default_factory=set)
     """(reference, uid) of pulls with credentials that were started and have no recorded end."""
     cpu_running: set[int] = field(default_factory=set)
@@ -150,7 +151,7 @@ class World:
 
     def take_changes(self) -> Changes:
         """Return the changes since the last call, and reset them."""
-        taken, self.changes = self.changes, Changes()
+        self.changes, taken = Changes(), self.changes
         return taken
 
     def note(self, job: Job, at: float, event: str, detail: str = "") -> None:
@@ -188,8 +189,7 @@ class World:
 
     def count_kind(self, job: Job, more: int) -> None:
         """Count a job in its lane, or uncount it: before and after changes of its lane."""
-        kinds = self.kinds.setdefault(job.owner.uid, Counter())
-        lane = lane_of(job)
+        kinds, lane = self.kinds.setdefault(job.owner.uid, Counter()), lane_of(job)
         kinds[lane] += more
         if not kinds[lane]:
             del kinds[lane]

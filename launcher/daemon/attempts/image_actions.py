@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Set
 
+from launcher.core.jobs import own_images
 from launcher.core.messages import actions as act
 from launcher.core.messages import events as ev
 from launcher.core.model.job import ImageKey, Owner
+from launcher.core.model.own_image import is_own
 from launcher.core.policy import image_rules
 from launcher.core.world.world import World
 from launcher.daemon.loop.action_pools import Pools
@@ -50,10 +52,21 @@ class ImageActions:
 
     async def find(self, action: act.FindImage) -> None:
         """Look for an image on this machine."""
+        if is_own(action.image.reference):
+            self._post(await self._own(action.image))
+            return
         payer = self._payer(action.image)
         result = await self._pools.looks.run(payer, self._images.find, action.image.reference)
         missing = ev.ImageMissing(action.image)
         self._post(await self._judged(action.image, result) if result else missing)
+
+    async def _own(self, key: ImageKey) -> ev.ImageResolved | ev.ImageFailed:
+        """Return the result for an image that a user loaded."""
+        image = own_images.resolve(self._world(), key.reference, key.credentials_uid)
+        if image is None:
+            text = f"{key.reference}: no such image of yours, and none that is public"
+            return ev.ImageFailed(key, f"{text} (`launch image ls` lists yours)")
+        return await self._judged(key, image.image_id)
 
     async def _judged(
         self, key: ImageKey, image_id: str, *, pulled: bool = False

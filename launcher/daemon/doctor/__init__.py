@@ -171,8 +171,8 @@ async def _images(context: Context, uid: int) -> list[Finding]:
             "images",
             f"{len(unknown)} image(s) not pulled by the launcher, such as {unknown[0].name}: "
             "only admins may run the local copy",
-            "Publish one to all users with `launch images publish IMAGE`, or all of these with "
-            "`launch images publish --all`.",
+            "Publish one to all users with `launch image publish IMAGE`, or all of these with "
+            "`launch image publish --all`.",
         )
     ]
 

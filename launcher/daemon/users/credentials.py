@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from launcher.core.model.job import ImageKey
+from launcher.core.model.own_image import is_own
 from launcher.imageref import registry_of
 from launcher.wire import RegistryAuth
 
@@ -36,9 +37,16 @@ class Credentials:
             del self._by_user[oldest]
 
     def owner(self, uid: int, reference: str, given: Container[str] = ()) -> int | None:
-        """Return ``uid`` if this user has, or now gives, credentials for the image's registry."""
+        """Return ``uid`` if this user has, or now gives, credentials for the image's registry.
+
+        Also for an image that users loaded: its name means another image to each of them.
+        """
         registry = registry_of(reference)
-        return uid if registry in given or (uid, registry) in self._by_user else None
+        return (
+            uid
+            if is_own(reference) or registry in given or (uid, registry) in self._by_user
+            else None
+        )
 
     def of(self, key: ImageKey) -> dict[str, str] | None:
         """Return the credentials for pulling this image, None for an anonymous pull."""

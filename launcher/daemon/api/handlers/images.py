@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from launcher import wire
+from launcher.core.jobs import own_images
 from launcher.core.messages import events as ev
+from launcher.core.model.own_image import is_own
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.loop import audit_log
 from launcher.daemon.users.identity import Caller
@@ -45,6 +47,11 @@ async def publish(
 
 
 async def _named(context: Context, uid: int, name: str) -> wire.ImageView:
+    if is_own(name):
+        own = own_images.resolve(context.world, name, None)
+        if own is None:
+            raise UserError(f"no user has loaded {name}", fix="Name it localhost/USER/NAME[:TAG].")
+        return wire.ImageView(id=own.image_id, name=name)
     image_id = await context.users.run(uid, context.images.find, name)
     if image_id is None:
         raise UserError(

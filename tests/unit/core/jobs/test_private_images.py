@@ -70,7 +70,7 @@ def test_a_user_is_told_of_an_image_that_an_admin_may_publish() -> None:
     machine.tell(ev.ImageResolved(OPEN, ID), ev.ImageFailed(OPEN, "denied"))
     assert job.message == (
         "denied. It is on this machine, for admins only: an admin can publish it with "
-        f"`launch images publish {OPEN.reference}`"
+        f"`launch image publish {OPEN.reference}`"
     )
 
 

@@ -1,0 +1,148 @@
+"""Users load images of their own, which are nobody else's."""
+
+from __future__ import annotations
+
+import io
+import json
+import pwd
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import LauncherError, NotAllowed, UserError
+from launcher.fakegpu import dockerapi
+from launcher.fakegpu.sandbox import Sandbox
+from launcher.wire import GpuRequest, JobSpec, JobView
+from tests.conftest import MakeDaemon
+from tests.support.daemon import BUSYBOX, CONFIG, DaemonProcess, as_user
+from tests.support.images import import_image, remove_image
+
+ALICE, BOB = (pwd.getpwnam(name) for name in ("games", "news"))
+SAVED = "launcher/saved:1"
+
+
+@pytest.fixture
+def archive(sandbox: Sandbox, tmp_path: Path) -> Iterator[Path]:
+    """What `docker save` writes of an image that is gone afterwards."""
+    import_image(sandbox, SAVED, {"hello": "echo loaded"})
+    file = tmp_path / "app.tar"
+    command = ["docker", "-H", sandbox.docker_host, "save", SAVED, "-o", str(file)]
+    subprocess.run(command, check=True)
+    remove_image(sandbox, SAVED)
+    yield file
+    for name in images_of(sandbox):
+        remove_image(sandbox, name)
+
+
+def images_of(sandbox: Sandbox) -> list[str]:
+    _, body = dockerapi.call(sandbox.socket, "GET", "/images/json")
+    tags = [tag for image in json.loads(body) for tag in image["RepoTags"] or []]
+    return [tag for tag in tags if tag.startswith("launcher-own/")]
+
+
+def pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while piece := stream.read(65536):
+            yield piece
+
+
+def load(daemon: DaemonProcess, file: Path, name: str = "app", uid: int = ALICE.pw_uid) -> str:
+    with as_user(uid):
+        return daemon.client.load_image(name, pieces(file)).name
+
+
+def run(daemon: DaemonProcess, image: str, uid: int = ALICE.pw_uid, **more: str) -> JobView:
+    spec = JobSpec("mine", image, GpuRequest(kind="none"), command=("hello",), **more)  # type: ignore[arg-type]
+    with as_user(uid):
+        return daemon.done(daemon.client.submit([spec])[0])
+
+
+def test_a_user_runs_what_docker_save_wrote(daemon: DaemonProcess, archive: Path) -> None:
+    assert load(daemon, archive) == "localhost/app:latest"
+    for reference in ("localhost/app", "localhost/app:latest", f"localhost/{ALICE.pw_name}/app"):
+        job = run(daemon, reference)
+        assert (job.outcome, daemon.output(job)) == ("COMPLETED", b"loaded\n"), job.message
+    always = run(daemon, "localhost/app", pull_policy="always")
+    assert always.outcome == "COMPLETED", "no registry has it"
+    with as_user(ALICE.pw_uid):
+        (view,) = daemon.client.own_images()
+    assert (view.name, view.user, view.public) == ("localhost/app:latest", ALICE.pw_name, False)
+    assert view.bytes > 100_000
+
+
+def test_an_archive_gives_docker_no_name(
+    daemon: DaemonProcess, archive: Path, sandbox: Sandbox
+) -> None:
+    load(daemon, archive, "train:2")
+    assert images_of(sandbox) == [f"launcher-own/{ALICE.pw_uid}/train:2"]
+    status, _ = dockerapi.call(sandbox.socket, "GET", f"/images/{SAVED}/json")
+    assert status == 404, "the name that the archive had"
+
+
+def test_it_is_nobody_elses_until_an_admin_publishes_it(
+    daemon: DaemonProcess, archive: Path
+) -> None:
+    load(daemon, archive)
+    name = f"localhost/{ALICE.pw_name}/app"
+    for reference in (name, "localhost/app"):
+        job = run(daemon, reference, BOB.pw_uid)
+        assert job.outcome == "FAILED"
+        assert "no such image of yours" in (job.message or "")
+    with as_user(BOB.pw_uid):
+        assert daemon.client.own_images() == []
+        with pytest.raises(LauncherError, match="there is no image"):
+            daemon.client.remove_image(name)
+    daemon.client.publish([name])
+    job = run(daemon, name, BOB.pw_uid)
+    assert (job.outcome, daemon.output(job)) == ("COMPLETED", b"loaded\n"), job.message
+    with as_user(BOB.pw_uid), pytest.raises(LauncherError, match="there is no image"):
+        daemon.client.remove_image(name)
+
+
+def test_it_outlives_the_daemon_and_is_gone_when_removed(
+    daemon: DaemonProcess, archive: Path, sandbox: Sandbox
+) -> None:
+    load(daemon, archive)
+    daemon.kill()
+    daemon.start()
+    assert run(daemon, "localhost/app").outcome == "COMPLETED"
+    with as_user(ALICE.pw_uid):
+        daemon.client.remove_image("localhost/app")
+        assert daemon.client.own_images() == []
+    assert images_of(sandbox) == []
+    assert run(daemon, "localhost/app").outcome == "FAILED"
+
+
+def test_what_is_no_image_is_refused_and_leaves_nothing(
+    daemon: DaemonProcess, archive: Path, sandbox: Sandbox
+) -> None:
+    whole = archive.read_bytes()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("etc"))
+    for data in (b"", b"x" * 100_000, whole[: len(whole) // 2], buffer.getvalue()):
+        with as_user(ALICE.pw_uid), pytest.raises(UserError, match="archive"):
+            daemon.client.load_image("app", iter([data]))
+    for name in ("", "A", "a/b", "../a", "nvcr.io/nvidia/pytorch"):
+        with as_user(ALICE.pw_uid), pytest.raises(UserError, match="is not a name"):
+            daemon.client.load_image(name, pieces(archive))
+    assert images_of(sandbox) == []
+
+
+def test_the_images_of_a_user_have_a_limit(make_daemon: MakeDaemon, archive: Path) -> None:
+    daemon = make_daemon(config=f"{CONFIG}quota.image_bytes = 1048576\n").start()
+    with as_user(ALICE.pw_uid), pytest.raises(UserError, match="more than 1 MiB"):
+        daemon.client.load_image("app", pieces(archive))
+    daemon = make_daemon(config=f"{CONFIG}quota.image_bytes = 0\n").start()
+    with as_user(ALICE.pw_uid), pytest.raises(NotAllowed, match="no room for more"):
+        daemon.client.load_image("app", pieces(archive))
+
+
+def test_a_name_without_a_registry_is_not_an_own_image(
+    daemon: DaemonProcess, archive: Path
+) -> None:
+    load(daemon, archive, "busybox")
+    assert run(daemon, BUSYBOX).outcome != "COMPLETED", "it has no `hello`"
