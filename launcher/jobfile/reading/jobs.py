@@ -129,8 +129,7 @@ class _Job:
         return JobSpec(**own, array=together.array_request(self.fields))
 
     def _read_job(self, node: Node, *, named: bool) -> None:
-        # The matrix first: what the other keys say depends on it.
-        for key, value in sorted(entries(node, "a job"), key=lambda e: e[0].text != "matrix"):
+        for key, value in sorted(entries(node, "a job"), key=_turn):
             if len(self.problems) >= MOST_PROBLEMS:
                 return
             if key.text == "name" and named:
@@ -142,6 +141,8 @@ class _Job:
                 self._read_key(key, value, JOB, "a job")
             if key.text == "matrix":
                 self.around = replace(self.around, matrix=self.fields.get("matrix", []))
+            elif key.text == "environment":
+                self.around = replace(self.around, environment=self.fields.get("environment", {}))
 
     def _read_schedule(self, node: Node) -> None:
         try:
@@ -164,6 +165,11 @@ class _Job:
             if fixed and _refers(value, self.around.keys()):
                 error = _told_where(error)
             self.problems.append(error)
+
+
+def _turn(entry: tuple[Scalar, Node]) -> int:
+    """The matrix first, as the other keys depend on it; env files last: they name variables."""
+    return {"matrix": 0, "env_file": 2}.get(entry[0].text, 1)
 
 
 def _refers(node: Node, keys: Collection[str]) -> bool:

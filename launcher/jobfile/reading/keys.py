@@ -7,20 +7,29 @@ A key's reader takes the node and the job's surroundings (``Around``) and return
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import JobFileError
 from launcher.interpolation import template
 from launcher.jobfile.reading.matrix import read_matrix
-from launcher.jobfile.values import array_spec, environment, names, secret_files, units, volumes
+from launcher.jobfile.values import (
+    array_spec,
+    environment,
+    names,
+    secret_files,
+    units,
+    volumes,
+)
 from launcher.jobfile.values.dependencies import read_depends_on
 from launcher.jobfile.values.gpus import read_gpus
 from launcher.jobfile.values.nodes import Items, Node, Scalar
 from launcher.jobfile.values.scalars import boolean, entries, items, parsed, string, unknown
 from launcher.jobfile.values.schedule import read_retries, read_signal
 from launcher.jobfile.values.waiting import parse_begin
+from launcher.jobfile.variables import env_files
+from launcher.jobfile.variables.dotenv import EnvFileError
 from launcher.spec.job_spec import Mount
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
@@ -30,12 +39,15 @@ class Around:
     """Where a job file is read: the directory its paths are relative to, the client's variables.
 
     ``matrix`` has the combinations of the job that is read: None if it has no matrix, none where
-    its matrix is wrong.
+    its matrix is wrong. ``environment`` has the job's variables, which its env files may name.
+    ``notices`` takes what to tell the caller of a file that is valid.
     """
 
     base: Path
     client: Mapping[str, str]
     matrix: list[dict[str, str]] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
     def keys(self) -> set[str]:
         """Return the keys of the job's matrix."""
@@ -102,16 +114,41 @@ def read_env_files(node: Node, around: Around) -> dict[str, str]:
     """Return the variables of one env file or several; a later one wins."""
     result: dict[str, str] = {}
     for item in items(node, "`env_file`") if isinstance(node, Items) else (node,):
-        path = around.base / string(item, "`env_file`")
-        try:
-            text = environment.read_env_file(path)
-        except ValueError as error:
-            raise item.error(str(error)) from error
-        for line, pair in environment.parse_lines(text, around.client, quotes=True):
-            if isinstance(pair, ValueError):
-                raise JobFileError(str(pair), file=str(path), line=line, column=1)
-            result[pair[0]] = pair[1]
+        _add_env_file(item, around, result)
     return result
+
+
+def _add_env_file(node: Node, around: Around, result: dict[str, str]) -> None:
+    place, required, raw = _env_file(node)
+    path = around.base / string(place, "`env_file`")
+    variables = {**around.environment, **around.client}
+    try:
+        if not required and not path.exists():
+            return
+        for line, name in env_files.read_env_file(path, variables, result, raw=raw):
+            around.notices.append(env_files.unset_notice(str(path), line, name))
+    except EnvFileError as error:
+        raise JobFileError(str(error), file=str(path), line=error.line, column=1) from error
+    except ValueError as error:
+        raise place.error(str(error)) from error
+
+
+def _env_file(node: Node) -> tuple[Node, bool, bool]:
+    """Return the path of an env file, whether it must exist, and whether it is read raw."""
+    if isinstance(node, Scalar):
+        return node, True, False
+    keys = {key.text: (key, value) for key, value in entries(node, "an entry of `env_file`")}
+    known = ("path", "required", "format")
+    for key, _ in keys.values():
+        if key.text not in known:
+            raise unknown(key, known, "an entry of `env_file`")
+    if "path" not in keys:
+        raise node.error("an entry of `env_file` needs a `path`")
+    required = boolean(keys["required"][1], "`required`") if "required" in keys else True
+    how = string(keys["format"][1], "`format`") if "format" in keys else ""
+    if how not in ("", "raw"):
+        raise keys["format"][1].error(f"`format`: '{how[:40]}' is not known: write raw")
+    return keys["path"][1], required, how == "raw"
 
 
 def read_volumes(node: Node, around: Around) -> tuple[Mount, ...]:
