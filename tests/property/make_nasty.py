@@ -79,14 +79,28 @@ MADE: dict[str, Nasty] = {
         b"jobs:\n" + b"".join(b"  J%d: {}\n" % n for n in range(6_000)), "more than 5000 jobs",
     ),
     "many documents": (_filled(b"", b"---\n"), "second document"),
-    "many anchors": (_filled(b"", b"- &a x\n"), "anchors"),
+    "many anchors": (_filled(b"", b"- &a x\n"), "20000 values"),
+    "many aliases": (b"image: x\nx-a: &a [" + b"x," * 5000 + b"]\ncommand: [" + b"*a,"  * 50_000,
+                     "20000 values"),
+    "many aliases of a long text": (
+        b"image: x\nx-a: &a " + b"x" * 200_000 + b"\ncommand: [" + b"*a," * 18_000 + b"]",
+        "with what its aliases repeat",
+    ),
+    "many merges": (
+        b"x-a: &a0 {k: 1}\n" + b"".join(b"x-%d: &a%d {<<: [*a%d, *a%d]}\n" % (n, n, n - 1, n - 1)
+        for n in range(1, 5000)), "20 levels",
+    ),
+    "many merges of the same": (
+        b"x-a: &a {" + b",".join(b"k%d: 1" % n for n in range(2000)) + b"}\nx-b: {<<: ["
+        + b"*a," * 50_000 + b"]}", "20000 values",
+    ),
     "many tags": (_filled(b"", b"- !!str x\n"), "tags"),
     "many comments": (_filled(b"", b"# x\n"), "the file is empty"),
     "many empty lines": (_filled(b"", b"\n"), "the file is empty"),
     "many directives": (_filled(b"", b"%FOO bar\n"), "not valid YAML"),
     "a billion laughs": (
         b"a: &a [x,x,x]\n" + b"".join(b"%c: &%c [*%c,*%c,*%c]\n" % (n, n, n - 1, n - 1, n - 1)
-        for n in range(98, 122)), "anchors",
+        for n in range(98, 122)), "20000 values",
     ),
     "a matrix of many": (
         b"image: x\nmatrix: {a: [" + _numbers(1000) + b"], b: [" + _numbers(1000) + b"]}\n",
