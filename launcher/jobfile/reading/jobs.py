@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
 from launcher.errors import JobFileError
 from launcher.interpolation import template
+from launcher.jobfile.compose.interpolation import client_variables
+from launcher.jobfile.compose.services import is_compose, jobs_of
 from launcher.jobfile.reading import together
 from launcher.jobfile.reading.keys import JOB, NEVER, SCHEDULE, Around, Read
+from launcher.jobfile.reading.literals import tell_literals
 from launcher.jobfile.values import names as words
 from launcher.jobfile.values.nodes import SMALLER, Items, Mapping, Node, Scalar
-from launcher.jobfile.values.scalars import entries, parsed, unknown
+from launcher.jobfile.values.scalars import SeveralErrors, entries, parsed, unknown
 from launcher.spec.job_spec import JobSpec
 
 MAX_JOBS = 5_000
@@ -38,6 +41,8 @@ def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobS
         raise root.error("the file is empty", fix="A job needs at least `image: NAME`.")
     if not isinstance(root, Mapping):
         raise root.error(f"a job file is a mapping (`key: value`), not {root.kind}")
+    if is_compose(root):
+        return _services(root, around, problems)
     keys = {key.text: (key, value) for key, value in entries(root, "a job file")}
     if "jobs" not in keys:
         job = _job(root, None, around, problems)
@@ -50,6 +55,25 @@ def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobS
         raise keys["jobs"][1].error("`jobs` is empty")
     if len(named) > MAX_JOBS:
         raise keys["jobs"][1].error(f"`jobs` has more than {MAX_JOBS} jobs", fix=SMALLER)
+    return _each(named, around, problems)
+
+
+def _services(root: Node, around: Around, problems: list[JobFileError]) -> list[JobSpec]:
+    """Return the jobs of a Compose file's services."""
+    client = client_variables(around.base, around.client, around.notices)
+    named = jobs_of(root, around.picked, client, around.notices, problems)
+    if not named and not problems and not around.picked.names:
+        raise root.error("no service of this file is submitted", fix="Pick one: --service NAME.")
+    jobs = _each(named, replace(around, client=client, substituted=True), problems)
+    # Several services may have one value, by an alias; a wrong variable makes a wrong value.
+    once = {(problem.line, problem.column): problem for problem in reversed(problems)}
+    problems[:] = reversed(once.values())
+    return [] if problems else jobs
+
+
+def _each(
+    named: Iterable[tuple[Scalar, Node]], around: Around, problems: list[JobFileError]
+) -> list[JobSpec]:
     jobs = []
     for key, node in named:
         if (job := _named(key, node, around, problems)) is not None:
@@ -97,6 +121,8 @@ class _Job:
     def read(self, node: Node, name: str | None) -> JobSpec | None:
         """Return the job of a mapping, None where something is wrong with it."""
         self._read_job(node, named=name is not None)
+        if not self.around.substituted:
+            tell_literals(node, self.around.keys(), self.around.notices)
         if not self.problems:
             self._check_runtime(node)
         if not self.problems:
@@ -162,9 +188,10 @@ class _Job:
             self.keys[field] = key
         except JobFileError as error:
             fixed = key.text in table and key.text not in REPLACED
+            errors = error.errors if isinstance(error, SeveralErrors) else [error]
             if fixed and _refers(value, self.around.keys()):
-                error = _told_where(error)
-            self.problems.append(error)
+                errors = [_told_where(one) for one in errors]
+            self.problems += errors
 
 
 def _turn(entry: tuple[Scalar, Node]) -> int:

@@ -28,7 +28,6 @@ def _mapping(node: Node) -> GpuRequest:
     for key, _ in keys.values():
         if key.text not in known:
             raise unknown(key, known, "`gpus`")
-    count = _count(keys["count"][1]) if "count" in keys else 1
     if "driver" in keys:
         driver = string(keys["driver"][1], "`driver`")
         if driver != "nvidia":
@@ -38,10 +37,19 @@ def _mapping(node: Node) -> GpuRequest:
     if "device_ids" in keys:
         return _device_ids(keys)
     options = _options(keys["options"][1]) if "options" in keys else {}
-    asked = [value for name, value in _asked(keys, options)]
+    asked = _asked(keys, options)
+    if not asked and {"driver", "capabilities"} & keys.keys():
+        return _whole(keys["count"][1] if "count" in keys else None)
     if len(asked) != 1:
         raise node.error("`gpus` needs exactly one of `profile` and `memory`")
-    return _one(_asked(keys, options)[0], count)
+    return _one(asked[0], _count(keys["count"][1]) if "count" in keys else 1)
+
+
+def _whole(count: Node | None) -> GpuRequest:
+    """Return what Compose's long form means by itself: so many whole GPUs, or every one."""
+    if count is None or string(count, "`count`") in ("all", "-1"):
+        return GpuRequest(kind="all")
+    return GpuRequest(kind="full", count=_count(count))
 
 
 def _asked(

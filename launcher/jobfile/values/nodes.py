@@ -26,7 +26,8 @@ SMALLER = (
     " them together."
 )
 
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""What no argument or variable of a program can hold."""
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _OCTAL_HEX = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(
@@ -54,6 +55,14 @@ class Node:
     column: int
 
     kind = "nothing"
+
+    def where(self) -> tuple[str, int, int]:
+        """Return the file, line and column: what another node at this place begins with."""
+        return self.file, self.line, self.column
+
+    def place(self) -> str:
+        """Return where it stood, for people."""
+        return f"{self.file}:{self.line}:{self.column}"
 
     def error(self, message: str, *, fix: str | None = None) -> JobFileError:
         """Return the error that points here."""
@@ -250,7 +259,7 @@ class _Builder:
 
     def _text(self, event: Any) -> str:
         text: str = event.value
-        if _UNUSABLE.search(text):
+        if UNUSABLE.search(text):
             raise self._error(event, "this text holds a character that no program can be given")
         return text
 

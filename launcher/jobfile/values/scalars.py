@@ -9,7 +9,31 @@ from typing import TypeVar
 from launcher.errors import JobFileError
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 
+S = TypeVar("S")
 T = TypeVar("T")
+
+
+class SeveralErrors(JobFileError):
+    """Several values of one key are wrong."""
+
+    def __init__(self, errors: list[JobFileError]) -> None:
+        first = errors[0]
+        super().__init__("", file=first.file, line=first.line, column=first.column, fix=first.fix)
+        self.message, self.errors = first.message, errors
+
+
+def each(values: Iterable[S], read: Callable[[S], T]) -> list[T]:
+    """Return what ``read`` makes of each value; every one that is wrong is told."""
+    result: list[T] = []
+    errors: list[JobFileError] = []
+    for value in values:
+        try:
+            result.append(read(value))
+        except JobFileError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else SeveralErrors(errors)
+    return result
 
 
 def string(node: Node, label: str) -> str:

@@ -183,7 +183,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "a mount over /": ("image: x\nvolumes: ['/a:/']", "nothing can be mounted over"),
     "two on one target": ("image: x\nvolumes: ['/a:/x', '/b:/x/']", "two mounts have the target"),
-    "a mount mode": ("image: x\nvolumes: ['/a:/x:z']", "'z' is not a valid mount mode"),
+    "a mount mode": ("image: x\nvolumes: ['/a:/x:y']", "'y' is not a valid mount mode"),
     "a relative target": ("image: x\nvolumes: ['/a:x']", "must be an absolute path"),
     "NVIDIA_": ("image: x\nenvironment: {NVIDIA_VISIBLE_DEVICES: all}", "cannot be set by a job"),
     "CUDA": ("image: x\nenvironment: [CUDA_VISIBLE_DEVICES=0]", "cannot be set by a job"),
