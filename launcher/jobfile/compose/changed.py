@@ -6,7 +6,6 @@ import platform as machine
 from collections.abc import Callable, Iterator
 
 from launcher.jobfile.compose import dependencies, resources
-from launcher.jobfile.compose.keys import says_nothing
 from launcher.jobfile.compose.project import WHOLE, Entry, Project, cannot, renamed
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import each, entries, items, string
@@ -101,13 +100,6 @@ def _secret(node: Node, project: Project) -> Entry:
     raise project.secrets[name].error(f"the secret `{name[:80]}` has no `file`")
 
 
-def build(key: Scalar, node: Node, project: Project) -> Iterator[Entry]:
-    """Ignore how an image is built; that a service has none is told with its other keys."""
-    if not says_nothing(node):
-        project.ignore("build")
-    yield from ()
-
-
 def runtime(key: Scalar, node: Node, project: Project) -> Iterator[Entry]:
     """Ignore the runtimes that a job has anyway."""
     name = string(node, "`runtime`")
@@ -119,7 +111,6 @@ def runtime(key: Scalar, node: Node, project: Project) -> Iterator[Entry]:
 
 
 CHANGED: dict[str, Callable[[Scalar, Node, Project], Iterator[Entry]]] = {
-    "build": build,
     "depends_on": dependencies.depends_on,
     "deploy": resources.deploy,
     "extends": extends,

@@ -12,6 +12,7 @@ from launcher.jobfile.compose.project import Entry, Project, renamed
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import boolean, entries, string, unknown
 
+_STARTED = "service_started"
 _COMPLETED = "service_completed_successfully"
 _KNOWN = ("condition", "required", "restart")
 
@@ -28,12 +29,13 @@ def depends_on(key: Scalar, node: Node, project: Project) -> Iterator[Entry]:
                 f"{name.place()}: `{name.text}` is not submitted, and so it is not waited for"
             )
             continue
-        if condition is None:
+        started = condition is None or _says(condition, _STARTED)
+        if started:
             project.notices.add(
                 f"{name.place()}: the job waits until `{name.text}` has completed,"
                 " not only until it has started"
             )
-        wanted.append((name, _condition(name, condition)))
+        wanted.append((name, _condition(name, None if started else condition)))
     if wanted:
         yield renamed(key, "depends_on", Mapping(*key.where(), tuple(wanted)))
 
@@ -52,6 +54,10 @@ def _long(node: Node) -> Iterator[tuple[Scalar, Node | None, bool]]:
                 raise unknown(key, _KNOWN, "a dependency")
         required = boolean(keys["required"][1], "`required`") if "required" in keys else True
         yield name, keys["condition"][1] if "condition" in keys else None, required
+
+
+def _says(node: Node, text: str) -> bool:
+    return isinstance(node, Scalar) and node.text == text
 
 
 def _condition(name: Scalar, condition: Node | None) -> Mapping:

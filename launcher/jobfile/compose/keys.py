@@ -13,6 +13,9 @@ SAME = (
 )  # fmt: skip
 """Keys of a service that a job has under the same name."""
 
+ELSEWHERE = ("build", "profiles")
+"""Keys of a service that decide on other keys, or on whether it becomes a job."""
+
 IGNORED = frozenset(
     {
         "annotations", "attach", "blkio_config", "cap_drop", "container_name", "cpu_count",

@@ -59,14 +59,14 @@ class _Service:
         elif key.text in CHANGED:
             yield from CHANGED[key.text](key, value, self.project)
         elif key.text in keys.IGNORED:
-            if not keys.says_nothing(value):
+            if not keys.says_nothing(value, frozenset({"no"})):
                 self.project.ignore(key.text)
         elif key.text in keys.REFUSED:
             why, harmless = keys.REFUSED[key.text]
             if not keys.says_nothing(value, harmless):
                 raise cannot(key, why)
-        elif key.text != "profiles":
-            known = (*keys.SAME, *CHANGED, *keys.IGNORED, *keys.REFUSED, "profiles")
+        elif key.text not in keys.ELSEWHERE:
+            known = (*keys.SAME, *CHANGED, *keys.IGNORED, *keys.REFUSED, *keys.ELSEWHERE)
             raise unknown(key, known, "a service")
 
     def _put(self, entry: Entry) -> None:
@@ -79,7 +79,11 @@ class _Service:
         )
 
     def _check_image(self, found: dict[str, Entry]) -> None:
-        if "build" in found and "image" not in self.job and "runtime" not in self.job:
+        if "build" not in found or keys.says_nothing(found["build"][1]):
+            return
+        if "image" in self.job:
+            self.project.ignore("build")
+        else:
             why = "build the image first, then name it under `image`"
             key = found["build"][0]
             self.problems.append(cannot(key, why))
