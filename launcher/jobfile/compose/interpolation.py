@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Values
+from itertools import islice
 from pathlib import Path
 
 from launcher.errors import JobFileError
@@ -40,41 +41,45 @@ class Interpolation:
 
     def __init__(self, client: Values[str, str], notices: Notices) -> None:
         self._variables = Variables(client.get)
-        self._told: set[str] = set()
         self._notices = notices
         self.problems: list[JobFileError] = []
 
     def node(self, node: Node) -> Node:
         """Return a node with the variables of all its values replaced; keys stay as they are."""
-        where = node.where()
+        if isinstance(node, Scalar):
+            return self._scalar(node) if "$" in node.text else node
         if isinstance(node, Mapping):
-            return Mapping(*where, tuple((key, self.node(value)) for key, value in node.entries))
+            entries = tuple([(key, self.node(value)) for key, value in node.entries])
+            return Mapping(*node.where(), entries)
         if isinstance(node, Items):
-            return Items(*where, tuple(self.node(item) for item in node.items))
-        if isinstance(node, Scalar) and "$" in node.text:
-            return self._scalar(node)
+            return Items(*node.where(), tuple([self.node(item) for item in node.items]))
         return node
 
     def _scalar(self, node: Scalar) -> Scalar:
+        if len(self.problems) >= MOST_PROBLEMS:
+            return node
+        known = len(self._variables.unset)
         try:
             text = self._variables.substitute(node.text)
             if UNUSABLE.search(text):
                 raise ValueError("the value of a variable here is not text")
         except ValueError as error:
-            if len(self.problems) < MOST_PROBLEMS:
-                self.problems.append(node.error(str(error)))
+            self.problems.append(node.error(str(error)))
             return node
-        self._tell_unset(node)
+        if len(self._variables.unset) > known:
+            self._tell_unset(node, len(self._variables.unset) - known)
         value = scalar_value(text)
         where = node.where()
         return Scalar(*where, text if value is None else value, text)
 
-    def _tell_unset(self, node: Scalar) -> None:
-        for name in self._variables.unset:
-            if name not in self._told:
-                self._notices.add(
-                    f"{node.place()}: the variable {name} is not set, and becomes nothing"
-                    " (write $$ for a $ of the program's own)"
-                )
-        self._told.update(self._variables.unset)
-        self._variables.unset.clear()
+    def _tell_unset(self, node: Scalar, count: int) -> None:
+        """Note the ``count`` names that were found unset last; each is told once for a file."""
+        for name in reversed([*islice(reversed(self._variables.unset), count)]):
+            self._notices.add("" if self._notices.full else f"{node.place()}: {_unset(name)}")
+
+
+def _unset(name: str) -> str:
+    return (
+        f"the variable {name} is not set, and becomes nothing"
+        " (write $$ for a $ of the program's own)"
+    )

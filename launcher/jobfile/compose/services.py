@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from launcher.errors import JobFileError, UserError
 from launcher.jobfile.compose import keys
-from launcher.jobfile.compose.interpolation import Interpolation
+from launcher.jobfile.compose.interpolation import MOST_PROBLEMS, Interpolation
 from launcher.jobfile.compose.project import WHOLE, Entry, Project
 from launcher.jobfile.compose.service import job_of
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
@@ -20,6 +20,9 @@ from launcher.jobfile.variables.notices import Notices
 def is_compose(root: Node) -> bool:
     """Whether a file is Compose's: it has ``services``."""
     return isinstance(root, Mapping) and any(key.text == "services" for key, _ in root.entries)
+
+
+MAX_SERVICES = 1_000
 
 
 @dataclass
@@ -56,19 +59,22 @@ def jobs_of(
     top = {key.text: (key, value) for key, value in entries(root, "a Compose file")}
     problems += _wrong_keys(top)
     services = _mapping(top, "services")
+    if len(services) > MAX_SERVICES:
+        raise top["services"][1].error(f"`services` has more than {MAX_SERVICES} services")
     picked.known.update(services)
     taken = _taken(services, picked.names, client, notices)
     interpolation = Interpolation(client, notices)
     secrets = {
         text: interpolation.node(node) for text, (_, node) in _mapping(top, "secrets").items()
     }
-    project = Project(services, taken, secrets, notices)
+    project = Project(services, set(taken), secrets, notices)
     values = {text: interpolation.node(services[text][1]) for text in taken}
     problems += interpolation.problems
-    result = [
-        (services[text][0], job_of(services[text][0], node, project, problems))
-        for text, node in values.items()
-    ]
+    result = []
+    for text, node in values.items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
+        result.append((services[text][0], job_of(services[text][0], node, project, problems)))
     if project.ignored:
         notices.add(
             f"{root.file}: ignored, as it changes nothing for a job: {', '.join(project.ignored)}"

@@ -16,13 +16,14 @@ def read_gpus(node: Node) -> GpuRequest:
     if isinstance(node, Items):
         if len(node.items) != 1 or not isinstance(node.items[0], Mapping):
             raise node.error("`gpus` as a list takes one mapping (Compose's long form)")
-        return _mapping(node.items[0])
+        return _mapping(node.items[0], listed=True)
     if isinstance(node, Mapping):
-        return _mapping(node)
+        return _mapping(node, listed=False)
     return parsed(node, "`gpus`", gpu_spec.parse_spec)
 
 
-def _mapping(node: Node) -> GpuRequest:
+def _mapping(node: Node, *, listed: bool) -> GpuRequest:
+    """Return the request of a mapping; in a list it is Compose's, whatever keys it has."""
     keys = {key.text: (key, value) for key, value in entries(node, "`gpus`")}
     known = set(_SHORT) | set(_LONG)
     for key, _ in keys.values():
@@ -38,7 +39,7 @@ def _mapping(node: Node) -> GpuRequest:
         return _device_ids(keys)
     options = _options(keys["options"][1]) if "options" in keys else {}
     asked = _asked(keys, options)
-    if not asked and {"driver", "capabilities"} & keys.keys():
+    if not asked and (listed or {"driver", "capabilities"} & keys.keys()):
         return _whole(keys["count"][1] if "count" in keys else None)
     if len(asked) != 1:
         raise node.error("`gpus` needs exactly one of `profile` and `memory`")

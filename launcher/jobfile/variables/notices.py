@@ -16,10 +16,15 @@ class Notices:
 
     def add(self, text: str) -> None:
         """Take one note."""
-        if text in self._texts or len(self._texts) < self.MOST:
+        if text in self._texts or not self.full:
             self._texts[text] = None
         else:
             self._more += 1
+
+    @property
+    def full(self) -> bool:
+        """Whether another note would only be counted."""
+        return len(self._texts) >= self.MOST
 
     def __iter__(self) -> Iterator[str]:
         yield from self._texts

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 MAX_DEPTH = 20
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _DOLLAR = re.compile(rf"\$(?:(?P<escape>\$)|(?P<name>{_NAME})|(?P<brace>\{{))", re.ASCII)
+_WHOLE = re.compile(rf"\$(?:({_NAME})|\{{({_NAME})\}})", re.ASCII)
+"""What most texts with a variable are: nothing else."""
 _BRACED = re.compile(rf"\{{(?P<name>{_NAME})(?:(?P<end>\}})|(?P<operator>:?[-?+]))", re.ASCII)
 _BRACE = re.compile(r"[{}]")
 
@@ -50,7 +52,16 @@ class Variables:
         """
         if "$" not in text:
             return text
+        whole = _WHOLE.fullmatch(text)
+        if whole is not None:
+            return self._charged(self._value(whole[1] or whole[2]))
+        if "{" not in text:
+            self.budget.charge(len(text))
+            return _DOLLAR.sub(self._plain, text)
         return "".join(self._pieces(text, 0, len(text), _closing_braces(text), 1))
+
+    def _plain(self, match: re.Match[str]) -> str:
+        return self._charged(self._value(match["name"])) if match["name"] else "$"
 
     def _pieces(
         self, text: str, start: int, end: int, closing: dict[int, int], depth: int
