@@ -14,6 +14,7 @@ import pytest
 from tests.compose.stack import TOOLS
 from tests.unit.jobfile.compose.files import Reading
 from tests.unit.jobfile.compose.public_files import SHAPES
+from tests.unit.jobfile.compose.test_extending import BASE
 from tests.unit.jobfile.variables import compose_cases
 
 Config = Callable[..., dict[str, Any] | None]
@@ -83,6 +84,21 @@ def test_an_env_file_has_the_variables_that_compose_reads(
     assert (services["a"].get("environment") or {}) == result
 
 
+def must_be_alike(reading: Reading, services: dict[str, Any]) -> None:
+    """Compare jobs with the services that Compose prints."""
+    assert {job.name for job in reading.jobs} == set(services)
+    for job in reading.jobs:
+        service = services[job.name]
+        assert job.image == service["image"]
+        assert list(job.command or ()) == (service["command"] or [])
+        assert str(job.shm_size or 0) == service.get("shm_size", "0")
+        given = {key: value for key, value in (service.get("environment") or {}).items()
+                 if value is not None and not key.startswith("NVIDIA_")}  # fmt: skip
+        assert job.environment == given
+        mounts = [(mount["source"], mount["target"]) for mount in service.get("volumes", [])]
+        assert [(mount.source, mount.target) for mount in job.volumes] == mounts
+
+
 @pytest.mark.parametrize(
     ("name", "profiles"),
     [
@@ -109,17 +125,7 @@ def test_a_job_has_what_compose_gives_the_service(
     assert services is not None
     reading = Reading(SHAPES[name], *profiles, base=tmp_path)
     assert not reading.said
-    assert {job.name for job in reading.jobs} == set(services)
-    for job in reading.jobs:
-        service = services[job.name]
-        assert job.image == service["image"]
-        assert list(job.command or ()) == (service["command"] or [])
-        assert str(job.shm_size or 0) == service.get("shm_size", "0")
-        given = {key: value for key, value in (service.get("environment") or {}).items()
-                 if value is not None and not key.startswith("NVIDIA_")}  # fmt: skip
-        assert job.environment == given
-        mounts = [(mount["source"], mount["target"]) for mount in service.get("volumes", [])]
-        assert [(mount.source, mount.target) for mount in job.volumes] == mounts
+    must_be_alike(reading, services)
 
 
 @pytest.mark.parametrize("name", ["vLLM on one GPU", "PyTorch training", "a pipeline with secrets"])
@@ -139,3 +145,16 @@ def test_what_compose_prints_of_a_file_is_read_as_the_file_is(
     assert sorted(again.jobs, key=lambda job: job.name) == sorted(
         direct.jobs, key=lambda job: job.name
     )
+
+
+def test_a_service_takes_over_from_another_what_it_takes_over_in_compose(
+    config: Config, tmp_path: Path
+) -> None:
+    text = (
+        f"{BASE}  own:\n    extends: {{service: base}}\n    environment: [B=own, C=own]\n"
+        "    volumes: [/new:/two:ro, {type: bind, source: /three, target: /three}]\n"
+        "    command: c\n    profiles: []\n"
+    )
+    services = config(text, "base")
+    assert services is not None
+    must_be_alike(Reading(text, base=tmp_path, COMPOSE_PROFILES="base"), services)

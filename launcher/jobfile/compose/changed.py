@@ -6,20 +6,13 @@ import platform as machine
 from collections.abc import Callable, Iterator
 
 from launcher.jobfile.compose import dependencies, resources
-from launcher.jobfile.compose.project import WHOLE, Entry, Project, cannot, renamed
+from launcher.jobfile.compose.project import Entry, Project, cannot, renamed
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import each, entries, items, string
 
 _OWN_MEMORY = ("/tmp", "/var/tmp", "/run", "/dev/shm")
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _HIDDEN_SECRETS = "a secret has a `file` here: write what it holds into a file of your own"
-
-
-def extends(key: Scalar, node: Node, project: Project) -> Iterator[Entry]:
-    """Refuse what another service or file adds."""
-    error = cannot(key, "it is not read: use an anchor and a merge key (<<) instead")
-    error.fix = WHOLE
-    raise error
 
 
 def network_mode(key: Scalar, node: Node, project: Project) -> Iterator[Entry]:
@@ -113,7 +106,6 @@ def runtime(key: Scalar, node: Node, project: Project) -> Iterator[Entry]:
 CHANGED: dict[str, Callable[[Scalar, Node, Project], Iterator[Entry]]] = {
     "depends_on": dependencies.depends_on,
     "deploy": resources.deploy,
-    "extends": extends,
     "network_mode": network_mode,
     "platform": platform,
     "runtime": runtime,

@@ -13,7 +13,7 @@ SAME = (
 )  # fmt: skip
 """Keys of a service that a job has under the same name."""
 
-ELSEWHERE = ("build", "profiles")
+ELSEWHERE = ("build", "extends", "profiles")
 """Keys of a service that decide on other keys, or on whether it becomes a job."""
 
 IGNORED = frozenset(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from launcher.errors import JobFileError, UserError
 from launcher.jobfile.compose import keys
+from launcher.jobfile.compose.extending import Extending
 from launcher.jobfile.compose.interpolation import MOST_PROBLEMS, Interpolation
 from launcher.jobfile.compose.project import WHOLE, Entry, Project
 from launcher.jobfile.compose.service import job_of
@@ -62,13 +63,14 @@ def jobs_of(
     if len(services) > MAX_SERVICES:
         raise top["services"][1].error(f"`services` has more than {MAX_SERVICES} services")
     picked.known.update(services)
+    services, wrong = _extended(services, problems)
     taken = _taken(services, picked.names, client, notices)
     interpolation = Interpolation(client, notices)
     secrets = {
         text: interpolation.node(node) for text, (_, node) in _mapping(top, "secrets").items()
     }
     project = Project(services, set(taken), secrets, notices)
-    values = {text: interpolation.node(services[text][1]) for text in taken}
+    values = {text: interpolation.node(services[text][1]) for text in taken if text not in wrong}
     problems += interpolation.problems
     result = []
     for text, node in values.items():
@@ -97,6 +99,24 @@ def _mapping(top: Values[str, Entry], name: str) -> dict[str, Entry]:
     if name not in top or (isinstance(node := top[name][1], Scalar) and node.value is None):
         return {}
     return {key.text: (key, value) for key, value in entries(top[name][1], f"`{name}`")}
+
+
+def _extended(
+    services: dict[str, Entry], problems: list[JobFileError]
+) -> tuple[dict[str, Entry], set[str]]:
+    """Return the services with what they take over from others, and the names of wrong ones."""
+    wrong: set[str] = set()
+    extending = Extending(services)
+    result = dict(services)
+    for name, (key, _) in services.items():
+        try:
+            result[name] = (key, extending.service(name))
+        except JobFileError as error:
+            wrong.add(name)
+            problems.append(error)
+            if len(problems) >= MOST_PROBLEMS:
+                break
+    return result, wrong
 
 
 def _taken(

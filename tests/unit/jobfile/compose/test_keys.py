@@ -170,7 +170,6 @@ def test_a_limit_that_is_said_twice_must_be_the_same() -> None:
         ("volumes", "[/anonymous]", "names no directory of this machine"),
         ("volumes", "[{type: bind, source: /a, target: /b, bind: {propagation: shared}}]",
          "a job's mounts are private"),
-        ("extends", "{service: b}", "it is not read: use an anchor"),
         ("secrets", "[nope]", "the secret 'nope' is not under the file's `secrets`"),
         ("stop_signal", "SIGINT", "set STOPSIGNAL there"),
         ("command", "'\"'", "No closing quotation"),
