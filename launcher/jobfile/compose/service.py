@@ -13,7 +13,7 @@ from launcher.jobfile.values.scalars import SeveralErrors, entries, unknown
 
 X_LAUNCHER = "x-launcher"
 """A mapping of a job's own keys, for what Compose has no word for."""
-_GPU_VARIABLES = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VISIBLE_DEVICES")
+GPU_VARIABLES = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VISIBLE_DEVICES")
 """Variables that say which GPUs a container sees; of a job with GPUs the launcher sets them."""
 
 
@@ -111,9 +111,9 @@ class _Service:
 
     def _is_gpu_variable(self, node: Node) -> bool:
         name = (_text(node) or "").partition("=")[0]
-        if name in _GPU_VARIABLES:
+        if name in GPU_VARIABLES:
             self.project.ignore(name)
-        return name in _GPU_VARIABLES
+        return name in GPU_VARIABLES
 
 
 def _own_keys(node: Node) -> Iterator[tuple[str, Entry]]:

@@ -64,7 +64,7 @@ def _services(root: Node, around: Around, problems: list[JobFileError]) -> list[
     named = jobs_of(root, around.picked, client, around.notices, problems)
     if not named and not problems and not around.picked.names:
         raise root.error("no service of this file is submitted", fix="Pick one: --service NAME.")
-    jobs = _each(named, replace(around, client=client, substituted=True), problems)
+    jobs = _each(named, replace(around, client=client, compose=True), problems)
     # Several services may have one value, by an alias; a wrong variable makes a wrong value.
     once = {(problem.line, problem.column): problem for problem in reversed(problems)}
     problems[:] = reversed(once.values())
@@ -121,7 +121,7 @@ class _Job:
     def read(self, node: Node, name: str | None) -> JobSpec | None:
         """Return the job of a mapping, None where something is wrong with it."""
         self._read_job(node, named=name is not None)
-        if not self.around.substituted:
+        if not self.around.compose:
             tell_literals(node, self.around.keys(), self.around.notices)
         if not self.problems:
             self._check_runtime(node)

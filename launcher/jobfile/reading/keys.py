@@ -13,6 +13,7 @@ from typing import Any
 
 from launcher.errors import JobFileError
 from launcher.interpolation import template
+from launcher.jobfile.compose.service import GPU_VARIABLES
 from launcher.jobfile.compose.services import Picked
 from launcher.jobfile.reading.matrix import read_matrix
 from launcher.jobfile.values import (
@@ -52,8 +53,8 @@ class Around:
     environment: Mapping[str, str] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
     picked: Picked = field(default_factory=Picked)
-    substituted: bool = False
-    """Whether the variables of the file have been replaced, as in a Compose file."""
+    compose: bool = False
+    """Whether the file is Compose's: its variables have been replaced."""
 
     def keys(self) -> set[str]:
         """Return the keys of the job's matrix."""
@@ -127,7 +128,10 @@ def _add_env_file(node: Node, around: Around, result: dict[str, str]) -> None:
     try:
         if not required and not path.exists():
             return
-        for line, name in env_files.read_env_file(path, variables, result, raw=raw):
+        ignored = GPU_VARIABLES if around.compose else ()
+        for line, name in env_files.read_env_file(
+            path, variables, result, raw=raw, ignored=ignored
+        ):
             around.notices.add(env_files.unset_notice(str(path), line, name))
     except EnvFileError as error:
         raise JobFileError(str(error), file=str(path), line=error.line, column=1) from error

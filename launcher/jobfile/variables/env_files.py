@@ -6,7 +6,7 @@ Every function raises ``ValueError`` with a message for people.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from launcher.jobfile.values.environment import check_value, check_variable
@@ -18,17 +18,25 @@ MAX_FILE_BYTES = 256 * 1024
 
 
 def read_env_file(
-    path: Path, client: Mapping[str, str], result: dict[str, str], *, raw: bool = False
+    path: Path,
+    client: Mapping[str, str],
+    result: dict[str, str],
+    *,
+    raw: bool = False,
+    ignored: Collection[str] = (),
 ) -> Iterator[tuple[int, str]]:
     """Add the variables of an env file to ``result``, read as Compose reads it.
 
     Values may name variables of ``client``, and of ``result``. ``raw`` reads the file as ``docker
     run`` does: everything after ``=`` as it is. Yields (line, name) of each variable that is used
-    and not set. Raises ``EnvFileError``, a ``ValueError`` with the line.
+    and not set. Raises ``EnvFileError``, a ``ValueError`` with the line. Variables in ``ignored``
+    are left out.
     """
     text = read_text(path)
     variables = Variables(lambda name: client.get(name, result.get(name)))
     for line in _raw(text, client) if raw else dotenv.read(text, variables):
+        if line.name in ignored:
+            continue
         try:
             check_variable(line.name)
             result[line.name] = check_value(line.name, line.value)

@@ -251,6 +251,18 @@ def test_env_files_may_be_optional_and_raw(tmp_path: Path) -> None:
         assert said in "\n".join(service(f"env_file: {wrong}", base=tmp_path).said)
 
 
+def test_variables_of_the_launcher_in_an_env_file_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "vars").write_text("NVIDIA_VISIBLE_DEVICES=all\nA=1\n")
+    assert service("env_file: vars", base=tmp_path).job.environment == {"A": "1"}
+    assert Reading("image: x\nenv_file: vars", base=tmp_path).said
+
+
+def test_a_matrix_under_x_launcher_has_its_keys_after_two_dollars() -> None:
+    reading = service("command: run $${lr}\nx-launcher: {matrix: {lr: [1, 2]}}")
+    assert reading.job.command == ("run", "${lr}")
+    assert not reading.notices
+
+
 def test_an_image_that_is_built_must_have_a_name() -> None:
     assert service("build: .").ignored == ["build"]
     reading = Reading("services: {a: {build: .}}")
