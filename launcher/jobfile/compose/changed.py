@@ -10,7 +10,7 @@ from launcher.jobfile.compose.project import Entry, Project, cannot, renamed
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 from launcher.jobfile.values.scalars import each, entries, items, string
 
-_OWN_MEMORY = ("/tmp", "/var/tmp", "/run", "/dev/shm")
+_WRITABLE = ("/tmp", "/dev/shm")
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _HIDDEN_SECRETS = "a secret has a `file` here: write what it holds into a file of your own"
 
@@ -60,8 +60,8 @@ def _is_memory(node: Node, project: Project) -> bool:
 
 
 def _in_memory(key: Scalar, target: str, project: Project, *, name: str | None = None) -> None:
-    if target.rstrip("/") not in _OWN_MEMORY:
-        why = f"it can write to {', '.join(_OWN_MEMORY)}, not to '{target[:80]}'"
+    if target.rstrip("/") not in _WRITABLE:
+        why = f"it has {' and '.join(_WRITABLE)} to write to, and its mounts, not '{target[:80]}'"
         raise cannot(key, why, name=name)
     project.ignore("tmpfs")
 

@@ -163,7 +163,7 @@ def test_a_limit_that_is_said_twice_must_be_the_same() -> None:
         ("platform", "windows/amd64", "this machine is linux/"),
         ("runtime", "kata", "the launcher chooses the runtime"),
         ("runtime", "nvidia", "it does not say which GPUs: add `gpus: all`"),
-        ("tmpfs", "/data", "it can write to /tmp, /var/tmp, /run, /dev/shm, not to '/data'"),
+        ("tmpfs", "/data", "it has /tmp and /dev/shm to write to, and its mounts, not '/data'"),
         ("volumes", "[{type: tmpfs, target: /data}]", "a volume of the type tmpfs"),
         ("volumes", "[{type: volume, source: v, target: /v}]", "no volumes of Docker's"),
         ("volumes", "[{type: npipe, source: v, target: /v}]", "type 'npipe' is not known"),
@@ -203,7 +203,7 @@ def test_volumes_are_read_in_each_form(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reading.ignored == ["tmpfs"]
 
 
-@pytest.mark.parametrize("tmpfs", ["/tmp", "[/run, /tmp:size=64m]", "/dev/shm"])
+@pytest.mark.parametrize("tmpfs", ["/tmp", "[/dev/shm, /tmp:size=64m]", "/dev/shm/"])
 def test_memory_where_a_job_can_write_anyway_is_ignored(tmpfs: str) -> None:
     assert service(f"tmpfs: {tmpfs}").ignored == ["tmpfs"]
 
