@@ -70,13 +70,15 @@ def jobs_of(
         text: interpolation.node(node) for text, (_, node) in _mapping(top, "secrets").items()
     }
     project = Project(services, set(taken), secrets, notices)
-    values = {text: interpolation.node(services[text][1]) for text in taken if text not in wrong}
+    values = {text: interpolation.node(services[text][1]) for text in taken}
     problems += interpolation.problems
     result = []
     for text, node in values.items():
         if len(problems) >= MOST_PROBLEMS:
             break
-        result.append((services[text][0], job_of(services[text][0], node, project, problems)))
+        job = job_of(services[text][0], node, project, problems)
+        if text not in wrong:
+            result.append((services[text][0], job))
     if project.ignored:
         notices.add(
             f"{root.file}: ignored, as it changes nothing for a job: {', '.join(project.ignored)}"

@@ -82,6 +82,12 @@ def test_what_cannot_be_extended_is_told(text: str, said: str) -> None:
     assert said in "\n".join(Reading(f"services:\n  {text}\n").said)
 
 
+def test_what_else_is_wrong_with_a_service_that_cannot_extend_is_told_too() -> None:
+    keys = "{extends: {file: x.yaml, service: b}, pid: host, command: '${A:?}'}"
+    said = Reading(f"services: {{a: {keys}}}").said
+    assert [each.split(": ")[0] for each in said] == ["1:16", "1:53", "1:73"]
+
+
 def test_what_is_taken_over_counts_towards_the_limits_of_a_file() -> None:
     many = "".join(f"  s{n}: {{extends: base}}\n" for n in range(900))
     long = Reading(f"services:\n  base: {{image: x, command: [{'a, ' * 9_000}b]}}\n{many}")
