@@ -7,15 +7,25 @@ loaded only when a file is read: ``launch run`` uses the unit parsers without pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from launcher.spec.job_spec import JobSpec
 
 
-def load(paths: Sequence[str], stdin: BinaryIO | None = None) -> list[JobSpec]:
-    """Return the jobs of these files (``-`` is ``stdin``): all, or one ``JobFileError``."""
+def load(
+    paths: Sequence[str],
+    stdin: BinaryIO | None = None,
+    *,
+    services: Sequence[str] = (),
+    notice: Callable[[str], None] = lambda text: None,
+) -> list[JobSpec]:
+    """Return the jobs of these files (``-`` is ``stdin``): all, or one ``JobFileError``.
+
+    A file may be Compose's: ``services`` picks some of its services. ``notice`` is called with each
+    thing to tell the caller that is not a mistake.
+    """
     from launcher.jobfile.reading.files import load_files
 
-    return load_files(paths, stdin)
+    return load_files(paths, stdin, services=services, notice=notice)

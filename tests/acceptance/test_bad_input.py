@@ -40,8 +40,12 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "3:1",
         "the key `image` is there twice (first in line 1)",
     ),
-    "an anchor": (f"image: &it {BUSYBOX}\nname: *it\n", "1:8", "anchors (&it) are not allowed"),
-    "an alias": (GOOD + "name: *it\n", "3:7", "aliases (*it) are not allowed here"),
+    "an alias of itself": (
+        f"image: {BUSYBOX}\ncommand: &it [*it]\n",
+        "2:15",
+        "the alias *it stands inside what it names",
+    ),
+    "an alias": (GOOD + "name: *it\n", "3:7", "the alias *it has no anchor before it"),
     "not YAML": (GOOD + "name: [open\n", "4:1", "not valid YAML"),
     "a variable that is ours": (
         GOOD + "environment: {NVIDIA_VISIBLE_DEVICES: all}\n",

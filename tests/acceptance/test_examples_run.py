@@ -38,6 +38,7 @@ echo "trained with $WANDB_MODE on $LAUNCHER_PROFILE"
 PRINTS = {
     "after-another.yaml": r"training\n",
     "array.yaml": r"part 3 of 0 to 3\n",
+    "compose.yaml": r"training 3 epochs on 1g\.6gb\n",
     "cpu-only.yaml": r"no GPU needed for this\n",
     "hello.yaml": rf"hello from slice {UUID}\n",
     "host.yaml": r"hello from job \d+ on 1g\.6gb\n",

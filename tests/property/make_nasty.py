@@ -79,14 +79,28 @@ MADE: dict[str, Nasty] = {
         b"jobs:\n" + b"".join(b"  J%d: {}\n" % n for n in range(6_000)), "more than 5000 jobs",
     ),
     "many documents": (_filled(b"", b"---\n"), "second document"),
-    "many anchors": (_filled(b"", b"- &a x\n"), "anchors"),
+    "many anchors": (_filled(b"", b"- &a x\n"), "20000 values"),
+    "many aliases": (b"image: x\nx-a: &a [" + b"x," * 5000 + b"]\ncommand: [" + b"*a,"  * 50_000,
+                     "20000 values"),
+    "many aliases of a long text": (
+        b"image: x\nx-a: &a " + b"x" * 200_000 + b"\ncommand: [" + b"*a," * 18_000 + b"]",
+        "with what its aliases repeat",
+    ),
+    "many merges": (
+        b"x-a: &a0 {k: 1}\n" + b"".join(b"x-%d: &a%d {<<: [*a%d, *a%d]}\n" % (n, n, n - 1, n - 1)
+        for n in range(1, 5000)), "20 levels",
+    ),
+    "many merges of the same": (
+        b"x-a: &a {" + b",".join(b"k%d: 1" % n for n in range(2000)) + b"}\nx-b: {<<: ["
+        + b"*a," * 50_000 + b"]}", "20000 values",
+    ),
     "many tags": (_filled(b"", b"- !!str x\n"), "tags"),
     "many comments": (_filled(b"", b"# x\n"), "the file is empty"),
     "many empty lines": (_filled(b"", b"\n"), "the file is empty"),
     "many directives": (_filled(b"", b"%FOO bar\n"), "not valid YAML"),
     "a billion laughs": (
         b"a: &a [x,x,x]\n" + b"".join(b"%c: &%c [*%c,*%c,*%c]\n" % (n, n, n - 1, n - 1, n - 1)
-        for n in range(98, 122)), "anchors",
+        for n in range(98, 122)), "20000 values",
     ),
     "a matrix of many": (
         b"image: x\nmatrix: {a: [" + _numbers(1000) + b"], b: [" + _numbers(1000) + b"]}\n",
@@ -120,6 +134,65 @@ MADE: dict[str, Nasty] = {
         + b"]\n  include:\n" + b"".join(b"  - {z%d: 1}\n" % n for n in range(5000)),
         "too many entries",
     ),
+    "compose: many services": (
+        b"services:\n" + b"".join(b"  s%d: {image: x}\n" % n for n in range(4900)),
+        "more than 1000 services",
+    ),
+    "compose: many services that wait": (
+        b"services:\n" + b"".join(
+            b"  s%d: {image: x, depends_on: [s%d]}\n" % (n, n - 1) for n in range(1, 1000)
+        ) + b"  s0: {image: x}\n", None,
+    ),
+    "compose: many wrong dependencies": (
+        b"services:\n" + b"".join(b"  s%d: {image: x, depends_on: [t%d]}\n" % (n, n)
+        for n in range(1000)), "is not a key of `services`",
+    ),
+    "compose: all that a job cannot have": (
+        b"services:\n" + b"".join(b"  s%d: {image: x, privileged: true, pid: host}\n" % n
+        for n in range(1000)), "a job cannot have `privileged`",
+    ),
+    "compose: much that is ignored": (
+        b"services:\n  a:\n    image: x\n    ports: [" + b"1," * 19_000 + b"]\n", None,
+    ),
+    "compose: a service again and again": (
+        b"x-a: &a {image: x, command: [" + b"a," * 9_000 + b"]}\nservices: {"
+        + b",".join(b"s%d: *a" % n for n in range(10_000)) + b"}", "20000 values",
+    ),
+    "compose: variables in variables": (
+        b"services: {a: {image: x, command: '" + b"${A:-" * 45_000 + b"}" * 30_000 + b"'}}",
+        "is not closed",
+    ),
+    "compose: variables nested too deep": (
+        b"services: {a: {image: x, command: '" + b"${A:-" * 40_000 + b"}" * 40_000 + b"'}}",
+        "nested more than 20 levels",
+    ),
+    "compose: many variables": (
+        b"services: {a: {image: x, command: '" + b"$A" * 100_000 + b"'}}", "`command` is empty",
+    ),
+    "compose: many variables of different names": (
+        b"services: {a: {image: x, command: [" + b",".join(b"'$v%d'" % n for n in range(12_000))
+        + b"]}}", None,
+    ),
+    "compose: many wrong variables": (
+        b"services: {a: {image: x, command: [" + b"'${A?no}'," * 18_000 + b"]}}", "A has no value",
+    ),
+    "compose: a default again and again": (
+        b"x-a: &a '${A:-" + b"x" * 20_000 + b"}${A:-" + b"x" * 20_000
+        + b"}'\nservices: {a: {image: x, command: [*a,*a,*a,*a,*a]}}", None,
+    ),
+    "compose: many profiles": (
+        b"services: {a: {image: x, profiles: [" + b"p," * 19_000 + b"]}}", "no service of",
+    ),
+    "compose: many secrets": (
+        b"services: {a: {image: x, secrets: [" + b"s," * 9_000
+        + b"]}}\nsecrets: {s: {file: /no}}",
+        "cannot read the secret",
+    ),
+    "compose: braces": (
+        b"services: {a: {image: x, command: '" + b"{" * 60_000 + b"$" + b"}" * 60_000 + b"'}}",
+        None,
+    ),
+    "literals without end": (b"image: x\ncommand: '" + b"${a}" * 30_000 + b"'\n", None),
     "more than a file may have": (b"#" * (MAX_BYTES + 1), "256 KiB"),
 }  # fmt: skip
 

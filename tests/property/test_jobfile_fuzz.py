@@ -132,7 +132,10 @@ def test_any_bytes_are_jobs_or_errors(data: bytes) -> None:
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
-    st.sampled_from(["busybox", "1g.6gb", "4h", "8g", "${a}", "0-9", "a:b", "/x", "infra", "1"]),
+    st.sampled_from([
+        "busybox", "1g.6gb", "4h", "8g", "${a}", "${b:-1}", "$$", "all", "0-9", "a:b", "/x",
+        "infra", "1",
+    ]),
 )  # fmt: skip
 KEYS = st.one_of(
     st.text(max_size=10),
@@ -140,6 +143,8 @@ KEYS = st.one_of(
         "image", "name", "jobs", "gpus", "schedule", "command", "environment", "volumes", "cpus",
         "matrix", "array", "exclude", "include", "depends_on", "retries", "signal", "x-a", "max",
         "time_limit", "priority", "begin", "hold", "profile", "count", "memory", "env_file", "a",
+        "services", "deploy", "resources", "reservations", "limits", "devices", "secrets", "tmpfs",
+        "ports", "restart", "privileged", "profiles", "runtime", "platform", "x-launcher", "build",
     ]),
 )  # fmt: skip
 TREES = st.recursive(
@@ -155,6 +160,8 @@ def test_any_structure_is_jobs_or_errors(tree: dict[str, object], with_image: bo
     whole = {"image": "busybox", **tree} if with_image else tree
     must_be_jobs_or_errors(json.dumps(whole, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     must_be_jobs_or_errors(json.dumps(whole).encode())
+    compose = {"services": {"a": whole}, **tree}
+    must_be_jobs_or_errors(json.dumps(compose).encode())
 
 
 @SETTINGS

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher.cli.output import terminal
 from launcher.jobfile.values import environment, gpu_spec, units, volumes
 from launcher.jobfile.values import names as words
 from launcher.spec.gpus import GpuRequest
@@ -157,11 +158,7 @@ def _slices(
 def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for name in files:
-        text = _flag("--env-file", _env_file, name)
-        for line, pair in environment.parse_lines(text, os.environ, quotes=False):
-            if isinstance(pair, ValueError):
-                raise click.BadParameter(f"{name}:{line}: {pair}", _context())
-            result[pair[0]] = pair[1]
+        _add_env_file(name, result)
     for word in pairs:
         assigned = _flag("--env", lambda text: environment.parse_assignment(text, os.environ), word)
         if assigned:
@@ -169,10 +166,19 @@ def _environment(pairs: Sequence[str], files: Sequence[str]) -> dict[str, str]:
     return result
 
 
-def _env_file(name: str) -> str:
+def _add_env_file(name: str, result: dict[str, str]) -> None:
     from pathlib import Path
 
-    return environment.read_env_file(Path(name))
+    from launcher.jobfile.variables import env_files
+    from launcher.jobfile.variables.dotenv import EnvFileError
+
+    try:
+        for line, unset in env_files.read_env_file(Path(name), os.environ, result):
+            terminal.complain(env_files.unset_notice(name, line, unset))
+    except EnvFileError as error:
+        raise click.BadParameter(f"{name}:{error.line}: {error}", _context()) from error
+    except ValueError as error:
+        raise click.BadParameter(str(error), _context(), param_hint="--env-file") from error
 
 
 def _volumes(texts: Sequence[str], home: str | None) -> list[Mount]:

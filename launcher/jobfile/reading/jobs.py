@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
 from launcher.errors import JobFileError
 from launcher.interpolation import template
+from launcher.jobfile.compose.interpolation import client_variables
+from launcher.jobfile.compose.services import is_compose, jobs_of
 from launcher.jobfile.reading import together
 from launcher.jobfile.reading.keys import JOB, NEVER, SCHEDULE, Around, Read
+from launcher.jobfile.reading.literals import tell_literals
 from launcher.jobfile.values import names as words
 from launcher.jobfile.values import volumes
 from launcher.jobfile.values.nodes import SMALLER, Items, Mapping, Node, Scalar
-from launcher.jobfile.values.scalars import entries, parsed, unknown
+from launcher.jobfile.values.scalars import SeveralErrors, entries, parsed, unknown
 from launcher.spec.job_spec import JobSpec
 
 MAX_JOBS = 5_000
@@ -39,6 +42,8 @@ def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobS
         raise root.error("the file is empty", fix="A job needs at least `image: NAME`.")
     if not isinstance(root, Mapping):
         raise root.error(f"a job file is a mapping (`key: value`), not {root.kind}")
+    if is_compose(root):
+        return _services(root, around, problems)
     keys = {key.text: (key, value) for key, value in entries(root, "a job file")}
     if "jobs" not in keys:
         job = _job(root, None, around, problems)
@@ -51,6 +56,25 @@ def _jobs(root: Node, around: Around, problems: list[JobFileError]) -> list[JobS
         raise keys["jobs"][1].error("`jobs` is empty")
     if len(named) > MAX_JOBS:
         raise keys["jobs"][1].error(f"`jobs` has more than {MAX_JOBS} jobs", fix=SMALLER)
+    return _each(named, around, problems)
+
+
+def _services(root: Node, around: Around, problems: list[JobFileError]) -> list[JobSpec]:
+    """Return the jobs of a Compose file's services."""
+    client = client_variables(around.base, around.client, around.notices)
+    named = jobs_of(root, around.picked, client, around.notices, problems)
+    if not named and not problems and not around.picked.names:
+        raise root.error("no service of this file is submitted", fix="Pick one: --service NAME.")
+    jobs = _each(named, replace(around, client=client, compose=True), problems)
+    # Several services may have one value, by an alias; a wrong variable makes a wrong value.
+    once = {(problem.line, problem.column): problem for problem in reversed(problems)}
+    problems[:] = reversed(once.values())
+    return [] if problems else jobs
+
+
+def _each(
+    named: Iterable[tuple[Scalar, Node]], around: Around, problems: list[JobFileError]
+) -> list[JobSpec]:
     jobs = []
     for key, node in named:
         if (job := _named(key, node, around, problems)) is not None:
@@ -98,6 +122,8 @@ class _Job:
     def read(self, node: Node, name: str | None) -> JobSpec | None:
         """Return the job of a mapping, None where something is wrong with it."""
         self._read_job(node, named=name is not None)
+        if not self.around.compose:
+            tell_literals(node, self.around.keys(), self.around.notices)
         if not self.problems:
             self._check_runtime(node)
         if not self.problems:
@@ -132,8 +158,7 @@ class _Job:
         return JobSpec(**own, array=together.array_request(self.fields))
 
     def _read_job(self, node: Node, *, named: bool) -> None:
-        # The matrix first: what the other keys say depends on it.
-        for key, value in sorted(entries(node, "a job"), key=lambda e: e[0].text != "matrix"):
+        for key, value in sorted(entries(node, "a job"), key=_turn):
             if len(self.problems) >= MOST_PROBLEMS:
                 return
             if key.text == "name" and named:
@@ -145,6 +170,8 @@ class _Job:
                 self._read_key(key, value, JOB, "a job")
             if key.text == "matrix":
                 self.around = replace(self.around, matrix=self.fields.get("matrix", []))
+            elif key.text == "environment":
+                self.around = replace(self.around, environment=self.fields.get("environment", {}))
 
     def _read_schedule(self, node: Node) -> None:
         try:
@@ -164,9 +191,15 @@ class _Job:
             self.keys[field] = key
         except JobFileError as error:
             fixed = key.text in table and key.text not in REPLACED
+            errors = error.errors if isinstance(error, SeveralErrors) else [error]
             if fixed and _refers(value, self.around.keys()):
-                error = _told_where(error)
-            self.problems.append(error)
+                errors = [_told_where(one) for one in errors]
+            self.problems += errors
+
+
+def _turn(entry: tuple[Scalar, Node]) -> int:
+    """The matrix first, as the other keys depend on it; env files last: they name variables."""
+    return {"matrix": 0, "env_file": 2}.get(entry[0].text, 1)
 
 
 def _refers(node: Node, keys: Collection[str]) -> bool:

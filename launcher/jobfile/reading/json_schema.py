@@ -118,6 +118,10 @@ _ENVIRONMENT = {
     ]
 }
 
+_ENV_FILE = _mapping(
+    {"path": _TEXT, "required": {"type": "boolean"}, "format": {"const": "raw"}}, ("path",)
+)
+
 DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "name": ("The job's name; the image's if absent.",
              {**_TEXT, "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$"}),
@@ -129,8 +133,9 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
              {"oneOf": [_TEXT, _GPUS_LONG,
                         {"type": "array", "items": _GPUS_LONG, "minItems": 1, "maxItems": 1}]}),
     "environment": ("Variables; one without a value takes the submitter's.", _ENVIRONMENT),
-    "env_file": ("Files of KEY=VALUE lines, relative to this file.",
-                 {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
+    "env_file": ("Files of KEY=VALUE lines, read as Compose reads them, relative to this file.",
+                 {"oneOf": [_TEXT, _ENV_FILE, {"type": "array",
+                                               "items": {"oneOf": [_TEXT, _ENV_FILE]}}]}),
     "working_dir": ("Where the command starts.", {**_TEXT, "pattern": r"^(/|\$\{)"}),
     "volumes": ("Directories of the machine: SOURCE:TARGET[:ro].",
                 {"type": "array", "items": {"oneOf": [_TEXT, _VOLUME_LONG]}}),

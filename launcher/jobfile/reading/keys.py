@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import JobFileError
 from launcher.interpolation import template
+from launcher.jobfile.compose.service import GPU_VARIABLES
+from launcher.jobfile.compose.services import Picked
 from launcher.jobfile.reading.matrix import read_matrix
 from launcher.jobfile.values import (
     array_spec,
@@ -27,9 +29,12 @@ from launcher.jobfile.values import (
 from launcher.jobfile.values.dependencies import read_depends_on
 from launcher.jobfile.values.gpus import read_gpus
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
-from launcher.jobfile.values.scalars import boolean, entries, items, parsed, string, unknown
+from launcher.jobfile.values.scalars import boolean, each, entries, items, parsed, string, unknown
 from launcher.jobfile.values.schedule import read_retries, read_signal
 from launcher.jobfile.values.waiting import parse_begin
+from launcher.jobfile.variables import env_files
+from launcher.jobfile.variables.dotenv import EnvFileError
+from launcher.jobfile.variables.notices import Notices
 from launcher.spec.job_spec import Mount, Ulimit
 from launcher.spec.plain_fields import PLAIN_FIELDS
 
@@ -39,12 +44,19 @@ class Around:
     """Where a job file is read: the directory its paths are relative to, the client's variables.
 
     ``matrix`` has the combinations of the job that is read: None if it has no matrix, none where
-    its matrix is wrong.
+    its matrix is wrong. ``environment`` has the job's variables, which its env files may name.
+    ``notices`` takes what to tell the caller of a file that is valid. ``picked`` names services of
+    Compose files.
     """
 
     base: Path
     client: MappingType[str, str]
     matrix: list[dict[str, str]] | None = None
+    environment: MappingType[str, str] = field(default_factory=dict)
+    notices: Notices = field(default_factory=Notices)
+    picked: Picked = field(default_factory=Picked)
+    compose: bool = False
+    """Whether the file is Compose's: its variables have been replaced."""
 
     def keys(self) -> set[str]:
         """Return the keys of the job's matrix."""
@@ -85,69 +97,100 @@ def read_entrypoint(node: Node, around: Around) -> tuple[str, ...]:
 
 def read_environment(node: Node, around: Around) -> dict[str, str]:
     """Return variables from a mapping or a list of ``KEY=VALUE``."""
-    result: dict[str, str] = {}
-    if isinstance(node, Items):
-        for item in node.items:
-            pair = parsed(
-                item, "a variable", lambda text: environment.parse_assignment(text, around.client)
-            )
-            if pair:
-                result[pair[0]] = pair[1]
-        return result
-    for key, value in entries(node, "`environment`"):
+
+    def assigned(node: Node) -> tuple[str, str] | None:
+        return parsed(
+            node, "a variable", lambda text: environment.parse_assignment(text, around.client)
+        )
+
+    def valued(entry: tuple[Scalar, Node]) -> tuple[str, str] | None:
+        key, value = entry
         name = parsed(key, "a variable", environment.check_variable)
         if isinstance(value, Scalar) and value.value is None:
-            pair = parsed(
-                key, "a variable", lambda text: environment.parse_assignment(text, around.client)
-            )
-            if pair:
-                result[pair[0]] = pair[1]
-        else:
-            result[name] = string(value, f"the value of {name}")
-    return result
+            return assigned(key)
+        return name, string(value, f"the value of {name}")
+
+    if isinstance(node, Items):
+        return dict(filter(None, each(node.items, assigned)))
+    return dict(filter(None, each(entries(node, "`environment`"), valued)))
 
 
 def read_env_files(node: Node, around: Around) -> dict[str, str]:
     """Return the variables of one env file or several; a later one wins."""
     result: dict[str, str] = {}
     for item in items(node, "`env_file`") if isinstance(node, Items) else (node,):
-        path = around.base / string(item, "`env_file`")
-        try:
-            text = environment.read_env_file(path)
-        except ValueError as error:
-            raise item.error(str(error)) from error
-        for line, pair in environment.parse_lines(text, around.client, quotes=True):
-            if isinstance(pair, ValueError):
-                raise JobFileError(str(pair), file=str(path), line=line, column=1)
-            result[pair[0]] = pair[1]
+        _add_env_file(item, around, result)
     return result
+
+
+def _add_env_file(node: Node, around: Around, result: dict[str, str]) -> None:
+    place, required, raw = _env_file(node)
+    path = around.base / string(place, "`env_file`")
+    variables = {**around.environment, **around.client}
+    try:
+        if not required and not path.exists():
+            return
+        ignored = GPU_VARIABLES if around.compose else ()
+        for line, name in env_files.read_env_file(
+            path, variables, result, raw=raw, ignored=ignored
+        ):
+            around.notices.add(env_files.unset_notice(str(path), line, name))
+    except EnvFileError as error:
+        raise JobFileError(str(error), file=str(path), line=error.line, column=1) from error
+    except ValueError as error:
+        raise place.error(str(error)) from error
+
+
+def _env_file(node: Node) -> tuple[Node, bool, bool]:
+    """Return the path of an env file, whether it must exist, and whether it is read raw."""
+    if isinstance(node, Scalar):
+        return node, True, False
+    keys = {key.text: (key, value) for key, value in entries(node, "an entry of `env_file`")}
+    known = ("path", "required", "format")
+    for key, _ in keys.values():
+        if key.text not in known:
+            raise unknown(key, known, "an entry of `env_file`")
+    if "path" not in keys:
+        raise node.error("an entry of `env_file` needs a `path`")
+    required = boolean(keys["required"][1], "`required`") if "required" in keys else True
+    how = string(keys["format"][1], "`format`") if "format" in keys else ""
+    if how not in ("", "raw"):
+        raise keys["format"][1].error(f"`format`: '{how[:40]}' is not known: write raw")
+    return keys["path"][1], required, how == "raw"
 
 
 def read_volumes(node: Node, around: Around) -> tuple[Mount, ...]:
     """Return bind mounts, in Compose's short or long form."""
-    mounts: list[Mount] = []
-    for item in items(node, "`volumes`"):
+    mounts: dict[str, Mount] = {}
+
+    def read(item: Node) -> None:
         if isinstance(item, Scalar):
             mount = parsed(item, "a volume", lambda text: volumes.parse_volume(text, around.base))
         else:
             mount = _long_volume(item, around)
-        try:
-            volumes.check_targets([*mounts, mount])
-        except ValueError as error:
-            raise item.error(str(error)) from error
-        mounts.append(mount)
-    return tuple(mounts)
+        if mounts.setdefault(volumes.target_of(mount), mount) is not mount:
+            raise item.error(f"two mounts have the target {mount.target}")
+
+    each(items(node, "`volumes`"), read)
+    return tuple(mounts.values())
 
 
 def _long_volume(node: Node, around: Around) -> Mount:
     keys = {key.text: (key, value) for key, value in entries(node, "a volume")}
-    known = ("type", "source", "target", "read_only")
+    known = ("type", "source", "target", "read_only", "bind", "consistency")
     for key, _ in keys.values():
         if key.text not in known:
             raise unknown(key, known, "a volume")
     kind = string(keys["type"][1], "`type`") if "type" in keys else "bind"
+    if kind == "volume":
+        raise node.error(
+            "only directories of this machine can be mounted, no volumes of Docker's: make one,"
+            " and write `type: bind` with its path as `source`"
+        )
     if kind != "bind":
         raise keys["type"][1].error(f"the volume type '{kind[:40]}' is not known here: write bind")
+    if "bind" in keys:
+        _check_bind(keys["bind"][1])
     for name in ("source", "target"):
         if name not in keys:
             raise node.error(f"a volume needs a `{name}`")
@@ -157,6 +200,15 @@ def _long_volume(node: Node, around: Around) -> Mount:
         return volumes.bind(source, target, around.base, read_only=read_only)
     except ValueError as error:
         raise node.error(str(error)) from error
+
+
+def _check_bind(node: Node) -> None:
+    """Refuse what a mount cannot have; what has no meaning here passes."""
+    for key, value in entries(node, "`bind`"):
+        if key.text not in ("create_host_path", "selinux", "propagation"):
+            raise unknown(key, ("create_host_path", "selinux", "propagation"), "`bind`")
+        if key.text == "propagation" and string(value, "`propagation`") != "rprivate":
+            raise key.error("a job's mounts are private: leave `propagation` out")
 
 
 def read_secrets(node: Node, around: Around) -> dict[str, str | None]:
@@ -232,9 +284,9 @@ def _by_rendering(label: str, check: Callable[[str], str]) -> Read:
 
     def read(node: Node, around: Around) -> str:
         text = string(node, f"`{label}`")
-        for each in around.renderings(text):
+        for rendering in around.renderings(text):
             try:
-                check(each)
+                check(rendering)
             except ValueError as error:
                 raise node.error(f"`{label}`: {error}") from error
         return text

@@ -18,35 +18,44 @@ def read_gpus(node: Node) -> GpuRequest:
     if isinstance(node, Items):
         if len(node.items) != 1 or not isinstance(node.items[0], Mapping):
             raise node.error("`gpus` as a list takes one mapping (Compose's long form)")
-        return _mapping(node.items[0])
+        return _mapping(node.items[0], listed=True)
     if isinstance(node, Mapping):
-        return _mapping(node)
+        return _mapping(node, listed=False)
     return parsed(node, "`gpus`", gpu_spec.parse_spec)
 
 
-def _mapping(node: Node) -> GpuRequest:
+def _mapping(node: Node, *, listed: bool) -> GpuRequest:
+    """Return the request of a mapping; in a list it is Compose's, whatever keys it has."""
     keys = {key.text: (key, value) for key, value in entries(node, "`gpus`")}
     known = set(_SHORT) | set(_LONG)
     for key, _ in keys.values():
         if key.text not in known:
             raise unknown(key, known, "`gpus`")
-    count = _count(keys["count"][1]) if "count" in keys else 1
     if "driver" in keys:
         driver = string(keys["driver"][1], "`driver`")
         if driver != "nvidia":
             raise keys["driver"][1].error(f"the driver '{driver[:40]}' is not known: write nvidia")
     capabilities = _capabilities(keys["capabilities"][1]) if "capabilities" in keys else ()
-    return replace(_slices(node, keys, count), capabilities=capabilities)
+    return replace(_slices(node, keys, listed=listed), capabilities=capabilities)
 
 
-def _slices(node: Node, keys: dict[str, tuple[Scalar, Node]], count: int) -> GpuRequest:
+def _slices(node: Node, keys: dict[str, tuple[Scalar, Node]], *, listed: bool) -> GpuRequest:
     if "device_ids" in keys:
         return _device_ids(keys)
     options = _options(keys["options"][1]) if "options" in keys else {}
-    asked = [value for name, value in _asked(keys, options)]
+    asked = _asked(keys, options)
+    if not asked and (listed or {"driver", "capabilities"} & keys.keys()):
+        return _whole(keys["count"][1] if "count" in keys else None)
     if len(asked) != 1:
         raise node.error("`gpus` needs exactly one of `profile` and `memory`")
-    return _one(_asked(keys, options)[0], count)
+    return _one(asked[0], _count(keys["count"][1]) if "count" in keys else 1)
+
+
+def _whole(count: Node | None) -> GpuRequest:
+    """Return what Compose's long form means by itself: so many whole GPUs, or every one."""
+    if count is None or string(count, "`count`") in ("all", "-1"):
+        return GpuRequest(kind="all")
+    return GpuRequest(kind="full", count=_count(count))
 
 
 def _asked(

@@ -1,8 +1,9 @@
 """YAML text -> a tree of values that know where they stood.
 
-Built from PyYAML's events, not its documents: anchors, aliases, tags, merge keys, duplicate keys,
-deep nesting and second documents are refused where they begin, before anything is built from them.
-Scalars follow YAML 1.2's core schema, and a number with a leading zero stays text.
+Built from PyYAML's events, not its documents: tags, duplicate keys, deep nesting and second
+documents are refused where they begin, before anything is built from them. What an alias repeats
+counts as if it stood there. Scalars follow YAML 1.2's core schema, and a number with a leading zero
+stays text.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ SMALLER = (
     " them together."
 )
 
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""What no argument or variable of a program can hold."""
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _OCTAL_HEX = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(
@@ -53,6 +55,14 @@ class Node:
     column: int
 
     kind = "nothing"
+
+    def where(self) -> tuple[str, int, int]:
+        """Return the file, line and column: what another node at this place begins with."""
+        return self.file, self.line, self.column
+
+    def place(self) -> str:
+        """Return where it stood, for people."""
+        return f"{self.file}:{self.line}:{self.column}"
 
     def error(self, message: str, *, fix: str | None = None) -> JobFileError:
         """Return the error that points here."""
@@ -139,12 +149,26 @@ def _syntax_error(error: yaml.YAMLError, file: str) -> JobFileError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """What an anchor names, and what an alias of it counts as."""
+
+    node: Node
+    nodes: int
+    letters: int
+    levels: int
+
+
 class _Builder:
     """Builds the tree from events; one level of Python calls per level of the file."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.nodes = 0
+        self.letters = 0
+        self.deepest = 0
+        self.anchors: dict[str, _Anchored | None] = {}
+        """None while the node that an anchor names is read."""
 
     def build(self, events: Iterator[Any]) -> Node:
         root: Node | None = None
@@ -159,15 +183,41 @@ class _Builder:
                 root = self._node(next(events), events, 1)
         return root if root is not None else Scalar(self.file, 1, 1, None, "")
 
-    def _error(self, event: Any, message: str) -> JobFileError:
-        mark = event.start_mark
-        return JobFileError(message, file=self.file, line=mark.line + 1, column=mark.column + 1)
+    def _error(self, event: Any, message: str, *, fix: str | None = None) -> JobFileError:
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        return JobFileError(message, file=self.file, line=line, column=column, fix=fix)
 
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
-        self._refuse(event, depth)
-        mark = event.start_mark
-        where = (self.file, mark.line + 1, mark.column + 1)
-        if isinstance(event, yaml.ScalarEvent):
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth)
+        if event.anchor is None:
+            return self._new_node(event, events, depth)
+        nodes, letters, deepest = self.nodes, self.letters, self.deepest
+        self.deepest = depth
+        self.anchors[event.anchor] = None
+        node = self._new_node(event, events, depth)
+        self.anchors[event.anchor] = _Anchored(
+            node, self.nodes - nodes, self.letters - letters, self.deepest - depth
+        )
+        self.deepest = max(self.deepest, deepest)
+        return node
+
+    def _alias(self, event: Any, depth: int) -> Node:
+        anchored = self.anchors.get(event.anchor)
+        if anchored is None:
+            inside = event.anchor in self.anchors
+            where = "stands inside what it names" if inside else "has no anchor before it"
+            raise self._error(event, f"the alias *{event.anchor} {where}")
+        self._count(event, anchored.nodes, anchored.letters, depth + anchored.levels)
+        return anchored.node
+
+    def _new_node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        if event.tag is not None:
+            raise self._error(event, f"tags ({event.tag}) are not allowed here")
+        scalar = isinstance(event, yaml.ScalarEvent)
+        self._count(event, 1, len(event.value) if scalar else 0, depth)
+        where = (self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        if scalar:
             value = event.value if event.style else scalar_value(event.value)
             return Scalar(*where, value, self._text(event))
         if isinstance(event, yaml.SequenceStartEvent):
@@ -178,41 +228,48 @@ class _Builder:
         return Mapping(*where, self._entries(events, depth))
 
     def _entries(self, events: Iterator[Any], depth: int) -> tuple[tuple[Scalar, Node], ...]:
-        entries: list[tuple[Scalar, Node]] = []
-        seen: dict[str, Scalar] = {}
+        entries: dict[str, tuple[Scalar, Node]] = {}
+        merged: Node | None = None
         while not isinstance(inner := next(events), yaml.MappingEndEvent):
             key = self._node(inner, events, depth + 1)
             if not isinstance(key, Scalar):
                 raise key.error("a key must be one word")
-            if key.text == "<<":
-                raise key.error("merge keys (<<) are not allowed here: write the keys out")
-            if key.text in seen:
-                raise key.error(
-                    f"the key `{key.text}` is there twice (first in line {seen[key.text].line})"
-                )
-            seen[key.text] = key
-            entries.append((key, self._node(next(events), events, depth + 1)))
-        return tuple(entries)
+            if key.text in entries or (key.text == "<<" and merged is not None):
+                first = entries[key.text][0].line if key.text in entries else key.line
+                raise key.error(f"the key `{key.text}` is there twice (first in line {first})")
+            value = self._node(next(events), events, depth + 1)
+            if key.text == "<<" and isinstance(inner, yaml.ScalarEvent) and not inner.style:
+                merged = value
+            else:
+                entries[key.text] = (key, value)
+        return tuple((_merged(merged) | entries if merged else entries).values())
 
-    def _refuse(self, event: Any, depth: int) -> None:
-        self.nodes += 1
-        if isinstance(event, yaml.AliasEvent):
-            raise self._error(
-                event, f"aliases (*{event.anchor}) are not allowed here: write it out"
-            )
-        if event.anchor is not None:
-            raise self._error(event, f"anchors (&{event.anchor}) are not allowed here")
-        if event.tag is not None:
-            raise self._error(event, f"tags ({event.tag}) are not allowed here")
+    def _count(self, event: Any, nodes: int, letters: int, depth: int) -> None:
+        self.nodes += nodes
+        self.letters += letters
+        self.deepest = max(self.deepest, depth)
         if depth > MAX_DEPTH:
             raise self._error(event, f"this is nested more than {MAX_DEPTH} levels deep")
         if self.nodes > MAX_NODES:
-            error = self._error(event, f"the file has more than {MAX_NODES} values")
-            error.fix = SMALLER
-            raise error
+            said = f"the file has more than {MAX_NODES} values"
+            raise self._error(event, said, fix=SMALLER)
+        if self.letters > MAX_BYTES:
+            said = f"with what its aliases repeat the file is over {MAX_BYTES // 1024} KiB"
+            raise self._error(event, said, fix=SMALLER)
 
     def _text(self, event: Any) -> str:
         text: str = event.value
-        if _UNUSABLE.search(text):
+        if UNUSABLE.search(text):
             raise self._error(event, "this text holds a character that no program can be given")
         return text
+
+
+def _merged(value: Node) -> dict[str, tuple[Scalar, Node]]:
+    """Return the entries that a merge key adds; of several mappings the first wins."""
+    result: dict[str, tuple[Scalar, Node]] = {}
+    for mapping in value.items if isinstance(value, Items) else (value,):
+        if not isinstance(mapping, Mapping):
+            raise mapping.error(f"a merge key (<<) takes mappings, not {mapping.kind}")
+        for entry in mapping.entries:
+            result.setdefault(entry[0].text, entry)
+    return result

@@ -9,7 +9,34 @@ from typing import TypeVar
 from launcher.errors import JobFileError
 from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar
 
+MOST_COMPARED = 200
+MOST_LISTED = 50
+"""How many known keys a wrong one is compared with, and how many are listed."""
+S = TypeVar("S")
 T = TypeVar("T")
+
+
+class SeveralErrors(JobFileError):
+    """Several values of one key are wrong."""
+
+    def __init__(self, errors: list[JobFileError]) -> None:
+        first = errors[0]
+        super().__init__("", file=first.file, line=first.line, column=first.column, fix=first.fix)
+        self.message, self.errors = first.message, errors
+
+
+def each(values: Iterable[S], read: Callable[[S], T]) -> list[T]:
+    """Return what ``read`` makes of each value; every one that is wrong is told."""
+    result: list[T] = []
+    errors: list[JobFileError] = []
+    for value in values:
+        try:
+            result.append(read(value))
+        except JobFileError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else SeveralErrors(errors)
+    return result
 
 
 def string(node: Node, label: str) -> str:
@@ -52,7 +79,8 @@ def entries(node: Node, label: str) -> tuple[tuple[Scalar, Node], ...]:
 def unknown(key: Scalar, known: Iterable[str], label: str) -> JobFileError:
     """Return the error for a key that is not known, with the nearest one that is."""
     names = sorted(known)
-    near = difflib.get_close_matches(key.text[:64].lower(), names, n=1, cutoff=0.6)
+    close = names if len(names) <= MOST_COMPARED else []
+    near = difflib.get_close_matches(key.text[:64].lower(), close, n=1, cutoff=0.6)
     hint = f" (did you mean `{near[0]}`?)" if near else ""
-    fix = None if near else f"Known here: {', '.join(names)}."
+    fix = None if near or len(names) > MOST_LISTED else f"Known here: {', '.join(names)}."
     return key.error(f"`{key.text[:64]}` is not a key of {label}{hint}", fix=fix)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MODES = {"": False, "rw": False, "ro": True}
+NO_MEANING = {"z", "Z", "cached", "delegated", "consistent"}
+"""Modes of SELinux and of Docker Desktop, which change nothing here."""
 
 
 def parse_volume(text: str, base: Path) -> Mount:
@@ -26,10 +28,11 @@ def parse_volume(text: str, base: Path) -> Mount:
         raise ValueError(f"'{text[:120]}' names no directory of this machine: write SOURCE:TARGET")
     if len(parts) > 3:
         raise ValueError(f"'{text[:120]}' has too many colons: write SOURCE:TARGET[:ro]")
-    mode = parts[2] if len(parts) == 3 else ""
-    if mode not in _MODES:
-        raise ValueError(f"'{mode[:40]}' is not a valid mount mode: write ro or rw")
-    return bind(parts[0], parts[1], base, read_only=_MODES[mode])
+    written = parts[2].split(",") if len(parts) == 3 else []
+    modes = [mode for mode in written if mode not in NO_MEANING] or [""]
+    if len(modes) > 1 or modes[0] not in _MODES:
+        raise ValueError(f"'{parts[2][:40]}' is not a valid mount mode: write ro or rw")
+    return bind(parts[0], parts[1], base, read_only=_MODES[modes[0]])
 
 
 def bind(source: str, target: str, base: Path, *, read_only: bool) -> Mount:
@@ -39,7 +42,7 @@ def bind(source: str, target: str, base: Path, *, read_only: bool) -> Mount:
     if not source.startswith(("/", ".", "~")):
         raise ValueError(
             f"'{source[:120]}' would be a named volume, and only directories of this machine"
-            f" can be mounted: write ./{source[:120]}"
+            f" can be mounted: make one, and write ./{source[:120]}"
         )
     if not target.startswith("/"):
         raise ValueError(f"the mount's target '{target[:120]}' must be an absolute path")
@@ -57,10 +60,14 @@ def check_targets(mounts: list[Mount]) -> None:
     """Refuse two mounts on one target."""
     seen: set[str] = set()
     for mount in mounts:
-        target = os.path.normpath(mount.target)
-        if target in seen:
+        if target_of(mount) in seen:
             raise ValueError(f"two mounts have the target {mount.target}")
-        seen.add(target)
+        seen.add(target_of(mount))
+
+
+def target_of(mount: Mount) -> str:
+    """Return the target of a mount in its shortest form."""
+    return os.path.normpath(mount.target)
 
 
 def parse_home(text: str) -> str:

@@ -16,7 +16,9 @@ OUTCOMES = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "LOS
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_example_is_valid_and_the_readme_lists_it(name: str) -> None:
-    assert load([str(JOBS / name)])
+    notices: list[str] = []
+    assert load([str(JOBS / name)], notice=notices.append)
+    assert not notices
     assert f"[{name}]({name})" in (JOBS / "README.md").read_text()
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -179,11 +183,11 @@ WRONG: dict[str, tuple[str, str]] = {
     "an anonymous volume": ("image: x\nvolumes: [/data]", "write SOURCE:TARGET"),
     "a volume type": (
         "image: x\nvolumes: [{type: volume, source: /a, target: /b}]",
-        "type 'volume' is not known",
+        "no volumes of Docker's",
     ),
     "a mount over /": ("image: x\nvolumes: ['/a:/']", "nothing can be mounted over"),
     "two on one target": ("image: x\nvolumes: ['/a:/x', '/b:/x/']", "two mounts have the target"),
-    "a mount mode": ("image: x\nvolumes: ['/a:/x:z']", "'z' is not a valid mount mode"),
+    "a mount mode": ("image: x\nvolumes: ['/a:/x:y']", "'y' is not a valid mount mode"),
     "a relative target": ("image: x\nvolumes: ['/a:x']", "must be an absolute path"),
     "NVIDIA_": ("image: x\nenvironment: {NVIDIA_VISIBLE_DEVICES: all}", "cannot be set by a job"),
     "CUDA": ("image: x\nenvironment: [CUDA_VISIBLE_DEVICES=0]", "cannot be set by a job"),
@@ -212,7 +216,6 @@ WRONG: dict[str, tuple[str, str]] = {
     "jobs as a list": ("jobs: [a]", "`jobs` must be a mapping"),
     "a job that is a word": ("jobs: {a: x}", "the job `a` must be a mapping, not text"),
     "a name inside jobs": ("jobs: {a: {image: x, name: b}}", "leave `name` out"),
-    "services": ("services: {a: {image: x}}", "is not a key of a job"),
 }
 
 
@@ -286,3 +289,42 @@ def test_what_is_no_text_file_is_said_to_be_none(tmp_path: Path, make: Any, said
 
 def test_an_entrypoint_can_be_taken_away(tmp_path: Path) -> None:
     assert one(tmp_path, "image: x\nentrypoint: ''").entrypoint == ("",)
+
+
+@pytest.mark.parametrize("path", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "link"])
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_paths_of_a_file_that_is_named_by_a_descriptor_are_relative_to_the_present_directory(
+    tmp_path: Path, path: str, kind: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("/dev/stdin")
+    (tmp_path / "vars").write_text("A=outside\n")
+    (tmp_path / "here" / "vars").write_text("A=inside\n")
+    text = "image: x\nvolumes: [./src:/src]\nenv_file: vars\n"
+    (tmp_path / "job.yaml").write_text(text)
+    name = str(tmp_path / "link") if path == "link" else path
+    script = (
+        "import sys; from launcher.jobfile import load; (job,) = load(sys.argv[1:]);"
+        "print(job.volumes[0].source, job.environment['A'])"
+    )
+    with (tmp_path / "job.yaml").open() as file:
+        done = subprocess.run(
+            [sys.executable, "-c", script, name],
+            cwd=tmp_path / "here",
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+            **({"stdin": file} if kind == "file" else {"input": text}),
+        )
+    assert done.stdout == f"{tmp_path}/here/src inside\n"
+
+
+def test_a_named_pipe_and_a_file_in_memory_keep_their_directories(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(
+        target=(tmp_path / "pipe").write_text, args=("image: x\nvolumes: [./a:/a]\n",)
+    )
+    writer.start()
+    (job,) = load([str(tmp_path / "pipe")])
+    writer.join()
+    assert job.volumes[0].source == f"{tmp_path}/a"

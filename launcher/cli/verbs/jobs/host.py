@@ -20,7 +20,13 @@ from launcher.cli.output import terminal
 @slices_and_queue
 @click.option("--name", type=params.NAME, help="The job's name (the program's).")
 @click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
-@click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")
+@click.option(
+    "--env-file",
+    type=params.TEXT,
+    multiple=True,
+    metavar="FILE",
+    help="Variables of a file, read as Compose reads it.",
+)
 @click.option("-m", "--memory", type=params.SIZE, help="Memory limit: 24g.")
 @click.option("--cpus", type=params.CPUS, help="Cores: 4, 0.5.")
 @click.option(

@@ -38,7 +38,13 @@ class RunCommand(click.Command):
 @click.option("--name", type=params.NAME, help="The job's name (the image's).")
 @click.option("-d", "--detach", is_flag=True, help="Queue it, print its id, and return.")
 @click.option("-e", "--env", type=params.TEXT, multiple=True, metavar="KEY[=VALUE]")
-@click.option("--env-file", type=params.TEXT, multiple=True, metavar="FILE")
+@click.option(
+    "--env-file",
+    type=params.TEXT,
+    multiple=True,
+    metavar="FILE",
+    help="Variables of a file, read as Compose reads it.",
+)
 @click.option("-v", "--volume", type=params.TEXT, multiple=True, metavar="SOURCE:TARGET[:ro]")
 @click.option(
     "--secret",

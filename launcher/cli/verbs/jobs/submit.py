@@ -15,17 +15,28 @@ from launcher.cli.output.submitted import ids, images, print_planned, print_subm
 @click.command("submit", short_help="Queue the jobs of job files.")
 @click.option("--dry-run", is_flag=True, help="Check, and print what would be queued.")
 @click.option("--wait", "waiting", is_flag=True, help="Wait until all have ended.")
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="NAME",
+    help="Of a Compose file, only this service; may be repeated.",
+)
 @output_option
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-def command(files: tuple[str, ...], dry_run: bool, waiting: bool, output: str) -> int:
+def command(
+    files: tuple[str, ...], dry_run: bool, waiting: bool, services: tuple[str, ...], output: str
+) -> int:
     """Queue the jobs of job files (- is standard input): all of them, or none.
+
+    A FILE may be a Compose file: each of its services is a job.
 
     With --wait the exit status is 0 only if every job completed.
     """
     from launcher.cli.verbs.jobs.wait import together, wait_for
     from launcher.jobfile import load
 
-    jobs = load(files, sys.stdin.buffer)
+    jobs = load(files, sys.stdin.buffer, services=services, notice=terminal.complain)
     client = connect_or_start()
     wanted = credentials(i for job in jobs if job.pull_policy != "never" for i in images(job))
     views = client.submit(jobs, wanted, dry_run=dry_run)

@@ -10,6 +10,7 @@ import click
 
 from launcher.cli.input import params
 from launcher.cli.input.common import connect
+from launcher.cli.output import terminal
 from launcher.cli.output.charts.forecasts import SVG, print_forecasts
 
 if TYPE_CHECKING:
@@ -81,4 +82,4 @@ def _jobs(files: Sequence[str]) -> list[JobSpec] | None:
         return None
     from launcher.jobfile import load
 
-    return load(files, sys.stdin.buffer)
+    return load(files, sys.stdin.buffer, notice=terminal.complain)

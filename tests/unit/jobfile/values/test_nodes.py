@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 
 from launcher.errors import JobFileError
-from launcher.jobfile.values.nodes import Mapping, Scalar, read_node, scalar_value
+from launcher.jobfile.values.nodes import Items, Mapping, Node, Scalar, read_node, scalar_value
 
 
 @pytest.mark.parametrize(
@@ -33,11 +34,29 @@ def test_quoted_scalars_are_text_and_keep_it() -> None:
 
 
 NASTY = {
-    "an anchor": ("a: &x 1\nb: 2", 1, "anchors (&x)"),
-    "an alias": ("a: 1\nb: *x", 2, "aliases (*x)"),
-    "recursion": ("&x [*x]", 1, "anchors"),
-    "billion laughs": ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", 1, "anchors"),
-    "a merge key": ("a:\n  <<: {b: 1}", 2, "merge keys"),
+    "an alias without an anchor": ("a: 1\nb: *x", 2, "the alias *x has no anchor before it"),
+    "recursion": ("&x [*x]", 1, "the alias *x stands inside what it names"),
+    "recursion in a mapping": ("a: &x\n  b: {<<: *x}", 2, "stands inside"),
+    "billion laughs": (
+        "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{n}: &{n} [{','.join(['*' + m] * 9)}]\n" for m, n in pairwise("abcdefghi")),
+        5,
+        "20000 values",
+    ),
+    "a long text again and again": (
+        f"a: &a {'x' * 100_000}\nb: [*a,\n*a,\n*a]",
+        3,
+        "with what its aliases repeat the file is over 256 KiB",
+    ),
+    "aliases that nest": (
+        "a: &a [[[[[[x]]]]]]\nb: &b [[[[[*a]]]]]\nc: &c [[[*b]]]\nd: [[[[[*c]]]]]",
+        4,
+        "20 levels",
+    ),
+    "a merge of text": ("a:\n  <<: text", 2, "a merge key (<<) takes mappings, not text"),
+    "a merge of nothing": ("a:\n  <<:", 2, "takes mappings, not empty"),
+    "a merge of a list in a list": ("a:\n  <<: [[{b: 1}]]", 2, "takes mappings, not a list"),
+    "two merge keys": ("a:\n  <<: {b: 1}\n  <<: {c: 1}", 3, "the key `<<` is there twice"),
     "a tag": ("a: !!python/object/apply:os.system [ls]", 1, "tags"),
     "a local tag": ("a: !x 1", 1, "tags"),
     "a duplicate key": ("a: 1\nb: 2\na: 3", 3, "twice (first in line 1)"),
@@ -80,3 +99,39 @@ def test_what_to_do_with_too_many_values_is_said() -> None:
     with pytest.raises(JobFileError) as caught:
         read_node(NASTY["many values"][0], "f.yaml")
     assert "`array` or `matrix`, or write several files" in (caught.value.fix or "")
+
+
+def texts(node: Node) -> object:
+    """Return a tree as plain lists, dicts and texts."""
+    if isinstance(node, Mapping):
+        return {key.text: texts(value) for key, value in node.entries}
+    if isinstance(node, Items):
+        return [texts(item) for item in node.items]
+    assert isinstance(node, Scalar)
+    return node.text
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("a: &x 1\nb: *x", {"a": "1", "b": "1"}),
+        ("a: &x [1]\nb: &y [*x, *x]\nc: *y", {"a": ["1"], "b": [["1"]] * 2, "c": [["1"]] * 2}),
+        ("a: &x 1\nb: &x 2\nc: *x", {"a": "1", "b": "2", "c": "2"}),
+        ("&x a: 1\nb: *x", {"a": "1", "b": "a"}),
+        ("a: &x {p: 1, q: 2}\nb: {<<: *x, q: 3}", {"a": {"p": "1", "q": "2"},
+                                                   "b": {"p": "1", "q": "3"}}),
+        ("a: {q: 3, <<: {p: 1, q: 2}}", {"a": {"p": "1", "q": "3"}}),
+        ("a: {<<: [{p: 1}, {p: 2, q: 2}]}", {"a": {"p": "1", "q": "2"}}),
+        ("a: {'<<': 1}", {"a": {"<<": "1"}}),
+    ],
+)  # fmt: skip
+def test_aliases_and_merge_keys_stand_for_what_they_name(text: str, result: object) -> None:
+    assert texts(read_node(text, "f.yaml")) == result
+
+
+def test_what_an_alias_stands_for_keeps_its_place() -> None:
+    node = read_node("a: &x\n  p: 1\nb:\n  <<: *x", "f.yaml")
+    assert isinstance(node, Mapping)
+    merged = node.entries[1][1]
+    assert isinstance(merged, Mapping)
+    assert [(key.line, value.column) for key, value in merged.entries] == [(2, 6)]

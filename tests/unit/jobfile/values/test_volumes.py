@@ -47,7 +47,8 @@ def test_a_link_in_a_source_is_kept(tmp_path: Path) -> None:
     [
         ("/data", "names no directory of this machine"),
         ("/a:/b:ro:z", "too many colons"),
-        ("/a:/b:z", "'z' is not a valid mount mode"),
+        ("/a:/b:x", "'x' is not a valid mount mode"),
+        ("/a:/b:ro,rw", "'ro,rw' is not a valid mount mode"),
         (":/in", "source is empty"),
         ("data:/in", "would be a named volume.* write ./data"),
         ("/a:in", "must be an absolute path"),

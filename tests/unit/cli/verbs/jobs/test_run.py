@@ -72,7 +72,7 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
             "memory_gb": None, "memory_mib": None, "uuids": [],
             "capabilities": ["video", "graphics"],
         },
-        "environment": {"A": "1", "QUOTED": "'as it is'", "B": "2"},
+        "environment": {"A": "1", "QUOTED": "as it is", "B": "2"},
         "working_dir": "/work",
         "volumes": [{"source": str(tmp_path), "target": "/data", "read_only": True}],
         "secrets": {"key": base64.b64encode(env_file.read_bytes()).decode()},
@@ -296,6 +296,27 @@ def test_a_refused_job_is_wrong_usage(stub: StubDaemon, launch: Launch) -> None:
     stub.on("POST", "/v1/jobs", Json(refused, 400))
     result = launch("run", "--profile", "9g.99gb", "busybox")
     assert (result.code, result.err) == (2, "launch: no GPU has 9g.99gb\n  Ask for 1g.\n")
+
+
+def test_a_variable_that_an_env_file_uses_and_is_not_set_is_told_with_its_line(
+    stub: StubDaemon, launch: Launch, tmp_path: Path
+) -> None:
+    answers(stub, end(ended("COMPLETED", 0)))
+    file = tmp_path / "vars"
+    file.write_text("A=1\nPASSWORD=a$nothing\n")
+    done = launch("run", "--env-file", str(file), "img")
+    assert f"{file}:2: the variable nothing is not set, and becomes nothing" in done.err
+    assert submitted(stub)["environment"] == {"A": "1", "PASSWORD": "a"}
+
+
+def test_a_quote_that_is_not_closed_in_an_env_file_is_refused_with_its_line(
+    launch: Launch, tmp_path: Path
+) -> None:
+    file = tmp_path / "vars"
+    file.write_text("A=1\nB='x\nC=2\n")
+    done = launch("run", "--env-file", str(file), "img")
+    assert done.code == 2
+    assert f"{file}:2: the quote ' is not closed" in done.err
 
 
 @pytest.mark.parametrize(

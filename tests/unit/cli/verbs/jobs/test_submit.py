@@ -60,3 +60,40 @@ def test_a_sweep_over_images_asks_for_the_credentials_of_each() -> None:
         "b.example/x:1",
     }
     assert images(JobSpec(name="x", image="y:${r}")) == {"y:${r}"}
+
+
+COMPOSE = """\
+services:
+  prepare: {image: busybox, restart: always}
+  train: {image: busybox, depends_on: [prepare], command: "run ${EPOCHS}"}
+"""
+
+
+def test_a_compose_file_is_submitted_with_its_notes_on_stderr(
+    stub: StubDaemon, launch: Launch, tmp_path: Path
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(COMPOSE)
+    stub.on("POST", "/v1/jobs", Json([job_view(id=13), job_view(id=14)], 201))
+    done = launch("submit", str(file))
+    jobs = stub.asked[0].body["jobs"]
+    assert [(job["name"], job["depends_on"]) for job in jobs] == [
+        ("prepare", {}), ("train", {"prepare": "afterok"}),
+    ]  # fmt: skip
+    assert f"{file}: ignored, as it changes nothing for a job: restart" in done.err
+    assert f"{file}:3:59: the variable EPOCHS is not set" in done.err
+    assert done.err.count("\n") == 3
+
+
+def test_only_the_services_that_are_named_are_submitted(
+    stub: StubDaemon, launch: Launch, tmp_path: Path
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(COMPOSE)
+    stub.on("POST", "/v1/jobs", Json([job_view(id=13)], 201))
+    launch("submit", "--service", "prepare", str(file))
+    assert [job["name"] for job in stub.asked[0].body["jobs"]] == ["prepare"]
+    wrong = launch("submit", "--service", "prepar", str(file))
+    assert wrong.code == 2
+    assert "the Compose file has no service 'prepar'" in wrong.err
+    assert "Did you mean prepare?" in wrong.err

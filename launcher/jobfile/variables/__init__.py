@@ -1,0 +1,1 @@
+"""Variables in texts and env files, as Compose reads both."""
