@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from typing import Any
 
 from launcher.homes.values import CACHES, JOBS, DiskUse, HomeUse
 
@@ -45,6 +46,10 @@ def measure(root: int, path: str, seconds: float) -> DiskUse:
     return DiskUse(walk.bytes, walk.files, walk.whole)
 
 
+_Levels = list[tuple[int, Any]]
+"""The open directories of a walk, and what scandir returned for each."""
+
+
 class _Walk:
     def __init__(self, end: float) -> None:
         self.bytes = self.files = 0
@@ -54,12 +59,13 @@ class _Walk:
 
     def below(self, fd: int) -> None:
         """Count everything in an open directory, which is closed."""
-        levels: list[tuple[int, Iterator[os.DirEntry[str]]]] = [(fd, os.scandir(fd))]
+        levels: _Levels = [(fd, os.scandir(fd))]
         while levels:
             fd, entries = levels[-1]
             entry = next(entries, None)
             if entry is None or time.monotonic() > self._end:
                 self.whole = self.whole and entry is None
+                entries.close()
                 os.close(fd)
                 levels.pop()
                 continue
@@ -67,9 +73,7 @@ class _Walk:
             if entry.is_dir(follow_symlinks=False):
                 self._enter(levels, fd, entry.name)
 
-    def _enter(
-        self, levels: list[tuple[int, Iterator[os.DirEntry[str]]]], fd: int, name: str
-    ) -> None:
+    def _enter(self, levels: _Levels, fd: int, name: str) -> None:
         if len(levels) > MOST_DEPTH:
             self.whole = False
             return

@@ -22,7 +22,6 @@ from launcher.jobfile.values import (
     environment,
     names,
     secret_files,
-    ulimits,
     units,
     volumes,
 )
@@ -229,17 +228,17 @@ def read_ulimits(node: Node, around: Around) -> dict[str, Ulimit]:
     """Return the limits of a mapping ``NAME: N`` or ``NAME: {soft: N, hard: N}``."""
     result: dict[str, Ulimit] = {}
     for key, value in entries(node, "`ulimits`"):
-        name = parsed(key, "`ulimits`", ulimits.check_name)
+        name = parsed(key, "`ulimits`", units.check_ulimit)
         numbers = {"soft": value, "hard": value}
         if isinstance(value, Mapping):
             numbers = {each.text: inner for each, inner in value.entries}
             if numbers.keys() != {"soft", "hard"}:
                 raise value.error(f"the limit {name} needs `soft` and `hard`")
         soft, hard = (
-            parsed(numbers[each], f"`{name}`", ulimits.number) for each in ("soft", "hard")
+            parsed(numbers[each], f"`{name}`", units.ulimit_number) for each in ("soft", "hard")
         )
         try:
-            result[name] = ulimits.limit(soft, hard)
+            result[name] = units.ulimit(soft, hard)
         except ValueError as error:
             raise value.error(f"`{name}`: {error}") from error
     return result

@@ -6,6 +6,10 @@ Every parser raises ``ValueError`` with a message for people; the caller adds wh
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.spec.job_spec import Ulimit
 
 MAX_SECONDS = 366 * 86400
 MAX_BYTES = 1 << 50
@@ -17,6 +21,7 @@ _SHORT_CLOCK = re.compile(r"(\d+):(\d{2})", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
 _FACTORS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _HOW = "write 4h, 90m, 30s, 1h30m or HH:MM:SS"
+_ULIMIT = re.compile(r"-1|\d{1,18}", re.ASCII)
 
 
 def parse_duration(text: str, most: float = MAX_SECONDS) -> float:
@@ -108,3 +113,45 @@ def parse_priority(text: str) -> int:
             f"'{text[:32]}' is not a valid priority: write a whole number from 0 to 1000"
         )
     return int(word)
+
+
+def parse_ulimit(text: str) -> tuple[str, Ulimit]:
+    """Return name and limits of ``NAME=SOFT[:HARD]``; -1 means unlimited.
+
+    >>> parse_ulimit("stack=67108864")
+    ('stack', Ulimit(soft=67108864, hard=67108864))
+    """
+    name, equals, limits = text.partition("=")
+    if not equals:
+        raise ValueError(f"'{text[:60]}' is not a limit: write NAME=SOFT or NAME=SOFT:HARD")
+    soft, colon, hard = limits.partition(":")
+    return check_ulimit(name), ulimit(
+        ulimit_number(soft), ulimit_number(hard) if colon else ulimit_number(soft)
+    )
+
+
+def check_ulimit(name: str) -> str:
+    """Return the name of a limit that a job may set."""
+    from launcher.spec.job_spec import ULIMITS
+
+    if name == "core":
+        raise ValueError("'core': jobs write no core dumps")
+    if name not in ULIMITS:
+        raise ValueError(f"'{name[:40]}' is not a limit that a job can set: {', '.join(ULIMITS)}")
+    return name
+
+
+def ulimit_number(text: str) -> int:
+    """Return one limit."""
+    if not _ULIMIT.fullmatch(text):
+        raise ValueError(f"'{text[:40]}' is not a limit: write a whole number, or -1 for unlimited")
+    return int(text)
+
+
+def ulimit(soft: int, hard: int) -> Ulimit:
+    """Return the two limits together."""
+    from launcher.spec.job_spec import Ulimit
+
+    if hard != -1 and not 0 <= soft <= hard:
+        raise ValueError(f"the soft limit {soft} is above the hard limit {hard}")
+    return Ulimit(soft, hard)
