@@ -9,6 +9,7 @@ import contextlib
 import io
 import secrets
 import tarfile
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ LABEL_READING = "launcher.reading"
 MOST_FILE = 128 * 1024
 """A larger passwd or group file counts as empty."""
 MOST_IMAGES = 512
+LEFT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,12 @@ class ImageFiles:
         return self.facts(image_id).config
 
     def sweep(self) -> None:
-        """Remove containers that an earlier daemon used for reading."""
+        """Remove containers that an earlier daemon used for reading; another one may be reading."""
         with self._connection.borrow() as api:
             left = api.containers(all=True, filters={"label": LABEL_READING, "status": "created"})
         for container in left:
-            self._remove(str(container["Id"]))
+            if container["Created"] < time.time() - LEFT_SECONDS:
+                self._remove(str(container["Id"]))
 
     def _read(self, image_id: str) -> ImageFacts:
         config = self._images.config(image_id)

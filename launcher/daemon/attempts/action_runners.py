@@ -99,8 +99,7 @@ class ActionRunners:
         self.pools = Pools()
         self._removing: set[str] = set()
         self._one_removal = asyncio.Semaphore(1)  # it costs Docker as much as a start
-        self._starting = 0
-        self._calm = asyncio.Event()
+        self._starting, self._calm = 0, asyncio.Event()
         self._specs: OrderedDict[int, JobSpec] = OrderedDict()
         self._tasks: dict[asyncio.Task[None], tuple[act.Action, float]] = {}
         self._followers: dict[tuple[int, int], Follower] = {}
@@ -111,8 +110,9 @@ class ActionRunners:
     def _for_images(self, images: Images, toolkit_fixed: Callable[[], bool]) -> ImageActions:
         return ImageActions(
             images, self.pools, self.credentials, self._roles, self._subscriptions,
-            toolkit_fixed=toolkit_fixed, architecture=self._containers.architecture,
-            world=lambda: self.event_loop.world, post=self.event_loop.post,
+            facts=self._starter.job_homes.facts, toolkit_fixed=toolkit_fixed,
+            architecture=self._containers.architecture, post=self.event_loop.post,
+            world=lambda: self.event_loop.world,
         )  # fmt: skip
 
     def _by_action(self) -> dict[type, Callable[[Any], Awaitable[None]]]:

@@ -16,6 +16,7 @@ from launcher.daemon.loop.action_pools import Pools
 from launcher.daemon.loop.subscriptions import Subscriptions
 from launcher.daemon.users.credentials import Credentials
 from launcher.daemon.users.identity import Roles
+from launcher.engine.image_files import ImageFacts
 from launcher.engine.images import Images, Layer, PullFailed
 from launcher.engine.outcome import Refused
 
@@ -34,6 +35,7 @@ class ImageActions:
         roles: Roles,
         subscriptions: Subscriptions,
         *,
+        facts: Callable[[str], ImageFacts],
         toolkit_fixed: Callable[[], bool],
         architecture: Callable[[], str],
         world: Callable[[], World],
@@ -42,7 +44,7 @@ class ImageActions:
         self._images, self._pools, self._credentials = images, pools, credentials
         self._roles, self._subscriptions = roles, subscriptions
         self._toolkit_fixed, self._world, self._post = toolkit_fixed, world, post
-        self._architecture = architecture
+        self._facts, self._architecture = facts, architecture
         self._harmless: set[str] = set()
 
     def _payer(self, key: ImageKey) -> int:
@@ -95,7 +97,7 @@ class ImageActions:
         self._post(ev.PullSettled(action.reference, action.uid, result))
 
     def _image_faults(self, image_id: str) -> list[str]:
-        image = self._images.config(image_id)
+        image = self._facts(image_id).config  # the rest is known then when a start needs it
         if not image_rules.runs_on(image.architecture, machine := self._architecture()):
             rule = "(rule image-architecture)"
             return [f"it is built for {image.architecture}, and this machine is {machine} {rule}"]

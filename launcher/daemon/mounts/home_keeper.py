@@ -24,7 +24,7 @@ from launcher.homes import HomeUse
 
 log = logging.getLogger(__name__)
 
-REST = 20.0
+REST = 50.0
 """After a measurement nothing is measured for this multiple of the time it took."""
 LAYER_SECONDS = 60.0
 """Docker walks through a writable layer to measure it."""
