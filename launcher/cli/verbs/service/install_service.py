@@ -61,6 +61,7 @@ def command(group: str | None, directory: str, only_print: bool) -> None:
         ) from error
     terminal.say(f"wrote {', '.join(result)} into {place}")
     terminal.say("now: systemctl daemon-reload && systemctl enable --now launcher.service")
+    terminal.say("after an upgrade: systemctl restart launcher-pins launcher; jobs go on")
 
 
 def _check(group: str) -> None:
