@@ -242,13 +242,13 @@ def _parse_reply(data: bytes) -> dict[str, Any]:
     except UserError as error:
         raise InternalError(f"unexpected reply from the mount helper: {data[:200]!r}") from error
     if "error" in answer:
-        error = frames.error_of(answer)
-        if error.message.startswith("do: "):  # it does not know the request
+        refused = frames.error_of(answer)
+        if refused.message.startswith("do: "):  # it does not know the request
             raise PinsUnavailable(
                 "the mount helper is of another version than the daemon",
                 fix="Restart it: `systemctl restart launcher-pins.service`. Its mounts stay.",
             )
-        raise error
+        raise refused
     return answer
 
 
