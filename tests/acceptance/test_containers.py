@@ -1,0 +1,126 @@
+"""What people type by habit, and what their images bring, with the installed command."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pwd
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.fakegpu import dockerapi
+from launcher.fakegpu.image import CHANGES, busybox_tar
+from launcher.fakegpu.sandbox import Sandbox
+from tests.acceptance.conftest import MIXED
+from tests.acceptance.shell import Shell
+from tests.support.daemon import BUSYBOX, DaemonProcess, as_user
+from tests.support.images import remove_image
+
+SPEC = MIXED
+USER = pwd.getpwnam("games")
+WISHES = "docker.io/library/wishes:1"
+
+
+@pytest.fixture(scope="module")
+def wishes(sandbox: Sandbox, shared: DaemonProcess) -> Iterator[str]:
+    """An image that wants everything of NVIDIA's driver."""
+    changes = (*CHANGES, "ENV NVIDIA_DRIVER_CAPABILITIES=all")
+    dockerapi.import_image(sandbox.socket, busybox_tar(), WISHES, changes)
+    shared.client.publish([WISHES])
+    yield WISHES
+    remove_image(sandbox, WISHES)
+
+
+def test_what_nvidias_notes_tell_everybody_to_type_works(launch: Shell) -> None:
+    done = launch(
+        "run", "--gpus", "1g.6gb", "-it", "--rm", "--ipc=host", "--ulimit", "stack=67108864",
+        BUSYBOX, "sh", "-c", "ulimit -s; df -m /dev/shm | tail -1",
+    ).ok()  # fmt: skip
+    assert done.text.split("\n")[0] == "65536"
+    assert "-i and -t are ignored" in done.err
+    assert "--ipc=host is ignored" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--ulimit", "core=0"], 2, "jobs write no core dumps"),
+        (["--ulimit", "nofile=9:3"], 2, "is above the hard limit 3"),
+        (["--ulimit", "stack"], 2, "write NAME=SOFT"),
+        (["--gpu-capabilities", "x11"], 2, "is not a driver capability"),
+        (["--gpus", "1g.6gb", "--ipc", "container:x"], 2, "is not one of"),
+        (["--home", "none"], 2, "write job or real"),
+    ],
+)
+def test_a_mistake_in_them_is_told_before_anything_is_queued(
+    launch: Shell, words: list[str], code: int, told: str
+) -> None:
+    done = launch("run", *words, BUSYBOX, "true")
+    assert (done.code, told in done.err) == (code, True), done.err
+
+
+def test_the_drivers_capabilities_are_the_images_and_the_jobs_within_the_policy(
+    launch: Shell, wishes: str
+) -> None:
+    def capabilities(*words: str) -> set[str]:
+        script = "echo $NVIDIA_DRIVER_CAPABILITIES"
+        done = launch("run", "--gpus", "1g.6gb", *words, "sh", "-c", script).ok()
+        return set(done.text.strip().split(","))
+
+    assert capabilities(BUSYBOX) == {"compute", "utility"}
+    assert capabilities("--gpu-capabilities", "video", BUSYBOX) == {"compute", "utility", "video"}
+    assert capabilities(wishes) == {"compute", "utility", "video", "graphics"}
+
+
+def test_a_job_that_lacks_rights_gets_a_hint(shared: DaemonProcess, launch: Shell) -> None:
+    words = ("run", BUSYBOX, "sh", "-c", "echo x > /opt-of-root")
+    with as_user(USER.pw_uid):
+        done = launch(*words)
+    assert done.code == 1
+    assert "hint: the output says 'Permission denied'" in done.err
+    assert "hint" not in launch("run", BUSYBOX, "sh", "-c", "exit 3").err
+
+
+def test_an_image_for_another_machine_is_refused_before_it_has_a_slice(
+    launch: Shell, tmp_path: Path
+) -> None:
+    config = {"architecture": "s390x", "os": "linux", "rootfs": {"type": "layers"}}
+    layer = busybox_tar()
+    config["rootfs"]["diff_ids"] = [f"sha256:{hashlib.sha256(layer).hexdigest()}"]  # type: ignore[index]
+    manifest = [{"Config": "c.json", "RepoTags": None, "Layers": ["l/layer.tar"]}]
+    files = {
+        "l/layer.tar": layer,
+        "c.json": json.dumps(config).encode(),
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    archive = tmp_path / "other.tar"
+    with tarfile.open(archive, "w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    assert launch("image", "load", str(archive)).ok().text == "localhost/other:latest\n"
+    assert "localhost/other:latest" in launch("image", "ls").ok().text
+    done = launch("run", "--gpus", "1g.6gb", "localhost/other", "true")
+    assert done.code == 125
+    assert "it is built for s390x" in done.err
+    assert launch("image", "rm", "localhost/other").ok().text == "localhost/other:latest\n"
+    assert launch("images", "ls", "-o", "name").ok().text == "", "its name in 0.1.0"
+
+
+def test_what_jobs_have_on_disk_is_shown_and_emptied(launch: Shell) -> None:
+    assert launch("usage", "--disk").ok().text.split("\n")[0].split() == [
+        "USER", "WHAT", "USED", "LIMIT",
+    ]  # fmt: skip
+    with as_user(USER.pw_uid):
+        launch("run", BUSYBOX, "sh", "-c", "echo weights > ~/.cache/w").ok()
+        (mine,) = launch("usage", "--disk", "-o", "json").ok().json
+        assert (mine["user"], mine["waits"], mine["cache"] > 0) == (USER.pw_name, None, True)
+        assert launch("clear-cache").ok().text.startswith(f"emptied ~/.cache of {USER.pw_name}")
+        refused = launch("clear-cache", "--user", "root")
+    assert refused.code == 1
+    assert "only an admin" in refused.err
