@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from launcher.cli.output import render
-from launcher.cli.output.job_format import gpus, label, why
+from launcher.cli.output.job_format import gpus, why
 from launcher.cli.output.times import moment, since
 from launcher.wire import ArrayView, JobView
 
@@ -25,7 +25,7 @@ def print_jobs(jobs: Sequence[JobView], output: str) -> None:
     if output == "json":
         render.print_json(list(jobs))
     elif output == "name":
-        render.print_names([job.id for job in jobs])
+        render.print_names([job.ref for job in jobs])
     else:
         print_mixed(jobs, [])
 
@@ -56,16 +56,16 @@ def print_short(jobs: Sequence[JobView], output: str) -> None:
     if output != "table":
         print_jobs(jobs, output)
     elif any(job.exit_code is not None for job in jobs):
-        ended = [(label(job), job.name, job.word, job.exit_code, why(job)) for job in jobs]
+        ended = [(job.ref, job.name, job.word, job.exit_code, why(job)) for job in jobs]
         render.print_table(("ID", "NAME", "STATE", "EXIT", "REASON"), ended)
     else:
-        rows = [(label(job), job.name, job.word, why(job)) for job in jobs]
+        rows = [(job.ref, job.name, job.word, why(job)) for job in jobs]
         render.print_table(("ID", "NAME", "STATE", "REASON"), rows)
 
 
 def _row(job: JobView, now: datetime) -> tuple[object, ...]:
     return (
-        label(job),
+        job.ref,
         job.name,
         job.user,
         job.word,

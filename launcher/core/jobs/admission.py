@@ -99,14 +99,14 @@ def let_go(job: Job) -> None:
 def check_release(job: Job, *, admin: bool) -> None:
     """Raise ``NotAllowed`` if an admin holds a job and another user releases it."""
     if job.held is Reason.JOB_HELD_ADMIN and not admin:
-        raise NotAllowed(f"job {job.id} is held by an admin", fix="Only an admin may release it.")
+        raise NotAllowed(f"job {job.ref} is held by an admin", fix="Only an admin may release it.")
 
 
 def _pending(world: World, job_id: int, verb: str) -> Job:
     job = world.jobs.get(job_id)
     if job is None or job.state is not State.PENDING:
         state = "is over" if job is None else f"is {job.state.value}"
-        raise StaleRequest(f"job {job_id} {state}: only a pending job can be {verb}")
+        raise StaleRequest(f"job {world.ref(job_id)} {state}: only a pending job can be {verb}")
     return job
 
 

@@ -192,7 +192,7 @@ def _complete(
     actions: list[Action] = [RemoveContainer(job.id, job.attempt, name)]
     if leases := world.leases.get(job.id):
         uuids = tuple(lease.slice.uuid for lease in leases)
-        actions.append(ProveIdle(job.id, job.attempt, name, attempt.container_id, uuids))
+        actions.append(ProveIdle(job.id, job.attempt, name, attempt.container_id, uuids, job.ref))
     else:
         world.release_cpu(job, now.wall)
         actions += _leave_if_free(world, job, ev.SlicesIdle, now)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from launcher.indices import element
 from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import Retries, SignalBefore
 
@@ -101,6 +102,11 @@ class Element:
     array: int
     index: int
     values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def ref(self) -> str:
+        """The name by which people know the element: ``42[0]``."""
+        return element(self.array, self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,11 @@ class Job:
     def order(self) -> tuple[int, int]:
         """The place among the jobs of one user: priority, then first come first served."""
         return (-self.priority, self.id)
+
+    @property
+    def ref(self) -> str:
+        """The name by which people know the job: its id; of an element of an array ``42[0]``."""
+        return str(self.id) if self.element is None else self.element.ref
 
     @property
     def index(self) -> int | None:

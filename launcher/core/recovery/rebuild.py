@@ -147,7 +147,7 @@ class Rebuild:
         self.world.add(job)
         self.world.changes.new_jobs.append((job, container.document))
         self.restored.doubts.append(
-            f"job {job.id}: only image, command and slices of its request are known"
+            f"job {job.ref}: only image, command and slices of its request are known"
         )
         return job
 
@@ -273,7 +273,7 @@ class Rebuild:
             job.message = f"it waits for job {dependency.job}, which is unknown"
             del job.waits_for[dependency]
             world.note(job, self.now.wall, "rebuilt", job.message)
-            self.restored.doubts.append(f"job {job.id} is held: {job.message}")
+            self.restored.doubts.append(f"job {job.ref} is held: {job.message}")
 
     def _distrust(self, containers: Iterable[FoundContainer]) -> None:
         """Trust no slice without proof if NVML does not show a container's slices (I10)."""

@@ -25,9 +25,9 @@ class Blocker:
     jobs: tuple[int, ...] = ()
 
 
-def behind(need: GpuRequest, ahead: tuple[int, ...]) -> Blocker:
+def behind(world: World, need: GpuRequest, ahead: tuple[int, ...]) -> Blocker:
     """Return the blocker that jobs in front need the same slices."""
-    jobs = ", ".join(str(i) for i in ahead[:3]) + (" and more" if len(ahead) > 3 else "")
+    jobs = ", ".join(map(world.ref, ahead[:3])) + (" and more" if len(ahead) > 3 else "")
     return Blocker(Reason.PRIORITY, str(need), f"in front: job {jobs}", ahead)
 
 
@@ -54,7 +54,7 @@ def utc_text(at: float) -> str:
 
 def own_blockers(world: World, job: Job, now: Now) -> Iterator[Blocker]:
     """Yield the job's own reasons that keep it out of the queue."""
-    release = f"`launch release {job.id}`"
+    release = f"`launch release {job.ref}`"
     if job.held is Reason.NEVER_STARTED:
         tried = f"{job.never_started} starts failed before the container ran: {job.message}"
         yield Blocker(job.held, f"a start that works, and {release}", tried)

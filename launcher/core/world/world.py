@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from launcher.core.messages.changes import Changes, Drain, HistoryLine, Quarantine
 from launcher.core.model.arrays import Array
-from launcher.core.model.gpu import FULL, Gpu, Instance
+from launcher.core.model.gpu import Gpu, Instance
 from launcher.core.model.job import ImageKey, Job, Outcome, State, wall_of
 from launcher.core.model.layout_change import LayoutOp
 from launcher.core.model.lease import Attempt, Lease
@@ -23,6 +23,7 @@ from launcher.core.model.use import Use, charged, weight
 from launcher.core.policy.settings import Settings
 from launcher.core.world.pending_queue import Aside, Lane, PendingQueue, lane_of
 from launcher.core.world.recent import RecentEnds
+from launcher.core.world.shared_gpus import mark_beside
 from launcher.core.world.usage import rate_of
 from launcher.spec.gpus import GpuRequest
 
@@ -132,6 +133,11 @@ class World:
     def cpu_used(self) -> int:
         """Number of CPU slots in use."""
         return sum(self.jobs[job_id].need.count for job_id in self.cpu_running)
+
+    def ref(self, job_id: int) -> str:
+        """Return the name by which people know a job: ``42[0]`` for an element that is live."""
+        job = self.jobs.get(job_id)
+        return str(job_id) if job is None else job.ref
 
     def layout_of(self, gpu_uuid: str) -> LayoutOp | None:
         """Return the open layout change of a GPU."""
@@ -378,18 +384,7 @@ class World:
 
         Both exist only if MIG mode was switched during a lease.
         """
-        held: dict[tuple[str, bool], Lease] = {}
-        for state in self.slices.values():
-            if state.lease is not None:
-                held[state.slice.gpu_uuid, state.slice.profile == FULL] = state.lease
-        for state in self.slices.values():
-            result = held.get((state.slice.gpu_uuid, state.slice.profile != FULL))
-            state.beside = None
-            if result is not None:
-                state.beside = (
-                    f"cannot be used while job {result.job} has {result.slice.uuid} "
-                    f"({result.slice.profile}) of the same GPU"
-                )
+        mark_beside(self.slices.values(), self.ref)
 
     def why_silent(self, gpu_uuid: str) -> str | None:
         """Return why a GPU does not answer, None if it does.

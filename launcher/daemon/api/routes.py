@@ -69,10 +69,11 @@ async def _logs(
     spec = await context.spec(job.id) if job.on_host else None
     if spec is not None and spec.foreground:
         raise UserError(
-            f"job {job.id} ran in the foreground of its client, which has its output: it has no log"
+            f"job {job.ref} ran in the foreground of its client, which has its output: "
+            "it has no log"
         )
     if attempt is not None and not 0 < attempt <= job.attempt:
-        raise NoSuchJob(f"job {job.id} has no attempt {attempt}; it had {job.attempt}")
+        raise NoSuchJob(f"job {job.ref} has no attempt {attempt}; it had {job.attempt}")
     resume = _resume(job, **resumed)
     query = streams.LogQuery(attempt, follow=follow, tail=tail, since_ns=since_ns, resume=resume)
     return streams.log_frames(context, job, query)
@@ -92,7 +93,7 @@ def _resume(
         return None
     resume = streams.Resume(*position, skip=skip or 0)
     if not 0 < resume.attempt <= job.attempt:
-        raise UserError(f"job {job.id} has no attempt {resume.attempt}; it had {job.attempt}")
+        raise UserError(f"job {job.ref} has no attempt {resume.attempt}; it had {job.attempt}")
     return resume
 
 

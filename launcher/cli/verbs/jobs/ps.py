@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from launcher.cli.input.common import connect, output_option
+from launcher.cli.input.common import JOBS, connect, output_option
 from launcher.cli.output import terminal
 from launcher.cli.output.job_tables import LIVE, print_folded, print_jobs, print_mixed
 
@@ -12,7 +12,7 @@ MOST = 50
 """So many running and so many waiting jobs are in the table."""
 
 
-@click.command("ps", short_help="List the jobs that wait and run.")
+@click.command("ps", short_help="List the jobs that wait and run.", epilog=JOBS)
 @click.option("-a", "--all", "everything", is_flag=True, help="Ended jobs too.")
 @output_option
 @click.argument("refs", nargs=-1, metavar="[JOB]...")
@@ -21,8 +21,7 @@ def command(refs: tuple[str, ...], everything: bool, output: str) -> None:
 
     An array is one line, with how many of its elements are in which state; `launch ps 12` lists the
     elements of array 12. Of a long queue the table has its head and the counts; -o json and -o name
-    have all of it. JOB is an id, 12[3] or 12[0-9] of an array, a range such as 10-20, `last`, or a
-    name; a job that is named is listed even if it has ended. TIME is how long a job has run; for
+    have all of it. A job that is named is listed even if it has ended. TIME is how long a job has run; for
     one that waits, how long it has waited.
     """
     client = connect()

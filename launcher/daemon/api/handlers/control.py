@@ -34,7 +34,7 @@ async def cancel(
     for job in jobs:
         must_own(job, caller)
     live = [job for job in jobs if job.state is not State.DONE]
-    audit_log.about(job.id for job in live)
+    audit_log.about(live)
     await _cancel(context, caller, live, at_once=at_once)
     return await _now(context, caller, jobs if len(jobs) == 1 else live)
 
@@ -74,7 +74,7 @@ async def cancel_all(
             await asyncio.sleep(0)  # other requests run in between
     if request.name is not None:
         selected = await _named(request.name, selected)
-    audit_log.about(job.id for job in selected)
+    audit_log.about(selected)
     await _cancel(context, caller, selected, at_once=request.now)
     return await _now(context, caller, selected)
 
@@ -148,7 +148,7 @@ async def _post_each(
     for job in jobs:
         must_own(job, caller)
     context.limiter.changes(caller, len(jobs))
-    audit_log.about((job.id for job in jobs), detail)
+    audit_log.about(jobs, detail)
     await context.event_loop.request_all([event(job) for job in jobs], StaleRequest, NoSuchJob)
     return await _now(context, caller, jobs)
 
@@ -171,14 +171,14 @@ async def retry(context: Context, caller: Caller, request: wire.RetryJobs) -> li
         named = ", ".join(request.refs)
         raise StaleRequest(f"none of {named} has {kind}: there is nothing to retry")
     context.limiter.jobs(caller, len(jobs))
-    audit_log.about(job.id for job in jobs)
+    audit_log.about(jobs)
     secrets = await _secrets_of(context, jobs)
     retriable = [
         job for job in jobs if job.id not in secrets or context.secrets.has(secrets[job.id])
     ]
     if not retriable:
         raise StaleRequest(
-            f"job {jobs[0].id} cannot run again: its secrets were deleted when it ended",
+            f"job {jobs[0].ref} cannot run again: its secrets were deleted when it ended",
             fix="Submit it again.",
         )
     with context.secrets.held(secrets[job.id] for job in retriable if job.id in secrets):
@@ -284,9 +284,9 @@ async def send_signal(
         raise UserError(f"{request.signal!r} is not a signal")
     job = await context.one_job(ref, caller)
     must_own(job, caller)
-    audit_log.about([job.id], name)
+    audit_log.about([job], name)
     try:
         await context.event_loop.request(ev.SignalAsked(job.id, name))
     except NoSuchJob:
-        raise StaleRequest(f"job {job.id} has ended; it cannot be signalled") from None
+        raise StaleRequest(f"job {job.ref} has ended; it cannot be signalled") from None
     return (await job_views(context, caller, [job]))[0]

@@ -16,7 +16,7 @@ from launcher.core.policy.sandbox import confinement
 from launcher.core.scheduling.explain import Explainer
 from launcher.core.scheduling.memory_share import memory_for, memory_with
 from launcher.core.scheduling.scheduler import QueueWalk
-from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.context import AT_A_TIME, Context
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.api.views.array_views import array_view
 from launcher.daemon.loop import clock, loop_lag
@@ -27,8 +27,6 @@ from launcher.output.log_file import path_of
 from launcher.output.search import totals_of
 from launcher.store import Reader
 
-AT_A_TIME = 250
-"""This many jobs are read or shown before other requests get a turn."""
 MOST_LOGS_LOOKED_AT = 20
 COMMANDS_AT_A_TIME = 4
 """This many commands are built before other requests get a turn: a template may be long."""
@@ -240,7 +238,9 @@ async def status(context: Context, caller: Caller) -> wire.Status:
         state_name = views.slice_word(world, state)
         counts[state_name] = counts.get(state_name, 0) + 1
         if state.lost and state.lease is not None:
-            problems.append(f"job {state.lease.job} has {state.slice.uuid}, which {state.unusable}")
+            problems.append(
+                f"job {world.ref(state.lease.job)} has {state.slice.uuid}, which {state.unusable}"
+            )
         if state.quarantine:
             problems.append(f"{state.slice.uuid} is quarantined: {state.quarantine}")
     lasted, computed = loop_lag.present().largest()

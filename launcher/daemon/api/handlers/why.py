@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from launcher import wire
 from launcher.core.model.job import Job, State
@@ -12,20 +14,27 @@ from launcher.core.scheduling.explain import Explainer, gates
 from launcher.core.scheduling.holdback import limit_in
 from launcher.core.scheduling.scheduler import gate
 from launcher.daemon.api.handlers import simulation_client
-from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.context import AT_A_TIME, Context, several
 from launcher.daemon.api.handlers.jobs import job_views
 from launcher.daemon.api.handlers.simulation_client import question_of
 from launcher.daemon.api.views import job_views as views
 from launcher.daemon.loop import clock
 from launcher.daemon.users.identity import Caller
 from launcher.errors import LauncherError
+from launcher.indices import ranges
 
 MOST_AHEAD = 20
 
 
 async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
-    """Return why a job waits, and when it may start."""
-    job = await context.one_job(ref, caller)
+    """Return why a job waits, and when it may start.
+
+    Of an array, that is the element that is served next; with how many elements are where.
+    """
+    jobs = await context.resolve(ref, caller)
+    job, array = jobs[0], None
+    if len(jobs) > 1:
+        job, array = _next_of(ref, jobs), await _array_of(context, caller, jobs)
     explainer = Explainer(context.world, clock.now())
     mine = caller.may_see(job.owner)
     waits = job.id in context.world.jobs and job.state is State.PENDING
@@ -51,6 +60,45 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
         earliest_start=None if earliest is None else clock.rfc3339(explainer.now.wall + earliest),
         estimated_start=None if start is None else clock.rfc3339(start),
         estimate=basis,
+        array=array,
+    )
+
+
+def _next_of(ref: str, jobs: Sequence[Job]) -> Job:
+    """Return the element of an array that is served next; of one that does not wait, the last.
+
+    Raises ``UserError`` for jobs that are not of one array.
+    """
+    if len({None if job.element is None else job.element.array for job in jobs}) > 1 or (
+        jobs[0].element is None
+    ):
+        raise several(ref, jobs)
+    waiting = [job for job in jobs if job.state is State.PENDING]
+    if waiting:
+        return min(waiting, key=lambda job: (bool(job.waits_for or job.held), job.order))
+    return next((job for job in jobs if job.state is not State.DONE), jobs[-1])
+
+
+async def _array_of(context: Context, caller: Caller, jobs: Sequence[Job]) -> wire.ArrayView:
+    """Return elements of an array in one line, counted in steps."""
+    counts = Counter[str]()
+    for first in range(0, len(jobs), AT_A_TIME):
+        some = jobs[first : first + AT_A_TIME]
+        counts.update(job.outcome.value if job.outcome else job.state.value for job in some)
+        await asyncio.sleep(0)
+    view = views.job_view(Explainer(context.world, clock.now()), jobs[0], caller, None)
+    assert jobs[0].element is not None, "they are elements"
+    return wire.ArrayView(
+        id=jobs[0].element.array,
+        name=view.name,
+        user=view.user,
+        profile=view.profile,
+        count=view.count,
+        indices=ranges(job.element.index for job in jobs if job.element is not None),
+        counts=dict(counts),
+        submitted_at=view.submitted_at,
+        image=view.image,
+        reason=view.reason,
     )
 
 
@@ -83,6 +131,7 @@ def _ahead(explainer: Explainer, job_id: int) -> wire.Ahead:
         profile=views.profile_of(world, job),
         count=views.count_of(job.need),
         until=until,
+        array=views.element_view(job.element, mine=False),
     )
 
 
