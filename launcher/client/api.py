@@ -100,12 +100,26 @@ class Client:
             raise
         return decode_list(wire.JobView, reply)
 
-    def jobs(self, refs: Sequence[Ref] = (), *, all: bool = False) -> list[wire.JobView]:
-        """Return the live jobs, with ``all`` the ended ones too; or the named jobs."""
+    def jobs(
+        self,
+        refs: Sequence[Ref] = (),
+        *,
+        all: bool = False,
+        user: str | None = None,
+        state: str | None = None,
+        name: str | None = None,
+    ) -> list[wire.JobView]:
+        """Return the live jobs, with ``all`` the ended ones too; or the named jobs.
+
+        Only those of ``user`` (a name or ``me``), in ``state`` (words with commas; outcomes include
+        ended jobs) and with names that match ``name`` (a pattern with ``*`` and ``?``).
+        """
+        filters = (("user", user), ("state", state), ("name", name))
+        chosen = [(key, value) for key, value in filters if value is not None]
         result: dict[int, wire.JobView] = {}
         for first in range(0, max(1, len(refs)), REFS_IN_A_QUERY):
             some = refs[first : first + REFS_IN_A_QUERY]
-            pairs = [("all", "1" if all else "0"), *(("ref", str(ref)) for ref in some)]
+            pairs = [("all", "1" if all else "0"), *chosen, *(("ref", str(ref)) for ref in some)]
             views = decode_list(wire.JobView, self._get(f"/v1/jobs?{query(pairs)}"))
             result |= {view.id: view for view in views}
         return list(result.values())

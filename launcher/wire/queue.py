@@ -16,8 +16,8 @@ from launcher.wire.shown import ArrayView, JobView
 class SelectRequest:
     """Which jobs are meant: those of ``refs`` (all, where empty) that pass every filter.
 
-    ``user`` is a name or ``me``, ``state`` a state in any case, ``name`` a pattern with
-    ``*`` and ``?``. ``now``: running jobs get no grace period.
+    ``user`` is a name, a uid or ``me``, ``state`` words with commas in any case, ``name`` a pattern
+    with ``*`` and ``?``. ``now``: running jobs get no grace period.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT

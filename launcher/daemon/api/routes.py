@@ -27,7 +27,7 @@ from launcher.daemon.api.handlers import (
 )
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.http import request_bodies
-from launcher.daemon.api.query_params import RESUMED, TIMEOUT, flag, number, page_size, texts
+from launcher.daemon.api.query_params import RESUMED, TIMEOUT, flag, number, page_size, text, texts
 from launcher.daemon.api.route import NOTICE, Access, Route, get, post
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, UserError
@@ -129,6 +129,11 @@ LOG = (
 DRAIN = flag("drain", "Start nothing more, and stay until nothing runs.")
 MOST = number("most", "How many at most.")
 NOW = flag("now", "Kill running jobs without their grace period.", "at_once")
+FILTERS = (
+    text("user", "Only this user's: a name, a uid, or me."),
+    text("state", "Only those in these states, or with these outcomes: pending,failed."),
+    text("name", "Only those whose names match this pattern with * and ?."),
+)
 REFS = texts("ref", "The jobs that are meant.", "refs")
 
 ADMIN, OWNER = Access.ADMIN, Access.OWNER
@@ -143,7 +148,7 @@ ROUTES: tuple[Route, ...] = (
     post("/v1/doctor/fix", doctor.fix, None, CHECKS, access=ADMIN),
     post("/v1/stop", _stop, None, wire.Status, DRAIN, access=ADMIN),
     get("/v1/slices", jobs.slices, list[wire.SliceView]),
-    get("/v1/jobs", jobs.list_jobs, JOBS, ALL, REFS, AFTER, MOST, costly=True),
+    get("/v1/jobs", jobs.list_jobs, JOBS, ALL, REFS, AFTER, MOST, *FILTERS, costly=True),
     post(
         "/v1/jobs", _submit, wire.SubmitRequest, JOBS, status=201, costly=True, large=True, raw=True
     ),

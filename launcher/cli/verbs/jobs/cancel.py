@@ -6,25 +6,17 @@ import functools
 
 import click
 
-from launcher.cli.input import params
 from launcher.cli.input.bulk import each
 from launcher.cli.input.common import JOBS, connect, output_option
+from launcher.cli.input.selection import selection
 from launcher.cli.output import terminal
 from launcher.cli.output.job_tables import print_short
 from launcher.client import Client
 from launcher.wire import JobView
 
-STATES = ("pending", "starting", "running", "completing")
-
 
 @click.command("cancel", short_help="End jobs.", epilog=JOBS)
-@click.option("--user", type=params.TEXT, metavar="me|NAME", help="Only this user's.")
-@click.option(
-    "--state", type=click.Choice(STATES, case_sensitive=False), help="Only those in this state."
-)
-@click.option(
-    "--name", type=params.TEXT, metavar="GLOB", help="Only those of such a name: 'train-*'."
-)
+@selection(live=True)
 @click.option("--now", is_flag=True, help="Kill running jobs without their grace period.")
 @output_option
 @click.argument("refs", nargs=-1, metavar="[JOB]...")

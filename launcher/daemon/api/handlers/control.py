@@ -12,18 +12,15 @@ from launcher.core.messages import events as ev
 from launcher.core.model.arrays import Array
 from launcher.core.model.job import After, Dependency, Job, Outcome, State
 from launcher.core.model.need import needed
-from launcher.core.model.patterns import compiled
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.handlers.jobs import job_views
+from launcher.daemon.api.handlers.selection import selection
 from launcher.daemon.loop import audit_log
 from launcher.daemon.mounts.secret_store import Key
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.spec.job_spec import secrets_key_of
 from launcher.store import Reader
-
-NAMES_AT_A_TIME = 100
-JOBS_AT_A_TIME = 1000
 
 
 async def cancel(
@@ -63,31 +60,11 @@ async def cancel_all(
         jobs = await context.resolve_all(request.refs, caller, own=True)
     else:
         jobs = list(context.world.jobs.values())
-    user = caller.owner.name if request.user == "me" else request.user
-    state = (request.state or "").upper()
-    selected: list[Job] = []
-    for number, job in enumerate(jobs):
-        live = job.state is not State.DONE and state in ("", job.state.value)
-        if live and user in (None, job.owner.name) and caller.may_see(job.owner):
-            selected.append(job)
-        if number % JOBS_AT_A_TIME == 0:
-            await asyncio.sleep(0)  # other requests run in between
-    if request.name is not None:
-        selected = await _named(request.name, selected)
+    passing = await selection(caller, request.user, request.state, request.name).of(jobs)
+    selected = [j for j in passing if j.state is not State.DONE and caller.may_see(j.owner)]
     audit_log.about(selected)
     await _cancel(context, caller, selected, at_once=request.now)
     return await _now(context, caller, selected)
-
-
-async def _named(pattern: str, jobs: Iterable[Job]) -> list[Job]:
-    """Return the jobs whose names match, in steps: other requests run in between."""
-    matches, result = compiled(pattern), []
-    for number, job in enumerate(jobs):
-        if matches(job.name):
-            result.append(job)
-        if number % NAMES_AT_A_TIME == 0:
-            await asyncio.sleep(0)
-    return result
 
 
 async def hold(context: Context, caller: Caller, ref: str) -> list[wire.JobView]:
