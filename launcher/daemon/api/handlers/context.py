@@ -269,8 +269,8 @@ def several(ref: str, jobs: Sequence[Job]) -> UserError:
     if array is None or "[" in ref:
         what = f"{ref} means {len(jobs)} jobs"
     else:
-        name = "" if ref == str(array) else f" {array}"
-        what = f"{ref} is the array{name} of {len(jobs)} jobs"
+        name = "an array" if ref == str(array) else f"array {array},"
+        what = f"{ref} is {name} of {len(jobs)} jobs"
     likely = sorted(jobs, key=lambda job: job.state in (State.PENDING, State.DONE))  # stable
     shown = ", ".join(f"{job.ref} ({_word(job)})" for job in likely[:MOST_SHOWN])
     more = f" and {len(jobs) - MOST_SHOWN} more" if len(jobs) > MOST_SHOWN else ""

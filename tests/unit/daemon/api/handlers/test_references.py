@@ -118,9 +118,9 @@ def test_what_names_no_elements_is_said(tmp_path: Path, ref: str) -> None:
 @pytest.mark.parametrize(
     ("ref", "what"),
     [
-        ("2", "2 is the array of 3 jobs"),
-        ("arr", "arr is the array 8 of 2 jobs"),
-        ("last", "last is the array 8 of 2 jobs"),
+        ("2", "2 is an array of 3 jobs"),
+        ("arr", "arr is array 8, of 2 jobs"),
+        ("last", "last is array 8, of 2 jobs"),
         ("2[0-1]", r"2\[0-1\] means 2 jobs"),
         ("1-7", "1-7 means 6 jobs"),
     ],
