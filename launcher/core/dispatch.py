@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from launcher.core.jobs import admission, attempts, control, images, pruning, xids
+from launcher.core.jobs import admission, attempts, control, dependencies, images, pruning, xids
 from launcher.core.jobs.submit import submit_in_pieces
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action
@@ -63,7 +63,7 @@ def decide_in_pieces(
         case _:
             handler: Callable[[World, Any, ev.Now], list[Action]] = _HANDLERS[type(event)]
             actions = handler(world, event, now)
-    return answer, actions + admission.settle(world, now) + layout_executor.freed(world, now)
+    return answer, actions + dependencies.settle(world, now) + layout_executor.freed(world, now)
 
 
 def serve(world: World, now: ev.Now) -> list[Action]:

@@ -27,6 +27,7 @@ def started(world: World, event: ev.AttemptStarted, now: ev.Now) -> list[Action]
         event.started_at,
         now.wall,
     )
+    world.started.append(job.id)
     job.idle_since = job.deadline = job.warn_at = job.kill_at = None
     attempt = world.attempts[job.id]
     attempt.container_id, attempt.started_at = event.container_id, event.started_at

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from launcher.core.jobs import admission, images
-from launcher.core.jobs.submit import check_limit, left_of, limit_without, missed_of
+from launcher.core.jobs.dependencies import missed_of, take_up
+from launcher.core.jobs.submit import check_limit, limit_without
 from launcher.core.messages import events as ev
 from launcher.core.messages.actions import Action, SignalAttempt
 from launcher.core.model.job import Job, Outcome, Owner, Reason, State
@@ -130,7 +131,7 @@ def retry(world: World, event: ev.RetryAsked, now: ev.Now) -> Pieces[list[Action
     for number, candidate in enumerate(opened):
         if number % PIECE == 0:
             yield
-        candidate.job.waits_for = left_of(world, candidate.job.depends_on, candidate.after)
+        take_up(world, candidate.job, candidate.after, now)
         world.depend(candidate.job)
         actions += admission.admit(world, candidate.job, now)
     return actions
@@ -178,12 +179,13 @@ def _check_retry(
             fix="Submit it again.",
         )
     check_possible(world, job.need)
-    missed = missed_of(world, tuple(end for end in candidate.after if end[0].job not in again))
+    known = tuple(end for end in candidate.after if end[0].job not in again)
+    missed = missed_of(world, known, others=len(known) < len(candidate.after))
     if missed is not None:
         raise StaleRequest(
-            f"job {job.ref} cannot run again: job {missed[0].job} is {missed[1].value}, "
+            f"job {job.ref} cannot run again: job {missed[0].name} is {missed[1].value}, "
             f"{missed[0].after.value} was required",
-            fix=f"Retry job {missed[0].job} with it, or submit this one without the dependency.",
+            fix=f"Retry job {missed[0].name} with it, or submit this one without the dependency.",
         )
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from launcher.core.jobs import admission, attempts
+from launcher.core.jobs import attempts, dependencies
 from launcher.core.jobs.stored_size import document_bytes
 from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Quarantine
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import container_name
-from launcher.core.model.job import ImageKey, Job, Outcome, Owner, Reason, State, wall_of
+from launcher.core.model.job import ALONE, ImageKey, Job, Outcome, Owner, Reason, State, wall_of
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.slice_state import SliceState
 from launcher.core.world import lifecycle
@@ -93,7 +93,7 @@ class Rebuild:
                 attempts.idle(self.world, ev.SlicesIdle(job.id, job.attempt, ()), self.now)
         for job in [j for j in self.world.jobs.values() if j.state is State.PENDING]:
             self._look_at_waiting(job)
-        admission.settle(self.world, self.now)
+        dependencies.settle(self.world, self.now)
         self._distrust(containers)
         pending = State.PENDING
         self.restored.waiting = [j.id for j in self.world.jobs.values() if j.state is pending]
@@ -263,14 +263,16 @@ class Rebuild:
             return
         existing = world.jobs.keys() | world.arrays.keys()
         for dependency in tuple(job.waits_for):
-            if dependency.job in existing or any(i == dependency.job for i, _ in world.ended):
+            if dependency == ALONE or dependency.job in existing:
+                continue
+            if any(number == dependency.job for number, _ in world.ended):
                 continue
             other = self.ended(dependency.job)
             if other is not None and other.outcome is not None:
                 world.ended.append((other.id, other.outcome))
                 continue
             job.held = Reason.JOB_HELD_ADMIN
-            job.message = f"it waits for job {dependency.job}, which is unknown"
+            job.message = f"it waits for job {dependency.name}, which is unknown"
             del job.waits_for[dependency]
             world.note(job, self.now.wall, "rebuilt", job.message)
             self.restored.doubts.append(f"job {job.ref} is held: {job.message}")

@@ -10,9 +10,10 @@ from launcher.core.model.slice_state import SliceState
 
 
 def mark_beside(states: Collection[SliceState], ref: Callable[[int], str]) -> None:
-    """Mark the slices that cannot be used because of a lease of the same GPU.
+    """Keep a GPU whole while a part of it is leased, and its parts while the GPU is.
 
-    ``ref`` returns the name by which people know a job.
+    Both exist only if MIG mode was switched during a lease. ``ref`` returns the name by which
+    people know a job.
     """
     held: dict[tuple[str, bool], Lease] = {}
     for state in states:

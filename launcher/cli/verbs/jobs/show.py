@@ -162,7 +162,7 @@ def _queue_rows(spec: JobSpec) -> list[tuple[str, object]]:
     """Return what the job waits for, how it runs again, is warned and gives way."""
     signal, idle = spec.signal, spec.idle_timeout
     return [
-        ("after", ", ".join(f"{how}:{job}" for job, how in spec.depends_on.items()) or None),
+        ("after", _after(spec)),
         ("retries", _retries(spec)),
         (
             "signal",
@@ -171,6 +171,16 @@ def _queue_rows(spec: JobSpec) -> list[tuple[str, object]]:
         ("idle timeout", None if idle is None else duration(idle)),
         ("preemptible", "yes" if spec.preemptible else None),
     ]
+
+
+def _after(spec: JobSpec) -> str | None:
+    """Return what the job waits for as ``--dependency`` takes it."""
+    parts = []
+    for job, how in spec.depends_on.items():
+        word, plus, minutes = how.partition("+")
+        parts.append(f"{word}:{job}{plus}{minutes}")
+    text = (" ? " if spec.depends_any else ", ").join(parts)
+    return ", ".join([text] * bool(text) + ["singleton"] * spec.singleton) or None
 
 
 def _retries(spec: JobSpec) -> str | None:

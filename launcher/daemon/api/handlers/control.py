@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.arrays import Array
-from launcher.core.model.job import After, Dependency, Job, Outcome, State
+from launcher.core.model.job import ALONE, After, Dependency, Job, Outcome, State
 from launcher.core.model.need import needed
 from launcher.daemon.api.handlers.context import Context, must_own
 from launcher.daemon.api.handlers.jobs import job_views
-from launcher.daemon.api.handlers.selection import selection
 from launcher.daemon.loop import audit_log
 from launcher.daemon.mounts.secret_store import Key
+from launcher.daemon.requests.selection import selection
 from launcher.daemon.users.identity import Caller
 from launcher.errors import NoSuchJob, StaleRequest, UserError
 from launcher.spec.job_spec import secrets_key_of
@@ -174,12 +174,12 @@ async def _secrets_of(context: Context, jobs: Iterable[Job]) -> dict[int, Key]:
 
 
 async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int) -> None:
-    ends = await _ends(context, {d.job for job in jobs for d in job.depends_on})
+    ends = await _ends(context, {d.job for job in jobs for d in _certain(job)})
     pruned = await _pruned(context, [number for number, end in ends.items() if end is None])
     retried = tuple(
         ev.Retried(  # a copy: others may be reading this one
             dataclasses.replace(job),
-            tuple((d, _end(d, ends, pruned)) for d in job.depends_on),
+            tuple((d, _end(d, ends, pruned)) for d in _certain(job)),
         )
         for job in _without(jobs, pruned)
     )
@@ -193,6 +193,11 @@ async def _retry(context: Context, caller: Caller, jobs: list[Job], read_at: int
         read_at,
     )
     await context.event_loop.request(event)
+
+
+def _certain(job: Job) -> list[Dependency]:
+    """Return a job's dependencies on certain jobs."""
+    return [d for d in job.depends_on if d != ALONE]
 
 
 async def _arrays(context: Context, jobs: Iterable[Job]) -> tuple[Array, ...]:
@@ -239,12 +244,14 @@ def _without(jobs: Sequence[Job], pruned: Set[int]) -> list[Job]:
     refused: StaleRequest | None = None
     left: list[Job] = []
     for job in jobs:
-        needed = [d for d in job.depends_on if d.job in pruned and d.after is not After.ANY]
+        needed = [
+            d for d in job.depends_on if d.job in pruned and d.after not in (After.ANY, After.START)
+        ]
         if not needed:
             left.append(job)
             continue
         refused = StaleRequest(
-            f"job {job.id} cannot run again: job {needed[0].job}, on which it depends, was pruned",
+            f"job {job.id} cannot run again: job {needed[0].name}, on which it depends, was pruned",
             fix="Submit it again without the dependency.",
         )
     if refused is not None and not left:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from dataclasses import replace
 from typing import cast
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.model.job import After, Dependency, ImageKey, Job, Outcome
+from launcher.core.model.job import ImageKey, Job
 from launcher.core.policy.policy import PolicyInput
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.handlers import login
 from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.dependencies import places_of, waits_of
 from launcher.daemon.api.views import job_views
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.pauses import Pauses
@@ -27,7 +28,6 @@ from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.indices import ranges
 from launcher.spec.job_spec import HOST, JobSpec
-from launcher.store import Reader
 
 MAX_JOBS = 100_000
 MAX_DEPENDENCIES = 200_000
@@ -182,14 +182,14 @@ async def _new_jobs(
     expanded: Sequence[Sequence[JobSpec]],
 ) -> tuple[tuple[ev.NewJob, ...], tuple[ev.NewArray, ...]]:
     """Return the jobs of a submit in order, and its arrays."""
-    places = _places(submission.jobs, expanded)
+    places = places_of(submission.jobs, expanded)
     new: list[ev.NewJob] = []
     arrays: list[ev.NewArray] = []
     waits = 0
     pauses = Pauses()
     for request, elements in zip(submission.jobs, expanded, strict=True):
-        beside, after = await _dependencies(context, caller, request, places)
-        waits += (len(beside) + len(after)) * len(elements)
+        waiting = await waits_of(context, caller, request, places)
+        waits += waiting.count * len(elements)
         if waits > MAX_DEPENDENCIES:
             raise UserError(
                 f"{request.name}: the jobs of this submit wait for more than {MAX_DEPENDENCIES} "
@@ -200,11 +200,13 @@ async def _new_jobs(
         document = convert.document(request) if request.array is None else ""
         for number, element in enumerate(elements):
             place = _place(request.array, len(arrays), number)
+            beside, after = waiting.of(None if place is None else place.index)
             new.append(ev.NewJob(element, document, images.of(element), beside, after, place))
             await pauses.rest()  # a long list must not block other requests
         if request.array is not None:
             indices = ranges(request.array.indices)
-            template, most = template_of(request), request.array.max_parallel
+            template = template_of(request)
+            most = 1 if request.singleton else request.array.max_parallel
             arrays.append(ev.NewArray(request.name, template, most, indices))
     return tuple(new), tuple(arrays)
 
@@ -229,59 +231,3 @@ class _Images:
             owner = self._context.credentials.owner(self._uid, spec.image, self._given)
             self._last = (spec, ImageKey(spec.image, spec.pull_policy, owner))
         return self._last[1]
-
-
-def _places(
-    requests: Sequence[JobSpec], expanded: Sequence[Sequence[JobSpec]]
-) -> dict[str, list[int]]:
-    """Return the places in a submit by job name; for an array, its first element's place.
-
-    Two jobs of different files may share a name; then both are returned.
-    """
-    result: dict[str, list[int]] = {}
-    place = 0
-    for request, elements in zip(requests, expanded, strict=True):
-        result.setdefault(request.name, []).append(place)
-        place += len(elements)
-    return result
-
-
-async def _dependencies(
-    context: Context, caller: Caller, request: JobSpec, places: Mapping[str, list[int]]
-) -> tuple[tuple[tuple[int, After], ...], tuple[tuple[Dependency, Outcome | None], ...]]:
-    """Return a request's dependencies: jobs of this submit by place, others with their outcomes."""
-    beside: list[tuple[int, After]] = []
-    others: list[tuple[Dependency, Outcome | None]] = []
-    for name, how in request.depends_on.items():
-        if name in places:
-            beside += [(place, After(how)) for place in places[name]]
-        else:
-            others.append(await _other(context, caller, request.name, name, After(how)))
-    return tuple(beside), tuple(others)
-
-
-async def _other(
-    context: Context, caller: Caller, name: str, wanted: str, after: After
-) -> tuple[Dependency, Outcome | None]:
-    """Return a dependency on a job or array of an earlier submit, with its outcome if it ended."""
-    if "[" in wanted:
-        element = await context.one_job(wanted, caller)
-        return Dependency(element.id, after), element.outcome
-    number = int(wanted) if wanted.isdecimal() and len(wanted) < 16 else None
-    if number is not None:
-        result = await context.find(number)
-        if result is not None:
-            return Dependency(result.id, after), result.outcome
-        array = await context.committer.read(Reader.array, number)
-        if array is not None:
-            live = number in context.world.arrays
-            return Dependency(number, after), None if live else array.outcome
-        if await context.committer.read(Reader.pruned_at, number) is not None:
-            raise UserError(
-                f"{name}: depends_on: job {wanted} ended and was pruned",
-                fix="Remove the dependency.",
-            )
-    raise UserError(
-        f"{name}: depends_on: no job {wanted!r} in this submit or with that id",
-        fix="Use the name of a job in the same file, or the id of an earlier job.",
-    )

@@ -88,6 +88,8 @@ def test_the_request_carries_every_flag(stub: StubDaemon, launch: Launch, tmp_pa
         "begin": "2026-12-01T02:00:00Z",
         "hold": True,
         "depends_on": {"4": "afterok", "5": "afterany", "6": "afterany"},
+        "depends_any": False,
+        "singleton": False,
         "retries": {"max": 2, "on": ["oom", "exit:75"], "backoff": 30.0, "max_backoff": 3600.0},
         "signal": {"name": "SIGUSR1", "before": 60.0},
         "idle_timeout": 1800.0,

@@ -15,9 +15,9 @@ from launcher.core.model.arrays import ArrayTemplate
 from launcher.core.model.job import Job, State
 from launcher.daemon.api.handlers.context import Context
 from launcher.daemon.api.handlers.jobs import _pages
-from launcher.daemon.api.handlers.selection import selection
 from launcher.daemon.api.handlers.streams import wait_for_outcome
 from launcher.daemon.loop.subscriptions import Subscriptions
+from launcher.daemon.requests.selection import selection
 from launcher.daemon.users.identity import Caller
 from launcher.spec.job_spec import JobSpec
 from tests.support.builders import ALICE, IMAGE, profile

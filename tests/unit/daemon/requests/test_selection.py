@@ -12,7 +12,7 @@ import pytest
 from launcher.core.messages import events as ev
 from launcher.core.model.job import Job, Outcome, Owner, State
 from launcher.daemon.api.handlers.jobs import list_jobs
-from launcher.daemon.api.handlers.selection import selection
+from launcher.daemon.requests.selection import selection
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.spec.job_spec import JobSpec
