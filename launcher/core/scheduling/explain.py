@@ -153,7 +153,7 @@ class Explainer:
 
     def _in_queue(self, job: Job) -> list[Blocker]:
         world, need = self.world, job.need
-        if need.kind != "none" and (lacking := self._lacking(job)):
+        if need.kind != "none" and (lacking := self.lacking(job)):
             return [lacking]
         over = quota.exceeded(world, job, None)
         if over is not None:
@@ -181,7 +181,7 @@ class Explainer:
         before = bisect.bisect_left(heads, self.walk.key(job))
         return tuple(job_id for _, _, job_id in heads[:before])
 
-    def _lacking(self, job: Job) -> Blocker | None:
+    def lacking(self, job: Job) -> Blocker | None:
         """Return the blocker if too few slices exist, however long the job waits."""
         fit, count = wanted(self.world, job.need), slices_wanted(self.world, job.need)
         if len(fit) < count:

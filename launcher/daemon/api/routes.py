@@ -38,9 +38,11 @@ async def _submit(context: Context, caller: Caller, request: web.Request) -> Any
     body = await request_bodies.submit_request(await request.read())
     context.limiter.jobs(caller, submit.count_of(body.jobs), dry_run=body.dry_run)
     warning = context.log_use.warning(caller.owner, admin=caller.admin)
-    if warning is not None:
-        request[NOTICE] = warning
-    return await submit.submit(context, caller, body)
+    notices = [] if warning is None else [warning]
+    reply = await submit.submit(context, caller, body, notices)
+    if notices:
+        request[NOTICE] = "; ".join(notices)
+    return reply
 
 
 async def _wait(context: Context, caller: Caller, ref: str, *, seconds: float) -> wire.JobView:

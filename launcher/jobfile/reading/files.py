@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from launcher.errors import JobFileError
+from launcher.jobfile.reading.batch_script import check_script
 from launcher.jobfile.reading.jobs import MOST_PROBLEMS, read_jobs
 from launcher.jobfile.reading.keys import Around
 from launcher.jobfile.values.nodes import MAX_BYTES, SMALLER, read_node
@@ -47,6 +48,7 @@ def load_text(
         raise JobFileError(
             "the file is not UTF-8 text", file=file, line=line, column=column
         ) from error
+    check_script(text, file)
     return read_jobs(read_node(text, file), Around(base, client))
 
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from launcher import wire
 from launcher.core.messages import events as ev
-from launcher.core.model.job import ImageKey, Job
+from launcher.core.model.job import ImageKey, Job, Reason
 from launcher.core.policy.policy import PolicyInput
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.handlers import login
@@ -27,21 +27,27 @@ from launcher.daemon.requests.array_elements import Budget, each_element, templa
 from launcher.daemon.users.identity import Caller
 from launcher.errors import UserError
 from launcher.indices import ranges
+from launcher.spec.gpus import GpuRequest
 from launcher.spec.job_spec import HOST, JobSpec
 
 MAX_JOBS = 100_000
 MAX_DEPENDENCIES = 200_000
 MOUNTS_LOOKED_AT = 32
+JOBS_LOOKED_AT = 1000
+MOST_NOTICES = 3
 SHOWN_AT_A_TIME = 250
 
 
 async def submit(
-    context: Context, caller: Caller, submission: wire.SubmitRequest
+    context: Context,
+    caller: Caller,
+    submission: wire.SubmitRequest,
+    notices: list[str] | None = None,
 ) -> list[wire.JobView] | AsyncIterator[list[wire.JobView]]:
     """Queue all of the jobs, or none; with ``dry_run`` only report what would be queued.
 
     Returns the views of the jobs, streamed in parts if there are many. The jobs are queued even
-    if the client does not read them.
+    if the client does not read them. ``notices`` gets what their owner should know of them.
     """
     if not submission.dry_run:
         must_have_room(context.config)
@@ -55,8 +61,26 @@ async def submit(
     jobs = await _queue(context, caller, event, bundles)
     queued = list(zip(jobs, event.jobs, strict=True))
     context.remember((job.id, new.spec) for job, new in queued if job.id)
+    if notices is not None:
+        notices += _without_slices(context, jobs)
     shown = _shown(context, caller, queued)
     return shown if len(queued) > SHOWN_AT_A_TIME else await anext(shown)
+
+
+def _without_slices(context: Context, jobs: Sequence[Job]) -> list[str]:
+    """Return a sentence for each need of jobs for which too few slices exist, up to a few."""
+    explainer = Explainer(context.world, clock.now())
+    first: dict[GpuRequest, Job] = {}
+    for job in jobs[:JOBS_LOOKED_AT]:
+        first.setdefault(job.need, job)
+    sentences = []
+    for job in list(first.values())[:MOST_NOTICES]:
+        lacking = (
+            explainer.lacking(job) if job.need.kind != "none" and job.outcome is None else None
+        )
+        if lacking is not None and lacking.reason is Reason.NO_SUCH_PROFILE:
+            sentences.append(f"{job.name} waits for {lacking.need}: {lacking.have}")
+    return sentences
 
 
 async def _shown(
