@@ -165,8 +165,8 @@ def _usage(error: click.UsageError) -> int:
     path = error.ctx.command_path if error.ctx else "launch"
     if isinstance(error, click.NoSuchOption) and (answer := _foreign(error)) is not None:
         terminal.complain(
-            f"{answer}\n  `{path} --help` shows its options; those of the job's command stand behind"
-            " `--`."
+            f"{answer}\n  `{path} --help` shows its options;"
+            " those of the job's command stand behind `--`."
         )
         return error.exit_code
     terminal.complain(f"{error.format_message()}\n  `{path} --help` shows how it is used.")
