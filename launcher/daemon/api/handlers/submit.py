@@ -10,7 +10,7 @@ from typing import cast
 from launcher import wire
 from launcher.core.messages import events as ev
 from launcher.core.model.job import ImageKey, Job, Reason
-from launcher.core.policy.policy import PolicyInput
+from launcher.core.policy.policy import Person, PolicyInput
 from launcher.core.scheduling.explain import Explainer
 from launcher.daemon.api.handlers import login
 from launcher.daemon.api.handlers.context import Context
@@ -19,7 +19,7 @@ from launcher.daemon.api.views import job_views
 from launcher.daemon.loop import clock
 from launcher.daemon.loop.pauses import Pauses
 from launcher.daemon.machine.disk_space import must_have_room
-from launcher.daemon.mounts import mounts
+from launcher.daemon.mounts import mounts, root_links
 from launcher.daemon.mounts.container_directories import own
 from launcher.daemon.mounts.secret_store import Bundle, parted
 from launcher.daemon.requests import convert
@@ -53,7 +53,8 @@ async def submit(
         must_have_room(context.config)
     if any(job.secrets for job in submission.jobs):
         await context.users.run(caller.uid, context.places.check)
-    requests, bundles = parted(submission.jobs, None if submission.dry_run else caller.uid)
+    named = await _mounts_as_configured(context, caller, submission.jobs)
+    requests, bundles = parted(named, None if submission.dry_run else caller.uid)
     event = await event_of(context, caller, replace(submission, jobs=requests))
     await _check_mounts(context, event)
     if not submission.dry_run:
@@ -110,6 +111,18 @@ async def _queue(
     return jobs
 
 
+async def _mounts_as_configured(
+    context: Context, caller: Caller, jobs: Sequence[JobSpec]
+) -> Sequence[JobSpec]:
+    """Return jobs with their mounts named below the roots as they are configured."""
+    if not any(job.volumes for job in jobs):
+        return jobs
+    rules = context.world.rules.policy
+    person = Person(caller.owner, caller.groups, trusted=caller.trusted, admin=caller.admin)
+    request = PolicyInput(jobs[0], person, rules, rules.host_memory)
+    return await context.users.run(caller.uid, root_links.as_configured, jobs, request)
+
+
 async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     """Raise ``PinRefused`` for a mount that the submitter may not open, at submit and not only at
     the start.
@@ -130,7 +143,7 @@ async def _check_mounts(context: Context, event: ev.Submitted) -> None:
     user = await context.accounts.run(uid, mounts.user_of, person)
     for spec in list(specs.values())[:MOUNTS_LOOKED_AT]:
         policy_input = PolicyInput(spec, person, rules, rules.host_memory)
-        wanted = mounts.mounts_of(policy_input, own(spec))
+        wanted = await context.users.run(uid, mounts.mounts_of, policy_input, own(spec))
         if mounts.are_pinned(policy_input) and len(wanted) == len(
             spec.volumes
         ):  # otherwise the policy refuses
