@@ -15,7 +15,17 @@ from launcher.core.messages import events as ev
 from launcher.core.messages.changes import Quarantine
 from launcher.core.model.gpu import Slice
 from launcher.core.model.ids import container_name
-from launcher.core.model.job import ALONE, ImageKey, Job, Outcome, Owner, Reason, State, wall_of
+from launcher.core.model.job import (
+    ALONE,
+    After,
+    ImageKey,
+    Job,
+    Outcome,
+    Owner,
+    Reason,
+    State,
+    wall_of,
+)
 from launcher.core.model.lease import Attempt, Lease
 from launcher.core.model.slice_state import SliceState
 from launcher.core.world import lifecycle
@@ -264,6 +274,10 @@ class Rebuild:
         existing = world.jobs.keys() | world.arrays.keys()
         for dependency in tuple(job.waits_for):
             if dependency == ALONE or dependency.job in existing:
+                other = world.jobs.get(dependency.job)
+                ran = other is not None and other.state in (State.RUNNING, State.COMPLETING)
+                if dependency.after is After.START and ran:
+                    world.started.append(dependency.job)
                 continue
             if any(number == dependency.job for number, _ in world.ended):
                 continue
