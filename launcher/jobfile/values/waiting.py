@@ -24,6 +24,7 @@ _FROM_NOW = re.compile(
 )
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
 _TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?", re.ASCII)
+_OF_DAY = {"midnight": "00:00", "noon": "12:00"}
 _JOB = re.compile(r"\d{1,18}(?:\[\d{1,10}\])?", re.ASCII)
 _SLURM_ELEMENT = re.compile(r"(\d{1,18})_(\d{1,10})", re.ASCII)
 
@@ -130,6 +131,14 @@ def parse_begin(text: str, now: datetime | None = None) -> str:
     return _rfc3339(result)
 
 
+def parse_end(text: str) -> str:
+    """As ``parse_begin``; a time of day is returned as it is: which day is told by the begin."""
+    word = text.strip().lower()
+    if word in _OF_DAY or _TIME_OF_DAY.fullmatch(word):
+        return word
+    return parse_begin(text)
+
+
 def _relative(word: str, now: datetime) -> datetime | None:
     from datetime import timedelta
 
@@ -148,7 +157,7 @@ def _named(word: str, now: datetime) -> datetime | None:
 
     if word in ("today", "tomorrow"):  # sbatch: the present time of that day
         return in_utc(now.replace(tzinfo=None) + timedelta(days=word == "tomorrow"))
-    word = {"midnight": "00:00", "noon": "12:00"}.get(word, word)
+    word = _OF_DAY.get(word, word)
     if not _TIME_OF_DAY.fullmatch(word):
         return None
     at = time.fromisoformat(word.zfill(5) if word.count(":") == 1 else word.zfill(8))
