@@ -49,7 +49,7 @@ def check_script(text: str, file: str) -> None:
                 "Write a job file with `image:`, the commands as `command:`, and for the headers:",
                 *answers,
                 *more,
-                "`launch help job-files` shows a job file.",
+                "`schedule:` is one mapping. `launch help job-files` shows a job file.",
             ]
         ),
     )

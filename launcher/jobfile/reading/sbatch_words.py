@@ -39,7 +39,10 @@ WORDS = (
         _SLICE,
     ),
     Word(("--mem",), "-m {}", "mem_limit: {}", "512m or 24g"),
-    Word(("--mem-per-cpu", "--mem-per-gpu"), "-m 24g", "mem_limit: 24g", "of the whole job"),
+    Word(
+        ("--mem-per-cpu", "--mem-per-gpu"),
+        why="`-m` and `mem_limit` are the memory of the whole job; without them its slice's share",
+    ),
     Word(("-c", "--cpus-per-task"), "--cpus {}", "cpus: {}"),
     Word(("-a", "--array"), "--array {}", 'array: "{}"'),
     Word(("-d", "--dependency"), "--dependency {}", "{}"),

@@ -96,7 +96,7 @@ SHAPES: dict[str, list[tuple[str, list[str]]]] = {
         ("--container-mounts=/data:/data", ['volumes: ["/data:/data"]']),
         ("-D /work", ["working_dir: /work"]),
         ("--export=ALL,A=1", ["environment: {NAME: VALUE}"]),
-        ("--mem-per-cpu=3900M", ["mem_limit: 24g"]),
+        ("--mem-per-cpu=3900M", [f"{OUT}`-m` and `mem_limit` are the memory of the whole job"]),
     ],
 }  # fmt: skip
 
