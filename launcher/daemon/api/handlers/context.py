@@ -50,6 +50,7 @@ MOST_MEANT = 10_000
 """The maximum number of jobs that a range, or all references of a request, may mean."""
 AT_A_TIME = 250
 """This many jobs are read or shown before other requests get a turn."""
+MOST_LOOKED_AT = 1000
 MOST_SHOWN = 10
 """The maximum number of jobs that the error for an ambiguous reference names."""
 FIRST_LOOK_SECONDS = 3.0
@@ -264,17 +265,26 @@ class Context:
 
 def several(ref: str, jobs: Sequence[Job]) -> UserError:
     """Return the error that a reference means several jobs, with those that could be named."""
-    arrays = {None if job.element is None else job.element.array for job in jobs}
-    array = next(iter(arrays)) if len(arrays) == 1 else None
+    array = array_of(jobs)
     if array is None or "[" in ref:
         what = f"{ref} means {len(jobs)} jobs"
     else:
         name = "an array" if ref == str(array) else f"array {array},"
         what = f"{ref} is {name} of {len(jobs)} jobs"
-    likely = sorted(jobs, key=lambda job: job.state in (State.PENDING, State.DONE))  # stable
+    first = jobs[:MOST_LOOKED_AT]
+    likely = sorted(first, key=lambda job: job.state in (State.PENDING, State.DONE))  # stable
     shown = ", ".join(f"{job.ref} ({_word(job)})" for job in likely[:MOST_SHOWN])
     more = f" and {len(jobs) - MOST_SHOWN} more" if len(jobs) > MOST_SHOWN else ""
     return UserError(what, fix=f"Name one of them: {shown}{more}; `launch ps {ref}` lists them.")
+
+
+def array_of(jobs: Sequence[Job]) -> int | None:
+    """Return the array of which all of these jobs are elements, None if they are of no one array.
+
+    The elements of an array have successive ids, so the first and the last tell.
+    """
+    arrays = {None if job.element is None else job.element.array for job in (jobs[0], jobs[-1])}
+    return arrays.pop() if len(arrays) == 1 else None
 
 
 def _word(job: Job) -> str:

@@ -14,7 +14,7 @@ from launcher.core.scheduling.explain import Explainer, gates
 from launcher.core.scheduling.holdback import limit_in
 from launcher.core.scheduling.scheduler import gate
 from launcher.daemon.api.handlers import simulation_client
-from launcher.daemon.api.handlers.context import AT_A_TIME, Context, several
+from launcher.daemon.api.handlers.context import AT_A_TIME, Context, array_of, several
 from launcher.daemon.api.handlers.jobs import job_views
 from launcher.daemon.api.handlers.simulation_client import question_of
 from launcher.daemon.api.views import job_views as views
@@ -34,7 +34,7 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     jobs = await context.resolve(ref, caller)
     job, array = jobs[0], None
     if len(jobs) > 1:
-        job, array = _next_of(ref, jobs), await _array_of(context, caller, jobs)
+        job, array = await _as_array(context, caller, ref, jobs)
     explainer = Explainer(context.world, clock.now())
     mine = caller.may_see(job.owner)
     waits = job.id in context.world.jobs and job.state is State.PENDING
@@ -64,37 +64,40 @@ async def why(context: Context, caller: Caller, ref: str) -> wire.Why:
     )
 
 
-def _next_of(ref: str, jobs: Sequence[Job]) -> Job:
-    """Return the element of an array that is served next; of one that does not wait, the last.
+def _rank(job: Job) -> tuple[int, int, int]:
+    """Sort the elements of an array: what is served next, what waits, what runs, what is over."""
+    waits = job.state is State.PENDING
+    open_ = waits and not (job.waits_for or job.held)
+    kind = 0 if open_ else 1 if waits else 2 if job.state is not State.DONE else 3
+    return (kind, *job.order)
+
+
+async def _as_array(
+    context: Context, caller: Caller, ref: str, jobs: Sequence[Job]
+) -> tuple[Job, wire.ArrayView]:
+    """Return the element that is served next, and all elements in one line; counted in steps.
 
     Raises ``UserError`` for jobs that are not of one array.
     """
-    if len({None if job.element is None else job.element.array for job in jobs}) > 1 or (
-        jobs[0].element is None
-    ):
+    array = array_of(jobs)
+    if array is None:
         raise several(ref, jobs)
-    waiting = [job for job in jobs if job.state is State.PENDING]
-    if waiting:
-        return min(waiting, key=lambda job: (bool(job.waits_for or job.held), job.order))
-    return next((job for job in jobs if job.state is not State.DONE), jobs[-1])
-
-
-async def _array_of(context: Context, caller: Caller, jobs: Sequence[Job]) -> wire.ArrayView:
-    """Return elements of an array in one line, counted in steps."""
-    counts = Counter[str]()
+    counts, best = Counter[str](), jobs[0]
+    indices: list[int] = []
     for first in range(0, len(jobs), AT_A_TIME):
         some = jobs[first : first + AT_A_TIME]
         counts.update(job.outcome.value if job.outcome else job.state.value for job in some)
+        indices += [job.element.index for job in some if job.element is not None]
+        best = min((best, *some), key=_rank)
         await asyncio.sleep(0)
-    view = views.job_view(Explainer(context.world, clock.now()), jobs[0], caller, None)
-    assert jobs[0].element is not None, "they are elements"
-    return wire.ArrayView(
-        id=jobs[0].element.array,
+    view = views.job_view(Explainer(context.world, clock.now()), best, caller, None)
+    return best, wire.ArrayView(
+        id=array,
         name=view.name,
         user=view.user,
         profile=view.profile,
         count=view.count,
-        indices=ranges(job.element.index for job in jobs if job.element is not None),
+        indices=ranges(indices),
         counts=dict(counts),
         submitted_at=view.submitted_at,
         image=view.image,

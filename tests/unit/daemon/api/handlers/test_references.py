@@ -11,6 +11,7 @@ from launcher.core.messages import events as ev
 from launcher.core.model.arrays import ArrayTemplate
 from launcher.core.model.job import Job, Owner
 from launcher.daemon.api.handlers.context import Context
+from launcher.daemon.api.handlers.why import _as_array
 from launcher.daemon.users.identity import Caller
 from launcher.errors import LauncherError, NoSuchJob, UserError
 from launcher.spec.job_spec import JobSpec
@@ -149,5 +150,21 @@ def test_of_many_elements_ten_are_named(tmp_path: Path) -> None:
         assert f"{first.ref} (CANCELLED), " in fix
         assert fix.count("(PENDING)") == 9
         assert "and 20 more" in fix
+
+    play_context(body, tmp_path)
+
+
+def test_why_of_an_array_is_about_the_element_that_is_served_next(tmp_path: Path) -> None:
+    async def body(context: Context, made: Daemon) -> None:
+        caller = Caller(ALICE, admin=False)
+        await made.event_loop.request(ev.CancelAsked(3, ALICE.uid))
+        await made.event_loop.request(ev.ReleaseAsked(5, ALICE.uid))
+        jobs = await context.resolve("2", caller)
+        job, array = await _as_array(context, caller, "2", jobs)
+        assert (job.ref, array.id, array.indices) == ("2[2]", 2, "0-2")
+        assert sum(array.counts.values()) == 3
+        assert array.counts["CANCELLED"] == 1
+        with pytest.raises(UserError, match="1-7 means 6 jobs"):
+            await _as_array(context, caller, "1-7", await context.resolve("1-7", caller))
 
     play_context(body, tmp_path)
